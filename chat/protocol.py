@@ -1,0 +1,172 @@
+"""The wire protocol `chat.v1` (docs/protocol.md): commands in, frames out, close codes. Pure: no Django, no I/O.
+
+Commands are a tagged union checked by msgspec: unknown fields, wrong types and unknown types are refused by name.
+Frames out are plain dicts encoded by `encode`; events of the log get their `seq` in front by `stamp`.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import struct
+import uuid
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from chat.errors import Invalid, TooLarge, UnknownCommand
+
+PROTOCOL: Final = "chat.v1"
+MAX_FRAME_BYTES: Final = 64 * 1024
+MAX_TEXT_BYTES: Final = 48 * 1024  # of one message's text in UTF-8, so that its frame fits
+MAX_AUDIO_BYTES: Final = 8_000
+WINDOW_BYTES: Final = 256 * 1024
+HEARTBEAT_SECONDS: Final = 25
+PONG_SECONDS: Final = 10
+MAX_JSON_DEPTH: Final = 32
+
+
+class Close(enum.IntEnum):
+    """Close codes. Daphne can send 1000 and 3000-4999 only. A client comes back after `reconnect` codes."""
+
+    GOING_AWAY = 4000
+    TOO_SLOW = 4001
+    NO_PONG = 4002
+    IDLE = 4010
+    MALFORMED = 4400
+    SESSION_ENDED = 4401
+    ACCESS_REMOVED = 4403
+    FLOOD = 4429
+
+    @property
+    def reconnect(self) -> bool:
+        return self in (Close.GOING_AWAY, Close.TOO_SLOW, Close.NO_PONG, Close.IDLE)
+
+
+Ref = Annotated[str, msgspec.Meta(max_length=64)]
+ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A place in a conversation's log: events up to and with `seq` of `epoch` are known. `seq` 0 is before the first."""
+
+    epoch: Annotated[str, msgspec.Meta(max_length=64)]
+    seq: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
+    """Base of all commands. `ref` comes back in the reply."""
+
+    ref: Ref | None = None
+
+
+class Subscribe(Command, frozen=True, tag="subscribe"):
+    conversation_id: uuid.UUID
+    position: Position | None = None
+
+
+class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
+    conversation_id: uuid.UUID
+
+
+class MessageSend(Command, frozen=True, tag="message.send"):
+    conversation_id: uuid.UUID | None
+    client_id: uuid.UUID
+    text: str
+    parent_id: uuid.UUID | None = None
+    model: ModelName | None = None
+    attachments: list[uuid.UUID] | None = None
+
+
+class MessageEdit(Command, frozen=True, tag="message.edit"):
+    message_id: uuid.UUID
+    client_id: uuid.UUID
+    text: str
+
+
+class MessageRegenerate(Command, frozen=True, tag="message.regenerate"):
+    message_id: uuid.UUID
+    client_id: uuid.UUID
+    model: ModelName | None = None
+
+
+class RunStop(Command, frozen=True, tag="run.stop"):
+    run_id: uuid.UUID
+
+
+class Ack(Command, frozen=True, tag="ack"):
+    conversation_id: uuid.UUID
+    seq: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Typing(Command, frozen=True, tag="typing"):
+    conversation_id: uuid.UUID
+
+
+class Ping(Command, frozen=True, tag="ping"):
+    pass
+
+
+class Pong(Command, frozen=True, tag="pong"):
+    """The answer to the server's ping."""
+
+
+AnyCommand = (
+    Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | RunStop | Ack | Typing | Ping | Pong
+)  # fmt: skip
+
+_decoder = msgspec.json.Decoder(AnyCommand)
+_encoder = msgspec.json.Encoder()
+_probe = msgspec.json.Decoder(msgspec.Raw)
+_UNKNOWN_TYPE: Final = re.compile(r"Invalid value '.*' - at `\$\.type`", re.DOTALL)
+
+
+def parse_command(frame: str) -> AnyCommand:
+    """Reads one text frame. Raises `TooLarge`, `UnknownCommand` or `Invalid`, each saying what is wrong and where."""
+    try:
+        raw = frame.encode()
+    except UnicodeEncodeError:
+        raise Invalid("The frame is not valid Unicode.") from None
+    if len(raw) > MAX_FRAME_BYTES:
+        raise TooLarge(f"A frame may have {MAX_FRAME_BYTES} bytes at most; this one has {len(raw)}.")
+    try:
+        return _decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        if _UNKNOWN_TYPE.search(str(error)):
+            raise UnknownCommand from None
+        raise Invalid(f"{error}.") from None
+    except (msgspec.DecodeError, RecursionError):
+        raise Invalid("The frame is not JSON, or nested too deeply.") from None
+
+
+def check_text(text: str) -> str:
+    """The text of a message as it is kept. Raises `Invalid` or `TooLarge`."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise Invalid("The text has half a character (a lone surrogate) in it.") from None
+    if "\x00" in text:
+        raise Invalid("The text has a NUL character in it.")
+    if size > MAX_TEXT_BYTES:
+        raise TooLarge(f"A message may have {MAX_TEXT_BYTES} bytes at most; this one has {size}.")
+    if not text.strip():
+        raise Invalid("The text is empty.")
+    return text
+
+
+def encode(frame: dict[str, Any]) -> str:
+    """A frame as it goes out: compact JSON."""
+    return _encoder.encode(frame).decode()
+
+
+def encode_event(event: dict[str, Any]) -> bytes:
+    """An event as it is logged: JSON without `seq`, which `stamp` puts in front when the log has given it one."""
+    return _encoder.encode(event)
+
+
+def stamp(seq: int, body: bytes) -> str:
+    """The frame of a logged event: `body` with its `seq` as the first field."""
+    return f'{{"seq":{seq},' + body[1:].decode()
+
+
+AUDIO_HEADER: Final = struct.Struct("!BBHI")

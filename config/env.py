@@ -1,0 +1,65 @@
+"""Reads settings from the environment and refuses garbage with a sentence that names the variable."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+
+def secret_key(env: Env, var: Path) -> str:
+    """`SECRET_KEY` from the environment, else made once and kept in var/secret_key (mode 0600)."""
+    key: str = env.str("SECRET_KEY", "")
+    if key:
+        return key
+    path = var / "secret_key"
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        var.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(fd, "w") as file:
+            file.write(secrets.token_urlsafe(50))
+        return path.read_text().strip()
+
+
+def origins(env: Env) -> list[str]:
+    """`ALLOWED_ORIGINS`: full origins, each `https://host[:port]`."""
+    found: list[str] = [origin.rstrip("/") for origin in env.list("ALLOWED_ORIGINS", [])]
+    for origin in found:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+            raise ImproperlyConfigured(f"ALLOWED_ORIGINS: {origin!r} is not an origin such as https://chat.example.org")
+    return found
+
+
+def stack_url(var: Path, name: str) -> str:
+    """The address of a private server that `manage.py up` runs (var/stack.json), or empty."""
+    try:
+        return str(json.loads((var / "stack.json").read_text())[name])
+    except (FileNotFoundError, KeyError, ValueError):
+        return ""
+
+
+def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
+    """Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=…` URL."""
+    parts = urlsplit(url or "postgresql:///antiphon")
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ImproperlyConfigured("DATABASE_URL: only postgresql:// addresses are understood")
+    query = dict(parse_qsl(parts.query))
+    host = query.pop("host", "") or unquote(parts.hostname or "")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "antiphon",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": host,
+        "PORT": str(parts.port or ""),
+        "OPTIONS": {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5}},
+    }
