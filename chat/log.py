@@ -1,0 +1,222 @@
+"""The log of a conversation: recent events in a Redis Stream, each with a contiguous `seq` within one `epoch`.
+
+    log:<id>:meta    hash    e = epoch, s = last seq, t = last seq of an event that is not a delta,
+                             r:<run> = "<attempt>:<number>", the last append of that run
+    log:<id>         stream  id "<seq>-0", field m = the channel-layer message
+
+PostgreSQL is the truth; the log is a cache that may be lost at any time. It then starts again under a new epoch, by
+which every reader sees that its position is worth nothing (after Centrifugo's stream broker, see docs/architecture.md).
+
+One script appends to any number of conversations and publishes to their groups, in one round trip. An append is
+idempotent on (run, attempt, number): sent again after a lost reply, it is skipped; sent by the holder of an earlier
+attempt, it is refused as fenced.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from channels.layers import get_channel_layer
+
+from chat.protocol import Position
+
+if TYPE_CHECKING:
+    from chat.layers import StreamingChannelLayer
+
+MAX_EVENTS: Final = 4_000  # of one conversation, about; older ones are in PostgreSQL only
+STREAM_TTL_MS: Final = 60 * 60 * 1000
+META_TTL_MS: Final = 24 * STREAM_TTL_MS  # outlives the stream, so that an idle reader keeps its position
+
+_APPEND: Final = """
+local fresh, ttl, meta_ttl, maxlen = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local out, a = {}, 5
+for k = 1, #KEYS, 2 do
+  local meta, stream = KEYS[k], KEYS[k + 1]
+  local run, attempt, number = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+  local channel, state, count = ARGV[a + 3], ARGV[a + 4], tonumber(ARGV[a + 5])
+  local field = 'r:' .. run
+  local known = redis.call('HMGET', meta, 'e', 's', field)
+  local epoch, seq, status = known[1], tonumber(known[2] or 0), 1
+  if not epoch then
+    epoch, seq = fresh, 0
+    redis.call('DEL', stream)
+    redis.call('HSET', meta, 'e', epoch, 's', 0, 't', 0)
+  end
+  if run ~= '' and known[3] then
+    local colon = string.find(known[3], ':', 1, true)
+    local at, n = tonumber(string.sub(known[3], 1, colon - 1)), tonumber(string.sub(known[3], colon + 1))
+    if attempt < at then
+      status = attempt == 0 and 0 or -1
+    elseif attempt == at and number <= n then
+      status = 0
+    end
+  end
+  if status == 1 then
+    for i = a + 6, a + 5 + count do
+      seq = seq + 1
+      redis.call('XADD', stream, 'MAXLEN', '~', maxlen, seq .. '-0', 'm', ARGV[i])
+      redis.call('PUBLISH', channel, '\\193' .. epoch .. ':' .. seq .. ' ' .. ARGV[i])
+    end
+    if run ~= '' then
+      redis.call('HSET', meta, 's', seq, field, attempt .. ':' .. number)
+    else
+      redis.call('HSET', meta, 's', seq)
+    end
+    if state == '1' then
+      redis.call('HSET', meta, 't', seq)
+    end
+    if state == '1' or seq % 32 < count then
+      redis.call('PEXPIRE', stream, ttl)
+      redis.call('PEXPIRE', meta, meta_ttl)
+    end
+  end
+  out[#out + 1] = status
+  out[#out + 1] = epoch
+  out[#out + 1] = seq
+  a = a + 6 + count
+end
+return out
+"""
+
+_POSITION: Final = """
+local known = redis.call('HMGET', KEYS[1], 'e', 's', 't')
+if known[1] then
+  return {known[1], tonumber(known[2]), tonumber(known[3])}
+end
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[1], 'e', ARGV[1], 's', 0, 't', 0)
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return {ARGV[1], 0, 0}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Events of one conversation to append together.
+
+    `events` are encoded without `seq` (`chat.protocol.encode_event`), each with whether it is a delta.
+    `run`, `attempt` and `number` (counting up from 1 within an attempt) make it idempotent; without a run it is not.
+    """
+
+    conversation_id: uuid.UUID
+    events: Sequence[tuple[bytes, bool]]
+    run_id: uuid.UUID | None = None
+    attempt: int = 0
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where an append left the log. `fenced`: a later attempt has written, so this writer must stop."""
+
+    epoch: str
+    seq: int
+    skipped: bool
+    fenced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event read back."""
+
+    seq: int
+    body: bytes
+    delta: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The events after a position, or, when `entries` is None, that they cannot be had: take a snapshot."""
+
+    position: Position
+    entries: list[Entry] | None
+
+
+def group_name(conversation_id: uuid.UUID) -> str:
+    return f"conversation.{conversation_id.hex}"
+
+
+def meta_key(conversation_id: uuid.UUID) -> str:
+    return f"log:{conversation_id.hex}:meta"
+
+
+def stream_key(conversation_id: uuid.UUID) -> str:
+    return f"log:{conversation_id.hex}"
+
+
+def channel_layer() -> StreamingChannelLayer:
+    return cast("StreamingChannelLayer", get_channel_layer())
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(8)
+
+
+async def append(*appends: Append) -> list[Appended]:
+    """Appends and publishes, one round trip for each Redis involved. Raises `redis.RedisError` when it is not known
+    to have happened; the same appends may then be sent again.
+    """
+    layer = channel_layer()
+    by_server: dict[Any, list[int]] = {}
+    for place, one in enumerate(appends):
+        by_server.setdefault(layer.group_connection(group_name(one.conversation_id)), []).append(place)
+    results: list[Appended | None] = [None] * len(appends)
+    for server, places in by_server.items():
+        keys: list[str] = []
+        args: list[Any] = [new_epoch(), STREAM_TTL_MS, META_TTL_MS, MAX_EVENTS]
+        for place in places:
+            one = appends[place]
+            keys += (meta_key(one.conversation_id), stream_key(one.conversation_id))
+            args += (
+                one.run_id.hex if one.run_id else "",
+                one.attempt,
+                one.number,
+                layer.group_address(group_name(one.conversation_id)),
+                int(not all(delta for _, delta in one.events)),
+                len(one.events),
+            )
+            conversation = one.conversation_id.bytes
+            args += [
+                layer.serialize({"type": "log.event", "c": conversation, "d": delta, "b": body})
+                for body, delta in one.events
+            ]
+        reply = await server.register_script(_APPEND)(keys=keys, args=args)
+        for index, place in enumerate(places):
+            status, epoch, seq = reply[3 * index : 3 * index + 3]
+            results[place] = Appended(epoch.decode(), seq, skipped=status == 0, fenced=status == -1)
+    return cast("list[Appended]", results)
+
+
+async def position(conversation_id: uuid.UUID) -> tuple[Position, int]:
+    """Where the log stands now, and the `seq` of its last event that is not a delta. Begins a log where there is none."""
+    server = channel_layer().group_connection(group_name(conversation_id))
+    keys = [meta_key(conversation_id), stream_key(conversation_id)]
+    epoch, seq, state = await server.register_script(_POSITION)(keys=keys, args=[new_epoch(), META_TTL_MS])
+    return Position(epoch.decode(), seq), state
+
+
+async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_000) -> Replay:
+    """Up to `limit` events after a position, contiguous, and where the log stands. Never a partial recovery."""
+    layer = channel_layer()
+    server = layer.group_connection(group_name(conversation_id))
+    pipe = server.pipeline(transaction=True)
+    pipe.hmget(meta_key(conversation_id), "e", "s")
+    pipe.xrange(stream_key(conversation_id), min=f"{after.seq + 1}-0", max="+", count=limit)
+    (epoch, last), raw = await pipe.execute()
+    if epoch is None:
+        return Replay((await position(conversation_id))[0], None)
+    here = Position(epoch.decode(), int(last))
+    if here.epoch != after.epoch or after.seq > here.seq:
+        return Replay(here, None)
+    entries = []
+    for entry_id, fields in raw:
+        message = layer.deserialize(fields[b"m"])
+        entries.append(Entry(int(entry_id.partition(b"-")[0]), message["b"], message["d"]))
+    wanted = min(limit, here.seq - after.seq)
+    if len(entries) != wanted or (entries and entries[0].seq != after.seq + 1):
+        return Replay(here, None)
+    return Replay(here, entries)
