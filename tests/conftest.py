@@ -1,0 +1,87 @@
+"""Sets the environment before Django is set up, starts the servers when a test needs them, and names the cast."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import django
+import pytest
+
+from tests.servers import servers
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+servers.set_environment()
+django.setup()  # here, and not by pytest-django: it would read the settings before this file
+
+TESTS = Path(__file__).parent
+KINDS = ("unit", "integration", "e2e", "chaos")
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
+PASSWORD = "correct horse battery staple"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test is marked by its folder."""
+    for item in items:
+        kind = item.path.relative_to(TESTS).parts[0]
+        if kind in KINDS:
+            item.add_marker(kind)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if not session.config.option.collectonly and any(map(_needs_servers, session.items)):
+        servers.start()
+
+
+def pytest_unconfigure() -> None:
+    servers.stop()
+
+
+def _needs_servers(item: pytest.Item) -> bool:
+    return (
+        item.get_closest_marker("unit") is None
+        or item.get_closest_marker("django_db") is not None
+        or not DATABASE_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+    )
+
+
+@pytest.fixture
+def clean_redis() -> Generator[str, None, None]:
+    """The address of an empty Redis: this session's own, emptied before the test."""
+    import redis
+
+    client = redis.Redis.from_url(servers.redis.url)
+    info = client.info("server")
+    assert servers.redis.process is not None
+    assert isinstance(info, dict)
+    assert info["process_id"] == servers.redis.process.pid, "this is not the Redis this session started"
+    client.flushall()
+    client.close()
+    yield servers.redis.url
+
+
+def make_user(name: str) -> User:
+    from accounts.models import User
+
+    return User.objects.create_user(f"{name.lower()}@example.org", PASSWORD, name=name)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """The owner of what a test makes."""
+    return make_user("Alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """A member of what is Alice's, where a test says so."""
+    return make_user("Bob")
+
+
+@pytest.fixture
+def mallory(db: None) -> User:
+    """An outsider: may see nothing of Alice's."""
+    return make_user("Mallory")

@@ -1,0 +1,80 @@
+"""The private PostgreSQL and Redis of one test session, and the environment that points at them.
+
+The addresses are set before Django reads its settings; the servers start only when a collected test needs them
+(any test outside tests/unit, or one that asks for the database), which takes about a second. Everything lives in
+one temporary folder and ends with this process, also when it is killed (`config.stack.leash`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from config.stack.postgres import PrivatePostgres
+from config.stack.redis import PrivateRedis
+
+# Speed over safety: this cluster lives for minutes.
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "300",
+    "jit": "off",
+}
+
+# What a developer's shell may hold and a test must not meet.
+FOREIGN = (
+    "ADMIN_EMAIL", "ADMIN_PASSWORD", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "CELERY_BROKER_URL", "CHAT_MODELS",
+    "DATABASE_POOL", "DEBUG", "OPENAI_API_KEY", "OPENAI_BASE_URL", "SIGNUP_OPEN", "SYSTEM_PROMPT",
+)  # fmt: skip
+
+
+class Servers:
+    """PostgreSQL (database `antiphon` for in-process tests) and Redis in `folder`."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="antiphon-", dir=_short_temporary_folder()))
+        self.folder.chmod(0o711)
+        self.postgres = PrivatePostgres(self.folder / "p", options=FAST)
+        self.redis = PrivateRedis(self.folder / "r")
+        self.running = False
+
+    def environment(self) -> dict[str, str]:
+        return {
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "ANTIPHON_VAR": str(self.folder / "var"),
+            "ANTIPHON_ENV_FILE": os.devnull,
+            "SECRET_KEY": "a-key-for-tests-only-a-key-for-tests-only-a-key-for-tests-only",
+            "DATABASE_URL": self.postgres.url(),
+            "REDIS_URL": self.redis.url,
+            "OLLAMA_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
+        }
+
+    def set_environment(self) -> None:
+        for name in FOREIGN:
+            os.environ.pop(name, None)
+        os.environ.update(self.environment())
+
+    def start(self) -> None:
+        """Starts both; a second call does nothing. Django's test runner makes its database from `antiphon`'s name."""
+        if not self.running:
+            self.running = True
+            self.postgres.start()
+            self.redis.start()
+
+    def stop(self) -> None:
+        self.redis.stop()
+        self.postgres.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _short_temporary_folder() -> str | None:
+    """A unix socket's path ends at 107 bytes; TMPDIR may be deep."""
+    return None if len(tempfile.gettempdir()) < 40 else "/tmp"
+
+
+servers = Servers()
