@@ -31,7 +31,7 @@ def secret_key(env: Env, var: Path) -> str:
 
 def origins(env: Env) -> list[str]:
     """`ALLOWED_ORIGINS`: full origins, each `https://host[:port]`."""
-    found: list[str] = [origin.rstrip("/") for origin in env.list("ALLOWED_ORIGINS", [])]
+    found = [origin.rstrip("/") for origin in env.list("ALLOWED_ORIGINS", [], subcast=str)]
     for origin in found:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:

@@ -100,7 +100,7 @@ WORKER_STREAMS = env.int("WORKER_STREAMS", 500)  # answers in progress per worke
 # --- the model ----------------------------------------------------------------------------------------------------------
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
-CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", []) if name]
+CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
 OLLAMA_URL: str = env.str("OLLAMA_URL", "http://127.0.0.1:11434")
 MODEL_CONNECT_TIMEOUT = env.float("MODEL_CONNECT_TIMEOUT", 5.0)  # seconds, all of these
 MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 30.0)

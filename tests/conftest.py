@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +48,7 @@ def _needs_servers(item: pytest.Item) -> bool:
 
 
 @pytest.fixture
-def clean_redis() -> Generator[str, None, None]:
+def clean_redis() -> str:
     """The address of an empty Redis: this session's own, emptied before the test."""
     import redis
 
@@ -60,7 +59,7 @@ def clean_redis() -> Generator[str, None, None]:
     assert info["process_id"] == servers.redis.process.pid, "this is not the Redis this session started"
     client.flushall()
     client.close()
-    yield servers.redis.url
+    return servers.redis.url
 
 
 def make_user(name: str) -> User:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -66,11 +67,11 @@ def end(process: subprocess.Popen[bytes], *, sig: signal.Signals = signal.SIGTER
 
 
 def _become(sig: int, parent: int, command: list[str]) -> None:
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0)
         if os.getppid() != parent:  # it ended before the kernel was told
             sys.exit(1)
-        os.execvp(command[0], command)
+        os.execvp(command[0], command)  # noqa: S606 -- no shell is wanted: the command is a list
     child = subprocess.Popen(command, close_fds=False)
     for forwarded in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(forwarded, lambda number, _: child.send_signal(number))

