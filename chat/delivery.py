@@ -11,15 +11,24 @@ from __future__ import annotations
 import enum
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from chat.log import Entry
 from chat.protocol import Position, encode_event
 
 FRAME_OVERHEAD: Final = 64  # bytes a frame costs beside its payload: our record of it, framing, buffers
 MAX_MERGED_BYTES: Final = 48 * 1024  # of one merged delta's text
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event read back from the log; `body` is its JSON without `seq`."""
+
+    seq: int
+    body: bytes
+    delta: bool
 
 
 class Action(enum.Enum):
@@ -109,7 +118,9 @@ class Cursor:
         self._sent.clear()
 
 
-class _Delta(msgspec.Struct, tag="run.delta", tag_field="type"):
+class Delta(msgspec.Struct, tag="run.delta", tag_field="type"):
+    """A `run.delta` as it is logged."""
+
     conversation_id: str
     run_id: str
     attempt: int
@@ -117,7 +128,28 @@ class _Delta(msgspec.Struct, tag="run.delta", tag_field="type"):
     text: str
 
 
-_delta_decoder: Final = msgspec.json.Decoder(_Delta)
+_delta_decoder: Final = msgspec.json.Decoder(Delta)
+
+
+def read_delta(body: bytes) -> Delta:
+    return _delta_decoder.decode(body)
+
+
+def extend(text: str, run_id: str, attempt: int, entries: Iterable[Entry]) -> str | None:
+    """`text` of a run with the logged deltas of this attempt written over it; None where they leave a gap."""
+    parts, length = [text], len(text)
+    for entry in entries:
+        if not entry.delta:
+            continue
+        delta = read_delta(entry.body)
+        if delta.run_id != run_id or delta.attempt != attempt or delta.index + len(delta.text) <= length:
+            continue
+        if delta.index > length:
+            return None
+        fresh = delta.text[length - delta.index :]
+        parts.append(fresh)
+        length += len(fresh)
+    return "".join(parts)
 
 
 def merge(entries: Iterable[Entry]) -> Iterator[tuple[int, bytes]]:
@@ -126,7 +158,7 @@ def merge(entries: Iterable[Entry]) -> Iterator[tuple[int, bytes]]:
     A merged frame has the `seq` of the last delta and the `index` of the first (protocol §3).
     """
     texts: list[str] = []
-    first: _Delta | None = None
+    first: Delta | None = None
     held: Entry | None = None  # the newest entry in `texts`
     length = size = 0
 
@@ -154,7 +186,7 @@ def merge(entries: Iterable[Entry]) -> Iterator[tuple[int, bytes]]:
             yield from flush()
             yield entry.seq, entry.body
             continue
-        delta = _delta_decoder.decode(entry.body)
+        delta = read_delta(entry.body)
         joins = (
             first is not None
             and (delta.run_id, delta.attempt) == (first.run_id, first.attempt)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from channels.layers import get_channel_layer
 
+from chat.delivery import Entry
 from chat.protocol import Position
 
 if TYPE_CHECKING:
@@ -120,15 +121,6 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One event read back."""
-
-    seq: int
-    body: bytes
-    delta: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Replay:
     """The events after a position, or, when `entries` is None, that they cannot be had: take a snapshot."""
 
@@ -203,7 +195,7 @@ async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_00
     """Up to `limit` events after a position, contiguous, and where the log stands. Never a partial recovery."""
     layer = channel_layer()
     server = layer.group_connection(group_name(conversation_id))
-    pipe = server.pipeline(transaction=True)
+    pipe = server.pipeline(transaction=True)  # both as of one moment
     pipe.hmget(meta_key(conversation_id), "e", "s")
     pipe.xrange(stream_key(conversation_id), min=f"{after.seq + 1}-0", max="+", count=limit)
     (epoch, last), raw = await pipe.execute()
@@ -212,11 +204,26 @@ async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_00
     here = Position(epoch.decode(), int(last))
     if here.epoch != after.epoch or after.seq > here.seq:
         return Replay(here, None)
-    entries = []
-    for entry_id, fields in raw:
-        message = layer.deserialize(fields[b"m"])
-        entries.append(Entry(int(entry_id.partition(b"-")[0]), message["b"], message["d"]))
+    entries = _entries(layer, raw)
     wanted = min(limit, here.seq - after.seq)
     if len(entries) != wanted or (entries and entries[0].seq != after.seq + 1):
         return Replay(here, None)
     return Replay(here, entries)
+
+
+async def entries(conversation_id: uuid.UUID, *, after: int, until: int) -> list[Entry]:
+    """What the log still has of the events with after < seq <= until."""
+    if until <= after:
+        return []
+    layer = channel_layer()
+    server = layer.group_connection(group_name(conversation_id))
+    raw = await server.xrange(stream_key(conversation_id), min=f"{after + 1}-0", max=f"{until}-0")
+    return _entries(layer, raw)
+
+
+def _entries(layer: StreamingChannelLayer, raw: list[Any]) -> list[Entry]:
+    found = []
+    for entry_id, fields in raw:
+        message = layer.deserialize(fields[b"m"])
+        found.append(Entry(int(entry_id.partition(b"-")[0]), message["b"], message["d"]))
+    return found

@@ -35,7 +35,8 @@ class Conversation(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return self.title or str(self.id)
+        # Titles are made from messages: only those who may read bodies see them in the admin.
+        return f"conversation {self.id}"
 
 
 class Role(models.TextChoices):
@@ -94,6 +95,7 @@ class Message(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        permissions = (("read_message_body", "Can read what people and models wrote"),)
         indexes = (models.Index(fields=["conversation", "created_at"], name="message_by_time"),)
         constraints = (
             models.CheckConstraint(condition=Q(role__in=MessageRole.values), name="message_role_known"),
@@ -144,6 +146,7 @@ class Run(models.Model):
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     checkpoint_epoch = models.CharField(max_length=32, blank=True)
     checkpoint_seq = models.BigIntegerField(default=0)
+    ended_in_log = models.BooleanField(default=False, help_text="The closing event has reached the conversation's log.")
 
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
@@ -160,7 +163,10 @@ class Run(models.Model):
     class Meta:
         indexes = (
             models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="run_leases"),
-            models.Index(fields=["created_at"], condition=Q(status="queued"), name="run_queue"),
+            models.Index(fields=["enqueued_at"], condition=Q(status="queued"), name="run_queue"),
+            models.Index(
+                fields=["finished_at"], condition=Q(ended_in_log=False, finished_at__isnull=False), name="run_unclosed"
+            ),
             models.Index(fields=["-created_at"], name="run_newest"),
         )
         constraints = (

@@ -1,0 +1,117 @@
+"""Builds the events of the log (protocol §2), each encoded once, without `seq`. Pure but for reading model fields."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+from chat.models import Conversation, Message, Run, RunStatus
+from chat.protocol import encode_event
+from chat.queries import message_dict, usage_of
+
+Event = tuple[bytes, bool]  # encoded, and whether it is a delta
+
+TERMINAL_TYPES: Final = {
+    RunStatus.DONE.value: "run.done",
+    RunStatus.STOPPED.value: "run.stopped",
+    RunStatus.FAILED.value: "run.failed",
+    RunStatus.INTERRUPTED.value: "run.interrupted",
+}
+
+
+def _state(event: dict[str, Any]) -> Event:
+    return encode_event(event), False
+
+
+def message_created(message: Message, *, client_id: uuid.UUID | None = None) -> Event:
+    """`client_id` lets the sender's page replace what it already shows."""
+    shown = message_dict(message)
+    if client_id is not None:
+        shown["client_id"] = str(client_id)
+    return _state({"type": "message.created", "conversation_id": str(message.conversation_id), "message": shown})
+
+
+def message_updated(message: Message, run: Run | None) -> Event:
+    shown = message_dict(message, run)
+    return _state({"type": "message.updated", "conversation_id": str(message.conversation_id), "message": shown})
+
+
+def run_queued(run: Run, *, attempt: int) -> Event:
+    return _state(_progress("run.queued", run, attempt))
+
+
+def run_started(run: Run) -> Event:
+    return _state(_progress("run.started", run, run.attempt))
+
+
+def _progress(kind: str, run: Run, attempt: int) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "conversation_id": str(run.conversation_id),
+        "run_id": str(run.id),
+        "message_id": str(run.message_id),
+        "attempt": attempt,
+        "model": run.model,
+    }
+
+
+def run_delta(conversation_id: str, run_id: str, attempt: int, index: int, text: str) -> Event:
+    event = {
+        "type": "run.delta",
+        "conversation_id": conversation_id,
+        "run_id": run_id,
+        "attempt": attempt,
+        "index": index,
+        "text": text,
+    }
+    return encode_event(event), True
+
+
+def run_ended(run: Run, message: Message) -> Event:
+    """The one closing event of the run's current attempt."""
+    event: dict[str, Any] = {
+        "type": TERMINAL_TYPES[run.status],
+        "conversation_id": str(run.conversation_id),
+        "run_id": str(run.id),
+        "message_id": str(run.message_id),
+        "attempt": run.attempt,
+        "text_length": len(message.text),
+    }
+    if message.html:
+        event["html"] = message.html
+    if run.status == RunStatus.DONE:
+        event["html"] = message.html
+    else:
+        event |= {"code": run.error_code or None, "message": run.error_message or None, "retryable": True}
+    event["usage"] = usage_of(run)
+    event["timing"] = {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms}
+    return _state(event)
+
+
+def run_superseded(run: Run, text_length: int) -> Event:
+    """A lost attempt that nobody saw anything of: it ends, and the next one is on its way."""
+    return _state(
+        {
+            "type": "run.interrupted",
+            "conversation_id": str(run.conversation_id),
+            "run_id": str(run.id),
+            "message_id": str(run.message_id),
+            "attempt": run.attempt,
+            "text_length": text_length,
+            "code": "worker_lost",
+            "message": "The worker was lost; another one takes over.",
+            "retryable": True,
+            "next_attempt": run.attempt + 1,
+        }
+    )
+
+
+def conversation_updated(conversation: Conversation) -> Event:
+    return _state(
+        {
+            "type": "conversation.updated",
+            "conversation_id": str(conversation.id),
+            "title": conversation.title,
+            "model": conversation.model or None,
+        }
+    )

@@ -1,0 +1,89 @@
+"""The sockets of this web process: their heartbeats, their limits in time, and how they leave at a deploy.
+
+One clock for all: a tick a second walks over the sockets. A timer each would cost memory, and pings that start at
+random moments stay spread out without one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from chat.protocol import Close
+
+if TYPE_CHECKING:
+    from chat.sockets import Socket
+
+TICK_SECONDS: Final = 1.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Hub:
+    """All sockets of one event loop."""
+
+    def __init__(self) -> None:
+        self.sockets: set[Socket] = set()
+        self.draining = False
+        self._ticker: asyncio.Task[None] | None = None
+
+    def add(self, socket: Socket) -> None:
+        self.sockets.add(socket)
+        if self._ticker is None or self._ticker.done():
+            self._ticker = asyncio.create_task(self._tick())
+
+    def remove(self, socket: Socket) -> None:
+        self.sockets.discard(socket)
+
+    async def _tick(self) -> None:
+        while self.sockets:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            for socket in list(self.sockets):
+                try:
+                    socket.tick(now)
+                except Exception:
+                    logger.exception("tick_failed", connection=socket.connection_id)
+
+    async def drain(self, seconds: float) -> None:
+        """Closes every socket with 4000, evenly spread over `seconds`; sockets that still come are closed at once.
+
+        Returns when all are gone, or 2 s after the last one was told.
+        """
+        self.draining = True
+        waiting = list(self.sockets)
+        random.shuffle(waiting)
+        logger.info("draining", sockets=len(waiting), seconds=seconds)
+        began = time.monotonic()
+        for place, socket in enumerate(waiting):
+            due = began + seconds * place / len(waiting)
+            if (delay := due - time.monotonic()) > 0:
+                await asyncio.sleep(delay)
+            socket.close(Close.GOING_AWAY)
+        deadline = time.monotonic() + 2
+        while self.sockets and time.monotonic() < deadline:
+            for socket in list(self.sockets):
+                socket.close(Close.GOING_AWAY)
+            await asyncio.sleep(0.05)
+
+
+_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+
+
+def hub() -> Hub:
+    """The hub of the running loop."""
+    loop = asyncio.get_running_loop()
+    found = _hubs.get(loop)
+    if found is None:
+        for gone in [known for known in _hubs if known.is_closed()]:
+            del _hubs[gone]
+        found = _hubs[loop] = Hub()
+    return found
+
+
+async def drain(seconds: float) -> None:
+    await hub().drain(seconds)

@@ -1,0 +1,179 @@
+"""The life of a run in PostgreSQL: claim → renew and checkpoint → end. Sync; each function is one transaction.
+
+A claim counts an attempt and gives a lease by the database's clock. Every write of a worker carries its attempt and
+its name, so one that lost its lease (paused, cut off, presumed dead) changes nothing any more: it is fenced.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from chat import events
+from chat.models import ACTIVE, Message, MessageStatus, Run, RunStatus
+
+MAX_ATTEMPTS: Final = 3
+TERMINAL_NUMBER: Final = 1_000_000_000  # of an attempt's closing append, so that any process may make it, once
+CONTEXT_MESSAGES: Final = 400  # of a branch, at the most, are read for the model
+
+_CLAIM: Final = """
+UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %s,
+       lease_expires_at = clock_timestamp() + make_interval(secs => %s),
+       started_at = COALESCE(started_at, clock_timestamp()), checkpoint_epoch = '', checkpoint_seq = 0,
+       queued_ms = COALESCE(queued_ms, (EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int)
+WHERE id = %s AND status = 'queued'
+"""
+
+_CONTEXT: Final = """
+WITH RECURSIVE path(id, parent_id, role, text, status, depth) AS (
+    SELECT id, parent_id, role, text, status, 0 FROM chat_message WHERE id = %s
+    UNION ALL
+    SELECT m.id, m.parent_id, m.role, m.text, m.status, depth + 1
+    FROM chat_message m JOIN path ON m.id = path.parent_id WHERE depth < %s
+)
+SELECT role, text FROM path WHERE role = 'user' OR text <> '' ORDER BY depth DESC
+"""
+
+_RENEW: Final = """
+UPDATE chat_run SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)
+WHERE id = ANY(%s) AND lease_owner = %s AND status = 'running'
+RETURNING id, attempt, stop_requested_at IS NOT NULL
+"""
+
+_CHECKPOINT: Final = """
+WITH held AS (
+    UPDATE chat_run SET checkpoint_epoch = %s, checkpoint_seq = %s
+    WHERE id = %s AND attempt = %s AND lease_owner = %s AND status = 'running'
+    RETURNING message_id
+)
+UPDATE chat_message SET text = %s, status = 'streaming' FROM held WHERE chat_message.id = held.message_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run this worker holds, and what it needs to answer. `path` is (role, text) from the first message on."""
+
+    run: Run
+    system_prompt: str
+    path: list[tuple[str, str]]
+
+    @property
+    def attempt(self) -> int:
+        return self.run.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    run_id: uuid.UUID
+    attempt: int
+    stop_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The whole text of an answer so far, and the place in the log that it covers exactly."""
+
+    run_id: uuid.UUID
+    attempt: int
+    epoch: str
+    seq: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is known of a run at its end. Times in milliseconds."""
+
+    text: str
+    html: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    usage_estimated: bool = False
+    first_token_ms: int | None = None
+    total_ms: int | None = None
+
+
+def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
+    """Takes a queued run, or None when somebody else has it or it has ended: the job was delivered twice."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, [owner, settings.RUN_LEASE_SECONDS, run_id])
+        if cursor.rowcount == 0:
+            return None
+    run = Run.objects.select_related("conversation", "message").get(pk=run_id)
+    with connection.cursor() as cursor:
+        cursor.execute(_CONTEXT, [run.prompt_id, CONTEXT_MESSAGES])
+        path = [(role, text) for role, text in cursor.fetchall()]
+    return Claim(run, run.conversation.system_prompt or settings.SYSTEM_PROMPT, path)
+
+
+def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:
+    """Renews what this worker still holds; a run that is missing from the answer is lost."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RENEW, [settings.RUN_LEASE_SECONDS, list(run_ids), owner])
+        return [Lease(*row) for row in cursor.fetchall()]
+
+
+def checkpoint(points: Sequence[Checkpoint], owner: str) -> None:
+    """Stores texts so far, in one round trip. What is fenced is left alone."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(
+            _CHECKPOINT, [(p.epoch, p.seq, p.run_id, p.attempt, owner, p.text.replace("\x00", "")) for p in points]
+        )
+
+
+def end_run(
+    run_id: uuid.UUID, attempt: int, status: RunStatus, ending: Ending | None = None, *, owner: str | None = None
+) -> events.Event | None:
+    """Ends an active run and returns its closing event, to be appended with `TERMINAL_NUMBER`.
+
+    None when the attempt is over already or (given `owner`) somebody else's: then nothing was changed. A run that was
+    still queued ends as the attempt it was waiting for. Without an `ending` the stored text stays as it is.
+    """
+    with transaction.atomic():
+        run = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status__in=ACTIVE).first()
+        if run is None or (owner is not None and run.lease_owner != owner):
+            return None
+        message = Message.objects.get(pk=run.message_id)
+        if run.status == RunStatus.QUEUED:
+            run.attempt += 1
+        run.status = status
+        run.finished_at = Now()
+        run.lease_expires_at = None
+        message.status = MessageStatus.COMPLETE if status == RunStatus.DONE else MessageStatus(status.value)
+        if ending is not None:
+            message.text = ending.text
+            message.html = ending.html
+            for name in ("error_code", "input_tokens", "output_tokens", "usage_estimated", "first_token_ms", "total_ms"):
+                setattr(run, name, getattr(ending, name))
+            run.error_message = ending.error_message
+        run.save()
+        message.save(update_fields=["text", "html", "status"])
+        return events.run_ended(run, message)
+
+
+def requeue(run_id: uuid.UUID, attempt: int, text_length: int) -> list[events.Event] | None:
+    """Gives a run whose worker was lost before it showed anything to the next worker. None when it is not so any more."""
+    with transaction.atomic():
+        run = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING).first()
+        if run is None:
+            return None
+        superseded = events.run_superseded(run, text_length)
+        run.status = RunStatus.QUEUED
+        run.lease_owner, run.lease_expires_at = "", None
+        run.enqueued_at = Now()
+        run.save(update_fields=["status", "lease_owner", "lease_expires_at", "enqueued_at"])
+        Message.objects.filter(pk=run.message_id).update(text="", status=MessageStatus.PENDING)
+        return [superseded, events.run_queued(run, attempt=attempt + 1)]
+
+
+def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> None:
+    Run.objects.filter(pk__in=run_ids).update(ended_in_log=True)

@@ -1,0 +1,233 @@
+"""One socket: what goes out, in which order, and how much of it at a time. No commands here (`chat.consumers`).
+
+Frames wait in an outbox that one short-lived task empties; log events go out only within the ack window, so what can
+gather here is bounded by the window and by the replies to commands under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import secrets
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import redis
+import structlog
+from django.conf import settings
+
+from chat import log
+from chat.delivery import Action, Cursor, Window, merge, read_delta
+from chat.protocol import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES, Close, Position, encode, stamp
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+BLOCKED_SECONDS: Final = 30.0  # over the window without an ack: 4001
+READ_LIMIT: Final = 500  # events a catch-up reads at a time
+PING: Final = encode({"type": "ping"})
+
+logger = structlog.get_logger(__name__)
+
+
+class Socket:
+    """The outgoing half of a connection: cursors in conversations' logs, a window over all of them, a heartbeat."""
+
+    def __init__(self, send: Send, user_id: uuid.UUID, session_hash: str) -> None:
+        now = time.monotonic()
+        self.connection_id = secrets.token_hex(8)
+        self.user_id = user_id
+        self.session_hash = session_hash
+        self.window = Window(WINDOW_BYTES)
+        self.cursors: dict[bytes, Cursor] = {}  # by conversation id
+        self.closed: int | None = None
+        self.last_used = now
+        self._send = send
+        self._outbox: list[dict[str, Any]] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._guards: dict[str, int] = {}  # run id -> text length a snapshot showed, until its next delta
+        # The first beat comes at a random moment, so that sockets that came together do not beat together.
+        self._next_ping = now + HEARTBEAT_SECONDS * random.uniform(0.5, 1)
+        self._pong_due: float | None = None
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    def put(self, frame: str) -> None:
+        """Sends a text frame, after those before it."""
+        if self.closed is None:
+            self._outbox.append({"type": "websocket.send", "text": frame})
+            self._flush()
+
+    def put_event(self, cursor: Cursor, seq: int, frame: str) -> None:
+        cursor.sent(seq, len(frame))
+        self.put(frame)
+        if self.window.full and self.window.blocked_since is None:
+            self.window.blocked_since = time.monotonic()
+
+    def put_ephemeral(self, frame: str) -> None:
+        """Typing and presence: the first to go when the client is slow."""
+        if self.window.unacked < self.window.limit // 2:
+            self.put(frame)
+
+    def close(self, code: Close) -> None:
+        """Closes after what is in the outbox. Once."""
+        if self.closed is None:
+            self.closed = int(code)
+            self._outbox.append({"type": "websocket.close", "code": int(code)})
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+
+    async def _write(self) -> None:
+        while self._outbox:
+            frames, self._outbox = self._outbox, []
+            for frame in frames:
+                await self._send(frame)
+
+    def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        """Runs `work` for as long as the socket lives."""
+        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[assignment]  # a coroutine gives a Task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def gone(self) -> None:
+        """The connection is over: end what was under way for it."""
+        self.closed = self.closed or 1006
+        tasks = [*self._tasks, *([self._writer] if self._writer else [])]
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def on_event(self, message: dict[str, Any]) -> None:
+        """A live event of the channel layer. The frame is made once for all sockets of the process."""
+        cursor = self.cursors.get(message["c"])
+        if cursor is None:
+            return
+        at = message.get("at")
+        if at is None:
+            epoch, _, number = message["__stamp__"].partition(":")
+            at = message["at"] = (epoch, int(number))
+        action = cursor.offer(*at)
+        if action is Action.SEND:
+            frame = message.get("frame")
+            if frame is None:
+                frame = message["frame"] = stamp(at[1], message["b"])
+            if self._guards and message["d"] and not self._fits(message["b"]):
+                self.reset(message["c"])
+                return
+            self.put_event(cursor, at[1], frame)
+        elif action is Action.READ:
+            self.catch_up(message["c"])
+        elif action is Action.RESET:
+            self.reset(message["c"])
+
+    def _fits(self, body: bytes) -> bool:
+        """Whether the first delta after a snapshot goes on exactly where the snapshot's text ended."""
+        delta = read_delta(body)
+        expected = self._guards.pop(delta.run_id, None)
+        return expected is None or expected == delta.index
+
+    def follow(self, conversation: bytes, position: Position, *, lengths: dict[str, int] | None = None) -> None:
+        """Puts a cursor at `position` and catches up from there. `lengths`: of the answers a snapshot showed unfinished."""
+        self.forget(conversation)
+        self.cursors[conversation] = Cursor(position, self.window)
+        self._guards.update(lengths or {})
+        self.catch_up(conversation)
+
+    def forget(self, conversation: bytes) -> bool:
+        cursor = self.cursors.pop(conversation, None)
+        if cursor is None:
+            return False
+        cursor.forget()
+        return True
+
+    def reset(self, conversation: bytes) -> None:
+        """The cursor is worth nothing: the client takes a snapshot."""
+        if self.forget(conversation):
+            self.put(encode({"type": "reset", "conversation_id": str(uuid.UUID(bytes=conversation))}))
+
+    def ack(self, conversation: bytes, seq: int) -> None:
+        cursor = self.cursors.get(conversation)
+        if cursor is None:
+            return
+        cursor.ack(seq)
+        if self.window.full:
+            # Acks that come in, however slowly, start the 30 s anew.
+            self.window.blocked_since = time.monotonic()
+            return
+        self.window.blocked_since = None
+        for key, waiting in self.cursors.items():
+            if waiting.wants_read:
+                self.catch_up(key)
+
+    def catch_up(self, conversation: bytes) -> None:
+        cursor = self.cursors.get(conversation)
+        if cursor is not None and not cursor.reading and self.closed is None:
+            cursor.reading = True
+            self.spawn(self._catch_up(conversation, cursor))
+
+    def catch_up_all(self) -> None:
+        """The layer's connection was lost and is back: nobody knows what it missed."""
+        for conversation in list(self.cursors):
+            self.catch_up(conversation)
+
+    async def _catch_up(self, conversation: bytes, cursor: Cursor) -> None:
+        """Reads the log until the cursor is at its end, or the window is full."""
+        delay = 0.1
+        try:
+            while self.cursors.get(conversation) is cursor:
+                try:
+                    replay = await log.read(uuid.UUID(bytes=conversation), cursor.position, limit=READ_LIMIT)
+                except (redis.RedisError, OSError) as error:
+                    logger.warning("catch_up_waits", connection=self.connection_id, error=type(error).__name__)
+                    await asyncio.sleep(delay * random.uniform(0.5, 1))
+                    delay = min(delay * 2, 5.0)
+                    continue
+                if self.cursors.get(conversation) is not cursor:
+                    return
+                if replay.entries is None:
+                    self.reset(conversation)
+                    return
+                cursor.head = max(cursor.head, replay.position.seq)
+                for seq, body in merge(replay.entries):
+                    if self.window.full:
+                        cursor.behind = True
+                        return
+                    if self._guards and b'"type":"run.delta"' in body[:20] and not self._fits(body):
+                        self.reset(conversation)
+                        return
+                    self.put_event(cursor, seq, stamp(seq, body))
+                if cursor.head <= cursor.seq:
+                    cursor.behind = False
+                    return
+        finally:
+            cursor.reading = False
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def pong(self) -> None:
+        self._pong_due = None
+
+    def tick(self, now: float) -> None:
+        """Once a second, from the hub."""
+        if self.closed is not None:
+            return
+        if self._pong_due is not None and now >= self._pong_due:
+            self.close(Close.NO_PONG)
+        elif self.window.blocked_since is not None and now - self.window.blocked_since >= BLOCKED_SECONDS:
+            self.close(Close.TOO_SLOW)
+        elif now - self.last_used >= settings.SOCKET_IDLE_SECONDS:
+            self.close(Close.IDLE)
+        elif now >= self._next_ping:
+            self._next_ping = now + HEARTBEAT_SECONDS
+            self._pong_due = now + PONG_SECONDS
+            self.put(PING)

@@ -1,0 +1,283 @@
+"""One turn of a conversation, from a command to rows and a job: the spine of the system.
+
+`submit` reads top to bottom: check who and what → one transaction (idempotent insert of message, answer and run) →
+enqueue → append to the log. When the broker is away the run's row is the outbox, when the log is away PostgreSQL is
+the truth; `chat.recovery` brings either up to date. Nothing accepted is lost, and nothing is made twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from chat import catalog, events, log
+from chat.db import in_db
+from chat.dispatch import enqueue
+from chat.errors import Busy, Conflict, Invalid, NotFound
+from chat.models import (
+    ACTIVE,
+    Conversation,
+    Member,
+    Message,
+    MessageRole,
+    MessageStatus,
+    Role,
+    Run,
+    RunStatus,
+    Submission,
+)
+from chat.notices import conversation_listed
+from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, check_text
+from chat.queries import member_of
+from chat.runs import TERMINAL_NUMBER, end_run
+
+logger = structlog.get_logger(__name__)
+
+AnyTurn = MessageSend | MessageEdit | MessageRegenerate
+TITLE_LENGTH: Final = 60
+STOP_GROUP: Final = "workers.stop"
+
+
+@dataclass(slots=True)
+class Accepted:
+    """What a command made (or had made before, when `duplicate`)."""
+
+    conversation_id: uuid.UUID
+    message_id: uuid.UUID  # the user's message; of a regeneration, the new answer
+    run_id: uuid.UUID
+    duplicate: bool
+    announcement: list[events.Event] = field(default_factory=list)
+    members: list[uuid.UUID] = field(default_factory=list)
+    listing: dict[str, str] = field(default_factory=dict)
+
+
+def accept(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
+    """The transaction of a turn. Raises `ChatError`s; the same (user, `client_id`) gives the same result for ever."""
+    if isinstance(command, MessageSend | MessageEdit):
+        check_text(command.text)
+    if isinstance(command, MessageSend) and command.attachments:
+        raise Invalid("Files cannot be attached here yet.")
+    fingerprint = _fingerprint(command)
+    known = _known(user_id, command.client_id, fingerprint)
+    if known is not None:
+        return known
+    try:
+        with transaction.atomic():
+            return _insert(user_id, command, fingerprint)
+    except IntegrityError as error:
+        # Lost a race against the same command (the same client_id), or against another one on this branch.
+        known = _known(user_id, command.client_id, fingerprint)
+        if known is not None:
+            return known
+        if "run_one_active_per_branch" in str(error):
+            raise Busy from None
+        raise
+
+
+async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
+    """`accept`, then the job goes to the workers and the news into the log, neither waiting for the other."""
+    accepted = await in_db(accept, user_id, command)
+    if not accepted.duplicate:
+        job = asyncio.ensure_future(enqueue(accepted.run_id))
+        job.add_done_callback(_log_failure)
+    return accepted
+
+
+async def announce(accepted: Accepted) -> log.Appended | None:
+    """Appends what `submit` made to the log. Idempotent; the worker does it when this process dies before."""
+    if not accepted.announcement:
+        return None
+    [appended] = await log.append(
+        log.Append(accepted.conversation_id, accepted.announcement, accepted.run_id, attempt=0, number=1)
+    )
+    for member in accepted.members:
+        await conversation_listed(member, accepted.listing)
+    return appended
+
+
+def _log_failure(job: asyncio.Future[None]) -> None:
+    if not job.cancelled() and (error := job.exception()):
+        logger.warning("enqueue_failed", error=type(error).__name__, note="the sweeper enqueues it")
+
+
+def _fingerprint(command: AnyTurn) -> bytes:
+    """SHA-256 of what a command asks for, without what names it."""
+    body = msgspec.structs.asdict(command)
+    for name in ("ref", "client_id"):
+        body.pop(name)
+    return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
+
+
+def _known(user_id: uuid.UUID, client_id: uuid.UUID, fingerprint: bytes) -> Accepted | None:
+    row = Submission.objects.filter(user_id=user_id, client_id=client_id).first()
+    if row is None:
+        return None
+    if bytes(row.fingerprint) != fingerprint:
+        raise Conflict
+    member_of(user_id, row.conversation_id)
+    return Accepted(row.conversation_id, row.message_id, row.run_id, duplicate=True)
+
+
+def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepted:
+    if isinstance(command, MessageSend):
+        conversation, parent = _place_of_send(user_id, command)
+    elif isinstance(command, MessageEdit):
+        edited = _own_message(user_id, command.message_id, MessageRole.USER)
+        conversation, parent = edited.conversation, edited.parent
+    else:
+        answer = _own_message(user_id, command.message_id, MessageRole.ASSISTANT)
+        conversation, parent = answer.conversation, answer.parent
+    model = catalog.check_model(getattr(command, "model", None) or conversation.model or catalog.default_model())
+
+    made: list[Message] = []
+    if isinstance(command, MessageRegenerate):
+        if parent is None:
+            raise Invalid("This answer has no question.")
+        prompt = parent
+    else:
+        prompt = Message(
+            conversation=conversation, parent=parent, role=MessageRole.USER, author_id=user_id, text=command.text
+        )
+        made.append(prompt)
+    answer = Message(
+        conversation=conversation,
+        parent=prompt,
+        role=MessageRole.ASSISTANT,
+        status=MessageStatus.PENDING,
+        created_at=timezone.now(),
+    )
+    made.append(answer)
+    Message.objects.bulk_create(made)
+    run = Run(
+        conversation=conversation, prompt=prompt, message=answer, requested_by_id=user_id, model=model, enqueued_at=Now()
+    )
+    run.save(force_insert=True)
+    shown = answer if isinstance(command, MessageRegenerate) else prompt
+    Submission.objects.create(
+        user_id=user_id,
+        client_id=command.client_id,
+        fingerprint=fingerprint,
+        conversation=conversation,
+        message=shown,
+        run=run,
+    )
+    if not conversation.title and not isinstance(command, MessageRegenerate):
+        conversation.title = title_from(command.text)
+    conversation.tip = answer
+    conversation.updated_at = answer.created_at
+    if getattr(command, "model", None):
+        conversation.model = model
+    conversation.save(update_fields=["title", "tip", "updated_at", "model"])
+
+    announcement = [
+        events.message_created(message, client_id=command.client_id if message is shown else None) for message in made
+    ]
+    announcement.append(events.run_queued(run, attempt=1))
+    members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
+    return Accepted(
+        conversation.id,
+        shown.id,
+        run.id,
+        duplicate=False,
+        announcement=announcement,
+        members=members,
+        listing={
+            "conversation_id": str(conversation.id),
+            "title": conversation.title,
+            "updated_at": conversation.updated_at.isoformat(),
+        },
+    )
+
+
+def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> tuple[Conversation, Message | None]:
+    """The conversation, locked against other turns, and the message the new one goes under."""
+    if command.conversation_id is None:
+        if command.parent_id is not None:
+            raise Invalid("A new conversation has no message to answer to.")
+        conversation = Conversation.objects.create()
+        Member.objects.create(conversation=conversation, user_id=user_id, role=Role.OWNER)
+        return conversation, None
+    member_of(user_id, command.conversation_id, write=True)
+    conversation = Conversation.objects.select_for_update().get(pk=command.conversation_id)
+    parent_id = command.parent_id or conversation.tip_id
+    if parent_id is None:
+        return conversation, None
+    parent = Message.objects.filter(pk=parent_id, conversation=conversation).first()
+    if parent is None:
+        raise NotFound
+    if parent.role == MessageRole.USER:
+        # Only under an answer, or the tree would have two questions in a row. The one being written is `busy`.
+        if Run.objects.filter(prompt=parent, status__in=ACTIVE).exists():
+            raise Busy
+        raise Invalid("A message goes under an answer, not under another message.")
+    if parent.status in (MessageStatus.PENDING, MessageStatus.STREAMING):
+        raise Busy
+    return conversation, parent
+
+
+def _own_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> Message:
+    """A message of a conversation the user may write in, whose row is locked against other turns."""
+    conversation_id = Message.objects.filter(pk=message_id).values_list("conversation_id", flat=True).first()
+    if conversation_id is None:
+        raise NotFound
+    member_of(user_id, conversation_id, write=True)
+    Conversation.objects.select_for_update().get(pk=conversation_id)
+    message = Message.objects.select_related("conversation", "parent", "parent__author").get(pk=message_id)
+    if message.role != role:
+        raise Invalid("That can only be done to " + ("a message of yours." if role == "user" else "an answer."))
+    return message
+
+
+def title_from(text: str) -> str:
+    """A conversation's first title: the start of its first message, cut between words."""
+    line = " ".join(text.split())
+    if len(line) <= TITLE_LENGTH:
+        return line
+    return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
+
+
+@dataclass(slots=True)
+class Stopping:
+    """What a stop found. `ended` is the closing event of a run that no worker had taken yet."""
+
+    conversation_id: uuid.UUID
+    run_id: uuid.UUID
+    attempt: int
+    ended: events.Event | None
+    running: bool
+
+
+def request_stop(user_id: uuid.UUID, run_id: uuid.UUID) -> Stopping:
+    """Marks a run to be stopped; one that waits in the queue ends here. Stopping an ended run changes nothing."""
+    found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
+    if found is None:
+        raise NotFound
+    member_of(user_id, found, write=True)
+    with transaction.atomic():
+        run = Run.objects.select_for_update().get(pk=run_id)
+        ended = None
+        if run.status == RunStatus.QUEUED:
+            ended = end_run(run.id, run.attempt, RunStatus.STOPPED)
+        elif run.status == RunStatus.RUNNING and run.stop_requested_at is None:
+            Run.objects.filter(pk=run_id).update(stop_requested_at=Now())
+        return Stopping(run.conversation_id, run.id, run.attempt, ended, run.status == RunStatus.RUNNING)
+
+
+async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
+    """Stops an answer from any device. The worker is told at once; should that get lost, it reads the row within 2 s."""
+    stopping = await in_db(request_stop, user_id, run_id)
+    if stopping.ended is not None:
+        await log.append(
+            log.Append(stopping.conversation_id, [stopping.ended], stopping.run_id, stopping.attempt, TERMINAL_NUMBER)
+        )
+    elif stopping.running:
+        await log.channel_layer().group_send(STOP_GROUP, {"type": "run.stop", "run_id": stopping.run_id.hex})
