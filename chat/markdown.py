@@ -1,0 +1,182 @@
+"""A finished answer's Markdown as sanitised HTML.
+
+Two independent layers keep hostile text harmless: markdown-it-py runs with raw HTML off, and nh3 then keeps only the
+elements and attributes named here. Nothing in the result can load anything: images become links that name them.
+`render` never raises; its time is bounded by cutting off what is costly to lay out (see the limits below).
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+import itertools
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import nh3
+import structlog
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name
+from pygments.token import STANDARD_TYPES
+from pygments.util import ClassNotFound
+
+log = structlog.get_logger(__name__)
+
+MAX_RICH_CHARS: Final = 200_000  # of a whole text; what is longer is shown as written
+MAX_HIGHLIGHT_CHARS: Final = 40_000  # of one code block
+HIGHLIGHT_SECONDS: Final = 0.5  # for all code blocks of a text together
+MAX_NESTING: Final = 40  # levels of blocks; markdown-it drops what is nested deeper, we show the text as written
+
+_LANGUAGE: Final = re.compile(r"[A-Za-z0-9+#._-]{1,30}")
+_TASK: Final = re.compile(r"\[([ xX])\][ \t]+")
+_ALIGN: Final = re.compile(r"text-align:(left|center|right)")
+
+_TAGS: Final = {
+    *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "blockquote", "pre", "code", "span"),
+    *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a", "div"),
+}
+_ALIGNED: Final = {"align-left", "align-center", "align-right"}
+_cleaner: Final = nh3.Cleaner(
+    tags=_TAGS,
+    clean_content_tags={"script", "style", "iframe", "object", "embed", "svg", "math", "template", "noscript"},
+    attributes={"*": set(), "a": {"href"}, "ol": {"start"}, "pre": {"data-language"}},
+    tag_attribute_values={"div": {"tabindex": {"0"}}},
+    set_tag_attribute_values={"a": {"target": "_blank"}},
+    allowed_classes={
+        "pre": {"code"},
+        "span": {name for name in STANDARD_TYPES.values() if name} | {"task"},
+        "div": {"table-scroll", "plain"},
+        "li": {"task-item"},
+        "th": _ALIGNED,
+        "td": _ALIGNED,
+    },
+    link_rel="noopener noreferrer nofollow",
+    url_schemes={"http", "https", "mailto"},
+    url_relative="deny",
+)
+
+
+def render(text: str) -> str:
+    """The HTML of an answer: a string that may stand in a page as it is. Never raises; an empty text gives ''."""
+    try:
+        if len(text) > MAX_RICH_CHARS:
+            return _plain(text)
+        parser = _parser()
+        env = {"deadline": time.monotonic() + HIGHLIGHT_SECONDS}
+        tokens = parser.parse(text, env)
+        if any(token.level >= MAX_NESTING - 1 for token in tokens):
+            return _plain(text)
+        return _cleaner.clean(parser.renderer.render(tokens, parser.options, env))
+    except Exception:  # a parser's bug must not lose an answer: it is shown as written instead
+        log.exception("markdown_failed", length=len(text))
+        return _plain(text)
+
+
+def _plain(text: str) -> str:
+    return f'<div class="plain">{html.escape(text)}</div>' if text else ""
+
+
+class _Renderer(RendererHTML):
+    """markdown-it's renderer with our code blocks, tables, and links in place of images."""
+
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        token = tokens[idx]
+        alt = self.renderInlineAsText(token.children, options, env) if token.children else ""
+        source = str(token.attrs.get("src", ""))
+        label = html.escape(alt or source or "image")
+        return f'<a href="{html.escape(source)}">{label}</a>'
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        info = _LANGUAGE.match(tokens[idx].info.strip())
+        return _code(tokens[idx].content, info.group() if info else "", float(env["deadline"]))
+
+    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return _code(tokens[idx].content, "", 0)
+
+    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return '<div class="table-scroll" tabindex="0"><table>\n'
+
+    def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "</table></div>\n"
+
+
+@functools.cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt(
+        "commonmark",
+        {"html": False, "linkify": True, "maxNesting": MAX_NESTING},
+        renderer_cls=_Renderer,
+    ).enable(["table", "strikethrough", "linkify"])
+    if parser.linkify:
+        # Only what is written as an address becomes one: `main.py` is a file, not a site in Paraguay.
+        parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+    parser.core.ruler.push("own_classes", _give_classes)
+    return parser
+
+
+def _give_classes(state: StateCore) -> None:
+    """Table alignment as a class (styles are not allowed), and task list items as signs that are read aloud."""
+    for index, token in enumerate(state.tokens):
+        if token.type in ("th_open", "td_open"):
+            align = _ALIGN.search(str(token.attrs.pop("style", "")))
+            if align:
+                token.attrs["class"] = f"align-{align.group(1)}"
+        elif token.type == "inline" and index >= 2 and state.tokens[index - 2].type == "list_item_open":
+            first = token.children[0] if token.children else None
+            task = _TASK.match(first.content) if first and first.type == "text" else None
+            if first and task:
+                first.content = ("☐ " if task.group(1) == " " else "☑ ") + first.content[task.end() :]
+                state.tokens[index - 2].attrs["class"] = "task-item"
+
+
+def _code(code: str, language: str, deadline: float) -> str:
+    lexer = _lexer(language) if len(code) <= MAX_HIGHLIGHT_CHARS else None
+    body = html.escape(code, quote=False)
+    if lexer:
+        try:
+            body = _paint(_until(deadline, lexer.get_tokens(code)))
+        except TimeoutError:
+            log.info("highlighting_cut", language=language, length=len(code))
+    label = f' data-language="{html.escape(language)}"' if language else ""
+    return f'<pre class="code"{label}><code>{body}</code></pre>\n'
+
+
+@functools.lru_cache(maxsize=64)
+def _lexer(language: str) -> Lexer | None:
+    if not language:
+        return None
+    try:
+        # Nothing may be added or cut: the copied code is the model's, to the letter.
+        return get_lexer_by_name(language.lower(), stripnl=False, ensurenl=False)
+    except ClassNotFound:
+        return None
+
+
+def _until(deadline: float, tokens: Iterator[tuple[Any, str]]) -> Iterator[tuple[Any, str]]:
+    for count, token in enumerate(tokens):
+        if count % 64 == 0 and time.monotonic() > deadline:
+            raise TimeoutError
+        yield token
+
+
+def _paint(tokens: Iterator[tuple[Any, str]]) -> str:
+    """Tokens as spans with Pygments' short class names; neighbours of one kind share a span."""
+    spans: list[str] = []
+    for name, run in itertools.groupby(tokens, lambda token: _class_of(token[0])):
+        text = html.escape("".join(value for _, value in run), quote=False)
+        spans.append(f'<span class="{name}">{text}</span>' if name else text)
+    return "".join(spans)
+
+
+@functools.cache
+def _class_of(kind: Any) -> str:
+    while kind not in STANDARD_TYPES:
+        kind = kind.parent
+    return str(STANDARD_TYPES[kind])
