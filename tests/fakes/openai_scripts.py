@@ -1,0 +1,213 @@
+"""What the scripted OpenAI-compatible server plays back: scripts, and the bytes of their answers.
+
+A script is written `key=value key=value`, for instance `tokens=100 rate=20 cut=30`, and reaches the server
+
+- in the last user message between double brackets: `Tell me a story [[tokens=100 rate=20]]`
+- as the model name after `script:`, with commas: `script:tokens=100,rate=20`
+- from a program: `server.play(Script(tokens=100), times=1)`, or `POST /_scripts`.
+
+The answer's text is `tok0 tok1 tok2 ...` unless `text` says otherwise, so a client can check every byte of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One answer. Times in seconds; `rate` in tokens per second, 0 for all at once."""
+
+    tokens: int = 20
+    rate: float = 0.0
+    text: str = ""  # this text instead of tok0 tok1 ..., cut into words
+    reasoning: int = 0  # reasoning tokens (think0 think1 ...) before the text
+    reasoning_field: str = "reasoning_content"
+    stamp: bool = False  # tokens say when they were sent: tok0@<monotonic microseconds>
+
+    # before the answer
+    accept_delay: float = 0.0  # before the response's headers
+    first_delay: float = 0.0  # after the headers, before the first token
+    status: int = 200
+    code: str = ""  # the error's code, for a status other than 200
+    retry_after: str = ""
+    fails: int = 0  # the status is for this many requests with the same last message; then the script plays
+    disconnect: bool = False  # close without a byte of response
+    strict: bool = False  # 422 for a request with `stream_options`, as older servers give
+    echo_key: bool = False  # an error that repeats the Authorization header
+
+    # in the answer, after so many tokens; -1 is never
+    hang: int = -1
+    cut: int = -1  # close in the middle of the body
+    reset: int = -1  # TCP reset
+    error: int = -1  # an error object in the stream
+    garbage: int = -1  # an event that is not JSON
+
+    # how it is written
+    body: str = "sse"  # sse, json (one body, no stream), html, or raw (`text` as it is)
+    usage: bool = True
+    finish: str = "stop"  # the finish_reason; none leaves it out
+    done: bool = True  # the closing [DONE]
+    crlf: bool = False
+    comments: bool = False  # keep-alive comments between events
+    multiline: bool = False  # one event's JSON over several data: lines
+    split: int = 0  # bytes a write, whatever they cut through
+    size: int = 0  # characters to fill each token up to
+    drip: float = 0.0  # seconds between the writes of `split`
+
+
+def parse_script(line: str) -> Script:
+    """Reads `key=value` pairs, separated by spaces or commas. A value is JSON or, failing that, a word."""
+    found: dict[str, Any] = {}
+    kinds: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
+    known = {field.name: kinds[str(field.type)] for field in fields(Script)}
+    for key, quoted, word in re.findall(r'(\w+)=(?:("(?:[^"\\]|\\.)*")|([^\s,]*))', line):
+        if key not in known:
+            raise ValueError(f"a script has no {key!r}")
+        kind = known[key]
+        value: Any = json.loads(quoted) if quoted else word
+        found[key] = value.lower() in ("1", "true", "yes") if kind is bool else kind(value)
+    return Script(**found)
+
+
+def find_script(model: str, last_user_text: str) -> Script | None:
+    """The script that a request asks for, if it asks for one."""
+    found = DIRECTIVE.search(last_user_text)
+    if found:
+        return parse_script(found[1])
+    if model.startswith("script:"):
+        return parse_script(model.removeprefix("script:").replace(",", " "))
+    return None
+
+
+def token_text(script: Script, index: int) -> str:
+    """Token number `index`, as the client must see it (but for `stamp`, whose times only the server knows)."""
+    if script.text:
+        return _words(script.text)[index]
+    token = f"tok{index} "
+    return token + "x" * (script.size - len(token))
+
+
+def answer_text(script: Script, tokens: int | None = None) -> str:
+    """The text of the first `tokens` tokens, or of the whole answer."""
+    count = token_count(script) if tokens is None else tokens
+    return "".join(token_text(script, index) for index in range(count))
+
+
+def token_count(script: Script) -> int:
+    return len(_words(script.text)) if script.text else script.tokens
+
+
+@functools.lru_cache(maxsize=64)
+def _words(text: str) -> list[str]:
+    return re.findall(r"\S*\s*", text)[:-1] or [text]
+
+
+_HEAD: Final = '{"id":"chatcmpl-fake","object":"chat.completion.chunk","created":1700000000,"model":"fake","choices":'
+_TEXT: Final = _HEAD + '[{"index":0,"delta":{"content":%s},"logprobs":null,"finish_reason":null}]}'
+
+
+def event(script: Script, payload: str) -> bytes:
+    """One server-sent event in the script's way of writing."""
+    end = "\r\n" if script.crlf else "\n"
+    if script.multiline and payload.startswith("{"):
+        payload = payload.replace(',"', f',{end}data: "')
+    text = f"data: {payload}{end}{end}"
+    if script.comments:
+        text = f": keep-alive{end}{end}{text}"
+    return text.encode()
+
+
+def token_event(script: Script, index: int, sent_us: int | None = None) -> bytes:
+    text = token_text(script, index) if sent_us is None else f"tok{index}@{sent_us} "
+    return event(script, _TEXT % json.dumps(text, ensure_ascii=False))
+
+
+def role_event(script: Script) -> bytes:
+    delta = '[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}'
+    return event(script, _HEAD + delta)
+
+
+def reasoning_event(script: Script, index: int) -> bytes:
+    delta = {"index": 0, "delta": {script.reasoning_field: f"think{index} "}, "finish_reason": None}
+    return event(script, _HEAD + json.dumps([delta]) + "}")
+
+
+def garbage_event(script: Script) -> bytes:
+    return event(script, '{"id":"chatcmpl-fake","choices":[{"delta":{"con')
+
+
+def error_event(script: Script) -> bytes:
+    code = script.code or "server_error"
+    return event(script, json.dumps({"error": {"message": "The fake model fell over.", "type": code, "code": code}}))
+
+
+def closing_events(script: Script) -> bytes:
+    """Finish reason, usage, [DONE]: what follows the last token."""
+    events = b""
+    if script.finish != "none":
+        reason = json.dumps(script.finish)
+        events += event(script, _HEAD + f'[{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":{reason}}}]}}')
+    if script.usage:
+        events += event(script, _HEAD + f'[],"usage":{json.dumps(usage_of(script))}}}')
+    if script.done:
+        events += event(script, "[DONE]")
+    return events
+
+
+def usage_of(script: Script) -> dict[str, Any]:
+    output = token_count(script) + script.reasoning
+    return {
+        "prompt_tokens": 11,
+        "completion_tokens": output,
+        "total_tokens": 11 + output,
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": script.reasoning},
+    }
+
+
+def json_body(script: Script) -> bytes:
+    """A whole answer in one body, as a server that cannot stream gives it."""
+    body: dict[str, Any] = {
+        "id": "chatcmpl-fake",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": "fake",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": answer_text(script)},
+                "finish_reason": None if script.finish == "none" else script.finish,
+            }
+        ],
+    }
+    if script.usage:
+        body["usage"] = usage_of(script)
+    return json.dumps(body, ensure_ascii=False).encode()
+
+
+def error_body(script: Script, authorization: str) -> bytes:
+    """The body of an answer with another status than 200."""
+    codes = {
+        401: "invalid_api_key",
+        404: "model_not_found",
+        429: "rate_limit_exceeded",
+    }
+    code = script.code or codes.get(script.status, "server_error")
+    message = "The fake model says no."
+    if code == "context_length_exceeded":
+        message = "This model's maximum context length is 4096 tokens. Please reduce the length of the messages."
+    if script.echo_key:
+        message = f"Incorrect API key provided: {authorization}."
+    return json.dumps({"error": {"message": message, "type": "invalid_request_error", "code": code}}).encode()
+
+
+def without_fault(script: Script) -> Script:
+    """What plays once `fails` requests have failed."""
+    return replace(script, status=200, disconnect=False, fails=0)

@@ -1,0 +1,331 @@
+"""A scripted OpenAI-compatible server on a real socket, cheap enough to feed a bench.
+
+    with FakeOpenAI() as server:                      # in a thread; or in a process of its own:
+        settings.OPENAI_BASE_URL = server.url         #   python -m tests.fakes.openai_server --port 0
+
+It serves `GET /v1/models` and `POST /v1/chat/completions`; what it answers is a `Script` (openai_scripts.py).
+It remembers each request, when the client left, and how many tokens were written (`server.requests`, or
+`GET /_requests` as JSON; `POST /_scripts {"script": "tokens=5", "times": 1}` queues; `POST /_reset` forgets).
+
+All streams of one server share one timer (`_Wheel`), and the bytes of a token are encoded once per script: on a plain
+`asyncio.Protocol` that is well under 20 µs a token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import heapq
+import json
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from tests.fakes.openai_playback import Playback
+from tests.fakes.openai_scripts import Script, error_body, find_script, json_body, parse_script, without_fault
+
+TICK: Final = 0.002  # seconds; how exactly tokens keep their time
+REASONS: Final = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+
+
+@dataclass(slots=True)
+class Request:
+    """What came in, and what became of it. Times are `time.monotonic()` seconds, which processes share."""
+
+    number: int
+    connection: int
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+    received_at: float
+    tokens_sent: int = 0
+    finished_at: float | None = None  # the whole script was played
+    disconnected_at: float | None = None  # the client left before that
+    ended: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def wait_ended(self, timeout: float = 5.0) -> bool:
+        """Whether the request was answered, or its client gone, in time."""
+        return self.ended.wait(timeout)
+
+    def as_json(self) -> dict[str, Any]:
+        names = [name for name in self.__slots__ if name != "ended"]
+        return {name: getattr(self, name) for name in names}
+
+
+class _Wheel:
+    """One loop timer for any number of callbacks, in slots of `TICK`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._slots: dict[int, list[Callable[[float], None]]] = {}
+        self._order: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def at(self, when: float, callback: Callable[[float], None]) -> None:
+        """Calls back with the time at `when` (of `time.monotonic`), up to `TICK` later."""
+        slot = int(when / TICK) + 1
+        callbacks = self._slots.get(slot)
+        if callbacks is not None:
+            callbacks.append(callback)
+            return
+        self._slots[slot] = [callback]
+        heapq.heappush(self._order, slot)
+        if self._order[0] == slot:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Not `call_at`: uvloop's clock counts whole milliseconds.
+        self._timer = self._loop.call_later(max(0.0, self._order[0] * TICK - time.monotonic()), self._turn)
+
+    def _turn(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        while self._order and self._order[0] * TICK <= now:
+            for callback in self._slots.pop(heapq.heappop(self._order)):
+                callback(now)
+        if self._order and self._timer is None:
+            self._arm()
+
+
+class _Connection(asyncio.Protocol):
+    """Reads HTTP/1.1 requests, one after the other, and has each answered."""
+
+    def __init__(self, server: FakeOpenAI) -> None:
+        self.server = server
+        self.number = next(server.connections)
+        self.transport: asyncio.Transport
+        self.paused = False
+        self.buffer = b""
+        self.request: Request | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self.server.open_connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.open_connections.discard(self)
+        request, self.request = self.request, None
+        if request is not None:
+            request.disconnected_at = time.monotonic()
+            request.ended.set()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+
+    def resume_writing(self) -> None:
+        self.paused = False
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        self._read()
+
+    def _read(self) -> None:
+        if self.request is not None:
+            return
+        head, end, rest = self.buffer.partition(b"\r\n\r\n")
+        if not end:
+            return
+        first, *lines = head.decode("latin-1").split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        size = int(headers.get("content-length", 0))
+        if len(rest) < size:
+            return
+        raw, self.buffer = rest[:size], rest[size:]
+        body = json.loads(raw) if raw else None
+        self.request = self.server.note(self.number, method, path, headers, body)
+        self.server.answer(self, self.request)
+
+    def finish(self) -> None:
+        """The answer is out; the next request may come."""
+        request, self.request = self.request, None
+        if request is not None:
+            request.finished_at = time.monotonic()
+            request.ended.set()
+        if self.buffer:
+            self._read()
+
+    def send_whole(self, status: int, body: bytes, *, kind: str = "application/json", extra: str = "") -> None:
+        reason = REASONS.get(status, "Status")
+        head = f"HTTP/1.1 {status} {reason}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n{extra}\r\n"
+        self.transport.write(head.encode() + body)
+        self.finish()
+
+
+class FakeOpenAI:
+    """The server. `with` runs it in a thread of its own; `serve` runs it on the current loop."""
+
+    def __init__(
+        self, *, host: str = "127.0.0.1", port: int = 0, api_key: str = "", models: list[str] | None = None
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.api_key = api_key
+        self.models = models if models is not None else ["fake-large", "fake-small"]
+        self.models_status = 200
+        self.script = Script()  # for requests that ask for nothing
+        self.requests: deque[Request] = deque(maxlen=20_000)
+        self.open_connections: set[_Connection] = set()
+        self.connections = iter(range(1, sys.maxsize))
+        self._queue: deque[Script] = deque()
+        self._failed: Counter[str] = Counter()
+        self._arrived = threading.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """For OPENAI_BASE_URL."""
+        return f"http://{self.host}:{self.port}/v1"
+
+    @property
+    def chats(self) -> list[Request]:
+        return [request for request in self.requests if request.path.endswith("/chat/completions")]
+
+    def play(self, script: Script | str, *, times: int = 1) -> None:
+        """The next `times` requests get this script, whatever they ask for."""
+        self._queue.extend([parse_script(script) if isinstance(script, str) else script] * times)
+
+    def wait_chats(self, count: int, timeout: float = 5.0) -> list[Request]:
+        """The chat requests, once there are `count`. Raises `TimeoutError`."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: len(self.chats) >= count, timeout):
+                raise TimeoutError(f"{len(self.chats)} of {count} requests came")
+        return self.chats
+
+    def reset(self) -> None:
+        self._queue.clear()
+        self._failed.clear()
+        self.requests.clear()
+
+    def __enter__(self) -> FakeOpenAI:
+        started = threading.Event()
+        self._thread = threading.Thread(target=_run, args=(self.serve(started.set),), name="fake-openai", daemon=True)
+        self._thread.start()
+        if not started.wait(10):
+            raise TimeoutError("the fake server did not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._thread is not None:
+            self._thread.join(10)
+
+    def stop(self) -> None:
+        if self._loop is not None and self._stop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    async def serve(self, on_ready: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self.wheel = _Wheel(self._loop)
+        server = await self._loop.create_server(lambda: _Connection(self), self.host, self.port, backlog=2048)
+        self.port = server.sockets[0].getsockname()[1]
+        on_ready()
+        await self._stop.wait()
+        server.close()
+        for connection in list(self.open_connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # lets the aborted transports report before the loop closes
+
+    def note(self, connection: int, method: str, path: str, headers: dict[str, str], body: Any) -> Request:
+        request = Request(len(self.requests) + 1, connection, method, path, headers, body, time.monotonic())
+        if not path.startswith("/_"):
+            with self._arrived:
+                self.requests.append(request)
+                self._arrived.notify_all()
+        return request
+
+    def answer(self, connection: _Connection, request: Request) -> None:
+        if request.path.startswith("/_"):
+            connection.send_whole(200, json.dumps(self._control(request)).encode())
+        elif self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
+            connection.send_whole(401, error_body(Script(status=401), ""))
+        elif request.path == "/v1/models":
+            entries = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self.models]
+            connection.send_whole(self.models_status, json.dumps({"object": "list", "data": entries}).encode())
+        elif request.path == "/v1/chat/completions" and request.body:
+            self._chat(connection, request, self._choose(request))
+        else:
+            connection.send_whole(404, b'{"detail":"Not Found"}')
+
+    def _control(self, request: Request) -> object:
+        if request.path == "/_requests":
+            return [entry.as_json() for entry in self.requests]
+        if request.path == "/_scripts":
+            self.play(request.body["script"], times=request.body.get("times", 1))
+        if request.path == "/_reset":
+            self.reset()
+        return {"ok": True}
+
+    def _choose(self, request: Request) -> Script:
+        texts = [turn["content"] for turn in request.body["messages"] if turn["role"] == "user"]
+        last = str(texts[-1]) if texts else ""
+        script = self._queue.popleft() if self._queue else find_script(request.body["model"], last) or self.script
+        if script.fails:
+            self._failed[last] += 1
+            if self._failed[last] > script.fails:
+                return without_fault(script)
+        return script
+
+    def _chat(self, connection: _Connection, request: Request, script: Script) -> None:
+        if script.accept_delay:
+            self.wheel.at(time.monotonic() + script.accept_delay, lambda _: self._begin(connection, request, script))
+        else:
+            self._begin(connection, request, script)
+
+    def _begin(self, connection: _Connection, request: Request, script: Script) -> None:
+        if connection.request is not request:  # the client left while we waited
+            return
+        options = request.body.get("stream_options") or {}
+        if script.disconnect:
+            connection.transport.close()
+        elif script.status != 200:
+            extra = f"retry-after: {script.retry_after}\r\n" if script.retry_after else ""
+            connection.send_whole(
+                script.status, error_body(script, request.headers.get("authorization", "")), extra=extra
+            )
+        elif script.strict and options:
+            connection.send_whole(422, b'{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}')
+        elif script.body == "html":
+            connection.send_whole(200, b"<!doctype html><title>Welcome</title>", kind="text/html")
+        elif script.body == "json" or not request.body.get("stream"):
+            connection.send_whole(200, json_body(script))
+        else:
+            Playback(connection, request, script, self.wheel, usage=bool(options.get("include_usage"))).start()
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    """Runs on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="A scripted OpenAI-compatible server; prints its base URL.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--api-key", default="")
+    parser.add_argument("--script", default="", help="for requests that ask for nothing, such as 'tokens=100 rate=20'")
+    options = parser.parse_args()
+    server = FakeOpenAI(host=options.host, port=options.port, api_key=options.api_key)
+    server.script = parse_script(options.script)
+    with contextlib.suppress(KeyboardInterrupt):
+        _run(server.serve(lambda: print(server.url, flush=True)))
+
+
+if __name__ == "__main__":
+    main()
