@@ -1,10 +1,44 @@
-"""The ASGI application: pages through Django, sockets through the handshake to the consumer."""
+"""The ASGI application: health, pages through Django, sockets through the handshake to the consumer."""
 
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = get_asgi_application()
+pages = get_asgi_application()  # sets Django up, so it comes before what reads models
+
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+
+from config import health  # noqa: E402
+
+SOCKET_PATH = "/ws/"
+
+
+def make_sockets() -> Any:
+    from accounts.handshake import TicketAuthMiddleware
+    from chat.consumers import ChatConsumer
+
+    return TicketAuthMiddleware(ChatConsumer.as_asgi())
+
+
+sockets = make_sockets()
+
+
+async def answer_http(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    handler = health.application if scope["path"] in health.PATHS else pages
+    await handler(scope, receive, send)
+
+
+async def answer_websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Refuses any other path: Daphne makes HTTP 403 of a close before accepting."""
+    if scope["path"] == SOCKET_PATH:
+        await sockets(scope, receive, send)
+    else:
+        await receive()
+        await send({"type": "websocket.close"})
+
+
+application = ProtocolTypeRouter({"http": answer_http, "websocket": answer_websocket})

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 
-from celery import Celery
+from celery import Celery, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("antiphon")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workers"])
+
+
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery has no types
+def keep_our_logging(**_kwargs: object) -> None:
+    """Being connected is all: Celery then leaves logging as Django has set it up."""

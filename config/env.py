@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env
+from environs import Env, validate
 
 
 def secret_key(env: Env, var: Path) -> str:
@@ -37,6 +37,27 @@ def origins(env: Env) -> list[str]:
         if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
             raise ImproperlyConfigured(f"ALLOWED_ORIGINS: {origin!r} is not an origin such as https://chat.example.org")
     return found
+
+
+def at_least(smallest: float) -> validate.Range:
+    """Refuses a number below `smallest`."""
+    return validate.Range(min=smallest)
+
+
+def redis_from_url(url: str) -> str:
+    """`REDIS_URL` as it is used. Only `redis://`, `rediss://` and `unix://` are understood."""
+    if url and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        raise ImproperlyConfigured("REDIS_URL: only redis://, rediss:// and unix:// addresses are understood")
+    return url
+
+
+def broker_url(redis_url: str) -> str:
+    """The same Redis as Celery writes it: `redis+socket://` instead of `unix://`, the database in `virtual_host`."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    number = dict(parse_qsl(parts.query)).get("db", "0")
+    return f"redis+socket://{parts.path}?virtual_host={number}"
 
 
 def stack_url(var: Path, name: str) -> str:

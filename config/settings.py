@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
-from environs import Env
+from environs import Env, validate
 
-from config.env import database_from_url, origins, secret_key, stack_url
+from config.env import at_least, broker_url, database_from_url, origins, redis_from_url, secret_key, stack_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("ANTIPHON_VAR") or BASE_DIR / "var")
@@ -20,7 +20,7 @@ VAR_DIR = Path(os.environ.get("ANTIPHON_VAR") or BASE_DIR / "var")
 env = Env()
 env.read_env(os.environ.get("ANTIPHON_ENV_FILE", str(BASE_DIR / ".env")), recurse=False)
 
-# --- the basics ---------------------------------------------------------------------------------------------------
+# --- the basics ------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = secret_key(env, VAR_DIR)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
@@ -30,7 +30,6 @@ CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 SITE_NAME = "Antiphon"
 
 INSTALLED_APPS = [
-    "daphne",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -83,21 +82,55 @@ TEMPLATES = [
     }
 ]
 
-# --- PostgreSQL and Redis -------------------------------------------------------------------------------------------
+# --- PostgreSQL and Redis --------------------------------------------------------------------------------------------
 # Empty means the private servers of `manage.py up`, whose addresses stand in var/.
 DATABASE_URL: str = env.str("DATABASE_URL", "") or stack_url(VAR_DIR, "database_url")
-REDIS_URL: str = env.str("REDIS_URL", "") or stack_url(VAR_DIR, "redis_url")
-DATABASE_POOL = env.int("DATABASE_POOL", 8)  # connections per process at the most
+REDIS_URL: str = redis_from_url(env.str("REDIS_URL", "") or stack_url(VAR_DIR, "redis_url"))
+DATABASE_POOL = env.int("DATABASE_POOL", 8, validate=at_least(1))  # connections per process at the most
 DATABASES: dict[str, Any] = {"default": database_from_url(DATABASE_URL, pool=DATABASE_POOL)}
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "chat.layers.StreamingChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}
+}
 
-# --- Celery -----------------------------------------------------------------------------------------------------------
-CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or REDIS_URL
-WORKER_STREAMS = env.int("WORKER_STREAMS", 500)  # answers in progress per worker process
+# --- Celery ----------------------------------------------------------------------------------------------------------
+# Jobs carry ids; the truth about them is in PostgreSQL (leases, attempts). Delivery is a doorbell.
+CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or broker_url(REDIS_URL)
+CELERY_TASK_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # with `acks_late` a job that kills its worker would come back for ever
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_TASK_PUBLISH_RETRY = False  # a publisher fails at once; the row in PostgreSQL waits for the sweeper
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a stream outlives a moment without Redis
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # pub/sub that may be lost; a stop is a column of the run
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for Redis as long as it takes
+CELERY_BROKER_CONNECTION_TIMEOUT = 5
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+    # Seconds until an unacknowledged job comes back although its worker may live: above the longest recording or run.
+    "visibility_timeout": env.int("VISIBILITY_TIMEOUT", 3600, validate=at_least(60)),
+    # Without these a publish waits for ever on a dead connection, and a worker can stop consuming in silence.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "retry_on_timeout": True,
+    "priority_steps": [0],  # one list per queue, not four
+}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
+WORKER_QUEUES = ("generate", "transcribe", "maintenance")
+WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs taken up at once; streams have their loop
+WORKER_STREAMS = env.int("WORKER_STREAMS", 500, validate=at_least(1))  # answers in progress per worker process
 
-# --- the model ----------------------------------------------------------------------------------------------------------
+# --- the model -------------------------------------------------------------------------------------------------------
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
 CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
@@ -109,17 +142,90 @@ MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 300.0)
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
 SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")
 
-# --- accounts -------------------------------------------------------------------------------------------------------------
+# --- accounts --------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 SIGNUP_OPEN = env.bool("SIGNUP_OPEN", True)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher", "django.contrib.auth.hashers.PBKDF2PasswordHasher"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+_VALIDATION = "django.contrib.auth.password_validation."
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": _VALIDATION + "MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
+    {"NAME": _VALIDATION + "CommonPasswordValidator"},
+    {"NAME": _VALIDATION + "UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
+]
+SESSION_ENGINE = "accounts.sessions"  # rows that know their person, and sockets that close with them
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+# none: in at once; optional: in at once, and a mail asks; mandatory: in after the mail's link, and only then does the
+# sign-up page not tell whether an address is taken.
+ACCOUNT_EMAIL_VERIFICATION = env.str(
+    "EMAIL_VERIFICATION", "none", validate=validate.OneOf(["none", "optional", "mandatory"])
+)
+ACCOUNT_CHANGE_EMAIL = True  # one address per person; a new one counts once its mail's link was opened
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+# allauth counts in the cache. A failed login counts per e-mail address and place (accounts.adapter).
+ACCOUNT_RATE_LIMITS = {"login": env.str("LOGIN_RATE", "30/m/ip"), "login_failed": "10/m/ip,5/15m/key"}
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0)  # proxies in front that set X-Forwarded-For
 
-# --- pages ------------------------------------------------------------------------------------------------------------------
+# Mail goes to the terminal until a server is named.
+EMAIL_HOST: str = env.str("EMAIL_HOST", "")
+EMAIL_PORT = env.int("EMAIL_PORT", 587)
+EMAIL_HOST_USER: str = env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD: str = env.str("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", EMAIL_PORT == 587)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", EMAIL_PORT == 465)
+EMAIL_TIMEOUT = 10
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+DEFAULT_FROM_EMAIL: str = env.str("EMAIL_FROM", f"{SITE_NAME} <noreply@localhost>")
+ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
+ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_HOST)
+
+# Behind a proxy that ends TLS and sets X-Forwarded-Proto: everything over https, and nothing else.
+HTTPS = env.bool("HTTPS", False)
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]  # asked by machines beside us
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+    # Subdomains and browsers' preload lists are for the owner of the domain to decide, not for one of its sites.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+
+# --- running ---------------------------------------------------------------------------------------------------------
+# On SIGTERM a web process lets its sockets go over this many seconds, so that clients do not all come back at once.
+DRAIN_SECONDS = env.float("DRAIN_SECONDS", 20.0, validate=at_least(0))
+LOGGING_CONFIG = "config.logging.configure"
+LOGGING = {
+    "level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
+    "format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(["auto", "human", "json"])),
+}
+
+# --- pages -----------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
+# Names carry a hash of the content, so browsers keep files for ever. Tests serve them from where they lie.
+STATIC_VERSIONED = env.bool("STATIC_VERSIONED", True)
+_STATICFILES = (
+    "servestatic.storage.CompressedManifestStaticFilesStorage"
+    if STATIC_VERSIONED
+    else "django.contrib.staticfiles.storage.StaticFilesStorage"
+)
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "media"}},
+    "staticfiles": {"BACKEND": _STATICFILES},
+}
+SERVESTATIC_USE_FINDERS = not STATIC_VERSIONED
+SERVESTATIC_ALLOW_ALL_ORIGINS = False
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import django
 import pytest
@@ -12,6 +14,7 @@ from tests.servers import servers
 
 if TYPE_CHECKING:
     from accounts.models import User
+    from tests.stack import Stack
 
 servers.set_environment()
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
@@ -84,3 +87,31 @@ def bob(db: None) -> User:
 def mallory(db: None) -> User:
     """An outsider: may see nothing of Alice's."""
     return make_user("Mallory")
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture
+def live(request: pytest.FixtureRequest) -> Generator[Callable[..., Stack], None, None]:
+    """Starts real processes: `live(web=1, workers=1, beat=False, env={}, own_postgres=False)` (tests/stack.py)."""
+    from tests.stack import run_stack
+
+    with contextlib.ExitStack() as running:
+        stacks: list[Stack] = []
+
+        def start(**options: Any) -> Stack:
+            stacks.append(running.enter_context(run_stack(**options)))
+            return stacks[-1]
+
+        yield start
+        if request.node.stash.get(FAILED, False):
+            for stack in stacks:
+                print(stack.logs())

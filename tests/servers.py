@@ -29,7 +29,8 @@ FAST = {
 # What a developer's shell may hold and a test must not meet.
 FOREIGN = (
     "ADMIN_EMAIL", "ADMIN_PASSWORD", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "CELERY_BROKER_URL", "CHAT_MODELS",
-    "DATABASE_POOL", "DEBUG", "OPENAI_API_KEY", "OPENAI_BASE_URL", "SIGNUP_OPEN", "SYSTEM_PROMPT",
+    "DATABASE_POOL", "DEBUG", "EMAIL_HOST", "HTTPS", "LOG_FORMAT", "LOG_LEVEL", "OPENAI_API_KEY", "OPENAI_BASE_URL",
+    "SIGNUP_OPEN", "SYSTEM_PROMPT", "TRUSTED_PROXIES",
 )  # fmt: skip
 
 
@@ -51,6 +52,7 @@ class Servers:
             "SECRET_KEY": "a-key-for-tests-only-a-key-for-tests-only-a-key-for-tests-only",
             "DATABASE_URL": self.postgres.url(),
             "REDIS_URL": self.redis.url,
+            "STATIC_VERSIONED": "0",
             "OLLAMA_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
         }
 

@@ -1,0 +1,115 @@
+"""`/livez` and `/readyz`, answered before Django: no host check, no redirect, no session, no middleware in the way.
+
+`/livez` says that the event loop turns. `/readyz` says that this process can serve: database, migrations, Redis and
+a round trip through the channel layer, each with its own short limit, and that it is not draining.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from channels.layers import get_channel_layer
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.redis import async_redis
+from chat.db import in_db
+
+PATHS: Final = frozenset({"/livez", "/readyz"})
+CHECK_SECONDS: Final = 2.0
+
+log = structlog.get_logger(__name__)
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class State:
+    """What this process says of itself."""
+
+    draining = False  # set by the server when it was asked to stop
+    migrated = False  # looked up until true, then remembered
+    probing = asyncio.Lock()
+    probe_channel: str | None = None
+
+
+async def application(scope: dict[str, Any], _receive: object, send: Send) -> None:
+    """The ASGI application of both paths."""
+    if scope["path"] == "/livez":
+        await _answer(send, 200, {"status": "ok"})
+        return
+    wrong = await find_wrong()
+    if wrong:
+        await _answer(send, 503, {"status": "unavailable", "wrong": wrong})
+    else:
+        await _answer(send, 200, {"status": "ok"})
+
+
+async def find_wrong() -> dict[str, str]:
+    """What keeps this process from serving, by name; empty when nothing does."""
+    if State.draining:
+        return {"draining": "this process is stopping"}
+    checks = {
+        "database": _check_database(),
+        "redis": _check_redis(),
+        "channel_layer": _check_channel_layer(),
+    }
+    results = await asyncio.gather(*(_limited(name, check) for name, check in checks.items()))
+    return dict(result for result in results if result is not None)
+
+
+async def _limited(name: str, check: Awaitable[str | None]) -> tuple[str, str] | None:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            said = await check
+    except TimeoutError:
+        said = f"no answer within {CHECK_SECONDS:g} s"
+    except Exception as error:  # noqa: BLE001 -- whatever it is, this process is not ready; the log has the rest
+        log.warning("not ready", check=name, error=str(error).strip())
+        said = type(error).__name__
+    return (name, said) if said else None
+
+
+async def _check_database() -> str | None:
+    return await in_db(_look_at_database)
+
+
+def _look_at_database() -> str | None:
+    if State.migrated:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return None
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        return f"{len(missing)} migrations are not applied"
+    State.migrated = True
+    return None
+
+
+async def _check_redis() -> str | None:
+    await async_redis().ping()
+    return None
+
+
+async def _check_channel_layer() -> str | None:
+    """Sends a word to ourselves, on one channel kept for it: a layer has no way to give a channel back."""
+    layer = get_channel_layer()
+    async with State.probing:
+        channel = State.probe_channel or await layer.new_channel()
+        State.probe_channel = None  # a cancelled `receive` ends the channel
+        word = secrets.token_hex(8)
+        await layer.send(channel, {"type": "health.probe", "word": word})
+        while (await layer.receive(channel)).get("word") != word:
+            pass  # an older probe's, or a notice of the layer
+        State.probe_channel = channel
+    return None
+
+
+async def _answer(send: Send, status: int, body: dict[str, Any]) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": msgspec.json.encode(body)})

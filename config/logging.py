@@ -1,0 +1,76 @@
+"""Log lines: one structlog chain for our own lines and everybody else's. Human on a terminal, JSON otherwise."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import sys
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# Values under these names never reach a log, whoever wrote the line.
+SECRET_WORDS = ("password", "secret", "token", "ticket", "api_key", "authorization", "cookie", "sessionid")
+# ... except counts and durations whose names happen to contain one.
+HARMLESS = frozenset({"input_tokens", "output_tokens", "tokens", "first_token_ms"})
+
+
+def configure(options: dict[str, Any]) -> None:
+    """Django's LOGGING_CONFIG. `options`: `level` (a level's name) and `format` (auto, human or json)."""
+    human = options["format"] == "human" or (options["format"] == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
+        structlog.processors.StackInfoRenderer(),
+        hide_secrets,
+    ]
+    final: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if human:
+        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=36))
+    else:
+        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = {"()": structlog.stdlib.ProcessorFormatter, "foreign_pre_chain": shared, "processors": final}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"line": formatter},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+            "root": {"handlers": ["stderr"], "level": options["level"]},
+            "loggers": {
+                "asyncio": {"level": "WARNING"},  # of no use: which selector it took
+                "daphne": {"level": "WARNING"},  # `serve` says the same in fewer lines
+                "celery.beat": {"level": "WARNING"},  # a line per job sent, every second
+                "celery.app.trace": {"level": "WARNING"},  # a line per task done
+                "celery.worker.strategy": {"level": "WARNING"},  # a line per task received
+                "httpx2": {"level": "WARNING"},
+                "django.request": {"level": "ERROR"},  # a 404 is in the access log
+                "django.channels.server": {"level": "WARNING"},
+            },
+        }
+    )
+    logging.captureWarnings(capture=True)
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replaces the values of fields that are named like a secret."""
+    for name in event:
+        low = name.lower()
+        if name not in HARMLESS and any(word in low for word in SECRET_WORDS):
+            event[name] = "…"
+    return event

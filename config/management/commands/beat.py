@@ -1,0 +1,16 @@
+"""`manage.py beat`: the clock. Exactly one per system."""
+
+from __future__ import annotations
+
+from django.core.management.base import BaseCommand
+
+from config.celery import app
+
+
+class Command(BaseCommand):
+    help = "Runs the clock that sends the recurring jobs. One process of it is enough; two do no harm but work twice."
+    requires_system_checks = ()
+
+    def handle(self, *_args: object, **_options: object) -> None:
+        # In memory: every job runs at least once an hour, so nothing is owed after a restart.
+        app.start(["beat", "--scheduler=celery.beat:Scheduler", "--pidfile="])

@@ -1,0 +1,62 @@
+"""`manage.py prepare`: the database and the static files as this version needs them. Repeating it changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
+
+from accounts.models import User
+
+
+class Command(BaseCommand):
+    help = "Migrates the database, gathers static files when they changed, makes the first administrator when told."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--admin-email", default="", help="make this administrator when there is none at all")
+        parser.add_argument("--admin-password", default="", help="default: made up")
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        """Prints one line of JSON: the administrator's `email`, and `password` when it was made up just now."""
+        call_command("migrate", interactive=False, verbosity=0)
+        if settings.STATIC_VERSIONED:
+            gather_static()
+        email, password = first_admin(options["admin_email"], options["admin_password"])
+        self.stdout.write(json.dumps({"email": email, "password": password}))
+
+
+def first_admin(email: str, password: str) -> tuple[str, str]:
+    """The oldest administrator's address; makes one when there is none and an `email` is given.
+
+    The second value is the password when it was made up here, else empty.
+    """
+    with transaction.atomic():
+        known = User.objects.filter(is_superuser=True, is_active=True).order_by("date_joined").first()
+        if known or not email:
+            return known.email if known else "", ""
+        made_up = "" if password else secrets.token_urlsafe(12)
+        user = User.objects.create_superuser(email, password or made_up, name="Administrator")
+        EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+        return user.email, made_up
+
+
+def gather_static() -> None:
+    """`collectstatic`, unless the files are those of the last time: it hashes and compresses for seconds."""
+    seen = hashlib.sha256()
+    for finder in get_finders():
+        for name, storage in finder.list([]):
+            seen.update(f"{name} {storage.size(name)} {storage.get_modified_time(name)}\n".encode())
+    stamp = settings.VAR_DIR / "static.stamp"
+    if settings.STATIC_ROOT.exists() and stamp.exists() and stamp.read_text() == seen.hexdigest():
+        return
+    call_command("collectstatic", interactive=False, verbosity=0, clear=True)
+    stamp.write_text(seen.hexdigest())

@@ -1,0 +1,37 @@
+"""`manage.py serve`: one web process."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+
+class Command(BaseCommand):
+    help = "Runs one web process: pages, and the WebSocket at /ws/."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+        parser.add_argument("--fd", type=int, help="a listening socket that is open already, shared between processes")
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        from config.server import WebServer, open_socket  # here: it installs the event loop
+        from config.asgi import application  # isort: skip
+
+        if options["fd"] is not None:
+            listener = socket.socket(fileno=options["fd"])
+        else:
+            try:
+                listener = open_socket(options["host"], options["port"])
+            except OSError as error:
+                raise CommandError(f"Cannot listen on {options['host']}:{options['port']}: {error.strerror}.") from None
+        WebServer(
+            application,
+            listener,
+            drain_seconds=settings.DRAIN_SECONDS,
+            proxies=settings.ALLAUTH_TRUSTED_PROXY_COUNT,
+        ).run()

@@ -1,0 +1,29 @@
+"""`manage.py worker`: one worker process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from config.celery import app
+
+
+class Command(BaseCommand):
+    help = "Runs one worker process: answers, transcription, maintenance."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--name", default="worker", help="told apart in logs and leases (default: worker)")
+        parser.add_argument("--queues", default=",".join(settings.WORKER_QUEUES), help="default: all of them")
+        parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS)
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        # No gossip, mingle or remote heartbeats: workers need not know each other, and Redis pub/sub may lose them.
+        app.worker_main(
+            [
+                "worker", "--pool=threads", f"--concurrency={options['threads']}", f"--queues={options['queues']}",
+                f"--hostname={options['name']}@%h", "--without-gossip", "--without-mingle", "--without-heartbeat",
+            ]
+        )  # fmt: skip

@@ -1,0 +1,140 @@
+"""The web server: Daphne on uvloop, made to end in order.
+
+Daphne 4.2.3 stops its reactor on SIGTERM and then loses its clean-up when a socket connected within the last second
+(the upgraded request has no application). Here SIGTERM first makes `/readyz` say 503 and stops accepting, then lets
+the sockets go over a drain window, then waits for requests under way, and stops the reactor last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import time
+from typing import Any, Final
+
+import structlog
+import uvloop
+
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # before daphne.server: it makes its loop when imported
+
+from daphne.server import Server  # noqa: E402
+from twisted.internet import reactor  # noqa: E402
+
+from chat.hub import drain  # noqa: E402
+from config.health import PATHS, State  # noqa: E402
+
+# The consumer answers a text frame over 64 KiB with an error; a message above this ends the connection unread.
+HARD_FRAME_BYTES: Final = 256 * 1024
+REQUEST_SECONDS: Final = 60
+REQUEST_GRACE_SECONDS: Final = 5  # for requests under way, after the last socket
+BACKLOG: Final = 1024
+
+log = structlog.get_logger(__name__)
+access = structlog.get_logger("access")
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises OSError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+class WebServer(Server):  # type: ignore[misc]  # daphne has no types
+    """Serves `application` on a listening socket, which other processes may share."""
+
+    def __init__(self, application: Any, listener: socket.socket, *, drain_seconds: float, proxies: int = 0) -> None:
+        super().__init__(
+            application,
+            endpoints=["the socket we are given"],
+            signal_handlers=False,
+            action_logger=log_action,
+            http_timeout=REQUEST_SECONDS,
+            ping_interval=30,
+            ping_timeout=30,
+            websocket_connect_timeout=10,
+            websocket_max_message_size=HARD_FRAME_BYTES,
+            websocket_max_frame_size=HARD_FRAME_BYTES,
+            ready_callable=self._on_ready,
+            server_name="",
+        )
+        self.endpoints: list[str] = []  # no endpoint strings: we adopt the socket instead
+        self.listener = listener
+        self.drain_seconds = drain_seconds
+        self.proxies = proxies
+        self._port: Any = None
+        self._ending: asyncio.Task[None] | None = None
+
+    def _on_ready(self) -> None:
+        self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
+        host = self._port.getHost()
+        log.info("serving", host=host.host, port=host.port)
+        loop = asyncio.get_event_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
+        """Daphne's own, with the client's address as told by the proxies in front (its own reading takes the first
+        entry of X-Forwarded-For, which the client writes).
+        """
+        if self.proxies and (address := forwarded_address(scope["headers"], self.proxies)):
+            scope["client"] = protocol.client_addr = [address, 0]
+        return super().create_application(protocol, scope)
+
+    def _on_signal(self) -> None:
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self.end())
+        else:  # asked twice: now
+            self.stop()
+
+    async def end(self) -> None:
+        """Lets everybody go within `drain_seconds`, then stops the reactor."""
+        deadline = time.monotonic() + self.drain_seconds + REQUEST_GRACE_SECONDS
+        State.draining = True
+        log.info("draining", seconds=self.drain_seconds, connections=len(self.connections))
+        try:
+            self._port.stopListening()
+            self.listener.close()
+            await drain(self.drain_seconds)
+            while (under_way := self._under_way()) and (left := deadline - time.monotonic()) > 0:
+                await asyncio.wait(under_way, timeout=left)
+        except Exception:
+            log.exception("the drain failed")
+        finally:
+            log.info("stopped", cut=len(self._under_way()))
+            self.stop()
+
+    def _under_way(self) -> list[asyncio.Future[None]]:
+        """Requests and sockets whose application still runs."""
+        found = (details.get("application_instance") for details in self.connections.values())
+        return [task for task in found if task is not None and not task.done()]
+
+    def kill_all_applications(self) -> Any:
+        """Daphne's own, for connections that have no application (any more) too."""
+        for protocol, details in list(self.connections.items()):
+            if "application_instance" not in details:
+                del self.connections[protocol]
+        return super().kill_all_applications()
+
+
+def forwarded_address(headers: list[tuple[bytes, bytes]], proxies: int) -> str:
+    """The address that the outermost of our `proxies` saw: each adds one entry at the end of X-Forwarded-For."""
+    entries = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin1").split(",")
+    return entries[-proxies].strip() if len(entries) >= proxies else ""
+
+
+def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:
+    """One access line per request, and per socket refused or ended. Never a query string: it may hold a secret."""
+    path = details["path"].partition("?")[0]
+    if protocol == "http":
+        quiet = path in PATHS or (path.startswith("/static/") and details["status"] < 400)
+        write = access.debug if quiet else access.info
+        write(
+            f"{details['method']} {path}",
+            status=details["status"],
+            ms=round(details["time_taken"] * 1000),
+            bytes=details["size"],
+            client=details["client"],
+        )
+    elif action in ("connected", "rejected", "disconnected"):
+        access.info(f"socket {action}", path=path, client=details["client"])

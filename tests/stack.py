@@ -1,0 +1,280 @@
+"""The real thing for tests: web, worker and clock processes against their own database and Redis.
+
+    def test_it(live):
+        stack = live(web=2, workers=1, env={"OPENAI_BASE_URL": fake.url})
+        stack.webs[0].kill(signal.SIGKILL); stack.webs[0].restart()
+
+Each stack has a database of its own (a copy of one migrated once per session, with Alice, Bob and Mallory in it), a
+Redis of its own and free ports. Processes end with the test, and with the test session however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from config.stack import leash
+from config.stack.postgres import PrivatePostgres
+from config.stack.redis import PrivateRedis
+from tests.servers import FAST, FOREIGN, servers
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "correct horse battery staple"
+TEMPLATE = "live_template"
+READY_SECONDS = 40.0
+
+CAST = f"""
+from accounts.models import User
+from allauth.account.models import EmailAddress
+for name in ("Alice", "Bob", "Mallory"):
+    user = User.objects.create_user(f"{{name.lower()}}@example.org", {PASSWORD!r}, name=name)
+    EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
+"""
+
+
+class NotReadyError(AssertionError):
+    """A process ended or was not ready in time; carries the end of its log."""
+
+
+class Process:
+    """One `manage.py` process. Its output goes to `log`."""
+
+    def __init__(self, name: str, command: Iterable[str], env: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        self.command = list(command)
+        self.env = dict(env)
+        self.log = folder / f"{name}.log"
+        self.popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.popen is not None, f"{self.name} was not started"
+        return self.popen.pid
+
+    def start(self, *, listener: socket.socket | None = None) -> None:
+        """Starts it; does not wait until it is ready."""
+        passed = (listener.fileno(),) if listener else ()
+        extra = [f"--fd={listener.fileno()}"] if listener else []
+        with self.log.open("ab") as log:
+            self.popen = leash.start(
+                [sys.executable, "manage.py", *self.command, *extra],
+                env=self.env,
+                cwd=ROOT,
+                output=log,
+                pass_fds=passed,
+            )
+
+    def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Sends a signal and returns at once."""
+        assert self.popen is not None
+        self.popen.send_signal(sig)
+
+    def wait(self, seconds: float = 20.0) -> int:
+        """Waits for its end; its exit code (minus the signal's number when a signal ended it)."""
+        assert self.popen is not None
+        return self.popen.wait(seconds)
+
+    def stop(self, seconds: float = 10.0) -> None:
+        if self.popen is not None:
+            leash.end(self.popen, seconds=seconds)
+            self.popen = None
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def await_output(self, text: str, seconds: float = READY_SECONDS) -> None:
+        """Waits until `text` stands in its log."""
+        self._await(lambda: text in self.output(), f"{text!r} in its log", seconds)
+
+    def _await(self, is_so: Callable[[], bool], what: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not is_so():
+            assert self.popen is not None
+            if self.popen.poll() is not None:
+                raise NotReadyError(f"{self.name} ended with {self.popen.returncode}:\n{self.output()[-4000:]}")
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"{self.name}: no {what} after {seconds} s:\n{self.output()[-4000:]}")
+            time.sleep(0.05)
+
+
+class Web(Process):
+    """A web process on a port of its own, which it keeps over restarts."""
+
+    def __init__(self, name: str, env: Mapping[str, str], folder: Path, listener: socket.socket) -> None:
+        super().__init__(name, ["serve"], env, folder)
+        self._listener: socket.socket | None = listener
+        self.port: int = listener.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, *, listener: socket.socket | None = None) -> None:
+        listener = listener or self._listener or socket.create_server(("127.0.0.1", self.port), backlog=1024)
+        super().start(listener=listener)
+        listener.close()  # the process has it now: when that is gone, connecting is refused
+        self._listener = None
+
+    def restart(self) -> None:
+        """Starts it again on its port and waits until it is ready."""
+        self.stop()
+        self.start()
+        self.await_ready()
+
+    def status(self, path: str = "/readyz") -> int:
+        """The status of a GET, or 0 when nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return 0
+        finally:
+            connection.close()
+
+    def await_ready(self, seconds: float = READY_SECONDS) -> None:
+        self._await(lambda: self.status() == 200, "200 from /readyz", seconds)
+
+
+class Worker(Process):
+    def restart(self) -> None:
+        self.stop()
+        self.log.unlink(missing_ok=True)
+        self.start()
+        self.await_ready()
+
+    def await_ready(self, seconds: float = READY_SECONDS) -> None:
+        self.await_output(" ready.", seconds)
+
+
+class Stack:
+    """Processes that belong together. `url` is the first web process's; all of them are allowed origins."""
+
+    def __init__(self, *, web: int, workers: int, beat: bool, env: Mapping[str, str], own_postgres: bool) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="live-", dir=servers.folder))
+        self.redis = PrivateRedis(self.folder / "r")
+        self.postgres = PrivatePostgres(self.folder / "p", options=FAST) if own_postgres else servers.postgres
+        self.own_postgres = own_postgres
+        self.database = self.folder.name.replace("-", "_").lower()
+        listeners = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(web)]
+        addresses = [f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
+        self.env = {
+            **{name: value for name, value in os.environ.items() if name not in FOREIGN},
+            **servers.environment(),
+            "ANTIPHON_VAR": str(self.folder / "var"),
+            "DATABASE_URL": self.postgres.url(self.database),
+            "REDIS_URL": self.redis.url,
+            "ALLOWED_ORIGINS": ",".join(addresses),
+            "DRAIN_SECONDS": "2",
+            "LOG_FORMAT": "json",
+            **env,
+        }
+        self.webs = [Web(f"web{number}", self.env, self.folder, one) for number, one in enumerate(listeners, 1)]
+        names = [f"worker{number}" for number in range(1, workers + 1)]
+        self.workers = [Worker(name, ["worker", f"--name={name}"], self.env, self.folder) for name in names]
+        self.beat = Process("beat", ["beat"], self.env, self.folder) if beat else None
+
+    @property
+    def url(self) -> str:
+        return self.webs[0].url
+
+    @property
+    def processes(self) -> list[Process]:
+        return [*self.webs, *self.workers, *([self.beat] if self.beat else [])]
+
+    def start(self) -> None:
+        self.redis.start()
+        if self.own_postgres:
+            self.postgres.start()
+        make_database(self.postgres, self.database)
+        for process in self.processes:
+            process.start()
+        for web in self.webs:
+            web.await_ready()
+        for worker in self.workers:
+            worker.await_ready()
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill() if process.popen and process.popen.poll() is None else None
+        for process in self.processes:
+            process.stop()
+        self.redis.stop()
+        if self.own_postgres:
+            self.postgres.stop()
+        else:
+            _in_server(self.postgres, f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+
+    def sql(self, query: str, *args: Any) -> list[dict[str, Any]]:
+        """Rows of a query in this stack's database."""
+        with psycopg.connect(self.env["DATABASE_URL"], row_factory=dict_row) as connection:
+            cursor = connection.execute(query, args)
+            return cursor.fetchall() if cursor.description else []
+
+    def manage(self, *command: str, stdin: str | None = None) -> str:
+        """Runs a `manage.py` command; its output. Raises when it fails."""
+        return manage(self.env, *command, stdin=stdin)
+
+    def logs(self) -> str:
+        return "\n".join(f"=== {process.name}\n{process.output()[-6000:]}" for process in self.processes)
+
+
+def manage(env: Mapping[str, str], *command: str, stdin: str | None = None) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT, env=dict(env), input=stdin, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise NotReadyError(f"manage.py {' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def make_database(postgres: PrivatePostgres, name: str) -> None:
+    """A new database: a copy of the migrated template, which is made on first use."""
+    if not _in_server(postgres, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):  # noqa: S608 -- a constant
+        _in_server(postgres, "CREATE DATABASE live_making")
+        env = {**os.environ, **servers.environment(), "DATABASE_URL": postgres.url("live_making")}
+        manage(env, "prepare")
+        manage(env, "shell", "--no-imports", "-c", CAST)
+        _in_server(postgres, f"ALTER DATABASE live_making RENAME TO {TEMPLATE}")
+    _in_server(postgres, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY file_copy')
+
+
+def _in_server(postgres: PrivatePostgres, statement: str) -> list[Any]:
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+@contextlib.contextmanager
+def run_stack(
+    *,
+    web: int = 1,
+    workers: int = 1,
+    beat: bool = False,
+    env: Mapping[str, str] | None = None,
+    own_postgres: bool = False,
+) -> Generator[Stack, None, None]:
+    """A running stack; prints its logs when the block fails. `own_postgres`: a server of its own, to be restarted."""
+    stack = Stack(web=web, workers=workers, beat=beat, env=env or {}, own_postgres=own_postgres)
+    try:
+        stack.start()
+        yield stack
+    except BaseException:
+        print(stack.logs())
+        raise
+    finally:
+        stack.stop()
