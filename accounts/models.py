@@ -1,4 +1,4 @@
-"""Who uses the system."""
+"""Who uses the system, where they are logged in, and what staff looked at."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
@@ -13,8 +14,32 @@ from django.utils import timezone
 from accounts.ids import uuid7
 
 
+class UserQuerySet(models.QuerySet["User"]):
+    """Bulk changes, as admin actions and scripts make them, end sessions just as saving one user does."""
+
+    def update(self, **fields: Any) -> int:
+        if not {"is_active", "password"} & fields.keys():
+            return super().update(**fields)
+        from accounts import revocation  # it needs this module's models
+
+        users = list(self)
+        changed = super().update(**fields)
+        inactive = set(
+            User.objects.filter(pk__in=[user.pk for user in users], is_active=False).values_list("pk", flat=True)
+        )
+        for user in users:
+            if "password" in fields or user.pk in inactive:
+                revocation.end_all_sessions(user, barred=user.pk in inactive)
+        return changed
+
+    update.alters_data = True  # type: ignore[attr-defined]  # Django's mark: templates may not call it
+
+
 class UserManager(BaseUserManager["User"]):
     """Makes users by e-mail address."""
+
+    def get_queryset(self) -> UserQuerySet:
+        return UserQuerySet(self.model, using=self._db)
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         if not email:
@@ -37,7 +62,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField("e-mail address", max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
-    is_active = models.BooleanField("active", default=True, help_text="Switch off instead of deleting: ends every session.")
+    is_active = models.BooleanField(
+        "active", default=True, help_text="Switch off instead of deleting: ends every session."
+    )
     is_staff = models.BooleanField("staff", default=False, help_text="May open the admin.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -62,3 +89,56 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.display_name
+
+
+class Session(AbstractBaseSession):
+    """A browser's session: Django's row and what its person wants to know of it (see `accounts.sessions`).
+
+    `hash` names the session where its key, a secret, must not stand: in groups, tickets, logs and pages.
+    """
+
+    hash = models.CharField(max_length=32, unique=True, editable=False)
+    user = models.ForeignKey(User, null=True, on_delete=models.CASCADE, related_name="sessions", editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_seen_at = models.DateTimeField(default=timezone.now, editable=False)
+    ip = models.GenericIPAddressField(null=True, editable=False)
+    user_agent = models.CharField(max_length=200, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"session {self.hash[:8]}"
+
+    def save(self, *args: Any, force_update: bool = False, **kwargs: Any) -> None:
+        # The store writes a fresh instance over the row at each change; what only this model knows must stay.
+        if force_update:
+            kwargs["update_fields"] = ("session_data", "expire_date", "user")
+        super().save(*args, force_update=force_update, **kwargs)
+
+    @classmethod
+    def get_session_store_class(cls) -> type[Any]:
+        from accounts.sessions import SessionStore  # it needs this model
+
+        return SessionStore
+
+
+class AuditEntry(models.Model):
+    """What a member of staff looked at or did to somebody. Append-only: a trigger refuses UPDATE and DELETE.
+
+    No foreign key's rule may touch a row, hence none is enforced: the entry outlives its actor.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(default=timezone.now, editable=False)
+    actor = models.ForeignKey(User, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    actor_email = models.EmailField(max_length=254, help_text="As it was then.")
+    verb = models.CharField(max_length=40)
+    object_type = models.CharField(max_length=60, help_text="app.model")
+    object_id = models.CharField(max_length=64)
+    conversation_id = models.UUIDField(null=True, db_index=True)
+    ip = models.GenericIPAddressField(null=True)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = (models.Index(fields=["actor", "-id"], name="audit_by_actor"),)
+
+    def __str__(self) -> str:
+        return f"{self.actor_email} {self.verb} {self.object_type} {self.object_id}"

@@ -1,0 +1,31 @@
+"""Says at start what would only be noticed when a socket does not open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+
+from accounts.origins import parse_origin
+
+
+@checks.register()
+def check_origins(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Every entry of ALLOWED_ORIGINS must be one a browser can send, and a `*` host needs such entries."""
+    found: list[checks.CheckMessage] = [
+        checks.Error(
+            f"ALLOWED_ORIGINS: {origin!r} is not an origin such as https://chat.example.org.", id="accounts.E001"
+        )
+        for origin in settings.ALLOWED_ORIGINS
+        if parse_origin(origin.lower()) is None
+    ]
+    if "*" in settings.ALLOWED_HOSTS and not settings.ALLOWED_ORIGINS:
+        found.append(
+            checks.Warning(
+                "ALLOWED_HOSTS is '*', which lets no page open a socket.",
+                hint="Name the site's address in ALLOWED_ORIGINS, for instance https://chat.example.org.",
+                id="accounts.W001",
+            )
+        )
+    return found

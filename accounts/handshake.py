@@ -1,0 +1,131 @@
+"""The door of the WebSocket: nothing behind it runs for a foreign page or without a valid ticket (docs/protocol.md §1).
+
+Everything is checked from the request's headers and Redis; no database query. A refusal is `websocket.close` before
+`websocket.accept`, which the server answers with HTTP 403.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import redis
+import structlog
+from django.conf import settings
+from django.http import parse_cookie
+from django.http.request import validate_host
+
+from accounts.origins import Origin, parse_origin
+from accounts.tickets import Claims, consume_ticket
+
+PATH = "/ws/"
+PROTOCOL = "chat.v1"
+_TICKET = "ticket."
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+refused: Counter[str] = Counter()  # reason -> refusals of this process
+log = structlog.get_logger(__name__)
+
+
+class HandshakeError(Exception):
+    """The upgrade is not allowed; the argument is the reason, one of a few words, for logs and counters."""
+
+
+class TicketAuthMiddleware:
+    """ASGI middleware for websockets: hands on only those that show a ticket, with whose it is in the scope.
+
+    Sets `scope["user_id"]` (UUID) and `scope["session_hash"]` (str); the consumer behind accepts with `PROTOCOL`.
+    """
+
+    def __init__(self, inner: Application) -> None:
+        self.inner = inner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            claims = await authenticate(scope)
+        except HandshakeError as refusal:
+            reason = str(refusal)
+            refused[reason] += 1
+            origin = _header(scope, b"origin") or ""
+            log.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
+            await receive()  # websocket.connect, which comes first by the specification
+            await send({"type": "websocket.close", "code": 4401})
+            return
+        scope = {**scope, "user_id": claims.user_id, "session_hash": claims.session_hash}
+        await self.inner(scope, receive, send)
+
+
+async def authenticate(scope: Scope) -> Claims:
+    """Whose socket this will be. Raises `HandshakeError`."""
+    if scope.get("path") != PATH:
+        raise HandshakeError("path")
+    _check_origin(scope)
+    ticket = _ticket(scope.get("subprotocols") or ())
+    session_key = _session_key(scope)
+    try:
+        claims = await consume_ticket(ticket, session_key)
+    except redis.RedisError as error:
+        log.exception("ticket_unreadable", error=str(error))
+        raise HandshakeError("unavailable") from error
+    if claims is None:
+        raise HandshakeError("ticket")
+    return claims
+
+
+def _check_origin(scope: Scope) -> None:
+    header = _header(scope, b"origin")
+    origin = parse_origin(header) if header else None
+    if origin is None:
+        raise HandshakeError("origin")
+    if origin not in {parse_origin(known.lower()) for known in settings.ALLOWED_ORIGINS} and origin != _own(scope):
+        raise HandshakeError("origin")
+
+
+def _own(scope: Scope) -> Origin | None:
+    """The origin of this very server as the browser sees it, if the Host is one of ours. A `*` vouches for nothing."""
+    host = _header(scope, b"host") or ""
+    own = parse_origin(f"{'https' if _is_secure(scope) else 'http'}://{host.lower()}")
+    known = [name for name in settings.ALLOWED_HOSTS if name != "*"]
+    return own if own and validate_host(own.host, known) else None
+
+
+def _is_secure(scope: Scope) -> bool:
+    proxy: tuple[str, str] | None = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
+    if proxy:
+        name, value = proxy
+        header = _header(scope, name.removeprefix("HTTP_").replace("_", "-").lower().encode())
+        return (header or "").split(",")[0].strip() == value
+    return scope.get("scheme") == "wss"
+
+
+def _ticket(subprotocols: Iterable[str]) -> str:
+    offered = list(subprotocols)
+    if PROTOCOL not in offered:
+        raise HandshakeError("protocol")
+    tickets = [name for name in offered if name.startswith(_TICKET)]
+    if len(tickets) != 1:
+        raise HandshakeError("ticket")
+    return tickets[0].removeprefix(_TICKET)
+
+
+def _session_key(scope: Scope) -> str:
+    key = parse_cookie(_header(scope, b"cookie") or "").get(settings.SESSION_COOKIE_NAME)
+    if not key:
+        raise HandshakeError("session")
+    return key
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    """The header's value; None when it is missing or there are several, since one of them may be a forgery."""
+    values = [value for header, value in scope.get("headers", ()) if header.lower() == name]
+    return values[0].decode("latin-1") if len(values) == 1 else None
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""

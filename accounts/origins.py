@@ -1,0 +1,29 @@
+"""Web origins (RFC 6454 §6.1), compared in full: scheme, host and port."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+_PORTS = {"http": 80, "https": 443}
+_SHAPE = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[a-z0-9](?:[a-z0-9._-]*[a-z0-9_-])?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?",
+    re.ASCII,
+)
+
+
+class Origin(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+
+
+def parse_origin(text: str) -> Origin | None:
+    """The origin, or None for anything a browser would not send: `null`, a path, a name and password, spaces."""
+    match = _SHAPE.fullmatch(text)
+    if match is None:
+        return None
+    port = int(match["port"]) if match["port"] else _PORTS[match["scheme"]]
+    if not 0 < port < 65536:
+        return None
+    return Origin(match["scheme"], match["host"], port)

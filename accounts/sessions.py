@@ -1,0 +1,76 @@
+"""Sessions in PostgreSQL, each row knowing whose it is: the settings' SESSION_ENGINE.
+
+No cached variant: a copy in Redis would outlive its row when Redis cannot be reached at that moment.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from accounts import revocation
+from accounts.models import Session
+from accounts.revocation import session_hash
+
+SEEN_EVERY = timedelta(minutes=5)
+
+
+class SessionStore(DatabaseStore):
+    """Django's database store over `accounts.Session`. Whatever deletes a session also closes its sockets."""
+
+    @classmethod
+    def get_model_class(cls) -> type[Session]:
+        return Session
+
+    def create_model_instance(self, data: dict[str, Any]) -> Session:
+        row = super().create_model_instance(data)
+        assert isinstance(row, Session)
+        row.hash = session_hash(row.session_key)
+        row.user_id = uuid.UUID(data[SESSION_KEY]) if SESSION_KEY in data else None
+        return row
+
+    def delete(self, session_key: str | None = None) -> None:
+        key = session_key or self.session_key
+        if key is not None:
+            revocation.end_session(key)
+
+    async def acreate_model_instance(self, data: dict[str, Any]) -> Session:
+        return await sync_to_async(self.create_model_instance)(data)
+
+    async def adelete(self, session_key: str | None = None) -> None:
+        await sync_to_async(self.delete)(session_key)
+
+
+def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
+    """Whether a page request with this session would be logged in as this user: what `django.contrib.auth` asks.
+
+    The row is there and not expired, the user is active, and the password is the one it was opened with.
+    """
+    row = (
+        Session.objects.select_related("user").filter(hash=hash_, user=user_id, expire_date__gt=timezone.now()).first()
+    )
+    if row is None or row.user is None or not row.user.is_active:
+        return False
+    opened_with = row.get_decoded().get(HASH_SESSION_KEY, "")
+    hashes = [row.user.get_session_auth_hash(), *row.user.get_session_auth_fallback_hash()]
+    if not any(constant_time_compare(opened_with, known) for known in hashes):
+        return False
+    if timezone.now() - row.last_seen_at > SEEN_EVERY:
+        Session.objects.filter(pk=row.pk).update(last_seen_at=timezone.now())
+    return True
+
+
+def note_client(request: HttpRequest, ip: str | None) -> None:
+    """Writes down when, from where and with what the request's session was last seen."""
+    if not request.session.session_key:
+        request.session.save()
+    agent = "".join(c for c in request.META.get("HTTP_USER_AGENT", "") if c.isprintable())[:200]
+    Session.objects.filter(pk=request.session.session_key).update(last_seen_at=timezone.now(), ip=ip, user_agent=agent)

@@ -1,0 +1,42 @@
+"""What must end sessions, caught where it happens whoever does it: a page, the admin, a command, a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib.auth.signals import user_logged_in
+from django.db.models.signals import post_save, pre_delete
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from accounts import revocation, sessions
+from accounts.adapter import client_ip
+from accounts.models import User
+
+
+@receiver(user_logged_in)
+def remember_login(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
+    revocation.lift_bar(user.pk)
+    sessions.note_client(request, client_ip(request))
+
+
+@receiver(post_save, sender=User)
+def end_sessions_of_changed(
+    sender: type[User], instance: User, created: bool, update_fields: Iterable[str] | None, **kwargs: Any
+) -> None:
+    """A new password or a closed account ends every session. The page that changes the password opens a new one."""
+    if created or kwargs.get("raw"):
+        return
+    fields = {"is_active", "password"} if update_fields is None else set(update_fields)
+    barred = "is_active" in fields and not instance.is_active
+    # Set by `set_password` until the save is over; a hash that is merely upgraded at login leaves it None.
+    renewed = "password" in fields and getattr(instance, "_password", None) is not None
+    if barred or renewed:
+        revocation.end_all_sessions(instance, barred=barred)
+
+
+@receiver(pre_delete, sender=User)
+def end_sessions_of_deleted(sender: type[User], instance: User, **kwargs: Any) -> None:
+    """Before the rows go with their user, their sockets' names are taken down."""
+    revocation.end_all_sessions(instance, barred=True)

@@ -1,0 +1,61 @@
+"""Tickets: what a page shows at the WebSocket upgrade instead of a secret in a URL (docs/protocol.md §1).
+
+256 random bits, used once, dead after 30 s. Redis holds the ticket's SHA-256 and what it is good for; the ticket
+itself is held by the browser alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import uuid
+
+import msgspec
+
+from accounts.redis import async_redis, sync_redis
+from accounts.revocation import session_hash, was_revoked
+
+LIFETIME = 30  # seconds
+_SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as base64url without padding
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """Whose ticket it is, which session asked for it (`revocation.session_hash`), and for what."""
+
+    user_id: uuid.UUID
+    session_hash: str
+    purpose: str
+
+
+def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = "ws") -> str:
+    """A new ticket, 43 characters of base64url. Raises `redis.RedisError` when it cannot be kept."""
+    ticket = secrets.token_urlsafe(32)
+    claims = Claims(user_id, session_hash(session_key), purpose)
+    sync_redis().set(_name(ticket), msgspec.msgpack.encode(claims), ex=LIFETIME)
+    return ticket
+
+
+async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> Claims | None:
+    """What the ticket says, once; None when unknown, used, expired, or not for this session and purpose.
+
+    Taken and deleted in one step: of any number of simultaneous uses one at the most succeeds, and a ticket shown
+    by the wrong session is used up all the same. Also None when the session or its user was revoked meanwhile.
+    Raises `redis.RedisError`.
+    """
+    if not _SHAPE.fullmatch(ticket):
+        return None
+    value = await async_redis().getdel(_name(ticket))
+    if value is None:
+        return None
+    assert isinstance(value, bytes)  # the client does not decode
+    claims = msgspec.msgpack.decode(value, type=Claims)
+    if claims.purpose != purpose or not secrets.compare_digest(claims.session_hash, session_hash(session_key)):
+        return None
+    if await was_revoked(claims.user_id, claims.session_hash):
+        return None
+    return claims
+
+
+def _name(ticket: str) -> str:
+    return f"ticket:{hashlib.sha256(ticket.encode()).hexdigest()}"

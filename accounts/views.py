@@ -1,0 +1,87 @@
+"""Tickets for the socket, and a person's own settings."""
+
+from __future__ import annotations
+
+import redis
+import structlog
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import sessions, tickets
+from accounts.adapter import client_ip
+from accounts.devices import describe_device
+from accounts.models import Session, User
+from accounts.revocation import end_session
+
+log = structlog.get_logger(__name__)
+
+
+class NameForm(forms.ModelForm[User]):
+    class Meta:
+        model = User
+        fields = ("name",)
+        labels = {"name": "Name"}  # noqa: RUF012  # Django reads it once
+        help_texts = {"name": "What others in a conversation see. Empty shows the first part of your e-mail address."}  # noqa: RUF012
+
+
+@require_POST
+@never_cache
+def issue_ticket(request: HttpRequest) -> JsonResponse:
+    """A ticket for this session's next socket (docs/protocol.md §1): 200, 403 when not logged in, 503 without Redis."""
+    user = request.user
+    if not isinstance(user, User) or not request.session.session_key:
+        return JsonResponse({"code": "forbidden", "message": "Log in first."}, status=403)
+    try:
+        ticket = tickets.issue_ticket(user.pk, request.session.session_key)
+    except redis.RedisError as error:
+        log.exception("ticket_not_kept", error=str(error))
+        return JsonResponse({"code": "unavailable", "message": "Not reachable right now. Try again."}, status=503)
+    sessions.note_client(request, client_ip(request))
+    return JsonResponse({"ticket": ticket, "expires_in": tickets.LIFETIME})
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def edit_settings(request: HttpRequest) -> HttpResponse:
+    """One's name, password and live sessions."""
+    assert isinstance(request.user, User)  # by login_required
+    form = NameForm(request.POST or None, instance=request.user)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, _("Your name is saved."))
+        return redirect("account_settings")
+    live = Session.objects.filter(user=request.user, expire_date__gt=timezone.now()).order_by("-last_seen_at")
+    rows = [
+        {"session": row, "device": describe_device(row.user_agent), "current": row.pk == request.session.session_key}
+        for row in live.defer("session_data")
+    ]
+    return render(request, "account/settings.html", {"form": form, "sessions": rows})
+
+
+@login_required
+@require_POST
+def end_one_session(request: HttpRequest, hash_: str) -> HttpResponse:
+    """Ends one of one's own sessions; anybody else's is not found."""
+    row = Session.objects.filter(user=request.user.pk, hash=hash_).only("session_key").first()
+    if row is None:
+        raise Http404
+    end_session(row.session_key)
+    messages.success(request, _("That session is ended."))
+    return redirect("account_settings")
+
+
+@login_required
+@require_POST
+def end_other_sessions(request: HttpRequest) -> HttpResponse:
+    others = Session.objects.filter(user=request.user.pk).exclude(pk=request.session.session_key)
+    for key in others.values_list("session_key", flat=True):
+        end_session(key)
+    messages.success(request, _("All your other sessions are ended."))
+    return redirect("account_settings")
