@@ -1,0 +1,90 @@
+"""A channel of this process: a bounded queue with its receivers, or a sink."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+Message = dict[str, Any]
+Sink = Callable[[Message], None]
+
+
+class Membership:
+    """A channel in a group, from `group_add` on. Unconfirmed, it lives as long as a `group_add` waits for Redis."""
+
+    __slots__ = ("confirmed", "waiting")
+
+    def __init__(self) -> None:
+        self.confirmed = False
+        self.waiting = 0
+
+
+class Channel:
+    """What arrived and was not yet received, as the payloads that came from Redis: each receiver decodes its own copy.
+
+    A full queue drops its oldest payload. The reader then meets the gap with the next message it reads, and the
+    newest state, which often is the last word on something, is not the one that is lost.
+    """
+
+    __slots__ = ("address", "capacity", "groups", "name", "queue", "reset_due", "sink", "waiters", "warned")
+
+    def __init__(self, name: str, address: bytes, capacity: int) -> None:
+        self.name = name
+        self.address = address  # where Redis hears `send` to this channel
+        self.capacity = capacity
+        self.sink: Sink | None = None
+        self.groups: dict[bytes, Membership] = {}
+        # Made when first used: a channel with a sink needs neither.
+        self.queue: deque[bytes] | None = None
+        self.waiters: deque[asyncio.Future[None]] | None = None
+        self.reset_due = False  # stands apart from the queue, where it could be dropped
+        self.warned = False
+
+    def put(self, payload: bytes) -> int:
+        """Queues a payload; returns how many were dropped for it, 0 or 1."""
+        queue = self.queue
+        if queue is None:
+            queue = self.queue = deque()
+        dropped = 0
+        if len(queue) >= self.capacity:
+            queue.popleft()
+            dropped = 1
+        queue.append(payload)
+        self.wake()
+        return dropped
+
+    def wake(self) -> None:
+        """Lets one receiver look."""
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def wake_all(self, error: Exception) -> None:
+        """Ends all receivers: the channel is gone."""
+        while self.waiters:
+            waiter = self.waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    async def wait(self) -> None:
+        """Returns when there may be something to receive."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.waiters is None:
+            self.waiters = deque()
+        self.waiters.append(waiter)
+        try:
+            await waiter
+        except BaseException:
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
+            elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.wake()  # it was this one's turn: the next one takes it
+            raise
+
+    @property
+    def full(self) -> bool:
+        return self.queue is not None and len(self.queue) >= self.capacity
