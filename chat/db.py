@@ -35,5 +35,6 @@ def _call(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 async def in_db(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs `func` on a database thread and waits for it. A cancelled caller leaves the call to finish by itself."""
-    call = functools.partial(contextvars.copy_context().run, _call, func, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(_executor(), call)
+    context = contextvars.copy_context()
+    call = functools.partial(_call, func, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, call)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from chat import recovery
 from chat.protocol import Close
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ class Hub:
         self.sockets: set[Socket] = set()
         self.draining = False
         self._ticker: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
 
     def add(self, socket: Socket) -> None:
         self.sockets.add(socket)
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(recovery.keep())
 
     def remove(self, socket: Socket) -> None:
         self.sockets.discard(socket)

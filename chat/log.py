@@ -55,6 +55,8 @@ for k = 1, #KEYS, 2 do
     elseif attempt == at and number <= n then
       status = 0
     end
+  elseif attempt == 1 and number == 1 then
+    status = -2
   end
   if status == 1 then
     for i = a + 6, a + 5 + count do
@@ -112,12 +114,13 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where an append left the log. `fenced`: a later attempt has written, so this writer must stop."""
+    """Where an append left the log; nothing was written when one of the three flags is set."""
 
     epoch: str
     seq: int
-    skipped: bool
-    fenced: bool
+    skipped: bool = False  # it had been made before
+    fenced: bool = False  # a later attempt has written: this writer must stop
+    unannounced: bool = False  # the first append of a run whose message the log does not have: announce it before
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +182,7 @@ async def append(*appends: Append) -> list[Appended]:
         reply = await server.register_script(_APPEND)(keys=keys, args=args)
         for index, place in enumerate(places):
             status, epoch, seq = reply[3 * index : 3 * index + 3]
-            results[place] = Appended(epoch.decode(), seq, skipped=status == 0, fenced=status == -1)
+            results[place] = Appended(epoch.decode(), seq, status == 0, status == -1, status == -2)
     return cast("list[Appended]", results)
 
 
@@ -217,8 +220,18 @@ async def entries(conversation_id: uuid.UUID, *, after: int, until: int) -> list
         return []
     layer = channel_layer()
     server = layer.group_connection(group_name(conversation_id))
-    raw = await server.xrange(stream_key(conversation_id), min=f"{after + 1}-0", max=f"{until}-0")
+    raw: Any = await server.xrange(stream_key(conversation_id), min=f"{after + 1}-0", max=f"{until}-0")
     return _entries(layer, raw)
+
+
+async def before_message(conversation_id: uuid.UUID, message_id: uuid.UUID) -> Position:
+    """The position just before a message was announced; where the log does not know, one that gives a snapshot."""
+    here, _ = await position(conversation_id)
+    wanted = f'"message":{{"id":"{message_id}"'.encode()
+    for entry in reversed(await entries(conversation_id, after=0, until=here.seq)):
+        if not entry.delta and wanted in entry.body and b'"type":"message.created"' in entry.body[:32]:
+            return Position(here.epoch, entry.seq - 1)
+    return Position("", 0)
 
 
 def _entries(layer: StreamingChannelLayer, raw: list[Any]) -> list[Entry]:

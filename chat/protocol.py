@@ -115,7 +115,7 @@ AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | RunStop | Ack | Typing | Ping | Pong
 )  # fmt: skip
 
-_decoder = msgspec.json.Decoder(AnyCommand)
+_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _encoder = msgspec.json.Encoder()
 _probe = msgspec.json.Decoder(msgspec.Raw)
 _UNKNOWN_TYPE: Final = re.compile(r"Invalid value '.*' - at `\$\.type`", re.DOTALL)
@@ -137,6 +137,21 @@ def parse_command(frame: str) -> AnyCommand:
         raise Invalid(f"{error}.") from None
     except (msgspec.DecodeError, RecursionError):
         raise Invalid("The frame is not JSON, or nested too deeply.") from None
+
+
+class _Named(msgspec.Struct):
+    ref: Ref | None = None
+
+
+_ref_decoder = msgspec.json.Decoder(_Named)
+
+
+def ref_of(frame: str) -> str | None:
+    """The `ref` of a frame that is no command, if it has one, so that its error reaches whoever waits for it."""
+    try:
+        return _ref_decoder.decode(frame).ref if len(frame) <= MAX_FRAME_BYTES else None
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return None
 
 
 def check_text(text: str) -> str:

@@ -34,10 +34,12 @@ class State:
     has_more: bool = False  # older messages exist
 
 
-def member_of(user_id: uuid.UUID, conversation_id: uuid.UUID, *, write: bool = False) -> Member:
+def member_of(
+    user_id: uuid.UUID, conversation_id: uuid.UUID, *, write: bool = False, with_user: bool = False
+) -> Member:
     """The user's membership. Raises `NotFound`, or `Forbidden` where `write` is asked of a viewer."""
     member = (
-        Member.objects.select_related("conversation")
+        Member.objects.select_related("conversation", *(["user"] if with_user else []))
         .filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
         .first()
     )

@@ -56,6 +56,26 @@ UPDATE chat_message SET text = %s, status = 'streaming' FROM held WHERE chat_mes
 """
 
 
+_EXPIRED: Final = """
+SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text, r.stop_requested_at IS NOT NULL
+FROM chat_run r JOIN chat_message m ON m.id = r.message_id
+WHERE r.status = 'running' AND r.lease_expires_at < clock_timestamp()
+ORDER BY r.lease_expires_at LIMIT %s FOR UPDATE OF r SKIP LOCKED
+"""
+
+_LOST_JOBS: Final = """
+UPDATE chat_run SET enqueued_at = clock_timestamp() WHERE id IN (
+    SELECT id FROM chat_run WHERE status = 'queued' AND enqueued_at < clock_timestamp() - make_interval(secs => %s)
+    ORDER BY enqueued_at LIMIT %s FOR UPDATE SKIP LOCKED
+) RETURNING id
+"""
+
+_UNCLOSED: Final = """
+SELECT id FROM chat_run WHERE NOT ended_in_log AND finished_at < clock_timestamp() - make_interval(secs => %s)
+ORDER BY finished_at LIMIT %s
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A run this worker holds, and what it needs to answer. `path` is (role, text) from the first message on."""
@@ -130,17 +150,38 @@ def checkpoint(points: Sequence[Checkpoint], owner: str) -> None:
         )
 
 
-def end_run(
-    run_id: uuid.UUID, attempt: int, status: RunStatus, ending: Ending | None = None, *, owner: str | None = None
-) -> events.Event | None:
-    """Ends an active run and returns its closing event, to be appended with `TERMINAL_NUMBER`.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has just ended, and its closing event, to be appended under its attempt and `TERMINAL_NUMBER`."""
 
-    None when the attempt is over already or (given `owner`) somebody else's: then nothing was changed. A run that was
-    still queued ends as the attempt it was waiting for. Without an `ending` the stored text stays as it is.
+    conversation_id: uuid.UUID
+    run_id: uuid.UUID
+    attempt: int
+    event: events.Event
+
+
+def end_run(
+    run_id: uuid.UUID,
+    attempt: int,
+    status: RunStatus,
+    ending: Ending | None = None,
+    *,
+    owner: str | None = None,
+    expired: bool = False,
+) -> Ended | None:
+    """Ends an active run. None when the attempt is over already, is not `owner`'s, or (with `expired`) still has a
+    lease: then nothing was changed.
+
+    A run that was still queued ends as the attempt it was waiting for. Without an `ending` the stored text stays.
     """
     with transaction.atomic():
-        run = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status__in=ACTIVE).first()
-        if run is None or (owner is not None and run.lease_owner != owner):
+        held = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status__in=ACTIVE)
+        if owner is not None:
+            held = held.filter(lease_owner=owner)
+        if expired:
+            held = held.filter(lease_expires_at__lt=Now())
+        run = held.first()
+        if run is None:
             return None
         message = Message.objects.get(pk=run.message_id)
         if run.status == RunStatus.QUEUED:
@@ -157,16 +198,20 @@ def end_run(
             run.error_message = ending.error_message
         run.save()
         message.save(update_fields=["text", "html", "status"])
-        return events.run_ended(run, message)
+        return Ended(run.conversation_id, run.pk, run.attempt, events.run_ended(run, message))
 
 
-def requeue(run_id: uuid.UUID, attempt: int, text_length: int) -> list[events.Event] | None:
-    """Gives a run whose worker was lost before it showed anything to the next worker. None when it is not so any more."""
+def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:
+    """Gives a run that showed nothing yet to the next worker; returns the events that say so.
+
+    For the reaper, when the lease is over; for the `owner` itself, at shutdown. None when it is not so (any more).
+    """
     with transaction.atomic():
-        run = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING).first()
+        held = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING)
+        run = (held.filter(lease_owner=owner) if owner else held.filter(lease_expires_at__lt=Now())).first()
         if run is None:
             return None
-        superseded = events.run_superseded(run, text_length)
+        superseded = events.run_superseded(run, 0)
         run.status = RunStatus.QUEUED
         run.lease_owner, run.lease_expires_at = "", None
         run.enqueued_at = Now()
@@ -177,3 +222,39 @@ def requeue(run_id: uuid.UUID, attempt: int, text_length: int) -> list[events.Ev
 
 def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> None:
     Run.objects.filter(pk__in=run_ids).update(ended_in_log=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A run whose worker has not renewed its lease. `text` is the last checkpoint."""
+
+    run_id: uuid.UUID
+    conversation_id: uuid.UUID
+    attempt: int
+    epoch: str
+    seq: int
+    text: str
+    stop_requested: bool
+
+
+def expired_runs(limit: int = 50) -> list[Expired]:
+    """Runs without a valid lease by the database's clock, for the reaper. Taken by none: `end_run` and `requeue` check."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPIRED, [limit])
+        return [Expired(*row) for row in cursor.fetchall()]
+
+
+def lost_jobs(older_than: float, limit: int = 100) -> list[uuid.UUID]:
+    """Queued runs whose job was last published more than `older_than` seconds ago; marked as published now."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOST_JOBS, [older_than, limit])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def unclosed_runs(older_than: float, limit: int = 100) -> list[Ended]:
+    """Ended runs whose closing event has not reached the log for `older_than` seconds."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNCLOSED, [older_than, limit])
+        ids = [row[0] for row in cursor.fetchall()]
+    runs = Run.objects.select_related("message").filter(pk__in=ids)
+    return [Ended(run.conversation_id, run.pk, run.attempt, events.run_ended(run, run.message)) for run in runs]

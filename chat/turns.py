@@ -38,7 +38,8 @@ from chat.models import (
 from chat.notices import conversation_listed
 from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, check_text
 from chat.queries import member_of
-from chat.runs import TERMINAL_NUMBER, end_run
+from chat.recovery import close_in_log
+from chat.runs import Ended, end_run
 
 logger = structlog.get_logger(__name__)
 
@@ -247,12 +248,10 @@ def title_from(text: str) -> str:
 
 @dataclass(slots=True)
 class Stopping:
-    """What a stop found. `ended` is the closing event of a run that no worker had taken yet."""
+    """What a stop found. `ended`: the run was waiting and no worker had taken it yet."""
 
-    conversation_id: uuid.UUID
     run_id: uuid.UUID
-    attempt: int
-    ended: events.Event | None
+    ended: Ended | None
     running: bool
 
 
@@ -269,15 +268,13 @@ def request_stop(user_id: uuid.UUID, run_id: uuid.UUID) -> Stopping:
             ended = end_run(run.id, run.attempt, RunStatus.STOPPED)
         elif run.status == RunStatus.RUNNING and run.stop_requested_at is None:
             Run.objects.filter(pk=run_id).update(stop_requested_at=Now())
-        return Stopping(run.conversation_id, run.id, run.attempt, ended, run.status == RunStatus.RUNNING)
+        return Stopping(run.id, ended, run.status == RunStatus.RUNNING)
 
 
 async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
     """Stops an answer from any device. The worker is told at once; should that get lost, it reads the row within 2 s."""
     stopping = await in_db(request_stop, user_id, run_id)
     if stopping.ended is not None:
-        await log.append(
-            log.Append(stopping.conversation_id, [stopping.ended], stopping.run_id, stopping.attempt, TERMINAL_NUMBER)
-        )
+        await close_in_log(stopping.ended)
     elif stopping.running:
         await log.channel_layer().group_send(STOP_GROUP, {"type": "run.stop", "run_id": stopping.run_id.hex})

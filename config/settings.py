@@ -129,6 +129,11 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
 WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs taken up at once; streams have their loop
 WORKER_STREAMS = env.int("WORKER_STREAMS", 500, validate=at_least(1))  # answers in progress per worker process
+WORKER_DRAIN_SECONDS = env.float(
+    "WORKER_DRAIN_SECONDS", 8.0, validate=at_least(0)
+)  # answers may finish so long at a stop
+RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", 7.0, validate=at_least(3))  # a silent worker loses its runs after
+SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket closes after
 
 # --- the model -------------------------------------------------------------------------------------------------------
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")

@@ -1,0 +1,374 @@
+"""The WebSocket consumer: a thin shell. A frame goes to `chat.protocol`, its command to one service, the result back.
+
+Channels runs one handler at a time per connection and makes a thread hop before each, which would let a slow send hold
+up a stop, and cost more than the event itself. So this consumer keeps Channels' interface but runs its own loop:
+commands become tasks (four at a time per socket; a stop never waits), and log events come straight from the channel
+layer into `chat.sockets` without a queue, a task or a thread between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import django.db
+import psycopg_pool
+import redis
+import structlog
+from channels.consumer import AsyncConsumer
+
+from accounts.revocation import session_group, was_revoked
+from accounts.sessions import still_valid
+from chat import catalog, log, turns
+from chat.db import in_db
+from chat.errors import ChatError, Internal, Invalid, NotFound, RateLimited, Unavailable
+from chat.hub import hub
+from chat.notices import user_group
+from chat.protocol import (
+    HEARTBEAT_SECONDS,
+    MAX_AUDIO_BYTES,
+    MAX_TEXT_BYTES,
+    PROTOCOL,
+    WINDOW_BYTES,
+    Ack,
+    AnyCommand,
+    Close,
+    MessageEdit,
+    MessageRegenerate,
+    MessageSend,
+    Ping,
+    Pong,
+    Position,
+    RunStop,
+    Subscribe,
+    Typing,
+    Unsubscribe,
+    encode,
+    parse_command,
+    ref_of,
+)
+from chat.queries import member_of, read_snapshot
+from chat.sockets import Socket
+
+COMMANDS_AT_ONCE: Final = 4
+COMMANDS_WAITING: Final = 32
+COMMAND_SECONDS: Final = 5.0
+MALFORMED_LIMIT: Final = 10  # within MALFORMED_SECONDS: 4400
+MALFORMED_SECONDS: Final = 60.0
+TYPING_SECONDS: Final = 1.0
+REVALIDATE_SECONDS: Final = 300.0
+MAX_SUBSCRIPTIONS: Final = 100
+
+# Our side is away; the client may send the same command again.
+OUTAGE: Final = (
+    redis.RedisError,
+    django.db.OperationalError,
+    django.db.InterfaceError,
+    psycopg_pool.PoolTimeout,
+    TimeoutError,
+    ConnectionError,
+)
+
+logger = structlog.get_logger(__name__)
+
+
+class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no types
+    """One browser tab, and every conversation it has open."""
+
+    socket: Socket
+    user_id: uuid.UUID
+
+    async def __call__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        self.scope = scope
+        self.user_id = scope["user_id"]
+        self.session_hash: str = scope["session_hash"]
+        self.socket = Socket(send, self.user_id, self.session_hash)
+        self.layer = log.channel_layer()
+        self.groups: set[str] = set()
+        self.joining = asyncio.Lock()
+        self.slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
+        self.waiting = 0
+        self.malformed: deque[float] = deque(maxlen=MALFORMED_LIMIT)
+        self.last_typing = 0.0
+        self.display_name = ""
+        await receive()  # websocket.connect
+        self.channel: str = await self.layer.new_channel()
+        hub().add(self.socket)
+        try:
+            if await self.open(send):
+                while (message := await receive())["type"] != "websocket.disconnect":
+                    self.on_frame(message.get("text"), message.get("bytes"))
+        finally:
+            hub().remove(self.socket)
+            await self.socket.gone()
+            self.layer.release(self.channel)
+
+    async def open(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> bool:
+        """Joins the user's groups, then greets. The groups first: a session that ends meanwhile is not missed."""
+        self.layer.attach(self.channel, self.on_layer)
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await self.join(user_group(self.user_id))
+                await self.join(session_group(self.session_hash))
+                revoked = await was_revoked(self.user_id, self.session_hash)
+                models = await in_db(catalog.offered_models)
+        except OUTAGE as error:
+            logger.warning("socket_not_opened", error=type(error).__name__)
+            await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+            self.socket.close(Close.GOING_AWAY)
+            return True
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+        if revoked:
+            self.socket.close(Close.SESSION_ENDED)
+        elif hub().draining:
+            self.socket.close(Close.GOING_AWAY)
+        else:
+            self.socket.put(
+                encode(
+                    {
+                        "type": "hello",
+                        "protocol": PROTOCOL,
+                        "connection_id": self.socket.connection_id,
+                        "heartbeat_s": HEARTBEAT_SECONDS,
+                        "limits": {
+                            "text_bytes": MAX_TEXT_BYTES,
+                            "audio_bytes": MAX_AUDIO_BYTES,
+                            "window_bytes": WINDOW_BYTES,
+                        },
+                        "models": models,
+                    }
+                )
+            )
+            self.socket.spawn(self.revalidate())
+        return True
+
+    async def join(self, group: str) -> None:
+        await self.layer.group_add(group, self.channel)
+        self.groups.add(group)
+
+    async def leave(self, group: str) -> None:
+        self.groups.discard(group)
+        await self.layer.group_discard(group, self.channel)
+
+    # --- from the layer -----------------------------------------------------------------------------------------
+
+    def on_layer(self, message: dict[str, Any]) -> None:
+        """A message of the channel layer, called by its reader: nothing here may wait."""
+        kind = message["type"]
+        if kind == "log.event":
+            self.socket.on_event(message)
+        elif kind == "notice":
+            self.socket.put(message["frame"])
+        elif kind == "ephemeral":
+            if message["from"] != self.socket.connection_id and message["c"] in self.socket.cursors:
+                self.socket.put_ephemeral(message["frame"])
+        elif kind == "session.ended":
+            self.socket.close(Close.SESSION_ENDED)
+        elif kind == "access.removed":
+            self.remove_access(message["c"])
+        elif kind == "layer.reset":
+            self.socket.catch_up_all()
+            self.socket.spawn(self.check_session())
+
+    def remove_access(self, conversation: bytes) -> None:
+        """The user is no longer a member. A socket that had nothing else open closes."""
+        if self.socket.forget(conversation):
+            self.socket.spawn(self.leave(log.group_name(uuid.UUID(bytes=conversation))))
+            if not self.socket.cursors:
+                self.socket.close(Close.ACCESS_REMOVED)
+
+    async def revalidate(self) -> None:
+        """Asks PostgreSQL now and then whether the session still stands, should its end have been missed."""
+        while True:
+            await asyncio.sleep(REVALIDATE_SECONDS)
+            await self.check_session()
+
+    async def check_session(self) -> None:
+        try:
+            if not await in_db(still_valid, self.user_id, self.session_hash):
+                self.socket.close(Close.SESSION_ENDED)
+        except OUTAGE as error:
+            logger.warning("session_not_checked", error=type(error).__name__)
+
+    # --- from the client ----------------------------------------------------------------------------------------
+
+    def on_frame(self, text: str | None, data: bytes | None) -> None:
+        """One frame. Acks and pings are answered on the spot, everything else becomes a task."""
+        if self.socket.closed is not None:
+            return
+        if text is None:
+            self.refuse(Invalid("No recording is in progress, so no binary frame was expected."), None)
+            return
+        try:
+            command = parse_command(text)
+        except ChatError as error:
+            self.refuse(error, ref_of(text))
+            return
+        if isinstance(command, Ack):
+            self.socket.ack(command.conversation_id.bytes, command.seq)
+            return
+        if isinstance(command, Pong):
+            self.socket.pong()
+            return
+        if isinstance(command, Ping):
+            self.reply({"type": "pong"}, command.ref)
+            return
+        self.socket.last_used = time.monotonic()
+        if self.waiting >= COMMANDS_WAITING:
+            self.error(RateLimited("Too many commands are waiting for their answers.", retry_after=1), command.ref)
+            return
+        self.waiting += 1
+        self.socket.spawn(self.run(command))
+
+    def refuse(self, error: ChatError, ref: str | None) -> None:
+        """A frame that is no command. The tenth within a minute ends the connection."""
+        self.error(error, ref)
+        now = time.monotonic()
+        self.malformed.append(now)
+        if len(self.malformed) == MALFORMED_LIMIT and now - self.malformed[0] < MALFORMED_SECONDS:
+            self.socket.close(Close.MALFORMED)
+
+    async def run(self, command: AnyCommand) -> None:
+        """Carries out one command and answers it, whatever happens."""
+        try:
+            if isinstance(command, RunStop):
+                await self.limited(command)
+            else:
+                async with self.slots:
+                    await self.limited(command)
+        except ChatError as error:
+            self.error(error, command.ref)
+        except OUTAGE as error:
+            logger.warning("command_failed", command=type(command).__name__, error=type(error).__name__)
+            self.error(Unavailable(), command.ref)
+        except Exception:
+            logger.exception("command_crashed", command=type(command).__name__)
+            self.error(Internal(), command.ref)
+        finally:
+            self.waiting -= 1
+
+    async def limited(self, command: AnyCommand) -> None:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            await self.carry_out(command)
+
+    async def carry_out(self, command: AnyCommand) -> None:
+        if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
+            await self.submit(command)
+        elif isinstance(command, RunStop):
+            await turns.stop(self.user_id, command.run_id)
+            self.reply({"type": "ok"}, command.ref)
+        elif isinstance(command, Subscribe):
+            async with self.joining:
+                await self.subscribe(command)
+        elif isinstance(command, Unsubscribe):
+            async with self.joining:
+                self.socket.forget(command.conversation_id.bytes)
+                await self.leave(log.group_name(command.conversation_id))
+            self.reply({"type": "ok"}, command.ref)
+        elif isinstance(command, Typing):
+            await self.typing(command)
+
+    async def subscribe(self, command: Subscribe) -> None:
+        """Join, wait until the subscription is live, then read from the client's position: no event falls between."""
+        conversation = command.conversation_id
+        await in_db(member_of, self.user_id, conversation)
+        self.check_room(conversation)
+        await self.join(log.group_name(conversation))
+        reply: dict[str, Any] = {
+            "type": "subscribed",
+            "ref": command.ref,
+            "conversation_id": str(conversation),
+            "recovered": False,
+        }
+        lengths: dict[str, int] = {}
+        position = command.position
+        if position is not None and (await log.read(conversation, position, limit=1)).entries is not None:
+            reply |= {"position": position, "recovered": True}
+        else:
+            state = await read_snapshot(conversation)
+            position = state.position
+            snapshot = {"messages": state.messages, "runs": state.runs, "has_more": state.has_more}
+            reply |= {"position": position, "snapshot": snapshot}
+            lengths = {run["run_id"]: run["text_length"] for run in state.runs}
+        self.socket.put(encode(reply))
+        self.socket.follow(conversation.bytes, position, lengths=lengths)
+
+    def check_room(self, conversation: uuid.UUID) -> None:
+        if conversation.bytes not in self.socket.cursors and len(self.socket.cursors) >= MAX_SUBSCRIPTIONS:
+            raise RateLimited(f"A socket can follow {MAX_SUBSCRIPTIONS} conversations at the most.")
+
+    async def submit(self, command: MessageSend | MessageEdit | MessageRegenerate) -> None:
+        """Send, edit or regenerate: rows and job first, then the news; the sender follows from just before it."""
+        accepted = await turns.submit(self.user_id, command)
+        conversation = accepted.conversation_id
+        async with self.joining:
+            subscribed = conversation.bytes in self.socket.cursors
+            if not subscribed:
+                self.check_room(conversation)
+                await self.join(log.group_name(conversation))
+            appended = await turns.announce(accepted)
+            if appended is not None and not appended.skipped:
+                position = Position(appended.epoch, appended.seq - len(accepted.announcement))
+            else:
+                position = await log.before_message(conversation, accepted.message_id)
+            self.reply(
+                {
+                    "type": "message.accepted",
+                    "conversation_id": str(conversation),
+                    "message_id": str(accepted.message_id),
+                    "run_id": str(accepted.run_id),
+                    "duplicate": accepted.duplicate,
+                    "position": position,
+                },
+                command.ref,
+            )
+            if not subscribed:
+                self.socket.follow(conversation.bytes, position)
+
+    async def typing(self, command: Typing) -> None:
+        """Tells the others, at the most once a second. Only of a conversation this socket follows."""
+        if command.conversation_id.bytes not in self.socket.cursors:
+            raise NotFound
+        now = time.monotonic()
+        if now - self.last_typing < TYPING_SECONDS:
+            return
+        self.last_typing = now
+        if not self.display_name:
+            member = await in_db(member_of, self.user_id, command.conversation_id, with_user=True)
+            self.display_name = member.user.display_name
+        frame = {
+            "type": "typing",
+            "conversation_id": str(command.conversation_id),
+            "user": {"id": str(self.user_id), "name": self.display_name},
+        }
+        await self.layer.group_send(
+            log.group_name(command.conversation_id),
+            {
+                "type": "ephemeral",
+                "c": command.conversation_id.bytes,
+                "from": self.socket.connection_id,
+                "frame": encode(frame),
+            },
+        )
+
+    # --- replies ------------------------------------------------------------------------------------------------
+
+    def reply(self, frame: dict[str, Any], ref: str | None) -> None:
+        if ref is not None:
+            frame["ref"] = ref
+        self.socket.put(encode(frame))
+
+    def error(self, error: ChatError, ref: str | None) -> None:
+        frame: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message}
+        if error.retry_after is not None:
+            frame["retry_after"] = error.retry_after
+        self.reply(frame, ref)

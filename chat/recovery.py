@@ -1,0 +1,121 @@
+"""Puts right what a crash left: runs without a worker, jobs without a broker, endings without a log entry.
+
+Every web and worker process runs `keep` and none needs to: whoever comes first does it, because each step is a
+guarded change of one row or an idempotent append.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Final
+
+import django.db
+import psycopg_pool
+import redis
+import structlog
+
+from accounts.redis import async_redis
+from chat import log
+from chat.db import in_db
+from chat.delivery import extend
+from chat.dispatch import GENERATE_QUEUE, enqueue
+from chat.models import RunStatus
+from chat.runs import (
+    MAX_ATTEMPTS,
+    TERMINAL_NUMBER,
+    Ended,
+    Ending,
+    Expired,
+    end_run,
+    expired_runs,
+    lost_jobs,
+    mark_ended_in_log,
+    requeue,
+    unclosed_runs,
+)
+
+EVERY_SECONDS: Final = 2.0
+LOST_JOB_SECONDS: Final = 3.0  # when the broker's queue is empty, so the job is in nobody's hands
+STALE_JOB_SECONDS: Final = 60.0  # in any case
+UNCLOSED_SECONDS: Final = 5.0
+
+logger = structlog.get_logger(__name__)
+
+
+async def keep() -> None:
+    """Runs for ever; an outage is waited out."""
+    while True:
+        await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
+        for step in (reap, sweep, close_endings):
+            try:
+                await step()
+            except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError, TimeoutError) as error:
+                logger.warning("recovery_waits", step=step.__name__, error=type(error).__name__)
+            except Exception:
+                logger.exception("recovery_failed", step=step.__name__)
+
+
+async def reap() -> None:
+    """Ends or hands on the runs of workers that are gone."""
+    for run in await in_db(expired_runs):
+        try:
+            text = await _text_in_log(run)
+        except (redis.RedisError, OSError):
+            text = run.text  # the log is away: the last checkpoint is what there is
+        await _take_over(run, text)
+
+
+async def _text_in_log(run: Expired) -> str:
+    """The checkpoint, completed with what the log has beyond it: what people have seen."""
+    here, _ = await log.position(run.conversation_id)
+    after = run.seq if run.epoch == here.epoch else 0
+    entries = await log.entries(run.conversation_id, after=after, until=here.seq)
+    return extend(run.text, str(run.run_id), run.attempt, entries) or run.text
+
+
+async def _take_over(run: Expired, text: str) -> None:
+    if not text and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
+        events = await in_db(requeue, run.run_id, run.attempt)
+        if events is not None:
+            logger.warning("run_requeued", run=str(run.run_id), attempt=run.attempt)
+            await enqueue(run.run_id)
+            await log.append(log.Append(run.conversation_id, events, run.run_id, run.attempt, TERMINAL_NUMBER))
+        return
+    status, code, sentence = RunStatus.INTERRUPTED, "worker_lost", "The answer was interrupted. You can continue or retry."
+    if run.stop_requested:
+        status, code, sentence = RunStatus.STOPPED, "", ""
+    elif not text:
+        status, code = RunStatus.FAILED, "attempts_exhausted"
+        sentence = f"{MAX_ATTEMPTS} workers were lost over this answer, so it was given up."
+    ending = Ending(text, error_code=code, error_message=sentence)
+    ended = await in_db(end_run, run.run_id, run.attempt, status, ending, expired=True)
+    if ended is not None:
+        logger.warning("run_reaped", run=str(run.run_id), attempt=run.attempt, status=status.value)
+        await close_in_log(ended)
+
+
+async def sweep() -> None:
+    """Publishes again the jobs of queued runs that got lost: the broker was away or lost its memory."""
+    waiting = await async_redis().llen(GENERATE_QUEUE)
+    for run_id in await in_db(lost_jobs, STALE_JOB_SECONDS if waiting else LOST_JOB_SECONDS):
+        logger.info("job_republished", run=str(run_id))
+        await enqueue(run_id)
+
+
+async def close_endings() -> None:
+    """Appends closing events whose process died between the commit and the append."""
+    ended = await in_db(unclosed_runs, UNCLOSED_SECONDS)
+    if ended:
+        await close_in_log(*ended)
+
+
+async def close_in_log(*ended: Ended) -> None:
+    """Appends closing events, once each however often it is called, and notes that they are there."""
+    await log.append(*(terminal(one) for one in ended))
+    await in_db(mark_ended_in_log, [one.run_id for one in ended])
+
+
+def terminal(ended: Ended) -> log.Append:
+    """The append that closes a run. Its number is beyond every other, so whoever was thought dead writes no more."""
+    return log.Append(ended.conversation_id, [ended.event], ended.run_id, ended.attempt, TERMINAL_NUMBER)

@@ -1,0 +1,217 @@
+"""One run, told as a story: claimed → context → stream → emit → finish. Runs on the worker's loop (`workers.runtime`)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import django.db
+import psycopg_pool
+import structlog
+from django.conf import settings
+
+from chat import events, log
+from chat.db import in_db
+from chat.markdown import render
+from chat.models import Message, RunStatus
+from chat.runs import Claim, Ended, Ending, end_run
+from workers.context import build_turns
+from workers.providers.base import ProviderError, Usage
+from workers.providers.tokens import estimate_tokens
+
+if TYPE_CHECKING:
+    from workers.emitter import RunLog
+    from workers.runtime import Runtime
+
+FLUSH_SECONDS = 5.0  # the log is waited for so long before an answer ends without it
+COMMIT_SECONDS = 60.0  # PostgreSQL is waited for so long; then the reaper ends the run
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How the stream ended."""
+
+    status: RunStatus
+    code: str = ""
+    message: str = ""
+    usage: Usage | None = None
+    first_token_ms: int | None = None
+
+
+class Generation:
+    """A run this worker holds."""
+
+    def __init__(self, runtime: Runtime, claim: Claim) -> None:
+        self.runtime = runtime
+        self.claim = claim
+        self.run = claim.run
+        self.claimed_at = time.monotonic()
+        self.log: RunLog = runtime.emitter.open(self.run.conversation_id, self.run.id, self.run.attempt)
+        self.stop_requested = False
+        self.lost = False
+        self.handing_over = False
+        self.finishing = False  # the stream is over; from here on the commit says whose the run is
+        self.log.on_unannounced = lambda: runtime.spawn(self.announce())
+        self.first_token: float | None = None
+        self._reader: asyncio.Task[Outcome] | None = None
+
+    # --- from outside -------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Somebody asked for it: close the upstream, keep what there is."""
+        self.stop_requested = True
+        self._cancel()
+
+    def lose(self) -> None:
+        """The lease is somebody else's, or over: write nothing more."""
+        self.lost = True
+        self._cancel()
+
+    def hand_over(self) -> None:
+        """This worker shuts down."""
+        self.handing_over = True
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+
+    # --- the story ----------------------------------------------------------------------------------------------
+
+    async def tell(self) -> None:
+        """From the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
+        self.log.event(events.run_started(self.run))
+        self._reader = asyncio.create_task(self._stream())
+        if self.stop_requested or self.lost or self.handing_over:
+            self._reader.cancel()
+        await asyncio.wait({self._reader})
+        try:
+            self.finishing = True
+            outcome = self._outcome(self._reader)
+            if not self.lost:
+                await self._finish(outcome)
+        except Exception:
+            logger.exception("run_unfinished", run=str(self.run.id), note="the reaper ends it when the lease is over")
+
+    async def _stream(self) -> Outcome:
+        turns = build_turns(
+            self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
+        )
+        usage: Usage | None = None
+        try:
+            async with self.runtime.model.stream(self.run.model, turns, on_request=None) as batches:
+                async for chunks in batches:
+                    text = "".join([chunk.text for chunk in chunks])
+                    if text:
+                        if self.first_token is None:
+                            self.first_token = time.monotonic()
+                        self.log.feed(text.replace("\x00", ""))
+                    for chunk in chunks:
+                        usage = chunk.usage or usage
+                    if self.log.fenced:
+                        self.lost = True
+                        break
+        except ProviderError as error:
+            logger.warning(
+                "upstream_failed", run=str(self.run.id), code=error.code, detail=error.detail, model=self.run.model
+            )
+            return Outcome(RunStatus.FAILED, error.code, error.message, usage, self._ms(self.first_token))
+        return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self._ms(self.first_token))
+
+    def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
+        if reader.cancelled():
+            first = self._ms(self.first_token)
+            if self.stop_requested:
+                return Outcome(RunStatus.STOPPED, first_token_ms=first)
+            return Outcome(
+                RunStatus.INTERRUPTED,
+                "worker_stopped",
+                "The answer was interrupted by a restart. You can continue or retry.",
+                first_token_ms=first,
+            )
+        error = reader.exception()
+        if error is not None:
+            logger.error("run_crashed", run=str(self.run.id), exc_info=error)
+            return Outcome(RunStatus.FAILED, "internal", "Something went wrong while the answer was made.")
+        return reader.result()
+
+    def _ms(self, moment: float | None) -> int | None:
+        """Milliseconds from the run's creation to `moment` of the monotonic clock."""
+        if moment is None:
+            return None
+        return int((moment - self.claimed_at) * 1000) + (self.run.queued_ms or 0)
+
+    async def _finish(self, outcome: Outcome) -> None:
+        """Text into the log, then the end into PostgreSQL, then the closing event: whoever reads in between sees no gap."""
+        try:
+            async with asyncio.timeout(FLUSH_SECONDS):
+                await self.log.flush()
+        except TimeoutError:
+            logger.warning("log_behind", run=str(self.run.id), note="the answer is kept; the log follows")
+        if self.log.fenced:
+            return
+        text = self.log.text
+        if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not text:
+            await self.runtime.give_back(self.run)
+            return
+        ended = await self._commit(outcome, text)
+        if ended is None:
+            logger.warning("run_lost", run=str(self.run.id), attempt=self.run.attempt)
+            return
+        self.runtime.emitter.close_run(ended)
+        logger.info(
+            "run_ended",
+            run=str(self.run.id),
+            status=outcome.status.value,
+            code=outcome.code,
+            characters=len(text),
+            first_token_ms=outcome.first_token_ms,
+            total_ms=self._ms(time.monotonic()),
+        )
+
+    async def _commit(self, outcome: Outcome, text: str) -> Ended | None:
+        deadline = time.monotonic() + COMMIT_SECONDS
+        while True:
+            try:
+                return await in_db(self._end, outcome, text)
+            except (django.db.OperationalError, django.db.InterfaceError, psycopg_pool.PoolTimeout):
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.5)
+
+    def _end(self, outcome: Outcome, text: str) -> Ended | None:
+        usage = outcome.usage
+        if usage is None:
+            given = sum(estimate_tokens(said) for _, said in self.claim.path) + estimate_tokens(self.claim.system_prompt)
+            usage = Usage(given, estimate_tokens(text), estimated=True)
+        ending = Ending(
+            text=text,
+            html=render(text) if text else "",
+            error_code=outcome.code,
+            error_message=outcome.message,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            usage_estimated=usage.estimated,
+            first_token_ms=outcome.first_token_ms,
+            total_ms=self._ms(time.monotonic()),
+        )
+        return end_run(
+            self.run.id, self.run.attempt, outcome.status, ending, owner=self.runtime.owner
+        )
+
+    async def announce(self) -> None:
+        """The web process died between the commit and the log: say what it should have said. Idempotent."""
+        announcement = await in_db(self._announcement)
+        await log.append(log.Append(self.run.conversation_id, announcement, self.run.id, attempt=0, number=1))
+        self.log.announced()
+
+    def _announcement(self) -> list[events.Event]:
+        prompt = Message.objects.select_related("author").get(pk=self.run.prompt_id)
+        return [
+            events.message_created(prompt),
+            events.message_created(self.run.message),
+            events.run_queued(self.run, attempt=1),
+        ]

@@ -1,0 +1,225 @@
+"""The worker's event loop: one long-lived loop in a thread of its own, on which every stream of this process runs.
+
+Celery's threads only claim a run and hand it over (a thread per stream would cost ten times the memory). What keeps
+the runs safe is the lease, not the broker's acknowledgement: a process that dies stops renewing, and the reaper acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import django.db
+import psycopg_pool
+import redis
+import structlog
+import uvloop
+from django.conf import settings
+
+from chat import catalog, log, recovery
+from chat.db import in_db
+from chat.dispatch import enqueue
+from chat.models import Run
+from chat.runs import TERMINAL_NUMBER, Checkpoint, checkpoint, claim, mark_ended_in_log, renew, requeue
+from chat.turns import STOP_GROUP
+from workers.emitter import Emitter
+from workers.generation import Generation
+from workers.providers.base import ChatModel, ProviderError
+from workers.providers.registry import open_model
+
+RENEW_SECONDS: Final = 2.0
+CATALOG_SECONDS: Final = 60.0
+
+logger = structlog.get_logger(__name__)
+
+
+class Runtime:
+    """This process's loop, its model and the runs it holds."""
+
+    model: ChatModel
+    emitter: Emitter
+
+    def __init__(self) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.active: dict[uuid.UUID, Generation] = {}
+        self.draining = False
+        self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
+        self._loop = uvloop.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._thread = threading.Thread(target=self._run_loop, name="streams", daemon=True)
+        ready = threading.Event()
+        self._thread.start()
+        self._loop.call_soon_threadsafe(lambda: self._loop.create_task(self._open(ready)))
+        if not ready.wait(timeout=30):
+            raise RuntimeError("the worker's loop did not start within 30 s")
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _open(self, ready: threading.Event) -> None:
+        """Everything the first answer must not wait for."""
+        self.emitter = Emitter()
+        self.model = open_model()
+        try:
+            await self.model.open()
+        except ProviderError as error:
+            logger.warning("model_not_ready", code=error.code, detail=error.detail)
+        self.spawn(self._for_ever(self._listen, every=1.0))
+        self.spawn(self._for_ever(self._renew, every=RENEW_SECONDS))
+        self.spawn(self._for_ever(self._publish_models, every=CATALOG_SECONDS))
+        self.spawn(recovery.keep())
+        ready.set()
+
+    def spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _for_ever(self, step: Callable[[], Awaitable[None]], *, every: float) -> None:
+        """Repeats `step`; an outage is logged and waited out."""
+        while True:
+            try:
+                await step()
+            except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError, TimeoutError) as error:
+                logger.warning("step_waits", step=step.__name__, error=type(error).__name__)
+            except ProviderError as error:
+                logger.warning("model_not_asked", code=error.code)
+            except Exception:
+                logger.exception("step_failed", step=step.__name__)
+            await asyncio.sleep(every)
+
+    # --- runs ---------------------------------------------------------------------------------------------------
+
+    def start(self, run_id: uuid.UUID) -> None:
+        """Claims a run and starts it. Called on a Celery thread; blocks while the process is full, so that the broker
+        gives the job to another worker. A run that is taken or over is left alone.
+        """
+        self._slots.acquire()
+        handed_over = False
+        try:
+            if self.draining:
+                return  # still queued in PostgreSQL: the sweeper gives it to another worker
+            claimed = claim(run_id, self.owner)
+            if claimed is not None:
+                self._loop.call_soon_threadsafe(lambda: self.spawn(self._run(claimed)))
+                handed_over = True
+        finally:
+            if not handed_over:
+                self._slots.release()
+
+    async def _run(self, claimed: Any) -> None:
+        generation = Generation(self, claimed)
+        self.active[claimed.run.id] = generation
+        try:
+            await generation.tell()
+        finally:
+            del self.active[claimed.run.id]
+            self.emitter.done()
+            self._slots.release()
+
+    async def give_back(self, run: Run) -> None:
+        """A run that showed nothing goes back to the queue for the next worker."""
+        events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
+        if events is not None:
+            await log.append(log.Append(run.conversation_id, events, run.id, run.attempt, TERMINAL_NUMBER))
+            await enqueue(run.id)
+
+    # --- housekeeping -------------------------------------------------------------------------------------------
+
+    async def _renew(self) -> None:
+        """Leases, stops that got lost on the way, checkpoints, endings: one round for all runs of this process."""
+        held = {run_id: generation.run.attempt for run_id, generation in self.active.items()}
+        if held:
+            leases = {lease.run_id: lease for lease in await in_db(renew, list(held), self.owner)}
+            for run_id, attempt in held.items():
+                generation = self.active.get(run_id)
+                if generation is None:
+                    continue
+                lease = leases.get(run_id)
+                if lease is None or lease.attempt != attempt:
+                    if not generation.finishing:
+                        logger.warning("lease_lost", run=str(run_id), attempt=attempt)
+                        generation.lose()
+                elif lease.stop_requested:
+                    generation.stop()
+        points: list[Checkpoint] = []
+        for generation in self.active.values():
+            point = None if generation.finishing else generation.log.checkpoint()
+            if point is not None:
+                points.append(point)
+        if points:
+            await in_db(checkpoint, points, self.owner)
+        closed, self.emitter.closed = self.emitter.closed, []
+        if closed:
+            await in_db(mark_ended_in_log, closed)
+
+    async def _listen(self) -> None:
+        """Hears stops at once. Repeated, so that it is set up again should the layer have been away at the start."""
+        if not hasattr(self, "_channel"):
+            layer = log.channel_layer()
+            channel = await layer.new_channel()
+            layer.attach(channel, self._on_message)
+            await layer.group_add(STOP_GROUP, channel)
+            self._channel = channel
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        if message["type"] == "run.stop":
+            generation = self.active.get(uuid.UUID(message["run_id"]))
+            if generation is not None:
+                generation.stop()
+
+    async def _publish_models(self) -> None:
+        names = settings.CHAT_MODELS or await self.model.models()
+        await in_db(catalog.publish_models, [{"id": name, "label": name} for name in names])
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def drain(self, seconds: float) -> None:
+        """Takes nothing new, lets streams finish for `seconds`, hands over the rest, and stops. Blocks."""
+        self.draining = True
+        asyncio.run_coroutine_threadsafe(self._drain(seconds), self._loop).result(timeout=seconds + 15)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+
+    async def _drain(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self.active and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        if self.active:
+            logger.info("handing_over", runs=len(self.active))
+        for generation in list(self.active.values()):
+            generation.hand_over()
+        deadline = time.monotonic() + 8
+        while self.active and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(3):
+                await self.emitter.drained()
+                await in_db(mark_ended_in_log, self.emitter.closed)
+        except (TimeoutError, django.db.Error, psycopg_pool.PoolTimeout) as error:
+            logger.warning("not_all_in_the_log", error=type(error).__name__, note="the sweeper appends it")
+        for task in list(self._tasks):
+            task.cancel()
+        await self.emitter.stop()
+        await self.model.close()
+
+
+_runtime: Runtime | None = None
+_lock = threading.Lock()
+
+
+def runtime() -> Runtime:
+    """The process's runtime, started at the first call (at worker start, see `workers.tasks`)."""
+    global _runtime
+    with _lock:
+        if _runtime is None:
+            _runtime = Runtime()
+        return _runtime

@@ -1,0 +1,32 @@
+"""The tasks that `chat.dispatch` names. Thin: an id comes in, the runtime does the work."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from celery import shared_task, signals
+from django.conf import settings
+from django.db import connections
+
+from workers.runtime import runtime
+
+
+@shared_task(name="workers.tasks.generate", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery has no types
+def generate(run_id: str) -> None:
+    """Claims a run and hands it to the loop. Delivered twice, the second finds nothing to claim."""
+    try:
+        runtime().start(uuid.UUID(run_id))
+    finally:
+        connections.close_all()
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above
+def _warm_up(**_: Any) -> None:
+    """Loop, model client and connections before the first job."""
+    runtime()
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # as above
+def _wind_down(**_: Any) -> None:
+    runtime().drain(settings.WORKER_DRAIN_SECONDS)

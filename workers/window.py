@@ -1,0 +1,36 @@
+"""How long tokens gather before they go out. Pure.
+
+The window is 40 ms while the machine keeps up and widens with what was measured: how late the loop wakes, how long an
+append takes, and how many streams share the process, so that frames per second stay within what one core can carry.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SHORTEST: Final = 0.040  # seconds
+LONGEST: Final = 0.500
+SMOOTHING: Final = 0.1  # weight of the newest measurement
+LOAD_FACTOR: Final = 4.0  # the window is so many times the time an append takes, lateness included
+FRAMES_PER_SECOND: Final = 2_500  # of one process, about
+
+
+class Window:
+    """The current window in seconds, from smoothed measurements."""
+
+    __slots__ = ("append_seconds", "late_seconds", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = SHORTEST
+        self.append_seconds = 0.0
+        self.late_seconds = 0.0
+
+    def woke(self, late: float) -> None:
+        """The loop woke `late` seconds after it was due."""
+        self.late_seconds += SMOOTHING * (max(late, 0.0) - self.late_seconds)
+
+    def flushed(self, took: float, streams: int) -> None:
+        """An append took so many seconds, with so many streams open in the process."""
+        self.append_seconds += SMOOTHING * (took - self.append_seconds)
+        load = LOAD_FACTOR * (self.append_seconds + self.late_seconds)
+        self.seconds = min(LONGEST, max(SHORTEST, load, streams / FRAMES_PER_SECOND))
