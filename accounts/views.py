@@ -23,7 +23,7 @@ from accounts.revocation import end_session
 log = structlog.get_logger(__name__)
 
 
-class NameForm(forms.ModelForm[User]):
+class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
     class Meta:
         model = User
         fields = ("name",)
