@@ -13,7 +13,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import redis
 import structlog
@@ -25,6 +25,13 @@ from chat.protocol import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES, Close, 
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+
+class Read(Protocol):
+    """Reads a conversation's log after a position (`chat.log.read`)."""
+
+    async def __call__(self, conversation_id: uuid.UUID, after: Position, *, limit: int) -> log.Replay: ...
+
+
 BLOCKED_SECONDS: Final = 30.0  # over the window without an ack: 4001
 READ_LIMIT: Final = 500  # events a catch-up reads at a time
 PING: Final = encode({"type": "ping"})
@@ -35,16 +42,25 @@ logger = structlog.get_logger(__name__)
 class Socket:
     """The outgoing half of a connection: cursors in conversations' logs, a window over all of them, a heartbeat."""
 
-    def __init__(self, send: Send, user_id: uuid.UUID, session_hash: str) -> None:
+    def __init__(
+        self,
+        send: Send,
+        user_id: uuid.UUID,
+        session_hash: str,
+        *,
+        window_bytes: int = WINDOW_BYTES,
+        read: Read = log.read,
+    ) -> None:
         now = time.monotonic()
         self.connection_id = secrets.token_hex(8)
         self.user_id = user_id
         self.session_hash = session_hash
-        self.window = Window(WINDOW_BYTES)
+        self.window = Window(window_bytes)
         self.cursors: dict[bytes, Cursor] = {}  # by conversation id
         self.closed: int | None = None
         self.last_used = now
         self._send = send
+        self._read = read
         self._outbox: list[dict[str, Any]] = []
         self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -186,7 +202,7 @@ class Socket:
         try:
             while self.cursors.get(conversation) is cursor:
                 try:
-                    replay = await log.read(uuid.UUID(bytes=conversation), cursor.position, limit=READ_LIMIT)
+                    replay = await self._read(uuid.UUID(bytes=conversation), cursor.position, limit=READ_LIMIT)
                 except (redis.RedisError, OSError) as error:
                     logger.warning("catch_up_waits", connection=self.connection_id, error=type(error).__name__)
                     await asyncio.sleep(delay * random.uniform(0.5, 1))

@@ -1,0 +1,281 @@
+"""A client of `chat.v1` for tests: logs in like a browser, keeps a view of each conversation, records every frame.
+
+The view is made from what the protocol promises and nothing else: snapshots, then events in order of `seq`, deltas
+appended at their `index`, a new attempt replacing the text of the one before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import time
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+PASSWORD = "correct horse battery staple"
+TERMINAL = {"run.done", "run.stopped", "run.failed", "run.interrupted"}
+
+
+class ProtocolViolationError(AssertionError):
+    """The server sent what docs/protocol.md forbids."""
+
+
+@dataclass
+class View:
+    """What a page shows of one conversation."""
+
+    epoch: str = ""
+    seq: int = 0
+    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # attempt, text, ended (type) by run id
+    resets: int = 0
+
+    def text(self, run_id: str) -> str:
+        return str(self.runs[run_id]["text"])
+
+
+class Session:
+    """A logged-in browser session; opens any number of sockets."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
+        self.url = url
+        self.http = http
+
+    def _token(self) -> str:
+        cookies = self.http.cookie_jar.filter_cookies(aiohttp.client.URL(self.url))
+        return next((c.value for name, c in cookies.items() if name.endswith("csrftoken")), "")
+
+    async def post(self, path: str, data: dict[str, str] | None = None) -> aiohttp.ClientResponse:
+        headers = {"X-CSRFToken": self._token(), "Referer": self.url + "/", "Origin": self.url}
+        return await self.http.post(self.url + path, data=data or {}, headers=headers, allow_redirects=False)
+
+    async def login(self, email: str, password: str = PASSWORD) -> None:
+        async with self.http.get(self.url + "/accounts/login/") as page:
+            html = await page.text()
+        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', html)
+        assert token is not None, html[:500]
+        form = {"login": email, "password": password, "csrfmiddlewaretoken": token[1]}
+        answer = await self.post("/accounts/login/", form)
+        assert answer.status == 302, (answer.status, (await answer.text())[:2000])
+
+    async def ticket(self) -> str:
+        answer = await self.post("/ws/ticket/")
+        assert answer.status == 200, (answer.status, (await answer.text())[:500])
+        return str((await answer.json())["ticket"])
+
+    async def connect(self, *, at: str | None = None, **options: Any) -> Client:
+        """A new socket, greeted. `at`: another web process."""
+        url = at or self.url
+        ticket = await self.ticket()
+        ws = await self.http.ws_connect(
+            url.replace("http", "ws", 1) + "/ws/",
+            protocols=("chat.v1", f"ticket.{ticket}"),
+            origin=url,
+            autoping=True,
+            max_msg_size=0,
+        )
+        client = Client(ws, **options)
+        await client.next("hello")
+        return client
+
+
+class Client:
+    """One socket. A task reads for as long as it is open."""
+
+    def __init__(
+        self, ws: aiohttp.ClientWebSocketResponse, *, views: dict[str, View] | None = None, ack: bool = True
+    ) -> None:
+        self.ws = ws
+        self.frames: list[dict[str, Any]] = []
+        self.times: list[float] = []
+        self.views = views if views is not None else {}
+        self.ack = ack
+        self.pong = True
+        self._cursor = 0
+        self._unacked: dict[str, int] = {}
+        self._changed = asyncio.Condition()
+        self._reader = asyncio.create_task(self._read())
+
+    @property
+    def close_code(self) -> int | None:
+        return self.ws.close_code if self._reader.done() else None
+
+    async def _read(self) -> None:
+        async for message in self.ws:
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                break
+            frame = json.loads(message.data)
+            self.frames.append(frame)
+            self.times.append(time.monotonic())
+            await self._handle(frame)
+            async with self._changed:
+                self._changed.notify_all()
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _handle(self, frame: dict[str, Any]) -> None:
+        if frame["type"] == "ping" and self.pong:
+            await self.send("pong")
+        elif frame["type"] == "subscribed":
+            view = self.views.setdefault(frame["conversation_id"], View())
+            if not frame["recovered"]:
+                apply_snapshot(view, frame)
+            elif (frame["position"]["epoch"], frame["position"]["seq"]) != (view.epoch, view.seq):
+                raise ProtocolViolationError(f"recovered at {frame['position']}, not at {view.epoch}:{view.seq}")
+        elif frame["type"] == "message.accepted" and frame["conversation_id"] not in self.views:
+            position = frame["position"]
+            self.views[frame["conversation_id"]] = View(position["epoch"], position["seq"])
+        elif frame["type"] == "reset":
+            self.views[frame["conversation_id"]].resets += 1
+            await self.send("subscribe", conversation_id=frame["conversation_id"])
+        elif "seq" in frame:
+            view = self.views.get(frame["conversation_id"])
+            if view is None:
+                raise ProtocolViolationError(f"an event of a conversation nobody subscribed to: {frame}")
+            apply_event(view, frame)
+            if self.ack:
+                count = self._unacked.get(frame["conversation_id"], 0) + 1
+                if count >= 16 or frame["type"] in TERMINAL:
+                    count = 0
+                    await self.send("ack", conversation_id=frame["conversation_id"], seq=frame["seq"])
+                self._unacked[frame["conversation_id"]] = count
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        with contextlib.suppress(ConnectionResetError, aiohttp.ClientError):
+            await self.ws.send_str(json.dumps({"type": kind, **fields}))
+
+    async def until(self, condition: Callable[[], Any], what: str = "", seconds: float = 15) -> Any:
+        """Waits until `condition()` is truthy, looking after each frame; its value."""
+        async with self._changed:
+            try:
+                async with asyncio.timeout(seconds):
+                    while not (value := condition()):
+                        if self._reader.done():
+                            self._reader.result()
+                            if not (value := condition()):
+                                raise ConnectionError(f"closed {self.ws.close_code} while waiting for {what}")
+                            return value
+                        await self._changed.wait()
+            except TimeoutError:
+                tail = "\n".join(str(frame)[:300] for frame in self.frames[-8:])
+                raise TimeoutError(f"no {what or 'such state'} within {seconds} s; last frames:\n{tail}") from None
+            return value
+
+    async def next(self, *kinds: str, seconds: float = 15, **fields: Any) -> dict[str, Any]:
+        """The next frame of one of these types with these fields; frames before it are passed over."""
+
+        def find() -> dict[str, Any] | None:
+            while self._cursor < len(self.frames):
+                frame = self.frames[self._cursor]
+                self._cursor += 1
+                if frame["type"] in kinds and all(frame.get(name) == value for name, value in fields.items()):
+                    return frame
+            return None
+
+        found: dict[str, Any] = await self.until(find, f"{'/'.join(kinds)} {fields or ''}", seconds)
+        return found
+
+    async def ask(self, kind: str, *, seconds: float = 15, **fields: Any) -> dict[str, Any]:
+        """Sends a command and gives its reply (also an error)."""
+        ref = uuid.uuid4().hex
+        await self.send(kind, ref=ref, **fields)
+
+        def find() -> dict[str, Any] | None:
+            return next((frame for frame in reversed(self.frames) if frame.get("ref") == ref), None)
+
+        reply: dict[str, Any] = await self.until(find, f"reply to {kind}", seconds)
+        return reply
+
+    async def say(self, text: str, conversation_id: str | None = None, **fields: Any) -> dict[str, Any]:
+        """Sends a message; the reply."""
+        fields.setdefault("client_id", str(uuid.uuid4()))
+        return await self.ask("message.send", conversation_id=conversation_id, text=text, **fields)
+
+    async def ended(self, run_id: str, seconds: float = 20) -> dict[str, Any]:
+        """Waits for the run's end as the views have it; the run."""
+
+        def find() -> dict[str, Any] | None:
+            for view in self.views.values():
+                run = view.runs.get(run_id)
+                if run and run["ended"]:
+                    return run
+            return None
+
+        run: dict[str, Any] = await self.until(find, f"the end of run {run_id}", seconds)
+        return run
+
+    async def closed(self, seconds: float = 10) -> int | None:
+        """Waits until the server has closed; the code."""
+        async with asyncio.timeout(seconds):
+            await asyncio.wait({self._reader})
+        self._reader.result()
+        return self.ws.close_code
+
+    async def drop(self) -> None:
+        """Cuts the connection without a goodbye."""
+        self._reader.cancel()
+        transport = self.ws._response.connection.transport if self.ws._response.connection else None
+        if transport is not None:
+            transport.abort()
+        await asyncio.gather(self._reader, return_exceptions=True)
+
+    async def close(self) -> None:
+        await self.ws.close()
+        await asyncio.gather(self._reader, return_exceptions=True)
+
+
+def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
+    view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
+    view.messages = {message["id"]: message for message in frame["snapshot"]["messages"]}
+    view.runs = {}
+    for message in view.messages.values():
+        run = message.get("run")
+        if run:
+            ended = None if run["status"] in ("queued", "running") else f"run.{run['status']}"
+            view.runs[run["run_id"]] = {**run, "text": message["text"], "ended": ended, "endings": []}
+
+
+def apply_event(view: View, event: dict[str, Any]) -> None:
+    if event["seq"] <= view.seq:
+        raise ProtocolViolationError(f"seq {event['seq']} after {view.seq}: {event}")
+    merged = event["type"] == "run.delta"
+    if event["seq"] != view.seq + 1 and not merged:
+        raise ProtocolViolationError(f"a gap: seq {event['seq']} after {view.seq}: {event}")
+    view.seq = event["seq"]
+    if event["type"] in ("message.created", "message.updated"):
+        view.messages[event["message"]["id"]] = event["message"]
+        return
+    if not event["type"].startswith("run."):
+        return
+    fresh = {"attempt": 0, "text": "", "ended": None, "endings": [], "message_id": event.get("message_id")}
+    run = view.runs.setdefault(event["run_id"], fresh)
+    if event["attempt"] < run["attempt"]:
+        return
+    if event["attempt"] > run["attempt"]:
+        run.update(attempt=event["attempt"], text="", ended=None)
+    if event["type"] == "run.delta":
+        if event["index"] != len(run["text"]):
+            raise ProtocolViolationError(f"delta at {event['index']}, but {len(run['text'])} characters are there")
+        run["text"] += event["text"]
+    elif event["type"] in TERMINAL:
+        run["endings"].append((event["type"], event["attempt"]))
+        run["ended"] = None if event.get("next_attempt") else event["type"]
+        run["final"] = event
+        if event["text_length"] != len(run["text"]):
+            raise ProtocolViolationError(f"{event['type']} says {event['text_length']}, shown are {len(run['text'])}")
+
+
+@contextlib.asynccontextmanager
+async def session(url: str, email: str = "alice@example.org") -> AsyncGenerator[Session, None]:
+    """A browser that has logged in."""
+    jar = aiohttp.CookieJar(unsafe=True)  # cookies of 127.0.0.1
+    async with aiohttp.ClientSession(cookie_jar=jar) as http:
+        logged_in = Session(url, http)
+        await logged_in.login(email)
+        yield logged_in
