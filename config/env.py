@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
+import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, validate
+from environs import Env, EnvValidationError, validate
+
+
+def read_settings() -> None:
+    """Reads the settings; ends the program with one sentence when a variable holds garbage."""
+    from django.conf import settings
+
+    try:
+        settings.INSTALLED_APPS  # noqa: B018 -- the first look reads them all
+    except EnvValidationError as error:
+        found = re.search(r'variable "(\w+)"', str(error))
+        reasons = error.error_messages if isinstance(error.error_messages, list) else [str(error.error_messages)]
+        name = found.group(1) if found else "a variable"
+        sys.exit(f"Setting {name}: {' '.join(map(str, reasons))} Correct it in the environment or in .env.")
+    except ImproperlyConfigured as error:
+        sys.exit(f"Setting {error}. Correct it in the environment or in .env.")
 
 
 def secret_key(env: Env, var: Path) -> str:
@@ -46,9 +63,19 @@ def at_least(smallest: float) -> validate.Range:
 
 def redis_from_url(url: str) -> str:
     """`REDIS_URL` as it is used. Only `redis://`, `rediss://` and `unix://` are understood."""
-    if url and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+    if url and split_url("REDIS_URL", url).scheme not in ("redis", "rediss", "unix"):
         raise ImproperlyConfigured("REDIS_URL: only redis://, rediss:// and unix:// addresses are understood")
     return url
+
+
+def split_url(name: str, url: str) -> SplitResult:
+    """The parts of an address, its port checked too. Raises `ImproperlyConfigured`, which names the setting."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
+    return parts
 
 
 def broker_url(redis_url: str) -> str:
@@ -70,7 +97,7 @@ def stack_url(var: Path, name: str) -> str:
 
 def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
     """Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=…` URL."""
-    parts = urlsplit(url or "postgresql:///antiphon")
+    parts = split_url("DATABASE_URL", url or "postgresql:///antiphon")
     if parts.scheme not in ("postgresql", "postgres"):
         raise ImproperlyConfigured("DATABASE_URL: only postgresql:// addresses are understood")
     query = dict(parse_qsl(parts.query))

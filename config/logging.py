@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 import sys
 from typing import Any
 
@@ -18,7 +19,8 @@ HARMLESS = frozenset({"input_tokens", "output_tokens", "tokens", "first_token_ms
 
 def configure(options: dict[str, Any]) -> None:
     """Django's LOGGING_CONFIG. `options`: `level` (a level's name) and `format` (auto, human or json)."""
-    human = options["format"] == "human" or (options["format"] == "auto" and sys.stderr.isatty())
+    terminal = sys.stderr.isatty() or "FORCE_COLOR" in os.environ
+    human = options["format"] == "human" or (options["format"] == "auto" and terminal)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -31,8 +33,9 @@ def configure(options: dict[str, Any]) -> None:
     ]
     final: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if human:
-        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=36))
+        final.append(structlog.dev.ConsoleRenderer(colors=terminal, pad_event_to=36))
     else:
+        shared.append(name_process)
         final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     structlog.configure(
         processors=[
@@ -65,6 +68,13 @@ def configure(options: dict[str, Any]) -> None:
         }
     )
     logging.captureWarnings(capture=True)
+
+
+def name_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Says which process of the stack wrote a line (`manage.py up` names them; on a terminal it writes the name)."""
+    if name := os.environ.get("ANTIPHON_PROCESS"):
+        event["process"] = name
+    return event
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -28,16 +28,9 @@ from config.health import PATHS, State  # noqa: E402
 HARD_FRAME_BYTES: Final = 256 * 1024
 REQUEST_SECONDS: Final = 60
 REQUEST_GRACE_SECONDS: Final = 5  # for requests under way, after the last socket
-BACKLOG: Final = 1024
 
 log = structlog.get_logger(__name__)
 access = structlog.get_logger("access")
-
-
-def open_socket(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises OSError when the address cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 class WebServer(Server):  # type: ignore[misc]  # daphne has no types

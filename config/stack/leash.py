@@ -44,7 +44,7 @@ def start(
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=output,
+        stderr=None if output is None else subprocess.STDOUT,
         pass_fds=pass_fds,
         start_new_session=True,  # Ctrl-C in a terminal reaches the parent only, which stops the rest in order
     )

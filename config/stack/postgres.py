@@ -16,10 +16,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
+import psycopg
+from psycopg import sql
+
 from config.stack import leash
 from config.stack.errors import StackError
 
 USER = "antiphon"
+VERSION = "18"
 PORT = 5432  # of no meaning but in the socket's file name
 SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path of Linux without its NUL (macOS: 103)
 
@@ -31,7 +36,7 @@ def binaries() -> Path:
         raise StackError(
             "The PostgreSQL that comes with Antiphon is not installed: run `make up`, or set DATABASE_URL."
         )
-    return Path(spec.origin).parent / "pginstall18" / "bin"
+    return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
 
 
 def fits_socket(folder: Path) -> bool:
@@ -104,8 +109,13 @@ class PrivatePostgres:
         """Makes the cluster when there is none, starts it and waits until it takes connections."""
         account = Unprivileged()
         account.own(self.data, self.sockets)
-        if not (self.data / "PG_VERSION").exists():
+        version = self.data / "PG_VERSION"
+        if not version.exists():
             self._initialise(account)
+        elif (found := version.read_text().strip()) != VERSION:
+            raise StackError(
+                f"{self.data} was made by PostgreSQL {found}, this is {VERSION}: dump it there, load it here."
+            )
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
@@ -114,7 +124,7 @@ class PrivatePostgres:
             **self.options,
         }
         flags = [f"-c{name}={value}" for name, value in settings.items()]
-        (self.data / "postmaster.pid").unlink(missing_ok=True)  # ours alone: the caller holds the folder's lock
+        self._clear_away()
         with self.log.open("ab") as log:
             self.process = leash.start(
                 [str(binaries() / "postgres"), "-D", str(self.data), *flags],
@@ -124,6 +134,12 @@ class PrivatePostgres:
                 output=log,
             )
         self._await_ready(seconds)
+
+    def create_database(self, name: str) -> None:
+        """Makes a database of that name when there is none."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
     def stop(self, *, seconds: float = 10.0) -> None:
         """Fast shutdown; kills what is left after `seconds`."""
@@ -147,6 +163,24 @@ class PrivatePostgres:
             )  # fmt: skip
         if done.returncode != 0:
             raise StackError(f"PostgreSQL could not make its files in {self.data}: {_last_line(done.stderr)}")
+
+    def _clear_away(self) -> None:
+        """Waits for a server whose `up` was killed a moment ago, and removes the lock file of one that is gone.
+
+        PostgreSQL itself takes any process that has the old one's number for the old one.
+        """
+        lock = self.data / "postmaster.pid"
+        try:
+            process = psutil.Process(int(lock.read_text().splitlines()[0]))
+            if str(self.data) in process.cmdline():
+                process.wait(10)
+        except psutil.TimeoutExpired:
+            raise StackError(
+                f"Another PostgreSQL still runs on {self.data}: stop process {process.pid} first."
+            ) from None
+        except (FileNotFoundError, IndexError, ValueError, psutil.Error):
+            pass
+        lock.unlink(missing_ok=True)
 
     def _await_ready(self, seconds: float) -> None:
         assert self.process is not None
@@ -174,5 +208,7 @@ def _environment() -> dict[str, str]:
 
 
 def _last_line(text: str) -> str:
+    """The last line that tells of an error, else the last one."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing."
+    telling = [line for line in lines if any(word in line.lower() for word in ("fatal", "error", "could not"))]
+    return (telling or lines or ["it said nothing."])[-1]

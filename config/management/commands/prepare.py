@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 from typing import Any
 
@@ -23,14 +24,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--admin-email", default="", help="make this administrator when there is none at all")
-        parser.add_argument("--admin-password", default="", help="default: made up")
+        parser.epilog = "The administrator's password comes from ADMIN_PASSWORD; without one it is made up."
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Prints one line of JSON: the administrator's `email`, and `password` when it was made up just now."""
         call_command("migrate", interactive=False, verbosity=0)
         if settings.STATIC_VERSIONED:
             gather_static()
-        email, password = first_admin(options["admin_email"], options["admin_password"])
+        email, password = first_admin(options["admin_email"], os.environ.get("ADMIN_PASSWORD", ""))
         self.stdout.write(json.dumps({"email": email, "password": password}))
 
 

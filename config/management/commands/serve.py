@@ -8,6 +8,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.stack.errors import StackError
+from config.stack.ports import open_socket
+
 
 class Command(BaseCommand):
     help = "Runs one web process: pages, and the WebSocket at /ws/."
@@ -19,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--fd", type=int, help="a listening socket that is open already, shared between processes")
 
     def handle(self, *_args: object, **options: Any) -> None:
-        from config.server import WebServer, open_socket  # here: it installs the event loop
+        from config.server import WebServer  # here: it installs the event loop
         from config.asgi import application  # isort: skip
 
         if options["fd"] is not None:
@@ -27,8 +30,8 @@ class Command(BaseCommand):
         else:
             try:
                 listener = open_socket(options["host"], options["port"])
-            except OSError as error:
-                raise CommandError(f"Cannot listen on {options['host']}:{options['port']}: {error.strerror}.") from None
+            except StackError as error:
+                raise CommandError(str(error)) from None
         WebServer(
             application,
             listener,

@@ -1,0 +1,45 @@
+# `make up` is all it takes. Everything installs itself into .venv; a change of the requirements installs again.
+
+PORT ?= 8000
+ARGS ?=
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: up test lint format bench browser help
+
+help:
+	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine"
+	@echo "make test                                          all checks and tests"
+	@echo "make lint | format | bench                         checks only | format the code | measure"
+
+up: .venv/runtime
+	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
+
+test: lint browser
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/development
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@.ci/migrations
+
+format: .venv/development
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/development
+	$(BIN)/python -m tests.bench $(ARGS)
+
+browser: .venv/development
+	@.ci/browser
+
+# Stamps: which requirements are in .venv.
+.venv/runtime: requirements.txt
+	@.ci/install requirements.txt $@
+
+.venv/development: requirements.txt requirements-dev.txt
+	@.ci/install requirements-dev.txt $@
+	@touch .venv/runtime

@@ -1,0 +1,85 @@
+"""`manage.py up`: everything on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.stack.errors import StackError
+from config.stack.local import LocalStack, Options, Stopped
+
+DEFAULT_ADMIN = "admin@localhost"
+
+
+class Command(BaseCommand):
+    help = "Runs everything on this machine: PostgreSQL and Redis where none are named, web, workers, clock."
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="where to listen (default: this machine only)")
+        parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+        parser.add_argument("--web", type=int, default=1, help="web processes, one core each (default: 1)")
+        parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        if options["web"] < 1 or options["workers"] < 1:
+            raise CommandError("--web and --workers are 1 at the least.")
+        stopped = Stopped()
+        stack = LocalStack(
+            settings.BASE_DIR,
+            settings.VAR_DIR,
+            Options(
+                host=options["host"],
+                port=options["port"],
+                web=options["web"],
+                workers=options["workers"],
+                database_url=os.environ.get("DATABASE_URL", ""),
+                redis_url=os.environ.get("REDIS_URL", ""),
+                admin_email=os.environ.get("ADMIN_EMAIL") or DEFAULT_ADMIN,
+                admin_password=os.environ.get("ADMIN_PASSWORD", ""),
+                origins=tuple(settings.ALLOWED_ORIGINS),
+            ),
+        )
+        try:
+            self.stdout.write("Starting Antiphon …")
+            stack.start(stopped)
+            if not stopped():
+                self.stdout.write(describe(stack))
+                self.stdout.flush()
+                assert stack.supervisor is not None
+                stack.supervisor.watch(stopped)
+        except StackError as error:
+            sys.stderr.write(f"{error}\n")
+            sys.exit(1)
+        finally:
+            stack.stop(stopped.insists)
+
+
+def describe(stack: LocalStack) -> str:
+    """What a person needs to know now, in one block."""
+    admin = stack.admin
+    login = admin["email"] or "sign up at the address above"
+    if admin["password"]:
+        login += f"   password: {admin['password']}   (shown this once)"
+    lines = [
+        ("Open", stack.url),
+        ("Log in", login),
+        ("Staff", f"{stack.url}/admin/"),
+        ("Model", describe_model()),
+        ("Stop", "Ctrl-C"),
+    ]
+    width = max(len(text) for _, text in lines) + 10
+    inner = "\n".join(f"  {name:<7} {text}" for name, text in lines)
+    return f"\n{'─' * width}\n  Antiphon is running.\n\n{inner}\n{'─' * width}\n"
+
+
+def describe_model() -> str:
+    """The model in use, and how to change it."""
+    if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
+        where = settings.OPENAI_BASE_URL or "api.openai.com"
+        return f"{settings.CHAT_MODELS[0] if settings.CHAT_MODELS else 'the first one listed'} at {where}"
+    return "a demo. For a real one, set OPENAI_API_KEY or OPENAI_BASE_URL in .env and start again"

@@ -1,0 +1,144 @@
+"""Keeps a set of child processes alive, speaks their output with a name in front, and ends them in order."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from config.stack import leash
+
+FIRST_WAIT = 0.5  # seconds before a child that ended is started again ...
+LONGEST_WAIT = 30.0  # ... doubled each time, up to this
+STEADY_SECONDS = 30.0  # a child that ran this long starts over with the first wait
+POLL_SECONDS = 0.1
+COLOURS = (36, 32, 33, 35, 34, 31)  # ANSI foregrounds, in turn
+
+log = structlog.get_logger(__name__)
+
+
+class Child:
+    """One process that should always run. `grace`: seconds from SIGTERM until it is killed."""
+
+    def __init__(self, name: str, command: Sequence[str], *, grace: float, pass_fds: Sequence[int] = ()) -> None:
+        self.name = name
+        self.command = command
+        self.grace = grace
+        self.pass_fds = pass_fds
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self.failures = 0
+        self.due: float | None = None  # when to start it again
+
+
+class Supervisor:
+    """All methods are called from the main thread (see `leash`)."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+        self.env = env
+        self.folder = folder
+        self.children: list[Child] = []
+        self._printing = threading.Lock()
+        self._terminal = sys.stdout.isatty()
+        self._width = 8
+
+    def add(self, child: Child) -> None:
+        self.children.append(child)
+        self._width = max(self._width, len(child.name))
+
+    def start(self) -> None:
+        for child in self.children:
+            self._start(child)
+
+    def watch(self, is_over: Callable[[], bool]) -> None:
+        """Restarts what ends, until `is_over`."""
+        while not is_over():
+            self.look()
+            time.sleep(POLL_SECONDS)
+
+    def look(self) -> None:
+        """One round: notices ended children, starts those that are due."""
+        now = time.monotonic()
+        for child in self.children:
+            if child.process is not None and (code := child.process.poll()) is not None:
+                leash.end(child.process)  # what it may have left in its session
+                child.process = None
+                child.failures = 0 if now - child.started > STEADY_SECONDS else child.failures
+                wait = min(FIRST_WAIT * 2**child.failures, LONGEST_WAIT)
+                child.failures += 1
+                child.due = now + wait
+                self.say("up", f"{child.name} ended ({describe_exit(code)}); starting it again in {wait:g} s")
+            if child.due is not None and now >= child.due:
+                self._start(child)
+
+    def stop(self, is_urgent: Callable[[], bool]) -> None:
+        """SIGTERM to all at once, then SIGKILL to each that outlives its grace, or to all as soon as `is_urgent`."""
+        running = [child for child in self.children if child.process is not None]
+        for child in running:
+            child.due = None
+            assert child.process is not None
+            with contextlib.suppress(ProcessLookupError):
+                child.process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        while running:
+            late = time.monotonic() - began
+            for child in running:
+                assert child.process is not None
+                ended = child.process.poll() is not None
+                if ended or is_urgent() or late > child.grace:
+                    leash.end(child.process, sig=signal.SIGKILL)
+                    child.process = None
+                    if not ended:
+                        self.say("up", f"{child.name} was killed: it did not end within {late:.0f} s")
+            running = [child for child in running if child.process is not None]
+            time.sleep(POLL_SECONDS if running else 0)
+
+    def say(self, name: str, line: str) -> None:
+        """A line of our own. On a terminal the name stands in front; else it is one more line of JSON."""
+        if self._terminal:
+            self.write(name, line)
+        else:
+            log.info(line, process=name)
+
+    def write(self, name: str, line: str) -> None:
+        """A child's line: as it is, on a terminal with the child's name in front, in its colour."""
+        if self._terminal:
+            names = [child.name for child in self.children]
+            colour = COLOURS[names.index(name) % len(COLOURS)] if name in names else 1
+            line = f"\x1b[{colour}m{name.ljust(self._width)}\x1b[0m | {line}"
+        with self._printing, contextlib.suppress(OSError):  # a reader that went away does not end the stack
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+    def _start(self, child: Child) -> None:
+        child.due = None
+        child.started = time.monotonic()
+        child.process = leash.start(
+            child.command,
+            env={**self.env, "ANTIPHON_PROCESS": child.name},
+            cwd=self.folder,
+            output=subprocess.PIPE,
+            pass_fds=child.pass_fds,
+        )
+        threading.Thread(target=self._speak, args=(child.name, child.process), daemon=True).start()
+
+    def _speak(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as output:
+            for line in output:
+                self.write(name, line.decode(errors="replace").rstrip())
+
+
+def describe_exit(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    with contextlib.suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"signal {-code}"

@@ -1,0 +1,102 @@
+"""Settings from the environment: typed values, and garbage refused by name."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from environs import Env
+
+from config.env import broker_url, database_from_url, origins, redis_from_url, secret_key, stack_url
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_database_url_becomes_djangos_entry() -> None:
+    entry = database_from_url("postgresql://ann:p%40ss@db.example.org:6543/chat?sslmode=require", pool=3)
+    assert (entry["USER"], entry["PASSWORD"], entry["HOST"], entry["PORT"], entry["NAME"]) == (
+        "ann", "p@ss", "db.example.org", "6543", "chat",
+    )  # fmt: skip
+    assert entry["OPTIONS"]["sslmode"] == "require"
+    assert entry["OPTIONS"]["pool"]["max_size"] == 3
+
+
+def test_a_database_on_a_unix_socket_is_named_by_its_folder() -> None:
+    entry = database_from_url("postgresql://ann@/chat?host=/run/pg%20one", pool=1)
+    assert entry["HOST"] == "/run/pg one"
+    assert "host" not in entry["OPTIONS"]
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "chat.db", "postgresql://h:port/x", "postgresql://h:99999/x"])
+def test_another_database_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
+        database_from_url(url, pool=1)
+
+
+@pytest.mark.parametrize("url", ["http://x", "localhost:6379", "redis://h:port/0"])
+def test_another_redis_is_refused_by_name(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="REDIS_URL"):
+        redis_from_url(url)
+
+
+@pytest.mark.parametrize(
+    ("redis", "broker"),
+    [
+        ("redis://h:6379/2", "redis://h:6379/2"),
+        ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
+        ("unix:///run/redis.sock?db=3", "redis+socket:///run/redis.sock?virtual_host=3"),
+    ],
+)
+def test_celery_writes_a_unix_socket_another_way(redis: str, broker: str) -> None:
+    assert broker_url(redis) == broker
+
+
+def test_origins_are_full_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://a.example.org,http://localhost:8000/")
+    assert origins(Env()) == ["https://a.example.org", "http://localhost:8000"]
+
+
+@pytest.mark.parametrize("value", ["a.example.org", "https://a.example.org/chat", "ftp://a.example.org", "*"])
+def test_half_an_origin_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", value)
+    with pytest.raises(ImproperlyConfigured, match="ALLOWED_ORIGINS"):
+        origins(Env())
+
+
+def test_a_secret_key_is_made_once_and_only_its_owner_reads_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    first = secret_key(Env(), tmp_path / "var")
+    assert len(first) >= 50
+    assert secret_key(Env(), tmp_path / "var") == first
+    assert stat.S_IMODE((tmp_path / "var" / "secret_key").stat().st_mode) == 0o600
+
+
+def test_the_private_servers_are_found_through_their_file(tmp_path: Path) -> None:
+    assert stack_url(tmp_path, "redis_url") == ""
+    (tmp_path / "stack.json").write_text(json.dumps({"redis_url": "unix:///x"}))
+    assert stack_url(tmp_path, "redis_url") == "unix:///x"
+    (tmp_path / "stack.json").write_text("{half")
+    assert stack_url(tmp_path, "redis_url") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("DATABASE_POOL", "many"), ("DATABASE_POOL", "0"), ("DEBUG", "perhaps"), ("LOG_LEVEL", "loud")]
+)
+def test_garbage_ends_a_command_with_one_sentence(tmp_path: Path, name: str, value: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={**os.environ, "ANTIPHON_VAR": str(tmp_path), name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Setting {name}: ")
+    assert len(done.stderr.splitlines()) == 1
