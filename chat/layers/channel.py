@@ -1,4 +1,4 @@
-"""A channel of this process: a bounded queue with its receivers, or a sink."""
+"""A channel of this process, a bounded queue with its receivers or a sink; and a group of such channels."""
 
 from __future__ import annotations
 
@@ -88,3 +88,28 @@ class Channel:
     @property
     def full(self) -> bool:
         return self.queue is not None and len(self.queue) >= self.capacity
+
+
+class Group:
+    """The local members of a group."""
+
+    __slots__ = ("_members", "channels")
+
+    def __init__(self) -> None:
+        self.channels: dict[str, Channel] = {}
+        self._members: tuple[Channel, ...] | None = None
+
+    def add(self, channel: Channel) -> None:
+        self.channels[channel.name] = channel
+        self._members = None
+
+    def discard(self, channel: Channel) -> None:
+        self.channels.pop(channel.name, None)
+        self._members = None
+
+    @property
+    def members(self) -> tuple[Channel, ...]:
+        """A copy, made once per change: a sink may join or leave while a message goes round."""
+        if self._members is None:
+            self._members = tuple(self.channels.values())
+        return self._members

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
 import random
@@ -70,14 +69,14 @@ class Link:
         if self._supervisor is None or self._supervisor.done():
             # An empty context: what runs here for years must not carry the first caller's request or log context.
             self._supervisor = self._loop.create_task(self._supervise(), context=contextvars.Context())
+            self._supervisor.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Closes the connection. It is opened again when it is needed."""
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor
+            await asyncio.wait([supervisor])
 
     async def _supervise(self) -> None:
         attempt = 0
@@ -133,3 +132,8 @@ def _backoff(attempt: int) -> float:
     """Seconds before the given attempt (from 1): exponential, bounded, jittered by half."""
     bound: float = min(BACKOFF_LAST, BACKOFF_FIRST * 2 ** min(attempt - 1, 10))
     return bound * random.uniform(0.5, 1.0)
+
+
+def _report(supervisor: asyncio.Task[None]) -> None:
+    if not supervisor.cancelled() and (error := supervisor.exception()) is not None:
+        logger.critical("The supervisor of a Redis connection ended", exc_info=error)

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
 from channels.exceptions import ChannelFull
-from channels_redis.utils import _consistent_hash, create_pool
-from redis.asyncio.connection import ConnectionPool
+from channels_redis.utils import _consistent_hash
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from .channel import Channel, Membership, Message, Sink
+from .channel import Channel, Group, Membership, Message, Sink
 from .counters import LayerStats
-from .publisher import Publisher
-from .subscriber import Subscriber
+from .shard import Shard
 from .wire import pack
 
 if TYPE_CHECKING:
@@ -37,60 +35,6 @@ def group_address(prefix: str, group: str) -> str:
     return f"{prefix}__group__{group}"
 
 
-class Group:
-    """The local members of a group. `members` is a copy, so that a sink may join or leave while messages go round."""
-
-    __slots__ = ("channels", "members")
-
-    def __init__(self) -> None:
-        self.channels: dict[str, Channel] = {}
-        self.members: tuple[Channel, ...] = ()
-
-    def add(self, channel: Channel) -> None:
-        self.channels[channel.name] = channel
-        self.members = tuple(self.channels.values())
-
-    def discard(self, channel: Channel) -> None:
-        self.channels.pop(channel.name, None)
-        self.members = tuple(self.channels.values())
-
-
-class Shard:
-    """One Redis server or Sentinel service: a connection for commands, one for subscriptions, a pool for scripts."""
-
-    def __init__(self, host: dict[str, Any], layer: LoopLayer) -> None:
-        owner = layer.owner
-        limits = {"timeout": owner.timeout, "ping_interval": owner.ping_interval}
-        self.pool: ConnectionPool = create_pool(
-            # RESP2: the subscriber's replies are plain lists on every version of Redis. A host's own options win.
-            {
-                "protocol": 2,
-                "socket_timeout": owner.timeout,
-                "socket_connect_timeout": owner.timeout,
-                "health_check_interval": owner.ping_interval,
-            }
-            | host
-        )
-        self.client = redis.asyncio.Redis(connection_pool=self.pool)
-        self.publisher = Publisher(self.pool, layer.stats, max_pending_bytes=owner.max_pending_bytes, **limits)
-        self.subscriber = Subscriber(
-            self.pool,
-            layer.stats,
-            deliver=layer.deliver,
-            on_lost=layer.notice_loss,
-            on_recovered=layer.notice_recovery,
-            **limits,
-        )
-
-    async def close(self) -> None:
-        await self.subscriber.stop()
-        await self.publisher.stop()
-        await self.pool.aclose()
-        sentinel = getattr(self.pool, "sentinel_manager", None)
-        if sentinel is not None:
-            await sentinel.aclose()
-
-
 class LoopLayer:
     """What `StreamingChannelLayer` does on one running loop; see there for the meaning of each method."""
 
@@ -103,7 +47,19 @@ class LoopLayer:
         self._channels: dict[str, Channel] = {}
         self._groups: dict[bytes, Group] = {}
         self._process_address: bytes | None = None  # once subscribed
-        self._shards = [Shard(host, self) for host in owner.hosts]
+        self._shards = [
+            Shard(
+                host,
+                self.stats,
+                timeout=owner.timeout,
+                ping_interval=owner.ping_interval,
+                max_pending_bytes=owner.max_pending_bytes,
+                deliver=self.deliver,
+                on_lost=self.notice_loss,
+                on_recovered=self.notice_recovery,
+            )
+            for host in owner.hosts
+        ]
         self._callbacks: set[asyncio.Task[Any]] = set()
 
     def shard_of(self, address: str) -> Shard:

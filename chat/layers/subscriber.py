@@ -100,13 +100,18 @@ class Subscriber(Link):
         ready.result()
 
     async def stop(self) -> None:
-        await super().stop()
+        """Forgets all subscriptions, then closes the connection."""
         self._drop_acks()
         self._fail(RedisConnectionError("The channel layer was closed."))
         self._subscriptions.clear()
         self._changed.clear()
+        await super().stop()
         self._to_recover = 0
         self._was_lost = False
+        for subscription in self._subscriptions.values():
+            # Wanted while the old connection closed: it may have been asked for there.
+            subscription.asked = False
+            self._change(subscription)
 
     def _change(self, subscription: Subscription) -> None:
         self._changed[subscription.address] = subscription
