@@ -171,7 +171,12 @@ class LocalStack:
         return [
             Child("beat", [*manage, "beat"], grace=CHILD_GRACE),
             *(
-                Child(f"worker{number}", [*manage, "worker", f"--name=worker{number}"], grace=CHILD_GRACE)
+                Child(
+                    f"worker{number}",
+                    [*manage, "worker", f"--name=worker{number}"],
+                    grace=CHILD_GRACE,
+                    ready_words=b" ready.",
+                )
                 for number in range(1, self.options.workers + 1)
             ),
             *(
@@ -190,12 +195,13 @@ class LocalStack:
         while not is_over():
             supervisor.look()
             ready, said = ask_ready(host, port)
-            if ready:
+            waiting = [child.name for child in supervisor.children if not child.ready]
+            if ready and not waiting:
                 return
             if broken := [child.name for child in supervisor.children if child.failures > 1]:
                 raise StackError(f"{broken[0]} does not start: its own lines above say why.")
             if time.monotonic() > deadline:
-                raise StackError(f"Not ready after {READY_SECONDS:.0f} s; /readyz says: {said}")
+                raise StackError(f"Not ready after {READY_SECONDS:.0f} s: /readyz says {said}, {waiting} wait.")
             time.sleep(0.1)
 
 

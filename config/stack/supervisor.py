@@ -25,13 +25,26 @@ log = structlog.get_logger(__name__)
 
 
 class Child:
-    """One process that should always run. `grace`: seconds from SIGTERM until it is killed."""
+    """One process that should always run. `grace`: seconds from SIGTERM until it is killed.
 
-    def __init__(self, name: str, command: Sequence[str], *, grace: float, pass_fds: Sequence[int] = ()) -> None:
+    `ready` turns true with the first line that holds `ready_words` (at once when there are none).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        grace: float,
+        pass_fds: Sequence[int] = (),
+        ready_words: bytes = b"",
+    ) -> None:
         self.name = name
         self.command = command
         self.grace = grace
         self.pass_fds = pass_fds
+        self.ready_words = ready_words
+        self.ready = not ready_words
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
         self.failures = 0
@@ -127,13 +140,14 @@ class Supervisor:
             output=subprocess.PIPE,
             pass_fds=child.pass_fds,
         )
-        threading.Thread(target=self._speak, args=(child.name, child.process), daemon=True).start()
+        threading.Thread(target=self._speak, args=(child, child.process), daemon=True).start()
 
-    def _speak(self, name: str, process: subprocess.Popen[bytes]) -> None:
+    def _speak(self, child: Child, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         with process.stdout as output:
             for line in output:
-                self.write(name, line.decode(errors="replace").rstrip())
+                child.ready = child.ready or child.ready_words in line
+                self.write(child.name, line.decode(errors="replace").rstrip())
 
 
 def describe_exit(code: int) -> str:

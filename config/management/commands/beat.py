@@ -13,4 +13,4 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **_options: object) -> None:
         # In memory: every job runs at least once an hour, so nothing is owed after a restart.
-        app.start(["beat", "--scheduler=celery.beat:Scheduler", "--pidfile="])
+        app.start(["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile="])

@@ -21,9 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: Any) -> None:
         # No gossip, mingle or remote heartbeats: workers need not know each other, and Redis pub/sub may lose them.
-        app.worker_main(
-            [
-                "worker", "--pool=threads", f"--concurrency={options['threads']}", f"--queues={options['queues']}",
-                f"--hostname={options['name']}@%h", "--without-gossip", "--without-mingle", "--without-heartbeat",
-            ]
-        )  # fmt: skip
+        names = [f"--queues={options['queues']}", f"--hostname={options['name']}@%h"]
+        pool = ["--pool=threads", f"--concurrency={options['threads']}"]
+        alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        app.start(["--quiet", "worker", *names, *pool, *alone])
