@@ -1,0 +1,71 @@
+"""Where a process spends its time while the bench runs: py-spy, if it is installed (`pip install py-spy`).
+
+Writes folded stacks to var/bench (https://www.speedscope.app reads them) and prints the heaviest functions.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+from tests.bench.systems import System
+
+RATE: Final = 250  # samples a second
+
+
+class Profiler:
+    """Watches the first process of a role."""
+
+    def __init__(self, role: str, folder: Path, *, native: bool = False) -> None:
+        found = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
+        if found is None:
+            raise SystemExit("--profile needs py-spy: pip install py-spy")
+        self.program = found
+        self.role, self.folder, self.native = role, folder, native
+        self.path = folder / f"profile-{role}.folded"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, system: System) -> None:
+        if self.role not in system.roles:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.path = self.folder / f"profile-{system.name}-{self.role}.folded"
+        command = [self.program, "record", f"--pid={system.roles[self.role][0]}", f"--rate={RATE}", "--format=raw",
+                   "--duration=600", f"--output={self.path}", *(["--native"] if self.native else [])]  # fmt: skip
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.send_signal(2)  # SIGINT: py-spy writes what it has
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.process = None
+        print(summarise(self.path))
+
+
+def summarise(path: Path, top: int = 25) -> str:
+    """The heaviest functions of folded stacks, by own samples and with what they call."""
+    own: Counter[str] = Counter()
+    whole: Counter[str] = Counter()
+    total = 0
+    for line in path.read_text().splitlines():
+        stack, _, count = line.rpartition(" ")
+        frames = stack.split(";")
+        total += int(count)
+        own[frames[-1]] += int(count)
+        for frame in set(frames):
+            whole[frame] += int(count)
+    lines = [f"{path}: {total} samples", "   own  whole  function"]
+    for name, count in own.most_common(top):
+        lines.append(f"{count / max(1, total):6.1%} {whole[name] / max(1, total):6.1%}  {name}")
+    lines.append("by what they call:")
+    for name, count in whole.most_common(top * 2):
+        lines.append(f"       {count / max(1, total):6.1%}  {name}")
+    return "\n".join(lines)
