@@ -69,6 +69,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
+    saved_password: str | None = None  # the hash that the row holds, as far as this instance knows
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -79,6 +80,20 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> User:
+        user = super().from_db(*args, **kwargs)
+        user.saved_password = user.__dict__.get("password")  # not there when deferred
+        return user
+
+    def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
+        super().refresh_from_db(*args, **kwargs)
+        self.saved_password = self.__dict__.get("password")
+
+    def clean(self) -> None:
+        super().clean()
+        self.email = self.email.lower()
 
     @property
     def display_name(self) -> str:

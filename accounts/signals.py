@@ -25,14 +25,16 @@ def remember_login(sender: type[User], request: HttpRequest, user: User, **kwarg
 def end_sessions_of_changed(
     sender: type[User], instance: User, created: bool, update_fields: Iterable[str] | None, **kwargs: Any
 ) -> None:
-    """A new password or a closed account ends every session. The page that changes the password opens a new one."""
-    if created or kwargs.get("raw"):
-        return
+    """A new password or a closed account ends every session. The page that changes the password opens a new one.
+
+    Any new hash counts, as for `django.contrib.auth`, to which sessions opened with the old one are void.
+    """
     fields = {"is_active", "password"} if update_fields is None else set(update_fields)
     barred = "is_active" in fields and not instance.is_active
-    # Set by `set_password` until the save is over; a hash that is merely upgraded at login leaves it None.
-    renewed = "password" in fields and getattr(instance, "_password", None) is not None
-    if barred or renewed:
+    renewed = "password" in fields and instance.password != instance.saved_password
+    if "password" in fields:
+        instance.saved_password = instance.password
+    if not created and (barred or renewed):
         revocation.end_all_sessions(instance, barred=barred)
 
 

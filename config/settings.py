@@ -30,8 +30,8 @@ CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
 SITE_NAME = "Antiphon"
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "accounts.staff_app.StaffConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

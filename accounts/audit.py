@@ -1,0 +1,25 @@
+"""Writes down what staff looked at and did to somebody."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db.models import Model
+from django.http import HttpRequest
+
+from accounts.adapter import client_ip
+from accounts.models import AuditEntry, User
+
+
+def record(request: HttpRequest, verb: str, what: Model, *, conversation_id: uuid.UUID | None = None) -> None:
+    """One entry. Call it before the deed: what cannot be written down must not happen."""
+    assert isinstance(request.user, User)  # staff pages are behind a login
+    AuditEntry.objects.create(
+        actor=request.user,
+        actor_email=request.user.email,
+        verb=verb,
+        object_type=what._meta.label_lower,  # noqa: SLF001  # Django documents it
+        object_id=str(what.pk),
+        conversation_id=conversation_id,
+        ip=client_ip(request),
+    )
