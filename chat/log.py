@@ -187,7 +187,7 @@ async def append(*appends: Append) -> list[Appended]:
 
 
 async def position(conversation_id: uuid.UUID) -> tuple[Position, int]:
-    """Where the log stands now, and the `seq` of its last event that is not a delta. Begins a log where there is none."""
+    """Where the log stands now, and the `seq` of its last event but deltas. Begins a log where there is none."""
     server = channel_layer().group_connection(group_name(conversation_id))
     keys = [meta_key(conversation_id), stream_key(conversation_id)]
     epoch, seq, state = await server.register_script(_POSITION)(keys=keys, args=[new_epoch(), META_TTL_MS])

@@ -48,7 +48,7 @@ ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A place in a conversation's log: events up to and with `seq` of `epoch` are known. `seq` 0 is before the first."""
+    """A place in a conversation's log: events up to `seq` of `epoch` are known. `seq` 0 is before the first."""
 
     epoch: Annotated[str, msgspec.Meta(max_length=64)]
     seq: Annotated[int, msgspec.Meta(ge=0)]

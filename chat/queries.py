@@ -220,7 +220,9 @@ async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> 
         after, state_after = await log.position(conversation_id)
         if (before.epoch, state_before) != (after.epoch, state_after):
             continue
-        texts = await _texts_at(conversation_id, after, [run for run in rows.runs.values() if run.status in ACTIVE], rows)
+        texts = await _texts_at(
+            conversation_id, after, [run for run in rows.runs.values() if run.status in ACTIVE], rows
+        )
         if texts is not None:
             return _state(after, rows, texts)
         await asyncio.sleep(0.05 * 2**attempt)  # the next checkpoint closes the gap
@@ -230,7 +232,7 @@ async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> 
 async def _texts_at(
     conversation_id: uuid.UUID, position: Position, active: Sequence[Run], rows: _Rows
 ) -> dict[uuid.UUID, str] | None:
-    """The answers in progress exactly as of `position`, by message id; None when the log does not reach that far back."""
+    """The answers in progress exactly as of `position`, by message id; None when the log lacks some."""
     if not active:
         return {}
     known = [run.checkpoint_seq if run.checkpoint_epoch == position.epoch else 0 for run in active]

@@ -193,7 +193,14 @@ def end_run(
         if ending is not None:
             message.text = ending.text
             message.html = ending.html
-            for name in ("error_code", "input_tokens", "output_tokens", "usage_estimated", "first_token_ms", "total_ms"):
+            for name in (
+                "error_code",
+                "input_tokens",
+                "output_tokens",
+                "usage_estimated",
+                "first_token_ms",
+                "total_ms",
+            ):
                 setattr(run, name, getattr(ending, name))
             run.error_message = ending.error_message
         run.save()
@@ -238,7 +245,7 @@ class Expired:
 
 
 def expired_runs(limit: int = 50) -> list[Expired]:
-    """Runs without a valid lease by the database's clock, for the reaper. Taken by none: `end_run` and `requeue` check."""
+    """Runs whose lease is over by the database's clock, for the reaper. Not taken: `end_run` and `requeue` check."""
     with connection.cursor() as cursor:
         cursor.execute(_EXPIRED, [limit])
         return [Expired(*row) for row in cursor.fetchall()]

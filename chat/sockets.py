@@ -153,7 +153,7 @@ class Socket:
         return expected is None or expected == delta.index
 
     def follow(self, conversation: bytes, position: Position, *, lengths: dict[str, int] | None = None) -> None:
-        """Puts a cursor at `position` and catches up from there. `lengths`: of the answers a snapshot showed unfinished."""
+        """Puts a cursor at `position` and catches up from there. `lengths`: of unfinished answers in a snapshot."""
         self.forget(conversation)
         self.cursors[conversation] = Cursor(position, self.window)
         self._guards.update(lengths or {})

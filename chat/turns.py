@@ -159,7 +159,12 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
     made.append(answer)
     Message.objects.bulk_create(made)
     run = Run(
-        conversation=conversation, prompt=prompt, message=answer, requested_by_id=user_id, model=model, enqueued_at=Now()
+        conversation=conversation,
+        prompt=prompt,
+        message=answer,
+        requested_by_id=user_id,
+        model=model,
+        enqueued_at=Now(),
     )
     run.save(force_insert=True)
     shown = answer if isinstance(command, MessageRegenerate) else prompt
@@ -272,7 +277,7 @@ def request_stop(user_id: uuid.UUID, run_id: uuid.UUID) -> Stopping:
 
 
 async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
-    """Stops an answer from any device. The worker is told at once; should that get lost, it reads the row within 2 s."""
+    """Stops an answer from any device. The worker is told at once; if that is lost, it reads the row within 2 s."""
     stopping = await in_db(request_stop, user_id, run_id)
     if stopping.ended is not None:
         await close_in_log(stopping.ended)

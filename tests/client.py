@@ -197,6 +197,15 @@ class Client:
         fields.setdefault("client_id", str(uuid.uuid4()))
         return await self.ask("message.send", conversation_id=conversation_id, text=text, **fields)
 
+    def shown(self, run_id: str) -> str:
+        """The text of a run as the views have it; empty while nothing is known of it."""
+        found = (view.runs[run_id] for view in self.views.values() if run_id in view.runs)
+        return str(next((run["text"] for run in found), ""))
+
+    async def shows(self, run_id: str, characters: int) -> None:
+        """Waits until so much of an answer is there."""
+        await self.until(lambda: len(self.shown(run_id)) >= characters, f"{characters} characters of {run_id}")
+
     async def ended(self, run_id: str, seconds: float = 20) -> dict[str, Any]:
         """Waits for the run's end as the views have it; the run."""
 

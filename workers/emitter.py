@@ -141,7 +141,7 @@ class RunLog:
         if result.fenced:
             self.fenced = True
         if self.epoch and result.epoch != self.epoch:
-            # The log was lost. Readers have PostgreSQL's text only, so it must be brought up to what the log goes on from.
+            # The log was lost. Readers have PostgreSQL's text only, so that must come up to where the log goes on.
             self.saved_length = -1
         self.epoch, self.seq = result.epoch, result.seq
 

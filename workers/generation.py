@@ -1,4 +1,4 @@
-"""One run, told as a story: claimed → context → stream → emit → finish. Runs on the worker's loop (`workers.runtime`)."""
+"""One run, told as a story: claimed → context → stream → emit → finish. On the worker's loop (`workers.runtime`)."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ class Generation:
             logger.exception("run_unfinished", run=str(self.run.id), note="the reaper ends it when the lease is over")
 
     async def _stream(self) -> Outcome:
-        turns = build_turns(
-            self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
-        )
+        turns = build_turns(self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS)
         usage: Usage | None = None
         try:
             async with self.runtime.model.stream(self.run.model, turns, on_request=None) as batches:
@@ -145,7 +143,7 @@ class Generation:
         return int((moment - self.claimed_at) * 1000) + (self.run.queued_ms or 0)
 
     async def _finish(self, outcome: Outcome) -> None:
-        """Text into the log, then the end into PostgreSQL, then the closing event: whoever reads in between sees no gap."""
+        """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 await self.log.flush()
@@ -185,7 +183,9 @@ class Generation:
     def _end(self, outcome: Outcome, text: str) -> Ended | None:
         usage = outcome.usage
         if usage is None:
-            given = sum(estimate_tokens(said) for _, said in self.claim.path) + estimate_tokens(self.claim.system_prompt)
+            given = sum(estimate_tokens(said) for _, said in self.claim.path) + estimate_tokens(
+                self.claim.system_prompt
+            )
             usage = Usage(given, estimate_tokens(text), estimated=True)
         ending = Ending(
             text=text,
@@ -198,9 +198,7 @@ class Generation:
             first_token_ms=outcome.first_token_ms,
             total_ms=self._ms(time.monotonic()),
         )
-        return end_run(
-            self.run.id, self.run.attempt, outcome.status, ending, owner=self.runtime.owner
-        )
+        return end_run(self.run.id, self.run.attempt, outcome.status, ending, owner=self.runtime.owner)
 
     async def announce(self) -> None:
         """The web process died between the commit and the log: say what it should have said. Idempotent."""
