@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import secrets
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -37,13 +39,16 @@ def secret_key(env: Env, var: Path) -> str:
         return key
     path = var / "secret_key"
     try:
+        if not path.exists():
+            var.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=var) as file:  # mode 0600
+                file.write(secrets.token_urlsafe(50))
+                file.flush()
+                with contextlib.suppress(FileExistsError):  # another process was first
+                    os.link(file.name, path)
         return path.read_text().strip()
-    except FileNotFoundError:
-        var.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(fd, "w") as file:
-            file.write(secrets.token_urlsafe(50))
-        return path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"ANTIPHON_VAR: {path} cannot be made or read ({error.strerror})") from None
 
 
 def origins(env: Env) -> list[str]:

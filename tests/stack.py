@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.rows import dict_row
@@ -136,14 +137,7 @@ class Web(Process):
 
     def status(self, path: str = "/readyz") -> int:
         """The status of a GET, or 0 when nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            return 0
-        finally:
-            connection.close()
+        return get_status(self.url, path)
 
     def await_ready(self, seconds: float = READY_SECONDS) -> None:
         self._await(lambda: self.status() == 200, "200 from /readyz", seconds)
@@ -230,6 +224,18 @@ class Stack:
 
     def logs(self) -> str:
         return "\n".join(f"=== {process.name}\n{process.output()[-6000:]}" for process in self.processes)
+
+
+def get_status(url: str, path: str) -> int:
+    """The status of a GET, or 0 when nobody answers."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
 
 
 def manage(env: Mapping[str, str], *command: str, stdin: str | None = None) -> str:

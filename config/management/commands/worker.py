@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -21,6 +23,8 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: Any) -> None:
         # No gossip, mingle or remote heartbeats: workers need not know each other, and Redis pub/sub may lose them.
+        # As root it warns, because of pickled messages; ours are JSON.
+        warnings.filterwarnings("ignore", category=SecurityWarning)
         names = [f"--queues={options['queues']}", f"--hostname={options['name']}@%h"]
         pool = ["--pool=threads", f"--concurrency={options['threads']}"]
         alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]

@@ -1,0 +1,163 @@
+"""`manage.py up`: from nothing to a page that answers, and to nothing again."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.client import Session
+from tests.integration.up import STARTED, Up, still_there
+from tests.servers import servers
+from tests.stack import get_status
+
+pytestmark = pytest.mark.timeout(150)
+
+Starter = Callable[..., Up]
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Generator[Starter, None, None]:
+    """Starts `up` on a data folder of this test; stops it at the end."""
+    made: list[Up] = []
+
+    def start(*options: str, var: Path | None = None, **env: str) -> Up:
+        one = Up(var or tmp_path / "var", *options, env=env)
+        made.append(one)
+        one.start()
+        return one
+
+    yield start
+    for one in made:
+        one.stop()
+
+
+async def test_from_nothing_to_a_login_and_back(up: Starter) -> None:
+    first = up("--port=0", "--web=2")
+    first.await_output(STARTED)
+    url = first.known["url"]
+    assert url in first.output()
+    assert get_status(url, "/readyz") == 200
+    assert first.password is not None
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        browser = Session(url, http)
+        await browser.login("admin@localhost", first.password)
+        assert await browser.ticket()
+    for name in ("stack.json", "secret_key", "pg.password"):
+        assert stat.S_IMODE((first.var / name).stat().st_mode) == 0o600, name
+
+    found = first.manage("shell", "--no-imports", "-c", "from accounts.models import User; print(User.objects.count())")
+    assert found.stdout.strip() == "1", found.stderr
+
+    again = Up(first.var)
+    again.start()
+    assert again.popen is not None
+    assert again.popen.wait(20) == 1
+    assert f"already running on {first.var} at {url}" in again.output()
+
+    everything = first.descendants()
+    assert first.popen is not None
+    began = time.monotonic()
+    first.popen.send_signal(signal.SIGINT)
+    assert first.popen.wait(15) == 0
+    assert time.monotonic() - began < 15
+    assert still_there(everything, 0) == []
+    assert not (first.var / "stack.json").exists()
+
+
+def test_a_child_that_dies_is_started_again_and_a_killed_up_takes_all_with_it(up: Starter) -> None:
+    first = up(ADMIN_EMAIL="boss@example.org", ADMIN_PASSWORD="an admin's own password")
+    first.await_output(STARTED)
+    assert "boss@example.org" in first.output()
+    assert first.password is None, "a given password is not printed"
+    for words in ("serve", "worker", "beat"):
+        dead = first.child(words)
+        dead.kill()
+        assert still_there([dead], 5) == []
+    first.await_output("web1 ended (SIGKILL); starting it again in 0.5 s")
+    first.await_output("worker1 ended (SIGKILL)")
+    first.await_output("beat ended (SIGKILL)")
+    deadline = time.monotonic() + 30
+    while get_status(first.known["url"], "/readyz") != 200:
+        assert time.monotonic() < deadline, first.output()[-3000:]
+
+    everything = first.descendants()
+    assert first.popen is not None
+    first.popen.kill()
+    assert still_there(everything, 10) == []
+
+    second = up()  # on the same data, whose lock, sockets and lock files a killed one has left
+    second.await_output(STARTED)
+    assert "boss@example.org" in second.output()
+
+
+def test_two_stacks_run_side_by_side(up: Starter, tmp_path: Path) -> None:
+    one, two = up(var=tmp_path / "one"), up(var=tmp_path / "two")
+    one.await_output(STARTED)
+    two.await_output(STARTED)
+    assert one.known["url"] != two.known["url"]
+    assert one.known["database_url"] != two.known["database_url"]
+    assert get_status(one.known["url"], "/readyz") == get_status(two.known["url"], "/readyz") == 200
+
+
+def refusal(starter: Starter, *options: str, **env: Any) -> str:
+    """The one sentence with which `up` refuses; exit code 1 and nothing left behind."""
+    refused = starter(*options, **env)
+    assert refused.popen is not None
+    children: list[psutil.Process] = []
+    while refused.popen.poll() is None:
+        children = refused.descendants() or children
+        time.sleep(0.02)
+    assert refused.popen.returncode == 1
+    assert still_there(children, 5) == []
+    lines = [line for line in refused.output().splitlines() if line != "Starting Antiphon …"]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def test_a_taken_port_is_said_in_one_sentence(up: Starter) -> None:
+    from config.stack.ports import open_socket
+
+    with open_socket("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        said = refusal(up, f"--port={port}")
+    assert f"Port {port} on 127.0.0.1 is taken: choose another" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("antiphon:", "antiphon:wrong"), "refuses the password of 'antiphon': correct it in DATABASE_URL"),
+        (("/antiphon?", "/nowhere?"), "has no database 'nowhere': create it"),
+        (("://antiphon:", "://nobody-here:"), "refuses the password of 'nobody-here'"),
+        (("host=", "host=/nowhere"), "cannot be reached: start it, correct DATABASE_URL, or unset it"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_said_in_one_sentence(
+    up: Starter, change: tuple[str, str], words: str
+) -> None:
+    url = servers.postgres.url()
+    assert words in refusal(up, DATABASE_URL=url.replace(*change, 1), REDIS_URL=servers.redis.url)
+
+
+def test_a_redis_that_cannot_be_reached_is_said_in_one_sentence(up: Starter) -> None:
+    servers.postgres.create_database("antiphon")
+    said = refusal(up, DATABASE_URL=servers.postgres.url(), REDIS_URL="redis://127.0.0.1:9/0")
+    assert said.startswith("Redis at 127.0.0.1:9 cannot be reached: start it, correct REDIS_URL, or unset it")
+
+
+def test_a_folder_that_cannot_be_written_is_said_in_one_sentence(up: Starter, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    said = refusal(up, var=tmp_path / "file" / "var")
+    assert said.startswith("Setting ANTIPHON_VAR: ")
+
+
+def test_garbage_in_a_setting_is_said_in_one_sentence(up: Starter) -> None:
+    assert refusal(up, DATABASE_POOL="lots").startswith("Setting DATABASE_POOL: ")

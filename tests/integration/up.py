@@ -1,0 +1,91 @@
+"""`manage.py up` as a process, for its tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from config.stack import leash
+from tests.servers import FOREIGN, servers
+from tests.stack import ROOT, NotReadyError
+
+STARTED = "Antiphon is running."
+
+
+class Up:
+    """One `manage.py up` on its own data folder and a free port."""
+
+    def __init__(self, var: Path, *options: str, env: Mapping[str, str] | None = None, root: Path = ROOT) -> None:
+        self.var = var
+        self.root = root
+        self.options = options or ("--port=0",)
+        self.log = servers.folder / f"up-{uuid.uuid4().hex}.log"
+        foreign = {*FOREIGN, "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "STATIC_VERSIONED", "DJANGO_SETTINGS_MODULE"}
+        kept = {name: value for name, value in os.environ.items() if name not in foreign}
+        self.env = {**kept, "ANTIPHON_VAR": str(var), "ANTIPHON_ENV_FILE": os.devnull, **(env or {})}
+        self.popen: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.popen = leash.start(
+                [sys.executable, "manage.py", "up", *self.options], env=self.env, cwd=self.root, output=log
+            )
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def await_output(self, text: str, seconds: float = 60.0) -> None:
+        assert self.popen is not None
+        deadline = time.monotonic() + seconds
+        while text not in self.output():
+            if self.popen.poll() is not None or time.monotonic() > deadline:
+                raise NotReadyError(f"no {text!r} from up ({self.popen.returncode}):\n{self.output()[-6000:]}")
+            time.sleep(0.05)
+
+    def manage(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Another command on the same data."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=self.root, env=self.env, capture_output=True, text=True, timeout=50, check=False,
+        )  # fmt: skip
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What stands in var/stack.json."""
+        found: dict[str, Any] = json.loads((self.var / "stack.json").read_text())
+        return found
+
+    @property
+    def password(self) -> str | None:
+        found = re.search(r"password: (\S+)", self.output())
+        return found[1] if found else None
+
+    def descendants(self) -> list[psutil.Process]:
+        assert self.popen is not None
+        return list(psutil.Process(self.popen.pid).children(recursive=True))
+
+    def child(self, words: str) -> psutil.Process:
+        """The one direct child whose command line holds `words`."""
+        assert self.popen is not None
+        found = [one for one in psutil.Process(self.popen.pid).children() if words in " ".join(one.cmdline())]
+        assert len(found) == 1, [one.cmdline() for one in found]
+        return found[0]
+
+    def stop(self) -> None:
+        if self.popen is not None:
+            leash.end(self.popen, seconds=20)
+
+
+def still_there(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Those that run after `seconds` at the most."""
+    return list(psutil.wait_procs(processes, timeout=seconds)[1])
