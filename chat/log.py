@@ -9,7 +9,7 @@ which every reader sees that its position is worth nothing (after Centrifugo's s
 
 One script appends to any number of conversations and publishes to their groups, in one round trip. An append is
 idempotent on (run, attempt, number): sent again after a lost reply, it is skipped; sent by the holder of an earlier
-attempt, it is refused as fenced.
+attempt, or of one that somebody has closed, it is refused as fenced.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ for k = 1, #KEYS, 2 do
     if attempt < at then
       status = attempt == 0 and 0 or -1
     elseif attempt == at and number <= n then
-      status = 0
+      status = (n == 1000000000 and number < n) and -1 or 0
     end
   elseif attempt == 1 and number == 1 then
     status = -2
@@ -119,7 +119,7 @@ class Appended:
     epoch: str
     seq: int
     skipped: bool = False  # it had been made before
-    fenced: bool = False  # a later attempt has written: this writer must stop
+    fenced: bool = False  # a later attempt has written, or this one was closed: the writer must stop
     unannounced: bool = False  # the first append of a run whose message the log does not have: announce it before
 
 

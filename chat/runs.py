@@ -19,7 +19,7 @@ from chat import events
 from chat.models import ACTIVE, Message, MessageStatus, Run, RunStatus
 
 MAX_ATTEMPTS: Final = 3
-TERMINAL_NUMBER: Final = 1_000_000_000  # of an attempt's closing append, so that any process may make it, once
+TERMINAL_NUMBER: Final = 1_000_000_000  # of an attempt's closing append, so that any process may make it, once (chat.log)
 CONTEXT_MESSAGES: Final = 400  # of a branch, at the most, are read for the model
 
 _CLAIM: Final = """

@@ -158,8 +158,8 @@ class RunLog:
 class Emitter:
     """All run logs of this process, and the one task that appends for them."""
 
-    def __init__(self) -> None:
-        self.window = Window()
+    def __init__(self, window: Window | None = None) -> None:
+        self.window = window or Window()
         self._waiting: set[RunLog] = set()
         self._closing: list[Ended] = []
         self._wake = asyncio.Event()

@@ -18,10 +18,10 @@ FRAMES_PER_SECOND: Final = 2_500  # of one process, about
 class Window:
     """The current window in seconds, from smoothed measurements."""
 
-    __slots__ = ("append_seconds", "late_seconds", "seconds")
+    __slots__ = ("append_seconds", "late_seconds", "seconds", "shortest")
 
-    def __init__(self) -> None:
-        self.seconds = SHORTEST
+    def __init__(self, shortest: float = SHORTEST) -> None:
+        self.seconds = self.shortest = shortest
         self.append_seconds = 0.0
         self.late_seconds = 0.0
 
@@ -33,4 +33,4 @@ class Window:
         """An append took so many seconds, with so many streams open in the process."""
         self.append_seconds += SMOOTHING * (took - self.append_seconds)
         load = LOAD_FACTOR * (self.append_seconds + self.late_seconds)
-        self.seconds = min(LONGEST, max(SHORTEST, load, streams / FRAMES_PER_SECOND))
+        self.seconds = max(self.shortest, min(LONGEST, max(load, streams / FRAMES_PER_SECOND)))
