@@ -31,7 +31,7 @@ format: .venv/development
 	$(BIN)/ruff format
 
 bench: .venv/development
-	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 
 browser: .venv/development
 	@.ci/browser

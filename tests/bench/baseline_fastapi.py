@@ -1,6 +1,6 @@
 """The endpoint every team writes first: the model streamed through the OpenAI client, in the web process.
 
-    uvicorn tests.bench.baseline_fastapi:app        with OPENAI_BASE_URL and OPENAI_API_KEY set
+uvicorn tests.bench.baseline_fastapi:app        with OPENAI_BASE_URL and OPENAI_API_KEY set
 """
 
 from __future__ import annotations

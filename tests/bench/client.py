@@ -288,9 +288,7 @@ async def run_watching(runner: Runner, plan: Watching) -> dict[str, Any]:
             assert one.socket is not None
             one.socket.drop()
         door.gate = asyncio.Semaphore(64)
-        coming = [
-            one.come_back(began, asker) for asker, group in zip(askers, followers, strict=True) for one in group
-        ]
+        coming = [one.come_back(began, asker) for asker, group in zip(askers, followers, strict=True) for one in group]
         await asyncio.gather(*coming)
         await runner.step("level")
     ends = [one.socket.ended for one in everyone if one.socket] + [asker.ended for asker in askers]

@@ -166,7 +166,7 @@ def log_statements(system: System, which: str) -> None:
     """Makes PostgreSQL write every statement to its log, or none."""
     assert system.stack is not None
     with psycopg.connect(system.stack.env["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"ALTER SYSTEM SET log_statement = '{which}'")  # type: ignore[arg-type]  # a constant
+        connection.execute(f"ALTER SYSTEM SET log_statement = '{which}'")
         connection.execute("SELECT pg_reload_conf()")
 
 

@@ -63,9 +63,8 @@ def summarise(path: Path, top: int = 25) -> str:
         for frame in set(frames):
             whole[frame] += int(count)
     lines = [f"{path}: {total} samples", "   own  whole  function"]
-    for name, count in own.most_common(top):
-        lines.append(f"{count / max(1, total):6.1%} {whole[name] / max(1, total):6.1%}  {name}")
+    total = max(1, total)
+    lines += [f"{own[name] / total:6.1%} {whole[name] / total:6.1%}  {name}" for name, _ in own.most_common(top)]
     lines.append("by what they call:")
-    for name, count in whole.most_common(top * 2):
-        lines.append(f"       {count / max(1, total):6.1%}  {name}")
+    lines += [f"       {samples / total:6.1%}  {name}" for name, samples in whole.most_common(top * 2)]
     return "\n".join(lines)

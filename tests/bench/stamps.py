@@ -2,7 +2,7 @@
 
 A token is six base-32 digits (microseconds of the monotonic clock, modulo 2**30: 18 minutes) and a space: seven
 ASCII characters, about the size of a word of English. The monotonic clock is one for all processes of a machine.
-Within one answer the times rise strictly, so a lost token shows in the count and a doubled or misplaced one in the order.
+Within one answer the times rise strictly: a lost token shows in the count, a doubled or misplaced one in the order.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class Script:
 
     def __init__(self, model: str, rate: int, length: int, delay_ms: int) -> None:
         self.length, self.interval, self.delay = length, 1 / rate, delay_ms / 1000
-        whole = _chunked(_CHUNK % (model, '{"content":"%s"}' % _SLOT, "null", ""))
+        whole = _chunked(_CHUNK % (model, f'{{"content":"{_SLOT}"}}', "null", ""))
         self.before, self.after = whole.split(_SLOT.encode())
         self.head = _HEAD + _chunked(_CHUNK % (model, '{"role":"assistant","content":""}', "null", ""))
         self.stop = _chunked(_CHUNK % (model, "{}", '"stop"', ""))
@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
 
     # what asyncio calls
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit it
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit it
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -79,7 +79,7 @@ _decoder = msgspec.json.Decoder(Incoming)
 _encoder = msgspec.json.Encoder()
 
 
-class Line(WSListener):  # type: ignore[misc]  # picows' class is made by Cython
+class Line(WSListener):
     """What both kinds of socket share: the connection, and the answer being received."""
 
     def __init__(self) -> None:
@@ -105,11 +105,17 @@ class Line(WSListener):  # type: ignore[misc]  # picows' class is made by Cython
             payload = frame.get_payload_as_bytes()
             self.receive(_decoder.decode(payload), len(payload))
         elif frame.msg_type is WSMsgType.CLOSE:
-            self.close_code = int(frame.get_close_code())
+            self.close_code = int.from_bytes(
+                frame.get_payload_as_bytes()[:2], "big"
+            )  # picows knows the standard's only
             transport.send_close(WSCloseCode.OK)
             transport.disconnect()
 
     def receive(self, frame: Incoming, size: int) -> None:
+        raise NotImplementedError
+
+    def ask(self, tag: str, model: str, conversation_id: str | None = None) -> Answered:
+        """Sends a message; `ended` is done when its answer is."""
         raise NotImplementedError
 
     def write(self, frame: Mapping[str, Any]) -> None:
@@ -176,9 +182,8 @@ class ChatSocket(Line):
             self._reply(frame)
         elif frame.type == "reset":
             self.resets += 1
-        elif frame.type == "error":
-            if not self._reply(frame):
-                self.finish("error", f"{frame.code}: {frame.message}")
+        elif frame.type == "error" and not self._reply(frame):
+            self.finish("error", f"{frame.code}: {frame.message}")
 
     def _reply(self, frame: Incoming) -> bool:
         waiting = self.replies.pop("", None)
@@ -242,7 +247,6 @@ class ChatSocket(Line):
         super().on_ws_disconnected(transport)
 
     def ask(self, tag: str, model: str, conversation_id: str | None = None) -> Answered:
-        """Sends a message; `ended` is done when its answer is."""
         answer = self.begin(tag)
         self.write(
             {
@@ -262,7 +266,7 @@ class ChatSocket(Line):
         if position is not None:
             frame["position"] = position
         self.write(frame)
-        reply = await asyncio.wait_for(waiting, seconds)
+        reply: Incoming = await asyncio.wait_for(waiting, seconds)
         if reply.type == "error":
             raise RuntimeError(f"{reply.code}: {reply.message}")
         return reply
@@ -304,14 +308,13 @@ async def open_chat(url: str, cookie: str, ticket: str, *, source: str | None = 
         "Origin": url,
         "Sec-WebSocket-Protocol": f"chat.v1, ticket.{ticket}",
     }
-    local = {"local_addr": (source, 0)} if source else {}
     _, listener = await ws_connect(
         ChatSocket,
         url.replace("http", "ws", 1) + "/ws/",
         extra_headers=headers,
         websocket_handshake_timeout=30,
         read_buffer_init_size=2048,
-        **local,
+        local_addr=(source, 0) if source else None,
     )
     assert isinstance(listener, ChatSocket)
     await asyncio.wait_for(listener.hello, 30)

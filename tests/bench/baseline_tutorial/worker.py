@@ -17,12 +17,10 @@ app.conf.task_ignore_result = True
 app.conf.broker_connection_retry_on_startup = True
 
 
-@app.task  # type: ignore[untyped-decorator]  # Celery has no types
+@app.task
 def answer(group: str, text: str, model: str) -> None:
     layer = get_channel_layer()
-    stream = OpenAI().chat.completions.create(
-        model=model, messages=[{"role": "user", "content": text}], stream=True
-    )
+    stream = OpenAI().chat.completions.create(model=model, messages=[{"role": "user", "content": text}], stream=True)
     for chunk in stream:
         if chunk.choices and chunk.choices[0].delta.content:
             async_to_sync(layer.group_send)(group, {"type": "chat.token", "text": chunk.choices[0].delta.content})

@@ -1,0 +1,239 @@
+"""What a run found, for the terminal, for machines (JSON) and for docs/performance.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tests.bench.crowds import FanOutRow, IdleRow, StormRow
+from tests.bench.streams import Hops, StreamsRow
+
+OURS: Final = "antiphon"
+NAMES: Final = {
+    OURS: "Antiphon",
+    "fastapi": "FastAPI + AsyncOpenAI",
+    "tutorial": "Channels + Celery tutorial",
+}
+
+
+class Report(msgspec.Struct):
+    """Everything of one run. Sections that were not run are empty."""
+
+    date: str
+    commit: str
+    machine: dict[str, str | int | float]
+    web: int
+    workers: int
+    quick: bool
+    streams: list[StreamsRow] = []
+    first: list[Hops] = []
+    idle: list[IdleRow] = []
+    fan_out: list[FanOutRow] = []
+    storm: list[StormRow] = []
+    notes: list[str] = []
+    seconds: float = 0.0
+
+
+Table = tuple[list[str], list[list[str]]]
+
+
+def streams_table(rows: Sequence[StreamsRow]) -> Table:
+    head = [
+        "streams", "system", "tokens/s", "lost", "added p50", "p99 ms", "first p50", "p99 ms", "CPU µs/token",
+        "RSS MB", "frames", "bytes", "unfinished",
+    ]  # fmt: skip
+    body = []
+    for row in sorted(rows, key=lambda row: (row.streams, list(NAMES).index(row.system))):
+        unfinished = f"{row.unfinished + row.failed} of {row.streams}" if row.unfinished + row.failed else "—"
+        body.append(
+            [
+                str(row.streams), NAMES[row.system], f"{row.delivered_per_s:,.0f} of {row.offered_per_s:,.0f}",
+                str(row.lost), number(row.added_p50_ms), number(row.added_p99_ms), number(row.first_p50_ms),
+                number(row.first_p99_ms), f"{row.cpu_per_token_us:,.0f}", f"{sum(row.rss_mb.values()):,.0f}",
+                f"{row.delta_frames:.0f}", f"{row.bytes:,.0f}", unfinished,
+            ]
+        )  # fmt: skip
+    return head, body
+
+
+def ratios_table(rows: Sequence[StreamsRow]) -> Table:
+    """Ours against the endpoint of the same run: the headline. Above 1 is better than it."""
+    head = ["streams", "tokens/s", "added p50", "added p99", "first token p50", "CPU per token"]
+    endpoint = {row.streams: row for row in rows if row.system == "fastapi"}
+    pairs = [(row, endpoint[row.streams]) for row in rows if row.system == OURS and row.streams in endpoint]
+    body = [
+        [
+            str(ours.streams),
+            times(ours.delivered_per_s, theirs.delivered_per_s),
+            times(theirs.added_p50_ms, ours.added_p50_ms),
+            times(theirs.added_p99_ms, ours.added_p99_ms),
+            times(theirs.first_p50_ms, ours.first_p50_ms),
+            times(theirs.cpu_per_token_us, ours.cpu_per_token_us),
+        ]
+        for ours, theirs in pairs
+    ]
+    return head, body
+
+
+def cpu_table(rows: Sequence[StreamsRow]) -> Table:
+    roles = ["web", "worker", "redis", "postgres"]
+    body = [
+        [str(row.streams), NAMES[row.system]]
+        + [f"{row.cpu_us[role]:,.0f}" if role in row.cpu_us else "" for role in roles]
+        + [f"{row.rss_mb[role]:,.0f}" if role in row.rss_mb else "" for role in roles]
+        for row in rows
+    ]
+    return ["streams", "system", *(f"{role} µs" for role in roles), *(f"{role} MB" for role in roles)], body
+
+
+def first_table(first: Sequence[Hops]) -> Table:
+    body = []
+    for found in first:
+        body.append(
+            [NAMES[found.system], f"send → first delta, less the upstream's own ({found.answers} answers)",
+             number(found.first_p50_ms), number(found.first_p99_ms)]
+        )  # fmt: skip
+        body += [["", hop, number(p50), number(p99)] for hop, (p50, p99) in found.hops.items()]
+    return ["system", "hop", "p50 ms", "p99 ms"], body
+
+
+def idle_table(rows: Sequence[IdleRow]) -> Table:
+    head = ["sockets", "KB of web RSS each", "web CPU %", "all CPU %", "opened/s", "CPU ms to open one", "refused"]
+    body = [
+        [
+            f"{row.sockets:,}", number(row.kb_per_socket), number(row.cpu_percent.get("web", 0)),
+            number(sum(row.cpu_percent.values())), number(row.opened_per_s), number(row.open_ms),
+            f"{row.failed} ({row.why})" if row.failed else "—",
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return head, body
+
+
+def fan_out_table(rows: Sequence[FanOutRow]) -> Table:
+    head = ["watchers", "frames/s", "wrong texts", "lost", "added p50", "p99 ms", "CPU µs/frame", "of it web"]
+    body = [
+        [
+            str(row.watchers), f"{row.frames_per_s:,.0f}", str(row.wrong), str(row.lost), number(row.added_p50_ms),
+            number(row.added_p99_ms), number(row.cpu_per_frame_us), number(row.cpu_us.get("web", 0)),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return head, body
+
+
+def storm_table(rows: Sequence[StormRow]) -> Table:
+    head = ["sockets", "streams", "level p50 s", "last s", "level", "recovered", "wrong texts", "lost",
+            "PostgreSQL queries", "tries", "CPU s"]  # fmt: skip
+    body = [
+        [
+            str(row.sockets), str(row.rooms), number(row.level_p50_s), number(row.level_last_s), str(row.level),
+            str(row.recovered), str(row.wrong), str(row.lost), f"{row.queries:,}", str(row.tries),
+            number(sum(row.cpu_s.values())),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return head, body
+
+
+def tables(report: Report) -> list[tuple[str, Table]]:
+    """All that was measured, in reading order, with headings."""
+    found: list[tuple[str, Table]] = []
+    if report.streams:
+        found.append(("Streams × 20 tokens/s", streams_table(report.streams)))
+        ratios = ratios_table(report.streams)
+        if ratios[1]:
+            found.append(("Times better than the FastAPI endpoint in the same run", ratios))
+        found.append(("Where the CPU goes: µs per delivered token, and memory", cpu_table(report.streams)))
+    if report.first:
+        found.append(("First token, idle, one at a time", first_table(report.first)))
+    if report.idle:
+        found.append(("Idle sockets", idle_table(report.idle)))
+    if report.fan_out:
+        found.append(("Fan-out: one stream, many watchers", fan_out_table(report.fan_out)))
+    if report.storm:
+        found.append(("Reconnect storm: all sockets cut at once, mid-stream", storm_table(report.storm)))
+    return found
+
+
+def render_terminal(report: Report) -> str:
+    lines = [describe(report)]
+    for heading, (head, body) in tables(report):
+        widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
+        lines += ["", heading]
+        for row in [head, *body]:
+            left = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
+            right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+            lines.append("  ".join([*left, *right]).rstrip())
+    lines += ["", *report.notes] if report.notes else []
+    return "\n".join(lines)
+
+
+def render_docs(report: Report) -> str:
+    """docs/performance.md."""
+    measured = "Measured by `make bench`; this page is written by `python -m tests.bench --write-docs`."
+    lines = ["# Performance", "", f"{measured} {describe(report)}", "", INTRODUCTION]
+    for heading, (head, body) in tables(report):
+        lines += ["", f"## {heading}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        lines += ["| " + " | ".join(row) + " |" for row in body]
+    lines += ["", "## How to read it", "", EXPLAINED]
+    if report.notes:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in report.notes)]
+    return "\n".join(lines) + "\n"
+
+
+EXPLAINED: Final = """\
+- *Added latency*: from the upstream writing a token to the client having it, for every token; each token carries the
+  time it was sent, so merged frames are counted exactly.
+- *First token*: from the client's send to its first delta, less the time the upstream itself took. The baselines have
+  no accounts, no database, no log and no queue (the tutorial: a queue).
+- *tokens/s*: what arrived while the upstream had all streams under way. A saturated system falls behind and delivers
+  later; the p50 then says how much.
+- *lost*: tokens of finished answers that did not arrive exactly once, in order and undamaged, checked against the
+  upstream's own record of each answer. *unfinished*: answers not complete when the run was stopped, or failed.
+- *CPU*: of all server processes with their children (web, worker, Redis, PostgreSQL), from the first send to the last
+  token, per token delivered; it holds everything a message costs, not only its tokens.
+- *frames*, *bytes*: per answer; bytes are all that the socket received for it.
+- *Reconnect storm*: every watcher reconnects at once, without the jitter that the page has; a socket is level when it
+  knows everything that a socket knows which was never cut. Queries are counted in PostgreSQL's own log."""
+
+INTRODUCTION: Final = """\
+All systems ran on the same machine, one after the other in the same run, against the same scripted upstream; upstream
+and load client shared the cores with them and are not counted in the CPU. The baselines are the 25-line FastAPI
+endpoint that streams through `AsyncOpenAI` in the web process (`tests/bench/baseline_fastapi.py`), and Channels with
+Celery as the tutorials have it (`tests/bench/baseline_tutorial/`). Absolute times depend on the machine; the ratios are
+what to look at."""
+
+
+def describe(report: Report) -> str:
+    machine = report.machine
+    return (
+        f"{report.date}, commit {report.commit}: {machine['cores']} cores ({machine['cpu']}), "
+        f"{machine['memory_gb']} GB, Linux {machine['kernel']}, Python {machine['python']}; "
+        f"load before {machine['load_before']}; "
+        f"{report.web} web and {report.workers} worker process{'es' if report.workers > 1 else ''}"
+        f"{'; quick' if report.quick else ''}."
+    )
+
+
+def number(value: float) -> str:
+    """Three figures that mean something."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 1 else f"{value:.2f}"
+
+
+def times(better: float, worse: float) -> str:
+    return f"{number(better / worse)} ×" if worse > 0 else "—"
+
+
+def to_json(report: Report) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(report), indent=1)
+
+
+def from_json(raw: bytes) -> Report:
+    found: Any = msgspec.json.decode(raw, type=Report)
+    assert isinstance(found, Report)
+    return found
