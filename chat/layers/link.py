@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import AuthenticationError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -86,11 +86,13 @@ class Link:
             except Exception as error:
                 self.last_error = error
                 attempt += 1
-                if isinstance(error, AuthenticationError) or not isinstance(error, _PASSING):
+                # Over a Unix socket, redis-py wraps what goes wrong while it connects.
+                inner = error.__cause__ if isinstance(error.__cause__, RedisError) else error
+                if isinstance(inner, AuthenticationError | ResponseError) or not isinstance(error, _PASSING):
                     logger.exception("Redis refuses the connection, or it is configured wrongly")
-                    self._refused(error)
+                    self._refused(inner)
                 elif attempt == 1:
-                    logger.warning("Redis cannot be reached: %r", error)
+                    logger.warning("Redis cannot be reached: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(_backoff(attempt))
                 continue
             opened_at = self._loop.time()

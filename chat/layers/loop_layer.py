@@ -235,8 +235,9 @@ class LoopLayer:
         try:
             return self.owner.deserialize(payload)
         except Exception:
-            self.stats.undecodable += 1
-            logger.exception("A publication of %d bytes is not a message of this layer", len(payload))
+            count = self.stats.undecodable = self.stats.undecodable + 1
+            if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th: a wrong key must not fill the disk
+                logger.exception("%d publications are not messages of this layer; %d bytes", count, len(payload))
             return None
 
     def _give(self, channel: Channel, message: Message) -> None:

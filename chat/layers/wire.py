@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import select
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 READ_BYTES = 64 * 1024
 _MORE = object()
+_HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0) if hasattr(select, "poll") else 0
 
 Receive = Callable[[Any], None]
 
@@ -44,6 +46,9 @@ class Wire(Protocol):
     def abort(self, error: Exception) -> None:
         """Drops the connection now, unsent bytes with it; `closed` is done soon after with `error`."""
 
+    def hung_up(self) -> bool:
+        """Whether Redis has closed the connection although the loop has not read that yet."""
+
     async def close(self) -> None: ...
 
 
@@ -56,6 +61,7 @@ class TakenWire(asyncio.BufferedProtocol):
         self._transport = transport
         self._receive = receive
         self._buffer = bytearray(READ_BYTES)
+        self._view = memoryview(self._buffer)  # asyncio's TLS slices what it gets; of a bytearray that would be a copy
         self._reader = hiredis.Reader(replyError=DefaultParser.parse_error, notEnoughData=_MORE)
         self._reason: Exception | None = None
         self.closed: asyncio.Future[Exception] = self._loop.create_future()
@@ -72,14 +78,21 @@ class TakenWire(asyncio.BufferedProtocol):
         self._reason = self._reason or error
         self._transport.abort()
 
+    def hung_up(self) -> bool:
+        if not _HUNG_UP or self._transport.is_closing():
+            return self._transport.is_closing()
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), _HUNG_UP)
+        return bool(poll.poll(0))
+
     async def close(self) -> None:
         self._transport.abort()
         await self._connection.disconnect(nowait=True)
         # The socket is closed by a callback of the next turn of the loop, which may be the last one.
         await asyncio.wait([self.closed], timeout=1)
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
         self.heard_at = self._loop.time()
@@ -96,8 +109,10 @@ class TakenWire(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._previous.connection_lost(exc)
+        reason = self._reason or RedisConnectionError(str(exc or "Connection closed by server."))
+        reason.__cause__ = reason.__cause__ or exc
         if not self.closed.done():
-            self.closed.set_result(self._reason or exc or RedisConnectionError("Connection closed by server."))
+            self.closed.set_result(reason)
 
 
 class PumpedWire:
@@ -120,6 +135,9 @@ class PumpedWire:
             task.cancel()
         if not self.closed.done():
             self.closed.set_result(error)
+
+    def hung_up(self) -> bool:
+        return self.closed.done()
 
     async def close(self) -> None:
         self.abort(RedisConnectionError("Connection closed."))

@@ -45,7 +45,7 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     """Waits for what another process or task brings about; fails the test after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - what is waited for sets no event here
+            while not condition():
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"did not happen within {seconds} s: {condition}") from None
@@ -59,6 +59,10 @@ def client_of(url: str) -> Iterator[redis.Redis]:
         yield client
     finally:
         client.close()
+
+
+def command(client: redis.Redis, *args: Any) -> Any:
+    return client.execute_command(*args)  # type: ignore[no-untyped-call]  # redis-py
 
 
 def calls_of(url: str, command: str) -> int:
