@@ -33,7 +33,7 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().each_context(request)
-        # unfold writes these into a style element without a nonce; templates/admin/base_site.html does it with one.
+        # unfold writes these into a style element without a nonce; templates/unfold/layouts/skeleton.html does it with one.
         return {**context, "theme_colors": context["colors"], "colors": None}
 
 

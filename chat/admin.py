@@ -113,11 +113,15 @@ class ConversationAdmin(BodyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         owner = Member.objects.filter(conversation=OuterRef("pk"), role=Role.OWNER).order_by("pk")
         count = Message.objects.filter(conversation=OuterRef("pk")).order_by().values("conversation")
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(
-            owner_email=Subquery(owner.values("user__email")[:1]),
-            message_count=Coalesce(Subquery(count.annotate(count=Count("pk")).values("count")), 0),
+        rows: QuerySet[Any] = (
+            super()
+            .get_queryset(request)
+            .annotate(
+                owner_email=Subquery(owner.values("user__email")[:1]),
+                message_count=Coalesce(Subquery(count.annotate(count=Count("pk")).values("count")), 0),
+            )
         )
+        return rows
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         if email is None:

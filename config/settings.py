@@ -215,6 +215,28 @@ LOGGING = {
     "format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(["auto", "human", "json"])),
 }
 
+# --- staff -----------------------------------------------------------------------------------------------------------
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": SITE_NAME,
+    "SITE_HEADER": SITE_NAME,
+    "SITE_SYMBOL": "forum",
+    "COLORS": {  # the pages' accent, from light to dark: OKLCH lightness and chroma at one hue
+        "primary": {
+            "50": "oklch(97% .012 272)",
+            "100": "oklch(94% .027 272)",
+            "200": "oklch(88% .055 272)",
+            "300": "oklch(80% .090 272)",
+            "400": "oklch(70% .125 272)",
+            "500": "oklch(58% .145 272)",
+            "600": "oklch(46% .140 272)",
+            "700": "oklch(40% .120 272)",
+            "800": "oklch(34% .095 272)",
+            "900": "oklch(28% .070 272)",
+            "950": "oklch(21% .045 272)",
+        }
+    },
+}
+
 # --- pages -----------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"

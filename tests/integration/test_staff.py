@@ -1,0 +1,407 @@
+"""The admin: who sees what, what is written down, and how much a list asks of the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.db import DatabaseError, connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.models import AuditEntry, Session, User
+from chat.models import Conversation, Member, Message, Run
+from tests.conftest import PASSWORD, make_user
+
+pytestmark = pytest.mark.usefixtures("clean_redis", "db")
+
+QUESTION, ANSWER, TITLE, PROMPT = "Krokodil?", "<b>Alligator!</b>", "About Krokodile", "You are a zookeeper."
+LISTS = [
+    "accounts/user", "accounts/auditentry", "chat/conversation", "chat/message", "chat/run", "auth/group",
+]  # fmt: skip
+
+
+def make_conversation(owner: User) -> Conversation:
+    conversation = Conversation.objects.create(title=TITLE, system_prompt=PROMPT, model="m-1")
+    Member.objects.create(conversation=conversation, user=owner, role="owner")
+    question = Message.objects.create(conversation=conversation, role="user", author=owner, text=QUESTION)
+    answer = Message.objects.create(
+        conversation=conversation, parent=question, role="assistant", text=ANSWER, html=f"<p>{ANSWER}</p>"
+    )
+    Run.objects.create(
+        conversation=conversation, prompt=question, message=answer, requested_by=owner, model="m-1", status="failed",
+        finished_at=timezone.now(), error_code="upstream_timeout", error_message="No answer in 30 s.",
+    )  # fmt: skip
+    return conversation
+
+
+@pytest.fixture
+def conversation(alice: User) -> Conversation:
+    return make_conversation(alice)
+
+
+def staff_client(*permissions: str, superuser: bool = False) -> Client:
+    """A browser of a member of staff who may view everything, and has these permissions besides."""
+    user = make_user("Sam")
+    user.is_staff, user.is_superuser = True, superuser
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def sam(db: None) -> Client:
+    return staff_client()
+
+
+@pytest.fixture
+def reader(db: None) -> Client:
+    return staff_client("read_message_body")
+
+
+def page(client: Client, path: str, **query: str) -> str:
+    response = client.get(f"/admin/{path}/", query)
+    assert response.status_code == 200, (path, response.status_code)
+    return response.content.decode()
+
+
+def pages_of(conversation: Conversation) -> list[str]:
+    """The path of every page that has to do with a conversation, lists and details."""
+    messages = Message.objects.filter(conversation=conversation)
+    return [
+        *LISTS[:-1],
+        f"chat/conversation/{conversation.pk}/change",
+        f"chat/conversation/{conversation.pk}/history",
+        *[f"chat/message/{message.pk}/{view}" for message in messages for view in ("change", "history")],
+        *[f"chat/run/{run.pk}/change" for run in Run.objects.filter(conversation=conversation)],
+        *[f"accounts/user/{member.user_id}/change" for member in conversation.memberships.all()],
+    ]
+
+
+SECRETS = re.compile("krokodil|alligator|zookeeper", re.IGNORECASE)
+
+
+class TestBodies:
+    def test_nowhere_without_the_permission(self, sam: Client, conversation: Conversation) -> None:
+        for path in pages_of(conversation):
+            assert not SECRETS.search(page(sam, path)), path
+        assert not AuditEntry.objects.exists()
+
+    @pytest.mark.parametrize("path", ["chat/message", "chat/conversation", "chat/run"])
+    @pytest.mark.parametrize("term", ["krokodil", "alligator", "zookeeper", "About"])
+    def test_search_does_not_look_into_them(
+        self, reader: Client, conversation: Conversation, path: str, term: str
+    ) -> None:
+        found = page(reader, path, q=term)
+        assert "/change/" not in re.sub(r"/admin/accounts/user/[^\"]*", "", found)
+
+    @pytest.mark.parametrize(
+        ("path", "lookup", "value"),
+        [
+            ("chat/message", "text__startswith", "K"),
+            ("chat/message", "text__isnull", "False"),
+            ("chat/message", "html__contains", "All"),
+            ("chat/message", "conversation__title__contains", "A"),
+            ("chat/message", "parent__text__contains", "K"),
+            ("chat/conversation", "title__startswith", "A"),
+            ("chat/conversation", "messages__text__contains", "K"),
+            ("chat/conversation", "system_prompt__contains", "zoo"),
+            ("chat/run", "message__text__contains", "All"),
+            ("chat/run", "prompt__text__contains", "K"),
+            ("accounts/user", "password__startswith", "argon2"),
+            ("accounts/user", "messages__text__contains", "K"),
+            ("accounts/user", "sessions__session_key__startswith", "a"),
+        ],
+    )
+    def test_no_address_asks_about_them(
+        self, sam: Client, conversation: Conversation, path: str, lookup: str, value: str
+    ) -> None:
+        assert sam.get(f"/admin/{path}/", {lookup: value}).status_code == 400
+
+    def test_no_ordering_by_them(self, sam: Client, conversation: Conversation) -> None:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            for number in range(12):
+                page(sam, "chat/message", o=str(number))
+                page(sam, "chat/conversation", o=str(number))
+        assert not [q["sql"] for q in queries if re.search(r'ORDER BY.*"(text|html|title|system_prompt)"', q["sql"])]
+
+    def test_with_the_permission_and_an_entry_each_time(self, reader: Client, conversation: Conversation) -> None:
+        message = Message.objects.get(conversation=conversation, role="assistant")
+        for _ in range(2):
+            assert "&lt;b&gt;Alligator!&lt;/b&gt;" in page(reader, f"chat/message/{message.pk}/change")
+        shown = page(reader, f"chat/conversation/{conversation.pk}/change")
+        assert TITLE in shown
+        assert PROMPT in shown
+        entries = list(
+            AuditEntry.objects.order_by("id").values_list(
+                "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip"
+            )
+        )
+        look = ("sam@example.org", "read_body")
+        assert entries == [
+            (*look, "chat.message", str(message.pk), conversation.pk, "127.0.0.1"),
+            (*look, "chat.message", str(message.pk), conversation.pk, "127.0.0.1"),
+            (*look, "chat.conversation", str(conversation.pk), conversation.pk, "127.0.0.1"),
+        ]
+
+    def test_not_shown_when_it_cannot_be_written_down(
+        self, reader: Client, conversation: Conversation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: Any, **kwargs: Any) -> None:
+            raise DatabaseError
+
+        monkeypatch.setattr("accounts.audit.AuditEntry.objects.create", fail)
+        reader.raise_request_exception = False
+        message = Message.objects.get(conversation=conversation, role="assistant")
+        response = reader.get(f"/admin/chat/message/{message.pk}/change/")
+        assert response.status_code == 500
+        assert not SECRETS.search(response.content.decode())
+
+    def test_lists_hold_them_for_nobody(self, reader: Client, conversation: Conversation) -> None:
+        for path in LISTS[:-1]:
+            assert not SECRETS.search(page(reader, path)), path
+
+    def test_names_of_things_say_nothing(self, conversation: Conversation) -> None:
+        things = [conversation, *Message.objects.all(), *Run.objects.all(), *Member.objects.all()]
+        assert not SECRETS.search(" ".join(f"{thing} {thing!r}" for thing in things))
+
+
+class TestHistory:
+    @pytest.mark.parametrize("model", ["conversation", "message", "run"])
+    def test_nobody_changes_it(self, conversation: Conversation, model: str) -> None:
+        root = staff_client(superuser=True)
+        row = {"conversation": Conversation, "message": Message, "run": Run}[model].objects.first()  # type: ignore[attr-defined]  # mypy joins them to object
+        assert root.get(f"/admin/chat/{model}/add/").status_code == 403
+        assert root.get(f"/admin/chat/{model}/{row.pk}/delete/").status_code == 403
+        assert root.post(f"/admin/chat/{model}/{row.pk}/change/", {"text": "x", "title": "x"}).status_code == 403
+        root.post(f"/admin/chat/{model}/", {"action": "delete_selected", "_selected_action": [row.pk]})
+        row.refresh_from_db()
+
+    def test_nobody_changes_the_audit_log(self, reader: Client, conversation: Conversation) -> None:
+        page(reader, f"chat/conversation/{conversation.pk}/change")
+        entry = AuditEntry.objects.get()
+        root = Client()
+        root.force_login(User.objects.create_superuser("root@example.org", PASSWORD))
+        assert root.get("/admin/accounts/auditentry/add/").status_code == 403
+        assert root.post(f"/admin/accounts/auditentry/{entry.pk}/change/", {"verb": "x"}).status_code == 403
+        assert root.post(f"/admin/accounts/auditentry/{entry.pk}/delete/", {"post": "yes"}).status_code == 403
+        for change in (lambda: entry.delete(), lambda: AuditEntry.objects.update(verb="x")):
+            with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+                change()
+        User.objects.get(email="sam@example.org").delete()
+        assert AuditEntry.objects.get().actor_email == "sam@example.org"
+        assert "sam@example.org" in page(root, "accounts/auditentry")
+
+    def test_submissions_are_hidden(self) -> None:
+        assert staff_client(superuser=True).get("/admin/chat/submission/").status_code == 404
+
+
+class TestDoor:
+    def test_one_login_page(self, client: Client) -> None:
+        for path in ("/admin/", "/admin/login/", "/admin/chat/run/"):
+            response = client.get(path, follow=True)
+            assert response.redirect_chain[-1][0].startswith("/accounts/login/?next="), path
+        assert client.post("/admin/login/", {"username": "a@b.c", "password": "x"}).status_code == 302
+
+    def test_others_are_refused(self, alice: User, conversation: Conversation) -> None:
+        client = Client()
+        client.force_login(alice)
+        for path in ["", *[f"{path}/" for path in pages_of(conversation)]]:
+            assert client.get(f"/admin/{path}").status_code in (302, 403), path
+        assert client.get("/admin/login/").status_code == 403
+
+    @pytest.mark.parametrize("path", LISTS)
+    def test_each_list_needs_its_permission(self, path: str) -> None:
+        sam = staff_client()
+        User.objects.get(email="sam@example.org").user_permissions.clear()
+        assert sam.get(f"/admin/{path}/").status_code == 403
+
+    def test_policy(self, sam: Client, conversation: Conversation) -> None:
+        """Scripts from here only; strings are evaluated for the admin alone; no inline style without its nonce."""
+        for path in ["", *[f"{path}/" for path in pages_of(conversation)]]:
+            response = sam.get(f"/admin/{path}")
+            policy = dict(part.strip().partition(" ")[::2] for part in response["Content-Security-Policy"].split(";"))
+            assert policy["default-src"] == "'self'"
+            nonce = re.search(r"'nonce-([^']+)'", policy["style-src"])
+            assert nonce, path
+            assert "'unsafe-inline'" not in response["Content-Security-Policy"]
+            assert policy["script-src"].split()[0] == "'self'"
+            html = response.content.decode()
+            assert all(f'nonce="{nonce[1]}"' in style for style in re.findall(r"<style[^>]*>", html))
+            assert all("src=" in script for script in re.findall(r"<script[^>]*>", html))
+        assert "unsafe-eval" in policy["script-src"]
+
+
+class TestPeople:
+    def act(self, client: Client, action: str, *users: User) -> None:
+        client.post("/admin/accounts/user/", {"action": action, "_selected_action": [str(user.pk) for user in users]})
+
+    @pytest.fixture
+    def keeper(self, db: None) -> Client:
+        return staff_client("change_user", "add_user", "delete_user")
+
+    def test_switching_off(
+        self, keeper: Client, alice: User, bob: User, django_capture_on_commit_callbacks: Callable[..., Any]
+    ) -> None:
+        theirs = Client()
+        theirs.force_login(alice)
+        with django_capture_on_commit_callbacks() as callbacks:
+            self.act(keeper, "switch_off", alice)
+        assert callbacks
+        alice.refresh_from_db()
+        bob.refresh_from_db()
+        assert [alice.is_active, bob.is_active] == [False, True]
+        assert not Session.objects.filter(user=alice).exists()
+        assert AuditEntry.objects.get().verb == "switch_off"
+        assert LogEntry.objects.filter(object_id=str(alice.pk)).exists()
+
+    def test_ending_sessions(self, keeper: Client, alice: User) -> None:
+        theirs = Client()
+        theirs.force_login(alice)
+        self.act(keeper, "end_sessions", alice)
+        alice.refresh_from_db()
+        assert alice.is_active
+        assert not Session.objects.filter(user=alice).exists()
+        assert AuditEntry.objects.get().verb == "end_sessions"
+
+    def test_actions_need_the_permission(self, sam: Client, alice: User) -> None:
+        self.act(sam, "switch_off", alice)
+        alice.refresh_from_db()
+        assert alice.is_active
+
+    def test_staff_are_for_superusers(self, keeper: Client) -> None:
+        other = make_user("Other")
+        other.is_staff = True
+        other.save()
+        me = User.objects.get(email="sam@example.org")
+        self.act(keeper, "switch_off", other, me)
+        for path in ("change", "password", "delete"):
+            response = keeper.post(
+                f"/admin/accounts/user/{other.pk}/{path}/", {"email": "x@example.org", "post": "yes"}
+            )
+            assert response.status_code == 403, path
+        other.refresh_from_db()
+        me.refresh_from_db()
+        assert other.is_active
+        assert me.is_active
+
+    def test_nobody_gives_themselves_rights(self, keeper: Client, alice: User) -> None:
+        form = {"email": alice.email, "name": "A", "is_active": "on", "is_staff": "on", "is_superuser": "on"}
+        assert keeper.post(f"/admin/accounts/user/{alice.pk}/change/", form).status_code == 302
+        alice.refresh_from_db()
+        assert (alice.name, alice.is_staff, alice.is_superuser) == ("A", False, False)
+
+    def test_groups_are_for_superusers(self, db: None) -> None:
+        group = Group.objects.create(name="g")
+        keeper = staff_client("view_group", "change_group", "add_group")
+        for path in ("", "add/", f"{group.pk}/change/"):
+            assert keeper.get(f"/admin/auth/group/{path}").status_code == 403
+
+    def test_a_new_person(self, keeper: Client) -> None:
+        page(keeper, "accounts/user/add")
+        form = {
+            "email": "New@Example.org",
+            "name": "New",
+            "password1": "a b c d e f g h",
+            "password2": "a b c d e f g h",
+        }
+        assert keeper.post("/admin/accounts/user/add/", form).status_code == 302
+        assert User.objects.get(email="new@example.org").check_password("a b c d e f g h")
+
+    def test_a_new_password_by_staff_ends_sessions(self, keeper: Client, alice: User) -> None:
+        theirs = Client()
+        theirs.force_login(alice)
+        path = f"/admin/accounts/user/{alice.pk}/password/"
+        assert keeper.get(path).status_code == 200
+        new = "quite another battery"
+        assert keeper.post(path, {"password1": new, "password2": new, "usable_password": "true"}).status_code == 302
+        assert not Session.objects.filter(user=alice).exists()
+
+    def test_a_new_address_takes_the_place_of_the_old_one(self, keeper: Client, alice: User) -> None:
+        from allauth.account.models import EmailAddress
+
+        EmailAddress.objects.create(user=alice, email=alice.email, primary=True, verified=True)
+        form = {"email": "Renamed@example.org", "name": "A", "is_active": "on"}
+        assert keeper.post(f"/admin/accounts/user/{alice.pk}/change/", form).status_code == 302
+        old, new = Client(), Client()
+        assert old.post("/accounts/login/", {"login": "alice@example.org", "password": PASSWORD}).status_code == 200
+        assert new.post("/accounts/login/", {"login": "renamed@example.org", "password": PASSWORD}).status_code == 302
+
+
+class TestLists:
+    @pytest.mark.parametrize("path", LISTS[:-1])
+    def test_ask_no_more_for_more_rows(self, path: str, alice: User) -> None:
+        client = staff_client(superuser=True)
+        make_conversation(alice)
+
+        def queries() -> list[str]:
+            with CaptureQueriesContext(connection) as captured:
+                page(client, path)
+            return [query["sql"] for query in captured]
+
+        queries()  # content types and the like are remembered
+        few = queries()
+        for number in range(15):
+            make_conversation(make_user(f"U{number}"))
+            AuditEntry.objects.create(actor=alice, actor_email=alice.email, verb="x", object_type="x", object_id="x")
+        many = queries()
+        assert len(few) == len(many) <= 6, "\n".join(many)
+        if path.startswith("chat/") or "audit" in path:
+            assert not [sql for sql in many if re.match(r"SELECT COUNT\(", sql)]
+
+    def test_load_no_bodies(self, conversation: Conversation) -> None:
+        client = staff_client(superuser=True)
+        for path in LISTS[:-1]:
+            with CaptureQueriesContext(connection) as queries:
+                page(client, path)
+            columns = r'"chat_(message"\."(text|html)|conversation"\."(title|system_prompt))"'
+            assert not [query["sql"] for query in queries if re.search(columns, query["sql"])], path
+
+    @pytest.mark.parametrize(
+        ("path", "query", "rows"),
+        [
+            ("chat/message", {"status__exact": "complete"}, 2),
+            ("chat/message", {"role__exact": "user"}, 1),
+            ("chat/message", {"conversation__exact": "{conversation}"}, 2),
+            ("chat/message", {"q": "{conversation}"}, 2),
+            ("chat/message", {"q": "ALICE@example.org"}, 1),
+            ("chat/message", {"q": "bob@example.org"}, 0),
+            ("chat/conversation", {"q": "{conversation}"}, 1),
+            ("chat/conversation", {"q": "alice@example.org"}, 1),
+            ("chat/run", {"status__exact": "failed"}, 1),
+            ("chat/run", {"status__exact": "done"}, 0),
+            ("chat/run", {"model": "m-1"}, 1),
+            ("chat/run", {"model": "m-2"}, 0),
+            ("chat/run", {"q": "{conversation}"}, 1),
+            ("chat/run", {"conversation__exact": "{conversation}"}, 1),
+        ],
+    )
+    def test_filters_and_search(
+        self, sam: Client, conversation: Conversation, path: str, query: dict[str, str], rows: int
+    ) -> None:
+        make_conversation_of_nobody()
+        filled = {name: value.format(conversation=conversation.pk) for name, value in query.items()}
+        html = page(sam, path, **filled)
+        model = path.partition("/")[2]
+        found = set(re.findall(rf"/admin/chat/{model}/([0-9a-f-]{{36}})/change/", html))
+        others = {str(pk) for pk in Conversation.objects.exclude(pk=conversation.pk).values_list("pk", flat=True)}
+        assert len(found - others) == rows
+
+    def test_run_page_answers_what_went_wrong(self, sam: Client, conversation: Conversation) -> None:
+        shown = page(sam, f"chat/run/{Run.objects.get().pk}/change")
+        for fact in ("upstream_timeout", "No answer in 30 s.", "m-1", "alice@example.org"):
+            assert fact in shown
+
+
+def make_conversation_of_nobody() -> None:
+    Conversation.objects.create(title="Nothing")
