@@ -233,6 +233,7 @@ class Client:
         if transport is not None:
             transport.abort()
         await asyncio.gather(self._reader, return_exceptions=True)
+        self.ws._response.close()
 
     async def close(self) -> None:
         await self.ws.close()
@@ -280,11 +281,21 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
             raise ProtocolViolationError(f"{event['type']} says {event['text_length']}, shown are {len(run['text'])}")
 
 
+_cookies: dict[tuple[str, str], dict[str, str]] = {}
+
+
 @contextlib.asynccontextmanager
-async def session(url: str, email: str = "alice@example.org") -> AsyncGenerator[Session, None]:
-    """A browser that has logged in."""
+async def session(url: str, email: str = "alice@example.org", *, fresh: bool = False) -> AsyncGenerator[Session, None]:
+    """A browser that has logged in. Logins are rate-limited, so all share one session unless `fresh`."""
     jar = aiohttp.CookieJar(unsafe=True)  # cookies of 127.0.0.1
     async with aiohttp.ClientSession(cookie_jar=jar) as http:
         logged_in = Session(url, http)
-        await logged_in.login(email)
+        known = None if fresh else _cookies.get((url, email))
+        if known:
+            jar.update_cookies(known, aiohttp.client.URL(url))
+        else:
+            await logged_in.login(email)
+            if not fresh:
+                found = jar.filter_cookies(aiohttp.client.URL(url))
+                _cookies[url, email] = {name: cookie.value for name, cookie in found.items()}
         yield logged_in

@@ -32,8 +32,8 @@ def stack(upstream: FakeOpenAI) -> Generator[Stack, None, None]:
 
 
 @contextlib.asynccontextmanager
-async def user(stack: Stack, name: str = "alice") -> Any:
-    async with session(stack.url, f"{name}@example.org") as logged_in:
+async def user(stack: Stack, name: str = "alice", *, fresh: bool = False) -> Any:
+    async with session(stack.url, f"{name}@example.org", fresh=fresh) as logged_in:
         yield logged_in
 
 
@@ -284,7 +284,7 @@ async def test_ten_malformed_frames_close_4400(stack: Stack) -> None:
 
 
 async def test_logging_out_closes_this_session_on_every_server(stack: Stack) -> None:
-    async with user(stack) as alice, user(stack) as elsewhere:
+    async with user(stack, fresh=True) as alice, user(stack) as elsewhere:
         sockets = [await alice.connect(at=web.url) for web in stack.webs]
         other = await elsewhere.connect()
         answer = await alice.post("/accounts/logout/")
@@ -295,7 +295,7 @@ async def test_logging_out_closes_this_session_on_every_server(stack: Stack) -> 
 
 
 async def test_being_deactivated_closes_all_sockets(stack: Stack) -> None:
-    async with user(stack, "bob") as bob, user(stack, "bob") as elsewhere:
+    async with user(stack, "bob", fresh=True) as bob, user(stack, "bob", fresh=True) as elsewhere:
         sockets = [await bob.connect(), await elsewhere.connect(at=stack.webs[1].url)]
         deactivate = (
             "from accounts.models import User; user = User.objects.get(email='bob@example.org'); "
