@@ -1,0 +1,157 @@
+"""A user's list of conversations: reading it page by page, and what one may do to an entry of it."""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import uuid
+from dataclasses import dataclass, field
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import redis
+import structlog
+from asgiref.sync import async_to_sync
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from chat import events, log
+from chat.errors import Forbidden, Invalid, NotFound
+from chat.models import Conversation, Member, Role
+from chat.notices import conversation_listed
+from chat.queries import conversations_of, member_of
+
+logger = structlog.get_logger(__name__)
+
+PAGE: Final = 40
+MAX_PAGE: Final = 500
+MAX_TITLE: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    id: uuid.UUID
+    title: str
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Entries under one heading of time."""
+
+    label: str
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of the list. `next` continues it, empty at the end; `is_page` when it is not the first."""
+
+    groups: list[Group] = field(default_factory=list)
+    next: str = ""
+    is_page: bool = False
+
+
+def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: int = PAGE) -> Listing:
+    """Up to `count` entries, newest first, from where `after` (a `Listing.next`) stopped. Raises `Invalid`."""
+    count = max(1, min(count, MAX_PAGE))
+    rows = conversations_of(user_id)
+    if after:
+        moment, last = _parse_place(after)
+        rows = rows.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, id__lt=last))
+    found = [Item(*row) for row in rows.values_list("id", "title", "updated_at")[: count + 1]]
+    kept = found[:count]
+    today = timezone.now().astimezone(zone).date()
+    groups = [
+        Group(label, list(items))
+        for label, items in itertools.groupby(
+            kept, lambda item: _heading(item.updated_at.astimezone(zone).date(), today)
+        )
+    ]
+    rest = f"{kept[-1].updated_at.isoformat()}~{kept[-1].id}" if len(found) > count else ""
+    return Listing(groups, rest, bool(after))
+
+
+def _parse_place(after: str) -> tuple[datetime.datetime, uuid.UUID]:
+    moment, _sep, last = after.partition("~")
+    try:
+        when = datetime.datetime.fromisoformat(moment)
+        if when.tzinfo is None:
+            raise ValueError
+        return when, uuid.UUID(last)
+    except ValueError:
+        raise Invalid("This is no place in the list.") from None
+
+
+def _heading(day: datetime.date, today: datetime.date) -> str:
+    age = (today - day).days
+    if age <= 0:
+        return _("Today")
+    if age == 1:
+        return _("Yesterday")
+    if age <= 7:
+        return _("Last 7 days")
+    if age <= 30:
+        return _("Last 30 days")
+    return date_format(day, "F" if day.year == today.year else "F Y")
+
+
+def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:
+    """Gives a conversation another title, everywhere at once. Raises `NotFound`, `Forbidden`, `Invalid`."""
+    conversation = member_of(user_id, conversation_id, write=True).conversation
+    title = " ".join(title.replace("\x00", "").split())
+    if not title:
+        raise Invalid("A title needs a word in it.")
+    conversation.title = title[:MAX_TITLE]
+    conversation.save(update_fields=["title"])
+    _tell(conversation, renamed=True)
+    return conversation.title
+
+
+def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
+    """Puts a conversation away; `undelete` brings it back. Its owners only. Raises `NotFound`, `Forbidden`."""
+    member = member_of(user_id, conversation_id)
+    if member.role != Role.OWNER:
+        raise Forbidden("Only its owner may delete a conversation.")
+    member.conversation.deleted_at = timezone.now()
+    member.conversation.save(update_fields=["deleted_at"])
+    _tell(member.conversation, deleted=True)
+
+
+def undelete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
+    """Takes a deletion back. Raises `NotFound` where there is nothing to bring back."""
+    member = (
+        Member.objects.select_related("conversation")
+        .filter(user_id=user_id, conversation_id=conversation_id, role=Role.OWNER)
+        .exclude(conversation__deleted_at=None)
+        .first()
+    )
+    if member is None:
+        raise NotFound
+    member.conversation.deleted_at = None
+    member.conversation.save(update_fields=["deleted_at"])
+    _tell(member.conversation)
+
+
+def _tell(conversation: Conversation, *, renamed: bool = False, deleted: bool = False) -> None:
+    """Tells every open tab of every member. The rows are the truth: without Redis, tabs see it when they next load."""
+    listing = {
+        "conversation_id": str(conversation.id),
+        "title": conversation.title,
+        "updated_at": conversation.updated_at.isoformat(),
+        "deleted": deleted,
+    }
+    members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
+
+    async def tell() -> None:
+        if renamed:
+            await log.append(log.Append(conversation.id, [events.conversation_updated(conversation)]))
+        for member in members:
+            await conversation_listed(member, listing)
+
+    try:
+        async_to_sync(tell)()
+    except (redis.RedisError, OSError) as error:
+        logger.warning("listing_not_told", error=type(error).__name__)

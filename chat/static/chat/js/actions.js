@@ -1,0 +1,129 @@
+/** What the buttons at a message do. */
+
+import { confirmOn, copyText } from "antiphon/code";
+import { openEditor } from "antiphon/editor";
+import { FetchError, fetchPiece } from "antiphon/fetch";
+import { makeId } from "antiphon/protocol";
+import { showNote } from "antiphon/status";
+
+/** @typedef {import("antiphon/message").MessageView} MessageView */
+/** @typedef {import("antiphon/conversation").Conversation} Conversation */
+
+export class Actions {
+  /** @param {Conversation} conversation */
+  constructor(conversation) {
+    this.conversation = conversation;
+    conversation.transcript.root.addEventListener("click", (event) => this.onClick(event));
+  }
+
+  /** @param {MouseEvent} event */
+  onClick(event) {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-action]"));
+    if (!button) return;
+    const element = button.closest("article.message");
+    const view = this.conversation.transcript.path.find((one) => one.element === element);
+    this.run(button.dataset.action ?? "", button, view).catch((error) => {
+      if (error instanceof FetchError || "code" in error) showNote(error.message);
+      else throw error;
+    });
+  }
+
+  /** @param {string} action @param {HTMLElement} button @param {MessageView | undefined} view */
+  async run(action, button, view) {
+    const { outbox, composer } = this.conversation;
+    if (action === "copy-code") return this.copy(button, button.closest(".code-block")?.querySelector("pre")?.textContent ?? "");
+    if (action === "earlier") return this.earlier(button);
+    if (action === "suggest") return composer.options.onSend(button.textContent?.trim() ?? "");
+    if (!view) return undefined;
+    switch (action) {
+      case "copy":
+        return this.copy(button, view.text);
+      case "edit":
+        return this.edit(view);
+      case "regenerate":
+        return this.regenerate(button, view);
+      case "continue":
+        return composer.options.onSend("Please go on from where you stopped.");
+      case "previous":
+      case "next":
+        return this.flip(view, action);
+      case "resend":
+        return outbox.deliver(view.clientId);
+      case "take-back": {
+        const text = outbox.takeBack(view.clientId);
+        composer.write(composer.field.value ? `${text}\n\n${composer.field.value}` : text);
+        return composer.field.focus();
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** @param {Element} button @param {string} text */
+  async copy(button, text) {
+    try {
+      await copyText(text);
+      confirmOn(button, this.conversation.page.urls.icons);
+      this.conversation.announcer.say("Copied");
+    } catch {
+      showNote("Your browser did not allow copying.");
+    }
+  }
+
+  /** @param {MessageView} view */
+  edit(view) {
+    if (this.conversation.transcript.busy) return showNote("An answer is still being written. Stop it, or wait for it.");
+    return openEditor(view, (text) =>
+      this.conversation.socket.request({ type: "message.edit", message_id: view.id, client_id: makeId(), text }),
+    );
+  }
+
+  /** @param {HTMLElement} button @param {MessageView} view */
+  async regenerate(button, view) {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    const { socket, chosenModel, scroll } = this.conversation;
+    const command = { type: "message.regenerate", message_id: view.id, client_id: makeId() };
+    try {
+      await socket.request(chosenModel ? { ...command, model: chosenModel } : command);
+      scroll.toEnd();
+      this.conversation.composer.field.focus();
+    } finally {
+      button.ariaBusy = null;
+    }
+  }
+
+  /** Shows another version of a message and what follows it. @param {MessageView} view @param {string} action */
+  async flip(view, action) {
+    const { transcript, scroll, page } = this.conversation;
+    const wanted = view.versions[view.versions.indexOf(view.id) + (action === "next" ? 1 : -1)];
+    if (!wanted) return;
+    const piece = await fetchPiece(`${page.urls.root}c/${page.conversation_id}/branch/${wanted}/`);
+    const mark = /** @type {HTMLElement} */ (piece.querySelector(".piece"));
+    const position = { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) };
+    const top = view.element.getBoundingClientRect().top;
+    const first = transcript.turn(piece);
+    scroll.pinned = false;
+    if (first?.id === wanted) scroll.scroller.scrollTop += first.element.getBoundingClientRect().top - top;
+    scroll.read();
+    // The page was read a moment ago: what happened since is told again from there.
+    this.conversation.subscription?.rewind(position);
+    const again = /** @type {HTMLButtonElement | null} */ (first?.element.querySelector(`[data-action=${action}]`));
+    (again?.disabled ? first?.element : again)?.focus({ preventScroll: true });
+    this.conversation.announcer.say(`Version ${first?.element.querySelector(".versions-count")?.textContent ?? ""}`);
+  }
+
+  /** @param {HTMLElement} button */
+  async earlier(button) {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    const { transcript, scroll, page } = this.conversation;
+    try {
+      const piece = await fetchPiece(`${page.urls.root}c/${page.conversation_id}/older/?before=${button.dataset.before}`);
+      const anchor = transcript.path[0]?.element;
+      if (anchor) scroll.hold(anchor, () => transcript.prepend(piece));
+    } finally {
+      button.ariaBusy = null;
+    }
+  }
+}

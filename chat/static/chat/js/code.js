@@ -1,0 +1,45 @@
+/** Code blocks get a head: the language, and a button that copies what stands below. */
+
+/** @param {HTMLElement} body a finished answer */
+export function dressCode(body) {
+  const blank = /** @type {HTMLTemplateElement} */ (document.getElementById("code-head"));
+  for (const pre of body.querySelectorAll("pre")) {
+    if (pre.parentElement?.classList.contains("code-block")) continue;
+    const block = document.createElement("div");
+    block.className = "code-block";
+    pre.replaceWith(block);
+    const head = /** @type {DocumentFragment} */ (blank.content.cloneNode(true));
+    const language = head.querySelector(".code-language");
+    if (language) language.textContent = pre.dataset.language ?? "";
+    pre.tabIndex = 0; // it scrolls sideways, so the keyboard must reach it
+    block.append(head, pre);
+  }
+}
+
+/**
+ * Copies text; works on plain http too, where the clipboard API is missing.
+ * @param {string} text
+ */
+export async function copyText(text) {
+  if (navigator.clipboard && window.isSecureContext) {
+    await navigator.clipboard.writeText(text);
+    return;
+  }
+  const area = document.createElement("textarea");
+  area.value = text;
+  area.className = "visually-hidden";
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  if (!done) throw new Error("copying was refused");
+}
+
+/** Shows for a moment that a button did its work. @param {Element} button @param {string} sprite */
+export function confirmOn(button, sprite) {
+  const use = button.querySelector("use");
+  const before = use?.getAttribute("href");
+  if (!use || !before || before.endsWith("#check")) return;
+  use.setAttribute("href", `${sprite}#check`);
+  setTimeout(() => use.setAttribute("href", before), 1500);
+}

@@ -1,0 +1,107 @@
+/** Where one writes: grows with the text, keeps a draft, sends, and becomes Stop while an answer is being written. */
+
+import { recall, remember } from "antiphon/storage";
+
+export class Composer {
+  /**
+   * @param {HTMLFormElement} form
+   * @param {object} options
+   * @param {() => string} options.draftKey
+   * @param {(text: string) => void} options.onSend
+   * @param {() => void} options.onStop
+   * @param {() => void} options.onEditLast
+   */
+  constructor(form, options) {
+    this.form = form;
+    this.options = options;
+    this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("text"));
+    this.model = /** @type {HTMLSelectElement} */ (form.elements.namedItem("model"));
+    this.sendButton = /** @type {HTMLButtonElement} */ (form.querySelector("#send"));
+    this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
+    this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
+    this.hintText = this.hint.textContent ?? "";
+    this.limit = Infinity; // bytes of a message, from `hello`
+    this.busy = false;
+    this.held = false;
+    this.field.value = this.field.value || recall(options.draftKey()) || "";
+    this.field.addEventListener("input", () => this.changed());
+    this.field.addEventListener("keydown", (event) => this.onKey(event));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.stopButton.addEventListener("click", () => this.options.onStop());
+    this.changed();
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    // While an input method composes a word, Enter chooses it.
+    if (event.isComposing || event.keyCode === 229) return;
+    const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
+    if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      this.submit();
+    } else if (event.key === "ArrowUp" && !this.field.value) {
+      event.preventDefault();
+      this.options.onEditLast();
+    }
+  }
+
+  submit() {
+    const text = this.field.value;
+    if (this.busy || this.held || !text.trim() || this.size > this.limit) return;
+    this.write("");
+    this.options.onSend(text);
+  }
+
+  get size() {
+    return new TextEncoder().encode(this.field.value).length;
+  }
+
+  /** @param {string} text */
+  write(text) {
+    this.field.value = text;
+    this.changed();
+  }
+
+  changed() {
+    const { field } = this;
+    remember(this.options.draftKey(), field.value);
+    if (CSS.supports("field-sizing", "content")) field.style.setProperty("field-sizing", "content");
+    else {
+      field.style.height = "auto";
+      field.style.height = `${field.scrollHeight}px`;
+    }
+    this.show();
+  }
+
+  show() {
+    const over = this.field.value.length * 3 > this.limit && this.size > this.limit;
+    this.hint.classList.toggle("is-over", over);
+    this.hint.textContent = over ? `Too long by ${(this.size - this.limit).toLocaleString()} bytes` : this.hintText;
+    this.field.setAttribute("aria-invalid", String(over));
+    this.sendButton.disabled = !this.field.value.trim() || over || this.held;
+    this.sendButton.hidden = this.busy;
+    this.stopButton.hidden = !this.busy;
+  }
+
+  /** @param {{busy: boolean, stopping: boolean, canStop: boolean, held: boolean}} state */
+  setState(state) {
+    const hadFocus = document.activeElement === this.stopButton;
+    this.busy = state.busy;
+    this.held = state.held;
+    this.stopButton.disabled = !state.canStop;
+    this.stopButton.setAttribute("aria-busy", String(state.stopping));
+    this.show();
+    if (hadFocus && !this.busy) this.field.focus(); // the button one had the focus on is gone
+  }
+
+  /** @param {{id: string, label: string}[]} models */
+  setModels(models) {
+    const same = models.length === this.model.options.length && models.every((model, i) => model.id === this.model.options[i].value);
+    if (same) return;
+    const chosen = this.model.value;
+    this.model.replaceChildren(...models.map((model) => new Option(model.label, model.id, false, model.id === chosen)));
+  }
+}

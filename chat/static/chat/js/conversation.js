@@ -1,0 +1,211 @@
+/** The conversation this page shows: holds socket, log cursor, transcript, outbox and composer together. */
+
+import { Announcer } from "antiphon/announce";
+import { Composer } from "antiphon/composer";
+import { Subscription } from "antiphon/delivery";
+import { applyEvent, applySnapshot } from "antiphon/events";
+import { Outbox } from "antiphon/outbox";
+import { Scroll } from "antiphon/scroll";
+import { Socket } from "antiphon/socket";
+import { ConnectionLine, showNote } from "antiphon/status";
+import { recall, remember } from "antiphon/storage";
+import { Transcript } from "antiphon/transcript";
+
+/** @typedef {import("antiphon/protocol").Frame} Frame */
+
+const MAX_EARLY = 500;
+
+export class Conversation {
+  /** @param {any} page what the server put into the page */
+  constructor(page) {
+    this.page = page;
+    this.stopping = "";
+    /** @type {Frame[]} events of a new conversation that came before we knew its id */
+    this.early = [];
+    /** @type {((notice: Frame) => void) | null} */
+    this.onListed = null;
+    this.announcer = new Announcer(element("announcer"));
+    const mark = /** @type {HTMLElement} */ (document.querySelector(".piece"));
+    this.transcript = new Transcript(element("transcript"), {
+      userId: page.user.id,
+      onChange: () => this.changed(),
+      onBlock: (block) => this.announcer.block(block),
+      onEnd: (view) => this.announcer.say(view.status === "complete" ? "The answer is complete." : "The answer has ended."),
+    });
+    this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
+    this.socket = new Socket({
+      ticketUrl: page.urls.ticket,
+      path: page.urls.socket,
+      csrf: page.csrf,
+      onHello: (hello) => this.onHello(hello),
+      onFrame: (frame) => this.onFrame(frame),
+      onState: (state, detail) => this.line.show(state, detail),
+      onLogin: () => this.leave(),
+    });
+    this.line = new ConnectionLine(element("connection"), () => this.socket.wake());
+    this.composer = new Composer(/** @type {HTMLFormElement} */ (element("composer")), {
+      draftKey: () => `draft.${page.user.id}.${page.conversation_id ?? "new"}`,
+      onSend: (text) => this.send(text),
+      onStop: () => this.stop(),
+      onEditLast: () => this.editLast(),
+    });
+    this.outbox = new Outbox({
+      socket: this.socket,
+      transcript: this.transcript,
+      userId: page.user.id,
+      conversationId: () => page.conversation_id,
+      onAccepted: (frame, command) => this.accepted(frame, command),
+    });
+    this.restoreModel();
+    /** @type {Subscription | null} */
+    this.subscription = null;
+    if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
+  }
+
+  start() {
+    this.outbox.restore();
+    this.changed();
+    return this.socket.connect();
+  }
+
+  /** @param {string} id @param {import("antiphon/protocol").Position | null} position */
+  open(id, position) {
+    this.subscription = new Subscription(id, position, {
+      request: (frame) => this.socket.send(frame),
+      send: (frame) => this.socket.send(frame),
+      onEvent: (event) => this.apply(event),
+      // A snapshot that does not reach back to what is shown: the page itself does.
+      onSnapshot: (snapshot) => void (applySnapshot(this.transcript, /** @type {any} */ (snapshot)) || location.reload()),
+    });
+  }
+
+  /** @param {Frame} hello */
+  onHello(hello) {
+    this.composer.limit = hello.limits?.text_bytes ?? Infinity;
+    this.composer.setModels(hello.models ?? []);
+    this.composer.show();
+    this.early = [];
+    this.subscription?.subscribe();
+  }
+
+  /** @param {Frame} frame */
+  onFrame(frame) {
+    const ours = frame.conversation_id === this.page.conversation_id;
+    if (typeof frame.seq === "number") {
+      if (ours) this.subscription?.receive(frame);
+      else if (!this.page.conversation_id && this.early.length < MAX_EARLY) this.early.push(frame);
+    } else if (frame.type === "subscribed" && ours) this.subscription?.subscribed(frame);
+    else if (frame.type === "reset" && ours) this.subscription?.resync();
+    else if (frame.type === "conversation.listed") this.onListed?.(frame);
+    else if (frame.type === "error" && !frame.ref) this.refused(frame);
+  }
+
+  /** An error that answers no command of ours but a subscription. @param {Frame} frame */
+  refused(frame) {
+    if (frame.code === "not_found" && this.subscription?.waiting) location.reload();
+    else if (frame.code === "unavailable") setTimeout(() => this.subscription?.waiting && this.subscription.subscribe(), 2_000);
+  }
+
+  /** @param {Frame} event */
+  apply(event) {
+    if (event.type === "conversation.updated") {
+      if (event.title) this.setTitle(event.title);
+      return true;
+    }
+    return applyEvent(this.transcript, event);
+  }
+
+  /** @param {string} text */
+  send(text) {
+    if (this.transcript.busy) {
+      this.composer.write(text);
+      return;
+    }
+    const last = this.transcript.last;
+    const model = this.chosenModel;
+    const parentId = this.transcript.following || !last?.id ? undefined : last.id;
+    this.outbox.send(text, { parentId, model });
+    this.scroll.toEnd();
+    this.composer.field.focus();
+  }
+
+  /** @param {Frame} frame @param {Frame} command */
+  accepted(frame, command) {
+    if (command.model) this.page.model = command.model;
+    if (this.page.conversation_id) return;
+    if (frame.duplicate) {
+      location.replace(`${this.page.urls.root}c/${frame.conversation_id}/`); // an earlier life of this page made it
+      return;
+    }
+    remember(this.composer.options.draftKey(), null);
+    this.page.conversation_id = frame.conversation_id;
+    this.composer.changed();
+    history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
+    this.open(frame.conversation_id, null);
+    this.subscription?.followed(frame.position);
+    const early = this.early.filter((event) => event.conversation_id === frame.conversation_id);
+    this.early = [];
+    for (const event of early) this.subscription?.receive(event);
+  }
+
+  async stop() {
+    const view = this.transcript.running;
+    if (!view?.runId || this.stopping === view.runId) return;
+    this.stopping = view.runId;
+    this.changed();
+    try {
+      await this.socket.request({ type: "run.stop", run_id: view.runId });
+    } catch (error) {
+      this.stopping = "";
+      this.changed();
+      showNote(/** @type {Error} */ (error).message);
+    }
+  }
+
+  editLast() {
+    const view = this.transcript.path.findLast((one) => one.role === "user" && one.status === "complete");
+    /** @type {HTMLElement | null | undefined} */ (view?.element.querySelector("[data-action=edit]"))?.click();
+  }
+
+  changed() {
+    if (!this.composer) return; // while the page is being put together
+    const running = this.transcript.running;
+    this.composer.setState({
+      busy: this.transcript.busy,
+      canStop: Boolean(running?.runId),
+      stopping: Boolean(running) && this.stopping === running?.runId,
+      held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
+    });
+  }
+
+  /** The chosen model where it is not the conversation's own already. */
+  get chosenModel() {
+    const chosen = this.composer.model.value;
+    return chosen && chosen !== this.page.model ? chosen : undefined;
+  }
+
+  /** A new conversation starts with the model last chosen. */
+  restoreModel() {
+    const { model } = this.composer;
+    const last = recall("model");
+    if (!this.page.conversation_id && last && [...model.options].some((option) => option.value === last)) model.value = last;
+    model.addEventListener("change", () => remember("model", model.value));
+  }
+
+  /** @param {string} title */
+  setTitle(title) {
+    element("title").textContent = title;
+    document.title = `${title} · Antiphon`;
+  }
+
+  /** The session is over. What was being written is kept for its writer. */
+  leave() {
+    const next = encodeURIComponent(location.pathname);
+    location.assign(`${this.page.urls.login}?next=${next}`);
+  }
+}
+
+/** @param {string} id */
+function element(id) {
+  return /** @type {HTMLElement} */ (document.getElementById(id));
+}

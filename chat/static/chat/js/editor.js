@@ -1,0 +1,71 @@
+/** Editing a message where it stands: what is sent becomes another version of it. */
+
+/** @typedef {import("antiphon/message").MessageView} MessageView */
+
+/**
+ * Opens an editor in a message; one at a time.
+ * @param {MessageView} view
+ * @param {(text: string) => Promise<unknown>} send rejects with a sentence for the person
+ */
+export function openEditor(view, send) {
+  document.querySelector(".editor [data-close]")?.dispatchEvent(new Event("click"));
+  const form = document.createElement("form");
+  form.className = "editor";
+  const field = document.createElement("textarea");
+  field.setAttribute("aria-label", "Edit the message");
+  field.dir = "auto";
+  field.value = view.text;
+  const trouble = make("p", "field-error", "");
+  trouble.setAttribute("role", "alert");
+  const cancel = /** @type {HTMLButtonElement} */ (make("button", "button button-small", "Cancel"));
+  cancel.type = "button";
+  cancel.dataset.close = "";
+  const submit = /** @type {HTMLButtonElement} */ (make("button", "button button-small button-primary", "Send"));
+  const actions = make("div", "actions", "");
+  actions.append(trouble, cancel, submit);
+  form.append(field, actions);
+  view.element.classList.add("is-edited");
+  view.element.append(form);
+
+  const fit = () => {
+    field.style.height = "auto";
+    field.style.height = `${field.scrollHeight + 2}px`;
+  };
+  const close = () => {
+    form.remove();
+    view.element.classList.remove("is-edited");
+    /** @type {HTMLElement | null} */ (view.element.querySelector("[data-action=edit]"))?.focus();
+  };
+  field.addEventListener("input", fit);
+  field.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      close();
+    } else if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+  cancel.addEventListener("click", close);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (!field.value.trim()) return;
+    submit.disabled = true;
+    try {
+      await send(field.value);
+      close();
+    } catch (error) {
+      trouble.textContent = error instanceof Error ? error.message : "That did not work.";
+      submit.disabled = false;
+    }
+  });
+  fit();
+  field.focus();
+  field.setSelectionRange(field.value.length, field.value.length);
+}
+
+/** @param {string} tag @param {string} className @param {string} text @returns {HTMLElement} */
+function make(tag, className, text) {
+  return Object.assign(document.createElement(tag), { className, textContent: text });
+}

@@ -1,0 +1,83 @@
+/** What the events of a conversation's log do to the page (docs/protocol.md §2). Each may come twice without harm. */
+
+/** @typedef {import("antiphon/protocol").Frame} Frame */
+/** @typedef {import("antiphon/protocol").Message} Message */
+/** @typedef {import("antiphon/transcript").Transcript} Transcript */
+
+/**
+ * @param {Transcript} transcript
+ * @param {Frame} event
+ * @returns {boolean} false when text before the event is missing, so that a snapshot is needed
+ */
+export function applyEvent(transcript, event) {
+  let whole = true;
+  switch (event.type) {
+    case "message.created":
+    case "message.updated":
+      transcript.place(event.message, event.type === "message.updated");
+      break;
+    case "run.queued":
+    case "run.started": {
+      transcript.runs.set(event.run_id, event.message_id);
+      const view = transcript.find(event.message_id);
+      if (!view?.active) return true;
+      view.setRun(/** @type {any} */ (event));
+      if (event.type === "run.started" && view.status === "pending") view.wait("Thinking…");
+      break;
+    }
+    case "run.delta":
+      // No `changed`: a delta touches only the text of the answer in progress.
+      return answerOf(transcript, event)?.append(event) ?? true;
+    case "run.done":
+    case "run.stopped":
+    case "run.failed":
+    case "run.interrupted": {
+      const view = answerOf(transcript, event);
+      if (!view?.active) return true;
+      whole = view.finish(event);
+      if (whole && !view.active) transcript.options.onEnd(view);
+      break;
+    }
+    default:
+      return true; // a newer server says more than this page knows
+  }
+  transcript.changed();
+  return whole;
+}
+
+/** @param {Transcript} transcript @param {Frame} event */
+function answerOf(transcript, event) {
+  const id = event.message_id ?? transcript.runs.get(event.run_id);
+  return id ? transcript.find(id) : undefined;
+}
+
+/**
+ * Brings the page level with a snapshot: the newest messages of all branches.
+ * @param {Transcript} transcript
+ * @param {{messages: Message[]}} snapshot
+ * @returns {boolean} false when it does not reach back to what the page shows: load the page again
+ */
+export function applySnapshot(transcript, snapshot) {
+  const byId = new Map(snapshot.messages.map((message) => [message.id, message]));
+  for (const message of snapshot.messages) {
+    transcript.find(message.id)?.assign(message);
+    if (message.run) transcript.runs.set(message.run.run_id, message.id);
+  }
+  const newest = snapshot.messages.at(-1);
+  if (!newest) return transcript.path.length === 0;
+  if (transcript.following) {
+    /** @type {Message[]} */
+    const missing = [];
+    /** @type {Message | undefined} */
+    let at = newest;
+    while (at && !transcript.find(at.id)) {
+      missing.unshift(at);
+      if (at.parent_id && !byId.has(at.parent_id) && !transcript.find(at.parent_id)) return false;
+      at = at.parent_id ? byId.get(at.parent_id) : undefined;
+    }
+    for (const message of missing) transcript.place(message);
+    transcript.tip = newest.id;
+  }
+  transcript.changed();
+  return true;
+}

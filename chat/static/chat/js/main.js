@@ -1,0 +1,19 @@
+/** The page's beginning: reads what the server put into it and starts the parts. */
+
+import { Actions } from "antiphon/actions";
+import { Conversation } from "antiphon/conversation";
+import { startShortcuts } from "antiphon/shortcuts";
+import { Sidebar } from "antiphon/sidebar";
+import { forgetWords } from "antiphon/storage";
+import { startTheme } from "antiphon/theme";
+
+const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
+const conversation = new Conversation(page);
+const sidebar = new Sidebar(page, (title) => conversation.setTitle(title));
+conversation.onListed = (notice) => sidebar.listed(notice);
+new Actions(conversation);
+startShortcuts(conversation, sidebar);
+startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
+document.getElementById("logout")?.addEventListener("submit", forgetWords);
+if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
+conversation.start();

@@ -1,0 +1,207 @@
+/** One message in the page: its element, its text, and how it stands. Made by the server's template, here or there. */
+
+import { LiveText } from "antiphon/live-text";
+import { codePoints, skipPoints } from "antiphon/protocol";
+import { dressCode } from "antiphon/code";
+
+/** @typedef {import("antiphon/protocol").Frame} Frame */
+/** @typedef {import("antiphon/protocol").Message} Message */
+/** @typedef {import("antiphon/protocol").Run} Run */
+
+const ACTIVE = new Set(["pending", "streaming"]);
+const ENDED = /** @type {Record<string, string>} */ ({
+  "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
+});
+const TROUBLE = /** @type {Record<string, string>} */ ({
+  stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model could not answer.",
+});
+
+export class MessageView {
+  /**
+   * @param {HTMLElement} element
+   * @param {(block: Element) => void} onBlock called with each block of an answer as it is finished
+   */
+  constructor(element, onBlock) {
+    this.element = element;
+    this.onBlock = onBlock;
+    this.body = /** @type {HTMLElement} */ (element.querySelector(".message-body"));
+    const { dataset } = element;
+    this.id = dataset.id ?? "";
+    this.parentId = dataset.parent || null;
+    this.role = dataset.role ?? "";
+    this.runId = dataset.run ?? "";
+    this.attempt = Number(dataset.attempt) || 0;
+    this.versions = dataset.versions ? dataset.versions.split(" ") : [];
+    const source = element.querySelector(".message-source > script");
+    this.text = /** @type {string} */ (JSON.parse(source?.textContent || '""') ?? "");
+    source?.parentElement?.remove();
+    this.points = codePoints(this.text);
+    /** @type {LiveText | null} */
+    this.live = null;
+    this.model = "";
+    this.clientId = ""; // of our own message, while the server does not have it
+    this.placed = Boolean(this.id); // the server has told us all of it
+    if (this.role === "assistant") {
+      if (this.active) this.openLive();
+      else dressCode(this.body);
+    }
+  }
+
+  get status() {
+    return this.element.dataset.status ?? "";
+  }
+
+  get active() {
+    return ACTIVE.has(this.status);
+  }
+
+  /** @param {string} status */
+  setStatus(status) {
+    this.element.dataset.status = status;
+    this.element.toggleAttribute("aria-busy", ACTIVE.has(status));
+    if (this.role === "assistant") this.note(TROUBLE[status] ?? "");
+  }
+
+  /** What stands below the message when something is the matter. @param {string} words */
+  note(words) {
+    const place = this.element.querySelector(".message-note > p");
+    if (place && place.textContent !== words) place.textContent = words;
+  }
+
+  /** What is said while the first word is awaited. @param {string} words */
+  wait(words) {
+    const place = this.element.querySelector(".waiting-words");
+    if (place) place.textContent = words;
+  }
+
+  /** Takes what the server says of this message as a whole. @param {Message} message */
+  assign(message) {
+    this.placed = true;
+    this.id = message.id;
+    this.parentId = message.parent_id;
+    this.element.id = `m-${message.id}`;
+    this.element.dataset.id = message.id;
+    this.element.dataset.parent = message.parent_id ?? "";
+    if (message.versions) this.setVersions(message.versions);
+    if (message.run) this.setRun(message.run);
+    const name = this.element.querySelector(".message-author");
+    if (name && message.author) name.textContent = message.author.name;
+    this.setStatus(message.status);
+    if (this.role === "user") {
+      this.setText(message.text);
+      this.body.textContent = message.text;
+    } else if (this.active) {
+      if (message.text !== this.text || !this.live) {
+        this.setText(message.text);
+        this.openLive();
+      }
+    } else {
+      this.setText(message.text);
+      this.show(message.html);
+      this.note(message.run?.message || TROUBLE[message.status] || "");
+      if (message.run) this.describe(message.run);
+    }
+  }
+
+  /** @param {string} text */
+  setText(text) {
+    this.text = text;
+    this.points = codePoints(text);
+  }
+
+  /** @param {{run_id: string, attempt: number, model?: string}} run */
+  setRun(run) {
+    if (run.attempt > this.attempt && this.text && this.active) {
+      this.setText(""); // a new attempt replaces the text of the one before
+      this.openLive();
+    }
+    this.runId = run.run_id;
+    this.attempt = Math.max(this.attempt, run.attempt);
+    this.model = run.model ?? this.model;
+    if (run.model) {
+      const heading = this.element.querySelector("h2");
+      if (heading) heading.textContent = run.model;
+    }
+  }
+
+  openLive() {
+    this.live = new LiveText(this.body, this.onBlock);
+    if (this.text) this.live.write(this.text);
+  }
+
+  /**
+   * @param {Frame} delta
+   * @returns {boolean} false when text before it is missing
+   */
+  append(delta) {
+    if (delta.attempt < this.attempt || !this.active) return true;
+    if (delta.attempt > this.attempt) this.setRun(delta);
+    if (delta.index > this.points) return false;
+    const fresh = delta.index < this.points ? skipPoints(delta.text, this.points - delta.index) : delta.text;
+    if (!fresh) return true;
+    if (this.status === "pending") this.setStatus("streaming");
+    this.text += fresh;
+    this.points += codePoints(fresh);
+    this.live?.write(fresh);
+    return true;
+  }
+
+  /**
+   * The run's closing event: the finished HTML takes the place of the streamed text.
+   * @param {Frame} event
+   * @returns {boolean} false when our text is not the whole
+   */
+  finish(event) {
+    if (event.attempt < this.attempt) return true;
+    if (event.next_attempt) {
+      this.setText("");
+      this.setRun({ run_id: event.run_id, attempt: event.next_attempt });
+      this.setStatus("pending");
+      this.openLive();
+      this.wait("The answer was interrupted. Starting it again…");
+      return true;
+    }
+    if (event.text_length !== this.points) return false;
+    const status = ENDED[event.type];
+    this.setStatus(status);
+    this.live?.end();
+    this.show(event.html);
+    if (status !== "complete") this.note(event.message || TROUBLE[status]);
+    this.describe({ ...event, model: this.model });
+    return true;
+  }
+
+  /** @param {string | null | undefined} html made and sanitised by the server */
+  show(html) {
+    if (html) this.body.innerHTML = html;
+    else if (!this.live || this.live.text !== this.text) {
+      this.openLive();
+      this.live?.end();
+    }
+    this.live = null;
+    dressCode(this.body);
+  }
+
+  /** The small print; kept level with `meta` in chat_page.py. @param {Partial<Run>} run */
+  describe(run) {
+    const place = this.element.querySelector(".message-meta");
+    const tokens = run.usage?.output_tokens;
+    const parts = [run.model];
+    if (run.timing?.total_ms) parts.push(`${(run.timing.total_ms / 1000).toFixed(1)} s`);
+    if (tokens) parts.push(`${run.usage?.estimated ? "≈ " : ""}${tokens} ${tokens === 1 ? "token" : "tokens"}`);
+    if (place) place.textContent = parts.filter(Boolean).join(" · ");
+  }
+
+  /** @param {string[]} versions ids, oldest first; this message is one of them */
+  setVersions(versions) {
+    this.versions = versions;
+    const place = versions.indexOf(this.id);
+    const group = /** @type {HTMLElement} */ (this.element.querySelector(".versions"));
+    group.hidden = versions.length < 2;
+    const count = group.querySelector(".versions-count");
+    if (count) count.textContent = `${place + 1} / ${versions.length}`;
+    const [back, forth] = group.querySelectorAll("button");
+    back.disabled = place <= 0;
+    forth.disabled = place >= versions.length - 1;
+  }
+}

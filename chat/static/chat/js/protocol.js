@@ -1,0 +1,99 @@
+/**
+ * The wire protocol `chat.v1` as the page needs it: what a close code asks for, and which errors may be tried again.
+ * The contract is docs/protocol.md.
+ */
+
+export const PROTOCOL = "chat.v1";
+
+/** @typedef {{epoch: string, seq: number}} Position */
+/** @typedef {{type: string, [field: string]: any}} Frame */
+/**
+ * @typedef {object} Message
+ * @property {string} id
+ * @property {string | null} parent_id
+ * @property {"user" | "assistant"} role
+ * @property {{id: string, name: string} | null} author
+ * @property {string} text
+ * @property {string | null} html
+ * @property {string} status
+ * @property {Run | null} run
+ * @property {string[]} [versions]
+ * @property {string} [client_id]
+ */
+/**
+ * @typedef {object} Run
+ * @property {string} run_id
+ * @property {string} message_id
+ * @property {number} attempt
+ * @property {string} model
+ * @property {string | null} [message]
+ * @property {{output_tokens: number | null, estimated?: boolean}} [usage]
+ * @property {{total_ms: number | null}} [timing]
+ */
+
+/** What to do when a socket closes: `reconnect`, `rest` (until the page is used again), `login`, or `stop`. */
+const CLOSES = new Map([
+  [4010, "rest"],
+  [4400, "stop"],
+  [4401, "login"],
+  [4403, "stop"],
+  [4429, "stop"],
+]);
+
+const STOPPED = new Map([
+  [4400, "This page and the server do not understand each other. Reload the page."],
+  [4403, "You no longer have access to this conversation."],
+  [4429, "Too many connections. Close some tabs, then try again."],
+]);
+
+/** @param {number} code @returns {"reconnect" | "rest" | "login" | "stop"} */
+export function afterClose(code) {
+  return /** @type {any} */ (CLOSES.get(code) ?? "reconnect");
+}
+
+/** @param {number} code */
+export function closeSentence(code) {
+  return STOPPED.get(code) ?? "The connection was closed.";
+}
+
+/** An `error` frame. `retryAfter` is in seconds. */
+export class CommandError extends Error {
+  /** @param {Frame} frame */
+  constructor(frame) {
+    super(frame.message || "Something went wrong.");
+    this.code = String(frame.code);
+    this.retryAfter = typeof frame.retry_after === "number" ? frame.retry_after : null;
+  }
+}
+
+/** Whether the very same command may be sent again by itself. @param {string} code */
+export function mayRepeat(code) {
+  return code === "unavailable" || code === "internal" || code === "rate_limited";
+}
+
+/** The length of a text in Unicode code points, as the protocol counts. @param {string} text */
+export function codePoints(text) {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
+/** A text without its first `count` code points. @param {string} text @param {number} count */
+export function skipPoints(text, count) {
+  let at = 0;
+  for (const point of text) {
+    if (count-- <= 0) break;
+    at += point.length;
+  }
+  return text.slice(at);
+}
+
+/** A UUID, also on plain http, where crypto.randomUUID is missing. */
+export function makeId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

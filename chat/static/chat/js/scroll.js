@@ -1,0 +1,57 @@
+/** Keeps the newest words in view while the reader wants that, and lets go as soon as they scroll up. */
+
+const NEAR_PX = 48;
+
+export class Scroll {
+  /** @param {HTMLElement} scroller @param {HTMLElement} content @param {HTMLElement} button "jump to the latest" */
+  constructor(scroller, content, button) {
+    this.scroller = scroller;
+    this.button = button;
+    this.pinned = true;
+    this.top = 0;
+    scroller.addEventListener("scroll", () => this.read(), { passive: true });
+    scroller.addEventListener("wheel", (event) => event.deltaY < 0 && this.release(), { passive: true });
+    button.addEventListener("click", () => this.toEnd());
+    const follow = new ResizeObserver(() => this.pinned && this.jump());
+    follow.observe(content);
+    follow.observe(scroller);
+    this.jump();
+  }
+
+  get distance() {
+    return this.scroller.scrollHeight - this.scroller.clientHeight - this.scroller.scrollTop;
+  }
+
+  read() {
+    const up = this.scroller.scrollTop < this.top - 1;
+    this.top = this.scroller.scrollTop;
+    if (this.distance < NEAR_PX) this.pinned = this.pinned || !up;
+    else if (up) this.pinned = false;
+    this.button.hidden = this.pinned || this.distance < NEAR_PX * 3;
+  }
+
+  release() {
+    if (this.distance > 0 || this.scroller.scrollTop > 0) this.pinned = false;
+  }
+
+  jump() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.top = this.scroller.scrollTop;
+    this.button.hidden = true;
+  }
+
+  toEnd() {
+    this.pinned = true;
+    this.jump();
+  }
+
+  /** Changes what stands above or around an element without moving it. @param {Element} anchor @param {() => void} change */
+  hold(anchor, change) {
+    const before = anchor.getBoundingClientRect().top;
+    this.pinned = false;
+    change();
+    this.scroller.scrollTop += (anchor.isConnected ? anchor.getBoundingClientRect().top : before) - before;
+    this.top = this.scroller.scrollTop;
+    this.read();
+  }
+}

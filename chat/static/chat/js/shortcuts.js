@@ -1,0 +1,45 @@
+/** The keyboard: each shortcut is in the help sheet. Single keys can be switched off there (WCAG 2.1.4). */
+
+import { recall, remember } from "antiphon/storage";
+
+/** @param {import("antiphon/conversation").Conversation} conversation @param {import("antiphon/sidebar").Sidebar} sidebar */
+export function startShortcuts(conversation, sidebar) {
+  const help = /** @type {HTMLDialogElement} */ (document.getElementById("help"));
+  const single = /** @type {HTMLInputElement} */ (document.getElementById("single-keys"));
+  single.checked = recall("single-keys") !== "off";
+  single.addEventListener("change", () => remember("single-keys", single.checked ? null : "off"));
+  help.addEventListener("click", (event) => event.target === help && help.close());
+  document.addEventListener("click", (event) => {
+    if (/** @type {Element} */ (event.target).closest("[data-action=help]")) help.showModal();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.defaultPrevented || event.isComposing || help.open) return;
+    const writing = /** @type {Element} */ (event.target).closest?.("input, textarea, select, [contenteditable]");
+    const command = (event.ctrlKey || event.metaKey) && event.shiftKey && !event.altKey;
+    const key = event.key.toLowerCase();
+    if (command && key === "o") location.assign(conversation.page.urls.root);
+    else if (command && key === "s") sidebar.toggle();
+    else if (command && key === "y") copyLast(conversation);
+    else if (event.altKey && (key === "arrowup" || key === "arrowdown")) walk(conversation, key === "arrowup" ? -1 : 1);
+    else if (key === "escape" && conversation.transcript.running && !document.querySelector(":popover-open")) conversation.stop();
+    else if (!writing && single.checked && !event.ctrlKey && !event.metaKey && !event.altKey && key === "/") conversation.composer.field.focus();
+    else if (!writing && single.checked && !event.ctrlKey && !event.metaKey && !event.altKey && key === "?") help.showModal();
+    else return;
+    event.preventDefault();
+  });
+}
+
+/** @param {import("antiphon/conversation").Conversation} conversation */
+function copyLast(conversation) {
+  const view = conversation.transcript.path.findLast((one) => one.role === "assistant" && !one.active);
+  /** @type {HTMLElement | null | undefined} */ (view?.element.querySelector("[data-action=copy]"))?.click();
+}
+
+/** Moves the focus from message to message. @param {import("antiphon/conversation").Conversation} conversation @param {number} step */
+function walk(conversation, step) {
+  const { path } = conversation.transcript;
+  const at = path.findIndex((view) => view.element.contains(document.activeElement));
+  const next = at < 0 ? (step < 0 ? path.length - 1 : 0) : at + step;
+  path[Math.max(0, Math.min(path.length - 1, next))]?.element.focus();
+}

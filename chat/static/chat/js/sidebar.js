@@ -1,0 +1,240 @@
+/** The list of conversations: opens and closes, stays level with other tabs, renames, deletes and takes that back. */
+
+import { FetchError, fetchPiece, post } from "antiphon/fetch";
+import { showNote } from "antiphon/status";
+import { recall, remember } from "antiphon/storage";
+
+/** @typedef {import("antiphon/protocol").Frame} Frame */
+
+const REFRESH_MS = 300;
+
+export class Sidebar {
+  /** @param {any} page what the server put into the page @param {(title: string) => void} onTitle of the shown one */
+  constructor(page, onTitle) {
+    this.page = page;
+    this.onTitle = onTitle;
+    this.element = /** @type {HTMLElement} */ (document.getElementById("sidebar"));
+    this.list = /** @type {HTMLElement} */ (document.getElementById("conversations"));
+    this.menu = /** @type {HTMLElement} */ (document.getElementById("item-menu"));
+    this.backdrop = /** @type {HTMLElement} */ (document.getElementById("backdrop"));
+    this.account = /** @type {HTMLElement} */ (document.getElementById("account-menu"));
+    this.drawer = matchMedia("(width < 56rem)");
+    this.timer = 0;
+    /** @type {HTMLElement | null} */
+    this.chosen = null;
+    document.addEventListener("click", (event) => this.onClick(event));
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.isDrawerOpen && this.toggle(false));
+    this.backdrop.addEventListener("click", () => this.toggle(false));
+    this.drawer.addEventListener("change", () => this.toggle(false, false));
+    this.menu.addEventListener("keydown", (event) => this.onMenuKey(event));
+    this.menu.addEventListener("toggle", (event) => {
+      const open = /** @type {ToggleEvent} */ (event).newState === "open";
+      this.chosen?.classList.toggle("is-open", open);
+    });
+    this.account.addEventListener("beforetoggle", () => {
+      const from = /** @type {HTMLElement} */ (document.querySelector(".account")).getBoundingClientRect();
+      Object.assign(this.account.style, { left: `${from.left}px`, bottom: `${innerHeight - from.top + 6}px`, width: `${from.width}px` });
+    });
+    const deleted = recall("deleted", "session");
+    remember("deleted", null, "session");
+    if (deleted) this.offerUndo(deleted);
+    this.drawerState(false);
+  }
+
+  get isDrawerOpen() {
+    return this.element.classList.contains("is-open");
+  }
+
+  /** @param {boolean} [open] */
+  toggle(open, focus = true) {
+    if (this.drawer.matches) {
+      const wanted = open ?? !this.isDrawerOpen;
+      this.drawerState(wanted);
+      if (focus) /** @type {HTMLElement | null} */ (wanted ? this.element.querySelector("a, button") : opener())?.focus();
+    } else {
+      const wanted = open ?? document.documentElement.dataset.sidebar === "closed";
+      if (wanted) delete document.documentElement.dataset.sidebar;
+      else document.documentElement.dataset.sidebar = "closed";
+      remember("sidebar", wanted ? null : "closed");
+      this.drawerState(false);
+      if (focus) /** @type {HTMLElement | null} */ (wanted ? this.element.querySelector("[data-action=close-sidebar]") : opener())?.focus();
+    }
+  }
+
+  /** @param {boolean} open */
+  drawerState(open) {
+    this.element.classList.toggle("is-open", open);
+    this.backdrop.hidden = !open;
+    /** @type {HTMLElement} */ (document.getElementById("main")).inert = open;
+    opener()?.setAttribute("aria-expanded", String(open));
+  }
+
+  /** @param {MouseEvent} event */
+  onClick(event) {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-action]"));
+    const action = button?.dataset.action;
+    if (!button) return;
+    if (action === "open-sidebar") this.toggle(true);
+    else if (action === "close-sidebar") this.toggle(false);
+    else if (action === "item-menu") this.openMenu(button);
+    else if (action === "more-conversations") this.more(button).catch(complain);
+    else if (action === "rename" && this.chosen) this.rename(this.chosen);
+    else if (action === "delete" && this.chosen) this.delete(this.chosen).catch(complain);
+  }
+
+  /** @param {HTMLElement} button */
+  openMenu(button) {
+    this.chosen = button.closest(".item");
+    const from = button.getBoundingClientRect();
+    this.menu.showPopover();
+    const size = this.menu.getBoundingClientRect();
+    const top = from.bottom + size.height + 8 > innerHeight ? from.top - size.height - 4 : from.bottom + 4;
+    const left = Math.min(from.left, innerWidth - size.width - 8);
+    Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
+    this.menu.querySelector("button")?.focus();
+  }
+
+  /** @param {KeyboardEvent} event */
+  onMenuKey(event) {
+    const entries = [...this.menu.querySelectorAll("button")];
+    const at = entries.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
+    if (event.key === "ArrowDown") entries[(at + 1) % entries.length].focus();
+    else if (event.key === "ArrowUp") entries[(at + entries.length - 1) % entries.length].focus();
+    else return;
+    event.preventDefault();
+  }
+
+  /** @param {HTMLElement} item @param {string} [action] */
+  url(item, action = "") {
+    return `${this.page.urls.root}c/${item.dataset.id}/${action}`;
+  }
+
+  /** @param {HTMLElement} item */
+  rename(item) {
+    this.menu.hidePopover();
+    const link = /** @type {HTMLAnchorElement} */ (item.querySelector(".item-link"));
+    const field = document.createElement("input");
+    field.className = "item-rename";
+    field.maxLength = 200;
+    field.value = link.textContent ?? "";
+    field.setAttribute("aria-label", "Title");
+    link.hidden = true;
+    link.before(field);
+    field.select();
+    let done = false;
+    const finish = async (/** @type {boolean} */ save) => {
+      if (done) return;
+      done = true;
+      const title = field.value.trim();
+      field.remove();
+      link.hidden = false;
+      link.focus();
+      if (!save || !title || title === link.textContent) return;
+      const before = link.textContent ?? "";
+      this.setTitle(item, title);
+      try {
+        this.setTitle(item, (await post(this.url(item, "rename/"), this.page.csrf, { title })).title);
+      } catch (error) {
+        this.setTitle(item, before);
+        complain(error);
+      }
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      if (event.key === "Enter") finish(true);
+      else if (event.key === "Escape") finish(false);
+      event.stopPropagation();
+    });
+    field.addEventListener("blur", () => finish(true));
+  }
+
+  /** @param {HTMLElement} item @param {string} title */
+  setTitle(item, title) {
+    const link = /** @type {HTMLAnchorElement} */ (item.querySelector(".item-link"));
+    link.textContent = link.title = title || "Conversation";
+    item.querySelector(".item-menu")?.setAttribute("aria-label", `Rename or delete “${title}”`);
+    if (item.dataset.id === this.page.conversation_id) this.onTitle(title);
+  }
+
+  /** @param {HTMLElement} item */
+  async delete(item) {
+    this.menu.hidePopover();
+    const id = item.dataset.id ?? "";
+    await post(this.url(item, "delete/"), this.page.csrf);
+    if (id === this.page.conversation_id) {
+      remember("deleted", id, "session");
+      location.assign(this.page.urls.root);
+      return;
+    }
+    const next = /** @type {HTMLElement | null} */ ((item.nextElementSibling ?? item.previousElementSibling)?.querySelector("a") ?? null);
+    item.remove();
+    next?.focus();
+    this.offerUndo(id);
+  }
+
+  /** @param {string} id */
+  offerUndo(id) {
+    const undo = async () => {
+      await post(`${this.page.urls.root}c/${id}/undelete/`, this.page.csrf);
+      this.refresh();
+    };
+    showNote("Conversation deleted.", { label: "Undo", run: () => void undo().catch(complain) });
+  }
+
+  /** Another tab, or this one, changed the list. @param {Frame} notice */
+  listed(notice) {
+    const item = /** @type {HTMLElement | null} */ (this.list.querySelector(`.item[data-id="${CSS.escape(notice.conversation_id)}"]`));
+    if (notice.deleted) {
+      item?.remove();
+      if (notice.conversation_id === this.page.conversation_id && !recall("deleted", "session")) location.assign(this.page.urls.root);
+      return;
+    }
+    if (notice.conversation_id === this.page.conversation_id && notice.title) this.onTitle(notice.title);
+    if (item && item === this.list.querySelector(".item")) this.setTitle(item, notice.title);
+    else this.refresh();
+  }
+
+  /** Reads the list again, as much of it as is shown. */
+  refresh() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(async () => {
+      const count = Math.max(40, this.list.querySelectorAll(".item").length);
+      const piece = await fetchPiece(`${this.page.urls.conversations}?count=${count}`).catch(() => null);
+      if (!piece || this.list.querySelector(".item-rename")) return;
+      this.list.replaceChildren(piece);
+      this.markCurrent();
+    }, REFRESH_MS);
+  }
+
+  markCurrent() {
+    for (const item of this.list.querySelectorAll(".item")) {
+      const current = /** @type {HTMLElement} */ (item).dataset.id === this.page.conversation_id;
+      const link = item.querySelector(".item-link");
+      if (current) link?.setAttribute("aria-current", "page");
+      else link?.removeAttribute("aria-current");
+    }
+  }
+
+  /** @param {HTMLElement} button */
+  async more(button) {
+    const piece = await fetchPiece(`${this.page.urls.conversations}?after=${encodeURIComponent(button.dataset.next ?? "")}`);
+    const first = /** @type {HTMLElement | null} */ (piece.querySelector("a"));
+    const heading = [...this.list.querySelectorAll("h2")].at(-1);
+    if (heading && heading.textContent === piece.querySelector("h2")?.textContent) {
+      heading.parentElement?.querySelector("ul")?.append(...piece.querySelectorAll(".group:first-of-type .item"));
+      piece.querySelector(".group")?.remove();
+    }
+    button.replaceWith(piece);
+    first?.focus();
+  }
+}
+
+function opener() {
+  return /** @type {HTMLElement | null} */ (document.querySelector("[data-action=open-sidebar]"));
+}
+
+/** @param {unknown} error */
+function complain(error) {
+  if (!(error instanceof FetchError)) throw error;
+  showNote(error.message);
+}

@@ -1,0 +1,70 @@
+/** The line above the composer that says how the connection is, when that matters; and short notes with one action. */
+
+/** @typedef {import("antiphon/socket").State} State */
+
+const QUIET_MS = 1_500; // a shorter gap is nobody's business
+const NOTE_MS = 8_000;
+
+const WORDS = /** @type {Record<string, string>} */ ({
+  connecting: "Connecting…",
+  reconnecting: "Reconnecting… what you write is kept.",
+  offline: "You are offline. What you write is kept.",
+  resting: "Paused while nothing happened here.",
+});
+
+export class ConnectionLine {
+  /** @param {HTMLElement} element @param {() => void} onRetry */
+  constructor(element, onRetry) {
+    this.element = element;
+    this.words = /** @type {HTMLElement} */ (element.querySelector("p"));
+    this.button = /** @type {HTMLElement} */ (element.querySelector("button"));
+    this.button.addEventListener("click", onRetry);
+    this.timer = 0;
+  }
+
+  /** @param {State} state @param {string} detail */
+  show(state, detail) {
+    const quiet = state === "open" || state === "resting" || (state === "stopped" && !detail);
+    this.element.dataset.state = state;
+    clearTimeout(this.timer);
+    if (quiet) {
+      this.element.hidden = true;
+      return;
+    }
+    const appear = () => {
+      this.words.textContent = detail || WORDS[state];
+      this.button.hidden = state === "connecting";
+      this.element.hidden = false;
+    };
+    if (this.element.hidden && state !== "stopped" && state !== "offline") this.timer = setTimeout(appear, QUIET_MS);
+    else appear();
+  }
+}
+
+/**
+ * Shows a note for a few seconds, longer while it is pointed at or has the focus.
+ * @param {string} words @param {{label: string, run: () => void}} [action]
+ */
+export function showNote(words, action) {
+  const place = /** @type {HTMLElement} */ (document.getElementById("toasts"));
+  const note = document.createElement("div");
+  note.className = "toast";
+  note.append(Object.assign(document.createElement("span"), { textContent: words }));
+  const leave = () => note.remove();
+  let timer = setTimeout(leave, NOTE_MS);
+  const stay = () => clearTimeout(timer);
+  const resume = () => (timer = setTimeout(leave, NOTE_MS));
+  note.addEventListener("pointerenter", stay);
+  note.addEventListener("focusin", stay);
+  note.addEventListener("pointerleave", resume);
+  note.addEventListener("focusout", resume);
+  if (action) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: action.label });
+    button.addEventListener("click", () => {
+      leave();
+      action.run();
+    });
+    note.append(button);
+  }
+  place.replaceChildren(note);
+}

@@ -1,0 +1,108 @@
+"""What the pages' templates need beyond Django: icons, the modules' import map, and a message's words."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from django import template
+from django.contrib.staticfiles import finders
+from django.template.context import Context
+from django.templatetags.static import static
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from chat.markdown import render
+
+register = template.Library()
+
+ACTIVE: Final = ("pending", "streaming")
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A sign from the sprite. It is for the eye: what it stands in must have a name."""
+    url = static("chat/img/icons.svg")
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>', url, name)
+
+
+@register.simple_tag
+def mark() -> SafeString:
+    """The product's mark: a call and its response."""
+    return mark_safe(
+        '<svg class="mark" viewBox="0 0 24 24" aria-hidden="true">'
+        '<rect class="call" x="3" y="5" width="13" height="5.5" rx="2.75"/>'
+        '<rect class="response" x="8" y="13.5" width="13" height="5.5" rx="2.75"/></svg>'
+    )
+
+
+@register.simple_tag(takes_context=True)
+def modules(context: Context) -> SafeString:
+    """The import map of the page's modules (each by its name, at its versioned address), and their preloads."""
+    urls = {name: static(path) for name, path in _module_paths().items()}
+    imports = json.dumps({"imports": urls}, separators=(",", ":"))
+    preloads = format_html_join("\n  ", '<link rel="modulepreload" href="{}">', ((url,) for url in urls.values()))
+    return format_html(
+        '<script type="importmap" nonce="{}">{}</script>\n  {}',
+        context.get("CSP_NONCE", ""),
+        mark_safe(imports.replace("<", "\\u003c")),  # noqa: S308  # JSON of our own file names
+        preloads,
+    )
+
+
+@functools.cache
+def _module_paths() -> dict[str, str]:
+    folder = finders.find("chat/js")
+    names = sorted(path.stem for path in Path(folder or "").glob("*.js") if path.stem != "boot")
+    own = {f"antiphon/{name}": f"chat/js/{name}.js" for name in names}
+    return {**own, "streaming-markdown": "chat/vendor/streaming-markdown.js"}
+
+
+@register.filter
+def answer(message: dict[str, Any]) -> SafeString:
+    """An answer's HTML. One in progress is empty: the page writes it from its source, as it goes on."""
+    if message["status"] in ACTIVE:
+        return SafeString("")
+    return mark_safe(message["html"] or render(message["text"]))  # noqa: S308  # sanitised by chat.markdown
+
+
+@register.filter
+def trouble(message: dict[str, Any]) -> str:
+    """Why an answer is not whole, for a person; empty where it is."""
+    run = message["run"] or {}
+    said = run.get("message")
+    match message["status"]:
+        case "stopped":
+            return str(said or _("Stopped."))
+        case "interrupted":
+            return str(said or _("The answer was interrupted."))
+        case "failed":
+            return str(said or _("The model could not answer."))
+    return ""
+
+
+@register.filter
+def version(message: dict[str, Any]) -> str:
+    """Which of its versions a message is: `2 / 3`."""
+    versions = message.get("versions") or []
+    return f"{versions.index(message['id']) + 1} / {len(versions)}" if message["id"] in versions else ""
+
+
+@register.filter
+def meta(message: dict[str, Any]) -> str:
+    """The small print of an answer: model, time, tokens. Kept level with `describe` in message.js."""
+    run = message["run"]
+    if not run or message["status"] in ACTIVE:
+        return ""
+    parts = [run["model"]]
+    if run["timing"]["total_ms"]:
+        parts.append(f"{run['timing']['total_ms'] / 1000:.1f} s")
+    tokens = run["usage"]["output_tokens"]
+    if tokens:
+        about = "≈ " if run["usage"].get("estimated") else ""
+        parts.append(about + ngettext("%(count)d token", "%(count)d tokens", tokens) % {"count": tokens})
+    return " · ".join(parts)

@@ -1,0 +1,18 @@
+from django.urls import path
+
+from chat import views
+
+app_name = "chat"
+
+urlpatterns = [
+    path("", views.new, name="new"),
+    path("c/<uuid:conversation_id>/", views.conversation, name="conversation"),
+    path("c/<uuid:conversation_id>/older/", views.older, name="older"),
+    path("c/<uuid:conversation_id>/branch/<uuid:message_id>/", views.branch, name="branch"),
+    path("c/<uuid:conversation_id>/rename/", views.rename, name="rename"),
+    path("c/<uuid:conversation_id>/delete/", views.delete, name="delete"),
+    path("c/<uuid:conversation_id>/undelete/", views.undelete, name="undelete"),
+    path("conversations/", views.conversations, name="conversations"),
+    path("offline/", views.offline, name="offline"),
+    path("service-worker.js", views.service_worker, name="service_worker"),
+]
