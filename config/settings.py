@@ -145,6 +145,7 @@ MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 30.0)
 MODEL_IDLE_TIMEOUT = env.float("MODEL_IDLE_TIMEOUT", 20.0)
 MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 300.0)
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
+DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # how fast the demo model speaks
 SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")
 
 # --- accounts --------------------------------------------------------------------------------------------------------

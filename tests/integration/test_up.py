@@ -77,7 +77,7 @@ def test_a_child_that_dies_is_started_again_and_a_killed_up_takes_all_with_it(up
     first.await_output(STARTED)
     assert "boss@example.org" in first.output()
     assert first.password is None, "a given password is not printed"
-    for words in ("serve", "worker", "beat"):
+    for words in ("manage.py serve", "manage.py worker", "manage.py beat"):
         dead = first.child(words)
         dead.kill()
         assert still_there([dead], 5) == []
