@@ -1,0 +1,101 @@
+"""The demo model: shows the product at once, before any model is connected, and says so in its first words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Final
+
+from chat.catalog import DEMO_LABEL, DEMO_MODEL
+from workers.providers.base import ChatTurn, Chunk
+from workers.providers.tokens import estimate_usage
+
+__all__ = ["DEMO_LABEL", "DEMO_MODEL", "DemoModel"]
+
+FIRST_TOKEN_SECONDS: Final = 0.25
+ECHO_CHARS: Final = 200
+
+ANSWER: Final = """\
+**This is the demo model**: no real one is connected yet, so this text is always the same. You asked:
+
+> {question}
+
+Connect a model and ask again. Any OpenAI-compatible API will do:
+
+| You have | Set |
+|---|---|
+| an OpenAI key | `OPENAI_API_KEY` |
+| vLLM, llama.cpp, LM Studio or another server | `OPENAI_BASE_URL`, and `OPENAI_API_KEY` if it wants one |
+| [Ollama](https://ollama.com) on this machine | nothing: it is found by itself |
+
+Put it into the file `.env` and start again:
+
+```sh
+echo 'OPENAI_BASE_URL=http://127.0.0.1:8080/v1' >> .env
+echo 'CHAT_MODELS=my-model' >> .env   # the first is the default; leave it out to offer all
+make up
+```
+
+Until then, everything else is real. While this answer is being written you can
+
+1. reload the page or open it on another device: the answer goes on where it was,
+2. press **Stop**: what is there stays,
+3. edit your question or ask for another answer, and flip between the versions.
+"""
+
+
+class DemoModel:
+    """A `ChatModel` of this process alone, at `tokens_per_second`."""
+
+    def __init__(self, tokens_per_second: float) -> None:
+        self.tokens_per_second = tokens_per_second
+
+    async def open(self) -> None:
+        """Nothing to warm."""
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+    async def models(self) -> list[str]:
+        return [DEMO_MODEL]
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, model: str, turns: Sequence[ChatTurn], *, on_request: Callable[[], None] | None = None
+    ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
+        answer = self._speak(turns, on_request)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    async def _speak(
+        self, turns: Sequence[ChatTurn], on_request: Callable[[], None] | None
+    ) -> AsyncGenerator[list[Chunk]]:
+        if on_request is not None:
+            on_request()
+        text = ANSWER.format(question=_quote(turns))
+        tokens = re.findall(r"\s*\S{1,8}", text)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + FIRST_TOKEN_SECONDS
+        said = 0
+        while said < len(tokens):
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            # A busy loop wakes late: then all that is due comes at once, and the pace holds.
+            count = 1 + int(max(0.0, loop.time() - due) * self.tokens_per_second)
+            yield [Chunk("".join(tokens[said : said + count]))]
+            said += count
+            due += count / self.tokens_per_second
+        spoken = "".join(tokens)
+        yield [Chunk(finish_reason="stop", usage=estimate_usage(turns, spoken))]
+
+
+def _quote(turns: Sequence[ChatTurn]) -> str:
+    """The last question on one line, cut, its Markdown disarmed."""
+    question = next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
+    line = " ".join(question.split())
+    if len(line) > ECHO_CHARS:
+        line = line[:ECHO_CHARS].rstrip() + "…"
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~$-])", r"\\\1", line)

@@ -1,0 +1,208 @@
+"""One answer of an OpenAI-compatible endpoint: the request, its retries, its clocks, and its end.
+
+Nothing is tried again once a chunk was handed out. Every way out closes the connection or gives it back whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import httpx2
+import msgspec
+import structlog
+
+from workers.providers.base import ChatTurn, Chunk, ProviderError
+from workers.providers.openai_errors import REFUSED_BY_FILTER, error_from_answer
+from workers.providers.openai_failures import EDGE_ERRORS, translate
+from workers.providers.openai_stream import AnswerReader
+from workers.providers.tokens import estimate_usage
+
+if TYPE_CHECKING:
+    from workers.providers.openai_chat import OpenAIChat
+
+log = structlog.get_logger(__name__)
+
+RETRIES: Final = 2
+MAX_RETRY_AFTER: Final = 10.0  # seconds; an endpoint that wants us to wait longer is not asked again by itself
+TAIL_TIMEOUT: Final = 5.0  # seconds from the finish reason to the end: only the usage is still to come
+MAX_ERROR_BYTES: Final = 64 * 1024
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer:
+    """An iterator over lists of chunks. The request goes out on the first step."""
+
+    def __init__(
+        self, endpoint: OpenAIChat, model: str, turns: Sequence[ChatTurn], on_request: Callable[[], None] | None
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._endpoint = endpoint
+        self._model = model
+        self._turns = turns
+        self._on_request = on_request
+        self._response: httpx2.Response | None = None
+        self._source: AsyncIterator[bytes] | None = None
+        self._reader = AnswerReader(secrets=endpoint.secrets)
+        self._tries = 0
+        self._over = False
+        self._deadline = self._loop.time() + endpoint.timeouts.total
+        self._first_byte_by: float | None = None  # until it is there
+
+    def __aiter__(self) -> Answer:
+        return self
+
+    async def __anext__(self) -> list[Chunk]:
+        while not self._over:
+            try:
+                chunks = await self._read()
+            except ProviderError as error:
+                failure = error
+            else:
+                if chunks:
+                    return chunks
+                break
+            await self._try_again(failure)
+        raise StopAsyncIteration
+
+    async def close(self) -> None:
+        """Gives the connection back, or closes it when the answer was not whole."""
+        self._over = True
+        whole = self._reader.done
+        task = self._release()
+        if task is not None and not whole:
+            await asyncio.shield(task)
+
+    async def _read(self) -> list[Chunk]:
+        """The next chunks; none is the end. Raises `ProviderError` outside of any handler: a request holds the key."""
+        reader = self._reader
+        if reader.failure is not None:
+            raise reader.failure
+        broken: Exception | None = None
+        try:
+            if self._source is None:
+                self._source = await self._request()
+            while not reader.done:
+                chunks = reader.feed(await self._next_bytes(self._source))
+                if chunks:
+                    return chunks
+        except StopAsyncIteration:
+            pass
+        except EDGE_ERRORS as error:
+            broken = error
+        if broken is None:
+            return self._finish(reader.end())
+        if reader.finish_reason is not None:
+            return self._finish([])  # all but the usage came
+        if isinstance(broken, TimeoutError):
+            raise self._timeout()
+        raise translate(broken, self._endpoint.secrets, answering=self._first_byte_by is None)
+
+    async def _request(self) -> AsyncIterator[bytes]:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in self._turns],
+            "stream": True,
+        }
+        if self._endpoint.asks_usage:
+            body["stream_options"] = {"include_usage": True}
+        encoded = _encode(body)
+        self._first_byte_by = min(self._loop.time() + self._endpoint.timeouts.first_chunk, self._deadline)
+        if self._on_request is not None:
+            self._on_request()
+        async with asyncio.timeout_at(self._first_byte_by):
+            response = self._response = await self._endpoint.send(encoded)
+            if response.status_code != 200:
+                await self._refuse(response)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            return response.aiter_bytes()
+        # The transport's own iterator: two generators less for each read than `aiter_raw`.
+        return aiter(cast("httpx2.AsyncByteStream", response.stream))
+
+    async def _refuse(self, response: httpx2.Response) -> None:
+        raw = bytearray()
+        async for data in response.aiter_bytes():
+            raw += data
+            if len(raw) > MAX_ERROR_BYTES:
+                break
+        body: object = raw.decode(errors="replace")
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # else its words count
+            body = msgspec.json.decode(raw)
+        raise error_from_answer(response.status_code, body, response.headers, secrets=self._endpoint.secrets)
+
+    async def _next_bytes(self, source: AsyncIterator[bytes]) -> bytes:
+        limit = self._first_byte_by
+        if limit is None:
+            wait = self._endpoint.timeouts.idle if self._reader.finish_reason is None else TAIL_TIMEOUT
+            limit = min(self._loop.time() + wait, self._deadline)
+        async with asyncio.timeout_at(limit):
+            data = await anext(source)
+        self._first_byte_by = None
+        return data
+
+    def _finish(self, chunks: list[Chunk]) -> list[Chunk]:
+        """The last chunks of a whole answer: never without a usage, never for an answer without a word."""
+        reader = self._reader
+        if reader.failure is not None:
+            return chunks  # it is raised on the next step
+        self._over = True
+        if not reader.said and reader.finish_reason not in ("tool_calls", "function_call"):
+            if reader.finish_reason == "content_filter":
+                raise ProviderError("upstream_refused", REFUSED_BY_FILTER)
+            raise ProviderError("upstream_empty", "The model gave an empty answer. Please try again.")
+        if reader.usage is None:
+            usage = estimate_usage(self._turns, "".join(reader.text), "".join(reader.reasoning))
+            chunks.append(Chunk(usage=usage))
+        return chunks
+
+    def _timeout(self) -> ProviderError:
+        limits = self._endpoint.timeouts
+        if self._loop.time() >= self._deadline:
+            message, detail = "The answer took too long and was ended.", f"{limits.total:g} s in all"
+        elif self._first_byte_by is not None:
+            message = "The model did not begin to answer in time. Please try again."
+            detail = f"no byte in {limits.first_chunk:g} s"
+        else:
+            message, detail = "The model fell silent in the middle of the answer.", f"silent for {limits.idle:g} s"
+        return ProviderError("upstream_timeout", message, detail=detail)
+
+    async def _try_again(self, failure: ProviderError) -> None:
+        """Waits until the request may go out once more, or raises `failure`."""
+        if self._endpoint.asks_usage and "stream_options" in failure.detail and not self._reader.said:
+            self._endpoint.asks_usage = False  # an older server: do without it from now on
+            self._release()
+            return
+        if self._reader.said:
+            failure.retryable = False
+        wait = _backoff(self._tries, failure)
+        too_late = self._loop.time() + wait >= self._deadline
+        if not failure.retryable or self._tries >= RETRIES or wait > MAX_RETRY_AFTER or too_late:
+            self._over = True
+            raise failure
+        log.info("model_request_retried", code=failure.code, detail=failure.detail, wait=round(wait, 3))
+        self._tries += 1
+        self._release()
+        await asyncio.sleep(wait)
+
+    def _release(self) -> asyncio.Task[None] | None:
+        """Lets go of the response, if there is one that is not at its end."""
+        response, self._response = self._response, None
+        whole = self._reader.done
+        self._source = None
+        self._reader = AnswerReader(secrets=self._endpoint.secrets)
+        if response is None or response.is_closed:
+            return None
+        return self._endpoint.release(response, drain=whole)
+
+
+def _backoff(tries: int, failure: ProviderError) -> float:
+    """Seconds before the next try: what the endpoint asked for, else doubling, both with jitter."""
+    if failure.retry_after is not None:
+        return failure.retry_after + random.uniform(0, 0.1)
+    if failure.code == "upstream_cut" and tries == 0:
+        return 0.0  # most likely a kept connection that the server had just closed: nobody is overloaded
+    return random.uniform(0.5, 1.0) * 0.5 * 2.0**tries

@@ -1,0 +1,154 @@
+"""Errors of OpenAI-compatible APIs as `ProviderError`: by the error's own code, else its words, else the HTTP status.
+
+Codes and statuses: OpenAI's "Error codes" guide, plus what vLLM, llama.cpp, Ollama, OpenRouter and Azure send.
+What an endpoint says is never shown to people and goes to the log only with secrets removed: servers do echo keys.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from workers.providers.base import ProviderError
+
+DETAIL_CHARS: Final = 300
+REFUSED_BY_FILTER: Final = "The model's provider refuses to answer this because of its content rules."
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    code: str
+    message: str
+    retryable: bool = False
+
+
+_CONTEXT = _Kind("context_too_long", "This conversation is too long for the model. Start a new one, or shorten it.")
+_MODEL = _Kind("model_not_found", "The model's server does not offer this model. Choose another one.")
+_ADDRESS = _Kind(
+    "upstream_refused",
+    "There is no chat API at the configured address. An administrator must check OPENAI_BASE_URL (it often ends in"
+    " /v1).",
+)
+_KEY = _Kind(
+    "upstream_unauthorized", "The model's server did not accept our key. An administrator must check OPENAI_API_KEY."
+)
+_QUOTA = _Kind(
+    "upstream_quota", "The account at the model's provider has no credit left. Please tell an administrator."
+)
+_RATE = _Kind("upstream_rate_limited", "The model is asked too much at the moment. Please try again shortly.", True)
+_FILTER = _Kind("upstream_refused", REFUSED_BY_FILTER)
+_REFUSED = _Kind("upstream_refused", "The model's server refused this request.")
+_FORBIDDEN = _Kind("upstream_refused", "Our key may not use this model. Choose another one, or tell an administrator.")
+_SLOW = _Kind("upstream_timeout", "The model's server took too long. Please try again.", True)
+_BROKEN = _Kind("upstream_error", "The model's server has a problem. Please try again.", True)
+_UNKNOWN = _Kind("upstream_error", "The model's server gave an answer we do not understand.")
+
+_BY_CODE: Final[Mapping[str, _Kind]] = {
+    "context_length_exceeded": _CONTEXT,
+    "string_above_max_length": _CONTEXT,
+    "exceed_context_size_error": _CONTEXT,
+    "model_not_found": _MODEL,
+    "invalid_api_key": _KEY,
+    "authentication_error": _KEY,
+    "insufficient_quota": _QUOTA,
+    "billing_hard_limit_reached": _QUOTA,
+    "rate_limit_exceeded": _RATE,
+    "rate_limit_error": _RATE,
+    "content_filter": _FILTER,
+    "content_policy_violation": _FILTER,
+    "overloaded_error": _BROKEN,
+    "server_error": _BROKEN,
+    "internal_server_error": _BROKEN,
+    "timeout": _SLOW,
+}
+_BY_STATUS: Final[Mapping[int, _Kind]] = {
+    400: _REFUSED,
+    401: _KEY,
+    402: _QUOTA,
+    403: _FORBIDDEN,
+    404: _MODEL,
+    408: _SLOW,
+    409: _BROKEN,
+    413: _CONTEXT,
+    422: _REFUSED,
+    429: _RATE,
+    504: _SLOW,
+}
+_CONTEXT_WORDS: Final = (
+    "context length",
+    "context size",
+    "context window",
+    "maximum context",
+    "too many tokens",
+    "too long",
+)
+
+
+def error_from_answer(
+    status: int | None, body: object, headers: Mapping[str, str] | None = None, *, secrets: tuple[str, ...] = ()
+) -> ProviderError:
+    """The error that an HTTP status and its body mean, or an error object in a stream (`status` None).
+
+    `body` is the decoded JSON (with or without its outer "error"), or text. `secrets` are struck from the detail.
+    """
+    fields = _error_fields(body)
+    code, words = str(fields.get("code") or ""), str(fields.get("message") or "")
+    if code.isdigit():  # OpenRouter and vLLM put an HTTP status there
+        status = status or int(code)
+    kind = _find_kind(status, (code, str(fields.get("type") or "")), words.lower(), whole=bool(fields))
+    retry_after = parse_retry_after(headers or {})
+    detail = f"HTTP {status}" if status else "error in the stream"
+    detail = " ".join(part for part in (detail, code, words or str(body or "")) if part)
+    retryable = kind.retryable and (headers or {}).get("x-should-retry") != "false"
+    return ProviderError(
+        kind.code, kind.message, retryable=retryable, retry_after=retry_after, detail=scrub(detail, secrets)
+    )
+
+
+def _error_fields(body: object) -> dict[str, Any]:
+    if isinstance(body, dict):
+        inner = body.get("error", body)
+        return inner if isinstance(inner, dict) else {"message": inner}
+    return {}
+
+
+def _find_kind(status: int | None, codes: tuple[str, ...], words: str, *, whole: bool) -> _Kind:
+    for code in codes:
+        if code in _BY_CODE:
+            return _BY_CODE[code]
+    if status in (None, 400, 413, 422, 500) and any(phrase in words for phrase in _CONTEXT_WORDS):
+        return _CONTEXT  # llama.cpp and others have no code for it
+    if status == 404 and not (whole and "model" in words):
+        return _ADDRESS
+    if status is None:
+        return _BROKEN
+    return _BY_STATUS.get(status, _BROKEN if status >= 500 else _UNKNOWN)
+
+
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait: `retry-after-ms` (OpenAI), or `Retry-After` in seconds or as a date (RFC 9110 §10.2.3)."""
+    value = headers.get("retry-after-ms") or ""
+    try:
+        return max(0.0, float(value) / 1000)
+    except ValueError:
+        pass
+    value = headers.get("retry-after") or ""
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError):
+            return None
+    return max(0.0, seconds) if seconds < float("inf") else None
+
+
+def scrub(text: str, secrets: tuple[str, ...]) -> str:
+    """`text` on one line, cut to `DETAIL_CHARS`, with each secret struck out."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return " ".join(text.split())[:DETAIL_CHARS]
