@@ -249,8 +249,8 @@ def _piece_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _suggestions() -> list[str]:
     return [
-        _("Explain a hard idea in plain words"),
-        _("Help me plan a week of simple dinners"),
-        _("Write a Python function, with tests for it"),
-        _("Read my draft and say what is weak in it"),
+        _("Explain how vaccines work, in plain words"),
+        _("Plan five simple dinners for this week"),
+        _("Write a Python function that parses dates, with tests"),
+        _("How do I turn down a meeting, kindly?"),
     ]

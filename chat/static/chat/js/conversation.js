@@ -24,6 +24,8 @@ export class Conversation {
     this.early = [];
     /** @type {((notice: Frame) => void) | null} */
     this.onListed = null;
+    /** @type {Frame | null} the latest news of the list: of a new conversation it may come before its id */
+    this.listed = null;
     this.announcer = new Announcer(element("announcer"));
     const mark = /** @type {HTMLElement} */ (document.querySelector(".piece"));
     this.transcript = new Transcript(element("transcript"), {
@@ -96,7 +98,7 @@ export class Conversation {
       else if (!this.page.conversation_id && this.early.length < MAX_EARLY) this.early.push(frame);
     } else if (frame.type === "subscribed" && ours) this.subscription?.subscribed(frame);
     else if (frame.type === "reset" && ours) this.subscription?.resync();
-    else if (frame.type === "conversation.listed") this.onListed?.(frame);
+    else if (frame.type === "conversation.listed") this.onListed?.((this.listed = frame));
     else if (frame.type === "error" && !frame.ref) this.refused(frame);
   }
 
@@ -143,6 +145,7 @@ export class Conversation {
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
     this.open(frame.conversation_id, null);
     this.subscription?.followed(frame.position);
+    if (this.listed?.conversation_id === frame.conversation_id) this.onListed?.(this.listed);
     const early = this.early.filter((event) => event.conversation_id === frame.conversation_id);
     this.early = [];
     for (const event of early) this.subscription?.receive(event);
