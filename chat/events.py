@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from chat.models import Conversation, Message, Run, RunStatus
 from chat.protocol import encode_event
 from chat.queries import message_dict, usage_of
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
+
+
+class AnyRun(Protocol):
+    """A run's row, or what a worker knows of it."""
+
+    @property
+    def id(self) -> uuid.UUID: ...
+    @property
+    def conversation_id(self) -> uuid.UUID: ...
+    @property
+    def message_id(self) -> uuid.UUID: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+
 
 TERMINAL_TYPES: Final = {
     RunStatus.DONE.value: "run.done",
@@ -36,15 +52,15 @@ def message_updated(message: Message, run: Run | None) -> Event:
     return _state({"type": "message.updated", "conversation_id": str(message.conversation_id), "message": shown})
 
 
-def run_queued(run: Run, *, attempt: int) -> Event:
+def run_queued(run: AnyRun, *, attempt: int) -> Event:
     return _state(_progress("run.queued", run, attempt))
 
 
-def run_started(run: Run) -> Event:
+def run_started(run: AnyRun) -> Event:
     return _state(_progress("run.started", run, run.attempt))
 
 
-def _progress(kind: str, run: Run, attempt: int) -> dict[str, Any]:
+def _progress(kind: str, run: AnyRun, attempt: int) -> dict[str, Any]:
     return {
         "type": kind,
         "conversation_id": str(run.conversation_id),

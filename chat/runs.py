@@ -19,23 +19,31 @@ from chat import events
 from chat.models import ACTIVE, Message, MessageStatus, Run, RunStatus
 
 MAX_ATTEMPTS: Final = 3
-TERMINAL_NUMBER: Final = 1_000_000_000  # of an attempt's closing append, so that any process may make it, once (chat.log)
+TERMINAL_NUMBER: Final = (
+    1_000_000_000  # of an attempt's closing append, so that any process may make it, once (chat.log)
+)
 CONTEXT_MESSAGES: Final = 400  # of a branch, at the most, are read for the model
+CHARACTERS_PER_TOKEN: Final = 6  # more than any usual text has, so that the budget's trimming decides
 
 _CLAIM: Final = """
-UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %s,
-       lease_expires_at = clock_timestamp() + make_interval(secs => %s),
-       started_at = COALESCE(started_at, clock_timestamp()), checkpoint_epoch = '', checkpoint_seq = 0,
-       queued_ms = COALESCE(queued_ms, (EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int)
-WHERE id = %s AND status = 'queued'
+WITH claimed AS (
+    UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %s,
+           lease_expires_at = clock_timestamp() + make_interval(secs => %s),
+           started_at = COALESCE(started_at, clock_timestamp()), checkpoint_epoch = '', checkpoint_seq = 0,
+           queued_ms = COALESCE(queued_ms, (EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int)
+    WHERE id = %s AND status = 'queued'
+    RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms
+)
+SELECT claimed.*, c.system_prompt FROM claimed JOIN chat_conversation c ON c.id = conversation_id
 """
 
+# Newest first, until so many messages or characters: more than any context takes is not read.
 _CONTEXT: Final = """
-WITH RECURSIVE path(id, parent_id, role, text, status, depth) AS (
-    SELECT id, parent_id, role, text, status, 0 FROM chat_message WHERE id = %s
+WITH RECURSIVE path(parent_id, role, text, depth, size) AS (
+    SELECT parent_id, role, text, 0, length(text) FROM chat_message WHERE id = %s
     UNION ALL
-    SELECT m.id, m.parent_id, m.role, m.text, m.status, depth + 1
-    FROM chat_message m JOIN path ON m.id = path.parent_id WHERE depth < %s
+    SELECT m.parent_id, m.role, m.text, depth + 1, size + length(m.text)
+    FROM path JOIN chat_message m ON m.id = path.parent_id WHERE depth < %s AND size < %s
 )
 SELECT role, text FROM path WHERE role = 'user' OR text <> '' ORDER BY depth DESC
 """
@@ -77,16 +85,25 @@ ORDER BY finished_at LIMIT %s
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """A run this worker holds, and what it needs to answer. `path` is (role, text) from the first message on."""
+class Held:
+    """A run as its worker knows it."""
 
-    run: Run
+    id: uuid.UUID
+    conversation_id: uuid.UUID
+    prompt_id: uuid.UUID
+    message_id: uuid.UUID
+    model: str
+    attempt: int
+    queued_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run this worker holds, and what it needs to answer. `path` is (role, text), oldest first."""
+
+    run: Held
     system_prompt: str
     path: list[tuple[str, str]]
-
-    @property
-    def attempt(self) -> int:
-        return self.run.attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +143,15 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
     """Takes a queued run, or None when somebody else has it or it has ended: the job was delivered twice."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [owner, settings.RUN_LEASE_SECONDS, run_id])
-        if cursor.rowcount == 0:
+        row = cursor.fetchone()
+        if row is None:
             return None
-    run = Run.objects.select_related("conversation", "message").get(pk=run_id)
-    with connection.cursor() as cursor:
-        cursor.execute(_CONTEXT, [run.prompt_id, CONTEXT_MESSAGES])
+        *fields, system_prompt = row
+        held = Held(*fields)
+        characters = settings.MODEL_CONTEXT_TOKENS * CHARACTERS_PER_TOKEN
+        cursor.execute(_CONTEXT, [held.prompt_id, CONTEXT_MESSAGES, characters])
         path = [(role, text) for role, text in cursor.fetchall()]
-    return Claim(run, run.conversation.system_prompt or settings.SYSTEM_PROMPT, path)
+    return Claim(held, system_prompt or settings.SYSTEM_PROMPT, path)
 
 
 def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:

@@ -19,12 +19,13 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.models import User
 from chat import catalog, events, log
 from chat.db import in_db
 from chat.dispatch import enqueue
-from chat.errors import Busy, Conflict, Invalid, NotFound
+from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound
+from chat.inserts import author_of, insert_turn, lock_place
 from chat.models import (
-    ACTIVE,
     Conversation,
     Member,
     Message,
@@ -37,7 +38,7 @@ from chat.models import (
 )
 from chat.notices import conversation_listed
 from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, check_text
-from chat.queries import member_of
+from chat.queries import WRITERS, member_of
 from chat.recovery import close_in_log
 from chat.runs import Ended, end_run
 
@@ -128,119 +129,137 @@ def _known(user_id: uuid.UUID, client_id: uuid.UUID, fingerprint: bytes) -> Acce
     return Accepted(row.conversation_id, row.message_id, row.run_id, duplicate=True)
 
 
+@dataclass(slots=True)
+class _Turn:
+    """Where a command's message and answer go. `prompt`: the question is there already, and gets another answer."""
+
+    conversation_id: uuid.UUID
+    title: str
+    model: str
+    author: User
+    parent_id: uuid.UUID | None = None
+    prompt: Message | None = None
+
+
 def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepted:
     if isinstance(command, MessageSend):
-        conversation, parent = _place_of_send(user_id, command)
+        turn = _place_of_send(user_id, command)
     elif isinstance(command, MessageEdit):
-        edited = _own_message(user_id, command.message_id, MessageRole.USER)
-        conversation, parent = edited.conversation, edited.parent
+        turn = _place_of_edit(user_id, command)
     else:
-        answer = _own_message(user_id, command.message_id, MessageRole.ASSISTANT)
-        conversation, parent = answer.conversation, answer.parent
-    model = catalog.check_model(getattr(command, "model", None) or conversation.model or catalog.default_model())
-
-    made: list[Message] = []
-    if isinstance(command, MessageRegenerate):
-        if parent is None:
-            raise Invalid("This answer has no question.")
-        prompt = parent
-    else:
-        prompt = Message(
-            conversation=conversation, parent=parent, role=MessageRole.USER, author_id=user_id, text=command.text
-        )
-        made.append(prompt)
+        turn = _place_of_answer(user_id, command)
+    chosen = None if isinstance(command, MessageEdit) else command.model
+    model = _model_for(chosen, turn.model)
+    now = timezone.now()
+    text = "" if isinstance(command, MessageRegenerate) else command.text
+    prompt = turn.prompt or Message(
+        conversation_id=turn.conversation_id,
+        parent_id=turn.parent_id,
+        role=MessageRole.USER,
+        author=turn.author,
+        text=text,
+        created_at=now,
+    )
     answer = Message(
-        conversation=conversation,
-        parent=prompt,
+        conversation_id=turn.conversation_id,
+        parent_id=prompt.pk,
         role=MessageRole.ASSISTANT,
         status=MessageStatus.PENDING,
-        created_at=timezone.now(),
+        created_at=now,
     )
-    made.append(answer)
-    Message.objects.bulk_create(made)
     run = Run(
-        conversation=conversation,
-        prompt=prompt,
-        message=answer,
+        conversation_id=turn.conversation_id,
+        prompt_id=prompt.pk,
+        message_id=answer.pk,
         requested_by_id=user_id,
         model=model,
-        enqueued_at=Now(),
     )
-    run.save(force_insert=True)
-    shown = answer if isinstance(command, MessageRegenerate) else prompt
-    Submission.objects.create(
-        user_id=user_id,
+    asks = turn.prompt is None
+    title = turn.title or title_from(text)
+    members = insert_turn(
+        prompt=prompt,
+        answer=answer,
+        run=run,
+        asks=asks,
         client_id=command.client_id,
         fingerprint=fingerprint,
-        conversation=conversation,
-        message=shown,
-        run=run,
+        title=title,
+        choose_model=chosen is not None,
     )
-    if not conversation.title and not isinstance(command, MessageRegenerate):
-        conversation.title = title_from(command.text)
-    conversation.tip = answer
-    conversation.updated_at = answer.created_at
-    if getattr(command, "model", None):
-        conversation.model = model
-    conversation.save(update_fields=["title", "tip", "updated_at", "model"])
-
-    announcement = [
-        events.message_created(message, client_id=command.client_id if message is shown else None) for message in made
-    ]
+    announcement = [events.message_created(prompt, client_id=command.client_id)] if asks else []
+    announcement.append(events.message_created(answer, client_id=None if asks else command.client_id))
     announcement.append(events.run_queued(run, attempt=1))
-    members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
     return Accepted(
-        conversation.id,
-        shown.id,
-        run.id,
+        turn.conversation_id,
+        prompt.pk if asks else answer.pk,
+        run.pk,
         duplicate=False,
         announcement=announcement,
-        members=members,
+        members=members or [user_id],
         listing={
-            "conversation_id": str(conversation.id),
-            "title": conversation.title,
-            "updated_at": conversation.updated_at.isoformat(),
+            "conversation_id": str(turn.conversation_id),
+            "title": title,
+            "updated_at": now.isoformat(),
         },
     )
 
 
-def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> tuple[Conversation, Message | None]:
-    """The conversation, locked against other turns, and the message the new one goes under."""
+def _model_for(chosen: str | None, usual: str) -> str:
+    """The model asked for; else the conversation's, while it is still offered; else the default."""
+    if chosen is None and usual in [model["id"] for model in catalog.offered_models()]:
+        return usual
+    return catalog.check_model(chosen)
+
+
+def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
     if command.conversation_id is None:
         if command.parent_id is not None:
             raise Invalid("A new conversation has no message to answer to.")
+        author = User.objects.only("name", "email").get(pk=user_id)
         conversation = Conversation.objects.create()
         Member.objects.create(conversation=conversation, user_id=user_id, role=Role.OWNER)
-        return conversation, None
-    member_of(user_id, command.conversation_id, write=True)
-    conversation = Conversation.objects.select_for_update().get(pk=command.conversation_id)
-    parent_id = command.parent_id or conversation.tip_id
-    if parent_id is None:
-        return conversation, None
-    parent = Message.objects.filter(pk=parent_id, conversation=conversation).first()
-    if parent is None:
+        return _Turn(conversation.pk, "", "", author)
+    place = lock_place(user_id, command.conversation_id, command.parent_id)
+    if place is None:
         raise NotFound
-    if parent.role == MessageRole.USER:
-        # Only under an answer, or the tree would have two questions in a row. The one being written is `busy`.
-        if Run.objects.filter(prompt=parent, status__in=ACTIVE).exists():
-            raise Busy
-        raise Invalid("A message goes under an answer, not under another message.")
-    if parent.status in (MessageStatus.PENDING, MessageStatus.STREAMING):
+    if place.member_role not in WRITERS:
+        raise Forbidden
+    if place.parent_id is None and place.wanted_id is not None:
+        raise NotFound
+    if place.answer_under_way or place.parent_status in (MessageStatus.PENDING, MessageStatus.STREAMING):
         raise Busy
-    return conversation, parent
+    if place.parent_role == MessageRole.USER:
+        # The tree would have two questions in a row.
+        raise Invalid("A message goes under an answer, not under another message.")
+    author = author_of(place, user_id)
+    return _Turn(command.conversation_id, place.title, place.model, author, place.parent_id)
 
 
-def _own_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> Message:
-    """A message of a conversation the user may write in, whose row is locked against other turns."""
+def _place_of_edit(user_id: uuid.UUID, command: MessageEdit) -> _Turn:
+    edited, member = _lock_message(user_id, command.message_id, MessageRole.USER)
+    conversation = edited.conversation
+    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, edited.parent_id)
+
+
+def _place_of_answer(user_id: uuid.UUID, command: MessageRegenerate) -> _Turn:
+    answer, member = _lock_message(user_id, command.message_id, MessageRole.ASSISTANT)
+    conversation = answer.conversation
+    if answer.parent is None:
+        raise Invalid("This answer has no question.")
+    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, prompt=answer.parent)
+
+
+def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> tuple[Message, Member]:
+    """A message of a conversation the user may write in, the conversation locked against other turns."""
     conversation_id = Message.objects.filter(pk=message_id).values_list("conversation_id", flat=True).first()
     if conversation_id is None:
         raise NotFound
-    member_of(user_id, conversation_id, write=True)
+    member = member_of(user_id, conversation_id, write=True, with_user=True)
     Conversation.objects.select_for_update().get(pk=conversation_id)
     message = Message.objects.select_related("conversation", "parent", "parent__author").get(pk=message_id)
     if message.role != role:
         raise Invalid("That can only be done to " + ("a message of yours." if role == "user" else "an answer."))
-    return message
+    return message, member
 
 
 def title_from(text: str) -> str:

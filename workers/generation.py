@@ -208,8 +208,9 @@ class Generation:
 
     def _announcement(self) -> list[events.Event]:
         prompt = Message.objects.select_related("author").get(pk=self.run.prompt_id)
+        answer = Message.objects.get(pk=self.run.message_id)
         return [
             events.message_created(prompt),
-            events.message_created(self.run.message),
+            events.message_created(answer),
             events.run_queued(self.run, attempt=1),
         ]

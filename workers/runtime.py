@@ -23,16 +23,15 @@ import structlog
 import uvloop
 from django.conf import settings
 
-from chat import catalog, log, recovery
+from chat import log, recovery
 from chat.db import in_db
 from chat.dispatch import enqueue
-from chat.models import Run
-from chat.runs import TERMINAL_NUMBER, Checkpoint, checkpoint, claim, mark_ended_in_log, renew, requeue
+from chat.runs import TERMINAL_NUMBER, Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
 from chat.turns import STOP_GROUP
 from workers.emitter import Emitter
 from workers.generation import Generation
 from workers.providers.base import ChatModel, ProviderError
-from workers.providers.registry import open_model
+from workers.providers.registry import open_model, publish_offered
 
 RENEW_SECONDS: Final = 2.0
 CATALOG_SECONDS: Final = 60.0
@@ -115,7 +114,7 @@ class Runtime:
             if not handed_over:
                 self._slots.release()
 
-    async def _run(self, claimed: Any) -> None:
+    async def _run(self, claimed: Claim) -> None:
         generation = Generation(self, claimed)
         self.active[claimed.run.id] = generation
         try:
@@ -125,7 +124,7 @@ class Runtime:
             self.emitter.done()
             self._slots.release()
 
-    async def give_back(self, run: Run) -> None:
+    async def give_back(self, run: Held) -> None:
         """A run that showed nothing goes back to the queue for the next worker."""
         events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
         if events is not None:
@@ -177,8 +176,7 @@ class Runtime:
                 generation.stop()
 
     async def _publish_models(self) -> None:
-        names = settings.CHAT_MODELS or await self.model.models()
-        await in_db(catalog.publish_models, [{"id": name, "label": name} for name in names])
+        await publish_offered(self.model)
 
     # --- the end ------------------------------------------------------------------------------------------------
 
