@@ -1,11 +1,11 @@
 """What can go wrong with a command, as the client is told (docs/protocol.md §5).
 
-    ChatError
-     ├─ Invalid, TooLarge, UnknownCommand   the frame itself
-     ├─ NotFound, Forbidden                 what one may not see, what one may not do
-     ├─ Conflict, Busy                      the state of things
-     ├─ RateLimited, QuotaExceeded          come back later (`retry_after`, seconds)
-     └─ Unavailable, Internal               our side; the same `client_id` may be sent again
+ChatError
+ ├─ Invalid, TooLarge, UnknownCommand   the frame itself
+ ├─ NotFound, Forbidden                 what one may not see, what one may not do
+ ├─ Conflict, Busy                      the state of things
+ ├─ RateLimited, QuotaExceeded          come back later (`retry_after`, seconds)
+ └─ Unavailable, Internal               our side; the same `client_id` may be sent again
 """
 
 from __future__ import annotations

@@ -82,7 +82,11 @@ async def _take_over(run: Expired, text: str) -> None:
             await enqueue(run.run_id)
             await log.append(log.Append(run.conversation_id, events, run.run_id, run.attempt, TERMINAL_NUMBER))
         return
-    status, code, sentence = RunStatus.INTERRUPTED, "worker_lost", "The answer was interrupted. You can continue or retry."
+    status, code, sentence = (
+        RunStatus.INTERRUPTED,
+        "worker_lost",
+        "The answer was interrupted. You can continue or retry.",
+    )
     if run.stop_requested:
         status, code, sentence = RunStatus.STOPPED, "", ""
     elif not text:
