@@ -109,10 +109,8 @@ class OpenAIChat:
 
     async def open(self) -> None:
         """Asks for the models, which leaves a warm connection; what fails now is only logged."""
-        try:
-            await self.models()
-        except ProviderError as error:
-            log.warning("model_endpoint_unavailable", code=error.code, detail=error.detail)
+        with contextlib.suppress(ProviderError):
+            await self._ask_models()
 
     async def close(self) -> None:
         if self._closing:
@@ -120,16 +118,25 @@ class OpenAIChat:
         await self._client.close()
 
     async def models(self) -> list[str]:
+        """What the endpoint lists, or the operator's `names`, which stand even where it cannot be asked."""
+        try:
+            found = await self._ask_models()  # also with `names`: it keeps a connection warm
+        except ProviderError:
+            if not self.names:
+                raise
+            found = []
+        return self.names or found
+
+    async def _ask_models(self) -> list[str]:
         try:
             async with asyncio.timeout(MODELS_TIMEOUT):
                 response = await self._client.get("/models", cast_to=httpx2.Response, options={"headers": self._auth})
-            found = [entry.id for entry in _decode_models(response.content).data or ()]
+            return [entry.id for entry in _decode_models(response.content).data or ()]
         except (msgspec.DecodeError, UnicodeDecodeError):
             failure = ProviderError("upstream_garbage", "The model's server did not send a list of models.")
         except EDGE_ERRORS as error:
             failure = translate(error, self.secrets)
-        else:
-            return self.names or found
+        log.warning("model_endpoint_unavailable", code=failure.code, detail=failure.detail)
         raise failure  # out here no request, which holds the key, hangs on it
 
     @contextlib.asynccontextmanager

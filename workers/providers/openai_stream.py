@@ -91,9 +91,10 @@ class EventSplitter:
         lines = data.split(b"\n")
         tail = lines.pop()
         self._tail = tail + held
+        events = self._take(lines)
         if len(tail) + self._size > MAX_EVENT_BYTES:
             raise ProviderError("upstream_garbage", GARBAGE, detail="an event without end")
-        return self._take(lines)
+        return events
 
     def _take(self, lines: list[bytes]) -> list[bytes]:
         events: list[bytes] = []
@@ -163,6 +164,9 @@ class AnswerReader:
             chunks = []  # half an event
         if not self.done and self.finish_reason is None:
             raise ProviderError("upstream_cut", CUT, retryable=not self.said)
+        if self._half:
+            self._half = ""
+            chunks.append(Chunk("\ufffd"))
         return chunks
 
     def _start(self, data: bytes) -> bytes:

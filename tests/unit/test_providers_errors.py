@@ -1,0 +1,91 @@
+"""What statuses and error bodies mean, how long to wait, and that no secret gets through."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from typing import Any
+
+import pytest
+
+from workers.providers.openai_errors import error_from_answer, parse_retry_after
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "retryable"),
+    [
+        (400, {"error": {"message": "bad", "code": "context_length_exceeded"}}, "context_too_long", False),
+        (400, {"error": {"message": "This model's maximum context length is 8192"}}, "context_too_long", False),
+        (500, {"error": {"message": "the request exceeds the available context size"}}, "context_too_long", False),
+        (400, {"error": {"message": "temperature must be a number"}}, "upstream_refused", False),
+        (400, {"error": {"message": "no", "code": "content_filter"}}, "upstream_refused", False),
+        (401, {"error": {"message": "who are you"}}, "upstream_unauthorized", False),
+        (402, {}, "upstream_quota", False),
+        (403, "Forbidden", "upstream_refused", False),
+        (
+            404,
+            {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}},
+            "model_not_found",
+            False,
+        ),
+        (404, {"error": "model 'x' not found"}, "model_not_found", False),
+        (404, {"detail": "Not Found"}, "upstream_refused", False),
+        (408, {}, "upstream_timeout", True),
+        (409, {}, "upstream_error", True),
+        (413, {}, "context_too_long", False),
+        (422, {"detail": []}, "upstream_refused", False),
+        (429, {"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, "upstream_rate_limited", True),
+        (429, {"error": {"message": "pay", "code": "insufficient_quota"}}, "upstream_quota", False),
+        (500, "oops", "upstream_error", True),
+        (502, "<html>Bad Gateway", "upstream_error", True),
+        (504, {}, "upstream_timeout", True),
+        (529, {"error": {"type": "overloaded_error", "message": "busy"}}, "upstream_error", True),
+        (302, "", "upstream_error", False),
+        (418, {}, "upstream_error", False),
+    ],
+)
+def test_statuses(status: int, body: Any, code: str, retryable: bool) -> None:
+    error = error_from_answer(status, body)
+    assert (error.code, error.retryable) == (code, retryable)
+    assert error.message.endswith((".", ").", "/v1)."))
+    assert str(status) in error.detail
+
+
+def test_an_endpoint_may_forbid_another_try() -> None:
+    assert not error_from_answer(500, {}, {"x-should-retry": "false"}).retryable
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": "-1"}, 0.0),
+        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert parse_retry_after(headers) == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    seconds = parse_retry_after({"retry-after": email.utils.formatdate(time.time() + 30, usegmt=True)})
+    assert seconds is not None
+    assert 27 < seconds <= 31
+
+
+def test_secrets_are_struck_out() -> None:
+    body = {"error": {"message": "Incorrect API key provided: sk-canary-1.", "code": "sk-canary-1"}}
+    error = error_from_answer(401, body, secrets=("sk-canary-1",))
+    assert "sk-canary-1" not in f"{error} {error!r} {error.message} {error.detail} {error.code}"
+    assert "***" in error.detail
+
+
+def test_the_detail_is_one_short_line() -> None:
+    detail = error_from_answer(500, "line\n" * 1000).detail
+    assert "\n" not in detail
+    assert len(detail) <= 300
