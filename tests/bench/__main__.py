@@ -21,7 +21,7 @@ from tests.bench.crowds import measure_fan_out, measure_idle, measure_storm
 from tests.bench.meter import describe_machine
 from tests.bench.profiling import Profiler
 from tests.bench.report import Report, from_json, render_docs, render_terminal, to_json
-from tests.bench.streams import measure_first_token, measure_streams
+from tests.bench.streams import FIRST_MODEL, measure_first_token, measure_streams, model_for
 from tests.bench.systems import System, Upstream, run_fastapi, run_ours, run_tutorial
 from tests.servers import servers
 from tests.stack import ROOT
@@ -36,8 +36,10 @@ class Size:
     def __init__(self, *, quick: bool, streams: list[int] | None) -> None:
         self.quick = quick
         self.streams = streams or ([20, 100] if quick else [20, 100, 400])
-        self.model = "bench-20tps-60n" if quick else "bench-20tps-200n"
-        self.limit_s = 15.0 if quick else 90.0
+        self.steady_s = 3.0 if quick else 10.0
+        self.model = model_for(1, self.steady_s)  # of the crowds
+        self.models = sorted({FIRST_MODEL, self.model, *(model_for(count, self.steady_s) for count in self.streams)})
+        self.limit_s = 15.0 if quick else 60.0
         self.tutorial_limit_s = 20.0 if quick else 30.0
         self.firsts = 20 if quick else 100
         self.idle = [200] if quick else [1000, 5000]
@@ -109,20 +111,23 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
     def both(system: System, streams: list[int], limit_s: float, profiler: Profiler | None = None) -> None:
         if "first" in wanted:
             found = attempt(f"{system.name}: first token", partial(
-                measure_first_token, system, upstream, answers=size.firsts))  # fmt: skip
+                measure_first_token, system, upstream, answers=size.firsts, profiler=profiler))  # fmt: skip
             report.first += [found] if found is not None else []
         if "streams" not in wanted:
             return
         for count in streams:
+            model = model_for(count, size.steady_s)
             row = attempt(f"{system.name}: {count} streams", partial(
-                measure_streams, system, upstream, streams=count, model=size.model, limit_s=limit_s,
+                measure_streams, system, upstream, streams=count, model=model, limit_s=limit_s,
                 profiler=profiler))  # fmt: skip
             report.streams += [row] if row is not None else []
 
     if "antiphon" in systems:
         rooms = [f"1x{size.watchers + 1}", f"{size.storm[0]}x{size.storm[1] + 1}"]
         profiler = Profiler(options.profile, FOLDER) if options.profile else None
-        with run_ours(upstream, web=options.web, workers=options.workers, people=size.people, rooms=rooms) as ours:
+        with run_ours(
+            upstream, web=options.web, workers=options.workers, people=size.people, rooms=rooms, models=size.models
+        ) as ours:
             both(ours, size.streams, size.limit_s, profiler)
             if "idle" in wanted:
                 report.idle += attempt("idle sockets", lambda: measure_idle(

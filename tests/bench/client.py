@@ -203,10 +203,10 @@ async def run_idle(runner: Runner, plan: Idle) -> dict[str, Any]:
         problems = [one for one in opened if isinstance(one, BaseException)]
         failed += len(problems)
         first = first or (repr(problems[0]) if problems else "")
-        await runner.step("open", sockets=len(sockets), failed=failed, why=first, seconds=time.monotonic() - began)
+        await runner.step("open", sockets=len(sockets), refused=failed, why=first, seconds=time.monotonic() - began)
     lost = sum(1 for one in sockets if one.transport is None)
     await leave(sockets, door)
-    return {"opened": len(sockets), "failed": failed, "lost": lost}
+    return {"opened": len(sockets), "refused": failed, "lost": lost}
 
 
 class Watching(msgspec.Struct):

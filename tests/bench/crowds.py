@@ -76,7 +76,7 @@ def measure_idle(system: System, *, sockets: list[int], seconds: float) -> list[
             rows.append(
                 IdleRow(
                     sockets=now_open,
-                    failed=int(told["failed"]),
+                    failed=int(told["refused"]),
                     why=str(told["why"]),
                     opened_per_s=(now_open - opened) / max(0.001, told["seconds"]),
                     kb_per_socket=(settled.rss["web"] - empty.rss["web"]) / 1024 / max(1, now_open),

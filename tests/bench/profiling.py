@@ -5,6 +5,7 @@ Writes folded stacks to var/bench (https://www.speedscope.app reads them) and pr
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,13 +15,20 @@ from typing import Final
 
 from tests.bench.systems import System
 
-RATE: Final = 250  # samples a second
+RATE: Final = 200  # samples a second
+# Where a thread stands when it has nothing to do; py-spy takes some of these for work.
+WAITING: Final = (
+    "epoll_wait", "epoll_pwait", "pthread_cond", "PyThread_acquire_lock", "poll (libc", "sem_clockwait", "take_gil",
+    "wait (threading.py", "_worker (concurrent/futures/thread.py",
+)  # fmt: skip
+OURS: Final = re.compile(r"\((?:accounts|chat|workers|config)/")
+LEAVES: Final = 4  # frames from the end of a stack in which those are looked for
 
 
 class Profiler:
     """Watches the first process of a role."""
 
-    def __init__(self, role: str, folder: Path, *, native: bool = False) -> None:
+    def __init__(self, role: str, folder: Path, *, native: bool = True) -> None:
         found = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
         if found is None:
             raise SystemExit("--profile needs py-spy: pip install py-spy")
@@ -29,13 +37,16 @@ class Profiler:
         self.path = folder / f"profile-{role}.folded"
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, system: System) -> None:
+    def start(self, system: System, what: str) -> None:
         if self.role not in system.roles:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.path = self.folder / f"profile-{system.name}-{self.role}.folded"
-        command = [self.program, "record", f"--pid={system.roles[self.role][0]}", f"--rate={RATE}", "--format=raw",
-                   "--duration=600", f"--output={self.path}", *(["--native"] if self.native else [])]  # fmt: skip
+        self.path = self.folder / f"profile-{system.name}-{self.role}-{what}.folded"
+        command = [
+            *(self.program, "record", f"--pid={system.roles[self.role][0]}", f"--rate={RATE}", "--format=raw"),
+            *("--function", "--duration=600", f"--output={self.path}"),
+            *(["--native"] if self.native else []),
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self) -> None:
@@ -58,13 +69,19 @@ def summarise(path: Path, top: int = 25) -> str:
     for line in path.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
+        if any(place in frame for frame in frames[-LEAVES:] for place in WAITING):
+            continue
+        frames = [frame for frame in frames if not frame.startswith("0x")] or frames
         total += int(count)
         own[frames[-1]] += int(count)
         for frame in set(frames):
             whole[frame] += int(count)
-    lines = [f"{path}: {total} samples", "   own  whole  function"]
+    lines = [f"{path}: {total / RATE:.1f} s of work", "   own  whole  function"]
     total = max(1, total)
     lines += [f"{own[name] / total:6.1%} {whole[name] / total:6.1%}  {name}" for name, _ in own.most_common(top)]
-    lines.append("by what they call:")
-    lines += [f"       {samples / total:6.1%}  {name}" for name, samples in whole.most_common(top * 2)]
+    lines.append("by what they call, the project's own:")
+    own_code = [(name, samples) for name, samples in whole.most_common() if OURS.search(name)]
+    lines += [f"       {samples / total:6.1%}  {name}" for name, samples in own_code[: top * 2]]
+    lines.append("by what they call, everything:")
+    lines += [f"       {samples / total:6.1%}  {name}" for name, samples in whole.most_common(top * 3)]
     return "\n".join(lines)

@@ -96,6 +96,8 @@ def first_table(first: Sequence[Hops]) -> Table:
              number(found.first_p50_ms), number(found.first_p99_ms)]
         )  # fmt: skip
         body += [["", hop, number(p50), number(p99)] for hop, (p50, p99) in found.hops.items()]
+        cpu = ", ".join(f"{role} {number(spent)}" for role, spent in found.cpu_ms.items())
+        body.append(["", f"CPU of one answer of four tokens, ms: {cpu}", number(sum(found.cpu_ms.values())), ""])
     return ["system", "hop", "p50 ms", "p99 ms"], body
 
 
@@ -167,7 +169,8 @@ def render_terminal(report: Report) -> str:
             left = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
             right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
             lines.append("  ".join([*left, *right]).rstrip())
-    lines += ["", *report.notes] if report.notes else []
+    notes = [*report.notes, *doubts(report)]
+    lines += ["", *notes] if notes else []
     return "\n".join(lines)
 
 
@@ -179,8 +182,9 @@ def render_docs(report: Report) -> str:
         lines += ["", f"## {heading}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         lines += ["| " + " | ".join(row) + " |" for row in body]
     lines += ["", "## How to read it", "", EXPLAINED]
-    if report.notes:
-        lines += ["", "## Notes", "", *(f"- {note}" for note in report.notes)]
+    notes = [*report.notes, *doubts(report)]
+    if notes:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 
@@ -205,6 +209,28 @@ and load client shared the cores with them and are not counted in the CPU. The b
 endpoint that streams through `AsyncOpenAI` in the web process (`tests/bench/baseline_fastapi.py`), and Channels with
 Celery as the tutorials have it (`tests/bench/baseline_tutorial/`). Absolute times depend on the machine; the ratios are
 what to look at."""
+
+
+def doubts(report: Report) -> list[str]:
+    """What spoils or explains a figure: failures, other work on the machine, a client or upstream that was late."""
+    found = []
+    for row in report.streams:
+        where = f"{NAMES[row.system]}, {row.streams} streams"
+        found += [f"{where}: {problem}" for problem in row.problems]
+        if row.others_cores > 0.2:
+            found.append(f"{where}: {row.others_cores:.1f} cores were busy with other things meanwhile")
+        if row.client_lag_ms > 100:
+            found.append(f"{where}: the load client itself was up to {row.client_lag_ms:.0f} ms late")
+        if row.upstream_late_ms > 50:
+            found.append(f"{where}: the upstream was {row.upstream_late_ms:.0f} ms behind its schedule (p99)")
+        if row.gaps:
+            found.append(f"{where}: {row.gaps} holes in `seq` or `index`")
+    found += [
+        f"{NAMES[row.system]}, first token: {row.others_cores:.1f} cores were busy with other things meanwhile"
+        for row in report.first
+        if row.others_cores > 0.2
+    ]
+    return found
 
 
 def describe(report: Report) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.bench.client import Streams
+from tests.bench.client import WARM_UP, Streams
 from tests.bench.driving import Client
 from tests.bench.meter import read_cost
 from tests.bench.people import FIRST, PASSWORD
@@ -16,8 +16,9 @@ from tests.bench.systems import System, Upstream
 from tests.bench.upstream import Answer
 from tests.bench.wire import Answered
 
-STARTS_PER_SECOND: Final = 80
+STARTS_PER_SECOND: Final = 40  # what 400 streams of ten seconds each bring in the long run
 CONNECT_SECONDS: Final = 120.0
+FIRST_MODEL: Final = "bench-50tps-4n"
 
 
 class StreamsRow(msgspec.Struct):
@@ -44,6 +45,7 @@ class StreamsRow(msgspec.Struct):
     merged: int
     client_lag_ms: float
     upstream_late_ms: float
+    others_cores: float  # cores that were busy with something else meanwhile
     problems: list[str]
 
 
@@ -55,22 +57,32 @@ class Hops(msgspec.Struct):
     first_p50_ms: float
     first_p99_ms: float
     hops: dict[str, tuple[float, float]]
+    cpu_ms: dict[str, float]  # per answer of four tokens, by role
+    others_cores: float
+
+
+def ramp_seconds(streams: int) -> float:
+    return max(1.0, streams / STARTS_PER_SECOND)
+
+
+def model_for(streams: int, steady_s: float) -> str:
+    """Answers at 20 tokens/s, so long that all of them run together for `steady_s`."""
+    return f"bench-20tps-{round(20 * (ramp_seconds(streams) + steady_s))}n"
 
 
 def measure_streams(
     system: System, upstream: Upstream, *, streams: int, model: str, limit_s: float, profiler: Profiler | None = None
 ) -> StreamsRow:
+    """Starts `streams` answers over the ramp, then lets all of them run."""
     tag = f"{system.name}{streams}x"
     sessions = [system.sessions[number % len(system.sessions)] for number in range(streams)] if system.sessions else []
-    plan = Streams(
-        system.urls, sessions, streams, model, max(1.0, streams / STARTS_PER_SECOND), limit_s, system.plain, tag
-    )
+    plan = Streams(system.urls, sessions, streams, model, ramp_seconds(streams), limit_s, system.plain, tag)
     upstream.get("/bench/stats")
     with Client("streams", plan) as client:
         client.await_step("connected", CONNECT_SECONDS)
         before = read_cost(system.roles)
         if profiler is not None:
-            profiler.start(system)
+            profiler.start(system, f"{streams}-streams")
         client.go()
         client.await_step("streamed", plan.ramp_s + limit_s + 30)
         after = read_cost(system.roles)
@@ -108,18 +120,25 @@ def measure_streams(
         merged=sum(answer.merged for answer in answers),
         client_lag_ms=result["client_lag_ms"],
         upstream_late_ms=upstream.get("/bench/stats")["late_p99_ms"],
+        others_cores=after.others(before),
         problems=sorted({f"{answer.ending} {answer.code}" for answer in answers if answer.code})[:5],
     )
 
 
-def measure_first_token(system: System, upstream: Upstream, *, answers: int) -> Hops:
+def measure_first_token(system: System, upstream: Upstream, *, answers: int, profiler: Profiler | None = None) -> Hops:
     tag = f"{system.name}first"
     login = None if system.plain else (FIRST, PASSWORD)
-    plan = Streams(system.urls, [], answers, "bench-50tps-4n", 0, 10, system.plain, tag, login)
+    plan = Streams(system.urls, [], answers, FIRST_MODEL, 0, 10, system.plain, tag, login)
     with Client("one_by_one", plan) as client:
         client.await_step("connected", CONNECT_SECONDS)
+        before = read_cost(system.roles)
+        if profiler is not None:
+            profiler.start(system, "first")
         client.go()
         client.await_step("streamed", 30 + answers * 3)
+        after = read_cost(system.roles)
+        if profiler is not None:
+            profiler.stop()
         client.go()
         seen = msgspec.convert(client.result()["answers"], list[Answered])
     ledger = read_ledger(upstream, {answer.tag for answer in seen})
@@ -135,6 +154,8 @@ def measure_first_token(system: System, upstream: Upstream, *, answers: int) -> 
         percentile(firsts, 0.5),
         percentile(firsts, 0.99),
         {name: (percentile(values, 0.5), percentile(values, 0.99)) for name, values in hops.items()},
+        {role: seconds * 1000 / (answers + WARM_UP) for role, seconds in after.since(before).items()},
+        after.others(before),
     )
 
 

@@ -21,7 +21,6 @@ from typing import Any, Final
 
 from config.stack import leash
 from config.stack.redis import PrivateRedis
-from tests.bench.upstream import MODELS
 from tests.servers import servers
 from tests.stack import ROOT, Stack
 
@@ -68,19 +67,15 @@ class System:
 
 
 def environment(upstream: Upstream) -> dict[str, str]:
-    return {
-        "OPENAI_BASE_URL": upstream.url,
-        "OPENAI_API_KEY": "bench",
-        "CHAT_MODELS": ",".join(MODELS),
-    }
+    return {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "bench"}
 
 
 @contextlib.contextmanager
 def run_ours(
-    upstream: Upstream, *, web: int, workers: int, people: int, rooms: list[str]
+    upstream: Upstream, *, web: int, workers: int, people: int, rooms: list[str], models: list[str]
 ) -> Generator[System, None, None]:
     """The project as it is run, with `people` logged in and rooms of them (`NUMBERxSIZE`)."""
-    env = {**environment(upstream), "LOGIN_RATE": "1000/m/ip"}
+    env = {**environment(upstream), "CHAT_MODELS": ",".join(models), "LOGIN_RATE": "1000/m/ip"}
     stack = Stack(web=web, workers=workers, beat=False, env=env, own_postgres=True)
     stack.postgres.options = POSTGRES
     try:
