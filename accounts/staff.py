@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from allauth.account.decorators import secure_admin_login
-from csp.constants import UNSAFE_EVAL
+from csp.constants import UNSAFE_EVAL, UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.contrib.admin import ShowFacets
 from django.db.models import Model, QuerySet
@@ -18,6 +18,10 @@ from unfold.sites import UnfoldAdminSite
 
 View = Callable[..., HttpResponseBase]
 
+# Alpine, which unfold is built on, evaluates the expressions in its attributes and writes style attributes. Scripts and
+# style elements still need to come from this site or carry the nonce.
+POLICY = {"script-src": [UNSAFE_EVAL], "style-src-attr": [UNSAFE_INLINE]}
+
 
 class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
     """The site's own login page is the only door, with its rate limits; who is not staff gets 403."""
@@ -26,14 +30,12 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
         return secure_admin_login(super().login)(request, extra_context)
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:
-        # Alpine, which unfold is built on, evaluates the expressions in its attributes. Scripts still need to come
-        # from this site, and nothing in these pages is written by a person without being escaped.
-        relaxed: View = csp_update({"script-src": UNSAFE_EVAL})(super().admin_view(view, cacheable))
+        relaxed: View = csp_update(POLICY)(super().admin_view(view, cacheable))
         return relaxed
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().each_context(request)
-        # unfold writes these into a style element without a nonce; templates/unfold/layouts/skeleton.html does it with one.
+        # unfold writes these into a style element without a nonce; our skeleton.html does it with one.
         return {**context, "theme_colors": context["colors"], "colors": None}
 
 

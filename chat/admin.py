@@ -34,12 +34,20 @@ def _page_link(model: str, id_: uuid.UUID | None) -> SafeString | str:
     if id_ is None:
         return "–"
     # The last digits: the first ones of time-ordered ids are all alike.
-    return format_html('<a href="{}">…{}</a>', reverse(f"admin:chat_{model}_change", args=[id_]), str(id_)[-8:])
+    return _link(reverse(f"admin:chat_{model}_change", args=[id_]), str(id_)[-8:])
 
 
 def _list_link(model: str, conversation: Conversation) -> SafeString:
     address = reverse(f"admin:chat_{model}_changelist")
-    return format_html('<a href="{}?conversation__exact={}">Show</a>', address, conversation.pk)
+    return _link(f"{address}?conversation__exact={conversation.pk}", "Show")
+
+
+def _link(address: str, text: str) -> SafeString:
+    return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text)
+
+
+def _milliseconds(value: int | None) -> str:
+    return "–" if value is None else f"{value:,}\u202fms".replace(",", "\u202f")
 
 
 class BodyAdmin(HistoryAdmin):
@@ -81,6 +89,7 @@ class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
     fields = readonly_fields = ("user", "role", "joined_at")
     extra = 0
     can_delete = False
+    hide_title = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Member]:
         rows: QuerySet[Member] = super().get_queryset(request).select_related("user")
@@ -204,8 +213,8 @@ class ModelFilter(admin.SimpleListFilter):
 @admin.register(Run)
 class RunAdmin(HistoryAdmin):
     list_display = (
-        "link", "coloured_status", "model", "requested_by", "input_tokens", "output_tokens",
-        "queued_ms", "first_token_ms", "total_ms", "error_code", "created_at",
+        "link", "coloured_status", "error_code", "model", "requested_by", "tokens",
+        "queued", "first_token", "total", "created_at",
     )  # fmt: skip
     list_display_links = None
     list_select_related = ("requested_by",)
@@ -248,6 +257,24 @@ class RunAdmin(HistoryAdmin):
     @admin.display(description="Conversation")
     def conversation_link(self, row: Run) -> SafeString | str:
         return _page_link("conversation", row.conversation_id)
+
+    @admin.display(description="Tokens in → out", ordering="output_tokens")
+    def tokens(self, row: Run) -> str:
+        if row.input_tokens is None and row.output_tokens is None:
+            return "–"
+        return f"{row.input_tokens or 0}\u202f→\u202f{row.output_tokens or 0}"
+
+    @admin.display(description="Queued", ordering="queued_ms")
+    def queued(self, row: Run) -> str:
+        return _milliseconds(row.queued_ms)
+
+    @admin.display(description="First token", ordering="first_token_ms")
+    def first_token(self, row: Run) -> str:
+        return _milliseconds(row.first_token_ms)
+
+    @admin.display(description="Total", ordering="total_ms")
+    def total(self, row: Run) -> str:
+        return _milliseconds(row.total_ms)
 
     @admin.display(description="Question")
     def prompt_link(self, row: Run) -> SafeString | str:

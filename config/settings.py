@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONCE, NONE, SELF
+from django.templatetags.static import static
 from environs import Env, validate
 
 from config.env import at_least, broker_url, database_from_url, origins, redis_from_url, secret_key, stack_url
@@ -221,6 +222,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": SITE_NAME,
     "SITE_HEADER": SITE_NAME,
     "SITE_SYMBOL": "forum",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("chat/img/mark.svg")},
+    ],
     "COLORS": {  # the pages' accent, from light to dark: OKLCH lightness and chroma at one hue
         "primary": {
             "50": "oklch(97% .012 272)",
