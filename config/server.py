@@ -18,11 +18,15 @@ import uvloop
 
 asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # before daphne.server: it makes its loop when imported
 
+import daphne.server  # noqa: E402
 from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from chat.hub import drain  # noqa: E402
 from config.health import PATHS, State  # noqa: E402
+from config.websocket import DirectFactory  # noqa: E402
+
+daphne.server.WebSocketFactory = DirectFactory  # Server.run() makes one by this name and offers no other way
 
 # The consumer answers a text frame over 64 KiB with an error; a message above this ends the connection unread.
 HARD_FRAME_BYTES: Final = 256 * 1024
