@@ -195,6 +195,7 @@ def json_body(script: Script) -> bytes:
 def error_body(script: Script, authorization: str) -> bytes:
     """The body of an answer with another status than 200."""
     codes = {
+        400: "invalid_request",
         401: "invalid_api_key",
         404: "model_not_found",
         429: "rate_limit_exceeded",

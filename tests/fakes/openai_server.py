@@ -125,7 +125,11 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        self._read()
+        if self.buffer[:1].isalpha():
+            self._read()
+        else:  # TLS, for instance
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
 
     def _read(self) -> None:
         if self.request is not None:
@@ -246,7 +250,9 @@ class FakeOpenAI:
         return request
 
     def answer(self, connection: _Connection, request: Request) -> None:
-        if request.path.startswith("/_"):
+        if request.path == "/api/version":  # what tells an Ollama
+            connection.send_whole(200, b'{"version":"0.0.0-fake"}')
+        elif request.path.startswith("/_"):
             connection.send_whole(200, json.dumps(self._control(request)).encode())
         elif self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
             connection.send_whole(401, error_body(Script(status=401), ""))

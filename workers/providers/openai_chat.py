@@ -90,7 +90,11 @@ class OpenAIChat:
             ),
         )
         self._client = openai.AsyncOpenAI(
-            api_key=api_key, base_url=address, max_retries=0, timeout=timeout, http_client=self._http
+            api_key=api_key or "none",  # the package wants one; what is sent is `authorization`
+            base_url=address,
+            max_retries=0,
+            timeout=timeout,
+            http_client=self._http,
         )
         self._auth: dict[str, str | openai.Omit] = {"Authorization": authorization or openai.Omit()}
         self._chat = self._prepare(authorization)

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 from chat.catalog import OfferedModel, publish_models
 from workers.providers.base import ChatModel
@@ -32,7 +33,12 @@ class Endpoint(NamedTuple):
 
 
 def find_endpoint() -> Endpoint:
-    """Looks at the settings, then for an Ollama. Blocks for `PROBE_TIMEOUT` at the most."""
+    """Looks at the settings, then for an Ollama. Blocks for `PROBE_TIMEOUT` at the most.
+
+    Raises `ImproperlyConfigured`, naming the setting, for an address that is none.
+    """
+    for name in ("OPENAI_BASE_URL", "OLLAMA_URL"):
+        _check_address(name, getattr(settings, name))
     if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
         return Endpoint("openai_chat", settings.OPENAI_BASE_URL, local=False)
     if settings.OLLAMA_URL and _answers(settings.OLLAMA_URL):
@@ -81,6 +87,16 @@ async def list_offered(model: ChatModel) -> list[OfferedModel]:
 async def publish_offered(model: ChatModel) -> None:
     """Tells the web processes what `model` offers; to be done each minute. Raises `ProviderError` or a Redis error."""
     await asyncio.to_thread(publish_models, await list_offered(model))
+
+
+def _check_address(name: str, url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        valid = not url or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        valid = False
+    if not valid:  # the value stays out of the sentence: there may be a password in it
+        raise ImproperlyConfigured(f"{name}: this is not an address such as http://127.0.0.1:8080/v1")
 
 
 def _place(url: str) -> str:
