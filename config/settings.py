@@ -197,7 +197,8 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
 ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_HOST)
 
 # Behind a proxy that ends TLS and sets X-Forwarded-Proto: everything over https, and nothing else.
-HTTPS = env.bool("HTTPS", False)
+# `manage.py up` on a loopback address switches it off.
+HTTPS = env.bool("HTTPS", True)
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True

@@ -52,6 +52,7 @@ class Servers:
             "SECRET_KEY": "a-key-for-tests-only-a-key-for-tests-only-a-key-for-tests-only",
             "DATABASE_URL": self.postgres.url(),
             "REDIS_URL": self.redis.url,
+            "HTTPS": "0",
             "STATIC_VERSIONED": "0",
             "OLLAMA_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
         }

@@ -7,10 +7,13 @@ import sys
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandParser
 
 from config.stack.errors import StackError
 from config.stack.local import LocalStack, Options, Stopped
+from config.stack.ports import is_loopback
+from workers.providers import registry
 
 DEFAULT_ADMIN = "admin@localhost"
 
@@ -27,7 +30,11 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **options: Any) -> None:
         if options["web"] < 1 or options["workers"] < 1:
-            raise CommandError("--web and --workers are 1 at the least.")
+            sys.exit("--web and --workers are 1 at the least.")
+        try:
+            model = registry.describe()
+        except ImproperlyConfigured as error:
+            sys.exit(f"Setting {error}. Correct it in the environment or in .env.")
         stopped = Stopped()
         stack = LocalStack(
             settings.BASE_DIR,
@@ -46,9 +53,10 @@ class Command(BaseCommand):
         )
         try:
             self.stdout.write("Starting Antiphon …")
+            self.stdout.flush()
             stack.start(stopped)
             if not stopped():
-                self.stdout.write(describe(stack))
+                self.stdout.write(describe(stack, model))
                 self.stdout.flush()
                 assert stack.supervisor is not None
                 stack.supervisor.watch(stopped)
@@ -59,7 +67,15 @@ class Command(BaseCommand):
             stack.stop(stopped.insists)
 
 
-def describe(stack: LocalStack) -> str:
+def describe_access() -> str:
+    """How people on other machines get in."""
+    hosts = f"by the names in ALLOWED_HOSTS ({', '.join(settings.ALLOWED_HOSTS)}) and ALLOWED_ORIGINS"
+    if settings.HTTPS:
+        return f"{hosts}, over https through a proxy; HTTPS=0 in .env serves plain http"
+    return f"{hosts}, over plain http"
+
+
+def describe(stack: LocalStack, model: str) -> str:
     """What a person needs to know now, in one block."""
     admin = stack.admin
     login = admin["email"] or "sign up at the address above"
@@ -69,17 +85,11 @@ def describe(stack: LocalStack) -> str:
         ("Open", stack.url),
         ("Log in", login),
         ("Staff", f"{stack.url}/admin/"),
-        ("Model", describe_model()),
+        ("Model", model),
         ("Stop", "Ctrl-C"),
     ]
+    if not is_loopback(stack.options.host):
+        lines.insert(1, ("Others", describe_access()))
     width = max(len(text) for _, text in lines) + 10
     inner = "\n".join(f"  {name:<7} {text}" for name, text in lines)
     return f"\n{'─' * width}\n  Antiphon is running.\n\n{inner}\n{'─' * width}\n"
-
-
-def describe_model() -> str:
-    """The model in use, and how to change it."""
-    if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
-        where = settings.OPENAI_BASE_URL or "api.openai.com"
-        return f"{settings.CHAT_MODELS[0] if settings.CHAT_MODELS else 'the first one listed'} at {where}"
-    return "a demo. For a real one, set OPENAI_API_KEY or OPENAI_BASE_URL in .env and start again"
