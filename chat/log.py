@@ -14,12 +14,14 @@ attempt, or of one that somebody has closed, it is refused as fenced.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+import redis.exceptions
 from channels.layers import get_channel_layer
 
 from chat.delivery import Entry
@@ -96,6 +98,10 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {ARGV[1], 0, 0}
 """
 
+_DIGESTS: Final = {
+    script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (_APPEND, _POSITION)
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Append:
@@ -151,6 +157,14 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
+async def _run(server: Any, script: str, keys: list[str], args: list[Any]) -> Any:
+    """Runs a script by its digest; sends it whole when Redis does not know it (any more)."""
+    try:
+        return await server.evalsha(_DIGESTS[script], len(keys), *keys, *args)
+    except redis.exceptions.NoScriptError:
+        return await server.eval(script, len(keys), *keys, *args)
+
+
 async def append(*appends: Append) -> list[Appended]:
     """Appends and publishes, one round trip for each Redis involved. Raises `redis.RedisError` when it is not known
     to have happened; the same appends may then be sent again.
@@ -179,7 +193,7 @@ async def append(*appends: Append) -> list[Appended]:
                 layer.serialize({"type": "log.event", "c": conversation, "d": delta, "b": body})
                 for body, delta in one.events
             ]
-        reply = await server.register_script(_APPEND)(keys=keys, args=args)
+        reply = await _run(server, _APPEND, keys, args)
         for index, place in enumerate(places):
             status, epoch, seq = reply[3 * index : 3 * index + 3]
             results[place] = Appended(epoch.decode(), seq, status == 0, status == -1, status == -2)
@@ -190,7 +204,7 @@ async def position(conversation_id: uuid.UUID) -> tuple[Position, int]:
     """Where the log stands now, and the `seq` of its last event but deltas. Begins a log where there is none."""
     server = channel_layer().group_connection(group_name(conversation_id))
     keys = [meta_key(conversation_id), stream_key(conversation_id)]
-    epoch, seq, state = await server.register_script(_POSITION)(keys=keys, args=[new_epoch(), META_TTL_MS])
+    epoch, seq, state = await _run(server, _POSITION, keys, [new_epoch(), META_TTL_MS])
     return Position(epoch.decode(), seq), state
 
 

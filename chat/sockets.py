@@ -78,6 +78,7 @@ class Socket:
             self._flush()
 
     def put_event(self, cursor: Cursor, seq: int, frame: str) -> None:
+        self.last_used = time.monotonic()
         cursor.sent(seq, len(frame))
         self.put(frame)
         if self.window.full and self.window.blocked_since is None:
