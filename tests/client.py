@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 PASSWORD = "correct horse battery staple"
 TERMINAL = {"run.done", "run.stopped", "run.failed", "run.interrupted"}
@@ -48,7 +49,7 @@ class Session:
         self.http = http
 
     def _token(self) -> str:
-        cookies = self.http.cookie_jar.filter_cookies(aiohttp.client.URL(self.url))
+        cookies = self.http.cookie_jar.filter_cookies(URL(self.url))
         return next((c.value for name, c in cookies.items() if name.endswith("csrftoken")), "")
 
     async def post(self, path: str, data: dict[str, str] | None = None) -> aiohttp.ClientResponse:
@@ -94,7 +95,9 @@ class Client:
         self.ws = ws
         self.frames: list[dict[str, Any]] = []
         self.times: list[float] = []
+        self.sent: list[dict[str, Any]] = []
         self.views = views if views is not None else {}
+        self.following: set[str] = set()  # conversations this socket gets events of
         self.ack = ack
         self.pong = True
         self._cursor = 0
@@ -128,17 +131,19 @@ class Client:
                 apply_snapshot(view, frame)
             elif (frame["position"]["epoch"], frame["position"]["seq"]) != (view.epoch, view.seq):
                 raise ProtocolViolationError(f"recovered at {frame['position']}, not at {view.epoch}:{view.seq}")
-        elif frame["type"] == "message.accepted" and frame["conversation_id"] not in self.views:
-            position = frame["position"]
-            self.views[frame["conversation_id"]] = View(position["epoch"], position["seq"])
+            self.following.add(frame["conversation_id"])
+        elif frame["type"] == "message.accepted" and frame["conversation_id"] not in self.following:
+            view = self.views.setdefault(frame["conversation_id"], View())
+            view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
+            self.following.add(frame["conversation_id"])
         elif frame["type"] == "reset":
             self.views[frame["conversation_id"]].resets += 1
+            self.following.discard(frame["conversation_id"])
             await self.send("subscribe", conversation_id=frame["conversation_id"])
         elif "seq" in frame:
-            view = self.views.get(frame["conversation_id"])
-            if view is None:
+            if frame["conversation_id"] not in self.following:
                 raise ProtocolViolationError(f"an event of a conversation nobody subscribed to: {frame}")
-            apply_event(view, frame)
+            apply_event(self.views[frame["conversation_id"]], frame)
             if self.ack:
                 count = self._unacked.get(frame["conversation_id"], 0) + 1
                 if count >= 16 or frame["type"] in TERMINAL:
@@ -147,6 +152,7 @@ class Client:
                 self._unacked[frame["conversation_id"]] = count
 
     async def send(self, kind: str, **fields: Any) -> None:
+        self.sent.append({"type": kind, **fields})
         with contextlib.suppress(ConnectionResetError, aiohttp.ClientError):
             await self.ws.send_str(json.dumps({"type": kind, **fields}))
 
@@ -263,7 +269,13 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         return
     if not event["type"].startswith("run."):
         return
-    fresh = {"attempt": 0, "text": "", "ended": None, "endings": [], "message_id": event.get("message_id")}
+    fresh: dict[str, Any] = {
+        "attempt": 0,
+        "text": "",
+        "ended": None,
+        "endings": [],
+        "message_id": event.get("message_id"),
+    }
     run = view.runs.setdefault(event["run_id"], fresh)
     if event["attempt"] < run["attempt"]:
         return
@@ -292,10 +304,10 @@ async def session(url: str, email: str = "alice@example.org", *, fresh: bool = F
         logged_in = Session(url, http)
         known = None if fresh else _cookies.get((url, email))
         if known:
-            jar.update_cookies(known, aiohttp.client.URL(url))
+            jar.update_cookies(known, URL(url))
         else:
             await logged_in.login(email)
             if not fresh:
-                found = jar.filter_cookies(aiohttp.client.URL(url))
+                found = jar.filter_cookies(URL(url))
                 _cookies[url, email] = {name: cookie.value for name, cookie in found.items()}
         yield logged_in

@@ -1,0 +1,351 @@
+"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I9.
+
+    history = History()
+    client = history.watch(await alice.connect(views=views), "alice")
+    ...
+    await history.settle(stack); history.check(stack, snapshots)
+
+After Jepsen: clients only record while things break; one pure function judges afterwards (docs/reliability.md).
+
+    I1  one client_id is one message, and what was accepted is there
+    I2  one run for each thing asked, one answer for each run, all of them at an end
+    I3  an answer in PostgreSQL is what the deltas of its last attempt add up to, for every client
+    I4  `seq` goes up without a gap for each client and epoch, and is the same event for everybody
+    I5  exactly one closing event for each attempt
+    I6  what is billed is there once, for every run that ended, and for no other
+    I7  nothing reaches somebody who is no member
+    I8  nothing is sent later than 2 s after access ended
+    I9  events applied one by one give what a fresh snapshot gives
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tests.client import TERMINAL, Client, ProtocolViolationError, View, apply_event, apply_snapshot
+from tests.stack import Stack
+
+REVOKED_SECONDS = 2.0
+ENDINGS = {"done": "complete", "stopped": "stopped", "failed": "failed", "interrupted": "interrupted"}
+C = TypeVar("C", bound=Client)
+
+
+@dataclass
+class Socket:
+    """One connection's record. `times` are of `frames`, by the monotonic clock."""
+
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Viewer:
+    """A person at one page: the sockets it had, one after the other, and when which access ended ("*": all of it)."""
+
+    user: str
+    sockets: list[Any] = field(default_factory=list)  # `Socket`s or `Client`s
+    revoked: dict[str, float] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
+
+
+@dataclass
+class Rows:
+    """What PostgreSQL holds. Ids are strings."""
+
+    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    submissions: list[dict[str, Any]] = field(default_factory=list)
+    members: set[tuple[str, str]] = field(default_factory=set)  # (conversation, user's name)
+
+
+class History:
+    """Records of all clients of one test."""
+
+    def __init__(self) -> None:
+        self.viewers: list[Viewer] = []
+        self._of_views: dict[int, Viewer] = {}
+
+    def watch(self, client: C, user: str = "alice") -> C:
+        """Takes a client in; clients that share `views` are one viewer that reconnected."""
+        viewer = self._of_views.get(id(client.views))
+        if viewer is None:
+            viewer = self._of_views[id(client.views)] = Viewer(user)
+            self.viewers.append(viewer)
+        viewer.sockets.append(client)
+        return client
+
+    def revoke(self, user: str, conversation_id: str = "*") -> None:
+        """From now on `user` may not see this."""
+        for viewer in self.viewers:
+            if viewer.user == user:
+                viewer.revoked.setdefault(conversation_id, time.monotonic())
+
+    async def settle(self, stack: Stack, seconds: float = 20.0) -> float:
+        """Waits until no run is active and every ending is in the log; the seconds it took."""
+        began = time.monotonic()
+        query = "SELECT id, status, ended_in_log FROM chat_run WHERE status IN ('queued','running') OR NOT ended_in_log"
+        while unsettled := await asyncio.to_thread(stack.sql, query):
+            if time.monotonic() - began > seconds:
+                raise AssertionError(f"not at rest after {seconds} s: {unsettled}")
+            await asyncio.sleep(0.1)
+        return time.monotonic() - began
+
+    def check(self, stack: Stack, snapshots: Iterable[dict[str, Any]] = ()) -> None:
+        """Asserts I1-I9. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
+        found = find_violations(self.viewers, read_rows(stack), snapshots)
+        assert not found, "\n".join(found[:40])
+
+
+async def fresh_snapshots(client: Client, conversations: Iterable[str]) -> list[dict[str, Any]]:
+    """`subscribed` frames of a client that has seen nothing yet."""
+    replies = [await client.ask("subscribe", conversation_id=one) for one in conversations]
+    assert all(reply["type"] == "subscribed" and not reply["recovered"] for reply in replies), replies
+    return replies
+
+
+def read_rows(stack: Stack) -> Rows:
+    """The database as it is now."""
+
+    def of(query: str) -> list[dict[str, Any]]:
+        return [
+            {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in row.items()}
+            for row in stack.sql(query)
+        ]
+
+    name = "split_part(u.email, '@', 1) AS user"
+    return Rows(
+        messages={
+            row["id"]: row for row in of("SELECT id, conversation_id, parent_id, role, text, status FROM chat_message")
+        },
+        runs={
+            row["id"]: row
+            for row in of(
+                "SELECT id, conversation_id, prompt_id, message_id, status, attempt, ended_in_log, lease_expires_at, "
+                "input_tokens, output_tokens FROM chat_run"
+            )
+        },
+        submissions=of(
+            f"SELECT {name}, client_id, message_id, run_id FROM chat_submission JOIN accounts_user u ON u.id = user_id"  # noqa: S608 -- a constant
+        ),
+        members={
+            (row["conversation_id"], row["user"])
+            for row in of(f"SELECT conversation_id, {name} FROM chat_member JOIN accounts_user u ON u.id = user_id")  # noqa: S608 -- likewise
+        },
+    )
+
+
+def find_violations(viewers: Iterable[Viewer], rows: Rows, snapshots: Iterable[dict[str, Any]] = ()) -> list[str]:
+    """Everything that contradicts I1-I9, one sentence each. Pure."""
+    viewers = list(viewers)
+    found = [*_sends(viewers, rows), *_rows(rows), *_access(viewers, rows)]
+    for viewer in viewers:
+        found += _replay(viewer)
+    return [*found, *_same_for_all(viewers), *_endings(viewers), *_texts(viewers, rows), *_fresh(viewers, snapshots)]
+
+
+def _sends(viewers: list[Viewer], rows: Rows) -> list[str]:
+    found = []
+    made: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows.submissions:
+        made.setdefault((row["user"], row["client_id"]), []).append(row)
+    found += [f"I1 {key} was submitted {len(same)} times" for key, same in made.items() if len(same) > 1]
+    replies: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for viewer in viewers:
+        for socket in viewer.sockets:
+            asked = {command["ref"]: command for command in socket.sent if "client_id" in command and "ref" in command}
+            for frame in socket.frames:
+                if frame["type"] == "message.accepted" and frame.get("ref") in asked:
+                    key = (viewer.user, asked[frame["ref"]]["client_id"])
+                    replies.setdefault(key, []).append(frame)
+    for key, accepted in replies.items():
+        if len({(frame["message_id"], frame["run_id"]) for frame in accepted}) > 1:
+            found.append(f"I1 {key} was answered with different messages: {accepted}")
+        if sum(not frame["duplicate"] for frame in accepted) > 1:
+            found.append(f"I1 {key} was made anew more than once")
+        if key not in made:
+            found.append(f"I1 {key} was accepted and is not in PostgreSQL")
+        elif (accepted[0]["message_id"], accepted[0]["run_id"]) != (made[key][0]["message_id"], made[key][0]["run_id"]):
+            found.append(f"I1 {key} was accepted as {accepted[0]['message_id']}, PostgreSQL has {made[key][0]}")
+    submitted = {row["message_id"] for row in rows.submissions}
+    orphans = [one for one, row in rows.messages.items() if row["role"] == "user" and one not in submitted]
+    return found + [f"I1 message {one} was never submitted" for one in orphans]
+
+
+def _rows(rows: Rows) -> list[str]:
+    found = []
+    asked = [row["run_id"] for row in rows.submissions]
+    found += [f"I2 run {one} answers {asked.count(one)} submissions" for one in rows.runs if asked.count(one) != 1]
+    answered = [run["message_id"] for run in rows.runs.values()]
+    for one, message in rows.messages.items():
+        if message["role"] == "assistant" and answered.count(one) != 1:
+            found.append(f"I2 answer {one} has {answered.count(one)} runs")
+        parent = rows.messages.get(message["parent_id"] or "")
+        if message["parent_id"] and (parent is None or parent["conversation_id"] != message["conversation_id"]):
+            found.append(f"I2 message {one} hangs under one of another conversation")
+    for one, run in rows.runs.items():
+        expected = ENDINGS.get(run["status"])
+        if expected is None:
+            found.append(f"I2 run {one} is still {run['status']}")
+            continue
+        answer = rows.messages.get(run["message_id"])
+        if answer is None or answer["status"] != expected:
+            found.append(f"I2 run {one} is {run['status']}, its answer {answer and answer['status']}")
+        if run["lease_expires_at"] is not None:
+            found.append(f"I2 run {one} is over and has a lease")
+        if not run["ended_in_log"]:
+            found.append(f"I5 the end of run {one} has not reached the log")
+        if run["status"] == "done" and (run["input_tokens"] is None or run["output_tokens"] is None):
+            found.append(f"I6 run {one} is done and not billed")
+    return found
+
+
+def _access(viewers: list[Viewer], rows: Rows) -> list[str]:
+    found = []
+    for viewer in viewers:
+        for socket in viewer.sockets:
+            for frame, at in zip(socket.frames, socket.times, strict=True):
+                conversation = frame.get("conversation_id")
+                if conversation is None:
+                    continue
+                ends = [viewer.revoked[key] for key in ("*", conversation) if key in viewer.revoked]
+                if ends and at > min(ends) + REVOKED_SECONDS and frame["type"] != "reset":
+                    found.append(f"I8 {viewer.user} got {frame['type']} {at - min(ends):.1f} s after access ended")
+                elif not ends and (conversation, viewer.user) not in rows.members:
+                    found.append(f"I7 {viewer.user} got {frame['type']} of {conversation}, and is no member")
+    return found
+
+
+def _replay(viewer: Viewer) -> list[str]:
+    """Applies what came, frame by frame, to views that know nothing but the protocol."""
+    views: dict[str, View] = {}
+    viewer.views = views
+    following: set[str] = set()
+    for socket in viewer.sockets:
+        following.clear()  # a new socket follows nothing
+        for frame in socket.frames:
+            one = frame.get("conversation_id", "")
+            try:
+                if frame["type"] == "subscribed":
+                    view = views.setdefault(one, View())
+                    if not frame["recovered"]:
+                        apply_snapshot(view, frame)
+                    elif (view.epoch, view.seq) != (frame["position"]["epoch"], frame["position"]["seq"]):
+                        raise ProtocolViolationError(
+                            f"recovered at {frame['position']}, not at {view.epoch}:{view.seq}"
+                        )
+                    following.add(one)
+                elif frame["type"] == "message.accepted" and one not in following:
+                    view = views.setdefault(one, View())
+                    view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
+                    following.add(one)
+                elif frame["type"] == "reset":
+                    following.discard(one)
+                elif "seq" in frame:
+                    if one not in following:
+                        raise ProtocolViolationError(f"an event where nothing is followed: {frame}")
+                    apply_event(views[one], frame)
+            except ProtocolViolationError as error:
+                kind = "I3" if frame["type"] in TERMINAL or str(error).startswith("delta") else "I4"
+                return [f"{kind} {viewer.user}: {error}"]
+    return []
+
+
+def _located(viewers: list[Viewer]) -> Iterable[tuple[Viewer, str, dict[str, Any]]]:
+    """Each event with the epoch it came under."""
+    for viewer in viewers:
+        epochs: dict[str, str] = {}
+        for socket in viewer.sockets:
+            for frame in socket.frames:
+                one = frame.get("conversation_id", "")
+                if frame["type"] == "subscribed" or (
+                    frame["type"] == "message.accepted" and frame["position"]["epoch"]
+                ):
+                    epochs[one] = frame["position"]["epoch"]
+                elif "seq" in frame:
+                    yield viewer, epochs.get(one, ""), frame
+
+
+def _same_for_all(viewers: list[Viewer]) -> list[str]:
+    """One place of the log is one event, whoever reads it (deltas may come merged)."""
+    known: dict[tuple[str, str, int], dict[str, Any]] = {}
+    found = []
+    for _, epoch, frame in _located(viewers):
+        if frame["type"] != "run.delta":
+            place = (frame["conversation_id"], epoch, frame["seq"])
+            if known.setdefault(place, frame) != frame:
+                found.append(f"I4 {place} is {known[place]} for one and {frame} for another")
+    return found
+
+
+def _endings(viewers: list[Viewer]) -> list[str]:
+    found = []
+    by_attempt: dict[tuple[str, int], str] = {}
+    for viewer in viewers:
+        seen: dict[tuple[str, str, int], int] = {}
+        for _, epoch, frame in _located([viewer]):
+            if frame["type"] not in TERMINAL:
+                continue
+            key = (frame["run_id"], frame["attempt"])
+            seen[(epoch, *key)] = seen.get((epoch, *key), 0) + 1
+            if by_attempt.setdefault(key, frame["type"]) != frame["type"]:
+                found.append(f"I5 attempt {key} ended as {by_attempt[key]} and as {frame['type']}")
+        found += [f"I5 {viewer.user} saw {key} end {count} times" for key, count in seen.items() if count > 1]
+    return found
+
+
+def _texts(viewers: list[Viewer], rows: Rows) -> list[str]:
+    found = []
+    for viewer in viewers:
+        for one, view in viewer.views.items():
+            if viewer.revoked.keys() & {"*", one}:
+                continue
+            for run_id, shown in view.runs.items():
+                row = rows.runs.get(run_id)
+                if row is None:
+                    found.append(f"I3 {viewer.user} saw run {run_id}, which PostgreSQL does not have")
+                    continue
+                stored = rows.messages[row["message_id"]]["text"]
+                if not shown["ended"]:
+                    if stored[: len(shown["text"])] != shown["text"] and shown["attempt"] == row["attempt"]:
+                        found.append(
+                            f"I3 {viewer.user} saw {shown['text'][-60:]!r} of {run_id}, stored is {stored[-60:]!r}"
+                        )
+                elif shown["text"] != stored:
+                    found.append(
+                        f"I3 {viewer.user} has {shown['text'][-60:]!r} of {run_id}, stored is {stored[-60:]!r}"
+                    )
+                elif shown["ended"] != f"run.{row['status']}":
+                    found.append(f"I3 {viewer.user} saw {run_id} end as {shown['ended']}, stored is {row['status']}")
+    return found
+
+
+def _fresh(viewers: list[Viewer], snapshots: Iterable[dict[str, Any]]) -> list[str]:
+    found = []
+    for frame in snapshots:
+        fresh = View()
+        apply_snapshot(fresh, frame)
+        for viewer in viewers:
+            view = viewer.views.get(frame["conversation_id"])
+            if view is None or view.epoch != fresh.epoch or view.seq != fresh.seq:
+                continue  # it had left before the end
+            for run_id, run in fresh.runs.items():
+                if run_id not in view.runs:
+                    continue  # before this viewer's time
+                found += [
+                    f"I9 run {run_id}: {name} is {view.runs[run_id][name]!r}, fresh {run[name]!r}"
+                    for name in ("text", "ended", "attempt")
+                    if view.runs[run_id][name] != run[name]
+                ]
+            if extra := view.messages.keys() - fresh.messages.keys() if not frame["snapshot"].get("has_more") else None:
+                found.append(f"I9 {viewer.user} has messages that a snapshot lacks: {sorted(extra)}")
+            first = min((message["created_at"] for message in view.messages.values()), default="")
+            for one, message in fresh.messages.items():
+                if first and message["created_at"] > first and one not in view.messages:
+                    found.append(f"I9 {viewer.user} never saw message {one}")
+    return found
