@@ -101,7 +101,7 @@ class Subscriber(Link):
 
     async def stop(self) -> None:
         """Forgets all subscriptions, then closes the connection."""
-        self._drop_acks()
+        self._acks.clear()
         self._fail(RedisConnectionError("The channel layer was closed."))
         self._subscriptions.clear()
         self._changed.clear()
@@ -145,11 +145,9 @@ class Subscriber(Link):
             for subscription in names:
                 subscription.asked = wanted
                 self._acks.append((subscription, subscription.ready if wanted else None, self._commands))
-                if not wanted:
-                    # A SUBSCRIBE still under way is not the one that the next owner has to wait for.
-                    subscription.ready = self._loop.create_future()
 
     def _forget_unwanted(self, subscription: Subscription) -> None:
+        """Whoever joins next makes another one, and so does not wait for the acknowledgements still under way."""
         if not subscription.owners and not subscription.asked:
             if self._subscriptions.get(subscription.address) is subscription:
                 del self._subscriptions[subscription.address]
@@ -230,22 +228,13 @@ class Subscriber(Link):
         self._stats.reconnects += 1
         self._on_recovered()
 
-    def _drop_acks(self) -> None:
-        for subscription, ready, _ in self._acks:
-            if ready is not None and ready is not subscription.ready and not ready.done():
-                ready.set_result(None)  # they left meanwhile
-        self._acks.clear()
-
     def _lost(self, error: Exception) -> None:
-        self._drop_acks()
+        self._acks.clear()
         self._to_recover = 0
-        for subscription in list(self._subscriptions.values()):
+        for subscription in self._subscriptions.values():
             subscription.asked = subscription.recovering = False
-            if subscription.owners:
-                if subscription.ready.done():
-                    subscription.ready = self._loop.create_future()
-            else:
-                self._forget_unwanted(subscription)
+            if subscription.ready.done():
+                subscription.ready = self._loop.create_future()
         self._was_lost = True
         self._on_lost()
 

@@ -11,6 +11,7 @@ missing (or hiredis is), `open_wire` falls back to `PumpedWire`, which uses redi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import select
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 from redis.asyncio.connection import AbstractConnection, ConnectionPool, DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 try:
     import hiredis
@@ -87,9 +89,9 @@ class TakenWire(asyncio.BufferedProtocol):
 
     async def close(self) -> None:
         self._transport.abort()
-        await self._connection.disconnect(nowait=True)
-        # The socket is closed by a callback of the next turn of the loop, which may be the last one.
-        await asyncio.wait([self.closed], timeout=1)
+        # Waits for the callback that closes the socket: the next turn of the loop may be the last one.
+        with contextlib.suppress(RedisTimeoutError):
+            await self._connection.disconnect()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view

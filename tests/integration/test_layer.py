@@ -331,6 +331,7 @@ async def test_released_channels_leave_nothing(make: Make, clean_redis: str) -> 
     assert not inner._groups
     subscriber = inner._shards[0].subscriber
     await until(lambda: not subscriber._acks and not subscriber._changed)
+    assert [subscription.owners for subscription in subscriber._subscriptions.values()] == [1]
     with client_of(clean_redis) as client:
         assert client.pubsub_channels("asgi__group__*") == []
 

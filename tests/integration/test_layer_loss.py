@@ -11,7 +11,7 @@ import redis.exceptions
 
 from chat.layers import StreamingChannelLayer
 from config.stack.redis import PrivateRedis
-from tests.integration.layer_servers import client_of, command, frozen, own_redis, subscribers_of, until
+from tests.integration.layer_servers import calls_of, client_of, command, frozen, own_redis, subscribers_of, until
 
 Make = Callable[..., StreamingChannelLayer]
 RESET = {"type": "layer.reset"}
@@ -138,6 +138,31 @@ async def test_a_frozen_redis_is_noticed_and_survived(make: Make, server: Privat
     assert inbox == [RESET]
     await layer.group_send("g", {"type": "m"})
     await until(lambda: inbox[-1] == {"type": "m"})
+
+
+async def test_an_idle_connection_is_checked_and_kept(make: Make, server: PrivateRedis) -> None:
+    layer = make(timeout=0.2, ping_interval=0.05)
+    inbox = await join(layer, "g")
+    await layer.group_send("g", {"type": "m"})
+    before = calls_of(server.url, "ping")
+    await until(lambda: calls_of(server.url, "ping") >= before + 20)
+    assert inbox == [{"type": "m"}]
+    assert layer.stats().reconnects == 0
+
+
+async def test_a_demoted_master_is_left(make: Make, server: PrivateRedis) -> None:
+    """After a failover the old connection may lead to a replica. A new one asks Sentinel, where there is one."""
+    layer = make()
+    await layer.group_execute("g", "SET", "k", "v")
+    publisher = layer._get_layer()._shards[0].publisher
+    old = publisher._wire
+    with client_of(server.url) as client:
+        command(client, "REPLICAOF", "127.0.0.1", "1")
+        with pytest.raises(redis.exceptions.ReadOnlyError):
+            await layer.group_execute("g", "SET", "k", "v")
+        await until(lambda: publisher._wire is not old)
+        command(client, "REPLICAOF", "NO", "ONE")
+    assert await layer.group_execute("g", "SET", "k", "v") == b"OK"
 
 
 async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make: Make, server: PrivateRedis) -> None:

@@ -61,7 +61,9 @@ def no_warnings(run: Run, main: Any) -> None:
     """Runs to the end of the loop without closing the layer: the loop's end has to do it, leaving nothing open."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        began = time.monotonic()
         run(main)
+        assert time.monotonic() - began < 4, "something waited for its timeout"
         gc.collect()
 
 
