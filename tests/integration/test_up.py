@@ -39,10 +39,13 @@ def up(tmp_path: Path) -> Generator[Starter, None, None]:
         one.stop()
 
 
-async def test_from_nothing_to_a_login_and_back(up: Starter) -> None:
-    first = up("--port=0", "--web=2")
+async def test_from_nothing_to_a_login_and_back_beside_another(up: Starter, tmp_path: Path) -> None:
+    first, other = up("--port=0", "--web=2"), up(var=tmp_path / "other")
     first.await_output(STARTED)
+    other.await_output(STARTED)
     url = first.known["url"]
+    assert other.known["url"] != url
+    assert other.known["database_url"] != first.known["database_url"]
     assert url in first.output()
     assert get_status(url, "/readyz") == 200
     assert first.password is not None
@@ -70,6 +73,7 @@ async def test_from_nothing_to_a_login_and_back(up: Starter) -> None:
     assert time.monotonic() - began < 15
     assert still_there(everything, 0) == []
     assert not (first.var / "stack.json").exists()
+    assert get_status(other.known["url"], "/readyz") == 200
 
 
 def test_a_child_that_dies_is_started_again_and_a_killed_up_takes_all_with_it(up: Starter) -> None:
@@ -96,15 +100,6 @@ def test_a_child_that_dies_is_started_again_and_a_killed_up_takes_all_with_it(up
     second = up()  # on the same data, whose lock, sockets and lock files a killed one has left
     second.await_output(STARTED)
     assert "boss@example.org" in second.output()
-
-
-def test_two_stacks_run_side_by_side(up: Starter, tmp_path: Path) -> None:
-    one, two = up(var=tmp_path / "one"), up(var=tmp_path / "two")
-    one.await_output(STARTED)
-    two.await_output(STARTED)
-    assert one.known["url"] != two.known["url"]
-    assert one.known["database_url"] != two.known["database_url"]
-    assert get_status(one.known["url"], "/readyz") == get_status(two.known["url"], "/readyz") == 200
 
 
 def refusal(starter: Starter, *options: str, **env: Any) -> str:
