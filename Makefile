@@ -24,7 +24,6 @@ lint: .venv/development
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@.ci/migrations
 
 format: .venv/development
 	$(BIN)/ruff check --fix
