@@ -73,8 +73,8 @@ class Publisher(Link):
             if self._unsent:
                 self.ensure()
             return
-        if not self._sent and wire.hung_up():
-            # After a rest: written now, these commands would be lost. The next connection takes them.
+        if wire.hung_up():
+            # Written now, these commands would be lost. The next connection takes them.
             wire.abort(RedisConnectionError("Connection closed by server."))
             return
         commands = []

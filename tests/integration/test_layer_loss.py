@@ -214,6 +214,21 @@ async def test_a_member_that_leaves_during_an_outage_stays_out(make: Make, serve
     assert layer.stats().subscriptions == 2
 
 
+async def test_a_command_that_was_not_written_waits_for_the_next_connection(make: Make, server: PrivateRedis) -> None:
+    layer = make()
+    await layer.group_execute("g", "SET", "n", 0)
+    publisher = layer._get_layer()._shards[0].publisher
+    with frozen(server):
+        written = asyncio.create_task(layer.group_execute("g", "INCR", "n"))
+        await until(lambda: publisher._sent)
+        assert publisher._wire is not None
+        publisher._wire.abort(redis.exceptions.ConnectionError("cut"))
+        unwritten = asyncio.create_task(layer.group_execute("g", "ECHO", "later"))
+        with pytest.raises(redis.exceptions.ConnectionError, match="cut"):
+            await written
+    assert await unwritten == b"later"
+
+
 async def test_a_written_command_fails_and_is_not_repeated(make: Make, server: PrivateRedis) -> None:
     layer = make()
     await layer.group_execute("g", "SET", "n", 0)
