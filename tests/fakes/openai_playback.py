@@ -148,7 +148,7 @@ class Playback:
         elif self.fault == "reset":
             self.wheel.at(time.monotonic() + PAUSE, self._reset)  # a reset overtakes bytes that were not read yet
         elif self.fault == "error":
-            transport.write(frame(error_event(self.script)))
+            transport.write(frame(error_event(self.script, self.request.headers.get("authorization", ""))))
             self._close_body()
 
     def _reset(self, _: float) -> None:

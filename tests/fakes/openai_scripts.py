@@ -143,9 +143,10 @@ def garbage_event(script: Script) -> bytes:
     return event(script, '{"id":"chatcmpl-fake","choices":[{"delta":{"con')
 
 
-def error_event(script: Script) -> bytes:
+def error_event(script: Script, authorization: str) -> bytes:
     code = script.code or "server_error"
-    return event(script, json.dumps({"error": {"message": "The fake model fell over.", "type": code, "code": code}}))
+    message = f"Incorrect API key provided: {authorization}." if script.echo_key else "The fake model fell over."
+    return event(script, json.dumps({"error": {"message": message, "type": code, "code": code}}))
 
 
 def closing_events(script: Script) -> bytes:

@@ -23,9 +23,11 @@ def read(*pieces: bytes) -> tuple[AnswerReader, list[Chunk]]:
     """Everything an answer of these reads gives."""
     reader = AnswerReader()
     chunks = [chunk for piece in pieces for chunk in reader.feed(piece)]
+    if reader.failure is None:
+        chunks += reader.end()
     if reader.failure is not None:
         raise reader.failure
-    return reader, chunks + reader.end()
+    return reader, chunks
 
 
 def text_of(chunks: list[Chunk]) -> str:

@@ -80,13 +80,11 @@ class Answer:
     async def _read(self) -> list[Chunk]:
         """The next chunks; none is the end. Raises `ProviderError` outside of any handler: a request holds the key."""
         reader = self._reader
-        if reader.failure is not None:
-            raise reader.failure
         broken: Exception | None = None
         try:
-            if self._source is None:
-                self._source = await self._request()
-            while not reader.done:
+            while not reader.done and reader.failure is None:
+                if self._source is None:
+                    self._source = await self._request()
                 chunks = reader.feed(await self._next_bytes(self._source))
                 if chunks:
                     return chunks
@@ -94,13 +92,16 @@ class Answer:
             pass
         except EDGE_ERRORS as error:
             broken = error
-        if broken is None:
-            return self._finish(reader.end())
-        if reader.finish_reason is not None:
-            return self._finish([])  # all but the usage came
-        if isinstance(broken, TimeoutError):
-            raise self._timeout()
-        raise translate(broken, self._endpoint.secrets, answering=self._first_byte_by is None)
+        if broken is not None and reader.finish_reason is None:
+            if isinstance(broken, TimeoutError):
+                raise self._timeout()
+            raise translate(broken, self._endpoint.secrets, answering=self._first_byte_by is None)
+        chunks = reader.end() if broken is None and reader.failure is None else []
+        if reader.failure is None:
+            return self._finish(chunks)
+        if chunks:
+            return chunks
+        raise reader.failure
 
     async def _request(self) -> AsyncIterator[bytes]:
         body: dict[str, Any] = {
@@ -116,14 +117,16 @@ class Answer:
             self._on_request()
         async with asyncio.timeout_at(self._first_byte_by):
             response = self._response = await self._endpoint.send(encoded)
-            if response.status_code != 200:
-                await self._refuse(response)
+            refusal = await self._read_refusal(response) if response.status_code != 200 else None
+        if refusal is not None:
+            raise refusal
         if response.headers.get("content-encoding", "identity") != "identity":
             return response.aiter_bytes()
         # The transport's own iterator: two generators less for each read than `aiter_raw`.
         return aiter(cast("httpx2.AsyncByteStream", response.stream))
 
-    async def _refuse(self, response: httpx2.Response) -> None:
+    async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
+        """Returned, not raised: this frame holds what the endpoint said, and some send the key back."""
         raw = bytearray()
         async for data in response.aiter_bytes():
             raw += data
@@ -132,7 +135,7 @@ class Answer:
         body: object = raw.decode(errors="replace")
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # else its words count
             body = msgspec.json.decode(raw)
-        raise error_from_answer(response.status_code, body, response.headers, secrets=self._endpoint.secrets)
+        return error_from_answer(response.status_code, body, response.headers, secrets=self._endpoint.secrets)
 
     async def _next_bytes(self, source: AsyncIterator[bytes]) -> bytes:
         limit = self._first_byte_by
@@ -147,8 +150,6 @@ class Answer:
     def _finish(self, chunks: list[Chunk]) -> list[Chunk]:
         """The last chunks of a whole answer: never without a usage, never for an answer without a word."""
         reader = self._reader
-        if reader.failure is not None:
-            return chunks  # it is raised on the next step
         self._over = True
         if not reader.said and reader.finish_reason not in ("tool_calls", "function_call"):
             if reader.finish_reason == "content_filter":

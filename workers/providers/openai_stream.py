@@ -124,7 +124,7 @@ class AnswerReader:
         self.done = False  # the closing [DONE] came
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
-        self.failure: ProviderError | None = None  # to be raised once the chunks before it are handed out
+        self.failure: ProviderError | None = None  # to be raised once the chunks before it are out
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self._secrets = secrets
@@ -139,35 +139,51 @@ class AnswerReader:
         return bool(self.text or self.reasoning)
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """The chunks that these bytes complete, maybe none. Raises `ProviderError`."""
-        if not self._started:
-            data = self._start(data)
-        if self._body is not None:
-            self._body += data
-            if len(self._body) > MAX_EVENT_BYTES:
-                raise ProviderError("upstream_garbage", GARBAGE, detail="a body without end")
-            return []
-        return self._read(self._splitter.feed(data))
+        """The chunks that these bytes complete, maybe none. Sets `failure` when the answer ends badly after them."""
+        chunks: list[Chunk] = []
+        try:
+            self._feed(chunks, data)
+        except ProviderError as error:
+            self._fail(error)
+        return chunks
 
     def end(self) -> list[Chunk]:
-        """The bytes have ended: the last chunks. Raises `ProviderError` when the answer is not whole."""
-        if self._body is not None:
-            chunks = self._read([bytes(self._body)])
-            self._body = None
-            self.finish_reason = self.finish_reason or "stop"
-            return chunks
+        """The bytes have ended: the last chunks. Sets `failure` when the answer is not whole."""
+        chunks: list[Chunk] = []
         try:
-            chunks = self._read(self._splitter.end())
+            self._end(chunks)
         except ProviderError as error:
-            if error.code != "upstream_garbage":
-                raise
-            chunks = []  # half an event
+            self._fail(error)
+        return chunks
+
+    def _fail(self, error: ProviderError) -> None:
+        self.failure = error.with_traceback(None)  # whose frames hold the answer, or a key that was sent back
+
+    def _feed(self, chunks: list[Chunk], data: bytes) -> None:
+        if not self._started:
+            data = self._start(data)
+        if self._body is None:
+            self._read(chunks, self._splitter.feed(data))
+            return
+        self._body += data
+        if len(self._body) > MAX_EVENT_BYTES:
+            raise ProviderError("upstream_garbage", GARBAGE, detail="a body without end")
+
+    def _end(self, chunks: list[Chunk]) -> None:
+        if self._body is not None:
+            self._read(chunks, [bytes(self._body)])
+            self.finish_reason = self.finish_reason or "stop"
+        else:
+            try:
+                self._read(chunks, self._splitter.end())
+            except ProviderError as error:
+                if error.code != "upstream_garbage":  # that is half an event
+                    raise
         if not self.done and self.finish_reason is None:
             raise ProviderError("upstream_cut", CUT, retryable=not self.said)
         if self._half:
             self._half = ""
             chunks.append(Chunk("\ufffd"))
-        return chunks
 
     def _start(self, data: bytes) -> bytes:
         """Tells a JSON body from events by its first character, whatever its content type says."""
@@ -186,19 +202,12 @@ class AnswerReader:
             )
         return start
 
-    def _read(self, events: list[bytes]) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        try:
-            for data in events:
-                if data == b"[DONE]":
-                    self.done = True
-                    break
-                self._take(chunks, self._decode(data))
-        except ProviderError as error:
-            if not chunks:
-                raise
-            self.failure = error  # what came before it is part of the answer
-        return chunks
+    def _read(self, chunks: list[Chunk], events: list[bytes]) -> None:
+        for data in events:
+            if data == b"[DONE]":
+                self.done = True
+                break
+            self._take(chunks, self._decode(data))
 
     def _take(self, chunks: list[Chunk], event: _Event) -> None:
         if event.choices:

@@ -1,0 +1,82 @@
+"""Speech for tests: sentences spoken by espeak-ng (Debian package `espeak-ng`), as 16 kHz mono PCM16."""
+
+from __future__ import annotations
+
+import array
+import functools
+import io
+import math
+import subprocess
+import wave
+from collections.abc import Iterator
+from typing import Final
+
+RATE: Final = 16_000
+BYTES_PER_MS: Final = 32
+VOICE: Final = ("-v", "en-us+f5", "-s", "130", "-p", "40")  # what pocketsphinx understands best of espeak's voices
+TAPS: Final = 24
+
+
+@functools.cache
+def speak(text: str) -> bytes:
+    """`text` spoken. Fails, never skips, where espeak-ng is missing: `make test` installs it."""
+    done = subprocess.run(["espeak-ng", *VOICE, "--stdout", text], capture_output=True, check=True, timeout=20)
+    with wave.open(io.BytesIO(done.stdout[:4] + b"\xff\xff\xff\x7f" + done.stdout[8:])) as spoken:
+        rate = spoken.getframerate()
+        samples = array.array("h", spoken.readframes(spoken.getnframes()))
+    return resample(samples, rate, RATE).tobytes()
+
+
+def resample(samples: array.array[int], rate: int, wanted: int) -> array.array[int]:
+    """Windowed-sinc interpolation; slow and right."""
+    ratio = rate / wanted
+    cutoff = min(1.0, wanted / rate)
+    out = array.array("h")
+    for place in range(int(len(samples) / ratio)):
+        centre = place * ratio
+        first = int(centre) - TAPS // 2 + 1
+        total = 0.0
+        for tap in range(max(first, 0), min(first + TAPS, len(samples))):
+            x = (centre - tap) * cutoff
+            window = 0.5 + 0.5 * math.cos(2 * math.pi * (centre - tap) / TAPS)
+            total += samples[tap] * window * cutoff * (math.sin(math.pi * x) / (math.pi * x) if x else 1.0)
+        out.append(max(-32768, min(32767, round(total))))
+    return out
+
+
+def silence(ms: int) -> bytes:
+    return bytes(ms * BYTES_PER_MS)
+
+
+def tone(ms: int, hertz: float = 440, volume: float = 0.3) -> bytes:
+    samples = (round(32767 * volume * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(ms * RATE // 1000))
+    return array.array("h", samples).tobytes()
+
+
+def white_noise(ms: int, volume: float = 0.6, seed: int = 1) -> bytes:
+    state, out = seed, array.array("h")
+    for _ in range(ms * RATE // 1000):
+        state = (1103515245 * state + 12345) & 0x7FFFFFFF
+        out.append(int((state / 0x3FFFFFFF - 1) * 32767 * volume))
+    return out.tobytes()
+
+
+def frames(pcm: bytes, ms: int = 100) -> Iterator[bytes]:
+    step = ms * BYTES_PER_MS
+    for start in range(0, len(pcm), step):
+        yield pcm[start : start + step]
+
+
+def utterance(text: str, *, before: int = 300, after: int = 900) -> bytes:
+    """A sentence between silences of so many milliseconds."""
+    return silence(before) + speak(text) + silence(after)
+
+
+def as_wav(pcm: bytes, rate: int = RATE) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(pcm)
+    return out.getvalue()
