@@ -156,9 +156,9 @@ async def run_streams(runner: Runner, plan: Streams) -> dict[str, Any]:
     told = runner.lag.end()
     stopped_us = now_us()
     await runner.step("streamed")
-    answers = [read_answer(line) for line in lines]
+    answers = msgspec.to_builtins([read_answer(line) for line in lines])  # before leaving changes them
     await leave(lines, door)
-    return {"answers": msgspec.to_builtins(answers), "stopped_us": stopped_us, **told}
+    return {"answers": answers, "stopped_us": stopped_us, **told}
 
 
 async def run_one_by_one(runner: Runner, plan: Streams) -> dict[str, Any]:

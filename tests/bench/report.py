@@ -225,6 +225,7 @@ def doubts(report: Report) -> list[str]:
             found.append(f"{where}: the upstream was {row.upstream_late_ms:.0f} ms behind its schedule (p99)")
         if row.gaps:
             found.append(f"{where}: {row.gaps} holes in `seq` or `index`")
+    found += [f"reconnect storm: some tries failed first: {row.problem}" for row in report.storm if row.problem]
     found += [
         f"{NAMES[row.system]}, first token: {row.others_cores:.1f} cores were busy with other things meanwhile"
         for row in report.first

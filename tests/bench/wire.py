@@ -1,6 +1,6 @@
 """The load client's sockets: `chat.v1` (docs/protocol.md), and the two lines of JSON that the baselines speak.
 
-On picows and uvloop: receiving and decoding a frame costs about 5 µs, so that the client is not what is measured.
+On picows and uvloop: 6 µs of CPU a frame (aiohttp 9, websockets 10), so that the client is not what is measured.
 Hot paths only note when what arrived; the arithmetic comes after the run (`read_answer`).
 """
 
