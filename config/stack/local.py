@@ -284,7 +284,8 @@ class Stopped:
     def __init__(self) -> None:
         self.count = 0
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._note)
+            if signal.getsignal(number) != signal.SIG_IGN:  # under nohup
+                signal.signal(number, self._note)
 
     def _note(self, *_args: object) -> None:
         self.count += 1

@@ -63,6 +63,9 @@ class Command(BaseCommand):
         except StackError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(1)
+        except OSError as error:  # a full disk, a folder of somebody else's, a container without rights
+            place = error.filename or stack.var
+            sys.exit(f"{place}: {error.strerror}. Make room, or set ANTIPHON_VAR to a folder that can be written.")
         finally:
             stack.stop(stopped.insists)
 
