@@ -175,6 +175,7 @@ class FakeOpenAI:
         self.api_key = api_key
         self.models = models if models is not None else ["fake-large", "fake-small"]
         self.models_status = 200
+        self.ollama = True  # whether it passes for one
         self.script = Script()  # for requests that ask for nothing
         self.requests: deque[Request] = deque(maxlen=20_000)
         self.open_connections: set[_Connection] = set()
@@ -250,7 +251,7 @@ class FakeOpenAI:
         return request
 
     def answer(self, connection: _Connection, request: Request) -> None:
-        if request.path == "/api/version":  # what tells an Ollama
+        if request.path == "/api/version" and self.ollama:
             connection.send_whole(200, b'{"version":"0.0.0-fake"}')
         elif request.path.startswith("/_"):
             connection.send_whole(200, json.dumps(self._control(request)).encode())

@@ -1,0 +1,167 @@
+"""Which endpoint is used, and how its models reach the web processes through Redis."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import redis
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django.fixtures import Settings
+
+from accounts.redis import sync_redis
+from chat import catalog
+from chat.errors import Invalid, Unavailable
+from tests.fakes.openai_server import FakeOpenAI
+from workers.providers import registry
+from workers.providers.base import ProviderError
+from workers.providers.demo import DemoModel
+from workers.providers.openai_chat import OpenAIChat
+
+pytest_plugins = ("tests.fakes.provider_fixtures",)
+
+DEMO = {"id": "demo", "label": "Demo (no model connected)"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_configured(settings: Settings, clean_redis: str) -> None:
+    settings.OPENAI_BASE_URL = ""
+    settings.OPENAI_API_KEY = ""
+    settings.OLLAMA_URL = "http://127.0.0.1:1"
+    settings.CHAT_MODELS = []
+    catalog.forget_models()
+
+
+class TestChoice:
+    def test_the_demo_where_there_is_nothing(self) -> None:
+        assert registry.endpoint_kind() == "demo"
+        assert isinstance(registry.open_model(), DemoModel)
+        assert registry.describe().startswith("demo model; set OPENAI_API_KEY or OPENAI_BASE_URL")
+
+    async def test_a_local_ollama(self, settings: Settings, upstream: FakeOpenAI) -> None:
+        upstream.api_key = ""
+        settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
+        assert registry.endpoint_kind() == "openai_chat"
+        assert registry.describe().startswith(f"Ollama at 127.0.0.1:{upstream.port}")
+        model = registry.open_model()
+        assert await model.models() == ["fake-large", "fake-small"]
+        await model.close()
+
+    def test_something_else_on_ollamas_port(self, settings: Settings, upstream: FakeOpenAI) -> None:
+        settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
+        upstream.ollama = False
+        assert registry.endpoint_kind() == "demo"
+
+    async def test_what_is_configured_comes_first(self, settings: Settings, upstream: FakeOpenAI) -> None:
+        settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
+        settings.OPENAI_BASE_URL = "https://alice:secret@models.example.org:8443/v1"
+        settings.CHAT_MODELS = ["one", "two"]
+        assert registry.describe() == "models.example.org:8443 (one, two)"
+        model = registry.open_model()
+        assert isinstance(model, OpenAIChat)
+        await model.close()
+
+    def test_a_key_alone_means_openai(self, settings: Settings) -> None:
+        settings.OPENAI_API_KEY = "sk-x"
+        assert registry.endpoint_kind() == "openai_chat"
+        assert registry.describe().startswith("api.openai.com")
+
+    @pytest.mark.parametrize(
+        "url", ["localhost:8000/v1", "http://[::1/v1", "ftp://:pw@host/v1", "http://h:x/", "https://"]
+    )
+    @pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OLLAMA_URL"])
+    def test_an_address_that_is_none(self, settings: Settings, name: str, url: str) -> None:
+        setattr(settings, name, url)
+        with pytest.raises(ImproperlyConfigured, match=f"^{name}: ") as caught:
+            registry.open_model()
+        assert "pw" not in str(caught.value)
+
+
+class TestOffered:
+    async def test_what_the_endpoint_lists(self, settings: Settings, upstream: FakeOpenAI) -> None:
+        settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
+        upstream.models = ["text-embedding-3", "gpt-4o", "whisper-1", "gpt-5-mini", "gpt-4o-realtime"]
+        model = registry.open_model()
+        await registry.publish_offered(model)
+        await model.close()
+        assert [entry["id"] for entry in catalog.offered_models()] == ["gpt-5-mini", "gpt-4o"]
+        assert 200 < int(str(sync_redis().ttl(catalog.KEY))) <= catalog.PUBLISHED_SECONDS
+
+    async def test_the_operators_list_even_while_the_endpoint_is_down(self, settings: Settings) -> None:
+        settings.OPENAI_BASE_URL = "http://127.0.0.1:1/v1"
+        settings.CHAT_MODELS = ["two", "one"]
+        model = registry.open_model()
+        await registry.publish_offered(model)
+        await model.close()
+        assert catalog.offered_models() == [{"id": "two", "label": "two"}, {"id": "one", "label": "one"}]
+
+    async def test_a_failed_look_keeps_the_last_list(self, settings: Settings, upstream: FakeOpenAI) -> None:
+        settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
+        model = registry.open_model()
+        await registry.publish_offered(model)
+        upstream.models_status = 500
+        with pytest.raises(ProviderError):
+            await registry.publish_offered(model)
+        await model.close()
+        assert [entry["id"] for entry in catalog.offered_models()] == ["fake-large", "fake-small"]
+
+    async def test_the_demo_is_named(self) -> None:
+        await registry.publish_offered(registry.open_model())
+        assert catalog.offered_models() == [DEMO]
+
+
+class TestCatalog:
+    def test_before_a_worker_was_there(self, settings: Settings) -> None:
+        assert catalog.offered_models() == [DEMO]
+        settings.CHAT_MODELS = ["one"]
+        catalog.forget_models()
+        assert catalog.offered_models() == [{"id": "one", "label": "one"}]
+
+    def test_an_endpoint_whose_models_are_not_known_yet(self, settings: Settings) -> None:
+        settings.OPENAI_API_KEY = "sk-x"
+        assert catalog.offered_models() == []
+        with pytest.raises(Unavailable):
+            catalog.check_model("")
+
+    def test_checking(self) -> None:
+        catalog.publish_models([{"id": "one", "label": "One"}, {"id": "two", "label": "Two"}])
+        assert catalog.check_model("two") == "two"
+        assert catalog.check_model("") == "one"
+        assert catalog.check_model(None) == "one"
+        with pytest.raises(Invalid):
+            catalog.check_model("three")
+
+    def test_redis_is_asked_once_in_a_while(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        catalog.publish_models([{"id": "one", "label": "One"}])
+        assert catalog.check_model(None) == "one"
+        catalog.publish_models([{"id": "two", "label": "Two"}])
+        assert catalog.check_model(None) == "one"
+        monkeypatch.setattr(catalog, "CACHED_SECONDS", 0.0)
+        catalog.forget_models()
+        assert catalog.check_model(None) == "two"
+        catalog.publish_models([{"id": "three", "label": "Three"}])
+        assert catalog.check_model(None) == "three"
+
+    def test_without_redis_the_last_list_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        catalog.publish_models([{"id": "one", "label": "One"}])
+        monkeypatch.setattr(catalog, "CACHED_SECONDS", 0.0)
+        assert catalog.check_model(None) == "one"
+        dead = redis.Redis(host="127.0.0.1", port=1)
+        monkeypatch.setattr(catalog, "sync_redis", lambda: dead)
+        assert catalog.check_model(None) == "one"
+        catalog.forget_models()
+        assert catalog.offered_models() == [DEMO]
+
+
+def test_web_processes_and_the_choice_load_no_model_package() -> None:
+    """Loading `openai` takes a second and 60 MB: only a worker with an endpoint does."""
+    program = """
+        import sys, django
+        django.setup()
+        import config.asgi, chat.catalog, workers.providers.registry as registry
+        registry.describe()
+        sys.exit(any(name.split(".")[0] == "openai" for name in sys.modules))
+    """
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False).returncode == 0
