@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -27,8 +28,12 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
     class Meta:
         model = User
         fields = ("name",)
-        labels = {"name": "Name"}  # noqa: RUF012  # Django reads it once
-        help_texts = {"name": "What others in a conversation see. Empty shows the first part of your e-mail address."}  # noqa: RUF012
+        labels = {"name": gettext_lazy("Name")}  # noqa: RUF012  # Django reads it once
+        help_texts = {  # noqa: RUF012  # as above
+            "name": gettext_lazy(
+                "What others in a conversation see. Empty shows the first part of your e-mail address."
+            )
+        }
 
 
 @require_POST

@@ -62,6 +62,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.OutageMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -179,9 +180,12 @@ ACCOUNT_CHANGE_EMAIL = True  # one address per person; a new one counts once its
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+# Logins from one address, failed or not: number/time/ip.
+LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"[1-9]\d*/\d*[smhd]/ip\Z"))
 # allauth counts in the cache. A failed login counts per e-mail address and place (accounts.adapter).
-ACCOUNT_RATE_LIMITS = {"login": env.str("LOGIN_RATE", "30/m/ip"), "login_failed": "10/m/ip,5/15m/key"}
-ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0)  # proxies in front that set X-Forwarded-For
+ACCOUNT_RATE_LIMITS = {"login": LOGIN_RATE, "login_failed": "10/m/ip,5/15m/key"}
+# Proxies in front that set X-Forwarded-For.
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0, validate=at_least(0))
 
 # Mail goes to the terminal until a server is named.
 EMAIL_HOST: str = env.str("EMAIL_HOST", "")

@@ -363,6 +363,7 @@ print(known.SESSION_COOKIE_NAME, *(getattr(known, f'SESSION_COOKIE_{x}') for x i
         [
             ("EMAIL_VERIFICATION", "perhaps"),
             ("TRUSTED_PROXIES", "many"),
+            ("LOGIN_RATE", "often"),
             ("HTTPS", "si"),
             ("ALLOWED_ORIGINS", "chat.example.org"),
         ],

@@ -9,6 +9,7 @@ import os
 from collections.abc import Generator
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 from yarl import URL
 
@@ -194,6 +195,25 @@ async def test_no_secret_in_any_log(stack: Stack) -> None:
 
 
 class TestRedisAway:
+    async def test_pages_say_so(self) -> None:
+        """Logging in needs the counts of failed tries; logging out and one's settings need PostgreSQL alone."""
+        with run_stack(web=1, workers=0) as stack:
+            async with (
+                session(stack.url, "alice@example.org", fresh=True) as alice,
+                aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
+            ):
+                await (await http.get(stack.url + "/accounts/login/")).read()
+                stack.redis.stop()
+                visitor = Session(stack.url, http)
+                answer = await visitor.post("/accounts/login/", {"login": "bob@example.org", "password": PASSWORD})
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+                assert "Not reachable right now" in await answer.text()
+                assert (await alice.post("/ws/ticket/")).status == 503
+                assert (await alice.http.get(stack.url + "/accounts/settings/")).status == 200
+                assert (await alice.post("/accounts/logout/")).status == 302
+                assert (await alice.post("/ws/ticket/")).status == 403
+            assert "revocation_not_announced" in stack.webs[0].output()
+
     async def test_a_session_ended_meanwhile_is_noticed_afterwards(self) -> None:
         """Nobody hears the message; the socket asks PostgreSQL when Redis is back."""
         with run_stack(web=1, workers=0) as stack:
