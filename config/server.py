@@ -23,7 +23,8 @@ from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from chat.hub import drain  # noqa: E402
-from config.health import PATHS, State  # noqa: E402
+from config.access import forwarded_address, log_action  # noqa: E402
+from config.health import State  # noqa: E402
 from config.websocket import DirectFactory  # noqa: E402
 
 daphne.server.WebSocketFactory = DirectFactory  # Server.run() makes one by this name and offers no other way
@@ -34,7 +35,6 @@ REQUEST_SECONDS: Final = 60
 REQUEST_GRACE_SECONDS: Final = 5  # for requests under way, after the last socket
 
 log = structlog.get_logger(__name__)
-access = structlog.get_logger("access")
 
 
 class WebServer(Server):  # type: ignore[misc]  # daphne has no types
@@ -112,26 +112,3 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             if "application_instance" not in details:
                 del self.connections[protocol]
         return super().kill_all_applications()
-
-
-def forwarded_address(headers: list[tuple[bytes, bytes]], proxies: int) -> str:
-    """The address that the outermost of our `proxies` saw: each adds one entry at the end of X-Forwarded-For."""
-    entries = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin1").split(",")
-    return entries[-proxies].strip() if len(entries) >= proxies else ""
-
-
-def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:
-    """One access line per request, and per socket refused or ended. Never a query string: it may hold a secret."""
-    path = details["path"].partition("?")[0]
-    if protocol == "http":
-        quiet = path in PATHS or (path.startswith("/static/") and details["status"] < 400)
-        write = access.debug if quiet else access.info
-        write(
-            f"{details['method']} {path}",
-            status=details["status"],
-            ms=round(details["time_taken"] * 1000),
-            bytes=details["size"],
-            client=details["client"],
-        )
-    elif action in ("connected", "rejected", "disconnected"):
-        access.info(f"socket {action}", path=path, client=details["client"])
