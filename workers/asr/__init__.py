@@ -1,0 +1,1 @@
+"""Speech recognition: one small interface (`base`), a backend per file, and what they share."""

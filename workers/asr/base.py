@@ -1,0 +1,151 @@
+"""What a speech recogniser is to the rest of the program.
+
+A backend opens sessions; a session takes 16 kHz mono PCM16 and tells what it hears as `AsrEvent`s. Every backend keeps
+the same rules, and one suite (tests/integration/test_asr_conformance.py) holds all of them to it:
+
+- utterances count up from 1; each goes `speech_started`, any number of `partial`s, `speech_stopped`, one `final`
+- the text of a partial is the whole utterance so far and replaces the last one
+- the final is authoritative, and empty when it was noise
+- after `aclose(drain=True)` what was said is finished as usual, then the iteration ends
+- a broken session raises `AsrError` from `send` and from the iteration
+- framing, resampling, keep-alive and authentication are the session's own business; a key is in no error and no log
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+SAMPLE_RATE: Final = 16_000
+BYTES_PER_MS: Final = SAMPLE_RATE * 2 // 1000
+
+Kind = Literal["speech_started", "partial", "speech_stopped", "final"]
+
+
+@dataclass(frozen=True, slots=True)
+class AsrConfig:
+    """How one recording is to be heard. `language` is a BCP 47 tag; times are milliseconds."""
+
+    language: str = "en"
+    endpoint_silence_ms: int = 500
+    max_utterance_ms: int = 30_000
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AsrCaps:
+    """What a backend can do. `languages` are primary subtags; empty means any. `remote`: audio leaves this machine."""
+
+    server_endpointing: bool
+    append_only: bool = False  # a partial only ever grows
+    remote: bool = False
+    languages: tuple[str, ...] = ()
+    max_session_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AsrEvent:
+    """`at_ms`, `start_ms` and `end_ms` count from the first sample the session was given."""
+
+    kind: Kind
+    utterance: int
+    text: str = ""
+    at_ms: int = 0
+    start_ms: int = 0
+    end_ms: int = 0
+    confidence: float | None = None
+
+
+class AsrError(Exception):
+    """A recogniser that cannot go on. `message` is for the person, `detail` for the log; neither holds a key."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = True, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail or message}")
+        self.code = code
+        self.message = message
+        self.retryable = retryable
+        self.detail = detail
+
+
+def unavailable(detail: str, *, retryable: bool = True) -> AsrError:
+    """The recogniser is down, crashed or does not answer."""
+    return AsrError(
+        "asr_unavailable",
+        "Speech recognition is not available right now. You can type instead, or try again in a moment.",
+        retryable=retryable,
+        detail=detail,
+    )
+
+
+def busy(detail: str) -> AsrError:
+    """Every recogniser of this process is taken."""
+    return AsrError("busy", "All speech recognisers are in use. Try again in a moment.", detail=detail)
+
+
+class AsrSession(Protocol):
+    """One stream of audio."""
+
+    async def send(self, pcm: bytes) -> None:
+        """Takes PCM of any even length; waits while the recogniser is behind."""
+
+    async def flush(self) -> None:
+        """Ends the utterance in progress now."""
+
+    def __aiter__(self) -> AsyncIterator[AsrEvent]: ...
+
+    async def aclose(self, *, drain: bool = True, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- of the far end
+        """Ends the session; with `drain`, what was said is finished first, for `timeout` seconds at the most."""
+
+
+class AsrBackend(Protocol):
+    """A recogniser of one kind. `prepare` does all that the first speaker must not wait for."""
+
+    name: str
+    caps: AsrCaps
+
+    async def prepare(self) -> None: ...
+
+    async def open(self, config: AsrConfig) -> AsrSession: ...
+
+    async def check(self) -> dict[str, Any]: ...
+
+    async def aclose(self) -> None: ...
+
+
+class EventStream:
+    """The iteration of a session: events in order, then an end or an error."""
+
+    def __init__(self) -> None:
+        self._events: asyncio.Queue[AsrEvent | None] = asyncio.Queue()
+        self._error: AsrError | None = None
+        self._over = False
+
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    def put(self, event: AsrEvent) -> None:
+        if not self._over:
+            self._events.put_nowait(event)
+
+    def end(self, error: AsrError | None = None) -> None:
+        """The first end counts."""
+        if not self._over:
+            self._over = True
+            self._error = error
+            self._events.put_nowait(None)
+
+    def raise_if_broken(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def __aiter__(self) -> AsyncIterator[AsrEvent]:
+        return self._read()
+
+    async def _read(self) -> AsyncIterator[AsrEvent]:
+        while (event := await self._events.get()) is not None:
+            yield event
+        self._events.put_nowait(None)  # a second reader ends too
+        self.raise_if_broken()

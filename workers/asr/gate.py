@@ -1,0 +1,134 @@
+"""Voice activity: where speech starts and ends, for recognisers that do not tell.
+
+A vote over WebRTC's detector, which pocketsphinx brings along: it wants frames of exactly 30 ms, and takes loud noise
+for speech without end, hence the cap.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from pocketsphinx import Vad
+
+from workers.asr.base import BYTES_PER_MS, SAMPLE_RATE
+
+FRAME_MS: Final = 30
+FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
+VAD_MODE: Final = 2  # 0 takes nearly everything for speech, 3 the least
+START_FRAMES: Final = 7
+START_VOTES: Final = 5
+PRE_ROLL_MS: Final = 240  # before the first of them: consonants come before what a detector calls speech
+NOISE_MS: Final = 300  # a single word in less speech than this is a knock, not a word
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`end_ms` is where the last speech was."""
+
+    start_ms: int
+    end_ms: int
+
+    @property
+    def speech_ms(self) -> int:
+        """From the first sound to the last."""
+        return max(self.end_ms - self.start_ms - PRE_ROLL_MS, 0)
+
+
+Step = Began | Audio | Ended
+
+
+class VoiceGate:
+    """Cuts a stream into utterances: `Began`, `Audio`…, `Ended`, and nothing of the silence between.
+
+    Speech begins when START_VOTES of the last START_FRAMES are speech; what was just before comes along. It ends when
+    at most a tenth of the last `silence_ms` is. Unlike pocketsphinx's Endpointer, which holds all audio back by its
+    window, this one passes audio on as it comes, so that words form that much earlier.
+    """
+
+    def __init__(self, *, silence_ms: int = 500, max_utterance_ms: int = 30_000) -> None:
+        self._vad = Vad(mode=VAD_MODE, sample_rate=SAMPLE_RATE, frame_length=FRAME_MS / 1000)
+        self._quiet_frames = max(silence_ms // FRAME_MS, 3)
+        self._max_ms = max_utterance_ms
+        self._rest = b""
+        self._before: deque[bytes] = deque(maxlen=START_FRAMES + PRE_ROLL_MS // FRAME_MS)
+        self._votes: deque[bool] = deque(maxlen=max(START_FRAMES, self._quiet_frames))
+        self._start_ms = 0
+        self._last_speech_ms = 0
+        self.heard_ms = 0  # how much audio was looked at
+        self.speaking = False
+
+    def feed(self, pcm: bytes) -> list[Step]:
+        """The steps that these samples lead to. PCM of any length; what is no whole frame waits for the next call."""
+        steps: list[Step] = []
+        data = self._rest + pcm
+        whole = len(data) - len(data) % FRAME_BYTES
+        self._rest = data[whole:]
+        for start in range(0, whole, FRAME_BYTES):
+            self._step(data[start : start + FRAME_BYTES], steps)
+        return _joined(steps)
+
+    def _step(self, frame: bytes, steps: list[Step]) -> None:
+        self.heard_ms += FRAME_MS
+        speech = self._vad.is_speech(frame)
+        self._votes.append(speech)
+        if speech:
+            self._last_speech_ms = self.heard_ms
+        if not self.speaking:
+            self._before.append(frame)
+            if sum(list(self._votes)[-START_FRAMES:]) >= START_VOTES:
+                self.speaking = True
+                self._start_ms = self.heard_ms - len(self._before) * FRAME_MS
+                steps += (Began(self._start_ms), Audio(b"".join(self._before)))
+                self._before.clear()
+            return
+        steps.append(Audio(frame))
+        recent = list(self._votes)[-self._quiet_frames :]
+        if len(recent) == self._quiet_frames and sum(recent) <= self._quiet_frames // 10:
+            steps.append(self._end(self._last_speech_ms))
+        elif self.heard_ms - self._start_ms >= self._max_ms:
+            steps.append(self._end(self.heard_ms))
+
+    def _end(self, at_ms: int) -> Ended:
+        """Ends the utterance; what follows is judged anew."""
+        self.speaking = False
+        self._votes.clear()
+        return Ended(self._start_ms, at_ms)
+
+    def flush(self) -> list[Step]:
+        """Ends an utterance in progress now, with all that was fed."""
+        steps: list[Step] = []
+        if self._rest:
+            self._step(self._rest.ljust(FRAME_BYTES, b"\0"), steps)
+            self._rest = b""
+        if self.speaking:
+            steps.append(self._end(self.heard_ms))
+        return _joined(steps)
+
+
+def _joined(steps: list[Step]) -> list[Step]:
+    """The same steps, neighbouring audio in one piece."""
+    joined: list[Step] = []
+    for step in steps:
+        if isinstance(step, Audio) and joined and isinstance(joined[-1], Audio):
+            joined[-1] = Audio(joined[-1].pcm + step.pcm)
+        else:
+            joined.append(step)
+    return joined
+
+
+def is_noise(text: str, speech_ms: int) -> bool:
+    """Whether a transcript is what recognisers make of a knock or a cough."""
+    words = text.split()
+    return not words or (len(words) == 1 and speech_ms < NOISE_MS)

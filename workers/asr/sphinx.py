@@ -1,0 +1,105 @@
+"""pocketsphinx: the recogniser that is there without any setting. English, and a demo: it mishears much."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from workers.asr.base import AsrCaps, AsrConfig, AsrError, busy, unavailable
+from workers.asr.gated import GatedSession, Heard
+from workers.asr.sphinx_pool import Decoder, SphinxPool
+from workers.asr.sphinx_process import DECODE_SECONDS, REPLY, REQUEST
+
+SPEAKERS_PER_CORE: Final = 2  # more fall behind: measured final 0.6 s after speech with 1, 1 s with 2, 3 s with 3
+
+
+class SphinxBackend:
+    """`speakers`: recordings heard at once by this process; `grammar`: a JSGF file whose sentences alone are known."""
+
+    name = "pocketsphinx"
+    caps = AsrCaps(server_endpointing=False, languages=("en",))
+
+    def __init__(self, *, speakers: int = 0, grammar: str = "") -> None:
+        self.speakers = speakers or SPEAKERS_PER_CORE * (os.cpu_count() or 1)
+        self.pool = SphinxPool(grammar=grammar)
+        self.engines: set[SphinxEngine] = set()
+        self._opening = 0
+
+    async def prepare(self) -> None:
+        await self.pool.start()
+
+    async def open(self, config: AsrConfig) -> GatedSession:
+        if config.language.partition("-")[0].lower() not in self.caps.languages:
+            raise AsrError(
+                "asr_unavailable",
+                "Speech recognition knows English only here.",
+                retryable=False,
+                detail=f"pocketsphinx has no model for {config.language}",
+            )
+        if len(self.engines) + self._opening >= self.speakers:
+            raise busy(f"{self.speakers} speakers at once")
+        self._opening += 1
+        try:
+            decoder = await self.pool.fork()
+            reader, writer = await asyncio.open_unix_connection(sock=decoder.connection)
+            engine = SphinxEngine(decoder, reader, writer, on_close=self.engines.discard)
+            self.engines.add(engine)
+        finally:
+            self._opening -= 1
+        return GatedSession(engine, config)
+
+    async def check(self) -> dict[str, Any]:
+        return {"backend": self.name, "speaking": len(self.engines), "speakers": self.speakers}
+
+    async def aclose(self) -> None:
+        for engine in list(self.engines):
+            await engine.aclose()
+        await self.pool.aclose()
+
+
+class SphinxEngine:
+    """The near end of a decoder's socket."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        on_close: Callable[[SphinxEngine], None],
+    ) -> None:
+        self.pid = decoder.pid
+        self._reader = reader
+        self._writer = writer
+        self._on_close = on_close
+        self._on_partial: Callable[[str], None] = lambda _: None
+
+    async def begin(self, on_partial: Callable[[str], None]) -> None:
+        self._on_partial = on_partial
+        await self._call(b"S")
+
+    async def feed(self, pcm: bytes) -> None:
+        self._on_partial(await self._call(b"A", pcm))
+
+    async def finish(self) -> Heard:
+        return Heard(await self._call(b"E"))
+
+    async def _call(self, operation: bytes, payload: bytes = b"") -> str:
+        try:
+            self._writer.write(REQUEST.pack(operation, len(payload)) + payload)
+            async with asyncio.timeout(DECODE_SECONDS + 1):
+                await self._writer.drain()
+                (length,) = REPLY.unpack(await self._reader.readexactly(REPLY.size))
+                reply = json.loads(await self._reader.readexactly(length))
+        except (OSError, EOFError, TimeoutError) as error:
+            raise unavailable(f"the decoder ended ({type(error).__name__})") from None
+        if "error" in reply:
+            raise unavailable(f"the decoder refused: {reply['error']}")
+        return str(reply["text"])
+
+    async def aclose(self) -> None:
+        self._on_close(self)
+        self._writer.close()

@@ -1,0 +1,145 @@
+"""Looks after the process of `workers.asr.sphinx_process`: starts it, asks it for decoders, starts it again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from workers.asr.base import unavailable
+from workers.asr.sphinx_process import PID, READY
+
+LOAD_SECONDS: Final = 20.0
+FORK_SECONDS: Final = 5.0
+RETRY_SECONDS: Final = (0.2, 30.0)  # between starts, doubling
+STEADY_SECONDS: Final = 60.0  # alive for so long, the next start does not wait again
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A decoder's socket and process id."""
+
+    connection: socket.socket
+    pid: int
+
+
+class SphinxPool:
+    """One loaded process and the decoders forked from it. Belongs to one event loop."""
+
+    def __init__(self, *, grammar: str = "") -> None:
+        self._options = json.dumps({"grammar": grammar})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ready = asyncio.Event()
+        self._asked: deque[asyncio.Future[int]] = deque()
+        self._keeper: asyncio.Task[None] | None = None
+        self.starts = 0
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    async def start(self) -> None:
+        """Loads the model, unless it is loaded. Raises `AsrError` when that takes too long."""
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep())
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                await self._ready.wait()
+        except TimeoutError:
+            raise unavailable("pocketsphinx's process did not start") from None
+
+    async def fork(self) -> Decoder:
+        """A decoder of its own for one recording. Raises `AsrError`."""
+        await self.start()
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked.append(answer)
+        try:
+            with theirs:
+                socket.send_fds(self._control, [b"F"], [theirs.fileno()])
+            async with asyncio.timeout(FORK_SECONDS):
+                pid = await answer
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, (OSError, TimeoutError)):
+                raise unavailable("pocketsphinx's process does not answer") from None
+            raise
+        ours.setblocking(False)
+        return Decoder(ours, pid)
+
+    async def _keep(self) -> None:
+        delay = RETRY_SECONDS[0]
+        while True:
+            began = time.monotonic()
+            try:
+                await self._run()
+            except OSError as error:
+                logger.warning("sphinx_lost", error=type(error).__name__)
+            finally:
+                self._bury()
+            if time.monotonic() - began > STEADY_SECONDS:
+                delay = RETRY_SECONDS[0]
+            logger.warning("sphinx_restarts", seconds=delay)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, RETRY_SECONDS[1])
+
+    async def _run(self) -> None:
+        """From the process's start to its end."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # Popen returns when the child has called exec: a few milliseconds, once per life of the process.
+            self._process = subprocess.Popen(  # noqa: ASYNC220
+                [sys.executable, "-m", "workers.asr.sphinx_process", str(theirs.fileno()), self._options],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+            )
+        self.starts += 1
+        ours.setblocking(False)
+        self._control = ours
+        loop = asyncio.get_running_loop()
+        buffer = b""
+        while data := await loop.sock_recv(ours, 256):
+            buffer += data
+            while len(buffer) >= PID.size:
+                message, buffer = buffer[: PID.size], buffer[PID.size :]
+                if message == READY:
+                    self._ready.set()
+                elif self._asked:
+                    asked = self._asked.popleft()
+                    if not asked.done():
+                        asked.set_result(PID.unpack(message)[0])
+
+    def _bury(self) -> None:
+        self._ready.clear()
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.kill()
+            self._process.wait()
+            self._process = None
+        while self._asked:
+            asked = self._asked.popleft()
+            if not asked.done():
+                asked.set_exception(ConnectionError("the process ended"))
+
+    async def aclose(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None

@@ -1,0 +1,99 @@
+"""The decoder's processes: `python -m workers.asr.sphinx_process <control fd> <options>`.
+
+pocketsphinx holds the GIL while it decodes, and crashes the process when it is fed outside an utterance. So it lives
+here: this process loads the model once and forks a decoder for each recording, in milliseconds and sharing its
+memory. A decoder that crashes takes one recording with it; whoever asked for it sees its socket end.
+
+Control socket (datagrams kept apart by their fixed size): out READY once; in one byte with a socket, out the pid.
+Decoder's socket: `!cI` operation and length, then the payload; each operation but abandon is answered with `!I` length
+and JSON {"text"} or {"error"}. Operations: S start, A audio (PCM16), E end. The end of either socket ends the process.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+from typing import Final
+
+from pocketsphinx import Decoder
+
+READY: Final = b"\xff\xff\xff\xff"
+PID: Final = struct.Struct("!I")
+REQUEST: Final = struct.Struct("!cI")
+REPLY: Final = struct.Struct("!I")
+DECODE_SECONDS: Final = 10  # one operation; the kernel ends a decoder that takes longer
+MAX_PAYLOAD: Final = 1 << 20
+
+
+def load(grammar: str) -> Decoder:
+    """A decoder that has decoded something, so that every page of it is touched before the first fork."""
+    options: dict[str, object] = {"loglevel": "FATAL", "fwdflat": False}
+    if grammar:
+        options["jsgf"] = grammar
+    decoder = Decoder(**options)
+    decoder.start_utt()
+    decoder.process_raw(bytes(32_000))
+    decoder.end_utt()
+    return decoder
+
+
+def serve(connection: socket.socket, decoder: Decoder) -> None:
+    """One recording. The state guard: nothing reaches the decoder that its state does not allow."""
+    in_utterance = False
+    with connection.makefile("rb") as incoming:
+        while len(header := incoming.read(REQUEST.size)) == REQUEST.size:
+            operation, length = REQUEST.unpack(header)
+            payload = incoming.read(length) if length <= MAX_PAYLOAD else b""
+            if len(payload) != length:
+                return
+            signal.alarm(DECODE_SECONDS)
+            error = ""
+            if operation == b"S" and not in_utterance:
+                decoder.start_utt()
+                in_utterance = True
+            elif operation == b"A" and in_utterance and payload and len(payload) % 2 == 0:
+                decoder.process_raw(payload)
+            elif operation == b"E" and in_utterance:
+                in_utterance = False
+                decoder.end_utt()
+            else:
+                error = f"operation {operation!r} does not fit ({'in' if in_utterance else 'outside'} an utterance)"
+            hypothesis = None if error or operation == b"S" else decoder.hyp()
+            signal.alarm(0)
+            reply = {"error": error} if error else {"text": hypothesis.hypstr if hypothesis else ""}
+            body = json.dumps(reply).encode()
+            connection.sendall(REPLY.pack(len(body)) + body)
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    options = json.loads(sys.argv[2])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to act on; our sockets end with it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the decoders
+    decoder = load(options["grammar"])
+    gc.freeze()
+    control.sendall(READY)
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not data:
+            return
+        connection = socket.socket(fileno=descriptors[0])
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            try:
+                serve(connection, decoder)
+            except OSError:
+                os._exit(1)  # the worker is gone
+            os._exit(0)
+        connection.close()
+        control.sendall(PID.pack(pid))
+
+
+if __name__ == "__main__":
+    main()
