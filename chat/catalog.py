@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 KEY: Final = "models"
 PUBLISHED_SECONDS: Final = 300  # a list outlives its worker's restart, not its absence
 CACHED_SECONDS: Final = 5.0
-FAILED_SECONDS: Final = 1.0  # Redis is not asked again for so long
+FIRST_SECONDS: Final = 1.0  # a process's first look at Redis is waited for so long
 
 # What is offered when nothing is configured: the worker then runs its demo model.
 DEMO_MODEL: Final = "demo"
@@ -33,9 +33,6 @@ class OfferedModel(TypedDict):
 
 
 _decode = msgspec.json.Decoder(list[OfferedModel]).decode
-_lock = threading.Lock()
-_cached: list[OfferedModel] = []
-_cached_until = 0.0
 
 
 def publish_models(models: Sequence[OfferedModel]) -> None:
@@ -44,22 +41,12 @@ def publish_models(models: Sequence[OfferedModel]) -> None:
 
 
 def offered_models() -> list[OfferedModel]:
-    """The models on offer, the default first; up to `CACHED_SECONDS` old.
+    """The models on offer, the default first, as Redis said some `CACHED_SECONDS` ago; without Redis the last known.
 
-    Blocks for a Redis reply once in that time; without Redis the last known list stays. Empty while an endpoint is
+    Looks are taken in the background and nobody waits for them, but for the first. Empty while an endpoint is
     configured and no worker has reached it yet.
     """
-    global _cached, _cached_until
-    now = time.monotonic()
-    if now >= _cached_until:
-        with _lock:
-            if now >= _cached_until:
-                try:
-                    _cached, _cached_until = _read_models(), now + CACHED_SECONDS
-                except redis.RedisError as error:
-                    log.warning("models_unknown", error=type(error).__name__)
-                    _cached, _cached_until = _cached or _fallback(), now + FAILED_SECONDS
-    return list(_cached)
+    return _cache.get()
 
 
 def check_model(name: str | None) -> str:
@@ -75,18 +62,40 @@ def check_model(name: str | None) -> str:
 
 
 def forget_models() -> None:
-    """Empties the process's cache."""
-    global _cached, _cached_until
-    with _lock:
-        _cached, _cached_until = [], 0.0
+    """Begins anew: the next reader waits for a look at Redis."""
+    global _cache
+    _cache = _Cache()
 
 
-def _read_models() -> list[OfferedModel]:
-    raw = sync_redis().get(KEY)
-    if raw is None:
-        return _fallback()
-    assert isinstance(raw, bytes)
-    return _decode(raw)
+class _Cache:
+    """What this process knows."""
+
+    def __init__(self) -> None:
+        self._models: list[OfferedModel] | None = None
+        self._due = 0.0
+        self._looking = threading.Lock()
+        self._looked = threading.Event()
+
+    def get(self) -> list[OfferedModel]:
+        if time.monotonic() >= self._due and self._looking.acquire(blocking=False):
+            threading.Thread(target=self._look, name="catalog", daemon=True).start()
+        self._looked.wait(FIRST_SECONDS)
+        return list(_fallback() if self._models is None else self._models)
+
+    def _look(self) -> None:
+        try:
+            raw = sync_redis().get(KEY)
+            assert raw is None or isinstance(raw, bytes)
+            self._models = None if raw is None else _decode(raw)
+        except (redis.RedisError, msgspec.MsgspecError) as error:
+            log.warning("models_unknown", error=type(error).__name__)
+        finally:
+            self._due = time.monotonic() + CACHED_SECONDS
+            self._looked.set()
+            self._looking.release()
+
+
+_cache = _Cache()
 
 
 def _fallback() -> list[OfferedModel]:
