@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import redis
@@ -358,6 +359,15 @@ class TestTheList:
         positions = [page.index(word) for word in ("Today", ">new<", "Last 7 days", ">older<", ">ancient<")]
         assert positions == sorted(positions)
 
+    def test_a_day_ends_where_the_reader_is(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        midnight = datetime.datetime(2026, 3, 3, tzinfo=datetime.UTC)
+        conversation = make_conversation(alice)
+        Conversation.objects.filter(pk=conversation.pk).update(updated_at=midnight - datetime.timedelta(minutes=30))
+        monkeypatch.setattr(timezone, "now", lambda: midnight + datetime.timedelta(minutes=30))
+        for zone, heading in (("UTC", "Yesterday"), ("Pacific/Honolulu", "Today")):
+            found = listing.read_listing(alice.pk, zone=ZoneInfo(zone))
+            assert [group.label for group in found.groups] == [heading]
+
     @pytest.mark.parametrize("zone", ["../../etc/passwd", "\x00", "Nowhere/Land", "", "A" * 5000])
     def test_an_odd_time_zone_is_utc(self, alice: User, zone: str) -> None:
         client = logged_in(alice)
@@ -401,9 +411,9 @@ class TestTheList:
     def test_a_rename_stands_in_the_log(self, alice: User, clean_redis: str) -> None:
         conversation = make_conversation(alice)
         logged_in(alice).post(f"/c/{conversation.pk}/rename/", {"title": "Alligators"})
-        kept = redis.Redis.from_url(settings.REDIS_URL).xrange(f"log:{conversation.pk.hex}")
-        assert isinstance(kept, list)
-        assert any(b"conversation.updated" in fields[b"m"] and b"Alligators" in fields[b"m"] for _, fields in kept)
+        kept: Any = redis.Redis.from_url(settings.REDIS_URL).xrange(f"log:{conversation.pk.hex}")
+        assert b"conversation.updated" in kept[-1][1][b"m"]
+        assert b"Alligators" in kept[-1][1][b"m"]
 
     def test_a_deleted_conversation_is_gone_and_can_come_back(self, alice: User) -> None:
         conversation = make_conversation(alice)

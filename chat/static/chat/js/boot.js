@@ -19,7 +19,11 @@
   if (document.currentScript?.dataset.worker && "serviceWorker" in navigator && window.isSecureContext) {
     navigator.serviceWorker.register(document.currentScript.dataset.worker).catch(() => {});
   }
-  window.addEventListener("online", () => {
-    if (document.body?.dataset.page === "offline") location.reload();
+  // The offline page looks for the network now and then, and comes back with it.
+  window.addEventListener("DOMContentLoaded", () => {
+    if (document.body.dataset.page !== "offline") return;
+    const look = () => fetch(location.href, { method: "HEAD", cache: "no-store" }).then(() => location.reload(), () => {});
+    window.addEventListener("online", look);
+    setInterval(look, 3000);
   });
 })();

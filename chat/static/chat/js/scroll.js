@@ -12,7 +12,7 @@ export class Scroll {
     scroller.addEventListener("scroll", () => this.read(), { passive: true });
     scroller.addEventListener("wheel", (event) => event.deltaY < 0 && this.release(), { passive: true });
     button.addEventListener("click", () => this.toEnd());
-    const follow = new ResizeObserver(() => this.pinned && this.jump());
+    const follow = new ResizeObserver(() => (this.pinned ? this.jump() : this.offer()));
     follow.observe(content);
     follow.observe(scroller);
     this.jump();
@@ -27,6 +27,11 @@ export class Scroll {
     this.top = this.scroller.scrollTop;
     if (this.distance < NEAR_PX) this.pinned = this.pinned || !up;
     else if (up) this.pinned = false;
+    this.offer();
+  }
+
+  /** Offers the way down when there is one. */
+  offer() {
     this.button.hidden = this.pinned || this.distance < NEAR_PX * 3;
   }
 

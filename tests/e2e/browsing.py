@@ -1,0 +1,84 @@
+"""What browser tests share: Chromium, a logged-in page, its complaints, and where it tried to connect."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+
+from tests.stack import PASSWORD, Stack
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"),
+    *("--disable-sync", "--disable-default-apps"),
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, else Playwright's own."""
+    with sync_playwright() as playwright:
+        path = CHROMIUM if Path(CHROMIUM).exists() else None
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class Watch:
+    """What the browser complains of, and every request that leaves the site."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+        self._host = urlsplit(origin).netloc
+        page.on(
+            "console", lambda line: self.complaints.append(line.text) if line.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self._note(request.url))
+
+    def _hear(self, line: ConsoleMessage) -> None:
+        if line.type in ("error", "warning"):
+            self.complaints.append(line.text)
+
+    def _note(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != self._host:
+            self.foreign.append(url)
+
+
+def log_in(context: BrowserContext, stack: Stack, name: str = "alice") -> Page:
+    """A page of the context, logged in and at a new conversation."""
+    page = context.new_page()
+    page.goto(f"{stack.url}/accounts/login/")
+    page.get_by_label("Email").fill(f"{name}@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{stack.url}/")
+    return page
+
+
+def send(page: Page, text: str) -> None:
+    """Writes a message and sends it, as a person at a keyboard does."""
+    page.locator("#text").fill(text)
+    page.locator("#text").press("Enter")
+
+
+def answers(page: Page) -> Any:
+    return page.locator(".message-assistant")
+
+
+ENDED = ".message-assistant.is-last:not([data-status=pending], [data-status=streaming])"
+STREAMING = ".message-assistant.is-last[data-status=streaming]"
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keeps a picture for a person to look at, where PICTURES says."""
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))

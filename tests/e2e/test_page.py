@@ -1,0 +1,568 @@
+"""The conversation page in a real browser, against real processes and a scripted model."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
+
+from tests.e2e.browsing import ENDED, STREAMING, Watch, answers, chromium, log_in, send, shoot
+from tests.fakes.openai_scripts import Script
+from tests.fakes.openai_server import FakeOpenAI
+from tests.stack import Stack, run_stack
+from tests.unit.test_markdown import HOSTILE
+
+pytestmark = pytest.mark.timeout(120)
+
+MARKDOWN = """\
+## A heading
+
+Some **strong** and *soft* words, `code`, and a [link](https://example.org/a).
+
+- one
+- two
+
+```python
+def add(a, b):
+    return a + b
+```
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+The end \N{GRINNING FACE} of it.
+"""
+
+# Resolves when the scroller's content has the given height.
+GROWN = """(scroller, height) => new Promise((done) => {
+    const look = () => (scroller.scrollHeight > height ? done() : setTimeout(look, 50));
+    look();
+})"""
+
+# Streams texts through the page's renderer in several step widths; what it made that it must not make.
+STREAM_ALL = """async (texts) => {
+    const { LiveText } = await import("antiphon/live-text");
+    const tags = "A BLOCKQUOTE BR CODE DIV EM H1 H2 H3 H4 H5 H6 HR LI OL P PRE S SPAN STRONG UL "
+        + "TABLE TBODY TD TH THEAD TR";
+    const names = ["href", "rel", "target", "class", "data-language", "start"];
+    const found = [];
+    for (const text of texts) {
+        for (const step of [1, 3, text.length]) {
+            const body = document.createElement("div");
+            document.body.append(body);
+            const live = new LiveText(body, () => {});
+            for (let at = 0; at < text.length; at += step) live.write(text.slice(at, at + step));
+            live.end();
+            for (const element of body.querySelectorAll("*")) {
+                if (!tags.split(" ").includes(element.tagName)) found.push([text, element.tagName]);
+                for (const { name, value } of element.attributes) {
+                    if (!names.includes(name)) found.push([text, name, value]);
+                    if (name === "href" && !/^(https?:[/][/]|mailto:)/i.test(value)) found.push([text, value]);
+                }
+                if (element.hasAttribute("href") && element.target !== "_blank") found.push([text, "target"]);
+            }
+            body.remove();
+        }
+    }
+    return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(upstream: FakeOpenAI) -> Iterator[Stack]:
+    env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small,large"}
+    with run_stack(web=1, workers=1, env=env) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def login(browser: Browser, stack: Stack) -> Any:
+    """Alice's cookies: logging in costs a second and counts against the login's rate limit."""
+    context = browser.new_context()
+    log_in(context, stack)
+    kept = context.storage_state()
+    context.close()
+    return kept
+
+
+@pytest.fixture
+def context(browser: Browser, login: Any) -> Iterator[BrowserContext]:
+    context = browser.new_context(storage_state=login, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, stack: Stack) -> Page:
+    page = context.new_page()
+    page.goto(f"{stack.url}/")
+    return page
+
+
+def ended(page: Page, count: int = 1) -> Any:
+    """The last answer, once it has ended and `count` answers are shown."""
+    expect(answers(page)).to_have_count(count)
+    expect(page.locator(ENDED)).to_be_visible(timeout=20_000)
+    return page.locator(ENDED)
+
+
+def reopen(page: Page, handler: Callable[[WebSocketRoute], None]) -> None:
+    """Opens the page again with its socket in the hands of `handler`, which no earlier connection reaches."""
+    url = page.url
+    page.goto("about:blank")
+    page.route_web_socket("**/ws/", handler)
+    page.goto(url)
+
+
+def body(page: Page) -> str:
+    return str(answers(page).last.locator(".message-body").inner_html())
+
+
+class TestTalking:
+    def test_a_first_conversation(self, page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+        watch = Watch(page, stack.url)
+        upstream.play(Script(text=MARKDOWN, rate=25))
+        send(page, "Show me *everything*")
+        expect(page.locator(".message-user .message-body")).to_have_text("Show me *everything*")
+        # Markdown forms while it streams.
+        page.locator(f"{STREAMING} .prose h2").wait_for()
+        page.locator(f"{STREAMING} .prose li").nth(1).wait_for()
+        expect(page.get_by_role("button", name="Stop the answer")).to_be_visible()
+        answer = ended(page)
+        expect(page).to_have_url(re.compile(r"/c/[0-9a-f-]{36}/$"))
+        expect(page).to_have_title("Show me *everything* · Antiphon")
+        expect(page.locator(".item-link[aria-current]")).to_have_text("Show me *everything*")
+        expect(answer.locator("pre .k")).to_have_count(2)  # highlighted by the server: def, return
+        expect(answer.locator("td.align-right")).to_have_text("2")
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+        live = body(page)
+        page.reload()
+        assert body(page) == live
+        assert watch.complaints == []
+        assert watch.foreign == []
+
+    def test_a_reload_in_the_middle_loses_nothing(self, page: Page) -> None:
+        send(page, "Go on [[tokens=120 rate=60]]")
+        page.locator(f"{STREAMING} .prose p").wait_for()
+        page.reload()
+        page.locator(STREAMING).wait_for()
+        ended(page)
+        assert answers(page).locator(".message-body").inner_text().split() == [f"tok{n}" for n in range(120)]
+
+    def test_stop_keeps_the_partial_text(self, page: Page) -> None:
+        send(page, "On and on [[tokens=4000 rate=50]]")
+        page.locator(f"{STREAMING} .prose p").wait_for()
+        page.keyboard.press("Escape")
+        answer = ended(page)
+        expect(answer).to_have_attribute("data-status", "stopped")
+        expect(answer.locator(".message-note")).to_contain_text("Stopped.")
+        expect(answer.get_by_role("button", name="Continue")).to_be_visible()
+        kept = body(page)
+        assert "tok0" in kept
+        page.reload()
+        assert body(page) == kept
+
+    def test_versions_of_questions_and_answers(self, page: Page) -> None:
+        send(page, "First words [[tokens=3]]")
+        answer = ended(page)
+        answer.hover()
+        answer.get_by_role("button", name="Answer again").click()
+        expect(page.locator(".message-assistant .versions-count")).to_have_text("2 / 2")
+        ended(page)
+        page.get_by_role("button", name="Previous version").last.click()
+        expect(page.locator(".message-assistant .versions-count")).to_have_text("1 / 2")
+
+        question = page.locator(".message-user")
+        question.hover()
+        question.get_by_role("button", name="Edit and send again").click()
+        page.get_by_label("Edit the message").fill("Other words [[tokens=2]]")
+        page.get_by_label("Edit the message").press("Enter")
+        expect(question.locator(".versions-count")).to_have_text("2 / 2")
+        expect(question.locator(".message-body")).to_have_text("Other words [[tokens=2]]")
+        ended(page)
+        question.get_by_role("button", name="Previous version").click()
+        expect(question.locator(".message-body")).to_have_text("First words [[tokens=3]]")
+        expect(page.locator(".message-assistant .versions-count")).to_have_text("2 / 2")
+
+        # A message after turning to an older branch goes on from there.
+        send(page, "Further [[tokens=2]]")
+        ended(page, 2)
+        page.reload()
+        expect(page.locator(".message-user .message-body").all()[0]).to_have_text("First words [[tokens=3]]")
+        expect(answers(page)).to_have_count(2)
+
+    def test_a_failed_answer_says_so_and_can_be_tried_again(self, page: Page, upstream: FakeOpenAI) -> None:
+        upstream.play(Script(status=400, code="bad"))
+        send(page, "Fail once")
+        answer = ended(page)
+        expect(answer).to_have_attribute("data-status", "failed")
+        expect(answer.locator(".message-note p")).not_to_be_empty()
+        shoot(page, "failed")
+        answer.get_by_role("button", name="Try again").click()
+        expect(page.locator(".versions-count").last).to_have_text("2 / 2")
+        expect(page.locator(ENDED)).to_have_attribute("data-status", "complete")
+
+    def test_what_is_too_long_is_not_sent(self, page: Page) -> None:
+        page.locator("#connection[hidden]").wait_for(state="attached")
+        page.locator("#text").fill("x" * 50_000)
+        expect(page.locator("#composer-hint")).to_contain_text("Too long by")
+        expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
+        page.locator("#text").fill("")
+
+
+class TestTabs:
+    def test_two_tabs_show_the_same(self, page: Page, context: BrowserContext) -> None:
+        send(page, "Begin [[tokens=3]]")
+        ended(page)
+        other = context.new_page()
+        other.goto(page.url)
+        expect(answers(other)).to_have_count(1)
+        send(page, "And then [[tokens=60 rate=80]]")
+        other.locator(STREAMING).wait_for()
+        ended(page, 2)
+        ended(other, 2)
+        assert other.locator("#transcript").inner_text() == page.locator("#transcript").inner_text()
+        assert body(other) == body(page)
+
+    def test_the_list_is_level_in_every_tab(self, page: Page, context: BrowserContext, stack: Stack) -> None:
+        other = context.new_page()
+        other.goto(f"{stack.url}/")
+        send(page, "Seen by both [[tokens=1]]")
+        ended(page)
+        entry = other.locator(".item", has_text="Seen by both")
+        entry.wait_for()
+        entry.hover()
+        entry.locator(".item-menu").click()
+        other.get_by_role("menuitem", name="Rename").click()
+        other.get_by_role("textbox", name="Title").fill("Named elsewhere")
+        other.keyboard.press("Enter")
+        expect(page.locator("#title")).to_have_text("Named elsewhere")
+        entry = other.locator(".item", has_text="Named elsewhere")
+        entry.hover()
+        entry.locator(".item-menu").click()
+        other.get_by_role("menuitem", name="Delete").click()
+        expect(entry).to_have_count(0)
+        page.wait_for_url(f"{stack.url}/")
+        other.get_by_role("button", name="Undo").click()
+        expect(other.locator(".item", has_text="Named elsewhere")).to_be_visible()
+
+    def test_logging_out_ends_every_tab(self, browser: Browser, stack: Stack) -> None:
+        context = browser.new_context()
+        first = log_in(context, stack, "bob")
+        second = context.new_page()
+        second.goto(f"{stack.url}/")
+        second.locator("#text").fill("a secret draft")
+        second.locator("#model option").first.wait_for(state="attached")
+        first.locator(".account").click()
+        with second.expect_event("framenavigated", lambda frame: "/accounts/login/" in frame.url, timeout=5_000):
+            first.get_by_role("button", name="Log out").click()
+        assert first.evaluate("Object.keys(localStorage).filter((key) => key.includes('draft'))") == []
+        context.close()
+
+
+class TestTrouble:
+    def test_a_lost_server_is_waited_for(self, page: Page, stack: Stack) -> None:
+        send(page, "Long one [[tokens=200 rate=40]]")
+        page.locator(f"{STREAMING} .prose p").wait_for()
+        stack.webs[0].kill(signal.SIGKILL)
+        stack.webs[0].wait()
+        expect(page.locator("#connection")).to_contain_text("Reconnecting")
+        page.locator("#text").fill("a draft meanwhile")
+        shoot(page, "reconnecting")
+        stack.webs[0].restart()
+        page.locator("#connection[hidden]").wait_for(state="attached", timeout=40_000)
+        ended(page)
+        assert answers(page).locator(".message-body").inner_text().split() == [f"tok{n}" for n in range(200)]
+        page.reload()
+        expect(page.locator("#text")).to_have_value("a draft meanwhile")
+        page.locator("#text").fill("")
+
+    def test_a_message_without_an_answer_is_sent_again_once(self, page: Page, stack: Stack) -> None:
+        """The server takes the first message, and its reply is lost with the connection."""
+        seen: list[dict[str, Any]] = []
+        lost: list[str] = []
+
+        def cut(route: WebSocketRoute) -> None:
+            server = route.connect_to_server()
+
+            def from_page(data: str | bytes) -> None:
+                frame = json.loads(data)
+                if frame["type"] == "message.send":
+                    seen.append(frame)
+                server.send(data)
+
+            def from_server(data: str | bytes) -> None:
+                if not lost and json.loads(data)["type"] != "hello":
+                    lost.append(str(data))
+                    route.close(code=4000)
+                elif lost[:1] != [str(data)]:
+                    route.send(data)
+
+            route.on_message(from_page)
+            server.on_message(from_server)
+
+        reopen(page, cut)
+        send(page, "Only once [[tokens=2]]")
+        expect(page).to_have_url(re.compile("/c/"), timeout=20_000)
+        ended(page)
+        assert len(seen) >= 2
+        assert len({frame["client_id"] for frame in seen}) == 1
+        [row] = stack.sql("SELECT count(*) AS n FROM chat_message WHERE text = 'Only once [[tokens=2]]'")
+        assert row["n"] == 1
+        expect(page.locator(".message-user")).to_have_count(1)
+
+    def test_missing_text_is_fetched(self, page: Page) -> None:
+        """A delta that never arrives is noticed by the next one's index."""
+        dropped: list[str] = []
+
+        def drop(route: WebSocketRoute) -> None:
+            server = route.connect_to_server()
+
+            def from_server(data: str | bytes) -> None:
+                frame = json.loads(data)
+                if frame["type"] == "run.delta" and frame["index"] > 50 and not dropped:
+                    dropped.append(frame["text"])
+                else:
+                    route.send(data)
+
+            route.on_message(server.send)
+            server.on_message(from_server)
+
+        reopen(page, drop)
+        send(page, "Whole [[tokens=100 rate=100]]")
+        ended(page)
+        assert dropped
+        assert answers(page).locator(".message-body").inner_text().split() == [f"tok{n}" for n in range(100)]
+
+    def test_a_limit_is_waited_out_with_the_text_kept(self, page: Page) -> None:
+        refused: list[str] = []
+
+        def refuse(route: WebSocketRoute) -> None:
+            server = route.connect_to_server()
+
+            def from_page(data: str | bytes) -> None:
+                frame = json.loads(data)
+                if frame["type"] == "message.send" and not refused:
+                    refused.append(frame["ref"])
+                    error = {
+                        "type": "error",
+                        "code": "rate_limited",
+                        "message": "That was too quick.",
+                        "retry_after": 2,
+                    }
+                    route.send(json.dumps({**error, "ref": frame["ref"]}))
+                else:
+                    server.send(data)
+
+            route.on_message(from_page)
+            server.on_message(route.send)
+
+        reopen(page, refuse)
+        send(page, "Too quick [[tokens=2]]")
+        note = page.locator(".message-user .message-note p")
+        expect(note).to_contain_text("That was too quick. Sending again in 2 s.")
+        shoot(page, "limited")
+        expect(note).to_contain_text("in 1 s.")
+        ended(page)
+        expect(note).to_be_empty()
+
+    def test_what_is_refused_can_be_taken_back(self, page: Page) -> None:
+        def refuse(route: WebSocketRoute) -> None:
+            server = route.connect_to_server()
+
+            def from_page(data: str | bytes) -> None:
+                frame = json.loads(data)
+                if frame["type"] == "message.send":
+                    error = {"type": "error", "code": "quota_exceeded", "message": "Your allowance is used up."}
+                    route.send(json.dumps({**error, "ref": frame["ref"]}))
+                else:
+                    server.send(data)
+
+            route.on_message(from_page)
+            server.on_message(route.send)
+
+        reopen(page, refuse)
+        send(page, "Too much")
+        expect(page.locator(".message-user .message-note")).to_contain_text("Your allowance is used up.")
+        page.locator(".message-user").get_by_role("button", name="Edit", exact=True).click()
+        expect(page.locator("#text")).to_have_value("Too much")
+        expect(page.locator(".message")).to_have_count(0)
+
+    @pytest.mark.parametrize(
+        ("code", "words"), [(4400, "do not understand each other"), (4429, "Too many connections"), (4403, "no longer")]
+    )
+    def test_a_final_close_is_said(self, page: Page, code: int, words: str) -> None:
+        tries: list[int] = []
+
+        def close(route: WebSocketRoute) -> None:
+            tries.append(1)
+            route.close(code=code)
+
+        reopen(page, close)
+        expect(page.locator("#connection")).to_contain_text(words)
+        assert len(tries) == 1
+
+    def test_offline_the_page_says_so(self, page: Page, context: BrowserContext, stack: Stack) -> None:
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        context.set_offline(True)
+        page.goto(f"{stack.url}/?elsewhere", wait_until="commit")
+        expect(page.get_by_role("heading")).to_have_text("You are offline.")
+        context.set_offline(False)
+        expect(page.locator("#text")).to_be_visible(timeout=15_000)  # it comes back by itself
+
+
+class TestReading:
+    def test_a_long_conversation_is_read_backwards_without_a_jump(self, page: Page, stack: Stack) -> None:
+        send(page, "Grow [[tokens=2]]")
+        ended(page)
+        stack.sql(
+            """
+            WITH RECURSIVE grown(id, parent, n) AS (
+                SELECT gen_random_uuid(), c.tip_id, 1 FROM chat_conversation c WHERE c.id = %s
+                UNION ALL SELECT gen_random_uuid(), id, n + 1 FROM grown WHERE n < 300
+            ), made AS (
+                INSERT INTO chat_message (id, conversation_id, parent_id, role, text, html, status, created_at)
+                SELECT id, %s, parent, CASE WHEN n %% 2 = 1 THEN 'user' ELSE 'assistant' END, 'line ' || n, '',
+                       'complete', now() + n * interval '1 ms' FROM grown
+            ) UPDATE chat_conversation SET tip_id = (SELECT id FROM grown WHERE n = 300) WHERE id = %s RETURNING id
+            """,
+            *[page.url.split("/")[-2]] * 3,
+        )
+        page.reload()
+        expect(page.locator(".message")).to_have_count(40)
+        assert page.locator(".message").last.bounding_box()["y"] < 800  # type: ignore[index]  # it is shown
+        page.locator("#scroller").evaluate("(scroller) => { scroller.scrollTop = 0 }")
+        first = page.locator(".message").first
+        held = page.locator(f"#{first.get_attribute('id')}")
+        before = held.bounding_box()
+        page.get_by_role("button", name="Earlier messages").click()
+        expect(page.locator(".message")).to_have_count(80)
+        after = held.bounding_box()
+        assert before
+        assert after
+        assert abs(before["y"] - after["y"]) < 2
+
+    def test_scrolling_up_is_respected(self, page: Page) -> None:
+        page.set_viewport_size({"width": 900, "height": 500})
+        send(page, "Much [[tokens=3000 rate=400]]")
+        page.locator("#scroller").evaluate(GROWN, 700)
+        page.mouse.move(450, 200)
+        page.mouse.wheel(0, -120)
+        page.get_by_role("button", name="Jump to the latest").wait_for()
+        top = page.locator("#scroller").evaluate("(s) => s.scrollTop")
+        page.locator(f"{STREAMING}").wait_for()
+        length = len(body(page))
+        page.locator("#scroller").evaluate(GROWN, page.locator("#scroller").evaluate("(s) => s.scrollHeight") + 150)
+        assert len(body(page)) > length
+        assert page.locator("#scroller").evaluate("(s) => s.scrollTop") == top
+        page.get_by_role("button", name="Jump to the latest").click()
+        expect(page.get_by_role("button", name="Jump to the latest")).to_be_hidden()
+        page.keyboard.press("Escape")
+        ended(page)
+
+    def test_the_keyboard_is_enough(self, page: Page) -> None:
+        page.get_by_role("link", name="Skip to the content").focus()
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("/")
+        expect(page.locator("#text")).to_be_focused()
+        page.keyboard.type("Typed")
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("by hand [[tokens=2]]")
+        page.keyboard.press("Enter")
+        ended(page)
+        expect(page.locator(".message-user .message-body")).to_have_text("Typed\nby hand [[tokens=2]]")
+        page.keyboard.press("ArrowUp")
+        expect(page.get_by_label("Edit the message")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.keyboard.press("Alt+ArrowUp")
+        expect(page.locator(".message-user")).to_be_focused()
+        page.keyboard.press("Control+Shift+S")
+        expect(page.locator("#sidebar")).to_be_hidden()
+        page.keyboard.press("Control+Shift+S")
+        expect(page.locator("#sidebar")).to_be_visible()
+
+    def test_screen_readers_hear_blocks_not_tokens(self, page: Page, upstream: FakeOpenAI) -> None:
+        upstream.play(Script(text=MARKDOWN, rate=60))
+        page.locator("#announcer").evaluate(
+            "(region) => { window.heard = []; new MutationObserver((changes) => changes.forEach((change) =>"
+            " change.addedNodes.forEach((node) => window.heard.push(node.textContent))))"
+            ".observe(region, { childList: true }) }"
+        )
+        send(page, "Read to me")
+        ended(page)
+        heard = page.evaluate("window.heard")
+        assert heard[0] == "A heading"
+        assert heard[1].startswith("Some strong and soft words")
+        assert "Code, python, 2 lines" in heard
+        assert heard[-1] == "The answer is complete."
+        assert len(heard) <= 8
+
+    def test_a_phone_has_the_list_in_a_drawer(self, browser: Browser, login: Any, stack: Stack) -> None:
+        context = browser.new_context(
+            storage_state=login, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+        )
+        page = context.new_page()
+        page.goto(f"{stack.url}/")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        expect(page.locator("#sidebar")).to_be_hidden()
+        page.get_by_role("button", name="Open the list of conversations").click()
+        expect(page.locator("#sidebar")).to_be_visible()
+        assert page.locator("main").evaluate("(main) => main.inert")
+        page.keyboard.press("Escape")
+        expect(page.locator("#sidebar")).to_be_hidden()
+        context.close()
+
+    def test_the_theme_is_chosen_and_kept(self, page: Page) -> None:
+        background = "getComputedStyle(document.documentElement).backgroundColor"
+        light = page.evaluate(background)
+        page.locator(".account").click()
+        page.get_by_text("Dark", exact=True).click()
+        dark = page.evaluate(background)
+        assert dark != light
+        page.reload()
+        assert page.evaluate(background) == dark
+
+
+class TestHostileAnswers:
+    def test_streamed_text_makes_nothing_that_runs_or_loads(self, page: Page, stack: Stack) -> None:
+        watch = Watch(page, stack.url)
+        found = page.evaluate(
+            STREAM_ALL,
+            [*HOSTILE, ">" * 3000 + "deep", "- " * 500 + "deep", "**" * 999, "`" * 999, "[" * 999, "|" * 999 + "\n|-|"],
+        )
+        assert found == []
+        assert watch.foreign == []
+
+    def test_a_hostile_answer_loads_nothing(self, page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+        watch = Watch(page, stack.url)
+        upstream.play(Script(text="\n\n".join(HOSTILE).replace("\x00", ""), rate=2000))
+        send(page, "Do your worst")
+        ended(page)
+        page.reload()
+        ended(page)
+        harmful = ", ".join(f".prose {tag}" for tag in ("img", "form", "iframe", "object", "video", "svg:not(.icon)"))
+        assert page.locator(harmful).count() == 0
+        assert watch.foreign == []
+        assert watch.complaints == []
