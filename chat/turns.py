@@ -24,14 +24,13 @@ from chat import catalog, events, log
 from chat.db import in_db
 from chat.dispatch import enqueue
 from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound
-from chat.inserts import author_of, insert_turn, lock_place
+from chat.inserts import begin_conversation, insert_turn, lock_place, sender
 from chat.models import (
     Conversation,
     Member,
     Message,
     MessageRole,
     MessageStatus,
-    Role,
     Run,
     RunStatus,
     Submission,
@@ -215,10 +214,8 @@ def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
     if command.conversation_id is None:
         if command.parent_id is not None:
             raise Invalid("A new conversation has no message to answer to.")
-        author = User.objects.only("name", "email").get(pk=user_id)
-        conversation = Conversation.objects.create()
-        Member.objects.create(conversation=conversation, user_id=user_id, role=Role.OWNER)
-        return _Turn(conversation.pk, "", "", author)
+        conversation_id, author = begin_conversation(user_id)
+        return _Turn(conversation_id, "", "", author)
     place = lock_place(user_id, command.conversation_id, command.parent_id)
     if place is None:
         raise NotFound
@@ -231,7 +228,7 @@ def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
     if place.parent_role == MessageRole.USER:
         # The tree would have two questions in a row.
         raise Invalid("A message goes under an answer, not under another message.")
-    author = author_of(place, user_id)
+    author = sender(user_id, place.user_name, place.user_email)
     return _Turn(command.conversation_id, place.title, place.model, author, place.parent_id)
 
 
