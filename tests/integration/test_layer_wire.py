@@ -24,7 +24,7 @@ from redis.asyncio.connection import DefaultParser
 from chat.layers import StreamingChannelLayer, wire
 from config.stack import leash
 from config.stack.redis import PrivateRedis, binary
-from tests.integration.layer_servers import command, make_certificate, own_redis, tcp_front, until
+from tests.integration.layer_servers import command, frozen, make_certificate, own_redis, tcp_front, until
 
 Run = Callable[[Any], None]
 both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -63,7 +63,7 @@ def no_warnings(run: Run, main: Any) -> None:
         warnings.simplefilter("error")
         began = time.monotonic()
         run(main)
-        assert time.monotonic() - began < 4, "something waited for its timeout"
+        assert time.monotonic() - began < 8, "something waited for its timeout"
         gc.collect()
 
 
@@ -72,6 +72,32 @@ def test_unix_socket(server: PrivateRedis, run: Run) -> None:
     layer = StreamingChannelLayer(hosts=[server.url])
     no_warnings(run, converse(layer, wire.TakenWire))
     assert layer._layers == {}
+
+
+@both_loops
+def test_ends_and_silence_are_noticed(server: PrivateRedis, run: Run) -> None:
+    """The loops differ in when they tell of an end; test_layer_loss.py has the cases, on asyncio's."""
+
+    async def main() -> None:
+        layer = StreamingChannelLayer(hosts=[server.url], timeout=0.4, ping_interval=0.4)
+        inbox: list[dict[str, Any]] = []
+        channel = await layer.new_channel()
+        layer.attach(channel, inbox.append)
+        await layer.group_send("g", {"type": "m"})
+        server.kill()
+        server.start()
+        await layer.group_send("g", {"type": "m"})
+        await until(lambda: len(inbox) == 1)
+        with frozen(server):
+            with pytest.raises(redis.TimeoutError):
+                await layer.group_send("g", {"type": "m"})
+            subscriber = layer._get_layer()._shards[0].subscriber
+            await until(lambda: subscriber._wire is None)
+        await until(lambda: len(inbox) == 2)
+        await layer.group_send("g", {"type": "m"})
+        await layer.close()
+
+    no_warnings(run, main())
 
 
 @both_loops
