@@ -36,14 +36,14 @@ class Size:
     def __init__(self, *, quick: bool, streams: list[int] | None) -> None:
         self.quick = quick
         self.streams = streams or ([20, 100] if quick else [20, 100, 400])
-        self.steady_s = 2.5 if quick else 10.0
+        self.steady_s = 2.0 if quick else 10.0
         self.model = model_for(1, self.steady_s)  # of the crowds
         self.models = sorted({FIRST_MODEL, self.model, *(model_for(count, self.steady_s) for count in self.streams)})
         self.limit_s = 15.0 if quick else 60.0
         self.tutorial_limit_s = 20.0 if quick else 30.0
-        self.firsts = 20 if quick else 100
-        self.idle = [200] if quick else [1000, 5000]
-        self.idle_s = 1.5 if quick else 10.0
+        self.firsts = 15 if quick else 100
+        self.idle = [150] if quick else [1000, 5000]
+        self.idle_s = 1.0 if quick else 10.0
         self.watchers = 50 if quick else 200
         self.storm = (10, 10) if quick else (25, 20)  # rooms, followers in each
         self.people = max(500, self.watchers) if not quick else 120

@@ -68,7 +68,7 @@ def measure_idle(system: System, *, sockets: list[int], seconds: float) -> list[
             told = client.await_step("open", CONNECT_SECONDS)
             after = read_cost(system.roles)
             opening = sum(after.since(before).values())
-            time.sleep(min(3.0, seconds))  # what opening left to do
+            time.sleep(min(2.0, seconds))  # what opening left to do
             settled = read_cost(system.roles)
             time.sleep(seconds)
             before = read_cost(system.roles)
@@ -124,9 +124,9 @@ def measure_fan_out(
 def measure_storm(
     system: System, upstream: Upstream, rooms: list[tuple[str, list[str]]], *, model: str, limit_s: float
 ) -> StormRow:
-    """All followers' connections are cut at once, 2 s into the answers, and all come back at once: no jitter."""
+    """All followers' connections are cut soon after the answers began, and all come back at once: no jitter."""
     assert system.stack is not None
-    plan = Watching(system.urls, rooms, model, limit_s, storm_after_s=2.0, tag="storm")
+    plan = Watching(system.urls, rooms, model, limit_s, storm_after_s=1.0, tag="storm")
     with Client("watching", plan) as client:
         client.await_step("connected", CONNECT_SECONDS)
         client.go()
