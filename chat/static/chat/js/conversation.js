@@ -22,17 +22,16 @@ export class Conversation {
     this.stopping = "";
     /** @type {Frame[]} events of a new conversation that came before we knew its id */
     this.early = [];
-    /** @type {((notice: Frame) => void) | null} */
-    this.onListed = null;
-    /** @type {Frame | null} the latest news of the list: of a new conversation it may come before its id */
-    this.listed = null;
+    this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
+    /** The latest news of the list: of a new conversation it may come before its id. */
+    this.listed = /** @type {Frame | null} */ (null);
     this.announcer = new Announcer(element("announcer"));
     const mark = /** @type {HTMLElement} */ (document.querySelector(".piece"));
     this.transcript = new Transcript(element("transcript"), {
       userId: page.user.id,
       onChange: () => this.changed(),
       onBlock: (block) => this.announcer.block(block),
-      onEnd: (view) => this.announcer.say(view.status === "complete" ? "The answer is complete." : "The answer has ended."),
+      onEnd: (view) => this.announcer.say(view.status === "complete" ? "The answer is complete." : view.trouble),
     });
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({
@@ -57,6 +56,7 @@ export class Conversation {
       userId: page.user.id,
       conversationId: () => page.conversation_id,
       onAccepted: (frame, command) => this.accepted(frame, command),
+      onRefused: (words) => this.announcer.say(`Not sent. ${words}`),
     });
     this.restoreModel();
     /** @type {Subscription | null} */
@@ -98,8 +98,14 @@ export class Conversation {
       else if (!this.page.conversation_id && this.early.length < MAX_EARLY) this.early.push(frame);
     } else if (frame.type === "subscribed" && ours) this.subscription?.subscribed(frame);
     else if (frame.type === "reset" && ours) this.subscription?.resync();
-    else if (frame.type === "conversation.listed") this.onListed?.((this.listed = frame));
+    else if (frame.type === "conversation.listed") this.noteListed(frame);
     else if (frame.type === "error" && !frame.ref) this.refused(frame);
+  }
+
+  /** @param {Frame} notice */
+  noteListed(notice) {
+    this.listed = notice;
+    this.onListed?.(notice);
   }
 
   /** An error that answers no command of ours but a subscription. @param {Frame} frame */
@@ -145,7 +151,7 @@ export class Conversation {
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
     this.open(frame.conversation_id, null);
     this.subscription?.followed(frame.position);
-    if (this.listed?.conversation_id === frame.conversation_id) this.onListed?.(this.listed);
+    if (this.listed && this.listed.conversation_id === frame.conversation_id) this.onListed?.(this.listed);
     const early = this.early.filter((event) => event.conversation_id === frame.conversation_id);
     this.early = [];
     for (const event of early) this.subscription?.receive(event);

@@ -10,7 +10,7 @@ import { startTheme } from "antiphon/theme";
 const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
 const conversation = new Conversation(page);
 const sidebar = new Sidebar(page, (title) => conversation.setTitle(title));
-conversation.onListed = (notice) => sidebar.listed(notice);
+conversation.onListed = (/** @type {import("antiphon/protocol").Frame} */ notice) => sidebar.listed(notice);
 new Actions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));

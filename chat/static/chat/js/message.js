@@ -62,6 +62,11 @@ export class MessageView {
     if (this.role === "assistant") this.note(TROUBLE[status] ?? "");
   }
 
+  /** What is the matter, in words; empty when nothing is. */
+  get trouble() {
+    return this.element.querySelector(".message-note > p")?.textContent ?? "";
+  }
+
   /** What stands below the message when something is the matter. @param {string} words */
   note(words) {
     const place = this.element.querySelector(".message-note > p");
@@ -135,7 +140,7 @@ export class MessageView {
    */
   append(delta) {
     if (delta.attempt < this.attempt || !this.active) return true;
-    if (delta.attempt > this.attempt) this.setRun(delta);
+    if (delta.attempt > this.attempt) this.setRun(/** @type {any} */ (delta));
     if (delta.index > this.points) return false;
     const fresh = delta.index < this.points ? skipPoints(delta.text, this.points - delta.index) : delta.text;
     if (!fresh) return true;

@@ -20,6 +20,7 @@ export class Outbox {
    * @param {string} options.userId
    * @param {() => string | null} options.conversationId
    * @param {(frame: Frame, command: Frame) => void} options.onAccepted
+   * @param {(words: string) => void} options.onRefused
    */
   constructor(options) {
     this.options = options;
@@ -84,6 +85,7 @@ export class Outbox {
     const view = this.options.transcript.findLocal(clientId);
     if (!item || !view) return;
     view.setStatus("unsent");
+    this.options.onRefused(error.message);
     if (!mayRepeat(error.code)) {
       view.note(error.message);
     } else {

@@ -1,7 +1,7 @@
-/** The list of conversations: opens and closes, stays level with other tabs, renames, deletes and takes that back. */
+/** The list of conversations: opens and closes, and stays level with other tabs. */
 
-import { FetchError, fetchPiece, post } from "antiphon/fetch";
-import { showNote } from "antiphon/status";
+import { Entries, complain } from "antiphon/entries";
+import { fetchPiece } from "antiphon/fetch";
 import { recall, remember } from "antiphon/storage";
 
 /** @typedef {import("antiphon/protocol").Frame} Frame */
@@ -15,29 +15,19 @@ export class Sidebar {
     this.onTitle = onTitle;
     this.element = /** @type {HTMLElement} */ (document.getElementById("sidebar"));
     this.list = /** @type {HTMLElement} */ (document.getElementById("conversations"));
-    this.menu = /** @type {HTMLElement} */ (document.getElementById("item-menu"));
     this.backdrop = /** @type {HTMLElement} */ (document.getElementById("backdrop"));
     this.account = /** @type {HTMLElement} */ (document.getElementById("account-menu"));
     this.drawer = matchMedia("(width < 56rem)");
     this.timer = 0;
-    /** @type {HTMLElement | null} */
-    this.chosen = null;
+    this.entries = new Entries(page, (item, title) => this.setTitle(item, title), () => this.refresh());
     document.addEventListener("click", (event) => this.onClick(event));
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.isDrawerOpen && this.toggle(false));
     this.backdrop.addEventListener("click", () => this.toggle(false));
-    this.drawer.addEventListener("change", () => this.toggle(false, false));
-    this.menu.addEventListener("keydown", (event) => this.onMenuKey(event));
-    this.menu.addEventListener("toggle", (event) => {
-      const open = /** @type {ToggleEvent} */ (event).newState === "open";
-      this.chosen?.classList.toggle("is-open", open);
-    });
+    this.drawer.addEventListener("change", () => this.drawerState(false));
     this.account.addEventListener("beforetoggle", () => {
       const from = /** @type {HTMLElement} */ (document.querySelector(".account")).getBoundingClientRect();
       Object.assign(this.account.style, { left: `${from.left}px`, bottom: `${innerHeight - from.top + 6}px`, width: `${from.width}px` });
     });
-    const deleted = recall("deleted", "session");
-    remember("deleted", null, "session");
-    if (deleted) this.offerUndo(deleted);
     this.drawerState(false);
   }
 
@@ -76,76 +66,7 @@ export class Sidebar {
     if (!button) return;
     if (action === "open-sidebar") this.toggle(true);
     else if (action === "close-sidebar") this.toggle(false);
-    else if (action === "item-menu") this.openMenu(button);
     else if (action === "more-conversations") this.more(button).catch(complain);
-    else if (action === "rename" && this.chosen) this.rename(this.chosen);
-    else if (action === "delete" && this.chosen) this.delete(this.chosen).catch(complain);
-  }
-
-  /** @param {HTMLElement} button */
-  openMenu(button) {
-    this.chosen = button.closest(".item");
-    const from = button.getBoundingClientRect();
-    this.menu.showPopover();
-    const size = this.menu.getBoundingClientRect();
-    const top = from.bottom + size.height + 8 > innerHeight ? from.top - size.height - 4 : from.bottom + 4;
-    const left = Math.min(from.left, innerWidth - size.width - 8);
-    Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
-    this.menu.querySelector("button")?.focus();
-  }
-
-  /** @param {KeyboardEvent} event */
-  onMenuKey(event) {
-    const entries = [...this.menu.querySelectorAll("button")];
-    const at = entries.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
-    if (event.key === "ArrowDown") entries[(at + 1) % entries.length].focus();
-    else if (event.key === "ArrowUp") entries[(at + entries.length - 1) % entries.length].focus();
-    else return;
-    event.preventDefault();
-  }
-
-  /** @param {HTMLElement} item @param {string} [action] */
-  url(item, action = "") {
-    return `${this.page.urls.root}c/${item.dataset.id}/${action}`;
-  }
-
-  /** @param {HTMLElement} item */
-  rename(item) {
-    this.menu.hidePopover();
-    const link = /** @type {HTMLAnchorElement} */ (item.querySelector(".item-link"));
-    const field = document.createElement("input");
-    field.className = "item-rename";
-    field.maxLength = 200;
-    field.value = link.textContent ?? "";
-    field.setAttribute("aria-label", "Title");
-    link.hidden = true;
-    link.before(field);
-    field.select();
-    let done = false;
-    const finish = async (/** @type {boolean} */ save) => {
-      if (done) return;
-      done = true;
-      const title = field.value.trim();
-      field.remove();
-      link.hidden = false;
-      link.focus();
-      if (!save || !title || title === link.textContent) return;
-      const before = link.textContent ?? "";
-      this.setTitle(item, title);
-      try {
-        this.setTitle(item, (await post(this.url(item, "rename/"), this.page.csrf, { title })).title);
-      } catch (error) {
-        this.setTitle(item, before);
-        complain(error);
-      }
-    };
-    field.addEventListener("keydown", (event) => {
-      if (event.isComposing) return;
-      if (event.key === "Enter") finish(true);
-      else if (event.key === "Escape") finish(false);
-      event.stopPropagation();
-    });
-    field.addEventListener("blur", () => finish(true));
   }
 
   /** @param {HTMLElement} item @param {string} title */
@@ -154,31 +75,6 @@ export class Sidebar {
     link.textContent = link.title = title || "Conversation";
     item.querySelector(".item-menu")?.setAttribute("aria-label", `Rename or delete “${title}”`);
     if (item.dataset.id === this.page.conversation_id) this.onTitle(title);
-  }
-
-  /** @param {HTMLElement} item */
-  async delete(item) {
-    this.menu.hidePopover();
-    const id = item.dataset.id ?? "";
-    await post(this.url(item, "delete/"), this.page.csrf);
-    if (id === this.page.conversation_id) {
-      remember("deleted", id, "session");
-      location.assign(this.page.urls.root);
-      return;
-    }
-    const next = /** @type {HTMLElement | null} */ ((item.nextElementSibling ?? item.previousElementSibling)?.querySelector("a") ?? null);
-    item.remove();
-    next?.focus();
-    this.offerUndo(id);
-  }
-
-  /** @param {string} id */
-  offerUndo(id) {
-    const undo = async () => {
-      await post(`${this.page.urls.root}c/${id}/undelete/`, this.page.csrf);
-      this.refresh();
-    };
-    showNote("Conversation deleted.", { label: "Undo", run: () => void undo().catch(complain) });
   }
 
   /** Another tab, or this one, changed the list. @param {Frame} notice */
@@ -231,10 +127,4 @@ export class Sidebar {
 
 function opener() {
   return /** @type {HTMLElement | null} */ (document.querySelector("[data-action=open-sidebar]"));
-}
-
-/** @param {unknown} error */
-function complain(error) {
-  if (!(error instanceof FetchError)) throw error;
-  showNote(error.message);
 }
