@@ -157,12 +157,15 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-async def _run(server: Any, script: str, keys: list[str], args: list[Any]) -> Any:
-    """Runs a script by its digest; sends it whole when Redis does not know it (any more)."""
+async def _run(group: str, script: str, keys: list[str], args: list[Any]) -> Any:
+    """Runs a script by its digest on the server of `group`, in the layer's own pipeline, which costs a fraction of a
+    call of redis-py's client; sends it whole when Redis does not know it (any more).
+    """
+    layer = channel_layer()
     try:
-        return await server.evalsha(_DIGESTS[script], len(keys), *keys, *args)
+        return await layer.group_execute(group, "EVALSHA", _DIGESTS[script], len(keys), *keys, *args)
     except redis.exceptions.NoScriptError:
-        return await server.eval(script, len(keys), *keys, *args)
+        return await layer.group_execute(group, "EVAL", script, len(keys), *keys, *args)
 
 
 async def append(*appends: Append) -> list[Appended]:
@@ -174,7 +177,7 @@ async def append(*appends: Append) -> list[Appended]:
     for place, one in enumerate(appends):
         by_server.setdefault(layer.group_connection(group_name(one.conversation_id)), []).append(place)
     results: list[Appended | None] = [None] * len(appends)
-    for server, places in by_server.items():
+    for places in by_server.values():
         keys: list[str] = []
         args: list[Any] = [new_epoch(), STREAM_TTL_MS, META_TTL_MS, MAX_EVENTS]
         for place in places:
@@ -193,7 +196,7 @@ async def append(*appends: Append) -> list[Appended]:
                 layer.serialize({"type": "log.event", "c": conversation, "d": delta, "b": body})
                 for body, delta in one.events
             ]
-        reply = await _run(server, _APPEND, keys, args)
+        reply = await _run(group_name(appends[places[0]].conversation_id), _APPEND, keys, args)
         for index, place in enumerate(places):
             status, epoch, seq = reply[3 * index : 3 * index + 3]
             results[place] = Appended(epoch.decode(), seq, status == 0, status == -1, status == -2)
@@ -202,9 +205,8 @@ async def append(*appends: Append) -> list[Appended]:
 
 async def position(conversation_id: uuid.UUID) -> tuple[Position, int]:
     """Where the log stands now, and the `seq` of its last event but deltas. Begins a log where there is none."""
-    server = channel_layer().group_connection(group_name(conversation_id))
     keys = [meta_key(conversation_id), stream_key(conversation_id)]
-    epoch, seq, state = await _run(server, _POSITION, keys, [new_epoch(), META_TTL_MS])
+    epoch, seq, state = await _run(group_name(conversation_id), _POSITION, keys, [new_epoch(), META_TTL_MS])
     return Position(epoch.decode(), seq), state
 
 
