@@ -14,7 +14,15 @@ def main() -> None:
     from config.env import read_settings
 
     read_settings()
-    execute_from_command_line(sys.argv)
+    from django.db import OperationalError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        reason = (str(error).strip().splitlines() or ["it does not answer"])[0]
+        sys.exit(
+            f"The database cannot be used: {reason}. Start `make up` in another terminal, or correct DATABASE_URL."
+        )
 
 
 if __name__ == "__main__":

@@ -6,9 +6,6 @@ before anything is started.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
 import http.client
 import json
 import os
@@ -17,16 +14,16 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 from config.stack.errors import StackError
+from config.stack.folder import socket_folder, take_lock, write_private
 from config.stack.ports import is_loopback, open_socket, url_of
-from config.stack.postgres import USER, PrivatePostgres, fits_socket
+from config.stack.postgres import USER, PrivatePostgres
 from config.stack.reach import check_database, check_redis
 from config.stack.redis import PrivateRedis
 from config.stack.supervisor import Child, Supervisor
@@ -36,6 +33,8 @@ READY_SECONDS: Final = 90.0
 WEB_DRAIN: Final = "2"
 CHILD_GRACE: Final = 9.0
 SERVER_GRACE: Final = 2.5
+RESTARTS: Final = 5
+POLL_SECONDS: Final = 0.1
 LEAST_FREE_BYTES: Final = 200 * 2**20
 
 
@@ -93,6 +92,17 @@ class LocalStack:
             supervisor.add(child)
         supervisor.start()
         self._await_ready(supervisor, is_over)
+
+    def watch(self, is_over: Callable[[], bool]) -> None:
+        """Keeps all of it running until `is_over`. Raises `StackError` when a server does not come back."""
+        assert self.supervisor is not None
+        while not is_over():
+            for name, server in (("postgres", self._postgres), ("redis", self._redis)):
+                if server is not None and server.has_ended():
+                    self.supervisor.say("up", f"{name} ended; starting it again")
+                    restart(server)
+            self.supervisor.look()
+            time.sleep(POLL_SECONDS)
 
     def stop(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
         """Ends what was started, last first, each part within its own limit. `is_urgent`: kill the children now."""
@@ -202,67 +212,20 @@ class LocalStack:
                 raise StackError(f"{broken[0]} does not start: its own lines above say why.")
             if time.monotonic() > deadline:
                 raise StackError(f"Not ready after {READY_SECONDS:.0f} s: /readyz says {said}, {waiting} wait.")
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
 
 
-def take_lock(var: Path) -> IO[str]:
-    """Holds var/up.lock until closed (flock(2): it ends with the process, however that ends)."""
-    try:
-        var.mkdir(parents=True, exist_ok=True)
-        file = (var / "up.lock").open("a+")
-    except OSError as error:
-        raise StackError(f"{var} cannot be written ({error.strerror}): make it yours, or set ANTIPHON_VAR.") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        known: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):
-            known = json.loads((var / "stack.json").read_text())
-        where = f" at {known['url']} (process {known['pid']})" if known else ""
-        raise StackError(f"Antiphon is already running on {var}{where}: stop that one first, or use it.") from None
-    return file
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replaces a file at once, readable by its owner only."""
-    partial = path.with_suffix(".part")
-    partial.unlink(missing_ok=True)
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
-    partial.replace(path)
-
-
-def socket_folder(var: Path) -> Path:
-    """Where the private servers put their sockets: in `var`, unless its path is too long or its file system has none.
-
-    Then a folder in /tmp whose name follows from the path, so that one left by a killed `up` is found again.
-    """
-    inside = var / "run"
-    if fits_socket(inside / "pg") and holds_sockets(inside):
-        return inside
-    mark = hashlib.sha256(os.fsencode(var.absolute())).hexdigest()[:12]
-    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 -- checked: ours, and closed to others
-        outside = parent / f"antiphon-{os.geteuid()}-{mark}"
-        if fits_socket(outside / "pg") and holds_sockets(outside) and outside.stat().st_uid == os.geteuid():
-            return outside
-    raise StackError(f"No folder with a short enough path for the servers' sockets: {var}, {parent}. Set TMPDIR=/tmp.")
-
-
-def holds_sockets(folder: Path) -> bool:
-    """Whether a unix socket can be made in `folder`, which is made when missing."""
-    probe = folder / "probe.sock"
-    try:
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-        folder.chmod(0o711)
-        probe.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX) as trial:
-            trial.bind(str(probe))
-        probe.unlink()
-    except OSError:
-        return False
-    return True
+def restart(server: PrivatePostgres | PrivateRedis) -> None:
+    """Starts a server again, patiently: what is left of a killed PostgreSQL takes a moment to notice."""
+    for attempt in range(1, RESTARTS + 1):
+        time.sleep(1)
+        try:
+            server.start()
+        except StackError:
+            if attempt == RESTARTS:
+                raise
+        else:
+            return
 
 
 def ask_ready(host: str, port: int) -> tuple[bool, str]:

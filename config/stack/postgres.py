@@ -88,6 +88,10 @@ class PrivatePostgres:
             )
         self._await_ready(seconds)
 
+    def has_ended(self) -> bool:
+        """Whether it was started and is gone, though nobody stopped it."""
+        return self.process is not None and self.process.poll() is not None
+
     def create_database(self, name: str) -> None:
         """Makes a database of that name when there is none."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:

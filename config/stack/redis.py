@@ -56,6 +56,10 @@ class PrivateRedis:
             leash.end(self.process, seconds=seconds)
             self.process = None
 
+    def has_ended(self) -> bool:
+        """Whether it was started and is gone, though nobody stopped it."""
+        return self.process is not None and self.process.poll() is not None
+
     def kill(self) -> None:
         """Ends it at once, as a crash would."""
         if self.process is not None:

@@ -70,12 +70,6 @@ class Supervisor:
         for child in self.children:
             self._start(child)
 
-    def watch(self, is_over: Callable[[], bool]) -> None:
-        """Restarts what ends, until `is_over`."""
-        while not is_over():
-            self.look()
-            time.sleep(POLL_SECONDS)
-
     def look(self) -> None:
         """One round: notices ended children, starts those that are due."""
         now = time.monotonic()

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from config.stack import account, leash, local
+from config.stack import account, folder, leash
 from config.stack.errors import StackError
 from config.stack.postgres import PrivatePostgres, fits_socket
 from config.stack.redis import PrivateRedis
@@ -33,10 +33,10 @@ def deep(tmp_path: Path) -> Path:
 @pytest.fixture
 def sockets(deep: Path) -> Generator[Path, None, None]:
     """The folder in /tmp that takes the place of one in `deep`."""
-    folder = local.socket_folder(deep)
-    assert not folder.is_relative_to(deep)
-    yield folder
-    shutil.rmtree(folder)
+    outside = folder.socket_folder(deep)
+    assert not outside.is_relative_to(deep)
+    yield outside
+    shutil.rmtree(outside)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_redis_runs_from_a_deep_folder(deep: Path, sockets: Path) -> None:
 def test_sockets_stay_with_the_data_where_they_can(tmp_path: Path) -> None:
     short = Path("/tmp") / f"sockets-{os.getpid()}"
     try:
-        assert local.socket_folder(short) == short / "run"
+        assert folder.socket_folder(short) == short / "run"
     finally:
         subprocess.run(["rm", "-r", str(short)], check=True)
 

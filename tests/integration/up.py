@@ -77,7 +77,8 @@ class Up:
     def child(self, words: str) -> psutil.Process:
         """The one direct child whose command line holds `words`."""
         assert self.popen is not None
-        found = [one for one in psutil.Process(self.popen.pid).children() if words in " ".join(one.cmdline())]
+        children = [one for one in psutil.Process(self.popen.pid).children() if one.status() != psutil.STATUS_ZOMBIE]
+        found = [one for one in children if words in " ".join(one.cmdline())]
         assert len(found) == 1, [one.cmdline() for one in found]
         return found[0]
 

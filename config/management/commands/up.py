@@ -58,8 +58,7 @@ class Command(BaseCommand):
             if not stopped():
                 self.stdout.write(describe(stack, model))
                 self.stdout.flush()
-                assert stack.supervisor is not None
-                stack.supervisor.watch(stopped)
+                stack.watch(stopped)
         except StackError as error:
             sys.stderr.write(f"{error}\n")
             sys.exit(1)

@@ -1,0 +1,76 @@
+"""The data folder of a stack: who holds it, its secrets, and where sockets can be."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+from config.stack.errors import StackError
+from config.stack.postgres import fits_socket
+
+
+def take_lock(var: Path) -> IO[str]:
+    """Holds var/up.lock until closed (flock(2): it ends with the process, however that ends)."""
+    try:
+        var.mkdir(parents=True, exist_ok=True)
+        file = (var / "up.lock").open("a+")
+    except OSError as error:
+        raise StackError(f"{var} cannot be written ({error.strerror}): make it yours, or set ANTIPHON_VAR.") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        known: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads((var / "stack.json").read_text())
+        where = f" at {known['url']} (process {known['pid']})" if known else ""
+        raise StackError(f"Antiphon is already running on {var}{where}: stop that one first, or use it.") from None
+    return file
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file at once, readable by its owner only."""
+    partial = path.with_suffix(".part")
+    partial.unlink(missing_ok=True)
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)
+    partial.replace(path)
+
+
+def socket_folder(var: Path) -> Path:
+    """Where the private servers put their sockets: in `var`, unless its path is too long or its file system has none.
+
+    Then a folder in /tmp whose name follows from the path, so that one left by a killed `up` is found again.
+    """
+    inside = var / "run"
+    if fits_socket(inside / "pg") and holds_sockets(inside):
+        return inside
+    mark = hashlib.sha256(os.fsencode(var.absolute())).hexdigest()[:12]
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 -- checked: ours, and closed to others
+        outside = parent / f"antiphon-{os.geteuid()}-{mark}"
+        if fits_socket(outside / "pg") and holds_sockets(outside) and outside.stat().st_uid == os.geteuid():
+            return outside
+    raise StackError(f"No folder with a short enough path for the servers' sockets: {var}, {parent}. Set TMPDIR=/tmp.")
+
+
+def holds_sockets(folder: Path) -> bool:
+    """Whether a unix socket can be made in `folder`, which is made when missing."""
+    probe = folder / "probe.sock"
+    try:
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        folder.chmod(0o711)
+        probe.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.bind(str(probe))
+        probe.unlink()
+    except OSError:
+        return False
+    return True
