@@ -134,9 +134,14 @@ class Playback:
             closing = _closing(self.script, usage=self.usage)
             if closing:
                 self.connection.transport.write(frame(closing))
-        self._close_body()
+        if self.script.linger:
+            self.wheel.at(time.monotonic() + self.script.linger, lambda _: self._close_body())
+        else:
+            self._close_body()
 
     def _close_body(self) -> None:
+        if self.connection.request is not self.request:
+            return
         self.connection.transport.write(LAST_CHUNK)
         self.connection.finish()
 

@@ -54,6 +54,7 @@ class Script:
     usage: bool = True
     finish: str = "stop"  # the finish_reason; none leaves it out
     done: bool = True  # the closing [DONE]
+    linger: float = 0.0  # seconds from the [DONE] to the end of the body
     crlf: bool = False
     comments: bool = False  # keep-alive comments between events
     multiline: bool = False  # one event's JSON over several data: lines

@@ -115,6 +115,22 @@ class TestConnections:
         assert [request.path for request in upstream.requests] == ["/v1/models", *["/v1/chat/completions"] * 5]
         assert {request.connection for request in upstream.requests} == {1}
 
+    async def test_a_bodys_end_is_waited_for_in_the_background(
+        self, upstream: FakeOpenAI, endpoints: Endpoints
+    ) -> None:
+        """So that the connection can be kept, and the answer's end does not wait for it."""
+        endpoint = endpoints.open()
+        for _ in range(3):
+            await listen(endpoint, "tokens=3 linger=0.1")
+            assert upstream.chats[-1].finished_at is None
+            await asyncio.gather(*endpoint._closing)
+        assert {request.connection for request in upstream.chats} == {1}
+
+    async def test_a_body_without_end_is_left(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+        await listen(endpoints.open(), "tokens=3 linger=30")
+        assert await asyncio.to_thread(upstream.chats[0].wait_ended, 2)
+        assert upstream.chats[0].disconnected_at is not None
+
     async def test_a_closed_endpoint_at_the_start_is_no_error(self) -> None:
         endpoint = OpenAIChat("http://127.0.0.1:1/v1", KEY, timeouts=TIMEOUTS)
         await endpoint.open()
