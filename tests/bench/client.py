@@ -21,10 +21,11 @@ import aiohttp
 import msgspec
 import uvloop
 
+from tests.bench.answers import Answered
+from tests.bench.door import Door
 from tests.bench.stamps import now_us
-from tests.bench.wire import Answered, ChatSocket, Line, PlainSocket, Position, open_chat, open_plain, read_answer
+from tests.bench.wire import ChatSocket, Line, PlainSocket, Position, open_plain
 
-CONNECTING_AT_ONCE: Final = 16
 WARM_UP: Final = 2  # answers of a system that is to be measured idle, not counted
 
 
@@ -70,56 +71,6 @@ class Lag:
         return {"client_cpu_s": time.process_time() - self._began, "client_lag_ms": self.worst_ms}
 
 
-class Door:
-    """Gets chat.v1 sockets: a ticket for the session's cookie, then the upgrade."""
-
-    def __init__(self, urls: Sequence[str], sources: int = 1) -> None:
-        self.urls = urls
-        self.sources = sources
-        self.csrf = secrets.token_hex(16)
-        self.http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=2 * CONNECTING_AT_ONCE), cookie_jar=aiohttp.DummyCookieJar()
-        )
-        self.opened = 0
-        self.gate = asyncio.Semaphore(CONNECTING_AT_ONCE)
-
-    async def ticket(self, url: str, cookie: str) -> str:
-        headers = {"Cookie": cookie, "X-CSRFToken": self.csrf, "Origin": url}
-        async with self.http.post(f"{url}/ws/ticket/", headers=headers) as response:
-            if response.status != 200:
-                raise ConnectionError(f"no ticket: {response.status} {(await response.text())[:200]}")
-            ticket: str = (await response.json())["ticket"]
-            return ticket
-
-    async def login(self, email: str, password: str) -> str:
-        """Logs in as a browser does; the session as a Cookie header. Raises ConnectionError when refused."""
-        url = f"{self.urls[0]}/accounts/login/"
-        async with self.http.get(url) as page:
-            token = page.cookies["csrftoken"].value
-        form = {"login": email, "password": password, "csrfmiddlewaretoken": token}
-        headers = {"Cookie": f"csrftoken={token}", "Origin": self.urls[0]}
-        async with self.http.post(url, data=form, headers=headers, allow_redirects=False) as answer:
-            if answer.status != 302 or "sessionid" not in answer.cookies:
-                raise ConnectionError(f"the login was refused: {answer.status}")
-            return f"sessionid={answer.cookies['sessionid'].value}"
-
-    async def open(self, session: str) -> ChatSocket:
-        async with self.gate:
-            number = self.opened
-            self.opened += 1
-            url = self.urls[number % len(self.urls)]
-            cookie = f"{session}; csrftoken={self.csrf}"
-            ticket = await self.ticket(url, cookie)
-            source = f"127.0.0.{2 + number % self.sources}" if self.sources > 1 else None
-            return await open_chat(url, cookie, ticket, source=source)
-
-    async def open_all(self, sessions: Sequence[str]) -> list[ChatSocket]:
-        return await asyncio.gather(*(self.open(session) for session in sessions))
-
-    async def close(self) -> None:
-        await self.http.close()
-
-
 class Streams(msgspec.Struct):
     """N answers at once. `sessions` is empty for a baseline (`plain`)."""
 
@@ -156,7 +107,7 @@ async def run_streams(runner: Runner, plan: Streams) -> dict[str, Any]:
     told = runner.lag.end()
     stopped_us = now_us()
     await runner.step("streamed")
-    answers = msgspec.to_builtins([read_answer(line) for line in lines])  # before leaving changes them
+    answers = msgspec.to_builtins([line.read() for line in lines])  # before leaving changes them
     await leave(lines, door)
     return {"answers": answers, "stopped_us": stopped_us, **told}
 
@@ -175,7 +126,7 @@ async def run_one_by_one(runner: Runner, plan: Streams) -> dict[str, Any]:
         except TimeoutError:
             line.finish("timeout")
         if number >= 0:
-            answers.append(read_answer(line))
+            answers.append(line.read())
         await asyncio.sleep(0.05)  # so that what ends an answer is not part of the next one
     await runner.step("streamed")
     await leave(lines, door)
@@ -295,16 +246,16 @@ async def run_watching(runner: Runner, plan: Watching) -> dict[str, Any]:
     await asyncio.wait(ends, timeout=plan.limit_s)
     told = runner.lag.end()
     await runner.step("streamed")
-    answers = [read_answer(asker) for asker in askers]
+    answers = [asker.read() for asker in askers]
     wrong, added = 0, []
     for answer, group in zip(answers, followers, strict=True):
         for one in group:
             assert one.socket is not None
-            seen = read_answer(one.socket)
+            seen = one.socket.read()
             added += seen.added_us
             whole = one.text + "".join(piece for _, piece in one.socket.pieces)
             one.socket.pieces = [(0, whole)]
-            wrong += read_answer(one.socket).crc != answer.crc
+            wrong += one.socket.read().crc != answer.crc
     sockets = [one.socket for one in everyone if one.socket]
     result = {
         "answers": msgspec.to_builtins(answers),

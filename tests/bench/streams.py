@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.bench.answers import Answered
 from tests.bench.client import WARM_UP, Streams
 from tests.bench.driving import Client
 from tests.bench.meter import read_cost
@@ -14,7 +15,6 @@ from tests.bench.profiling import Profiler
 from tests.bench.stamps import percentile
 from tests.bench.systems import System, Upstream
 from tests.bench.upstream import Answer
-from tests.bench.wire import Answered
 
 STARTS_PER_SECOND: Final = 40  # what 400 streams of ten seconds each bring in the long run
 CONNECT_SECONDS: Final = 120.0

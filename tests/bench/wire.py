@@ -1,21 +1,21 @@
 """The load client's sockets: `chat.v1` (docs/protocol.md), and the two lines of JSON that the baselines speak.
 
 On picows and uvloop: 6 µs of CPU a frame (aiohttp 9, websockets 10), so that the client is not what is measured.
-Hot paths only note when what arrived; the arithmetic comes after the run (`read_answer`).
+Hot paths only note when what arrived; the arithmetic comes after the run (`tests.bench.answers`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-import zlib
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from tests.bench.stamps import TOKEN_LENGTH, now_us, read_tokens, since
+from tests.bench.answers import Answered, read_answer
+from tests.bench.stamps import now_us
 
 ACK_EVENTS: Final = 16
 ACK_SECONDS: Final = 0.25
@@ -45,34 +45,6 @@ class Incoming(msgspec.Struct):
     timing: dict[str, Any] | None = None
     snapshot: dict[str, Any] | None = None
     done: bool = False  # the baselines
-
-
-class Answered(msgspec.Struct):
-    """One answer as a client saw it. Times in µs of the monotonic clock, 0 = never."""
-
-    tag: str = ""
-    sent_us: int = 0
-    accepted_us: int = 0
-    started_us: int = 0
-    first_us: int = 0
-    ended_us: int = 0
-    ending: str = ""
-    code: str | None = None
-    tokens: int = 0
-    misplaced: int = 0
-    damaged: int = 0
-    gaps: int = 0
-    crc: int = 0
-    first_added_ms: float = 0.0
-    frames: int = 0
-    delta_frames: int = 0
-    bytes: int = 0
-    delta_bytes: int = 0
-    merged: int = 0
-    restarts: int = 0
-    timing: dict[str, Any] | None = None
-    added_us: list[int] = []
-    arrivals: list[tuple[int, int]] = []  # (when, tokens of this frame), for rates
 
 
 _decoder = msgspec.json.Decoder(Incoming)
@@ -127,6 +99,10 @@ class Line(WSListener):
         self.pieces = []
         self.ended = self.loop.create_future()
         return self.answer
+
+    def read(self) -> Answered:
+        """The answer, with what follows from all that was received of it."""
+        return read_answer(self.answer, self.pieces)
 
     def finish(self, ending: str, code: str | None = None) -> None:
         if not self.ended.done():
@@ -319,25 +295,3 @@ async def open_chat(url: str, cookie: str, ticket: str, *, source: str | None = 
     assert isinstance(listener, ChatSocket)
     await asyncio.wait_for(listener.hello, 30)
     return listener
-
-
-def read_answer(line: Line) -> Answered:
-    """The answer with everything that follows from its pieces: tokens, faults, the added latency of each token."""
-    answer = line.answer
-    text = "".join(piece for _, piece in line.pieces)
-    reading = read_tokens(text)
-    answer.tokens = len(reading.sent_us)
-    answer.misplaced, answer.damaged = reading.misplaced, reading.damaged
-    answer.crc = zlib.crc32(text.encode())
-    added, arrivals = [], []
-    have = taken = 0
-    if not reading.damaged:
-        for at, piece in line.pieces:
-            have += len(piece)
-            whole = have // TOKEN_LENGTH
-            added += [round(since(sent, at) * 1000) for sent in reading.sent_us[taken:whole]]
-            arrivals.append((at, whole - taken))
-            taken = whole
-    answer.added_us, answer.arrivals = added, arrivals
-    answer.first_added_ms = added[0] / 1000 if added else 0.0
-    return answer

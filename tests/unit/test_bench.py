@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from tests.bench.answers import Answered
 from tests.bench.stamps import now_us, percentile, read_tokens, since, write_token
 from tests.bench.streams import delivered_rate, lost_tokens
 from tests.bench.upstream import Answer
-from tests.bench.wire import Answered, ChatSocket, Incoming, read_answer
+from tests.bench.wire import ChatSocket, Incoming
 
 BEGAN = 5_000_000
 SENT = [write_token(BEGAN + 50_000 * number).decode() for number in range(20)]
@@ -54,7 +55,7 @@ def test_the_clock_may_wrap_between_sending_and_arriving() -> None:
 async def test_an_answer_that_came_whole_has_lost_nothing_however_it_was_cut() -> None:
     for pieces in (whole(SENT), [(0, TEXT)], [(0, TEXT[:33]), (33, TEXT[33:])]):
         socket = receive(pieces)
-        answer = read_answer(socket)
+        answer = socket.read()
         assert (answer.tokens, answer.gaps, lost_tokens(answer, upstream())) == (20, 0, 0)
         assert len(answer.added_us) == 20
 
@@ -71,7 +72,7 @@ async def test_an_answer_that_came_whole_has_lost_nothing_however_it_was_cut() -
     ids=["lost", "doubled", "misplaced", "damaged", "foreign"],
 )
 async def test_what_is_wrong_with_a_text_is_counted(tokens: list[str], lost: int) -> None:
-    answer = read_answer(receive(whole(tokens)))
+    answer = receive(whole(tokens)).read()
     assert lost_tokens(answer, upstream()) == lost
 
 
