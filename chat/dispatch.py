@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import msgspec
 from celery import current_app
+from django.conf import settings
+from kombu.exceptions import OperationalError as BrokerAway
+
+from accounts.redis import async_redis
 
 GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
+TRANSCRIBE: Final = "workers.tasks.transcribe"
+TRANSCRIBE_QUEUE: Final = "transcribe"
+TRANSCRIBE_SECONDS: Final = 20  # a worker takes it up within, or nobody needs it any more
+
+__all__ = ["GENERATE", "GENERATE_QUEUE", "BrokerAway", "Queue", "enqueue", "enqueue_generation", "look_at_queue"]
+
+
+class _Job(msgspec.Struct):
+    """What kombu's Redis transport puts into a queue, as far as it matters here."""
+
+    body: str
+
+
+class Queue(msgspec.Struct, frozen=True):
+    """What the broker says of the jobs that wait. `known` is false where it cannot be asked (not a Redis)."""
+
+    known: bool
+    length: int = 0
+    oldest: uuid.UUID | None = None  # the run whose job is taken next
 
 
 @functools.cache
@@ -28,3 +53,37 @@ def enqueue_generation(run_id: uuid.UUID) -> None:
 
 async def enqueue(run_id: uuid.UUID) -> None:
     await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id)
+
+
+async def look_at_queue() -> Queue:
+    """The queue of answers: Celery puts jobs in at the left of a Redis list and takes them from the right.
+
+    Raises `redis.RedisError`.
+    """
+    if not settings.CELERY_BROKER_URL.startswith(("redis", "rediss", "unix")):
+        return Queue(known=False)
+    async with async_redis().pipeline(transaction=True) as pipe:
+        pipe.llen(GENERATE_QUEUE)
+        pipe.lindex(GENERATE_QUEUE, -1)
+        length, raw = await pipe.execute()
+    if raw is None:
+        return Queue(known=True)
+    try:
+        [run_id], *_ = msgspec.json.decode(base64.b64decode(msgspec.json.decode(raw, type=_Job).body))
+        return Queue(known=True, length=length, oldest=uuid.UUID(run_id))
+    except (msgspec.DecodeError, ValueError, TypeError):
+        return Queue(known=True, length=length)  # somebody else's job
+
+
+def enqueue_transcription(recording_id: uuid.UUID) -> None:
+    """Hands a recording to the workers. Raises `kombu.exceptions.OperationalError` when the broker is away; nobody
+    waits for a recording longer than seconds, so it is not sent again.
+    """
+    current_app.send_task(
+        TRANSCRIBE,
+        args=[str(recording_id)],
+        queue=TRANSCRIBE_QUEUE,
+        expires=TRANSCRIBE_SECONDS,
+        retry=False,
+        ignore_result=True,
+    )

@@ -104,7 +104,7 @@ def run_ended(run: Run, message: Message) -> Event:
     return _state(event)
 
 
-def run_superseded(run: Run, text_length: int) -> Event:
+def run_superseded(run: AnyRun, text_length: int) -> Event:
     """A lost attempt that nobody saw anything of: it ends, and the next one is on its way."""
     return _state(
         {

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import uuid
+from collections.abc import Sequence
 from typing import Final
 
 import django.db
@@ -15,11 +17,11 @@ import psycopg_pool
 import redis
 import structlog
 
-from accounts.redis import async_redis
 from chat import log
 from chat.db import in_db
 from chat.delivery import extend
-from chat.dispatch import GENERATE_QUEUE, enqueue
+from chat.dispatch import BrokerAway, enqueue, look_at_queue
+from chat.events import Event
 from chat.models import RunStatus
 from chat.runs import (
     MAX_ATTEMPTS,
@@ -27,6 +29,7 @@ from chat.runs import (
     Ended,
     Ending,
     Expired,
+    announcements,
     end_run,
     expired_runs,
     lost_jobs,
@@ -36,8 +39,8 @@ from chat.runs import (
 )
 
 EVERY_SECONDS: Final = 2.0
-LOST_JOB_SECONDS: Final = 3.0  # when the broker's queue is empty, so the job is in nobody's hands
-STALE_JOB_SECONDS: Final = 60.0  # in any case
+LOST_JOB_SECONDS: Final = 3.0  # when the queue is past it, so the job is in nobody's hands
+STALE_JOB_SECONDS: Final = 300.0  # in any case
 UNCLOSED_SECONDS: Final = 5.0
 
 logger = structlog.get_logger(__name__)
@@ -50,7 +53,7 @@ async def keep() -> None:
         for step in (reap, sweep, close_endings):
             try:
                 await step()
-            except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError, TimeoutError) as error:
+            except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, BrokerAway, OSError) as error:
                 logger.warning("recovery_waits", step=step.__name__, error=type(error).__name__)
             except Exception:
                 logger.exception("recovery_failed", step=step.__name__)
@@ -79,8 +82,8 @@ async def _take_over(run: Expired, text: str) -> None:
         events = await in_db(requeue, run.run_id, run.attempt)
         if events is not None:
             logger.warning("run_requeued", run=str(run.run_id), attempt=run.attempt)
+            await close_attempt(run.conversation_id, run.run_id, run.attempt, events)
             await enqueue(run.run_id)
-            await log.append(log.Append(run.conversation_id, events, run.run_id, run.attempt, TERMINAL_NUMBER))
         return
     status, code, sentence = (
         RunStatus.INTERRUPTED,
@@ -100,9 +103,14 @@ async def _take_over(run: Expired, text: str) -> None:
 
 
 async def sweep() -> None:
-    """Publishes again the jobs of queued runs that got lost: the broker was away or lost its memory."""
-    waiting = await async_redis().llen(GENERATE_QUEUE)
-    for run_id in await in_db(lost_jobs, STALE_JOB_SECONDS if waiting else LOST_JOB_SECONDS):
+    """Publishes again the jobs of queued runs that got lost: with the broker's memory, with a worker, on the way.
+
+    The queue is first in, first out: a job published before its oldest one is in it no more. So a long queue is not
+    taken for a lost one, and a lost job in a busy system is found as soon as in an idle one.
+    """
+    queue = await look_at_queue()
+    soon = LOST_JOB_SECONDS if queue.known and (queue.oldest or not queue.length) else STALE_JOB_SECONDS
+    for run_id in await in_db(lost_jobs, soon, STALE_JOB_SECONDS, queue.oldest):
         logger.info("job_republished", run=str(run_id))
         await enqueue(run_id)
 
@@ -116,8 +124,28 @@ async def close_endings() -> None:
 
 async def close_in_log(*ended: Ended) -> None:
     """Appends closing events, once each however often it is called, and notes that they are there."""
-    await log.append(*(terminal(one) for one in ended))
+    silent = [one.run_id for one in ended if one.silent]
+    announced = await in_db(announcements, silent) if silent else {}
+    appends = []
+    for one in ended:
+        if one.run_id in announced:
+            appends.append(log.Append(one.conversation_id, announced[one.run_id], one.run_id, attempt=0, number=1))
+        appends.append(terminal(one))
+    await log.append(*appends)
     await in_db(mark_ended_in_log, [one.run_id for one in ended])
+
+
+async def close_attempt(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, said: Sequence[Event]) -> None:
+    """Appends what ends an attempt that showed nothing, before the next one, which would fence it.
+
+    The message is announced too, should the process that took it have died before: where the log knows the run, both
+    are skipped.
+    """
+    announced = await in_db(announcements, [run_id])
+    await log.append(
+        log.Append(conversation_id, announced[run_id], run_id, attempt=0, number=1),
+        log.Append(conversation_id, said, run_id, attempt, TERMINAL_NUMBER),
+    )
 
 
 def terminal(ended: Ended) -> log.Append:

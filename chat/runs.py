@@ -73,8 +73,11 @@ ORDER BY r.lease_expires_at LIMIT %s FOR UPDATE OF r SKIP LOCKED
 
 _LOST_JOBS: Final = """
 UPDATE chat_run SET enqueued_at = clock_timestamp() WHERE id IN (
-    SELECT id FROM chat_run WHERE status = 'queued' AND enqueued_at < clock_timestamp() - make_interval(secs => %s)
-    ORDER BY enqueued_at LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT id FROM chat_run WHERE status = 'queued' AND (
+        enqueued_at < clock_timestamp() - make_interval(secs => %(stale)s)
+        OR enqueued_at < clock_timestamp() - make_interval(secs => %(soon)s) AND (
+            %(oldest)s::uuid IS NULL OR enqueued_at < (SELECT enqueued_at FROM chat_run WHERE id = %(oldest)s)))
+    ORDER BY enqueued_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) RETURNING id
 """
 
@@ -177,6 +180,7 @@ class Ended:
     run_id: uuid.UUID
     attempt: int
     event: events.Event
+    silent: bool  # it ended without a word, so nobody loses anything by being told of the message again
 
 
 def end_run(
@@ -224,7 +228,7 @@ def end_run(
             run.error_message = ending.error_message
         run.save()
         message.save(update_fields=["text", "html", "status"])
-        return Ended(run.conversation_id, run.pk, run.attempt, events.run_ended(run, message))
+        return _ended(run, message)
 
 
 def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:
@@ -270,10 +274,12 @@ def expired_runs(limit: int = 50) -> list[Expired]:
         return [Expired(*row) for row in cursor.fetchall()]
 
 
-def lost_jobs(older_than: float, limit: int = 100) -> list[uuid.UUID]:
-    """Queued runs whose job was last published more than `older_than` seconds ago; marked as published now."""
+def lost_jobs(soon: float, stale: float, oldest: uuid.UUID | None, limit: int = 100) -> list[uuid.UUID]:
+    """Queued runs whose job was last published more than `soon` seconds ago and before that of the run `oldest`, which
+    is taken next (None: none waits), or more than `stale` seconds ago; marked as published now.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_LOST_JOBS, [older_than, limit])
+        cursor.execute(_LOST_JOBS, {"soon": soon, "stale": stale, "oldest": oldest, "limit": limit})
         return [row[0] for row in cursor.fetchall()]
 
 
@@ -283,4 +289,21 @@ def unclosed_runs(older_than: float, limit: int = 100) -> list[Ended]:
         cursor.execute(_UNCLOSED, [older_than, limit])
         ids = [row[0] for row in cursor.fetchall()]
     runs = Run.objects.select_related("message").filter(pk__in=ids)
-    return [Ended(run.conversation_id, run.pk, run.attempt, events.run_ended(run, run.message)) for run in runs]
+    return [_ended(run, run.message) for run in runs]
+
+
+def _ended(run: Run, message: Message) -> Ended:
+    return Ended(run.conversation_id, run.pk, run.attempt, events.run_ended(run, message), silent=not message.text)
+
+
+def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[events.Event]]:
+    """What should stand in the log before anything else of these runs."""
+    runs = Run.objects.select_related("message", "prompt__author").filter(pk__in=run_ids)
+    return {
+        run.pk: [
+            events.message_created(run.prompt),
+            events.message_created(run.message),
+            events.run_queued(run, attempt=1),
+        ]
+        for run in runs
+    }

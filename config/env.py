@@ -107,6 +107,9 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
         raise ImproperlyConfigured("DATABASE_URL: only postgresql:// addresses are understood")
     query = dict(parse_qsl(parts.query))
     host = query.pop("host", "") or unquote(parts.hostname or "")
+    # A connection that cannot be made is given up soon, so that the next caller tries anew: psycopg's pool itself waits
+    # twice as long after each failure, and would find a database that is back half a minute late.
+    options = {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 2}}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "antiphon",
@@ -114,5 +117,5 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
         "PORT": str(parts.port or ""),
-        "OPTIONS": {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5}},
+        "OPTIONS": options,
     }

@@ -67,6 +67,7 @@ class Process:
 
     def start(self, *, listener: socket.socket | None = None) -> None:
         """Starts it; does not wait until it is ready."""
+        self.said_before = len(self.output())
         passed = (listener.fileno(),) if listener else ()
         extra = [f"--fd={listener.fileno()}"] if listener else []
         with self.log.open("ab") as log:
@@ -97,8 +98,8 @@ class Process:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def await_output(self, text: str, seconds: float = READY_SECONDS) -> None:
-        """Waits until `text` stands in its log."""
-        self._await(lambda: text in self.output(), f"{text!r} in its log", seconds)
+        """Waits until `text` stands in its log, since it was started."""
+        self._await(lambda: text in self.output()[self.said_before :], f"{text!r} in its log", seconds)
 
     def _await(self, is_so: Callable[[], bool], what: str, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -146,7 +147,6 @@ class Web(Process):
 class Worker(Process):
     def restart(self) -> None:
         self.stop()
-        self.log.unlink(missing_ok=True)
         self.start()
         self.await_ready()
 

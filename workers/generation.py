@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import django.db
 import psycopg_pool
+import redis
 import structlog
 from django.conf import settings
 
 from chat import events, log
 from chat.db import in_db
 from chat.markdown import render
-from chat.models import Message, RunStatus
-from chat.runs import Claim, Ended, Ending, end_run
+from chat.models import RunStatus
+from chat.recovery import close_attempt
+from chat.runs import Claim, Ended, Ending, announcements, end_run
 from workers.context import build_turns
 from workers.providers.base import ProviderError, Usage
 from workers.providers.tokens import estimate_tokens
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
 
 FLUSH_SECONDS = 5.0  # the log is waited for so long before an answer ends without it
 COMMIT_SECONDS = 60.0  # PostgreSQL is waited for so long; then the reaper ends the run
+RETRY_SECONDS = 0.5
+OUTAGE = (
+    django.db.OperationalError,
+    django.db.InterfaceError,
+    psycopg_pool.PoolTimeout,
+    redis.RedisError,
+    OSError,
+)
 logger = structlog.get_logger(__name__)
 
 
@@ -83,6 +93,8 @@ class Generation:
 
     async def tell(self) -> None:
         """From the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
+        if self.run.attempt > 1:
+            await self._close_previous()
         self.log.event(events.run_started(self.run))
         self._reader = asyncio.create_task(self._stream())
         if self.stop_requested or self.lost or self.handing_over:
@@ -175,10 +187,10 @@ class Generation:
         while True:
             try:
                 return await in_db(self._end, outcome, text)
-            except (django.db.OperationalError, django.db.InterfaceError, psycopg_pool.PoolTimeout):
+            except OUTAGE:
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(RETRY_SECONDS)
 
     def _end(self, outcome: Outcome, text: str) -> Ended | None:
         usage = outcome.usage
@@ -201,16 +213,26 @@ class Generation:
         return end_run(self.run.id, self.run.attempt, outcome.status, ending, owner=self.runtime.owner)
 
     async def announce(self) -> None:
-        """The web process died between the commit and the log: say what it should have said. Idempotent."""
-        announcement = await in_db(self._announcement)
-        await log.append(log.Append(self.run.conversation_id, announcement, self.run.id, attempt=0, number=1))
+        """The web process died between the commit and the log: say what it should have said. Idempotent.
+
+        Until it is said the answer waits, so an outage is waited out.
+        """
+        while not self.lost:
+            try:
+                said = (await in_db(announcements, [self.run.id]))[self.run.id]
+                await log.append(log.Append(self.run.conversation_id, said, self.run.id, attempt=0, number=1))
+            except OUTAGE as error:
+                logger.warning("announcement_waits", run=str(self.run.id), error=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                break
         self.log.announced()
 
-    def _announcement(self) -> list[events.Event]:
-        prompt = Message.objects.select_related("author").get(pk=self.run.prompt_id)
-        answer = Message.objects.get(pk=self.run.message_id)
-        return [
-            events.message_created(prompt),
-            events.message_created(answer),
-            events.run_queued(self.run, attempt=1),
-        ]
+    async def _close_previous(self) -> None:
+        """Whoever ended the attempt before may not have reached the log, and after `run.started` it is fenced."""
+        before = replace(self.run, attempt=self.run.attempt - 1)
+        said = [events.run_superseded(before, 0), events.run_queued(self.run, attempt=self.run.attempt)]
+        try:
+            await close_attempt(before.conversation_id, before.id, before.attempt, said)
+        except OUTAGE as error:
+            logger.warning("previous_attempt_not_closed", run=str(self.run.id), error=type(error).__name__)

@@ -26,14 +26,14 @@ from django.conf import settings
 from chat import log, recovery
 from chat.db import in_db
 from chat.dispatch import enqueue
-from chat.runs import TERMINAL_NUMBER, Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
+from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
 from chat.turns import STOP_GROUP
 from workers.emitter import Emitter
 from workers.generation import Generation
 from workers.providers.base import ChatModel, ProviderError
 from workers.providers.registry import open_model, publish_offered
+from workers.transcription import Transcriber
 
-RENEW_SECONDS: Final = 2.0
 CATALOG_SECONDS: Final = 60.0
 
 logger = structlog.get_logger(__name__)
@@ -49,6 +49,7 @@ class Runtime:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active: dict[uuid.UUID, Generation] = {}
         self.draining = False
+        self.speech = Transcriber(self.owner, self.spawn)
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,7 +73,7 @@ class Runtime:
         except ProviderError as error:
             logger.warning("model_not_ready", code=error.code, detail=error.detail)
         self.spawn(self._for_ever(self._listen, every=1.0))
-        self.spawn(self._for_ever(self._renew, every=RENEW_SECONDS))
+        self.spawn(self._for_ever(self._renew, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
         self.spawn(self._for_ever(self._publish_models, every=CATALOG_SECONDS))
         self.spawn(recovery.keep())
         ready.set()
@@ -114,6 +115,14 @@ class Runtime:
             if not handed_over:
                 self._slots.release()
 
+    def hear(self, recording_id: uuid.UUID) -> None:
+        """Starts to listen to a recording. Called on a Celery thread; a recording that is taken is left alone."""
+        self._loop.call_soon_threadsafe(lambda: self.spawn(self.speech.tell(recording_id)))
+
+    def prepare_speech(self) -> None:
+        """Loads the recognisers' models in the background."""
+        self._loop.call_soon_threadsafe(lambda: self.spawn(self.speech.prepare()))
+
     async def _run(self, claimed: Claim) -> None:
         generation = Generation(self, claimed)
         self.active[claimed.run.id] = generation
@@ -128,7 +137,7 @@ class Runtime:
         """A run that showed nothing goes back to the queue for the next worker."""
         events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
         if events is not None:
-            await log.append(log.Append(run.conversation_id, events, run.id, run.attempt, TERMINAL_NUMBER))
+            await recovery.close_attempt(run.conversation_id, run.id, run.attempt, events)
             await enqueue(run.id)
 
     # --- housekeeping -------------------------------------------------------------------------------------------
@@ -188,6 +197,7 @@ class Runtime:
         self._thread.join(timeout=5)
 
     async def _drain(self, seconds: float) -> None:
+        speech = self._loop.create_task(self.speech.aclose())
         deadline = time.monotonic() + seconds
         while self.active and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
@@ -204,6 +214,7 @@ class Runtime:
                 await in_db(mark_ended_in_log, self.emitter.closed)
         except (TimeoutError, django.db.Error, psycopg_pool.PoolTimeout) as error:
             logger.warning("not_all_in_the_log", error=type(error).__name__, note="the sweeper appends it")
+        await asyncio.wait({speech}, timeout=5)
         for task in list(self._tasks):
             task.cancel()
         await self.emitter.stop()

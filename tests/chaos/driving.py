@@ -1,0 +1,106 @@
+"""What the chaos tests share: a stack with its scripted model, watched clients, and who holds which run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.client import Client, Session, View, session
+from tests.fakes.openai_server import FakeOpenAI
+from tests.history import History, fresh_snapshots
+from tests.stack import Stack, Web, Worker, run_stack
+
+
+def answer(tokens: int) -> str:
+    """What the scripted model says in so many tokens."""
+    return "".join(f"tok{number} " for number in range(tokens))
+
+
+@contextlib.contextmanager
+def stack_with_model(
+    *, env: dict[str, str] | None = None, **options: Any
+) -> Generator[tuple[Stack, FakeOpenAI], None, None]:
+    with FakeOpenAI() as upstream:
+        merged = {
+            "OPENAI_BASE_URL": upstream.url,
+            "OPENAI_API_KEY": "sk-test",
+            "CHAT_MODELS": "small,large",
+            **(env or {}),
+        }
+        with run_stack(env=merged, **options) as stack:
+            yield stack, upstream
+
+
+@dataclass
+class Scene:
+    """One test: Alice's session, the clients it opened, and their history."""
+
+    stack: Stack
+    alice: Session
+    history: History = field(default_factory=History)
+    clients: list[Client] = field(default_factory=list)
+
+    async def connect(self, *, at: str | None = None, views: dict[str, View] | None = None, **options: Any) -> Client:
+        """A watched client of Alice's."""
+        client = await self.alice.connect(at=at, views=views if views is not None else {}, **options)
+        self.clients.append(client)
+        return self.history.watch(client)
+
+    async def say(self, client: Client, text: str, conversation: str | None = None) -> dict[str, Any]:
+        accepted = await client.say(text, conversation)
+        assert accepted["type"] == "message.accepted", accepted
+        return accepted
+
+    async def judge(self, seconds: float = 20.0) -> None:
+        """Waits until all is at rest, takes fresh snapshots, and asserts I1-I9."""
+        await self.history.settle(self.stack, seconds)
+        views = [view for client in self.clients for view in client.views]
+        judge = await self.alice.connect(at=self.stack.webs[-1].url)
+        snapshots = await fresh_snapshots(judge, dict.fromkeys(views))
+        await asyncio.gather(*(self._level(client, snapshots) for client in self.clients))
+        await asyncio.gather(*(client.close() for client in [judge, *self.clients]))
+        self.history.check(self.stack, snapshots)
+
+    async def _level(self, client: Client, snapshots: list[dict[str, Any]]) -> None:
+        """Waits until an open client has what a fresh one has: nobody stays behind for good."""
+        for frame in snapshots:
+            one, position = frame["conversation_id"], frame["position"]
+            if one in client.following and client.close_code is None:
+                view = client.views[one]
+                await client.until(
+                    lambda view=view, position=position: (view.epoch, view.seq) == (position["epoch"], position["seq"]),  # type: ignore[misc]
+                    f"being level with {position} in {one}",
+                )
+
+
+@contextlib.asynccontextmanager
+async def scene(stack: Stack) -> AsyncGenerator[Scene, None]:
+    async with session(stack.url) as alice:
+        yield Scene(stack, alice)
+
+
+def holder(stack: Stack, run_id: str) -> Worker:
+    """The worker that has the run's lease."""
+    [row] = stack.sql("SELECT lease_owner FROM chat_run WHERE id = %s", run_id)
+    return next(worker for worker in stack.workers if f":{worker.pid}:" in row["lease_owner"])
+
+
+async def restart(process: Web | Worker) -> None:
+    """Starts a process again, here on the main thread (see `config.stack.leash`), and waits until it is ready."""
+    process.stop()
+    process.start()
+    await asyncio.to_thread(process.await_ready)
+
+
+async def poll(is_so: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+    """Waits until `is_so()` (which may block for a moment) is truthy; its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := await asyncio.to_thread(is_so)):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no {what} within {seconds} s")
+        await asyncio.sleep(0.05)
+    return value
