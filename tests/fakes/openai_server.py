@@ -7,7 +7,7 @@ It serves `GET /v1/models` and `POST /v1/chat/completions`; what it answers is a
 It remembers each request, when the client left, and how many tokens were written (`server.requests`, or
 `GET /_requests` as JSON; `POST /_scripts {"script": "tokens=5", "times": 1}` queues; `POST /_reset` forgets).
 
-All streams of one server share one timer (`_Wheel`), and the bytes of a token are encoded once per script: on a plain
+All streams of one server share one timer (`Wheel`), and the bytes of a token are encoded once per script: on a plain
 `asyncio.Protocol` that is well under 20 µs a token.
 """
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import heapq
 import json
 import sys
 import threading
@@ -26,10 +25,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from tests.fakes.openai_playback import Playback
+from tests.fakes.openai_playback import Playback, Wheel
 from tests.fakes.openai_scripts import Script, error_body, find_script, json_body, parse_script, without_fault
 
-TICK: Final = 0.004  # seconds; how exactly tokens keep their time (half of it costs 10 µs more a token)
 REASONS: Final = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
 
@@ -56,43 +54,6 @@ class Request:
     def as_json(self) -> dict[str, Any]:
         names = [name for name in self.__slots__ if name != "ended"]
         return {name: getattr(self, name) for name in names}
-
-
-class _Wheel:
-    """One loop timer for any number of callbacks, in slots of `TICK`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._slots: dict[int, list[Callable[[float], None]]] = {}
-        self._order: list[int] = []
-        self._timer: asyncio.TimerHandle | None = None
-
-    def at(self, when: float, callback: Callable[[float], None]) -> None:
-        """Calls back with the time at `when` (of `time.monotonic`), up to `TICK` later."""
-        slot = int(when / TICK) + 1
-        callbacks = self._slots.get(slot)
-        if callbacks is not None:
-            callbacks.append(callback)
-            return
-        self._slots[slot] = [callback]
-        heapq.heappush(self._order, slot)
-        if self._order[0] == slot:
-            self._arm()
-
-    def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        # Not `call_at`: uvloop's clock counts whole milliseconds.
-        self._timer = self._loop.call_later(max(0.0, self._order[0] * TICK - time.monotonic()), self._turn)
-
-    def _turn(self) -> None:
-        self._timer = None
-        now = time.monotonic()
-        while self._order and self._order[0] * TICK <= now:
-            for callback in self._slots.pop(heapq.heappop(self._order)):
-                callback(now)
-        if self._order and self._timer is None:
-            self._arm()
 
 
 class _Connection(asyncio.Protocol):
@@ -232,7 +193,7 @@ class FakeOpenAI:
     async def serve(self, on_ready: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        self.wheel = _Wheel(self._loop)
+        self.wheel = Wheel(self._loop)
         server = await self._loop.create_server(lambda: _Connection(self), self.host, self.port, backlog=2048)
         self.port = server.sockets[0].getsockname()[1]
         on_ready()
