@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.stack import PASSWORD, Stack
 
@@ -82,3 +82,43 @@ def shoot(page: Page, name: str) -> None:
     """Keeps a picture for a person to look at, where PICTURES says."""
     if folder := os.environ.get("PICTURES"):
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def ended(page: Page, count: int = 1) -> Any:
+    """The last answer, once it has ended and `count` answers are shown."""
+    expect(answers(page)).to_have_count(count)
+    expect(page.locator(ENDED)).to_be_visible(timeout=20_000)
+    return page.locator(ENDED)
+
+
+def reopen(page: Page, handler: Callable[[WebSocketRoute], None]) -> None:
+    """Opens the page again with its socket in the hands of `handler`, which no earlier connection reaches."""
+    url = page.url
+    page.goto("about:blank")
+    page.route_web_socket("**/ws/", handler)
+    page.goto(url)
+
+
+def body(page: Page) -> str:
+    return str(answers(page).last.locator(".message-body").inner_html())
+
+
+MARKDOWN = """\
+## A heading
+
+Some **strong** and *soft* words, `code`, and a [link](https://example.org/a).
+
+- one
+- two
+
+```python
+def add(a, b):
+    return a + b
+```
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+The end \N{GRINNING FACE} of it.
+"""

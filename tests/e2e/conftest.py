@@ -1,0 +1,57 @@
+"""One running stack for all browser tests, and a page of Alice's in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.e2e.browsing import chromium, log_in
+from tests.fakes.openai_server import FakeOpenAI
+from tests.stack import Stack, run_stack
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def stack(upstream: FakeOpenAI) -> Iterator[Stack]:
+    env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small,large"}
+    with run_stack(web=1, workers=1, env=env) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def login(browser: Browser, stack: Stack) -> Any:
+    """Alice's cookies: logging in costs a second and counts against the login's rate limit."""
+    context = browser.new_context()
+    log_in(context, stack)
+    kept = context.storage_state()
+    context.close()
+    return kept
+
+
+@pytest.fixture
+def context(browser: Browser, login: Any) -> Iterator[BrowserContext]:
+    context = browser.new_context(storage_state=login, viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, stack: Stack) -> Page:
+    page = context.new_page()
+    page.goto(f"{stack.url}/")
+    return page

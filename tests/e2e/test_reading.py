@@ -1,0 +1,297 @@
+"""Reading in a real browser: long and hostile answers, by eye, keyboard, ear and phone; and what each event does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.browsing import MARKDOWN, STREAMING, Watch, body, ended, send
+from tests.fakes.openai_scripts import Script
+from tests.fakes.openai_server import FakeOpenAI
+from tests.stack import Stack
+from tests.unit.test_markdown import HOSTILE
+
+pytestmark = pytest.mark.timeout(120)
+
+# Resolves when the scroller's content has the given height.
+GROWN = """(scroller, height) => new Promise((done) => {
+    const look = () => (scroller.scrollHeight > height ? done() : setTimeout(look, 50));
+    look();
+})"""
+
+# Streams texts through the page's renderer in several step widths; what it made that it must not make.
+STREAM_ALL = """async (texts) => {
+    const { LiveText } = await import("antiphon/live-text");
+    const tags = "A BLOCKQUOTE BR CODE DIV EM H1 H2 H3 H4 H5 H6 HR LI OL P PRE S SPAN STRONG UL "
+        + "TABLE TBODY TD TH THEAD TR";
+    const names = ["href", "rel", "target", "class", "data-language", "start"];
+    const found = [];
+    for (const text of texts) {
+        for (const step of [1, 3, text.length]) {
+            const body = document.createElement("div");
+            document.body.append(body);
+            const live = new LiveText(body, () => {});
+            for (let at = 0; at < text.length; at += step) live.write(text.slice(at, at + step));
+            live.end();
+            for (const element of body.querySelectorAll("*")) {
+                if (!tags.split(" ").includes(element.tagName)) found.push([text, element.tagName]);
+                for (const { name, value } of element.attributes) {
+                    if (!names.includes(name)) found.push([text, name, value]);
+                    if (name === "href" && !/^(https?:[/][/]|mailto:)/i.test(value)) found.push([text, value]);
+                }
+                if (element.hasAttribute("href") && element.target !== "_blank") found.push([text, "target"]);
+            }
+            body.remove();
+        }
+    }
+    return found;
+}"""
+
+# Plays events into a transcript of its own; what it then shows, and what each event returned.
+PLAY = """async ({ events, snapshot }) => {
+    const { Transcript } = await import("antiphon/transcript");
+    const { applyEvent, applySnapshot } = await import("antiphon/events");
+    const root = document.createElement("section");
+    document.body.append(root);
+    const transcript = new Transcript(root, { onChange() {}, onBlock() {}, onEnd() {} });
+    const whole = events.map((event) => applyEvent(transcript, event));
+    if (snapshot) whole.push(applySnapshot(transcript, snapshot));
+    const shown = transcript.path.map((view) => ({
+        id: view.id, status: view.status, text: view.text, words: view.body.innerText.trim(), versions: view.versions,
+    }));
+    root.remove();
+    return { whole, shown };
+}"""
+
+
+class TestReading:
+    def test_a_long_conversation_is_read_backwards_without_a_jump(self, page: Page, stack: Stack) -> None:
+        send(page, "Grow [[tokens=2]]")
+        ended(page)
+        stack.sql(
+            """
+            WITH RECURSIVE grown(id, parent, n) AS (
+                SELECT gen_random_uuid(), c.tip_id, 1 FROM chat_conversation c WHERE c.id = %s
+                UNION ALL SELECT gen_random_uuid(), id, n + 1 FROM grown WHERE n < 300
+            ), made AS (
+                INSERT INTO chat_message (id, conversation_id, parent_id, role, text, html, status, created_at)
+                SELECT id, %s, parent, CASE WHEN n %% 2 = 1 THEN 'user' ELSE 'assistant' END, 'line ' || n, '',
+                       'complete', now() + n * interval '1 ms' FROM grown
+            ) UPDATE chat_conversation SET tip_id = (SELECT id FROM grown WHERE n = 300) WHERE id = %s RETURNING id
+            """,
+            *[page.url.split("/")[-2]] * 3,
+        )
+        page.reload()
+        expect(page.locator(".message")).to_have_count(40)
+        assert page.locator(".message").last.bounding_box()["y"] < 800  # type: ignore[index]  # it is shown
+        page.locator("#scroller").evaluate("(scroller) => { scroller.scrollTop = 0 }")
+        first = page.locator(".message").first
+        held = page.locator(f"#{first.get_attribute('id')}")
+        before = held.bounding_box()
+        page.get_by_role("button", name="Earlier messages").click()
+        expect(page.locator(".message")).to_have_count(80)
+        after = held.bounding_box()
+        assert before
+        assert after
+        assert abs(before["y"] - after["y"]) < 2
+
+    def test_scrolling_up_is_respected(self, page: Page) -> None:
+        page.set_viewport_size({"width": 900, "height": 500})
+        send(page, "Much [[tokens=3000 rate=400]]")
+        page.locator("#scroller").evaluate(GROWN, 700)
+        page.mouse.move(450, 200)
+        page.mouse.wheel(0, -120)
+        page.get_by_role("button", name="Jump to the latest").wait_for()
+        top = page.locator("#scroller").evaluate("(s) => s.scrollTop")
+        page.locator(f"{STREAMING}").wait_for()
+        length = len(body(page))
+        page.locator("#scroller").evaluate(GROWN, page.locator("#scroller").evaluate("(s) => s.scrollHeight") + 150)
+        assert len(body(page)) > length
+        assert page.locator("#scroller").evaluate("(s) => s.scrollTop") == top
+        page.get_by_role("button", name="Jump to the latest").click()
+        expect(page.get_by_role("button", name="Jump to the latest")).to_be_hidden()
+        page.keyboard.press("Escape")
+        ended(page)
+
+    def test_the_keyboard_is_enough(self, page: Page) -> None:
+        page.get_by_role("link", name="Skip to the content").focus()
+        expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("/")
+        expect(page.locator("#text")).to_be_focused()
+        page.keyboard.type("Typed")
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("by hand [[tokens=2]]")
+        page.keyboard.press("Enter")
+        ended(page)
+        expect(page.locator(".message-user .message-body")).to_have_text("Typed\nby hand [[tokens=2]]")
+        page.keyboard.press("ArrowUp")
+        expect(page.get_by_label("Edit the message")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.keyboard.press("Alt+ArrowUp")
+        expect(page.locator(".message-user")).to_be_focused()
+        page.keyboard.press("Control+Shift+S")
+        expect(page.locator("#sidebar")).to_be_hidden()
+        page.keyboard.press("Control+Shift+S")
+        expect(page.locator("#sidebar")).to_be_visible()
+
+    def test_screen_readers_hear_blocks_not_tokens(self, page: Page, upstream: FakeOpenAI) -> None:
+        upstream.play(Script(text=MARKDOWN, rate=60))
+        page.locator("#announcer").evaluate(
+            "(region) => { window.heard = []; new MutationObserver((changes) => changes.forEach((change) =>"
+            " change.addedNodes.forEach((node) => window.heard.push(node.textContent))))"
+            ".observe(region, { childList: true }) }"
+        )
+        send(page, "Read to me")
+        ended(page)
+        heard = page.evaluate("window.heard")
+        assert heard[0] == "A heading"
+        assert heard[1].startswith("Some strong and soft words")
+        assert "Code, python, 2 lines" in heard
+        assert heard[-1] == "The answer is complete."
+        assert len(heard) <= 8
+
+    def test_a_phone_has_the_list_in_a_drawer(self, browser: Browser, login: Any, stack: Stack) -> None:
+        context = browser.new_context(
+            storage_state=login, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
+        )
+        page = context.new_page()
+        page.goto(f"{stack.url}/")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        expect(page.locator("#sidebar")).to_be_hidden()
+        page.get_by_role("button", name="Open the list of conversations").click()
+        expect(page.locator("#sidebar")).to_be_visible()
+        assert page.locator("main").evaluate("(main) => main.inert")
+        page.keyboard.press("Escape")
+        expect(page.locator("#sidebar")).to_be_hidden()
+        context.close()
+
+    def test_the_theme_is_chosen_and_kept(self, page: Page) -> None:
+        background = "getComputedStyle(document.documentElement).backgroundColor"
+        light = page.evaluate(background)
+        page.locator(".account").click()
+        page.get_by_text("Dark", exact=True).click()
+        dark = page.evaluate(background)
+        assert dark != light
+        page.reload()
+        assert page.evaluate(background) == dark
+
+
+class TestHostileAnswers:
+    def test_streamed_text_makes_nothing_that_runs_or_loads(self, page: Page, stack: Stack) -> None:
+        watch = Watch(page, stack.url)
+        found = page.evaluate(
+            STREAM_ALL,
+            [*HOSTILE, ">" * 3000 + "deep", "- " * 500 + "deep", "**" * 999, "`" * 999, "[" * 999, "|" * 999 + "\n|-|"],
+        )
+        assert found == []
+        assert watch.foreign == []
+
+    def test_a_hostile_answer_loads_nothing(self, page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+        watch = Watch(page, stack.url)
+        upstream.play(Script(text="\n\n".join(HOSTILE).replace("\x00", ""), rate=2000))
+        send(page, "Do your worst")
+        ended(page)
+        page.reload()
+        ended(page)
+        harmful = ", ".join(f".prose {tag}" for tag in ("img", "form", "iframe", "object", "video", "svg:not(.icon)"))
+        assert page.locator(harmful).count() == 0
+        assert watch.foreign == []
+        assert watch.complaints == []
+
+
+def message(id_: str, parent: str | None, role: str = "user", **fields: Any) -> dict[str, Any]:
+    status = "complete" if role == "user" else "pending"
+    shown = {"id": id_, "parent_id": parent, "role": role, "author": None, "text": "", "html": None, "run": None}
+    return {**shown, "status": status, **fields}
+
+
+def created(*args: Any, **fields: Any) -> dict[str, Any]:
+    return {"type": "message.created", "message": message(*args, **fields)}
+
+
+def run(kind: str, *, attempt: int = 1, **fields: Any) -> dict[str, Any]:
+    return {"type": f"run.{kind}", "run_id": "r1", "message_id": "a1", "attempt": attempt, "model": "m", **fields}
+
+
+def delta(index: int, text: str, attempt: int = 1) -> dict[str, Any]:
+    return {"type": "run.delta", "run_id": "r1", "attempt": attempt, "index": index, "text": text}
+
+
+BEGUN = [created("u1", None, text="hi"), created("a1", "u1", "assistant"), run("queued"), run("started")]
+
+
+class TestEvents:
+    def play(self, page: Page, events: list[dict[str, Any]], snapshot: Any = None) -> Any:
+        return page.evaluate(PLAY, {"events": events, "snapshot": snapshot})
+
+    def test_indexes_count_code_points(self, page: Page) -> None:
+        played = self.play(
+            page, [*BEGUN, delta(0, "a\U0001f600"), delta(2, "b"), run("done", text_length=3, html="<p>x</p>")]
+        )
+        assert all(played["whole"])
+        assert played["shown"][1]["text"] == "a\U0001f600b"
+        assert played["shown"][1]["words"] == "x"
+
+    def test_text_told_twice_is_shown_once(self, page: Page) -> None:
+        played = self.play(page, [*BEGUN, delta(0, "ab"), delta(0, "ab"), delta(1, "bcd"), delta(2, "cd")])
+        assert played["shown"][1]["text"] == "abcd"
+
+    def test_missing_text_is_noticed(self, page: Page) -> None:
+        assert self.play(page, [*BEGUN, delta(0, "ab"), delta(3, "d")])["whole"][-1] is False
+        assert self.play(page, [*BEGUN, delta(0, "ab"), run("done", text_length=3)])["whole"][-1] is False
+
+    def test_a_new_attempt_replaces_the_text(self, page: Page) -> None:
+        events = [
+            *BEGUN,
+            delta(0, "first"),
+            run("started", attempt=2),
+            delta(0, "se", 2),
+            delta(5, "late"),
+            delta(2, "cond", 2),
+        ]
+        played = self.play(page, [*events, run("done", attempt=2, text_length=6, html="<p>second</p>")])
+        assert all(played["whole"])
+        assert played["shown"][1]["text"] == "second"
+        assert played["shown"][1]["status"] == "complete"
+
+    def test_a_superseded_attempt_goes_on_with_the_next(self, page: Page) -> None:
+        events = [*BEGUN, delta(0, "lost"), run("interrupted", text_length=0, next_attempt=2)]
+        assert self.play(page, events)["shown"][1]["status"] == "pending"
+        played = self.play(page, [*events, run("started", attempt=2), delta(0, "kept", 2)])
+        assert played["shown"][1]["text"] == "kept"
+
+    def test_the_beginning_told_again_does_not_undo_the_end(self, page: Page) -> None:
+        events = [*BEGUN, delta(0, "ok"), run("done", text_length=2, html="<p>ok</p>")]
+        once, twice = self.play(page, events), self.play(page, [*events, *events])
+        assert once["shown"] == twice["shown"]
+        assert once["shown"][1]["status"] == "complete"
+
+    def test_another_version_takes_the_place_of_what_follows(self, page: Page) -> None:
+        events = [*BEGUN, run("done", text_length=0), created("u2", "a1"), created("a2", "u2", "assistant")]
+        played = self.play(page, [*events, created("a3", "u1", "assistant")])
+        assert [shown["id"] for shown in played["shown"]] == ["u1", "a3"]
+        assert played["shown"][1]["versions"] == ["a1", "a3"]
+
+    def test_unknown_events_are_ignored(self, page: Page) -> None:
+        assert self.play(page, [*BEGUN, {"type": "tool.call", "run_id": "r1"}, {"type": "news"}])["whole"][-2:] == [
+            True,
+            True,
+        ]
+
+    def test_a_snapshot_brings_the_page_level(self, page: Page) -> None:
+        answer = message("a1", "u1", "assistant", status="complete", text="whole", html="<p>whole</p>")
+        newer = [message("u2", "a1", text="and?"), message("a2", "u2", "assistant", status="streaming", text="so far")]
+        played = self.play(
+            page, [*BEGUN, delta(0, "wh")], {"messages": [message("u1", None, text="hi"), answer, *newer]}
+        )
+        assert [shown["text"] for shown in played["shown"]] == ["hi", "whole", "and?", "so far"]
+        assert [shown["status"] for shown in played["shown"]] == ["complete", "complete", "complete", "streaming"]
+
+    def test_a_snapshot_that_does_not_reach_back_asks_for_the_page(self, page: Page) -> None:
+        later = [message("u9", "a8", text="much later")]
+        assert self.play(page, BEGUN, {"messages": later})["whole"][-1] is False
