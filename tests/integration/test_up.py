@@ -18,7 +18,7 @@ from tests.integration.up import STARTED, Up, still_there
 from tests.servers import servers
 from tests.stack import get_status
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(240)
 
 Starter = Callable[..., Up]
 
