@@ -15,6 +15,10 @@ from accounts.ids import uuid7
 from accounts.models import User
 from chat.models import Message, Run
 
+_SUBMISSION: Final = """
+SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHERE user_id = %s AND client_id = %s
+"""
+
 _PLACE: Final = """
 SELECT m.role, c.title, c.model, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
@@ -82,6 +86,14 @@ class Place:
     answer_under_way: bool
     user_name: str
     user_email: str
+
+
+def find_submission(user_id: uuid.UUID, client_id: uuid.UUID) -> tuple[bytes, uuid.UUID, uuid.UUID, uuid.UUID] | None:
+    """(fingerprint, conversation, message, run) of a command that was carried out before."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SUBMISSION, [user_id, client_id])
+        row = cursor.fetchone()
+    return (bytes(row[0]), *row[1:]) if row else None
 
 
 def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.UUID | None) -> Place | None:

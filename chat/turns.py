@@ -24,7 +24,7 @@ from chat import catalog, events, log
 from chat.db import in_db
 from chat.dispatch import enqueue
 from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound
-from chat.inserts import begin_conversation, insert_turn, lock_place, sender
+from chat.inserts import begin_conversation, find_submission, insert_turn, lock_place, sender
 from chat.models import (
     Conversation,
     Member,
@@ -33,7 +33,6 @@ from chat.models import (
     MessageStatus,
     Run,
     RunStatus,
-    Submission,
 )
 from chat.notices import conversation_listed
 from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, check_text
@@ -119,13 +118,14 @@ def _fingerprint(command: AnyTurn) -> bytes:
 
 
 def _known(user_id: uuid.UUID, client_id: uuid.UUID, fingerprint: bytes) -> Accepted | None:
-    row = Submission.objects.filter(user_id=user_id, client_id=client_id).first()
+    row = find_submission(user_id, client_id)
     if row is None:
         return None
-    if bytes(row.fingerprint) != fingerprint:
+    known, conversation_id, message_id, run_id = row
+    if known != fingerprint:
         raise Conflict
-    member_of(user_id, row.conversation_id)
-    return Accepted(row.conversation_id, row.message_id, row.run_id, duplicate=True)
+    member_of(user_id, conversation_id)
+    return Accepted(conversation_id, message_id, run_id, duplicate=True)
 
 
 @dataclass(slots=True)

@@ -235,13 +235,15 @@ class Emitter:
         ready = [run for run in self._waiting if run.due <= horizon]
         closing, self._closing = self._closing, []
         self._waiting.difference_update(ready)
+        for run in ready:
+            # Before the append: a first token that comes while it is under way says "at once", and that must stand.
+            run.due = now + self.window.seconds
         appends = [run.take() for run in ready] + [terminal(ended) for ended in closing]
         results = await self._append(appends)
         after = time.monotonic()
         self.window.flushed(after - now, self.streams)
         for run, result in zip(ready, results, strict=False):
             run.landed(result)
-            run.due = now + self.window.seconds
             if run.unannounced:
                 continue
             if run.has_pending:
