@@ -59,7 +59,7 @@ class Window:
 class Cursor:
     """One socket's place in one conversation's log."""
 
-    __slots__ = ("_sent", "acked", "behind", "epoch", "head", "reading", "seq", "window")
+    __slots__ = ("_sent", "acked", "again", "behind", "epoch", "head", "reading", "seq", "window")
 
     def __init__(self, position: Position, window: Window, *, reading: bool = False) -> None:
         self.epoch = position.epoch
@@ -69,6 +69,7 @@ class Cursor:
         self.window = window
         self.reading = reading
         self.behind = False
+        self.again = False  # the read under way may have come too early: read once more
         self._sent: deque[tuple[int, int]] = deque()  # (seq, bytes) not yet acknowledged
 
     @property
@@ -133,6 +134,24 @@ _delta_decoder: Final = msgspec.json.Decoder(Delta)
 
 def read_delta(body: bytes) -> Delta:
     return _delta_decoder.decode(body)
+
+
+class _Start(msgspec.Struct):
+    """Of any event of a run: how much of the answer it takes for granted."""
+
+    type: str
+    run_id: str = ""
+    index: int | None = None  # of a delta
+    text_length: int | None = None  # of an ending
+
+
+_start_decoder: Final = msgspec.json.Decoder(_Start)
+
+
+def length_before(body: bytes) -> tuple[str, int | None]:
+    """(run id, code points of its answer that a client must have before this event); None where it does not matter."""
+    event = _start_decoder.decode(body)
+    return event.run_id, event.text_length if event.index is None else event.index
 
 
 def extend(text: str, run_id: str, attempt: int, entries: Iterable[Entry]) -> str | None:

@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 
 from chat import log
-from chat.delivery import Action, Cursor, Window, merge, read_delta
+from chat.delivery import Action, Cursor, Window, length_before, merge
 from chat.protocol import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES, Close, Position, encode, stamp
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -64,7 +64,7 @@ class Socket:
         self._outbox: list[dict[str, Any]] = []
         self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._guards: dict[str, int] = {}  # run id -> text length a snapshot showed, until its next delta
+        self._guards: dict[str, int] = {}  # run id -> text length a snapshot showed, until its next delta or its end
         # The first beat comes at a random moment, so that sockets that came together do not beat together.
         self._next_ping = now + HEARTBEAT_SECONDS * random.uniform(0.5, 1)
         self._pong_due: float | None = None
@@ -138,7 +138,7 @@ class Socket:
             frame = message.get("frame")
             if frame is None:
                 frame = message["frame"] = stamp(at[1], message["b"])
-            if self._guards and message["d"] and not self._fits(message["b"]):
+            if self._guards and not self._fits(message["b"]):
                 self.reset(message["c"])
                 return
             self.put_event(cursor, at[1], frame)
@@ -148,10 +148,11 @@ class Socket:
             self.reset(message["c"])
 
     def _fits(self, body: bytes) -> bool:
-        """Whether the first delta after a snapshot goes on exactly where the snapshot's text ended."""
-        delta = read_delta(body)
-        expected = self._guards.pop(delta.run_id, None)
-        return expected is None or expected == delta.index
+        """Whether an event goes on where a snapshot's text ended: what came between may be lost with the log."""
+        run_id, length = length_before(body)
+        if length is None or run_id not in self._guards:
+            return True
+        return self._guards.pop(run_id) == length
 
     def follow(self, conversation: bytes, position: Position, *, lengths: dict[str, int] | None = None) -> None:
         """Puts a cursor at `position` and catches up from there. `lengths`: of unfinished answers in a snapshot."""
@@ -194,7 +195,8 @@ class Socket:
 
     def catch_up_all(self) -> None:
         """The layer's connection was lost and is back: nobody knows what it missed."""
-        for conversation in list(self.cursors):
+        for conversation, cursor in list(self.cursors.items()):
+            cursor.again = cursor.reading
             self.catch_up(conversation)
 
     async def _catch_up(self, conversation: bytes, cursor: Cursor) -> None:
@@ -219,11 +221,13 @@ class Socket:
                     if self.window.full:
                         cursor.behind = True
                         return
-                    if self._guards and b'"type":"run.delta"' in body[:20] and not self._fits(body):
+                    if self._guards and not self._fits(body):
                         self.reset(conversation)
                         return
                     self.put_event(cursor, seq, stamp(seq, body))
-                if cursor.head <= cursor.seq:
+                if cursor.again:
+                    cursor.again = False
+                elif cursor.head <= cursor.seq:
                     cursor.behind = False
                     return
         finally:
