@@ -25,8 +25,9 @@ from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
 from chat import catalog, log, turns
 from chat.db import in_db
-from chat.errors import ChatError, Internal, Invalid, NotFound, RateLimited, Unavailable
+from chat.errors import ChatError, Internal, NotFound, RateLimited, Unavailable
 from chat.hub import hub
+from chat.microphone import Microphone
 from chat.notices import user_group
 from chat.protocol import (
     HEARTBEAT_SECONDS,
@@ -36,6 +37,10 @@ from chat.protocol import (
     WINDOW_BYTES,
     Ack,
     AnyCommand,
+    AudioCancel,
+    AudioFlush,
+    AudioStart,
+    AudioStop,
     Close,
     MessageEdit,
     MessageRegenerate,
@@ -92,6 +97,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.user_id = scope["user_id"]
         self.session_hash: str = scope["session_hash"]
         self.socket = Socket(send, self.user_id, self.session_hash)
+        self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
         self.layer = log.channel_layer()
         self.groups: set[str] = set()
         self.joining = asyncio.Lock()
@@ -109,6 +115,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                     self.on_frame(message.get("text"), message.get("bytes"))
         finally:
             hub().remove(self.socket)
+            await self.microphone.gone()
             await self.socket.gone()
             self.layer.release(self.channel)
 
@@ -171,6 +178,10 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         elif kind == "ephemeral":
             if message["from"] != self.socket.connection_id and message["c"] in self.socket.cursors:
                 self.socket.put_ephemeral(message["frame"])
+        elif kind.startswith("recording."):
+            self.microphone.on_layer(message)
+            if kind == "recording.sent" and self.microphone.made(message):
+                self.socket.spawn(self.follow_sent(message))
         elif kind == "session.ended":
             self.socket.close(Close.SESSION_ENDED)
         elif kind == "access.removed":
@@ -205,13 +216,13 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         """One frame. Acks and pings are answered on the spot, everything else becomes a task."""
         if self.socket.closed is not None:
             return
-        if text is None:
-            self.refuse(Invalid("No recording is in progress, so no binary frame was expected."), None)
-            return
         try:
+            if text is None:
+                self.microphone.on_bytes(data or b"")
+                return
             command = parse_command(text)
         except ChatError as error:
-            self.refuse(error, ref_of(text))
+            self.refuse(error, ref_of(text) if text is not None else None)
             return
         if isinstance(command, Ack):
             self.socket.ack(command.conversation_id.bytes, command.seq)
@@ -276,6 +287,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             self.reply({"type": "ok"}, command.ref)
         elif isinstance(command, Typing):
             await self.typing(command)
+        elif isinstance(command, AudioStart | AudioFlush | AudioStop | AudioCancel):
+            await self.microphone.carry_out(command)
 
     async def subscribe(self, command: Subscribe) -> None:
         """Join, wait until the subscription is live, then read from the client's position: no event falls between."""
@@ -333,6 +346,16 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             )
             if not subscribed:
                 self.socket.follow(conversation.bytes, position)
+
+    async def follow_sent(self, message: dict[str, Any]) -> None:
+        """What was spoken here began a conversation: this socket follows it from its first message on."""
+        conversation = uuid.UUID(message["conversation_id"])
+        async with self.joining:
+            if conversation.bytes in self.socket.cursors:
+                return
+            await self.join(log.group_name(conversation))
+            self.socket.put(message["frame"])
+            self.socket.follow(conversation.bytes, Position(message["epoch"], message["seq"]))
 
     async def typing(self, command: Typing) -> None:
         """Tells the others, at the most once a second. Only of a conversation this socket follows."""

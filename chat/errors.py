@@ -5,6 +5,7 @@ ChatError
  ├─ NotFound, Forbidden                 what one may not see, what one may not do
  ├─ Conflict, Busy                      the state of things
  ├─ RateLimited, QuotaExceeded          come back later (`retry_after`, seconds)
+ ├─ AsrUnavailable                      speech recognition is down, crashed, or full
  └─ Unavailable, Internal               our side; the same `client_id` may be sent again
 """
 
@@ -78,3 +79,15 @@ class Unavailable(ChatError):
 
 class Internal(ChatError):
     pass
+
+
+class AsrUnavailable(ChatError):
+    """`code`: of the recogniser's own error, where it has another (`busy`)."""
+
+    code = "asr_unavailable"
+    default_message = "Speech recognition is not available right now. You can type instead, or try again in a moment."
+    retryable = True
+
+    def __init__(self, message: str = "", *, code: str = "asr_unavailable") -> None:
+        super().__init__(message)
+        self.code = code

@@ -21,7 +21,9 @@ class Conversation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     title = models.CharField(max_length=200, blank=True)
-    model = models.CharField(max_length=200, blank=True, help_text="The model of the next answer; empty is the default.")
+    model = models.CharField(
+        max_length=200, blank=True, help_text="The model of the next answer; empty is the default."
+    )
     system_prompt = models.TextField(blank=True)
     members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
@@ -133,9 +135,13 @@ class Run(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="runs")
-    prompt = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="answer_runs", help_text="The user's message.")
+    prompt = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="answer_runs", help_text="The user's message."
+    )
     message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="run", help_text="The answer.")
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs"
+    )
     model = models.CharField(max_length=200)
     status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.QUEUED)
 
@@ -171,12 +177,16 @@ class Run(models.Model):
         )
         constraints = (
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_known"),
-            models.UniqueConstraint(fields=["prompt"], condition=Q(status__in=ACTIVE), name="run_one_active_per_branch"),
-            models.CheckConstraint(
-                condition=~Q(status="running") | Q(lease_expires_at__isnull=False, attempt__gte=1), name="run_running_has_lease"
+            models.UniqueConstraint(
+                fields=["prompt"], condition=Q(status__in=ACTIVE), name="run_one_active_per_branch"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=ACTIVE, finished_at__isnull=True) | ~Q(status__in=ACTIVE) & Q(finished_at__isnull=False),
+                condition=~Q(status="running") | Q(lease_expires_at__isnull=False, attempt__gte=1),
+                name="run_running_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=ACTIVE, finished_at__isnull=True)
+                | ~Q(status__in=ACTIVE) & Q(finished_at__isnull=False),
                 name="run_finished_when_ended",
             ),
         )
@@ -204,3 +214,64 @@ class Submission(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}/{self.client_id}"
+
+
+class RecordingStatus(models.TextChoices):
+    """starting -> listening -> one of the rest."""
+
+    STARTING = "starting"
+    LISTENING = "listening"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Recording(models.Model):
+    """Somebody speaks. The audio itself is not kept; what was understood is in the utterances."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="recordings")
+    conversation = models.ForeignKey(
+        Conversation, null=True, blank=True, on_delete=models.CASCADE, related_name="recordings"
+    )
+    client_id = models.UUIDField()
+    language = models.CharField(max_length=35)
+    mode = models.CharField(max_length=12)
+    auto_send = models.BooleanField(default=False)
+    status = models.CharField(max_length=10, choices=RecordingStatus.choices, default=RecordingStatus.STARTING)
+    reason = models.CharField(max_length=40, blank=True, help_text="Why it ended.")
+    backend = models.CharField(max_length=40, blank=True)
+    audio_ms = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["user", "-created_at"], name="recording_newest"),)
+        constraints = (
+            models.UniqueConstraint(fields=["user", "client_id"], name="recording_once"),
+            models.CheckConstraint(condition=Q(status__in=RecordingStatus.values), name="recording_status_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"recording {self.id} ({self.status})"
+
+
+class Utterance(models.Model):
+    """What was understood between two silences. An empty text was noise. Times count from the recording's start."""
+
+    recording = models.ForeignKey(Recording, on_delete=models.CASCADE, related_name="utterances")
+    number = models.PositiveIntegerField()
+    text = models.TextField(blank=True)
+    start_ms = models.PositiveIntegerField()
+    end_ms = models.PositiveIntegerField()
+    confidence = models.FloatField(null=True, blank=True)
+    message = models.ForeignKey(
+        Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="utterances",
+        help_text="The message it became, when it was sent by itself.",
+    )  # fmt: skip
+
+    class Meta:
+        constraints: ClassVar = (models.UniqueConstraint(fields=["recording", "number"], name="utterance_once"),)
+
+    def __str__(self) -> str:
+        return f"utterance {self.number} of {self.recording_id}"

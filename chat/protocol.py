@@ -10,7 +10,7 @@ import enum
 import re
 import struct
 import uuid
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -94,6 +94,28 @@ class RunStop(Command, frozen=True, tag="run.stop"):
     run_id: uuid.UUID
 
 
+class AudioStart(Command, frozen=True, tag="audio.start"):
+    conversation_id: uuid.UUID | None
+    client_id: uuid.UUID
+    encoding: Literal["pcm_s16le"]
+    sample_rate: Literal[16000]
+    mode: Literal["auto", "push_to_talk"]
+    auto_send: bool
+    language: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")] | None = None
+
+
+class AudioFlush(Command, frozen=True, tag="audio.flush"):
+    recording_id: uuid.UUID
+
+
+class AudioStop(Command, frozen=True, tag="audio.stop"):
+    recording_id: uuid.UUID
+
+
+class AudioCancel(Command, frozen=True, tag="audio.cancel"):
+    recording_id: uuid.UUID
+
+
 class Ack(Command, frozen=True, tag="ack"):
     conversation_id: uuid.UUID
     seq: Annotated[int, msgspec.Meta(ge=0)]
@@ -113,6 +135,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | RunStop | Ack | Typing | Ping | Pong
+    | AudioStart | AudioFlush | AudioStop | AudioCancel
 )  # fmt: skip
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)

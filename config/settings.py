@@ -150,6 +150,18 @@ MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
 DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # how fast the demo model speaks
 SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")
 
+# --- speech ----------------------------------------------------------------------------------------------------------
+# Recognisers in order of preference: pocketsphinx, deepgram, assemblyai, openai_realtime, openai_http, whisper.
+# Empty switches speech off. See docs/voice.md.
+ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", ["pocketsphinx"], subcast=str) if name]
+ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
+ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # that end an utterance
+ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker for pocketsphinx; 0: 2 per core
+POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: then only its sentences are known
+RECORDINGS_PER_USER = env.int("RECORDINGS_PER_USER", 1, validate=at_least(1))  # at once
+RECORDINGS_AT_ONCE = env.int("RECORDINGS_AT_ONCE", 2 * (os.cpu_count() or 1), validate=at_least(1))  # on the server
+RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # of one recording at the most
+
 # --- accounts --------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

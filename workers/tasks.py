@@ -9,6 +9,7 @@ from celery import shared_task, signals
 from django.conf import settings
 from django.db import connections
 
+from chat.dispatch import TRANSCRIBE_QUEUE
 from workers.runtime import runtime
 
 
@@ -21,10 +22,18 @@ def generate(run_id: str) -> None:
         connections.close_all()
 
 
+@shared_task(name="workers.tasks.transcribe", ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def transcribe(recording_id: str) -> None:
+    """Hands a recording to the loop. Delivered twice, the second finds it taken."""
+    runtime().hear(uuid.UUID(recording_id))
+
+
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above
-def _warm_up(**_: Any) -> None:
-    """Loop, model client and connections before the first job."""
-    runtime()
+def _warm_up(sender: Any = None, **_: Any) -> None:
+    """Loop, model client and connections before the first job; recognisers where recordings are taken."""
+    running = runtime()
+    if TRANSCRIBE_QUEUE in sender.app.amqp.queues:
+        running.prepare_speech()
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # as above

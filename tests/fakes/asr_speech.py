@@ -15,6 +15,7 @@ RATE: Final = 16_000
 BYTES_PER_MS: Final = 32
 VOICE: Final = ("-v", "en-us+f5", "-s", "130", "-p", "40")  # what pocketsphinx understands best of espeak's voices
 TAPS: Final = 24
+QUIET: Final = 200
 
 
 @functools.cache
@@ -24,6 +25,8 @@ def speak(text: str) -> bytes:
     with wave.open(io.BytesIO(done.stdout[:4] + b"\xff\xff\xff\x7f" + done.stdout[8:])) as spoken:
         rate = spoken.getframerate()
         samples = array.array("h", spoken.readframes(spoken.getnframes()))
+    while samples and abs(samples[-1]) < QUIET:  # espeak-ng ends with 0.3 s of silence
+        samples.pop()
     return resample(samples, rate, RATE).tobytes()
 
 

@@ -21,7 +21,8 @@ from typing import Any, Final, Literal, Protocol
 SAMPLE_RATE: Final = 16_000
 BYTES_PER_MS: Final = SAMPLE_RATE * 2 // 1000
 
-Kind = Literal["speech_started", "partial", "speech_stopped", "final"]
+# "reconnected": a chain had to open its backend again; `at_ms` is how much audio was played to it once more.
+Kind = Literal["speech_started", "partial", "speech_stopped", "final", "reconnected"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,122 @@
+"""Audio frames from a browser (docs/protocol.md §2): header, order, pace, and what is kept when it backs up. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from chat.errors import Invalid, RateLimited, TooLarge
+from chat.protocol import AUDIO_HEADER, MAX_AUDIO_BYTES
+
+SAMPLE_RATE: Final = 16_000
+BYTES_PER_MS: Final = SAMPLE_RATE * 2 // 1000
+MICROPHONE: Final = 1
+LAST: Final = 1  # bit of the flags
+MIN_FRAME_MS: Final = 20
+FRAME_MS: Final = 100  # what a client should send
+PACE: Final = 1.5  # times real time, and a burst for a connection that stalled
+BURST_MS: Final = 3_000
+BUFFER_MS: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    stream: int
+    number: int
+    pcm: bytes
+    last: bool
+
+    @property
+    def ms(self) -> float:
+        return len(self.pcm) / BYTES_PER_MS
+
+
+def parse_frame(data: bytes) -> Frame:
+    """Reads one binary frame. Raises `Invalid` or `TooLarge`, each saying what is wrong."""
+    if len(data) > AUDIO_HEADER.size + MAX_AUDIO_BYTES:
+        raise TooLarge(f"An audio frame may have {MAX_AUDIO_BYTES} bytes of audio at most.")
+    if len(data) < AUDIO_HEADER.size:
+        raise Invalid(f"An audio frame begins with a header of {AUDIO_HEADER.size} bytes.")
+    kind, flags, stream, number = AUDIO_HEADER.unpack_from(data)
+    pcm = data[AUDIO_HEADER.size :]
+    last = bool(flags & LAST)
+    if kind != MICROPHONE:
+        raise Invalid(f"Audio of kind {kind} is not known here.")
+    if len(pcm) % 2:
+        raise Invalid("16-bit audio has an even number of bytes.")
+    if len(pcm) < MIN_FRAME_MS * BYTES_PER_MS and not last:
+        raise Invalid(f"An audio frame holds {MIN_FRAME_MS} ms at least; only the last may be shorter.")
+    return Frame(stream, number, pcm, last)
+
+
+class Intake:
+    """The order and the pace of one recording's frames. Times are seconds."""
+
+    def __init__(self, now: float) -> None:
+        self.next_number = 0
+        self.audio_bytes = 0  # taken so far
+        self._allowance = float(BURST_MS)
+        self._at = now
+
+    def take(self, frame: Frame, now: float) -> int:
+        """Counts a frame in; how many milliseconds are missing before it. Raises `Invalid` or `RateLimited`."""
+        if frame.number < self.next_number:
+            raise Invalid(f"Audio frame {frame.number} came after frame {self.next_number - 1}.")
+        self._allowance = min(self._allowance + (now - self._at) * 1000 * PACE, BURST_MS)
+        self._at = now
+        if frame.ms > self._allowance:
+            raise RateLimited("Audio comes faster than anybody speaks.", retry_after=1)
+        self._allowance -= frame.ms
+        missing = frame.number - self.next_number
+        self.next_number = frame.number + 1
+        self.audio_bytes += len(frame.pcm)
+        return round(missing * max(frame.ms, MIN_FRAME_MS))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a recording's stream: audio with its place in the recording in bytes, or a command."""
+
+    offset: int
+    pcm: bytes = b""
+    command: str = ""
+
+
+class Backlog:
+    """What waits for Redis: 5 s of audio at the most, the oldest goes first. Commands stay."""
+
+    def __init__(self, buffer_ms: int = BUFFER_MS) -> None:
+        self._limit = buffer_ms * BYTES_PER_MS
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def push(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._bytes += len(entry.pcm)
+        if self._bytes > self._limit:
+            self._drop()
+
+    def _drop(self) -> None:
+        kept: deque[Entry] = deque()
+        while self._bytes > self._limit:
+            entry = self._entries.popleft()
+            if entry.command:
+                kept.append(entry)
+            self._bytes -= len(entry.pcm)
+        self._entries.extendleft(reversed(kept))
+
+    def take(self) -> list[Entry]:
+        entries, self._entries, self._bytes = list(self._entries), deque(), 0
+        return entries
+
+    def give_back(self, entries: list[Entry]) -> None:
+        """They could not be sent; they go before what came meanwhile."""
+        for entry in reversed(entries):
+            self._entries.appendleft(entry)
+            self._bytes += len(entry.pcm)
+        if self._bytes > self._limit:
+            self._drop()

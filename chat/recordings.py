@@ -1,0 +1,213 @@
+"""Recordings: their rows, who may make one now, and their audio on its way to a worker.
+
+    recording:<id>         stream  o = offset in bytes, d = PCM16; or c = flush, stop, cancel. The last 5 s
+    recording:<id>:lease   string  the worker that listens; gone when it is
+    recordings:all, recordings:<user>   sorted sets of the recordings in progress, by when their claim runs out (ms)
+
+Audio does not go through the channel layer, which is made for many small messages to many. It is kept nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.redis import async_redis
+from chat import log
+from chat.audio import BUFFER_MS, BYTES_PER_MS, FRAME_MS, Entry
+from chat.db import in_db
+from chat.dispatch import enqueue_transcription
+from chat.errors import Busy, Conflict
+from chat.models import Recording, RecordingStatus, Utterance
+from chat.notices import user_group
+from chat.protocol import AudioStart, encode
+from chat.queries import member_of
+
+CLAIM_MS: Final = 20_000  # an unopened or unrenewed recording counts no longer after
+LEASE_MS: Final = 6_000
+RENEW_SECONDS: Final = 2.0
+STREAM_TTL_MS: Final = 60_000
+SPARE_ENTRIES: Final = 8  # room for commands among 5 s of audio
+
+_ADMIT: Final = """
+local now, until_ms, id = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+for k = 1, 2 do
+  redis.call('ZREMRANGEBYSCORE', KEYS[k], '-inf', now)
+  if redis.call('ZCARD', KEYS[k]) >= tonumber(ARGV[3 + k]) then return k end
+end
+for k = 1, 2 do
+  redis.call('ZADD', KEYS[k], until_ms, id)
+  redis.call('PEXPIRE', KEYS[k], 3600000)
+end
+return 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A recording a worker took."""
+
+    id: uuid.UUID
+    user_id: uuid.UUID
+    conversation_id: uuid.UUID | None
+    language: str
+    mode: str
+    auto_send: bool
+
+
+def stream_key(recording_id: uuid.UUID) -> str:
+    return f"recording:{recording_id.hex}"
+
+
+def lease_key(recording_id: uuid.UUID) -> str:
+    return f"recording:{recording_id.hex}:lease"
+
+
+def _sets(user_id: uuid.UUID) -> tuple[str, str]:
+    return f"recordings:{user_id.hex}", "recordings:all"
+
+
+# --- the web's side ---------------------------------------------------------------------------------------------------
+
+
+async def begin(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
+    """A new recording, on its way to a worker. Raises `ChatError`s; `Busy` when too many are in progress."""
+    recording_id = await in_db(_insert, user_id, command)
+    now = int(time.time() * 1000)
+    refused = await async_redis().register_script(_ADMIT)(
+        keys=list(_sets(user_id)),
+        args=[now, now + CLAIM_MS, recording_id.hex, settings.RECORDINGS_PER_USER, settings.RECORDINGS_AT_ONCE],
+    )
+    if refused:
+        await in_db(finish, recording_id, RecordingStatus.FAILED, reason="busy")
+        if refused == 1:
+            raise Busy("You are recording somewhere else already. Stop that first.")
+        raise Busy("Too many people are speaking at once here. Try again in a moment.", retry_after=10)
+    try:
+        await asyncio.to_thread(enqueue_transcription, recording_id)
+    except BaseException:
+        await release(user_id, recording_id)
+        raise
+    return recording_id
+
+
+def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
+    if command.conversation_id is not None:
+        member_of(user_id, command.conversation_id, write=True)
+    try:
+        with transaction.atomic():
+            row = Recording.objects.create(
+                user_id=user_id,
+                conversation_id=command.conversation_id,
+                client_id=command.client_id,
+                language=command.language or settings.ASR_LANGUAGE,
+                mode=command.mode,
+                auto_send=command.auto_send,
+            )
+    except IntegrityError:
+        raise Conflict("This recording was begun before.") from None
+    return row.pk
+
+
+async def send(recording_id: uuid.UUID, entries: Sequence[Entry]) -> bool:
+    """Appends to the recording's stream, which keeps 5 s. Whether a worker listens. Raises `redis.RedisError`."""
+    pipe = async_redis().pipeline(transaction=False)
+    key = stream_key(recording_id)
+    for entry in entries:
+        fields: dict[Any, Any] = {"c": entry.command} if entry.command else {"d": entry.pcm}
+        frame_ms = len(entry.pcm) // BYTES_PER_MS or FRAME_MS
+        pipe.xadd(key, {"o": entry.offset, **fields}, maxlen=BUFFER_MS // frame_ms + SPARE_ENTRIES, approximate=False)
+    pipe.pexpire(key, STREAM_TTL_MS)
+    pipe.exists(lease_key(recording_id))
+    return bool((await pipe.execute())[-1])
+
+
+async def release(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:
+    """The recording is over: somebody else may speak."""
+    pipe = async_redis().pipeline(transaction=False)
+    for key in _sets(user_id):
+        pipe.zrem(key, recording_id.hex)
+    pipe.delete(stream_key(recording_id), lease_key(recording_id))
+    await pipe.execute()
+
+
+# --- the worker's side ------------------------------------------------------------------------------------------------
+
+
+def claim(recording_id: uuid.UUID) -> Claimed | None:
+    """Takes a recording; None when it is taken, over, or unknown."""
+    if not Recording.objects.filter(pk=recording_id, status=RecordingStatus.STARTING).update(
+        status=RecordingStatus.LISTENING
+    ):
+        return None
+    row = Recording.objects.get(pk=recording_id)
+    assert row.user_id is not None
+    return Claimed(row.pk, row.user_id, row.conversation_id, row.language, row.mode, row.auto_send)
+
+
+async def renew(recording: Claimed, owner: str) -> None:
+    """A worker listens. To be called every `RENEW_SECONDS`."""
+    until = int(time.time() * 1000) + CLAIM_MS
+    pipe = async_redis().pipeline(transaction=False)
+    pipe.set(lease_key(recording.id), owner, px=LEASE_MS)
+    for key in _sets(recording.user_id):
+        pipe.zadd(key, {recording.id.hex: until})
+    await pipe.execute()
+
+
+async def read(recording_id: uuid.UUID, after: str, *, block_ms: int = 1000) -> list[tuple[str, Entry]]:
+    """What came after an entry, waiting for it `block_ms` at the most. Raises `redis.RedisError`."""
+    reply = cast(
+        "list[Any] | None",
+        await async_redis().xread({stream_key(recording_id): after}, count=64, block=block_ms),
+    )
+    found = []
+    for entry_id, fields in reply[0][1] if reply else []:
+        entry = Entry(int(fields[b"o"]), fields.get(b"d", b""), fields.get(b"c", b"").decode())
+        found.append((entry_id.decode(), entry))
+    return found
+
+
+def keep_utterance(
+    recording_id: uuid.UUID, number: int, text: str, start_ms: int, end_ms: int, confidence: float | None
+) -> None:
+    Utterance.objects.create(
+        recording_id=recording_id, number=number, text=text, start_ms=start_ms, end_ms=end_ms, confidence=confidence
+    )
+
+
+def note_sent(
+    recording_id: uuid.UUID, numbers: Sequence[int], conversation_id: uuid.UUID, message_id: uuid.UUID
+) -> None:
+    """These utterances became a message; a recording without a conversation is in that message's from now on."""
+    Utterance.objects.filter(recording_id=recording_id, number__in=numbers).update(message_id=message_id)
+    Recording.objects.filter(pk=recording_id, conversation=None).update(conversation_id=conversation_id)
+
+
+def finish(
+    recording_id: uuid.UUID, status: RecordingStatus, *, reason: str, audio_ms: int = 0, backend: str = ""
+) -> bool:
+    """Closes a recording's row, once."""
+    return bool(
+        Recording.objects.filter(pk=recording_id, finished_at=None).update(
+            status=status, reason=reason, audio_ms=audio_ms, backend=backend, finished_at=timezone.now()
+        )
+    )
+
+
+async def tell(recording: Claimed, kind: str, **fields: Any) -> None:
+    """Tells the user's sockets: kind `recording.<something>`; see `chat.microphone`."""
+    message = {"type": f"recording.{kind}", "recording": recording.id.hex, **fields}
+    await log.channel_layer().group_send(user_group(recording.user_id), message)
+
+
+def notice(kind: str, recording_id: uuid.UUID, **fields: Any) -> str:
+    return encode({"type": kind, "recording_id": str(recording_id), **fields})

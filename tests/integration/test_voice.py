@@ -1,0 +1,276 @@
+"""Speaking, end to end: real Daphne, Celery, Redis and pocketsphinx, with a grammar of the sentences spoken here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+import uuid
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.client import Client, Session, session
+from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, utterance
+from tests.fakes.openai_server import FakeOpenAI
+from tests.integration.asr_cases import grammar
+from tests.stack import Stack, run_stack
+
+FIRST, SECOND = SENTENCES
+FRAME_BYTES = 100 * BYTES_PER_MS
+HEADER = struct.Struct("!BBHI")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
+    folder: Path = tmp_path_factory.mktemp("grammar")
+    with FakeOpenAI() as upstream:
+        env = {
+            "OPENAI_BASE_URL": upstream.url,
+            "OPENAI_API_KEY": "sk-test",
+            "CHAT_MODELS": "small",
+            "ASR_BACKENDS": "pocketsphinx",
+            "POCKETSPHINX_GRAMMAR": grammar(folder),
+            "RECORDINGS_PER_USER": "2",
+            "RECORDINGS_AT_ONCE": "3",
+        }
+        with run_stack(web=2, workers=1, env=env) as running:
+            yield running
+
+
+@contextlib.asynccontextmanager
+async def user(stack: Stack, name: str = "alice") -> AsyncGenerator[Session]:
+    async with session(stack.url, f"{name}@example.org") as logged_in:
+        yield logged_in
+
+
+class Speaker:
+    """A recording of a client."""
+
+    def __init__(self, client: Client, started: dict[str, Any]) -> None:
+        self.client = client
+        self.id: str = started["recording_id"]
+        self.stream: int = started["stream"]
+        self.number = 0
+
+    async def frame(self, pcm: bytes, *, number: int | None = None, kind: int = 1, flags: int = 0) -> None:
+        if number is None:
+            number = self.number
+        self.number = number + 1
+        await self.client.ws.send_bytes(HEADER.pack(kind, flags, self.stream, number) + pcm)
+
+    async def say(self, pcm: bytes, *, speed: float = 1.4) -> None:
+        """At nearly the pace that is allowed."""
+        for chunk in frames(pcm):
+            await self.frame(chunk.ljust(FRAME_BYTES, b"\0"))
+            await asyncio.sleep(len(chunk) / BYTES_PER_MS / 1000 / speed)
+
+    async def stop(self, how: str = "stop") -> dict[str, Any]:
+        reply = await self.client.ask(f"audio.{how}", recording_id=self.id)
+        assert reply["type"] == "ok", reply
+        return await self.client.next("audio.closed", recording_id=self.id)
+
+    def seen(self, kind: str) -> list[dict[str, Any]]:
+        return [f for f in self.client.frames if f["type"] == kind and f.get("recording_id") == self.id]
+
+
+async def start(client: Client, conversation_id: str | None = None, **fields: Any) -> dict[str, Any]:
+    options = {"encoding": "pcm_s16le", "sample_rate": 16000, "mode": "auto", "auto_send": False, **fields}
+    options.setdefault("client_id", str(uuid.uuid4()))
+    return await client.ask("audio.start", conversation_id=conversation_id, **options)
+
+
+async def recording(client: Client, conversation_id: str | None = None, **fields: Any) -> Speaker:
+    started = await start(client, conversation_id, **fields)
+    assert started["type"] == "audio.started", started
+    return Speaker(client, started)
+
+
+async def test_words_form_and_the_final_is_kept(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client)
+        started = client.frames[-1]
+        assert (started["backend"], started["language"]) == ("pocketsphinx", "en")
+        assert started["limits"] == {"max_utterance_ms": 30_000, "max_recording_ms": 600_000, "frame_ms": 100}
+        await speaker.say(utterance(FIRST) + utterance(SECOND))
+        closed = await speaker.stop()
+        assert closed["reason"] == "stopped"
+        finals = speaker.seen("transcript.final")
+        assert [(final["utterance"], final["text"]) for final in finals] == [(1, FIRST), (2, SECOND)]
+        kinds = [frame["type"] for frame in client.frames if frame.get("recording_id") == speaker.id]
+        assert kinds[0] == "audio.started"
+        assert kinds[1] == "speech.started"
+        assert kinds.index("transcript.partial") < kinds.index("speech.stopped") < kinds.index("transcript.final")
+        partials = [p for p in speaker.seen("transcript.partial") if p["utterance"] == 1]
+        assert [p["rev"] for p in partials] == sorted({p["rev"] for p in partials})
+        assert all(0 <= p["stable_chars"] <= len(p["text"]) for p in partials)
+        [row] = stack.sql("SELECT * FROM chat_recording WHERE id = %s", speaker.id)
+        assert (row["status"], row["reason"], row["backend"]) == ("done", "stopped", "pocketsphinx")
+        assert row["audio_ms"] == closed["audio_ms"] == 100 * speaker.number
+        rows = stack.sql("SELECT number, text FROM chat_utterance WHERE recording_id = %s ORDER BY number", speaker.id)
+        assert [(r["number"], r["text"]) for r in rows] == [(1, FIRST), (2, SECOND)]
+        await client.close()
+
+
+async def test_spoken_and_answered(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client, auto_send=True)
+        await speaker.say(utterance(FIRST))
+        accepted = await client.next("message.accepted", recording_id=speaker.id)
+        run = await client.ended(accepted["run_id"])
+        assert run["ended"] == "run.done"
+        view = client.views[accepted["conversation_id"]]
+        assert view.messages[accepted["message_id"]]["text"] == FIRST
+        await speaker.say(utterance(SECOND))
+        final = await client.next("transcript.final", utterance=2)
+        assert final["seq"] > 0, "the conversation's log has it, now that there is one"
+        await speaker.stop()
+        await client.until(
+            lambda: [m["text"] for m in view.messages.values() if m["role"] == "user"] == [FIRST, SECOND], "both"
+        )
+        rows = stack.sql("SELECT message_id FROM chat_utterance WHERE recording_id = %s ORDER BY number", speaker.id)
+        assert str(rows[0]["message_id"]) == accepted["message_id"]
+        assert rows[1]["message_id"] is not None
+        await client.close()
+
+
+async def test_into_a_conversation_that_is_there(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        accepted = await client.say("Hello [[tokens=2]]")
+        await client.ended(accepted["run_id"])
+        speaker = await recording(client, accepted["conversation_id"])
+        await speaker.say(silence(200) + speak(FIRST))
+        assert (await client.ask("audio.flush", recording_id=speaker.id))["type"] == "ok"
+        final = await client.next("transcript.final", recording_id=speaker.id)
+        assert final["text"] == FIRST
+        assert final["conversation_id"] == accepted["conversation_id"]
+        assert final["seq"] > accepted["position"]["seq"]
+        await speaker.stop()
+        await client.close()
+
+
+async def test_a_cancelled_recording_says_nothing_more(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client, auto_send=True)
+        await speaker.say(silence(200) + speak(FIRST))
+        assert (await speaker.stop("cancel"))["reason"] == "cancelled"
+        assert speaker.seen("transcript.final") == []
+        assert stack.sql("SELECT 1 FROM chat_utterance WHERE recording_id = %s", speaker.id) == []
+        again = await recording(client)
+        await again.stop()
+        await client.close()
+
+
+async def test_a_cut_client_finds_its_finals_in_the_log(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        accepted = await client.say("Hello [[tokens=2]]")
+        conversation = accepted["conversation_id"]
+        await client.ended(accepted["run_id"])
+        view = client.views[conversation]
+        speaker = await recording(client, conversation)
+        await speaker.say(silence(200) + speak(FIRST) + silence(200))
+        await client.drop()
+        again = await alice.connect(at=stack.webs[1].url)
+        position = {"epoch": view.epoch, "seq": view.seq}
+        again.views[conversation] = view
+        assert (await again.ask("subscribe", conversation_id=conversation, position=position))["recovered"]
+        final = await again.next("transcript.final", recording_id=speaker.id)
+        assert final["text"] == FIRST
+        assert stack.sql("SELECT text FROM chat_utterance WHERE recording_id = %s", speaker.id) == [{"text": FIRST}]
+        await again.close()
+
+
+async def test_bad_frames_are_answered_and_the_recording_goes_on(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        await client.ws.send_bytes(HEADER.pack(1, 0, 0, 0) + silence(100))
+        assert (await client.next("error"))["code"] == "invalid"
+        speaker = await recording(client)
+        await speaker.say(silence(300))
+        for bad, code in (
+            (HEADER.pack(1, 0, speaker.stream, 9) + bytes(641), "invalid"),  # odd
+            (HEADER.pack(1, 0, speaker.stream, 9) + bytes(8_002), "too_large"),
+            (HEADER.pack(1, 0, speaker.stream, 1) + silence(100), "invalid"),  # out of order
+            (HEADER.pack(2, 0, speaker.stream, 9) + silence(100), "invalid"),  # another kind
+            (HEADER.pack(1, 0, speaker.stream + 1, 9) + silence(100), "invalid"),  # another stream
+            (b"\x01\x00", "invalid"),
+        ):
+            await client.ws.send_bytes(bad)
+            assert (await client.next("error"))["code"] == code
+        await speaker.frame(silence(100), number=speaker.number + 3)
+        assert (await client.next("audio.warning"))["code"] == "audio_gap"
+        await speaker.say(utterance(FIRST))
+        closed = asyncio.ensure_future(client.next("audio.closed", recording_id=speaker.id))
+        assert (await client.ask("audio.stop", recording_id=speaker.id))["type"] == "ok"
+        await speaker.frame(silence(100))
+        assert (await client.next("error"))["code"] == "invalid"
+        await closed
+        assert [final["text"] for final in speaker.seen("transcript.final")] == [FIRST]
+        await client.close()
+
+
+async def test_faster_than_speech_is_refused(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client)
+        for _ in range(60):
+            await speaker.frame(silence(100))
+        assert (await client.next("error"))["code"] == "rate_limited"
+        closed = await speaker.stop()
+        assert 3_000 <= closed["audio_ms"] <= 4_500
+        await client.close()
+
+
+async def test_one_recording_per_socket_and_some_per_server(stack: Stack) -> None:
+    async with user(stack) as alice, user(stack, "bob") as bob:
+        one, two, three = await alice.connect(), await alice.connect(), await alice.connect(at=stack.webs[1].url)
+        speakers = [await recording(one), await recording(two)]
+        assert (await start(one))["code"] == "busy"
+        refused = await start(three)
+        assert refused["code"] == "busy"
+        assert "somewhere else" in refused["message"]
+        his, hers = await bob.connect(), await bob.connect()
+        speakers.append(await recording(his))
+        full = await start(hers)
+        assert (full["code"], full["retry_after"]) == ("busy", 10)
+        for speaker in speakers:
+            await speaker.stop()
+        again = await recording(three)
+        await again.stop()
+        for client in (one, two, three, his, hers):
+            await client.close()
+
+
+async def test_not_in_somebody_elses_conversation(stack: Stack) -> None:
+    async with user(stack) as alice, user(stack, "mallory") as mallory:
+        client, outsider = await alice.connect(), await mallory.connect()
+        accepted = await client.say("Hello [[tokens=2]]")
+        assert (await start(outsider, accepted["conversation_id"]))["code"] == "not_found"
+        assert (await start(outsider, None, sample_rate=44100))["code"] == "invalid"
+        assert (await start(outsider, None, encoding="opus"))["code"] == "invalid"
+        speaker = await recording(client)
+        assert (await outsider.ask("audio.stop", recording_id=speaker.id))["code"] == "not_found"
+        await speaker.stop()
+        client_id = str(uuid.uuid4())
+        await (await recording(client, client_id=client_id)).stop()
+        assert (await start(client, client_id=client_id))["code"] == "conflict"
+        await client.close()
+        await outsider.close()
+
+
+async def test_an_unknown_language_is_said_plainly(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        refused = await start(client, language="fr")
+        assert refused["code"] == "asr_unavailable"
+        assert "English only" in refused["message"]
+        await (await recording(client, language="en-GB")).stop()
+        await client.close()
