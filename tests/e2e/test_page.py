@@ -102,6 +102,18 @@ class TestTalking:
         expect(page.locator(".versions-count").last).to_have_text("2 / 2")
         expect(page.locator(ENDED)).to_have_attribute("data-status", "complete")
 
+    def test_answers_and_code_are_copied_as_written(
+        self, page: Page, context: BrowserContext, upstream: FakeOpenAI
+    ) -> None:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        upstream.play(Script(text=MARKDOWN))
+        send(page, "To copy")
+        answer = ended(page)
+        answer.locator(".code-head").get_by_role("button", name="Copy").click()
+        assert page.evaluate("navigator.clipboard.readText()") == "def add(a, b):\n    return a + b\n"
+        answer.locator(".message-foot").get_by_role("button", name="Copy").click()
+        assert page.evaluate("navigator.clipboard.readText()") == MARKDOWN
+
     def test_what_is_too_long_is_not_sent(self, page: Page) -> None:
         page.locator("#connection[hidden]").wait_for(state="attached")
         page.locator("#text").fill("x" * 50_000)
