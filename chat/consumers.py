@@ -56,6 +56,7 @@ from chat.protocol import (
     parse_command,
     ref_of,
 )
+from chat.presence import RENEW_SECONDS, Presence
 from chat.queries import member_of, read_snapshot
 from chat.sockets import Socket
 
@@ -98,6 +99,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.session_hash: str = scope["session_hash"]
         self.socket = Socket(send, self.user_id, self.session_hash)
         self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
+        self.presence = Presence(self.user_id, self.socket.connection_id)
         self.layer = log.channel_layer()
         self.groups: set[str] = set()
         self.joining = asyncio.Lock()
@@ -117,6 +119,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             hub().remove(self.socket)
             await self.microphone.gone()
             await self.socket.gone()
+            await self.absent()
             self.layer.release(self.channel)
 
     async def open(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> bool:
@@ -156,6 +159,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                 )
             )
             self.socket.spawn(self.revalidate())
+            self.socket.spawn(self.renew_presence())
         return True
 
     async def join(self, group: str) -> None:
@@ -193,9 +197,29 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     def remove_access(self, conversation: bytes) -> None:
         """The user is no longer a member. A socket that had nothing else open closes."""
         if self.socket.forget(conversation):
-            self.socket.spawn(self.leave(log.group_name(uuid.UUID(bytes=conversation))))
+            self.socket.spawn(self.leave_conversation(uuid.UUID(bytes=conversation)))
             if not self.socket.cursors:
                 self.socket.close(Close.ACCESS_REMOVED)
+
+    async def leave_conversation(self, conversation: uuid.UUID) -> None:
+        await self.leave(log.group_name(conversation))
+        await self.presence.leave(conversation)
+
+    async def absent(self) -> None:
+        """The connection is over; should Redis be away, the entries go by themselves."""
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await self.presence.leave_all()
+        except OUTAGE as error:
+            logger.warning("presence_not_left", error=type(error).__name__)
+
+    async def renew_presence(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await self.presence.renew()
+            except OUTAGE as error:
+                logger.warning("presence_not_renewed", error=type(error).__name__)
 
     async def revalidate(self) -> None:
         """Asks PostgreSQL now and then whether the session still stands, should its end have been missed."""
@@ -283,7 +307,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         elif isinstance(command, Unsubscribe):
             async with self.joining:
                 self.socket.forget(command.conversation_id.bytes)
-                await self.leave(log.group_name(command.conversation_id))
+                await self.leave_conversation(command.conversation_id)
             self.reply({"type": "ok"}, command.ref)
         elif isinstance(command, Typing):
             await self.typing(command)
@@ -293,7 +317,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     async def subscribe(self, command: Subscribe) -> None:
         """Join, wait until the subscription is live, then read from the client's position: no event falls between."""
         conversation = command.conversation_id
-        await in_db(member_of, self.user_id, conversation)
+        member = await in_db(member_of, self.user_id, conversation, with_user=True, count=True)
         self.check_room(conversation)
         await self.join(log.group_name(conversation))
         reply: dict[str, Any] = {
@@ -314,6 +338,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             lengths = {run["run_id"]: run["text_length"] for run in state.runs}
         self.socket.put(encode(reply))
         self.socket.follow(conversation.bytes, position, lengths=lengths)
+        if member.members_count > 1:
+            await self.presence.enter(conversation, member.user.display_name)
 
     def check_room(self, conversation: uuid.UUID) -> None:
         if conversation.bytes not in self.socket.cursors and len(self.socket.cursors) >= MAX_SUBSCRIPTIONS:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 
 from chat import log
 from chat.db import in_db
@@ -35,11 +35,20 @@ class State:
 
 
 def member_of(
-    user_id: uuid.UUID, conversation_id: uuid.UUID, *, write: bool = False, with_user: bool = False
+    user_id: uuid.UUID,
+    conversation_id: uuid.UUID,
+    *,
+    write: bool = False,
+    with_user: bool = False,
+    count: bool = False,
 ) -> Member:
-    """The user's membership. Raises `NotFound`, or `Forbidden` where `write` is asked of a viewer."""
+    """The user's membership. Raises `NotFound`, or `Forbidden` where `write` is asked of a viewer.
+
+    With `count`, `members_count` is how many members the conversation has.
+    """
+    members = Member.objects.annotate(members_count=Count("conversation__memberships")) if count else Member.objects
     member = (
-        Member.objects.select_related("conversation", *(["user"] if with_user else []))
+        members.select_related("conversation", *(["user"] if with_user else []))
         .filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
         .first()
     )
