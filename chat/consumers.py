@@ -57,7 +57,7 @@ from chat.protocol import (
     ref_of,
 )
 from chat.presence import RENEW_SECONDS, Presence
-from chat.queries import member_of, read_snapshot
+from chat.queries import member_of, open_conversation, read_snapshot
 from chat.sockets import Socket
 
 COMMANDS_AT_ONCE: Final = 4
@@ -317,7 +317,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     async def subscribe(self, command: Subscribe) -> None:
         """Join, wait until the subscription is live, then read from the client's position: no event falls between."""
         conversation = command.conversation_id
-        member = await in_db(member_of, self.user_id, conversation, with_user=True, count=True)
+        name, shared = await in_db(open_conversation, self.user_id, conversation)
         self.check_room(conversation)
         await self.join(log.group_name(conversation))
         reply: dict[str, Any] = {
@@ -338,8 +338,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             lengths = {run["run_id"]: run["text_length"] for run in state.runs}
         self.socket.put(encode(reply))
         self.socket.follow(conversation.bytes, position, lengths=lengths)
-        if member.members_count > 1:
-            await self.presence.enter(conversation, member.user.display_name)
+        if shared:
+            await self.presence.enter(conversation, name)
 
     def check_room(self, conversation: uuid.UUID) -> None:
         if conversation.bytes not in self.socket.cursors and len(self.socket.cursors) >= MAX_SUBSCRIPTIONS:

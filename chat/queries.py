@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db.models import Count, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
+from accounts.models import User
 from chat import log
 from chat.db import in_db
 from chat.delivery import extend
@@ -35,20 +36,11 @@ class State:
 
 
 def member_of(
-    user_id: uuid.UUID,
-    conversation_id: uuid.UUID,
-    *,
-    write: bool = False,
-    with_user: bool = False,
-    count: bool = False,
+    user_id: uuid.UUID, conversation_id: uuid.UUID, *, write: bool = False, with_user: bool = False
 ) -> Member:
-    """The user's membership. Raises `NotFound`, or `Forbidden` where `write` is asked of a viewer.
-
-    With `count`, `members_count` is how many members the conversation has.
-    """
-    members = Member.objects.annotate(members_count=Count("conversation__memberships")) if count else Member.objects
+    """The user's membership. Raises `NotFound`, or `Forbidden` where `write` is asked of a viewer."""
     member = (
-        members.select_related("conversation", *(["user"] if with_user else []))
+        Member.objects.select_related("conversation", *(["user"] if with_user else []))
         .filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
         .first()
     )
@@ -57,6 +49,21 @@ def member_of(
     if write and member.role not in WRITERS:
         raise Forbidden
     return member
+
+
+def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[str, bool]:
+    """The member's name, and whether there are other members. Raises `NotFound`."""
+    others = Member.objects.filter(conversation=OuterRef("conversation")).exclude(user_id=user_id)
+    row = (
+        Member.objects.filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
+        .annotate(shared=Exists(others))
+        .values_list("user__name", "user__email", "shared")
+        .first()
+    )
+    if row is None:
+        raise NotFound
+    name, email, shared = row
+    return User(name=name, email=email).display_name, shared
 
 
 def conversations_of(user_id: uuid.UUID) -> QuerySet[Conversation]:
