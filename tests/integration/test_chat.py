@@ -357,3 +357,34 @@ async def test_a_client_that_does_not_pong_is_closed_4002(upstream: FakeOpenAI, 
     socket.tick(now + 62.1)
     await asyncio.sleep(0)
     assert sent[-1] == {"type": "websocket.close", "code": 4002}
+
+
+async def test_members_see_each_other_come_and_go(stack: Stack) -> None:
+    async with user(stack) as alice, user(stack, "bob") as bob:
+        client = await alice.connect()
+        accepted = await finished(client, "Together [[tokens=3]]")
+        conversation = accepted["conversation_id"]
+        stack.sql(
+            "INSERT INTO chat_member (conversation_id, user_id, role, joined_at) "
+            "SELECT %s, id, 'editor', now() FROM accounts_user WHERE email = 'bob@example.org'",
+            conversation,
+        )
+        await client.ask("subscribe", conversation_id=conversation)
+        other = await bob.connect(at=stack.webs[1].url)
+        await other.ask("subscribe", conversation_id=conversation)
+
+        def names(frame: dict[str, Any]) -> list[str]:
+            return sorted(person["name"] for person in frame["users"])
+
+        def both() -> bool:
+            return any(frame["type"] == "presence" and names(frame) == ["Alice", "Bob"] for frame in client.frames)
+
+        await client.until(both, "Alice and Bob")
+        await other.send("typing", conversation_id=conversation)
+        typing = await client.next("typing")
+        assert typing["user"]["name"] == "Bob"
+        reply = await other.say("Hello from Bob [[tokens=2]]", conversation)
+        assert (await client.ended(reply["run_id"]))["ended"] == "run.done"
+        await other.close()
+        await client.until(lambda: names([f for f in client.frames if f["type"] == "presence"][-1]) == ["Alice"])
+        await client.close()
