@@ -29,6 +29,7 @@ from chat.errors import ChatError, Internal, NotFound, RateLimited, Unavailable
 from chat.hub import hub
 from chat.microphone import Microphone
 from chat.notices import user_group
+from chat.presence import RENEW_SECONDS, Presence
 from chat.protocol import (
     HEARTBEAT_SECONDS,
     MAX_AUDIO_BYTES,
@@ -56,7 +57,6 @@ from chat.protocol import (
     parse_command,
     ref_of,
 )
-from chat.presence import RENEW_SECONDS, Presence
 from chat.queries import member_of, open_conversation, read_snapshot
 from chat.sockets import Socket
 
