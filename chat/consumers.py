@@ -21,9 +21,10 @@ import redis
 import structlog
 from channels.consumer import AsyncConsumer
 
+from accounts.rates import place_of
 from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
-from chat import catalog, log, turns
+from chat import catalog, limits, log, turns
 from chat.db import in_db
 from chat.errors import ChatError, Internal, NotFound, RateLimited, Unavailable
 from chat.hub import hub
@@ -97,6 +98,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.scope = scope
         self.user_id = scope["user_id"]
         self.session_hash: str = scope["session_hash"]
+        self.place = place_of((scope.get("client") or ("",))[0])
+        self.frame_limit = limits.FrameLimit()
         self.socket = Socket(send, self.user_id, self.session_hash)
         self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
         self.presence = Presence(self.user_id, self.socket.connection_id)
@@ -117,6 +120,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                     self.on_frame(message.get("text"), message.get("bytes"))
         finally:
             hub().remove(self.socket)
+            limits.connections().leave(self.socket.connection_id)
             await self.microphone.gone()
             await self.socket.gone()
             await self.absent()
@@ -127,6 +131,10 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.layer.attach(self.channel, self.on_layer)
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
+                if not await limits.connections().enter(self.socket.connection_id, self.user_id, self.place):
+                    await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+                    self.socket.close(Close.FLOOD)
+                    return True
                 await self.join(user_group(self.user_id))
                 await self.join(session_group(self.session_hash))
                 revoked = await was_revoked(self.user_id, self.session_hash)
@@ -240,6 +248,9 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         """One frame. Acks and pings are answered on the spot, everything else becomes a task."""
         if self.socket.closed is not None:
             return
+        if wait := self.frame_limit.take():
+            self.slow_down(limits.too_quick(wait), ref_of(text) if text is not None else None)
+            return
         try:
             if text is None:
                 self.microphone.on_bytes(data or b"")
@@ -259,7 +270,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             return
         self.socket.last_used = time.monotonic()
         if self.waiting >= COMMANDS_WAITING:
-            self.error(RateLimited("Too many commands are waiting for their answers.", retry_after=1), command.ref)
+            self.slow_down(RateLimited("Too many commands wait for their answers.", retry_after=1), command.ref)
             return
         self.waiting += 1
         self.socket.spawn(self.run(command))
@@ -272,6 +283,12 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         if len(self.malformed) == MALFORMED_LIMIT and now - self.malformed[0] < MALFORMED_SECONDS:
             self.socket.close(Close.MALFORMED)
 
+    def slow_down(self, error: RateLimited, ref: str | None) -> None:
+        """Too much at a time. Who does not listen is shut out."""
+        self.error(error, ref)
+        if self.frame_limit.is_flood():
+            self.socket.close(Close.FLOOD)
+
     async def run(self, command: AnyCommand) -> None:
         """Carries out one command and answers it, whatever happens."""
         try:
@@ -280,6 +297,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             else:
                 async with self.slots:
                     await self.limited(command)
+        except RateLimited as error:
+            self.slow_down(error, command.ref)
         except ChatError as error:
             self.error(error, command.ref)
         except OUTAGE as error:
@@ -293,6 +312,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     async def limited(self, command: AnyCommand) -> None:
         async with asyncio.timeout(COMMAND_SECONDS):
+            await limits.take(limits.wanted_by(command, self.user_id, self.session_hash, self.place))
             await self.carry_out(command)
 
     async def carry_out(self, command: AnyCommand) -> None:

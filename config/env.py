@@ -16,6 +16,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, validate
 
+RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accounts.rates
+
 
 def read_settings() -> None:
     """Reads the settings; ends the program with one sentence when a variable holds garbage."""

@@ -13,7 +13,16 @@ from csp.constants import NONCE, NONE, SELF
 from django.templatetags.static import static
 from environs import Env, validate
 
-from config.env import at_least, broker_url, database_from_url, origins, redis_from_url, secret_key, stack_url
+from config.env import (
+    RATE_PATTERN,
+    at_least,
+    broker_url,
+    database_from_url,
+    origins,
+    redis_from_url,
+    secret_key,
+    stack_url,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(os.environ.get("ANTIPHON_VAR") or BASE_DIR / "var")
@@ -136,6 +145,21 @@ WORKER_DRAIN_SECONDS = env.float(
 )  # answers may finish so long at a stop
 RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", 7.0, validate=at_least(3))  # a silent worker loses its runs after
 SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket closes after
+
+# --- limits (docs/limits.md) -----------------------------------------------------------------------------------------
+# "30/m": 30 at once, then one every 2 s. Units s, m, h, d, with a number before them if need be; "off" or "0" is no
+# limit. Where Redis is away there is none either.
+_a_rate = validate.Regexp(RATE_PATTERN, error="Not a rate such as 30/m, 120/10s or off.")
+RATE_FRAMES: str = env.str("RATE_FRAMES", "200/s", validate=_a_rate)  # of one socket, audio and acks too
+RATE_REFUSALS: str = env.str("RATE_REFUSALS", "50/10s", validate=_a_rate)  # a socket told so often to slow down closes
+RATE_COMMANDS: str = env.str("RATE_COMMANDS", "120/10s", validate=_a_rate)  # of one session, all its tabs
+RATE_MESSAGES_PER_USER: str = env.str("RATE_MESSAGES_PER_USER", "30/m", validate=_a_rate)  # edits and retries too
+RATE_MESSAGES_PER_ADDRESS: str = env.str("RATE_MESSAGES_PER_ADDRESS", "240/m", validate=_a_rate)
+RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=_a_rate)  # begun by one user
+RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=_a_rate)  # of one user, one for each socket
+RATE_CONNECTIONS_PER_USER = env.int("RATE_CONNECTIONS_PER_USER", 20, validate=at_least(0))  # at once; 0 is no limit
+RATE_CONNECTIONS_PER_ADDRESS = env.int("RATE_CONNECTIONS_PER_ADDRESS", 60, validate=at_least(0))
+RATE_RUNS_PER_USER = env.int("RATE_RUNS_PER_USER", 8, validate=at_least(0))  # answers in progress, also queued ones
 
 # --- the model -------------------------------------------------------------------------------------------------------
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")

@@ -37,6 +37,23 @@ PASSWORD = "correct horse battery staple"
 TEMPLATE = "live_template"
 READY_SECONDS = 40.0
 
+# Hundreds of sockets of a few people on one address: wide limits, which still cost what limits cost.
+# The tests of limits set their own.
+UNLIMITED = {
+    **dict.fromkeys(
+        (
+            "RATE_FRAMES",
+            "RATE_COMMANDS",
+            "RATE_MESSAGES_PER_USER",
+            "RATE_MESSAGES_PER_ADDRESS",
+            "RATE_RECORDINGS",
+            "RATE_TICKETS",
+        ),
+        "1000000/s",
+    ),
+    **dict.fromkeys(("RATE_CONNECTIONS_PER_USER", "RATE_CONNECTIONS_PER_ADDRESS", "RATE_RUNS_PER_USER"), "100000"),
+}
+
 CAST = f"""
 from accounts.models import User
 from allauth.account.models import EmailAddress
@@ -174,6 +191,7 @@ class Stack:
             "ALLOWED_ORIGINS": ",".join(addresses),
             "DRAIN_SECONDS": "2",
             "LOG_FORMAT": "json",
+            **UNLIMITED,
             **env,
         }
         self.webs = [Web(f"web{number}", self.env, self.folder, one) for number, one in enumerate(listeners, 1)]
