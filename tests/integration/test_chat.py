@@ -388,3 +388,12 @@ async def test_members_see_each_other_come_and_go(stack: Stack) -> None:
         await other.close()
         await client.until(lambda: names([f for f in client.frames if f["type"] == "presence"][-1]) == ["Alice"])
         await client.close()
+
+
+async def test_compression_is_never_negotiated(stack: Stack) -> None:
+    async with user(stack) as alice:
+        ticket = await alice.ticket()
+        offer = {"protocols": ("chat.v1", f"ticket.{ticket}"), "origin": stack.url, "compress": 15}
+        async with alice.http.ws_connect(stack.url.replace("http", "ws", 1) + "/ws/", **offer) as ws:
+            assert ws.compress == 0
+            assert ws.protocol == "chat.v1"
