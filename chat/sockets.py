@@ -103,8 +103,15 @@ class Socket:
     async def _write(self) -> None:
         while self._outbox:
             frames, self._outbox = self._outbox, []
-            for frame in frames:
-                await self._send(frame)
+            try:
+                for frame in frames:
+                    await self._send(frame)
+            except Exception:
+                # A socket that misses a frame is worth nothing: the client comes back and resumes.
+                logger.exception("socket_write_failed", connection=self.connection_id)
+                self._outbox = []
+                self.closed = self.closed or int(Close.GOING_AWAY)
+                await self._send({"type": "websocket.close", "code": int(Close.GOING_AWAY)})
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs `work` for as long as the socket lives."""

@@ -300,7 +300,8 @@ _cookies: dict[tuple[str, str], dict[str, str]] = {}
 async def session(url: str, email: str = "alice@example.org", *, fresh: bool = False) -> AsyncGenerator[Session, None]:
     """A browser that has logged in. Logins are rate-limited, so all share one session unless `fresh`."""
     jar = aiohttp.CookieJar(unsafe=True)  # cookies of 127.0.0.1
-    async with aiohttp.ClientSession(cookie_jar=jar) as http:
+    connector = aiohttp.TCPConnector(limit=0)  # of sockets it has 100 otherwise
+    async with aiohttp.ClientSession(cookie_jar=jar, connector=connector) as http:
         logged_in = Session(url, http)
         known = None if fresh else _cookies.get((url, email))
         if known:

@@ -7,7 +7,15 @@ from collections.abc import Generator
 
 import pytest
 
+from tests.chaos.driving import measurements
 from tests.conftest import FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if measurements:
+        terminalreporter.section("measured, in seconds where nothing else is said")
+        for line in measurements:
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +28,6 @@ def show_logs(request: pytest.FixtureRequest) -> Generator[None, None, None]:
             for process in stack.processes:
                 with open(f"{folder}/{process.name}.log", "w") as file:  # noqa: PTH123 -- beside the others
                     file.write(process.output())
+        for process in [*stack.webs, *stack.workers]:  # the next test finds all of them
+            if process.popen is None or process.popen.poll() is not None:
+                process.restart()

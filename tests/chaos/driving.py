@@ -14,6 +14,13 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.history import History, fresh_snapshots
 from tests.stack import Stack, Web, Worker, run_stack
 
+measurements: list[str] = []  # said at the end of the test run
+
+
+def measured(what: str, seconds: object) -> None:
+    """Notes a recovery time."""
+    measurements.append(f"{what}: {seconds}")
+
 
 def answer(tokens: int) -> str:
     """What the scripted model says in so many tokens."""
@@ -78,8 +85,9 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(stack: Stack) -> AsyncGenerator[Scene, None]:
-    async with session(stack.url) as alice:
+async def scene(stack: Stack, *, web: int = 0) -> AsyncGenerator[Scene, None]:
+    """A test's scene; Alice logs in at, and gets her tickets from, this web process."""
+    async with session(stack.webs[web].url) as alice:
         yield Scene(stack, alice)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from config.stack.redis import PrivateRedis
-from tests.chaos.driving import Scene, answer, poll, scene, stack_with_model
+from tests.chaos.driving import Scene, answer, measured, poll, scene, stack_with_model
 from tests.chaos.proxy import FaultProxy
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -54,9 +54,7 @@ async def crowd(here: Scene, runs: int, tokens: int, rate: int) -> list[tuple[An
     return found
 
 
-async def test_r6_redis_comes_back_empty(
-    system: tuple[Stack, FakeOpenAI], proxy: FaultProxy, record_property: Any
-) -> None:
+async def test_r6_redis_comes_back_empty(system: tuple[Stack, FakeOpenAI], proxy: FaultProxy) -> None:
     """SHUTDOWN NOSAVE in the middle of answers, a second of nothing, then a new and empty server."""
     stack, _ = system
     async with scene(stack) as here:
@@ -81,13 +79,11 @@ async def test_r6_redis_comes_back_empty(
         assert (await watching[0][0].ended(again["run_id"]))["text"] == answer(5)
         new = await here.say(watching[1][0], "After [[tokens=3]]")
         await watching[1][0].ended(new["run_id"])
-        record_property("seconds", round(late, 1))
+        measured("R6 redis comes back empty", round(late, 1))
         await here.judge()
 
 
-async def test_r7_redis_is_a_black_hole(
-    system: tuple[Stack, FakeOpenAI], proxy: FaultProxy, record_property: Any
-) -> None:
+async def test_r7_redis_is_a_black_hole(system: tuple[Stack, FakeOpenAI], proxy: FaultProxy) -> None:
     """Nothing passes for eight seconds, longer than any timeout; then all connections are new."""
     stack, _ = system
     async with scene(stack) as here:
@@ -113,7 +109,7 @@ async def test_r7_redis_is_a_black_hole(
         again = await poll_say(sender, "Into the hole [[tokens=7]]", client_id)
         assert (await sender.ended(again["run_id"]))["text"] == answer(7)
         await poll(lambda: stack.webs[0].status() == 200, "200 from /readyz")
-        record_property("seconds", round(late, 1))
+        measured("R7 redis is a black hole", round(late, 1))
         await here.judge()
 
 

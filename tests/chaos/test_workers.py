@@ -14,7 +14,7 @@ from celery import Celery
 
 from chat.dispatch import GENERATE, GENERATE_QUEUE
 from config.env import broker_url
-from tests.chaos.driving import answer, holder, poll, restart, scene, stack_with_model
+from tests.chaos.driving import answer, holder, measured, poll, restart, scene, stack_with_model
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
 
@@ -41,7 +41,7 @@ async def running(stack: Stack, run_id: str, attempt: int = 1) -> None:
     await poll(lambda: stack.sql(query, run_id, attempt), f"attempt {attempt} of a run", 20)
 
 
-async def test_r1_a_killed_worker(system: tuple[Stack, FakeOpenAI], record_property: Any) -> None:
+async def test_r1_a_killed_worker(system: tuple[Stack, FakeOpenAI]) -> None:
     """SIGKILL with a dozen answers under way: some before their first word, some in the middle, none lost."""
     stack, _ = system
     async with scene(stack) as here:
@@ -75,11 +75,11 @@ async def test_r1_a_killed_worker(system: tuple[Stack, FakeOpenAI], record_prope
         await here.judge()
         await restarting
         assert seconds, "something was interrupted"
-        record_property("seconds", round(max(seconds), 1))
+        measured("R1 a killed worker", round(max(seconds), 1))
         assert max(seconds) < TAKEN_OVER
 
 
-async def test_r2_a_stopped_worker_hands_over(system: tuple[Stack, FakeOpenAI], record_property: Any) -> None:
+async def test_r2_a_stopped_worker_hands_over(system: tuple[Stack, FakeOpenAI]) -> None:
     """SIGTERM: short answers finish, silent ones go to the next worker, long ones end with what they have."""
     stack, _ = system
     async with scene(stack) as here:
@@ -119,11 +119,11 @@ async def test_r2_a_stopped_worker_hands_over(system: tuple[Stack, FakeOpenAI], 
                 assert len(run["text"]) > 100
         await here.judge()
         await restarting
-        record_property("seconds", round(took, 1))
+        measured("R2 a stopped worker hands over", round(took, 1))
         assert took < 2 + 5, "it ended within its drain and a moment"
 
 
-async def test_r3_a_frozen_worker_is_fenced(system: tuple[Stack, FakeOpenAI], record_property: Any) -> None:
+async def test_r3_a_frozen_worker_is_fenced(system: tuple[Stack, FakeOpenAI]) -> None:
     """SIGSTOP past the lease, then SIGCONT: what it still says reaches nobody."""
     stack, upstream = system
     async with scene(stack) as here:
@@ -142,7 +142,7 @@ async def test_r3_a_frozen_worker_is_fenced(system: tuple[Stack, FakeOpenAI], re
         try:
             run = await client.ended(shown["run_id"], seconds=TAKEN_OVER)
             assert (run["ended"], run["final"]["code"]) == ("run.interrupted", "worker_lost")
-            record_property("seconds", round(time.monotonic() - began, 1))
+            measured("R3 a frozen worker is fenced", round(time.monotonic() - began, 1))
             await client.until(lambda: client.shown(silent[0]["run_id"]), "words of the second attempt")
         finally:
             victim.kill(signal.SIGCONT)
@@ -183,7 +183,7 @@ async def test_r4_one_job_delivered_many_times(system: tuple[Stack, FakeOpenAI])
     broker.close()
 
 
-async def test_r5_a_poison_job_is_given_up(system: tuple[Stack, FakeOpenAI], record_property: Any) -> None:
+async def test_r5_a_poison_job_is_given_up(system: tuple[Stack, FakeOpenAI]) -> None:
     """Whoever takes it dies. The third time is the last; meanwhile others are answered."""
     stack, upstream = system
     upstream.reset()
@@ -201,7 +201,7 @@ async def test_r5_a_poison_job_is_given_up(system: tuple[Stack, FakeOpenAI], rec
             other = await here.say(client, f"Other {attempt} [[tokens=3]]")
             assert (await client.ended(other["run_id"], seconds=TAKEN_OVER + 10))["ended"] == "run.done"
         run = await client.ended(poison["run_id"], seconds=TAKEN_OVER + 5)
-        record_property("seconds", round(time.monotonic() - began, 1))
+        measured("R5 a poison job is given up", round(time.monotonic() - began, 1))
         assert (run["ended"], run["final"]["code"]) == ("run.failed", "attempts_exhausted")
         assert "3 workers were lost" in run["final"]["message"]
         await asyncio.gather(*restarts)
