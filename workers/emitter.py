@@ -161,6 +161,7 @@ class Emitter:
     def __init__(self, window: Window | None = None) -> None:
         self.window = window or Window()
         self._waiting: set[RunLog] = set()
+        self._last_append = 0.0
         self._closing: list[Ended] = []
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
@@ -216,6 +217,8 @@ class Emitter:
                 return
             if self._waiting:
                 due = min(run.due for run in self._waiting)
+                if due > 0:  # not at once: with the next beat
+                    due = max(due, self._last_append + self.window.beat)
                 delay = due - time.monotonic()
                 if delay <= 0:
                     return
@@ -229,7 +232,7 @@ class Emitter:
                 await self._wake.wait()
 
     async def _flush(self) -> None:
-        now = time.monotonic()
+        now = self._last_append = time.monotonic()
         # Whatever is due soon goes along: one append of many streams costs much less than many of one.
         horizon = now + self.window.seconds / 4
         ready = [run for run in self._waiting if run.due <= horizon]

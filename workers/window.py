@@ -2,6 +2,7 @@
 
 The window is 40 ms while the machine keeps up and widens with what was measured: how late the loop wakes, how long an
 append takes, and how many streams share the process, so that frames per second stay within what one core can carry.
+Between two appends of a busy process lies a beat of up to 10 ms: what falls due within it goes in one round trip.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ SHORTEST: Final = 0.040  # seconds
 LONGEST: Final = 0.500
 SMOOTHING: Final = 0.1  # weight of the newest measurement
 LOAD_FACTOR: Final = 4.0  # the window is so many times the time an append takes, lateness included
-FRAMES_PER_SECOND: Final = 2_500  # of one process, about
+FRAMES_PER_SECOND: Final = 2_000  # of one process, about
+BEAT_PER_STREAM: Final = 0.0001  # seconds between two appends, for each open stream ...
+LONGEST_BEAT: Final = 0.010  # ... up to this
 
 
 class Window:
     """The current window in seconds, from smoothed measurements."""
 
-    __slots__ = ("append_seconds", "late_seconds", "seconds", "shortest")
+    __slots__ = ("append_seconds", "beat", "late_seconds", "seconds", "shortest")
 
     def __init__(self, shortest: float = SHORTEST) -> None:
         self.seconds = self.shortest = shortest
         self.append_seconds = 0.0
+        self.beat = 0.0  # seconds from one append to the next, so that many streams share one
         self.late_seconds = 0.0
 
     def woke(self, late: float) -> None:
@@ -31,6 +35,7 @@ class Window:
 
     def flushed(self, took: float, streams: int) -> None:
         """An append took so many seconds, with so many streams open in the process."""
+        self.beat = min(LONGEST_BEAT, streams * BEAT_PER_STREAM)
         self.append_seconds += SMOOTHING * (took - self.append_seconds)
         load = LOAD_FACTOR * (self.append_seconds + self.late_seconds)
         self.seconds = max(self.shortest, min(LONGEST, max(load, streams / FRAMES_PER_SECOND)))
