@@ -2,20 +2,24 @@
 
 `start` runs this very file as a small program that arranges it and then becomes the command. On Linux the kernel
 does the rest (prctl(2), PR_SET_PDEATHSIG); elsewhere the program stays and watches for its parent.
-Call `start` from the main thread: Linux counts the end of the *thread* that started a child as the parent's end.
+Linux counts the end of the *thread* that started a child as the parent's end, so children are started by the main
+thread, or for other threads by one that lasts as long as the process.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,16 +42,27 @@ def start(
     `prefix` is a command that runs the rest as somebody else. `output` takes both stdout and stderr.
     """
     leash = [sys.executable, "-I", "-S", __file__, str(int(at_parents_end)), str(os.getpid())]
-    return subprocess.Popen(
-        [*prefix, *leash, *command],
-        env=env,
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=None if output is None else subprocess.STDOUT,
-        pass_fds=pass_fds,
-        start_new_session=True,  # Ctrl-C in a terminal reaches the parent only, which stops the rest in order
-    )
+
+    def begin() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*prefix, *leash, *command],
+            env=env,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if output is None else subprocess.STDOUT,
+            pass_fds=pass_fds,
+            start_new_session=True,  # Ctrl-C in a terminal reaches the parent only, which stops the rest in order
+        )
+
+    if threading.current_thread() is threading.main_thread():
+        return begin()
+    return _starter().submit(begin).result()
+
+
+@functools.cache
+def _starter() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="leash")
 
 
 def end(process: subprocess.Popen[bytes], *, sig: signal.Signals = signal.SIGTERM, seconds: float = 10.0) -> bool:

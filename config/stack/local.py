@@ -31,6 +31,7 @@ from config.stack.supervisor import Child, Supervisor
 READY_SECONDS: Final = 90.0
 # Ctrl-C is over within 15 s: children end side by side, then Redis and PostgreSQL.
 WEB_DRAIN: Final = "2"
+WORKER_DRAIN: Final = "4"
 CHILD_GRACE: Final = 9.0
 SERVER_GRACE: Final = 2.5
 RESTARTS: Final = 5
@@ -54,7 +55,7 @@ class Options:
 
 
 class LocalStack:
-    """Files live in `var`, commands run in `root`. Call from the main thread; `stop` may follow any step."""
+    """Files live in `var`, commands run in `root`. Call from one thread; `stop` may follow any step."""
 
     def __init__(self, root: Path, var: Path, options: Options) -> None:
         self.root = root
@@ -152,6 +153,7 @@ class LocalStack:
             "REDIS_URL": redis_url,
             "ALLOWED_ORIGINS": ",".join([*self.options.origins, *sorted(ours - set(self.options.origins))]),
             "DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", WEB_DRAIN),
+            "WORKER_DRAIN_SECONDS": os.environ.get("WORKER_DRAIN_SECONDS", WORKER_DRAIN),
             "PYTHONUNBUFFERED": "1",
         }
         if is_loopback(self.options.host):

@@ -52,7 +52,7 @@ class Child:
 
 
 class Supervisor:
-    """All methods are called from the main thread (see `leash`)."""
+    """Call from one thread."""
 
     def __init__(self, env: Mapping[str, str], folder: Path) -> None:
         self.env = env

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
@@ -127,6 +128,16 @@ def test_a_process_on_a_leash_ends_with_the_one_that_started_it() -> None:
             time.sleep(0.01)
         parent.kill()
     assert psutil.wait_procs([child], timeout=5)[1] == []
+
+
+def test_a_process_outlives_the_thread_that_started_it() -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    thread = threading.Thread(target=lambda: started.append(leash.start(["sleep", "60"])))
+    thread.start()
+    thread.join()
+    with pytest.raises(subprocess.TimeoutExpired):
+        started[0].wait(1)
+    assert leash.end(started[0])
 
 
 def test_where_the_kernel_does_not_help_the_leash_watches(tmp_path: Path) -> None:

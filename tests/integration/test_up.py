@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import stat
 import time
@@ -39,32 +40,45 @@ def up(tmp_path: Path) -> Generator[Starter, None, None]:
         one.stop()
 
 
-async def test_from_nothing_to_a_login_and_back_beside_another(up: Starter, tmp_path: Path) -> None:
+async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, tmp_path: Path) -> None:
     first, other = up("--port=0", "--web=2"), up(var=tmp_path / "other")
-    first.await_output(STARTED)
-    other.await_output(STARTED)
+    await asyncio.to_thread(first.await_output, STARTED)
+    await asyncio.to_thread(other.await_output, STARTED)
     url = first.known["url"]
     assert other.known["url"] != url
     assert other.known["database_url"] != first.known["database_url"]
     assert url in first.output()
-    assert get_status(url, "/readyz") == 200
+    for name in ("stack.json", "secret_key", "pg.password"):
+        assert stat.S_IMODE((first.var / name).stat().st_mode) == 0o600, name
+    await asyncio.to_thread(check_other_commands, first)
+
     assert first.password is not None
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         browser = Session(url, http)
         await browser.login("admin@localhost", first.password)
-        assert await browser.ticket()
-    for name in ("stack.json", "secret_key", "pg.password"):
-        assert stat.S_IMODE((first.var / name).stat().st_mode) == 0o600, name
+        client = await browser.connect()
+        said = await client.say("Hello")
+        assert (await client.ended(said["run_id"], 30))["ended"] == "run.done"
+        await client.say("And what now?", said["conversation_id"])
+        await client.next("run.delta")
+        await asyncio.to_thread(check_the_end, first)  # in the middle of an answer
+        assert await client.closed() == 4000
+    assert get_status(other.known["url"], "/readyz") == 200
 
+
+def check_other_commands(first: Up) -> None:
+    """Another command finds the private servers; a second `up` says that there is one."""
     found = first.manage("shell", "--no-imports", "-c", "from accounts.models import User; print(User.objects.count())")
     assert found.stdout.strip() == "1", found.stderr
-
     again = Up(first.var)
     again.start()
     assert again.popen is not None
     assert again.popen.wait(20) == 1
-    assert f"already running on {first.var} at {url}" in again.output()
+    assert f"already running on {first.var} at {first.known['url']}" in again.output()
 
+
+def check_the_end(first: Up) -> None:
+    """Ctrl-C: over within 15 s, and nothing left."""
     everything = first.descendants()
     assert first.popen is not None
     began = time.monotonic()
@@ -73,7 +87,6 @@ async def test_from_nothing_to_a_login_and_back_beside_another(up: Starter, tmp_
     assert time.monotonic() - began < 15
     assert still_there(everything, 0) == []
     assert not (first.var / "stack.json").exists()
-    assert get_status(other.known["url"], "/readyz") == 200
 
 
 def test_a_child_that_dies_is_started_again_and_a_killed_up_takes_all_with_it(up: Starter) -> None:
