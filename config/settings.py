@@ -134,6 +134,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "health_check_interval": 10,
     "retry_on_timeout": True,
     "priority_steps": [0],  # one list per queue, not four
+    # A job is a doorbell: the lease in PostgreSQL says who is at work, and the sweeper rings again (chat.recovery).
+    # kombu's own memory of jobs under way would cost a third of a worker's time per answer, and ring late and twice.
+    "ack_emulation": False,
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {}
