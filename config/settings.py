@@ -147,6 +147,12 @@ WORKER_DRAIN_SECONDS = env.float(
     "WORKER_DRAIN_SECONDS", 8.0, validate=at_least(0)
 )  # answers may finish so long at a stop
 RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", 7.0, validate=at_least(3))  # a silent worker loses its runs after
+# Answers that nobody has open: they go on (and are there when somebody comes back), or stop after a grace.
+UNWATCHED_RUNS: str = env.str("UNWATCHED_RUNS", "continue", validate=validate.OneOf(["continue", "stop"]))
+UNWATCHED_GRACE_SECONDS = env.float("UNWATCHED_GRACE_SECONDS", 60.0, validate=at_least(1))
+WORKER_STUCK_SECONDS = env.float(
+    "WORKER_STUCK_SECONDS", 30.0, validate=at_least(5)
+)  # a worker that takes no job from a queue that is not empty ends after
 SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket closes after
 
 # --- limits (docs/limits.md) -----------------------------------------------------------------------------------------
@@ -168,11 +174,18 @@ RATE_RUNS_PER_USER = env.int("RATE_RUNS_PER_USER", 8, validate=at_least(0))  # a
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
 CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
+# Where an answer comes from when the endpoint above is down; its model stands for whichever was chosen.
+OPENAI_FALLBACK_BASE_URL: str = env.str("OPENAI_FALLBACK_BASE_URL", "")
+OPENAI_FALLBACK_API_KEY: str = env.str("OPENAI_FALLBACK_API_KEY", "")
+OPENAI_FALLBACK_MODEL: str = env.str("OPENAI_FALLBACK_MODEL", "")
 OLLAMA_URL: str = env.str("OLLAMA_URL", "http://127.0.0.1:11434")
 MODEL_CONNECT_TIMEOUT = env.float("MODEL_CONNECT_TIMEOUT", 5.0)  # seconds, all of these
 MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 30.0)
 MODEL_IDLE_TIMEOUT = env.float("MODEL_IDLE_TIMEOUT", 20.0)
 MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 300.0)
+MODEL_RETRY_SECONDS = env.float(
+    "MODEL_RETRY_SECONDS", 10.0, validate=at_least(1)
+)  # an endpoint given up is tried after
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
 DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # how fast the demo model speaks
 SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")

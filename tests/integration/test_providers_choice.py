@@ -19,6 +19,7 @@ from chat.errors import Invalid, Unavailable
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers import registry
 from workers.providers.base import ProviderError
+from workers.providers.breaker import GuardedModel
 from workers.providers.demo import DemoModel
 from workers.providers.openai_chat import OpenAIChat
 
@@ -62,7 +63,8 @@ class TestChoice:
         settings.CHAT_MODELS = ["one", "two"]
         assert registry.describe() == "models.example.org:8443 (one, two)"
         model = registry.open_model()
-        assert isinstance(model, OpenAIChat)
+        assert isinstance(model, GuardedModel)
+        assert [type(endpoint.chat) for endpoint in model.endpoints] == [OpenAIChat]
         await model.close()
 
     def test_a_key_alone_means_openai(self, settings: Settings) -> None:

@@ -12,6 +12,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from chat.catalog import OfferedModel, publish_models
 from workers.providers.base import ChatModel
+from workers.providers.breaker import Breaker, GuardedModel
+from workers.providers.breaker import Endpoint as Guarded
 from workers.providers.demo import DEMO_LABEL, DEMO_MODEL, DemoModel
 
 PROBE_TIMEOUT: Final = 0.5  # seconds a local Ollama has to answer
@@ -59,7 +61,13 @@ def open_model() -> ChatModel:
     from workers.providers.openai_chat import OpenAIChat
 
     key = "" if endpoint.local else settings.OPENAI_API_KEY
-    return OpenAIChat(endpoint.base_url, key, names=settings.CHAT_MODELS)
+    chain = [
+        Guarded(OpenAIChat(endpoint.base_url, key, names=settings.CHAT_MODELS), Breaker(settings.MODEL_RETRY_SECONDS))
+    ]
+    if settings.OPENAI_FALLBACK_BASE_URL:
+        other = OpenAIChat(settings.OPENAI_FALLBACK_BASE_URL, settings.OPENAI_FALLBACK_API_KEY)
+        chain.append(Guarded(other, Breaker(settings.MODEL_RETRY_SECONDS), model=settings.OPENAI_FALLBACK_MODEL))
+    return GuardedModel(chain)
 
 
 def describe() -> str:
