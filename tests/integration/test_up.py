@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import stat
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 import psutil
@@ -20,6 +22,10 @@ from tests.servers import servers
 from tests.stack import get_status
 
 pytestmark = pytest.mark.timeout(240)
+
+STATIC = re.compile(r"/static/[^\"'\s)#]+")
+RELATIVE = re.compile(r"""(?:from\s*|import\s*\(?|url\()["']?(\.{0,2}/[^"')\s]+)""")  # of ES modules and CSS
+HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 
 Starter = Callable[..., Up]
 
@@ -56,6 +62,7 @@ async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, tm
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         browser = Session(url, http)
         await browser.login("admin@localhost", first.password)
+        await check_static_files(http, url)
         client = await browser.connect()
         said = await client.say("Hello")
         assert (await client.ended(said["run_id"], 30))["ended"] == "run.done"
@@ -64,6 +71,27 @@ async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, tm
         await asyncio.to_thread(check_the_end, first)  # in the middle of an answer
         assert await client.closed() == 4000
     assert get_status(other.known["url"], "/readyz") == 200
+
+
+async def check_static_files(http: aiohttp.ClientSession, url: str) -> None:
+    """Each file the page names, and each that those name, carries a hash in its name and may be kept for ever."""
+    async with http.get(url + "/") as page:
+        assert page.status == 200
+        waiting = set(STATIC.findall(await page.text()))
+    assert any(name.endswith(".js") for name in waiting)
+    assert any(name.endswith(".css") for name in waiting)
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        seen.add(name)
+        async with http.get(url + name) as file:
+            assert file.status == 200, name
+            assert HASHED.search(name), f"{name} is not versioned"
+            assert "immutable" in file.headers["Cache-Control"], name
+            if name.endswith((".js", ".css")):
+                text = await file.text()
+                named = {urljoin(name, found) for found in RELATIVE.findall(text)}
+                waiting |= {other for other in named if other.startswith("/static/")} - seen
 
 
 def check_other_commands(first: Up) -> None:
