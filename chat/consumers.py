@@ -367,7 +367,9 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     async def submit(self, command: MessageSend | MessageEdit | MessageRegenerate) -> None:
         """Send, edit or regenerate: rows and job first, then the news; the sender follows from just before it."""
+        received = stamps.now()
         accepted = await turns.submit(self.user_id, command)
+        stamps.mark(accepted.run_id, "received", received)
         conversation = accepted.conversation_id
         async with self.joining:
             subscribed = conversation.bytes in self.socket.cursors

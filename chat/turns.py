@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import User
-from chat import catalog, events, log
+from chat import catalog, events, log, stamps
 from chat.db import in_db
 from chat.dispatch import enqueue
 from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound
@@ -86,9 +86,11 @@ def accept(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
 async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
     """`accept`, then the job goes to the workers and the news into the log, neither waiting for the other."""
     accepted = await in_db(accept, user_id, command)
+    stamps.mark(accepted.run_id, "committed")
     if not accepted.duplicate:
         job = asyncio.ensure_future(enqueue(accepted.run_id))
         job.add_done_callback(_log_failure)
+        job.add_done_callback(lambda _: stamps.mark(accepted.run_id, "enqueued"))
     return accepted
 
 
@@ -99,6 +101,8 @@ async def announce(accepted: Accepted) -> log.Appended | None:
     [appended] = await log.append(
         log.Append(accepted.conversation_id, accepted.announcement, accepted.run_id, attempt=0, number=1)
     )
+    stamps.mark(accepted.run_id, "announced")
+    await stamps.hand_over(accepted.run_id)
     for member in accepted.members:
         await conversation_listed(member, accepted.listing)
     return appended

@@ -170,6 +170,8 @@ RATE_CONNECTIONS_PER_USER = env.int("RATE_CONNECTIONS_PER_USER", 20, validate=at
 RATE_CONNECTIONS_PER_ADDRESS = env.int("RATE_CONNECTIONS_PER_ADDRESS", 60, validate=at_least(0))
 RATE_RUNS_PER_USER = env.int("RATE_RUNS_PER_USER", 8, validate=at_least(0))  # answers in progress, also queued ones
 
+TIMING_STAMPS = env.bool("TIMING_STAMPS", False)  # `make bench`: tell each hop of a first token in run.done
+
 # --- the model -------------------------------------------------------------------------------------------------------
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")

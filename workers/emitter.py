@@ -20,7 +20,7 @@ from typing import Final
 import redis
 import structlog
 
-from chat import events, log
+from chat import events, log, stamps
 from chat.recovery import terminal
 from chat.runs import Checkpoint, Ended
 from workers.window import Window
@@ -138,6 +138,8 @@ class RunLog:
             self.on_unannounced()
             return
         self.in_flight = None
+        if self.flushed_length:
+            stamps.mark(self.run_id, "appended")
         if result.fenced:
             self.fenced = True
         if self.epoch and result.epoch != self.epoch:

@@ -112,12 +112,13 @@ class Generation:
         turns = build_turns(self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS)
         usage: Usage | None = None
         try:
-            async with self.runtime.model.stream(self.run.model, turns, on_request=None) as batches:
+            async with self.runtime.model.stream(self.run.model, turns, on_request=self._note_request) as batches:
                 async for chunks in batches:
                     text = "".join([chunk.text for chunk in chunks])
                     if text:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
+                            stamps.mark(self.run.id, "first_chunk")
                         self.log.feed(text.replace("\x00", ""))
                     for chunk in chunks:
                         usage = chunk.usage or usage
@@ -130,6 +131,9 @@ class Generation:
             )
             return Outcome(RunStatus.FAILED, error.code, error.message, usage, self._ms(self.first_token))
         return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self._ms(self.first_token))
+
+    def _note_request(self) -> None:
+        stamps.mark(self.run.id, "requested")
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
         if reader.cancelled():
@@ -171,7 +175,7 @@ class Generation:
         if ended is None:
             logger.warning("run_lost", run=str(self.run.id), attempt=self.run.attempt)
             return
-        self.runtime.emitter.close_run(ended)
+        self.runtime.emitter.close_run(await stamps.attach(ended))
         logger.info(
             "run_ended",
             run=str(self.run.id),

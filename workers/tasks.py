@@ -17,6 +17,7 @@ from workers.runtime import runtime
 def generate(run_id: str) -> None:
     """Claims a run and hands it to the loop. Delivered twice, the second finds nothing to claim."""
     try:
+        stamps.mark(uuid.UUID(run_id), "picked_up")
         runtime().start(uuid.UUID(run_id))
     finally:
         connections.close_all()
