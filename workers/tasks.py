@@ -9,6 +9,7 @@ from celery import shared_task, signals
 from django.conf import settings
 from django.db import connections
 
+from chat import stamps
 from chat.dispatch import TRANSCRIBE_QUEUE
 from workers.runtime import runtime
 
