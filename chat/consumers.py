@@ -24,7 +24,7 @@ from channels.consumer import AsyncConsumer
 from accounts.rates import place_of
 from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
-from chat import catalog, limits, log, turns
+from chat import catalog, limits, log, stamps, turns
 from chat.db import in_db
 from chat.errors import ChatError, Internal, NotFound, RateLimited, Unavailable
 from chat.hub import hub

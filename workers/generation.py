@@ -13,7 +13,7 @@ import redis
 import structlog
 from django.conf import settings
 
-from chat import events, log
+from chat import events, log, stamps
 from chat.db import in_db
 from chat.markdown import render
 from chat.models import RunStatus
