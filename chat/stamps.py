@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.conf import settings
@@ -47,8 +47,8 @@ async def attach(ended: Ended) -> Ended:
     if not settings.TIMING_STAMPS:
         return ended
     marks = dict(_marks.pop(ended.run_id, {}))
-    for name, at in (await async_redis().hgetall(f"stamps:{ended.run_id.hex}")).items():
-        marks[name.decode()] = int(at)
+    found: Any = await async_redis().hgetall(f"stamps:{ended.run_id.hex}")
+    marks |= {name.decode(): int(at) for name, at in found.items()}
     event = msgspec.json.decode(ended.event[0])
     event["timing"]["stamps"] = marks
     return replace(ended, event=(msgspec.json.encode(event), ended.event[1]))
