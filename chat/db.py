@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,23 +28,9 @@ def _executor() -> ThreadPoolExecutor:
 def _call(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return func(*args, **kwargs)
-    except (OperationalError, InterfaceError):
-        _forget_broken()
-        raise
     finally:
-        # With a pool, closing returns the connection; a broken one is thrown away.
+        # With a pool, closing returns the connection; a broken one is thrown away there.
         connections.close_all()
-
-
-def _forget_broken() -> None:
-    """After a restart of PostgreSQL every idle connection is broken: one failure renews them all.
-
-    Checking each before use would cost a round trip every time.
-    """
-    connection = connections["default"]
-    pool = getattr(connection, "pool", None)
-    if pool is not None and connection.connection is not None and connection.connection.broken:
-        pool.drain()
 
 
 async def in_db(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

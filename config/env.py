@@ -113,7 +113,7 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
     # twice as long after each failure, and would find a database that is back half a minute late.
     options = {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 2}}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "accounts.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "antiphon",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
