@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from accounts import revocation, sessions
 from accounts.adapter import client_ip
+from accounts.counters import logins
 from accounts.models import User
 
 
 @receiver(user_logged_in)
 def remember_login(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
+    logins["ok"] += 1
     revocation.lift_bar(user.pk)
     sessions.note_client(request, client_ip(request))
+
+
+@receiver(user_login_failed)
+def count_failure(sender: object, **kwargs: Any) -> None:
+    logins["failed"] += 1
 
 
 @receiver(post_save, sender=User)

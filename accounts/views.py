@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts import rates, sessions, tickets
 from accounts.adapter import client_ip
+from accounts.counters import tickets as counted
 from accounts.devices import describe_device
 from accounts.models import Session, User
 from accounts.revocation import end_session
@@ -49,14 +50,17 @@ def issue_ticket(request: HttpRequest) -> JsonResponse:
     if not isinstance(user, User) or not request.session.session_key:
         return JsonResponse({"code": "forbidden", "message": "Log in first."}, status=403)
     if wait := rates.take_now(rates.wants((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
+        counted["rate_limited"] += 1
         seconds = math.ceil(wait)
         body = {"code": "rate_limited", "message": "Too many connections in a short time.", "retry_after": seconds}
         return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
     try:
         ticket = tickets.issue_ticket(user.pk, request.session.session_key)
     except redis.RedisError as error:
+        counted["unavailable"] += 1
         log.exception("ticket_not_kept", error=str(error))
         return JsonResponse({"code": "unavailable", "message": "Not reachable right now. Try again."}, status=503)
+    counted["issued"] += 1
     sessions.note_client(request, client_ip(request))
     return JsonResponse({"ticket": ticket, "expires_in": tickets.LIFETIME})
 

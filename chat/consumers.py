@@ -24,7 +24,7 @@ from channels.consumer import AsyncConsumer
 from accounts.rates import place_of
 from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
-from chat import catalog, limits, log, stamps, turns
+from chat import catalog, limits, log, metrics, stamps, turns
 from chat.db import in_db
 from chat.errors import ChatError, Internal, NotFound, RateLimited, Unavailable
 from chat.hub import hub
@@ -118,11 +118,13 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             if await self.open(send):
                 while (message := await receive())["type"] != "websocket.disconnect":
                     self.on_frame(message.get("text"), message.get("bytes"))
+                self.socket.closed = self.socket.closed or message.get("code") or 1006
         finally:
             hub().remove(self.socket)
             limits.connections().leave(self.socket.connection_id)
             await self.microphone.gone()
             await self.socket.gone()
+            metrics.count_close(self.socket.closed or 1006)
             await self.absent()
             self.layer.release(self.channel)
 
@@ -246,6 +248,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     def on_frame(self, text: str | None, data: bytes | None) -> None:
         """One frame. Acks and pings are answered on the spot, everything else becomes a task."""
+        metrics.counted.frames_received += 1
         if self.socket.closed is not None:
             return
         if wait := self.frame_limit.take():
@@ -311,9 +314,10 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             self.waiting -= 1
 
     async def limited(self, command: AnyCommand) -> None:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            await limits.take(limits.wanted_by(command, self.user_id, self.session_hash, self.place))
-            await self.carry_out(command)
+        with metrics.count_command(command):
+            async with asyncio.timeout(COMMAND_SECONDS):
+                await limits.take(limits.wanted_by(command, self.user_id, self.session_hash, self.place))
+                await self.carry_out(command)
 
     async def carry_out(self, command: AnyCommand) -> None:
         if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
@@ -439,6 +443,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.socket.put(encode(frame))
 
     def error(self, error: ChatError, ref: str | None) -> None:
+        metrics.errors[error.code] += 1
         frame: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message}
         if error.retry_after is not None:
             frame["retry_after"] = error.retry_after

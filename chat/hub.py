@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from chat import recovery
+from chat import metrics, recovery
 from chat.protocol import Close
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Hub:
 
     def add(self, socket: Socket) -> None:
         self.sockets.add(socket)
+        metrics.counted.opened += 1
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
         if self._keeper is None:
@@ -91,3 +92,13 @@ def hub() -> Hub:
 
 async def drain(seconds: float) -> None:
     await hub().drain(seconds)
+
+
+def _open_sockets() -> list[Socket]:
+    return [socket for known in list(_hubs.values()) for socket in list(known.sockets)]
+
+
+metrics.gauges["sockets"] = lambda: len(_open_sockets())
+metrics.gauges["subscriptions"] = lambda: sum(len(socket.cursors) for socket in _open_sockets())
+metrics.gauges["unacked_bytes"] = lambda: sum(socket.window.unacked for socket in _open_sockets())
+metrics.gauges["blocked_sockets"] = lambda: sum(socket.window.full for socket in _open_sockets())

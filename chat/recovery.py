@@ -17,7 +17,7 @@ import psycopg_pool
 import redis
 import structlog
 
-from chat import log
+from chat import log, metrics
 from chat.db import in_db
 from chat.delivery import extend
 from chat.dispatch import BrokerAway, enqueue, look_at_queue
@@ -81,6 +81,7 @@ async def _take_over(run: Expired, text: str) -> None:
     if not text and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
         events = await in_db(requeue, run.run_id, run.attempt)
         if events is not None:
+            metrics.recoveries["requeued"] += 1
             logger.warning("run_requeued", run=str(run.run_id), attempt=run.attempt)
             await close_attempt(run.conversation_id, run.run_id, run.attempt, events)
             await enqueue(run.run_id)
@@ -98,6 +99,8 @@ async def _take_over(run: Expired, text: str) -> None:
     ending = Ending(text, error_code=code, error_message=sentence)
     ended = await in_db(end_run, run.run_id, run.attempt, status, ending, expired=True)
     if ended is not None:
+        metrics.recoveries["reaped"] += 1
+        metrics.count_run(status.value, queued_ms=None, first_token_ms=None, total_ms=None)
         logger.warning("run_reaped", run=str(run.run_id), attempt=run.attempt, status=status.value)
         await close_in_log(ended)
 
@@ -111,6 +114,7 @@ async def sweep() -> None:
     queue = await look_at_queue()
     soon = LOST_JOB_SECONDS if queue.known and (queue.oldest or not queue.length) else STALE_JOB_SECONDS
     for run_id in await in_db(lost_jobs, soon, STALE_JOB_SECONDS, queue.oldest):
+        metrics.recoveries["republished"] += 1
         logger.info("job_republished", run=str(run_id))
         await enqueue(run_id)
 
@@ -119,6 +123,7 @@ async def close_endings() -> None:
     """Appends closing events whose process died between the commit and the append."""
     ended = await in_db(unclosed_runs, UNCLOSED_SECONDS)
     if ended:
+        metrics.recoveries["closed"] += len(ended)
         await close_in_log(*ended)
 
 

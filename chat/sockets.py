@@ -21,6 +21,7 @@ from django.conf import settings
 
 from chat import log
 from chat.delivery import Action, Cursor, Window, length_before, merge
+from chat.metrics import counted
 from chat.protocol import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES, Close, Position, encode, stamp
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -74,11 +75,14 @@ class Socket:
     def put(self, frame: str) -> None:
         """Sends a text frame, after those before it."""
         if self.closed is None:
+            counted.frames_sent += 1
+            counted.bytes_sent += len(frame)
             self._outbox.append({"type": "websocket.send", "text": frame})
             self._flush()
 
     def put_event(self, cursor: Cursor, seq: int, frame: str) -> None:
         self.last_used = time.monotonic()
+        counted.events_sent += 1
         cursor.sent(seq, len(frame))
         self.put(frame)
         if self.window.full and self.window.blocked_since is None:
@@ -88,6 +92,8 @@ class Socket:
         """Typing and presence: the first to go when the client is slow."""
         if self.window.unacked < self.window.limit // 2:
             self.put(frame)
+        else:
+            counted.ephemeral_dropped += 1
 
     def close(self, code: Close) -> None:
         """Closes after what is in the outbox. Once."""
@@ -150,6 +156,7 @@ class Socket:
                 return
             self.put_event(cursor, at[1], frame)
         elif action is Action.READ:
+            counted.gaps += 1
             self.catch_up(message["c"])
         elif action is Action.RESET:
             self.reset(message["c"])
@@ -178,6 +185,7 @@ class Socket:
     def reset(self, conversation: bytes) -> None:
         """The cursor is worth nothing: the client takes a snapshot."""
         if self.forget(conversation):
+            counted.resets += 1
             self.put(encode({"type": "reset", "conversation_id": str(uuid.UUID(bytes=conversation))}))
 
     def ack(self, conversation: bytes, seq: int) -> None:
@@ -198,6 +206,7 @@ class Socket:
         cursor = self.cursors.get(conversation)
         if cursor is not None and not cursor.reading and self.closed is None:
             cursor.reading = True
+            counted.catch_ups += 1
             self.spawn(self._catch_up(conversation, cursor))
 
     def catch_up_all(self) -> None:

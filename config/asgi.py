@@ -12,7 +12,7 @@ pages = get_asgi_application()  # sets Django up, so it comes before what reads 
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-from config import health  # noqa: E402
+from config import health, metrics  # noqa: E402
 
 SOCKET_PATH = "/ws/"
 
@@ -28,7 +28,8 @@ sockets = make_sockets()
 
 
 async def answer_http(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    handler = health.application if scope["path"] in health.PATHS else pages
+    path = scope["path"]
+    handler = health.application if path in health.PATHS else metrics.application if path == metrics.PATH else pages
     await handler(scope, receive, send)
 
 

@@ -270,6 +270,12 @@ if HTTPS:
 # --- running ---------------------------------------------------------------------------------------------------------
 # On SIGTERM a web process lets its sockets go over this many seconds, so that clients do not all come back at once.
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", 20.0, validate=at_least(0))
+# Prometheus: /metrics of a web process answers this machine, or whoever shows the token. A port of its own is for
+# workers, and for web processes that share theirs: unset is none, 0 is a free one (the log says which).
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
+METRICS_HOST: str = env.str("METRICS_HOST", "127.0.0.1")
+WEB_METRICS_PORT: int | None = env.int("WEB_METRICS_PORT", None)
+WORKER_METRICS_PORT: int | None = env.int("WORKER_METRICS_PORT", None)
 LOGGING_CONFIG = "config.logging.configure"
 LOGGING = {
     "level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),

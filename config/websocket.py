@@ -16,6 +16,8 @@ from typing import Any, Final
 import structlog
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
+from chat import metrics
+
 MAX_BUFFERED_BYTES: Final = 768 * 1024  # of one connection, in our memory; the kernel's buffers come on top
 
 counted: Counter[str] = Counter()
@@ -43,6 +45,7 @@ class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
         waiting = buffered(transport)
         if waiting > MAX_BUFFERED_BYTES:
             counted["overflow"] += 1
+            metrics.counted.cut += 1
             log.warning("socket_overflow", client=self.client_addr, bytes=waiting)
             transport.abortConnection()
         elif waiting or not transport.connected or transport.disconnecting:

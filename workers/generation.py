@@ -13,7 +13,7 @@ import redis
 import structlog
 from django.conf import settings
 
-from chat import events, log, stamps
+from chat import events, log, metrics, stamps
 from chat.db import in_db
 from chat.markdown import render
 from chat.models import RunStatus
@@ -126,6 +126,7 @@ class Generation:
                         self.lost = True
                         break
         except ProviderError as error:
+            metrics.upstream[error.code] += 1
             logger.warning(
                 "upstream_failed", run=str(self.run.id), code=error.code, detail=error.detail, model=self.run.model
             )
@@ -176,6 +177,7 @@ class Generation:
             logger.warning("run_lost", run=str(self.run.id), attempt=self.run.attempt)
             return
         self.runtime.emitter.close_run(await stamps.attach(ended))
+        self._count(outcome)
         logger.info(
             "run_ended",
             run=str(self.run.id),
@@ -184,6 +186,17 @@ class Generation:
             characters=len(text),
             first_token_ms=outcome.first_token_ms,
             total_ms=self._ms(time.monotonic()),
+        )
+
+    def _count(self, outcome: Outcome) -> None:
+        used = outcome.usage
+        metrics.count_run(
+            outcome.status.value,
+            queued_ms=self.run.queued_ms,
+            first_token_ms=outcome.first_token_ms,
+            total_ms=self._ms(time.monotonic()),
+            input_tokens=used.input_tokens if used else 0,
+            output_tokens=used.output_tokens if used else 0,
         )
 
     async def _commit(self, outcome: Outcome, text: str) -> Ended | None:
@@ -202,7 +215,7 @@ class Generation:
             given = sum(estimate_tokens(said) for _, said in self.claim.path) + estimate_tokens(
                 self.claim.system_prompt
             )
-            usage = Usage(given, estimate_tokens(text), estimated=True)
+            usage = outcome.usage = Usage(given, estimate_tokens(text), estimated=True)
         ending = Ending(
             text=text,
             html=render(text) if text else "",

@@ -23,7 +23,7 @@ import structlog
 import uvloop
 from django.conf import settings
 
-from chat import log, recovery
+from chat import heartbeats, log, metrics, recovery
 from chat.db import in_db
 from chat.dispatch import enqueue
 from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
@@ -49,6 +49,7 @@ class Runtime:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active: dict[uuid.UUID, Generation] = {}
         self.draining = False
+        self.since = time.time()
         self.speech = Transcriber(self.owner, self.spawn)
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
@@ -75,6 +76,9 @@ class Runtime:
         self.spawn(self._for_ever(self._listen, every=1.0))
         self.spawn(self._for_ever(self._renew, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
         self.spawn(self._for_ever(self._publish_models, every=CATALOG_SECONDS))
+        self.spawn(self._for_ever(self._beat, every=heartbeats.EVERY_SECONDS))
+        metrics.gauges["runs_in_flight"] = lambda: len(self.active)
+        metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
         self.spawn(recovery.keep())
         ready.set()
 
@@ -184,6 +188,20 @@ class Runtime:
             if generation is not None:
                 generation.stop()
 
+    async def _beat(self) -> None:
+        """Says that this worker lives: on this loop and past its database threads, so that neither hangs."""
+        await heartbeats.beat(
+            heartbeats.Heartbeat(
+                owner=self.owner,
+                host=socket.gethostname(),
+                pid=await in_db(os.getpid),
+                runs=len(self.active),
+                slots=settings.WORKER_STREAMS,
+                draining=self.draining,
+                since=self.since,
+            )
+        )
+
     async def _publish_models(self) -> None:
         await publish_offered(self.model)
 
@@ -217,6 +235,10 @@ class Runtime:
         await asyncio.wait({speech}, timeout=5)
         for task in list(self._tasks):
             task.cancel()
+        try:
+            await heartbeats.stop_beating(self.owner)
+        except (redis.RedisError, OSError) as error:
+            logger.warning("heartbeat_not_ended", error=type(error).__name__)
         await self.emitter.stop()
         await self.model.close()
 

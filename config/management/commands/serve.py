@@ -24,6 +24,7 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **options: Any) -> None:
         from config.server import WebServer  # here: it installs the event loop
         from config.asgi import application  # isort: skip
+        from config.metrics import serve_beside
 
         if options["fd"] is not None:
             listener = socket.socket(fileno=options["fd"])
@@ -32,6 +33,7 @@ class Command(BaseCommand):
                 listener = open_socket(options["host"], options["port"])
             except StackError as error:
                 raise CommandError(str(error)) from None
+        serve_beside(settings.WEB_METRICS_PORT, shared=True)
         WebServer(
             application,
             listener,

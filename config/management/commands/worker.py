@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from config.celery import app
+from config.metrics import serve_beside
 
 
 class Command(BaseCommand):
@@ -28,4 +29,5 @@ class Command(BaseCommand):
         names = [f"--queues={options['queues']}", f"--hostname={options['name']}@%h"]
         pool = ["--pool=threads", f"--concurrency={options['threads']}"]
         alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        serve_beside(settings.WORKER_METRICS_PORT, shared=False)
         app.start(["--quiet", "worker", *names, *pool, *alone])

@@ -1,0 +1,131 @@
+"""`/metrics`: for machines beside us, or whoever has METRICS_TOKEN. Before Django, as `config.health` is.
+
+Several web processes on one port each answer a part of the scrapes, so Prometheus would see counters jump: they, and
+workers, which have no HTTP server, get a port each with WEB_METRICS_PORT and WORKER_METRICS_PORT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import secrets
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import redis
+import structlog
+from django.conf import settings
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer, generate_latest
+
+from chat import metrics
+from chat.heartbeats import living_workers, waiting_jobs
+
+PATH: Final = "/metrics"
+SHARED_SECONDS: Final = 2.0
+FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
+
+log = structlog.get_logger(__name__)
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+def may_read(client: str, headers: Mapping[str, str]) -> bool:
+    """With a token set, whoever shows it; without one, this machine, asking directly and not through a proxy."""
+    token: str = settings.METRICS_TOKEN
+    if token:
+        shown = headers.get("authorization", "")
+        return secrets.compare_digest(shown.encode(), f"Bearer {token}".encode())
+    if any(name in headers for name in FORWARDED):
+        return False
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return False
+    return address.is_loopback or bool(address.version == 6 and address.ipv4_mapped and address.ipv4_mapped.is_loopback)
+
+
+def look_around() -> None:
+    """Asks Redis for what all processes share; without an answer there is none, rather than an old one."""
+    try:
+        found = {"workers": float(len(living_workers())), "queue_jobs": float(waiting_jobs())}
+    except (redis.RedisError, ValueError) as error:
+        log.warning("metrics_without_redis", error=type(error).__name__)
+        found = {}
+    metrics.shared.clear()
+    metrics.shared.update(found)
+
+
+def render() -> bytes:
+    """The page, as Prometheus reads it."""
+    return generate_latest(metrics.registry)
+
+
+async def application(scope: dict[str, Any], _receive: object, send: Send) -> None:
+    """The ASGI application of `PATH`."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    client = (scope.get("client") or ("",))[0]
+    if not may_read(client, headers):
+        await _answer(send, 403, b"text/plain", b"Not from here, and not without the token.\n")
+        return
+    try:
+        async with asyncio.timeout(SHARED_SECONDS):
+            await asyncio.to_thread(look_around)
+    except TimeoutError:
+        metrics.shared.clear()
+    await _answer(send, 200, CONTENT_TYPE_PLAIN_0_0_4.encode(), render())
+
+
+async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+# --- a port of its own -----------------------------------------------------------------------------------------------
+
+
+def serve_beside(port: int | None, *, shared: bool) -> int | None:
+    """Serves the page on METRICS_HOST and `port` (0: a free one) in a thread; the port, or None (not wanted, taken).
+
+    `shared`: also show what all processes share. A taken port is logged; the process works without.
+    """
+    if port is None:
+        return None
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        headers = {
+            name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")
+        }
+        if not may_read(environ.get("REMOTE_ADDR", ""), headers):
+            start("403 Forbidden", [("Content-Type", "text/plain")])
+            return [b"Not from here, and not without the token.\n"]
+        if shared:
+            look_around()
+        start("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
+        return [render()]
+
+    class Server(ThreadingWSGIServer):
+        address_family = socket.AF_INET6 if ":" in settings.METRICS_HOST else socket.AF_INET
+
+    try:
+        server = make_server(settings.METRICS_HOST, port, answer, Server, handler_class=_Handler)
+    except OSError as error:
+        log.warning("metrics_not_served", host=settings.METRICS_HOST, port=port, error=error.strerror)
+        return None
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    log.info("metrics", host=settings.METRICS_HOST, port=server.server_port)
+    return server.server_port
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 10  # seconds a client may take for its request
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's
+        """Scrapes are no news."""
