@@ -169,6 +169,10 @@ RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=_a_rate)  # of one 
 RATE_CONNECTIONS_PER_USER = env.int("RATE_CONNECTIONS_PER_USER", 20, validate=at_least(0))  # at once; 0 is no limit
 RATE_CONNECTIONS_PER_ADDRESS = env.int("RATE_CONNECTIONS_PER_ADDRESS", 60, validate=at_least(0))
 RATE_RUNS_PER_USER = env.int("RATE_RUNS_PER_USER", 8, validate=at_least(0))  # answers in progress, also queued ones
+# What an answer under way holds back of quotas of tokens and money, until it is known what it took.
+QUOTA_INPUT_TOKENS = env.int("QUOTA_INPUT_TOKENS", 1000, validate=at_least(1))
+QUOTA_OUTPUT_TOKENS = env.int("QUOTA_OUTPUT_TOKENS", 1000, validate=at_least(1))
+CURRENCY: str = env.str("CURRENCY", "USD", validate=validate.Regexp(r"[A-Z]{3}\Z", error="Not a code such as USD."))
 
 TIMING_STAMPS = env.bool("TIMING_STAMPS", False)  # `make bench`: tell each hop of a first token in run.done
 
@@ -200,6 +204,25 @@ ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
 ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # that end an utterance
 ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker for pocketsphinx; 0: 2 per core
 POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: then only its sentences are known
+DEEPGRAM_API_KEY: str = env.str("DEEPGRAM_API_KEY", "")
+DEEPGRAM_URL: str = env.str("DEEPGRAM_URL", "wss://api.deepgram.com")
+DEEPGRAM_MODEL: str = env.str("DEEPGRAM_MODEL", "nova-3")
+ASSEMBLYAI_API_KEY: str = env.str("ASSEMBLYAI_API_KEY", "")
+ASSEMBLYAI_URL: str = env.str("ASSEMBLYAI_URL", "wss://streaming.assemblyai.com")
+ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-streaming-english")
+# The two OpenAI kinds take OPENAI_API_KEY where they have no key of their own.
+OPENAI_REALTIME_API_KEY: str = env.str("OPENAI_REALTIME_API_KEY", "")
+OPENAI_REALTIME_URL: str = env.str("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime")
+OPENAI_REALTIME_MODEL: str = env.str("OPENAI_REALTIME_MODEL", "gpt-live-transcribe")
+OPENAI_REALTIME_FORM: str = env.str("OPENAI_REALTIME_FORM", "ga", validate=validate.OneOf(["ga", "beta"]))
+OPENAI_REALTIME_MODEL_IN_URL = env.bool("OPENAI_REALTIME_MODEL_IN_URL", False)
+TRANSCRIPTION_API_KEY: str = env.str("TRANSCRIPTION_API_KEY", "")
+TRANSCRIPTION_URL: str = env.str("TRANSCRIPTION_URL", "https://api.openai.com/v1")
+TRANSCRIPTION_MODEL: str = env.str("TRANSCRIPTION_MODEL", "gpt-transcribe")
+TRANSCRIPTION_PARTIALS = env.bool("TRANSCRIPTION_PARTIALS", True)  # post the growing utterance every second
+WHISPER_MODEL_DIR: str = env.str("WHISPER_MODEL_DIR", "")
+WHISPER_DEVICE: str = env.str("WHISPER_DEVICE", "auto")
+WHISPER_COMPUTE_TYPE: str = env.str("WHISPER_COMPUTE_TYPE", "default")
 RECORDINGS_PER_USER = env.int("RECORDINGS_PER_USER", 1, validate=at_least(1))  # at once
 RECORDINGS_AT_ONCE = env.int("RECORDINGS_AT_ONCE", 2 * (os.cpu_count() or 1), validate=at_least(1))  # on the server
 RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # of one recording at the most

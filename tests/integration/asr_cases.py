@@ -8,22 +8,34 @@ import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
-from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_assemblyai import FakeAssemblyAI
+from tests.fakes.asr_deepgram import FakeDeepgram
+from tests.fakes.asr_ears import SENTENCES, recognise
+from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
+from workers.asr.agreement import Word
+from workers.asr.assemblyai import AssemblyAIBackend
 from workers.asr.base import AsrBackend
+from workers.asr.deepgram import DeepgramBackend
+from workers.asr.openai_http import HttpBackend
+from workers.asr.openai_realtime import RealtimeBackend
 from workers.asr.sphinx import SphinxBackend
+from workers.asr.whisper import WhisperBackend
 
 KEY: Final = "key-that-nobody-may-see"
 
 
 @dataclass
 class Case:
-    """A backend, and a way to break the session that is open."""
+    """A backend, a way to break the session that is open and to mend the far end, and the far end itself."""
 
     backend: AsrBackend
     cut: Callable[[], Awaitable[None]]
+    mend: Callable[[], None] = lambda: None
+    server: Any = None
 
 
 def grammar(folder: Path) -> str:
@@ -48,4 +60,82 @@ async def pocketsphinx(folder: Path) -> AsyncGenerator[Case]:
         await backend.aclose()
 
 
-CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {"pocketsphinx": pocketsphinx}
+@contextlib.asynccontextmanager
+async def deepgram(_: Path) -> AsyncGenerator[Case]:
+    async with FakeDeepgram.run(KEY) as server:
+        yield Case(DeepgramBackend(KEY, server.url), server.cut, server=server)
+
+
+@contextlib.asynccontextmanager
+async def assemblyai(_: Path) -> AsyncGenerator[Case]:
+    async with FakeAssemblyAI.run(KEY) as server:
+        yield Case(AssemblyAIBackend(KEY, server.url), server.cut, server=server)
+
+
+@contextlib.asynccontextmanager
+async def openai_realtime(_: Path, *, form: Literal["ga", "beta"]) -> AsyncGenerator[Case]:
+    async with FakeRealtime.run(KEY) as server:
+        server.beta = form == "beta"
+        yield Case(RealtimeBackend(KEY, server.url + "/v1/realtime", form=form), server.cut, server=server)
+
+
+@contextlib.asynccontextmanager
+async def openai_http(_: Path, *, streaming: bool) -> AsyncGenerator[Case]:
+    async with FakeTranscriptions.run(KEY) as server:
+        server.streaming = streaming
+        backend = HttpBackend(KEY, url=server.url)
+
+        async def cut() -> None:
+            server.status = 503
+
+        def mend() -> None:
+            server.status = 200
+
+        try:
+            yield Case(backend, cut, mend, server)
+        finally:
+            await backend.aclose()
+
+
+class ScriptedWhisper:
+    """Hears what is there, word by word."""
+
+    def __init__(self) -> None:
+        self.passes = 0
+        self.broken = False
+
+    def words(self, pcm: bytes, *, language: str, prompt: str) -> list[Word]:
+        if self.broken:
+            raise RuntimeError("out of memory")
+        assert language == "en"
+        self.passes += 1
+        return [Word(*heard) for heard in recognise(pcm)]
+
+
+@contextlib.asynccontextmanager
+async def whisper(_: Path) -> AsyncGenerator[Case]:
+    model = ScriptedWhisper()
+    backend = WhisperBackend(lambda: model)
+
+    async def cut() -> None:
+        model.broken = True
+
+    def mend() -> None:
+        model.broken = False
+
+    try:
+        yield Case(backend, cut, mend, model)
+    finally:
+        await backend.aclose()
+
+
+CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
+    "pocketsphinx": pocketsphinx,
+    "deepgram": deepgram,
+    "assemblyai": assemblyai,
+    "openai_realtime": partial(openai_realtime, form="ga"),
+    "openai_realtime_beta": partial(openai_realtime, form="beta"),
+    "openai_http": partial(openai_http, streaming=True),
+    "openai_http_json": partial(openai_http, streaming=False),
+    "whisper": whisper,
+}

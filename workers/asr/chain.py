@@ -28,7 +28,7 @@ from workers.asr.replay import Replay
 
 RETRIES: Final = 2  # of the same backend, before the next one's turn
 RETRY_SECONDS: Final = 0.3  # doubling
-OPEN_SECONDS: Final = 6.0
+OPEN_SECONDS: Final = 10.0
 HANG_MS: Final = 20_000  # of speech without a pause or a word from a remote backend: it hangs
 
 logger = structlog.get_logger(__name__)

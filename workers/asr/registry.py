@@ -1,4 +1,4 @@
-"""The backends that the settings name, in their order."""
+"""The backends that the settings name, in their order. A backend's packages are imported when it is named."""
 
 from __future__ import annotations
 
@@ -8,20 +8,80 @@ from typing import Final
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from workers.asr.assemblyai import AssemblyAIBackend
 from workers.asr.base import AsrBackend
 from workers.asr.chain import Chain
+from workers.asr.deepgram import DeepgramBackend
+from workers.asr.openai_http import HttpBackend
+from workers.asr.openai_realtime import RealtimeBackend
 from workers.asr.sphinx import SphinxBackend
+from workers.asr.whisper import FasterWhisper, WhisperBackend
+
+OPENAI: Final = "https://api.openai.com/"
 
 
 def _pocketsphinx() -> AsrBackend:
     return SphinxBackend(speakers=settings.ASR_SPEAKERS, grammar=settings.POCKETSPHINX_GRAMMAR)
 
 
-BACKENDS: Final[dict[str, Callable[[], AsrBackend]]] = {"pocketsphinx": _pocketsphinx}
+def _deepgram() -> AsrBackend:
+    return DeepgramBackend(_needed("DEEPGRAM_API_KEY"), settings.DEEPGRAM_URL, settings.DEEPGRAM_MODEL)
+
+
+def _assemblyai() -> AsrBackend:
+    return AssemblyAIBackend(_needed("ASSEMBLYAI_API_KEY"), settings.ASSEMBLYAI_URL, settings.ASSEMBLYAI_MODEL)
+
+
+def _openai_realtime() -> AsrBackend:
+    return RealtimeBackend(
+        settings.OPENAI_REALTIME_API_KEY or _needed("OPENAI_API_KEY"),
+        settings.OPENAI_REALTIME_URL,
+        settings.OPENAI_REALTIME_MODEL,
+        "beta" if settings.OPENAI_REALTIME_FORM == "beta" else "ga",
+        settings.OPENAI_REALTIME_MODEL_IN_URL,
+    )
+
+
+def _openai_http() -> AsrBackend:
+    key = settings.TRANSCRIPTION_API_KEY
+    if not key and settings.TRANSCRIPTION_URL.startswith(OPENAI):
+        key = _needed("OPENAI_API_KEY")  # it goes to OpenAI only, not to whoever serves TRANSCRIPTION_URL
+    return HttpBackend(
+        key,
+        url=settings.TRANSCRIPTION_URL,
+        model=settings.TRANSCRIPTION_MODEL,
+        partials=settings.TRANSCRIPTION_PARTIALS,
+    )
+
+
+def _whisper() -> AsrBackend:
+    folder = _needed("WHISPER_MODEL_DIR")
+
+    def load() -> FasterWhisper:
+        return FasterWhisper(folder, device=settings.WHISPER_DEVICE, compute_type=settings.WHISPER_COMPUTE_TYPE)
+
+    return WhisperBackend(load, speakers=settings.ASR_SPEAKERS or 2)
+
+
+BACKENDS: Final[dict[str, Callable[[], AsrBackend]]] = {
+    "pocketsphinx": _pocketsphinx,
+    "deepgram": _deepgram,
+    "assemblyai": _assemblyai,
+    "openai_realtime": _openai_realtime,
+    "openai_http": _openai_http,
+    "whisper": _whisper,
+}
+
+
+def _needed(name: str) -> str:
+    value = str(getattr(settings, name))
+    if not value:
+        raise ImproperlyConfigured(f"{name} is needed by a backend that ASR_BACKENDS names.")
+    return value
 
 
 def open_chain() -> Chain:
-    """The chain of `ASR_BACKENDS`. Raises `ImproperlyConfigured` for a name nobody knows."""
+    """The chain of `ASR_BACKENDS`. Raises `ImproperlyConfigured` for a name nobody knows or a key that is missing."""
     unknown = [name for name in settings.ASR_BACKENDS if name not in BACKENDS]
     if unknown:
         raise ImproperlyConfigured(

@@ -62,20 +62,29 @@ class SphinxPool:
 
     async def fork(self) -> Decoder:
         """A decoder of its own for one recording. Raises `AsrError`."""
-        await self.start()
-        assert self._control is not None
+        for _ in range(2):  # the process may have ended since it was last heard of
+            await self.start()
+            try:
+                return await self._ask()
+            except (OSError, TimeoutError):
+                self._ready.clear()
+                if self._process is not None:
+                    self._process.kill()  # if it only hangs, it is started anew as well
+        raise unavailable("pocketsphinx's process does not answer")
+
+    async def _ask(self) -> Decoder:
+        if self._control is None:
+            raise ConnectionError("the process ended")
         ours, theirs = socket.socketpair()
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._asked.append(answer)
         try:
             with theirs:
                 socket.send_fds(self._control, [b"F"], [theirs.fileno()])
+            self._asked.append(answer)
             async with asyncio.timeout(FORK_SECONDS):
                 pid = await answer
-        except BaseException as error:
+        except BaseException:
             ours.close()
-            if isinstance(error, (OSError, TimeoutError)):
-                raise unavailable("pocketsphinx's process does not answer") from None
             raise
         ours.setblocking(False)
         return Decoder(ours, pid)

@@ -1,0 +1,136 @@
+"""A recogniser that breaks is opened again, or the next one of the chain is, and nothing that was said is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.test import override_settings
+
+from tests.fakes.asr_deepgram import FakeDeepgram
+from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_speech import silence, speak, tone, utterance
+from tests.integration.asr_cases import CASES, KEY
+from tests.integration.test_asr_conformance import check_order, collect, finals, say
+from workers.asr import chain as chain_module
+from workers.asr.base import AsrConfig, AsrError, AsrEvent
+from workers.asr.chain import Chain
+from workers.asr.deepgram import DeepgramBackend
+from workers.asr.registry import open_chain
+
+FIRST, SECOND = SENTENCES
+HALF = len(speak(SECOND)) // 64 * 32
+NOBODY = DeepgramBackend(KEY, "ws://127.0.0.1:9")
+
+
+def without_news(events: list[AsrEvent]) -> list[AsrEvent]:
+    return [event for event in events if event.kind != "reconnected"]
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_cut_in_the_middle_of_an_utterance(name: str, tmp_path: Path) -> None:
+    async with CASES[name](tmp_path) as case:
+        if case.server is not None and hasattr(case.server, "connections"):
+            case.server.keeps_place = True
+        session = await Chain([case.backend]).open(AsrConfig())
+        reader = asyncio.create_task(collect(session))
+        await say(session, utterance(FIRST) + silence(300) + speak(SECOND)[:HALF], speed=8)
+        await case.cut()
+        case.mend()
+        await say(session, speak(SECOND)[HALF:] + silence(900), speed=8)
+        await session.aclose(timeout=20)
+        events = await reader
+        check_order(without_news(events))
+        assert finals(events) == [FIRST, SECOND]
+        if name not in ("openai_http", "openai_http_json", "whisper"):  # these may not have been asked in between
+            assert [event.kind for event in events].count("reconnected") == session.reconnects >= 1
+
+
+async def test_the_next_backend_takes_over(tmp_path: Path) -> None:
+    async with CASES["pocketsphinx"](tmp_path) as local, FakeDeepgram.run(KEY) as server:
+        hosted = DeepgramBackend(KEY, server.url)
+        session = await Chain([hosted, local.backend]).open(AsrConfig())
+        assert session.backend == "deepgram"
+        reader = asyncio.create_task(collect(session))
+        await say(session, silence(300) + speak(FIRST)[:HALF])
+        server.key = "changed"  # from now on nobody gets in
+        await server.cut()
+        await say(session, speak(FIRST)[HALF:] + silence(900))
+        assert session.backend == "pocketsphinx"
+        await session.aclose(timeout=20)
+        events = await reader
+        check_order(without_news(events))
+        assert finals(events) == [FIRST]
+
+
+async def test_the_first_that_opens_is_used(tmp_path: Path) -> None:
+    async with CASES["pocketsphinx"](tmp_path) as local:
+        session = await Chain([NOBODY, local.backend]).open(AsrConfig())
+        assert session.backend == "pocketsphinx"
+        await session.aclose()
+
+
+async def test_nobody_left() -> None:
+    with pytest.raises(AsrError):
+        await Chain([NOBODY, NOBODY]).open(AsrConfig())
+    with pytest.raises(AsrError):
+        await Chain([]).open(AsrConfig())
+    async with FakeDeepgram.run(KEY) as server:
+        session = await Chain([DeepgramBackend(KEY, server.url), NOBODY]).open(AsrConfig())
+        reader = asyncio.create_task(collect(session))
+        await say(session, silence(300) + speak(FIRST)[:HALF])
+        server.key = "changed"
+        await server.cut()
+        with pytest.raises(AsrError):
+            await say(session, tone(30_000), speed=50)
+        with pytest.raises(AsrError):
+            await reader
+        await session.aclose()
+
+
+async def test_a_service_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain_module, "HANG_MS", 600)
+    async with FakeDeepgram.run(KEY) as server:
+        session = await Chain([DeepgramBackend(KEY, server.url)]).open(AsrConfig())
+        reader = asyncio.create_task(collect(session))
+        server.script = "silent"
+        await say(session, silence(300) + speak(FIRST)[:HALF])
+        server.script = ""
+        await say(session, speak(FIRST)[HALF:] + silence(900))
+        await session.aclose()
+        assert finals(await reader) == [FIRST]
+        assert session.reconnects == 1
+
+
+async def test_pocketsphinx_comes_back_when_its_process_was_killed(tmp_path: Path) -> None:
+    async with CASES["pocketsphinx"](tmp_path) as case:
+        pool = case.backend.pool  # type: ignore[attr-defined]  # the backend is a SphinxBackend
+        assert pool._process is not None
+        pool._process.kill()
+        session = await Chain([case.backend]).open(AsrConfig())
+        reader = asyncio.create_task(collect(session))
+        await say(session, utterance(FIRST))
+        await session.aclose(timeout=20)
+        assert finals(await reader) == [FIRST]
+        assert pool.starts == 2
+
+
+def test_settings_are_checked_by_name() -> None:
+    with override_settings(ASR_BACKENDS=["pocketsphinks"]), pytest.raises(ImproperlyConfigured, match="pocketsphinks"):
+        open_chain()
+    with (
+        override_settings(ASR_BACKENDS=["deepgram"], DEEPGRAM_API_KEY=""),
+        pytest.raises(ImproperlyConfigured, match="DEEPGRAM_API_KEY"),
+    ):
+        open_chain()
+    every = ["pocketsphinx", "deepgram", "assemblyai", "openai_realtime", "openai_http", "whisper"]
+    with override_settings(
+        ASR_BACKENDS=every,
+        DEEPGRAM_API_KEY="k",
+        ASSEMBLYAI_API_KEY="k",
+        OPENAI_API_KEY="k",
+        WHISPER_MODEL_DIR="/nowhere",
+    ):
+        assert [backend.name for backend in open_chain().backends] == every

@@ -1,0 +1,179 @@
+"""OpenAI's realtime transcription sessions: https://platform.openai.com/docs/guides/realtime-transcription
+
+Two forms: GA (`session.update` with a session of type transcription) and the beta one, which self-hosted gateways
+still speak. Turns are ours to commit: the live models accept no server VAD. Audio is 24 kHz.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection
+
+from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, AsrError, unavailable
+from workers.asr.gated import GatedSession, Heard
+from workers.asr.resample import Upsampler
+from workers.asr.wire import Wire, connect_to
+
+RATE: Final = 24_000
+MIN_COMMIT_MS: Final = 100  # less is refused
+FINISH_SECONDS: Final = 15.0
+READY_SECONDS: Final = 5.0
+PREFIX: Final = "conversation.item.input_audio_transcription."
+
+
+@dataclass(frozen=True, slots=True)
+class RealtimeBackend:
+    """`url` ends in `/v1/realtime`. `model_in_url`: some gateways want it there; OpenAI itself must not have it."""
+
+    key: str = field(repr=False)
+    url: str = "wss://api.openai.com/v1/realtime"
+    model: str = "gpt-live-transcribe"
+    form: Literal["ga", "beta"] = "ga"
+    model_in_url: bool = False
+    name = "openai_realtime"
+    caps = AsrCaps(server_endpointing=False, append_only=True, remote=True, max_session_s=3600)
+
+    async def prepare(self) -> None:
+        """There is nothing to load."""
+
+    async def open(self, config: AsrConfig) -> GatedSession:
+        query = {"intent": "transcription"} | ({"model": self.model} if self.model_in_url else {})
+        headers = {"Authorization": f"Bearer {self.key}"}
+        if self.form == "beta":
+            headers["OpenAI-Beta"] = "realtime=v1"
+        engine = RealtimeEngine(await connect_to(f"{self.url}?{urlencode(query)}", headers))
+        try:
+            await engine.configure(self._update(config))
+        except BaseException:
+            await engine.aclose()
+            raise
+        return GatedSession(engine, config)
+
+    def _update(self, config: AsrConfig) -> dict[str, Any]:
+        transcription: dict[str, Any] = {"model": self.model, "language": config.language.partition("-")[0]}
+        if config.vocabulary:
+            transcription["prompt"] = ", ".join(config.vocabulary)
+        if self.form == "beta":
+            session = {
+                "input_audio_format": "pcm16",
+                "input_audio_transcription": transcription,
+                "turn_detection": None,
+            }
+            return {"type": "transcription_session.update", "session": session}
+        audio = {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": RATE},
+                "noise_reduction": {"type": "near_field"},
+                "transcription": transcription,
+                "turn_detection": None,
+            }
+        }
+        return {"type": "session.update", "session": {"type": "transcription", "audio": audio}}
+
+    async def check(self) -> dict[str, Any]:
+        return {"backend": self.name, "model": self.model, "key": bool(self.key)}
+
+    async def aclose(self) -> None:
+        """Sessions close by themselves."""
+
+
+class RealtimeEngine(Wire):
+    """One utterance is one item of the session: appended, committed, transcribed."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        loop = asyncio.get_running_loop()
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._ready.add_done_callback(_look_at)
+        self._finished: asyncio.Future[Heard] | None = None
+        self._error: AsrError | None = None
+        self._texts: dict[str, str] = {}
+        self._over: set[str] = set()
+        self._on_partial: Callable[[str], None] = lambda _: None
+        self._upsampler = Upsampler()
+        self._fed_ms = 0
+        super().__init__(connection)
+
+    async def configure(self, update: dict[str, Any]) -> None:
+        await self.transmit(update)
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._ready
+        except TimeoutError:
+            raise unavailable("the session was not confirmed") from None
+
+    async def begin(self, on_partial: Callable[[str], None]) -> None:
+        self._on_partial = on_partial
+        self._fed_ms = 0
+        self._finished = asyncio.get_running_loop().create_future()
+        self._finished.add_done_callback(_look_at)
+
+    async def feed(self, pcm: bytes) -> None:
+        if self._error is not None:
+            raise self._error
+        self._fed_ms += len(pcm) // BYTES_PER_MS
+        audio = base64.b64encode(self._upsampler.feed(pcm)).decode()
+        await self.transmit({"type": "input_audio_buffer.append", "audio": audio})
+
+    async def finish(self) -> Heard:
+        if self._fed_ms < MIN_COMMIT_MS:
+            await self.feed(bytes((MIN_COMMIT_MS - self._fed_ms + 10) * BYTES_PER_MS))
+        await self.transmit({"type": "input_audio_buffer.commit"})
+        assert self._finished is not None
+        try:
+            async with asyncio.timeout(FINISH_SECONDS):
+                return await self._finished
+        except TimeoutError:
+            raise unavailable(f"no transcript came within {FINISH_SECONDS:.0f} s") from None
+
+    async def aclose(self) -> None:
+        await self.end()
+
+    def on_message(self, message: dict[str, Any]) -> None:
+        kind = message["type"]
+        if kind in ("session.updated", "transcription_session.updated"):
+            if not self._ready.done():
+                self._ready.set_result(None)
+        elif kind == PREFIX + "delta":
+            item = message["item_id"]
+            if item not in self._over:
+                self._texts[item] = self._texts.get(item, "") + message["delta"]
+                self._on_partial(self._texts[item])
+        elif kind == PREFIX + "completed":
+            self._complete(message["item_id"], message["transcript"])
+        elif kind == PREFIX + "failed":
+            raise unavailable(f"transcription failed ({_code(message)})")
+        elif kind == "error":
+            if _code(message) != "input_audio_buffer_commit_empty":
+                raise unavailable(f"the service said {_code(message)}")
+            self._complete("", "")
+
+    def _complete(self, item: str, text: str) -> None:
+        self._texts.pop(item, None)
+        if item in self._over:
+            return
+        self._over.add(item)
+        if self._finished is not None and not self._finished.done():
+            self._finished.set_result(Heard(text))
+
+    def on_end(self, error: AsrError | None) -> None:
+        self._error = error or unavailable("the session is closed")
+        for future in (self._ready, self._finished):
+            if future is not None and not future.done():
+                future.set_exception(self._error)
+
+
+def _code(message: dict[str, Any]) -> str:
+    error = message.get("error") or {}
+    return str(error.get("code") or error.get("type") or "error")[:60]
+
+
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """An error that nobody waits for any more is no news."""
+    if not future.cancelled():
+        future.exception()
