@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Final
 
 import msgspec
@@ -159,6 +160,13 @@ def measure_first_token(system: System, upstream: Upstream, *, answers: int, pro
     )
 
 
+# A first token's way, in order; enqueueing and announcing run beside it.
+WAY: Final = (
+    "send", "received", "committed", "picked_up", "requested", "upstream asked", "upstream answers", "first_chunk",
+    "appended", "first delta",
+)  # fmt: skip
+
+
 def hops_of(answer: Answered, upstream: Answer) -> dict[str, float]:
     """The parts of one first token's way in ms: as both ends saw it, then what the server itself tells (`timing`)."""
     hops = {
@@ -175,13 +183,14 @@ def hops_of(answer: Answered, upstream: Answer) -> dict[str, float]:
             hops[f"server: {name}"] = float(value)
     stamps = told.get("stamps")
     if isinstance(stamps, dict):  # {"committed": µs of the monotonic clock, …}
-        last_name, last_us = "send", answer.sent_us
-        named = {str(name): int(at) for name, at in stamps.items()}
-        points = {**named, "upstream has the request": upstream.received_us, "first chunk": upstream.first_us}
-        for name, at in sorted(points.items(), key=lambda point: point[1]):
-            hops[f"{last_name} → {name}"] = (at - last_us) / 1000
-            last_name, last_us = name, at
-        hops[f"{last_name} → first delta"] = (answer.first_us - last_us) / 1000
+        points = {str(name): int(at) for name, at in stamps.items()}
+        points |= {"send": answer.sent_us, "upstream asked": upstream.received_us}
+        points |= {"upstream answers": upstream.first_us, "first delta": answer.first_us}
+        way = [name for name in WAY if name in points]
+        steps = [*itertools.pairwise(way), ("committed", "enqueued"), ("committed", "announced")]
+        for before, after in steps:
+            if before in points and after in points:
+                hops[f"{before} → {after}"] = (points[after] - points[before]) / 1000
     return hops
 
 
