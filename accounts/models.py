@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
 
+from accounts import plans as plans  # its models are of this app
 from accounts.ids import uuid7
 
 
@@ -67,6 +68,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     )
     is_staff = models.BooleanField("staff", default=False, help_text="May open the admin.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    plan = models.ForeignKey(
+        "accounts.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="users",
+        help_text="Empty: the default plan.",
+    )  # fmt: skip
 
     objects: ClassVar[UserManager] = UserManager()
     saved_password: str | None = None  # the hash that the row holds, as far as this instance knows

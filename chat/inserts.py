@@ -13,24 +13,26 @@ from django.db import connection
 
 from accounts.ids import uuid7
 from accounts.models import User
+from accounts.quotas import METERED
 from chat.models import Message, Run
 
 _SUBMISSION: Final = """
 SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHERE user_id = %s AND client_id = %s
 """
 
-_PLACE: Final = """
+# The sender's row is locked too: turns of one user come one after the other, so that what is under way can be counted.
+_PLACE: Final = f"""
 SELECT m.role, c.title, c.model, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('queued', 'running')),
-       u.name, u.email
+       u.name, u.email, {METERED}
 FROM chat_conversation c
 JOIN chat_member m ON m.conversation_id = c.id AND m.user_id = %(user)s
 JOIN accounts_user u ON u.id = m.user_id
 LEFT JOIN chat_message p ON p.id = COALESCE(%(parent)s, c.tip_id) AND p.conversation_id = c.id
 WHERE c.id = %(conversation)s AND c.deleted_at IS NULL
-FOR UPDATE OF c
-"""
+FOR UPDATE OF c FOR NO KEY UPDATE OF u
+"""  # noqa: S608 -- constants
 
 _INSERT: Final = """
 WITH prompt AS (
@@ -56,11 +58,12 @@ WITH prompt AS (
         model = CASE WHEN %(choose)s THEN %(model)s ELSE model END
     WHERE id = %(conversation)s
 )
-SELECT user_id FROM chat_member WHERE conversation_id = %(conversation)s
+SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversation)s),
+    (SELECT count(*) FROM chat_run WHERE requested_by_id = %(user)s AND status IN ('queued', 'running'))
 """
 
 
-_BEGIN: Final = """
+_BEGIN: Final = f"""
 WITH conversation AS (
     INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at)
     VALUES (%(conversation)s, '', '', '', clock_timestamp(), clock_timestamp())
@@ -68,8 +71,10 @@ WITH conversation AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
     VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp())
 )
-SELECT name, email FROM accounts_user WHERE id = %(user)s
-"""
+SELECT name, email, {METERED} FROM accounts_user u WHERE id = %(user)s FOR NO KEY UPDATE
+"""  # noqa: S608 -- constants
+
+_SENDER: Final = f"SELECT {METERED} FROM accounts_user u WHERE id = %s FOR NO KEY UPDATE"  # noqa: S608 -- constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class Place:
     answer_under_way: bool
     user_name: str
     user_email: str
+    metered: bool
 
 
 def find_submission(user_id: uuid.UUID, client_id: uuid.UUID) -> tuple[bytes, uuid.UUID, uuid.UUID, uuid.UUID] | None:
@@ -115,8 +121,9 @@ def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.U
 def insert_turn(
     *, prompt: Message, answer: Message, run: Run, asks: bool, client_id: uuid.UUID, fingerprint: bytes, title: str,
     choose_model: bool,
-) -> list[uuid.UUID]:  # fmt: skip
-    """Writes a turn in one statement; the ids of the conversation's members. `asks`: the prompt is new too.
+) -> tuple[list[uuid.UUID], int]:  # fmt: skip
+    """Writes a turn in one statement; the ids of the conversation's members, and how many runs of the user were under
+    way before this one. `asks`: the prompt is new too.
 
     Raises `django.db.IntegrityError` where `submission_once` or `run_one_active_per_branch` says no.
     """
@@ -139,16 +146,24 @@ def insert_turn(
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)
-        return [row[0] for row in cursor.fetchall()]
+        members, under_way = cursor.fetchone()
+        return members, under_way
 
 
-def begin_conversation(user_id: uuid.UUID) -> tuple[uuid.UUID, User]:
-    """A new conversation of which the user is the owner, in one statement; its id and the sender."""
+def begin_conversation(user_id: uuid.UUID) -> tuple[uuid.UUID, User, bool]:
+    """A new conversation of which the user is the owner, in one statement; its id, the sender, whether metered."""
     conversation_id = uuid7()
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, {"conversation": conversation_id, "user": user_id})
-        name, email = cursor.fetchone()
-    return conversation_id, sender(user_id, name, email)
+        name, email, metered = cursor.fetchone()
+    return conversation_id, sender(user_id, name, email), metered
+
+
+def lock_sender(user_id: uuid.UUID) -> bool:
+    """Lets no other turn of the user in until this transaction is over; whether quotas hold the user."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SENDER, [user_id])
+        return bool(cursor.fetchone()[0])
 
 
 def sender(user_id: uuid.UUID, name: str, email: str) -> User:

@@ -159,6 +159,9 @@ class Run(models.Model):
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     usage_estimated = models.BooleanField(default=False)
+    cost = models.DecimalField(
+        max_digits=24, decimal_places=9, null=True, blank=True, help_text="Empty: nothing used, or no price."
+    )
     queued_ms = models.PositiveIntegerField(null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     total_ms = models.PositiveIntegerField(null=True, blank=True)
@@ -174,6 +177,7 @@ class Run(models.Model):
                 fields=["finished_at"], condition=Q(ended_in_log=False, finished_at__isnull=False), name="run_unclosed"
             ),
             models.Index(fields=["-created_at"], name="run_newest"),
+            models.Index(fields=["requested_by"], condition=Q(status__in=ACTIVE), name="run_under_way"),
         )
         constraints = (
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_known"),

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
+import redis
+import structlog
+
+from accounts.quotas import Left
 from chat.log import channel_layer
 from chat.protocol import encode
+
+logger = structlog.get_logger(__name__)
 
 
 def user_group(user_id: uuid.UUID) -> str:
     return f"user.{user_id.hex}"
+
+
+async def quotas_near(user_id: uuid.UUID, quotas: Sequence[Left]) -> None:
+    """Something of the user's is nearly or quite used up. Light: what is lost is said again after the next answer."""
+    frame = encode({"type": "quota", "quotas": [left.frame() for left in quotas]})
+    try:
+        await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": frame})
+    except (redis.RedisError, OSError) as error:
+        logger.warning("notice_lost", kind="quota", error=type(error).__name__)
 
 
 async def conversation_listed(user_id: uuid.UUID, listing: dict[str, Any]) -> None:

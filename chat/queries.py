@@ -92,7 +92,7 @@ def usage_of(run: Run) -> dict[str, Any]:
     return {
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
-        "cost": None,
+        "cost": None if run.cost is None else f"{run.cost.normalize():f}",
         "estimated": run.usage_estimated,
     }
 

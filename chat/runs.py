@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from accounts.quotas import Left
+from accounts.usage import Used, settle_run
 from chat import events
 from chat.models import ACTIVE, Message, MessageStatus, Run, RunStatus
 
@@ -23,6 +25,7 @@ TERMINAL_NUMBER: Final = (
     1_000_000_000  # of an attempt's closing append, so that any process may make it, once (chat.log)
 )
 CONTEXT_MESSAGES: Final = 400  # of a branch, at the most, are read for the model
+CHARACTERS_OF_A_LOST_TOKEN: Final = 4  # about, in the text of an answer whose worker was lost
 CHARACTERS_PER_TOKEN: Final = 6  # more than any usual text has, so that the budget's trimming decides
 
 _CLAIM: Final = """
@@ -137,7 +140,10 @@ class Ending:
     error_message: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_tokens: int = 0  # of the input
+    reasoning_tokens: int = 0  # of the output
     usage_estimated: bool = False
+    endpoint: str = ""
     first_token_ms: int | None = None
     total_ms: int | None = None
 
@@ -181,6 +187,8 @@ class Ended:
     attempt: int
     event: events.Event
     silent: bool  # it ended without a word, so nobody loses anything by being told of the message again
+    user_id: uuid.UUID | None = None
+    near: Sequence[Left] = ()  # quotas the user is near the end of, with this run
 
 
 def end_run(
@@ -226,9 +234,28 @@ def end_run(
             ):
                 setattr(run, name, getattr(ending, name))
             run.error_message = ending.error_message
+        settled = settle_run(run.requested_by_id, run.pk, run.created_at, _used(run, ending))
+        run.cost = settled.cost
         run.save()
         message.save(update_fields=["text", "html", "status"])
-        return _ended(run, message)
+        return replace(_ended(run, message), user_id=run.requested_by_id, near=settled.near)
+
+
+def _used(run: Run, ending: Ending | None) -> Used | None:
+    """What a run goes into the ledger with. One that failed without a word, or never began, used nothing."""
+    if ending is None or (run.status == RunStatus.FAILED and not ending.text):
+        return None
+    counted = ending.output_tokens is not None  # else its worker was lost, and nobody counted
+    return Used(
+        run.model,
+        ending.endpoint,
+        messages=1,
+        input_tokens=ending.input_tokens or 0,
+        cached_tokens=ending.cached_tokens,
+        output_tokens=ending.output_tokens or -(-len(ending.text) // CHARACTERS_OF_A_LOST_TOKEN),
+        reasoning_tokens=ending.reasoning_tokens,
+        estimated=ending.usage_estimated or not counted,
+    )
 
 
 def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:

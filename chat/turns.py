@@ -15,16 +15,18 @@ from typing import Final
 
 import msgspec
 import structlog
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts import quotas
 from accounts.models import User
 from chat import catalog, events, log, stamps
 from chat.db import in_db
 from chat.dispatch import enqueue
-from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound
-from chat.inserts import begin_conversation, find_submission, insert_turn, lock_place, sender
+from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
+from chat.inserts import begin_conversation, find_submission, insert_turn, lock_place, lock_sender, sender
 from chat.models import (
     Conversation,
     Member,
@@ -140,6 +142,7 @@ class _Turn:
     title: str
     model: str
     author: User
+    metered: bool  # the author has quotas
     parent_id: uuid.UUID | None = None
     prompt: Message | None = None
 
@@ -179,7 +182,12 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
     )
     asks = turn.prompt is None
     title = turn.title or title_from(text)
-    members = insert_turn(
+    if turn.metered:
+        try:
+            quotas.reserve(user_id, run.pk, model, text=prompt.text)
+        except quotas.QuotaFull as error:
+            raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
+    members, under_way = insert_turn(
         prompt=prompt,
         answer=answer,
         run=run,
@@ -189,6 +197,8 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         title=title,
         choose_model=chosen is not None,
     )
+    if 0 < settings.RATE_RUNS_PER_USER <= under_way:
+        raise RateLimited("Too many of your answers are being written. Wait for one, or stop one.", retry_after=5)
     announcement = [events.message_created(prompt, client_id=command.client_id)] if asks else []
     announcement.append(events.message_created(answer, client_id=None if asks else command.client_id))
     announcement.append(events.run_queued(run, attempt=1))
@@ -218,8 +228,8 @@ def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
     if command.conversation_id is None:
         if command.parent_id is not None:
             raise Invalid("A new conversation has no message to answer to.")
-        conversation_id, author = begin_conversation(user_id)
-        return _Turn(conversation_id, "", "", author)
+        conversation_id, author, metered = begin_conversation(user_id)
+        return _Turn(conversation_id, "", "", author, metered)
     place = lock_place(user_id, command.conversation_id, command.parent_id)
     if place is None:
         raise NotFound
@@ -233,13 +243,14 @@ def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
         # The tree would have two questions in a row.
         raise Invalid("A message goes under an answer, not under another message.")
     author = sender(user_id, place.user_name, place.user_email)
-    return _Turn(command.conversation_id, place.title, place.model, author, place.parent_id)
+    return _Turn(command.conversation_id, place.title, place.model, author, place.metered, place.parent_id)
 
 
 def _place_of_edit(user_id: uuid.UUID, command: MessageEdit) -> _Turn:
     edited, member = _lock_message(user_id, command.message_id, MessageRole.USER)
     conversation = edited.conversation
-    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, edited.parent_id)
+    metered = lock_sender(user_id)
+    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, metered, edited.parent_id)
 
 
 def _place_of_answer(user_id: uuid.UUID, command: MessageRegenerate) -> _Turn:
@@ -247,7 +258,8 @@ def _place_of_answer(user_id: uuid.UUID, command: MessageRegenerate) -> _Turn:
     conversation = answer.conversation
     if answer.parent is None:
         raise Invalid("This answer has no question.")
-    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, prompt=answer.parent)
+    metered = lock_sender(user_id)
+    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, metered, prompt=answer.parent)
 
 
 def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> tuple[Message, Member]:

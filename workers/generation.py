@@ -17,6 +17,7 @@ from chat import events, log, metrics, stamps
 from chat.db import in_db
 from chat.markdown import render
 from chat.models import RunStatus
+from chat.notices import quotas_near
 from chat.recovery import close_attempt
 from chat.runs import Claim, Ended, Ending, announcements, end_run
 from workers.context import build_turns
@@ -178,6 +179,8 @@ class Generation:
             return
         self.runtime.emitter.close_run(await stamps.attach(ended))
         self._count(outcome)
+        if ended.user_id is not None and ended.near:
+            self.runtime.spawn(quotas_near(ended.user_id, ended.near))
         logger.info(
             "run_ended",
             run=str(self.run.id),
@@ -223,6 +226,9 @@ class Generation:
             error_message=outcome.message,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
+            cached_tokens=usage.cached_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            endpoint=self.runtime.endpoint,
             usage_estimated=usage.estimated,
             first_token_ms=outcome.first_token_ms,
             total_ms=self._ms(time.monotonic()),

@@ -31,7 +31,7 @@ from chat.turns import STOP_GROUP
 from workers.emitter import Emitter
 from workers.generation import Generation
 from workers.providers.base import ChatModel, ProviderError
-from workers.providers.registry import open_model, publish_offered
+from workers.providers.registry import endpoint_name, open_model, publish_offered
 from workers.transcription import Transcriber
 
 CATALOG_SECONDS: Final = 60.0
@@ -44,6 +44,7 @@ class Runtime:
 
     model: ChatModel
     emitter: Emitter
+    endpoint: str  # as prices name it
 
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -69,6 +70,7 @@ class Runtime:
         """Everything the first answer must not wait for."""
         self.emitter = Emitter()
         self.model = open_model()
+        self.endpoint = endpoint_name()
         try:
             await self.model.open()
         except ProviderError as error:

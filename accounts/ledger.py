@@ -1,0 +1,100 @@
+"""Whether the ledger adds up: reservations belong to runs under way, and every sum is that of its rows.
+
+Each question is one statement, so it sees one moment; what changes together is changed in one transaction, so on a
+busy system the answers are as good as at rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from accounts.quotas import AMOUNT, COUNTS
+
+# The runs' table is named here because a reservation is held by a run; no module of `chat` is needed for it.
+_ORPHANS: Final = """
+SELECT r.id FROM accounts_reservation r LEFT JOIN chat_run ON chat_run.id = r.run_id
+WHERE chat_run.status IS NULL OR chat_run.status NOT IN ('queued', 'running')
+"""
+_RESERVED: Final = """
+SELECT a.id, COALESCE(sum(r.amount), 0) AS right_one FROM accounts_allowance a
+LEFT JOIN accounts_reservation r ON r.allowance_id = a.id GROUP BY a.id
+HAVING a.reserved <> COALESCE(sum(r.amount), 0)
+"""
+_USED: Final = f"""
+SELECT a.id, counted.right_one FROM accounts_allowance a JOIN accounts_quota q ON q.id = a.quota_id
+CROSS JOIN LATERAL (
+    SELECT COALESCE(sum({AMOUNT}), 0) AS right_one FROM accounts_usageentry e WHERE {COUNTS}
+) counted WHERE a.used <> counted.right_one
+"""  # noqa: S608 -- constants
+_EXTRA: Final = """
+SELECT a.id, COALESCE(sum(t.amount), 0) AS right_one FROM accounts_allowance a
+LEFT JOIN accounts_topup t ON t.allowance_id = a.id GROUP BY a.id HAVING a.extra <> COALESCE(sum(t.amount), 0)
+"""
+_SUMS: Final = (
+    "messages",
+    "input_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "audio_seconds",
+    "cost",
+    "unpriced",
+    "estimated",
+)
+_DAYS: Final = """
+SELECT (at AT TIME ZONE 'UTC')::date AS day, user_id, model, endpoint, sum(messages) AS messages,
+    sum(input_tokens) AS input_tokens, sum(cached_tokens) AS cached_tokens, sum(output_tokens) AS output_tokens,
+    sum(reasoning_tokens) AS reasoning_tokens, sum(audio_seconds) AS audio_seconds, COALESCE(sum(cost), 0) AS cost,
+    count(*) FILTER (WHERE cost IS NULL) AS unpriced, count(*) FILTER (WHERE estimated) AS estimated
+FROM accounts_usageentry GROUP BY 1, 2, 3, 4
+"""
+_WRONG_DAYS: Final = f"""
+SELECT COALESCE(d.day, s.day), d.id FROM ({_DAYS}) s FULL JOIN accounts_dailyusage d
+    ON d.day = s.day AND COALESCE(d.user_id, '{"0" * 32}') = COALESCE(s.user_id, '{"0" * 32}')
+    AND d.model = s.model AND d.endpoint = s.endpoint
+WHERE ({", ".join(f"d.{name}" for name in _SUMS)}) IS DISTINCT FROM ({", ".join(f"s.{name}" for name in _SUMS)})
+"""  # noqa: S608 -- constants
+_SET: Final = "UPDATE accounts_allowance a SET {} = found.right_one FROM ({}) found WHERE found.id = a.id"
+
+
+def check_ledger(*, repair: bool = False) -> list[str]:
+    """A sentence for each kind of thing that is wrong; none when all adds up. `repair` puts it right from the rows."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        if repair:
+            cursor.execute("SET LOCAL lock_timeout = '10s'")
+            cursor.execute(
+                "LOCK TABLE accounts_allowance, accounts_reservation, accounts_usageentry, accounts_dailyusage,"
+                " accounts_topup IN SHARE ROW EXCLUSIVE MODE"
+            )
+        wrong = []
+        if orphans := _rows(cursor, _ORPHANS):
+            wrong.append(f"{len(orphans)} reservations of runs that are not under way")
+            if repair:
+                cursor.execute("DELETE FROM accounts_reservation WHERE id = ANY(%s)", [[row[0] for row in orphans]])
+        for column, query in (("reserved", _RESERVED), ("used", _USED), ("extra", _EXTRA)):
+            if rows := _rows(cursor, query):
+                wrong.append(f"{len(rows)} allowances whose {column!r} is not the sum of its rows")
+                if repair:
+                    cursor.execute(_SET.format(column, query))
+        if days := _rows(cursor, _WRONG_DAYS):
+            wrong.append(f"{len(days)} rows of daily usage that are not the sum of their entries")
+            if repair:
+                _rebuild(cursor, days)
+    return wrong
+
+
+def _rows(cursor: Any, query: str) -> list[Any]:
+    cursor.execute(query)
+    return list(cursor.fetchall())
+
+
+def _rebuild(cursor: Any, days: list[Any]) -> None:
+    wanted = [list({row[0] for row in days})]
+    cursor.execute("DELETE FROM accounts_dailyusage WHERE day = ANY(%s)", wanted)
+    columns = ", ".join(("day", "user_id", "model", "endpoint", *_SUMS))
+    cursor.execute(
+        f"INSERT INTO accounts_dailyusage ({columns}) SELECT {columns} FROM ({_DAYS}) s WHERE day = ANY(%s)",  # noqa: S608 -- constants
+        wanted,
+    )

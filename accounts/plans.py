@@ -1,0 +1,286 @@
+"""What people may use, what they used, and what it cost. Money is in one currency, exact to a billionth.
+
+Plan ── Quota ── Allowance (one person, one period: used, reserved, extra) ── Reservation (one run under way)
+UsageEntry, append-only, is the truth; Allowance and DailyUsage add it up (`accounts.ledger.check_ledger`).
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.ids import uuid7
+
+MOST: Final = 10**12  # of anything; more is a slip of the hand
+NANO: Final = Decimal("1e-9")
+_RANGE: Final = (MinValueValidator(0), MaxValueValidator(MOST))
+_MORE_THAN_NONE: Final = (MinValueValidator(NANO), MaxValueValidator(MOST))
+
+
+def _amount(name: str | None = None, **options: Any) -> models.DecimalField[Any, Any]:
+    return models.DecimalField(name, max_digits=24, decimal_places=9, **options)
+
+
+def _owner(**options: Any) -> models.ForeignKey[Any, Any]:
+    """A user whose entries outlive them, hence without a constraint: no foreign key's rule may touch a row."""
+    return models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", **options
+    )
+
+
+class Unit(models.TextChoices):
+    MESSAGES = "messages"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+    MONEY = "money"
+    AUDIO_SECONDS = "audio_seconds"
+
+
+class Period(models.TextChoices):
+    """Of the calendar, in the plan's time zone; a fixed one begins at `starts_at` and never renews by itself."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    FIXED = "fixed"
+
+
+class Plan(models.Model):
+    """A user's limits. Who has no plan of their own has the default one."""
+
+    name = models.CharField(max_length=80, unique=True)
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="Such as Europe/Berlin: when a day begins.")
+    is_default = models.BooleanField("default", default=False, help_text="For everybody who has no other.")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="plan_one_default"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        super().clean()
+        try:
+            zoneinfo.ZoneInfo(self.time_zone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValidationError({"time_zone": "There is no such time zone."}) from None
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Raises `ProtectedError` while somebody has the plan, or when it is the default."""
+        if self.is_default:
+            raise models.ProtectedError("The default plan is everybody's: make another one the default first.", {self})
+        return super().delete(*args, **kwargs)
+
+
+class Quota(models.Model):
+    """So much of a unit in each period, for each person of a plan or a group, or for one user.
+
+    The nearest wins among quotas of the same unit, period and model: the user's own, else the most generous of their
+    groups', else the plan's. Quotas that differ in one of the three hold side by side.
+    """
+
+    plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas")
+    group = models.ForeignKey(Group, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas"
+    )
+    model = models.CharField(max_length=200, blank=True, help_text="Empty: all models together.")
+    unit = models.CharField(max_length=16, choices=Unit.choices, default=Unit.MESSAGES)
+    period = models.CharField(max_length=8, choices=Period.choices, default=Period.DAY)
+    limit = _amount(validators=_RANGE)
+    hard = models.BooleanField(default=True, help_text="Refuses what is beyond; a soft one only warns.")
+    starts_at = models.DateTimeField(default=timezone.now, help_text="When a fixed period begins.")
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(plan__isnull=False, group=None, user=None)
+                | Q(plan=None, group__isnull=False, user=None)
+                | Q(plan=None, group=None, user__isnull=False),
+                name="quota_of_one",
+                violation_error_message="A quota is of a plan, of a group or of a user: of one of them.",
+            ),
+            models.CheckConstraint(condition=Q(limit__gte=0, limit__lte=MOST), name="quota_limit_sane"),
+            models.CheckConstraint(condition=Q(unit__in=Unit.values), name="quota_unit_known"),
+            models.CheckConstraint(condition=Q(period__in=Period.values), name="quota_period_known"),
+            *(
+                models.UniqueConstraint(
+                    fields=[of, "model", "unit", "period"],
+                    condition=Q((f"{of}__isnull", False)),
+                    name=f"quota_once_per_{of}",
+                    violation_error_message="There is such a quota already: change that one.",
+                )
+                for of in ("plan", "group", "user")
+            ),
+        )
+
+    def __str__(self) -> str:
+        what = f"{self.limit.normalize():f} {self.get_unit_display().lower()} ({self.period})"
+        return f"{what} of {self.model}" if self.model else what
+
+
+class Allowance(models.Model):
+    """What one person used of one quota in one period. Changed only in SQL (`accounts.quotas`)."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="allowances")
+    quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="allowances")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+    used = _amount(default=0)
+    reserved = _amount(default=0, help_text="By answers that are under way.")
+    extra = _amount(default=0, help_text="By top-ups.")
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["user", "quota", "starts_at"], name="allowance_once"),
+            models.CheckConstraint(condition=Q(reserved__gte=0, used__gte=0, extra__gte=0), name="allowance_sane"),
+        )
+
+    def __str__(self) -> str:
+        return f"allowance {self.pk}"
+
+
+class Reservation(models.Model):
+    """What a run under way may use. It goes when the run ends, however that is."""
+
+    run_id = models.UUIDField()
+    allowance = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="reservations")
+    amount = _amount()
+
+    class Meta:
+        constraints: ClassVar = (
+            models.UniqueConstraint(fields=["run_id", "allowance"], name="reservation_once"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="reservation_sane"),
+        )
+
+    def __str__(self) -> str:
+        return f"reservation of run {self.run_id}"
+
+
+class TopUp(models.Model):
+    """More of a quota for one person in the period in which it is made; a reset is one of as much as was used."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="top_ups")
+    quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="top_ups")
+    amount = _amount(validators=_MORE_THAN_NONE)
+    is_reset = models.BooleanField(default=False, editable=False)
+    reason = models.CharField(max_length=200, blank=True)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
+    allowance = models.ForeignKey(Allowance, null=True, editable=False, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = (
+            models.CheckConstraint(condition=Q(amount__gt=0, amount__lte=MOST), name="top_up_sane"),
+        )
+
+    def __str__(self) -> str:
+        return f"top-up {self.amount.normalize():f}"
+
+
+class Price(models.Model):
+    """What a model costs from a moment on. The nearest wins: the model's own before that of all models, then the
+    endpoint's own, then the newest. A model without a price costs nobody knows what (`UsageEntry.cost` is null).
+    """
+
+    endpoint = models.CharField(max_length=200, blank=True, help_text="Host of the endpoint; empty: any.")
+    model = models.CharField(max_length=200, blank=True, help_text="Empty: any model.")
+    valid_from = models.DateTimeField(default=timezone.now)
+    input_per_million = _amount("per million input tokens", validators=_RANGE)
+    cached_per_million = _amount(
+        "per million cached input tokens", null=True, blank=True, validators=_RANGE, help_text="Empty: as other input."
+    )
+    output_per_million = _amount("per million output tokens", validators=_RANGE)
+    audio_per_minute = _amount("per minute of audio", default=0, validators=_RANGE)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["model", "endpoint", "valid_from"], name="price_once"),
+            models.CheckConstraint(
+                condition=Q(
+                    input_per_million__range=(0, MOST),
+                    output_per_million__range=(0, MOST),
+                    audio_per_minute__range=(0, MOST),
+                )
+                & (Q(cached_per_million=None) | Q(cached_per_million__range=(0, MOST))),
+                name="price_sane",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model or 'any model'} from {self.valid_from:%Y-%m-%d}"
+
+
+class UsageEntry(models.Model):
+    """What one answer or recording used. Append-only: a trigger refuses UPDATE and DELETE. One per run."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(help_text="When it was asked for, which is when it counts.")
+    user = _owner(null=True)
+    run_id = models.UUIDField(null=True, unique=True)
+    recording_id = models.UUIDField(null=True, unique=True)
+    model = models.CharField(max_length=200)
+    endpoint = models.CharField(max_length=200, blank=True)
+    messages = models.PositiveSmallIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the input.")
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the output.")
+    audio_seconds = _amount(default=0)
+    cost = _amount(null=True, help_text="Empty: there was no price.")
+    estimated = models.BooleanField(default=False, help_text="The endpoint did not say; the numbers are ours.")
+
+    class Meta:
+        verbose_name_plural = "usage entries"
+        indexes = (
+            models.Index(fields=["user", "-at"], name="usage_by_user"),
+            models.Index(fields=["-at"], name="usage_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"usage {self.id}"
+
+
+class DailyUsage(models.Model):
+    """The entries of a day (UTC) added up, for speed. `unpriced` and `estimated` count entries."""
+
+    day = models.DateField()
+    user = _owner(null=True)
+    model = models.CharField(max_length=200)
+    endpoint = models.CharField(max_length=200, blank=True)
+    messages = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    audio_seconds = _amount(default=0)
+    cost = _amount(default=0)
+    unpriced = models.PositiveBigIntegerField(default=0)
+    estimated = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "daily usage"
+        indexes = (models.Index(fields=["user", "-day"], name="daily_by_user"),)
+        constraints: ClassVar = (
+            models.UniqueConstraint(
+                fields=["day", "user", "model", "endpoint"], name="daily_once", nulls_distinct=False
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"usage of {self.day}"

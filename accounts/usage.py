@@ -1,0 +1,143 @@
+"""Usage: what runs and recordings used goes into the ledger, once each, and what they had reserved is free again.
+
+One statement writes the entry with its cost, adds it to its day and to every allowance it counts in, and deletes the
+reservations. It is part of the transaction that ends the run, so a run that has ended has settled.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from accounts.ids import uuid7
+from accounts.quotas import AMOUNT, COUNTS, Left, advisory_key
+
+_SETTLE: Final = f"""
+WITH price AS (
+    SELECT * FROM accounts_price
+    WHERE model IN ('', %(model)s) AND endpoint IN ('', %(endpoint)s) AND valid_from <= %(at)s
+    ORDER BY model DESC, endpoint DESC, valid_from DESC LIMIT 1
+), e AS (
+    INSERT INTO accounts_usageentry (id, at, user_id, run_id, recording_id, model, endpoint, messages, input_tokens,
+        cached_tokens, output_tokens, reasoning_tokens, audio_seconds, cost, estimated)
+    SELECT %(id)s, %(at)s, %(user)s, %(run)s, %(recording)s, %(model)s, %(endpoint)s, %(messages)s, %(input)s,
+        %(cached)s, %(output)s, %(reasoning)s, %(audio)s,
+        (SELECT round(((%(input)s - %(cached)s) * input_per_million
+            + %(cached)s * COALESCE(cached_per_million, input_per_million)
+            + %(output)s * output_per_million) / 1e6 + %(audio)s * audio_per_minute / 60, 9) FROM price),
+        %(estimated)s
+    WHERE %(counts)s
+    ON CONFLICT DO NOTHING
+    RETURNING *
+), day AS (
+    INSERT INTO accounts_dailyusage AS d (day, user_id, model, endpoint, messages, input_tokens, cached_tokens,
+        output_tokens, reasoning_tokens, audio_seconds, cost, unpriced, estimated)
+    SELECT (at AT TIME ZONE 'UTC')::date, user_id, model, endpoint, messages, input_tokens, cached_tokens,
+        output_tokens, reasoning_tokens, audio_seconds, COALESCE(cost, 0), (cost IS NULL)::int, estimated::int
+    FROM e
+    ON CONFLICT (day, user_id, model, endpoint) DO UPDATE SET
+        messages = d.messages + EXCLUDED.messages, input_tokens = d.input_tokens + EXCLUDED.input_tokens,
+        cached_tokens = d.cached_tokens + EXCLUDED.cached_tokens,
+        output_tokens = d.output_tokens + EXCLUDED.output_tokens,
+        reasoning_tokens = d.reasoning_tokens + EXCLUDED.reasoning_tokens,
+        audio_seconds = d.audio_seconds + EXCLUDED.audio_seconds, cost = d.cost + EXCLUDED.cost,
+        unpriced = d.unpriced + EXCLUDED.unpriced, estimated = d.estimated + EXCLUDED.estimated
+), freed AS (
+    DELETE FROM accounts_reservation WHERE run_id = %(run)s RETURNING allowance_id, amount
+), concerned AS (
+    SELECT a.id FROM accounts_allowance a JOIN accounts_quota q ON q.id = a.quota_id
+    WHERE a.user_id = %(user)s
+        AND (a.id IN (SELECT allowance_id FROM freed) OR EXISTS (SELECT FROM e WHERE {COUNTS}))
+    ORDER BY a.quota_id, a.starts_at FOR UPDATE OF a
+), settled AS (
+    UPDATE accounts_allowance a SET
+        reserved = a.reserved - COALESCE((SELECT amount FROM freed WHERE allowance_id = a.id), 0),
+        used = a.used + COALESCE((SELECT {AMOUNT} FROM e WHERE {COUNTS}), 0)
+    FROM concerned, accounts_quota q WHERE a.id = concerned.id AND q.id = a.quota_id
+    RETURNING q.id, q.model, q.unit, q.period, q."limit" + a.extra, q.hard, a.ends_at, a.used, a.reserved, a.starts_at
+)
+SELECT (SELECT cost FROM e), settled.* FROM (SELECT) one
+LEFT JOIN settled ON settled.starts_at <= statement_timestamp()
+    AND (settled.ends_at IS NULL OR settled.ends_at > statement_timestamp())
+ORDER BY settled.id
+"""  # noqa: S608 -- constants
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What there is to put down. Cached tokens are part of the input, reasoning of the output."""
+
+    model: str
+    endpoint: str = ""
+    messages: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_seconds: Decimal = Decimal(0)
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What it cost (None: there is no price), and how the quotas it counted in stand now."""
+
+    cost: Decimal | None = None
+    quotas: list[Left] = field(default_factory=list)
+
+    @property
+    def near(self) -> list[Left]:
+        """Those that the person should hear of."""
+        return [left for left in self.quotas if left.near]
+
+
+def settle_run(user_id: uuid.UUID | None, run_id: uuid.UUID, at: datetime, used: Used | None) -> Settled:
+    """Puts down what a run used, or None for nothing, and frees what it had reserved. Call it in the transaction
+    that ends the run; the second time it does nothing.
+    """
+    return _settle(user_id, at, used, run_id=run_id)
+
+
+def settle_recording(user_id: uuid.UUID | None, recording_id: uuid.UUID, at: datetime, used: Used) -> Settled:
+    """Puts down what a recording used; the second time it does nothing."""
+    return _settle(user_id, at, used, recording_id=recording_id)
+
+
+def _settle(
+    user_id: uuid.UUID | None,
+    at: datetime,
+    used: Used | None,
+    *,
+    run_id: uuid.UUID | None = None,
+    recording_id: uuid.UUID | None = None,
+) -> Settled:
+    put_down = used or Used("")
+    values: dict[str, Any] = {
+        "id": uuid7(),
+        "at": at,
+        "user": user_id,
+        "run": run_id,
+        "recording": recording_id,
+        "counts": used is not None,
+        "model": put_down.model,
+        "endpoint": put_down.endpoint,
+        "messages": put_down.messages,
+        "input": put_down.input_tokens,
+        "cached": min(put_down.cached_tokens, put_down.input_tokens),
+        "output": put_down.output_tokens,
+        "reasoning": put_down.reasoning_tokens,
+        "audio": put_down.audio_seconds,
+        "estimated": put_down.estimated,
+    }
+    with transaction.atomic(), connection.cursor() as cursor:
+        if user_id is not None:
+            # An allowance that is being made adds up the ledger under this lock, and must not miss this entry.
+            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_key(user_id)])
+        cursor.execute(_SETTLE, values)
+        rows = cursor.fetchall()
+    return Settled(rows[0][0], [Left(*row[1:10]) for row in rows if row[1] is not None])
