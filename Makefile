@@ -6,11 +6,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test lint format bench browser help
+.PHONY: up test chaos lint format bench browser help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine"
 	@echo "make test                                          all checks and tests"
+	@echo "make chaos                                         kill, freeze and cut off everything, for longer"
 	@echo "make lint | format | bench                         checks only | format the code | measure"
 
 up: .venv/runtime
@@ -18,6 +19,9 @@ up: .venv/runtime
 
 test: lint browser
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: .venv/development
+	CHAOS_LONG=1 $(BIN)/python -m pytest tests/chaos --timeout=1800 $(ARGS)
 
 lint: .venv/development
 	$(BIN)/ruff check

@@ -64,6 +64,8 @@ class Generation:
         self.stop_requested = False
         self.lost = False
         self.handing_over = False
+        self.abandoned = False
+        self.unwatched_since: float | None = None  # monotonic seconds (`Runtime`)
         self.finishing = False  # the stream is over; from here on the commit says whose the run is
         self.log.on_unannounced = lambda: runtime.spawn(self.announce())
         self.first_token: float | None = None
@@ -84,6 +86,11 @@ class Generation:
     def hand_over(self) -> None:
         """This worker shuts down."""
         self.handing_over = True
+        self._cancel()
+
+    def abandon(self) -> None:
+        """Nobody has had the conversation open for a while."""
+        self.abandoned = True
         self._cancel()
 
     def _cancel(self) -> None:
@@ -142,6 +149,9 @@ class Generation:
             first = self._ms(self.first_token)
             if self.stop_requested:
                 return Outcome(RunStatus.STOPPED, first_token_ms=first)
+            if self.abandoned:
+                said = "Nobody had this conversation open any more, so the answer was stopped."
+                return Outcome(RunStatus.STOPPED, "unwatched", said, first_token_ms=first)
             return Outcome(
                 RunStatus.INTERRUPTED,
                 "worker_stopped",

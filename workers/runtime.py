@@ -25,11 +25,13 @@ from django.conf import settings
 
 from chat import heartbeats, log, metrics, recovery
 from chat.db import in_db
-from chat.dispatch import enqueue
+from chat.dispatch import enqueue, look_at_queue
 from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
 from chat.turns import STOP_GROUP
+from workers.audience import find_unwatched
 from workers.emitter import Emitter
 from workers.generation import Generation
+from workers.liveness import Liveness
 from workers.providers.base import ChatModel, ProviderError
 from workers.providers.registry import endpoint_name, open_model, publish_offered
 from workers.transcription import Transcriber
@@ -51,6 +53,8 @@ class Runtime:
         self.active: dict[uuid.UUID, Generation] = {}
         self.draining = False
         self.since = time.time()
+        self.takes_runs = False  # whether this worker serves the queue of answers; known when Celery is up
+        self.liveness = Liveness(settings.WORKER_STUCK_SECONDS)
         self.speech = Transcriber(self.owner, self.spawn)
         self._slots = threading.BoundedSemaphore(settings.WORKER_STREAMS)
         self._loop = uvloop.new_event_loop()
@@ -81,6 +85,9 @@ class Runtime:
         self.spawn(self._for_ever(self._beat, every=heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
+        self.spawn(self._for_ever(self._look_at_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
+        if settings.UNWATCHED_RUNS == "stop":
+            self.spawn(self._for_ever(self._look_for_audience, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
         self.spawn(recovery.keep())
         ready.set()
 
@@ -108,11 +115,13 @@ class Runtime:
         """Claims a run and starts it. Called on a Celery thread; blocks while the process is full, so that the broker
         gives the job to another worker. A run that is taken or over is left alone.
         """
-        self._slots.acquire()
+        while not self._slots.acquire(timeout=0.5):
+            if self.draining:
+                return  # still queued in PostgreSQL: the sweeper gives it to another worker
         handed_over = False
         try:
             if self.draining:
-                return  # still queued in PostgreSQL: the sweeper gives it to another worker
+                return
             claimed = claim(run_id, self.owner)
             if claimed is not None:
                 self._loop.call_soon_threadsafe(lambda: self.spawn(self._run(claimed)))
@@ -170,7 +179,12 @@ class Runtime:
             if point is not None:
                 points.append(point)
         if points:
-            await in_db(checkpoint, points, self.owner)
+            try:
+                await in_db(checkpoint, points, self.owner)
+            except BaseException:
+                for generation in self.active.values():
+                    generation.log.saved_length = -1  # PostgreSQL may not have it: again at the next round
+                raise
         closed, self.emitter.closed = self.emitter.closed, []
         if closed:
             await in_db(mark_ended_in_log, closed)
@@ -203,6 +217,36 @@ class Runtime:
                 since=self.since,
             )
         )
+
+    async def _look_at_queue(self) -> None:
+        """A worker that takes no job any more ends, so that whoever started it starts it anew."""
+        if not self.takes_runs or self.draining:
+            return
+        queue = await look_at_queue()
+        if self.liveness.is_stuck(queue.length, full=len(self.active) >= settings.WORKER_STREAMS):
+            logger.critical("worker_stuck", waiting=queue.length, note="no job was taken; this process ends")
+            self.draining = True
+            self._loop.create_task(self._give_up())
+
+    async def _give_up(self) -> None:
+        """Hands its runs over and ends the process at once: Celery's own way out waits for the consumer that hangs."""
+        try:
+            await self._drain(settings.WORKER_DRAIN_SECONDS)
+        finally:
+            os._exit(os.EX_TEMPFAIL)
+
+    async def _look_for_audience(self) -> None:
+        """Stops answers that nobody has had open for a while, where the operator wants that."""
+        runs = list(self.active.values())
+        unwatched = await find_unwatched(generation.run.conversation_id for generation in runs)
+        now = time.monotonic()
+        for generation in runs:
+            if generation.run.conversation_id not in unwatched:
+                generation.unwatched_since = None
+            elif generation.unwatched_since is None:
+                generation.unwatched_since = now
+            elif now - generation.unwatched_since > settings.UNWATCHED_GRACE_SECONDS:
+                generation.abandon()
 
     async def _publish_models(self) -> None:
         await publish_offered(self.model)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connections
 
 from chat import stamps
-from chat.dispatch import TRANSCRIBE_QUEUE
+from chat.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 from workers.runtime import runtime
 
 
@@ -34,8 +34,20 @@ def transcribe(recording_id: str) -> None:
 def _warm_up(sender: Any = None, **_: Any) -> None:
     """Loop, model client and connections before the first job; recognisers where recordings are taken."""
     running = runtime()
+    running.takes_runs = GENERATE_QUEUE in sender.app.amqp.queues.consume_from
     if TRANSCRIBE_QUEUE in sender.app.amqp.queues:
         running.prepare_speech()
+
+
+@signals.task_prerun.connect  # type: ignore[untyped-decorator]  # as above
+def _note_job(**_: Any) -> None:
+    runtime().liveness.took()
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]  # as above
+def _take_nothing_new(**_: Any) -> None:
+    """Before Celery waits for jobs that wait for a free place themselves."""
+    runtime().draining = True
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # as above

@@ -11,6 +11,16 @@ from tests.chaos.driving import measurements
 from tests.conftest import FAILED
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes long runs in `make chaos` only."""
+    if os.environ.get("CHAOS_LONG"):
+        return
+    short = [item for item in items if item.get_closest_marker("long") is None]
+    if len(short) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in short])
+        items[:] = short
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if measurements:
         terminalreporter.section("measured, in seconds where nothing else is said")

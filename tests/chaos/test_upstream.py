@@ -155,6 +155,7 @@ async def test_r16_an_endpoint_that_is_gone(system: tuple[Stack, FakeOpenAI]) ->
         await here.judge()
 
 
+@pytest.mark.long
 async def test_r16_the_next_endpoint_answers(other: FakeOpenAI) -> None:
     """With a second endpoint nobody notices that the first is gone."""
     env = {
