@@ -8,12 +8,15 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-pages = get_asgi_application()  # sets Django up, so it comes before what reads models
+static_files = get_asgi_application()  # sets Django up, so it comes before what reads models
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
 
 from config import health, metrics  # noqa: E402
+from config.pages import Pages  # noqa: E402
 
+pages = Pages()
 SOCKET_PATH = "/ws/"
 
 
@@ -29,7 +32,13 @@ sockets = make_sockets()
 
 async def answer_http(scope: dict[str, Any], receive: Any, send: Any) -> None:
     path = scope["path"]
-    handler = health.application if path in health.PATHS else metrics.application if path == metrics.PATH else pages
+    handler: Any = pages
+    if path in health.PATHS:
+        handler = health.application
+    elif path == metrics.PATH:
+        handler = metrics.application
+    elif path.startswith(settings.STATIC_URL):
+        handler = static_files
     await handler(scope, receive, send)
 
 
