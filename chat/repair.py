@@ -1,0 +1,131 @@
+"""Finds and mends what should not exist: rows that no code writes, but restored backups, old bugs and hands do.
+
+What a running system does by itself within seconds (`chat.recovery`) is done here too, for a system that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from asgiref.sync import async_to_sync
+from django.db import connection, transaction
+
+from accounts.ledger import check_ledger
+from chat import log, recovery
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong in the database. `find` gives ids; `mend` takes them as `%(ids)s`."""
+
+    what: str
+    find: str
+    mend: str
+
+
+# In this order: an answer without a run is ended before a tip is chosen.
+FAULTS: Final = (
+    Fault(
+        "answers not as their ended runs left them",
+        "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id "
+        "WHERE r.status NOT IN ('queued', 'running') "
+        "AND m.status <> CASE r.status WHEN 'done' THEN 'complete' ELSE r.status END",
+        "UPDATE chat_message m SET status = CASE r.status WHEN 'done' THEN 'complete' ELSE r.status END "
+        "FROM chat_run r WHERE r.message_id = m.id AND m.id = ANY(%(ids)s)",
+    ),
+    Fault(
+        "answers that wait for a run that does not exist",
+        "SELECT m.id FROM chat_message m LEFT JOIN chat_run r ON r.message_id = m.id "
+        "WHERE m.role = 'assistant' AND m.status IN ('pending', 'streaming') AND r.id IS NULL",
+        "UPDATE chat_message SET status = 'interrupted' WHERE id = ANY(%(ids)s)",
+    ),
+    Fault(
+        "ended answers of runs that are still to come",
+        "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id "
+        "WHERE r.status IN ('queued', 'running') AND m.status NOT IN ('pending', 'streaming')",
+        "UPDATE chat_message SET status = 'pending' WHERE id = ANY(%(ids)s)",
+    ),
+    Fault(
+        "messages under a message of another conversation",
+        "SELECT m.id FROM chat_message m JOIN chat_message p ON p.id = m.parent_id "
+        "WHERE p.conversation_id <> m.conversation_id",
+        "UPDATE chat_message m SET parent_id = (SELECT e.id FROM chat_message e "
+        "WHERE e.conversation_id = m.conversation_id AND e.role <> m.role "
+        "AND (e.created_at, e.id) < (m.created_at, m.id) ORDER BY e.created_at DESC, e.id DESC LIMIT 1) "
+        "WHERE m.id = ANY(%(ids)s)",
+    ),
+    Fault(
+        "runs in another conversation than their answers",
+        "SELECT r.id FROM chat_run r JOIN chat_message m ON m.id = r.message_id "
+        "WHERE r.conversation_id <> m.conversation_id",
+        "UPDATE chat_run r SET conversation_id = m.conversation_id FROM chat_message m "
+        "WHERE m.id = r.message_id AND r.id = ANY(%(ids)s)",
+    ),
+    Fault(
+        "conversations that do not know their newest message",
+        "SELECT c.id FROM chat_conversation c LEFT JOIN chat_message t ON t.id = c.tip_id "
+        "WHERE t.conversation_id IS DISTINCT FROM c.id "
+        "AND EXISTS (SELECT FROM chat_message m WHERE m.conversation_id = c.id)",
+        "UPDATE chat_conversation c SET tip_id = (SELECT m.id FROM chat_message m WHERE m.conversation_id = c.id "
+        "ORDER BY m.created_at DESC, m.id DESC LIMIT 1) WHERE c.id = ANY(%(ids)s)",
+    ),
+)
+
+# What `chat.recovery` mends: a question, and the step.
+_LATE: Final = "clock_timestamp() - interval '30 seconds'"
+STEPS: Final[tuple[tuple[str, str, Callable[[], Any]], ...]] = (
+    (
+        "runs whose worker is gone",
+        "SELECT id FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp()",
+        recovery.reap,
+    ),
+    (
+        "runs that wait and have not been given to the workers for 30 s",
+        f"SELECT id FROM chat_run WHERE status = 'queued' AND (enqueued_at IS NULL OR enqueued_at < {_LATE})",  # noqa: S608 -- constants
+        recovery.sweep,
+    ),
+    (
+        "runs whose end is not in the log",
+        f"SELECT id FROM chat_run WHERE NOT ended_in_log AND finished_at < {_LATE}",  # noqa: S608 -- constants
+        recovery.close_endings,
+    ),
+)
+
+
+def repair(*, dry_run: bool = False) -> list[str]:
+    """A sentence for each kind of fault; none when all is well. Everything but a `dry_run` mends what it names."""
+    found = []
+    for what, question, step in STEPS:
+        if ids := _ids(question):
+            found.append(_sentence(ids, what))
+            if not dry_run:
+                async_to_sync(_alone)(step)
+    for fault in FAULTS:
+        with transaction.atomic():
+            if ids := _ids(fault.find):
+                found.append(_sentence(ids, fault.what))
+                if not dry_run:
+                    with connection.cursor() as cursor:
+                        cursor.execute(fault.mend, {"ids": ids})
+    return found + check_ledger(repair=not dry_run)
+
+
+async def _alone(step: Callable[[], Any]) -> None:
+    """One step of recovery on a loop that ends with it."""
+    try:
+        await step()
+    finally:
+        await log.channel_layer().close()
+
+
+def _ids(question: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _sentence(ids: list[Any], what: str) -> str:
+    some = ", ".join(map(str, ids[:3])) + (", …" if len(ids) > 3 else "")
+    return f"{len(ids)} {what}: {some}"
