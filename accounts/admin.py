@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from accounts import admin_plans as admin_plans  # registers its pages
 from accounts import audit
 from accounts.models import AuditEntry, Session, User
 from accounts.revocation import end_all_sessions
@@ -43,6 +44,7 @@ class UserAdmin(DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # t
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
         ("State", {"fields": ("is_active", "live_sessions", "date_joined", "last_login")}),
+        ("Limits", {"fields": ("plan",)}),
         ("Rights", {"fields": RIGHTS}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)

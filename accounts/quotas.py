@@ -73,15 +73,6 @@ SELECT wanted.id, wanted.model, unit, period, "limit", hard, wanted.ends_at, use
 FROM taken JOIN wanted ON wanted.id = taken.quota_id ORDER BY wanted.id
 """  # noqa: S608 -- constants
 
-_LEFT: Final = f"""
-WITH {_APPLYING}
-SELECT q.id, q.model, q.unit, q.period, q."limit", q.hard, q.ends_at,
-    COALESCE(a.used, %(zero)s::numeric), COALESCE(a.reserved, 0), COALESCE(a.extra, 0), a.id, a.id IS NULL, q.starts_at
-FROM applying q LEFT JOIN accounts_allowance a
-    ON a.user_id = %(user)s AND a.quota_id = q.id AND a.starts_at = q.starts_at
-ORDER BY q.unit, q.period, q.model, q.id
-"""  # noqa: S608 -- constants
-
 # What an entry (alias `e`) counts in a quota (alias `q`).
 AMOUNT: Final = """CASE q.unit WHEN 'messages' THEN e.messages WHEN 'input_tokens' THEN e.input_tokens
     WHEN 'output_tokens' THEN e.output_tokens WHEN 'money' THEN COALESCE(e.cost, 0)
@@ -89,6 +80,18 @@ AMOUNT: Final = """CASE q.unit WHEN 'messages' THEN e.messages WHEN 'input_token
 # Whether an entry (alias `e`) is one of those that an allowance (alias `a`) of a quota (alias `q`) adds up.
 COUNTS: Final = """e.user_id = a.user_id AND e.at >= a.starts_at AND (a.ends_at IS NULL OR e.at < a.ends_at)
     AND q.model IN ('', e.model)"""
+
+# Who has not asked since a period began has no allowance of it yet; the ledger may know of use all the same.
+_LEFT: Final = f"""
+WITH {_APPLYING}
+SELECT q.id, q.model, q.unit, q.period, q."limit", q.hard, q.ends_at,
+    COALESCE(a.used, (SELECT sum({AMOUNT}) FROM accounts_usageentry e WHERE e.user_id = %(user)s
+        AND e.at >= q.starts_at AND (q.ends_at IS NULL OR e.at < q.ends_at) AND q.model IN ('', e.model)), 0),
+    COALESCE(a.reserved, 0), COALESCE(a.extra, 0), a.id, a.id IS NULL, q.starts_at
+FROM applying q LEFT JOIN accounts_allowance a
+    ON a.user_id = %(user)s AND a.quota_id = q.id AND a.starts_at = q.starts_at
+ORDER BY q.unit, q.period, q.model, q.id
+"""  # noqa: S608 -- constants
 
 _FILL: Final = f"""
 UPDATE accounts_allowance a SET used = COALESCE((SELECT sum({AMOUNT}) FROM accounts_usageentry e WHERE {COUNTS}), 0)
@@ -140,8 +143,8 @@ class Left:
         return max((self.ends_at - datetime.now(UTC)).total_seconds(), 1.0) if self.ends_at else None
 
     def frame(self) -> dict[str, Any]:
-        """As the `quota` frame has it: numbers of tokens, messages and seconds as numbers, money as a string."""
-        shown: Any = _exact if self.unit == Unit.MONEY else float
+        """As the `quota` frame has it: messages, tokens and seconds as numbers, money as a string."""
+        shown: Any = _exact if self.unit == Unit.MONEY else _number
         return {
             "unit": self.unit,
             "period": self.period,
@@ -153,6 +156,10 @@ class Left:
             "near": self.near,
             "renews_at": self.ends_at.isoformat() if self.ends_at else None,
         }
+
+
+def _number(amount: Decimal) -> int | float:
+    return int(amount) if amount == int(amount) else float(amount)
 
 
 def _exact(amount: Decimal) -> str:
@@ -222,7 +229,7 @@ def _sentence(left: Left) -> str:
 def quotas_left(user_id: uuid.UUID) -> list[Left]:
     """Every quota that holds for a person, as it stands now. Staff's hold nobody back."""
     with connection.cursor() as cursor:
-        cursor.execute(_LEFT, {"user": user_id, "zero": 0})
+        cursor.execute(_LEFT, {"user": user_id})
         return [_left(row[:10]) for row in cursor.fetchall()]
 
 
@@ -272,7 +279,7 @@ def reset(user_id: uuid.UUID, quota_id: int, *, by: uuid.UUID | None = None) -> 
 def _add(user_id: uuid.UUID, quota_id: int, amount: Decimal) -> int:
     """Adds to the allowance of the running period, and locks it; its id."""
     with connection.cursor() as cursor:
-        cursor.execute(_LEFT, {"user": user_id, "zero": 0})
+        cursor.execute(_LEFT, {"user": user_id})
         found = next((row for row in cursor.fetchall() if row[0] == quota_id), None)
         if found is None:
             raise Quota.DoesNotExist(f"Quota {quota_id} does not hold for this user.")

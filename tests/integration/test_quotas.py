@@ -333,7 +333,7 @@ def test_periods_are_those_of_the_plans_calendar(
     give(alice, 1, period=period)
     at = quotas._LEFT.replace("statement_timestamp() AS at", f"(SELECT timestamptz '{now}' AS at) AS clock")
     with connection.cursor() as cursor:
-        cursor.execute(at, {"user": alice.pk, "zero": 0})
+        cursor.execute(at, {"user": alice.pk})
         [row] = cursor.fetchall()
     assert (row[12], row[6]) == (datetime.fromisoformat(start), datetime.fromisoformat(until))
 

@@ -1,0 +1,196 @@
+"""Staff's pages about plans, quotas, prices, top-ups and what was used."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from unfold.admin import TabularInline
+
+from accounts import audit, quotas
+from accounts.models import User
+from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry
+from accounts.staff import HistoryAdmin, QuickListAdmin
+
+
+class RecordedAdmin(QuickListAdmin):
+    """Each change is in the audit log, written before it happens."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        if change:
+            audit.record(request, "change", obj)
+        super().save_model(request, obj, form, change)
+        if not change:
+            audit.record(request, "add", obj)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        audit.record(request, "delete", obj)
+        super().delete_model(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        found.pop("delete_selected", None)  # one at a time, so that each is looked at and recorded
+        return found
+
+
+class QuotaInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+    model = Quota
+    fields = ("unit", "period", "limit", "hard", "model")
+    extra = 0
+    hide_title = True
+
+
+@admin.register(Plan)
+class PlanAdmin(RecordedAdmin):
+    list_display = ("name", "time_zone", "is_default")
+    search_fields = ("name",)
+    inlines = (QuotaInline,)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        is_free = not isinstance(obj, Plan) or not (obj.is_default or User.objects.filter(plan=obj).exists())
+        return bool(super().has_delete_permission(request, obj)) and is_free
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        if change and formset.has_changed():
+            audit.record(request, "change_quotas", form.instance)
+        super().save_formset(request, form, formset, change)
+
+
+@admin.register(Quota)
+class QuotaAdmin(RecordedAdmin):
+    list_display = ("__str__", "plan", "group", "user", "hard")
+    list_select_related = ("plan", "group", "user")
+    list_filter = ("unit", "period")
+    lookups: ClassVar = frozenset({"unit__exact", "period__exact", "plan__exact", "user__exact", "group__exact"})
+    search_fields = ("user__email", "plan__name", "group__name")
+    search_help_text = "E-mail address, plan or group"
+    raw_id_fields = ("user",)
+    fields = ("plan", "group", "user", "unit", "period", "limit", "hard", "model", "starts_at")
+
+
+@admin.register(Price)
+class PriceAdmin(RecordedAdmin):
+    list_display = ("shown_model", "endpoint", "valid_from", "input_per_million", "output_per_million", "currency")
+    search_fields = ("model", "endpoint")
+    ordering = ("model", "endpoint", "-valid_from")
+
+    @admin.display(description="Model", ordering="model")
+    def shown_model(self, row: Price) -> str:
+        return row.model or "any"
+
+    @admin.display(description="Currency")
+    def currency(self, row: Price) -> str:
+        return settings.CURRENCY
+
+
+class TopUpForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    class Meta:
+        model = TopUp
+        fields = ("user", "quota", "amount", "reason")
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        user, quota = self.cleaned_data.get("user"), self.cleaned_data.get("quota")
+        if user and quota and quota.pk not in [left.quota_id for left in quotas.quotas_left(user.pk)]:
+            raise ValidationError({"quota": "This quota does not hold for this person."})
+        return cleaned
+
+
+@admin.register(TopUp)
+class TopUpAdmin(HistoryAdmin):
+    """Given once and never changed. The page "add" is how staff top somebody up."""
+
+    form = TopUpForm
+    list_display = ("created_at", "user", "quota", "amount", "is_reset", "by", "reason")
+    list_select_related = ("user", "quota", "by")
+    ordering = ("-id",)
+    search_help_text = "A person's e-mail address or id"
+    raw_id_fields = ("user", "quota")
+    fields = ("user", "quota", "amount", "reason")
+
+    def search(self, rows: QuerySet[TopUp], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[TopUp]:
+        if email is not None:
+            return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(user=id_)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(request.user.has_perm("accounts.add_topup"))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        assert isinstance(request.user, User)  # staff pages are behind a login
+        audit.record(request, "top_up", obj.user)
+        made = quotas.top_up(obj.user_id, obj.quota_id, obj.amount, by=request.user.pk, reason=obj.reason)
+        obj.pk, obj.allowance_id, obj.by_id = made.pk, made.allowance_id, made.by_id
+
+
+@admin.register(Allowance)
+class AllowanceAdmin(HistoryAdmin):
+    list_display = ("user", "quota", "starts_at", "ends_at", "used", "reserved", "extra")
+    list_select_related = ("user", "quota")
+    lookups: ClassVar = frozenset({"user__exact"})
+    ordering = ("-id",)
+    fields = list_display
+    search_help_text = "A person's e-mail address"
+
+    def search(self, rows: QuerySet[Allowance], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Allowance]:
+        if email is not None:
+            return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(user=id_)
+
+
+@admin.register(UsageEntry)
+class UsageEntryAdmin(HistoryAdmin):
+    list_display = (
+        "at", "who", "model", "endpoint", "input_tokens", "output_tokens", "audio_seconds", "cost", "estimated",
+    )  # fmt: skip
+    list_select_related = ("user",)
+    lookups: ClassVar = frozenset({"user__exact", "run_id__exact"})
+    ordering = ("-at",)
+    fields = (
+        "id", "at", "who", "run_id", "recording_id", "model", "endpoint", "messages", "input_tokens", "cached_tokens",
+        "output_tokens", "reasoning_tokens", "audio_seconds", "cost", "estimated",
+    )  # fmt: skip
+    readonly_fields = ("who",)
+    search_help_text = "A person's e-mail address, or the id of a run, recording or user"
+
+    def search(self, rows: QuerySet[UsageEntry], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[UsageEntry]:
+        if email is not None:
+            return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(run_id=id_) | rows.filter(recording_id=id_) | rows.filter(user=id_)
+
+    @admin.display(description="Who")
+    def who(self, row: UsageEntry) -> str:
+        try:
+            return str(row.user or "–")
+        except User.DoesNotExist:  # erased since; the entry stays
+            return str(row.user_id)
+
+
+@admin.register(DailyUsage)
+class DailyUsageAdmin(HistoryAdmin):
+    list_display = ("day", "who", "model", "endpoint", "messages", "input_tokens", "output_tokens", "cost", "unpriced")
+    list_select_related = ("user",)
+    lookups: ClassVar = frozenset({"day__exact", "user__exact"})
+    ordering = ("-day", "-id")
+    fields = (*list_display, "cached_tokens", "reasoning_tokens", "audio_seconds", "estimated")
+    readonly_fields = ("who",)
+    search_help_text = "A person's e-mail address"
+
+    def search(self, rows: QuerySet[DailyUsage], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[DailyUsage]:
+        if email is not None:
+            return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(user=id_)
+
+    @admin.display(description="Who")
+    def who(self, row: DailyUsage) -> str:
+        try:
+            return str(row.user or "–")
+        except User.DoesNotExist:  # erased since
+            return str(row.user_id)

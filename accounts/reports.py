@@ -1,0 +1,101 @@
+"""Usage added up for people to look at: by user, model, day or group. From `DailyUsage`, so it reads few rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, Literal, TextIO
+
+from django.db.models import Count, Sum
+
+from accounts.models import User
+from accounts.plans import DailyUsage
+
+By = Literal["user", "model", "day", "group"]
+KINDS: Final[tuple[By, ...]] = ("user", "model", "day", "group")
+_KEYS: Final[dict[By, tuple[str, ...]]] = {
+    "user": ("user_id",),
+    "model": ("model",),
+    "day": ("day",),
+    "group": ("user__groups__name",),
+}
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`unpriced` and `estimated` say of how many answers the cost is not known, or the numbers are ours."""
+
+    name: str
+    messages: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    audio_seconds: Decimal
+    cost: Decimal
+    unpriced: int
+    estimated: int
+
+
+_SUMS: Final = tuple(one.name for one in fields(Row) if one.name != "name")
+
+
+def usage_rows(since: date, until: date, by: By, *, user_id: uuid.UUID | None = None) -> list[Row]:
+    """The sums of the days from `since` to `until` (UTC, both included), days in order, else the most costly first.
+
+    Who is in several groups counts in each of them; who is in none, under "–".
+    """
+    days = DailyUsage.objects.filter(day__range=(since, until))
+    if user_id is not None:
+        days = days.filter(user_id=user_id)
+    [key] = _KEYS[by]
+    found = list(days.values(key).annotate(**{f"sum_{name}": Sum(name) for name in _SUMS}, n=Count("pk")))
+    names = _emails([row[key] for row in found]) if by == "user" else {}
+    rows = [
+        Row(str(names.get(row[key], row[key] or "–")), **{name: row[f"sum_{name}"] for name in _SUMS}) for row in found
+    ]
+    if by == "day":
+        return sorted(rows, key=lambda row: row.name)
+    return sorted(rows, key=lambda row: (-row.cost, -row.output_tokens, row.name))
+
+
+def _emails(ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID, str]:
+    """Of those who are still there; the others keep their id."""
+    return dict(User.objects.filter(pk__in=[one for one in ids if one]).values_list("pk", "email"))
+
+
+def write_rows(rows: Sequence[Row], by: By, out: TextIO, form: Literal["table", "csv", "json"]) -> None:
+    """Writes what `usage_rows` gave. In CSV no cell is a formula to a spreadsheet."""
+    shown = [
+        {by: row.name} | {name: _shown(value) for name, value in asdict(row).items() if name != "name"} for row in rows
+    ]
+    if form == "json":
+        json.dump(shown, out, indent=1)
+        out.write("\n")
+        return
+    columns = [by, *_SUMS]
+    if form == "csv":
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([neutralised(one[name]) for name in columns] for one in shown)
+        return
+    cells = [[name.replace("_", " ") for name in columns], *([str(one[name]) for name in columns] for one in shown)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    for line in cells:
+        first, *rest = zip(line, widths, strict=True)
+        out.write("  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]).rstrip() + "\n")
+
+
+def _shown(value: Any) -> Any:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else value
+
+
+def neutralised(cell: Any) -> Any:
+    """A cell that a spreadsheet shows instead of computing it (OWASP, CSV injection)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

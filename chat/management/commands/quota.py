@@ -1,0 +1,118 @@
+"""`manage.py quota`: shows what a person has left, sets limits, gives more."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts import quotas
+from accounts.models import User
+from accounts.plans import Period, Plan, Quota, Unit
+
+
+class Command(BaseCommand):
+    help = "Shows and changes quotas. Numbers of quotas are those that `quota show` prints."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        show = verbs.add_parser("show", help="what a person has left")
+        show.add_argument("email")
+        set_ = verbs.add_parser("set", help="sets the limit of a plan, a group or a person")
+        owner = set_.add_mutually_exclusive_group(required=True)
+        owner.add_argument("--plan")
+        owner.add_argument("--group")
+        owner.add_argument("--user", metavar="EMAIL")
+        set_.add_argument("--unit", choices=Unit.values, required=True)
+        set_.add_argument("--period", choices=Period.values, required=True)
+        set_.add_argument("--model", default="", help="only for this model")
+        set_.add_argument("--soft", action="store_true", help="warns and does not refuse")
+        set_.add_argument("limit", help='a number, or "none" to take the quota away')
+        more = verbs.add_parser("top-up", help="gives a person more in the period that is running")
+        more.add_argument("email")
+        more.add_argument("quota", type=int)
+        more.add_argument("amount")
+        more.add_argument("--reason", default="")
+        again = verbs.add_parser("reset", help="gives back what a person used in the period that is running")
+        again.add_argument("email")
+        again.add_argument("quota", type=int, nargs="*", help="all, when none is named")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        try:
+            {"show": self.show, "set": self.set, "top-up": self.top_up, "reset": self.reset}[options["verb"]](options)
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from None
+        except Quota.DoesNotExist as error:
+            raise CommandError(str(error)) from None
+
+    def show(self, options: dict[str, Any]) -> None:
+        user = _user(options["email"])
+        found = quotas.quotas_left(user.pk)
+        for left in found:
+            frame = left.frame()
+            parts = [
+                f"{left.quota_id:>5}",
+                f"{frame['left']} of {frame['limit']} {left.unit.replace('_', ' ')} left",
+                f"({left.period}{', ' + left.model if left.model else ''}{'' if left.hard else ', soft'})",
+                f"renews {left.ends_at:%Y-%m-%d %H:%M} UTC" if left.ends_at else "",
+            ]
+            self.stdout.write("  ".join(part for part in parts if part))
+        if not found:
+            self.stdout.write("No quota holds.")
+        elif user.is_staff:
+            self.stdout.write("Staff are not held by them.")
+
+    def set(self, options: dict[str, Any]) -> None:
+        owner = _owner(options)
+        kind = {"unit": options["unit"], "period": options["period"], "model": options["model"]}
+        quota = Quota.objects.filter(**owner, **kind).first()
+        if options["limit"] == "none":
+            if quota is None:
+                raise CommandError("There is no such quota.")
+            quota.delete()
+            self.stdout.write("Taken away.")
+            return
+        quota = quota or Quota(**owner, **kind)
+        quota.limit = _number(options["limit"])
+        quota.hard = not options["soft"]
+        quota.full_clean()
+        quota.save()
+        self.stdout.write(f"Quota {quota.pk}: {quota}{'' if quota.hard else ', soft'}")
+
+    def top_up(self, options: dict[str, Any]) -> None:
+        user = _user(options["email"])
+        quotas.top_up(user.pk, options["quota"], _number(options["amount"]), reason=options["reason"])
+        self.show(options)
+
+    def reset(self, options: dict[str, Any]) -> None:
+        user = _user(options["email"])
+        for quota in options["quota"] or [left.quota_id for left in quotas.quotas_left(user.pk)]:
+            quotas.reset(user.pk, quota)
+        self.show(options)
+
+
+def _user(email: str) -> User:
+    user = User.objects.filter(email=email.lower()).first()
+    if user is None:
+        raise CommandError(f"There is nobody with the address {email}.")
+    return user
+
+
+def _owner(options: dict[str, Any]) -> dict[str, Any]:
+    if options["user"]:
+        return {"user": _user(options["user"])}
+    model, name = (Plan, options["plan"]) if options["plan"] else (Group, options["group"])
+    found = model._default_manager.filter(name=name).first()  # noqa: SLF001  # Django documents it
+    if found is None:
+        raise CommandError(f"There is no {model.__name__.lower()} named {name!r}.")
+    return {model.__name__.lower(): found}
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise CommandError(f"{text!r} is not a number.") from None

@@ -1,0 +1,49 @@
+"""`manage.py usage`: who used what, and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.models import User
+from accounts.reports import KINDS, usage_rows, write_rows
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2026-11-23") from None
+
+
+class Command(BaseCommand):
+    help = "Shows usage by user, model, day or group. Days are UTC, both ends included; money is in CURRENCY."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        today = datetime.now(UTC).date()
+        parser.add_argument("--from", dest="since", type=_day, default=today - timedelta(days=29), help="30 days ago")
+        parser.add_argument("--to", dest="until", type=_day, default=today, help="today")
+        parser.add_argument("--by", choices=KINDS, default="user")
+        parser.add_argument("--user", metavar="EMAIL", help="of this person only")
+        parser.add_argument("--format", dest="form", choices=("table", "csv", "json"), default="table")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        since, until = options["since"], options["until"]
+        if since > until:
+            raise CommandError(f"--from {since} is after --to {until}.")
+        user_id = None
+        if options["user"]:
+            user_id = User.objects.filter(email=options["user"].lower()).values_list("pk", flat=True).first()
+            if user_id is None:
+                raise CommandError(f"There is nobody with the address {options['user']}.")
+        rows = usage_rows(since, until, options["by"], user_id=user_id)
+        write_rows(rows, options["by"], self.stdout, options["form"])  # type: ignore[arg-type]  # writes as a file does
+        if options["form"] == "table":
+            total, unpriced = sum(row.cost for row in rows), sum(row.unpriced for row in rows)
+            self.stdout.write(f"{since} to {until}: {total:.6f} {settings.CURRENCY} in all")
+            if unpriced and options["by"] != "group":
+                self.stdout.write(f"without the cost of {unpriced} answers whose model had no price (see the admin)")

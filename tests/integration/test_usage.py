@@ -1,0 +1,282 @@
+"""Usage as people see it: the commands, the report behind them, staff's pages, and the frames of a real socket."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+
+from accounts import quotas
+from accounts.ids import uuid7
+from accounts.ledger import check_ledger
+from accounts.models import AuditEntry, User
+from accounts.plans import Plan, Price, Quota, TopUp, Unit, UsageEntry
+from accounts.reports import neutralised
+from accounts.usage import Used, settle_run
+from tests.client import session
+from tests.conftest import PASSWORD, make_user
+from tests.fakes.openai_server import FakeOpenAI
+from tests.stack import Stack, run_stack
+
+DAY = datetime(2026, 5, 4, 23, 59, tzinfo=UTC)
+
+
+def use(user: User, model: str = "small", at: datetime = DAY, **used: Any) -> None:
+    settle_run(user.pk, uuid7(), at, Used(model, messages=1, **used))
+
+
+def usage(*options: str) -> str:
+    out = io.StringIO()
+    call_command("usage", "--from=2026-05-01", "--to=2026-05-31", *options, stdout=out)
+    return out.getvalue()
+
+
+@pytest.fixture
+def used(alice: User, bob: User) -> None:
+    Price.objects.create(model="small", valid_from=DAY - timedelta(days=99), input_per_million=1, output_per_million=2)
+    use(alice, input_tokens=1000, output_tokens=500)
+    use(alice, input_tokens=1000, output_tokens=500, at=DAY + timedelta(minutes=2), estimated=True)
+    use(bob, "free", input_tokens=7)
+    use(bob, at=DAY - timedelta(days=40), input_tokens=5)
+    users = Group.objects.create(name="=cmd|'/c calc'!A0")
+    alice.groups.add(users)
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_usage_by_each_kind(used: None) -> None:
+    by_user = json.loads(usage("--by=user", "--format=json"))
+    assert [(row["user"], row["messages"], row["cost"], row["estimated"]) for row in by_user] == [
+        ("alice@example.org", 2, "0.004", 1),
+        ("bob@example.org", 1, "0", 0),
+    ]
+    by_model = json.loads(usage("--by=model", "--format=json"))
+    assert {row["model"]: (row["input_tokens"], row["unpriced"]) for row in by_model} == {
+        "small": (2000, 0),
+        "free": (7, 1),
+    }
+    by_day = json.loads(usage("--by=day", "--format=json", "--user=ALICE@example.org"))
+    assert [row["day"] for row in by_day] == ["2026-05-04", "2026-05-05"], "days are UTC"
+    by_group = json.loads(usage("--by=group", "--format=json"))
+    assert {row["group"]: row["messages"] for row in by_group} == {"=cmd|'/c calc'!A0": 2, "–": 1}
+
+
+@pytest.mark.django_db
+def test_a_table_for_people_says_what_has_no_price(used: None) -> None:
+    lines = usage().splitlines()
+    assert lines[0].split()[:2] == ["user", "messages"]
+    assert lines[1].startswith("alice@example.org")
+    assert "0.004000 USD in all" in lines[3]
+    assert "1 answers whose model had no price" in lines[4]
+
+
+@pytest.mark.django_db
+def test_no_cell_of_the_csv_is_a_formula(used: None) -> None:
+    rows = list(csv.reader(io.StringIO(usage("--by=group", "--format=csv"))))
+    assert rows[0][:2] == ["group", "messages"]
+    assert "'=cmd|'/c calc'!A0" in [row[0] for row in rows]
+    assert [neutralised(cell) for cell in ("@x", "-1+1", "\tx", "plain", 5)] == ["'@x", "'-1+1", "'\tx", "plain", 5]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "options",
+    [["--from=2026-02-30"], ["--from=2026-06-01"], ["--by=planet"], ["--user=nobody@example.org"], ["--format=xml"]],
+)
+def test_nonsense_is_refused_in_a_sentence(options: list[str]) -> None:
+    with pytest.raises(CommandError) as refused:
+        usage(*options)
+    assert len(str(refused.value)) > 10
+
+
+# --- manage.py quota --------------------------------------------------------------------------------------------------
+
+
+def quota(*options: str) -> str:
+    out = io.StringIO()
+    call_command("quota", *options, stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.django_db
+def test_an_operator_sets_tops_up_and_resets(alice: User) -> None:
+    assert "No quota holds" in quota("show", alice.email)
+    quota("set", "--plan=Default", "--unit=messages", "--period=month", "100")
+    quota("set", f"--user={alice.email}", "--unit=messages", "--period=month", "3", "--soft")
+    row = Quota.objects.get(user=alice)
+    assert (row.limit, row.hard) == (3, False)
+    quota("set", f"--user={alice.email}", "--unit=messages", "--period=month", "4")
+    use(alice, at=datetime.now(UTC))
+    assert "3 of 4 messages left" in quota("show", alice.email)
+    assert "8 of 9 messages left" in quota("top-up", alice.email, str(row.pk), "5")
+    assert "9 of 10 messages left" in quota("reset", alice.email)
+    assert check_ledger() == []
+    quota("set", f"--user={alice.email}", "--unit=messages", "--period=month", "none")
+    assert "of 100" in quota("show", alice.email)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["show", "nobody@example.org"],
+        ["set", "--plan=Gold", "--unit=messages", "--period=day", "1"],
+        ["set", "--plan=Default", "--unit=messages", "--period=day", "-1"],
+        ["set", "--plan=Default", "--unit=messages", "--period=day", "many"],
+        ["set", "--plan=Default", "--unit=messages", "--period=day", "none"],
+        ["set", "--unit=messages", "--period=day", "1"],
+        ["top-up", "alice@example.org", "999999", "1"],
+        ["reset", "alice@example.org", "999999"],
+    ],
+)
+def test_what_cannot_be_is_refused(alice: User, options: list[str]) -> None:
+    with pytest.raises(CommandError):
+        quota(*options)
+
+
+# --- staff's pages ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def staff(clean_redis: str, db: None) -> Browser:
+    sam = make_user("Sam")
+    sam.is_staff = sam.is_superuser = True
+    sam.save()
+    browser = Browser()
+    browser.login(username=sam.email, password=PASSWORD)
+    return browser
+
+
+LISTS = ("plan", "quota", "price", "topup", "allowance", "usageentry", "dailyusage")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_ask_no_more_for_many_rows_and_count_nothing_big(staff: Browser, name: str) -> None:
+    def fill(start: int, count: int) -> None:
+        for number in range(start, start + count):
+            user = User.objects.create(email=f"{number}@example.org")
+            plan = Plan.objects.create(name=f"Plan {number}")
+            held = Quota.objects.create(user=user, unit=Unit.MESSAGES, period="day", limit=5)
+            Quota.objects.create(plan=plan, limit=5)
+            Price.objects.create(model=f"m{number}", input_per_million=1, output_per_million=1)
+            quotas.top_up(user.pk, held.pk, Decimal(1))
+            use(user, at=datetime.now(UTC) - timedelta(days=number))
+
+    def ask() -> list[str]:
+        with CaptureQueriesContext(
+            connection,
+        ) as asked:
+            answer = staff.get(f"/admin/accounts/{name}/", secure=True)
+        assert answer.status_code == 200
+        return [query["sql"] for query in asked.captured_queries]
+
+    fill(0, 2)
+    few = ask()
+    fill(2, 12)
+    many = ask()
+    assert len(many) == len(few)
+    if name in ("topup", "allowance", "usageentry", "dailyusage"):
+        assert not any("COUNT(*)" in sql and f"accounts_{name}" in sql for sql in many)
+
+
+@pytest.mark.django_db
+def test_nobody_edits_the_ledger_in_the_admin(staff: Browser, alice: User) -> None:
+    use(alice)
+    entry = UsageEntry.objects.get()
+    assert staff.get(f"/admin/accounts/usageentry/{entry.pk}/change/", secure=True).status_code == 200
+    for path in ("usageentry/add/", f"usageentry/{entry.pk}/delete/", "dailyusage/add/", "allowance/add/"):
+        assert staff.get(f"/admin/accounts/{path}", secure=True).status_code == 403
+    assert staff.post(f"/admin/accounts/usageentry/{entry.pk}/change/", {"cost": "0"}, secure=True).status_code == 403
+
+
+@pytest.mark.django_db
+def test_topping_up_by_page_counts_and_is_written_down(staff: Browser, alice: User, bob: User) -> None:
+    held = Quota.objects.create(user=alice, limit=5)
+    form = {"user": str(alice.pk), "quota": held.pk, "amount": "2", "reason": "Asked nicely"}
+    assert staff.post("/admin/accounts/topup/add/", form, secure=True).status_code == 302
+    assert quotas.quotas_left(alice.pk)[0].limit == 7
+    assert TopUp.objects.get().by == User.objects.get(email="sam@example.org")
+    assert AuditEntry.objects.filter(verb="top_up", object_id=str(alice.pk)).exists()
+    wrong = staff.post("/admin/accounts/topup/add/", {**form, "user": str(bob.pk)}, secure=True)
+    assert "does not hold for this person" in wrong.content.decode()
+    negative = staff.post("/admin/accounts/topup/add/", {**form, "amount": "-2"}, secure=True)
+    assert negative.status_code == 200
+    assert TopUp.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_plan_is_edited_with_its_quotas_and_cannot_be_broken(staff: Browser, alice: User) -> None:
+    plan = Plan.objects.get()
+    form = {
+        "name": "Default",
+        "time_zone": "Europe/Berlin",
+        "is_default": "on",
+        "quotas-TOTAL_FORMS": "1",
+        "quotas-INITIAL_FORMS": "0",
+        "quotas-0-unit": "messages",
+        "quotas-0-period": "day",
+        "quotas-0-limit": "25",
+        "quotas-0-hard": "on",
+        "quotas-0-model": "",
+    }
+    address = f"/admin/accounts/plan/{plan.pk}/change/"
+    for bad in ({"time_zone": "Mars/Olympus"}, {"quotas-0-limit": "-1"}, {"quotas-0-limit": "1e13"}):
+        assert staff.post(address, {**form, **bad}, secure=True).status_code == 200
+    assert staff.post(address, form, secure=True).status_code == 302
+    assert [left.limit for left in quotas.quotas_left(alice.pk)] == [25]
+    assert AuditEntry.objects.filter(verb="change_quotas").count() == 1
+    assert staff.post(f"/admin/accounts/plan/{plan.pk}/delete/", {"post": "yes"}, secure=True).status_code == 403
+
+
+# --- over a real socket -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stack() -> Generator[Stack, None, None]:
+    with FakeOpenAI() as upstream:
+        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small"}
+        with run_stack(web=1, workers=1, env=env) as running:
+            yield running
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_what_is_left_is_told_live_and_then_refused(stack: Stack) -> None:
+    stack.manage("quota", "set", "--user=alice@example.org", "--unit=messages", "--period=day", "2")
+    stack.sql(
+        "INSERT INTO accounts_price (endpoint, model, valid_from, input_per_million, output_per_million,"
+        " audio_per_minute) VALUES ('127.0.0.1', 'small', now(), 1, 2, 0)"
+    )
+    async with session(stack.url, "alice@example.org") as alice:
+        client, other = await alice.connect(), await alice.connect()
+        run = await client.ended((await client.say("One [[tokens=30]]"))["run_id"])
+        used = run["final"]["usage"]
+        assert Decimal(used["cost"]) == (used["input_tokens"] + 2 * Decimal(used["output_tokens"])) / 1_000_000
+        await client.ended((await client.say("Two [[tokens=3]]"))["run_id"])
+        [told] = (await other.next("quota"))["quotas"]
+        assert {name: told[name] for name in ("unit", "period", "limit", "used", "left", "hard", "near")} == {
+            "unit": "messages", "period": "day", "limit": 2, "used": 2, "left": 0, "hard": True, "near": True,
+        }  # fmt: skip
+        refused = await client.say("Three [[tokens=3]]")
+        assert refused["code"] == "quota_exceeded"
+        assert 0 < refused["retry_after"] <= 86_400
+        assert "2 messages" in refused["message"]
+        stack.manage("quota", "reset", "alice@example.org")
+        await client.ended((await client.say("Three [[tokens=3]]"))["run_id"])
+        for one in (client, other):
+            await one.close()
+    [row] = stack.sql("SELECT endpoint, count(*) AS n, bool_and(cost > 0) AS paid FROM accounts_usageentry GROUP BY 1")
+    assert row == {"endpoint": "127.0.0.1", "n": 3, "paid": True}
