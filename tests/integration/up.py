@@ -77,14 +77,22 @@ class Up:
     def child(self, words: str) -> psutil.Process:
         """The one direct child whose command line holds `words`."""
         assert self.popen is not None
-        children = [one for one in psutil.Process(self.popen.pid).children() if one.status() != psutil.STATUS_ZOMBIE]
-        found = [one for one in children if words in " ".join(one.cmdline())]
-        assert len(found) == 1, [one.cmdline() for one in found]
+        children = psutil.Process(self.popen.pid).children()
+        found = [one for one in children if words in command_of(one)]
+        assert len(found) == 1, [command_of(one) for one in children]
         return found[0]
 
     def stop(self) -> None:
         if self.popen is not None:
             leash.end(self.popen, seconds=20)
+
+
+def command_of(process: psutil.Process) -> str:
+    """Its command line; empty for one that ends just now."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def still_there(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]:
