@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test chaos lint format bench browser help
+.PHONY: up test chaos lint format bench browser promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine"
@@ -17,7 +17,7 @@ help:
 up: .venv/runtime
 	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
 
-test: lint browser
+test: lint browser promtool
 	$(BIN)/python -m pytest $(ARGS)
 
 chaos: .venv/development
@@ -38,6 +38,10 @@ bench: .venv/development
 
 browser: .venv/development
 	@.ci/browser
+	@.ci/speech
+
+promtool: .venv/development
+	@.ci/promtool
 
 # Stamps: which requirements are in .venv.
 .venv/runtime: requirements.txt

@@ -38,7 +38,7 @@ from chat.queries import State, member_of, newest_leaf, read_state
 logger = structlog.get_logger(__name__)
 
 WINDOW: Final = 40  # messages of a path shown at once
-SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer"))
+SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer", "voice"))
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
 
 OUTAGE: Final = (

@@ -23,6 +23,7 @@ export class Conversation {
     /** @type {Frame[]} events of a new conversation that came before we knew its id */
     this.early = [];
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
+    this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
     /** The latest news of the list: of a new conversation it may come before its id. */
     this.listed = /** @type {Frame | null} */ (null);
     this.announcer = new Announcer(element("announcer"));
@@ -92,6 +93,7 @@ export class Conversation {
 
   /** @param {Frame} frame */
   onFrame(frame) {
+    this.onVoice?.(frame);
     const ours = frame.conversation_id === this.page.conversation_id;
     if (typeof frame.seq === "number") {
       if (ours) this.subscription?.receive(frame);

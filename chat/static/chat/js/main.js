@@ -6,6 +6,7 @@ import { startShortcuts } from "antiphon/shortcuts";
 import { Sidebar } from "antiphon/sidebar";
 import { forgetWords } from "antiphon/storage";
 import { startTheme } from "antiphon/theme";
+import { startVoice } from "antiphon/voice";
 
 const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
 const conversation = new Conversation(page);
@@ -16,4 +17,5 @@ startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
 document.getElementById("logout")?.addEventListener("submit", forgetWords);
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
+startVoice(conversation);
 conversation.start();

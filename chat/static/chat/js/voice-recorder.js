@@ -1,0 +1,86 @@
+/** The microphone: asks for it, and gives frames of 16 kHz PCM16. Every way in which that fails has its sentence. */
+
+const RATE = 16_000;
+
+const SENTENCES = /** @type {Record<string, string>} */ ({
+  NotAllowedError: "The browser does not let this page use the microphone. Allow it in the site's settings, then try again.",
+  NotFoundError: "No microphone was found. Connect one, then try again.",
+  NotReadableError: "The microphone does not answer. Another program may be using it.",
+  OverconstrainedError: "This microphone cannot record speech.",
+  AbortError: "The microphone stopped while it was being opened. Try again.",
+  InvalidStateError: "The microphone cannot be used while this page is hidden.",
+});
+const INSECURE = "Speaking needs a secure connection (https). You can type instead.";
+const TOO_OLD = "This browser cannot record speech. A newer one can.";
+const GONE = "The microphone was disconnected. What was heard until then is kept.";
+
+export class Recorder {
+  /**
+   * @param {string} worklet the address of the audio thread's script
+   * @param {(pcm: ArrayBuffer, level: number) => void} onFrame
+   * @param {(sentence: string) => void} onEnd it ended by itself
+   */
+  constructor(worklet, onFrame, onEnd) {
+    this.worklet = worklet;
+    this.onFrame = onFrame;
+    this.onEnd = onEnd;
+    /** @type {MediaStream | null} */
+    this.stream = null;
+    /** @type {AudioContext | null} */
+    this.context = null;
+    /** @type {AudioWorkletNode | null} */
+    this.node = null;
+  }
+
+  /** Starts. Rejects with an Error whose message is for the person. */
+  async start() {
+    if (!isSecureContext || !navigator.mediaDevices?.getUserMedia) throw new Error(isSecureContext ? TOO_OLD : INSECURE);
+    if (!("AudioWorkletNode" in window)) throw new Error(TOO_OLD);
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({
+        audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+      });
+      await this.connect(this.stream);
+    } catch (error) {
+      await this.stop();
+      const name = /** @type {Error} */ (error).name;
+      throw new Error(SENTENCES[name] ?? `The microphone could not be started (${name}).`);
+    }
+    for (const track of this.stream.getAudioTracks()) {
+      track.addEventListener("ended", () => this.stream && this.onEnd(GONE));
+    }
+  }
+
+  /** @param {MediaStream} stream */
+  async connect(stream) {
+    this.context = new AudioContext({ sampleRate: RATE });
+    let source;
+    try {
+      source = this.context.createMediaStreamSource(stream);
+    } catch {
+      // Firefox: a stream of another rate cannot be connected. The audio thread resamples then.
+      await this.context.close();
+      this.context = new AudioContext();
+      source = this.context.createMediaStreamSource(stream);
+    }
+    await this.context.audioWorklet.addModule(this.worklet);
+    this.node = new AudioWorkletNode(this.context, "recorder", { numberOfInputs: 1, numberOfOutputs: 0 });
+    this.node.port.onmessage = ({ data }) => this.onFrame(data.pcm, data.level);
+    source.connect(this.node);
+    await this.context.resume();
+  }
+
+  /** Ends it. What the audio thread still holds comes before this resolves. */
+  async stop() {
+    const { stream, context, node } = this;
+    this.stream = this.context = this.node = null;
+    if (node) {
+      node.port.postMessage("stop");
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      node.port.onmessage = null;
+      node.disconnect();
+    }
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    if (context && context.state !== "closed") await context.close();
+  }
+}
