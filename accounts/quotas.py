@@ -234,7 +234,12 @@ def quotas_left(user_id: uuid.UUID) -> list[Left]:
 
 
 def check_audio(user_id: uuid.UUID) -> None:
-    """Raises `QuotaFull` when a hard quota of audio seconds is used up."""
+    """Raises `QuotaFull` when a hard quota of audio seconds is used up. What is being said now is not counted yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {METERED} FROM accounts_user u WHERE id = %s", [user_id])  # noqa: S608 -- a constant
+        row = cursor.fetchone()
+    if not row or not row[0]:
+        return
     for left in quotas_left(user_id):
         if left.unit == Unit.AUDIO_SECONDS and left.hard and left.used >= left.limit:
             raise QuotaFull(_sentence(left), left.seconds)

@@ -14,18 +14,21 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from accounts.quotas import QuotaFull, check_audio
 from accounts.redis import async_redis
+from accounts.usage import Used, settle_recording
 from chat import log
 from chat.audio import BUFFER_MS, BYTES_PER_MS, FRAME_MS, Entry
 from chat.db import in_db
 from chat.dispatch import enqueue_transcription
-from chat.errors import Busy, Conflict
+from chat.errors import Busy, Conflict, QuotaExceeded
 from chat.models import Recording, RecordingStatus, Utterance
 from chat.notices import user_group
 from chat.protocol import AudioStart, encode
@@ -102,6 +105,10 @@ async def begin(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
 def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
     if command.conversation_id is not None:
         member_of(user_id, command.conversation_id, write=True)
+    try:
+        check_audio(user_id)
+    except QuotaFull as error:
+        raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
     try:
         with transaction.atomic():
             row = Recording.objects.create(
@@ -195,12 +202,16 @@ def note_sent(
 def finish(
     recording_id: uuid.UUID, status: RecordingStatus, *, reason: str, audio_ms: int = 0, backend: str = ""
 ) -> bool:
-    """Closes a recording's row, once."""
-    return bool(
-        Recording.objects.filter(pk=recording_id, finished_at=None).update(
+    """Closes a recording's row, once, and puts what was heard into the usage ledger."""
+    with transaction.atomic():
+        ended = Recording.objects.filter(pk=recording_id, finished_at=None).update(
             status=status, reason=reason, audio_ms=audio_ms, backend=backend, finished_at=timezone.now()
         )
-    )
+        if ended and audio_ms:
+            user_id, at = Recording.objects.values_list("user_id", "created_at").get(pk=recording_id)
+            used = Used(backend or "speech", audio_seconds=Decimal(audio_ms) / 1000)
+            settle_recording(user_id, recording_id, at, used)
+    return bool(ended)
 
 
 async def tell(recording: Claimed, kind: str, **fields: Any) -> None:

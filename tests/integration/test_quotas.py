@@ -20,10 +20,10 @@ from accounts.ledger import check_ledger
 from accounts.models import User
 from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, Reservation, TopUp, Unit, UsageEntry
 from accounts.usage import Used, settle_recording, settle_run
-from chat import catalog, turns
+from chat import catalog, recordings, turns
 from chat.errors import ChatError, QuotaExceeded, RateLimited
-from chat.models import Run, RunStatus
-from chat.protocol import MessageRegenerate, MessageSend
+from chat.models import RecordingStatus, Run, RunStatus
+from chat.protocol import AudioStart, MessageRegenerate, MessageSend
 from chat.queries import usage_of
 from chat.runs import Ended, Ending, claim, end_run, requeue
 from tests.conftest import make_user
@@ -551,6 +551,33 @@ def test_spoken_seconds_count_once(alice: User) -> None:
     with pytest.raises(quotas.QuotaFull):
         quotas.check_audio(alice.pk)
     assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_a_recording_counts_when_it_is_closed_and_none_begins_beyond_the_limit(alice: User) -> None:
+    def speak() -> uuid.UUID:
+        return recordings._insert(
+            alice.pk,
+            AudioStart(
+                conversation_id=None,
+                client_id=uuid.uuid4(),
+                encoding="pcm_s16le",
+                sample_rate=16000,
+                mode="auto",
+                auto_send=False,
+            ),
+        )
+
+    give(alice, 5, Unit.AUDIO_SECONDS)
+    recording = speak()
+    for _ in range(2):
+        recordings.finish(recording, RecordingStatus.DONE, reason="stop", audio_ms=5500, backend="pocketsphinx")
+    assert standing(alice) == {"audio_seconds": (Decimal("5.5"), 0)}
+    with pytest.raises(QuotaExceeded, match="5 seconds of speech today"):
+        speak()
+    alice.is_staff = True
+    alice.save()
+    speak()
 
 
 @pytest.mark.django_db
