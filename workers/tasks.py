@@ -11,6 +11,7 @@ from django.db import connections
 
 from chat import stamps
 from chat.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
+from workers import maintenance as maintenance  # Celery looks for tasks here
 from workers.runtime import runtime
 
 

@@ -1,0 +1,170 @@
+"""Everything there is about one person: to be handed over (`export`), or to be erased (`erase`)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import transaction
+
+from accounts.models import AuditEntry, Session, User
+from chat.models import (
+    ACTIVE,
+    Conversation,
+    Member,
+    Message,
+    Recording,
+    Role,
+    Run,
+    Utterance,
+)
+from chat.retention import drop_logs
+
+FORMAT: Final = "antiphon.export"
+VERSION: Final = 1
+ERASED: Final = "(erased)"
+
+
+class LastAdministratorError(Exception):
+    """Nobody could administer the site any more."""
+
+
+def export(user: User) -> dict[str, Any]:
+    """Plain data for JSON: account, sessions (without their keys), conversations with every branch, recordings."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "account": {
+            "id": str(user.pk),
+            "email": user.email,
+            "name": user.name,
+            "joined_at": user.date_joined.isoformat(),
+            "last_login": user.last_login.isoformat() if user.last_login else None,
+        },
+        "sessions": [
+            {
+                "created_at": row.created_at.isoformat(),
+                "last_seen_at": row.last_seen_at.isoformat(),
+                "ip": row.ip,
+                "user_agent": row.user_agent,
+            }
+            for row in Session.objects.filter(user=user).order_by("created_at")
+        ],
+        "conversations": list(_conversations(user)),
+        "recordings": list(_recordings(user)),
+    }
+
+
+def _conversations(user: User) -> Iterator[dict[str, Any]]:
+    memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
+    for member in memberships:
+        conversation = member.conversation
+        yield {
+            "id": str(conversation.pk),
+            "title": conversation.title,
+            "role": member.role,
+            "model": conversation.model,
+            "system_prompt": conversation.system_prompt,
+            "created_at": conversation.created_at.isoformat(),
+            "updated_at": conversation.updated_at.isoformat(),
+            "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at else None,
+            "tip": str(conversation.tip_id) if conversation.tip_id else None,
+            "messages": [
+                {
+                    "id": str(message.pk),
+                    "parent_id": str(message.parent_id) if message.parent_id else None,
+                    "role": message.role,
+                    "mine": message.author_id == user.pk,
+                    "text": message.text,
+                    "status": message.status,
+                    "created_at": message.created_at.isoformat(),
+                }
+                for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
+            ],
+        }
+
+
+def _recordings(user: User) -> Iterator[dict[str, Any]]:
+    for recording in Recording.objects.filter(user=user).prefetch_related("utterances").order_by("created_at"):
+        yield {
+            "id": str(recording.pk),
+            "created_at": recording.created_at.isoformat(),
+            "language": recording.language,
+            "utterances": [
+                {"text": said.text, "start_ms": said.start_ms, "end_ms": said.end_ms}
+                for said in sorted(recording.utterances.all(), key=lambda said: said.number)
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was, or with `dry_run` would be, done."""
+
+    conversations_deleted: int
+    conversations_left: int  # shared ones, which others keep
+    conversations_handed_over: int  # of those, now owned by the member who was there first
+    messages_blanked: int
+    recordings_deleted: int
+    sessions_ended: int
+    audit_entries_kept: int  # append-only by law of the database: what this person, as staff, looked at
+
+
+def erase(user: User, *, dry_run: bool = False) -> Erased:
+    """Deletes the account, what it alone had, and its words in shared conversations. Its sockets close.
+
+    In one transaction: it is done or not done. Raises `LastAdministratorError`.
+    """
+    with transaction.atomic():
+        administrators = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
+        if [one.pk for one in administrators] == [user.pk]:
+            raise LastAdministratorError
+        alone, shared, orphaned = _sort_conversations(user)
+        words = Message.objects.filter(conversation__in=shared, author=user)
+        spoken = Recording.objects.filter(user=user)
+        erased = Erased(
+            conversations_deleted=len(alone),
+            conversations_left=len(shared),
+            conversations_handed_over=len(orphaned),
+            messages_blanked=words.count(),
+            recordings_deleted=spoken.count(),
+            sessions_ended=Session.objects.filter(user=user).count(),
+            audit_entries_kept=AuditEntry.objects.filter(actor_id=user.pk).count(),
+        )
+        if dry_run:
+            return erased
+        for conversation in orphaned:
+            heir = (
+                Member.objects.filter(conversation=conversation)
+                .exclude(user=user)
+                .order_by("role", "joined_at")
+                .first()
+            )
+            assert heir is not None  # it is shared
+            Member.objects.filter(pk=heir.pk).update(role=Role.OWNER)
+        words.update(text=ERASED, html="")
+        Utterance.objects.filter(recording__in=spoken).delete()
+        spoken.delete()
+        Run.objects.filter(requested_by=user, conversation__in=shared, status__in=ACTIVE).update(requested_by=None)
+        Conversation.objects.filter(pk__in=alone).delete()
+        user.delete()
+    # The logs still have their words; without one, clients take a snapshot.
+    drop_logs([*alone, *shared])
+    return erased
+
+
+def _sort_conversations(
+    user: User,
+) -> tuple[list[uuid.UUID], list[uuid.UUID], list[uuid.UUID]]:
+    """Conversations that are this person's alone; shared ones; and of those the ones without another owner."""
+    mine = list(Member.objects.filter(user=user).values_list("conversation_id", flat=True))
+    others = Member.objects.filter(conversation_id__in=mine).exclude(user=user)
+    shared = set(others.values_list("conversation_id", flat=True))
+    owned = set(others.filter(role=Role.OWNER).values_list("conversation_id", flat=True))
+    return (
+        [one for one in mine if one not in shared],
+        sorted(shared),
+        sorted(shared - owned),
+    )

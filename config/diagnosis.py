@@ -1,0 +1,356 @@
+"""What is wrong with an installation, and what to do about it: the checks of `manage.py health` and `manage.py doctor`.
+
+Each check has its own short limit and finds something whatever else is broken. A sentence never shows a secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import http.client
+import json
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import django
+import django.db
+import redis
+from django.conf import settings
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.models import User
+from accounts.redis import sync_redis
+from chat.heartbeats import Heartbeat, living_workers, waiting_jobs
+from config.env import stack_url
+from config.stack.errors import StackError
+from config.stack.reach import check_database, check_redis
+from workers.maintenance import last_purge
+from workers.providers import registry
+from workers.providers.base import ProviderError
+
+MODEL_SECONDS: Final = 10.0
+WEB_SECONDS: Final = 5.0
+WAITING_SECONDS: Final = 15.0  # a job that waits longer while workers are free is not taken at all
+CLOCK_SECONDS: Final = 2.0
+DISK_WARN, DISK_FAIL = 2 * 2**30, 200 * 2**20
+
+
+class Level(enum.StrEnum):
+    OK = "ok"
+    WARN = "warn"  # it works, and somebody should look
+    FAIL = "fail"  # it does not serve, or soon will not
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found: `said` is a fact, `advice` the sentence on what to do."""
+
+    name: str
+    level: Level
+    said: str
+    advice: str = ""
+
+
+Found = tuple[Level, str, str]
+OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
+
+
+def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
+    """Runs the named checks (`CHECKS`), in order. `url`: of the web process; empty is the one `manage.py up` runs."""
+    findings = []
+    for name in names:
+        try:
+            level, said, advice = CHECKS[name](url)
+        except (StackError, ImproperlyConfigured) as error:
+            level, said, advice = (
+                FAIL,
+                str(error),
+                "The sentence before says which setting.",
+            )
+        except redis.RedisError as error:
+            level, said, advice = (
+                FAIL,
+                f"Redis does not answer ({type(error).__name__}).",
+                "Look at the check `redis`.",
+            )
+        except django.db.Error as error:
+            said = f"PostgreSQL does not answer ({type(error).__name__})."
+            level, advice = (
+                FAIL,
+                "Look at the check `database`; `manage.py migrate` if a table is missing.",
+            )
+        findings.append(Finding(name, level, said, advice))
+    return findings
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    levels = {finding.level for finding in findings}
+    return FAIL if FAIL in levels else WARN if WARN in levels else OK
+
+
+# --- what serves -----------------------------------------------------------------------------------------------------
+
+
+def _database(_url: str) -> Found:
+    check_database(settings.DATABASE_URL)
+    executor = MigrationExecutor(connection)
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if missing:
+        return (
+            FAIL,
+            f"{len(missing)} migrations are not applied.",
+            "Run `manage.py prepare`, then restart.",
+        )
+    version = connection.cursor().connection.info.server_version // 10_000
+    return OK, f"PostgreSQL {version}, all migrations applied.", ""
+
+
+def _redis(_url: str) -> Found:
+    check_redis(settings.REDIS_URL)
+    memory: Any = sync_redis().info("memory")
+    policy, most, used = (
+        memory.get("maxmemory_policy"),
+        memory.get("maxmemory", 0),
+        memory.get("used_memory", 0),
+    )
+    if most and policy != "noeviction":
+        return (
+            WARN,
+            f"Redis throws keys away when it is full (maxmemory-policy {policy}).",
+            "Set maxmemory-policy to noeviction: jobs and logs must not vanish one by one.",
+        )
+    if most and used > 0.8 * most:
+        return (
+            WARN,
+            f"Redis uses {used * 100 // most} % of its memory.",
+            "Give it more (maxmemory).",
+        )
+    return OK, f"Redis answers, {used // 2**20} MB in use.", ""
+
+
+def _web(url: str) -> Found:
+    url = url or stack_url(settings.VAR_DIR, "url")
+    if not url:
+        return (
+            WARN,
+            "No address of a web process is known.",
+            "Name it: --url http://127.0.0.1:8000",
+        )
+    parts = urlsplit(url)
+    maker = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    asked = maker(parts.netloc, timeout=WEB_SECONDS)
+    try:
+        asked.request("GET", "/readyz")
+        answer = asked.getresponse()
+        body = json.loads(answer.read(10_000))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return (
+            FAIL,
+            f"{url}/readyz does not answer ({type(error).__name__}).",
+            "Start `manage.py serve` (or `make up`), or name another address with --url.",
+        )
+    finally:
+        asked.close()
+    if answer.status == 200:
+        return OK, f"{url} is ready.", ""
+    wrong = ", ".join(f"{name}: {said}" for name, said in body.get("wrong", {}).items())
+    return (
+        FAIL,
+        f"{url} is not ready ({wrong or answer.status}).",
+        "Mend what is named; it recovers by itself.",
+    )
+
+
+def _workers(_url: str) -> Found:
+    hearts = living_workers()
+    awake = [heart for heart in hearts if not heart.draining]
+    if not awake:
+        return (
+            FAIL,
+            "No worker is alive." if not hearts else "All workers are stopping.",
+            "Start `manage.py worker`. One that runs and is not seen here hangs, or has another REDIS_URL: restart it.",
+        )
+    busy, room = sum(heart.runs for heart in awake), sum(heart.slots for heart in awake)
+    said = f"{len(awake)} alive ({', '.join(map(_name, awake))}), {busy} of {room} slots in use."
+    if busy >= room:
+        return WARN, said, "Start more workers, or raise WORKER_STREAMS."
+    return OK, said, ""
+
+
+def _name(heart: Heartbeat) -> str:
+    return f"{heart.host}:{heart.pid}"
+
+
+def _queue(_url: str) -> Found:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float"
+            " FROM chat_run WHERE status = 'queued'"
+        )
+        waiting, oldest = cursor.fetchone()
+    jobs = waiting_jobs()
+    said = f"{waiting} answers wait, the oldest for {oldest:.0f} s; {jobs} jobs in the broker."
+    if oldest <= WAITING_SECONDS:
+        return OK, said, ""
+    awake = [heart for heart in living_workers() if not heart.draining]
+    if not awake:
+        return FAIL, said, "There is no worker to take them: start `manage.py worker`."
+    if sum(heart.runs for heart in awake) < sum(heart.slots for heart in awake):
+        return (
+            FAIL,
+            said,
+            "Workers have room and take nothing, so they stopped listening to the broker: restart them.",
+        )
+    return WARN, said, "All workers are full: start more, or raise WORKER_STREAMS."
+
+
+# --- what it stands on -----------------------------------------------------------------------------------------------
+
+
+def _settings(_url: str) -> Found:
+    if settings.DEBUG:
+        return (
+            FAIL,
+            "DEBUG is on: errors show code and settings to everybody.",
+            "Unset DEBUG.",
+        )
+    found = checks.run_checks(include_deployment_checks=settings.HTTPS)
+    wrong = [message for message in found if message.is_serious() and not message.is_silenced()]
+    if wrong:
+        return (
+            FAIL,
+            "; ".join(f"{message.id}: {message.msg}" for message in wrong),
+            str(wrong[0].hint or "Correct it."),
+        )
+    if not settings.HTTPS:
+        return (
+            WARN,
+            "HTTPS is off: passwords and cookies travel in the clear.",
+            "Right on one machine. Elsewhere put a proxy with TLS in front and unset HTTPS.",
+        )
+    return OK, "Django's deployment checks find nothing.", ""
+
+
+def _versions(_url: str) -> Found:
+    return (
+        OK,
+        f"Python {platform.python_version()}, Django {django.get_version()}, {sys.platform}.",
+        "",
+    )
+
+
+def _administrator(_url: str) -> Found:
+    count = User.objects.filter(is_superuser=True, is_active=True).count()
+    if not count:
+        return (
+            WARN,
+            "There is no administrator.",
+            "Make one: `manage.py createsuperuser`.",
+        )
+    return OK, f"{count} administrators.", ""
+
+
+def _model(_url: str) -> Found:
+    try:
+        names = asyncio.run(_ask_model())
+    except ProviderError as error:
+        return (
+            FAIL,
+            f"{error.code}: {error.message}",
+            "Check OPENAI_BASE_URL and OPENAI_API_KEY; `manage.py models`.",
+        )
+    except TimeoutError:
+        return (
+            FAIL,
+            f"The endpoint said nothing within {MODEL_SECONDS:g} s.",
+            "Is it up? Can it be reached from here?",
+        )
+    if registry.find_endpoint().kind == "demo":
+        return (
+            WARN,
+            "Only the demo model answers.",
+            "Set OPENAI_API_KEY or OPENAI_BASE_URL, or start Ollama.",
+        )
+    if not names:
+        return (
+            FAIL,
+            "The endpoint offers no model.",
+            "Load one there, or name it in CHAT_MODELS.",
+        )
+    return OK, f"{registry.describe()}: {len(names)} models, {names[0]} first.", ""
+
+
+async def _ask_model() -> list[str]:
+    model = registry.open_model()
+    try:
+        async with asyncio.timeout(MODEL_SECONDS):
+            await model.open()
+            return await model.models()
+    finally:
+        await model.close()
+
+
+def _disk(_url: str) -> Found:
+    free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else settings.BASE_DIR).free
+    said = f"{free / 2**30:.1f} GB free where {settings.VAR_DIR} lies."
+    level = FAIL if free < DISK_FAIL else WARN if free < DISK_WARN else OK
+    return (
+        level,
+        said,
+        "" if level is OK else "Make room, or move it (ANTIPHON_VAR); `manage.py purge` frees rows.",
+    )
+
+
+def _clock(_url: str) -> Found:
+    before = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXTRACT(EPOCH FROM clock_timestamp())::float")
+        theirs: float = cursor.fetchone()[0]
+    off = theirs - (before + time.time()) / 2
+    said = f"This clock and the database's differ by {abs(off):.3f} s."
+    if abs(off) > CLOCK_SECONDS:
+        return (
+            WARN,
+            said,
+            "Let both follow NTP: sessions end and logs line up by them (leases use the database's).",
+        )
+    return OK, said, ""
+
+
+def _maintenance(_url: str) -> Found:
+    last = last_purge()
+    if last is None:
+        return (
+            WARN,
+            "The hourly clean-up has not run yet.",
+            "Normal for the first hour; later: is `manage.py beat` running?",
+        )
+    hours = (time.time() - last) / 3600
+    said = f"The last clean-up was {hours:.1f} h ago."
+    return (OK, said, "") if hours < 3 else (WARN, said, "Is `manage.py beat` running?")
+
+
+CHECKS: Final[dict[str, Callable[[str], Found]]] = {
+    "settings": _settings,
+    "versions": _versions,
+    "database": _database,
+    "redis": _redis,
+    "clock": _clock,
+    "disk": _disk,
+    "administrator": _administrator,
+    "model": _model,
+    "web": _web,
+    "workers": _workers,
+    "queue": _queue,
+    "maintenance": _maintenance,
+}
+SERVING: Final = ("database", "redis", "web", "workers", "queue")

@@ -1,0 +1,15 @@
+"""`manage.py doctor`: everything an installation stands on, and what to do about what is wrong."""
+
+from __future__ import annotations
+
+from config.diagnosis import CHECKS
+from config.management.commands import health
+
+
+class Command(health.Command):
+    help = (
+        "Checks settings, versions, database, Redis, clock, disk, administrator, the model's endpoint, web, workers, "
+        "queue and clean-up, and says what to do about each. Changes nothing. "
+        "Ends with 0 when all is well, 1 when somebody should look, 2 when something is broken."
+    )
+    names = tuple(CHECKS)

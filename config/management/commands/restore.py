@@ -1,0 +1,28 @@
+"""`manage.py restore`: a backup into an empty database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from config.stack.dump import DumpError, restore
+
+
+class Command(BaseCommand):
+    help = (
+        "Reads a FILE that `backup` wrote into the database of DATABASE_URL, which must be empty: all of it or, when "
+        "something is wrong, nothing. Afterwards run `prepare`, empty Redis (its logs are of another time) and start."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        try:
+            restore(options["file"])
+        except DumpError as error:
+            raise CommandError(str(error)) from None
+        self.stdout.write("Restored. Now run `manage.py prepare`, empty Redis, and start; everybody logs in again.")

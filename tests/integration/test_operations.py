@@ -1,0 +1,365 @@
+"""The operator's commands against real servers, with real breakage."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from accounts.models import Session, User
+from chat import retention
+from chat.models import Conversation, Member, Message, MessageRole, Recording, RecordingStatus, Role, Utterance
+from tests.client import session
+from tests.stack import ROOT, Stack
+
+Live = Callable[..., Stack]
+pytestmark = pytest.mark.timeout(180)  # each command is a process of its own
+
+
+def run(stack: Stack, *command: str, env: dict[str, str] | None = None) -> tuple[int, str]:
+    """Exit code and output of a `manage.py` command."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT, env={**stack.env, **(env or {})}, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout if "--json" in command else done.stdout + done.stderr
+
+
+def findings(stack: Stack, command: str = "health", **env: str) -> tuple[int, dict[str, dict[str, str]]]:
+    urls = [f"--url={web.url}" for web in stack.webs[:1]]
+    code, text = run(stack, command, "--json", *urls, env=env)
+    shown = json.loads(text)
+    assert {"ok": 0, "warn": 1, "fail": 2}[shown["level"]] == code
+    return code, {finding["name"]: finding for finding in shown["findings"]}
+
+
+def conversation(owner: User, *texts: str, title: str = "") -> Conversation:
+    made = Conversation.objects.create(title=title)
+    Member.objects.create(conversation=made, user=owner, role=Role.OWNER)
+    parent = None
+    for place, text in enumerate(texts):
+        asked = place % 2 == 0
+        parent = Message.objects.create(
+            conversation=made,
+            parent=parent,
+            role=MessageRole.USER if asked else MessageRole.ASSISTANT,
+            author=owner if asked else None,
+            text=text,
+        )
+    made.tip = parent
+    made.save()
+    return made
+
+
+# --- health and doctor -----------------------------------------------------------------------------------------------
+
+
+def test_health_names_what_is_broken(live: Live) -> None:
+    stack = live(web=1, workers=1)
+    code, found = findings(stack)
+    assert code == 0, found
+    assert set(found) == {"database", "redis", "web", "workers", "queue"}
+
+    worker = stack.workers[0]
+    worker.kill(signal.SIGSTOP)  # it hangs: the process is there, and says nothing
+    try:
+        deadline = time.monotonic() + 30
+        while findings(stack)[1]["workers"]["level"] == "ok":
+            assert time.monotonic() < deadline, "a hung worker is seen within 30 s"
+            time.sleep(0.5)
+        code, found = findings(stack)
+        assert code == 2
+        assert {name for name, finding in found.items() if finding["level"] == "fail"} == {"workers"}
+        assert "restart it" in found["workers"]["advice"]
+    finally:
+        worker.kill(signal.SIGCONT)
+
+    stack.webs[0].stop()
+    assert findings(stack)[1]["web"]["level"] == "fail"
+    stack.redis.kill()
+    code, found = findings(stack)
+    assert code == 2
+    assert found["redis"]["level"] == found["workers"]["level"] == "fail"
+    assert found["database"]["level"] == "ok"
+
+
+def test_doctor_names_each_kind_of_breakage(live: Live) -> None:
+    stack = live(web=1, workers=1)
+    _, found = findings(stack, "doctor")
+    assert {name for name, finding in found.items() if finding["level"] == "fail"} == set(), found
+    assert "demo" in found["model"]["said"]
+    assert found["administrator"]["level"] == "warn"
+    assert all(finding["advice"] for finding in found.values() if finding["level"] != "ok")
+
+    _, found = findings(
+        stack, "doctor", OPENAI_BASE_URL="http://127.0.0.1:9/v1", OPENAI_API_KEY="sk-canary-of-the-doctor", DEBUG="1"
+    )
+    assert found["model"]["level"] == "fail"
+    assert "upstream_unreachable" in found["model"]["said"]
+    assert found["settings"]["level"] == "fail"
+    assert "DEBUG" in found["settings"]["said"]
+    assert "sk-canary" not in json.dumps(found)
+
+    stack.sql("DELETE FROM django_migrations WHERE app = 'chat'")
+    assert "migrations" in findings(stack, "doctor")[1]["database"]["said"]
+
+    wrong = stack.env["DATABASE_URL"].replace(stack.database, "no_such_database")
+    _, found = findings(stack, "doctor", DATABASE_URL=wrong)
+    assert found["database"]["level"] == "fail"
+    assert "no_such_database" in found["database"]["said"]
+
+
+def test_models_are_listed_and_one_is_asked(live: Live) -> None:
+    stack = live(web=0, workers=0, env={"DEMO_TOKENS_PER_SECOND": "1000"})
+    code, text = run(stack, "models", "--test", "--json")
+    assert code == 0, text
+    shown = json.loads(text)
+    assert shown["models"] == ["demo"]
+    assert shown["test"]["characters"] > 0
+    code, text = run(stack, "models", "--json", env={"OPENAI_BASE_URL": "http://127.0.0.1:9/v1"})
+    assert code == 1
+    assert json.loads(text)["error"] == "upstream_unreachable"
+
+
+# --- purge -----------------------------------------------------------------------------------------------------------
+
+
+def days_ago(days: float) -> Any:
+    return timezone.now() - timedelta(days=days)
+
+
+@pytest.fixture
+def litter(alice: User, clean_redis: str) -> dict[str, uuid.UUID]:
+    """Of each kind one whose time is over and one whose is not."""
+    old = conversation(alice, "old", "answer")
+    Conversation.objects.filter(pk=old.pk).update(deleted_at=days_ago(31))
+    fresh = conversation(alice, "deleted just now", "answer")
+    Conversation.objects.filter(pk=fresh.pk).update(deleted_at=days_ago(29))
+    kept = conversation(alice, "kept", "answer")
+    for hash_, days in (("a" * 32, -1), ("b" * 32, 1)):
+        Session.objects.create(session_key=hash_, hash=hash_, user=alice, session_data="", expire_date=days_ago(-days))
+    for days in (31, 1):
+        heard = Recording.objects.create(
+            user=alice, client_id=uuid.uuid4(), language="en", mode="dictate",
+            status=RecordingStatus.DONE, created_at=days_ago(days),
+        )  # fmt: skip
+        Utterance.objects.create(recording=heard, number=1, text="hello", start_ms=0, end_ms=1)
+    return {"old": old.pk, "fresh": fresh.pk, "kept": kept.pk}
+
+
+def purge(*options: str) -> dict[str, int]:
+    out = io.StringIO()
+    call_command("purge", "--json", *options, stdout=out)
+    found: dict[str, int] = json.loads(out.getvalue())
+    return found
+
+
+def test_purge_takes_what_has_had_its_time_and_nothing_else(litter: dict[str, uuid.UUID]) -> None:
+    expected = {"conversations": 1, "sessions": 1, "submissions": 0, "recordings": 1}
+    assert purge("--dry-run") == expected
+    assert Conversation.objects.count() == 3, "a dry run deletes nothing"
+    assert purge() == expected
+    assert set(Conversation.objects.values_list("pk", flat=True)) == {litter["fresh"], litter["kept"]}
+    assert Message.objects.count() == 4
+    assert list(Session.objects.values_list("hash", flat=True)) == ["b" * 32]
+    assert Recording.objects.count() == Utterance.objects.count() == 1
+    assert purge() == dict.fromkeys(expected, 0)
+
+
+def test_an_interrupted_purge_goes_on(alice: User, clean_redis: str) -> None:
+    for _ in range(25):
+        conversation(alice, "old")
+    Conversation.objects.update(deleted_at=days_ago(40))
+    progress = retention.purge()
+    assert next(progress) == retention.Progress("conversations", 10, 25)
+    progress.close()
+    assert Conversation.objects.count() == 15
+    assert purge()["conversations"] == 15
+
+
+def test_purge_passes_over_what_somebody_holds(live: Live) -> None:
+    import psycopg
+
+    stack = live(web=0, workers=0)
+    insert = "INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at, deleted_at)"
+    ids = [str(uuid.uuid4()) for _ in range(3)]
+    for one in ids:
+        stack.sql(f"{insert} VALUES (%s, '', '', '', now(), now(), now() - interval '40 days')", one)
+    with psycopg.connect(stack.env["DATABASE_URL"]) as holder:
+        holder.execute("UPDATE chat_conversation SET deleted_at = NULL WHERE id = %s", [ids[1]])
+        code, text = run(stack, "purge", "--json")  # brought back, not committed yet: neither waited for nor deleted
+        assert code == 0, text
+        assert json.loads(text)["conversations"] == 2
+        holder.commit()
+    assert [str(row["id"]) for row in stack.sql("SELECT id FROM chat_conversation")] == [ids[1]]
+
+
+def test_the_clock_has_it_done(live: Live) -> None:
+    stack = live(web=0, workers=1)
+    send = "from config.celery import app; app.send_task('workers.maintenance.purge')"
+    stack.manage("shell", "--no-imports", "-c", send)
+    stack.workers[0].await_output('"purged"', 20)
+    assert findings(stack, "doctor")[1]["maintenance"]["level"] == "ok"
+
+
+def test_the_schedule_names_tasks_that_are_there() -> None:
+    from config.celery import app
+
+    app.loader.import_default_modules()
+    for entry in app.conf.beat_schedule.values():
+        assert entry["task"] in app.tasks
+
+
+# --- people ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_export_has_everything_and_no_secret(alice: User, bob: User, tmp_path: Path) -> None:
+    made = conversation(alice, "my question", "its answer", title="Mine")
+    conversation(bob, "not hers")
+    Session.objects.create(session_key="k" * 32, hash="h" * 32, user=alice, session_data="", expire_date=days_ago(-1))
+    file = tmp_path / "alice.json"
+    call_command("export_user", "ALICE@example.org", str(file), stdout=io.StringIO())
+    assert file.stat().st_mode & 0o777 == 0o600
+    text = file.read_text()
+    data = json.loads(text)
+    assert [one["id"] for one in data["conversations"]] == [str(made.pk)]
+    assert [message["text"] for message in data["conversations"][0]["messages"]] == ["my question", "its answer"]
+    assert len(data["sessions"]) == 1
+    for secret in ("k" * 32, "h" * 32, alice.password, "not hers", "bob@"):
+        assert secret not in text
+    with pytest.raises(CommandError, match="exists"):
+        call_command("export_user", "alice@example.org", str(file))
+    with pytest.raises(CommandError, match="no account"):
+        call_command("export_user", "nobody@example.org")
+
+
+def test_an_erased_person_leaves_nothing_but_others_answers(
+    transactional_db: None, clean_redis: str, alice: User, bob: User
+) -> None:
+    alone = conversation(alice, "secret of mine", "answer")
+    shared = conversation(alice, "said to both", "heard by both")
+    Member.objects.create(conversation=shared, user=bob, role=Role.EDITOR)
+    heard = Recording.objects.create(user=alice, client_id=uuid.uuid4(), language="en", mode="dictate")
+    Utterance.objects.create(recording=heard, number=1, text="spoken secret", start_ms=0, end_ms=1)
+    Session.objects.create(session_key="k" * 32, hash="h" * 32, user=alice, session_data="", expire_date=days_ago(-1))
+
+    out = io.StringIO()
+    call_command("erase_user", "alice@example.org", "--dry-run", "--json", stdout=out)
+    assert User.objects.filter(pk=alice.pk).exists()
+    planned = json.loads(out.getvalue())
+    with pytest.raises(CommandError, match="--yes"):
+        call_command("erase_user", "alice@example.org")
+
+    out = io.StringIO()
+    call_command("erase_user", "alice@example.org", "--yes", "--json", stdout=out)
+    report = json.loads(out.getvalue())
+    assert report == planned
+    assert report == {
+        "conversations_deleted": 1, "conversations_left": 1, "conversations_handed_over": 1, "messages_blanked": 1,
+        "recordings_deleted": 1, "sessions_ended": 1, "audit_entries_kept": 0,
+    }  # fmt: skip
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert not Conversation.objects.filter(pk=alone.pk).exists()
+    assert not Session.objects.exists()
+    assert not Utterance.objects.exists()
+    assert list(Message.objects.order_by("created_at").values_list("text", "author")) == [
+        ("(erased)", None),
+        ("heard by both", None),
+    ]
+    assert Member.objects.get().role == Role.OWNER, "somebody must be able to delete it"
+
+
+def test_the_last_administrator_stays(alice: User, bob: User) -> None:
+    User.objects.filter(pk=alice.pk).update(is_superuser=True, is_staff=True)
+    with pytest.raises(CommandError, match="last administrator"):
+        call_command("erase_user", "alice@example.org", "--yes")
+    assert User.objects.filter(pk=alice.pk).exists()
+    User.objects.filter(pk=bob.pk).update(is_superuser=True, is_staff=True)
+    call_command("erase_user", "alice@example.org", "--yes", stdout=io.StringIO())
+    assert not User.objects.filter(pk=alice.pk).exists()
+
+
+async def test_an_erased_persons_socket_closes(live: Live) -> None:
+    stack = live(web=1, workers=0)
+    async with session(stack.url, "mallory@example.org") as mallory:
+        client = await mallory.connect()
+        code, text = run(stack, "erase_user", "mallory@example.org", "--yes")
+        assert code == 0, text
+        assert await client.closed() == 4401
+
+
+# --- backup and restore ----------------------------------------------------------------------------------------------
+
+
+def test_a_backup_comes_back_whole(live: Live, tmp_path: Path) -> None:
+    from tests.stack import _in_server
+
+    stack = live(web=0, workers=0)
+    insert = "INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at)"
+    stack.sql(f"{insert} VALUES (%s, 'Kept – ünïcode', '', '', now(), now())", str(uuid.uuid4()))
+    stack.sql(
+        "INSERT INTO accounts_session"
+        " (session_key, session_data, expire_date, hash, created_at, last_seen_at, user_agent)"
+        " VALUES ('canary-session-key', '', now(), 'h', now(), now(), '')"
+    )
+    file = tmp_path / "antiphon.dump"
+    code, text = run(stack, "backup", str(file))
+    assert code == 0, text
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert run(stack, "backup", str(file))[0] == 1, "never overwritten"
+
+    code, text = run(stack, "restore", str(file))
+    assert code == 1
+    assert "not empty" in text
+
+    empty = f"{stack.database}_empty"
+    _in_server(stack.postgres, f'CREATE DATABASE "{empty}"')
+    env = {"DATABASE_URL": stack.postgres.url(empty)}
+    try:
+        hostile = tmp_path / "truncated.dump"
+        hostile.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        code, text = run(stack, "restore", str(hostile), env=env)
+        assert code == 1, text
+        assert not run_sql(env, "SELECT 1 FROM information_schema.tables WHERE table_schema = 'public'"), (
+            "all or nothing"
+        )
+
+        code, text = run(stack, "restore", str(file), env=env)
+        assert code == 0, text
+        assert run_sql(env, "SELECT title FROM chat_conversation") == [("Kept – ünïcode",)]
+        people = "SELECT id, email, password FROM accounts_user ORDER BY id"
+        assert run_sql(env, people) == run_sql(stack.env, people)
+        assert run_sql(env, "SELECT count(*) FROM accounts_session") == [(0,)]
+        code, text = run(stack, "prepare", env=env)
+        assert code == 0, text
+    finally:
+        _in_server(stack.postgres, f'DROP DATABASE "{empty}" WITH (FORCE)')
+
+
+def run_sql(env: Any, query: str) -> list[Any]:
+    import psycopg
+
+    with psycopg.connect(env["DATABASE_URL"]) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_a_full_disk_leaves_no_half_a_backup(live: Live, tmp_path: Path) -> None:
+    stack = live(web=0, workers=0)
+    done = subprocess.run(
+        ["prlimit", "--fsize=4096", sys.executable, "manage.py", "backup", str(tmp_path / "b.dump")],
+        cwd=ROOT, env={**stack.env, "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []

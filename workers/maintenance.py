@@ -1,0 +1,41 @@
+"""What the clock starts (settings.CELERY_BEAT_SCHEDULE). Each may run twice at once, or again after half of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Final
+
+import structlog
+from celery import shared_task
+from django.conf import settings
+from django.db import connections
+
+from accounts.redis import sync_redis
+from chat import retention
+
+LAST_PURGE: Final = "maintenance:purged"
+
+logger = structlog.get_logger(__name__)
+
+
+@shared_task(name="workers.maintenance.purge", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
+def purge() -> None:
+    """Ends what has had its time, for `PURGE_SECONDS` at the most; the next hour goes on."""
+    began, gone = time.monotonic(), Counter[str]()
+    try:
+        for progress in retention.purge():
+            gone[progress.kind] = progress.done
+            if time.monotonic() - began > settings.PURGE_SECONDS:
+                logger.warning("purge_unfinished", **gone)
+                break
+        sync_redis().set(LAST_PURGE, str(time.time()))
+        logger.info("purged", seconds=round(time.monotonic() - began, 2), **gone)
+    finally:
+        connections.close_all()
+
+
+def last_purge() -> float | None:
+    """When it last ran, seconds since 1970. Raises `redis.RedisError`."""
+    raw = sync_redis().get(LAST_PURGE)
+    return float(str(raw, "ascii")) if isinstance(raw, bytes) else None
