@@ -1,0 +1,175 @@
+"""Recovery step by step, on a real PostgreSQL and Redis, with no process but this one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from accounts.redis import sync_redis
+from chat import events, log
+from chat.db import in_db
+from chat.dispatch import GENERATE_QUEUE, enqueue, look_at_queue
+from chat.models import RunStatus
+from chat.protocol import Position
+from chat.recovery import close_endings, close_in_log, reap, sweep
+from chat.runs import MAX_ATTEMPTS, Ending, claim, end_run, requeue
+from chat.turns import Accepted, announce
+from tests.integration.run_rows import row, say, shift
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
+    yield
+    await log.channel_layer().close()
+
+
+@pytest.fixture
+async def turn(alice: User, layer: None) -> Accepted:
+    return await in_db(say, alice)
+
+
+async def logged(turn: Accepted) -> list[dict[str, Any]]:
+    here, _ = await log.position(turn.conversation_id)
+    return [json.loads(entry.body) for entry in await log.entries(turn.conversation_id, after=0, until=here.seq)]
+
+
+def kinds(found: list[dict[str, Any]]) -> list[str]:
+    return [event["type"] for event in found]
+
+
+async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
+    assert await in_db(claim, run_id, owner) is not None
+    await in_db(shift, run_id, lease_expires_at=-1)
+
+
+async def write(turn: Accepted, text: str, number: int, attempt: int = 1) -> None:
+    ids = (str(turn.conversation_id), str(turn.run_id))
+    delta = events.run_delta(*ids, attempt, 0, text)
+    await log.append(log.Append(turn.conversation_id, [delta], turn.run_id, attempt, number))
+
+
+async def test_what_people_have_seen_is_kept(turn: Accepted) -> None:
+    """No checkpoint had been made: the text is in the log only."""
+    await announce(turn)
+    await lose_lease(turn.run_id)
+    await write(turn, "seen by all", number=2)
+    await reap()
+    run = await in_db(row, turn.run_id)
+    assert (run.status, run.error_code, run.message.text) == ("interrupted", "worker_lost", "seen by all")
+    assert run.ended_in_log
+    last = (await logged(turn))[-1]
+    assert (last["type"], last["text_length"]) == ("run.interrupted", 11)
+
+
+async def test_what_showed_nothing_gets_another_attempt_in_order(turn: Accepted) -> None:
+    await announce(turn)
+    await lose_lease(turn.run_id)
+    await reap()
+    assert kinds(await logged(turn)) == [
+        "message.created",
+        "message.created",
+        "run.queued",
+        "run.interrupted",
+        "run.queued",
+    ]
+    assert (await in_db(row, turn.run_id)).status == "queued"
+    assert (await look_at_queue()).oldest == turn.run_id
+
+
+async def test_a_message_nobody_announced_is_announced_first(turn: Accepted) -> None:
+    """The web process died after the commit, the worker before its first word."""
+    await lose_lease(turn.run_id)
+    await reap()
+    assert kinds(await logged(turn)) == [
+        "message.created",
+        "message.created",
+        "run.queued",
+        "run.interrupted",
+        "run.queued",
+    ]
+
+
+async def test_the_third_loss_is_the_end(turn: Accepted) -> None:
+    for _ in range(MAX_ATTEMPTS):
+        await lose_lease(turn.run_id)
+        await reap()
+    run = await in_db(row, turn.run_id)
+    assert (run.status, run.error_code, run.attempt) == ("failed", "attempts_exhausted", MAX_ATTEMPTS)
+    assert [event["attempt"] for event in await logged(turn) if event["type"] in ("run.interrupted", "run.failed")] == [
+        1,
+        2,
+        3,
+    ]
+
+
+async def test_a_stop_wins_over_another_attempt(turn: Accepted) -> None:
+    await lose_lease(turn.run_id)
+    await in_db(shift, turn.run_id, stop_requested_at=0)
+    await reap()
+    assert (await in_db(row, turn.run_id)).status == "stopped"
+
+
+async def test_many_reapers_end_a_run_once(turn: Accepted) -> None:
+    await announce(turn)
+    await lose_lease(turn.run_id)
+    await write(turn, "text", number=2)
+    await asyncio.gather(*(reap() for _ in range(8)))
+    assert kinds(await logged(turn)).count("run.interrupted") == 1
+
+
+async def test_an_end_that_did_not_reach_the_log(turn: Accepted) -> None:
+    await announce(turn)
+    await in_db(claim, turn.run_id, "w")
+    ended = await in_db(end_run, turn.run_id, 1, RunStatus.DONE, Ending("text"))
+    assert ended is not None
+    await in_db(shift, turn.run_id, finished_at=-10)
+    await asyncio.gather(close_endings(), close_endings())
+    await close_in_log(ended)
+    assert kinds(await logged(turn)).count("run.done") == 1
+    assert (await in_db(row, turn.run_id)).ended_in_log
+
+
+async def test_a_lost_log_gets_the_end_under_its_new_epoch(turn: Accepted) -> None:
+    await announce(turn)
+    before, _ = await log.position(turn.conversation_id)
+    await lose_lease(turn.run_id)
+    sync_redis().flushall()
+    await reap()
+    here, _ = await log.position(turn.conversation_id)
+    assert here.epoch != before.epoch
+    assert (await log.read(turn.conversation_id, Position(before.epoch, 1))).entries is None
+
+
+async def test_the_sweeper_publishes_a_lost_job_once(turn: Accepted) -> None:
+    await in_db(shift, turn.run_id, enqueued_at=-5)
+    await sweep()
+    await sweep()
+    assert sync_redis().llen(GENERATE_QUEUE) == 1
+    assert (await look_at_queue()).oldest == turn.run_id
+
+
+async def test_the_sweeper_leaves_a_long_queue_alone(alice: User, layer: None) -> None:
+    turns = [await in_db(say, alice) for _ in range(5)]
+    for place, one in enumerate(turns):
+        await enqueue(one.run_id)
+        await in_db(shift, one.run_id, enqueued_at=place - 30)
+    await sweep()
+    assert sync_redis().llen(GENERATE_QUEUE) == 5, "they wait their turn"
+    sync_redis().lpop(GENERATE_QUEUE)  # the youngest is lost: only patience finds that out
+    sync_redis().rpop(GENERATE_QUEUE)  # the oldest is lost with its worker
+    await sweep()
+    assert sync_redis().llen(GENERATE_QUEUE) == 4
+
+
+async def test_giving_back_needs_the_lease(turn: Accepted) -> None:
+    await in_db(claim, turn.run_id, "mine")
+    assert await in_db(requeue, turn.run_id, 1, owner="other") is None
+    assert await in_db(requeue, turn.run_id, 1, owner="mine") is not None

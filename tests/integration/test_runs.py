@@ -1,0 +1,150 @@
+"""The life of a run in PostgreSQL: claims, leases, fencing, endings."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from accounts.models import User
+from chat.models import Message, RunStatus
+from chat.runs import (
+    Checkpoint,
+    Ending,
+    checkpoint,
+    claim,
+    end_run,
+    expired_runs,
+    lost_jobs,
+    renew,
+    requeue,
+    unclosed_runs,
+)
+from tests.integration.run_rows import row, say, shift
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
+
+
+@pytest.fixture
+def run_id(alice: User) -> uuid.UUID:
+    return say(alice).run_id
+
+
+def test_a_run_is_claimed_once(run_id: uuid.UUID) -> None:
+    """By twenty threads at the same moment."""
+    claimed: list[bool] = []
+    start = threading.Barrier(20)
+
+    def take(number: int) -> None:
+        start.wait()
+        claimed.append(claim(run_id, f"worker {number}") is not None)
+        connection.close()
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert claimed.count(True) == 1
+    assert row(run_id).attempt == 1
+
+
+def test_a_claim_brings_what_the_model_needs(alice: User) -> None:
+    first = say(alice, "one")
+    assert claim(first.run_id, "w") is not None
+    end_run(first.run_id, 1, RunStatus.DONE, Ending("answer"))
+    second = say(alice, "two", first.conversation_id)
+    claimed = claim(second.run_id, "w")
+    assert claimed is not None
+    assert claimed.path == [("user", "one"), ("assistant", "answer"), ("user", "two")]
+    assert claimed.system_prompt == settings.SYSTEM_PROMPT
+
+
+def test_a_lease_is_renewed_by_its_owner_only(run_id: uuid.UUID) -> None:
+    claim(run_id, "mine")
+    before = row(run_id).lease_expires_at
+    assert renew([run_id], "other") == []
+    assert row(run_id).lease_expires_at == before
+    [lease] = renew([run_id], "mine")
+    assert (lease.attempt, lease.stop_requested) == (1, False)
+    assert row(run_id).lease_expires_at > before  # type: ignore[operator]
+
+
+def test_only_what_is_over_expires(run_id: uuid.UUID) -> None:
+    claim(run_id, "w")
+    assert expired_runs() == []
+    assert end_run(run_id, 1, RunStatus.INTERRUPTED, expired=True) is None
+    assert requeue(run_id, 1) is None
+    shift(run_id, lease_expires_at=-0.01)
+    [expired] = expired_runs()
+    assert (expired.run_id, expired.attempt, expired.text) == (run_id, 1, "")
+
+
+def test_who_lost_its_lease_writes_nothing(run_id: uuid.UUID) -> None:
+    claim(run_id, "slow")
+    shift(run_id, lease_expires_at=-1)
+    assert requeue(run_id, 1) is not None
+    claim(run_id, "next")
+    checkpoint([Checkpoint(run_id, 1, "e", 5, "from the past")], "slow")
+    assert end_run(run_id, 1, RunStatus.DONE, Ending("from the past"), owner="slow") is None
+    assert end_run(run_id, 2, RunStatus.DONE, Ending("from the past"), owner="slow") is None
+    assert row(run_id).message.text == ""
+    checkpoint([Checkpoint(run_id, 2, "e", 5, "now")], "next")
+    assert (row(run_id).message.text, row(run_id).message.status) == ("now", "streaming")
+    assert end_run(run_id, 2, RunStatus.DONE, Ending("now and done"), owner="next") is not None
+    assert (row(run_id).message.text, row(run_id).status) == ("now and done", "done")
+
+
+def test_a_run_ends_once(run_id: uuid.UUID) -> None:
+    claim(run_id, "w")
+    assert end_run(run_id, 1, RunStatus.STOPPED, Ending("half")) is not None
+    assert end_run(run_id, 1, RunStatus.DONE, Ending("whole")) is None
+    assert (row(run_id).status, row(run_id).message.text) == ("stopped", "half")
+
+
+def test_a_queued_run_that_is_stopped_ends_as_the_attempt_it_waited_for(run_id: uuid.UUID) -> None:
+    ended = end_run(run_id, 0, RunStatus.STOPPED)
+    assert ended is not None
+    assert (ended.attempt, ended.silent) == (1, True)
+    assert claim(run_id, "w") is None
+
+
+def test_an_end_is_closed_in_the_log_later_where_it_was_not(run_id: uuid.UUID) -> None:
+    claim(run_id, "w")
+    end_run(run_id, 1, RunStatus.DONE, Ending("text"))
+    assert unclosed_runs(older_than=5) == []
+    shift(run_id, finished_at=-6)
+    [ended] = unclosed_runs(older_than=5)
+    assert (ended.run_id, ended.attempt, ended.silent) == (run_id, 1, False)
+
+
+def test_nul_bytes_do_not_stop_a_checkpoint(run_id: uuid.UUID) -> None:
+    claim(run_id, "w")
+    checkpoint([Checkpoint(run_id, 1, "e", 1, "a\x00b")], "w")
+    assert Message.objects.get(pk=row(run_id).message_id).text == "ab"
+
+
+def test_a_job_is_lost_when_the_queue_is_past_it(alice: User) -> None:
+    """First in, first out: what was published before the oldest job that waits is in the queue no more."""
+    lost, oldest, young = (say(alice).run_id for _ in range(3))
+    for run_id, seconds in ((lost, -30), (oldest, -20), (young, -10)):
+        shift(run_id, enqueued_at=seconds)
+    assert lost_jobs(3, 300, oldest) == [lost]
+    assert lost_jobs(3, 300, oldest) == [], "it was published a moment ago"
+
+
+def test_with_an_empty_queue_whatever_waits_is_lost(alice: User) -> None:
+    old, fresh = say(alice).run_id, say(alice).run_id
+    shift(old, enqueued_at=-4)
+    assert lost_jobs(3, 300, None) == [old]
+    assert fresh not in lost_jobs(3, 300, None)
+
+
+def test_what_waited_very_long_is_published_in_any_case(alice: User) -> None:
+    oldest, stale = say(alice).run_id, say(alice).run_id
+    shift(oldest, enqueued_at=-400)
+    shift(stale, enqueued_at=-350)
+    assert set(lost_jobs(3, 300, oldest)) == {oldest, stale}
