@@ -242,6 +242,35 @@ def test_a_plan_is_edited_with_its_quotas_and_cannot_be_broken(staff: Browser, a
     assert staff.post(f"/admin/accounts/plan/{plan.pk}/delete/", {"post": "yes"}, secure=True).status_code == 403
 
 
+# --- one's own page ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_person_sees_what_is_theirs_and_nothing_else(clean_redis: str, alice: User, bob: User) -> None:
+    browser = Browser()
+    assert browser.get("/accounts/usage/", secure=True).status_code == 302
+    browser.login(username=alice.email, password=PASSWORD)
+    assert "Nothing yet" in browser.get("/accounts/usage/", secure=True).content.decode()
+    today = datetime.now(UTC)
+    Price.objects.create(model="small", valid_from=DAY, input_per_million=1, output_per_million=2)
+    use(alice, "small", today, input_tokens=1_000_000, output_tokens=500_000)
+    use(alice, "<b>free</b>", today - timedelta(days=3), output_tokens=750_000, estimated=True)
+    use(bob, "bobs", today, output_tokens=9)
+    Quota.objects.create(user=alice, unit=Unit.MESSAGES, period="month", limit=10)
+    page = browser.get("/accounts/usage/", secure=True)
+    shown = page.content.decode()
+    assert "of 10 messages" in shown
+    assert "2.0000" in shown
+    assert "bobs" not in shown
+    assert "<b>free" not in shown
+    assert "1 answer are estimates" in shown
+    assert "style=" not in shown, "the policy lets no style through"
+    bars = page.context["bars"]
+    assert [(bar.height, bar.y) for bar in bars if bar.tokens] == [(50, 50), (100, 0)]
+    assert len(bars) == 30
+    assert bars[-1].day == today.date()
+
+
 # --- over a real socket -----------------------------------------------------------------------------------------------
 
 
