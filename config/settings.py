@@ -179,10 +179,6 @@ RATE_RUNS_PER_USER = env.int("RATE_RUNS_PER_USER", 8, validate=at_least(0))  # a
 QUOTA_INPUT_TOKENS = env.int("QUOTA_INPUT_TOKENS", 1000, validate=at_least(1))
 QUOTA_OUTPUT_TOKENS = env.int("QUOTA_OUTPUT_TOKENS", 1000, validate=at_least(1))
 CURRENCY: str = env.str("CURRENCY", "USD", validate=validate.Regexp(r"[A-Z]{3}\Z", error="Not a code such as USD."))
-# What an answer under way holds back of quotas of tokens and money, until it is known what it took.
-QUOTA_INPUT_TOKENS = env.int("QUOTA_INPUT_TOKENS", 1000, validate=at_least(1))
-QUOTA_OUTPUT_TOKENS = env.int("QUOTA_OUTPUT_TOKENS", 1000, validate=at_least(1))
-CURRENCY: str = env.str("CURRENCY", "USD", validate=validate.Regexp(r"[A-Z]{3}\Z", error="Not a code such as USD."))
 
 TIMING_STAMPS = env.bool("TIMING_STAMPS", False)  # `make bench`: tell each hop of a first token in run.done
 
