@@ -7,7 +7,7 @@ it, and one that was interrupted just goes on the next time.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -74,7 +74,7 @@ def count() -> dict[str, int]:
     return {kind.name: kind.over().count() for kind in KINDS}
 
 
-def purge() -> Iterator[Progress]:
+def purge() -> Generator[Progress, None, None]:
     """Deletes them, and says after each batch how far it is. Stopping the iteration stops the purge."""
     for kind in KINDS:
         total, done = kind.over().count(), 0
