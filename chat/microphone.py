@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import django.db
+import psycopg_pool
 import redis
 import structlog
 from django.conf import settings
@@ -189,18 +191,17 @@ class Microphone:
     async def _abandon(self, take: Take) -> None:
         """No worker listens (any more)."""
         assert take.id is not None
-        audio_ms = take.intake.audio_bytes // BYTES_PER_MS if take.intake else 0
-        error = AsrUnavailable()
         logger.warning("recording_abandoned", recording=str(take.id), opened=take.opened)
-        if take.opened:
-            self._fail(error, None)
-            frame = recordings.notice("audio.closed", take.id, reason="worker_lost", audio_ms=audio_ms)
-            self._socket.put(frame)
-        else:
-            self._fail(error, take.ref)
+        audio_ms = take.intake.audio_bytes // BYTES_PER_MS if take.intake else 0
         self._close(take)
-        await in_db(recordings.finish, take.id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=audio_ms)
-        await recordings.release(self._user_id, take.id)
+        try:
+            await in_db(recordings.finish, take.id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=audio_ms)
+            await recordings.release(self._user_id, take.id)
+        except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError) as error:
+            logger.warning("recording_unclosed", recording=str(take.id), error=type(error).__name__)
+        self._fail(AsrUnavailable(), None if take.opened else take.ref)
+        if take.opened:
+            self._socket.put(recordings.notice("audio.closed", take.id, reason="worker_lost", audio_ms=audio_ms))
 
     def _close(self, take: Take) -> None:
         take.closed = True

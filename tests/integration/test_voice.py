@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.client import Client, Session, session
@@ -273,4 +274,72 @@ async def test_an_unknown_language_is_said_plainly(stack: Stack) -> None:
         assert refused["code"] == "asr_unavailable"
         assert "English only" in refused["message"]
         await (await recording(client, language="en-GB")).stop()
+        await client.close()
+
+
+async def test_a_lost_worker_is_told_and_frees_the_place(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client)
+        await speaker.say(silence(300) + speak(FIRST))
+        stack.workers[0].kill()
+        try:
+            speaking = asyncio.create_task(speaker.say(silence(20_000), speed=1))
+            closed = await client.next("audio.closed", recording_id=speaker.id, seconds=20)
+            speaking.cancel()
+            assert closed["reason"] == "worker_lost"
+            error = await client.until(lambda: next((f for f in client.frames if f["type"] == "error"), None))
+            assert error["code"] == "asr_unavailable"
+            [row] = stack.sql("SELECT status, reason FROM chat_recording WHERE id = %s", speaker.id)
+            assert row == {"status": "failed", "reason": "worker_lost"}
+        finally:
+            stack.workers[0].restart()
+        again = await recording(client)
+        await again.say(utterance(FIRST))
+        await again.stop()
+        assert [final["text"] for final in again.seen("transcript.final")] == [FIRST]
+        await client.close()
+
+
+def decoders(stack: Stack) -> list[psutil.Process]:
+    """The processes forked for recordings: children of the worker's loaded one."""
+    [loaded] = [p for p in psutil.Process(stack.workers[0].pid).children() if "sphinx_process" in " ".join(p.cmdline())]
+    forked: list[psutil.Process] = loaded.children()
+    return forked
+
+
+async def test_a_killed_decoder_loses_nothing(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client)
+        spoken = speak(FIRST)
+        half = len(spoken) // 64 * 32
+        await speaker.say(silence(300) + spoken[:half])
+        await client.next("speech.started", recording_id=speaker.id)
+        [decoder] = decoders(stack)
+        decoder.kill()
+        await speaker.say(spoken[half:] + silence(900))
+        await speaker.stop()
+        assert [final["text"] for final in speaker.seen("transcript.final")] == [FIRST]
+        assert [warning["code"] for warning in speaker.seen("audio.warning")] == ["backend_reconnected"]
+        await client.close()
+
+
+async def test_a_hung_decoder_loses_5_s_at_most_without_a_word(stack: Stack) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client)
+        await speaker.say(silence(300) + speak(FIRST) + silence(900))
+        await client.next("transcript.final", recording_id=speaker.id)
+        [decoder] = decoders(stack)
+        decoder.suspend()
+        await speaker.say(speak(SECOND) + silence(7_500))
+        decoder.resume()
+        await speaker.say(utterance(FIRST))
+        closed = await speaker.stop()
+        lost = [warning["ms"] for warning in speaker.seen("audio.warning") if warning["code"] == "audio_dropped"]
+        assert lost
+        assert all(500 <= ms <= 6_000 for ms in lost)
+        assert closed["audio_ms"] == 100 * speaker.number, "what was lost is counted as said"
+        assert [final["text"] for final in speaker.seen("transcript.final")][-1] == FIRST
         await client.close()
