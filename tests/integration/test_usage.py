@@ -259,7 +259,7 @@ def test_a_person_sees_what_is_theirs_and_nothing_else(clean_redis: str, alice: 
     Quota.objects.create(user=alice, unit=Unit.MESSAGES, period="month", limit=10)
     page = browser.get("/accounts/usage/", secure=True)
     shown = page.content.decode()
-    assert "of 10 messages" in shown
+    assert "of 10 messages left" in shown
     assert "2.0000" in shown
     assert "bobs" not in shown
     assert "<b>free" not in shown
