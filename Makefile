@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test chaos lint format bench browser promtool help
+.PHONY: up test chaos lint format bench browser asr-sdks promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine"
@@ -39,6 +39,14 @@ bench: .venv/development
 browser: .venv/development
 	@.ci/browser
 	@.ci/speech
+
+asr-sdks: .venv-asr/installed
+	@.venv-asr/bin/python -W ignore -m tests.asr_sdks
+
+.venv-asr/installed: requirements-asr-dev.txt
+	@$(PYTHON) -m venv .venv-asr
+	@.venv-asr/bin/pip install --quiet -r requirements-asr-dev.txt
+	@touch $@
 
 promtool: .venv/development
 	@.ci/promtool

@@ -80,7 +80,7 @@ class FakeAssemblyAI(SocketServer):
                 for sound in ears.end():
                     await hear(sound)
             if kind == "Terminate":
-                seconds = ears.heard_ms / 1000
+                seconds = round(ears.heard_ms / 1000)
                 end = {"type": "Termination", "audio_duration_seconds": seconds, "session_duration_seconds": seconds}
                 await connection.send(json.dumps(end))
                 await connection.close(1000)

@@ -51,7 +51,8 @@ class FakeRealtime(SocketServer):
             await tell("error", error=error)
 
         ears, item, said, buffered = self.listen(rate=24_000, endpointing=False), 0, 0, 0
-        await tell("transcription_session.created" if self.beta else "session.created", session={"id": "s"})
+        created = "transcription_session.created" if self.beta else "session.created"
+        await tell(created, session={"id": "s", "type": "transcription"})
         async for raw in self.messages(connection):
             message = json.loads(raw)
             kind = message["type"]
