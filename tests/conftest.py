@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 servers.set_environment()
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
+del os.environ["DJANGO_SETTINGS_MODULE"]  # likewise in workers of pytest-xdist, which inherit the environment
 
 # The real hash with less work: it is asked for hundreds of times. Processes of a live stack keep the real cost.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
