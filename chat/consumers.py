@@ -101,6 +101,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.place = place_of((scope.get("client") or ("",))[0])
         self.frame_limit = limits.FrameLimit()
         self.socket = Socket(send, self.user_id, self.session_hash)
+        # This task is the connection's own, and the tasks it starts inherit what is bound here.
+        structlog.contextvars.bind_contextvars(connection=self.socket.connection_id, user=str(self.user_id))
         self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
         self.presence = Presence(self.user_id, self.socket.connection_id)
         self.layer = log.channel_layer()
