@@ -102,6 +102,7 @@ async def test_nothing_is_kept_longer_than_it_counts(clean_redis: str) -> None:
     assert len(keys) == 3
     for key in keys:
         assert 0 < await layer.group_execute(limits.GROUP, "PTTL", key) <= 30_000
+    assert len(await layer.group_execute(limits.GROUP, "GET", "rate:a")) == 16, "all digits of the microseconds"
     limits.connections().leave("one")
 
 

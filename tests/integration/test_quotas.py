@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -140,6 +141,71 @@ def test_a_quota_made_while_runs_end_counts_each_of_them() -> None:
     send(alice)
     assert check_ledger() == []
     assert standing(alice)["messages"][0] == 12
+
+
+class Elsewhere(threading.Thread):
+    """Work on a connection of its own. `blocked` waits until PostgreSQL says that it waits for a lock."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__()
+        self.work = work
+        self.pid: int | None = None
+        self.outcome: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                [self.pid] = cursor.fetchone()
+            self.outcome = self.work()
+        except Exception as error:
+            self.outcome = error
+        finally:
+            connections.close_all()
+
+    def blocked(self) -> bool:
+        """False when the work was done without waiting."""
+        with connection.cursor() as cursor:
+            while self.is_alive():
+                cursor.execute("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s", [self.pid])
+                row = cursor.fetchone()
+                if row and row[0]:
+                    return True
+                time.sleep(0.01)
+        return False
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_allowance_waits_for_an_entry_that_is_being_written() -> None:
+    alice = make_user("Alice")
+    run = send(alice).run_id
+    give(alice, 5)
+    with transaction.atomic():
+        end(run)
+        asking = Elsewhere(lambda: send(alice))
+        assert asking.blocked()
+    asking.join()
+    assert isinstance(asking.outcome, turns.Accepted), asking.outcome
+    assert standing(alice) == {"messages": (1, 1)}
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_turn_waits_for_the_one_that_may_be_one_too_many(begun: bool, settings: Any) -> None:
+    alice = make_user("Alice")
+    places = [send(alice) for _ in range(2)] if begun else []
+    for place in places:
+        end(place.run_id)
+    first, second = [place.conversation_id for place in places] or (None, None)
+    settings.RATE_RUNS_PER_USER = 1
+    with transaction.atomic():
+        send(alice, first)
+        asking = Elsewhere(lambda: send(alice, second))
+        assert asking.blocked()
+    asking.join()
+    assert isinstance(asking.outcome, RateLimited), asking.outcome
 
 
 @pytest.mark.django_db(transaction=True)

@@ -309,3 +309,26 @@ async def test_what_is_left_is_told_live_and_then_refused(stack: Stack) -> None:
             await one.close()
     [row] = stack.sql("SELECT endpoint, count(*) AS n, bool_and(cost > 0) AS paid FROM accounts_usageentry GROUP BY 1")
     assert row == {"endpoint": "127.0.0.1", "n": 3, "paid": True}
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_killed_worker_holds_nothing_for_a_minute(stack: Stack) -> None:
+    stack.manage("quota", "set", "--user=bob@example.org", "--unit=messages", "--period=day", "5")
+    stack.manage("quota", "set", "--user=bob@example.org", "--unit=output_tokens", "--period=day", "100000")
+    async with session(stack.url, "bob@example.org") as bob:
+        client = await bob.connect()
+        accepted = await client.say("Long [[tokens=2000 rate=20]]")
+        await client.shows(accepted["run_id"], 50)
+        held = "SELECT amount FROM accounts_reservation WHERE run_id = %s ORDER BY amount"
+        assert [row["amount"] for row in stack.sql(held, accepted["run_id"])] == [1, 1000]
+        stack.workers[0].kill()
+        run = await client.ended(accepted["run_id"], seconds=50)
+        assert run["ended"] == "run.interrupted"
+        assert stack.sql(held, accepted["run_id"]) == []
+        [entry] = stack.sql("SELECT * FROM accounts_usageentry WHERE run_id = %s", accepted["run_id"])
+        assert (entry["messages"], entry["estimated"]) == (1, True)
+        assert entry["output_tokens"] == -(-len(run["text"]) // 4)
+        await client.close()
+    checked = stack.manage("shell", "--no-imports", "-c", "from accounts.ledger import *; print(check_ledger())")
+    assert checked.strip() == "[]"
+    stack.workers[0].restart()
