@@ -62,6 +62,8 @@ class Rows:
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     submissions: list[dict[str, Any]] = field(default_factory=list)
     members: set[tuple[str, str]] = field(default_factory=set)  # (conversation, user's name)
+    bills: list[dict[str, Any]] = field(default_factory=list)  # run_id, input_tokens, output_tokens
+    reserved: list[str] = field(default_factory=list)  # runs that quotas are held back for
 
 
 class History:
@@ -130,6 +132,8 @@ def read_rows(stack: Stack) -> Rows:
                 "input_tokens, output_tokens FROM chat_run"
             )
         },
+        bills=of("SELECT run_id, input_tokens, output_tokens FROM accounts_usageentry WHERE run_id IS NOT NULL"),
+        reserved=[row["run_id"] for row in of("SELECT run_id FROM accounts_reservation")],
         submissions=of(
             f"SELECT {name}, client_id, message_id, run_id FROM chat_submission JOIN accounts_user u ON u.id = user_id"  # noqa: S608 -- a constant
         ),
@@ -200,9 +204,16 @@ def _rows(rows: Rows) -> list[str]:
             found.append(f"I2 run {one} is over and has a lease")
         if not run["ended_in_log"]:
             found.append(f"I5 the end of run {one} has not reached the log")
-        if run["status"] == "done" and (run["input_tokens"] is None or run["output_tokens"] is None):
-            found.append(f"I6 run {one} is done and not billed")
-    return found
+        bills = [bill for bill in rows.bills if bill["run_id"] == one]
+        if run["status"] == "done" and len(bills) != 1:
+            found.append(f"I6 run {one} is done and billed {len(bills)} times")
+        for bill in bills:
+            if (bill["input_tokens"], bill["output_tokens"]) != (run["input_tokens"] or 0, run["output_tokens"] or 0):
+                found.append(f"I6 run {one} took {run['output_tokens']} tokens, billed are {bill['output_tokens']}")
+    found += [
+        f"I6 {bill['run_id']} is billed and does not exist" for bill in rows.bills if bill["run_id"] not in rows.runs
+    ]
+    return found + [f"I6 something is still reserved for run {one}" for one in rows.reserved]
 
 
 def _access(viewers: list[Viewer], rows: Rows) -> list[str]:

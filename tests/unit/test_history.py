@@ -95,6 +95,7 @@ def good() -> Story:
                 "ended_in_log": True, "lease_expires_at": None, "input_tokens": 5, "output_tokens": 2,
             }
         },
+        bills=[{"run_id": RUN, "input_tokens": 5, "output_tokens": 2}],
         submissions=[{"user": "alice", "client_id": KEY, "message_id": PROMPT, "run_id": RUN}],
         members={(CONVERSATION, "alice"), (CONVERSATION, "bob")},
     )  # fmt: skip
@@ -151,7 +152,11 @@ BAD: dict[str, tuple[str, Callable[[Story], object]]] = {
     "an attempt ends twice": ("I5", lambda s: repeat(s.bob, 8, seq=10)),
     "an attempt ends in two ways": ("I5", lambda s: change(s, 8, type="run.failed", seq=9)),
     "an end that is not in the log": ("I5", lambda s: s.rows.runs[RUN].update(ended_in_log=False)),
-    "an answer nobody billed": ("I6", lambda s: s.rows.runs[RUN].update(output_tokens=None)),
+    "an answer nobody billed": ("I6", lambda s: s.rows.bills.clear()),
+    "an answer billed twice": ("I6", lambda s: s.rows.bills.append(s.rows.bills[0])),
+    "another bill than the answer": ("I6", lambda s: s.rows.bills[0].update(output_tokens=3)),
+    "a bill for nothing": ("I6", lambda s: s.rows.bills.append({**s.rows.bills[0], "run_id": "r9"})),
+    "held back for ever": ("I6", lambda s: s.rows.reserved.append(RUN)),
     "an outsider reads": ("I7", lambda s: s.rows.members.remove((CONVERSATION, "bob"))),
     "reading on after the end of access": ("I8", lambda s: s.viewers[1].revoked.update({CONVERSATION: 27.5})),
     "reading on after logout": ("I8", lambda s: s.viewers[1].revoked.update({"*": 27.5})),
