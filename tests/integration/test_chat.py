@@ -201,7 +201,10 @@ async def test_what_belongs_to_others_is_not_found(stack: Stack) -> None:
         accepted = await finished(client, "Secret [[tokens=3]]")
         conversation = accepted["conversation_id"]
         answer = client.views[conversation].runs[accepted["run_id"]]["message_id"]
-        fresh = lambda: str(uuid.uuid4())  # noqa: E731 -- a name for four lines
+
+        def fresh() -> str:
+            return str(uuid.uuid4())
+
         replies = [
             await outsider.ask("subscribe", conversation_id=conversation),
             await outsider.ask("subscribe", conversation_id=fresh()),
