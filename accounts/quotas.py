@@ -222,8 +222,9 @@ def _left(row: Sequence[Any]) -> Left:
 
 
 def _sentence(left: Left) -> str:
-    what = f"{_exact(left.limit)} {_WORDS[left.unit]}" + (f" with {left.model}" if left.model else "")
-    return f"You may use {what} {_WHEN[left.period]}, and they are used up."
+    words = "message" if left.unit == Unit.MESSAGES and left.limit == 1 else _WORDS[left.unit]
+    what = f"{_exact(left.limit)} {words}" + (f" with {left.model}" if left.model else "")
+    return f"You may use {what} {_WHEN[left.period]}, and that is used up."
 
 
 def quotas_left(user_id: uuid.UUID) -> list[Left]:

@@ -23,6 +23,7 @@ export class Conversation {
     /** @type {Frame[]} events of a new conversation that came before we knew its id */
     this.early = [];
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
+    this.onQuota = /** @type {((quotas: any[]) => void) | null} */ (null);
     this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
     /** The latest news of the list: of a new conversation it may come before its id. */
     this.listed = /** @type {Frame | null} */ (null);
@@ -101,6 +102,7 @@ export class Conversation {
     } else if (frame.type === "subscribed" && ours) this.subscription?.subscribed(frame);
     else if (frame.type === "reset" && ours) this.subscription?.resync();
     else if (frame.type === "conversation.listed") this.noteListed(frame);
+    else if (frame.type === "quota") this.onQuota?.(frame.quotas);
     else if (frame.type === "error" && !frame.ref) this.refused(frame);
   }
 

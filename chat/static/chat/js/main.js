@@ -1,6 +1,7 @@
 /** The page's beginning: reads what the server put into it and starts the parts. */
 
 import { Actions } from "antiphon/actions";
+import { startAllowance } from "antiphon/allowance";
 import { Conversation } from "antiphon/conversation";
 import { startShortcuts } from "antiphon/shortcuts";
 import { Sidebar } from "antiphon/sidebar";
@@ -12,6 +13,7 @@ const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
 const conversation = new Conversation(page);
 const sidebar = new Sidebar(page, (title) => conversation.setTitle(title));
 conversation.onListed = (/** @type {import("antiphon/protocol").Frame} */ notice) => sidebar.listed(notice);
+conversation.onQuota = startAllowance(document.getElementById("allowance"));
 new Actions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));

@@ -1,0 +1,46 @@
+/** Says what is left of a quota that is nearly used up, above the composer's fine print. */
+
+/** @typedef {{unit: string, period: string, model: string | null, limit: number | string, used: number | string,
+ *             left: number | string, hard: boolean, renews_at: string | null}} Quota */
+
+const UNITS = {
+  messages: "messages",
+  input_tokens: "tokens of input",
+  output_tokens: "tokens of output",
+  audio_seconds: "seconds of speech",
+  money: "of spending",
+};
+const PERIODS = { hour: "this hour", day: "today", week: "this week", month: "this month", fixed: "in all" };
+
+/** The fullest of them comes first: it is the one that will be met. @param {Quota[]} quotas */
+export function tightest(quotas) {
+  const share = (/** @type {Quota} */ one) => (Number(one.limit) > 0 ? Number(one.left) / Number(one.limit) : 0);
+  return [...quotas].sort((one, other) => share(one) - share(other))[0];
+}
+
+/** @param {Quota} quota @returns {string} a sentence */
+export function sentence(quota) {
+  const unit = UNITS[/** @type {keyof typeof UNITS} */ (quota.unit)] ?? quota.unit;
+  const when = PERIODS[/** @type {keyof typeof PERIODS} */ (quota.period)] ?? quota.period;
+  const what = `${amount(quota.limit)} ${unit}${quota.model ? ` with ${quota.model}` : ""}`;
+  const left = `${amount(quota.left)} of ${what} left ${when}.`;
+  if (Number(quota.left) > 0 || !quota.renews_at) return left;
+  const renewed = new Date(quota.renews_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return `${left} More from ${renewed} on.`;
+}
+
+/** @param {number | string} value money is a string, shown to the cent or as small as it is */
+function amount(value) {
+  const digits = typeof value === "string" && Number(value) < 0.1 ? 4 : 2;
+  return Number(value).toLocaleString([], { maximumFractionDigits: digits });
+}
+
+/** @param {HTMLElement | null} line @returns {(quotas: Quota[]) => void} */
+export function startAllowance(line) {
+  const words = line?.querySelector("span");
+  return (quotas) => {
+    if (!line || !words || !quotas.length) return;
+    words.textContent = sentence(tightest(quotas));
+    line.hidden = false;
+  };
+}

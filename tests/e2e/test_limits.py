@@ -1,0 +1,35 @@
+"""What a person sees of their limits in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import expect
+
+from tests.e2e.browsing import Watch, chromium, log_in
+from tests.fakes.openai_server import FakeOpenAI
+from tests.stack import Stack
+
+
+def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[..., Stack]) -> None:
+    with FakeOpenAI() as upstream, chromium() as browser:
+        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small"}
+        stack = live(web=1, workers=1, env={**env, "STATIC_VERSIONED": "0"})
+        stack.manage("quota", "set", "--user=alice@example.org", "--unit=messages", "--period=day", "1")
+        page = log_in(browser.new_context(), stack)
+        watch = Watch(page, stack.url)
+        left = page.locator("#allowance")
+        expect(left).to_be_hidden()
+        page.locator("#text").fill("One [[tokens=3]]")
+        page.keyboard.press("Enter")
+        expect(left).to_contain_text("0 of 1 messages left today. More from")
+        expect(page.locator(".message-assistant")).to_contain_text("tok2")
+        page.locator("#text").fill("Two, which I would not like to write again")
+        page.keyboard.press("Enter")
+        mine = page.locator(".message-user").last
+        expect(mine).to_contain_text("Two, which I would not like to write again")
+        expect(mine.locator(".message-note")).to_contain_text("You may use 1 message today, and that is used up.")
+        left.get_by_role("link", name="Usage").click()
+        expect(page.get_by_role("heading", name="What is left")).to_be_visible()
+        expect(page.locator(".usage-table")).to_contain_text("small")
+        assert watch.complaints == []
