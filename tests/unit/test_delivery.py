@@ -87,7 +87,9 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("delta"), st.sampled_from(RUNS), st.text(min_size=1, max_size=30)),
         st.tuples(st.just("state"), st.sampled_from(RUNS)),
-        st.tuples(st.just("arrive"), st.integers(0, 12)),  # an event of the recent ones, maybe again, maybe out of order
+        st.tuples(
+            st.just("arrive"), st.integers(0, 12)
+        ),  # an event of the recent ones, maybe again, maybe out of order
         st.tuples(st.just("ack")),
         st.tuples(st.just("reconnect")),
         st.tuples(st.just("run"), st.integers(1, 6)),
