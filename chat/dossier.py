@@ -10,16 +10,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from accounts.models import AuditEntry, Session, User
-from chat.models import (
-    ACTIVE,
-    Conversation,
-    Member,
-    Message,
-    Recording,
-    Role,
-    Run,
-    Utterance,
-)
+from chat.models import ACTIVE, Conversation, Member, Message, Recording, Role, Run, Utterance
 from chat.retention import drop_logs
 
 FORMAT: Final = "antiphon.export"
@@ -155,16 +146,10 @@ def erase(user: User, *, dry_run: bool = False) -> Erased:
     return erased
 
 
-def _sort_conversations(
-    user: User,
-) -> tuple[list[uuid.UUID], list[uuid.UUID], list[uuid.UUID]]:
+def _sort_conversations(user: User) -> tuple[list[uuid.UUID], list[uuid.UUID], list[uuid.UUID]]:
     """Conversations that are this person's alone; shared ones; and of those the ones without another owner."""
     mine = list(Member.objects.filter(user=user).values_list("conversation_id", flat=True))
     others = Member.objects.filter(conversation_id__in=mine).exclude(user=user)
     shared = set(others.values_list("conversation_id", flat=True))
     owned = set(others.filter(role=Role.OWNER).values_list("conversation_id", flat=True))
-    return (
-        [one for one in mine if one not in shared],
-        sorted(shared),
-        sorted(shared - owned),
-    )
+    return ([one for one in mine if one not in shared], sorted(shared), sorted(shared - owned))

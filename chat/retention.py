@@ -50,17 +50,9 @@ def _before(days: int) -> Any:
 
 KINDS: Final = (
     # Few at a time: one may have thousands of messages.
-    Kind(
-        "conversations",
-        lambda: Conversation.objects.filter(deleted_at__lt=_before(settings.KEEP_DELETED_DAYS)),
-        10,
-    ),
+    Kind("conversations", lambda: Conversation.objects.filter(deleted_at__lt=_before(settings.KEEP_DELETED_DAYS)), 10),
     Kind("sessions", lambda: Session.objects.filter(expire_date__lt=timezone.now()), 500),
-    Kind(
-        "submissions",
-        lambda: Submission.objects.filter(created_at__lt=_before(settings.KEEP_SUBMISSION_DAYS)),
-        500,
-    ),
+    Kind("submissions", lambda: Submission.objects.filter(created_at__lt=_before(settings.KEEP_SUBMISSION_DAYS)), 500),
     Kind(
         "recordings",
         lambda: Recording.objects.filter(status__in=ENDED, created_at__lt=_before(settings.KEEP_RECORDING_DAYS)),
@@ -106,8 +98,4 @@ def drop_logs(conversations: list[uuid.UUID]) -> None:
     try:
         async_to_sync(drop)()
     except (redis.RedisError, OSError) as error:
-        logger.warning(
-            "logs_not_dropped",
-            error=type(error).__name__,
-            conversations=len(conversations),
-        )
+        logger.warning("logs_not_dropped", error=type(error).__name__, conversations=len(conversations))

@@ -41,6 +41,8 @@ MODEL_SECONDS: Final = 10.0
 WEB_SECONDS: Final = 5.0
 WAITING_SECONDS: Final = 15.0  # a job that waits longer while workers are free is not taken at all
 CLOCK_SECONDS: Final = 2.0
+LOCAL: Final = {"localhost", "127.0.0.1", "[::1]"}
+MAINTENANCE_SECONDS: Final = 3 * 3600.0  # it is due every hour
 DISK_WARN, DISK_FAIL = 2 * 2**30, 200 * 2**20
 
 
@@ -71,11 +73,7 @@ def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
         try:
             level, said, advice = CHECKS[name](url)
         except (StackError, ImproperlyConfigured) as error:
-            level, said, advice = (
-                FAIL,
-                str(error),
-                "The sentence before says which setting.",
-            )
+            level, said, advice = (FAIL, str(error), "The sentence before says which setting.")
         except redis.RedisError as error:
             level, said, advice = (
                 FAIL,
@@ -84,10 +82,7 @@ def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
             )
         except django.db.Error as error:
             said = f"PostgreSQL does not answer ({type(error).__name__})."
-            level, advice = (
-                FAIL,
-                "Look at the check `database`; `manage.py migrate` if a table is missing.",
-            )
+            level, advice = (FAIL, "Look at the check `database`; `manage.py migrate` if a table is missing.")
         findings.append(Finding(name, level, said, advice))
     return findings
 
@@ -105,11 +100,7 @@ def _database(_url: str) -> Found:
     executor = MigrationExecutor(connection)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if missing:
-        return (
-            FAIL,
-            f"{len(missing)} migrations are not applied.",
-            "Run `manage.py prepare`, then restart.",
-        )
+        return (FAIL, f"{len(missing)} migrations are not applied.", "Run `manage.py prepare`, then restart.")
     version = connection.cursor().connection.info.server_version // 10_000
     return OK, f"PostgreSQL {version}, all migrations applied.", ""
 
@@ -117,11 +108,7 @@ def _database(_url: str) -> Found:
 def _redis(_url: str) -> Found:
     check_redis(settings.REDIS_URL)
     memory: Any = sync_redis().info("memory")
-    policy, most, used = (
-        memory.get("maxmemory_policy"),
-        memory.get("maxmemory", 0),
-        memory.get("used_memory", 0),
-    )
+    policy, most, used = (memory.get("maxmemory_policy"), memory.get("maxmemory", 0), memory.get("used_memory", 0))
     if most and policy != "noeviction":
         return (
             WARN,
@@ -129,22 +116,14 @@ def _redis(_url: str) -> Found:
             "Set maxmemory-policy to noeviction: jobs and logs must not vanish one by one.",
         )
     if most and used > 0.8 * most:
-        return (
-            WARN,
-            f"Redis uses {used * 100 // most} % of its memory.",
-            "Give it more (maxmemory).",
-        )
+        return (WARN, f"Redis uses {used * 100 // most} % of its memory.", "Give it more (maxmemory).")
     return OK, f"Redis answers, {used // 2**20} MB in use.", ""
 
 
 def _web(url: str) -> Found:
     url = url or stack_url(settings.VAR_DIR, "url")
     if not url:
-        return (
-            WARN,
-            "No address of a web process is known.",
-            "Name it: --url http://127.0.0.1:8000",
-        )
+        return (WARN, "No address of a web process is known.", "Name it: --url http://127.0.0.1:8000")
     parts = urlsplit(url)
     maker = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     asked = maker(parts.netloc, timeout=WEB_SECONDS)
@@ -163,11 +142,7 @@ def _web(url: str) -> Found:
     if answer.status == 200:
         return OK, f"{url} is ready.", ""
     wrong = ", ".join(f"{name}: {said}" for name, said in body.get("wrong", {}).items())
-    return (
-        FAIL,
-        f"{url} is not ready ({wrong or answer.status}).",
-        "Mend what is named; it recovers by itself.",
-    )
+    return (FAIL, f"{url} is not ready ({wrong or answer.status}).", "Mend what is named; it recovers by itself.")
 
 
 def _workers(_url: str) -> Found:
@@ -218,11 +193,7 @@ def _queue(_url: str) -> Found:
 
 def _settings(_url: str) -> Found:
     if settings.DEBUG:
-        return (
-            FAIL,
-            "DEBUG is on: errors show code and settings to everybody.",
-            "Unset DEBUG.",
-        )
+        return (FAIL, "DEBUG is on: errors show code and settings to everybody.", "Unset DEBUG.")
     found = checks.run_checks(include_deployment_checks=settings.HTTPS)
     wrong = [message for message in found if message.is_serious() and not message.is_silenced()]
     if wrong:
@@ -231,6 +202,8 @@ def _settings(_url: str) -> Found:
             "; ".join(f"{message.id}: {message.msg}" for message in wrong),
             str(wrong[0].hint or "Correct it."),
         )
+    if not settings.HTTPS and set(settings.ALLOWED_HOSTS) <= LOCAL:
+        return OK, "Django's checks find nothing; plain http, on this machine only.", ""
     if not settings.HTTPS:
         return (
             WARN,
@@ -241,21 +214,13 @@ def _settings(_url: str) -> Found:
 
 
 def _versions(_url: str) -> Found:
-    return (
-        OK,
-        f"Python {platform.python_version()}, Django {django.get_version()}, {sys.platform}.",
-        "",
-    )
+    return (OK, f"Python {platform.python_version()}, Django {django.get_version()}, {sys.platform}.", "")
 
 
 def _administrator(_url: str) -> Found:
     count = User.objects.filter(is_superuser=True, is_active=True).count()
     if not count:
-        return (
-            WARN,
-            "There is no administrator.",
-            "Make one: `manage.py createsuperuser`.",
-        )
+        return (WARN, "There is no administrator.", "Make one: `manage.py createsuperuser`.")
     return OK, f"{count} administrators.", ""
 
 
@@ -263,11 +228,7 @@ def _model(_url: str) -> Found:
     try:
         names = asyncio.run(_ask_model())
     except ProviderError as error:
-        return (
-            FAIL,
-            f"{error.code}: {error.message}",
-            "Check OPENAI_BASE_URL and OPENAI_API_KEY; `manage.py models`.",
-        )
+        return (FAIL, f"{error.code}: {error.message}", "Check OPENAI_BASE_URL and OPENAI_API_KEY; `manage.py models`.")
     except TimeoutError:
         return (
             FAIL,
@@ -275,17 +236,9 @@ def _model(_url: str) -> Found:
             "Is it up? Can it be reached from here?",
         )
     if registry.find_endpoint().kind == "demo":
-        return (
-            WARN,
-            "Only the demo model answers.",
-            "Set OPENAI_API_KEY or OPENAI_BASE_URL, or start Ollama.",
-        )
+        return (WARN, "Only the demo model answers.", "Set OPENAI_API_KEY or OPENAI_BASE_URL, or start Ollama.")
     if not names:
-        return (
-            FAIL,
-            "The endpoint offers no model.",
-            "Load one there, or name it in CHAT_MODELS.",
-        )
+        return (FAIL, "The endpoint offers no model.", "Load one there, or name it in CHAT_MODELS.")
     return OK, f"{registry.describe()}: {len(names)} models, {names[0]} first.", ""
 
 
@@ -303,11 +256,7 @@ def _disk(_url: str) -> Found:
     free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else settings.BASE_DIR).free
     said = f"{free / 2**30:.1f} GB free where {settings.VAR_DIR} lies."
     level = FAIL if free < DISK_FAIL else WARN if free < DISK_WARN else OK
-    return (
-        level,
-        said,
-        "" if level is OK else "Make room, or move it (ANTIPHON_VAR); `manage.py purge` frees rows.",
-    )
+    return (level, said, "" if level is OK else "Make room, or move it (ANTIPHON_VAR); `manage.py purge` frees rows.")
 
 
 def _clock(_url: str) -> Found:
@@ -318,25 +267,20 @@ def _clock(_url: str) -> Found:
     off = theirs - (before + time.time()) / 2
     said = f"This clock and the database's differ by {abs(off):.3f} s."
     if abs(off) > CLOCK_SECONDS:
-        return (
-            WARN,
-            said,
-            "Let both follow NTP: sessions end and logs line up by them (leases use the database's).",
-        )
+        return (WARN, said, "Let both follow NTP: sessions end and logs line up by them (leases use the database's).")
     return OK, said, ""
 
 
 def _maintenance(_url: str) -> Found:
     last = last_purge()
-    if last is None:
-        return (
-            WARN,
-            "The hourly clean-up has not run yet.",
-            "Normal for the first hour; later: is `manage.py beat` running?",
-        )
-    hours = (time.time() - last) / 3600
-    said = f"The last clean-up was {hours:.1f} h ago."
-    return (OK, said, "") if hours < 3 else (WARN, said, "Is `manage.py beat` running?")
+    said = "The hourly clean-up has not run yet."
+    if last is not None:
+        said = f"The last clean-up was {(time.time() - last) / 3600:.1f} h ago."
+    # Before the first one, workers that are older than it should be tell that it is missing.
+    since = last or min((heart.since for heart in living_workers()), default=time.time())
+    if time.time() - since < MAINTENANCE_SECONDS:
+        return OK, said, ""
+    return WARN, said, "Is `manage.py beat` running, and does a worker take the queue `maintenance`?"
 
 
 CHECKS: Final[dict[str, Callable[[str], Found]]] = {

@@ -362,3 +362,29 @@ def test_a_full_disk_leaves_no_half_a_backup(live: Live, tmp_path: Path) -> None
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clock_that_stopped_is_noticed(clean_redis: str) -> None:
+    from accounts.redis import sync_redis
+    from config.diagnosis import Level, examine
+    from workers.maintenance import LAST_PURGE
+
+    def level() -> Level:
+        [finding] = examine(["maintenance"])
+        return finding.level
+
+    assert level() is Level.OK, "nothing runs for long enough"
+    sync_redis().set(LAST_PURGE, str(time.time() - 2 * 3600))
+    assert level() is Level.OK
+    sync_redis().set(LAST_PURGE, str(time.time() - 4 * 3600))
+    assert level() is Level.WARN
+
+
+def test_plain_http_is_right_on_this_machine_only(settings: Any) -> None:
+    from config.diagnosis import Level, examine
+
+    settings.HTTPS = settings.DEBUG = False
+    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+    assert examine(["settings"])[0].level is Level.OK
+    settings.ALLOWED_HOSTS = ["chat.example.org"]
+    assert examine(["settings"])[0].level is Level.WARN

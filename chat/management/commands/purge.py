@@ -28,10 +28,7 @@ class Command(BaseCommand):
             for progress in retention.purge():
                 gone[progress.kind] = progress.done
                 if self.stderr.isatty():
-                    self.stderr.write(
-                        f"\r{progress.kind}: {progress.done} of {progress.total}  ",
-                        ending="",
-                    )
+                    self.stderr.write(f"\r{progress.kind}: {progress.done} of {progress.total}  ", ending="")
             if self.stderr.isatty():
                 self.stderr.write("")
         if options["json"]:

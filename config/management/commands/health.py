@@ -23,25 +23,14 @@ class Command(BaseCommand):
     names: tuple[str, ...] = SERVING
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--url",
-            default="",
-            help="of a web process (default: the one `manage.py up` runs)",
-        )
-        parser.add_argument(
-            "--json",
-            action="store_true",
-            help="for scripts: an object with `level` and `findings`",
-        )
+        parser.add_argument("--url", default="", help="of a web process (default: the one `manage.py up` runs)")
+        parser.add_argument("--json", action="store_true", help="for scripts: an object with `level` and `findings`")
 
     def handle(self, *_args: object, **options: Any) -> None:
         findings = examine(self.names, url=options["url"])
         level = worst(findings)
         if options["json"]:
-            shown = {
-                "level": level,
-                "findings": [dataclasses.asdict(finding) for finding in findings],
-            }
+            shown = {"level": level, "findings": [dataclasses.asdict(finding) for finding in findings]}
             self.stdout.write(json.dumps(shown))
         else:
             self.show(findings)
@@ -49,11 +38,7 @@ class Command(BaseCommand):
         sys.exit(EXIT[level])
 
     def show(self, findings: list[Finding]) -> None:
-        styles = {
-            Level.OK: self.style.SUCCESS,
-            Level.WARN: self.style.WARNING,
-            Level.FAIL: self.style.ERROR,
-        }
+        styles = {Level.OK: self.style.SUCCESS, Level.WARN: self.style.WARNING, Level.FAIL: self.style.ERROR}
         for finding in findings:
             self.stdout.write(f"{styles[finding.level](f'{finding.level:<4}')}  {finding.name:<13} {finding.said}")
             if finding.advice:

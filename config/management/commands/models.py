@@ -22,13 +22,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--test",
-            nargs="?",
-            const="",
-            metavar="MODEL",
-            help="ask this model (default: the first)",
-        )
+        parser.add_argument("--test", nargs="?", const="", metavar="MODEL", help="ask this model (default: the first)")
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *_args: object, **options: Any) -> None:
