@@ -35,6 +35,7 @@ format: .venv/development
 
 bench: .venv/development
 	$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
+	$(BIN)/python -m tests.bench.voice $(if $(QUICK),--quick)
 
 browser: .venv/development
 	@.ci/browser

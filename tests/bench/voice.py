@@ -1,0 +1,190 @@
+"""`python -m tests.bench.voice`: how long speech takes, with how many speakers at once, and what it costs.
+
+Everything runs as in production: web, worker, Redis, PostgreSQL. Speakers send 100 ms frames at the pace of speech,
+each when its last sample would have been recorded. pocketsphinx decodes espeak-ng freely, without a grammar. The
+second table is a scripted Deepgram in this process, which answers at once: what is left is our own way there and back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Final
+
+import psutil
+
+from tests.client import Client, session
+from tests.fakes.asr_deepgram import FakeDeepgram
+from tests.fakes.asr_ears import QUIET_MS, Ears
+from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak
+from tests.integration.test_voice import HEADER
+from tests.servers import servers
+from tests.stack import Stack, run_stack
+
+FRAME_MS: Final = 100
+SENTENCES: Final = ("please open the window and call the doctor", "we will meet again at the station tomorrow morning")
+KEY: Final = "bench"
+
+
+@dataclass
+class Timings:
+    """Milliseconds, one for each utterance."""
+
+    first_partial: list[float] = field(default_factory=list)
+    final: list[float] = field(default_factory=list)
+    way: list[float] = field(default_factory=list)  # frame that ends the utterance -> its final
+
+
+@dataclass
+class Cost:
+    cpu: float = 0.0  # share of a core for each speaker, over the whole recording
+    memory_mb: float = 0.0  # of one decoder, that it does not share
+
+
+def script(sentences: int) -> tuple[bytes, list[tuple[int, int]]]:
+    """Audio, and where in it each utterance begins and ends (ms)."""
+    pcm, places = silence(500), []
+    for number in range(sentences):
+        spoken = speak(SENTENCES[number % len(SENTENCES)])
+        start = len(pcm) // BYTES_PER_MS + next(_loud(spoken))
+        pcm += spoken
+        places.append((start, len(pcm) // BYTES_PER_MS))
+        pcm += silence(1500)
+    return pcm, places
+
+
+def _loud(pcm: bytes) -> Iterator[int]:
+    """The milliseconds at which `Ears` hears something."""
+    ears = Ears(endpointing=False)
+    for chunk in frames(pcm, 20):
+        ears.feed(chunk.ljust(20 * BYTES_PER_MS, b"\0"))
+        if ears.speaking:
+            yield ears.heard_ms - 20
+
+
+async def speaker(client: Client, sentences: int, timings: Timings) -> str:
+    """Speaks, and waits for the finals; the recording, which is still open."""
+    started = await client.ask(
+        "audio.start", conversation_id=None, client_id=str(uuid.uuid4()), encoding="pcm_s16le", sample_rate=16000,
+        mode="auto", auto_send=False,
+    )  # fmt: skip
+    assert started["type"] == "audio.started", started
+    recording = str(started["recording_id"])
+    pcm, places = script(sentences)
+    sent: list[float] = []
+    began = time.monotonic()
+    for number, chunk in zip(count(), frames(pcm, FRAME_MS), strict=False):
+        await asyncio.sleep(began + (number + 1) * FRAME_MS / 1000 - time.monotonic())
+        await client.ws.send_bytes(HEADER.pack(1, 0, started["stream"], number) + chunk.ljust(3200, b"\0"))
+        sent.append(time.monotonic())
+    await client.until(lambda: len(_seen(client, "transcript.final", recording)) >= len(places), "finals")
+    firsts: dict[int, float] = {}
+    for at, frame in _seen(client, "transcript.partial", recording):
+        firsts.setdefault(frame["utterance"], at)
+    for at, frame in _seen(client, "transcript.final", recording):
+        start, end = places[frame["utterance"] - 1]
+        if frame["utterance"] in firsts:
+            timings.first_partial.append((firsts[frame["utterance"]] - began) * 1000 - start)
+        timings.final.append((at - began) * 1000 - end)
+        decided = (
+            -(-(frame["end_ms"] + QUIET_MS) // FRAME_MS) - 1
+        )  # the frame in which the scripted server heard the end
+        timings.way.append((at - sent[min(decided, len(sent) - 1)]) * 1000)
+    return recording
+
+
+def _seen(client: Client, kind: str, recording: str) -> list[tuple[float, dict[str, Any]]]:
+    return [
+        (at, frame)
+        for at, frame in zip(client.times, client.frames, strict=True)
+        if frame["type"] == kind and frame.get("recording_id") == recording
+    ]
+
+
+async def measure(stack: Stack, speakers: int, sentences: int) -> tuple[Timings, Cost]:
+    timings, cost = Timings(), Cost()
+    async with session(stack.url) as alice:
+        clients = [await alice.connect() for _ in range(speakers)]
+        before, began = cpu_of(stack), time.monotonic()
+        recordings = await asyncio.gather(*(speaker(client, sentences, timings) for client in clients))
+        cost.cpu = (cpu_of(stack) - before) / (time.monotonic() - began) / speakers
+        decoders = decoders_of(stack)
+        if decoders:
+            cost.memory_mb = statistics.mean(p.memory_full_info().uss for p in decoders) / 2**20
+        for client, recording in zip(clients, recordings, strict=True):
+            await client.ask("audio.stop", recording_id=recording)
+            await client.next("audio.closed", recording_id=recording)
+            await client.close()
+    return timings, cost
+
+
+def cpu_of(stack: Stack) -> float:
+    """Seconds that web, worker and all decoders (they must be alive) have worked."""
+    total = 0.0
+    for process in stack.processes:
+        known = psutil.Process(process.pid)
+        for one in (known, *known.children(recursive=True)):
+            times = one.cpu_times()
+            total += times.user + times.system
+    return total
+
+
+def decoders_of(stack: Stack) -> list[psutil.Process]:
+    loaded = [p for p in psutil.Process(stack.workers[0].pid).children() if "sphinx_process" in " ".join(p.cmdline())]
+    return [child for one in loaded for child in one.children()]
+
+
+def percentiles(values: list[float]) -> str:
+    ordered = sorted(values)
+    if not ordered:
+        return "      —       "
+    return f"{statistics.median(ordered):5.0f} / {ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]:5.0f}"
+
+
+async def run(speakers: list[int], sentences: int) -> None:
+    common = {"RECORDINGS_PER_USER": "99", "RECORDINGS_AT_ONCE": "99", "ASR_SPEAKERS": "99"}
+    print(f"speech: {psutil.cpu_count()} cores, {sentences} utterances each; ms p50 / p95\n")
+    print("pocketsphinx   first partial     final            CPU of a core   memory")
+    print("  speakers     after start       after end        per speaker     per decoder")
+    with run_stack(env={**common, "ASR_BACKENDS": "pocketsphinx"}) as stack:
+        await measure(stack, 1, 1)  # the first is for caches
+        for number in speakers:
+            timings, cost = await measure(stack, number, sentences)
+            first, final = percentiles(timings.first_partial), percentiles(timings.final)
+            print(
+                f"  {number:<12} {first}     {final}    {cost.cpu:6.0%}          {cost.memory_mb:5.0f} MB", flush=True
+            )
+    print("\nscripted hosted backend: from the frame that ends an utterance to its final")
+    async with FakeDeepgram.run(KEY) as server:
+        env = {**common, "ASR_BACKENDS": "deepgram", "DEEPGRAM_API_KEY": KEY, "DEEPGRAM_URL": server.url}
+        manager = run_stack(env=env)
+        stack = await asyncio.to_thread(manager.__enter__)
+        try:
+            for number in speakers:
+                timings, cost = await measure(stack, number, sentences)
+                print(f"  {number:<12} {percentiles(timings.way)}                      {cost.cpu:6.0%}", flush=True)
+        finally:
+            await asyncio.to_thread(manager.__exit__, None, None, None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.voice", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="two speakers, two utterances")
+    parser.add_argument("--speakers", type=lambda text: [int(n) for n in text.split(",")], help="default: 1,2,4")
+    options = parser.parse_args()
+    servers.set_environment()
+    servers.start()
+    try:
+        asyncio.run(run(options.speakers or ([2] if options.quick else [1, 2, 4]), 2 if options.quick else 6))
+    finally:
+        servers.stop()
+
+
+if __name__ == "__main__":
+    main()
