@@ -234,7 +234,11 @@ def end_run(
             ):
                 setattr(run, name, getattr(ending, name))
             run.error_message = ending.error_message
-        settled = settle_run(run.requested_by_id, run.pk, run.created_at, _used(run, ending))
+        used = _used(run, ending)
+        if used is not None:  # the run says what is billed, also where nobody counted
+            run.input_tokens, run.output_tokens = used.input_tokens, used.output_tokens
+            run.usage_estimated = used.estimated
+        settled = settle_run(run.requested_by_id, run.pk, run.created_at, used)
         run.cost = settled.cost
         run.save()
         message.save(update_fields=["text", "html", "status"])
