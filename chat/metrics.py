@@ -167,7 +167,7 @@ COUNTERS: Final = (
     Family("catch_ups_total", "Reads of a conversation's log for one socket.", lambda: counted.catch_ups),
     Family("resets_total", "Cursors given up: the client took a snapshot.", lambda: counted.resets),
     Family("sockets_opened_total", "Sockets that passed the handshake.", lambda: counted.opened),
-    Family("sockets_closed_total", "Sockets gone, by close code (docs/protocol.md §6).", lambda: closes,
+    Family("sockets_closed_total", "Sockets gone, by close code (docs/protocol.md §4).", lambda: closes,
            ("code",), (*sorted(CLOSE_CODES), "other")),
     Family("sockets_cut_total", "Connections cut because the client did not read.", lambda: counted.cut),
     Family("handshakes_refused_total", "Upgrades answered with 403, by reason.", lambda: handshake.refused,

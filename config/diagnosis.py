@@ -68,13 +68,18 @@ OK, WARN, FAIL = Level.OK, Level.WARN, Level.FAIL
 
 def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
     """Runs the named checks (`CHECKS`), in order. `url`: of the web process; empty is the one `manage.py up` runs."""
-    findings = []
+    findings: list[Finding] = []
+    away: set[str] = set()
     for name in names:
+        if (needed := NEEDS.get(name)) in away:
+            findings.append(Finding(name, FAIL, f"Cannot be told without {needed}.", f"Look at the check `{needed}`."))
+            continue
         try:
             level, said, advice = CHECKS[name](url)
         except (StackError, ImproperlyConfigured) as error:
+            away.add(name)
             level, said, advice = (FAIL, str(error), "The sentence before says which setting.")
-        except redis.RedisError as error:
+        except (redis.RedisError, ValueError) as error:
             level, said, advice = (
                 FAIL,
                 f"Redis does not answer ({type(error).__name__}).",
@@ -297,4 +302,6 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "queue": _queue,
     "maintenance": _maintenance,
 }
+NEEDS: Final = {"clock": "database", "administrator": "database", "queue": "database", "workers": "redis",
+                "maintenance": "redis"}  # fmt: skip
 SERVING: Final = ("database", "redis", "web", "workers", "queue")

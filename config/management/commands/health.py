@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import sys
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="for scripts: an object with `level` and `findings`")
 
     def handle(self, *_args: object, **options: Any) -> None:
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # the findings say it, once
         findings = examine(self.names, url=options["url"])
         level = worst(findings)
         if options["json"]:
