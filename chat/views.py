@@ -13,9 +13,6 @@ from collections.abc import Callable
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import django.db
-import psycopg_pool
-import redis
 import structlog
 from asgiref.sync import async_to_sync
 from django.contrib.auth.decorators import login_required
@@ -41,16 +38,6 @@ WINDOW: Final = 40  # messages of a path shown at once
 SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer", "voice"))
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
 
-OUTAGE: Final = (
-    Unavailable,
-    redis.RedisError,
-    django.db.OperationalError,
-    django.db.InterfaceError,
-    psycopg_pool.PoolTimeout,
-    TimeoutError,
-    ConnectionError,
-)
-
 
 def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """A page for people who are logged in. What one may not see is 404; an outage of ours has its own page (503)."""
@@ -65,7 +52,7 @@ def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
             raise Http404 from None
         except Forbidden as error:
             raise PermissionDenied from error
-        except OUTAGE as error:
+        except (Unavailable, *OUTAGE) as error:
             logger.warning("page_unavailable", error=type(error).__name__)
             response = render(request, "chat/unavailable.html", status=503)
             response["Retry-After"] = "10"
