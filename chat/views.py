@@ -30,6 +30,7 @@ from accounts.models import User
 from chat import catalog, listing
 from chat.errors import ChatError, Forbidden, Invalid, NotFound, Unavailable
 from chat.models import Message
+from chat.outage import OUTAGE
 from chat.queries import State, member_of, newest_leaf, read_state
 
 logger = structlog.get_logger(__name__)
