@@ -26,20 +26,25 @@ HEADER = struct.Struct("!BBHI")
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
+def upstream() -> Generator[FakeOpenAI]:
+    with FakeOpenAI() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(upstream: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
     folder: Path = tmp_path_factory.mktemp("grammar")
-    with FakeOpenAI() as upstream:
-        env = {
-            "OPENAI_BASE_URL": upstream.url,
-            "OPENAI_API_KEY": "sk-test",
-            "CHAT_MODELS": "small",
-            "ASR_BACKENDS": "pocketsphinx",
-            "POCKETSPHINX_GRAMMAR": grammar(folder),
-            "RECORDINGS_PER_USER": "2",
-            "RECORDINGS_AT_ONCE": "3",
-        }
-        with run_stack(web=2, workers=1, env=env) as running:
-            yield running
+    env = {
+        "OPENAI_BASE_URL": upstream.url,
+        "OPENAI_API_KEY": "sk-test",
+        "CHAT_MODELS": "small",
+        "ASR_BACKENDS": "pocketsphinx",
+        "POCKETSPHINX_GRAMMAR": grammar(folder),
+        "RECORDINGS_PER_USER": "2",
+        "RECORDINGS_AT_ONCE": "3",
+    }
+    with run_stack(web=2, workers=1, env=env) as running:
+        yield running
 
 
 @contextlib.asynccontextmanager
@@ -137,6 +142,24 @@ async def test_spoken_and_answered(stack: Stack) -> None:
         rows = stack.sql("SELECT message_id FROM chat_utterance WHERE recording_id = %s ORDER BY number", speaker.id)
         assert str(rows[0]["message_id"]) == accepted["message_id"]
         assert rows[1]["message_id"] is not None
+        await client.close()
+
+
+async def test_what_is_said_while_an_answer_is_written_is_sent_after_it(stack: Stack, upstream: FakeOpenAI) -> None:
+    async with user(stack) as alice:
+        client = await alice.connect()
+        speaker = await recording(client, auto_send=True)
+        await speaker.say(utterance(FIRST))
+        accepted = await client.next("message.accepted", recording_id=speaker.id)
+        await client.ended(accepted["run_id"])
+        slow = await client.say("Take your time [[tokens=250 rate=50]]", accepted["conversation_id"])
+        await client.next("run.delta", run_id=slow["run_id"])
+        await speaker.say(utterance(SECOND) + utterance(FIRST))
+        await speaker.stop()
+        said = [f for f in client.frames if f["type"] == "message.created" and f["message"]["role"] == "user"]
+        assert said[-1]["message"]["text"] == f"{SECOND} {FIRST}", "one message, in the order it was said"
+        ended = next(f for f in client.frames if f["type"] == "run.done" and f["run_id"] == slow["run_id"])
+        assert said[-1]["seq"] > ended["seq"]
         await client.close()
 
 

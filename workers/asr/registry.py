@@ -76,12 +76,15 @@ BACKENDS: Final[dict[str, Callable[[], AsrBackend]]] = {
 def _needed(name: str) -> str:
     value = str(getattr(settings, name))
     if not value:
-        raise ImproperlyConfigured(f"{name} is needed by a backend that ASR_BACKENDS names.")
+        raise ImproperlyConfigured(f"{name}: it is needed by a backend that ASR_BACKENDS names")
     return value
 
 
 def open_chain() -> Chain:
-    """The chain of `ASR_BACKENDS`. Raises `ImproperlyConfigured` for a name nobody knows or a key that is missing."""
+    """The chain of `ASR_BACKENDS`. Raises `ImproperlyConfigured` for a name nobody knows or a key that is missing.
+
+    Nothing is loaded or connected yet, so it is also the way to check the settings.
+    """
     unknown = [name for name in settings.ASR_BACKENDS if name not in BACKENDS]
     if unknown:
         raise ImproperlyConfigured(

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from config.stack.errors import StackError
 from config.stack.local import LocalStack, Options, Stopped
 from config.stack.ports import is_loopback
+from workers.asr.registry import open_chain
 from workers.providers import registry
 
 DEFAULT_ADMIN = "admin@localhost"
@@ -33,6 +34,7 @@ class Command(BaseCommand):
             sys.exit("--web and --workers are 1 at the least.")
         try:
             model = registry.describe()
+            open_chain()  # speech: the settings are checked, nothing is loaded
         except ImproperlyConfigured as error:
             sys.exit(f"Setting {error}. Correct it in the environment or in .env.")
         stopped = Stopped()
