@@ -75,7 +75,13 @@ def run_ours(
     upstream: Upstream, *, web: int, workers: int, people: int, rooms: list[str], models: list[str]
 ) -> Generator[System, None, None]:
     """The project as it is run, with `people` logged in and rooms of them (`NUMBERxSIZE`)."""
-    env = {**environment(upstream), "CHAT_MODELS": ",".join(models), "LOGIN_RATE": "1000/m/ip", "TIMING_STAMPS": "1"}
+    env = {
+        **environment(upstream),
+        "CHAT_MODELS": ",".join(models),
+        "LOGIN_RATE": "1000/m/ip",
+        "TIMING_STAMPS": "1",
+        "ASR_BACKENDS": "",
+    }
     stack = Stack(web=web, workers=workers, beat=False, env=env, own_postgres=True)
     stack.postgres.options = POSTGRES
     try:
