@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -188,4 +189,5 @@ def test_web_processes_and_the_choice_load_no_model_package() -> None:
         registry.describe()
         sys.exit(any(name.split(".")[0] == "openai" for name in sys.modules))
     """
-    assert subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False).returncode == 0
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    assert subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False, env=env).returncode == 0
