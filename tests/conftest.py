@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 servers.set_environment()
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
-del os.environ["DJANGO_SETTINGS_MODULE"]  # likewise in workers of pytest-xdist, which inherit the environment
 
 # The real hash with less work: it is asked for hundreds of times. Processes of a live stack keep the real cost.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
@@ -29,6 +28,11 @@ TESTS = Path(__file__).parent
 KINDS = ("unit", "integration", "e2e", "chaos")
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 PASSWORD = "correct horse battery staple"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("dist", "no") != "no":  # workers of pytest-xdist inherit this, and would set Django up from it
+        del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
