@@ -31,8 +31,8 @@ from config.stack.supervisor import Child, Supervisor
 READY_SECONDS: Final = 90.0
 # Ctrl-C is over within 15 s: children end side by side, then Redis and PostgreSQL.
 WEB_DRAIN: Final = "2"
-WORKER_DRAIN: Final = "4"
-CHILD_GRACE: Final = 9.0
+WORKER_DRAIN: Final = "3"
+CHILD_GRACE: Final = 8.0
 SERVER_GRACE: Final = 2.5
 RESTARTS: Final = 5
 POLL_SECONDS: Final = 0.1
