@@ -63,12 +63,12 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         self._ending: asyncio.Task[None] | None = None
 
     def _on_ready(self) -> None:
-        self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
-        host = self._port.getHost()
-        log.info("serving", host=host.host, port=host.port)
         loop = asyncio.get_event_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
+        host = self._port.getHost()
+        log.info("serving", host=host.host, port=host.port)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Daphne's own, with the client's address as told by the proxies in front (its own reading takes the first
