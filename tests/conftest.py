@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,10 @@ from tests.servers import servers
 if TYPE_CHECKING:
     from accounts.models import User
     from tests.stack import Stack
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts the tests in the background has them ignore Ctrl-C; programs they start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 servers.set_environment()
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
