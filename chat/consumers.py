@@ -61,9 +61,7 @@ COMMANDS_AT_ONCE: Final = 4
 COMMANDS_WAITING: Final = 32
 MALFORMED_LIMIT: Final = 10  # within MALFORMED_SECONDS: 4400
 MALFORMED_SECONDS: Final = 60.0
-TYPING_SECONDS: Final = 1.0
 REVALIDATE_SECONDS: Final = 300.0
-MAX_SUBSCRIPTIONS: Final = 100
 
 logger = structlog.get_logger(__name__)
 

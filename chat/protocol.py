@@ -23,7 +23,6 @@ MAX_AUDIO_BYTES: Final = 8_000
 WINDOW_BYTES: Final = 256 * 1024
 HEARTBEAT_SECONDS: Final = 25
 PONG_SECONDS: Final = 10
-MAX_JSON_DEPTH: Final = 32
 
 
 class Close(enum.IntEnum):
