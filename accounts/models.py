@@ -81,6 +81,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
+        permissions = (("view_dashboard", "Can see the dashboard: who uses what, and what is broken"),)
         constraints = (models.UniqueConstraint(Lower("email"), name="user_email_ci_unique"),)
 
     def __str__(self) -> str:

@@ -170,6 +170,7 @@ class Run(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        permissions = (("operate_run", "Can stop and retry runs of others"),)
         indexes = (
             models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="run_leases"),
             models.Index(fields=["enqueued_at"], condition=Q(status="queued"), name="run_queue"),
