@@ -19,6 +19,7 @@ from workers.providers.base import ChatTurn, Chunk, ProviderError
 from workers.providers.openai_errors import REFUSED_BY_FILTER, error_from_answer
 from workers.providers.openai_failures import EDGE_ERRORS, translate
 from workers.providers.openai_stream import AnswerReader
+from workers.providers.patience import Patience
 from workers.providers.tokens import estimate_usage
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Answer:
         self._over = False
         self._deadline = self._loop.time() + endpoint.timeouts.total
         self._first_byte_by: float | None = None  # until it is there
+        self._patience = Patience(self._loop)
 
     def __aiter__(self) -> Answer:
         return self
@@ -72,6 +74,7 @@ class Answer:
     async def close(self) -> None:
         """Gives the connection back, or closes it when the answer was not whole."""
         self._over = True
+        self._patience.close()
         whole = self._reader.done
         task = self._release()
         if task is not None and not whole:
@@ -142,8 +145,7 @@ class Answer:
         if limit is None:
             wait = self._endpoint.timeouts.idle if self._reader.finish_reason is None else TAIL_TIMEOUT
             limit = min(self._loop.time() + wait, self._deadline)
-        async with asyncio.timeout_at(limit):
-            data = await anext(source)
+        data = await self._patience.wait(anext(source), until=limit)
         self._first_byte_by = None
         return data
 
