@@ -51,6 +51,10 @@ class QuotaInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
 class PlanAdmin(RecordedAdmin):
     list_display = ("name", "time_zone", "is_default")
     search_fields = ("name",)
+    fieldsets = (
+        (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs")}),
+        ("What is kept", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days")}),
+    )
     inlines = (QuotaInline,)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

@@ -15,12 +15,13 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Subquery, When
 from django.utils import timezone
 
 from accounts.ids import uuid7
 
 MOST: Final = 10**12  # of anything; more is a slip of the hand
+LONGEST_DAYS: Final = 36_500  # a hundred years
 NANO: Final = Decimal("1e-9")
 _RANGE: Final = (MinValueValidator(0), MaxValueValidator(MOST))
 _MORE_THAN_NONE: Final = (MinValueValidator(NANO), MaxValueValidator(MOST))
@@ -55,16 +56,56 @@ class Period(models.TextChoices):
     FIXED = "fixed"
 
 
+class Unwatched(models.TextChoices):
+    """Of an answer that nobody has open; the values are those of the setting UNWATCHED_RUNS."""
+
+    CONTINUE = "continue", "go on"
+    STOP = "stop", "stop after the grace"
+
+
+def _days(name: str, most: int, *, least: int = 0, **options: Any) -> models.PositiveIntegerField[Any, Any]:
+    return models.PositiveIntegerField(name, validators=(MinValueValidator(least), MaxValueValidator(most)), **options)
+
+
 class Plan(models.Model):
-    """A user's limits. Who has no plan of their own has the default one."""
+    """A user's limits, and how long what is theirs is kept. Who has no plan of their own has the default one."""
 
     name = models.CharField(max_length=80, unique=True)
     time_zone = models.CharField(max_length=64, default="UTC", help_text="Such as Europe/Berlin: when a day begins.")
     is_default = models.BooleanField("default", default=False, help_text="For everybody who has no other.")
+    unwatched_runs = models.CharField(
+        "answers nobody has open", max_length=8, blank=True, choices=Unwatched.choices,
+        help_text="Empty: as the setting UNWATCHED_RUNS says.",
+    )  # fmt: skip
+    retention_days = _days(
+        "days a conversation is kept", LONGEST_DAYS, least=1, null=True, blank=True,
+        help_text="One that nobody touched for so long goes. Empty: it stays.",
+    )  # fmt: skip
+    trash_days = _days(
+        "days in the trash", LONGEST_DAYS, null=True, blank=True,
+        help_text="So long a deleted conversation can be brought back. Empty: as the setting KEEP_DELETED_DAYS says.",
+    )  # fmt: skip
+    temporary_hours = _days(
+        "hours a temporary conversation is kept", 24 * LONGEST_DAYS, least=1, null=True, blank=True,
+        help_text="Empty: as the deployment's setting says.",
+    )  # fmt: skip
+    audio_days = _days(
+        "days speech is kept", LONGEST_DAYS, default=0, help_text="0: what is said is not kept as audio."
+    )
 
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="plan_one_default"),
+            models.CheckConstraint(
+                condition=Q(unwatched_runs__in=["", *Unwatched.values]), name="plan_unwatched_known"
+            ),
+            models.CheckConstraint(
+                condition=(Q(retention_days=None) | Q(retention_days__range=(1, LONGEST_DAYS)))
+                & (Q(trash_days=None) | Q(trash_days__range=(0, LONGEST_DAYS)))
+                & (Q(temporary_hours=None) | Q(temporary_hours__range=(1, 24 * LONGEST_DAYS)))
+                & Q(audio_days__range=(0, LONGEST_DAYS)),
+                name="plan_days_sane",
+            ),
         )
 
     def __str__(self) -> str:
@@ -82,6 +123,14 @@ class Plan(models.Model):
         if self.is_default:
             raise models.ProtectedError("The default plan is everybody's: make another one the default first.", {self})
         return super().delete(*args, **kwargs)
+
+
+def in_force(field: str, user: str = "") -> Case:
+    """For a query: a field of the plan that holds a user, their own or the default. `user` is the way to the user from
+    the query's model, with its `__` ("requested_by__"). Null where there is no user's plan and no default.
+    """
+    default = Subquery(Plan.objects.filter(is_default=True).values(field)[:1])
+    return Case(When(**{f"{user}plan__isnull": False}, then=F(f"{user}plan__{field}")), default=default)
 
 
 class Quota(models.Model):

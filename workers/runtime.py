@@ -28,7 +28,7 @@ from chat.db import in_db
 from chat.dispatch import enqueue, look_at_queue
 from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
 from chat.turns import STOP_GROUP
-from workers.audience import find_unwatched
+from workers.audience import find_unwatched, runs_to_stop
 from workers.emitter import Emitter
 from workers.generation import Generation
 from workers.liveness import Liveness
@@ -86,8 +86,7 @@ class Runtime:
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
         self.spawn(self._for_ever(self._look_at_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
-        if settings.UNWATCHED_RUNS == "stop":
-            self.spawn(self._for_ever(self._look_for_audience, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
+        self.spawn(self._for_ever(self._look_for_audience, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
         self.spawn(recovery.keep())
         ready.set()
 
@@ -236,17 +235,21 @@ class Runtime:
             os._exit(os.EX_TEMPFAIL)
 
     async def _look_for_audience(self) -> None:
-        """Stops answers that nobody has had open for a while, where the operator wants that."""
+        """Stops answers that nobody has had open for a while, where the plan or the operator wants that."""
         runs = list(self.active.values())
+        if not runs:
+            return
         unwatched = await find_unwatched(generation.run.conversation_id for generation in runs)
-        now = time.monotonic()
+        now, late = time.monotonic(), {}
         for generation in runs:
             if generation.run.conversation_id not in unwatched:
                 generation.unwatched_since = None
             elif generation.unwatched_since is None:
                 generation.unwatched_since = now
             elif now - generation.unwatched_since > settings.UNWATCHED_GRACE_SECONDS:
-                generation.abandon()
+                late[generation.run.id] = generation
+        for run_id in await in_db(runs_to_stop, late) if late else ():
+            late[run_id].abandon()
 
     async def _publish_models(self) -> None:
         await publish_offered(self.model)

@@ -256,8 +256,9 @@ async def test_a_worker_that_takes_no_job_any_more(tmp_path: Path) -> None:
 @pytest.mark.long
 async def test_a_full_worker_stops_in_time(tmp_path: Path) -> None:
     """Jobs that wait for a free place do not hold up a shutdown; and what nobody watches ends where that is wanted."""
-    env = {"WORKER_STREAMS": "2", "WORKER_DRAIN_SECONDS": "1", "UNWATCHED_RUNS": "stop", "UNWATCHED_GRACE_SECONDS": "2"}
+    env = {"WORKER_STREAMS": "2", "WORKER_DRAIN_SECONDS": "1", "UNWATCHED_GRACE_SECONDS": "2"}
     with stack_with_model(web=1, workers=1, env=env) as (stack, upstream):
+        stack.sql("UPDATE accounts_plan SET unwatched_runs = 'stop' RETURNING id")
         async with scene(stack) as here:
             client, leaver = await here.connect(), await here.connect()
             left = await here.say(leaver, "Left alone [[tokens=3000 rate=40]]")
