@@ -21,7 +21,7 @@ from channels.consumer import AsyncConsumer
 from accounts.rates import place_of
 from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
-from chat import catalog, limits, log, metrics, turns
+from chat import catalog, limits, log, metrics, traces, turns
 from chat.db import in_db
 from chat.errors import ChatError, Internal, RateLimited, Unavailable
 from chat.following import COMMAND_SECONDS, Following
@@ -49,6 +49,7 @@ from chat.protocol import (
     Pong,
     RunStop,
     Subscribe,
+    Traced,
     Typing,
     Unsubscribe,
     encode,
@@ -146,6 +147,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                             "window_bytes": WINDOW_BYTES,
                         },
                         "models": models,
+                        "traceparent": True,
                     }
                 )
             )
@@ -240,6 +242,9 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     async def run(self, command: AnyCommand) -> None:
         """Carries out one command and answers it, whatever happens."""
+        if isinstance(command, Traced):
+            command = traces.entered(command)
+            structlog.contextvars.bind_contextvars(trace=traces.trace_id(command.traceparent))
         try:
             if isinstance(command, RunStop):
                 await self.limited(command)

@@ -47,9 +47,9 @@ WITH prompt AS (
 ), run AS (
     INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, status, attempt,
         lease_owner, enqueued_at, checkpoint_epoch, checkpoint_seq, ended_in_log, error_code, error_message,
-        usage_estimated, created_at)
+        usage_estimated, trace_id, created_at)
     VALUES (%(run)s, %(conversation)s, %(prompt)s, %(answer)s, %(user)s, %(model)s, 'queued', 0,
-        '', clock_timestamp(), '', 0, false, '', '', false, clock_timestamp())
+        '', clock_timestamp(), '', 0, false, '', '', false, %(trace)s, clock_timestamp())
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
     VALUES (%(user)s, %(client_id)s, %(fingerprint)s, %(conversation)s, %(shown)s, %(run)s, clock_timestamp())
@@ -138,6 +138,7 @@ def insert_turn(
         "asks": asks,
         "now": answer.created_at,
         "model": run.model,
+        "trace": run.trace_id,
         "choose": choose_model,
         "client_id": client_id,
         "fingerprint": fingerprint,

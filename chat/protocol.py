@@ -43,6 +43,10 @@ class Close(enum.IntEnum):
 
 
 Ref = Annotated[str, msgspec.Meta(max_length=64)]
+# W3C Trace Context, version 00: 16 bytes of trace, 8 of the sender's span, flags. Neither id may be all zeros.
+Traceparent = Annotated[
+    str, msgspec.Meta(pattern=r"\A00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z", max_length=55)
+]
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -68,7 +72,13 @@ class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
     conversation_id: uuid.UUID
 
 
-class MessageSend(Command, frozen=True, tag="message.send"):
+class Traced(Command, frozen=True, kw_only=True):
+    """A command that begins something long. `traceparent`: where in the sender's trace it belongs."""
+
+    traceparent: Traceparent | None = None
+
+
+class MessageSend(Traced, frozen=True, tag="message.send"):
     conversation_id: uuid.UUID | None
     client_id: uuid.UUID
     text: str
@@ -77,13 +87,13 @@ class MessageSend(Command, frozen=True, tag="message.send"):
     attachments: list[uuid.UUID] | None = None
 
 
-class MessageEdit(Command, frozen=True, tag="message.edit"):
+class MessageEdit(Traced, frozen=True, tag="message.edit"):
     message_id: uuid.UUID
     client_id: uuid.UUID
     text: str
 
 
-class MessageRegenerate(Command, frozen=True, tag="message.regenerate"):
+class MessageRegenerate(Traced, frozen=True, tag="message.regenerate"):
     message_id: uuid.UUID
     client_id: uuid.UUID
     model: ModelName | None = None
@@ -93,7 +103,7 @@ class RunStop(Command, frozen=True, tag="run.stop"):
     run_id: uuid.UUID
 
 
-class AudioStart(Command, frozen=True, tag="audio.start"):
+class AudioStart(Traced, frozen=True, tag="audio.start"):
     conversation_id: uuid.UUID | None
     client_id: uuid.UUID
     encoding: Literal["pcm_s16le"]

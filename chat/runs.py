@@ -35,7 +35,7 @@ WITH claimed AS (
            started_at = COALESCE(started_at, clock_timestamp()), checkpoint_epoch = '', checkpoint_seq = 0,
            queued_ms = COALESCE(queued_ms, (EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int)
     WHERE id = %s AND status = 'queued'
-    RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms
+    RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id
 )
 SELECT claimed.*, c.system_prompt FROM claimed JOIN chat_conversation c ON c.id = conversation_id
 """
@@ -101,6 +101,13 @@ class Held:
     model: str
     attempt: int
     queued_ms: int
+    user_id: uuid.UUID | None  # who asked
+    trace_id: str
+
+    def log_context(self) -> dict[str, str]:
+        """What every log line about it says."""
+        found = {"run": self.id, "conversation": self.conversation_id, "user": self.user_id, "trace": self.trace_id}
+        return {name: str(value) for name, value in found.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from accounts import quotas
 from accounts.models import User
-from chat import catalog, events, log, stamps
+from chat import catalog, events, log, stamps, traces
 from chat.db import in_db
 from chat.dispatch import enqueue
 from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
@@ -118,7 +118,7 @@ def _log_failure(job: asyncio.Future[None]) -> None:
 def _fingerprint(command: AnyTurn) -> bytes:
     """SHA-256 of what a command asks for, without what names it."""
     body = msgspec.structs.asdict(command)
-    for name in ("ref", "client_id"):
+    for name in ("ref", "client_id", "traceparent"):
         body.pop(name)
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
 
@@ -179,6 +179,7 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         message_id=answer.pk,
         requested_by_id=user_id,
         model=model,
+        trace_id=traces.trace_id(command.traceparent),
     )
     asks = turn.prompt is None
     title = turn.title or title_from(text)

@@ -101,7 +101,7 @@ class Generation:
 
     async def tell(self) -> None:
         """From the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
-        structlog.contextvars.bind_contextvars(run=str(self.run.id), conversation=str(self.run.conversation_id))
+        structlog.contextvars.bind_contextvars(**self.run.log_context())
         if self.run.attempt > 1:
             await self._close_previous()
         self.log.event(events.run_started(self.run))

@@ -168,7 +168,7 @@ class Runtime:
                 lease = leases.get(run_id)
                 if lease is None or lease.attempt != attempt:
                     if not generation.finishing:
-                        logger.warning("lease_lost", run=str(run_id), attempt=attempt)
+                        logger.warning("lease_lost", attempt=attempt, **generation.run.log_context())
                         generation.lose()
                 elif lease.stop_requested:
                     generation.stop()

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 
@@ -70,6 +71,20 @@ class TestRows:
         accept(alice.pk, command)
         with pytest.raises(Conflict):
             accept(alice.pk, send("Other", client_id=command.client_id))
+
+    def test_a_trace_goes_with_the_run_and_another_one_makes_no_conflict(self, alice: User) -> None:
+        first, other = (f"00-{digit * 32}-{digit * 16}-01" for digit in "ab")
+        command = send(traceparent=first)
+        accepted = accept(alice.pk, command)
+        assert accept(alice.pk, msgspec.structs.replace(command, traceparent=other)).duplicate
+        held = claim(accepted.run_id, "w")
+        assert held is not None
+        assert held.run.log_context() == {
+            "run": str(accepted.run_id),
+            "conversation": str(accepted.conversation_id),
+            "user": str(alice.pk),
+            "trace": "a" * 32,
+        }
 
     def test_ids_are_each_persons_own(self, alice: User, bob: User) -> None:
         command = send()

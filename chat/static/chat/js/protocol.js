@@ -94,6 +94,20 @@ export function makeId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hex = toHex(bytes);
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}
+
+/** @param {Uint8Array} bytes */
+function toHex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Commands that may carry a `traceparent`: they begin something long. */
+export const TRACED = new Set(["message.send", "message.edit", "message.regenerate", "audio.start"]);
+
+/** The beginning of a trace (W3C Trace Context): its id goes with the message to the worker and into every log line. */
+export function makeTraceparent() {
+  const hex = toHex(crypto.getRandomValues(new Uint8Array(24)));
+  return `00-${hex.slice(0, 32)}-${hex.slice(32)}-01`;
 }

@@ -4,7 +4,7 @@
  * knows them by their `client_id`.
  */
 
-import { PROTOCOL, CommandError, afterClose, closeSentence, makeId } from "antiphon/protocol";
+import { PROTOCOL, TRACED, CommandError, afterClose, closeSentence, makeId, makeTraceparent } from "antiphon/protocol";
 
 /** @typedef {import("antiphon/protocol").Frame} Frame */
 /** @typedef {"connecting" | "open" | "reconnecting" | "resting" | "offline" | "stopped"} State */
@@ -38,7 +38,8 @@ export class Socket {
     this.timer = 0;
     this.watchdog = 0;
     this.heartbeat = 25;
-    /** @type {Map<string, {frame: Frame, resolve: (reply: Frame) => void, reject: (error: Error) => void}>} */
+    this.traces = false; // whether the server takes a `traceparent`; one of an older version does not
+    /** @type {Map<string, {frame: Frame, traceparent: string, resolve: (reply: Frame) => void, reject: (error: Error) => void}>} */
     this.unanswered = new Map();
     addEventListener("online", () => this.wake());
     addEventListener("offline", () => this.state !== "stopped" && !this.ready && this.enter("offline"));
@@ -78,9 +79,15 @@ export class Socket {
   request(frame) {
     const sent = { ...frame, ref: frame.ref ?? makeId() };
     return new Promise((resolve, reject) => {
-      this.unanswered.set(sent.ref, { frame: sent, resolve, reject });
-      this.send(sent);
+      const command = { frame: sent, traceparent: TRACED.has(sent.type) ? makeTraceparent() : "", resolve, reject };
+      this.unanswered.set(sent.ref, command);
+      this.deliver(command);
     });
+  }
+
+  /** @param {{frame: Frame, traceparent: string}} command */
+  deliver({ frame, traceparent }) {
+    return this.send(traceparent && this.traces ? { ...frame, traceparent } : frame);
   }
 
   /** Looks at once whether the connection still lives: the page came back, or the network did. */
@@ -136,10 +143,11 @@ export class Socket {
   greet(hello) {
     this.ready = true;
     this.heartbeat = hello.heartbeat_s ?? this.heartbeat;
+    this.traces = Boolean(hello.traceparent);
     this.openedAt = performance.now();
     this.enter("open");
     this.options.onHello(hello);
-    for (const { frame } of this.unanswered.values()) this.send(frame);
+    for (const command of this.unanswered.values()) this.deliver(command);
   }
 
   /** @param {number} code */
