@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
@@ -6,4 +7,6 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import checks, signals  # noqa: F401  # importing registers them
+        from accounts import checks, roles, signals  # noqa: F401  # importing registers them
+
+        post_migrate.connect(roles.make_roles_last, dispatch_uid="accounts.roles")

@@ -8,6 +8,7 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
@@ -72,6 +73,8 @@ class User(AbstractBaseUser, PermissionsMixin):
         "accounts.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="users",
         help_text="Empty: the default plan.",
     )  # fmt: skip
+    erase_at = models.DateTimeField("erased at", null=True, editable=False)  # when all of it goes; off until then
+    was_active = models.BooleanField(db_default=True, editable=False)  # calling the erasure off switches it on again
 
     objects: ClassVar[UserManager] = UserManager()
     saved_password: str | None = None  # the hash that the row holds, as far as this instance knows
@@ -81,7 +84,20 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
-        permissions = (("view_dashboard", "Can see the dashboard: who uses what, and what is broken"),)
+        permissions = (
+            ("view_dashboard", "Can see the dashboard: who uses what, and what is broken"),
+            ("disable_user", "Can switch accounts off and on"),
+            ("end_sessions", "Can end people's sessions"),
+            ("top_up", "Can give people more of a quota, and reset periods"),
+            ("assign_plan", "Can choose a person's plan"),
+            ("assign_roles", "Can make people staff, in roles that have no more rights than oneself"),
+            ("invite_user", "Can invite people"),
+            ("export_user", "Can download everything about a person, what they wrote too"),
+            ("erase_user", "Can erase people"),
+            ("export_lists", "Can download lists as files"),
+            ("import_lists", "Can upload lists of what one may change"),
+        )
+        indexes = (models.Index(fields=["erase_at"], condition=Q(erase_at__isnull=False), name="user_erased_next"),)
         constraints = (models.UniqueConstraint(Lower("email"), name="user_email_ci_unique"),)
 
     def __str__(self) -> str:
@@ -139,6 +155,33 @@ class Session(AbstractBaseSession):
         from accounts.sessions import SessionStore  # it needs this model
 
         return SessionStore
+
+
+class Invitation(models.Model):
+    """An address that may make an account, once, until `expires_at`. The link's secret is kept as a hash only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    email = models.EmailField("e-mail address", max_length=254)
+    plan = models.ForeignKey("accounts.Plan", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    role = models.ForeignKey("auth.Group", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    by = models.ForeignKey(User, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(editable=False)
+    mailed_at = models.DateTimeField(null=True, editable=False)  # then opening the link proves the address
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    accepted_by = models.ForeignKey(User, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                Lower("email"), condition=Q(accepted_at=None, revoked_at=None), name="invitation_one_open"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"invitation of {self.email}"
 
 
 class AuditEntry(models.Model):

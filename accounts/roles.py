@@ -1,0 +1,143 @@
+"""Roles: groups made ready with permissions, and who may do something to whom.
+
+`migrate` makes them and gives them what they lack. What else a site gives such a group stays, except what the role
+must `never` have: the promise that billing reads no text would be gone, so that is taken away again and logged. Who
+wants another mix makes a group of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from django.apps import AppConfig, apps
+from django.contrib.auth.models import Group, Permission
+from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db.models import Q, QuerySet
+
+from accounts.models import User
+
+APPS: Final = ("accounts", "chat", "workers")  # whose permissions an administrator has
+READ_TEXT: Final = "chat.read_message_body"
+
+log = structlog.get_logger(__name__)
+
+
+def _each(verbs: str, *models: str) -> frozenset[str]:
+    """`_each("view add", "accounts.plan")` is accounts.view_plan, accounts.add_plan."""
+    return frozenset(
+        f"{app}.{verb}_{model}"
+        for app, _dot, model in (name.partition(".") for name in models)
+        for verb in verbs.split()
+    )
+
+
+_LIMITS: Final = ("accounts.plan", "accounts.quota", "accounts.price")
+_CHANGE_LIMITS: Final = _each("add change delete", *_LIMITS)
+_RULE: Final = _each("add change delete", "accounts.user") | {"accounts.assign_roles", "accounts.erase_user"}
+
+
+@dataclass(frozen=True, slots=True)
+class RoleKind:
+    """`has` None is everything. Permissions that a version does not know yet are left out."""
+
+    name: str
+    has: frozenset[str] | None
+    never: frozenset[str] = frozenset()
+
+
+ROLES: Final = (
+    RoleKind(
+        "support",
+        _each("view", "accounts.user", "accounts.plan", "accounts.quota", "accounts.allowance", "accounts.topup")
+        | _each("view", "accounts.invitation", "chat.run")
+        | {"accounts.view_dashboard", "accounts.end_sessions", "accounts.top_up", "accounts.invite_user"},
+        never=_CHANGE_LIMITS | _RULE | {READ_TEXT, "accounts.assign_plan", "accounts.export_user"},
+    ),
+    RoleKind(
+        "moderator",
+        _each("view", "accounts.user", "chat.conversation", "chat.message", "chat.run")
+        | {"accounts.disable_user", "accounts.end_sessions", "chat.operate_run", READ_TEXT},
+        never=_CHANGE_LIMITS | _RULE | {"accounts.assign_plan", "accounts.top_up"},
+    ),
+    RoleKind(
+        "billing",
+        _each("view", "accounts.user", *_LIMITS, "accounts.allowance", "accounts.topup")
+        | _each("view", "accounts.usageentry", "accounts.dailyusage")
+        | _CHANGE_LIMITS
+        | {"accounts.view_dashboard", "accounts.top_up", "accounts.assign_plan"}
+        | {"accounts.export_lists", "accounts.import_lists"},
+        never=_RULE | {READ_TEXT, "accounts.export_user"},
+    ),
+    RoleKind("administrator", None),
+)
+BY_NAME: Final = {role.name: role for role in ROLES}
+
+
+def make_roles_last(app_config: AppConfig, using: str = DEFAULT_DB_ALIAS, **_kwargs: Any) -> None:
+    """After the last app's `post_migrate`, when the permissions of all of them are there."""
+    if app_config == [one for one in apps.get_app_configs() if one.models_module][-1]:
+        make_roles(using)
+
+
+def make_roles(using: str = DEFAULT_DB_ALIAS) -> None:
+    """Makes the groups, gives them what they lack and takes what they must not have. Repeating it changes nothing."""
+    known = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.using(using).select_related("content_type")
+    }
+    everything = {name for name in known if name.partition(".")[0] in APPS}
+    with transaction.atomic(using):
+        for role in ROLES:
+            group, _created = Group.objects.using(using).get_or_create(name=role.name)
+            group.permissions.add(*(known[name] for name in (role.has or everything) & known.keys()))
+            if excess := forbidden(role.name, group.permissions.all()):
+                group.permissions.remove(*(known[name] for name in excess))
+                log.warning("role_corrected", role=role.name, taken_away=excess)
+
+
+def forbidden(role: str, permissions: Iterable[Permission]) -> list[str]:
+    """Which of these a group of this name must never have."""
+    never = BY_NAME[role].never if role in BY_NAME else frozenset()
+    return sorted(never & _names(permissions))
+
+
+def may_manage(actor: User, target: User) -> bool:
+    """Whether `actor` may change, switch off or erase `target` at all, given the permission for it.
+
+    Superusers may everybody; others nobody with a right they do not have themselves, and staff only with
+    `assign_roles`. A target's rights count also while it is switched off.
+    """
+    if actor.is_superuser:
+        return True
+    if target.is_superuser or (target.is_staff and not actor.has_perm("accounts.assign_roles")):
+        return False
+    return _names(rights_of(target)) <= actor.get_all_permissions()
+
+
+def may_grant(actor: User, group: Group) -> bool:
+    """Whether `actor` may put people into this group: they have all of its rights themselves."""
+    if actor.is_superuser:
+        return True
+    names = _names(group.permissions.select_related("content_type"))
+    return actor.has_perm("accounts.assign_roles") and names <= actor.get_all_permissions()
+
+
+def grantable(actor: User) -> QuerySet[Group]:
+    """The groups that `actor` may put people into."""
+    groups = Group.objects.prefetch_related("permissions__content_type").order_by("name")
+    return Group.objects.filter(pk__in=[group.pk for group in groups if may_grant(actor, group)]).order_by("name")
+
+
+def rights_of(user: User) -> QuerySet[Permission]:
+    """By name and by group. Django's own answer is empty for who is switched off, and comes back with the account."""
+    found = Permission.objects.filter(Q(user=user) | Q(group__user=user))
+    return found.select_related("content_type").distinct()
+
+
+def _names(permissions: Iterable[Permission]) -> set[str]:
+    if isinstance(permissions, QuerySet):
+        permissions = permissions.select_related("content_type")
+    return {f"{one.content_type.app_label}.{one.codename}" for one in permissions}
