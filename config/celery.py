@@ -6,6 +6,8 @@ import os
 
 from celery import Celery, signals
 
+from config.memory import settle
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("antiphon")
@@ -16,3 +18,8 @@ app.autodiscover_tasks(["workers"])
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery has no types
 def keep_our_logging(**_kwargs: object) -> None:
     """Being connected is all: Celery then leaves logging as Django has set it up."""
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def keep_loaded_modules(**_kwargs: object) -> None:
+    settle()

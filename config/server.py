@@ -25,6 +25,7 @@ from twisted.internet import reactor  # noqa: E402
 from chat.hub import drain  # noqa: E402
 from config.access import forwarded_address, log_action  # noqa: E402
 from config.health import State  # noqa: E402
+from config.memory import settle  # noqa: E402
 from config.websocket import DirectFactory  # noqa: E402
 
 daphne.server.WebSocketFactory = DirectFactory  # Server.run() makes one by this name and offers no other way
@@ -67,6 +68,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
+        settle()
         host = self._port.getHost()
         log.info("serving", host=host.host, port=host.port)
 
