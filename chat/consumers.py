@@ -39,6 +39,7 @@ from chat.protocol import (
     AnyCommand,
     AudioCancel,
     AudioFlush,
+    AudioInterrupt,
     AudioStart,
     AudioStop,
     Close,
@@ -246,7 +247,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             command = traces.entered(command)
             structlog.contextvars.bind_contextvars(trace=traces.trace_id(command.traceparent))
         try:
-            if isinstance(command, RunStop):
+            if isinstance(command, RunStop | AudioInterrupt):
                 await self.limited(command)
             else:
                 async with self.slots:
@@ -275,6 +276,9 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             await self.following.submit(command)
         elif isinstance(command, RunStop):
             await turns.stop(self.user_id, command.run_id)
+            self.reply({"type": "ok"}, command.ref)
+        elif isinstance(command, AudioInterrupt):
+            await turns.interrupt(self.user_id, command.run_id, command.heard_chars)
             self.reply({"type": "ok"}, command.ref)
         elif isinstance(command, Subscribe):
             await self.following.subscribe(command)

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from chat.models import Conversation, Message, Run, RunStatus
 from chat.protocol import encode_event
-from chat.queries import message_dict, usage_of
+from chat.queries import message_dict, trouble_of, usage_of
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
 
@@ -84,21 +84,24 @@ def run_delta(conversation_id: str, run_id: str, attempt: int, index: int, text:
 
 
 def run_ended(run: Run, message: Message) -> Event:
-    """The one closing event of the run's current attempt."""
+    """The one closing event of the run's current attempt. `text_length` is what the deltas add up to; where somebody
+    talked over the answer, `message.updated` follows and says what of it is kept.
+    """
+    code, sentence = trouble_of(run)
     event: dict[str, Any] = {
         "type": TERMINAL_TYPES[run.status],
         "conversation_id": str(run.conversation_id),
         "run_id": str(run.id),
         "message_id": str(run.message_id),
         "attempt": run.attempt,
-        "text_length": len(message.text),
+        "text_length": len(message.text) if run.produced_chars is None else run.produced_chars,
     }
     if message.html:
         event["html"] = message.html
     if run.status == RunStatus.DONE:
         event["html"] = message.html
     else:
-        event |= {"code": run.error_code or None, "message": run.error_message or None, "retryable": True}
+        event |= {"code": code, "message": sentence, "retryable": True}
     event["usage"] = usage_of(run)
     event["timing"] = {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms}
     return _state(event)

@@ -30,7 +30,15 @@ from accounts import rates
 from accounts.rates import Want, wants
 from chat.errors import RateLimited
 from chat.log import channel_layer
-from chat.protocol import AnyCommand, AudioStart, MessageEdit, MessageRegenerate, MessageSend, RunStop
+from chat.protocol import (
+    AnyCommand,
+    AudioInterrupt,
+    AudioStart,
+    MessageEdit,
+    MessageRegenerate,
+    MessageSend,
+    RunStop,
+)
 
 GROUP: Final = "limits"  # where the layer has several servers, one of them counts everything
 PATIENCE_SECONDS: Final = 1.0
@@ -105,7 +113,7 @@ def too_quick(seconds: float) -> RateLimited:
 
 def wanted_by(command: AnyCommand, user_id: uuid.UUID, session_hash: str, place: str) -> list[Want]:
     """What a command counts against. Stopping has a count of its own: whoever sends too much can still stop."""
-    if isinstance(command, RunStop):
+    if isinstance(command, RunStop | AudioInterrupt):
         return wants((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
     if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):

@@ -55,7 +55,7 @@ for k = 1, #KEYS, 2 do
     if attempt < at then
       status = attempt == 0 and 0 or -1
     elseif attempt == at and number <= n then
-      status = (n == 1000000000 and number < n) and -1 or 0
+      status = (n >= 1000000000 and number < 1000000000) and -1 or 0
     end
   elseif attempt == 1 and number == 1 then
     status = -2

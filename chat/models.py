@@ -154,6 +154,10 @@ class Run(models.Model):
     checkpoint_seq = models.BigIntegerField(default=0)
     ended_in_log = models.BooleanField(default=False, help_text="The closing event has reached the conversation's log.")
 
+    heard_chars = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Somebody talked over the answer, and this many characters of it are kept."
+    )
+    produced_chars = models.PositiveIntegerField(null=True, blank=True, help_text="... of so many that were written.")
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)

@@ -125,6 +125,13 @@ class AudioCancel(Command, frozen=True, tag="audio.cancel"):
     recording_id: uuid.UUID
 
 
+class AudioInterrupt(Command, frozen=True, tag="audio.interrupt"):
+    """The person talked over the spoken answer, of which `heard_chars` code points had been said."""
+
+    run_id: uuid.UUID
+    heard_chars: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
+
+
 class Ack(Command, frozen=True, tag="ack"):
     conversation_id: uuid.UUID
     seq: Annotated[int, msgspec.Meta(ge=0)]
@@ -144,7 +151,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | RunStop | Ack | Typing | Ping | Pong
-    | AudioStart | AudioFlush | AudioStop | AudioCancel
+    | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)

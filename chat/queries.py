@@ -71,21 +71,35 @@ def conversations_of(user_id: uuid.UUID) -> QuerySet[Conversation]:
     return Conversation.objects.filter(memberships__user_id=user_id, deleted_at=None).order_by("-updated_at", "-id")
 
 
+TALKED_OVER: Final = ("talked_over", "You talked over the answer; what was heard of it is kept.")
+
+
+def trouble_of(run: Run) -> tuple[str | None, str | None]:
+    """Why a run's answer is not whole: a code, and a sentence for a person."""
+    if run.heard_chars is not None and not run.error_code:
+        return TALKED_OVER
+    return run.error_code or None, run.error_message or None
+
+
 def run_dict(run: Run, *, text_length: int = 0) -> dict[str, Any]:
     """A run as frames and pages show it."""
-    return {
+    code, sentence = trouble_of(run)
+    shown = {
         "run_id": str(run.id),
         "message_id": str(run.message_id),
         "attempt": run.attempt,
         "model": run.model,
         "status": run.status,
-        "code": run.error_code or None,
-        "message": run.error_message or None,
+        "code": code,
+        "message": sentence,
         "retryable": run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.STOPPED),
         "text_length": text_length,
         "usage": usage_of(run),
         "timing": {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms},
     }
+    if run.heard_chars is not None and run.produced_chars is not None:
+        shown["heard_chars"] = run.heard_chars
+    return shown
 
 
 def usage_of(run: Run) -> dict[str, Any]:

@@ -135,7 +135,7 @@ async def close_in_log(*ended: Ended) -> None:
     for one in ended:
         if one.run_id in announced:
             appends.append(log.Append(one.conversation_id, announced[one.run_id], one.run_id, attempt=0, number=1))
-        appends.append(terminal(one))
+        appends += closing(one)
     await log.append(*appends)
     await in_db(mark_ended_in_log, [one.run_id for one in ended])
 
@@ -153,6 +153,12 @@ async def close_attempt(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: 
     )
 
 
-def terminal(ended: Ended) -> log.Append:
-    """The append that closes a run. Its number is beyond every other, so whoever was thought dead writes no more."""
-    return log.Append(ended.conversation_id, [ended.event], ended.run_id, ended.attempt, TERMINAL_NUMBER)
+def closing(ended: Ended) -> list[log.Append]:
+    """The appends that close a run. Their numbers are beyond every other, so whoever was thought dead writes no more,
+    and any process may make them, once.
+    """
+    said = [ended.event, *([ended.kept] if ended.kept else [])]
+    return [
+        log.Append(ended.conversation_id, [event], ended.run_id, ended.attempt, number)
+        for number, event in enumerate(said, TERMINAL_NUMBER)
+    ]

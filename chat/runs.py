@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 from accounts.quotas import Left
 from accounts.usage import Used, settle_run
 from chat import events
+from chat.heard import keep_what_was_heard
 from chat.models import ACTIVE, Message, MessageStatus, Run, RunStatus
 
 MAX_ATTEMPTS: Final = 3
@@ -187,7 +188,9 @@ def checkpoint(points: Sequence[Checkpoint], owner: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has just ended, and its closing event, to be appended under its attempt and `TERMINAL_NUMBER`."""
+    """A run that has just ended, and its closing event, to be appended under its attempt and `TERMINAL_NUMBER`;
+    after it, under the next number, what is `kept` of an answer that somebody talked over.
+    """
 
     conversation_id: uuid.UUID
     run_id: uuid.UUID
@@ -196,6 +199,7 @@ class Ended:
     silent: bool  # it ended without a word, so nobody loses anything by being told of the message again
     user_id: uuid.UUID | None = None
     near: Sequence[Left] = ()  # quotas the user is near the end of, with this run
+    kept: events.Event | None = None
 
 
 def end_run(
@@ -247,9 +251,25 @@ def end_run(
             run.usage_estimated = used.estimated
         settled = settle_run(run.requested_by_id, run.pk, run.created_at, used)
         run.cost = settled.cost
+        keep_what_was_heard(run, message)  # what was written is billed, whoever heard it
         run.save()
         message.save(update_fields=["text", "html", "status"])
         return replace(_ended(run, message), user_id=run.requested_by_id, near=settled.near)
+
+
+def cut_to_heard(run: Run, heard_chars: int) -> Ended | None:
+    """Cuts the answer of an ended run, which the caller has locked; None when all of it was heard. Once for each run.
+
+    The run stays what it was: its attempt has had its one end.
+    """
+    message = Message.objects.select_related("author").get(pk=run.message_id)
+    run.heard_chars = heard_chars
+    if not keep_what_was_heard(run, message):
+        return None
+    run.ended_in_log = False  # until the log has the cut too
+    run.save(update_fields=["heard_chars", "produced_chars", "ended_in_log"])
+    message.save(update_fields=["text", "html", "status"])
+    return _ended(run, message)
 
 
 def _used(run: Run, ending: Ending | None) -> Used | None:
@@ -331,7 +351,15 @@ def unclosed_runs(older_than: float, limit: int = 100) -> list[Ended]:
 
 
 def _ended(run: Run, message: Message) -> Ended:
-    return Ended(run.conversation_id, run.pk, run.attempt, events.run_ended(run, message), silent=not message.text)
+    cut = run.produced_chars is not None
+    return Ended(
+        run.conversation_id,
+        run.pk,
+        run.attempt,
+        events.run_ended(run, message),
+        silent=not message.text and not cut,
+        kept=events.message_updated(message, run) if cut else None,
+    )
 
 
 def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[events.Event]]:

@@ -28,6 +28,7 @@ from chat.dispatch import enqueue
 from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
 from chat.inserts import begin_conversation, find_submission, insert_turn, lock_place, lock_sender, sender
 from chat.models import (
+    ACTIVE,
     Conversation,
     Member,
     Message,
@@ -40,7 +41,7 @@ from chat.notices import conversation_listed
 from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, check_text
 from chat.queries import WRITERS, member_of
 from chat.recovery import close_in_log
-from chat.runs import Ended, end_run
+from chat.runs import Ended, cut_to_heard, end_run
 
 logger = structlog.get_logger(__name__)
 
@@ -286,15 +287,19 @@ def title_from(text: str) -> str:
 
 @dataclass(slots=True)
 class Stopping:
-    """What a stop found. `ended`: the run was waiting and no worker had taken it yet."""
+    """What a stop found. `ended`: the run was waiting and no worker had taken it yet, or its answer was cut."""
 
     run_id: uuid.UUID
     ended: Ended | None
     running: bool
 
 
-def request_stop(user_id: uuid.UUID, run_id: uuid.UUID) -> Stopping:
-    """Marks a run to be stopped; one that waits in the queue ends here. Stopping an ended run changes nothing."""
+def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
+    """Marks a run to be stopped; one that waits in the queue ends here. Stopping an ended run changes nothing.
+
+    With `heard_chars` somebody talked over the answer: of one in progress its end keeps what was heard, an ended one is
+    cut here. The first who says so is believed: an answer is cut once.
+    """
     found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
     if found is None:
         raise NotFound
@@ -302,16 +307,31 @@ def request_stop(user_id: uuid.UUID, run_id: uuid.UUID) -> Stopping:
     with transaction.atomic():
         run = Run.objects.select_for_update().get(pk=run_id)
         ended = None
+        heard = heard_chars if run.heard_chars is None else None
+        if run.status not in ACTIVE:
+            if heard is not None:
+                ended = cut_to_heard(run, heard)
+            return Stopping(run.id, ended, running=False)
+        if heard is not None:
+            Run.objects.filter(pk=run_id).update(heard_chars=heard)
         if run.status == RunStatus.QUEUED:
             ended = end_run(run.id, run.attempt, RunStatus.STOPPED)
-        elif run.status == RunStatus.RUNNING and run.stop_requested_at is None:
+        elif run.stop_requested_at is None:
             Run.objects.filter(pk=run_id).update(stop_requested_at=Now())
         return Stopping(run.id, ended, run.status == RunStatus.RUNNING)
 
 
 async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
     """Stops an answer from any device. The worker is told at once; if that is lost, it reads the row within 2 s."""
-    stopping = await in_db(request_stop, user_id, run_id)
+    await _tell(await in_db(request_stop, user_id, run_id))
+
+
+async def interrupt(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int) -> None:
+    """Stops an answer that somebody talked over, and keeps of it what was heard: `heard_chars` code points."""
+    await _tell(await in_db(request_stop, user_id, run_id, heard_chars))
+
+
+async def _tell(stopping: Stopping) -> None:
     if stopping.ended is not None:
         await close_in_log(stopping.ended)
     elif stopping.running:

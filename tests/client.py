@@ -255,7 +255,13 @@ def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
         run = message.get("run")
         if run:
             ended = None if run["status"] in ("queued", "running") else f"run.{run['status']}"
-            view.runs[run["run_id"]] = {**run, "text": message["text"], "ended": ended, "endings": []}
+            view.runs[run["run_id"]] = {
+                **run,
+                "text": message["text"],
+                "ended": ended,
+                "endings": [],
+                "cut": "heard_chars" in run,
+            }
 
 
 def apply_event(view: View, event: dict[str, Any]) -> None:
@@ -267,6 +273,7 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
     view.seq = event["seq"]
     if event["type"] in ("message.created", "message.updated"):
         view.messages[event["message"]["id"]] = event["message"]
+        _keep_what_was_heard(view, event["message"])
         return
     if not event["type"].startswith("run."):
         return
@@ -275,6 +282,7 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         "text": "",
         "ended": None,
         "endings": [],
+        "cut": False,
         "message_id": event.get("message_id"),
     }
     run = view.runs.setdefault(event["run_id"], fresh)
@@ -290,8 +298,20 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         run["endings"].append((event["type"], event["attempt"]))
         run["ended"] = None if event.get("next_attempt") else event["type"]
         run["final"] = event
-        if event["text_length"] != len(run["text"]):
+        if event["text_length"] != len(run["text"]) and not run["cut"]:
             raise ProtocolViolationError(f"{event['type']} says {event['text_length']}, shown are {len(run['text'])}")
+
+
+def _keep_what_was_heard(view: View, message: dict[str, Any]) -> None:
+    """Somebody talked over the answer: it becomes a beginning of what it was."""
+    said = message.get("run") or {}
+    if "heard_chars" not in said or said["run_id"] not in view.runs:
+        return
+    run = view.runs[said["run_id"]]
+    text = message["text"]
+    if not run["ended"] or not run["text"].startswith(text) or len(text) != said["heard_chars"]:
+        raise ProtocolViolationError(f"delta texts of {said['run_id']} do not begin with what was heard: {message}")
+    run.update(text=text, cut=True)
 
 
 _cookies: dict[tuple[str, str], dict[str, str]] = {}

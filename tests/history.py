@@ -9,7 +9,8 @@ After Jepsen: clients only record while things break; one pure function judges a
 
     I1  one client_id is one message, and what was accepted is there
     I2  one run for each thing asked, one answer for each run, all of them at an end
-    I3  an answer in PostgreSQL is what the deltas of its last attempt add up to, for every client
+    I3  an answer in PostgreSQL is what the deltas of its last attempt add up to, for every client; one that somebody
+        talked over (its run says how much was heard, and of how much) is the beginning of that, and that long
     I4  `seq` goes up without a gap for each client and epoch, and is the same event for everybody
     I5  exactly one closing event for each attempt
     I6  what is billed is there once, for every run that ended, and for no other
@@ -129,7 +130,7 @@ def read_rows(stack: Stack) -> Rows:
             row["id"]: row
             for row in of(
                 "SELECT id, conversation_id, prompt_id, message_id, status, attempt, ended_in_log, lease_expires_at, "
-                "input_tokens, output_tokens FROM chat_run"
+                "input_tokens, output_tokens, heard_chars, produced_chars FROM chat_run"
             )
         },
         bills=of("SELECT run_id, input_tokens, output_tokens FROM accounts_usageentry WHERE run_id IS NOT NULL"),
@@ -198,6 +199,10 @@ def _rows(rows: Rows) -> list[str]:
             found.append(f"I2 run {one} is still {run['status']}")
             continue
         answer = rows.messages.get(run["message_id"])
+        if (heard := run["heard_chars"]) is not None:
+            expected = "stopped" if run["status"] == "done" else expected
+            if answer and not len(answer["text"]) == heard < (run["produced_chars"] or 0):
+                found.append(f"I3 of run {one} {heard} characters were heard, {len(answer['text'])} are kept")
         if answer is None or answer["status"] != expected:
             found.append(f"I2 run {one} is {run['status']}, its answer {answer and answer['status']}")
         if run["lease_expires_at"] is not None:
@@ -322,7 +327,14 @@ def _texts(viewers: list[Viewer], rows: Rows) -> list[str]:
                     found.append(f"I3 {viewer.user} saw run {run_id}, which PostgreSQL does not have")
                     continue
                 stored = rows.messages[row["message_id"]]["text"]
-                if not shown["ended"]:
+                if row["heard_chars"] is not None and not shown["cut"]:
+                    # It had left before the cut.
+                    whole = len(shown["text"]) == row["produced_chars"] or not shown["ended"]
+                    if not whole or not (shown["text"].startswith(stored) or stored.startswith(shown["text"])):
+                        found.append(
+                            f"I3 {viewer.user} saw {shown['text'][-60:]!r} of {run_id}, cut to {stored[-60:]!r}"
+                        )
+                elif not shown["ended"]:
                     if stored[: len(shown["text"])] != shown["text"] and shown["attempt"] == row["attempt"]:
                         found.append(
                             f"I3 {viewer.user} saw {shown['text'][-60:]!r} of {run_id}, stored is {stored[-60:]!r}"

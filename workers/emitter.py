@@ -21,7 +21,7 @@ import redis
 import structlog
 
 from chat import events, log, stamps
-from chat.recovery import terminal
+from chat.recovery import closing as closing_of
 from chat.runs import Checkpoint, Ended
 from workers.window import Window
 
@@ -243,7 +243,7 @@ class Emitter:
         for run in ready:
             # Before the append: a first token that comes while it is under way says "at once", and that must stand.
             run.due = now + self.window.seconds
-        appends = [run.take() for run in ready] + [terminal(ended) for ended in closing]
+        appends = [run.take() for run in ready] + [one for ended in closing for one in closing_of(ended)]
         results = await self._append(appends)
         after = time.monotonic()
         self.window.flushed(after - now, self.streams)

@@ -19,7 +19,7 @@ from chat.models import RunStatus
 from chat.protocol import Position
 from chat.recovery import close_endings, close_in_log, reap, sweep
 from chat.runs import MAX_ATTEMPTS, Ending, claim, end_run, requeue
-from chat.turns import Accepted, announce
+from chat.turns import Accepted, announce, request_stop
 from tests.integration.run_rows import row, say, shift
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,3 +173,35 @@ async def test_giving_back_needs_the_lease(turn: Accepted) -> None:
     await in_db(claim, turn.run_id, "mine")
     assert await in_db(requeue, turn.run_id, 1, owner="other") is None
     assert await in_db(requeue, turn.run_id, 1, owner="mine") is not None
+
+
+async def test_a_talked_over_answer_is_cut_also_when_its_worker_is_lost(turn: Accepted, alice: User) -> None:
+    await announce(turn)
+    await lose_lease(turn.run_id)
+    await write(turn, "seen by all", number=2)
+    await in_db(request_stop, alice.pk, turn.run_id, 7)
+    await reap()
+    run = await in_db(row, turn.run_id)
+    assert (run.status, run.message.text, run.heard_chars, run.produced_chars) == ("stopped", "seen by", 7, 11)
+    ended, kept = (await logged(turn))[-2:]
+    assert (ended["type"], ended["text_length"]) == ("run.stopped", 11)
+    assert (kept["type"], kept["message"]["text"]) == ("message.updated", "seen by")
+
+
+async def test_the_cut_of_an_ended_answer_reaches_the_log_once(turn: Accepted, alice: User) -> None:
+    """The process that cut it dies before it could say so."""
+    await announce(turn)
+    await in_db(claim, turn.run_id, "w")
+    await write(turn, "all is said", number=2)
+    ended = await in_db(end_run, turn.run_id, 1, RunStatus.DONE, Ending("all is said"))
+    assert ended is not None
+    await close_in_log(ended)
+    assert (await in_db(request_stop, alice.pk, turn.run_id, 4)).ended is not None
+    assert not (await in_db(row, turn.run_id)).ended_in_log
+    await in_db(shift, turn.run_id, finished_at=-60)
+    await close_endings()
+    await close_endings()
+    assert kinds(await logged(turn))[-2:] == ["run.done", "message.updated"]
+    assert (await in_db(row, turn.run_id)).ended_in_log
+    [late] = await log.append(log.Append(turn.conversation_id, [ended.event], turn.run_id, 1, 7))
+    assert late.fenced, "whoever was thought dead still writes nothing"

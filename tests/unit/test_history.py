@@ -93,6 +93,7 @@ def good() -> Story:
             RUN: {
                 "conversation_id": CONVERSATION, "message_id": ANSWER, "status": "done", "attempt": 2,
                 "ended_in_log": True, "lease_expires_at": None, "input_tokens": 5, "output_tokens": 2,
+                "heard_chars": None, "produced_chars": None,
             }
         },
         bills=[{"run_id": RUN, "input_tokens": 5, "output_tokens": 2}],
@@ -105,6 +106,43 @@ def good() -> Story:
 def test_a_good_history_has_no_violation() -> None:
     story = good()
     assert find_violations(story.viewers, story.rows, story.snapshots) == []
+
+
+def talked_over() -> Story:
+    """Alice talks over the answer; Bob has left by then."""
+    story = good()
+    run = {"run_id": RUN, "attempt": 2, "status": "done", "heard_chars": 4}
+    kept = {**MESSAGE, "id": ANSWER, "parent_id": PROMPT, "role": "assistant", "text": "Good", "run": run}
+    last = story.viewers[0].sockets[1]
+    last.frames.append(event(10, "message.updated", message=kept))
+    last.times.append(21.0)
+    story.rows.messages[ANSWER].update(text="Good", status="stopped")
+    story.rows.runs[RUN].update(heard_chars=4, produced_chars=8)
+    story.snapshots[0]["position"]["seq"] = 10
+    story.snapshots[0]["snapshot"]["messages"][1].update(text="Good", run=run)
+    return story
+
+
+def test_what_was_not_heard_may_go() -> None:
+    story = talked_over()
+    assert find_violations(story.viewers, story.rows, story.snapshots) == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda s: s.rows.messages[ANSWER].update(text="Food"),  # no beginning of what was said
+        lambda s: s.rows.messages[ANSWER].update(text="Goo"),  # not as long as was heard
+        lambda s: s.rows.messages[ANSWER].update(status="complete"),
+        lambda s: s.rows.runs[RUN].update(produced_chars=9),  # Bob saw another length
+        lambda s: s.rows.runs[RUN].update(heard_chars=None, produced_chars=None),  # cut for no reason
+        lambda s: s.viewers[0].sockets[1].frames[-1]["message"].update(text="Goody"),
+    ],
+)
+def test_no_other_words_go(spoil: Callable[[Story], object]) -> None:
+    story = talked_over()
+    spoil(story)
+    assert find_violations(story.viewers, story.rows, story.snapshots) != []
 
 
 def change(story: Story, number: int, **fields: Any) -> None:
