@@ -143,6 +143,9 @@ class Run(models.Model):
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs"
     )
     model = models.CharField(max_length=200)
+    endpoint = models.CharField(
+        max_length=200, blank=True, default="", db_default="", help_text="Host of the endpoint that answered."
+    )
     status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.QUEUED)
 
     attempt = models.PositiveIntegerField(default=0)

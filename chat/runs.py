@@ -60,7 +60,7 @@ RETURNING id, attempt, stop_requested_at IS NOT NULL
 
 _CHECKPOINT: Final = """
 WITH held AS (
-    UPDATE chat_run SET checkpoint_epoch = %s, checkpoint_seq = %s
+    UPDATE chat_run SET checkpoint_epoch = %s, checkpoint_seq = %s, endpoint = %s
     WHERE id = %s AND attempt = %s AND lease_owner = %s AND status = 'running'
     RETURNING message_id
 )
@@ -136,6 +136,7 @@ class Checkpoint:
     epoch: str
     seq: int
     text: str
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class Ending:
     cached_tokens: int = 0  # of the input
     reasoning_tokens: int = 0  # of the output
     usage_estimated: bool = False
-    endpoint: str = ""
+    endpoint: str = ""  # host of the one that answered, or was asked last
     first_token_ms: int | None = None
     total_ms: int | None = None
 
@@ -181,9 +182,8 @@ def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:
 def checkpoint(points: Sequence[Checkpoint], owner: str) -> None:
     """Stores texts so far, in one round trip. What is fenced is left alone."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(
-            _CHECKPOINT, [(p.epoch, p.seq, p.run_id, p.attempt, owner, p.text.replace("\x00", "")) for p in points]
-        )
+        rows = [(p.epoch, p.seq, p.endpoint, p.run_id, p.attempt, owner, p.text.replace("\x00", "")) for p in points]
+        cursor.executemany(_CHECKPOINT, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +245,7 @@ def end_run(
             ):
                 setattr(run, name, getattr(ending, name))
             run.error_message = ending.error_message
+            run.endpoint = ending.endpoint or run.endpoint  # of a lost worker's run the last checkpoint knows it
         used = _used(run, ending)
         if used is not None:  # the run says what is billed, also where nobody counted
             run.input_tokens, run.output_tokens = used.input_tokens, used.output_tokens
@@ -279,7 +280,7 @@ def _used(run: Run, ending: Ending | None) -> Used | None:
     counted = ending.output_tokens is not None  # else its worker was lost, and nobody counted
     return Used(
         run.model,
-        ending.endpoint,
+        run.endpoint,
         messages=1,
         input_tokens=ending.input_tokens or 0,
         cached_tokens=ending.cached_tokens,

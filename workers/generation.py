@@ -69,6 +69,7 @@ class Generation:
         self.finishing = False  # the stream is over; from here on the commit says whose the run is
         self.log.on_unannounced = lambda: runtime.spawn(self.announce())
         self.first_token: float | None = None
+        self.asked = ""  # the host of the endpoint that was asked last, which is the one that answers
         self._reader: asyncio.Task[Outcome] | None = None
 
     # --- from outside -------------------------------------------------------------------------------------------
@@ -142,7 +143,8 @@ class Generation:
             return Outcome(RunStatus.FAILED, error.code, error.message, usage, self._ms(self.first_token))
         return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self._ms(self.first_token))
 
-    def _note_request(self) -> None:
+    def _note_request(self, endpoint: str, _model: str) -> None:
+        self.asked = endpoint
         stamps.mark(self.run.id, "requested")
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
@@ -239,7 +241,7 @@ class Generation:
             output_tokens=usage.output_tokens,
             cached_tokens=usage.cached_tokens,
             reasoning_tokens=usage.reasoning_tokens,
-            endpoint=self.runtime.endpoint,
+            endpoint=self.asked,
             usage_estimated=usage.estimated,
             first_token_ms=outcome.first_token_ms,
             total_ms=self._ms(time.monotonic()),

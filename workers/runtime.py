@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import django.db
@@ -33,7 +34,7 @@ from workers.emitter import Emitter
 from workers.generation import Generation
 from workers.liveness import Liveness
 from workers.providers.base import ChatModel, ProviderError
-from workers.providers.registry import endpoint_name, open_model, publish_offered
+from workers.providers.registry import open_model, publish_offered
 from workers.transcription import Transcriber
 
 CATALOG_SECONDS: Final = 60.0
@@ -46,7 +47,6 @@ class Runtime:
 
     model: ChatModel
     emitter: Emitter
-    endpoint: str  # as prices name it
 
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -74,7 +74,6 @@ class Runtime:
         """Everything the first answer must not wait for."""
         self.emitter = Emitter()
         self.model = open_model()
-        self.endpoint = endpoint_name()
         try:
             await self.model.open()
         except ProviderError as error:
@@ -176,7 +175,7 @@ class Runtime:
         for generation in self.active.values():
             point = None if generation.finishing else generation.log.checkpoint()
             if point is not None:
-                points.append(point)
+                points.append(replace(point, endpoint=generation.asked))
         if points:
             try:
                 await in_db(checkpoint, points, self.owner)

@@ -160,7 +160,7 @@ async def test_r16_the_next_endpoint_answers(other: FakeOpenAI) -> None:
     """With a second endpoint nobody notices that the first is gone."""
     env = {
         "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
-        "OPENAI_FALLBACK_BASE_URL": other.url,
+        "OPENAI_FALLBACK_BASE_URL": other.url.replace("127.0.0.1", "localhost"),
         "OPENAI_FALLBACK_MODEL": "spare",
         "MODEL_CONNECT_TIMEOUT": "1",
     }
@@ -171,4 +171,6 @@ async def test_r16_the_next_endpoint_answers(other: FakeOpenAI) -> None:
             run = await client.ended(accepted["run_id"])
             assert (run["ended"], run["text"]) == ("run.done", answer(5))
             assert other.chats[-1].body["model"] == "spare"
+            [entry] = stack.sql("SELECT endpoint FROM accounts_usageentry")
+            assert entry["endpoint"] == "localhost"
             await here.judge()

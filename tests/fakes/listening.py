@@ -36,7 +36,7 @@ class Heard:
     def usage(self) -> Usage:
         return [chunk.usage for chunk in self.chunks if chunk.usage is not None][-1]
 
-    def note_request(self) -> None:
+    def note_request(self, _endpoint: str, _model: str) -> None:
         self.requests += 1
 
 

@@ -13,9 +13,22 @@ from tests.fakes.listening import Endpoints, Heard, ask, fail, listen
 from tests.fakes.openai_scripts import Script, answer_text
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ProviderError
+from workers.providers.breaker import Breaker, Endpoint, GuardedModel
 from workers.providers.openai_chat import OpenAIChat
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
+
+
+async def test_who_answered_is_named(upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+    """The first endpoint is down; the second, which has another name for its model, answers."""
+    asked: list[tuple[str, str]] = []
+    down = endpoints.open("http://127.0.0.1:1/v1")
+    other = endpoints.open(upstream.url.replace("127.0.0.1", "localhost"))
+    model = GuardedModel([Endpoint(down, Breaker(10.0)), Endpoint(other, Breaker(10.0), model="fake-small")])
+    async with model.stream("large", ask("tokens=2"), on_request=lambda *who: asked.append(who)) as answer:
+        assert [chunks async for chunks in answer]
+    assert asked[0] == ("127.0.0.1", "large")
+    assert asked[-1] == ("localhost", "fake-small")
 
 
 class TestBeforeTheFirstToken:

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection
 
 from accounts.models import User
+from accounts.plans import UsageEntry
 from chat.models import Message, RunStatus
 from chat.runs import (
     Checkpoint,
@@ -125,6 +126,14 @@ def test_nul_bytes_do_not_stop_a_checkpoint(run_id: uuid.UUID) -> None:
     claim(run_id, "w")
     checkpoint([Checkpoint(run_id, 1, "e", 1, "a\x00b")], "w")
     assert Message.objects.get(pk=row(run_id).message_id).text == "ab"
+
+
+def test_the_endpoint_of_a_lost_workers_run_is_that_of_its_last_checkpoint(run_id: uuid.UUID) -> None:
+    claim(run_id, "w")
+    checkpoint([Checkpoint(run_id, 1, "e", 1, "half", endpoint="models.example.org")], "w")
+    end_run(run_id, 1, RunStatus.INTERRUPTED, Ending("half"))
+    assert row(run_id).endpoint == "models.example.org"
+    assert UsageEntry.objects.get(run_id=run_id).endpoint == "models.example.org"
 
 
 def test_a_job_is_lost_when_the_queue_is_past_it(alice: User) -> None:

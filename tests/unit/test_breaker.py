@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import pytest
 
-from workers.providers.base import ChatTurn, Chunk, ProviderError
+from workers.providers.base import ChatTurn, Chunk, OnRequest, ProviderError
 from workers.providers.breaker import FAILURES, WINDOW_SECONDS, Breaker, Endpoint, GuardedModel
 
 
@@ -101,7 +101,7 @@ class Scripted:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: Callable[[], None] | None = None
+        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         self.asked.append(model)
         self.open_streams += 1

@@ -79,10 +79,10 @@ async def test_it_can_be_stopped() -> None:
 
 
 async def test_the_request_is_noted() -> None:
-    noted = []
+    noted: list[tuple[str, str]] = []
     async with DemoModel(5000).stream(
-        DEMO_MODEL, [ChatTurn("user", "Hi")], on_request=lambda: noted.append(1)
+        DEMO_MODEL, [ChatTurn("user", "Hi")], on_request=lambda *asked: noted.append(asked)
     ) as answer:
         async for _ in answer:
             break
-    assert noted == [1]
+    assert noted == [("demo", "demo")]

@@ -44,6 +44,10 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     finish_reason: str | None = None
 
 
+OnRequest = Callable[[str, str], None]
+"""Hears who is asked: the endpoint's host, by which prices and the usage ledger know it, and the model asked there."""
+
+
 class ProviderError(Exception):
     """Why there is no (more) answer.
 
@@ -87,11 +91,12 @@ class ChatModel(Protocol):
         """Names of the models the endpoint offers, the default first. Raises `ProviderError`."""
 
     def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: Callable[[], None] | None = None
+        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
     ) -> AbstractAsyncContextManager[AsyncIterator[list[Chunk]]]:
         """One answer, as lists of chunks: one list per read from the network, none of them empty.
 
-        The request goes out on the first `anext`; `on_request` is called just before, again for each own retry.
+        The request goes out on the first `anext`; `on_request` is called just before, again for each own retry
+        and for the next endpoint: whoever was named last is who answers.
         Iterating raises `ProviderError`. A list with a usage comes before the end of every complete answer.
         Leaving the context, also by cancellation, closes the connection to the endpoint at once.
         """

@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from workers.providers.base import ChatModel, ChatTurn, Chunk, ProviderError
+from workers.providers.base import ChatModel, ChatTurn, Chunk, OnRequest, ProviderError
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +117,7 @@ class GuardedModel:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: Callable[[], None] | None = None
+        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         answer = _Answer(self.endpoints, model, turns, on_request)
         try:
@@ -134,7 +134,7 @@ class _Answer:
         endpoints: Sequence[Endpoint],
         model: str,
         turns: Sequence[ChatTurn],
-        on_request: Callable[[], None] | None,
+        on_request: OnRequest | None,
     ) -> None:
         self._left = list(endpoints)
         self._model = model

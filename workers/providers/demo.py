@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from chat.catalog import DEMO_LABEL, DEMO_MODEL
-from workers.providers.base import ChatTurn, Chunk
+from workers.providers.base import ChatTurn, Chunk, OnRequest
 from workers.providers.tokens import estimate_usage
 
 __all__ = ["DEMO_LABEL", "DEMO_MODEL", "DemoModel"]
@@ -63,7 +63,7 @@ class DemoModel:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: Callable[[], None] | None = None
+        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         answer = self._speak(turns, on_request)
         try:
@@ -71,11 +71,9 @@ class DemoModel:
         finally:
             await answer.aclose()
 
-    async def _speak(
-        self, turns: Sequence[ChatTurn], on_request: Callable[[], None] | None
-    ) -> AsyncGenerator[list[Chunk]]:
+    async def _speak(self, turns: Sequence[ChatTurn], on_request: OnRequest | None) -> AsyncGenerator[list[Chunk]]:
         if on_request is not None:
-            on_request()
+            on_request(DEMO_MODEL, DEMO_MODEL)
         text = ANSWER.format(question=_quote(turns))
         tokens = re.findall(r"\s*\S{1,8}", text)
         loop = asyncio.get_running_loop()

@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import httpx2
 import msgspec
 import structlog
 
-from workers.providers.base import ChatTurn, Chunk, ProviderError
+from workers.providers.base import ChatTurn, Chunk, OnRequest, ProviderError
 from workers.providers.openai_errors import REFUSED_BY_FILTER, error_from_answer
 from workers.providers.openai_failures import EDGE_ERRORS, translate
 from workers.providers.openai_stream import AnswerReader
@@ -39,7 +39,7 @@ class Answer:
     """An iterator over lists of chunks. The request goes out on the first step."""
 
     def __init__(
-        self, endpoint: OpenAIChat, model: str, turns: Sequence[ChatTurn], on_request: Callable[[], None] | None
+        self, endpoint: OpenAIChat, model: str, turns: Sequence[ChatTurn], on_request: OnRequest | None
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._endpoint = endpoint
@@ -117,7 +117,7 @@ class Answer:
         encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._endpoint.timeouts.first_chunk, self._deadline)
         if self._on_request is not None:
-            self._on_request()
+            self._on_request(self._endpoint.host, self._model)
         async with asyncio.timeout_at(self._first_byte_by):
             response = self._response = await self._endpoint.send(encoded)
             refusal = await self._read_refusal(response) if response.status_code != 200 else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -22,7 +22,7 @@ import openai
 import structlog
 from django.conf import settings
 
-from workers.providers.base import ChatTurn, Chunk, ProviderError
+from workers.providers.base import ChatTurn, Chunk, OnRequest, ProviderError
 from workers.providers.openai_answer import Answer
 from workers.providers.openai_failures import EDGE_ERRORS, translate
 
@@ -82,6 +82,7 @@ class OpenAIChat:
         self.asks_usage = True  # until the endpoint says that it does not know `stream_options`
         address, authorization, secrets = _split_credentials(base_url or OPENAI_URL, api_key)
         self.secrets = secrets
+        self.host = urlsplit(address).hostname or ""
         timeout = openai.Timeout(None, connect=self.timeouts.connect, pool=self.timeouts.connect)
         self._http = openai.DefaultAioHttpClient(
             timeout=timeout,
@@ -145,7 +146,7 @@ class OpenAIChat:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: Callable[[], None] | None = None
+        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         answer = Answer(self, model, turns, on_request)
         try:

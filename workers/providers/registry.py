@@ -52,12 +52,6 @@ def endpoint_kind() -> Kind:
     return find_endpoint().kind
 
 
-def endpoint_name() -> str:
-    """The endpoint's host, or "demo"; by it prices and the usage ledger know it."""
-    endpoint = find_endpoint()
-    return "demo" if endpoint.kind == "demo" else urlsplit(endpoint.base_url).hostname or "api.openai.com"
-
-
 def open_model() -> ChatModel:
     """The endpoint's model, still to be opened (`await model.open()`) on the loop that will use it."""
     endpoint = find_endpoint()
