@@ -22,7 +22,7 @@ SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHE
 
 # The sender's row is locked too: turns of one user come one after the other, so that what is under way can be counted.
 _PLACE: Final = f"""
-SELECT m.role, c.title, c.model, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
+SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('queued', 'running')),
        u.name, u.email, {METERED}
@@ -65,8 +65,8 @@ SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversat
 
 _BEGIN: Final = f"""
 WITH conversation AS (
-    INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at)
-    VALUES (%(conversation)s, '', '', '', clock_timestamp(), clock_timestamp())
+    INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at, temporary)
+    VALUES (%(conversation)s, '', '', '', clock_timestamp(), clock_timestamp(), %(temporary)s)
 ), member AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
     VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp())
@@ -84,6 +84,7 @@ class Place:
     member_role: str
     title: str
     model: str
+    temporary: bool
     wanted_id: uuid.UUID | None
     parent_id: uuid.UUID | None
     parent_role: str | None
@@ -151,11 +152,11 @@ def insert_turn(
         return members, under_way
 
 
-def begin_conversation(user_id: uuid.UUID) -> tuple[uuid.UUID, User, bool]:
+def begin_conversation(user_id: uuid.UUID, *, temporary: bool) -> tuple[uuid.UUID, User, bool]:
     """A new conversation of which the user is the owner, in one statement; its id, the sender, whether metered."""
     conversation_id = uuid7()
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, {"conversation": conversation_id, "user": user_id})
+        cursor.execute(_BEGIN, {"conversation": conversation_id, "user": user_id, "temporary": temporary})
         name, email, metered = cursor.fetchone()
     return conversation_id, sender(user_id, name, email), metered
 
