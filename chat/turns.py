@@ -18,7 +18,6 @@ import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts import quotas
 from accounts.models import User
@@ -160,7 +159,6 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         turn = _place_of_answer(user_id, command)
     chosen = None if isinstance(command, MessageEdit) else command.model
     model = _model_for(chosen, turn.model)
-    now = timezone.now()
     text = "" if isinstance(command, MessageRegenerate) else command.text
     prompt = turn.prompt or Message(
         conversation_id=turn.conversation_id,
@@ -168,14 +166,12 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         role=MessageRole.USER,
         author=turn.author,
         text=text,
-        created_at=now,
     )
     answer = Message(
         conversation_id=turn.conversation_id,
         parent_id=prompt.pk,
         role=MessageRole.ASSISTANT,
         status=MessageStatus.PENDING,
-        created_at=now,
     )
     run = Run(
         conversation_id=turn.conversation_id,
@@ -217,7 +213,7 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         listing={
             "conversation_id": str(turn.conversation_id),
             "title": title,
-            "updated_at": now.isoformat(),
+            "updated_at": answer.created_at.isoformat(),
             "temporary": turn.temporary,
         },
     )
