@@ -182,7 +182,7 @@ class Stack:
         beat: bool,
         env: Mapping[str, str],
         own_postgres: bool,
-        env_of: Mapping[str, Mapping[str, str]],
+        env_of: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="live-", dir=servers.folder))
         self.redis = PrivateRedis(self.folder / "r")
@@ -208,7 +208,7 @@ class Stack:
         self.workers = [Worker(name, ["worker", f"--name={name}"], self.env, self.folder) for name in names]
         self.beat = Process("beat", ["beat"], self.env, self.folder) if beat else None
         for process in self.processes:
-            process.env.update(env_of.get(process.name, {}))
+            process.env.update((env_of or {}).get(process.name, {}))
 
     @property
     def url(self) -> str:
@@ -307,7 +307,7 @@ def run_stack(
     """A running stack; prints its logs when the block fails. `own_postgres`: a server of its own, to be restarted.
     `env_of`: what only one process has in its environment, by its name (web1, worker2, beat).
     """
-    stack = Stack(web=web, workers=workers, beat=beat, env=env or {}, own_postgres=own_postgres, env_of=env_of or {})
+    stack = Stack(web=web, workers=workers, beat=beat, env=env or {}, own_postgres=own_postgres, env_of=env_of)
     try:
         stack.start()
         yield stack

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
@@ -113,7 +114,12 @@ async def test_r18_limits(system: tuple[Stack, FakeOpenAI]) -> None:
         assert [code for code, _ in refused] == ["quota_exceeded", "quota_exceeded"]
         assert [after for _, after in refused] == pytest.approx([float(left["s"])] * 2, abs=30)
         sockets = [await bob.connect(at=web.url) for web in reversed(stack.webs)]
-        fields = {"encoding": "pcm_s16le", "sample_rate": 16000, "mode": "push_to_talk", "auto_send": False}
+        fields: dict[str, Any] = {
+            "encoding": "pcm_s16le",
+            "sample_rate": 16000,
+            "mode": "push_to_talk",
+            "auto_send": False,
+        }
         begun = [
             await one.ask("audio.start", conversation_id=None, client_id=f"{number:032x}", **fields)
             for number, one in enumerate(sockets, 1)
