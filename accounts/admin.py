@@ -21,6 +21,7 @@ from accounts import audit
 from accounts.models import AuditEntry, Session, User
 from accounts.revocation import end_all_sessions
 from accounts.staff import HistoryAdmin, QuickListAdmin
+from accounts.staff_filters import OnlineFilter
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -33,7 +34,7 @@ class UserAdmin(DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # t
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
-    list_filter = ("is_active", "is_staff")
+    list_filter = (OnlineFilter, "is_active", "is_staff")
     lookups: ClassVar = frozenset({"is_active__exact", "is_staff__exact"})
     search_fields = ("email",)
     search_help_text = "E-mail address"

@@ -24,10 +24,11 @@ from unfold.decorators import display
 from accounts import audit
 from accounts.models import User
 from accounts.staff import HistoryAdmin
-from chat.models import Conversation, Member, Message, Role, Run, RunStatus
+from chat.models import Conversation, Member, Message, Recording, Role, Run, RunStatus
+from chat.readable import milliseconds, seconds
+from chat.staff_filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
 
 PERMISSION = "chat.read_message_body"
-NEWEST_RUNS = 1000  # whose models the filter offers
 
 
 def _page_link(model: str, id_: uuid.UUID | None) -> SafeString | str:
@@ -44,10 +45,6 @@ def _list_link(model: str, conversation: Conversation) -> SafeString:
 
 def _link(address: str, text: str) -> SafeString:
     return format_html('<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>', address, text)
-
-
-def _milliseconds(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}\u202fms".replace(",", "\u202f")
 
 
 class BodyAdmin(HistoryAdmin):
@@ -196,20 +193,6 @@ class MessageAdmin(BodyAdmin):
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', row.text)
 
 
-class ModelFilter(admin.SimpleListFilter):
-    """The models of the newest runs: asking all runs which there are would read the whole table."""
-
-    title = "model"
-    parameter_name = "model"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        newest = Run.objects.order_by("-created_at").values_list("model", flat=True)[:NEWEST_RUNS]
-        return [(name, name) for name in sorted(set(newest))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(model=self.value()) if self.value() else queryset
-
-
 @admin.register(Run)
 class RunAdmin(HistoryAdmin):
     list_display = (
@@ -218,8 +201,8 @@ class RunAdmin(HistoryAdmin):
     )  # fmt: skip
     list_display_links = None
     list_select_related = ("requested_by",)
-    list_filter = ("status", ModelFilter)
-    lookups: ClassVar = frozenset({"status__exact", "model", "conversation__exact", "requested_by__exact"})
+    list_filter = ("status", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
+    lookups: ClassVar = frozenset({"status__exact", "conversation__exact"})
     ordering = ("-created_at",)
     search_help_text = "Run, message or conversation id, or a person's e-mail address"
     fieldsets = (
@@ -266,15 +249,15 @@ class RunAdmin(HistoryAdmin):
 
     @admin.display(description="Queued", ordering="queued_ms")
     def queued(self, row: Run) -> str:
-        return _milliseconds(row.queued_ms)
+        return milliseconds(row.queued_ms)
 
     @admin.display(description="First token", ordering="first_token_ms")
     def first_token(self, row: Run) -> str:
-        return _milliseconds(row.first_token_ms)
+        return milliseconds(row.first_token_ms)
 
     @admin.display(description="Total", ordering="total_ms")
     def total(self, row: Run) -> str:
-        return _milliseconds(row.total_ms)
+        return milliseconds(row.total_ms)
 
     @admin.display(description="Question")
     def prompt_link(self, row: Run) -> SafeString | str:
@@ -283,3 +266,38 @@ class RunAdmin(HistoryAdmin):
     @admin.display(description="Answer")
     def message_link(self, row: Run) -> SafeString | str:
         return _page_link("message", row.message_id)
+
+
+@admin.register(Recording)
+class RecordingAdmin(HistoryAdmin):
+    """Who spoke, for how long, and how it ended. What was understood is not here."""
+
+    list_display = ("link", "status", "reason", "user", "language", "mode", "backend", "length", "created_at")
+    list_display_links = None
+    list_select_related = ("user",)
+    list_filter = ("status", PeriodFilter)
+    lookups: ClassVar = frozenset({"status__exact", "user__exact"})
+    ordering = ("-created_at",)
+    search_help_text = "Recording or conversation id, or a person's e-mail address"
+    fields = (
+        "id", "user", "conversation_link", "language", "mode", "auto_send", "status", "reason", "backend", "length",
+        "created_at", "finished_at",
+    )  # fmt: skip
+    readonly_fields = ("conversation_link", "length")
+
+    def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
+        if email is not None:
+            return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(pk=id_) | rows.filter(conversation=id_)
+
+    @admin.display(description="Recording")
+    def link(self, row: Recording) -> SafeString | str:
+        return _page_link("recording", row.pk)
+
+    @admin.display(description="Conversation")
+    def conversation_link(self, row: Recording) -> SafeString | str:
+        return _page_link("conversation", row.conversation_id)
+
+    @admin.display(description="Length")
+    def length(self, row: Recording) -> str:
+        return seconds(row.audio_ms / 1000)

@@ -7,12 +7,17 @@ random moments stay spread out without one.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import secrets
 import time
+from socket import gethostname
 from typing import TYPE_CHECKING, Final
 
+import redis
 import structlog
 
+from accounts import online
 from chat import metrics, recovery
 from chat.protocol import Close
 
@@ -30,14 +35,18 @@ class Hub:
     def __init__(self) -> None:
         self.sockets: set[Socket] = set()
         self.draining = False
+        self.process = f"{gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._ticker: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._beater: asyncio.Task[None] | None = None
 
     def add(self, socket: Socket) -> None:
         self.sockets.add(socket)
         metrics.counted.opened += 1
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
+        if self._beater is None or self._beater.done():
+            self._beater = asyncio.create_task(self._beat())
         if self._keeper is None:
             self._keeper = asyncio.create_task(recovery.keep())
 
@@ -53,6 +62,19 @@ class Hub:
                     socket.tick(now)
                 except Exception:
                     logger.exception("tick_failed", connection=socket.connection_id)
+
+    async def _beat(self) -> None:
+        """Says who is here while there is somebody, and once more when there is nobody."""
+        said = -1
+        while self.sockets or said:
+            people = {socket.user_id for socket in self.sockets}
+            said = len(self.sockets)
+            try:
+                await online.say_online(self.process, said, people)
+            except (redis.RedisError, OSError, TimeoutError) as error:
+                logger.warning("online_not_said", error=type(error).__name__)
+            if said:
+                await asyncio.sleep(online.EVERY_SECONDS)
 
     async def drain(self, seconds: float) -> None:
         """Closes every socket with 4000, evenly spread over `seconds`; sockets that still come are closed at once.

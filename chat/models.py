@@ -35,24 +35,6 @@ class Conversation(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, db_index=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
-    pinned_at = models.DateTimeField(
-        null=True, blank=True, help_text="On top of its members' lists, and kept whatever its age."
-    )
-    # A default of the database's: turns insert without naming it.
-    temporary = models.BooleanField(
-        default=False, db_default=False, help_text="In nobody's list, and gone soon. So from its first message on."
-    )
-
-    class Meta:
-        indexes: ClassVar = (
-            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="conversation_trash"),
-            models.Index(fields=["updated_at"], condition=Q(temporary=True), name="conversation_temporary"),
-        )
-        constraints: ClassVar = (
-            models.CheckConstraint(
-                condition=Q(temporary=False) | Q(pinned_at=None), name="conversation_temporary_or_pinned"
-            ),
-        )
 
     def __str__(self) -> str:
         # Titles are made from messages: only those who may read bodies see them in the admin.
@@ -141,6 +123,8 @@ class RunStatus(models.TextChoices):
 
 
 ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
+SLOW_MS = 5000  # a first token after so long is one that staff look for
 
 
 class Run(models.Model):
@@ -158,7 +142,7 @@ class Run(models.Model):
     )
     message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="run", help_text="The answer.")
     requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs"
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
     )
     model = models.CharField(max_length=200)
     endpoint = models.CharField(
@@ -206,6 +190,13 @@ class Run(models.Model):
                 fields=["finished_at"], condition=Q(ended_in_log=False, finished_at__isnull=False), name="run_unclosed"
             ),
             models.Index(fields=["-created_at"], name="run_newest"),
+            # For staff's lists, newest first. Nearly all runs end well, so most of these hold few.
+            models.Index(fields=["requested_by", "-created_at"], name="run_by_user"),
+            models.Index(fields=["model", "-created_at"], name="run_by_model"),
+            models.Index(fields=["status", "-created_at"], condition=~Q(status="done"), name="run_not_done"),
+            models.Index(fields=["-created_at"], condition=Q(status__in=FAILED), name="run_failed"),
+            models.Index(fields=["error_code", "-created_at"], condition=~Q(error_code=""), name="run_by_error"),
+            models.Index(fields=["-created_at"], condition=Q(first_token_ms__gte=SLOW_MS), name="run_slow"),
             models.Index(fields=["requested_by"], condition=Q(status__in=ACTIVE), name="run_under_way"),
         )
         constraints = (
@@ -279,7 +270,14 @@ class Recording(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes = (models.Index(fields=["user", "-created_at"], name="recording_newest"),)
+        indexes = (
+            models.Index(fields=["user", "-created_at"], name="recording_newest"),
+            models.Index(fields=["-created_at"], name="recording_by_time"),
+            models.Index(
+                fields=["status", "-created_at"], condition=~Q(status__in=("done", "cancelled")),
+                name="recording_not_done",
+            ),
+        )  # fmt: skip
         constraints = (
             models.UniqueConstraint(fields=["user", "client_id"], name="recording_once"),
             models.CheckConstraint(condition=Q(status__in=RecordingStatus.values), name="recording_status_known"),

@@ -140,11 +140,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
+    "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0, "options": {"expires": 3000}},
 }
 PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # one clean-up takes so long at the most
 KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # so long a deletion can be undone
-TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
 KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # so long a send is not made twice
 KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # what was understood; audio never is
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
@@ -320,6 +319,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("chat/img/mark.svg")},
     ],
+    "STYLES": [lambda _request: static("chat/css/staff.css")],
+    "DASHBOARD_CALLBACK": "chat.dashboard.fill",
+    "SIDEBAR": {"show_search": True, "navigation": "config.navigation.build_sidebar"},
     "COLORS": {  # the pages' accent, from light to dark: OKLCH lightness and chroma at one hue
         "primary": {
             "50": "oklch(97% .012 272)",

@@ -85,8 +85,7 @@ export class Voice {
     this.waiting = [];
     this.number = 0;
     this.id = "";
-    // The server would begin an ordinary conversation with it: a temporary one begins with a message written or sent.
-    this.sends = this.send.checked && !this.conversation.temporary.begins;
+    this.sends = this.send.checked;
     this.enter("starting", "Starting…");
     if (!(await this.connected())) {
       await this.end();

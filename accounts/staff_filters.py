@@ -1,0 +1,31 @@
+"""Filters of staff's lists of people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.online import people_online
+
+
+class OnlineFilter(admin.SimpleListFilter):
+    """Who has a page open now, as far as Redis knows."""
+
+    title = "online"
+    parameter_name = "online"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Online now")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() != "yes":
+            return queryset
+        try:
+            return queryset.filter(pk__in=people_online())
+        except (redis.RedisError, OSError):
+            messages.error(request, "Who is online is not known: Redis does not answer.")
+            return queryset.none()

@@ -1,0 +1,137 @@
+"""Filters of staff's lists of runs and recordings. Each stands on an index that also gives the order, newest first."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import User
+from chat.models import FAILED, SLOW_MS, Run
+from chat.readable import moment
+
+NEWEST: Final = 1000  # runs whose models, failures whose codes a filter offers
+SPANS: Final = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+_HOURS: Final = {"1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}
+
+
+class Filter(admin.SimpleListFilter):
+    """A filter whose present value is always among the choices, also when it came by a link."""
+
+    def named(self, value: str) -> str:
+        return value
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        offered = self.offered()
+        value = request.GET.get(self.parameter_name or "")
+        if value and value not in dict(offered):
+            offered.append((value, self.named(value)))
+        return offered
+
+    def offered(self) -> list[tuple[str, str]]:
+        return []
+
+
+class ModelFilter(Filter):
+    """The models of the newest runs: asking all runs which there are would read the whole table."""
+
+    title = "model"
+    parameter_name = "model"
+
+    def offered(self) -> list[tuple[str, str]]:
+        newest = Run.objects.order_by("-created_at").values_list("model", flat=True)[:NEWEST]
+        return [(name, name) for name in sorted(set(newest))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(model=self.value()) if self.value() else queryset
+
+
+class ErrorFilter(Filter):
+    """What runs failed of. "any" is every failure, also one without a code."""
+
+    title = "error"
+    parameter_name = "error_code"
+
+    def offered(self) -> list[tuple[str, str]]:
+        newest = Run.objects.filter(status__in=FAILED).order_by("-created_at").values_list("error_code", flat=True)
+        return [("any", "Any failure"), *((code, code) for code in sorted(set(newest[:NEWEST])) if code)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "any":
+            return queryset.filter(status__in=FAILED)
+        return queryset.filter(~Q(error_code=""), error_code=self.value()) if self.value() else queryset
+
+
+class SlowFilter(admin.SimpleListFilter):
+    title = "first token"
+    parameter_name = "slow"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", f"After {SLOW_MS // 1000} s or more")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(first_token_ms__gte=SLOW_MS) if self.value() == "yes" else queryset
+
+
+class UserFilter(Filter):
+    """Whose they are. Offers nothing to choose from: one comes by a link, or searches for the address."""
+
+    title = "person"
+    parameter_name = "requested_by__exact"
+
+    def named(self, value: str) -> str:
+        email = User.objects.filter(pk__in=[_uuid(value)]).values_list("email", flat=True).first()
+        return email or "nobody known"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(requested_by=_uuid(self.value())) if self.value() else queryset
+
+
+class PeriodFilter(Filter):
+    """ "1h", "24h" and so on, until now; or "<from>/<until>" in ISO 8601, of which either may be missing."""
+
+    title = "begun in"
+    parameter_name = "period"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [(key, f"The last {title}") for key, title in SPANS.items()]
+
+    def named(self, value: str) -> str:
+        since, until = _interval(value)
+        return f"{moment(since) if since else ''} – {moment(until) if until else 'now'}"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        since, until = _interval(self.value() or "")
+        if since is not None:
+            queryset = queryset.filter(created_at__gte=since)
+        return queryset.filter(created_at__lt=until) if until is not None else queryset
+
+
+def _interval(value: str) -> tuple[datetime | None, datetime | None]:
+    if value in _HOURS:
+        return timezone.now() - timedelta(hours=_HOURS[value]), None
+    since, _, until = value.partition("/")
+    return _moment(since), _moment(until)
+
+
+def _moment(text: str) -> datetime | None:
+    """None for nothing, and for what is no moment: an odd address shows more, never an error."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _uuid(text: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,271 @@
+"""The dashboard: what it shows, to whom, what it says when it cannot know, and what it asks of the database."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import redis
+from asgiref.sync import async_to_sync
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts import online
+from accounts.ids import uuid7
+from accounts.models import User
+from accounts.usage import Used, settle_run
+from chat import dashboard, figures
+from chat.charts import Column, draw
+from chat.heartbeats import Heartbeat, beat
+from chat.models import Conversation, Message, Recording, Run
+from tests.conftest import make_user
+
+pytestmark = pytest.mark.usefixtures("clean_redis", "db")
+
+
+@pytest.fixture(autouse=True)
+def forget() -> Iterator[None]:
+    dashboard.kept.forget()
+    yield
+    dashboard.kept.forget()
+
+
+def staff(*permissions: str) -> Client:
+    user = make_user("Sam")
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def sam() -> Client:
+    return staff("view_dashboard", "view_run", "view_user", "view_dailyusage", "view_usageentry", "view_recording")
+
+
+def make_run(owner: User, ago: float = 60, status: str = "done", used: Used | None = None, **facts: Any) -> Run:
+    """A run begun `ago` seconds ago."""
+    conversation = Conversation.objects.create()
+    question = Message.objects.create(conversation=conversation, role="user", author=owner)
+    answer = Message.objects.create(conversation=conversation, parent=question, role="assistant")
+    at = timezone.now() - timedelta(seconds=ago)
+    ended: dict[str, Any] = {} if status in ("queued", "running") else {"finished_at": at}
+    if status == "running":
+        ended = {"lease_expires_at": timezone.now() + timedelta(hours=1), "attempt": 1}
+    run = Run.objects.create(
+        conversation=conversation, prompt=question, message=answer, requested_by=owner, created_at=at, status=status,
+        enqueued_at=at, **{"model": "m-1", **facts, **ended},
+    )  # fmt: skip
+    if used is not None:
+        settle_run(owner.pk, run.pk, at, used)
+    return run
+
+
+def show(client: Client, **query: str) -> str:
+    response = client.get("/admin/", query)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def tile(html: str, title: str) -> tuple[str, str, str]:
+    """(value, note, address) of a figure."""
+    found = re.search(
+        rf"<li[^>]*><a(?: href=\"([^\"]*)\")?>\s*<span>{title}</span><b>([^<]*)</b><small>([^<]*)</small>", html
+    )
+    assert found, title
+    return found[2], found[3], (found[1] or "").replace("&amp;", "&")
+
+
+class TestFigures:
+    def test_now(self, sam: Client, alice: User, bob: User) -> None:
+        make_run(alice, status="running", ago=30)
+        make_run(alice, status="queued", ago=90)
+        make_run(bob, status="queued", ago=20)
+        Recording.objects.create(user=alice, client_id=uuid.uuid4(), language="en", mode="dictate", status="listening")
+        Recording.objects.create(user=bob, client_id=uuid.uuid4(), language="en", mode="dictate", status="done")
+        say = async_to_sync(online.say_online)
+        say("web-1", 3, [alice.pk, bob.pk])
+        say("web-2", 1, [alice.pk])
+        async_to_sync(beat)(Heartbeat("w", "host-1", 42, runs=1, slots=500, draining=False, since=0.0))
+        html = show(sam)
+        assert tile(html, "People online")[0] == "2"
+        assert tile(html, "Sockets")[:2] == ("4", "2 web processes")
+        assert tile(html, "Being written")[0] == "1"
+        assert tile(html, "Queued")[0] == "2"
+        assert re.match("oldest for 9[0-9]\u202fs, 0 in the broker", tile(html, "Queued")[1])
+        assert tile(html, "Workers alive")[:2] == ("1", "1 of 500 places taken")
+        assert tile(html, "Recordings")[0] == "1"
+        assert tile(html, "Last minute")[0] == "2"
+        assert "host-1, process 42" in html
+
+    def test_of_a_period(self, sam: Client, alice: User, bob: User) -> None:
+        for number in range(18):
+            make_run(alice, first_token_ms=100 + number, used=Used("m-1", messages=1, input_tokens=1000))
+        make_run(bob, model="m-2", first_token_ms=9000, used=Used("m-2", messages=1, output_tokens=7))
+        make_run(bob, status="failed", error_code="upstream_timeout")
+        make_run(bob, ago=2 * 3600, status="failed", error_code="long_ago")
+        html = show(sam, period="1h")
+        assert tile(html, "Runs")[0] == "20"
+        assert tile(html, "First token")[:2] == ("109\u202fms", "p50; p95 is 9\u202f000\u202fms")
+        assert tile(html, "Failed")[:2] == ("1", "5.0\u202f% of runs")
+        assert tile(html, "Tokens")[:2] == ("18\u202f007", "18\u202f000 read, 7 written")
+        assert tile(html, "Money")[1] == "19 without a price"
+        assert "long_ago" not in html
+        assert "long_ago" in show(sam, period="24h")
+
+    @pytest.mark.parametrize("period", ["1h", "24h", "7d", "30d"])
+    def test_every_link_leads_to_what_is_behind_the_figure(self, sam: Client, alice: User, period: str) -> None:
+        make_run(alice, first_token_ms=7000, used=Used("m-1", messages=1, input_tokens=5))
+        make_run(alice, status="failed", error_code="upstream_timeout")
+        make_run(alice, status="running")
+        make_run(alice, status="queued")
+        html = show(sam, period=period)
+        addresses = {one.replace("&amp;", "&") for one in re.findall(r'href="(/admin/[^"]*\?[^"]*)"', html)}
+        behind = {address: sam.get(address) for address in addresses}
+        assert {response.status_code for response in behind.values()} == {200}
+        for title, rows in (("Failed", 1), ("First token", 1), ("Runs", 4), ("Being written", 1), ("Queued", 1)):
+            listed = set(
+                re.findall(r"/admin/chat/run/([0-9a-f-]{36})/", sam.get(tile(html, title)[2]).content.decode())
+            )
+            assert len(listed) == rows, title
+        for cause in ("error_code=upstream_timeout", "model=m-1", f"requested_by__exact={alice.pk}"):
+            assert any(cause in address for address in addresses), cause
+
+    def test_the_last_steps_are_full_steps(self) -> None:
+        now = timezone.now().replace(hour=12, minute=34, second=56)
+        since = {key: period.since(now) for key, period in figures.PERIODS.items()}
+        assert (since["1h"].hour, since["1h"].minute, since["1h"].second) == (11, 35, 0)
+        assert (since["24h"].hour, since["24h"].minute) == (13, 0)
+        assert (since["30d"].hour, (now - since["30d"]).days) == (0, 29)
+
+    def test_top_users_in_order(self, sam: Client, alice: User, bob: User) -> None:
+        make_run(alice, used=Used("m-1", messages=1, input_tokens=10))
+        make_run(bob, used=Used("m-1", messages=1, input_tokens=500))
+        gone = make_user("Gone")
+        make_run(gone, used=Used("m-1", messages=1, input_tokens=99))
+        User.objects.filter(pk=gone.pk).delete()
+        usage = figures.usage_of(figures.PERIODS["30d"])
+        assert usage is not None
+        assert [user.email for user in usage.users] == ["bob@example.org", None, "alice@example.org"]
+        assert "erased" in show(sam, period="30d")
+
+
+class TestNotKnown:
+    def test_without_redis_it_says_so(self, sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        nobody = redis.Redis.from_url("redis://127.0.0.1:9/0", socket_connect_timeout=1)
+        monkeypatch.setattr("accounts.online.sync_redis", lambda: nobody)
+        html = show(sam)
+        for title in ("People online", "Sockets", "Workers alive"):
+            assert tile(html, title) == ("?", "not known: Redis does not answer", ""), title
+        assert tile(html, "Queued")[0] == "0"  # PostgreSQL knows
+
+    def test_what_takes_too_long_is_given_up(self, sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(figures, "PATIENCE_SECONDS", 0.05)
+        slow = "SELECT count(*), null, null, null, null, null, null, null FROM (SELECT pg_sleep(30)) one"
+        monkeypatch.setattr(figures, "_RUNS", slow)
+        html = show(sam)
+        assert tile(html, "Runs")[:2] == ("?", "Not known: it took too long. Choose a shorter period.")
+        assert "Nothing failed" not in html
+
+    def test_what_was_read_in_part_says_so(self, sam: Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        for ago in (50, 40, 30, 20):
+            make_run(alice, ago=ago, used=Used("m-1", messages=1, input_tokens=1))
+        monkeypatch.setattr(figures, "NEWEST", 3)
+        runs = figures.runs_of(figures.PERIODS["1h"])
+        assert runs is not None
+        assert (runs.count, runs.whole) == (3, False)
+        assert (timezone.now() - runs.since).total_seconds() < 45
+        assert "The newest 3 only" in show(sam)
+
+    def test_no_workers_is_bad_news(self, sam: Client) -> None:
+        assert tile(show(sam), "Workers alive")[:2] == ("0", "nothing will be answered")
+
+
+class TestDoor:
+    def test_others_get_the_plain_index(self) -> None:
+        html = show(staff("view_run"))
+        assert "staff-board" not in html
+        assert "/admin/chat/run/" in html
+
+    def test_no_link_where_one_may_not_go(self, alice: User) -> None:
+        make_run(alice, status="failed", error_code="upstream_timeout", used=Used("m-1", input_tokens=4))
+        html = show(staff("view_dashboard"))
+        assert tile(html, "Failed")[0] == "1"
+        assert not re.findall(r'href="/admin/(chat|accounts)/', html)
+
+
+class TestCost:
+    def test_a_handful_of_questions(self, sam: Client, alice: User) -> None:
+        def ask(period: str) -> list[str]:
+            dashboard.kept.forget()
+            with CaptureQueriesContext(connection) as captured:
+                show(sam, period=period)
+            return [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
+
+        make_run(alice)
+        few = ask("30d")
+        for _ in range(12):
+            make_run(make_user(uuid7().hex), used=Used("m-1", messages=1, input_tokens=5))
+        many = ask("30d")
+        # The session, the person, two of permissions; now, runs, usage, each of the last two with its time limit.
+        assert len(few) == len(many) <= 11, "\n".join(many)
+        with CaptureQueriesContext(connection) as captured:
+            show(sam, period="30d")
+        assert len(captured) <= 4, "what was just asked is kept"
+
+    @pytest.mark.parametrize(
+        "query", [figures._RUNS, figures._USAGE.format(figures._ENTRIES), figures._USAGE.format(figures._DAYS)]
+    )
+    def test_newest_rows_by_an_index(self, query: str) -> None:
+        values: dict[str, Any] = {"since": timezone.now(), "newest": 10, "step": 60, "top": 10}
+        with connection.cursor() as cursor:
+            for way in ("seqscan", "bitmapscan", "sort"):  # which a small table would be better off with
+                cursor.execute(f"SET LOCAL enable_{way} = off")
+            cursor.execute(f"EXPLAIN {query}", values)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        newest = plan.partition("CTE newest")[2].partition("CTE")[0]
+        assert "Index" in newest
+        assert "Sort" not in newest.partition("InitPlan")[0], plan
+
+
+class TestDrawing:
+    def test_bars_add_up(self) -> None:
+        chart = draw([Column("a", (1, 3)), Column("b", (2, 0), "/x"), Column("c", (0, 0))])
+        assert chart.most == 4
+        assert [(one.y, one.height) for one in chart.bars[0].segments] == [(75.0, 25.0), (0.0, 75.0)]
+        assert [one.height for one in chart.bars[1].segments] == [50.0]
+        assert chart.bars[2].segments == []
+        assert [bar.x for bar in chart.bars] == [0, 10, 20]
+
+    def test_little_is_seen_beside_much(self) -> None:
+        assert draw([Column("a", (1_000_000,)), Column("b", (1,))]).bars[1].segments[0].height == 1.0
+
+    def test_nothing(self) -> None:
+        assert draw([]).most == 0
+        assert draw([Column("a", (0,))]).most == 0
+
+
+def test_money_is_exact(alice: User) -> None:
+    from accounts.plans import Price
+
+    Price.objects.create(
+        model="m-1",
+        input_per_million=Decimal("0.1"),
+        output_per_million=0,
+        valid_from=timezone.now() - timedelta(days=9),
+    )
+    for _ in range(3):
+        make_run(alice, used=Used("m-1", messages=1, input_tokens=1_000_000))
+    usage = figures.usage_of(figures.PERIODS["24h"])
+    assert usage is not None
+    assert sum(one.cost for one in usage.spent) == Decimal("0.3")
