@@ -28,6 +28,11 @@ def on_plan(user: User, **fields: Any) -> Plan:
     return user.plan
 
 
+def the_default(**fields: Any) -> None:
+    """Also where a test before emptied the tables, and with them took the plan that a migration made."""
+    Plan.objects.update_or_create(is_default=True, defaults=fields, create_defaults={"name": "Default", **fields})
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("setting", "default", "own", "stops"),
@@ -46,7 +51,7 @@ def test_whether_an_unwatched_answer_goes_on_is_said_by_the_askers_plan(
     alice: User, settings: Any, setting: str, default: str, own: str | None, stops: bool
 ) -> None:
     settings.UNWATCHED_RUNS = setting
-    Plan.objects.filter(is_default=True).update(unwatched_runs=default)
+    the_default(unwatched_runs=default)
     if own is not None:
         on_plan(alice, unwatched_runs=own)
     run = say(alice).run_id
@@ -65,7 +70,7 @@ def test_without_a_plan_or_an_asker_the_setting_holds(alice: User, settings: Any
 
 @pytest.mark.django_db
 def test_the_plan_in_force_is_ones_own_also_where_it_says_nothing(alice: User, bob: User) -> None:
-    Plan.objects.filter(is_default=True).update(retention_days=90)
+    the_default(retention_days=90)
     on_plan(alice, retention_days=None)
     said = dict(User.objects.annotate(days=in_force("retention_days")).values_list("pk", "days"))
     assert said == {alice.pk: None, bob.pk: 90}

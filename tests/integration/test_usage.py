@@ -220,10 +220,11 @@ def test_topping_up_by_page_counts_and_is_written_down(staff: Browser, alice: Us
 
 @pytest.mark.django_db
 def test_a_plan_is_edited_with_its_quotas_and_cannot_be_broken(staff: Browser, alice: User) -> None:
-    plan = Plan.objects.get()
+    plan, _ = Plan.objects.get_or_create(is_default=True, defaults={"name": "Default"})
     form = {
         "name": "Default",
         "time_zone": "Europe/Berlin",
+        "audio_days": "0",
         "is_default": "on",
         "quotas-TOTAL_FORMS": "1",
         "quotas-INITIAL_FORMS": "0",
