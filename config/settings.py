@@ -298,7 +298,7 @@ if HTTPS:
 
 # --- running ---------------------------------------------------------------------------------------------------------
 # On SIGTERM a web process lets its sockets go over this many seconds, so that clients do not all come back at once.
-DRAIN_SECONDS = env.float("DRAIN_SECONDS", 20.0, validate=at_least(0))
+DRAIN_SECONDS = env.float("DRAIN_SECONDS", 10.0, validate=at_least(0))
 # Prometheus: /metrics of a web process answers this machine, or whoever shows the token. A port of its own is for
 # workers, and for web processes that share theirs: unset is none, 0 is a free one (the log says which).
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
