@@ -25,6 +25,10 @@ export class Conversation {
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
     this.onQuota = /** @type {((quotas: any[]) => void) | null} */ (null);
     this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
+    this.onEvent = /** @type {((event: Frame) => void) | null} */ (null);
+    this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
+    this.onRead = /** @type {((view: import("antiphon/message").MessageView) => void) | null} */ (null);
+    this.onChanged = /** @type {(() => void) | null} */ (null);
     /** The latest news of the list: of a new conversation it may come before its id. */
     this.listed = /** @type {Frame | null} */ (null);
     this.announcer = new Announcer(element("announcer"));
@@ -95,6 +99,7 @@ export class Conversation {
   /** @param {Frame} frame */
   onFrame(frame) {
     this.onVoice?.(frame);
+    if (frame.type === "message.accepted") this.onAsked?.(frame);
     const ours = frame.conversation_id === this.page.conversation_id;
     if (typeof frame.seq === "number") {
       if (ours) this.subscription?.receive(frame);
@@ -124,7 +129,9 @@ export class Conversation {
       if (event.title) this.setTitle(event.title);
       return true;
     }
-    return applyEvent(this.transcript, event);
+    const whole = applyEvent(this.transcript, event);
+    this.onEvent?.(event);
+    return whole;
   }
 
   /** @param {string} text */
@@ -189,6 +196,7 @@ export class Conversation {
       stopping: Boolean(running) && this.stopping === running?.runId,
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
+    this.onChanged?.();
   }
 
   /** The chosen model where it is not the conversation's own already. */

@@ -2,6 +2,7 @@
 
 import { Actions } from "antiphon/actions";
 import { startAllowance } from "antiphon/allowance";
+import { startAloud } from "antiphon/aloud";
 import { Conversation } from "antiphon/conversation";
 import { startShortcuts } from "antiphon/shortcuts";
 import { Sidebar } from "antiphon/sidebar";
@@ -19,5 +20,5 @@ startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
 document.getElementById("logout")?.addEventListener("submit", forgetWords);
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
-startVoice(conversation);
+startVoice(conversation, startAloud(conversation));
 conversation.start();
