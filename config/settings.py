@@ -18,6 +18,7 @@ from config.env import (
     at_least,
     broker_url,
     database_from_url,
+    encryption_keys,
     origins,
     redis_from_url,
     secret_key,
@@ -33,6 +34,7 @@ env.read_env(os.environ.get("ANTIPHON_ENV_FILE", str(BASE_DIR / ".env")), recurs
 # --- the basics ------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = secret_key(env, VAR_DIR)
+ENCRYPTION_KEYS = encryption_keys(env)  # of secrets in the database, the newest first; none: SECRET_KEY's
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 # Full origins (scheme, host, port) that may open a socket or post a form. `manage.py up` adds its own.
 ALLOWED_ORIGINS: list[str] = origins(env)
