@@ -142,10 +142,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0, "options": {"expires": 3000}},
+    "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
 }
 PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # one clean-up takes so long at the most
 KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # so long a deletion can be undone
+TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
 KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # so long a send is not made twice
 KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # what was understood; audio never is
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")

@@ -150,7 +150,10 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+            # Counted from the server's own clock, which this one may differ from.
+            asked = headers.get("date")
+            now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
         except (ValueError, TypeError):
             return None
     return max(0.0, seconds) if seconds < float("inf") else None

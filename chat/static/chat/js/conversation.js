@@ -9,6 +9,7 @@ import { Scroll } from "antiphon/scroll";
 import { Socket } from "antiphon/socket";
 import { ConnectionLine, showNote } from "antiphon/status";
 import { recall, remember } from "antiphon/storage";
+import { Temporary } from "antiphon/temporary";
 import { Transcript } from "antiphon/transcript";
 
 /** @typedef {import("antiphon/protocol").Frame} Frame */
@@ -64,6 +65,7 @@ export class Conversation {
       onAccepted: (frame, command) => this.accepted(frame, command),
       onRefused: (words) => this.announcer.say(`Not sent. ${words}`),
     });
+    this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.restoreModel();
     /** @type {Subscription | null} */
     this.subscription = null;
@@ -72,6 +74,7 @@ export class Conversation {
 
   start() {
     this.outbox.restore();
+    if ([...this.outbox.items.values()].some((item) => item.command.temporary)) this.temporary.set(true);
     this.changed();
     return this.socket.connect();
   }
@@ -143,7 +146,7 @@ export class Conversation {
     const last = this.transcript.last;
     const model = this.chosenModel;
     const parentId = this.transcript.following || !last?.id ? undefined : last.id;
-    this.outbox.send(text, { parentId, model });
+    this.outbox.send(text, { parentId, model, temporary: this.temporary.begins });
     this.scroll.toEnd();
     this.composer.field.focus();
   }
@@ -160,6 +163,8 @@ export class Conversation {
     this.page.conversation_id = frame.conversation_id;
     this.composer.changed();
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
+    element("bar").dataset.id = frame.conversation_id;
+    element("chat-menu").hidden = false;
     this.open(frame.conversation_id, null);
     this.subscription?.followed(frame.position);
     if (this.listed && this.listed.conversation_id === frame.conversation_id) this.onListed?.(this.listed);

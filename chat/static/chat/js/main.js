@@ -12,7 +12,9 @@ import { startVoice } from "antiphon/voice";
 
 const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
 const conversation = new Conversation(page);
-const sidebar = new Sidebar(page, (title) => conversation.setTitle(title));
+const sidebar = new Sidebar(page, {
+  onTitle: (title) => conversation.setTitle(title), say: (words) => conversation.announcer.say(words),
+});
 conversation.onListed = (/** @type {import("antiphon/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
 new Actions(conversation);

@@ -97,8 +97,9 @@ export class Voice {
     this.waiting = [];
     this.number = 0;
     this.id = "";
-    this.sends = this.send.checked;
     this.here = Boolean(this.aloud?.on); // the page sends, for only it knows what is the loudspeaker's
+    // The server would begin an ordinary conversation: a temporary one begins with a message sent from here.
+    this.sends = this.send.checked && (this.here || !this.conversation.temporary.begins);
     this.enter("starting", "Starting…");
     if (!(await this.connected())) {
       await this.end();
