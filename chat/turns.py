@@ -313,15 +313,20 @@ class Stopping:
 
 
 def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
+    """`mark_stopped`, by somebody who may write in its conversation. Raises `ChatError`s."""
+    found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
+    if found is None:
+        raise NotFound
+    member_of(user_id, found, write=True)
+    return mark_stopped(run_id, heard_chars)
+
+
+def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
     """Marks a run to be stopped; one that waits in the queue ends here. Stopping an ended run changes nothing.
 
     With `heard_chars` somebody talked over the answer: of one in progress its end keeps what was heard, an ended one is
     cut here. The first who says so is believed: an answer is cut once.
     """
-    found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
-    if found is None:
-        raise NotFound
-    member_of(user_id, found, write=True)
     with transaction.atomic():
         run = Run.objects.select_for_update().get(pk=run_id)
         ended = None
@@ -341,15 +346,16 @@ def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None 
 
 async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
     """Stops an answer from any device. The worker is told at once; if that is lost, it reads the row within 2 s."""
-    await _tell(await in_db(request_stop, user_id, run_id))
+    await tell_stopped(await in_db(request_stop, user_id, run_id))
 
 
 async def interrupt(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int) -> None:
     """Stops an answer that somebody talked over, and keeps of it what was heard: `heard_chars` code points."""
-    await _tell(await in_db(request_stop, user_id, run_id, heard_chars))
+    await tell_stopped(await in_db(request_stop, user_id, run_id, heard_chars))
 
 
-async def _tell(stopping: Stopping) -> None:
+async def tell_stopped(stopping: Stopping) -> None:
+    """Tells whoever writes the answer, or the conversation where it has ended. What is lost of it is made up for."""
     if stopping.ended is not None:
         await close_in_log(stopping.ended)
     elif stopping.running:
