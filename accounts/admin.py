@@ -1,4 +1,4 @@
-"""Staff's pages about people: who they are, switching them off, ending their sessions, and what staff did."""
+"""Staff's pages about people, their roles, and what staff did."""
 
 from __future__ import annotations
 
@@ -6,99 +6,19 @@ import uuid
 from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
-from django.contrib import admin, messages
+from django import forms
+from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
-from django.forms import ModelForm
 from django.http import HttpRequest
-from django.utils import timezone
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import admin_plans as admin_plans  # registers its pages
-from accounts import audit
-from accounts.models import AuditEntry, Session, User
-from accounts.revocation import end_all_sessions
-from accounts.staff import HistoryAdmin, QuickListAdmin
-from accounts.staff_filters import OnlineFilter
-
-RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
-
-
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # the parameter exists in the stubs only
-    """Who may change whom: superusers all, other staff only people who are not staff, and nobody's rights."""
-
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
-    list_display = ("email", "name", "is_active", "is_staff", "date_joined", "last_login")
-    list_filter = (OnlineFilter, "is_active", "is_staff")
-    lookups: ClassVar = frozenset({"is_active__exact", "is_staff__exact"})
-    search_fields = ("email",)
-    search_help_text = "E-mail address"
-    ordering = ("-id",)  # ids are ordered by time
-    readonly_fields = ("live_sessions", "date_joined", "last_login")
-    filter_horizontal = ("groups", "user_permissions")
-    actions = ("switch_off", "end_sessions")
-    fieldsets = (
-        (None, {"fields": ("email", "name", "password")}),
-        ("State", {"fields": ("is_active", "live_sessions", "date_joined", "last_login")}),
-        ("Limits", {"fields": ("plan",)}),
-        ("Rights", {"fields": RIGHTS}),
-    )
-    add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
-
-    def _is_for(self, request: HttpRequest, user: Model | None) -> bool:
-        assert isinstance(request.user, User)  # staff pages are behind a login
-        return request.user.is_superuser or not isinstance(user, User) or not user.is_staff
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return super().has_change_permission(request, obj) and self._is_for(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._is_for(request, obj)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
-        fixed = tuple(super().get_readonly_fields(request, obj))
-        return fixed if request.user.is_superuser else fixed + RIGHTS
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        found: dict[str, Any] = super().get_actions(request)
-        found.pop("delete_selected", None)  # one at a time, on the person's own page
-        return found
-
-    @admin.display(description="Live sessions")
-    def live_sessions(self, user: User) -> int:
-        return Session.objects.filter(user=user, expire_date__gt=timezone.now()).count()
-
-    @admin.action(description="Switch off (ends every session)", permissions=["change"])
-    def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user in self._chosen(request, queryset.filter(is_active=True)):
-            audit.record(request, "switch_off", user)
-            user.is_active = False
-            user.save(update_fields=["is_active"])
-            self.log_change(request, user, "Switched off.")
-
-    @admin.action(description="End every session", permissions=["change"])
-    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        for user in self._chosen(request, queryset):
-            audit.record(request, "end_sessions", user)
-            end_all_sessions(user)
-
-    def _chosen(self, request: HttpRequest, queryset: QuerySet[User]) -> list[User]:
-        """Those whom this member of staff may touch; nobody switches themselves off by mistake."""
-        users = list(queryset)
-        chosen = [user for user in users if user.pk != request.user.pk and self._is_for(request, user)]
-        messages.success(request, f"Done for {len(chosen)} of {len(users)}.")
-        return chosen
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if change and "email" in form.changed_data:
-            # allauth keeps addresses of its own, which would go on receiving links to reset the password.
-            EmailAddress.objects.filter(user=obj).delete()
+from accounts import admin_users as admin_users  # registers its page
+from accounts import roles
+from accounts.admin_plans import RecordedAdmin
+from accounts.models import AuditEntry, User
+from accounts.staff import HistoryAdmin
 
 
 @admin.register(AuditEntry)
@@ -120,9 +40,24 @@ admin.site.unregister(Group)
 admin.site.unregister(EmailAddress)
 
 
+class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    """A role stays what its name says (`accounts.roles`)."""
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        names = {self.instance.name if self.instance.pk else "", self.cleaned_data.get("name", "")}
+        excess = {one for name in names for one in roles.forbidden(name, self.cleaned_data.get("permissions", ()))}
+        if excess:
+            text = f"This role must never have {', '.join(sorted(excess))}. Make a group of your own for that."
+            raise ValidationError({"permissions": text})
+        return cleaned
+
+
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, QuickListAdmin):
+class GroupAdmin(DjangoGroupAdmin, RecordedAdmin):
     """Rights are superusers' business: whoever may edit a group could give themselves any."""
+
+    form = GroupForm
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)

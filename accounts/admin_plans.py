@@ -5,16 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Any, ClassVar
 
-from django import forms
 from django.conf import settings
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
-from accounts import audit, quotas
+from accounts import audit
 from accounts.models import User
 from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry
 from accounts.staff import HistoryAdmin, QuickListAdmin
@@ -94,44 +92,20 @@ class PriceAdmin(RecordedAdmin):
         return settings.CURRENCY
 
 
-class TopUpForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
-    class Meta:
-        model = TopUp
-        fields = ("user", "quota", "amount", "reason")
-
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        user, quota = self.cleaned_data.get("user"), self.cleaned_data.get("quota")
-        if user and quota and quota.pk not in [left.quota_id for left in quotas.quotas_left(user.pk)]:
-            raise ValidationError({"quota": "This quota does not hold for this person."})
-        return cleaned
-
-
 @admin.register(TopUp)
 class TopUpAdmin(HistoryAdmin):
-    """Given once and never changed. The page "add" is how staff top somebody up."""
+    """Given once, on the person's own page, and never changed."""
 
-    form = TopUpForm
     list_display = ("created_at", "user", "quota", "amount", "is_reset", "by", "reason")
     list_select_related = ("user", "quota", "by")
     ordering = ("-id",)
     search_help_text = "A person's e-mail address or id"
-    raw_id_fields = ("user", "quota")
-    fields = ("user", "quota", "amount", "reason")
+    fields = list_display
 
     def search(self, rows: QuerySet[TopUp], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[TopUp]:
         if email is not None:
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(user=id_)
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return bool(request.user.has_perm("accounts.add_topup"))
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
-        assert isinstance(request.user, User)  # staff pages are behind a login
-        audit.record(request, "top_up", obj.user)
-        made = quotas.top_up(obj.user_id, obj.quota_id, obj.amount, by=request.user.pk, reason=obj.reason)
-        obj.pk, obj.allowance_id, obj.by_id = made.pk, made.allowance_id, made.by_id
 
 
 @admin.register(Allowance)

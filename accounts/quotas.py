@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -137,6 +137,11 @@ class Left:
     def near(self) -> bool:
         return self.used + self.reserved >= NEAR * self.limit
 
+    @property
+    def seconds(self) -> float | None:
+        """Until it renews; None when it does not."""
+        return max((self.ends_at - datetime.now(UTC)).total_seconds(), 1.0) if self.ends_at else None
+
     def frame(self) -> dict[str, Any]:
         """As the `quota` frame has it: messages, tokens and seconds as numbers, money as a string."""
         shown: Any = _exact if self.unit == Unit.MONEY else _number
@@ -198,7 +203,7 @@ def reserve(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, text: str) -> 
             raise QuotaFull("This model has no price yet, so your spending limit does not allow it.", None)
         before = left.used + left.reserved - max(amount, Decimal(0))
         if before + (1 if left.unit == Unit.MESSAGES else 0) > left.limit or before >= left.limit:
-            raise QuotaFull(_sentence(left), _seconds_until(left.ends_at))
+            raise QuotaFull(_sentence(left), left.seconds)
 
 
 def _fill(user_id: uuid.UUID, fresh: Sequence[int]) -> dict[int, Decimal]:
@@ -222,15 +227,6 @@ def _sentence(left: Left) -> str:
     return f"You may use {what} {_WHEN[left.period]}, and that is used up."
 
 
-def _seconds_until(moment: datetime | None) -> float | None:
-    """By the database's clock, which the periods go by."""
-    if moment is None:
-        return None
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXTRACT(EPOCH FROM %s - clock_timestamp())::float", [moment])
-        return max(float(cursor.fetchone()[0]), 1.0)
-
-
 def quotas_left(user_id: uuid.UUID) -> list[Left]:
     """Every quota that holds for a person, as it stands now. Staff's hold nobody back."""
     with connection.cursor() as cursor:
@@ -247,7 +243,7 @@ def check_audio(user_id: uuid.UUID) -> None:
         return
     for left in quotas_left(user_id):
         if left.unit == Unit.AUDIO_SECONDS and left.hard and left.used >= left.limit:
-            raise QuotaFull(_sentence(left), _seconds_until(left.ends_at))
+            raise QuotaFull(_sentence(left), left.seconds)
 
 
 def top_up(

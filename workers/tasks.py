@@ -12,7 +12,6 @@ from django.db import connections
 from chat import stamps
 from chat.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 from workers import maintenance as maintenance  # Celery looks for tasks here
-from workers import trials
 from workers.runtime import runtime
 
 
@@ -30,12 +29,6 @@ def generate(run_id: str) -> None:
 def transcribe(recording_id: str) -> None:
     """Hands a recording to the loop. Delivered twice, the second finds it taken."""
     runtime().hear(uuid.UUID(recording_id))
-
-
-@shared_task(name=trials.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
-def test_endpoint(endpoint_id: str, reply_to: str) -> None:
-    """Has the loop ask an endpoint, as it would for an answer."""
-    runtime().try_endpoint(uuid.UUID(endpoint_id), reply_to)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

@@ -90,10 +90,11 @@ def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> N
         (f"chat/conversation/{conversation}/change/", "About crocodiles"),
         ("accounts/auditentry/", "read_body"),
         ("accounts/user/", "bob@example.org"),
-        (f"accounts/user/{alice}/change/", "Live sessions"),
+        (f"accounts/user/{alice}/change/", "Logged in nowhere"),
         (f"accounts/user/{alice}/password/", "Password"),
         ("accounts/user/add/", "E-mail address"),
-        (f"accounts/user/{alice}/delete/", "alice@example.org"),
+        (f"accounts/user/{alice}/erase/", "conversations that nobody else is in"),
+        (f"accounts/user/{alice}/top-up/", "No quota holds"),
         ("auth/group/add/", "Permissions"),
     ):
         page.goto(f"{stack.url}/admin/{path}")
@@ -108,7 +109,7 @@ def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> N
     expect(page.get_by_text("Done for 1 of 1.")).to_be_visible()
     assert stack.sql("SELECT is_active FROM accounts_user WHERE email = 'bob@example.org'") == [{"is_active": False}]
     page.goto(f"{stack.url}/admin/chat/run/?status__exact=failed")
-    expect(page.get_by_text("upstream_timeout")).to_be_visible()
+    expect(page.get_by_role("cell", name="upstream_timeout")).to_be_visible()
     assert not complaints.found, "\n".join(complaints.found)
 
 

@@ -263,7 +263,7 @@ def test_an_erased_person_leaves_nothing_but_others_answers(
         call_command("erase_user", "alice@example.org")
 
     out = io.StringIO()
-    call_command("erase_user", "alice@example.org", "--yes", "--json", stdout=out)
+    call_command("erase_user", "alice@example.org", "--now", "--yes", "--json", stdout=out)
     report = json.loads(out.getvalue())
     assert report == planned
     assert report == {
@@ -283,10 +283,10 @@ def test_an_erased_person_leaves_nothing_but_others_answers(
 def test_the_last_administrator_stays(alice: User, bob: User) -> None:
     User.objects.filter(pk=alice.pk).update(is_superuser=True, is_staff=True)
     with pytest.raises(CommandError, match="last administrator"):
-        call_command("erase_user", "alice@example.org", "--yes")
+        call_command("erase_user", "alice@example.org", "--now", "--yes")
     assert User.objects.filter(pk=alice.pk).exists()
     User.objects.filter(pk=bob.pk).update(is_superuser=True, is_staff=True)
-    call_command("erase_user", "alice@example.org", "--yes", stdout=io.StringIO())
+    call_command("erase_user", "alice@example.org", "--now", "--yes", stdout=io.StringIO())
     assert not User.objects.filter(pk=alice.pk).exists()
 
 
@@ -294,7 +294,7 @@ async def test_an_erased_persons_socket_closes(live: Live) -> None:
     stack = live(web=1, workers=0)
     async with session(stack.url, "mallory@example.org") as mallory:
         client = await mallory.connect()
-        code, text = run(stack, "erase_user", "mallory@example.org", "--yes")
+        code, text = run(stack, "erase_user", "mallory@example.org", "--now", "--yes")
         assert code == 0, text
         assert await client.closed() == 4401
 

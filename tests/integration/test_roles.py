@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import pytest
-from django.contrib.auth.models import Group, Permission
+import uuid
+from decimal import Decimal
+from typing import Any
 
-from accounts import roles
-from accounts.models import User
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.test import Client
+from django.utils import timezone
+
+from accounts import quotas, roles
+from accounts.models import AuditEntry, User
+from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, UsageEntry
+from accounts.usage import Used, settle_recording
+from chat.models import Conversation, Member, Message, Run
 from tests.conftest import make_user
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
@@ -104,3 +114,228 @@ class TestAuthority:
 
         assert may_give("administrator") == {*made, "plain"}
         assert may_give("support") == may_give("moderator") == may_give("billing") == set()
+
+
+# --- the grid -----------------------------------------------------------------------------------------------------
+
+VIEW, EDIT = "view", "view add change delete"
+GRID: dict[str, dict[str, str]] = {
+    "": {},
+    "support": {
+        "accounts.user": VIEW, "accounts.plan": VIEW, "accounts.quota": VIEW, "accounts.allowance": VIEW,
+        "accounts.topup": VIEW, "chat.run": VIEW,
+    },
+    "moderator": {"accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW},
+    "billing": {
+        "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
+        "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
+    },
+    "administrator": {
+        "accounts.user": "view add change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
+        "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
+        "accounts.auditentry": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
+    },
+}  # fmt: skip
+KNOWN = {model for row in GRID.values() for model in row}
+DEEDS: dict[str, set[str]] = {
+    "": set(),
+    "support": {"top-up", "reset", "end-sessions", "end-session"},
+    "moderator": {"switch", "end-sessions", "end-session"},
+    "billing": {"top-up", "reset"},
+    "administrator": {
+        "top-up", "reset", "end-sessions", "end-session", "switch", "export", "erase", "keep", "password",
+    },
+}  # fmt: skip
+
+
+class World:
+    """One row of each kind that staff have pages for."""
+
+    def __init__(self) -> None:
+        self.alice = make_user("Alice")
+        plan = Plan.objects.create(name="Gold")
+        self.quota = Quota.objects.create(plan=Plan.objects.get(is_default=True), limit=5)
+        top_up = quotas.top_up(self.alice.pk, self.quota.pk, Decimal(1))
+        settle_recording(self.alice.pk, uuid.uuid4(), timezone.now(), Used("m", audio_seconds=Decimal(3)))
+        conversation = Conversation.objects.create(title=SECRET, system_prompt=SECRET, model="m")
+        Member.objects.create(conversation=conversation, user=self.alice, role="owner")
+        message = Message.objects.create(conversation=conversation, role="user", author=self.alice, text=SECRET)
+        answer = Message.objects.create(conversation=conversation, parent=message, role="assistant", text=SECRET)
+        run = Run.objects.create(
+            conversation=conversation, prompt=message, message=answer, requested_by=self.alice, model="m",
+            status="done", finished_at=timezone.now(),
+        )  # fmt: skip
+        entry = AuditEntry.objects.create(
+            actor=self.alice, actor_email="a@example.org", verb="x", object_type="x", object_id="x"
+        )
+        price = Price.objects.create(model="m", input_per_million=1, output_per_million=1)
+        rows: list[Any] = [
+            self.alice, plan, self.quota, top_up, conversation, message, run, entry, price, Allowance.objects.get(),
+            UsageEntry.objects.get(), DailyUsage.objects.get(),
+        ]  # fmt: skip
+        self.rows = {row._meta.label_lower: row for row in rows}
+
+
+SECRET = "krokodil"
+
+
+def may(client: Client, model: str, row: Any) -> str:
+    """The verbs that the pages of a model allow."""
+    found = []
+    path = f"/admin/{model.replace('.', '/')}/"
+    if client.get(path).status_code == 200:
+        found.append("view")
+    if client.get(f"{path}add/").status_code == 200:
+        found.append("add")
+    if row is not None:
+        if client.post(f"{path}{row.pk}/change/", {"x": ""}).status_code != 403:  # saved, or a form with errors
+            found.append("change")
+        if client.get(f"{path}{row.pk}/delete/").status_code == 200:
+            found.append("delete")
+    return " ".join(found)
+
+
+def do(client: Client, person: User, quota: Quota) -> set[str]:
+    """The deeds that somebody may do to a person, by asking for each without the words that make it happen."""
+    path = f"/admin/accounts/user/{person.pk}"
+    statuses = {
+        "top-up": client.get(f"{path}/top-up/"),
+        "reset": client.post(f"{path}/reset/{quota.pk}/"),
+        "end-sessions": client.post(f"{path}/end-sessions/"),
+        "end-session": client.post(f"{path}/end-session/{'0' * 32}/"),
+        "switch": client.post(f"{path}/switch/on/"),
+        "export": client.post(f"{path}/export/"),
+        "erase": client.get(f"{path}/erase/"),
+        "keep": client.post(f"{path}/keep/"),
+        "password": client.get(f"{path}/password/"),
+    }
+    allowed = {deed for deed, answer in statuses.items() if answer.status_code in (200, 302)}
+    assert {answer.status_code for answer in statuses.values()} <= {200, 302, 403}
+    return allowed
+
+
+def log_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+class TestGrid:
+    @pytest.mark.parametrize("role", GRID)
+    def test_role_by_verb_by_object(self, role: str) -> None:
+        world, client = World(), log_in(member(role))
+        found = {}
+        for model in admin.site._registry:
+            label = model._meta.label_lower
+            if verbs := may(client, label, world.rows.get(label)):
+                found[label] = verbs
+        unknown = {label: verbs for label, verbs in found.items() if label not in KNOWN}
+        assert {label: verbs for label, verbs in found.items() if label in KNOWN} == GRID[role]
+        assert role == "administrator" or not unknown, "name it in the grid"
+
+    @pytest.mark.parametrize("role", GRID)
+    def test_role_by_deed(self, role: str) -> None:
+        world, client = World(), log_in(member(role))
+        assert do(client, world.alice, world.quota) == DEEDS[role]
+        colleague = member("moderator", "Colleague")
+        assert do(client, colleague, world.quota) == (DEEDS[role] if role == "administrator" else set())
+        root = User.objects.create_superuser("root@example.org", "x")
+        assert do(client, root, world.quota) == set()
+
+    def test_whoever_is_not_staff(self) -> None:
+        world = World()
+        strong = make_user("Strong")
+        strong.groups.add(Group.objects.get(name="administrator"))  # rights without being staff
+        for client, status in ((Client(), {302}), (log_in(strong), {302, 403})):
+            for label, row in world.rows.items():
+                path = f"/admin/{label.replace('.', '/')}/"
+                for page in (path, f"{path}add/", f"{path}{row.pk}/change/"):
+                    answer = client.get(page)
+                    assert answer.status_code in status, page
+                    assert answer.status_code == 403 or answer["Location"].startswith("/admin/login/"), page
+            path = f"/admin/accounts/user/{world.alice.pk}"
+            for deed in ("top-up", "switch/off", "end-sessions", "export", "erase", "keep"):
+                assert client.post(f"{path}/{deed}/").status_code in status
+
+    @pytest.mark.parametrize("role", ["support", "billing"])
+    def test_no_message_text(self, role: str) -> None:
+        world, client = World(), log_in(member(role))
+        for label, row in world.rows.items():
+            for page in ("", f"{row.pk}/change/"):
+                shown = client.get(f"/admin/{label.replace('.', '/')}/{page}").content.decode()
+                assert SECRET not in shown, (label, page)
+        assert not AuditEntry.objects.filter(verb="read_body").exists()
+
+    def test_a_moderator_reads_and_it_is_written_down(self) -> None:
+        world, client = World(), log_in(member("moderator"))
+        row = world.rows["chat.message"]
+        assert SECRET in client.get(f"/admin/chat/message/{row.pk}/change/").content.decode()
+        assert AuditEntry.objects.get(verb="read_body").object_id == str(row.pk)
+
+
+class TestEscalation:
+    """Nobody raises their own rights, nor through somebody else's account."""
+
+    def change(self, actor: User, person: User, **fields: Any) -> int:
+        form = {"email": person.email, "name": person.name, **fields}
+        status = log_in(actor).post(f"/admin/accounts/user/{person.pk}/change/", form).status_code
+        return int(status)
+
+    def rights(self, person: User) -> tuple[bool, bool, set[str], int]:
+        person = User.objects.get(pk=person.pk)
+        groups = set(person.groups.values_list("name", flat=True))
+        return person.is_staff, person.is_superuser, groups, person.user_permissions.count()
+
+    def test_an_administrator_is_no_superuser(self) -> None:
+        ada, person = member("administrator", "Ada"), make_user("Person")
+        power = permission("auth.change_group").pk
+        own = Group.objects.get(name="administrator").pk
+        for whom in (person, ada):
+            wanted = {"is_staff": "on", "is_superuser": "on", "user_permissions": [power], "groups": [own]}
+            assert self.change(ada, whom, **wanted) == 302
+            assert self.rights(whom) == (True, False, {"administrator"}, 0)
+
+    def test_no_role_above_ones_own(self) -> None:
+        ada, person = member("administrator", "Ada"), make_user("Person")
+        strong = Group.objects.create(name="gardeners")
+        strong.permissions.add(permission("auth.change_group"))
+        assert self.change(ada, person, is_staff="on", groups=[strong.pk]) == 200  # refused in the form
+        assert self.rights(person) == (False, False, set(), 0)
+        fine = Group.objects.get(name="moderator")
+        assert self.change(ada, person, is_staff="on", groups=[fine.pk]) == 302
+        assert self.rights(person) == (True, False, {"moderator"}, 0)
+
+    @pytest.mark.parametrize("role", ["support", "moderator", "billing", ""])
+    def test_others_grant_nothing(self, role: str) -> None:
+        sam, person = member(role), make_user("Person")
+        group = Group.objects.get(name="administrator")
+        for whom in (sam, person):
+            before = self.rights(whom)
+            self.change(sam, whom, is_staff="on", is_superuser="on", groups=[group.pk])
+            assert self.rights(whom) == before
+
+    def test_a_superuser_is_out_of_reach(self) -> None:
+        ada, root = member("administrator", "Ada"), User.objects.create_superuser("root@example.org", "x")
+        assert self.change(ada, root, email="mine@example.org") == 403
+        new = {"password1": "quite another battery", "password2": "quite another battery"}
+        assert log_in(ada).post(f"/admin/accounts/user/{root.pk}/password/", new).status_code == 403
+        chosen = {"_selected_action": [str(root.pk)]}
+        for action in ("switch_off", "end_sessions", "reset_periods"):
+            log_in(ada).post("/admin/accounts/user/", {"action": action, **chosen})
+        root.refresh_from_db()
+        assert (root.email, root.is_active, root.check_password("x")) == ("root@example.org", True, True)
+
+    def test_billing_changes_the_plan_and_nothing_else(self) -> None:
+        sam, person, gold = member("billing"), make_user("Person"), Plan.objects.create(name="Gold")
+        assert self.change(sam, person, email="mine@example.org", plan=gold.pk, is_staff="on") == 302
+        person.refresh_from_db()
+        assert (person.email, person.plan, person.is_staff) == ("person@example.org", gold, False)
+
+    def test_groups_are_superusers_and_roles_keep_their_promise(self) -> None:
+        group = Group.objects.get(name="billing")
+        assert log_in(member("administrator", "Ada")).get(f"/admin/auth/group/{group.pk}/change/").status_code == 403
+        root = log_in(User.objects.create_superuser("root@example.org", "x"))
+        form = {"name": "billing", "permissions": [permission(roles.READ_TEXT).pk]}
+        answer = root.post(f"/admin/auth/group/{group.pk}/change/", form)
+        assert "must never have chat.read_message_body" in answer.content.decode()
+        assert not roles.forbidden("billing", group.permissions.all())

@@ -21,7 +21,7 @@ from accounts import quotas
 from accounts.ids import uuid7
 from accounts.ledger import check_ledger
 from accounts.models import AuditEntry, User
-from accounts.plans import Plan, Price, Quota, TopUp, Unit, UsageEntry
+from accounts.plans import Plan, Price, Quota, Unit, UsageEntry
 from accounts.reports import neutralised
 from accounts.usage import Used, settle_run
 from tests.client import session
@@ -201,21 +201,6 @@ def test_nobody_edits_the_ledger_in_the_admin(staff: Browser, alice: User) -> No
     for path in ("usageentry/add/", f"usageentry/{entry.pk}/delete/", "dailyusage/add/", "allowance/add/"):
         assert staff.get(f"/admin/accounts/{path}", secure=True).status_code == 403
     assert staff.post(f"/admin/accounts/usageentry/{entry.pk}/change/", {"cost": "0"}, secure=True).status_code == 403
-
-
-@pytest.mark.django_db
-def test_topping_up_by_page_counts_and_is_written_down(staff: Browser, alice: User, bob: User) -> None:
-    held = Quota.objects.create(user=alice, limit=5)
-    form = {"user": str(alice.pk), "quota": held.pk, "amount": "2", "reason": "Asked nicely"}
-    assert staff.post("/admin/accounts/topup/add/", form, secure=True).status_code == 302
-    assert quotas.quotas_left(alice.pk)[0].limit == 7
-    assert TopUp.objects.get().by == User.objects.get(email="sam@example.org")
-    assert AuditEntry.objects.filter(verb="top_up", object_id=str(alice.pk)).exists()
-    wrong = staff.post("/admin/accounts/topup/add/", {**form, "user": str(bob.pk)}, secure=True)
-    assert "does not hold for this person" in wrong.content.decode()
-    negative = staff.post("/admin/accounts/topup/add/", {**form, "amount": "-2"}, secure=True)
-    assert negative.status_code == 200
-    assert TopUp.objects.count() == 1
 
 
 @pytest.mark.django_db

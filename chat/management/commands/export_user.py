@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from chat.dossier import export
+from chat.dossier import pieces
 
 
 class Command(BaseCommand):
@@ -28,15 +27,14 @@ class Command(BaseCommand):
         user = User.objects.filter(email__iexact=options["email"]).first()
         if user is None:
             raise CommandError("There is no account with this address.")
-        data = export(user)
-        text = json.dumps(data, ensure_ascii=False, indent=1)
         file: Path | None = options["file"]
         if file is None:
-            self.stdout.write(text)
+            for piece in pieces(user):
+                self.stdout.write(piece, ending="")
             return
         try:
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                out.write(text)
+                out.writelines(pieces(user))
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}.") from None
-        self.stdout.write(f"{len(data['conversations'])} conversations to {file}.")
+        self.stdout.write(f"{user.memberships.count()} conversations to {file}.")

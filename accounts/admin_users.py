@@ -1,0 +1,236 @@
+"""Staff's pages about people: who they are, what they may still use, switching them off, erasing them.
+
+Who may do what: each deed has a permission, and `roles.may_manage` says to whom. Nobody gives rights that they do not
+have, and nobody but superusers makes superusers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from allauth.account.models import EmailAddress
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Max, Model, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from accounts import audit, erasure, quotas, roles
+from accounts.models import Session, User
+from accounts.person_actions import PersonActions, switch
+from accounts.person_page import describe_person
+from accounts.revocation import end_all_sessions
+from accounts.staff import QuickListAdmin
+from accounts.staff_filters import OnlineFilter
+
+# Which permission a field takes; None is superusers'.
+FIELDS: dict[str, str | None] = {
+    "email": "accounts.change_user",
+    "name": "accounts.change_user",
+    "plan": "accounts.assign_plan",
+    "is_staff": "accounts.assign_roles",
+    "groups": "accounts.assign_roles",
+    "is_superuser": None,
+    "user_permissions": None,
+}
+
+
+class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
+    """Refuses to leave the site without an administrator."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "is_superuser" in self.changed_data and not cleaned.get("is_superuser"):
+            try:
+                with transaction.atomic():
+                    erasure.guard_last_administrator(self.instance)
+            except erasure.LastAdministratorError as error:
+                raise ValidationError({"is_superuser": str(error)}) from None
+        return cleaned
+
+
+@admin.register(User)
+class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
+    form = PersonForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    change_form_outer_before_template = "admin/accounts/user/person.html"
+    list_display = ("email", "name", "plan", "role", "last_seen", "status", "date_joined")
+    list_select_related = ("plan",)
+    list_filter = (OnlineFilter, "is_active", "is_staff", "plan", "groups")
+    lookups: ClassVar = frozenset(
+        {
+            "is_active__exact",
+            "is_staff__exact",
+            "plan__id__exact",
+            "groups__id__exact",
+            "plan__isnull",
+            "groups__isnull",
+        }
+    )
+    search_fields = ("email",)
+    search_help_text = "E-mail address"
+    ordering = ("-id",)  # ids are ordered by time
+    filter_horizontal = ("groups", "user_permissions")
+    actions = ("switch_off", "switch_on", "end_sessions", "reset_periods")
+    add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        seen = Session.objects.filter(user=OuterRef("pk")).order_by().values("user")
+        rows: QuerySet[User] = super().get_queryset(request)
+        last = Subquery(seen.annotate(last=Max("last_seen_at")).values("last"))
+        return rows.annotate(seen_at=Coalesce(last, "last_login")).prefetch_related("groups")
+
+    # --- who may --------------------------------------------------------------------------------------------------
+
+    def _is_for(self, request: HttpRequest, user: Model | None) -> bool:
+        assert isinstance(request.user, User)  # staff pages are behind a login
+        return not isinstance(user, User) or roles.may_manage(request.user, user)
+
+    def _may_change(self, request: HttpRequest, field: str) -> bool:
+        permission = FIELDS[field]
+        return request.user.is_superuser or (permission is not None and request.user.has_perm(permission))
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return any(self._may_change(request, field) for field in FIELDS) and self._is_for(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False  # erasing also knows what they wrote in others' conversations
+
+    def has_disable_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.disable_user")
+
+    def has_end_sessions_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.end_sessions")
+
+    def has_top_up_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.top_up")
+
+    @method_decorator(sensitive_post_parameters())
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002  # Django's name
+        person = self.get_object(request, unquote(id))
+        if person is not None:
+            if not self._may_set_password(request, person):
+                raise PermissionDenied
+            if request.method == "POST":
+                audit.record(request, "set_password", person)
+        return super().user_change_password(request, id, form_url)
+
+    def _may_set_password(self, request: HttpRequest, person: User) -> bool:
+        return self._may_change(request, "email") and self._is_for(request, person)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
+        return tuple(field for field in FIELDS if not self._may_change(request, field)) if obj else ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            return self.add_fieldsets
+        password = ("password",) if self._may_set_password(request, obj) else ()
+        rights = ["is_staff", "groups"]
+        if request.user.is_superuser:
+            rights += ["is_superuser", "user_permissions"]
+        return (
+            (None, {"fields": ("email", "name", *password)}),
+            ("Limits", {"fields": ("plan",)}),
+            ("Rights", {"fields": rights}),
+        )
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            assert isinstance(request.user, User)  # staff pages are behind a login
+            kwargs["queryset"] = roles.grantable(request.user)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    # --- lists ----------------------------------------------------------------------------------------------------
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        found.pop("delete_selected", None)
+        return found
+
+    @admin.display(description="Role")
+    def role(self, user: User) -> str:
+        if user.is_superuser:
+            return "superuser"
+        names = sorted(group.name for group in user.groups.all())
+        return ", ".join(names) if names else "staff" if user.is_staff else "–"
+
+    @admin.display(description="Last seen")
+    def last_seen(self, user: Any) -> Any:
+        return user.seen_at
+
+    @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
+        description="Status", label={"active": "success", "off": "warning", "to be erased": "danger"}
+    )
+    def status(self, user: User) -> str:
+        return "to be erased" if user.erase_at else "active" if user.is_active else "off"
+
+    @admin.action(description="Switch off (ends every session)", permissions=["disable"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._each(request, queryset, lambda person: switch(request, person, on=False))
+
+    @admin.action(description="Switch on", permissions=["disable"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._each(request, queryset, lambda person: switch(request, person, on=True))
+
+    @admin.action(description="End every session", permissions=["end_sessions"])
+    def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        def end(person: User) -> None:
+            audit.record(request, "end_sessions", person)
+            end_all_sessions(person)
+
+        self._each(request, queryset, end)
+
+    @admin.action(description="Reset quotas (give back what was used in this period)", permissions=["top_up"])
+    def reset_periods(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        def reset(person: User) -> None:
+            audit.record(request, "reset", person)
+            for left in quotas.quotas_left(person.pk):
+                quotas.reset(person.pk, left.quota_id, by=request.user.pk)
+
+        self._each(request, queryset, reset)
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[User], do: Callable[[User], str | None]) -> None:
+        """Does it to those whom this member of staff may touch, never to themselves; `do` says what went wrong."""
+        people = list(queryset)
+        done = 0
+        for person in people:
+            if person.pk == request.user.pk or not self._is_for(request, person):
+                wrong: str | None = f"{person} is not for you to change."
+            else:
+                wrong = do(person)
+            if wrong:
+                messages.error(request, wrong)
+            done += not wrong
+        messages.success(request, f"Done for {done} of {len(people)}.")
+
+    # --- one person -----------------------------------------------------------------------------------------------
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        if isinstance(obj, User):
+            assert isinstance(request.user, User)  # staff pages are behind a login
+            context |= {**describe_person(request.user, obj), "allowed": self.allowed(request, obj)}
+        kwargs["obj"] = obj
+        response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
+        return response
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        if change:
+            audit.record(request, "change", obj)
+        super().save_model(request, obj, form, change)
+        if not change:
+            audit.record(request, "add", obj)
+        elif "email" in form.changed_data:
+            # allauth keeps addresses of its own, which would go on receiving links to reset the password.
+            EmailAddress.objects.filter(user=obj).delete()

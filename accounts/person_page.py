@@ -1,0 +1,126 @@
+"""What staff see of one person: state, what is left of their quotas, a month of use, where they are logged in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from django.conf import settings
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+
+from accounts import quotas
+from accounts.devices import describe_device
+from accounts.models import Session, User
+from accounts.plans import Plan, Unit
+from accounts.reports import usage_rows
+from accounts.usage_page import DAYS, draw_bars
+
+SESSIONS_SHOWN: Final = 20
+UNITS: Final = {
+    Unit.MESSAGES.value: "messages",
+    Unit.INPUT_TOKENS.value: "input tokens",
+    Unit.OUTPUT_TOKENS.value: "output tokens",
+    Unit.MONEY.value: settings.CURRENCY,
+    Unit.AUDIO_SECONDS.value: "seconds of speech",
+}
+_PERIODS: Final = {
+    "hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all",
+}  # fmt: skip
+_LINKS: Final = (  # what, list, its filter for a person, permission
+    ("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"),
+    ("Usage entries", "admin:accounts_usageentry_changelist", "user__exact", "accounts.view_usageentry"),
+    ("Allowances", "admin:accounts_allowance_changelist", "user__exact", "accounts.view_allowance"),
+    ("Top-ups", "admin:accounts_topup_changelist", "q", "accounts.view_topup"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaBar:
+    """One quota of a person as a bar, full at 100 `percent`."""
+
+    id: int
+    text: str
+    note: str
+    percent: int
+    is_used: bool
+
+    @property
+    def color(self) -> str:
+        """unfold's classes: calm, near the limit, at it."""
+        return "bg-red-600" if self.percent >= 100 else "bg-orange-500" if self.percent >= 80 else "bg-primary-600"
+
+
+def quota_name(left: quotas.Left) -> str:
+    """Such as "messages today, gpt-5"."""
+    of = f", {left.model}" if left.model else ""
+    return f"{UNITS[left.unit]} {_PERIODS[left.period]}{of}"
+
+
+def quota_bars(user: User) -> list[QuotaBar]:
+    return [_bar(left) for left in quotas.quotas_left(user.pk)]
+
+
+def _bar(left: quotas.Left) -> QuotaBar:
+    gone = left.used + left.reserved
+    percent = min(int(100 * gone / left.limit), 100) if left.limit else 100
+    notes = [] if left.hard else ["only warns"]
+    if left.ends_at:
+        notes.append(f"renews {left.ends_at:%Y-%m-%d %H:%M} UTC")
+    text = f"{_shown(left.left)} of {_shown(left.limit)} {quota_name(left)} left"
+    return QuotaBar(left.quota_id, text, ", ".join(notes), percent, left.used > 0)
+
+
+def _shown(amount: Decimal) -> str:
+    return f"{amount.normalize():,f}".replace(",", "\u202f")
+
+
+def describe_person(viewer: User, person: User) -> dict[str, Any]:
+    """The page's facts; each only for who may see it. A handful of queries, whatever the person has."""
+    context: dict[str, Any] = {
+        "person": person,
+        "plan": person.plan or Plan.objects.filter(is_default=True).first(),
+        "links": _links(viewer, person),
+        "last_seen": person.last_login,
+    }
+    if viewer.has_perm("accounts.view_allowance"):
+        context["quotas"] = quota_bars(person)
+    if viewer.has_perm("accounts.view_dailyusage"):
+        context["usage"] = _usage(person)
+    live = Session.objects.filter(user=person, expire_date__gt=timezone.now()).order_by("-last_seen_at")
+    sessions = list(live.defer("session_data")[: SESSIONS_SHOWN + 1])
+    if sessions:
+        context["last_seen"] = sessions[0].last_seen_at
+    context["more_sessions"] = len(sessions) > SESSIONS_SHOWN
+    context["sessions"] = [{"row": row, "device": describe_device(row.user_agent)} for row in sessions[:SESSIONS_SHOWN]]
+    return context
+
+
+def _usage(person: User) -> dict[str, Any]:
+    until = datetime.now(UTC).date()
+    since = until - timedelta(days=DAYS - 1)
+    models = usage_rows(since, until, "model", user_id=person.pk)
+    return {
+        "bars": draw_bars(usage_rows(since, until, "day", user_id=person.pk), until),
+        "since": since,
+        "until": until,
+        "models": models,
+        "cost": sum((row.cost for row in models), Decimal(0)),
+        "unpriced": sum(row.unpriced for row in models),
+        "currency": settings.CURRENCY,
+    }
+
+
+def _links(viewer: User, person: User) -> list[tuple[str, str]]:
+    found = []
+    for name, view, parameter, permission in _LINKS:
+        if not viewer.has_perm(permission):
+            continue
+        try:
+            address = reverse(view)
+        except NoReverseMatch:  # that app has no such page
+            continue
+        found.append((name, f"{address}?{parameter}={person.pk}"))
+    return found
