@@ -23,6 +23,7 @@ from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
 from chat import catalog, limits, log, metrics, traces, turns
 from chat.db import in_db
+from chat.deliveries import follow_delivery
 from chat.errors import ChatError, Internal, RateLimited, Unavailable
 from chat.following import COMMAND_SECONDS, Following
 from chat.hub import hub
@@ -37,6 +38,7 @@ from chat.protocol import (
     WINDOW_BYTES,
     Ack,
     AnyCommand,
+    AnyTraced,
     AudioCancel,
     AudioFlush,
     AudioInterrupt,
@@ -88,6 +90,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.socket = Socket(send, self.user_id, self.session_hash)
         # This task is the connection's own, and the tasks it starts inherit what is bound here.
         structlog.contextvars.bind_contextvars(connection=self.socket.connection_id, user=str(self.user_id))
+        named = {"antiphon.connection.id": self.socket.connection_id, "user.id": str(self.user_id)}
+        self.life = traces.span("socket", "server", parent="", attributes=named)
         self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
         self.layer = log.channel_layer()
         self.slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
@@ -110,6 +114,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             metrics.count_close(self.socket.closed or 1006)
             await self.following.absent()
             self.layer.release(self.channel)
+            self.life.set({"antiphon.close.code": self.socket.closed or 1006})
+            self.life.end()
 
     async def open(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> bool:
         """Joins the user's groups, then greets. The groups first: a session that ends meanwhile is not missed."""
@@ -179,6 +185,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         elif kind == "layer.reset":
             self.socket.catch_up_all()
             self.socket.spawn(self.check_session())
+        elif kind == "run.traced" and traces.are_on():
+            self.socket.spawn(follow_delivery(self.socket, self.life, message))
 
     async def revalidate(self) -> None:
         """Asks PostgreSQL now and then whether the session still stands, should its end have been missed."""
@@ -243,12 +251,11 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     async def run(self, command: AnyCommand) -> None:
         """Carries out one command and answers it, whatever happens."""
-        if isinstance(command, Traced):
-            command = traces.entered(command)
-            structlog.contextvars.bind_contextvars(trace=traces.trace_id(command.traceparent))
         try:
             if isinstance(command, RunStop | AudioInterrupt):
                 await self.limited(command)
+            elif isinstance(command, Traced):
+                await self.trace(command)
             else:
                 async with self.slots:
                     await self.limited(command)
@@ -264,6 +271,18 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             self.error(Internal(), command.ref)
         finally:
             self.waiting -= 1
+
+    async def trace(self, command: AnyTraced) -> None:
+        """Carries out a command that belongs to a trace: its log lines, its jobs and its run say which."""
+        command = traces.entered(command)
+        structlog.contextvars.bind_contextvars(trace=traces.trace_id(command.traceparent))
+        name = str(command.__struct_config__.tag)
+        with traces.span(name, "server", parent=command.traceparent, by_client=True) as span:
+            traces.current.set(span.traceparent or command.traceparent or "")
+            span.link(self.life)
+            self.life.link(span)
+            async with self.slots:
+                await self.limited(command)
 
     async def limited(self, command: AnyCommand) -> None:
         with metrics.count_command(command):

@@ -15,6 +15,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
 
 from accounts.redis import async_redis
+from chat import traces
 
 GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
@@ -44,15 +45,35 @@ def _executor() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=2, thread_name_prefix="broker")
 
 
-def enqueue_generation(run_id: uuid.UUID) -> None:
+def enqueue_generation(run_id: uuid.UUID, traceparent: str = "") -> None:
     """Hands a committed run to the workers. Raises `kombu.exceptions.OperationalError` when the broker is away;
     nothing is lost then, since the sweeper enqueues what stays queued (`chat.recovery`).
     """
-    current_app.send_task(GENERATE, args=[str(run_id)], queue=GENERATE_QUEUE, retry=False, ignore_result=True)
+    current_app.send_task(
+        GENERATE,
+        args=[str(run_id)],
+        queue=GENERATE_QUEUE,
+        retry=False,
+        ignore_result=True,
+        headers=_headers(traceparent),
+    )
+
+
+def _headers(traceparent: str) -> dict[str, str] | None:
+    return {"traceparent": traceparent} if traceparent else None
+
+
+def _sending(queue: str) -> traces.Span:
+    """The span of a job's way to the broker; none for what nobody's command asked for."""
+    if not traces.current.get():
+        return traces.NOTHING
+    return traces.span(f"send {queue}", "producer", attributes={"messaging.destination.name": queue})
 
 
 async def enqueue(run_id: uuid.UUID) -> None:
-    await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id)
+    with _sending(GENERATE_QUEUE) as span:
+        parent = span.traceparent or traces.current.get()
+        await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id, parent)
 
 
 async def look_at_queue() -> Queue:
@@ -79,11 +100,13 @@ def enqueue_transcription(recording_id: uuid.UUID) -> None:
     """Hands a recording to the workers. Raises `kombu.exceptions.OperationalError` when the broker is away; nobody
     waits for a recording longer than seconds, so it is not sent again.
     """
-    current_app.send_task(
-        TRANSCRIBE,
-        args=[str(recording_id)],
-        queue=TRANSCRIBE_QUEUE,
-        expires=TRANSCRIBE_SECONDS,
-        retry=False,
-        ignore_result=True,
-    )
+    with _sending(TRANSCRIBE_QUEUE) as span:
+        current_app.send_task(
+            TRANSCRIBE,
+            args=[str(recording_id)],
+            queue=TRANSCRIBE_QUEUE,
+            expires=TRANSCRIBE_SECONDS,
+            retry=False,
+            ignore_result=True,
+            headers=_headers(span.traceparent or traces.current.get()),
+        )

@@ -154,6 +154,8 @@ AnyCommand = (
     | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
+AnyTraced = MessageSend | MessageEdit | MessageRegenerate | AudioStart
+
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _encoder = msgspec.json.Encoder()
 _probe = msgspec.json.Decoder(msgspec.Raw)

@@ -119,6 +119,10 @@ class Socket:
                 self.closed = self.closed or int(Close.GOING_AWAY)
                 await self._send({"type": "websocket.close", "code": int(Close.GOING_AWAY)})
 
+    def is_idle(self) -> bool:
+        """Whether all that was put went out."""
+        return not self._outbox and (self._writer is None or self._writer.done())
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs `work` for as long as the socket lives."""
         task = asyncio.create_task(work)

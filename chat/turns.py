@@ -88,7 +88,16 @@ def accept(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
 
 async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
     """`accept`, then the job goes to the workers and the news into the log, neither waiting for the other."""
-    accepted = await in_db(accept, user_id, command)
+    with traces.span("turn", attributes={"db.system.name": "postgresql"}) as span:
+        accepted = await in_db(accept, user_id, command)
+        if span.recording:
+            span.set(
+                {
+                    "gen_ai.conversation.id": str(accepted.conversation_id),
+                    "antiphon.run.id": str(accepted.run_id),
+                    "antiphon.duplicate": accepted.duplicate,
+                }
+            )
     stamps.mark(accepted.run_id, "committed")
     if not accepted.duplicate:
         job = asyncio.ensure_future(enqueue(accepted.run_id))
@@ -101,9 +110,10 @@ async def announce(accepted: Accepted) -> log.Appended | None:
     """Appends what `submit` made to the log. Idempotent; the worker does it when this process dies before."""
     if not accepted.announcement:
         return None
-    [appended] = await log.append(
-        log.Append(accepted.conversation_id, accepted.announcement, accepted.run_id, attempt=0, number=1)
-    )
+    with traces.span("announce"):
+        [appended] = await log.append(
+            log.Append(accepted.conversation_id, accepted.announcement, accepted.run_id, attempt=0, number=1)
+        )
     stamps.mark(accepted.run_id, "announced")
     await stamps.hand_over(accepted.run_id)
     for member in accepted.members:
@@ -180,7 +190,7 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         message_id=answer.pk,
         requested_by_id=user_id,
         model=model,
-        trace_id=traces.trace_id(command.traceparent),
+        trace_id=traces.trace_id(command.traceparent or traces.current.get()),
     )
     asks = turn.prompt is None
     title = turn.title or title_from(text)

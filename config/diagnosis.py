@@ -30,6 +30,7 @@ from django.db.migrations.executor import MigrationExecutor
 from accounts.models import User
 from accounts.redis import sync_redis
 from chat.heartbeats import Heartbeat, living_workers, waiting_jobs
+from config import tracing
 from config.env import stack_url
 from config.stack.errors import StackError
 from config.stack.reach import check_database, check_redis
@@ -288,6 +289,11 @@ def _maintenance(_url: str) -> Found:
     return WARN, said, "Is `manage.py beat` running, and does a worker take the queue `maintenance`?"
 
 
+def _traces(_url: str) -> Found:
+    well, said, advice = tracing.look()
+    return OK if well else WARN, said, advice
+
+
 CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "settings": _settings,
     "versions": _versions,
@@ -301,6 +307,7 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "workers": _workers,
     "queue": _queue,
     "maintenance": _maintenance,
+    "traces": _traces,
 }
 NEEDS: Final = {"clock": "database", "administrator": "database", "queue": "database", "workers": "redis",
                 "maintenance": "redis"}  # fmt: skip

@@ -85,6 +85,19 @@ def split_url(name: str, url: str) -> SplitResult:
     return parts
 
 
+def http_url(env: Env, name: str) -> str:
+    """An http address, or empty. The value stays out of the sentence: there may be a password in it."""
+    url: str = env.str(name, "")
+    try:
+        parts = urlsplit(url)
+        valid = not url or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ImproperlyConfigured(f"{name}: this is not an address such as http://127.0.0.1:4318")
+    return url
+
+
 def broker_url(redis_url: str) -> str:
     """The same Redis as Celery writes it: `redis+socket://` instead of `unix://`, the database in `virtual_host`."""
     parts = urlsplit(redis_url)

@@ -18,6 +18,7 @@ from config.env import (
     at_least,
     broker_url,
     database_from_url,
+    http_url,
     origins,
     redis_from_url,
     secret_key,
@@ -308,6 +309,11 @@ METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
 METRICS_HOST: str = env.str("METRICS_HOST", "127.0.0.1")
 WEB_METRICS_PORT: int | None = env.int("WEB_METRICS_PORT", None)
 WORKER_METRICS_PORT: int | None = env.int("WORKER_METRICS_PORT", None)
+# OpenTelemetry: traces go to this collector over OTLP/HTTP; empty is none. OTEL_TRACES_SAMPLER and the other standard
+# variables hold too (config.tracing). Wants the packages of requirements-otel.txt.
+TRACES_ENDPOINT: str = http_url(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or http_url(
+    env, "OTEL_EXPORTER_OTLP_ENDPOINT"
+)
 LOGGING_CONFIG = "config.logging.configure"
 LOGGING = {
     "level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),

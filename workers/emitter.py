@@ -20,13 +20,14 @@ from typing import Final
 import redis
 import structlog
 
-from chat import events, log, stamps
+from chat import events, log
 from chat.recovery import closing as closing_of
 from chat.runs import Checkpoint, Ended
 from workers.window import Window
 
 RETRY_SECONDS: Final = (0.1, 2.0)  # first and longest wait between attempts to append
 
+Landed = Callable[[log.Appended], None]
 logger = structlog.get_logger(__name__)
 
 
@@ -51,6 +52,7 @@ class RunLog:
         "ids",
         "in_flight",
         "number",
+        "on_shown",
         "on_unannounced",
         "run_id",
         "saved_length",
@@ -72,6 +74,7 @@ class RunLog:
         self.fenced = False
         self.unannounced = False
         self.on_unannounced: Callable[[], None] = _nothing
+        self.on_shown: Callable[[], None] | None = None  # called once, when the first text is in the log
         self.in_flight: log.Append | None = None
         self.flushed_length = 0  # code points of the text that are in the log
         self.saved_length = -1  # ... and in PostgreSQL
@@ -138,8 +141,9 @@ class RunLog:
             self.on_unannounced()
             return
         self.in_flight = None
-        if self.flushed_length:
-            stamps.mark(self.run_id, "appended")
+        if self.on_shown is not None and self.flushed_length:
+            shown, self.on_shown = self.on_shown, None
+            shown()
         if result.fenced:
             self.fenced = True
         if self.epoch and result.epoch != self.epoch:
@@ -164,7 +168,7 @@ class Emitter:
         self.window = window or Window()
         self._waiting: set[RunLog] = set()
         self._last_append = 0.0
-        self._closing: list[Ended] = []
+        self._closing: list[tuple[Ended, Landed | None]] = []
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run())
         self.closed: list[uuid.UUID] = []  # runs whose closing event is in the log, to be noted in PostgreSQL
@@ -187,9 +191,11 @@ class Emitter:
             self._waiting.add(run)
             self._wake.set()
 
-    def close_run(self, ended: Ended) -> None:
-        """Appends a closing event, after the run's text, in the background; not given up while this process lives."""
-        self._closing.append(ended)
+    def close_run(self, ended: Ended, landed: Landed | None = None) -> None:
+        """Appends a closing event, after the run's text, in the background; not given up while this process lives.
+        `landed` is told where it is in the log.
+        """
+        self._closing.append((ended, landed))
         self._wake.set()
 
     async def drained(self) -> None:
@@ -243,7 +249,7 @@ class Emitter:
         for run in ready:
             # Before the append: a first token that comes while it is under way says "at once", and that must stand.
             run.due = now + self.window.seconds
-        appends = [run.take() for run in ready] + [one for ended in closing for one in closing_of(ended)]
+        appends = [run.take() for run in ready] + [one for ended, _ in closing for one in closing_of(ended)]
         results = await self._append(appends)
         after = time.monotonic()
         self.window.flushed(after - now, self.streams)
@@ -258,7 +264,12 @@ class Emitter:
                     if not waiter.done():
                         waiter.set_result(None)
                 run.waiters.clear()
-        self.closed += [ended.run_id for ended in closing]
+        self.closed += [ended.run_id for ended, _ in closing]
+        if closing:
+            ends = {append.run_id: result for append, result in zip(appends, results, strict=True)}
+            for ended, landed in closing:
+                if landed is not None:
+                    landed(ends[ended.run_id])
 
     async def _append(self, appends: list[log.Append]) -> list[log.Appended]:
         delay, longest = RETRY_SECONDS

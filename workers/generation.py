@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,18 @@ import redis
 import structlog
 from django.conf import settings
 
-from chat import events, log, metrics, stamps
+from chat import events, log, metrics, stamps, traces
 from chat.db import in_db
+from chat.deliveries import announce_end
 from chat.markdown import render
 from chat.models import RunStatus
 from chat.notices import quotas_near
 from chat.recovery import close_attempt
 from chat.runs import Claim, Ended, Ending, announcements, end_run
 from workers.context import build_turns
-from workers.providers.base import ProviderError, Usage
+from workers.providers.base import ChatTurn, ProviderError, Usage
 from workers.providers.tokens import estimate_tokens
+from workers.spans import ModelCall
 
 if TYPE_CHECKING:
     from workers.emitter import RunLog
@@ -55,10 +58,12 @@ class Outcome:
 class Generation:
     """A run this worker holds."""
 
-    def __init__(self, runtime: Runtime, claim: Claim) -> None:
+    def __init__(self, runtime: Runtime, claim: Claim, span: traces.Span = traces.NOTHING) -> None:
         self.runtime = runtime
         self.claim = claim
         self.run = claim.run
+        self.span = span
+        self.shown: int | None = None  # when its first words were in the log, ns since 1970; of a traced run only
         self.claimed_at = time.monotonic()
         self.log: RunLog = runtime.emitter.open(self.run.conversation_id, self.run.id, self.run.attempt)
         self.stop_requested = False
@@ -68,6 +73,8 @@ class Generation:
         self.unwatched_since: float | None = None  # monotonic seconds (`Runtime`)
         self.finishing = False  # the stream is over; from here on the commit says whose the run is
         self.log.on_unannounced = lambda: runtime.spawn(self.announce())
+        if span.recording or settings.TIMING_STAMPS:
+            self.log.on_shown = self._note_shown
         self.first_token: float | None = None
         self.asked = ""  # the host of the endpoint that was asked last, which is the one that answers
         self._reader: asyncio.Task[Outcome] | None = None
@@ -103,6 +110,11 @@ class Generation:
     async def tell(self) -> None:
         """From the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
         structlog.contextvars.bind_contextvars(**self.run.log_context())
+        traces.current.set(self.span.traceparent)
+        with self.span:
+            await self._tell()
+
+    async def _tell(self) -> None:
         if self.run.attempt > 1:
             await self._close_previous()
         self.log.event(events.run_started(self.run))
@@ -119,7 +131,13 @@ class Generation:
             logger.exception("run_unfinished", run=str(self.run.id), note="the reaper ends it when the lease is over")
 
     async def _stream(self) -> Outcome:
-        turns = build_turns(self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS)
+        with traces.span("context"):
+            turns = build_turns(self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS)
+        self.call = ModelCall(self.run)
+        with self.call.span:
+            return await self._read(turns)
+
+    async def _read(self, turns: Sequence[ChatTurn]) -> Outcome:
         usage: Usage | None = None
         try:
             async with self.runtime.model.stream(self.run.model, turns, on_request=self._note_request) as batches:
@@ -129,6 +147,7 @@ class Generation:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
                             stamps.mark(self.run.id, "first_chunk")
+                            self.call.answers()
                         self.log.feed(text.replace("\x00", ""))
                     for chunk in chunks:
                         usage = chunk.usage or usage
@@ -137,15 +156,23 @@ class Generation:
                         break
         except ProviderError as error:
             metrics.upstream[error.code] += 1
+            self.call.span.fail(error.code)
             logger.warning(
                 "upstream_failed", run=str(self.run.id), code=error.code, detail=error.detail, model=self.run.model
             )
             return Outcome(RunStatus.FAILED, error.code, error.message, usage, self._ms(self.first_token))
+        self.call.used(usage)
         return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self._ms(self.first_token))
 
-    def _note_request(self, endpoint: str, _model: str) -> None:
+    def _note_request(self, endpoint: str, model: str) -> None:
         self.asked = endpoint
         stamps.mark(self.run.id, "requested")
+        self.call.asked(endpoint, model)
+
+    def _note_shown(self) -> None:
+        stamps.mark(self.run.id, "appended")
+        self.shown = time.time_ns()
+        self.span.event("first_words_in_log")
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
         if reader.cancelled():
@@ -176,8 +203,9 @@ class Generation:
     async def _finish(self, outcome: Outcome) -> None:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
         try:
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self.log.flush()
+            with traces.span("flush"):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self.log.flush()
         except TimeoutError:
             logger.warning("log_behind", run=str(self.run.id), note="the answer is kept; the log follows")
         if self.log.fenced:
@@ -186,11 +214,15 @@ class Generation:
         if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not text:
             await self.runtime.give_back(self.run)
             return
-        ended = await self._commit(outcome, text)
+        with traces.span("commit", attributes={"db.system.name": "postgresql"}):
+            ended = await self._commit(outcome, text)
         if ended is None:
             logger.warning("run_lost", run=str(self.run.id), attempt=self.run.attempt)
             return
-        self.runtime.emitter.close_run(await stamps.attach(ended))
+        self.span.set({"antiphon.run.status": outcome.status.value})
+        if outcome.status is RunStatus.FAILED:
+            self.span.fail(outcome.code)
+        self.runtime.emitter.close_run(await stamps.attach(ended), self._in_log if self.span.recording else None)
         self._count(outcome)
         if ended.user_id is not None and ended.near:
             self.runtime.spawn(quotas_near(ended.user_id, ended.near))
@@ -214,6 +246,11 @@ class Generation:
             input_tokens=used.input_tokens if used else 0,
             output_tokens=used.output_tokens if used else 0,
         )
+
+    def _in_log(self, end: log.Appended) -> None:
+        """The closing event is there: whoever has the conversation open tells when it came."""
+        told = announce_end(self.run.conversation_id, end, traceparent=self.span.traceparent, shown=self.shown)
+        self.runtime.spawn(told)
 
     async def _commit(self, outcome: Outcome, text: str) -> Ended | None:
         deadline = time.monotonic() + COMMIT_SECONDS

@@ -28,6 +28,7 @@ from chat import heartbeats, log, metrics, recovery
 from chat.db import in_db
 from chat.dispatch import enqueue, look_at_queue
 from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
+from chat.traces import Span, current, span, trace_id
 from chat.turns import STOP_GROUP
 from workers.audience import find_unwatched, runs_to_stop
 from workers.emitter import Emitter
@@ -35,6 +36,7 @@ from workers.generation import Generation
 from workers.liveness import Liveness
 from workers.providers.base import ChatModel, ProviderError
 from workers.providers.registry import open_model, publish_offered
+from workers.spans import begin_run
 from workers.transcription import Transcriber
 
 CATALOG_SECONDS: Final = 60.0
@@ -109,10 +111,11 @@ class Runtime:
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
-    def start(self, run_id: uuid.UUID) -> None:
+    def start(self, run_id: uuid.UUID, traceparent: str = "") -> None:
         """Claims a run and starts it. Called on a Celery thread; blocks while the process is full, so that the broker
         gives the job to another worker. A run that is taken or over is left alone.
         """
+        taken = time.time_ns()
         while not self._slots.acquire(timeout=0.5):
             if self.draining:
                 return  # still queued in PostgreSQL: the sweeper gives it to another worker
@@ -120,24 +123,33 @@ class Runtime:
         try:
             if self.draining:
                 return
+            claiming = time.time_ns()
             claimed = claim(run_id, self.owner)
             if claimed is not None:
-                self._loop.call_soon_threadsafe(lambda: self.spawn(self._run(claimed)))
+                began = begin_run(claimed.run, traceparent, taken=taken, claiming=claiming)
+                self._loop.call_soon_threadsafe(lambda: self.spawn(self._run(claimed, began)))
                 handed_over = True
         finally:
             if not handed_over:
                 self._slots.release()
 
-    def hear(self, recording_id: uuid.UUID) -> None:
+    def hear(self, recording_id: uuid.UUID, traceparent: str = "") -> None:
         """Starts to listen to a recording. Called on a Celery thread; a recording that is taken is left alone."""
-        self._loop.call_soon_threadsafe(lambda: self.spawn(self.speech.tell(recording_id)))
+        self._loop.call_soon_threadsafe(lambda: self.spawn(self._hear(recording_id, traceparent)))
+
+    async def _hear(self, recording_id: uuid.UUID, traceparent: str) -> None:
+        structlog.contextvars.bind_contextvars(recording=str(recording_id), trace=trace_id(traceparent))
+        named = {"antiphon.recording.id": str(recording_id)}
+        with span("recording", "consumer", parent=traceparent, attributes=named) as listening:
+            current.set(listening.traceparent or traceparent)  # what is said and sent belongs to it
+            await self.speech.tell(recording_id)
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""
         self._loop.call_soon_threadsafe(lambda: self.spawn(self.speech.prepare()))
 
-    async def _run(self, claimed: Claim) -> None:
-        generation = Generation(self, claimed)
+    async def _run(self, claimed: Claim, span: Span) -> None:
+        generation = Generation(self, claimed, span)
         self.active[claimed.run.id] = generation
         try:
             await generation.tell()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from celery import shared_task, signals
+from celery import Task, shared_task, signals
 from django.conf import settings
 from django.db import connections
 
@@ -15,20 +15,25 @@ from workers import maintenance as maintenance  # Celery looks for tasks here
 from workers.runtime import runtime
 
 
-@shared_task(name="workers.tasks.generate", ignore_result=True)  # type: ignore[untyped-decorator]  # Celery has no types
-def generate(run_id: str) -> None:
+@shared_task(name="workers.tasks.generate", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
+def generate(self: Task, run_id: str) -> None:
     """Claims a run and hands it to the loop. Delivered twice, the second finds nothing to claim."""
     try:
         stamps.mark(uuid.UUID(run_id), "picked_up")
-        runtime().start(uuid.UUID(run_id))
+        runtime().start(uuid.UUID(run_id), _traceparent(self))
     finally:
         connections.close_all()
 
 
-@shared_task(name="workers.tasks.transcribe", ignore_result=True)  # type: ignore[untyped-decorator]  # as above
-def transcribe(recording_id: str) -> None:
+@shared_task(name="workers.tasks.transcribe", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # as above
+def transcribe(self: Task, recording_id: str) -> None:
     """Hands a recording to the loop. Delivered twice, the second finds it taken."""
-    runtime().hear(uuid.UUID(recording_id))
+    runtime().hear(uuid.UUID(recording_id), _traceparent(self))
+
+
+def _traceparent(task: Task) -> str:
+    """What came with the job (`chat.dispatch`)."""
+    return str(task.request.get("traceparent") or "")
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

@@ -219,8 +219,13 @@ class TestTrouble:
         ended(page)
         assert len(seen) >= 2
         assert len({frame["client_id"] for frame in seen}) == 1
+        [trace] = {frame["traceparent"] for frame in seen}
         [row] = stack.sql("SELECT count(*) AS n FROM chat_message WHERE text = 'Only once [[tokens=2]]'")
         assert row["n"] == 1
+        [run] = stack.sql(
+            "SELECT trace_id FROM chat_run r JOIN chat_message m ON m.id = r.prompt_id WHERE m.text LIKE 'Only once%%'"
+        )
+        assert trace == f"00-{run['trace_id']}-{trace[36:52]}-01"
         expect(page.locator(".message-user")).to_have_count(1)
 
     def test_missing_text_is_fetched(self, page: Page) -> None:

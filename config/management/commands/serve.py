@@ -24,6 +24,7 @@ class Command(BaseCommand):
     def handle(self, *_args: object, **options: Any) -> None:
         from config.server import WebServer  # here: it installs the event loop
         from config.asgi import application  # isort: skip
+        from config import tracing
         from config.metrics import serve_beside
 
         if options["fd"] is not None:
@@ -34,9 +35,11 @@ class Command(BaseCommand):
             except StackError as error:
                 raise CommandError(str(error)) from None
         serve_beside(settings.WEB_METRICS_PORT, shared=True)
+        tracing.start("web")
         WebServer(
             application,
             listener,
             drain_seconds=settings.DRAIN_SECONDS,
             proxies=settings.ALLAUTH_TRUSTED_PROXY_COUNT,
         ).run()
+        tracing.stop()

@@ -9,6 +9,7 @@ from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from config import tracing
 from config.celery import app
 from config.metrics import serve_beside
 
@@ -30,4 +31,8 @@ class Command(BaseCommand):
         pool = ["--pool=threads", f"--concurrency={options['threads']}"]
         alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         serve_beside(settings.WORKER_METRICS_PORT, shared=False)
-        app.start(["--quiet", "worker", *names, *pool, *alone])
+        tracing.start("worker")
+        try:
+            app.start(["--quiet", "worker", *names, *pool, *alone])
+        finally:
+            tracing.stop()
