@@ -67,14 +67,14 @@ class PlanAdmin(RecordedAdmin):
 
 @admin.register(Quota)
 class QuotaAdmin(RecordedAdmin):
-    list_display = ("__str__", "plan", "group", "user", "hard")
+    list_display = ("__str__", "plan", "group", "user", "hard", "shared")
     list_select_related = ("plan", "group", "user")
     list_filter = ("unit", "period")
     lookups: ClassVar = frozenset({"unit__exact", "period__exact", "plan__exact", "user__exact", "group__exact"})
     search_fields = ("user__email", "plan__name", "group__name")
     search_help_text = "E-mail address, plan or group"
     raw_id_fields = ("user",)
-    fields = ("plan", "group", "user", "unit", "period", "limit", "hard", "model", "starts_at")
+    fields = ("plan", "group", "user", "unit", "period", "limit", "hard", "shared", "model", "starts_at")
 
 
 @admin.register(Price)

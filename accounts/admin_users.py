@@ -195,7 +195,8 @@ class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore
         def reset(person: User) -> None:
             audit.record(request, "reset", person)
             for left in quotas.quotas_left(person.pk):
-                quotas.reset(person.pk, left.quota_id, by=request.user.pk)
+                if not left.pot:  # that is others' too
+                    quotas.reset(person.pk, left.quota_id, by=request.user.pk)
 
         self._each(request, queryset, reset)
 

@@ -1,4 +1,4 @@
-"""Whether the ledger adds up: reservations belong to runs under way, and every sum is that of its rows.
+"""Whether the ledger adds up: reservations belong to what is under way, and every sum is that of its rows.
 
 Each question is one statement, so it sees one moment; what changes together is changed in one transaction, so on a
 busy system the answers are as good as at rest.
@@ -10,13 +10,29 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from accounts.quotas import AMOUNT, COUNTS
+from accounts.standing import SUM
 
-# The runs' table is named here because a reservation is held by a run; no module of `chat` is needed for it.
+# These two tables are named here because runs and recordings hold reservations; no module of `chat` is needed for it.
 _ORPHANS: Final = """
 SELECT r.id FROM accounts_reservation r LEFT JOIN chat_run ON chat_run.id = r.run_id
-WHERE chat_run.status IS NULL OR chat_run.status NOT IN ('queued', 'running')
+LEFT JOIN chat_recording ON chat_recording.id = r.recording_id
+WHERE CASE WHEN r.run_id IS NULL THEN chat_recording.id IS NULL OR chat_recording.finished_at IS NOT NULL
+    ELSE chat_run.status IS NULL OR chat_run.status NOT IN ('queued', 'running') END
 """
+_FREE: Final = f"""
+WITH freed AS (
+    DELETE FROM accounts_reservation WHERE id IN ({_ORPHANS}) RETURNING allowance_id, amount
+), sums AS (
+    SELECT allowance_id, sum(amount) AS amount, count(*) AS number FROM freed GROUP BY allowance_id
+), concerned AS (
+    SELECT a.id FROM accounts_allowance a JOIN sums ON sums.allowance_id = a.id
+    ORDER BY a.quota_id, a.starts_at FOR UPDATE OF a
+), given AS (
+    UPDATE accounts_allowance a SET reserved = a.reserved - sums.amount
+    FROM concerned, sums WHERE a.id = concerned.id AND sums.allowance_id = a.id
+)
+SELECT COALESCE(sum(number), 0) FROM sums
+"""  # noqa: S608 -- constants
 _RESERVED: Final = """
 SELECT a.id, COALESCE(sum(r.amount), 0) AS right_one FROM accounts_allowance a
 LEFT JOIN accounts_reservation r ON r.allowance_id = a.id GROUP BY a.id
@@ -24,9 +40,7 @@ HAVING a.reserved <> COALESCE(sum(r.amount), 0)
 """
 _USED: Final = f"""
 SELECT a.id, counted.right_one FROM accounts_allowance a JOIN accounts_quota q ON q.id = a.quota_id
-CROSS JOIN LATERAL (
-    SELECT COALESCE(sum({AMOUNT}), 0) AS right_one FROM accounts_usageentry e WHERE {COUNTS}
-) counted WHERE a.used <> counted.right_one
+CROSS JOIN LATERAL (SELECT {SUM} AS right_one) counted WHERE a.used <> counted.right_one
 """  # noqa: S608 -- constants
 _EXTRA: Final = """
 SELECT a.id, COALESCE(sum(t.amount), 0) AS right_one FROM accounts_allowance a
@@ -70,7 +84,7 @@ def check_ledger(*, repair: bool = False) -> list[str]:
             )
         wrong = []
         if orphans := _rows(cursor, _ORPHANS):
-            wrong.append(f"{len(orphans)} reservations of runs that are not under way")
+            wrong.append(f"{len(orphans)} reservations that no run or recording holds")
             if repair:
                 cursor.execute("DELETE FROM accounts_reservation WHERE id = ANY(%s)", [[row[0] for row in orphans]])
         for column, query in (("reserved", _RESERVED), ("used", _USED), ("extra", _EXTRA)):
@@ -83,6 +97,15 @@ def check_ledger(*, repair: bool = False) -> list[str]:
             if repair:
                 _rebuild(cursor, days)
     return wrong
+
+
+def free_orphans() -> int:
+    """Gives back what is reserved for runs and recordings that are no more, such as those of people who were deleted
+    meanwhile; how many. What ends in the usual way has given back already.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_FREE)
+        return int(cursor.fetchone()[0])
 
 
 def _rows(cursor: Any, query: str) -> list[Any]:

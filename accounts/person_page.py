@@ -54,9 +54,10 @@ class QuotaBar:
 
 
 def quota_name(left: quotas.Left) -> str:
-    """Such as "messages today, gpt-5"."""
+    """Such as "messages today, gpt-5", "messages today (all of Research together)"."""
     of = f", {left.model}" if left.model else ""
-    return f"{UNITS[left.unit]} {_PERIODS[left.period]}{of}"
+    pot = f" (all of {left.pot} together)" if left.pot else ""
+    return f"{UNITS[left.unit]} {_PERIODS[left.period]}{of}{pot}"
 
 
 def quota_bars(user: User) -> list[QuotaBar]:

@@ -1,6 +1,6 @@
 """What people may use, what they used, and what it cost. Money is in one currency, exact to a billionth.
 
-Plan ── Quota ── Allowance (one person, one period: used, reserved, extra) ── Reservation (one run under way)
+Plan ── Quota ── Allowance (one person or pot, one period: used, reserved, extra) ── Reservation (one run under way)
 UsageEntry, append-only, is the truth; Allowance and DailyUsage add it up (`accounts.ledger.check_ledger`).
 """
 
@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -137,7 +138,8 @@ class Quota(models.Model):
     """So much of a unit in each period, for each person of a plan or a group, or for one user.
 
     The nearest wins among quotas of the same unit, period and model: the user's own, else the most generous of their
-    groups', else the plan's. Quotas that differ in one of the three hold side by side.
+    groups', else the plan's. Quotas that differ in one of the three hold side by side. A shared one is a pot: all who
+    are in its group draw from it, and it holds beside everything else.
     """
 
     plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas")
@@ -150,6 +152,10 @@ class Quota(models.Model):
     period = models.CharField(max_length=8, choices=Period.choices, default=Period.DAY)
     limit = _amount(validators=_RANGE)
     hard = models.BooleanField(default=True, help_text="Refuses what is beyond; a soft one only warns.")
+    shared = models.BooleanField(
+        default=False, db_default=False,
+        help_text="One pot for all of the group together, beside what each of them may use; else each by themselves.",
+    )  # fmt: skip
     starts_at = models.DateTimeField(default=timezone.now, help_text="When a fixed period begins.")
 
     class Meta:
@@ -162,11 +168,16 @@ class Quota(models.Model):
                 violation_error_message="A quota is of a plan, of a group or of a user: of one of them.",
             ),
             models.CheckConstraint(condition=Q(limit__gte=0, limit__lte=MOST), name="quota_limit_sane"),
+            models.CheckConstraint(
+                condition=Q(shared=False) | Q(group__isnull=False),
+                name="quota_shared_by_group",
+                violation_error_message="Only a group can share a quota.",
+            ),
             models.CheckConstraint(condition=Q(unit__in=Unit.values), name="quota_unit_known"),
             models.CheckConstraint(condition=Q(period__in=Period.values), name="quota_period_known"),
             *(
                 models.UniqueConstraint(
-                    fields=[of, "model", "unit", "period"],
+                    fields=[of, "model", "unit", "period", *(["shared"] if of == "group" else [])],
                     condition=Q((f"{of}__isnull", False)),
                     name=f"quota_once_per_{of}",
                     violation_error_message="There is such a quota already: change that one.",
@@ -176,14 +187,18 @@ class Quota(models.Model):
         )
 
     def __str__(self) -> str:
-        what = f"{self.limit.normalize():f} {self.get_unit_display().lower()} ({self.period})"
+        shared = ", shared" if self.shared else ""
+        what = f"{self.limit.normalize():f} {self.get_unit_display().lower()} ({self.period}{shared})"
         return f"{what} of {self.model}" if self.model else what
 
 
 class Allowance(models.Model):
-    """What one person used of one quota in one period. Changed only in SQL (`accounts.quotas`)."""
+    """What one person, or all who share it, used of one quota in one period. Changed only in SQL."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="allowances")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="allowances",
+        help_text="Empty: the pot of a group.",
+    )  # fmt: skip
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="allowances")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
@@ -192,8 +207,9 @@ class Allowance(models.Model):
     extra = _amount(default=0, help_text="By top-ups.")
 
     class Meta:
+        indexes = (models.Index(fields=["user", "ends_at"], name="allowance_running"),)
         constraints = (
-            models.UniqueConstraint(fields=["user", "quota", "starts_at"], name="allowance_once"),
+            models.UniqueConstraint(fields=["user", "quota", "starts_at"], name="allowance_once", nulls_distinct=False),
             models.CheckConstraint(condition=Q(reserved__gte=0, used__gte=0, extra__gte=0), name="allowance_sane"),
         )
 
@@ -202,27 +218,38 @@ class Allowance(models.Model):
 
 
 class Reservation(models.Model):
-    """What a run under way may use. It goes when the run ends, however that is."""
+    """What a run or recording under way may use. It goes when that ends, however it does."""
 
-    run_id = models.UUIDField()
+    run_id = models.UUIDField(null=True)
+    recording_id = models.UUIDField(null=True)
     allowance = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="reservations")
     amount = _amount()
 
     class Meta:
         constraints: ClassVar = (
             models.UniqueConstraint(fields=["run_id", "allowance"], name="reservation_once"),
+            models.UniqueConstraint(fields=["recording_id", "allowance"], name="reservation_once_recording"),
+            models.CheckConstraint(
+                condition=Q(run_id=None, recording_id__isnull=False) | Q(run_id__isnull=False, recording_id=None),
+                name="reservation_of_one",
+            ),
             models.CheckConstraint(condition=Q(amount__gte=0), name="reservation_sane"),
         )
 
     def __str__(self) -> str:
-        return f"reservation of run {self.run_id}"
+        return f"reservation of {self.run_id or self.recording_id}"
 
 
 class TopUp(models.Model):
-    """More of a quota for one person in the period in which it is made; a reset is one of as much as was used."""
+    """More of a quota in the period in which it is made, for one person or, of a shared quota, for all who share it; a
+    reset is one of as much as was used.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="top_ups")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="top_ups",
+        help_text="Empty where a group shares the quota.",
+    )  # fmt: skip
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="top_ups")
     amount = _amount(validators=_MORE_THAN_NONE)
     is_reset = models.BooleanField(default=False, editable=False)
@@ -293,6 +320,9 @@ class UsageEntry(models.Model):
     audio_seconds = _amount(default=0)
     cost = _amount(null=True, help_text="Empty: there was no price.")
     estimated = models.BooleanField(default=False, help_text="The endpoint did not say; the numbers are ours.")
+    groups = ArrayField(
+        models.IntegerField(), default=list, db_default=[], help_text="The ids of those the person was in then."
+    )
 
     class Meta:
         verbose_name_plural = "usage entries"

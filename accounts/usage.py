@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.ids import uuid7
-from accounts.quotas import AMOUNT, COUNTS, Left, advisory_key
+from accounts.standing import AMOUNT, COUNTS, Left, hold_entries
 
 _SETTLE: Final = f"""
 WITH price AS (
@@ -24,13 +24,13 @@ WITH price AS (
     ORDER BY model DESC, endpoint DESC, valid_from DESC LIMIT 1
 ), e AS (
     INSERT INTO accounts_usageentry (id, at, user_id, run_id, recording_id, model, endpoint, messages, input_tokens,
-        cached_tokens, output_tokens, reasoning_tokens, audio_seconds, cost, estimated)
+        cached_tokens, output_tokens, reasoning_tokens, audio_seconds, cost, estimated, groups)
     SELECT %(id)s, %(at)s, %(user)s, %(run)s, %(recording)s, %(model)s, %(endpoint)s, %(messages)s, %(input)s,
         %(cached)s, %(output)s, %(reasoning)s, %(audio)s,
         (SELECT round(((%(input)s - %(cached)s) * input_per_million
             + %(cached)s * COALESCE(cached_per_million, input_per_million)
             + %(output)s * output_per_million) / 1e6 + %(audio)s * audio_per_minute / 60, 9) FROM price),
-        %(estimated)s
+        %(estimated)s, %(groups)s
     WHERE %(counts)s
     ON CONFLICT DO NOTHING
     RETURNING *
@@ -48,18 +48,25 @@ WITH price AS (
         audio_seconds = d.audio_seconds + EXCLUDED.audio_seconds, cost = d.cost + EXCLUDED.cost,
         unpriced = d.unpriced + EXCLUDED.unpriced, estimated = d.estimated + EXCLUDED.estimated
 ), freed AS (
-    DELETE FROM accounts_reservation WHERE run_id = %(run)s RETURNING allowance_id, amount
+    DELETE FROM accounts_reservation WHERE run_id = %(run)s OR recording_id = %(recording)s
+    RETURNING allowance_id, amount
+), counting AS (
+    SELECT allowance_id AS id FROM freed
+    UNION SELECT a.id FROM accounts_allowance a JOIN accounts_quota q ON q.id = a.quota_id JOIN e ON {COUNTS}
+    WHERE a.user_id = %(user)s AND (a.ends_at IS NULL OR a.ends_at > %(at)s)
+    UNION SELECT a.id FROM accounts_allowance a JOIN accounts_quota q ON q.id = a.quota_id JOIN e ON {COUNTS}
+    WHERE a.user_id IS NULL AND (a.ends_at IS NULL OR a.ends_at > %(at)s)
 ), concerned AS (
-    SELECT a.id FROM accounts_allowance a JOIN accounts_quota q ON q.id = a.quota_id
-    WHERE a.user_id = %(user)s
-        AND (a.id IN (SELECT allowance_id FROM freed) OR EXISTS (SELECT FROM e WHERE {COUNTS}))
+    SELECT a.id FROM accounts_allowance a JOIN counting ON counting.id = a.id
     ORDER BY a.quota_id, a.starts_at FOR UPDATE OF a
 ), settled AS (
     UPDATE accounts_allowance a SET
         reserved = a.reserved - COALESCE((SELECT amount FROM freed WHERE allowance_id = a.id), 0),
         used = a.used + COALESCE((SELECT {AMOUNT} FROM e WHERE {COUNTS}), 0)
-    FROM concerned, accounts_quota q WHERE a.id = concerned.id AND q.id = a.quota_id
-    RETURNING q.id, q.model, q.unit, q.period, q."limit" + a.extra, q.hard, a.ends_at, a.used, a.reserved, a.starts_at
+    FROM concerned, accounts_quota q LEFT JOIN auth_group g ON g.id = q.group_id
+    WHERE a.id = concerned.id AND q.id = a.quota_id
+    RETURNING q.id, q.model, q.unit, q.period, q."limit" + a.extra, q.hard, a.ends_at, a.used, a.reserved,
+        CASE WHEN a.user_id IS NULL THEN g.name ELSE '' END, a.starts_at
 )
 SELECT (SELECT cost FROM e), settled.* FROM (SELECT) one
 LEFT JOIN settled ON settled.starts_at <= statement_timestamp()
@@ -103,8 +110,10 @@ def settle_run(user_id: uuid.UUID | None, run_id: uuid.UUID, at: datetime, used:
     return _settle(user_id, at, used, run_id=run_id)
 
 
-def settle_recording(user_id: uuid.UUID | None, recording_id: uuid.UUID, at: datetime, used: Used) -> Settled:
-    """Puts down what a recording used; the second time it does nothing."""
+def settle_recording(user_id: uuid.UUID | None, recording_id: uuid.UUID, at: datetime, used: Used | None) -> Settled:
+    """Puts down what a recording used, or None for nothing, and frees what it had reserved. Call it in the transaction
+    that ends the recording; the second time it does nothing.
+    """
     return _settle(user_id, at, used, recording_id=recording_id)
 
 
@@ -135,9 +144,8 @@ def _settle(
         "estimated": put_down.estimated,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        if user_id is not None:
-            # An allowance that is being made adds up the ledger under this lock, and must not miss this entry.
-            cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [advisory_key(user_id)])
+        # An allowance that is being made adds up the ledger under these locks, and must not miss this entry.
+        values["groups"] = hold_entries(user_id) if user_id is not None else []
         cursor.execute(_SETTLE, values)
         rows = cursor.fetchall()
-    return Settled(rows[0][0], [Left(*row[1:10]) for row in rows if row[1] is not None])
+    return Settled(rows[0][0], [Left(*row[1:11]) for row in rows if row[1] is not None])

@@ -17,8 +17,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.plans import Unit
-from accounts.quotas import Left, quotas_left
 from accounts.reports import Row, usage_rows
+from accounts.standing import Left, quotas_left
 
 DAYS: Final = 30
 HEIGHT: Final = 100  # of the highest bar, in the drawing's units; a day is 10 wide

@@ -80,7 +80,7 @@ command_time: Final = Histogram(
 
 CLOSE_CODES: Final = frozenset({str(code.value) for code in Close} | {"1000", "1001", "1006"})
 OUTCOMES: Final = tuple(status.value for status in RunStatus if status.value not in ACTIVE)
-RECOVERIES: Final = ("reaped", "requeued", "republished", "closed")
+RECOVERIES: Final = ("reaped", "requeued", "republished", "closed", "recordings")
 UPSTREAM: Final = (
     "upstream_unreachable", "upstream_timeout", "upstream_cut", "upstream_rate_limited", "upstream_quota",
     "upstream_unauthorized", "upstream_refused", "upstream_error", "upstream_garbage", "upstream_empty",

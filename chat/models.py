@@ -277,6 +277,7 @@ class Recording(models.Model):
                 fields=["status", "-created_at"], condition=~Q(status__in=("done", "cancelled")),
                 name="recording_not_done",
             ),
+            models.Index(fields=["created_at"], condition=Q(finished_at=None), name="recording_in_progress"),
         )  # fmt: skip
         constraints = (
             models.UniqueConstraint(fields=["user", "client_id"], name="recording_once"),

@@ -9,7 +9,7 @@ from typing import Any
 import redis
 import structlog
 
-from accounts.quotas import Left
+from accounts.standing import Left
 from chat.log import channel_layer
 from chat.protocol import encode
 

@@ -14,14 +14,17 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, cast
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.quotas import QuotaFull, check_audio
+from accounts.quotas import QuotaFull, audio_granted, reserve_audio
 from accounts.redis import async_redis
 from accounts.usage import Used, settle_recording
 from chat import log
@@ -64,6 +67,7 @@ class Claimed:
     language: str
     mode: str
     auto_send: bool
+    seconds: Decimal | None = None  # that quotas let it last; None: as long as any
 
 
 def stream_key(recording_id: uuid.UUID) -> str:
@@ -106,10 +110,6 @@ def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
     if command.conversation_id is not None:
         member_of(user_id, command.conversation_id, write=True)
     try:
-        check_audio(user_id)
-    except QuotaFull as error:
-        raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
-    try:
         with transaction.atomic():
             row = Recording.objects.create(
                 user_id=user_id,
@@ -119,8 +119,11 @@ def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
                 mode=command.mode,
                 auto_send=command.auto_send,
             )
+            reserve_audio(user_id, row.pk, settings.RECORDING_SECONDS)
     except IntegrityError:
         raise Conflict("This recording was begun before.") from None
+    except QuotaFull as error:
+        raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
     return row.pk
 
 
@@ -157,7 +160,8 @@ def claim(recording_id: uuid.UUID) -> Claimed | None:
         return None
     row = Recording.objects.get(pk=recording_id)
     assert row.user_id is not None
-    return Claimed(row.pk, row.user_id, row.conversation_id, row.language, row.mode, row.auto_send)
+    granted = audio_granted(row.pk)
+    return Claimed(row.pk, row.user_id, row.conversation_id, row.language, row.mode, row.auto_send, granted)
 
 
 async def renew(recording: Claimed, owner: str) -> None:
@@ -200,18 +204,51 @@ def note_sent(
 
 
 def finish(
-    recording_id: uuid.UUID, status: RecordingStatus, *, reason: str, audio_ms: int = 0, backend: str = ""
+    recording_id: uuid.UUID,
+    status: RecordingStatus,
+    *,
+    reason: str,
+    audio_ms: int = 0,
+    backend: str = "",
+    estimated: bool = False,
 ) -> bool:
-    """Closes a recording's row, once, and puts what was heard into the usage ledger."""
+    """Closes a recording's row, once, puts what was heard into the usage ledger, and frees what was reserved."""
     with transaction.atomic():
         ended = Recording.objects.filter(pk=recording_id, finished_at=None).update(
             status=status, reason=reason, audio_ms=audio_ms, backend=backend, finished_at=timezone.now()
         )
-        if ended and audio_ms:
+        if ended:
             user_id, at = Recording.objects.values_list("user_id", "created_at").get(pk=recording_id)
-            used = Used(backend or "speech", audio_seconds=Decimal(audio_ms) / 1000)
+            seconds = Decimal(audio_ms) / 1000
+            used = Used(backend or "speech", audio_seconds=seconds, estimated=estimated) if audio_ms else None
             settle_recording(user_id, recording_id, at, used)
     return bool(ended)
+
+
+# --- when everybody is gone -------------------------------------------------------------------------------------------
+
+
+def overdue() -> list[uuid.UUID]:
+    """Recordings in progress that are old enough for a worker to have taken them up."""
+    rows = Recording.objects.filter(finished_at=None, created_at__lt=Now() - timedelta(milliseconds=CLAIM_MS))
+    return list(rows.order_by("created_at").values_list("pk", flat=True)[:500])
+
+
+async def unattended(recording_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Those that no worker listens to at this moment. Raises `redis.RedisError`."""
+    pipe = async_redis().pipeline(transaction=False)
+    for one in recording_ids:
+        pipe.exists(lease_key(one))
+    listened = await pipe.execute() if recording_ids else []
+    return {one for one, lease in zip(recording_ids, listened, strict=True) if not lease}
+
+
+def give_up(recording_id: uuid.UUID) -> uuid.UUID | None:
+    """Ends a recording that nobody listens to any more, with what was understood of it; whose it was, if it did."""
+    heard = Utterance.objects.filter(recording_id=recording_id).aggregate(until=Max("end_ms"))["until"] or 0
+    if not finish(recording_id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=heard, estimated=True):
+        return None
+    return Recording.objects.values_list("user_id", flat=True).get(pk=recording_id)
 
 
 async def tell(recording: Claimed, kind: str, **fields: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Final
@@ -17,7 +18,8 @@ import psycopg_pool
 import redis
 import structlog
 
-from chat import log, metrics
+from accounts.ledger import free_orphans
+from chat import log, metrics, recordings
 from chat.db import in_db
 from chat.delivery import extend
 from chat.dispatch import BrokerAway, enqueue, look_at_queue
@@ -42,15 +44,17 @@ EVERY_SECONDS: Final = 2.0
 LOST_JOB_SECONDS: Final = 3.0  # when the queue is past it, so the job is in nobody's hands
 STALE_JOB_SECONDS: Final = 300.0  # in any case
 UNCLOSED_SECONDS: Final = 5.0
+ORPHANS_SECONDS: Final = 15.0  # between two looks for recordings without a worker, and for what is reserved for nobody
 
 logger = structlog.get_logger(__name__)
 
 
 async def keep() -> None:
     """Runs for ever; an outage is waited out."""
+    orphans = Orphans().look
     while True:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
-        for step in (reap, sweep, close_endings):
+        for step in (reap, sweep, close_endings, orphans):
             try:
                 await step()
             except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, BrokerAway, OSError) as error:
@@ -125,6 +129,35 @@ async def close_endings() -> None:
     if ended:
         metrics.recoveries["closed"] += len(ended)
         await close_in_log(*ended)
+
+
+class Orphans:
+    """Ends recordings whose worker and socket are both gone, and frees what is reserved for runs that no longer exist.
+
+    A lease that is not there may be one that Redis has just forgotten, so it takes two looks.
+    """
+
+    def __init__(self) -> None:
+        self._suspects: set[uuid.UUID] = set()
+        self._looked = float("-inf")
+
+    async def look(self) -> None:
+        if time.monotonic() - self._looked < ORPHANS_SECONDS:
+            return
+        self._looked = time.monotonic()
+        if overdue := await in_db(recordings.overdue):
+            unattended = await recordings.unattended(overdue)
+            for recording_id in unattended & self._suspects:
+                user_id = await in_db(recordings.give_up, recording_id)
+                if user_id is not None:
+                    metrics.recoveries["recordings"] += 1
+                    logger.warning("recording_reaped", recording=str(recording_id))
+                    await recordings.release(user_id, recording_id)
+            self._suspects = unattended - self._suspects
+        else:
+            self._suspects = set()
+        if freed := await in_db(free_orphans):
+            logger.warning("reservations_freed", number=freed)
 
 
 async def close_in_log(*ended: Ended) -> None:

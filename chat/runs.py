@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from accounts.quotas import Left
+from accounts.standing import Left
 from accounts.usage import Used, settle_run
 from chat import events
 from chat.heard import keep_what_was_heard

@@ -7,6 +7,7 @@ lost there, and the places of the frames tell how much.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable, Coroutine
@@ -18,6 +19,7 @@ import redis
 import structlog
 from django.conf import settings
 
+from accounts.quotas import QuotaFull, reserve_more_audio
 from chat import log, recordings
 from chat.audio import BYTES_PER_MS, FRAME_MS
 from chat.db import in_db
@@ -37,7 +39,7 @@ PARTIAL_SECONDS: Final = 0.1  # between two partials; the newest wins
 BEHIND_MS: Final = 2_000
 OUTAGE: Final = (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError, TimeoutError)
 
-Reason = Literal["stopped", "cancelled", "idle", "limit", "failed", "worker_stopped"]
+Reason = Literal["stopped", "cancelled", "idle", "limit", "quota_exceeded", "failed", "worker_stopped"]
 logger = structlog.get_logger(__name__)
 
 
@@ -86,6 +88,8 @@ class Transcription:
         self.recording = recording
         self.dictation = Dictation(recording)
         self.heard_bytes = 0  # place in the recording, lost audio included
+        self.said = ""  # why it ended, to the person who speaks
+        self.granted = min(recording.seconds or settings.RECORDING_SECONDS, settings.RECORDING_SECONDS)  # seconds
         self._session: ChainedSession | None = None
         self._reason: Reason | None = None
         self._error: AsrError | None = None
@@ -139,7 +143,7 @@ class Transcription:
             return False
         limits = {
             "max_utterance_ms": MAX_UTTERANCE_MS,
-            "max_recording_ms": settings.RECORDING_SECONDS * 1000,
+            "max_recording_ms": int(self.granted * 1000),
             "frame_ms": FRAME_MS,
         }
         await recordings.tell(
@@ -197,7 +201,8 @@ class Transcription:
             if self._session is not None:
                 if self._error is not None:
                     await recordings.tell(self.recording, "failed", code=self._error.code, message=self._error.message)
-                frame = notice("audio.closed", self.recording.id, reason=reason, audio_ms=audio_ms)
+                said = {"message": self.said} if self.said else {}
+                frame = notice("audio.closed", self.recording.id, reason=reason, audio_ms=audio_ms, **said)
                 await recordings.tell(self.recording, "closed", frame=frame)
             await recordings.release(self.recording.user_id, self.recording.id)
         except OUTAGE as error:
@@ -216,7 +221,6 @@ class Transcription:
     async def _pump(self, session: ChainedSession) -> None:
         """Audio from Redis to the recogniser, until something ends it."""
         after, last_audio = "0", time.monotonic()
-        limit = settings.RECORDING_SECONDS * 1000 * BYTES_PER_MS
         while not self._is_over():
             try:
                 entries = await recordings.read(self.recording.id, after)
@@ -233,12 +237,24 @@ class Transcription:
                     await self._note_gap(entry.offset)
                     self.heard_bytes = entry.offset + len(entry.pcm)
                     await session.send(entry.pcm)
+                    if self.heard_bytes >= self.granted * 1000 * BYTES_PER_MS:
+                        await self._go_on()
                 if self._is_over():
                     return
-            if self.heard_bytes >= limit:
-                self.stop("limit")
-            elif time.monotonic() - last_audio > IDLE_SECONDS:
+            if time.monotonic() - last_audio > IDLE_SECONDS:
                 self.stop("idle")
+
+    async def _go_on(self) -> None:
+        """As far as it was granted; further, where more has become free since."""
+        wanted = settings.RECORDING_SECONDS - self.granted
+        if wanted <= 0:
+            self.stop("limit")
+            return
+        try:
+            self.granted += await in_db(reserve_more_audio, self.recording.id, math.ceil(wanted))
+        except QuotaFull as full:
+            self.said = str(full)
+            self.stop("quota_exceeded")
 
     async def _obey(self, command: str, session: ChainedSession) -> None:
         if command == "flush":

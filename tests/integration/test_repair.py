@@ -118,6 +118,6 @@ def test_a_reservation_nobody_holds(turn: Run, alice: User) -> None:
     quota = Quota.objects.create(user=alice, limit=10)
     allowance = Allowance.objects.create(user=alice, quota=quota, starts_at=LONG_AGO, reserved=1)
     Reservation.objects.create(run_id=uuid4(), allowance=allowance, amount=1)
-    assert repair()[0].startswith("1 reservations of runs that are not under way")
+    assert repair()[0].startswith("1 reservations that no run or recording holds")
     assert repair() == []
     assert not Reservation.objects.exists()

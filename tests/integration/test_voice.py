@@ -253,6 +253,28 @@ async def test_faster_than_speech_is_refused(stack: Stack) -> None:
         await client.close()
 
 
+async def test_a_recording_ends_where_the_quota_does(stack: Stack) -> None:
+    async with user(stack, "mallory") as mallory:
+        [row] = stack.sql("SELECT id FROM accounts_user WHERE email = 'mallory@example.org'")
+        stack.sql(
+            'INSERT INTO accounts_quota (user_id, model, unit, period, "limit", hard, starts_at)'
+            " VALUES (%s, '', 'audio_seconds', 'day', 2.5, true, now()) RETURNING id",
+            row["id"],
+        )
+        client = await mallory.connect()
+        speaker = await recording(client)
+        assert client.frames[-1]["limits"]["max_recording_ms"] == 2_500
+        await speaker.say(silence(3_000))
+        closed = await client.next("audio.closed", recording_id=speaker.id)
+        assert (closed["reason"], closed["audio_ms"]) == ("quota_exceeded", 2_500)
+        assert closed["message"] == "You may use 2.5 seconds of speech today, and that is used up."
+        again = await start(client)
+        assert (again["code"], again["message"]) == ("quota_exceeded", closed["message"])
+        [left] = stack.sql("SELECT used, reserved FROM accounts_allowance WHERE user_id = %s", row["id"])
+        assert (left["used"], left["reserved"]) == (2.5, 0)
+        await client.close()
+
+
 async def test_one_recording_per_socket_and_some_per_server(stack: Stack) -> None:
     async with user(stack) as alice, user(stack, "bob") as bob:
         one, two, three = await alice.connect(), await alice.connect(), await alice.connect(at=stack.webs[1].url)

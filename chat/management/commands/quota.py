@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts import quotas
 from accounts.models import User
 from accounts.plans import Period, Plan, Quota, Unit
+from accounts.standing import pots_left, quotas_left
 
 
 class Command(BaseCommand):
@@ -19,8 +20,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        show = verbs.add_parser("show", help="what a person has left")
-        show.add_argument("email")
+        show = verbs.add_parser("show", help="what a person has left, or what is left of what a group shares")
+        whose = show.add_mutually_exclusive_group(required=True)
+        whose.add_argument("email", nargs="?")
+        whose.add_argument("--group")
         set_ = verbs.add_parser("set", help="sets the limit of a plan, a group or a person")
         owner = set_.add_mutually_exclusive_group(required=True)
         owner.add_argument("--plan")
@@ -30,15 +33,16 @@ class Command(BaseCommand):
         set_.add_argument("--period", choices=Period.values, required=True)
         set_.add_argument("--model", default="", help="only for this model")
         set_.add_argument("--soft", action="store_true", help="warns and does not refuse")
+        set_.add_argument("--shared", action="store_true", help="of a group: one pot for all of them together")
         set_.add_argument("limit", help='a number, or "none" to take the quota away')
-        more = verbs.add_parser("top-up", help="gives a person more in the period that is running")
-        more.add_argument("email")
+        more = verbs.add_parser("top-up", help="gives more in the period that is running")
+        more.add_argument("email", help="of a shared quota: anybody who shares it")
         more.add_argument("quota", type=int)
         more.add_argument("amount")
         more.add_argument("--reason", default="")
         again = verbs.add_parser("reset", help="gives back what a person used in the period that is running")
         again.add_argument("email")
-        again.add_argument("quota", type=int, nargs="*", help="all, when none is named")
+        again.add_argument("quota", type=int, nargs="*", help="when none is named, all of the person's own")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
@@ -49,25 +53,28 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def show(self, options: dict[str, Any]) -> None:
-        user = _user(options["email"])
-        found = quotas.quotas_left(user.pk)
+        user = _user(options["email"]) if options.get("email") else None
+        found = quotas_left(user.pk) if user else pots_left(_owner({**options, "user": None, "plan": None})["group"].pk)
         for left in found:
             frame = left.frame()
             parts = [
                 f"{left.quota_id:>5}",
                 f"{frame['left']} of {frame['limit']} {left.unit.replace('_', ' ')} left",
                 f"({left.period}{', ' + left.model if left.model else ''}{'' if left.hard else ', soft'})",
+                f"shared by {left.pot}" if left.pot else "",
                 f"renews {left.ends_at:%Y-%m-%d %H:%M} UTC" if left.ends_at else "",
             ]
             self.stdout.write("  ".join(part for part in parts if part))
         if not found:
-            self.stdout.write("No quota holds.")
-        elif user.is_staff:
+            self.stdout.write("No quota holds." if user else "This group shares no quota.")
+        elif user and user.is_staff:
             self.stdout.write("Staff are not held by them.")
 
     def set(self, options: dict[str, Any]) -> None:
         owner = _owner(options)
         kind = {"unit": options["unit"], "period": options["period"], "model": options["model"]}
+        if options["shared"] or options["group"]:
+            kind["shared"] = options["shared"]
         quota = Quota.objects.filter(**owner, **kind).first()
         if options["limit"] == "none":
             if quota is None:
@@ -89,7 +96,7 @@ class Command(BaseCommand):
 
     def reset(self, options: dict[str, Any]) -> None:
         user = _user(options["email"])
-        for quota in options["quota"] or [left.quota_id for left in quotas.quotas_left(user.pk)]:
+        for quota in options["quota"] or [left.quota_id for left in quotas_left(user.pk) if not left.pot]:
             quotas.reset(user.pk, quota)
         self.show(options)
 

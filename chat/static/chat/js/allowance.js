@@ -1,7 +1,7 @@
 /** Says what is left of a quota that is nearly used up, above the composer's fine print. */
 
 /** @typedef {{unit: string, period: string, model: string | null, limit: number | string, used: number | string,
- *             left: number | string, hard: boolean, renews_at: string | null}} Quota */
+ *             left: number | string, hard: boolean, renews_at: string | null, shared_by?: string | null}} Quota */
 
 const UNITS = {
   messages: "messages",
@@ -23,7 +23,8 @@ export function sentence(quota) {
   const unit = UNITS[/** @type {keyof typeof UNITS} */ (quota.unit)] ?? quota.unit;
   const when = PERIODS[/** @type {keyof typeof PERIODS} */ (quota.period)] ?? quota.period;
   const what = `${amount(quota.limit)} ${unit}${quota.model ? ` with ${quota.model}` : ""}`;
-  const left = `${amount(quota.left)} of ${what} left ${when}.`;
+  const sharers = quota.shared_by ? ` for all of ${quota.shared_by}` : "";
+  const left = `${amount(quota.left)} of ${what} left ${when}${sharers}.`;
   if (Number(quota.left) > 0 || !quota.renews_at) return left;
   const renewed = new Date(quota.renews_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
   return `${left} More from ${renewed} on.`;

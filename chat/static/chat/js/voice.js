@@ -197,7 +197,8 @@ export class Voice {
     else if (frame.type === "audio.unsent") this.giveBack(frame);
     else if (frame.type === "message.accepted") this.conversation.accepted(frame, { type: "message.send" });
     else if (frame.type === "audio.closed") {
-      if (ENDINGS[frame.reason]) showNote(ENDINGS[frame.reason]);
+      const said = frame.message ?? ENDINGS[frame.reason];
+      if (said) showNote(said);
       this.end();
     }
   }

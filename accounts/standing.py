@@ -1,0 +1,244 @@
+"""How quotas stand: which of them hold for a person, in which periods, and what is used, reserved and left of each.
+
+An allowance is a person's, or the pot of a group that shares a quota (`user_id` is null). The pieces of SQL here are
+parts of other modules' statements; an alias is named where one is meant.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import connection
+
+from accounts.plans import Unit
+
+NEAR: Final = Decimal("0.8")  # of a limit: from here on the person is told
+_GROUP_LOCKS: Final = 0x71756F74  # "quot": the class of the advisory locks of groups, whose ids are the second half
+
+# Periods by the database's calendar: date_trunc with a zone knows where clocks are put forward and back.
+_PERIOD: Final = """
+    CASE WHEN period = 'fixed' THEN starts_at ELSE date_trunc(period, at, zone) END AS starts_at,
+    CASE period WHEN 'fixed' THEN NULL WHEN 'hour' THEN date_trunc('hour', at, zone) + interval '1 hour'
+        ELSE (date_trunc(period, at AT TIME ZONE zone) + ('1 ' || period)::interval) AT TIME ZONE zone
+    END AS ends_at
+"""
+
+# The quotas that hold for a user, `applying`. A pot holds beside everything else, and has its periods from the default
+# plan, so that they are the same for all who share it.
+APPLYING: Final = f"""
+me AS (
+    SELECT u.id, COALESCE(u.plan_id, d.id) AS plan_id, COALESCE(p.time_zone, d.time_zone, 'UTC') AS zone,
+        COALESCE(d.time_zone, 'UTC') AS pot_zone
+    FROM accounts_user u LEFT JOIN accounts_plan p ON p.id = u.plan_id LEFT JOIN accounts_plan d ON d.is_default
+    WHERE u.id = %(user)s
+), nearest AS (
+    SELECT DISTINCT ON (q.model, q.unit, q.period, CASE WHEN q.shared THEN q.group_id END) q.id, q.model, q.unit,
+        q.period, q."limit", q.hard, q.starts_at, q.shared, q.group_id,
+        CASE WHEN q.shared THEN pot_zone ELSE zone END AS zone
+    FROM me JOIN accounts_quota q ON q.user_id = me.id OR q.plan_id = me.plan_id
+        OR q.group_id IN (SELECT g.group_id FROM accounts_user_groups g WHERE g.user_id = me.id)
+    ORDER BY q.model, q.unit, q.period, CASE WHEN q.shared THEN q.group_id END,
+        q.user_id IS NULL, q.group_id IS NULL, q.hard, q."limit" DESC
+), applying AS (
+    SELECT id, model, unit, period, "limit", hard, group_id, shared,
+        CASE WHEN NOT shared THEN %(user)s::uuid END AS user_id, {_PERIOD}
+    FROM nearest, statement_timestamp() AS at WHERE period <> 'fixed' OR starts_at <= at
+)
+"""  # noqa: S608 -- constants
+_POTS: Final = f"""
+applying AS (
+    SELECT q.id, model, unit, period, "limit", hard, group_id, shared, NULL::uuid AS user_id, {_PERIOD}
+    FROM accounts_quota q, statement_timestamp() AS at,
+        COALESCE((SELECT time_zone FROM accounts_plan WHERE is_default), 'UTC') AS zone
+    WHERE shared AND (q.id = %(quota)s OR group_id = %(group)s) AND (period <> 'fixed' OR starts_at <= at)
+)
+"""  # noqa: S608 -- constants
+
+# What an entry (alias `e`) counts in a quota (alias `q`).
+AMOUNT: Final = """CASE q.unit WHEN 'messages' THEN e.messages WHEN 'input_tokens' THEN e.input_tokens
+    WHEN 'output_tokens' THEN e.output_tokens WHEN 'money' THEN COALESCE(e.cost, 0)
+    WHEN 'audio_seconds' THEN e.audio_seconds END"""
+
+
+def _within(a: str) -> str:
+    """Whether an entry (alias `e`) falls into an allowance (alias `a`) of a quota (alias `q`), whosoever it is."""
+    return f"e.at >= {a}.starts_at AND ({a}.ends_at IS NULL OR e.at < {a}.ends_at) AND q.model IN ('', e.model)"
+
+
+def _sum(a: str) -> str:
+    """Of all entries, for an allowance (alias `a`) of a quota (alias `q`). In two halves, each with its index."""
+    return f"""(SELECT COALESCE(sum(amount), 0) FROM (
+        SELECT {AMOUNT} AS amount FROM accounts_usageentry e WHERE e.user_id = {a}.user_id AND {_within(a)}
+        UNION ALL
+        SELECT {AMOUNT} FROM accounts_usageentry e
+        WHERE {a}.user_id IS NULL AND q.group_id = ANY(e.groups) AND {_within(a)}
+    ) counted)"""  # noqa: S608 -- constants
+
+
+# Whether an entry (alias `e`) is one of those that an allowance (alias `a`) of a quota (alias `q`) adds up: for a pot,
+# those of whoever was in the group when they were put down.
+COUNTS: Final = f"{_within('a')} AND (a.user_id = e.user_id OR a.user_id IS NULL AND q.group_id = ANY(e.groups))"
+SUM: Final = _sum("a")
+
+# Who has not asked since a period began has no allowance of it yet; the ledger may know of use all the same.
+_STANDING: Final = f"""
+SELECT q.id, q.model, q.unit, q.period, q."limit", q.hard, q.ends_at, COALESCE(found.used, {_sum("q")}),
+    COALESCE(found.reserved, 0), COALESCE(found.extra, 0), COALESCE(g.name, ''), q.starts_at, q.user_id
+FROM applying q LEFT JOIN auth_group g ON q.shared AND g.id = q.group_id
+LEFT JOIN LATERAL (
+    SELECT used, reserved, extra FROM accounts_allowance a
+    WHERE a.user_id = q.user_id AND a.quota_id = q.id AND a.starts_at = q.starts_at
+    UNION ALL
+    SELECT used, reserved, extra FROM accounts_allowance a
+    WHERE q.shared AND a.user_id IS NULL AND a.quota_id = q.id AND a.starts_at = q.starts_at
+) found ON true
+ORDER BY q.unit, q.period, q.model, q.shared, q.id
+"""  # noqa: S608 -- constants
+LEFT: Final = f"WITH {APPLYING} {_STANDING}"
+POTS_LEFT: Final = f"WITH {_POTS} {_STANDING}"
+
+_FILL: Final = f"""
+UPDATE accounts_allowance a SET used = {SUM}
+FROM accounts_quota q WHERE q.id = a.quota_id AND a.id = ANY(%s) RETURNING a.id, a.used
+"""  # noqa: S608 -- constants
+
+_LOCK_SHARED: Final = """
+WITH mine AS MATERIALIZED (SELECT group_id FROM accounts_user_groups WHERE user_id = %(user)s ORDER BY group_id),
+locked AS MATERIALIZED (
+    SELECT group_id, pg_advisory_xact_lock_shared(%(class)s, group_id) FROM mine
+)
+SELECT ARRAY(SELECT group_id FROM locked), pg_advisory_xact_lock_shared(%(key)s)
+"""
+
+_WORDS: Final = {
+    Unit.MESSAGES.value: "messages",
+    Unit.INPUT_TOKENS.value: "tokens of input",
+    Unit.OUTPUT_TOKENS.value: "tokens of output",
+    Unit.MONEY.value: "of spending",
+    Unit.AUDIO_SECONDS.value: "seconds of speech",
+}
+_WHEN: Final = {"hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all"}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """One quota as it stands for one person. `limit` includes top-ups; `ends_at` is None where nothing renews; `pot` is
+    the group that shares it, empty where it is the person's own.
+    """
+
+    quota_id: int
+    model: str
+    unit: str
+    period: str
+    limit: Decimal
+    hard: bool
+    ends_at: datetime | None
+    used: Decimal
+    reserved: Decimal
+    pot: str = ""
+
+    @property
+    def left(self) -> Decimal:
+        return max(self.limit - self.used - self.reserved, Decimal(0))
+
+    @property
+    def near(self) -> bool:
+        return self.used + self.reserved >= NEAR * self.limit
+
+    @property
+    def seconds(self) -> float | None:
+        """Until it renews; None when it does not."""
+        return max((self.ends_at - datetime.now(UTC)).total_seconds(), 1.0) if self.ends_at else None
+
+    def frame(self) -> dict[str, Any]:
+        """As the `quota` frame has it: messages, tokens and seconds as numbers, money as a string."""
+        shown: Any = _exact if self.unit == Unit.MONEY else _number
+        return {
+            "unit": self.unit,
+            "period": self.period,
+            "model": self.model or None,
+            "limit": shown(self.limit),
+            "used": shown(self.used),
+            "left": shown(self.left),
+            "hard": self.hard,
+            "near": self.near,
+            "renews_at": self.ends_at.isoformat() if self.ends_at else None,
+            "shared_by": self.pot or None,
+        }
+
+    def used_up(self) -> str:
+        """A sentence for who is refused."""
+        words = "message" if self.unit == Unit.MESSAGES and self.limit == 1 else _WORDS[self.unit]
+        what = f"{_exact(self.limit)} {words}" + (f" with {self.model}" if self.model else "")
+        who = f"All of {self.pot} together" if self.pot else "You"
+        return f"{who} may use {what} {_WHEN[self.period]}, and that is used up."
+
+
+def _number(amount: Decimal) -> int | float:
+    return int(amount) if amount == int(amount) else float(amount)
+
+
+def _exact(amount: Decimal) -> str:
+    return f"{amount.normalize():f}"
+
+
+def left_from(row: Sequence[Any]) -> Left:
+    """From the columns that `LEFT` begins with."""
+    quota_id, model, unit, period, limit, hard, ends_at, used, reserved, extra, pot = row
+    return Left(quota_id, model, unit, period, limit + extra, hard, ends_at, used, reserved, pot)
+
+
+def quotas_left(user_id: uuid.UUID) -> list[Left]:
+    """Every quota that holds for a person, as it stands now. Staff's hold nobody back."""
+    with connection.cursor() as cursor:
+        cursor.execute(LEFT, {"user": user_id})
+        return [left_from(row[:11]) for row in cursor.fetchall()]
+
+
+def pots_left(group_id: int) -> list[Left]:
+    """Every quota that a group shares."""
+    with connection.cursor() as cursor:
+        cursor.execute(POTS_LEFT, {"quota": None, "group": group_id})
+        return [left_from(row[:11]) for row in cursor.fetchall()]
+
+
+# --- new allowances ---------------------------------------------------------------------------------------------------
+# One begins with what the ledger has of its period, for a quota may be newer than its period. So no entry may be under
+# way meanwhile that the sum does not see and that does not see the allowance. Whoever writes an entry holds the locks
+# of its user and groups, shared; whoever makes an allowance holds those of its user and pots alone, and takes them, in
+# the same order, before any row is locked: else the two would wait for each other.
+
+
+def hold_entries(user_id: uuid.UUID) -> list[int]:
+    """For the one who writes an entry; the groups the user is in."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_SHARED, {"user": user_id, "class": _GROUP_LOCKS, "key": _key(user_id)})
+        groups: list[int] = cursor.fetchone()[0]
+    return groups
+
+
+def keep_entries_out(user_id: uuid.UUID | None, group_ids: Iterable[int | None]) -> None:
+    """For the one who makes an allowance: before any row of allowances is touched."""
+    with connection.cursor() as cursor:
+        for group_id in sorted({one for one in group_ids if one is not None}):
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_GROUP_LOCKS, group_id])
+        if user_id is not None:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(user_id)])
+
+
+def fill(fresh: Sequence[int]) -> dict[int, Decimal]:
+    """What is used of new allowances, by their ids. Under `keep_entries_out`."""
+    if not fresh:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL, [list(fresh)])
+        return dict(cursor.fetchall())
+
+
+def _key(user_id: uuid.UUID) -> int:
+    return int.from_bytes(user_id.bytes[-8:], "big", signed=True)

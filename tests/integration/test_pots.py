@@ -1,0 +1,290 @@
+"""Shared quotas: a pot that all of a group draw from, beside what each of them may use."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+from django.test import Client
+
+from accounts import quotas
+from accounts.ledger import check_ledger, free_orphans
+from accounts.models import User
+from accounts.plans import Allowance, Plan, Quota, Reservation, TopUp, Unit, UsageEntry
+from accounts.standing import POTS_LEFT, pots_left
+from chat import turns
+from chat.errors import QuotaExceeded
+from chat.models import Conversation, Run
+from chat.runs import claim
+from tests.conftest import make_user
+from tests.integration.quota_rows import Elsewhere, end, give, refused, send, together, tokens
+
+pytestmark = pytest.mark.usefixtures("one_model")
+UNITS = (Unit.MESSAGES, Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS, Unit.AUDIO_SECONDS)
+
+
+def team(*members: User, name: str = "Team") -> Group:
+    group = Group.objects.create(name=name)
+    for one in members:
+        one.groups.add(group)
+    return group
+
+
+def share(group: Group, limit: int, unit: Unit = Unit.MESSAGES, period: str = "day", hard: bool = True) -> Quota:
+    return Quota.objects.create(group=group, unit=unit, period=period, limit=limit, shared=True, hard=hard)
+
+
+def pot(group: Group) -> tuple[float | Decimal, float | Decimal]:
+    [left] = pots_left(group.pk)
+    return left.used, left.reserved
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_at_once_by_five_with_room_for_ten_are_ten() -> None:
+    members = [make_user(f"Member{number}") for number in range(5)]
+    group = team(*members)
+    share(group, 10)
+    for one in members:
+        give(one, 1000, Unit.OUTPUT_TOKENS, "month")
+        give(one, 100)
+    Quota.objects.filter(unit=Unit.OUTPUT_TOKENS).update(limit=1_000_000)
+    results = together(50, lambda number: send(members[number % 5]))
+    admitted = [one for one in results if isinstance(one, turns.Accepted)]
+    refusals = [one for one in results if isinstance(one, QuotaExceeded)]
+    assert (len(admitted), len(refusals)) == (10, 40), results
+    assert refusals[0].message == "All of Team together may use 10 messages today, and that is used up."
+    assert Run.objects.count() == 10
+    assert pot(group) == (0, 10)
+    together(10, lambda number: end(admitted[number].run_id))
+    assert pot(group) == (10, 0)
+    assert Reservation.objects.count() == 0
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_asking_and_ending_at_once_while_pots_are_made_never_loses_count() -> None:
+    """New allowances add up the ledger while entries are written and rows are locked the other way round: no deadlock,
+    and each answer counted once."""
+    members = [make_user(f"Member{number}") for number in range(4)]
+    first, second = team(*members, name="First"), team(*members[:2], name="Second")
+    for one in members:
+        give(one, 1000)
+
+    def work(number: int) -> None:
+        for round_ in range(6):
+            if round_ == number % 3:
+                share(first if number % 2 else second, 1_000_000, UNITS[number // 2], "hour")
+            end(send(members[number % 4]).run_id, tokens(7, 9))
+
+    assert [one for one in together(8, work) if one] == []
+    for one in members:
+        send(one)
+    assert check_ledger() == []
+    assert {left.used for left in pots_left(first.pk) if left.unit == Unit.MESSAGES} <= {48}
+    assert [left.used for left in quotas.quotas_left(members[0].pk) if not left.pot] == [12]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_period_begins_while_an_answer_ends() -> None:
+    """Who makes an allowance waits for entries before locking any row that the entry's writer needs."""
+    alice = make_user("Alice")
+    group = team(alice)
+    give(alice, 5)
+    share(group, 5, period="week")
+    run = send(alice).run_id
+    share(group, 5)
+    with transaction.atomic():
+        end(run)
+        asking = Elsewhere(lambda: send(alice))
+        assert asking.blocked()
+        with connection.cursor() as cursor:  # had it locked the rows that are there, this would be a deadlock
+            cursor.execute("SELECT FROM accounts_allowance FOR UPDATE NOWAIT")
+    asking.join()
+    assert isinstance(asking.outcome, turns.Accepted), asking.outcome
+    assert {(int(left.used), int(left.reserved)) for left in quotas.quotas_left(alice.pk)} == {(1, 1)}
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_a_pot_holds_beside_what_each_may_use(alice: User, bob: User, mallory: User) -> None:
+    group = team(alice, bob)
+    share(group, 3)
+    Quota.objects.create(group=group, unit=Unit.MESSAGES, period="day", limit=2)
+    for _ in range(2):
+        end(send(alice).run_id)
+    assert refused(alice), "her own two are used up"
+    assert not refused(bob), "and one of the pot is left"
+    give(alice, 10)
+    end(send(bob).run_id)
+    assert refused(alice), "a nearer quota of her own does not open the pot"
+    assert refused(bob)
+    assert not refused(mallory), "who is not in the group"
+    bob.groups.remove(group)
+    assert not refused(bob)
+    assert pot(group) == (3, 0), "what he drew stays drawn"
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_who_is_in_two_groups_draws_from_both_pots(alice: User) -> None:
+    first, second = team(alice, name="First"), team(alice, name="Second")
+    share(first, 1)
+    share(second, 2)
+    end(send(alice).run_id)
+    assert (pot(first), pot(second)) == ((1, 0), (1, 0))
+    assert refused(alice), "each must have room"
+
+
+@pytest.mark.django_db
+def test_the_ledger_says_who_was_in_the_group_then(alice: User, bob: User) -> None:
+    group = team(alice)
+    end(send(alice).run_id)
+    end(send(bob).run_id)
+    bob.groups.add(group)
+    under_way = send(bob).run_id
+    share(group, 9)
+    assert pot(group) == (1, 0), "a pot that is new counts what its members used since the period began"
+    end(under_way)
+    alice.groups.remove(group)
+    end(send(alice).run_id)
+    assert pot(group) == (2, 0)
+    assert sorted(UsageEntry.objects.values_list("groups", flat=True)) == [[], [], [group.pk], [group.pk]]
+    end(send(bob).run_id)
+    assert pot(group) == (3, 0)
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_top_ups_and_resets_are_the_pots(alice: User, bob: User) -> None:
+    group = team(alice, bob)
+    quota = share(group, 1)
+    end(send(alice).run_id)
+    assert refused(bob)
+    quotas.top_up(alice.pk, quota.pk, Decimal(1))
+    quotas.top_up(None, quota.pk, Decimal(1))
+    end(send(bob).run_id)
+    end(send(alice).run_id)
+    assert refused(alice)
+    assert refused(bob)
+    made = quotas.reset(bob.pk, quota.pk)
+    assert made is not None
+    assert made.amount == 3
+    assert quotas.reset(None, quota.pk) is None
+    assert not refused(alice)
+    assert set(TopUp.objects.values_list("user", flat=True)) == {None}
+    assert check_ledger() == []
+    alice.delete()
+    assert check_ledger() == [], "whoever asked for it"
+    assert pots_left(group.pk)[0].limit == 6
+    with pytest.raises(Quota.DoesNotExist):
+        quotas.top_up(None, give(bob, 1).pk, Decimal(1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_topping_a_new_pot_up_at_once_counts_each() -> None:
+    members = [make_user(f"Member{number}") for number in range(4)]
+    quota = share(team(*members), 1)
+    results = together(8, lambda number: quotas.top_up(members[number % 4].pk, quota.pk, Decimal(2)))
+    assert {type(one) for one in results} == {TopUp}, results
+    assert Allowance.objects.get().extra == 16
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_a_person_who_is_deleted_while_asking_leaves_the_pot_as_it_was(alice: User, bob: User) -> None:
+    group = team(alice, bob)
+    share(group, 5)
+    accepted = send(alice)
+    claim(accepted.run_id, "lost")
+    Conversation.objects.all().delete()
+    alice.delete()
+    assert pot(group) == (0, 1)
+    assert free_orphans() == 1
+    assert pot(group) == (0, 0)
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_an_answer_that_ends_after_its_asker_was_deleted_gives_back(alice: User, bob: User) -> None:
+    group = team(alice, bob)
+    share(group, 5)
+    run = send(alice).run_id
+    alice.delete()
+    assert Run.objects.get().requested_by is None
+    end(run)
+    assert pot(group) == (0, 0)
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_a_pots_periods_are_the_same_for_all(alice: User, bob: User) -> None:
+    Plan.objects.filter(is_default=True).update(time_zone="Asia/Kathmandu")
+    bob.plan = Plan.objects.create(name="Far away", time_zone="Pacific/Honolulu")
+    bob.save()
+    group = team(alice, bob)
+    share(group, 9)
+    end(send(alice).run_id)
+    end(send(bob).run_id)
+    assert Allowance.objects.get().used == 2
+    clock = "statement_timestamp() AS at", "(SELECT timestamptz '2026-11-23T18:20:00Z' AS at) AS clock"
+    with connection.cursor() as cursor:
+        cursor.execute(POTS_LEFT.replace(*clock), {"quota": None, "group": group.pk})
+        [row] = cursor.fetchall()
+    assert (row[11], row[6]) == (
+        datetime(2026, 11, 23, 18, 15, tzinfo=UTC),
+        datetime(2026, 11, 23, 18, 15, tzinfo=UTC) + timedelta(days=1),
+    )
+
+
+@pytest.mark.django_db
+def test_only_a_group_can_share(alice: User) -> None:
+    with pytest.raises(ValidationError, match="Only a group"):
+        Quota(user=alice, limit=Decimal(1), shared=True).full_clean()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        give(alice, 1, shared=True)
+
+
+@pytest.mark.django_db
+def test_changing_a_quota_to_a_pot_and_back_counts_right(alice: User, bob: User) -> None:
+    group = team(alice, bob)
+    Quota.objects.create(group=group, unit=Unit.MESSAGES, period="day", limit=3)
+    end(send(alice).run_id)
+    under_way = send(alice).run_id
+    Quota.objects.update(shared=True)
+    end(send(bob).run_id)
+    end(under_way)
+    assert pot(group) == (3, 0)
+    assert refused(bob)
+    Quota.objects.update(shared=False)
+    assert not refused(bob)
+    assert check_ledger() == []
+
+
+@pytest.mark.django_db
+def test_page_frame_and_command_say_that_it_is_shared(alice: User, bob: User, client: Client) -> None:
+    group = team(alice, bob, name="Blue")
+    share(group, 5)
+    for _ in range(4):
+        ended = end(send(alice).run_id)
+    assert [left.frame()["shared_by"] for left in ended.near] == ["Blue"]
+    client.force_login(bob)
+    assert "shared by all of Blue" in client.get("/accounts/usage/").content.decode()
+
+    def told(*words: str) -> str:
+        out = io.StringIO()
+        call_command("quota", *words, stdout=out)
+        return out.getvalue()
+
+    assert "1 of 5 messages left  (day)  shared by Blue" in told("show", "bob@example.org")
+    assert "1 of 5" in told("show", "--group", "Blue")
+    assert "shares no quota" in told("show", "--group", team(name="Other").name)
+    told("set", "--group", "Blue", "--shared", "--unit", "messages", "--period", "day", "7")
+    told("set", "--group", "Blue", "--unit", "messages", "--period", "day", "2")
+    assert sorted(Quota.objects.values_list("shared", "limit")) == [(False, 2), (True, 7)]
+    assert "3 of 7" in told("reset", "bob@example.org"), "the pot is nobody's own"
