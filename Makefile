@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test chaos lint format bench browser asr-sdks promtool help
+.PHONY: up test chaos lint format bench browser asr-sdks whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine"
@@ -51,6 +51,12 @@ asr-sdks: .venv-asr/installed
 	@$(PYTHON) -m venv .venv-asr
 	@.venv-asr/bin/pip install --quiet -r requirements-asr-dev.txt
 	@touch $@
+
+whisper: .venv/whisper
+	$(BIN)/python -m pytest tests/integration/test_whisper.py $(ARGS)
+
+.venv/whisper: requirements-whisper.txt .venv/development
+	@.ci/install requirements-whisper.txt $@
 
 promtool: .venv/development
 	@.ci/promtool

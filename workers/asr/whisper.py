@@ -1,4 +1,4 @@
-"""Whisper in this process, through faster-whisper (not installed by itself; `pip install faster-whisper`).
+"""Whisper in this process, through faster-whisper (not installed by itself: requirements-whisper.txt).
 
 A pass over the buffer is made whenever a second of audio is new and the last pass is done; see `agreement`. The buffer
 is trimmed at the end of a committed word once it is longer than 15 s. Passes run on a thread of their own: CTranslate2
@@ -32,17 +32,22 @@ class FasterWhisper:
     """A CTranslate2 model from a folder; `device` and `compute_type` as faster-whisper takes them."""
 
     def __init__(self, folder: str, *, device: str = "auto", compute_type: str = "default") -> None:
-        if not Path(folder, "model.bin").is_file():
-            raise unavailable(f"WHISPER_MODEL_DIR has no model.bin ({Path(folder).name})", retryable=False)
+        for needed in ("model.bin", "tokenizer.json"):  # without the second it would ask the network for one
+            if not Path(folder, needed).is_file():
+                raise unavailable(f"the model in WHISPER_MODEL_DIR ({folder}) lacks {needed}", retryable=False)
         try:
             import faster_whisper
-            import numpy  # type: ignore[import-not-found,unused-ignore]  # comes with faster-whisper
+            import numpy  # comes with faster-whisper
         except ImportError:
             raise unavailable("the package faster-whisper is not installed", retryable=False) from None
         self._numpy = numpy
-        self._model = faster_whisper.WhisperModel(
-            folder, device=device, compute_type=compute_type, local_files_only=True
-        )
+        try:
+            self._model = faster_whisper.WhisperModel(
+                folder, device=device, compute_type=compute_type, local_files_only=True
+            )
+        except Exception as error:  # noqa: BLE001 -- CTranslate2 and the tokenizer raise what they like
+            detail = f"the model in WHISPER_MODEL_DIR cannot be loaded ({type(error).__name__}: {error})"
+            raise unavailable(detail, retryable=False) from None
 
     def words(self, pcm: bytes, *, language: str, prompt: str) -> list[Word]:
         samples = self._numpy.frombuffer(pcm, dtype="<i2").astype("float32") / 32768
