@@ -10,6 +10,7 @@ import hashlib
 import re
 import secrets
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,23 @@ from accounts.redis import async_redis, sync_redis
 from accounts.revocation import session_hash, was_revoked
 
 LIFETIME = 30  # seconds
+_TAKEN = 10  # seconds that a handshake may ask again: longer than both of its tries take (accounts.redis)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as base64url without padding
+
+# A reply that is late or lost makes the client library ask once more, when the ticket is gone: whoever took it, known
+# by a number of the handshake's own, is told again.
+_TAKE = """
+local value = redis.call('GETDEL', KEYS[1])
+if value then
+  redis.call('SET', KEYS[2], ARGV[1] .. value, 'EX', ARGV[2])
+  return value
+end
+local taken = redis.call('GET', KEYS[2])
+if taken and string.sub(taken, 1, #ARGV[1]) == ARGV[1] then
+  return string.sub(taken, #ARGV[1] + 1)
+end
+return false
+"""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -32,7 +49,7 @@ def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = "ws") -> s
     """A new ticket, 43 characters of base64url. Raises `redis.RedisError` when it cannot be kept."""
     ticket = secrets.token_urlsafe(32)
     claims = Claims(user_id, session_hash(session_key), purpose)
-    sync_redis().set(_name(ticket), msgspec.msgpack.encode(claims), ex=LIFETIME)
+    sync_redis().set(f"ticket:{_name(ticket)}", msgspec.msgpack.encode(claims), ex=LIFETIME)
     return ticket
 
 
@@ -40,12 +57,15 @@ async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> 
     """What the ticket says, once; None when unknown, used, expired, or not for this session and purpose.
 
     Taken and deleted in one step: of any number of simultaneous uses one at the most succeeds, and a ticket shown
-    by the wrong session is used up all the same. Also None when the session or its user was revoked meanwhile.
+    by the wrong session is used up all the same. The call itself may be tried twice on the way (`accounts.redis`).
+    Also None when the session or its user was revoked meanwhile.
     Raises `redis.RedisError`.
     """
     if not _SHAPE.fullmatch(ticket):
         return None
-    value = await async_redis().getdel(_name(ticket))
+    name = _name(ticket)
+    asked: Any = async_redis().eval(_TAKE, 2, f"ticket:{name}", f"taken:{name}", secrets.token_bytes(16), _TAKEN)
+    value = await asked
     if value is None:
         return None
     assert isinstance(value, bytes)  # the client does not decode
@@ -58,4 +78,4 @@ async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> 
 
 
 def _name(ticket: str) -> str:
-    return f"ticket:{hashlib.sha256(ticket.encode()).hexdigest()}"
+    return hashlib.sha256(ticket.encode()).hexdigest()

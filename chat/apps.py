@@ -7,6 +7,6 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import erasure
-        from chat import dossier
+        from chat import access, dossier  # noqa: F401  # importing `access` registers its signals
 
         erasure.provide(dossier)

@@ -66,6 +66,7 @@ COMMANDS_WAITING: Final = 32
 MALFORMED_LIMIT: Final = 10  # within MALFORMED_SECONDS: 4400
 MALFORMED_SECONDS: Final = 60.0
 REVALIDATE_SECONDS: Final = 300.0
+RECHECK_SECONDS: Final = 5.0  # when PostgreSQL was away
 
 logger = structlog.get_logger(__name__)
 
@@ -189,17 +190,23 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             self.socket.spawn(follow_delivery(self.socket, self.life, message))
 
     async def revalidate(self) -> None:
-        """Asks PostgreSQL now and then whether the session still stands, should its end have been missed."""
+        """Asks PostgreSQL now and then whether session and memberships still stand, should an end have been missed."""
         while True:
             await asyncio.sleep(REVALIDATE_SECONDS)
             await self.check_session()
 
     async def check_session(self) -> None:
-        try:
-            if not await in_db(still_valid, self.user_id, self.session_hash):
-                self.socket.close(Close.SESSION_ENDED)
-        except OUTAGE as error:
-            logger.warning("session_not_checked", error=type(error).__name__)
+        while True:
+            try:
+                if await in_db(still_valid, self.user_id, self.session_hash):
+                    await self.following.check_access()
+                else:
+                    self.socket.close(Close.SESSION_ENDED)
+            except OUTAGE as error:
+                logger.warning("session_not_checked", error=type(error).__name__)
+                await asyncio.sleep(RECHECK_SECONDS)
+            else:
+                return
 
     # --- from the client ----------------------------------------------------------------------------------------
 

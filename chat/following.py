@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from chat.protocol import (
     Unsubscribe,
     encode,
 )
-from chat.queries import member_of, open_conversation, read_snapshot
+from chat.queries import member_of, memberships, open_conversation, read_snapshot
 from chat.sockets import Socket
 
 COMMAND_SECONDS: Final = 5.0  # until a command has an answer, come what may
@@ -49,6 +50,7 @@ class Following:
         self.layer = log.channel_layer()
         self.presence = Presence(self.user_id, socket.connection_id)
         self.joining = asyncio.Lock()
+        self.removals: Counter[bytes] = Counter()  # by conversation: a `follow` that was on its way then must not be
         self.last_typing = 0.0
         self.display_name = ""
 
@@ -65,6 +67,7 @@ class Following:
 
     async def _subscribe(self, command: Subscribe) -> None:
         conversation = command.conversation_id
+        removals = self.removals[conversation.bytes]
         name, shared = await in_db(open_conversation, self.user_id, conversation)
         self.check_room(conversation)
         await self.join(log.group_name(conversation))
@@ -84,6 +87,9 @@ class Following:
             snapshot = {"messages": state.messages, "runs": state.runs, "has_more": state.has_more}
             reply |= {"position": position, "snapshot": snapshot}
             lengths = {run["run_id"]: run["text_length"] for run in state.runs}
+        if self.removals[conversation.bytes] != removals:
+            await self.leave(log.group_name(conversation))
+            raise NotFound
         self.socket.put(encode(reply))
         self.socket.follow(conversation.bytes, position, lengths=lengths)
         if shared:
@@ -96,6 +102,7 @@ class Following:
     async def submit(self, command: MessageSend | MessageEdit | MessageRegenerate) -> None:
         """Send, edit or regenerate: rows and job first, then the news; the sender follows from just before it."""
         received = stamps.now()
+        removals = self.removals.copy()
         accepted = await turns.submit(self.user_id, command)
         stamps.mark(accepted.run_id, "received", received)
         conversation = accepted.conversation_id
@@ -120,7 +127,7 @@ class Following:
                 },
                 command.ref,
             )
-            if not subscribed:
+            if not subscribed and self.removals[conversation.bytes] == removals[conversation.bytes]:
                 self.socket.follow(conversation.bytes, position)
 
     async def follow_sent(self, message: dict[str, Any]) -> None:
@@ -161,10 +168,19 @@ class Following:
 
     def remove_access(self, conversation: bytes) -> None:
         """The user is no longer a member. A socket that had nothing else open closes."""
+        self.removals[conversation] += 1
         if self.socket.forget(conversation):
             self.socket.spawn(self.leave_conversation(uuid.UUID(bytes=conversation)))
             if not self.socket.cursors:
                 self.socket.close(Close.ACCESS_REMOVED)
+
+    async def check_access(self) -> None:
+        """Lets go of conversations whose members the user is no longer among, should nobody have said so."""
+        followed = [uuid.UUID(bytes=one) for one in self.socket.cursors]
+        allowed = await in_db(memberships, self.user_id, followed) if followed else set()
+        for one in followed:
+            if one not in allowed:
+                self.remove_access(one.bytes)
 
     async def unsubscribe(self, command: Unsubscribe) -> None:
         async with self.joining:

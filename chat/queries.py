@@ -66,6 +66,12 @@ def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[s
     return User(name=name, email=email).display_name, shared
 
 
+def memberships(user_id: uuid.UUID, conversations: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of the conversations that the user is a member of."""
+    rows = Member.objects.filter(user_id=user_id, conversation_id__in=conversations)
+    return set(rows.values_list("conversation_id", flat=True))
+
+
 def conversations_of(user_id: uuid.UUID) -> QuerySet[Conversation]:
     """The conversations a user sees, newest first."""
     return Conversation.objects.filter(memberships__user_id=user_id, deleted_at=None).order_by("-updated_at", "-id")

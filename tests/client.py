@@ -36,6 +36,7 @@ class View:
     messages: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # attempt, text, ended (type) by run id
     resets: int = 0
+    passed_over: set[str] = field(default_factory=set)  # runs under way when this client came in by speaking elsewhere
 
     def text(self, run_id: str) -> str:
         return str(self.runs[run_id]["text"])
@@ -250,7 +251,7 @@ class Client:
 def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
     view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
     view.messages = {message["id"]: message for message in frame["snapshot"]["messages"]}
-    view.runs = {}
+    view.runs, view.passed_over = {}, set()
     for message in view.messages.values():
         run = message.get("run")
         if run:
@@ -276,6 +277,10 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         _keep_what_was_heard(view, event["message"])
         return
     if not event["type"].startswith("run."):
+        return
+    if event["run_id"] not in view.runs and (event.get("index") or event.get("text_length")):
+        view.passed_over.add(event["run_id"])  # who comes in by `message.accepted` sees what is after it, and no more
+    if event["run_id"] in view.passed_over:
         return
     fresh: dict[str, Any] = {
         "attempt": 0,

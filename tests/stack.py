@@ -111,6 +111,9 @@ class Process:
             leash.end(self.popen, seconds=seconds)
             self.popen = None
 
+    def has_ended(self) -> bool:
+        return self.popen is None or self.popen.poll() is not None
+
     def output(self) -> str:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 

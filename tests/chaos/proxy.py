@@ -17,11 +17,12 @@ from typing import Final
 
 from config.stack.redis import PrivateRedis
 
-TOXICS: Final = ("timeout", "latency", "reset_peer", "down")
+TOXICS: Final = ("timeout", "timeout_downstream", "latency", "reset_peer", "down")
 
 
 class FaultProxy:
-    """`timeout`: bytes vanish, and new connections are taken and hear nothing. `latency`: `value` seconds each way.
+    """`timeout`: bytes vanish, and new connections are taken and hear nothing. `timeout_downstream`: commands arrive,
+    replies do not. `latency`: `value` seconds each way.
     `reset_peer`: open connections are aborted and new ones closed at once. `down`: nobody listens.
     """
 
@@ -64,7 +65,7 @@ class FaultProxy:
 
     async def _set(self, kind: str, value: float) -> None:
         before, self.kind, self.value = self.kind, kind, value
-        if kind in ("reset_peer", "down") or before == "timeout":
+        if kind in ("reset_peer", "down") or before.startswith("timeout"):
             for writer in list(self._writers):
                 writer.transport.abort()
         if kind == "down":
@@ -97,7 +98,10 @@ class FaultProxy:
         try:
             if self.kind != "reset_peer":
                 back, there = await asyncio.open_unix_connection(str(self.server.socket))
-                pumps = {asyncio.create_task(self._pump(reader, there)), asyncio.create_task(self._pump(back, writer))}
+                pumps = {
+                    asyncio.create_task(self._pump(reader, there)),
+                    asyncio.create_task(self._pump(back, writer, downstream=True)),
+                }
                 try:
                     await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -113,9 +117,11 @@ class FaultProxy:
             self._writers.discard(writer)
             self._tasks.discard(task)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, downstream: bool = False
+    ) -> None:
         while data := await reader.read(65536):
-            if self.kind == "timeout":
+            if self.kind == "timeout" or (self.kind == "timeout_downstream" and downstream):
                 continue  # swallowed, and never made up for
             if self.kind == "latency":
                 await asyncio.sleep(self.value)

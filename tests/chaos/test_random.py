@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 import uuid
+from collections import Counter
 from collections.abc import Coroutine, Generator
 from typing import Any, ClassVar, TypeVar
 
@@ -18,80 +20,90 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.chaos.driving import Scene, scene, stack_with_model
-from tests.client import Client, View
+from tests.chaos.driving import measured, scene, stack_with_model
+from tests.chaos.people import Hand, Page, World, restart_redis
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
 
 LONG = bool(os.environ.get("CHAOS_LONG"))
 EXAMPLES, STEPS = (int(os.environ.get("CHAOS_EXAMPLES", "200")), 30) if LONG else (5, 16)
+DISASTERS = 3 if LONG else 1  # in one history
 SCRIPTS = (
     "tokens=3", "tokens=60 rate=80", "tokens=300 rate=150", "tokens=30 first_delay=1 rate=60",
     "tokens=40 cut=9 rate=60", "status=401", "tokens=2 size=30000", "tokens=90 rate=120 usage=0",
 )  # fmt: skip
+BOB = 2
 T = TypeVar("T")
-page = st.integers(0, 2)
+page = st.integers(0, 1)  # of Alice's
+anyone = st.integers(0, BOB)
 any_one = st.integers(0, 1000)
 
 
 @pytest.fixture(scope="module")
 def system() -> Generator[tuple[Stack, FakeOpenAI], None, None]:
-    with stack_with_model(web=2, workers=2, env={"RUN_LEASE_SECONDS": "3"}) as running:
+    env = {"RUN_LEASE_SECONDS": "3", "LOGIN_RATE": "100000/m/ip"}
+    with stack_with_model(web=2, workers=2, env=env) as running:
         yield running
 
 
 class People(RuleBasedStateMachine):
-    """Three pages of one person, who does what comes to mind while workers die."""
+    """Two pages of Alice's and one of Bob's, who is let into some of her conversations and out again, while workers,
+    web processes and Redis end and come back.
+    """
 
     stack: ClassVar[Stack]
+    hand: ClassVar[Hand]
+    counted: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.open = contextlib.AsyncExitStack()
-        self.here: Scene = self.wait(self.open.enter_async_context(scene(self.stack)))
-        self.pages: list[dict[str, View]] = [{}, {}, {}]
-        self.clients: list[Client | None] = [None, None, None]
+        self.world = World(self.stack, self.wait(self.open.enter_async_context(scene(self.stack))), self.hand)
         self.runs: list[dict[str, Any]] = []  # accepted frames
-        self.commands: list[tuple[str, dict[str, Any]]] = []
-        self.kills = 0
+        self.commands: list[tuple[str, dict[str, Any]]] = []  # of Alice's
+        self.disasters = 0
+        self.counted["histories"] += 1
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
-    async def client(self, number: int) -> Client:
-        """The page's socket; a page that lost it comes back, at the other server, and resumes what it had open."""
-        found = self.clients[number]
-        if found is not None and found.close_code is None:
-            return found
-        views = self.pages[number]
-        web = self.stack.webs[(number + len(self.here.clients)) % 2]
-        client = self.clients[number] = await self.here.connect(at=web.url, views=views)
-        for one, view in list(views.items()):
-            position = {"epoch": view.epoch, "seq": view.seq}
-            reply = await client.ask("subscribe", conversation_id=one, position=position)
-            assert reply["type"] == "subscribed", reply
-        return client
+    @property
+    def bob(self) -> Page:
+        return self.world.pages[BOB]
 
     async def command(self, number: int, kind: str, **fields: Any) -> None:
-        reply = await (await self.client(number)).ask(kind, **fields)
+        self.counted[kind] += 1
+        reply = await self.world.ask(self.world.pages[number], kind, **fields)
         if reply["type"] == "message.accepted":
             self.runs.append(reply)
         else:
-            assert reply["type"] == "ok" or reply["code"] in ("busy", "invalid"), reply
+            refused = ("busy", "invalid", "not_found") if number == BOB else ("busy", "invalid")
+            assert reply["type"] == "ok" or reply["code"] in refused, reply
 
     async def submit(self, number: int, kind: str, **fields: Any) -> None:
         fields["client_id"] = str(uuid.uuid4())
-        self.commands.append((kind, fields))
+        if number != BOB:
+            self.commands.append((kind, fields))
         await self.command(number, kind, **fields)
+
+    def conversation(self, which: int) -> str:
+        return str(self.runs[which % len(self.runs)]["conversation_id"])
+
+    def of_run(self, column: str, which: int) -> str:
+        run_id = self.runs[which % len(self.runs)]["run_id"]
+        [row] = self.stack.sql(f"SELECT {column}::text AS id FROM chat_run WHERE id = %s", run_id)  # noqa: S608 -- ours
+        return str(row["id"])
+
+    # --- people -------------------------------------------------------------------------------------------------
 
     @initialize()
     def begin(self) -> None:
         self.wait(self.submit(0, "message.send", conversation_id=None, text="First [[tokens=20 rate=100]]"))
 
-    @rule(number=page, script=st.sampled_from(SCRIPTS), which=any_one, new=st.booleans())
+    @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, new=st.booleans())
     def send(self, number: int, script: str, which: int, new: bool) -> None:
-        one = None if new else self.runs[which % len(self.runs)]["conversation_id"]
+        one = None if new and number != BOB else self.conversation(which)
         self.wait(self.submit(number, "message.send", conversation_id=one, text=f"Say [[{script}]]"))
 
     @rule(number=page, which=any_one)
@@ -99,13 +111,14 @@ class People(RuleBasedStateMachine):
         kind, fields = self.commands[which % len(self.commands)]
         self.wait(self.command(number, kind, **fields))
 
-    @rule(number=page, which=any_one, cut_after=st.floats(0, 0.02))
-    def send_and_lose_the_reply(self, number: int, which: int, cut_after: float) -> None:
+    @rule(number=page, cut_after=st.floats(0, 0.02))
+    def send_and_lose_the_reply(self, number: int, cut_after: float) -> None:
         fields = {"conversation_id": None, "text": "Lost [[tokens=9]]", "client_id": str(uuid.uuid4())}
 
         async def lose() -> None:
-            client = await self.client(number)
-            await client.send("message.send", ref=uuid.uuid4().hex, **fields)
+            client = await self.world.socket(self.world.pages[number])
+            with contextlib.suppress(OSError):
+                await client.send("message.send", ref=uuid.uuid4().hex, **fields)
             await asyncio.sleep(cut_after)
             await client.drop()
 
@@ -115,73 +128,121 @@ class People(RuleBasedStateMachine):
 
     @rule(number=page, which=any_one)
     def open_conversation(self, number: int, which: int) -> None:
-        async def look() -> None:
-            client = await self.client(number)
-            one = self.runs[which % len(self.runs)]["conversation_id"]
-            if one not in client.following:
-                await client.ask("subscribe", conversation_id=one)
+        one, at = self.conversation(which), self.world.pages[number]
+        if one not in self.wait(self.world.socket(at)).following:
+            assert self.wait(self.world.ask(at, "subscribe", conversation_id=one))["type"] == "subscribed"
 
-        self.wait(look())
-
-    @rule(number=page)
+    @rule(number=anyone)
     def drop(self, number: int) -> None:
-        client = self.clients[number]
+        client = self.world.pages[number].client
         if client is not None:
+            self.counted["drops"] += 1
             self.wait(client.drop())
 
-    @rule(number=page, which=any_one)
+    @rule(number=anyone, which=any_one)
     def stop(self, number: int, which: int) -> None:
         self.wait(self.command(number, "run.stop", run_id=self.runs[which % len(self.runs)]["run_id"]))
 
-    @rule(number=page, which=any_one)
+    @rule(number=anyone, which=any_one)
     def regenerate(self, number: int, which: int) -> None:
-        run_id = self.runs[which % len(self.runs)]["run_id"]
-        [row] = self.stack.sql("SELECT message_id::text FROM chat_run WHERE id = %s", run_id)
-        self.wait(self.submit(number, "message.regenerate", message_id=row["message_id"]))
+        self.wait(self.submit(number, "message.regenerate", message_id=self.of_run("message_id", which)))
+
+    @rule(number=anyone, which=any_one, script=st.sampled_from(SCRIPTS))
+    def edit(self, number: int, which: int, script: str) -> None:
+        message_id = self.of_run("prompt_id", which)
+        self.wait(self.submit(number, "message.edit", message_id=message_id, text=f"Rather [[{script}]]"))
+
+    @rule(which=any_one)
+    def let_bob_in(self, which: int) -> None:
+        if (one := self.conversation(which)) not in self.bob.lost:
+            self.counted["invitations"] += 1
+            self.wait(self.world.invite(self.bob, one))
+
+    @rule(which=any_one)
+    def let_bob_out(self, which: int) -> None:
+        inside = sorted(self.bob.views.keys() - self.bob.lost)
+        if inside:
+            self.counted["removals"] += 1
+            self.wait(self.world.remove(self.bob, inside[which % len(inside)]))
+
+    @rule(barred=st.booleans())
+    def bob_goes(self, barred: bool) -> None:
+        """Logs out, or is switched off and on again; then he is somebody who has seen nothing yet."""
+        if self.bob.client is not None:
+            self.counted["log-outs"] += 1
+            self.wait(self.world.end_session(self.bob, barred=barred))
 
     @rule(seconds=st.floats(0.0, 0.6))
     def time_passes(self, seconds: float) -> None:
         self.wait(asyncio.sleep(seconds))
 
-    @precondition(lambda self: self.kills < (3 if LONG else 1))
+    # --- disasters ----------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.disasters < DISASTERS)
     @rule(number=st.integers(0, 1), gently=st.booleans())
     def a_worker_dies(self, number: int, gently: bool) -> None:
-        """And is started again, by whoever watches over it."""
-        self.kills += 1
-        worker = self.stack.workers[number]
-        worker.kill(signal.SIGTERM if gently else signal.SIGKILL)
-        if not gently:
-            worker.stop()
-            worker.start()
+        self.dies(self.stack.workers[number], gently)
+
+    @precondition(lambda self: self.disasters < DISASTERS)
+    @rule(number=st.integers(0, 1), gently=st.booleans())
+    def a_web_process_dies(self, number: int, gently: bool) -> None:
+        self.dies(self.stack.webs[number], gently)
+
+    @precondition(lambda self: self.disasters < DISASTERS)
+    @rule(empty=st.booleans())
+    def redis_starts_anew(self, empty: bool) -> None:
+        self.disasters += 1
+        self.counted["empty Redis" if empty else "Redis restarts"] += 1
+        restart_redis(self.stack.redis, empty=empty)
+
+    def dies(self, process: Any, gently: bool) -> None:
+        """And is started again, by whoever watches over it: at once, or when it has ended."""
+        self.disasters += 1
+        self.counted[f"{process.name.rstrip('12')} {'SIGTERM' if gently else 'SIGKILL'}"] += 1
+        process.kill(signal.SIGTERM if gently else signal.SIGKILL)
+        if gently:
+            self.world.starting[process.name] = time.monotonic() + 60
+        else:
+            self.world.start_again(process)
+
+    # --- the end ------------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
         try:
-            for worker in self.stack.workers:
-                if worker.popen is not None and self.kills:
-                    with contextlib.suppress(Exception):
-                        worker.wait(0.01)
-                    if worker.popen.poll() is not None:
-                        worker.stop()
-                        worker.start()
-            self.wait(self.here.judge(30))
+            if self.disasters:
+                for process in [*self.stack.webs, *self.stack.workers]:
+                    if process.has_ended():
+                        self.world.start_again(process)
+                for web in self.stack.webs:
+                    web.await_ready()
+            if self.bob.lost and self.bob.client is not None:  # what he lost he cannot be level with
+                self.wait(self.bob.client.drop())
+            self.wait(self.world.here.judge(30))
         finally:
+            self.wait(self.world.close())
             self.wait(self.open.aclose())
             self.loop.close()
 
 
-@pytest.mark.timeout(3600 if LONG else 120)
+@pytest.mark.timeout(7200 if LONG else 120)
 def test_r19_random_histories(system: tuple[Stack, FakeOpenAI]) -> None:
     People.stack = system[0]
-    run_state_machine_as_test(
-        People,
-        settings=settings(
-            max_examples=EXAMPLES,
-            stateful_step_count=STEPS,
-            deadline=None,
-            derandomize=not LONG,
-            database=None,
-            phases=[Phase.generate],  # what took seconds and a kill cannot be shrunk
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-        ),
-    )
+    People.hand = Hand(system[0])
+    began = time.monotonic()
+    try:
+        run_state_machine_as_test(
+            People,
+            settings=settings(
+                max_examples=EXAMPLES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                derandomize=not LONG,
+                database=None,
+                phases=[Phase.generate],  # what took seconds and a kill cannot be shrunk
+                suppress_health_check=list(HealthCheck),
+                print_blob=False,
+            ),
+        )
+    finally:
+        People.hand.close()
+        measured(f"R19 {dict(People.counted)}", round(time.monotonic() - began, 1))

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+import redis
 
 from tests.client import Client, View, session
 from tests.fakes.openai_server import FakeOpenAI
@@ -307,6 +308,41 @@ async def test_being_deactivated_closes_all_sockets(stack: Stack) -> None:
         await asyncio.to_thread(stack.manage, "shell", "--no-imports", "-c", deactivate.format(False))
         assert [await socket.closed(2) for socket in sockets] == [4401, 4401]
         await asyncio.to_thread(stack.manage, "shell", "--no-imports", "-c", deactivate.format(True))
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_who_is_no_member_any_more_sees_nothing_more(stack: Stack, told: bool) -> None:
+    """Also when nobody says so: sockets look for themselves after they were cut off from Redis."""
+    bobs = "Member.objects.{}(conversation_id={!r}, user=User.objects.get(email='bob@example.org'){})"
+
+    async def administer(deed: str) -> None:
+        script = f"from accounts.models import User; from chat.models import Member; {deed}"
+        await asyncio.to_thread(stack.manage, "shell", "--no-imports", "-c", script)
+
+    async with user(stack) as alice, user(stack, "bob") as bob:
+        client = await alice.connect()
+        shared = (await finished(client, "Shared [[tokens=2]]"))["conversation_id"]
+        await administer(bobs.format("create", shared, ", role='editor'"))
+        here, there = await bob.connect(), await bob.connect(at=stack.webs[1].url)
+        await finished(there, "My own [[tokens=2]]")
+        for socket in (here, there):
+            assert (await socket.ask("subscribe", conversation_id=shared))["type"] == "subscribed"
+        accepted = await client.say("Long [[tokens=600 rate=80]]", shared)
+        await here.shows(accepted["run_id"], 20)
+        if told:
+            await administer(bobs.format("get", shared, "") + ".delete()")
+        else:
+            stack.sql("DELETE FROM chat_member WHERE conversation_id = %s AND role = 'editor'", shared)
+            redis.Redis.from_url(stack.redis.url).client_kill_filter(_type="pubsub")
+        assert await here.closed(4) == 4403, "it had nothing else open"
+        last = len(there.frames)
+        refused = await there.say("May I?", shared)
+        assert refused["code"] == "not_found"
+        await client.shows(accepted["run_id"], len(client.shown(accepted["run_id"])) + 300)
+        assert not [frame for frame in there.frames[last:] if frame.get("conversation_id") == shared]
+        await client.ask("run.stop", run_id=accepted["run_id"])
+        await client.ended(accepted["run_id"])
+        await asyncio.gather(client.close(), there.close())
 
 
 async def test_a_conversation_in_two_tabs_is_level(stack: Stack) -> None:

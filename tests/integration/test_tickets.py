@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from redis.retry import Retry
 
 from accounts import revocation, tickets
 from accounts.models import User
-from accounts.redis import sync_redis
+from accounts.redis import async_redis, sync_redis
 from accounts.tickets import Claims, consume_ticket, issue_ticket
+from tests.chaos.proxy import FaultProxy
 from tests.conftest import PASSWORD
+from tests.servers import servers
 
 pytestmark = pytest.mark.usefixtures("clean_redis")
 KEY = "a-session-key"
@@ -40,6 +43,31 @@ async def test_fifty_at_once_and_one_gets_in() -> None:
     ticket = issue_ticket(uuid.uuid4(), KEY)
     results = await asyncio.gather(*[consume_ticket(ticket, KEY) for _ in range(50)])
     assert sum(result is not None for result in results) == 1
+
+
+async def test_a_lost_reply_does_not_shut_out(tmp_path: Path, settings: Any) -> None:
+    """Redis has taken the ticket and the answer is lost: the client library asks again, on a new connection."""
+    proxy = FaultProxy(servers.redis, tmp_path / "p.sock")
+    proxy.start()
+    try:
+        settings.REDIS_URL = proxy.url
+        user_id = uuid.uuid4()
+        ticket = issue_ticket(user_id, KEY)
+        key = the_only_key()
+        await async_redis().ping()
+        proxy.toxic("timeout_downstream")
+        handshake = asyncio.create_task(consume_ticket(ticket, KEY))
+        while sync_redis().exists(key):
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(proxy.heal)
+        claims = await handshake
+        assert claims is not None
+        assert claims.user_id == user_id
+        assert await consume_ticket(ticket, KEY) is None, "another handshake gets nothing all the same"
+        assert 0 < sync_redis().ttl(the_only_key(b"taken:*")) <= 10
+    finally:
+        await async_redis().aclose()
+        await asyncio.to_thread(proxy.stop)
 
 
 async def test_expires_in_thirty_seconds() -> None:
