@@ -1,6 +1,7 @@
 """Sessions in PostgreSQL, each row knowing whose it is: the settings' SESSION_ENGINE.
 
-No cached variant: a copy in Redis would outlive its row when Redis cannot be reached at that moment.
+No cached variant: a copy in Redis would outlive its row when Redis cannot be reached at that moment. When a session
+ends is PostgreSQL's to say: web processes whose clocks differ would not agree on it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts import revocation
@@ -35,7 +36,17 @@ class SessionStore(DatabaseStore):
         assert isinstance(row, Session)
         row.hash = session_hash(row.session_key)
         row.user_id = uuid.UUID(data[SESSION_KEY]) if SESSION_KEY in data else None
+        row.expire_date = Now() + timedelta(seconds=self.get_expiry_age())
         return row
+
+    def _get_session_from_db(self) -> Session | None:
+        row = Session.objects.filter(session_key=self.session_key, expire_date__gt=Now()).first()
+        if row is None:
+            self._session_key = None
+        return row
+
+    async def _aget_session_from_db(self) -> Session | None:
+        return await sync_to_async(self._get_session_from_db)()
 
     def delete(self, session_key: str | None = None) -> None:
         key = session_key or self.session_key
@@ -54,17 +65,14 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
 
     The row is there and not expired, the user is active, and the password is the one it was opened with.
     """
-    row = (
-        Session.objects.select_related("user").filter(hash=hash_, user=user_id, expire_date__gt=timezone.now()).first()
-    )
+    row = Session.objects.select_related("user").filter(hash=hash_, user=user_id, expire_date__gt=Now()).first()
     if row is None or row.user is None or not row.user.is_active:
         return False
     opened_with = row.get_decoded().get(HASH_SESSION_KEY, "")
     hashes = [row.user.get_session_auth_hash(), *row.user.get_session_auth_fallback_hash()]
     if not any(constant_time_compare(opened_with, known) for known in hashes):
         return False
-    if timezone.now() - row.last_seen_at > SEEN_EVERY:
-        Session.objects.filter(pk=row.pk).update(last_seen_at=timezone.now())
+    Session.objects.filter(pk=row.pk, last_seen_at__lt=Now() - SEEN_EVERY).update(last_seen_at=Now())
     return True
 
 
@@ -73,4 +81,4 @@ def note_client(request: HttpRequest, ip: str | None) -> None:
     if not request.session.session_key:
         request.session.save()
     agent = "".join(c for c in request.META.get("HTTP_USER_AGENT", "") if c.isprintable())[:200]
-    Session.objects.filter(pk=request.session.session_key).update(last_seen_at=timezone.now(), ip=ip, user_agent=agent)
+    Session.objects.filter(pk=request.session.session_key).update(last_seen_at=Now(), ip=ip, user_agent=agent)

@@ -111,7 +111,7 @@ class HistoryAdmin(QuickListAdmin):
     """What has happened: to look at, never to change."""
 
     search_fields = ("pk",)  # shows the box; `search` answers it
-    actions = None
+    actions: Any = None
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         """The rows for an id or an e-mail address. Both use an index."""

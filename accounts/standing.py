@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -152,8 +152,12 @@ class Left:
 
     @property
     def seconds(self) -> float | None:
-        """Until it renews; None when it does not."""
-        return max((self.ends_at - datetime.now(UTC)).total_seconds(), 1.0) if self.ends_at else None
+        """Until it renews, by the database's clock, which the periods go by; None when it does not."""
+        if self.ends_at is None:
+            return None
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT EXTRACT(EPOCH FROM %s - clock_timestamp())::float", [self.ends_at])
+            return max(float(cursor.fetchone()[0]), 1.0)
 
     def frame(self) -> dict[str, Any]:
         """As the `quota` frame has it: messages, tokens and seconds as numbers, money as a string."""

@@ -10,9 +10,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -75,7 +75,7 @@ def edit_settings(request: HttpRequest) -> HttpResponse:
         form.save()
         messages.success(request, _("Your name is saved."))
         return redirect("account_settings")
-    live = Session.objects.filter(user=request.user, expire_date__gt=timezone.now()).order_by("-last_seen_at")
+    live = Session.objects.filter(user=request.user, expire_date__gt=Now()).order_by("-last_seen_at")
     rows = [
         {"session": row, "device": describe_device(row.user_agent), "current": row.pk == request.session.session_key}
         for row in live.defer("session_data")

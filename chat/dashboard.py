@@ -173,8 +173,9 @@ def period_tiles(period: Period, runs: Runs | None, usage: Usage | None, links: 
         for title in ("Runs", "First token", "Failed"):
             yield Tile(title, None, TOO_LONG)
     else:
-        minutes = max((timezone.now() - runs.since).total_seconds() / 60, 1)
-        every = f"{runs.count / minutes:.3g} a minute" if runs.count else "none"
+        unit, name = {"1h": (60, "a minute"), "24h": (3600, "an hour")}.get(period.key, (DAY, "a day"))
+        times = max((timezone.now() - runs.since).total_seconds() / unit, 1)
+        every = f"{runs.count / times:.3g} {name}" if runs.count else "none"
         behind = links.runs(runs.since)
         yield Tile("Runs", number(runs.count), every, behind)
         if runs.first_token:

@@ -70,30 +70,35 @@ def _head(user: User) -> dict[str, Any]:
 def _conversations(user: User) -> Iterator[dict[str, Any]]:
     memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
     for member in memberships:
-        conversation = member.conversation
-        yield {
-            "id": str(conversation.pk),
-            "title": conversation.title,
-            "role": member.role,
-            "model": conversation.model,
-            "system_prompt": conversation.system_prompt,
-            "created_at": conversation.created_at.isoformat(),
-            "updated_at": conversation.updated_at.isoformat(),
-            "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at else None,
-            "tip": str(conversation.tip_id) if conversation.tip_id else None,
-            "messages": [
-                {
-                    "id": str(message.pk),
-                    "parent_id": str(message.parent_id) if message.parent_id else None,
-                    "role": message.role,
-                    "mine": message.author_id == user.pk,
-                    "text": message.text,
-                    "status": message.status,
-                    "created_at": message.created_at.isoformat(),
-                }
-                for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
-            ],
-        }
+        yield conversation_data(member)
+
+
+def conversation_data(member: Member) -> dict[str, Any]:
+    """A conversation as one of its members takes it along: every branch, plain data for JSON."""
+    conversation = member.conversation
+    return {
+        "id": str(conversation.pk),
+        "title": conversation.title,
+        "role": member.role,
+        "model": conversation.model,
+        "system_prompt": conversation.system_prompt,
+        "created_at": conversation.created_at.isoformat(),
+        "updated_at": conversation.updated_at.isoformat(),
+        "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at else None,
+        "tip": str(conversation.tip_id) if conversation.tip_id else None,
+        "messages": [
+            {
+                "id": str(message.pk),
+                "parent_id": str(message.parent_id) if message.parent_id else None,
+                "role": message.role,
+                "mine": message.author_id == member.user_id,
+                "text": message.text,
+                "status": message.status,
+                "created_at": message.created_at.isoformat(),
+            }
+            for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
+        ],
+    }
 
 
 def _recordings(user: User) -> Iterator[dict[str, Any]]:

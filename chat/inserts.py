@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db import connection
@@ -22,7 +23,7 @@ SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHE
 
 # The sender's row is locked too: turns of one user come one after the other, so that what is under way can be counted.
 _PLACE: Final = f"""
-SELECT m.role, c.title, c.model, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
+SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('queued', 'running')),
        u.name, u.email, {METERED}
@@ -34,16 +35,20 @@ WHERE c.id = %(conversation)s AND c.deleted_at IS NULL
 FOR UPDATE OF c FOR NO KEY UPDATE OF u
 """  # noqa: S608 -- constants
 
+# The database's clock, read under the conversation's lock: its messages are in order whichever process took them.
 _INSERT: Final = """
-WITH prompt AS (
+WITH clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now
+), prompt AS (
     INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
     SELECT %(prompt)s::uuid, %(conversation)s::uuid, %(parent)s::uuid, 'user', %(user)s::uuid, %(text)s, '', 'complete',
-           %(now)s::timestamptz
-    WHERE %(asks)s
+           now
+    FROM clock WHERE %(asks)s
 ), answer AS (
     INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
-    VALUES (%(answer)s, %(conversation)s, %(prompt)s, 'assistant', NULL, '', '', 'pending',
-            %(now)s::timestamptz + interval '1 microsecond')
+    SELECT %(answer)s::uuid, %(conversation)s::uuid, %(prompt)s::uuid, 'assistant', NULL, '', '', 'pending',
+           now + interval '1 microsecond'
+    FROM clock
 ), run AS (
     INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, status, attempt,
         lease_owner, enqueued_at, checkpoint_epoch, checkpoint_seq, ended_in_log, error_code, error_message,
@@ -54,19 +59,20 @@ WITH prompt AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
     VALUES (%(user)s, %(client_id)s, %(fingerprint)s, %(conversation)s, %(shown)s, %(run)s, clock_timestamp())
 ), conversation AS (
-    UPDATE chat_conversation SET tip_id = %(answer)s, updated_at = %(now)s, title = %(title)s,
+    UPDATE chat_conversation SET tip_id = %(answer)s, updated_at = now + interval '1 microsecond', title = %(title)s,
         model = CASE WHEN %(choose)s THEN %(model)s ELSE model END
-    WHERE id = %(conversation)s
+    FROM clock WHERE id = %(conversation)s
 )
 SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversation)s),
-    (SELECT count(*) FROM chat_run WHERE requested_by_id = %(user)s AND status IN ('queued', 'running'))
+    (SELECT count(*) FROM chat_run WHERE requested_by_id = %(user)s AND status IN ('queued', 'running')), now
+FROM clock
 """
 
 
 _BEGIN: Final = f"""
 WITH conversation AS (
-    INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at)
-    VALUES (%(conversation)s, '', '', '', clock_timestamp(), clock_timestamp())
+    INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at, temporary)
+    VALUES (%(conversation)s, '', '', '', clock_timestamp(), clock_timestamp(), %(temporary)s)
 ), member AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
     VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp())
@@ -84,6 +90,7 @@ class Place:
     member_role: str
     title: str
     model: str
+    temporary: bool
     wanted_id: uuid.UUID | None
     parent_id: uuid.UUID | None
     parent_role: str | None
@@ -123,7 +130,7 @@ def insert_turn(
     choose_model: bool,
 ) -> tuple[list[uuid.UUID], int]:  # fmt: skip
     """Writes a turn in one statement; the ids of the conversation's members, and how many runs of the user were under
-    way before this one. `asks`: the prompt is new too.
+    way before this one. `asks`: the prompt is new too. What is new gets its `created_at`.
 
     Raises `django.db.IntegrityError` where `submission_once` or `run_one_active_per_branch` says no.
     """
@@ -136,7 +143,6 @@ def insert_turn(
         "user": run.requested_by_id,
         "text": prompt.text if asks else "",
         "asks": asks,
-        "now": answer.created_at,
         "model": run.model,
         "trace": run.trace_id,
         "choose": choose_model,
@@ -147,15 +153,18 @@ def insert_turn(
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)
-        members, under_way = cursor.fetchone()
-        return members, under_way
+        members, under_way, now = cursor.fetchone()
+    answer.created_at = now + timedelta(microseconds=1)
+    if asks:
+        prompt.created_at = now
+    return members, under_way
 
 
-def begin_conversation(user_id: uuid.UUID) -> tuple[uuid.UUID, User, bool]:
+def begin_conversation(user_id: uuid.UUID, *, temporary: bool) -> tuple[uuid.UUID, User, bool]:
     """A new conversation of which the user is the owner, in one statement; its id, the sender, whether metered."""
     conversation_id = uuid7()
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, {"conversation": conversation_id, "user": user_id})
+        cursor.execute(_BEGIN, {"conversation": conversation_id, "user": user_id, "temporary": temporary})
         name, email, metered = cursor.fetchone()
     return conversation_id, sender(user_id, name, email), metered
 

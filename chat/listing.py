@@ -28,6 +28,7 @@ logger = structlog.get_logger(__name__)
 PAGE: Final = 40
 MAX_PAGE: Final = 500
 MAX_TITLE: Final = 200
+MAX_PINS: Final = 50  # of one person; all of them are on the list's first page
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,12 @@ class Item:
     id: uuid.UUID
     title: str
     updated_at: datetime.datetime
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Entries under one heading of time."""
+    """Entries under one heading: the pinned ones, then by time."""
 
     label: str
     items: list[Item]
@@ -55,12 +57,18 @@ class Listing:
 
 
 def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: int = PAGE) -> Listing:
-    """Up to `count` entries, newest first, from where `after` (a `Listing.next`) stopped. Raises `Invalid`."""
+    """Up to `count` entries, newest first, from where `after` (a `Listing.next`) stopped; the pinned ones go before
+    the first page and do not count. Raises `Invalid`.
+    """
     count = max(1, min(count, MAX_PAGE))
-    rows = conversations_of(user_id)
+    rows = conversations_of(user_id).filter(pinned_at=None)
+    pinned: list[Item] = []
     if after:
         moment, last = _parse_place(after)
         rows = rows.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, id__lt=last))
+    else:
+        stuck = conversations_of(user_id).exclude(pinned_at=None).order_by("-pinned_at", "-id")
+        pinned = [Item(*row, pinned=True) for row in stuck.values_list("id", "title", "updated_at")]
     found = [Item(*row) for row in rows.values_list("id", "title", "updated_at")[: count + 1]]
     kept = found[:count]
     today = timezone.now().astimezone(zone).date()
@@ -70,6 +78,8 @@ def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: 
             kept, lambda item: _heading(item.updated_at.astimezone(zone).date(), today)
         )
     ]
+    if pinned:
+        groups.insert(0, Group(_("Pinned"), pinned))
     rest = f"{kept[-1].updated_at.isoformat()}~{kept[-1].id}" if len(found) > count else ""
     return Listing(groups, rest, bool(after))
 
@@ -110,6 +120,22 @@ def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:
     return conversation.title
 
 
+def pin(user_id: uuid.UUID, conversation_id: uuid.UUID, *, pinned: bool) -> None:
+    """Puts a conversation on top of its members' lists and out of the reach of age (`chat.retention`), or takes it
+    down again. Raises `NotFound`, `Forbidden`, `Invalid`.
+    """
+    conversation = member_of(user_id, conversation_id, write=True).conversation
+    if conversation.temporary:
+        raise Invalid("A temporary chat cannot be pinned.")
+    if pinned == (conversation.pinned_at is not None):
+        return
+    if pinned and conversations_of(user_id).exclude(pinned_at=None).count() >= MAX_PINS:
+        raise Invalid(f"You have pinned {MAX_PINS} conversations already. Unpin one first.")
+    conversation.pinned_at = timezone.now() if pinned else None
+    conversation.save(update_fields=["pinned_at"])
+    _tell(conversation)
+
+
 def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
     """Puts a conversation away; `undelete` brings it back. Its owners only. Raises `NotFound`, `Forbidden`."""
     member = member_of(user_id, conversation_id)
@@ -142,6 +168,8 @@ def _tell(conversation: Conversation, *, renamed: bool = False, deleted: bool = 
         "title": conversation.title,
         "updated_at": conversation.updated_at.isoformat(),
         "deleted": deleted,
+        "temporary": conversation.temporary,
+        "pinned": conversation.pinned_at is not None,
     }
     members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
 

@@ -35,6 +35,24 @@ class Conversation(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, db_index=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    pinned_at = models.DateTimeField(
+        null=True, blank=True, help_text="On top of its members' lists, and kept whatever its age."
+    )
+    # A default of the database's: turns insert without naming it.
+    temporary = models.BooleanField(
+        default=False, db_default=False, help_text="In nobody's list, and gone soon. So from its first message on."
+    )
+
+    class Meta:
+        indexes: ClassVar = (
+            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="conversation_trash"),
+            models.Index(fields=["updated_at"], condition=Q(temporary=True), name="conversation_temporary"),
+        )
+        constraints: ClassVar = (
+            models.CheckConstraint(
+                condition=Q(temporary=False) | Q(pinned_at=None), name="conversation_temporary_or_pinned"
+            ),
+        )
 
     def __str__(self) -> str:
         # Titles are made from messages: only those who may read bodies see them in the admin.

@@ -85,6 +85,7 @@ class MessageSend(Traced, frozen=True, tag="message.send"):
     parent_id: uuid.UUID | None = None
     model: ModelName | None = None
     attachments: list[uuid.UUID] | None = None
+    temporary: bool = False  # of a new conversation only
 
 
 class MessageEdit(Traced, frozen=True, tag="message.edit"):

@@ -73,8 +73,9 @@ def memberships(user_id: uuid.UUID, conversations: Sequence[uuid.UUID]) -> set[u
 
 
 def conversations_of(user_id: uuid.UUID) -> QuerySet[Conversation]:
-    """The conversations a user sees, newest first."""
-    return Conversation.objects.filter(memberships__user_id=user_id, deleted_at=None).order_by("-updated_at", "-id")
+    """The conversations in a user's list, newest first. Temporary ones are in nobody's."""
+    listed = Conversation.objects.filter(memberships__user_id=user_id, deleted_at=None, temporary=False)
+    return listed.order_by("-updated_at", "-id")
 
 
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; what was heard of it is kept.")

@@ -45,3 +45,8 @@ def moment(value: datetime) -> str:
     """In the site's time zone, with the day where it is not today."""
     local = timezone.localtime(value)
     return f"{local:%H:%M}" if local.date() == timezone.localdate() else f"{local:%d %b %H:%M}"
+
+
+def clock(value: datetime) -> str:
+    """To the second, in the site's time zone, on one line."""
+    return f"{timezone.localtime(value):%d %b %Y %H:%M:%S}".replace(" ", "\u00a0")

@@ -2,7 +2,8 @@
 
     recording:<id>         stream  o = offset in bytes, d = PCM16; or c = flush, stop, cancel. The last 5 s
     recording:<id>:lease   string  the worker that listens; gone when it is
-    recordings:all, recordings:<user>   sorted sets of the recordings in progress, by when their claim runs out (ms)
+    recordings:all, recordings:<user>   sorted sets of the recordings in progress, by when their claim runs out (ms of
+                           Redis's clock, as processes may disagree about the time)
 
 Audio does not go through the channel layer, which is made for many small messages to many. It is kept nowhere else.
 """
@@ -10,7 +11,6 @@ Audio does not go through the channel layer, which is made for many small messag
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,6 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts.quotas import QuotaFull, audio_granted, reserve_audio
 from accounts.redis import async_redis
@@ -44,16 +43,25 @@ STREAM_TTL_MS: Final = 60_000
 SPARE_ENTRIES: Final = 8  # room for commands among 5 s of audio
 
 _ADMIT: Final = """
-local now, until_ms, id = tonumber(ARGV[1]), ARGV[2], ARGV[3]
+local clock = redis.call('TIME')
+local now, id = clock[1] * 1000 + math.floor(clock[2] / 1000), ARGV[2]
 for k = 1, 2 do
   redis.call('ZREMRANGEBYSCORE', KEYS[k], '-inf', now)
-  if redis.call('ZCARD', KEYS[k]) >= tonumber(ARGV[3 + k]) then return k end
+  if redis.call('ZCARD', KEYS[k]) >= tonumber(ARGV[2 + k]) then return k end
 end
 for k = 1, 2 do
-  redis.call('ZADD', KEYS[k], until_ms, id)
+  redis.call('ZADD', KEYS[k], now + tonumber(ARGV[1]), id)
   redis.call('PEXPIRE', KEYS[k], 3600000)
 end
 return 0
+"""
+
+_RENEW: Final = """
+local clock = redis.call('TIME')
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+for k = 1, 2 do
+  redis.call('ZADD', KEYS[k], clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(ARGV[3]), ARGV[4])
+end
 """
 
 
@@ -88,10 +96,9 @@ def _sets(user_id: uuid.UUID) -> tuple[str, str]:
 async def begin(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
     """A new recording, on its way to a worker. Raises `ChatError`s; `Busy` when too many are in progress."""
     recording_id = await in_db(_insert, user_id, command)
-    now = int(time.time() * 1000)
     refused = await async_redis().register_script(_ADMIT)(
         keys=list(_sets(user_id)),
-        args=[now, now + CLAIM_MS, recording_id.hex, settings.RECORDINGS_PER_USER, settings.RECORDINGS_AT_ONCE],
+        args=[CLAIM_MS, recording_id.hex, settings.RECORDINGS_PER_USER, settings.RECORDINGS_AT_ONCE],
     )
     if refused:
         await in_db(finish, recording_id, RecordingStatus.FAILED, reason="busy")
@@ -118,6 +125,7 @@ def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
                 language=command.language or settings.ASR_LANGUAGE,
                 mode=command.mode,
                 auto_send=command.auto_send,
+                created_at=Now(),
             )
             reserve_audio(user_id, row.pk, settings.RECORDING_SECONDS)
     except IntegrityError:
@@ -166,12 +174,10 @@ def claim(recording_id: uuid.UUID) -> Claimed | None:
 
 async def renew(recording: Claimed, owner: str) -> None:
     """A worker listens. To be called every `RENEW_SECONDS`."""
-    until = int(time.time() * 1000) + CLAIM_MS
-    pipe = async_redis().pipeline(transaction=False)
-    pipe.set(lease_key(recording.id), owner, px=LEASE_MS)
-    for key in _sets(recording.user_id):
-        pipe.zadd(key, {recording.id.hex: until})
-    await pipe.execute()
+    await async_redis().register_script(_RENEW)(
+        keys=[*_sets(recording.user_id), lease_key(recording.id)],
+        args=[owner, LEASE_MS, CLAIM_MS, recording.id.hex],
+    )
 
 
 async def read(recording_id: uuid.UUID, after: str, *, block_ms: int = 1000) -> list[tuple[str, Entry]]:
@@ -215,7 +221,7 @@ def finish(
     """Closes a recording's row, once, puts what was heard into the usage ledger, and frees what was reserved."""
     with transaction.atomic():
         ended = Recording.objects.filter(pk=recording_id, finished_at=None).update(
-            status=status, reason=reason, audio_ms=audio_ms, backend=backend, finished_at=timezone.now()
+            status=status, reason=reason, audio_ms=audio_ms, backend=backend, finished_at=Now()
         )
         if ended:
             user_id, at = Recording.objects.values_list("user_id", "created_at").get(pk=recording_id)

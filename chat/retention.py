@@ -18,7 +18,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from accounts.models import Session
 from chat import log
@@ -45,13 +45,13 @@ class Progress:
 
 
 def _before(days: int) -> Any:
-    return timezone.now() - timedelta(days=days)
+    return Now() - timedelta(days=days)
 
 
 KINDS: Final = (
     # Few at a time: one may have thousands of messages.
     Kind("conversations", lambda: Conversation.objects.filter(deleted_at__lt=_before(settings.KEEP_DELETED_DAYS)), 10),
-    Kind("sessions", lambda: Session.objects.filter(expire_date__lt=timezone.now()), 500),
+    Kind("sessions", lambda: Session.objects.filter(expire_date__lt=Now()), 500),
     Kind("submissions", lambda: Submission.objects.filter(created_at__lt=_before(settings.KEEP_SUBMISSION_DAYS)), 500),
     Kind(
         "recordings",

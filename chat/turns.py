@@ -11,14 +11,13 @@ import asyncio
 import hashlib
 import uuid
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts import quotas
 from accounts.models import User
@@ -60,7 +59,7 @@ class Accepted:
     duplicate: bool
     announcement: list[events.Event] = field(default_factory=list)
     members: list[uuid.UUID] = field(default_factory=list)
-    listing: dict[str, str] = field(default_factory=dict)
+    listing: dict[str, Any] = field(default_factory=dict)
 
 
 def accept(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
@@ -131,6 +130,8 @@ def _fingerprint(command: AnyTurn) -> bytes:
     body = msgspec.structs.asdict(command)
     for name in ("ref", "client_id", "traceparent"):
         body.pop(name)
+    if not body.get("temporary"):
+        body.pop("temporary", None)  # as it was before there were temporary conversations
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
 
 
@@ -156,6 +157,7 @@ class _Turn:
     metered: bool  # the author has quotas
     parent_id: uuid.UUID | None = None
     prompt: Message | None = None
+    temporary: bool = False
 
 
 def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepted:
@@ -167,7 +169,6 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         turn = _place_of_answer(user_id, command)
     chosen = None if isinstance(command, MessageEdit) else command.model
     model = _model_for(chosen, turn.model)
-    now = timezone.now()
     text = "" if isinstance(command, MessageRegenerate) else command.text
     prompt = turn.prompt or Message(
         conversation_id=turn.conversation_id,
@@ -175,14 +176,12 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         role=MessageRole.USER,
         author=turn.author,
         text=text,
-        created_at=now,
     )
     answer = Message(
         conversation_id=turn.conversation_id,
         parent_id=prompt.pk,
         role=MessageRole.ASSISTANT,
         status=MessageStatus.PENDING,
-        created_at=now,
     )
     run = Run(
         conversation_id=turn.conversation_id,
@@ -224,7 +223,8 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         listing={
             "conversation_id": str(turn.conversation_id),
             "title": title,
-            "updated_at": now.isoformat(),
+            "updated_at": answer.created_at.isoformat(),
+            "temporary": turn.temporary,
         },
     )
 
@@ -240,8 +240,10 @@ def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
     if command.conversation_id is None:
         if command.parent_id is not None:
             raise Invalid("A new conversation has no message to answer to.")
-        conversation_id, author, metered = begin_conversation(user_id)
-        return _Turn(conversation_id, "", "", author, metered)
+        conversation_id, author, metered = begin_conversation(user_id, temporary=command.temporary)
+        return _Turn(conversation_id, "", "", author, metered, temporary=command.temporary)
+    if command.temporary:
+        raise Invalid("A conversation is temporary from its first message on, or not at all.")
     place = lock_place(user_id, command.conversation_id, command.parent_id)
     if place is None:
         raise NotFound
@@ -255,14 +257,20 @@ def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
         # The tree would have two questions in a row.
         raise Invalid("A message goes under an answer, not under another message.")
     author = sender(user_id, place.user_name, place.user_email)
-    return _Turn(command.conversation_id, place.title, place.model, author, place.metered, place.parent_id)
+    return _Turn(
+        command.conversation_id,
+        place.title,
+        place.model,
+        author,
+        place.metered,
+        place.parent_id,
+        temporary=place.temporary,
+    )
 
 
 def _place_of_edit(user_id: uuid.UUID, command: MessageEdit) -> _Turn:
     edited, member = _lock_message(user_id, command.message_id, MessageRole.USER)
-    conversation = edited.conversation
-    metered = lock_sender(user_id)
-    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, metered, edited.parent_id)
+    return _turn_in(edited.conversation, member.user, parent_id=edited.parent_id)
 
 
 def _place_of_answer(user_id: uuid.UUID, command: MessageRegenerate) -> _Turn:
@@ -270,8 +278,16 @@ def _place_of_answer(user_id: uuid.UUID, command: MessageRegenerate) -> _Turn:
     conversation = answer.conversation
     if answer.parent is None:
         raise Invalid("This answer has no question.")
-    metered = lock_sender(user_id)
-    return _Turn(conversation.pk, conversation.title, conversation.model, member.user, metered, prompt=answer.parent)
+    return _turn_in(conversation, member.user, prompt=answer.parent)
+
+
+def _turn_in(
+    conversation: Conversation, author: User, *, parent_id: uuid.UUID | None = None, prompt: Message | None = None
+) -> _Turn:
+    return _Turn(
+        conversation.pk, conversation.title, conversation.model, author, lock_sender(author.pk), parent_id, prompt,
+        temporary=conversation.temporary,
+    )  # fmt: skip
 
 
 def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> tuple[Message, Member]:
@@ -280,8 +296,10 @@ def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) 
     if conversation_id is None:
         raise NotFound
     member = member_of(user_id, conversation_id, write=True, with_user=True)
-    Conversation.objects.select_for_update().get(pk=conversation_id)
-    message = Message.objects.select_related("conversation", "parent", "parent__author").get(pk=message_id)
+    Conversation.objects.select_for_update().filter(pk=conversation_id).first()
+    message = Message.objects.select_related("conversation", "parent", "parent__author").filter(pk=message_id).first()
+    if message is None:  # its time was over a moment ago
+        raise NotFound
     if message.role != role:
         raise Invalid("That can only be done to " + ("a message of yours." if role == "user" else "an answer."))
     return message, member
@@ -305,15 +323,20 @@ class Stopping:
 
 
 def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
+    """`mark_stopped`, by somebody who may write in its conversation. Raises `ChatError`s."""
+    found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
+    if found is None:
+        raise NotFound
+    member_of(user_id, found, write=True)
+    return mark_stopped(run_id, heard_chars)
+
+
+def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
     """Marks a run to be stopped; one that waits in the queue ends here. Stopping an ended run changes nothing.
 
     With `heard_chars` somebody talked over the answer: of one in progress its end keeps what was heard, an ended one is
     cut here. The first who says so is believed: an answer is cut once.
     """
-    found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
-    if found is None:
-        raise NotFound
-    member_of(user_id, found, write=True)
     with transaction.atomic():
         run = Run.objects.select_for_update().get(pk=run_id)
         ended = None
@@ -333,15 +356,16 @@ def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None 
 
 async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
     """Stops an answer from any device. The worker is told at once; if that is lost, it reads the row within 2 s."""
-    await _tell(await in_db(request_stop, user_id, run_id))
+    await tell_stopped(await in_db(request_stop, user_id, run_id))
 
 
 async def interrupt(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int) -> None:
     """Stops an answer that somebody talked over, and keeps of it what was heard: `heard_chars` code points."""
-    await _tell(await in_db(request_stop, user_id, run_id, heard_chars))
+    await tell_stopped(await in_db(request_stop, user_id, run_id, heard_chars))
 
 
-async def _tell(stopping: Stopping) -> None:
+async def tell_stopped(stopping: Stopping) -> None:
+    """Tells whoever writes the answer, or the conversation where it has ended. What is lost of it is made up for."""
     if stopping.ended is not None:
         await close_in_log(stopping.ended)
     elif stopping.running:

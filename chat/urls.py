@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat import views
+from chat import saving, views
 
 app_name = "chat"
 
@@ -10,9 +10,12 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/older/", views.older, name="older"),
     path("c/<uuid:conversation_id>/branch/<uuid:message_id>/", views.branch, name="branch"),
     path("c/<uuid:conversation_id>/rename/", views.rename, name="rename"),
+    path("c/<uuid:conversation_id>/pin/", views.pin, name="pin"),
+    path("c/<uuid:conversation_id>/save/", saving.save_one, name="save"),
     path("c/<uuid:conversation_id>/delete/", views.delete, name="delete"),
     path("c/<uuid:conversation_id>/undelete/", views.undelete, name="undelete"),
     path("conversations/", views.conversations, name="conversations"),
+    path("conversations/save/", saving.save_all, name="save_all"),
     path("offline/", views.offline, name="offline"),
     path("service-worker.js", views.service_worker, name="service_worker"),
 ]

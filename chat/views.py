@@ -29,6 +29,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.models import User
 from chat import catalog, listing
 from chat.errors import ChatError, Forbidden, Invalid, NotFound, Unavailable
+from chat.keeping import temporary_hours
 from chat.models import Message
 from chat.outage import OUTAGE
 from chat.queries import State, member_of, newest_leaf, read_state
@@ -36,7 +37,7 @@ from chat.queries import State, member_of, newest_leaf, read_state
 logger = structlog.get_logger(__name__)
 
 WINDOW: Final = 40  # messages of a path shown at once
-SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer", "voice"))
+SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer", "voice", "keeping"))
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
 
 
@@ -141,6 +142,14 @@ def rename(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
 
 
 @command
+def pin(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    """POST `pinned=1`, or `pinned=0` to take it down."""
+    pinned = request.POST.get("pinned") == "1"
+    listing.pin(_user(request).pk, conversation_id, pinned=pinned)
+    return {"pinned": pinned}
+
+
+@command
 def delete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     listing.delete(_user(request).pk, conversation_id)
     return {}
@@ -192,6 +201,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "conversation_id": str(state.conversation.pk) if state else None,
         "model": (state.conversation.model if state else "") or (models[0]["id"] if models else ""),
         "models": models,
+        "temporary_hours": temporary_hours(user),
         "csrf": get_token(request),
         "urls": {
             "root": reverse("chat:new"),
@@ -205,6 +215,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
     context = {
         "page": data,
         "conversation": state.conversation if state else None,
+        "temporary": state.conversation.temporary if state else "temporary" in request.GET,
         "shown": state.messages if state else [],
         "piece": _piece_data(state, state.messages) if state else None,
         "listing": listing.read_listing(user.pk, zone=_zone(request)),

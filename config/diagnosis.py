@@ -13,7 +13,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -29,14 +29,18 @@ from django.db.migrations.executor import MigrationExecutor
 
 from accounts.models import User
 from accounts.redis import sync_redis
+from chat.catalog import DEMO_MODEL
 from chat.heartbeats import Heartbeat, living_workers, waiting_jobs
 from config import tracing
 from config.env import stack_url
 from config.stack.errors import StackError
 from config.stack.reach import check_database, check_redis
+from workers.endpoints import load_endpoints
 from workers.maintenance import last_purge
 from workers.providers import registry
 from workers.providers.base import ProviderError
+from workers.providers.definition import Definition
+from workers.providers.fleet import Fleet
 
 MODEL_SECONDS: Final = 10.0
 WEB_SECONDS: Final = 5.0
@@ -231,8 +235,10 @@ def _administrator(_url: str) -> Found:
 
 
 def _model(_url: str) -> Found:
+    rows = load_endpoints()
+    troubles = [f"{row.name}: {row.trouble}" for row in rows if row.trouble]
     try:
-        names = asyncio.run(_ask_model())
+        fleet = asyncio.run(_ask_models(rows))
     except ProviderError as error:
         return (FAIL, f"{error.code}: {error.message}", "Check OPENAI_BASE_URL and OPENAI_API_KEY; `manage.py models`.")
     except TimeoutError:
@@ -241,21 +247,34 @@ def _model(_url: str) -> Found:
             f"The endpoint said nothing within {MODEL_SECONDS:g} s.",
             "Is it up? Can it be reached from here?",
         )
-    if registry.find_endpoint().kind == "demo":
+    if troubles:
+        return (
+            FAIL,
+            " ".join(troubles),
+            "Put the secret they were encrypted with into ENCRYPTION_KEYS, or enter the keys again in the admin.",
+        )
+    silent = [member for member in fleet.members.values() if member.failure is not None]
+    names = [offer["id"] for offer in fleet.catalog]
+    if silent:
+        said = "; ".join(f"{one.definition.name}: {one.failure.message}" for one in silent if one.failure)
+        return (WARN, said, "`manage.py models --test` says more; the admin's pages of endpoints too.")
+    if names == [DEMO_MODEL]:
         return (WARN, "Only the demo model answers.", "Set OPENAI_API_KEY or OPENAI_BASE_URL, or start Ollama.")
     if not names:
         return (FAIL, "The endpoint offers no model.", "Load one there, or name it in CHAT_MODELS.")
-    return OK, f"{registry.describe()}: {len(names)} models, {names[0]} first.", ""
+    where = ", ".join(member.definition.place for member in fleet.members.values())
+    return OK, f"{where}: {len(names)} models, {names[0]} first.", ""
 
 
-async def _ask_model() -> list[str]:
-    model = registry.open_model()
+async def _ask_models(rows: Sequence[Definition]) -> Fleet:
+    """Every endpoint, asked for its models. Raises what the first one said when nothing is known of any."""
+    fleet = registry.open_fleet(rows)
     try:
         async with asyncio.timeout(MODEL_SECONDS):
-            await model.open()
-            return await model.models()
+            await fleet.models()
+            return fleet
     finally:
-        await model.close()
+        await fleet.close()
 
 
 def _disk(_url: str) -> Found:
@@ -309,6 +328,6 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "maintenance": _maintenance,
     "traces": _traces,
 }
-NEEDS: Final = {"clock": "database", "administrator": "database", "queue": "database", "workers": "redis",
-                "maintenance": "redis"}  # fmt: skip
+NEEDS: Final = {"clock": "database", "administrator": "database", "queue": "database", "model": "database",
+                "workers": "redis", "maintenance": "redis"}  # fmt: skip
 SERVING: Final = ("database", "redis", "web", "workers", "queue")

@@ -53,6 +53,16 @@ def secret_key(env: Env, var: Path) -> str:
         raise ImproperlyConfigured(f"ANTIPHON_VAR: {path} cannot be made or read ({error.strerror})") from None
 
 
+def encryption_keys(env: Env) -> list[str]:
+    """`ENCRYPTION_KEYS`: long random texts, the newest first."""
+    keys: list[str] = [key for key in env.list("ENCRYPTION_KEYS", [], subcast=str) if key]
+    if any(len(key) < 32 for key in keys):
+        raise ImproperlyConfigured(
+            "ENCRYPTION_KEYS: each key has 32 characters or more, such as what `openssl rand -base64 48` makes"
+        )
+    return keys
+
+
 def origins(env: Env) -> list[str]:
     """`ALLOWED_ORIGINS`: full origins, each `https://host[:port]`."""
     found = [origin.rstrip("/") for origin in env.list("ALLOWED_ORIGINS", [], subcast=str)]

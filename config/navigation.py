@@ -54,7 +54,7 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     overview = [
         _item("Dashboard", "monitoring", reverse("admin:index")),
         _item("My own usage", "data_usage", reverse("account_usage")),
-        _item("Chat", "edit_square", reverse("chat:new")),
+        _item("Chat", "edit_square", reverse("chat:new")) | {"active": False},  # its address begins every other
     ]
     groups: list[dict[str, Any]] = [{"title": "Overview", "items": overview}]
     for title, named in GROUPS:

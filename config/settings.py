@@ -18,6 +18,7 @@ from config.env import (
     at_least,
     broker_url,
     database_from_url,
+    encryption_keys,
     http_url,
     origins,
     redis_from_url,
@@ -34,6 +35,7 @@ env.read_env(os.environ.get("ANTIPHON_ENV_FILE", str(BASE_DIR / ".env")), recurs
 # --- the basics ------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = secret_key(env, VAR_DIR)
+ENCRYPTION_KEYS = encryption_keys(env)  # of secrets in the database, the newest first; none: SECRET_KEY's
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 # Full origins (scheme, host, port) that may open a socket or post a form. `manage.py up` adds its own.
 ALLOWED_ORIGINS: list[str] = origins(env)
@@ -141,10 +143,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0, "options": {"expires": 3000}},
+    "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
 }
 PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # one clean-up takes so long at the most
 KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # so long a deletion can be undone
+TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
 KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # so long a send is not made twice
 KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # what was understood; audio never is
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")

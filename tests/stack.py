@@ -177,7 +177,16 @@ class Worker(Process):
 class Stack:
     """Processes that belong together. `url` is the first web process's; all of them are allowed origins."""
 
-    def __init__(self, *, web: int, workers: int, beat: bool, env: Mapping[str, str], own_postgres: bool) -> None:
+    def __init__(
+        self,
+        *,
+        web: int,
+        workers: int,
+        beat: bool,
+        env: Mapping[str, str],
+        own_postgres: bool,
+        env_of: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="live-", dir=servers.folder))
         self.redis = PrivateRedis(self.folder / "r")
         self.postgres = PrivatePostgres(self.folder / "p", options=FAST) if own_postgres else servers.postgres
@@ -201,6 +210,8 @@ class Stack:
         names = [f"worker{number}" for number in range(1, workers + 1)]
         self.workers = [Worker(name, ["worker", f"--name={name}"], self.env, self.folder) for name in names]
         self.beat = Process("beat", ["beat"], self.env, self.folder) if beat else None
+        for process in self.processes:
+            process.env.update((env_of or {}).get(process.name, {}))
 
     @property
     def url(self) -> str:
@@ -294,9 +305,12 @@ def run_stack(
     beat: bool = False,
     env: Mapping[str, str] | None = None,
     own_postgres: bool = False,
+    env_of: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Generator[Stack, None, None]:
-    """A running stack; prints its logs when the block fails. `own_postgres`: a server of its own, to be restarted."""
-    stack = Stack(web=web, workers=workers, beat=beat, env=env or {}, own_postgres=own_postgres)
+    """A running stack; prints its logs when the block fails. `own_postgres`: a server of its own, to be restarted.
+    `env_of`: what only one process has in its environment, by its name (web1, worker2, beat).
+    """
+    stack = Stack(web=web, workers=workers, beat=beat, env=env or {}, own_postgres=own_postgres, env_of=env_of)
     try:
         stack.start()
         yield stack

@@ -15,6 +15,8 @@ from accounts.redis import sync_redis
 from chat import dossier, retention
 
 LAST_PURGE: Final = "maintenance:purged"
+PURGING: Final = "maintenance:purging"
+EVERY_SECONDS: Final = 3600
 
 logger = structlog.get_logger(__name__)
 
@@ -22,6 +24,9 @@ logger = structlog.get_logger(__name__)
 @shared_task(name="workers.maintenance.purge", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
 def purge() -> None:
     """Ends what has had its time, for `PURGE_SECONDS` at the most; the next hour goes on."""
+    # No `expires` on the job: a worker whose clock is ahead would never do one. Those that heaped up are one job.
+    if not sync_redis().set(PURGING, "1", nx=True, ex=EVERY_SECONDS - 600):
+        return
     began, gone = time.monotonic(), Counter[str]()
     try:
         gone["people"] = dossier.erase_due()

@@ -30,16 +30,19 @@ from chat.dispatch import enqueue, look_at_queue
 from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
 from chat.traces import Span, current, span, trace_id
 from chat.turns import STOP_GROUP
+from workers import trials
 from workers.audience import find_unwatched, runs_to_stop
 from workers.emitter import Emitter
+from workers.endpoints import Roster
 from workers.generation import Generation
 from workers.liveness import Liveness
-from workers.providers.base import ChatModel, ProviderError
-from workers.providers.registry import open_model, publish_offered
+from workers.providers.base import ProviderError
+from workers.providers.fleet import Fleet
 from workers.spans import begin_run
 from workers.transcription import Transcriber
 
 CATALOG_SECONDS: Final = 60.0
+ENDPOINTS_SECONDS: Final = 4.0  # with the web processes' own 5 (`chat.catalog`) a change is seen within 10
 
 logger = structlog.get_logger(__name__)
 
@@ -47,7 +50,8 @@ logger = structlog.get_logger(__name__)
 class Runtime:
     """This process's loop, its model and the runs it holds."""
 
-    model: ChatModel
+    model: Fleet
+    roster: Roster
     emitter: Emitter
 
     def __init__(self) -> None:
@@ -75,14 +79,13 @@ class Runtime:
     async def _open(self, ready: threading.Event) -> None:
         """Everything the first answer must not wait for."""
         self.emitter = Emitter()
-        self.model = open_model()
-        try:
-            await self.model.open()
-        except ProviderError as error:
-            logger.warning("model_not_ready", code=error.code, detail=error.detail)
+        self.roster = Roster()
+        await self.roster.open()
+        self.model = self.roster.fleet
         self.spawn(self._for_ever(self._listen, every=1.0))
         self.spawn(self._for_ever(self._renew, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
-        self.spawn(self._for_ever(self._publish_models, every=CATALOG_SECONDS))
+        self.spawn(self._for_ever(self.roster.publish, every=CATALOG_SECONDS))
+        self.spawn(self._for_ever(self.roster.look_for_changes, every=ENDPOINTS_SECONDS))
         self.spawn(self._for_ever(self._beat, every=heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
@@ -143,6 +146,10 @@ class Runtime:
         with span("recording", "consumer", parent=traceparent, attributes=named) as listening:
             current.set(listening.traceparent or traceparent)  # what is said and sent belongs to it
             await self.speech.tell(recording_id)
+
+    def try_endpoint(self, endpoint_id: uuid.UUID, reply_to: str) -> None:
+        """Tests an endpoint's connection for staff. Called on a Celery thread; what it finds goes to Redis."""
+        self._loop.call_soon_threadsafe(lambda: self.spawn(trials.answer(endpoint_id, reply_to)))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""
@@ -261,9 +268,6 @@ class Runtime:
                 late[generation.run.id] = generation
         for run_id in await in_db(runs_to_stop, late) if late else ():
             late[run_id].abandon()
-
-    async def _publish_models(self) -> None:
-        await publish_offered(self.model)
 
     # --- the end ------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from django.db import connections
 from chat import stamps
 from chat.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 from workers import maintenance as maintenance  # Celery looks for tasks here
+from workers import trials
 from workers.runtime import runtime
 
 
@@ -34,6 +35,12 @@ def transcribe(self: Task, recording_id: str) -> None:
 def _traceparent(task: Task) -> str:
     """What came with the job (`chat.dispatch`)."""
     return str(task.request.get("traceparent") or "")
+
+
+@shared_task(name=trials.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def test_endpoint(endpoint_id: str, reply_to: str) -> None:
+    """Has the loop ask an endpoint, as it would for an answer."""
+    runtime().try_endpoint(uuid.UUID(endpoint_id), reply_to)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

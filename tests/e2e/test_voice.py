@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.e2e.browsing import ARGUMENTS, CHROMIUM, Watch, answers, ended, log_in, shoot
+from tests.e2e.browsing import ARGUMENTS, CHROMIUM, Watch, answers, ended, log_in, send, shoot
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import RATE, as_wav, resample, silence, utterance
 from tests.fakes.openai_server import FakeOpenAI
@@ -20,6 +20,8 @@ from tests.stack import Stack, run_stack
 
 pytestmark = pytest.mark.timeout(120)
 FIRST = SENTENCES[0]
+LONG = "This is the answer. " + " ".join(f"It has a part {n}." for n in ("one", "two", "three", "four", "five", "six"))
+VOICE = Path(__file__).parent.parent / "fakes" / "speech_synthesis.js"
 
 # Everything the panel ever showed, in order: what is seen for a moment only is not missed by a busy machine.
 WITNESS = """
@@ -79,6 +81,7 @@ def page(hearing: Stack, speech: Path) -> Iterator[Page]:
     with chromium(*microphone) as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.set_default_timeout(20_000)
+        context.add_init_script(path=VOICE)
         context.add_init_script("if (location.pathname === '/') {" + WITNESS + "}")
         yield log_in(context, hearing)
 
@@ -129,6 +132,57 @@ def test_escape_throws_it_away(page: Page) -> None:
     assert page.locator("#text").input_value() == ""
     page.get_by_role("button", name="Stop speaking").click()
     expect(page.locator("#voice")).to_be_hidden()
+
+
+def test_talking_over_the_answer(page: Page, hearing: Stack, upstream: FakeOpenAI) -> None:
+    """What was heard is what stays, here, in the database, and for the model."""
+    page.get_by_role("button", name="Read answers aloud").click()
+    send(page, f'Go on [[text="{LONG}" rate=6]]')
+    page.wait_for_function("() => said.length > 1")
+    page.get_by_role("button", name="Speak").click()
+    expect(page.locator("#reading")).to_be_hidden()
+    said = [one["word"] for one in page.evaluate("said")]
+    heard = " ".join(said[:-1])  # the word that had begun was not heard
+    assert LONG.startswith(heard)
+    assert len(said) > 4, "not at the first noise"
+    answer = ended(page)
+    expect(answer.locator(".message-body")).to_have_text(heard)
+    expect(answer.locator(".message-note")).to_contain_text("You talked over the answer")
+    [row] = hearing.sql(
+        "SELECT text, status FROM chat_message WHERE role = 'assistant' ORDER BY created_at DESC LIMIT 1"
+    )
+    assert (row["text"], row["status"]) == (heard, "stopped")
+    expect(page.locator("#text")).to_have_value(FIRST)
+    shoot(page, "voice-talked-over")
+    page.get_by_role("button", name="Stop speaking").click()
+    page.locator("#text").press("Enter")
+    ended(page, 2)
+    assert [turn["content"] for turn in upstream.requests[-1].body["messages"]][-2:] == [heard, FIRST]
+    assert [one["word"] for one in page.evaluate("said")][: len(said)] == said
+
+
+def test_when_it_counts_as_talking_over(page: Page) -> None:
+    """By a stand-in for what reads, since noise and echoes come at no known time."""
+    interrupted = """async () => {
+        const { TalkOver } = await import("antiphon/talk-over");
+        const aloud = { reading: { since: performance.now() - 2000 }, said: "It is a fine day today", stopped: false };
+        aloud.interrupt = () => { aloud.stopped = true; aloud.reading = null; };
+        const over = new TalkOver(aloud);
+        const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+        SCRIPT;
+        return aloud.stopped;
+    }"""
+    for script, expected in (
+        ("over.onSpeech(100); await wait(200); over.onQuiet(); await wait(500)", False),  # a noise
+        ("over.onSpeech(100); await wait(300)", False),  # not yet
+        ("over.onSpeech(100); await wait(550)", True),
+        ("over.onSpeech(100); over.onWords('stop')", True),  # the first word
+        ("over.onSpeech(100); over.onWords('a fine day'); await wait(550)", False),  # our own voice
+        ("over.onWords('fine day'); over.onSpeech(100); await wait(550)", False),  # it was heard before: words only
+        ("over.onWords('fine day'); over.onWords('fine day but please stop now thank you')", True),
+        ("aloud.reading.since = performance.now(); over.onSpeech(0); await wait(650)", False),  # it begins as we do
+    ):
+        assert page.evaluate(interrupted.replace("SCRIPT", script)) is expected, script
 
 
 @pytest.mark.parametrize(

@@ -144,12 +144,6 @@ class TestModels:
     async def test_the_list(self, endpoints: Endpoints) -> None:
         assert await endpoints.open().models() == ["fake-large", "fake-small"]
 
-    async def test_the_operators_list_counts_and_needs_no_endpoint(self, upstream: FakeOpenAI) -> None:
-        for url in (upstream.url, "http://127.0.0.1:1/v1"):
-            endpoint = OpenAIChat(url, KEY, names=["mine"], timeouts=TIMEOUTS)
-            assert await endpoint.models() == ["mine"]
-            await endpoint.close()
-
     async def test_a_wrong_key(self, endpoints: Endpoints) -> None:
         with pytest.raises(ProviderError) as caught:
             await endpoints.open(key="wrong").models()

@@ -20,8 +20,8 @@ from chat.errors import Invalid, Unavailable
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers import registry
 from workers.providers.base import ProviderError
-from workers.providers.breaker import GuardedModel
 from workers.providers.demo import DemoModel
+from workers.providers.fleet import Fleet
 from workers.providers.openai_chat import OpenAIChat
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
@@ -38,10 +38,14 @@ def nothing_configured(settings: Settings, clean_redis: str) -> None:
     catalog.forget_models()
 
 
+def clients(fleet: Fleet) -> list[type]:
+    return [type(member.chat) for member in fleet.members.values()]
+
+
 class TestChoice:
-    def test_the_demo_where_there_is_nothing(self) -> None:
+    async def test_the_demo_where_there_is_nothing(self) -> None:
         assert registry.endpoint_kind() == "demo"
-        assert isinstance(registry.open_model(), DemoModel)
+        assert clients(registry.open_fleet()) == [DemoModel]
         assert registry.describe().startswith("demo model; set OPENAI_API_KEY or OPENAI_BASE_URL")
 
     async def test_a_local_ollama(self, settings: Settings, upstream: FakeOpenAI) -> None:
@@ -49,7 +53,7 @@ class TestChoice:
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
         assert registry.endpoint_kind() == "openai_chat"
         assert registry.describe().startswith(f"Ollama at 127.0.0.1:{upstream.port}")
-        model = registry.open_model()
+        model = registry.open_fleet()
         assert await model.models() == ["fake-large", "fake-small"]
         await model.close()
 
@@ -63,9 +67,8 @@ class TestChoice:
         settings.OPENAI_BASE_URL = "https://alice:secret@models.example.org:8443/v1"
         settings.CHAT_MODELS = ["one", "two"]
         assert registry.describe() == "models.example.org:8443 (one, two)"
-        model = registry.open_model()
-        assert isinstance(model, GuardedModel)
-        assert [type(endpoint.chat) for endpoint in model.endpoints] == [OpenAIChat]
+        model = registry.open_fleet()
+        assert clients(model) == [OpenAIChat]
         await model.close()
 
     def test_a_key_alone_means_openai(self, settings: Settings) -> None:
@@ -76,11 +79,11 @@ class TestChoice:
     @pytest.mark.parametrize(
         "url", ["localhost:8000/v1", "http://[::1/v1", "ftp://:pw@host/v1", "http://h:x/", "https://"]
     )
-    @pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OLLAMA_URL"])
-    def test_an_address_that_is_none(self, settings: Settings, name: str, url: str) -> None:
+    @pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "OPENAI_FALLBACK_BASE_URL", "OLLAMA_URL"])
+    async def test_an_address_that_is_none(self, settings: Settings, name: str, url: str) -> None:
         setattr(settings, name, url)
         with pytest.raises(ImproperlyConfigured, match=f"^{name}: ") as caught:
-            registry.open_model()
+            registry.open_fleet()
         assert "pw" not in str(caught.value)
 
 
@@ -88,7 +91,7 @@ class TestOffered:
     async def test_what_the_endpoint_lists(self, settings: Settings, upstream: FakeOpenAI) -> None:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
         upstream.models = ["text-embedding-3", "gpt-4o", "whisper-1", "gpt-5-mini", "gpt-4o-realtime"]
-        model = registry.open_model()
+        model = registry.open_fleet()
         await registry.publish_offered(model)
         await model.close()
         assert [entry["id"] for entry in catalog.offered_models()] == ["gpt-5-mini", "gpt-4o"]
@@ -97,23 +100,27 @@ class TestOffered:
     async def test_the_operators_list_even_while_the_endpoint_is_down(self, settings: Settings) -> None:
         settings.OPENAI_BASE_URL = "http://127.0.0.1:1/v1"
         settings.CHAT_MODELS = ["two", "one"]
-        model = registry.open_model()
+        model = registry.open_fleet()
         await registry.publish_offered(model)
         await model.close()
         assert catalog.offered_models() == [{"id": "two", "label": "two"}, {"id": "one", "label": "one"}]
 
-    async def test_a_failed_look_keeps_the_last_list(self, settings: Settings, upstream: FakeOpenAI) -> None:
+    async def test_a_failed_look_keeps_the_last_list_for_a_while(
+        self, settings: Settings, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
-        model = registry.open_model()
+        model = registry.open_fleet()
         await registry.publish_offered(model)
         upstream.models_status = 500
-        with pytest.raises(ProviderError):
+        await registry.publish_offered(model)
+        assert [entry["id"] for entry in catalog.offered_models()] == ["fake-large", "fake-small"]
+        monkeypatch.setattr("workers.providers.fleet.PUBLISHED_SECONDS", 0.0)  # it has been away for too long
+        with pytest.raises(ProviderError, match="upstream_error"):
             await registry.publish_offered(model)
         await model.close()
-        assert [entry["id"] for entry in catalog.offered_models()] == ["fake-large", "fake-small"]
 
     async def test_the_demo_is_named(self) -> None:
-        await registry.publish_offered(registry.open_model())
+        await registry.publish_offered(registry.open_fleet())
         assert catalog.offered_models() == [DEMO]
 
 

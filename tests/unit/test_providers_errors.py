@@ -76,6 +76,8 @@ def test_retry_after_as_a_date() -> None:
     seconds = parse_retry_after({"retry-after": email.utils.formatdate(time.time() + 30, usegmt=True)})
     assert seconds is not None
     assert 27 < seconds <= 31
+    server = {name: email.utils.formatdate(at, usegmt=True) for name, at in (("date", 1e9), ("retry-after", 1e9 + 7))}
+    assert parse_retry_after(server) == 7, "by the server's clock, where it tells the time"
 
 
 def test_secrets_are_struck_out() -> None:

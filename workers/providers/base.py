@@ -56,6 +56,8 @@ class ProviderError(Exception):
     `detail`       a few words for the operator's log, with secrets removed
     `retryable`    whether we may try again by ourselves; never true once a chunk was handed out
     `retry_after`  seconds the endpoint asked us to wait, if it did
+    `reason`       what went wrong on the way, where `code` does not tell: name, refused, connect, tls, address, or
+                   "HTTP 404"; never anything that the endpoint said
 
     Codes: upstream_unreachable (no connection), upstream_timeout (no sign of life, or too long in all),
     upstream_cut (the connection broke off), upstream_rate_limited, upstream_quota (no credit left there),
@@ -65,7 +67,14 @@ class ProviderError(Exception):
     """
 
     def __init__(
-        self, code: str, message: str, *, retryable: bool = False, retry_after: float | None = None, detail: str = ""
+        self,
+        code: str,
+        message: str,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        detail: str = "",
+        reason: str = "",
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -73,6 +82,7 @@ class ProviderError(Exception):
         self.retryable = retryable
         self.retry_after = retry_after
         self.detail = detail
+        self.reason = reason
 
 
 class ChatModel(Protocol):

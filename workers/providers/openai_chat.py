@@ -11,18 +11,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import aiohttp
 import httpx2
 import msgspec
 import openai
 import structlog
 from django.conf import settings
 
+from workers.addresses import REFUSED, RefusedAddressError, may_connect
 from workers.providers.base import ChatTurn, Chunk, OnRequest, ProviderError
+from workers.providers.definition import Timeouts
 from workers.providers.openai_answer import Answer
 from workers.providers.openai_failures import EDGE_ERRORS, translate
 
@@ -35,25 +38,6 @@ KEEPALIVE: Final = 120.0  # seconds an idle connection is kept; the list of mode
 SPARE_CONNECTIONS: Final = 20  # over the number of streams, for lists of models and closing connections
 
 OPENAI_URL: Final = "https://api.openai.com/v1"
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds: to connect; from the request to the first byte of the answer; between bytes; for all of it."""
-
-    connect: float
-    first_chunk: float
-    idle: float
-    total: float
-
-    @classmethod
-    def from_settings(cls) -> Timeouts:
-        return cls(
-            connect=settings.MODEL_CONNECT_TIMEOUT,
-            first_chunk=settings.MODEL_FIRST_CHUNK_TIMEOUT,
-            idle=settings.MODEL_IDLE_TIMEOUT,
-            total=settings.MODEL_TOTAL_TIMEOUT,
-        )
 
 
 class _ModelEntry(msgspec.Struct):
@@ -70,15 +54,12 @@ _decode_models = msgspec.json.Decoder(_ModelList).decode
 class OpenAIChat:
     """One OpenAI-compatible endpoint: a `ChatModel`.
 
-    `base_url` may carry `user:password@` for a proxy that asks for it; an empty `api_key` sends none. `names` is the
-    list of models where the operator fixed it. One instance belongs to one event loop.
+    `base_url` may carry `user:password@` for a proxy that asks for it; an empty `api_key` sends none. `strict` connects
+    to no address that is refused (`workers.addresses`) and follows no redirect. One instance belongs to one event loop.
     """
 
-    def __init__(
-        self, base_url: str, api_key: str, *, names: Sequence[str] = (), timeouts: Timeouts | None = None
-    ) -> None:
+    def __init__(self, base_url: str, api_key: str, *, timeouts: Timeouts | None = None, strict: bool = False) -> None:
         self.timeouts = timeouts or Timeouts.from_settings()
-        self.names = list(names)
         self.asks_usage = True  # until the endpoint says that it does not know `stream_options`
         address, authorization, secrets = _split_credentials(base_url or OPENAI_URL, api_key)
         self.secrets = secrets
@@ -89,7 +70,10 @@ class OpenAIChat:
             limits=httpx2.Limits(
                 max_connections=settings.WORKER_STREAMS + SPARE_CONNECTIONS, keepalive_expiry=KEEPALIVE
             ),
+            follow_redirects=not strict,
         )
+        if strict:
+            self._guard_connections()
         self._client = openai.AsyncOpenAI(
             api_key=api_key or "none",  # the package wants one; what is sent is `authorization`
             base_url=address,
@@ -100,6 +84,21 @@ class OpenAIChat:
         self._auth: dict[str, str | openai.Omit] = {"Authorization": authorization or openai.Omit()}
         self._chat = self._prepare(authorization)
         self._closing: set[asyncio.Task[None]] = set()
+
+    def _guard_connections(self) -> None:
+        """Has the transport make its sockets here: the one place that every address passes, looked up or literal."""
+        transport: Any = self._http._transport  # noqa: SLF001 -- nothing public takes a connector
+
+        def make_session() -> aiohttp.ClientSession:
+            connector = aiohttp.TCPConnector(
+                limit=transport.limits.max_connections,
+                keepalive_timeout=transport.limits.keepalive_expiry,
+                ssl=transport.ssl_context,
+                socket_factory=_guarded_socket,
+            )
+            return aiohttp.ClientSession(connector=connector)
+
+        transport.client = make_session
 
     def _prepare(self, authorization: str) -> httpx2.Request:
         """The chat request but for its body."""
@@ -123,14 +122,8 @@ class OpenAIChat:
         await self._client.close()
 
     async def models(self) -> list[str]:
-        """What the endpoint lists, or the operator's `names`, which stand even where it cannot be asked."""
-        try:
-            found = await self._ask_models()  # also with `names`: it keeps a connection warm
-        except ProviderError:
-            if not self.names:
-                raise
-            found = []
-        return self.names or found
+        """What the endpoint lists. Asking now and then keeps a connection warm."""
+        return await self._ask_models()
 
     async def _ask_models(self) -> list[str]:
         try:
@@ -168,6 +161,14 @@ class OpenAIChat:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
         return task
+
+
+def _guarded_socket(info: tuple[Any, ...]) -> socket.socket:
+    """A socket for an address as `getaddrinfo` gives it (the parameter `socket_factory` of aiohttp's connector)."""
+    family, kind, proto, _, address = info
+    if not may_connect(address[0]):
+        raise RefusedAddressError(REFUSED)
+    return socket.socket(family, kind, proto)
 
 
 async def _close(response: httpx2.Response, *, drain: bool) -> None:

@@ -29,12 +29,12 @@ _CONTEXT = _Kind("context_too_long", "This conversation is too long for the mode
 _MODEL = _Kind("model_not_found", "The model's server does not offer this model. Choose another one.")
 _ADDRESS = _Kind(
     "upstream_refused",
-    "There is no chat API at the configured address. An administrator must check OPENAI_BASE_URL (it often ends in"
-    " /v1).",
+    "There is no chat API at the configured address. An administrator must check it (it often ends in /v1).",
 )
-_KEY = _Kind(
-    "upstream_unauthorized", "The model's server did not accept our key. An administrator must check OPENAI_API_KEY."
+_MOVED = _Kind(
+    "upstream_error", "The model's server sends us to another address. An administrator must enter that one."
 )
+_KEY = _Kind("upstream_unauthorized", "The model's server did not accept our key. An administrator must check it.")
 _QUOTA = _Kind(
     "upstream_quota", "The account at the model's provider has no credit left. Please tell an administrator."
 )
@@ -65,6 +65,11 @@ _BY_CODE: Final[Mapping[str, _Kind]] = {
     "timeout": _SLOW,
 }
 _BY_STATUS: Final[Mapping[int, _Kind]] = {
+    301: _MOVED,
+    302: _MOVED,
+    303: _MOVED,
+    307: _MOVED,
+    308: _MOVED,
     400: _REFUSED,
     401: _KEY,
     402: _QUOTA,
@@ -104,7 +109,12 @@ def error_from_answer(
     detail = " ".join(part for part in (detail, code, words or str(body or "")) if part)
     retryable = kind.retryable and (headers or {}).get("x-should-retry") != "false"
     return ProviderError(
-        kind.code, kind.message, retryable=retryable, retry_after=retry_after, detail=scrub(detail, secrets)
+        kind.code,
+        kind.message,
+        retryable=retryable,
+        retry_after=retry_after,
+        detail=scrub(detail, secrets),
+        reason=f"HTTP {status}" if status else "",
     )
 
 
@@ -140,7 +150,10 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+            # Counted from the server's own clock, which this one may differ from.
+            asked = headers.get("date")
+            now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
         except (ValueError, TypeError):
             return None
     return max(0.0, seconds) if seconds < float("inf") else None

@@ -9,6 +9,7 @@ import aiohttp
 import httpx2
 import openai
 
+from workers.addresses import RefusedAddressError
 from workers.providers.base import ProviderError
 from workers.providers.openai_errors import error_from_answer, scrub
 from workers.providers.openai_stream import CUT
@@ -24,29 +25,32 @@ EDGE_ERRORS: Final = (
 )
 
 _UNREACHABLE: Final = "The model's server cannot be reached. Please try again."
-_NOT_FOUND: Final = "The model's server has no such name. An administrator must check OPENAI_BASE_URL."
+_NOT_FOUND: Final = "The model's server has no such name. An administrator must check the endpoint's address."
 _TLS: Final = "There is no secure connection to the model's server. An administrator must check its certificate."
-_ADDRESS: Final = "The address of the model's server is not valid. An administrator must check OPENAI_BASE_URL."
+_ADDRESS: Final = "The address of the model's server is not valid. An administrator must check the endpoint's address."
+_REFUSED: Final = "The model's server has an address that is not allowed. An administrator must change it."
 _CLOSED: Final = "The model's server closed the connection before it answered. Please try again."
 
 # The transport renames what it catches (a reset reads as a connect timeout there), so the first cause counts, and the
-# most special class comes first: (exception, code, sentence, retryable).
-_TABLE: Final[tuple[tuple[type[BaseException], str, str, bool], ...]] = (
-    (aiohttp.ClientConnectorDNSError, "upstream_unreachable", _NOT_FOUND, True),
-    (aiohttp.ClientSSLError, "upstream_unreachable", _TLS, False),
-    (ssl.SSLError, "upstream_unreachable", _TLS, False),
-    (aiohttp.ConnectionTimeoutError, "upstream_unreachable", _UNREACHABLE, True),
-    (aiohttp.ClientConnectorError, "upstream_unreachable", _UNREACHABLE, True),
-    (aiohttp.InvalidURL, "upstream_unreachable", _ADDRESS, False),
-    (httpx2.InvalidURL, "upstream_unreachable", _ADDRESS, False),
-    (httpx2.UnsupportedProtocol, "upstream_unreachable", _ADDRESS, False),
-    (aiohttp.ServerDisconnectedError, "upstream_cut", _CLOSED, True),
-    (aiohttp.ClientPayloadError, "upstream_cut", CUT, True),
-    (aiohttp.ClientResponseError, "upstream_garbage", "The model's server does not speak HTTP.", False),
-    (TimeoutError, "upstream_timeout", "The model's server took too long. Please try again.", False),
-    (OSError, "upstream_cut", _CLOSED, True),
-    (aiohttp.ClientError, "upstream_cut", _CLOSED, True),
-    (httpx2.HTTPError, "upstream_cut", _CLOSED, True),
+# most special class comes first: (exception, code, sentence, retryable, reason).
+_TABLE: Final[tuple[tuple[type[BaseException], str, str, bool, str], ...]] = (
+    (RefusedAddressError, "upstream_unreachable", _REFUSED, False, "address"),
+    (aiohttp.ClientConnectorDNSError, "upstream_unreachable", _NOT_FOUND, True, "name"),
+    (aiohttp.ClientSSLError, "upstream_unreachable", _TLS, False, "tls"),
+    (ssl.SSLError, "upstream_unreachable", _TLS, False, "tls"),
+    (aiohttp.ConnectionTimeoutError, "upstream_unreachable", _UNREACHABLE, True, "connect"),
+    (ConnectionRefusedError, "upstream_unreachable", _UNREACHABLE, True, "refused"),
+    (aiohttp.ClientConnectorError, "upstream_unreachable", _UNREACHABLE, True, "connect"),
+    (aiohttp.InvalidURL, "upstream_unreachable", _ADDRESS, False, "address"),
+    (httpx2.InvalidURL, "upstream_unreachable", _ADDRESS, False, "address"),
+    (httpx2.UnsupportedProtocol, "upstream_unreachable", _ADDRESS, False, "address"),
+    (aiohttp.ServerDisconnectedError, "upstream_cut", _CLOSED, True, ""),
+    (aiohttp.ClientPayloadError, "upstream_cut", CUT, True, ""),
+    (aiohttp.ClientResponseError, "upstream_garbage", "The model's server does not speak HTTP.", False, ""),
+    (TimeoutError, "upstream_timeout", "The model's server took too long. Please try again.", False, ""),
+    (OSError, "upstream_cut", _CLOSED, True, ""),
+    (aiohttp.ClientError, "upstream_cut", _CLOSED, True, ""),
+    (httpx2.HTTPError, "upstream_cut", _CLOSED, True, ""),
 )
 
 
@@ -57,13 +61,13 @@ def translate(error: Exception, secrets: tuple[str, ...], *, answering: bool = F
     causes = [error]
     while isinstance(causes[-1].__cause__, Exception):
         causes.append(causes[-1].__cause__)
-    for kind, code, message, retryable in _TABLE:
+    for kind, code, message, retryable, reason in _TABLE:
         for cause in reversed(causes):
             if isinstance(cause, kind):
                 if code == "upstream_cut" and answering:
                     message = CUT
                 detail = scrub(f"{type(cause).__name__}: {cause}", secrets)
-                return ProviderError(code, message, retryable=retryable, detail=detail)
+                return ProviderError(code, message, retryable=retryable, detail=detail, reason=reason)
     return ProviderError(
         "upstream_error", "The model could not be asked.", detail=scrub(f"{type(error).__name__}: {error}", secrets)
     )

@@ -196,8 +196,7 @@ class AnswerReader:
         elif start.startswith(b"<"):
             raise ProviderError(
                 "upstream_garbage",
-                "A web page came instead of an answer. An administrator must check OPENAI_BASE_URL (it often ends in"
-                " /v1).",
+                "A web page came instead of an answer. An administrator must check the address (it often ends in /v1).",
                 detail="a body that begins with <",
             )
         return start

@@ -1,77 +1,117 @@
-"""Which endpoint answers here: a configured one, else a local Ollama, else the demo model."""
+"""Which endpoints answer here: those of the environment, else a local Ollama, and those that staff have set up.
+
+With neither, the demo model answers. What the environment names comes first; an Ollama that was only found comes last.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
-from typing import Final, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from chat.catalog import OfferedModel, publish_models
+from accounts.redis import async_redis
+from chat.catalog import DEMO_LABEL, DEMO_MODEL, KEY, OfferedModel, publish_models
 from workers.providers.base import ChatModel
-from workers.providers.breaker import Breaker, GuardedModel
-from workers.providers.breaker import Endpoint as Guarded
-from workers.providers.demo import DEMO_LABEL, DEMO_MODEL, DemoModel
+from workers.providers.definition import Definition, Kind
+from workers.providers.demo import DemoModel
+from workers.providers.fleet import Fleet, Offer
 
 PROBE_TIMEOUT: Final = 0.5  # seconds a local Ollama has to answer
-
-# What of a long list is for chatting, and which of it to begin with when the operator did not say.
-NO_CHAT: Final = (
-    "audio", "babbage", "dall-e", "davinci", "embed", "image", "instruct", "moderation", "realtime", "rerank",
-    "search", "sora", "transcribe", "tts", "whisper",
-)  # fmt: skip
-PREFERRED: Final = ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4o-mini")
-
-Kind = Literal["openai_chat", "demo"]
+PATIENCE: Final = 2.0  # seconds that endpoints have to list their models before those of the others are published
 
 
-class Endpoint(NamedTuple):
+class Found(NamedTuple):
     kind: Kind
     base_url: str
     local: bool  # an Ollama that was found, not configured
 
 
-def find_endpoint() -> Endpoint:
+def find_endpoint() -> Found:
     """Looks at the settings, then for an Ollama. Blocks for `PROBE_TIMEOUT` at the most.
 
     Raises `ImproperlyConfigured`, naming the setting, for an address that is none.
     """
-    for name in ("OPENAI_BASE_URL", "OLLAMA_URL"):
+    for name in ("OPENAI_BASE_URL", "OPENAI_FALLBACK_BASE_URL", "OLLAMA_URL"):
         _check_address(name, getattr(settings, name))
     if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
-        return Endpoint("openai_chat", settings.OPENAI_BASE_URL, local=False)
+        return Found("openai_chat", settings.OPENAI_BASE_URL, local=False)
     if settings.OLLAMA_URL and _answers(settings.OLLAMA_URL):
-        return Endpoint("openai_chat", settings.OLLAMA_URL.rstrip("/") + "/v1", local=True)
-    return Endpoint("demo", "", local=False)
+        return Found("openai_chat", settings.OLLAMA_URL.rstrip("/") + "/v1", local=True)
+    return Found("demo", "", local=False)
 
 
 def endpoint_kind() -> Kind:
     return find_endpoint().kind
 
 
-def open_model() -> ChatModel:
-    """The endpoint's model, still to be opened (`await model.open()`) on the loop that will use it."""
-    endpoint = find_endpoint()
-    if endpoint.kind == "demo":
+class Environment:
+    """The endpoints that need no row, as they were when this was made."""
+
+    def __init__(self) -> None:
+        found = find_endpoint()
+        self.kind = found.kind
+        names = tuple((name, name) for name in settings.CHAT_MODELS)
+        self.first: list[Definition] = []
+        self.last: list[Definition] = []
+        if found.kind == "demo":
+            return
+        standby = bool(settings.OPENAI_FALLBACK_BASE_URL)
+        main = Definition(
+            id="ollama" if found.local else "environment",
+            name="Ollama" if found.local else "the environment's",
+            base_url=found.base_url,
+            api_key="" if found.local else settings.OPENAI_API_KEY,
+            models=names,
+            fallback="environment-fallback" if standby else "",
+            fallback_model=settings.OPENAI_FALLBACK_MODEL,
+        )
+        (self.last if found.local else self.first).append(main)
+        if standby:
+            self.last.append(
+                Definition(
+                    id="environment-fallback",
+                    name="the environment's second",
+                    base_url=settings.OPENAI_FALLBACK_BASE_URL,
+                    api_key=settings.OPENAI_FALLBACK_API_KEY,
+                    offered=False,
+                )
+            )
+
+    def with_rows(self, rows: Sequence[Definition]) -> list[Definition]:
+        """All endpoints in order; the demo where nobody has set up anything to choose from."""
+        found = [*self.first, *rows, *self.last]
+        if not any(one.offered for one in found):
+            found.append(Definition(id=DEMO_MODEL, name="demo", kind="demo", models=((DEMO_MODEL, DEMO_LABEL),)))
+        return found
+
+
+def open_fleet(rows: Sequence[Definition] = ()) -> Fleet:
+    """The endpoints of the environment and of `rows`, still to be opened (`await fleet.open()`) on the loop that will
+    use them.
+    """
+    fleet = Fleet(make_client, settings.MODEL_RETRY_SECONDS)
+    fleet.use(Environment().with_rows(rows))
+    return fleet
+
+
+def make_client(definition: Definition) -> ChatModel:
+    """What talks to an endpoint."""
+    if definition.kind == "demo":
         return DemoModel(settings.DEMO_TOKENS_PER_SECOND)
     # Loading the package takes a second: only where a model is talked to, and before the first answer.
     from workers.providers.openai_chat import OpenAIChat
 
-    key = "" if endpoint.local else settings.OPENAI_API_KEY
-    chain = [
-        Guarded(OpenAIChat(endpoint.base_url, key, names=settings.CHAT_MODELS), Breaker(settings.MODEL_RETRY_SECONDS))
-    ]
-    if settings.OPENAI_FALLBACK_BASE_URL:
-        other = OpenAIChat(settings.OPENAI_FALLBACK_BASE_URL, settings.OPENAI_FALLBACK_API_KEY)
-        chain.append(Guarded(other, Breaker(settings.MODEL_RETRY_SECONDS), model=settings.OPENAI_FALLBACK_MODEL))
-    return GuardedModel(chain)
+    return OpenAIChat(definition.base_url, definition.api_key, timeouts=definition.timeouts, strict=definition.strict)
 
 
 def describe() -> str:
-    """One line on the model in use and how to change it, for the operator."""
+    """One line on the environment's model and how to change it, for the operator."""
     endpoint = find_endpoint()
     if endpoint.kind == "demo":
         return "demo model; set OPENAI_API_KEY or OPENAI_BASE_URL in .env, or start Ollama, for a real one"
@@ -81,20 +121,34 @@ def describe() -> str:
     return f"{_place(endpoint.base_url) or 'api.openai.com'} ({models})"
 
 
-async def list_offered(model: ChatModel) -> list[OfferedModel]:
-    """What people may choose from, the default first. Raises `ProviderError`."""
-    names = await model.models()
-    if names == [DEMO_MODEL]:
-        return [OfferedModel(id=DEMO_MODEL, label=DEMO_LABEL)]
-    if not settings.CHAT_MODELS:
-        names = [name for name in names if not any(word in name.lower() for word in NO_CHAT)] or names
-        names = sorted(names, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
-    return [OfferedModel(id=name, label=name) for name in names]
+async def publish_offered(fleet: Fleet) -> None:
+    """Asks the endpoints for their models and tells the web processes; to be done each minute.
+
+    An endpoint that this worker could never ask keeps what another worker published of it. Raises `ProviderError` when
+    nothing is known of any, or a Redis error.
+    """
+    fleet.remember(await read_published())
+    looking = asyncio.ensure_future(fleet.models())
+    await asyncio.wait({looking}, timeout=PATIENCE)
+    if not looking.done() and fleet.catalog:  # the others need not wait for one that hangs
+        await asyncio.to_thread(publish_models, fleet.catalog)
+    await looking
+    await asyncio.to_thread(publish_models, fleet.catalog)
 
 
-async def publish_offered(model: ChatModel) -> None:
-    """Tells the web processes what `model` offers; to be done each minute. Raises `ProviderError` or a Redis error."""
-    await asyncio.to_thread(publish_models, await list_offered(model))
+_decode = msgspec.json.Decoder(list[Offer]).decode
+
+
+async def read_published() -> dict[str, list[OfferedModel]]:
+    """What was published last, by endpoint. Raises a Redis error."""
+    raw = await async_redis().get(KEY)
+    found: dict[str, list[OfferedModel]] = {}
+    try:
+        for offer in _decode(raw) if raw else []:
+            found.setdefault(offer["endpoint"], []).append(OfferedModel(id=offer["id"], label=offer["label"]))
+    except msgspec.MsgspecError:
+        pass  # of a version that did not say whose it is
+    return found
 
 
 def _check_address(name: str, url: str) -> None:

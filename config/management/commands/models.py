@@ -6,19 +6,29 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import django.db
+import psycopg_pool
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from workers.endpoints import load_endpoints
 from workers.providers import registry
 from workers.providers.base import ChatTurn, ProviderError
+from workers.providers.definition import Definition
+from workers.providers.fleet import Fleet
+from workers.trials import QUESTION, Trial, try_endpoint
 
 TEST_SECONDS = 60.0
 
 
 class Command(BaseCommand):
-    help = "Lists the models on offer, the default first. --test asks one for a word and says how long it took."
+    help = (
+        "Lists the models on offer, the default first. --test asks a model for a word and says how long it took; with"
+        " endpoints of the admin it tests each of them, as seen from here."
+    )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,9 +36,14 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Ends with 1 when the endpoint cannot be asked or does not answer."""
+        """Ends with 1 when an endpoint cannot be asked or does not answer."""
         try:
-            found = asyncio.run(ask(options["test"]))
+            rows = load_endpoints()
+        except (django.db.Error, psycopg_pool.PoolTimeout):
+            self.stderr.write("PostgreSQL does not answer, so the endpoints of the admin are not known.")
+            rows = []
+        try:
+            found = asyncio.run(ask(rows, options["test"]))
         except ImproperlyConfigured as error:
             raise CommandError(f"Setting {error}.") from None
         except ProviderError as error:
@@ -40,8 +55,17 @@ class Command(BaseCommand):
             raise CommandError(f"The endpoint did not answer within {TEST_SECONDS:g} s.") from None
         if options["json"]:
             self.stdout.write(json.dumps(found))
-            return
-        self.stdout.write(found["endpoint"])
+        else:
+            self._show(found)
+        if not all(endpoint["passed"] for endpoint in found["endpoints"] if "passed" in endpoint):
+            sys.exit(1)
+
+    def _show(self, found: dict[str, Any]) -> None:
+        self.stdout.write(f"environment: {found['endpoint']}")
+        for endpoint in found["endpoints"]:
+            self.stdout.write(f"{endpoint['name']}: {endpoint['address']}")
+            if said := endpoint.get("said") or endpoint["trouble"]:
+                self.stdout.write(f"    {said}")
         for place, name in enumerate(found["models"]):
             self.stdout.write(f"  {name}{'   (default)' if place == 0 else ''}")
         if (tested := found.get("test")) is not None:
@@ -51,28 +75,52 @@ class Command(BaseCommand):
             )
 
 
-async def ask(test: str | None) -> dict[str, Any]:
-    """`endpoint` (a sentence), `models` (names) and, for `test`, how long an answer took. Raises `ProviderError`."""
-    model = registry.open_model()
+async def ask(rows: Sequence[Definition], test: str | None) -> dict[str, Any]:
+    """`endpoint` (the environment's, a sentence), `endpoints` (of the admin), `models` (names on offer) and, for
+    `test`, how long an answer took. Raises `ProviderError`.
+    """
+    fleet = registry.open_fleet(rows)
     try:
         async with asyncio.timeout(TEST_SECONDS):
-            await model.open()
-            names = [offered["id"] for offered in await registry.list_offered(model)]
-            found: dict[str, Any] = {"endpoint": registry.describe(), "models": names}
-            if test is not None:
-                name = test or (names[0] if names else "")
-                began, first, characters = time.monotonic(), None, 0
-                async with model.stream(name, [ChatTurn("user", "Say hello in one word.")]) as batches:
-                    async for chunks in batches:
-                        characters += sum(len(chunk.text) for chunk in chunks)
-                        if characters and first is None:
-                            first = time.monotonic()
-                found["test"] = {
-                    "model": name,
-                    "characters": characters,
-                    "first_token_ms": None if first is None else int((first - began) * 1000),
-                    "total_ms": int((time.monotonic() - began) * 1000),
-                }
+            failure: ProviderError | None = None
+            try:
+                await fleet.models()
+            except ProviderError as error:
+                if not rows:
+                    raise
+                failure = error
+            trials = await asyncio.gather(*map(try_endpoint, rows)) if test == "" else [None] * len(rows)
+            names = [offer["id"] for offer in fleet.catalog]
+            found: dict[str, Any] = {
+                "endpoint": registry.describe(),
+                "endpoints": [_told(fleet, row, trial) for row, trial in zip(rows, trials, strict=True)],
+                "models": names,
+            }
+            if test is not None and (test or not rows or names):
+                found["test"] = await _test(fleet, test or names[0])
+            elif failure is not None and test is not None:
+                raise failure
             return found
     finally:
-        await model.close()
+        await fleet.close()
+
+
+def _told(fleet: Fleet, row: Definition, trial: Trial | None) -> dict[str, Any]:
+    models = [offer["id"] for offer in fleet.catalog if offer["endpoint"] == row.id]
+    told = {"name": row.name, "address": row.base_url, "models": models, "trouble": row.trouble}
+    return told if trial is None else {**told, "passed": trial.passed, "said": trial.said}
+
+
+async def _test(fleet: Fleet, name: str) -> dict[str, Any]:
+    began, first, characters = time.monotonic(), None, 0
+    async with fleet.stream(name, [ChatTurn("user", QUESTION)]) as batches:
+        async for chunks in batches:
+            characters += sum(len(chunk.text) for chunk in chunks)
+            if characters and first is None:
+                first = time.monotonic()
+    return {
+        "model": name,
+        "characters": characters,
+        "first_token_ms": None if first is None else int((first - began) * 1000),
+        "total_ms": int((time.monotonic() - began) * 1000),
+    }

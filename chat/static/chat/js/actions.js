@@ -38,6 +38,8 @@ export class Actions {
     switch (action) {
       case "copy":
         return this.copy(button, view.text);
+      case "speak":
+        return this.conversation.onRead?.(view);
       case "edit":
         return this.edit(view);
       case "regenerate":

@@ -9,6 +9,7 @@ import { Scroll } from "antiphon/scroll";
 import { Socket } from "antiphon/socket";
 import { ConnectionLine, showNote } from "antiphon/status";
 import { recall, remember } from "antiphon/storage";
+import { Temporary } from "antiphon/temporary";
 import { Transcript } from "antiphon/transcript";
 
 /** @typedef {import("antiphon/protocol").Frame} Frame */
@@ -25,6 +26,10 @@ export class Conversation {
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
     this.onQuota = /** @type {((quotas: any[]) => void) | null} */ (null);
     this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
+    this.onEvent = /** @type {((event: Frame) => void) | null} */ (null);
+    this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
+    this.onRead = /** @type {((view: import("antiphon/message").MessageView) => void) | null} */ (null);
+    this.onChanged = /** @type {(() => void) | null} */ (null);
     /** The latest news of the list: of a new conversation it may come before its id. */
     this.listed = /** @type {Frame | null} */ (null);
     this.announcer = new Announcer(element("announcer"));
@@ -60,6 +65,7 @@ export class Conversation {
       onAccepted: (frame, command) => this.accepted(frame, command),
       onRefused: (words) => this.announcer.say(`Not sent. ${words}`),
     });
+    this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.restoreModel();
     /** @type {Subscription | null} */
     this.subscription = null;
@@ -68,6 +74,7 @@ export class Conversation {
 
   start() {
     this.outbox.restore();
+    if ([...this.outbox.items.values()].some((item) => item.command.temporary)) this.temporary.set(true);
     this.changed();
     return this.socket.connect();
   }
@@ -95,6 +102,7 @@ export class Conversation {
   /** @param {Frame} frame */
   onFrame(frame) {
     this.onVoice?.(frame);
+    if (frame.type === "message.accepted") this.onAsked?.(frame);
     const ours = frame.conversation_id === this.page.conversation_id;
     if (typeof frame.seq === "number") {
       if (ours) this.subscription?.receive(frame);
@@ -124,7 +132,9 @@ export class Conversation {
       if (event.title) this.setTitle(event.title);
       return true;
     }
-    return applyEvent(this.transcript, event);
+    const whole = applyEvent(this.transcript, event);
+    this.onEvent?.(event);
+    return whole;
   }
 
   /** @param {string} text */
@@ -136,7 +146,7 @@ export class Conversation {
     const last = this.transcript.last;
     const model = this.chosenModel;
     const parentId = this.transcript.following || !last?.id ? undefined : last.id;
-    this.outbox.send(text, { parentId, model });
+    this.outbox.send(text, { parentId, model, temporary: this.temporary.begins });
     this.scroll.toEnd();
     this.composer.field.focus();
   }
@@ -153,6 +163,8 @@ export class Conversation {
     this.page.conversation_id = frame.conversation_id;
     this.composer.changed();
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
+    element("bar").dataset.id = frame.conversation_id;
+    element("chat-menu").hidden = false;
     this.open(frame.conversation_id, null);
     this.subscription?.followed(frame.position);
     if (this.listed && this.listed.conversation_id === frame.conversation_id) this.onListed?.(this.listed);
@@ -189,6 +201,7 @@ export class Conversation {
       stopping: Boolean(running) && this.stopping === running?.runId,
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
+    this.onChanged?.();
   }
 
   /** The chosen model where it is not the conversation's own already. */

@@ -1,4 +1,4 @@
-/** What one may do to an entry of the list: rename it, delete it, and take that back. */
+/** What one may do to a conversation, from its entry in the list or from above it: pin, rename, save, delete, undo. */
 
 import { FetchError, post } from "antiphon/fetch";
 import { showNote } from "antiphon/status";
@@ -7,15 +7,16 @@ import { recall, remember } from "antiphon/storage";
 export class Entries {
   /**
    * @param {any} page what the server put into the page
-   * @param {(item: HTMLElement, title: string) => void} onTitle
-   * @param {() => void} onRestored
+   * @param {object} options
+   * @param {(id: string, title: string) => void} options.onTitle
+   * @param {() => void} options.onChange the list is to be read again
+   * @param {(words: string) => void} options.say
    */
-  constructor(page, onTitle, onRestored) {
+  constructor(page, options) {
     this.page = page;
-    this.onTitle = onTitle;
-    this.onRestored = onRestored;
+    this.options = options;
     this.menu = /** @type {HTMLElement} */ (document.getElementById("item-menu"));
-    /** @type {HTMLElement | null} */
+    /** @type {HTMLElement | null} the entry, or the bar above the conversation shown */
     this.chosen = null;
     document.addEventListener("click", (event) => this.onClick(event));
     this.menu.addEventListener("keydown", (event) => this.onMenuKey(event));
@@ -33,27 +34,42 @@ export class Entries {
     const action = button?.dataset.action;
     if (button && action === "item-menu") this.openMenu(button);
     else if (action === "rename" && this.chosen) this.rename(this.chosen);
+    else if (action === "pin" && this.chosen) this.pin(this.chosen).catch(complain);
+    else if (/** @type {Element} */ (event.target).closest("[data-export]")) this.menu.hidePopover();
     else if (action === "delete" && this.chosen) this.delete(this.chosen).catch(complain);
   }
 
   /** @param {HTMLElement} button */
   openMenu(button) {
-    this.chosen = button.closest(".item");
+    this.chosen = /** @type {HTMLElement} */ (button.closest("[data-id]"));
+    const isBar = this.chosen.id === "bar";
+    this.menu.toggleAttribute("data-pinned", this.chosen.hasAttribute("data-pinned"));
+    const pin = /** @type {HTMLElement} */ (this.menu.querySelector("[data-action=pin]"));
+    pin.hidden = isBar && document.body.hasAttribute("data-temporary");
+    for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (this.menu.querySelectorAll("[data-export]"))) {
+      link.href = this.url(this.chosen, `save/?as=${link.dataset.export}`);
+    }
     const from = button.getBoundingClientRect();
     this.menu.showPopover();
     const size = this.menu.getBoundingClientRect();
     const top = from.bottom + size.height + 8 > innerHeight ? from.top - size.height - 4 : from.bottom + 4;
     const left = Math.min(from.left, innerWidth - size.width - 8);
     Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
-    this.menu.querySelector("button")?.focus();
+    this.choices[0].focus();
+  }
+
+  get choices() {
+    return /** @type {HTMLElement[]} */ ([...this.menu.querySelectorAll("[role=menuitem]:not([hidden])")]);
   }
 
   /** @param {KeyboardEvent} event */
   onMenuKey(event) {
-    const entries = [...this.menu.querySelectorAll("button")];
-    const at = entries.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
-    if (event.key === "ArrowDown") entries[(at + 1) % entries.length].focus();
-    else if (event.key === "ArrowUp") entries[(at + entries.length - 1) % entries.length].focus();
+    const { choices } = this;
+    const at = choices.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    if (event.key === "ArrowDown") choices[(at + 1) % choices.length].focus();
+    else if (event.key === "ArrowUp") choices[(at + choices.length - 1) % choices.length].focus();
+    else if (event.key === "Home") choices[0].focus();
+    else if (event.key === "End") choices[choices.length - 1].focus();
     else return;
     event.preventDefault();
   }
@@ -63,14 +79,30 @@ export class Entries {
     return `${this.page.urls.root}c/${item.dataset.id}/${action}`;
   }
 
+  /** On top of the list, or down again: every open tab hears of it by the socket. @param {HTMLElement} item */
+  async pin(item) {
+    this.menu.hidePopover();
+    const pinned = !item.hasAttribute("data-pinned");
+    item.toggleAttribute("data-pinned", pinned);
+    try {
+      await post(this.url(item, "pin/"), this.page.csrf, { pinned: pinned ? "1" : "0" });
+    } catch (error) {
+      item.toggleAttribute("data-pinned", !pinned);
+      throw error;
+    }
+    this.options.say(pinned ? "Pinned" : "No longer pinned");
+    this.options.onChange();
+  }
+
   /** @param {HTMLElement} item */
   rename(item) {
     this.menu.hidePopover();
-    const link = /** @type {HTMLAnchorElement} */ (item.querySelector(".item-link"));
+    const link = /** @type {HTMLElement} */ (item.querySelector(".item-link, h1"));
+    const id = item.dataset.id ?? "";
     const field = document.createElement("input");
     field.className = "item-rename";
     field.maxLength = 200;
-    field.value = link.textContent ?? "";
+    field.value = link.textContent?.trim() ?? "";
     field.setAttribute("aria-label", "Title");
     link.hidden = true;
     link.before(field);
@@ -82,14 +114,14 @@ export class Entries {
       const title = field.value.trim();
       field.remove();
       link.hidden = false;
-      link.focus();
+      /** @type {HTMLElement | null} */ (item.querySelector(".item-link, [data-action=item-menu]"))?.focus();
       if (!save || !title || title === link.textContent) return;
       const before = link.textContent ?? "";
-      this.onTitle(item, title);
+      this.options.onTitle(id, title);
       try {
-        this.onTitle(item, (await post(this.url(item, "rename/"), this.page.csrf, { title })).title);
+        this.options.onTitle(id, (await post(this.url(item, "rename/"), this.page.csrf, { title })).title);
       } catch (error) {
-        this.onTitle(item, before);
+        this.options.onTitle(id, before);
         complain(error);
       }
     };
@@ -122,7 +154,7 @@ export class Entries {
   offerUndo(id) {
     const undo = async () => {
       await post(`${this.page.urls.root}c/${id}/undelete/`, this.page.csrf);
-      this.onRestored();
+      this.options.onChange();
     };
     showNote("Conversation deleted.", { label: "Undo", run: () => void undo().catch(complain) });
   }

@@ -2,6 +2,7 @@
 
 import { Actions } from "antiphon/actions";
 import { startAllowance } from "antiphon/allowance";
+import { startAloud } from "antiphon/aloud";
 import { Conversation } from "antiphon/conversation";
 import { startShortcuts } from "antiphon/shortcuts";
 import { Sidebar } from "antiphon/sidebar";
@@ -11,7 +12,9 @@ import { startVoice } from "antiphon/voice";
 
 const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
 const conversation = new Conversation(page);
-const sidebar = new Sidebar(page, (title) => conversation.setTitle(title));
+const sidebar = new Sidebar(page, {
+  onTitle: (title) => conversation.setTitle(title), say: (words) => conversation.announcer.say(words),
+});
 conversation.onListed = (/** @type {import("antiphon/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
 new Actions(conversation);
@@ -19,5 +22,5 @@ startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
 document.getElementById("logout")?.addEventListener("submit", forgetWords);
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
-startVoice(conversation);
+startVoice(conversation, startAloud(conversation));
 conversation.start();

@@ -38,7 +38,7 @@ export class MessageView {
     this.points = codePoints(this.text);
     /** @type {LiveText | null} */
     this.live = null;
-    this.model = "";
+    this.model = dataset.model ?? "";
     this.clientId = ""; // of our own message, while the server does not have it
     this.placed = Boolean(this.id); // the server has told us all of it
     if (this.role === "assistant") {

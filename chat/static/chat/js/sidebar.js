@@ -9,17 +9,24 @@ import { recall, remember } from "antiphon/storage";
 const REFRESH_MS = 300;
 
 export class Sidebar {
-  /** @param {any} page what the server put into the page @param {(title: string) => void} onTitle of the shown one */
-  constructor(page, onTitle) {
+  /**
+   * @param {any} page what the server put into the page
+   * @param {object} options
+   * @param {(title: string) => void} options.onTitle of the conversation shown
+   * @param {(words: string) => void} options.say to a screen reader
+   */
+  constructor(page, options) {
     this.page = page;
-    this.onTitle = onTitle;
+    this.onTitle = options.onTitle;
     this.element = /** @type {HTMLElement} */ (document.getElementById("sidebar"));
     this.list = /** @type {HTMLElement} */ (document.getElementById("conversations"));
     this.backdrop = /** @type {HTMLElement} */ (document.getElementById("backdrop"));
     this.account = /** @type {HTMLElement} */ (document.getElementById("account-menu"));
     this.drawer = matchMedia("(width < 56rem)");
     this.timer = 0;
-    this.entries = new Entries(page, (item, title) => this.setTitle(item, title), () => this.refresh());
+    this.entries = new Entries(page, {
+      onTitle: (id, title) => this.setTitle(id, title), onChange: () => this.refresh(), say: options.say,
+    });
     document.addEventListener("click", (event) => this.onClick(event));
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.isDrawerOpen && this.toggle(false));
     this.backdrop.addEventListener("click", () => this.toggle(false));
@@ -69,24 +76,36 @@ export class Sidebar {
     else if (action === "more-conversations") this.more(button).catch(complain);
   }
 
-  /** @param {HTMLElement} item @param {string} title */
-  setTitle(item, title) {
-    const link = /** @type {HTMLAnchorElement} */ (item.querySelector(".item-link"));
-    link.textContent = link.title = title || "Conversation";
-    item.querySelector(".item-menu")?.setAttribute("aria-label", `Rename or delete “${title}”`);
-    if (item.dataset.id === this.page.conversation_id) this.onTitle(title);
+  /** @param {string} id @returns {HTMLElement | null} its entry, where it is listed */
+  find(id) {
+    return this.list.querySelector(`.item[data-id="${CSS.escape(id)}"]`);
+  }
+
+  /** @param {string} id @param {string} title */
+  setTitle(id, title) {
+    const item = this.find(id);
+    const link = /** @type {HTMLAnchorElement | null} */ (item?.querySelector(".item-link"));
+    if (link) link.textContent = link.title = title || "Conversation";
+    item?.querySelector(".item-menu")?.setAttribute("aria-label", `What can be done with “${title}”`);
+    if (id === this.page.conversation_id) this.onTitle(title);
   }
 
   /** Another tab, or this one, changed the list. @param {Frame} notice */
   listed(notice) {
-    const item = /** @type {HTMLElement | null} */ (this.list.querySelector(`.item[data-id="${CSS.escape(notice.conversation_id)}"]`));
+    const id = notice.conversation_id;
+    const item = this.find(id);
+    const isShown = id === this.page.conversation_id;
     if (notice.deleted) {
       item?.remove();
-      if (notice.conversation_id === this.page.conversation_id && !recall("deleted", "session")) location.assign(this.page.urls.root);
+      if (isShown && !recall("deleted", "session")) location.assign(this.page.urls.root);
       return;
     }
-    if (notice.conversation_id === this.page.conversation_id && notice.title) this.onTitle(notice.title);
-    if (item && item === this.list.querySelector(".item")) this.setTitle(item, notice.title);
+    if (isShown && notice.title) this.onTitle(notice.title);
+    if (isShown && "pinned" in notice) document.getElementById("bar")?.toggleAttribute("data-pinned", notice.pinned);
+    if (notice.temporary) return; // in no list
+    const pinned = item?.hasAttribute("data-pinned");
+    const stays = item && (notice.pinned ?? pinned) === pinned && (pinned || item === this.list.querySelector(".item:not([data-pinned])"));
+    if (stays) this.setTitle(id, notice.title);
     else this.refresh();
   }
 
@@ -94,11 +113,15 @@ export class Sidebar {
   refresh() {
     clearTimeout(this.timer);
     this.timer = setTimeout(async () => {
-      const count = Math.max(40, this.list.querySelectorAll(".item").length);
+      const count = Math.max(40, this.list.querySelectorAll(".item:not([data-pinned])").length);
       const piece = await fetchPiece(`${this.page.urls.conversations}?count=${count}`).catch(() => null);
       if (!piece || this.list.querySelector(".item-rename")) return;
+      const focused = document.activeElement;
+      const id = /** @type {HTMLElement | null} */ (focused?.closest(".item"))?.dataset.id;
+      const kind = focused?.classList.contains("item-menu") ? ".item-menu" : ".item-link";
       this.list.replaceChildren(piece);
       this.markCurrent();
+      if (id) /** @type {HTMLElement | null | undefined} */ (this.find(id)?.querySelector(kind))?.focus();
     }, REFRESH_MS);
   }
 

@@ -3,10 +3,12 @@
 import { makeId } from "antiphon/protocol";
 import { showNote } from "antiphon/status";
 import { recall, remember } from "antiphon/storage";
+import { TalkOver } from "antiphon/talk-over";
 import { Recorder } from "antiphon/voice-recorder";
 
 /** @typedef {import("antiphon/protocol").Frame} Frame */
 
+const FRAME_MS = 100;
 const WAITING_FRAMES = 20; // 2 s; beyond, the oldest go
 const BUFFERED_BYTES = 64 * 1024;
 const CONNECT_MS = 3_000;
@@ -25,9 +27,15 @@ const ENDINGS = /** @type {Record<string, string>} */ ({
 });
 
 export class Voice {
-  /** @param {import("antiphon/conversation").Conversation} conversation @param {HTMLButtonElement} button */
-  constructor(conversation, button) {
+  /**
+   * @param {import("antiphon/conversation").Conversation} conversation
+   * @param {HTMLButtonElement} button
+   * @param {import("antiphon/aloud").Aloud | null} aloud reads answers, where the browser can
+   */
+  constructor(conversation, button, aloud) {
     this.conversation = conversation;
+    this.aloud = aloud;
+    this.talkOver = aloud && new TalkOver(aloud);
     this.button = button;
     this.panel = element("voice");
     this.stable = element("heard-stable");
@@ -47,7 +55,11 @@ export class Voice {
     this.waiting = [];
     this.wire = /** @type {WebSocket | null} */ (null);
     this.held = false;
-    this.sends = false; // of this recording: the server sends what it hears
+    this.sends = false; // of this recording: what is heard is sent by itself
+    this.here = false;
+    /** @type {string[]} finals that this page sends, as soon as no answer is being written */
+    this.said = [];
+    conversation.onChanged = () => this.sendSaid();
     button.addEventListener("click", () => (this.phase === "off" ? this.start("auto") : this.finish()));
     element("voice-cancel").addEventListener("click", () => this.cancel());
     document.addEventListener("keydown", (event) => this.onKey(event, true), true);
@@ -85,7 +97,9 @@ export class Voice {
     this.waiting = [];
     this.number = 0;
     this.id = "";
-    this.sends = this.send.checked;
+    this.here = Boolean(this.aloud?.on); // the page sends, for only it knows what is the loudspeaker's
+    // The server would begin an ordinary conversation: a temporary one begins with a message sent from here.
+    this.sends = this.send.checked && (this.here || !this.conversation.temporary.begins);
     this.enter("starting", "Starting…");
     if (!(await this.connected())) {
       await this.end();
@@ -102,7 +116,7 @@ export class Voice {
       if (this.phase !== "starting") return void this.recorder?.stop();
       const started = await socket.request({
         type: "audio.start", conversation_id: page.conversation_id, client_id: makeId(), encoding: "pcm_s16le",
-        sample_rate: 16000, mode, auto_send: this.sends,
+        sample_rate: 16000, mode, auto_send: this.sends && !this.here,
       });
       this.id = started.recording_id;
       this.stream = started.stream;
@@ -189,10 +203,15 @@ export class Voice {
       if (frame.type === "error" && !frame.ref && frame.code === "asr_unavailable" && this.phase !== "off") this.fail(frame.message);
       return;
     }
-    if (frame.type === "transcript.partial") this.show(frame.text, frame.stable_chars);
+    if (frame.type === "transcript.partial") this.hear(frame.text, frame.stable_chars);
     else if (frame.type === "transcript.final") this.take(frame.text);
-    else if (frame.type === "speech.started") this.state.textContent = "Hearing you…";
-    else if (frame.type === "speech.stopped") this.state.textContent = "Listening…";
+    else if (frame.type === "speech.started") {
+      this.state.textContent = "Hearing you…";
+      this.talkOver?.onSpeech(this.number * FRAME_MS - frame.at_ms);
+    } else if (frame.type === "speech.stopped") {
+      this.state.textContent = "Listening…";
+      this.talkOver?.onQuiet();
+    }
     else if (frame.type === "audio.warning" && WARNINGS[frame.code]) showNote(WARNINGS[frame.code](frame.ms));
     else if (frame.type === "audio.unsent") this.giveBack(frame);
     else if (frame.type === "message.accepted") this.conversation.accepted(frame, { type: "message.send" });
@@ -204,16 +223,32 @@ export class Voice {
   }
 
   /** @param {string} text @param {number} stable how many characters will stay */
+  hear(text, stable) {
+    if (this.talkOver?.onWords(text) ?? true) this.show(text, stable);
+  }
+
+  /** @param {string} text @param {number} stable */
   show(text, stable) {
     const points = [...text];
     this.stable.textContent = points.slice(0, stable).join("");
     this.rest.textContent = points.slice(stable).join("");
   }
 
-  /** A final: into the field, unless the server sends it by itself. @param {string} text */
+  /** A final: into the field, unless it is sent by itself. Our own voice is nobody's words. @param {string} text */
   take(text) {
     this.show("", 0);
-    if (text && !this.sends) this.write(text);
+    if (!text || this.talkOver?.onWords(text) === false) return;
+    if (!this.sends) this.write(text);
+    else if (this.here) {
+      this.said.push(text);
+      this.sendSaid();
+    }
+  }
+
+  /** What was said while an answer was being written goes as one message. */
+  sendSaid() {
+    if (!this.said.length || this.conversation.transcript.busy) return;
+    this.conversation.send(this.said.splice(0).join(" "));
   }
 
   /** @param {Frame} frame what could not be sent */
@@ -254,11 +289,14 @@ export class Voice {
   }
 }
 
-/** Where the server hears nobody there is no button. @param {import("antiphon/conversation").Conversation} conversation */
-export function startVoice(conversation) {
+/**
+ * Where the server hears nobody there is no button.
+ * @param {import("antiphon/conversation").Conversation} conversation @param {import("antiphon/aloud").Aloud | null} aloud
+ */
+export function startVoice(conversation, aloud) {
   const button = document.getElementById("mic");
   if (!button) return;
-  const voice = new Voice(conversation, /** @type {HTMLButtonElement} */ (button));
+  const voice = new Voice(conversation, /** @type {HTMLButtonElement} */ (button), aloud);
   conversation.onVoice = (/** @type {Frame} */ frame) => voice.onFrame(frame);
 }
 

@@ -1,0 +1,204 @@
+"""Staff's pages about runs: lists that find what is slow or broken, the way of one run, stopping and retrying."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from accounts import audit
+from accounts.models import User
+from accounts.staff import HistoryAdmin
+from chat.errors import Conflict
+from chat.models import Run, RunStatus
+from chat.operating import retry_run, stop_run, why_no_retry, why_no_stop
+from chat.readable import clock, milliseconds, money
+from chat.staff_filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
+from chat.staff_links import link, page_link
+from chat.timeline import timeline_of
+
+PERMISSION: Final = "chat.operate_run"
+
+
+@admin.register(Run)
+class RunAdmin(HistoryAdmin):
+    list_display = (
+        "link", "coloured_status", "error_code", "model", "requested_by", "tokens", "shown_cost",
+        "queued", "first_token", "total", "begun",
+    )  # fmt: skip
+    list_display_links = None
+    list_select_related = ("requested_by",)
+    list_filter = ("status", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
+    lookups: ClassVar = frozenset({"status__exact", "conversation__exact"})
+    ordering = ("-created_at",)
+    search_help_text = "Run, message or conversation id, or a person's e-mail address"
+    actions = ("stop_runs", "retry_runs")
+    change_form_outer_before_template = "admin/chat/run_timeline.html"
+    fieldsets = (
+        (None, {"fields": ("id", "status", "model", "endpoint", "requested_by", "trace_id")}),
+        ("Belongs to", {"fields": ("conversation_link", "prompt_link", "message_link")}),
+        ("Error", {"fields": ("error_code", "error_message")}),
+        ("Tokens and money", {"fields": ("input_tokens", "output_tokens", "usage_estimated", "shown_cost", "usage")}),
+        ("Work", {"fields": ("attempt", "lease_owner", "lease_expires_at", "checkpoint_seq", "ended_in_log")}),
+    )
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm(PERMISSION)
+
+    def get_urls(self) -> list[URLPattern]:
+        acts = [
+            path(f"<uuid:run_id>/{name}/", self.admin_site.admin_view(view), name=f"chat_run_{name}")
+            for name, view in (("stop", self.stop_view), ("retry", self.retry_view))
+        ]
+        return [*acts, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        extra = extra_context or {}
+        run = self.get_object(request, object_id)
+        if run is not None:
+            acts = [("stop", "Stop", why_no_stop(run)), ("retry", "Retry", why_no_retry(run))]
+            extra |= {
+                "timeline": timeline_of(run),
+                "may_operate": self.has_operate_permission(request),
+                "acts": [
+                    {
+                        "name": name,
+                        "title": title,
+                        "wrong": wrong,
+                        "address": reverse(f"admin:chat_run_{name}", args=[run.pk]),
+                    }
+                    for name, title, wrong in acts
+                ],
+            }
+        response: HttpResponse = super().change_view(request, object_id, form_url, extra)
+        return response
+
+    def stop_view(self, request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+        return self._operate(request, run_id, self._stop)
+
+    def retry_view(self, request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
+        return self._operate(request, run_id, self._retry)
+
+    def _operate(
+        self, request: HttpRequest, run_id: uuid.UUID, act: Callable[[HttpRequest, Run], uuid.UUID]
+    ) -> HttpResponse:
+        """One run, from its page. Leads to the run to look at next."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if not (self.has_operate_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        run = Run.objects.select_related("conversation", "requested_by").filter(pk=run_id).first()
+        if run is None:
+            raise Http404
+        try:
+            run_id = act(request, run)
+        except Conflict as error:
+            messages.error(request, error.message)
+        return HttpResponseRedirect(reverse("admin:chat_run_change", args=[run_id]))
+
+    def _stop(self, request: HttpRequest, run: Run) -> uuid.UUID:
+        if wrong := why_no_stop(run):
+            raise Conflict(wrong)
+        audit.record(request, "stop_run", run, conversation_id=run.conversation_id)
+        messages.success(request, stop_run(run))
+        return run.pk
+
+    def _retry(self, request: HttpRequest, run: Run) -> uuid.UUID:
+        if wrong := why_no_retry(run):
+            raise Conflict(wrong)
+        audit.record(request, "retry_run", run, conversation_id=run.conversation_id)
+        made = retry_run(run)
+        messages.success(request, f"Asked again, in the name of {run.requested_by}. This is the new run.")
+        return made
+
+    @admin.action(description="Stop", permissions=["operate"])
+    def stop_runs(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        self._operate_all(request, queryset, self._stop)
+
+    @admin.action(description="Retry, in the name of whoever asked", permissions=["operate"])
+    def retry_runs(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
+        self._operate_all(request, queryset, self._retry)
+
+    def _operate_all(
+        self, request: HttpRequest, queryset: QuerySet[Run], act: Callable[[HttpRequest, Run], uuid.UUID]
+    ) -> None:
+        """Those that were ticked, one after the other; the reasons of those where it makes no sense are told."""
+        for run in queryset.select_related("conversation", "requested_by"):
+            try:
+                act(request, run)
+            except Conflict as error:
+                messages.error(request, f"{str(run.pk)[-8:]}: {error.message}")
+
+    def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
+        if email is not None:
+            return rows.filter(requested_by__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(pk=id_) | rows.filter(message=id_) | rows.filter(prompt=id_) | rows.filter(conversation=id_)
+
+    @admin.display(description="Run")
+    def link(self, row: Run) -> SafeString | str:
+        return page_link("run", row.pk)
+
+    @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
+        description="Status",
+        label={
+            RunStatus.DONE.label: "success",
+            RunStatus.FAILED.label: "danger",
+            RunStatus.INTERRUPTED.label: "danger",
+            RunStatus.STOPPED.label: "warning",
+            RunStatus.RUNNING.label: "info",
+        },
+    )
+    def coloured_status(self, row: Run) -> str:
+        return str(row.get_status_display())
+
+    @admin.display(description="Conversation")
+    def conversation_link(self, row: Run) -> SafeString | str:
+        return page_link("conversation", row.conversation_id)
+
+    @admin.display(description="Begun")
+    def begun(self, row: Run) -> str:
+        return clock(row.created_at)
+
+    @admin.display(description="Cost")
+    def shown_cost(self, row: Run) -> str:
+        return money(row.cost)
+
+    @admin.display(description="In the ledger")
+    def usage(self, row: Run) -> SafeString:
+        return link(f"{reverse('admin:accounts_usageentry_changelist')}?run_id__exact={row.pk}", "Show")
+
+    @admin.display(description="Tokens in → out")
+    def tokens(self, row: Run) -> str:
+        if row.input_tokens is None and row.output_tokens is None:
+            return "–"
+        return f"{row.input_tokens or 0}\u202f→\u202f{row.output_tokens or 0}"
+
+    @admin.display(description="Queued")
+    def queued(self, row: Run) -> str:
+        return milliseconds(row.queued_ms)
+
+    @admin.display(description="First token")
+    def first_token(self, row: Run) -> str:
+        return milliseconds(row.first_token_ms)
+
+    @admin.display(description="Total")
+    def total(self, row: Run) -> str:
+        return milliseconds(row.total_ms)
+
+    @admin.display(description="Question")
+    def prompt_link(self, row: Run) -> SafeString | str:
+        return page_link("message", row.prompt_id)
+
+    @admin.display(description="Answer")
+    def message_link(self, row: Run) -> SafeString | str:
+        return page_link("message", row.message_id)

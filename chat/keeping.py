@@ -1,0 +1,82 @@
+"""How long conversations are kept: by the plans of their owners, else by the settings (docs/operations.md).
+
+Of several owners the one whose plan keeps longest decides, so that nobody's plan takes what another's promised.
+Editors and viewers decide nothing. A conversation without an owner goes by the settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import (
+    DateTimeField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Value,
+)
+from django.db.models.functions import Coalesce
+
+from accounts.models import User
+from accounts.plans import Plan, in_force
+from chat.models import Conversation, Member, Role
+
+
+@dataclass(frozen=True)
+class Period:
+    """A span of time after `stamp` of a conversation. `field` is of `Plan`; `setting` stands in where that is empty,
+    and where there is none either, it never ends.
+    """
+
+    stamp: str
+    field: str
+    unit: timedelta
+    setting: str = ""
+
+    @property
+    def usual(self) -> int | None:
+        return getattr(settings, self.setting) if self.setting else None
+
+
+AGE: Final = Period("updated_at", "retention_days", timedelta(days=1))
+TRASH: Final = Period("deleted_at", "trash_days", timedelta(days=1), "KEEP_DELETED_DAYS")
+TEMPORARY: Final = Period("updated_at", "temporary_hours", timedelta(hours=1), "TEMPORARY_HOURS")
+
+
+def past(period: Period, rows: QuerySet[Conversation], now: datetime) -> QuerySet[Conversation]:
+    """Those of `rows` whose period is over at `now`."""
+    usual = period.usual
+    spans = Plan.objects.aggregate(least=Min(period.field), most=Max(period.field))
+    shortest = min((span for span in (usual, spans["least"]) if span is not None), default=None)
+    if shortest is None:
+        return rows.none()
+    # What no plan at all has let go of is not looked at any closer: an index knows it.
+    rows = rows.filter((f"{period.stamp}__lt", now - shortest * period.unit))
+    span: Any = in_force(period.field, "user__")
+    owners = Member.objects.filter(conversation=OuterRef("pk"), role=Role.OWNER)
+    if usual is None:
+        owners = owners.annotate(span=span)
+        keeps, ownerless = Q(span=None), Q(pk=None)
+    else:
+        owners = owners.annotate(span=Coalesce(span, Value(usual)))
+        keeps, ownerless = Q(), Q((f"{period.stamp}__lt", now - usual * period.unit))
+    ends = OuterRef(period.stamp) + ExpressionWrapper(F("span") * Value(period.unit), output_field=DurationField())
+    kept = owners.annotate(ends=ExpressionWrapper(ends, output_field=DateTimeField())).filter(
+        Q(ends__gte=now) | (keeps or Q(pk=None))
+    )
+    return rows.filter(~Exists(kept) & (Exists(owners) | ownerless))
+
+
+def temporary_hours(user: User) -> int:
+    """How long a temporary conversation that this person begins is kept after its last message."""
+    hours = User.objects.filter(pk=user.pk).values_list(in_force("temporary_hours"), flat=True).first()
+    return settings.TEMPORARY_HOURS if hours is None else hours

@@ -1,0 +1,89 @@
+"""Staff's hand on runs: stopping and retrying somebody's answer, by the ways that people's own commands take.
+
+A retry is another answer to the same question, asked for in the name of whoever asked first: their membership, their
+quotas and their limit of answers at once hold, and what it costs is theirs.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.exceptions import ChannelFull
+from kombu.exceptions import OperationalError as BrokerAway
+
+from chat import catalog, turns
+from chat.dispatch import enqueue
+from chat.errors import ChatError, Conflict
+from chat.models import ACTIVE, Member, Run, RunStatus
+from chat.outage import OUTAGE
+from chat.protocol import MessageRegenerate
+from chat.queries import WRITERS
+
+logger = structlog.get_logger(__name__)
+
+
+def why_no_stop(run: Run) -> str:
+    """Why stopping it makes no sense; empty when it does."""
+    if run.status not in ACTIVE:
+        return f"It has ended already: {run.get_status_display().lower()}."
+    return "It has been told to stop." if run.stop_requested_at and run.status == RunStatus.RUNNING else ""
+
+
+def why_no_retry(run: Run) -> str:
+    """Why retrying it makes no sense; empty when it does. Best with `conversation` and `requested_by` selected."""
+    if run.status in ACTIVE:
+        return "It is still under way. Stop it first."
+    if run.status == RunStatus.DONE:
+        return "The answer is complete. Retry is for answers that failed or were stopped."
+    if run.requested_by is None:
+        return "Whoever asked for it is gone."
+    if not run.requested_by.is_active:
+        return "The account of whoever asked is switched off."
+    if run.conversation.deleted_at is not None:
+        return "Its conversation is deleted."
+    if run.conversation.tip_id != run.message_id:
+        return "The conversation has gone on since: another answer here would take its people back."
+    if not Member.objects.filter(conversation_id=run.conversation_id, user=run.requested_by, role__in=WRITERS).exists():
+        return "Whoever asked may no longer write in its conversation."
+    return ""
+
+
+def stop_run(run: Run) -> str:
+    """Stops it as its own people would; a sentence about what happened. Raises `Conflict`, where it makes no sense."""
+    if wrong := why_no_stop(run):
+        raise Conflict(wrong)
+    stopping = turns.mark_stopped(run.pk)
+    try:
+        async_to_sync(turns.tell_stopped)(stopping)
+    except (*OUTAGE, ChannelFull) as error:
+        logger.warning("stop_not_told", run=str(run.pk), error=type(error).__name__)
+        return "It is marked to stop. Redis does not answer, so it takes some seconds."
+    return "It was told to stop." if stopping.running else "It is stopped."
+
+
+def retry_run(run: Run) -> uuid.UUID:
+    """Asks for another answer to its question; the new run. Raises `ChatError`s with a sentence for staff."""
+    if wrong := why_no_retry(run):
+        raise Conflict(wrong)
+    assert run.requested_by_id is not None  # `why_no_retry` has looked
+    offered = [model["id"] for model in catalog.offered_models()]
+    command = MessageRegenerate(
+        message_id=run.message_id, client_id=uuid.uuid4(), model=run.model if run.model in offered else None
+    )
+    try:
+        accepted = turns.accept(run.requested_by_id, command)
+    except ChatError as error:
+        raise Conflict(f"Their own command would be refused, too: {error.message}") from None
+    async_to_sync(_publish)(accepted)
+    return accepted.run_id
+
+
+async def _publish(accepted: turns.Accepted) -> None:
+    """As after a command. What fails here is made up for within seconds (`chat.recovery`)."""
+    try:
+        await enqueue(accepted.run_id)
+        await turns.announce(accepted)
+    except (*OUTAGE, BrokerAway, ChannelFull) as error:
+        logger.warning("retry_not_told", run=str(accepted.run_id), error=type(error).__name__)

@@ -1,0 +1,270 @@
+/** Answers read aloud by the browser's own voice, sentence by sentence as they come (docs/voice.md). */
+
+import { base, guessLanguage } from "antiphon/language";
+import { Sentences } from "antiphon/spoken";
+import { showNote } from "antiphon/status";
+import { recall, remember } from "antiphon/storage";
+
+/** @typedef {import("antiphon/protocol").Frame} Frame */
+/** @typedef {import("antiphon/message").MessageView} MessageView */
+/** @typedef {import("antiphon/spoken").Sentence} Sentence */
+
+const RECENT_MS = 2_000; // what was said can still be heard as an echo
+const RECENT_SENTENCES = 3;
+const SILENT_MS = 4_000; // a voice that has not begun by then will not
+const NO_VOICE = "This browser has no voice to read aloud with.";
+const TROUBLE = /** @type {Record<string, string>} */ ({
+  "not-allowed": "The browser lets a page speak only after you have clicked or typed in it.",
+  network: "The voice comes from the network, and that cannot be reached.",
+  "language-unavailable": "This browser has no voice for this language.",
+  "voice-unavailable": "The chosen voice is not there any more. Choose another in the help sheet.",
+});
+
+/**
+ * @typedef {object} Reading
+ * @property {MessageView} view
+ * @property {boolean} first it is read by itself, while it comes: whoever talks over it has heard no more of it
+ * @property {Sentences} sentences
+ * @property {Set<SpeechSynthesisUtterance>} waiting kept, or the browser may forget them and their events
+ * @property {number} heard code points of the answer that were said
+ * @property {string} text of the answer, as it was fed last
+ * @property {number} since when it began to be heard, 0 before
+ */
+
+export class Aloud {
+  /** @param {import("antiphon/conversation").Conversation} conversation */
+  constructor(conversation) {
+    this.conversation = conversation;
+    this.voices = /** @type {SpeechSynthesis} */ (window.speechSynthesis);
+    this.toggle = /** @type {HTMLButtonElement} */ (document.getElementById("aloud"));
+    this.line = /** @type {HTMLElement} */ (document.getElementById("reading"));
+    this.choice = /** @type {HTMLSelectElement} */ (document.getElementById("voice-choice"));
+    /** @type {Reading | null} */
+    this.reading = null;
+    this.asked = ""; // the run whose answer is read once it comes
+    this.quietAt = -Infinity;
+    /** @type {{text: string, at: number}[]} sentences begun of late */
+    this.recent = [];
+    this.silence = 0;
+    document.documentElement.dataset.aloud = "";
+    this.turn(recall("aloud") === "on");
+    this.toggle.addEventListener("click", () => this.switch());
+    this.line.querySelector("button")?.addEventListener("click", () => this.stop());
+    this.listVoices();
+    this.voices.addEventListener?.("voiceschanged", () => this.listVoices());
+    this.choice.addEventListener("change", () => remember("voice.name", this.choice.value || null));
+    document.addEventListener("keydown", (event) => this.onKey(event), true);
+    addEventListener("pagehide", () => this.stop());
+  }
+
+  /** Escape ends reading, before it ends anything else; Alt + R reads the last answer. @param {KeyboardEvent} event */
+  onKey(event) {
+    const open = document.querySelector(":popover-open, dialog[open]");
+    if (event.key === "Escape" && this.reading && !open) this.stop();
+    else if (event.code === "KeyR" && event.altKey && !event.ctrlKey && !event.metaKey && !event.repeat && !open) this.readLast();
+    else return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  }
+
+  get on() {
+    return this.toggle.getAttribute("aria-pressed") === "true";
+  }
+
+  /** @param {boolean} on */
+  turn(on) {
+    this.toggle.setAttribute("aria-pressed", String(on));
+    remember("aloud", on ? "on" : null);
+  }
+
+  switch() {
+    this.turn(!this.on);
+    if (!this.on) this.stop();
+    else if (!this.voices.getVoices().length) showNote(NO_VOICE);
+    this.conversation.announcer.say(this.on ? "Answers are read aloud." : "Answers are no longer read aloud.");
+  }
+
+  listVoices() {
+    const chosen = recall("voice.name") ?? "";
+    const usual = this.choice.options[0];
+    const voices = [...this.voices.getVoices()].sort((a, b) => a.lang.localeCompare(b.lang) || a.name.localeCompare(b.name));
+    const options = voices.map((voice) => {
+      const online = voice.localService ? "" : ", online"; // its maker gets to see what it reads
+      return new Option(`${voice.name} (${voice.lang}${online})`, voice.name, false, voice.name === chosen);
+    });
+    this.choice.replaceChildren(usual, ...options);
+  }
+
+  /** The chosen voice where it speaks the language; else the best for it: on this device rather than online. @param {string} language */
+  voiceFor(language) {
+    const fitting = this.voices.getVoices().filter((voice) => base(voice.lang) === language);
+    const score = (/** @type {SpeechSynthesisVoice} */ voice) =>
+      (voice.name === this.choice.value ? 8 : 0) + (voice.localService ? 4 : 0) + (voice.default ? 2 : 0) + (voice.lang === navigator.language ? 1 : 0);
+    return fitting.sort((a, b) => score(b) - score(a))[0] ?? null;
+  }
+
+  // --- what is read -------------------------------------------------------------------------------------------------
+
+  /** The server took something of ours: its answer is read, in the tab one looks at. @param {Frame} frame `message.accepted` */
+  onAccepted(frame) {
+    if (frame.duplicate) return;
+    this.stop();
+    if (!this.on || document.visibilityState !== "visible") return;
+    this.asked = frame.run_id;
+    this.follow(frame.run_id);
+  }
+
+  /** @param {Frame} event of the conversation's log, after the page has taken it in */
+  onEvent(event) {
+    const { reading } = this;
+    if (event.run_id === this.asked && this.asked) this.follow(event.run_id);
+    if (!reading) return;
+    if (event.run_id === reading.view.runId) {
+      if (event.type === "run.stopped" || event.next_attempt) this.stop(); // quiet is wanted; or it begins again
+      else this.feed();
+    } else if (event.type === "message.updated" && event.message.id === reading.view.id && !reading.view.text.startsWith(reading.text)) {
+      this.stop(); // it was cut or taken back
+    }
+  }
+
+  /** Begins with the answer of a run once there is some of it. @param {string} runId */
+  follow(runId) {
+    const { transcript } = this.conversation;
+    const id = transcript.runs.get(runId);
+    const view = id ? transcript.find(id) : undefined;
+    if (!view?.text) return;
+    this.asked = "";
+    this.begin(view, true);
+  }
+
+  /** From the button at an answer, which also ends it. @param {MessageView} view */
+  readFrom(view) {
+    const again = this.reading?.view !== view;
+    this.stop();
+    if (again) this.begin(view, false);
+  }
+
+  readLast() {
+    const view = this.conversation.transcript.path.findLast((one) => one.role === "assistant" && one.text);
+    if (view) this.readFrom(view);
+  }
+
+  /** @param {MessageView} view @param {boolean} first */
+  begin(view, first) {
+    this.stop();
+    if (!this.voices.getVoices().length) {
+      if (!first) showNote(NO_VOICE);
+      return;
+    }
+    this.reading = { view, first, sentences: new Sentences(), waiting: new Set(), text: "", heard: 0, since: 0 };
+    this.show();
+    this.feed();
+  }
+
+  /** What is finished of the answer since the last time goes to the voice. */
+  feed() {
+    const { reading } = this;
+    if (!reading) return;
+    reading.text = reading.view.text;
+    for (const sentence of reading.sentences.take(reading.text, !reading.view.active)) this.say(reading, sentence);
+    this.finished(reading);
+  }
+
+  /** @param {Reading} reading @param {Sentence} sentence */
+  say(reading, sentence) {
+    const language = guessLanguage(reading.text.slice(0, 600), document.documentElement.lang || navigator.language);
+    const voice = this.voiceFor(language);
+    const utterance = new SpeechSynthesisUtterance(sentence.text);
+    utterance.lang = voice?.lang.replace("_", "-") ?? language;
+    utterance.voice = voice;
+    reading.waiting.add(utterance);
+    const reached = (/** @type {number} */ place) => (reading.heard = Math.max(reading.heard, place));
+    utterance.onstart = () => {
+      clearTimeout(this.silence);
+      reading.since = reading.since || performance.now();
+      this.recent = [...this.recent.slice(1 - RECENT_SENTENCES), { text: sentence.text, at: performance.now() }];
+    };
+    // The word that begins is not heard yet. Voices without such events count by whole sentences.
+    utterance.onboundary = (event) => reached(sentence.marks[event.charIndex] ?? 0);
+    utterance.onend = () => {
+      reached(sentence.end);
+      this.over(reading, utterance);
+    };
+    utterance.onerror = (event) => {
+      if (this.reading === reading && event.error !== "interrupted" && event.error !== "canceled") {
+        showNote(TROUBLE[event.error] ?? `The browser's voice failed (${event.error}).`);
+        this.stop();
+      }
+    };
+    if (reading.waiting.size === 1) this.silence = setTimeout(() => this.reading === reading && this.giveUp(), SILENT_MS);
+    this.voices.speak(utterance);
+  }
+
+  /** @param {Reading} reading @param {SpeechSynthesisUtterance} utterance */
+  over(reading, utterance) {
+    reading.waiting.delete(utterance);
+    this.finished(reading);
+  }
+
+  /** @param {Reading} reading */
+  finished(reading) {
+    if (this.reading === reading && !reading.waiting.size && !reading.view.active) this.stop();
+  }
+
+  giveUp() {
+    showNote(NO_VOICE);
+    this.stop();
+  }
+
+  /** Quiet, at once. */
+  stop() {
+    const { reading } = this;
+    clearTimeout(this.silence);
+    this.asked = "";
+    if (!reading) return;
+    this.reading = null;
+    this.quietAt = performance.now();
+    this.voices.cancel();
+    this.show(reading.view);
+  }
+
+  /** Somebody talks over it: quiet, and of an answer that was read for the first time only what was heard is kept. */
+  interrupt() {
+    const { reading } = this;
+    if (!reading) return;
+    this.stop();
+    this.conversation.announcer.say("You are heard. Reading has stopped.");
+    if (!reading.first || !reading.view.runId) return;
+    this.conversation.socket
+      .request({ type: "audio.interrupt", run_id: reading.view.runId, heard_chars: reading.heard })
+      .catch((error) => showNote(error.message));
+  }
+
+  // --- for those who listen -----------------------------------------------------------------------------------------
+
+  /** What may be in the air: the sentences said of late. */
+  get said() {
+    if (!this.reading && performance.now() - this.quietAt > RECENT_MS) return "";
+    return this.recent.map((one) => one.text).join(" ");
+  }
+
+  /** @param {MessageView} [last] that was read until now */
+  show(last) {
+    const view = this.reading?.view;
+    this.line.hidden = !view;
+    for (const [one, pressed] of [[last, false], [view, true]]) {
+      const button = /** @type {MessageView | undefined} */ (one)?.element.querySelector("[data-action=speak]");
+      button?.setAttribute("aria-pressed", String(pressed));
+    }
+  }
+}
+
+/** Where the browser has no voice there are no buttons. @param {import("antiphon/conversation").Conversation} conversation */
+export function startAloud(conversation) {
+  if (!("speechSynthesis" in window) || !("SpeechSynthesisUtterance" in window)) return null;
+  const aloud = new Aloud(conversation);
+  conversation.onEvent = (/** @type {Frame} */ event) => aloud.onEvent(event);
+  conversation.onAsked = (/** @type {Frame} */ frame) => aloud.onAccepted(frame);
+  conversation.onRead = (/** @type {MessageView} */ view) => aloud.readFrom(view);
+  return aloud;
+}

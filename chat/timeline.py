@@ -1,0 +1,95 @@
+"""The way of one run, hop by hop, from its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from chat.charts import share
+from chat.models import ACTIVE, Run
+from chat.readable import milliseconds, seconds
+from chat.runs import MAX_ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`after`: since the run's row was made."""
+
+    title: str
+    at: datetime
+    after: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the bar. `kind` is waiting, thinking or writing."""
+
+    kind: str
+    title: str
+    length: str
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    steps: list[Step]
+    stretches: list[Stretch]
+    total: str
+
+
+def timeline_of(run: Run, now: datetime | None = None) -> Timeline:
+    """What is known of it. A run whose worker was lost has no first token: only its worker knew."""
+    now = now or timezone.now()
+    total = _total(run, now)
+    return Timeline(_steps(run), _stretches(run, total), milliseconds(total))
+
+
+def _total(run: Run, now: datetime) -> int:
+    if run.status not in ACTIVE and run.total_ms is not None:
+        return run.total_ms
+    return max(int(((run.finished_at or now) - run.created_at).total_seconds() * 1000), 0)
+
+
+def _steps(run: Run) -> list[Step]:
+    attempts = f"attempt {run.attempt} of {MAX_ATTEMPTS}"
+    found: list[tuple[str, datetime | None, str]] = [
+        ("Created", run.created_at, "message, answer and run committed"),
+        ("Job published", run.enqueued_at, "the last time" if run.attempt > 1 else ""),
+        ("Taken by a worker", run.started_at, " · ".join(filter(None, (attempts, run.lease_owner)))),
+        ("First token", _later(run, run.first_token_ms), run.endpoint),
+        ("Told to stop", run.stop_requested_at, ""),
+        ("Finished", run.finished_at, run.get_status_display().lower()),
+    ]
+    if run.finished_at is not None and not run.ended_in_log:
+        found.append(("Not in the log yet", run.finished_at, "its closing event is on the way"))
+    known = [(title, at, note) for title, at, note in found if at is not None]
+    known.sort(key=lambda step: step[1])  # stable: what came at one moment stays in this order
+    return [Step(title, at, f"+{_after(run, at)}", note) for title, at, note in known]
+
+
+def _later(run: Run, after_ms: int | None) -> datetime | None:
+    return None if after_ms is None else run.created_at + timedelta(milliseconds=after_ms)
+
+
+def _after(run: Run, at: datetime) -> str:
+    passed = (at - run.created_at).total_seconds()
+    return milliseconds(max(round(passed * 1000), 0)) if passed < 60 else seconds(passed)
+
+
+def _stretches(run: Run, total: int) -> list[Stretch]:
+    """Waiting for a worker, then for the model, then its writing; the last goes on until the end, or until now."""
+    marks = [("waiting", "Waiting for a worker", run.queued_ms), ("thinking", "Until the first token",
+             run.first_token_ms), ("writing", "Writing", total)]  # fmt: skip
+    found, begin = [], 0
+    for kind, title, end in marks:
+        reached = total if end is None else min(end, total)
+        if reached > begin or end is not None:
+            length = max(reached - begin, 0)
+            found.append(Stretch(kind, title, milliseconds(length), share(length, total)))
+        begin = max(begin, reached)
+        if end is None:
+            break
+    return found

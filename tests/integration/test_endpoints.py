@@ -1,0 +1,320 @@
+"""Endpoints of the admin in a worker: which one answers, what a change does to answers under way, and their keys."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from accounts.encryption import UnreadableError, decrypt, encrypt
+from chat import catalog
+from tests.fakes.openai_server import FakeOpenAI
+from workers.endpoints import UNREADABLE, Roster, load_endpoints
+from workers.models import Endpoint, EndpointModel
+from workers.providers import registry
+from workers.providers.base import ChatTurn, ProviderError
+from workers.providers.breaker import FAILURES
+from workers.providers.definition import Definition
+from workers.providers.fleet import Fleet
+
+pytestmark = pytest.mark.usefixtures("clean_redis", "nothing_configured")
+
+KEY = "sk-endpoint-canary-5c1e"
+
+
+@pytest.fixture
+def nothing_configured(settings: Settings) -> None:
+    settings.OPENAI_BASE_URL = settings.OPENAI_API_KEY = ""
+    settings.OLLAMA_URL = "http://127.0.0.1:1"
+    settings.CHAT_MODELS = []
+    catalog.forget_models()
+
+
+@pytest.fixture
+def one() -> Generator[FakeOpenAI]:
+    with FakeOpenAI(api_key=KEY) as server:
+        server.models = ["fake-large", "shared"]
+        yield server
+
+
+@pytest.fixture
+def two() -> Generator[FakeOpenAI]:
+    with FakeOpenAI() as server:
+        server.models = ["fake-tiny", "shared"]
+        yield server
+
+
+def defined(name: str, server: FakeOpenAI | str, **more: Any) -> Definition:
+    url = server if isinstance(server, str) else server.url
+    return Definition(id=name, name=name, base_url=url, api_key=KEY, strict=True, **more)
+
+
+@contextlib.asynccontextmanager
+async def opened(*rows: Definition) -> AsyncGenerator[Fleet]:
+    fleet = registry.open_fleet(rows)
+    await fleet.open()
+    try:
+        yield fleet
+    finally:
+        await fleet.close()
+
+
+async def ask(fleet: Fleet, model: str, script: str = "tokens=2") -> tuple[str, list[tuple[str, str]]]:
+    """What was answered, and who was asked for it."""
+    asked: list[tuple[str, str]] = []
+    said = []
+    turns = [ChatTurn("user", f"[[{script}]]")]
+    async with fleet.stream(model, turns, on_request=lambda *who: asked.append(who)) as answer:
+        async for chunks in answer:
+            said += [chunk.text for chunk in chunks]
+    return "".join(said), asked
+
+
+def make_row(server: FakeOpenAI | str, name: str = "One", **values: Any) -> Endpoint:
+    row = Endpoint(name=name, base_url=server if isinstance(server, str) else server.url, **values)
+    row.set_key(KEY)
+    row.save()
+    return row
+
+
+class TestWhoServesWhat:
+    async def test_each_model_by_its_endpoint_and_the_first_one_of_a_shared_name(
+        self, one: FakeOpenAI, two: FakeOpenAI
+    ) -> None:
+        labelled = (("fake-tiny", "Tiny and quick"), ("shared", "Shared"))
+        async with opened(defined("a", one), defined("b", two, models=labelled)) as fleet:
+            assert [(offer["id"], offer["label"], offer["endpoint"]) for offer in fleet.catalog] == [
+                ("fake-large", "fake-large", "a"),
+                ("shared", "shared", "a"),
+                ("fake-tiny", "Tiny and quick", "b"),
+            ]
+            for model, server in (("fake-large", one), ("shared", one), ("fake-tiny", two)):
+                await ask(fleet, model)
+                assert server.chats[-1].body["model"] == model
+        assert {request.headers["authorization"] for request in one.chats} == {f"Bearer {KEY}"}
+        assert (len(one.chats), len(two.chats)) == (2, 1)
+
+    async def test_the_environment_comes_first_and_the_demo_goes(self, settings: Settings, one: FakeOpenAI) -> None:
+        row = defined("a", one, models=(("fake-large", "Large"),))
+        async with opened(row) as fleet:
+            assert [offer["id"] for offer in fleet.catalog] == ["fake-large"]
+        async with opened(defined("a", one, offered=False)) as fleet:
+            assert [offer["id"] for offer in fleet.catalog] == ["demo"]
+        settings.OPENAI_BASE_URL, settings.CHAT_MODELS = "http://127.0.0.1:1/v1", ["of-the-environment"]
+        async with opened(row) as fleet:
+            assert [offer["id"] for offer in fleet.catalog] == ["of-the-environment", "fake-large"]
+
+    async def test_the_other_one_stands_in(self, two: FakeOpenAI) -> None:
+        down = defined(
+            "a", "http://127.0.0.1:1/v1", models=(("large", "Large"),), fallback="b", fallback_model="fake-tiny"
+        )
+        standby = defined("b", two.url.replace("127.0.0.1", "localhost"), offered=False)
+        async with opened(down, standby) as fleet:
+            assert [offer["id"] for offer in fleet.catalog] == ["large"]
+            said, asked = await ask(fleet, "large")
+        assert said == "tok0 tok1 "
+        assert asked[-1] == ("localhost", "fake-tiny")
+
+    async def test_one_that_is_down_fails_alone_and_soon_at_once(self, one: FakeOpenAI) -> None:
+        down = defined("a", "http://127.0.0.1:1/v1", models=(("large", "Large"),))
+        async with opened(down, defined("b", one)) as fleet:
+            for _ in range(FAILURES):
+                with pytest.raises(ProviderError, match="upstream_unreachable"):
+                    await ask(fleet, "large")
+            with pytest.raises(ProviderError, match="upstream_unavailable"):
+                await ask(fleet, "large")
+            assert (await ask(fleet, "shared"))[0] == "tok0 tok1 "
+
+    async def test_a_model_that_another_worker_found_is_looked_for(
+        self, one: FakeOpenAI, two: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("workers.providers.fleet.LOOK_AGAIN_SECONDS", 0.0)
+        async with opened(defined("a", one), defined("b", two)) as fleet:
+            two.models.append("brand-new")
+            assert (await ask(fleet, "brand-new"))[0] == "tok0 tok1 "
+            with pytest.raises(ProviderError, match="model_not_found"):
+                await ask(fleet, "nowhere")
+
+
+class TestChanges:
+    async def test_answers_under_way_are_not_hurt(self, one: FakeOpenAI, two: FakeOpenAI) -> None:
+        async with opened(defined("a", one)) as fleet:
+            said: list[str] = []
+            begun = asyncio.Event()
+
+            async def listen() -> None:
+                async with fleet.stream("shared", [ChatTurn("user", "[[tokens=30 rate=60]]")]) as answer:
+                    async for chunks in answer:
+                        said.extend(chunk.text for chunk in chunks)
+                        begun.set()
+
+            listening = asyncio.create_task(listen())
+            await begun.wait()
+            leaving = fleet.members["a"].chat
+            assert fleet.use([defined("b", two)])
+            await fleet.look()
+            assert (await ask(fleet, "shared"))[0] == "tok0 tok1 "
+            assert len(two.chats) == 1
+            assert not one.chats[0].ended.is_set(), "the answer must still be streaming"
+            await listening
+            assert "".join(said) == "".join(f"tok{number} " for number in range(30))
+            async with asyncio.timeout(2):
+                while not leaving._http.is_closed:  # type: ignore[attr-defined]  # an OpenAIChat
+                    await asyncio.sleep(0.01)
+
+    async def test_new_names_and_labels_keep_the_connection_and_its_breaker(self, one: FakeOpenAI) -> None:
+        async with opened(defined("a", one)) as fleet:
+            await ask(fleet, "shared")
+            before = fleet.members["a"]
+            assert not fleet.use([defined("a", one)]), "nothing has changed"
+            assert fleet.use([defined("a", one, models=(("shared", "Ours"),))])
+            assert fleet.members["a"] is before
+            assert [offer["label"] for offer in fleet.catalog] == ["Ours"]
+            await ask(fleet, "shared")
+            assert fleet.use([Definition(id="a", name="a", base_url=one.url, api_key="another", strict=True)])
+            assert fleet.members["a"] is not before
+        assert len({request.connection for request in one.chats}) == 1
+
+    async def test_one_that_cannot_be_asked_keeps_what_another_worker_published(
+        self, one: FakeOpenAI, two: FakeOpenAI
+    ) -> None:
+        async with opened(defined("a", one), defined("b", two)) as fleet:
+            await registry.publish_offered(fleet)
+        two.models_status = 500
+        async with opened(defined("a", one), defined("b", two)) as fleet:  # a worker that starts now
+            assert [offer["id"] for offer in fleet.catalog] == ["fake-large", "shared"]
+            await registry.publish_offered(fleet)
+        assert [model["id"] for model in catalog.offered_models()] == ["fake-large", "shared", "fake-tiny"]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_worker_sees_rows_come_change_and_go(one: FakeOpenAI) -> None:
+    roster = Roster()
+    await roster.open()
+    try:
+        assert [offer["id"] for offer in roster.fleet.catalog] == ["demo"]
+        row = await asyncio.to_thread(make_row, one)
+        await roster.look_for_changes()
+        assert [model["id"] for model in await asyncio.to_thread(catalog.offered_models)] == ["fake-large", "shared"]
+        await asyncio.to_thread(EndpointModel.objects.create, endpoint=row, name="shared", label="Ours")
+        await roster.look_for_changes()
+        catalog.forget_models()
+        assert await asyncio.to_thread(catalog.offered_models) == [{"id": "shared", "label": "Ours"}]
+        await asyncio.to_thread(Endpoint.objects.update, use="off")
+        await roster.look_for_changes()
+        catalog.forget_models()
+        assert [model["id"] for model in await asyncio.to_thread(catalog.offered_models)] == ["demo"]
+    finally:
+        await roster.fleet.close()
+
+
+class TestKeys:
+    """At rest they are ciphertext; another secret reads nothing, and says so."""
+
+    pytestmark = pytest.mark.django_db
+
+    def test_the_row_holds_no_key(self, one: FakeOpenAI) -> None:
+        row = Endpoint.objects.get(pk=make_row(one).pk)
+        assert KEY not in str(vars(row))
+        assert row.read_key() == KEY
+        assert load_endpoints()[0].api_key == KEY
+        assert KEY not in repr(load_endpoints())
+        row.set_key("")
+        assert (row.encrypted_key, row.key_set_at, row.read_key()) == ("", None, "")
+
+    def test_rotation(self, settings: Settings, one: FakeOpenAI) -> None:
+        row = make_row(one)
+        old, new = "o" * 32, "n" * 32
+        for keys in ([old], [new, old]):
+            settings.ENCRYPTION_KEYS = keys
+            assert row.read_key() == KEY, "what was encrypted before stays readable"
+            call_command("reencrypt")
+            row.refresh_from_db()
+        settings.ENCRYPTION_KEYS, settings.SECRET_KEY = [new], "another"
+        assert row.read_key() == KEY, "under the first key alone"
+        settings.ENCRYPTION_KEYS = [old]
+        with pytest.raises(UnreadableError):
+            row.read_key()
+
+    def test_a_backup_that_came_back_without_its_secret(
+        self, settings: Settings, one: FakeOpenAI, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        make_row(one, "Restored")
+        make_row(one, "Off", use="off")
+        settings.SECRET_KEY = "another"
+        [row] = load_endpoints()
+        assert (row.trouble, row.api_key) == (UNREADABLE, "")
+        with pytest.raises(CommandError, match=r"Off, Restored"):
+            call_command("reencrypt")
+        assert "ENCRYPTION_KEYS" in UNREADABLE
+
+    async def test_an_endpoint_without_a_readable_key_is_left_out_and_harms_nobody(self, one: FakeOpenAI) -> None:
+        async with opened(defined("a", one, trouble=UNREADABLE), defined("b", one)) as fleet:
+            assert list(fleet.members) == ["b"]
+            assert (await ask(fleet, "shared"))[0] == "tok0 tok1 "
+        async with opened(defined("a", one, trouble=UNREADABLE)) as fleet:
+            assert fleet.catalog == [], "the demo would say that nothing is connected"
+
+    def test_two_of_the_same_secret_differ(self) -> None:
+        assert encrypt(KEY) != encrypt(KEY)
+        assert decrypt(encrypt("ключ 🔑")) == "ключ 🔑"
+
+
+class TestAddresses:
+    pytestmark = pytest.mark.django_db
+
+    @pytest.mark.parametrize(
+        ("url", "words"),
+        [
+            ("ftp://host/v1", "http://"),
+            ("file:///etc/passwd", "http://"),
+            ("api.openai.com", "http://"),
+            ("http://", "not an address"),
+            ("http://[::1/v1", "not an address"),
+            ("http://h:99999/", "not an address"),
+            ("https://user:pw-canary@host/v1", "no name or password"),
+            ("https://host/v1?key=pw-canary", "no ? or #"),
+            ("https://host/v1/chat/completions", "Only the beginning"),
+            ("http://169.254.169.254/latest", "clouds"),
+            ("http://[::ffff:169.254.169.254]/", "clouds"),
+            ("http://[fd00:ec2::254]/", "clouds"),
+            ("http://[fe80::1]/v1", "clouds"),
+            ("http://2852039166/", "clouds"),  # 169.254.169.254
+            ("http://0.0.0.0:8000/v1", "clouds"),
+        ],
+    )
+    def test_refused(self, url: str, words: str) -> None:
+        with pytest.raises(ValidationError) as caught:
+            Endpoint(name="x", base_url=url).full_clean()
+        assert words in str(caught.value)
+        assert "pw-canary" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        "url", ["http://127.0.0.1:11434/v1/", "http://gpu.local:8000/v1", "http://10.0.0.5/v1", "http://[::1]:8000/v1"]
+    )
+    def test_the_private_network_is_where_models_run(self, url: str) -> None:
+        row = Endpoint(name="x", base_url=url)
+        row.full_clean()
+        assert row.base_url == url.rstrip("/")
+
+    async def test_a_name_of_a_refused_address_is_found_out_when_it_connects(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As with metadata.google.internal, or a name that changes its mind."""
+        real = asyncio.get_running_loop().getaddrinfo
+
+        async def lie(host: str, port: int, **more: Any) -> Any:
+            return await real("169.254.169.254" if host == "innocent.example" else host, port, **more)
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lie)
+        for url in ("http://innocent.example/v1", "http://169.254.169.254/v1"):
+            async with opened(defined("a", url, models=(("m", "m"),))) as fleet:
+                with pytest.raises(ProviderError) as caught:
+                    await ask(fleet, "m")
+            assert caught.value.reason == "address", url

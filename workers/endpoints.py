@@ -1,0 +1,89 @@
+"""The endpoints that staff have set up, as workers use them: read from their rows, and watched for changes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import django.db
+import structlog
+from django.conf import settings
+
+from accounts.encryption import UnreadableError
+from chat.db import in_db
+from chat.outage import OUTAGE
+from workers.models import Endpoint, Use
+from workers.providers.definition import Definition, Timeouts
+from workers.providers.fleet import Fleet
+from workers.providers.registry import Environment, make_client, publish_offered
+
+UNREADABLE: Final = (
+    "Its key cannot be read: it was encrypted with another SECRET_KEY or other ENCRYPTION_KEYS than there are now."
+)
+
+log = structlog.get_logger(__name__)
+
+
+def load_endpoints() -> list[Definition]:
+    """Those that are in use, in order. Two queries. Raises a database error."""
+    rows = Endpoint.objects.exclude(use=Use.OFF).order_by("position", "id").prefetch_related("models")
+    return [define(row) for row in rows]
+
+
+def define(row: Endpoint) -> Definition:
+    """`row` with its key, or with the trouble of having none that can be read."""
+    key, trouble = "", ""
+    try:
+        key = row.read_key()
+    except UnreadableError:
+        trouble = UNREADABLE
+    return Definition(
+        id=str(row.pk),
+        name=row.name,
+        base_url=row.base_url,
+        api_key=key,
+        models=tuple((model.name, model.label or model.name) for model in row.models.all()),
+        offered=row.use == Use.OFFERED,
+        fallback=str(row.fallback_id or ""),
+        fallback_model=row.fallback_model,
+        timeouts=Timeouts(
+            connect=row.connect_timeout or settings.MODEL_CONNECT_TIMEOUT,
+            first_chunk=row.first_chunk_timeout or settings.MODEL_FIRST_CHUNK_TIMEOUT,
+            idle=row.idle_timeout or settings.MODEL_IDLE_TIMEOUT,
+            total=row.total_timeout or settings.MODEL_TOTAL_TIMEOUT,
+        ),
+        strict=True,
+        trouble=trouble,
+    )
+
+
+class Roster:
+    """A worker's endpoints: those of its environment and those of the rows, as they are now."""
+
+    def __init__(self) -> None:
+        self.environment = Environment()
+        self.fleet = Fleet(make_client, settings.MODEL_RETRY_SECONDS)
+        self._known = False  # PostgreSQL could be asked for the rows
+
+    async def open(self) -> None:
+        """All connections that the first answer must not wait for."""
+        try:
+            rows = await in_db(load_endpoints)
+            self._known = True
+        except (django.db.Error, *OUTAGE) as error:  # also: not migrated yet
+            log.warning("endpoints_not_read", error=type(error).__name__, note="again in some seconds")
+            rows = []
+        self.fleet.use(self.environment.with_rows(rows))
+        await self.fleet.open()
+
+    async def publish(self) -> None:
+        """Tells the web processes what is on offer. Raises `ProviderError` or a Redis error."""
+        if self._known:  # else the demo might be offered where there is something better
+            await publish_offered(self.fleet)
+
+    async def look_for_changes(self) -> None:
+        """Has staff changed an endpoint? Answers under way go on as they began."""
+        endpoints = self.environment.with_rows(await in_db(load_endpoints))
+        if self.fleet.use(endpoints) or not self._known:
+            self._known = True
+            log.info("endpoints_changed", endpoints=[endpoint.name for endpoint in endpoints])
+            await publish_offered(self.fleet)

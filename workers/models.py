@@ -1,0 +1,130 @@
+"""Endpoints that staff have set up. Those of the environment are no rows (`workers.providers.registry`).
+
+Web processes read and change the rows; only workers talk to the endpoints (`workers.endpoints`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts import encryption
+from accounts.ids import uuid7
+from workers.addresses import check_address
+
+_SECONDS: Final = (MinValueValidator(0.1), MaxValueValidator(3600))
+
+
+def _seconds(name: str, setting: str) -> models.FloatField[Any, Any]:
+    return models.FloatField(
+        name, null=True, blank=True, validators=_SECONDS, help_text=f"Seconds. Empty: the setting {setting}."
+    )
+
+
+class Kind(models.TextChoices):
+    OPENAI_CHAT = "openai_chat", "OpenAI-compatible chat completions"
+
+
+class Use(models.TextChoices):
+    OFFERED = "offered", "People may choose its models"
+    STANDBY = "standby", "Only when another endpoint is down"
+    OFF = "off", "Not asked at all"
+
+
+class Endpoint(models.Model):
+    """A configured model API. Its key is kept encrypted and given to workers only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=80, unique=True)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.OPENAI_CHAT)
+    base_url = models.CharField(
+        "address", max_length=500, help_text="Such as https://api.openai.com/v1; it often ends in /v1."
+    )
+    encrypted_key = models.TextField(blank=True, editable=False)
+    key_set_at = models.DateTimeField(null=True, blank=True, editable=False)
+    use = models.CharField(max_length=8, choices=Use.choices, default=Use.OFFERED)
+    position = models.PositiveIntegerField(
+        default=10, help_text="The lowest comes first. Of a model that two endpoints list, the first one's counts."
+    )
+    fallback = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="Who is asked while this endpoint is down.",
+    )  # fmt: skip
+    fallback_model = models.CharField(
+        max_length=200, blank=True, help_text="What is asked for there. Empty: the model that was chosen."
+    )
+    connect_timeout = _seconds("to connect", "MODEL_CONNECT_TIMEOUT")
+    first_chunk_timeout = _seconds("to the first word", "MODEL_FIRST_CHUNK_TIMEOUT")
+    idle_timeout = _seconds("of silence", "MODEL_IDLE_TIMEOUT")
+    total_timeout = _seconds("in all", "MODEL_TOTAL_TIMEOUT")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    test_passed = models.BooleanField(null=True, editable=False)
+    test_said = models.TextField(blank=True, editable=False)
+
+    class Meta:
+        permissions = (("test_endpoint", "Can test an endpoint's connection"),)
+        constraints = (
+            models.CheckConstraint(condition=Q(use__in=Use.values), name="endpoint_use_known"),
+            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="endpoint_kind_known"),
+            models.CheckConstraint(condition=~Q(fallback=models.F("id")), name="endpoint_not_own_fallback"),
+            models.CheckConstraint(
+                condition=Q(encrypted_key="", key_set_at=None) | ~Q(encrypted_key="") & Q(key_set_at__isnull=False),
+                name="endpoint_key_has_date",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def host(self) -> str:
+        """As prices and the usage ledger name it."""
+        return urlsplit(self.base_url).hostname or ""
+
+    def clean(self) -> None:
+        super().clean()
+        try:
+            self.base_url = check_address(self.base_url)
+        except ValueError as error:
+            raise ValidationError({"base_url": str(error)}) from None
+        if self.fallback_id is not None:
+            assert self.fallback is not None
+            if self.fallback_id == self.pk:
+                raise ValidationError({"fallback": "An endpoint cannot stand in for itself."})
+            if self.fallback.use == Use.OFF:
+                raise ValidationError({"fallback": "That endpoint is not asked at all: change its use first."})
+        elif self.fallback_model:
+            raise ValidationError({"fallback_model": "There is no endpoint to ask for it."})
+
+    def set_key(self, key: str) -> None:
+        """Takes a new API key; an empty one means that the endpoint wants none."""
+        self.encrypted_key = encryption.encrypt(key) if key else ""
+        self.key_set_at = timezone.now() if key else None
+
+    def read_key(self) -> str:
+        """The API key, or empty. Raises `encryption.UnreadableError`. Only for who is about to talk to the endpoint."""
+        return encryption.decrypt(self.encrypted_key) if self.encrypted_key else ""
+
+
+class EndpointModel(models.Model):
+    """A model of an endpoint, where staff name them. An endpoint with none offers what it lists itself."""
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="models")
+    name = models.CharField("model", max_length=200, help_text="As the endpoint calls it.")
+    label = models.CharField(max_length=200, blank=True, help_text="As people see it. Empty: the same.")
+    position = models.PositiveIntegerField(default=10)
+
+    class Meta:
+        verbose_name = "model"
+        ordering = ("position", "id")
+        constraints: ClassVar = (models.UniqueConstraint(fields=["endpoint", "name"], name="endpoint_model_once"),)
+
+    def __str__(self) -> str:
+        return self.label or self.name

@@ -1,0 +1,217 @@
+"""All endpoints of a worker as one model: each answer comes from the endpoint that serves the model asked for.
+
+Endpoints come and go while answers stream (`use`). One whose address, key and timeouts stay as they were keeps its
+connections and its breaker; one that goes is closed when the last of its answers is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from chat.catalog import PUBLISHED_SECONDS, OfferedModel
+from workers.providers.base import ChatModel, ChatTurn, Chunk, OnRequest, ProviderError
+from workers.providers.breaker import Breaker, GuardedModel
+from workers.providers.breaker import Endpoint as Guarded
+from workers.providers.definition import Definition
+
+log = structlog.get_logger(__name__)
+
+LOOK_AGAIN_SECONDS: Final = 5.0  # a model nobody is known to serve is looked for so often at the most
+
+# What of a long list is for chatting, and which of it to begin with when nobody said.
+NO_CHAT: Final = (
+    "audio", "babbage", "dall-e", "davinci", "embed", "image", "instruct", "moderation", "realtime", "rerank",
+    "search", "sora", "transcribe", "tts", "whisper",
+)  # fmt: skip
+PREFERRED: Final = ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4o-mini")
+
+
+class Offer(OfferedModel):
+    """A model on offer, and the id of the endpoint that serves it."""
+
+    endpoint: str
+
+
+class Member:
+    """An endpoint in the fleet."""
+
+    def __init__(self, definition: Definition, chat: ChatModel, breaker: Breaker) -> None:
+        self.definition = definition
+        self.chat = chat
+        self.breaker = breaker
+        self.listed: list[str] | None = None  # what it said it has, when it could be asked last
+        self.known_at = time.monotonic()  # when that was; at first, when we began to ask
+        self.failure: ProviderError | None = None  # why it could not, the last time
+        self.streams = 0
+        self.retired = False
+
+    def offers(self, before: Mapping[str, list[OfferedModel]]) -> list[OfferedModel]:
+        """What people may choose of it: what staff named, else what it lists, else what somebody published before."""
+        if self.definition.models:
+            return [OfferedModel(id=name, label=label) for name, label in self.definition.models]
+        if time.monotonic() - self.known_at > PUBLISHED_SECONDS:
+            return []  # it has been away for too long
+        if self.listed is None:
+            return before.get(self.definition.id, [])
+        return [OfferedModel(id=name, label=name) for name in for_chatting(self.listed)]
+
+
+class Route:
+    """Who answers for a model: its endpoint, and the one that stands in."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = list(members)
+        first, *others = members
+        self.model = GuardedModel(
+            [Guarded(first.chat, first.breaker)]
+            + [Guarded(one.chat, one.breaker, model=first.definition.fallback_model) for one in others]
+        )
+
+
+class Fleet:
+    """A `ChatModel`. `make` gives the client of an endpoint; `seconds` is how long a breaker stays open."""
+
+    def __init__(self, make: Callable[[Definition], ChatModel], seconds: float) -> None:
+        self.members: dict[str, Member] = {}
+        self.definitions: list[Definition] = []
+        self.catalog: list[Offer] = []
+        self._make = make
+        self._seconds = seconds
+        self._routes: dict[str, Route] = {}
+        self._before: dict[str, list[OfferedModel]] = {}
+        self._looked = 0.0
+        self._looking = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def use(self, definitions: Sequence[Definition]) -> bool:
+        """Makes these the endpoints, the first ones first. False: they already are. What is new is not listed yet."""
+        if list(definitions) == self.definitions:
+            return False
+        members: dict[str, Member] = {}
+        for definition in definitions:
+            if definition.trouble:
+                log.error("model_endpoint_unusable", endpoint=definition.name, trouble=definition.trouble)
+                continue
+            old = self.members.get(definition.id)
+            if old is not None and old.definition.connection == definition.connection:
+                old.definition = definition
+                members[definition.id] = old
+            else:
+                members[definition.id] = Member(definition, self._make(definition), Breaker(self._seconds))
+        gone = [old for name, old in self.members.items() if members.get(name) is not old]
+        self.members, self.definitions = members, list(definitions)
+        self._route()
+        for member in gone:
+            member.retired = True
+            self._close_idle(member)
+        return True
+
+    def remember(self, before: Mapping[str, list[OfferedModel]]) -> None:
+        """What each endpoint offered by what was published, for those that cannot be asked yet."""
+        self._before = dict(before)
+        self._route()
+
+    async def look(self) -> None:
+        """Asks every endpoint for its models, all at once. One that fails keeps what it said before."""
+        self._looked = time.monotonic()
+        await asyncio.gather(*(self._look_at(member) for member in list(self.members.values())))
+        self._route()
+
+    async def _look_at(self, member: Member) -> None:
+        member.streams += 1  # it must not be closed meanwhile
+        try:
+            member.listed, member.failure = await member.chat.models(), None
+            member.known_at = time.monotonic()
+            self._route()
+        except ProviderError as failure:
+            member.failure = failure
+        finally:
+            self._leave(member)
+
+    def _route(self) -> None:
+        """Who serves what, by what is known now: of a model that two offer, the first one's counts."""
+        catalog: list[Offer] = []
+        routes: dict[str, Route] = {}
+        for member in self.members.values():
+            if not member.definition.offered:
+                continue
+            standby = self.members.get(member.definition.fallback)
+            route = Route([member, standby] if standby is not None and standby is not member else [member])
+            for model in member.offers(self._before):
+                if model["id"] not in routes:
+                    routes[model["id"]] = route
+                    catalog.append(Offer(**model, endpoint=member.definition.id))
+        self._routes, self.catalog = routes, catalog
+
+    async def open(self) -> None:
+        """Asks for the models, which leaves warm connections."""
+        await self.look()
+
+    async def close(self) -> None:
+        for member in self.members.values():
+            await member.chat.close()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def models(self) -> list[str]:
+        """Raises what the first endpoint said when none can be asked and nothing is known of any."""
+        await self.look()
+        failures = [member.failure for member in self.members.values() if member.failure is not None]
+        if not self.catalog and failures:
+            raise failures[0].with_traceback(None)
+        return [model["id"] for model in self.catalog]
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
+    ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
+        route = self._routes.get(model) or await self._find(model)
+        for member in route.members:
+            member.streams += 1
+        try:
+            async with route.model.stream(model, turns, on_request=on_request) as answer:
+                yield answer
+        finally:
+            for member in route.members:
+                self._leave(member)
+
+    async def _find(self, model: str) -> Route:
+        """The route of a model that is not on offer, as far as this worker knows.
+
+        Another worker may have found it a moment ago. An endpoint that is alone is asked whatever it lists: it knows.
+        """
+        async with self._looking:
+            if model not in self._routes and time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
+                await self.look()
+        offered = [member for member in self.members.values() if member.definition.offered]
+        if model not in self._routes and len(offered) == 1:
+            return next(iter(self._routes.values()), Route(offered))
+        try:
+            return self._routes[model]
+        except KeyError:
+            pass
+        raise ProviderError(
+            "model_not_found", "No endpoint offers this model any more. Choose another one.", detail="no endpoint"
+        )
+
+    def _leave(self, member: Member) -> None:
+        member.streams -= 1
+        self._close_idle(member)
+
+    def _close_idle(self, member: Member) -> None:
+        if member.retired and member.streams == 0:
+            task = asyncio.get_running_loop().create_task(member.chat.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+def for_chatting(names: Sequence[str]) -> list[str]:
+    """Those of an endpoint's models that are for chatting, if it can be told, the likely default first."""
+    found = [name for name in names if not any(word in name.lower() for word in NO_CHAT)] or names
+    return sorted(found, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
