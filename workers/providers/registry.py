@@ -127,7 +127,7 @@ async def publish_offered(fleet: Fleet) -> None:
     An endpoint that this worker could never ask keeps what another worker published of it. Raises `ProviderError` when
     nothing is known of any, or a Redis error.
     """
-    fleet.remember(await read_published())
+    fleet.remember(decode_published(await async_redis().get(KEY)))
     looking = asyncio.ensure_future(fleet.models())
     await asyncio.wait({looking}, timeout=PATIENCE)
     if not looking.done() and fleet.catalog:  # the others need not wait for one that hangs
@@ -139,9 +139,8 @@ async def publish_offered(fleet: Fleet) -> None:
 _decode = msgspec.json.Decoder(list[Offer]).decode
 
 
-async def read_published() -> dict[str, list[OfferedModel]]:
-    """What was published last, by endpoint. Raises a Redis error."""
-    raw = await async_redis().get(KEY)
+def decode_published(raw: bytes | str | None) -> dict[str, list[OfferedModel]]:
+    """What was published last (under `chat.catalog.KEY`), by endpoint."""
     found: dict[str, list[OfferedModel]] = {}
     try:
         for offer in _decode(raw) if raw else []:

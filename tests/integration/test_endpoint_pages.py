@@ -1,0 +1,221 @@
+"""Staff's page about endpoints: the key goes in and never out, everything is written down, and who may do what."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.core import serializers
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
+
+from accounts.models import AuditEntry
+from accounts.redis import sync_redis
+from tests.conftest import make_user
+from workers import admin as pages
+from workers.models import Endpoint, EndpointModel
+from workers.trials import Trial
+
+pytestmark = pytest.mark.usefixtures("clean_redis", "db")
+
+KEY = "sk-page-canary-77d0"
+ADD = "/admin/workers/endpoint/add/"
+
+
+def client_of(*permissions: str) -> Client:
+    user = make_user("Sam")
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def keeper(db: None) -> Client:
+    """May do everything about endpoints."""
+    verbs = ("view", "add", "change", "delete")
+    return client_of(
+        *(f"{verb}_endpoint" for verb in verbs), *(f"{verb}_endpointmodel" for verb in verbs), "test_endpoint"
+    )
+
+
+def form(models: list[tuple[str, str]] | None = None, **values: Any) -> dict[str, Any]:
+    """What the page posts."""
+    posted: dict[str, Any] = {
+        "name": "Ours", "kind": "openai_chat", "base_url": "http://models.example.org/v1", "use": "offered",
+        "position": "10", "models-TOTAL_FORMS": str(len(models or [])), "models-INITIAL_FORMS": "0",
+    }  # fmt: skip
+    for number, (name, label) in enumerate(models or []):
+        posted |= {f"models-{number}-name": name, f"models-{number}-label": label, f"models-{number}-position": "10"}
+    return posted | values
+
+
+def page_of(row: Endpoint) -> str:
+    return f"/admin/workers/endpoint/{row.pk}/change/"
+
+
+def add(client: Client, **values: Any) -> Endpoint:
+    answer = client.post(ADD, form(**values))
+    assert answer.status_code == 302, answer.context["errors"]
+    return Endpoint.objects.get(name=values.get("name", "Ours"))
+
+
+def test_the_key_goes_in_and_never_out(
+    keeper: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(pages, "ask_worker", lambda _id: Trial(True, "It works."))
+    with structlog.testing.capture_logs() as entries:
+        refused = keeper.post(ADD, form(api_key=KEY, base_url="nonsense"))
+        row = add(keeper, api_key=KEY, models=[("large", "Large")])
+        seen = [refused, keeper.get(page_of(row)), keeper.get("/admin/workers/endpoint/")]
+        seen.append(keeper.get(f"/admin/workers/endpoint/{row.pk}/history/"))
+        seen.append(keeper.get("/admin/accounts/auditentry/"))
+        seen.append(keeper.post(f"/admin/workers/endpoint/{row.pk}/test/", follow=True))
+        seen.append(keeper.post(page_of(row), form(api_key=f"{KEY} with spaces")))
+        seen.append(keeper.post(page_of(row), form(name="Renamed"), follow=True))
+    row.refresh_from_db()
+    assert row.read_key() == KEY, "leaving the field empty keeps it"
+    assert row.name == "Renamed"
+    places = {f"page {number}": answer.content.decode() for number, answer in enumerate(seen)}
+    places["logs"] = caplog.text + str(entries)
+    places["audit"] = str(list(AuditEntry.objects.values())) + str(list(LogEntry.objects.values()))
+    places["export"] = serializers.serialize("json", [*Endpoint.objects.all(), *EndpointModel.objects.all()])
+    places["redis"] = str([(name, sync_redis().dump(name)) for name in sync_redis().scan_iter()])
+    places["sessions"] = str(connection.cursor().execute("SELECT * FROM accounts_session").fetchall())
+    assert not [place for place, text in places.items() if KEY in text]
+    assert "never shown again" in places["page 1"]
+    assert row.encrypted_key not in "".join(text for place, text in places.items() if place != "export")
+
+
+def test_every_deed_is_written_down(keeper: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "ask_worker", lambda _id: Trial(False, "Nobody listens at models.example.org."))
+    row = add(keeper)
+    keeper.post(page_of(row), form(api_key=KEY))
+    answer = keeper.post(f"/admin/workers/endpoint/{row.pk}/test/", follow=True)
+    assert "Nobody listens at models.example.org." in answer.content.decode()
+    row.refresh_from_db()
+    assert (row.test_passed, row.test_said) == (False, "Nobody listens at models.example.org.")
+    keeper.post(page_of(row), form(remove_key="on"))
+    keeper.post(f"/admin/workers/endpoint/{row.pk}/delete/", {"post": "yes"})
+    verbs = AuditEntry.objects.filter(object_type="workers.endpoint").order_by("id").values_list("verb", "object_id")
+    assert [verb for verb, _ in verbs] == ["add", "set_key", "change", "test", "remove_key", "change", "delete"]
+    assert {object_id for _, object_id in verbs} == {str(row.pk)}
+
+
+def test_a_key_does_not_follow_the_address(keeper: Client) -> None:
+    """Who may change an endpoint does not get to know its key by having it sent elsewhere."""
+    row = add(keeper, api_key=KEY)
+    for url in ("http://evil.example/v1", "https://models.example.org/v1", "http://models.example.org:81/v1"):
+        answer = keeper.post(page_of(row), form(base_url=url))
+        assert "The key was entered for http://models.example.org. Enter it again." in answer.content.decode()
+    assert keeper.post(page_of(row), form(base_url="http://models.example.org/v2")).status_code == 302
+    assert keeper.post(page_of(row), form(base_url="http://evil.example/v1", remove_key="on")).status_code == 302
+    row.refresh_from_db()
+    assert (row.base_url, row.encrypted_key) == ("http://evil.example/v1", "")
+
+
+def test_a_model_is_offered_by_one_endpoint(keeper: Client) -> None:
+    add(keeper, models=[("large", "")])
+    answer = keeper.post(ADD, form(name="Second", models=[("large", ""), ("small", "")]))
+    assert "large is offered by the endpoint Ours already." in answer.content.decode()
+    answer = keeper.post(ADD, form(name="Second", models=[("small", ""), ("small", "")]))
+    assert "duplicate" in answer.content.decode()
+    add(keeper, name="Second", use="standby", models=[("large", "")])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"base_url": "http://169.254.169.254/v1"}, "clouds keep their machines"),
+        ({"base_url": "ftp://models.example.org"}, "begins with http"),
+        ({"fallback_model": "x"}, "There is no endpoint to ask for it."),
+        ({"total_timeout": "-1"}, "greater than or equal to 0.1"),
+        ({"total_timeout": "nan"}, "Enter a number."),
+        ({"name": ""}, "This field is required."),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_sentence(keeper: Client, values: dict[str, Any], words: str) -> None:
+    answer = keeper.post(ADD, form(**values))
+    assert answer.status_code == 200
+    assert words in answer.content.decode()
+    assert not Endpoint.objects.exists()
+
+
+def test_a_stand_in_must_be_another_and_in_use(keeper: Client) -> None:
+    row, off = add(keeper), add(keeper, name="Off", use="off")
+    for other, words in ((row, "stand in for itself"), (off, "not asked at all")):
+        answer = keeper.post(page_of(row), form(fallback=str(other.pk)))
+        assert words in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("permissions", "verbs"),
+    [
+        ((), set()),
+        (("view_endpoint",), {"view"}),
+        (("view_endpoint", "test_endpoint"), {"view", "test"}),
+        (("test_endpoint",), set()),
+        (("view_endpoint", "change_endpoint"), {"view", "change"}),
+    ],
+)
+def test_who_may_do_what(permissions: tuple[str, ...], verbs: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "ask_worker", lambda _id: Trial(True, "It works."))
+    row = Endpoint(name="Ours", base_url="http://models.example.org/v1")
+    row.set_key(KEY)
+    row.save()
+    client = client_of(*permissions)
+    shown = client.get(page_of(row))
+    assert (shown.status_code == 200) == ("view" in verbs)
+    assert ("Test connection" in shown.content.decode()) == ("test" in verbs)
+    assert ('name="api_key"' in shown.content.decode()) == ("change" in verbs)
+    assert client.post(f"/admin/workers/endpoint/{row.pk}/test/").status_code == (302 if "test" in verbs else 403)
+    assert client.get(f"/admin/workers/endpoint/{row.pk}/test/").status_code == 405
+    changed = client.post(page_of(row), form(api_key="sk-other"))
+    assert changed.status_code == (302 if "change" in verbs else 403)
+    assert client.post(ADD, form(name="New")).status_code == 403
+    row.refresh_from_db()
+    assert row.read_key() == ("sk-other" if "change" in verbs else KEY)
+
+
+def test_the_list_asks_little_and_names_what_is_wrong(
+    keeper: Client, settings: Settings, django_assert_max_num_queries: Callable[[int], Any]
+) -> None:
+    settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = (
+        "http://u:pw-canary@vllm.example:8000/v1",
+        "sk-canary-of-the-env",
+    )
+    for number in range(3):
+        row = add(keeper, name=f"Endpoint {number}", api_key=KEY, models=[(f"m{number}", "")])
+    offer = {"id": "m2", "label": "m2", "endpoint": str(row.pk)}
+    sync_redis().set("models", json.dumps([offer]))
+    with CaptureQueriesContext(connection) as few:
+        text = keeper.get("/admin/workers/endpoint/").content.decode()
+    asked = len(few)
+    assert "vllm.example:8000" in text
+    assert "canary" not in text
+    for number in range(3, 8):
+        add(keeper, name=f"Endpoint {number}", models=[(f"m{number}", "")])
+    with django_assert_max_num_queries(asked):
+        keeper.get("/admin/workers/endpoint/")
+
+
+def test_a_restored_backup_says_which_keys_are_lost(settings: Settings, keeper: Client) -> None:
+    row = add(keeper, api_key=KEY)
+    settings.ENCRYPTION_KEYS = ["k" * 32]
+    Endpoint.objects.filter(pk=row.pk).update(encrypted_key="gAAAAAof-another-installation")
+    assert "cannot be read: enter it again" in keeper.get("/admin/workers/endpoint/").content.decode()
+    assert keeper.get(page_of(row)).status_code == 200
+    keeper.post(page_of(row), form(api_key=KEY))
+    row.refresh_from_db()
+    assert row.read_key() == KEY

@@ -1,0 +1,268 @@
+"""Staff's page about endpoints: what is set up, what is offered, and whether it works. A key goes in and never out."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import connection
+from django.forms import ModelForm
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.formats import date_format
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+from unfold.admin import TabularInline
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
+
+from accounts import audit
+from accounts.admin_plans import RecordedAdmin
+from accounts.encryption import UnreadableError
+from accounts.redis import sync_redis
+from chat.catalog import KEY
+from workers.models import Endpoint, EndpointModel, Use
+from workers.providers.registry import decode_published
+from workers.trials import ask_worker
+
+
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    """`api_key` is never filled in: what is entered replaces the key that is kept, and nothing shows that one."""
+
+    api_key = forms.CharField(
+        label="API key", required=False, max_length=4000, strip=True,
+        widget=UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "off"}),
+    )  # fmt: skip
+    remove_key = forms.BooleanField(label="Forget the key", required=False, widget=UnfoldBooleanWidget)
+
+    class Meta:
+        model = Endpoint
+        fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets choose
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._before = self.instance.base_url
+        if "api_key" in self.fields:
+            kept = self.instance.key_set_at
+            self.fields["api_key"].help_text = (
+                f"Set on {date_format(timezone.localtime(kept), 'Y-m-d H:i')}, and never shown again. Leave it empty to"
+                " keep it."
+                if kept
+                else "Kept encrypted and never shown again. Empty: the endpoint wants none."
+            )
+
+    def clean_api_key(self) -> str:
+        key: str = self.cleaned_data["api_key"]
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise ValidationError("A key is one line of letters, digits and signs, without spaces.")
+        return key
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        kept = bool(self.instance.encrypted_key) and not cleaned.get("remove_key")
+        if cleaned.get("api_key") and cleaned.get("remove_key"):
+            raise ValidationError({"remove_key": "Either a new key, or none."})
+        moved = _origin(self._before) != _origin(cleaned.get("base_url", self._before))
+        if kept and moved and not cleaned.get("api_key"):
+            # Else whoever may change an endpoint could have its key sent to a machine of theirs.
+            raise ValidationError({"api_key": f"The key was entered for {_origin(self._before)}. Enter it again."})
+        return cleaned
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port: to whom a key is shown."""
+    try:
+        parts = urlsplit(url.strip())
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+    except ValueError:
+        return ""
+
+
+class ModelFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors) or self.instance.use != Use.OFFERED:
+            return
+        kept = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        names = [entered["name"] for entered in kept]
+        clash = (
+            EndpointModel.objects.filter(name__in=names, endpoint__use=Use.OFFERED)
+            .exclude(endpoint=self.instance.pk)
+            .select_related("endpoint")
+            .first()
+        )
+        if clash is not None:
+            raise ValidationError(
+                f"{clash.name} is offered by the endpoint {clash.endpoint} already. Take it away there, or let this one"
+                " only stand in for others."
+            )
+
+
+class ModelInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
+    model = EndpointModel
+    formset = ModelFormSet
+    fields = ("name", "label", "position")
+    extra = 0
+    verbose_name_plural = "models (none: whatever the endpoint lists)"
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(RecordedAdmin):
+    form = EndpointForm
+    inlines = (ModelInline,)
+    list_display = ("name", "base_url", "coloured_use", "offered", "key", "fallback", "last_test")
+    list_select_related = ("fallback",)
+    ordering = ("position", "id")
+    list_before_template = "workers/environment.html"
+    change_form_outer_before_template = "workers/endpoint_test.html"
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "base_url", "api_key", "remove_key", "use", "position")}),
+        ("When it is down", {"fields": ("fallback", "fallback_model")}),
+        (
+            "Patience",
+            {"fields": (("connect_timeout", "first_chunk_timeout"), ("idle_timeout", "total_timeout"))},
+        ),
+    )
+    search_fields = ("name", "base_url")
+    _offered: dict[str, int] | None = None
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Who may only look sees whether there is a key; who may change it and has none has nothing to forget."""
+        [(title, options), *others] = super().get_fieldsets(request, obj)
+        hidden = {"api_key", "remove_key"} if not self._may_write(request, obj) else set()
+        if obj is None or not obj.encrypted_key:
+            hidden.add("remove_key")
+        fields = [name for name in options["fields"] if name not in hidden]
+        if "api_key" in hidden:
+            fields.insert(3, "key")
+        return [(title, {**options, "fields": fields}), *others]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return super().get_readonly_fields(request, obj) if self._may_write(request, obj) else ("key",)
+
+    def _may_write(self, request: HttpRequest, obj: Endpoint | None) -> bool:
+        if obj is None:
+            return bool(self.has_add_permission(request))
+        return bool(self.has_change_permission(request, obj))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
+        if form.cleaned_data.get("api_key"):
+            audit.record(request, "set_key", obj)
+            obj.set_key(form.cleaned_data["api_key"])
+        elif form.cleaned_data.get("remove_key"):
+            audit.record(request, "remove_key", obj)
+            obj.set_key("")
+        super().save_model(request, obj, form, change)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """To its page, where the test is."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]  # untyped base
+        messages.success(request, f"{obj} is saved. Now test whether it answers.")
+        return redirect("admin:workers_endpoint_change", obj.pk)
+
+    # --- the test ------------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        test = self.admin_site.admin_view(require_POST(self.test_connection))
+        return [path("<uuid:object_id>/test/", test, name="workers_endpoint_test"), *super().get_urls()]
+
+    def test_connection(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
+        """Has a worker ask the endpoint, as it is saved, and shows what came of it."""
+        if not (self.has_view_permission(request) and request.user.has_perm("workers.test_endpoint")):
+            raise PermissionDenied
+        endpoint = get_object_or_404(Endpoint, pk=object_id)
+        audit.record(request, "test", endpoint)
+        if not connection.in_atomic_block:
+            connection.close()  # others need it more while this waits
+        trial = ask_worker(endpoint.pk)
+        Endpoint.objects.filter(pk=endpoint.pk).update(
+            tested_at=timezone.now(), test_passed=trial.passed, test_said=trial.said
+        )
+        return redirect("admin:workers_endpoint_change", endpoint.pk)
+
+    @method_decorator(sensitive_post_parameters("api_key"))
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        may_test = request.user.has_perm("workers.test_endpoint")
+        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), "may_test": may_test})
+
+    # --- the list ------------------------------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        self._offered = _count_offered()
+        context = {**(extra_context or {}), "environment": _environment(), "counts": self._offered}
+        return super().changelist_view(request, context)
+
+    @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
+        description="Use", ordering="use", label={"offered": "success", "stand-in": "info", "off": "warning"}
+    )
+    def coloured_use(self, row: Endpoint) -> str:
+        return {Use.OFFERED: "offered", Use.STANDBY: "stand-in", Use.OFF: "off"}[Use(row.use)]
+
+    @admin.display(description="Models on offer")
+    def offered(self, row: Endpoint) -> str:
+        return "?" if self._offered is None else str(self._offered.get(str(row.pk), 0))
+
+    @admin.display(description="Key")
+    def key(self, row: Endpoint) -> str:
+        if row.key_set_at is None:
+            return "none"
+        try:
+            row.read_key()
+        except UnreadableError:
+            return "cannot be read: enter it again"
+        return f"set on {date_format(timezone.localtime(row.key_set_at), 'Y-m-d')}"
+
+    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
+    def last_test(self, row: Endpoint) -> str:
+        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+
+
+def _count_offered() -> dict[str, int] | None:
+    """How many models are on offer by endpoint, as workers published it; None: Redis is away."""
+    try:
+        raw = sync_redis().get(KEY)
+    except redis.RedisError:
+        return None
+    assert raw is None or isinstance(raw, bytes)
+    return {endpoint: len(models) for endpoint, models in decode_published(raw).items()}
+
+
+def _environment() -> list[dict[str, str]]:
+    """The endpoints of the environment by its settings, without their secrets."""
+    found = []
+    if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
+        found.append(
+            {
+                "id": "environment",
+                "setting": "OPENAI_BASE_URL",
+                "place": _place(settings.OPENAI_BASE_URL),
+                "key": "with a key" if settings.OPENAI_API_KEY else "without a key",
+            }
+        )
+        if settings.OPENAI_FALLBACK_BASE_URL:
+            found.append(
+                {
+                    "id": "environment-fallback",
+                    "setting": "OPENAI_FALLBACK_BASE_URL",
+                    "place": _place(settings.OPENAI_FALLBACK_BASE_URL),
+                    "key": "with a key" if settings.OPENAI_FALLBACK_API_KEY else "without a key",
+                }
+            )
+    return found
+
+
+def _place(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2] or "api.openai.com"
