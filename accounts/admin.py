@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import Any, ClassVar
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django import forms
@@ -11,30 +10,13 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts import admin_users as admin_users  # registers its page
+from accounts import admin_audit as admin_audit  # these two register their pages
+from accounts import admin_users as admin_users
 from accounts import roles
 from accounts.admin_plans import RecordedAdmin
-from accounts.models import AuditEntry, User
-from accounts.staff import HistoryAdmin
-
-
-@admin.register(AuditEntry)
-class AuditEntryAdmin(HistoryAdmin):
-    list_display = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip")
-    lookups: ClassVar = frozenset({"conversation_id__exact"})
-    ordering = ("-id",)
-    fields = list_display
-    search_help_text = "Staff's e-mail address, or the id of a user, message or conversation"
-
-    def search(self, rows: QuerySet[AuditEntry], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[AuditEntry]:
-        if email is not None:
-            actor = User.objects.filter(email=email).values("pk")[:1]
-            return rows.filter(actor__in=actor)
-        return rows.filter(conversation_id=id_) | rows.filter(object_id=str(id_))
-
 
 admin.site.unregister(Group)
 admin.site.unregister(EmailAddress)

@@ -11,15 +11,27 @@ from accounts.adapter import client_ip
 from accounts.models import AuditEntry, User
 
 
-def record(request: HttpRequest, verb: str, what: Model, *, conversation_id: uuid.UUID | None = None) -> None:
-    """One entry. Call it before the deed: what cannot be written down must not happen."""
+def record(
+    request: HttpRequest,
+    verb: str,
+    what: Model | type[Model],
+    *,
+    conversation_id: uuid.UUID | None = None,
+    details: str = "",
+) -> None:
+    """One entry. Call it before the deed: what cannot be written down must not happen.
+
+    `what`: the row it was done to, or a model where it was done to a list. `details` is cut after 500 characters; what
+    people and models wrote does not belong there.
+    """
     assert isinstance(request.user, User)  # staff pages are behind a login
     AuditEntry.objects.create(
         actor=request.user,
         actor_email=request.user.email,
         verb=verb,
         object_type=what._meta.label_lower,  # noqa: SLF001  # Django documents it
-        object_id=str(what.pk),
+        object_id=str(what.pk) if isinstance(what, Model) else "",
         conversation_id=conversation_id,
         ip=client_ip(request),
+        details=details[:500],
     )

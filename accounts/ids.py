@@ -14,3 +14,8 @@ def uuid7() -> uuid.UUID:
     value = value & ~(0xF << 76) | 0x7 << 76  # version
     value = value & ~(0x3 << 62) | 0x2 << 62  # variant
     return uuid.UUID(int=value)
+
+
+def lowest_uuid7(milliseconds: int) -> uuid.UUID:
+    """No `uuid7` of that Unix millisecond or later is lower: ids made in a time are a range of the primary key."""
+    return uuid.UUID(int=(milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | 0x2 << 62)

@@ -199,10 +199,18 @@ class AuditEntry(models.Model):
     object_id = models.CharField(max_length=64)
     conversation_id = models.UUIDField(null=True, db_index=True)
     ip = models.GenericIPAddressField(null=True)
+    details = models.CharField(
+        max_length=500, blank=True, default="", db_default="", help_text="What else is worth knowing; no message text."
+    )
 
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes = (models.Index(fields=["actor", "-id"], name="audit_by_actor"),)
+        indexes = (  # ids are ordered by time; one more, over the words of an entry, is in the migration
+            models.Index(fields=["actor", "-id"], name="audit_by_actor"),
+            models.Index(fields=["verb", "-id"], name="audit_by_verb"),
+            models.Index(fields=["object_type", "-id"], name="audit_by_type"),
+            models.Index(fields=["object_id", "-id"], name="audit_by_object"),
+        )
 
     def __str__(self) -> str:
         return f"{self.actor_email} {self.verb} {self.object_type} {self.object_id}"

@@ -44,6 +44,7 @@ SITE_NAME = "Antiphon"
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
     "accounts.staff_app.StaffConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,0 +1,144 @@
+"""Staff's page about what staff did: to search, to filter, to take along as CSV, never to change."""
+
+from __future__ import annotations
+
+import csv
+import io
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, ClassVar, Final
+
+from asgiref.sync import sync_to_async
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import connections
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from unfold.contrib.filters.admin import RangeDateFilter
+from unfold.utils import parse_date_str
+
+from accounts import audit
+from accounts.ids import lowest_uuid7
+from accounts.models import AuditEntry
+from accounts.reports import neutralised
+from accounts.staff import HistoryAdmin
+
+COLUMNS: Final = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip", "details")
+AT_ONCE: Final = 2000  # rows of an export that are in memory
+NEWEST: Final = 1000  # entries whose verbs and kinds of object the filters offer
+# As the index `audit_words` has it (migration 0008), to the letter, or it is not used.
+WORDS: Final = """to_tsvector('simple', translate(actor_email || ' ' || verb || ' ' || object_type || ' ' || details,
+    '@._-/=&?', '        '))"""
+
+
+class Choice(admin.SimpleListFilter):
+    """One column's values among the newest entries: asking all which there are would read the whole table."""
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        column = self.parameter_name or ""
+        newest = AuditEntry.objects.order_by("-id").values_list(column, flat=True)[:NEWEST]
+        chosen = request.GET.get(column)
+        return [(value, value) for value in sorted({*newest, *([chosen] if chosen else [])})]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(**{self.parameter_name or "": self.value()}) if self.value() else queryset
+
+
+class VerbFilter(Choice):
+    title = parameter_name = "verb"
+
+
+class ObjectFilter(Choice):
+    title, parameter_name = "object", "object_type"
+
+
+class DayFilter(RangeDateFilter):  # type: ignore[misc]  # unfold ships no types
+    """From one day to another, both included, in the site's time zone. Ids are ordered by time, so by them."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        since, until = (self._day(end) for end in ("from", "to"))
+        if since is not None:
+            queryset = queryset.filter(id__gte=_first_id(since))
+        return queryset.filter(id__lt=_first_id(until + timedelta(days=1))) if until is not None else queryset
+
+    def _day(self, end: str) -> datetime | None:
+        found = parse_date_str(str(self.used_parameters.get(f"{self.parameter_name}_{end}", "")))
+        return datetime.combine(found, time(), timezone.get_current_timezone()) if found else None
+
+
+def _first_id(moment: datetime) -> uuid.UUID:
+    return lowest_uuid7(int(moment.timestamp() * 1000))
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(HistoryAdmin):
+    list_display = COLUMNS
+    list_filter = (VerbFilter, ObjectFilter, ("at", DayFilter))
+    list_filter_submit = True
+    list_before_template = "admin/accounts/audit_export.html"
+    lookups: ClassVar = frozenset({"conversation_id__exact", "actor__exact", "object_id__exact", "at_from", "at_to"})
+    ordering = ("-id",)
+    fields = COLUMNS
+    search_help_text = "Words, or their beginnings: who, what, to what; or an id"
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            id_ = uuid.UUID(term)
+        except ValueError:
+            words = "".join(letter if letter.isalnum() else " " for letter in term).split()
+            return (queryset.filter(_has_words(words)) if words else queryset.none()), False
+        asked = queryset.filter(object_id=str(id_)) | queryset.filter(conversation_id=id_)
+        return asked | queryset.filter(actor=id_) | queryset.filter(pk=id_), False
+
+    def get_urls(self) -> list[URLPattern]:
+        export = path("export/", self.admin_site.admin_view(self.export_view), name="accounts_auditentry_export")
+        return [export, *super().get_urls()]
+
+    def export_view(self, request: HttpRequest) -> HttpResponseBase:
+        """What the list would show with this address, on all its pages, newest first."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rows = self.get_changelist_instance(request).get_queryset(request)
+        audit.record(request, "export", AuditEntry, details=request.GET.urlencode())
+        response = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"'
+        return response
+
+
+def _has_words(words: Iterable[str]) -> RawSQL:
+    """A condition: each begins a word of the entry. Letters and digits only."""
+    query = " & ".join(f"{word}:*" for word in words)
+    return RawSQL(f"{WORDS} @@ to_tsquery('simple', %s)", (query,), output_field=BooleanField())  # noqa: S611 -- a constant and a parameter
+
+
+async def _lines(rows: QuerySet[AuditEntry]) -> AsyncIterator[str]:
+    """CSV, some rows at a time, each time from where the last ended: no transaction stays open for a slow reader."""
+    yield _csv([COLUMNS])
+    ask: Callable[..., Any] = sync_to_async(_some, thread_sensitive=False)
+    last = None
+    while found := await ask(rows, last):
+        yield _csv([neutralised("" if cell is None else str(cell)) for cell in row[1:]] for row in found)
+        last = found[-1][0]
+
+
+def _some(rows: QuerySet[AuditEntry], last: uuid.UUID | None) -> list[tuple[Any, ...]]:
+    older = rows if last is None else rows.filter(id__lt=last)
+    try:
+        return list(older.order_by("-id").values_list("id", *COLUMNS)[:AT_ONCE])
+    finally:
+        connections.close_all()  # this thread is nobody's
+
+
+def _csv(rows: Iterable[Iterable[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows(rows)
+    return out.getvalue()
