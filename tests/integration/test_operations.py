@@ -19,8 +19,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Session, User
-from chat import retention
-from chat.models import Conversation, Member, Message, MessageRole, Recording, RecordingStatus, Role, Utterance
+from chat.models import Conversation, Member, Message, MessageRole, Recording, Role, Utterance
 from tests.client import session
 from tests.stack import ROOT, Stack
 
@@ -138,72 +137,6 @@ def test_models_are_listed_and_one_is_asked(live: Live) -> None:
 
 def days_ago(days: float) -> Any:
     return timezone.now() - timedelta(days=days)
-
-
-@pytest.fixture
-def litter(alice: User, clean_redis: str) -> dict[str, uuid.UUID]:
-    """Of each kind one whose time is over and one whose is not."""
-    old = conversation(alice, "old", "answer")
-    Conversation.objects.filter(pk=old.pk).update(deleted_at=days_ago(31))
-    fresh = conversation(alice, "deleted just now", "answer")
-    Conversation.objects.filter(pk=fresh.pk).update(deleted_at=days_ago(29))
-    kept = conversation(alice, "kept", "answer")
-    for hash_, days in (("a" * 32, -1), ("b" * 32, 1)):
-        Session.objects.create(session_key=hash_, hash=hash_, user=alice, session_data="", expire_date=days_ago(-days))
-    for days in (31, 1):
-        heard = Recording.objects.create(
-            user=alice, client_id=uuid.uuid4(), language="en", mode="dictate",
-            status=RecordingStatus.DONE, created_at=days_ago(days),
-        )  # fmt: skip
-        Utterance.objects.create(recording=heard, number=1, text="hello", start_ms=0, end_ms=1)
-    return {"old": old.pk, "fresh": fresh.pk, "kept": kept.pk}
-
-
-def purge(*options: str) -> dict[str, int]:
-    out = io.StringIO()
-    call_command("purge", "--json", *options, stdout=out)
-    found: dict[str, int] = json.loads(out.getvalue())
-    return found
-
-
-def test_purge_takes_what_has_had_its_time_and_nothing_else(litter: dict[str, uuid.UUID]) -> None:
-    expected = {"conversations": 1, "sessions": 1, "submissions": 0, "recordings": 1}
-    assert purge("--dry-run") == expected
-    assert Conversation.objects.count() == 3, "a dry run deletes nothing"
-    assert purge() == expected
-    assert set(Conversation.objects.values_list("pk", flat=True)) == {litter["fresh"], litter["kept"]}
-    assert Message.objects.count() == 4
-    assert list(Session.objects.values_list("hash", flat=True)) == ["b" * 32]
-    assert Recording.objects.count() == Utterance.objects.count() == 1
-    assert purge() == dict.fromkeys(expected, 0)
-
-
-def test_an_interrupted_purge_goes_on(alice: User, clean_redis: str) -> None:
-    for _ in range(25):
-        conversation(alice, "old")
-    Conversation.objects.update(deleted_at=days_ago(40))
-    progress = retention.purge()
-    assert next(progress) == retention.Progress("conversations", 10, 25)
-    progress.close()
-    assert Conversation.objects.count() == 15
-    assert purge()["conversations"] == 15
-
-
-def test_purge_passes_over_what_somebody_holds(live: Live) -> None:
-    import psycopg
-
-    stack = live(web=0, workers=0)
-    insert = "INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at, deleted_at)"
-    ids = [str(uuid.uuid4()) for _ in range(3)]
-    for one in ids:
-        stack.sql(f"{insert} VALUES (%s, '', '', '', now(), now(), now() - interval '40 days')", one)
-    with psycopg.connect(stack.env["DATABASE_URL"]) as holder:
-        holder.execute("UPDATE chat_conversation SET deleted_at = NULL WHERE id = %s", [ids[1]])
-        code, text = run(stack, "purge", "--json")  # brought back, not committed yet: neither waited for nor deleted
-        assert code == 0, text
-        assert json.loads(text)["conversations"] == 2
-        holder.commit()
-    assert [str(row["id"]) for row in stack.sql("SELECT id FROM chat_conversation")] == [ids[1]]
 
 
 def test_the_clock_has_it_done(live: Live) -> None:

@@ -8,31 +8,38 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from chat import retention
+from chat.management.terminal import Bar, show_examples
 
 
 class Command(BaseCommand):
     help = (
-        "Deletes for good: conversations deleted longer ago than KEEP_DELETED_DAYS, expired sessions, the memory of "
-        "sends older than KEEP_SUBMISSION_DAYS, recordings' words older than KEEP_RECORDING_DAYS. In small batches "
-        "that nobody waits for; interrupted, it goes on the next time. `manage.py beat` has it done every hour."
+        "Deletes for good what has had its time: deleted conversations, temporary ones, conversations nobody touched "
+        "for longer than their owner's plan keeps them (pinned ones stay), expired sessions, old memories of sends, "
+        "old recordings' words. In small batches that nobody waits for; interrupted at any moment, it goes on the next "
+        "time. `manage.py beat` has it done every hour. Ends with 0."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only count")
-        parser.add_argument("--json", action="store_true", help="rows by kind, at the end")
+        parser.add_argument("--dry-run", action="store_true", help="only count, by reason")
+        parser.add_argument("--json", action="store_true", help="for scripts: an object, rows by reason")
+        show_examples(
+            parser,
+            ("purge --dry-run", "what would go now, and why"),
+            ("purge", "let it go"),
+            ("purge --json", '{"trash": 3, "temporary": 0, …}'),
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
         gone = retention.count() if options["dry_run"] else {kind.name: 0 for kind in retention.KINDS}
         if not options["dry_run"]:
-            for progress in retention.purge():
-                gone[progress.kind] = progress.done
-                if self.stderr.isatty():
-                    self.stderr.write(f"\r{progress.kind}: {progress.done} of {progress.total}  ", ending="")
-            if self.stderr.isatty():
-                self.stderr.write("")
+            with Bar() as bar:
+                for progress in retention.purge():
+                    gone[progress.kind] = progress.done
+                    bar.show(progress.kind, progress.done, progress.total)
         if options["json"]:
             self.stdout.write(json.dumps(gone))
-        else:
-            said = ", ".join(f"{number} {name}" for name, number in gone.items())
-            self.stdout.write(f"{'Would delete' if options['dry_run'] else 'Deleted'} {said}.")
+            return
+        self.stdout.write("Would delete:" if options["dry_run"] else "Deleted:")
+        for kind in retention.KINDS:
+            self.stdout.write(f"  {gone[kind.name]:>8}  {kind.reason}")

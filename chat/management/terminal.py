@@ -1,0 +1,59 @@
+"""What commands show a person: examples below their help, a bar while they work long. Scripts see neither."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any, Self
+
+import click
+from django.core.management.base import CommandParser, DjangoHelpFormatter
+
+
+class _Formatter(DjangoHelpFormatter):
+    """Django's, with examples on lines of their own."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("Examples:"):
+            return "\n".join(indent + line for line in text.splitlines())
+        return super()._fill_text(text, width, indent)
+
+
+def show_examples(parser: CommandParser, *examples: tuple[str, str]) -> None:
+    """Ends a command's --help with (what is typed after `manage.py`, what for) pairs."""
+    width = max(len(typed) for typed, _ in examples)
+    lines = [f"  manage.py {typed.ljust(width)}   {purpose}".rstrip() for typed, purpose in examples]
+    parser.formatter_class = _Formatter
+    parser.epilog = "\n".join(["Examples:", *lines])
+
+
+class Bar:
+    """A bar per label, on a terminal only; elsewhere nothing.
+
+    with Bar() as bar:
+        bar.show("messages", 10, 250)
+    """
+
+    def __init__(self) -> None:
+        self._label = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.render_finish()
+
+    def show(self, label: str, done: int, total: int) -> None:
+        """`done` of `total` so far. Another label begins another bar."""
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None or label != self._label:
+            if self._bar is not None:
+                self._bar.render_finish()
+            self._label = label
+            self._bar = click.progressbar(length=max(total, 1), label=label, file=sys.stderr, show_pos=True)
+        self._bar.update(min(done, max(total, 1)) - self._bar.pos)
