@@ -60,6 +60,11 @@ for k = 1, #KEYS, 2 do
   elseif attempt == 1 and number == 1 then
     status = -2
   end
+  if status == 1 and state == '2' and epoch ~= fresh then
+    epoch, seq = fresh, 0
+    redis.call('DEL', meta, stream)
+    redis.call('HSET', meta, 'e', epoch, 's', 0, 't', 0)
+  end
   if status == 1 then
     for i = a + 6, a + 5 + count do
       seq = seq + 1
@@ -71,10 +76,10 @@ for k = 1, #KEYS, 2 do
     else
       redis.call('HSET', meta, 's', seq)
     end
-    if state == '1' then
+    if state ~= '0' then
       redis.call('HSET', meta, 't', seq)
     end
-    if state == '1' or seq % 32 < count then
+    if state ~= '0' or seq % 32 < count then
       redis.call('PEXPIRE', stream, ttl)
       redis.call('PEXPIRE', meta, meta_ttl)
     end
@@ -109,6 +114,8 @@ class Append:
 
     `events` are encoded without `seq` (`chat.protocol.encode_event`), each with whether it is a delta.
     `run`, `attempt` and `number` (counting up from 1 within an attempt) make it idempotent; without a run it is not.
+    `anew` begins the log again with these events: what it has does not lead up to them, so every reader must look into
+    PostgreSQL.
     """
 
     conversation_id: uuid.UUID
@@ -116,6 +123,7 @@ class Append:
     run_id: uuid.UUID | None = None
     attempt: int = 0
     number: int = 0
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,7 @@ async def append(*appends: Append) -> list[Appended]:
                 one.attempt,
                 one.number,
                 layer.group_address(group_name(one.conversation_id)),
-                int(not all(delta for _, delta in one.events)),
+                2 if one.anew else int(not all(delta for _, delta in one.events)),
                 len(one.events),
             )
             conversation = one.conversation_id.bytes

@@ -11,6 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import django.db
@@ -68,8 +69,10 @@ async def reap() -> None:
     for run in await in_db(expired_runs):
         try:
             text = await _text_in_log(run)
-        except (redis.RedisError, OSError):
-            text = run.text  # the log is away: the last checkpoint is what there is
+        except (redis.RedisError, OSError) as error:
+            # Nobody sees anything now, and how much they have seen is not known: it must not end as something else.
+            logger.warning("reaper_waits", run=str(run.run_id), error=type(error).__name__)
+            continue
         await _take_over(run, text)
 
 
@@ -124,11 +127,14 @@ async def sweep() -> None:
 
 
 async def close_endings() -> None:
-    """Appends closing events whose process died between the commit and the append."""
+    """Appends closing events whose process died between the commit and the append.
+
+    Whether it got the text into the log is not known, and an ending must not come after half of it.
+    """
     ended = await in_db(unclosed_runs, UNCLOSED_SECONDS)
     if ended:
         metrics.recoveries["closed"] += len(ended)
-        await close_in_log(*ended)
+        await close_in_log(*(replace(one, whole=one.silent) for one in ended))
 
 
 class Orphans:
@@ -192,6 +198,13 @@ def closing(ended: Ended) -> list[log.Append]:
     """
     said = [ended.event, *([ended.kept] if ended.kept else [])]
     return [
-        log.Append(ended.conversation_id, [event], ended.run_id, ended.attempt, number)
+        log.Append(
+            ended.conversation_id,
+            [event],
+            ended.run_id,
+            ended.attempt,
+            number,
+            anew=not ended.whole and number == TERMINAL_NUMBER,
+        )
         for number, event in enumerate(said, TERMINAL_NUMBER)
     ]

@@ -200,6 +200,7 @@ class Ended:
     user_id: uuid.UUID | None = None
     near: Sequence[Left] = ()  # quotas the user is near the end of, with this run
     kept: events.Event | None = None
+    whole: bool = True  # the log has all of the answer's text
 
 
 def end_run(

@@ -15,6 +15,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import redis
@@ -103,6 +104,13 @@ class RunLog:
             self.waiters.append(waiter)
             self._emitter.schedule(self, at_once=True)
             await waiter
+
+    def abandon(self) -> None:
+        """The log was away for too long: it gets no more of this run than its end, with which it begins anew."""
+        self._pending.clear()
+        self._events.clear()
+        if self.in_flight is not None:
+            self.in_flight = replace(self.in_flight, events=())
 
     def announced(self) -> None:
         """The log knows the run's messages now: go on."""
@@ -249,8 +257,8 @@ class Emitter:
         for run in ready:
             # Before the append: a first token that comes while it is under way says "at once", and that must stand.
             run.due = now + self.window.seconds
-        appends = [run.take() for run in ready] + [one for ended, _ in closing for one in closing_of(ended)]
-        results = await self._append(appends)
+        ends = [one for ended, _ in closing for one in closing_of(ended)]
+        results = await self._append(ready, ends)
         after = time.monotonic()
         self.window.flushed(after - now, self.streams)
         for run, result in zip(ready, results, strict=False):
@@ -266,14 +274,15 @@ class Emitter:
                 run.waiters.clear()
         self.closed += [ended.run_id for ended, _ in closing]
         if closing:
-            ends = {append.run_id: result for append, result in zip(appends, results, strict=True)}
+            at = {end.run_id: result for end, result in zip(ends, results[len(ready) :], strict=True)}
             for ended, landed in closing:
                 if landed is not None:
-                    landed(ends[ended.run_id])
+                    landed(at[ended.run_id])
 
-    async def _append(self, appends: list[log.Append]) -> list[log.Appended]:
+    async def _append(self, ready: list[RunLog], ends: list[log.Append]) -> list[log.Appended]:
         delay, longest = RETRY_SECONDS
         while True:
+            appends = [run.take() for run in ready] + ends  # the same each time, but for runs that were abandoned
             try:
                 return await log.append(*appends)
             except (redis.RedisError, OSError) as error:

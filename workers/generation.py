@@ -202,23 +202,29 @@ class Generation:
 
     async def _finish(self, outcome: Outcome) -> None:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
+        behind = False
         try:
             with traces.span("flush"):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self.log.flush()
         except TimeoutError:
-            logger.warning("log_behind", run=str(self.run.id), note="the answer is kept; the log follows")
+            behind = True
+            logger.warning("log_behind", run=str(self.run.id), note="the answer is kept; readers take a snapshot of it")
         if self.log.fenced:
             return
         text = self.log.text
         if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not text:
             await self.runtime.give_back(self.run)
             return
+        if behind:
+            self.log.abandon()
         with traces.span("commit", attributes={"db.system.name": "postgresql"}):
             ended = await self._commit(outcome, text)
         if ended is None:
             logger.warning("run_lost", run=str(self.run.id), attempt=self.run.attempt)
             return
+        if behind:
+            ended = replace(ended, whole=False)
         self.span.set({"antiphon.run.status": outcome.status.value})
         if outcome.status is RunStatus.FAILED:
             self.span.fail(outcome.code)

@@ -89,6 +89,9 @@ async def test_r7_redis_is_a_black_hole(system: tuple[Stack, FakeOpenAI], proxy:
     async with scene(stack) as here:
         watching = await crowd(here, 3, tokens=300, rate=50)
         sender = watching[0][0]
+        short = [await here.say(sender, f"Short {n} [[tokens=50 rate=60]]") for n in range(2)]  # end without the log
+        for accepted in short:
+            await sender.shows(accepted["run_id"], 20)
         proxy.toxic("timeout")
         began = time.monotonic()
         client_id = str(uuid.uuid4())
@@ -106,6 +109,8 @@ async def test_r7_redis_is_a_black_hole(system: tuple[Stack, FakeOpenAI], proxy:
             run = await client.ended(accepted["run_id"], seconds=20)
             assert (run["ended"], run["text"]) == ("run.done", answer(300))
         late = max(client.times[-1] for client, _ in watching) - back
+        for accepted in short:
+            assert (await sender.ended(accepted["run_id"]))["text"] == answer(50)
         again = await poll_say(sender, "Into the hole [[tokens=7]]", client_id)
         assert (await sender.ended(again["run_id"]))["text"] == answer(7)
         await poll(lambda: stack.webs[0].status() == 200, "200 from /readyz")

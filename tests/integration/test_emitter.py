@@ -10,9 +10,11 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+import redis
 
 from chat import log
 from chat.protocol import Position, encode_event
+from chat.runs import Ended
 from workers.emitter import Emitter, RunLog
 from workers.window import LONGEST, SHORTEST, Window
 
@@ -122,6 +124,35 @@ async def test_an_unannounced_run_waits_for_its_announcement(emitter: Emitter) -
     kinds = [json.loads(entry.body)["type"] for entry in replay.entries or []]
     assert kinds == ["run.queued", "run.started", "run.delta"]
     assert asked == [True]
+
+
+async def test_an_abandoned_run_leaves_its_end_only(emitter: Emitter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis was away for so long that the answer ended without it; what was on its way must not come after all."""
+    run = await open_run(emitter)
+    run.feed("seen")
+    await run.flush()
+    epoch, append = run.epoch, log.append
+
+    async def fail(*_: log.Append) -> list[log.Appended]:
+        raise redis.exceptions.TimeoutError
+
+    monkeypatch.setattr(log, "append", fail)
+    run.feed(" never seen")
+    async with asyncio.timeout(5):
+        while run.in_flight is None:
+            await asyncio.sleep(0)
+    run.feed(" nor this")
+    run.abandon()
+    end = (encode_event({"type": "run.done"}), False)
+    emitter.close_run(Ended(run.conversation_id, run.run_id, 1, end, silent=False, whole=False))
+    monkeypatch.setattr(log, "append", append)
+    async with asyncio.timeout(5):
+        while not emitter.closed:
+            await asyncio.sleep(0.01)
+    here, _ = await log.position(run.conversation_id)
+    assert here.epoch != epoch
+    replay = await log.read(run.conversation_id, Position(here.epoch, 0))
+    assert [json.loads(entry.body)["type"] for entry in replay.entries or []] == ["run.done"]
 
 
 async def test_checkpoints_cover_the_log_exactly(emitter: Emitter) -> None:

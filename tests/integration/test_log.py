@@ -121,6 +121,21 @@ async def test_a_lost_log_begins_again_under_a_new_epoch(conversation: uuid.UUID
     assert [entry.body for entry in replay.entries or []] == [event("b")[0]], "nothing of the old stream is left"
 
 
+async def test_an_ending_that_the_log_does_not_lead_up_to_begins_it_anew(conversation: uuid.UUID) -> None:
+    run, other = uuid.uuid4(), uuid.uuid4()
+    for each in (run, other):
+        await add(conversation, "announced", run_id=each, attempt=0, number=1)
+    before = await add(conversation, "half of", run_id=run, attempt=1, number=1)
+    end = log.Append(conversation, [event("end", delta=False), event("x")], run, 1, 1_000_000_000, anew=True)
+    [after] = await log.append(end)
+    assert after.epoch != before.epoch
+    assert after.seq == 2
+    assert (await log.read(conversation, Position(before.epoch, before.seq))).entries is None, "take a snapshot"
+    assert await log.append(end) == [log.Appended(after.epoch, 2, skipped=True)], "once"
+    assert (await add(conversation, " the text", run_id=run, attempt=1, number=2)).fenced
+    assert (await add(conversation, "more", run_id=other, attempt=1, number=2)).epoch == after.epoch
+
+
 async def test_the_position_tells_events_from_deltas(conversation: uuid.UUID) -> None:
     await log.append(log.Append(conversation, [event("s", delta=False)]))
     await add(conversation, "d", "d")
