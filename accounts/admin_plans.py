@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
@@ -129,19 +129,20 @@ class UsageEntryAdmin(HistoryAdmin):
         "at", "who", "model", "endpoint", "input_tokens", "output_tokens", "audio_seconds", "cost", "estimated",
     )  # fmt: skip
     list_select_related = ("user",)
-    lookups: ClassVar = frozenset({"user__exact", "run_id__exact"})
+    lookups: ClassVar = frozenset({"user__exact", "run_id__exact", "conversation_id__exact"})
     ordering = ("-at",)
     fields = (
-        "id", "at", "who", "run_id", "recording_id", "model", "endpoint", "messages", "input_tokens", "cached_tokens",
+        "id", "at", "who", "run_id", "recording_id", "conversation_id", "model", "endpoint", "messages", "input_tokens",
+        "cached_tokens",
         "output_tokens", "reasoning_tokens", "audio_seconds", "cost", "estimated",
     )  # fmt: skip
     readonly_fields = ("who",)
-    search_help_text = "A person's e-mail address, or the id of a run, recording or user"
+    search_help_text = "A person's e-mail address, or the id of a run, recording, conversation or user"
 
     def search(self, rows: QuerySet[UsageEntry], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[UsageEntry]:
         if email is not None:
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
-        return rows.filter(run_id=id_) | rows.filter(recording_id=id_) | rows.filter(user=id_)
+        return rows.filter(Q(run_id=id_) | Q(recording_id=id_) | Q(conversation_id=id_) | Q(user=id_))
 
     @admin.display(description="Who")
     def who(self, row: UsageEntry) -> str:

@@ -310,6 +310,7 @@ class UsageEntry(models.Model):
     user = _owner(null=True)
     run_id = models.UUIDField(null=True, unique=True)
     recording_id = models.UUIDField(null=True, unique=True)
+    conversation_id = models.UUIDField(null=True)
     model = models.CharField(max_length=200)
     endpoint = models.CharField(max_length=200, blank=True)
     messages = models.PositiveSmallIntegerField(default=0)
@@ -329,6 +330,9 @@ class UsageEntry(models.Model):
         indexes = (
             models.Index(fields=["user", "-at"], name="usage_by_user"),
             models.Index(fields=["-at"], name="usage_newest"),
+            models.Index(
+                fields=["conversation_id"], condition=Q(conversation_id__isnull=False), name="usage_by_conversation"
+            ),
         )
 
     def __str__(self) -> str:

@@ -1,4 +1,6 @@
-"""Usage added up for people to look at: by user, model, day or group. From `DailyUsage`, so it reads few rows."""
+"""Usage added up for people to look at: by user, model, day or group, from `DailyUsage`, so it reads few rows; and by
+conversation, which only the entries themselves know.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +9,25 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, TextIO
 
-from django.db.models import Count, Sum
+from django.db import connection
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
-from accounts.plans import DailyUsage
+from accounts.plans import DailyUsage, UsageEntry
 
-By = Literal["user", "model", "day", "group"]
-KINDS: Final[tuple[By, ...]] = ("user", "model", "day", "group")
+By = Literal["user", "model", "day", "group", "conversation"]
+KINDS: Final[tuple[By, ...]] = ("user", "model", "day", "group", "conversation")
 _KEYS: Final[dict[By, tuple[str, ...]]] = {
     "user": ("user_id",),
     "model": ("model",),
     "day": ("day",),
     "group": ("user__groups__name",),
+    "conversation": ("conversation_id",),
 }
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -42,8 +47,18 @@ class Row:
     unpriced: int
     estimated: int
 
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
 
 _SUMS: Final = tuple(one.name for one in fields(Row) if one.name != "name")
+_ENTRY_SUMS: Final[dict[str, Any]] = {
+    **{f"sum_{name}": Sum(name) for name in _SUMS if name not in ("cost", "unpriced", "estimated")},
+    "sum_cost": Coalesce(Sum("cost"), Decimal(0)),
+    "sum_unpriced": Count("pk", filter=Q(cost=None)),
+    "sum_estimated": Count("pk", filter=Q(estimated=True)),
+}
 
 
 def usage_rows(since: date, until: date, by: By, *, user_id: uuid.UUID | None = None) -> list[Row]:
@@ -51,11 +66,12 @@ def usage_rows(since: date, until: date, by: By, *, user_id: uuid.UUID | None = 
 
     Who is in several groups counts in each of them; who is in none, under "–".
     """
-    days = DailyUsage.objects.filter(day__range=(since, until))
-    if user_id is not None:
-        days = days.filter(user_id=user_id)
     [key] = _KEYS[by]
-    found = list(days.values(key).annotate(**{f"sum_{name}": Sum(name) for name in _SUMS}, n=Count("pk")))
+    counted = _entries(since, until) if by == "conversation" else DailyUsage.objects.filter(day__range=(since, until))
+    if user_id is not None:
+        counted = counted.filter(user_id=user_id)
+    sums = _ENTRY_SUMS if by == "conversation" else {f"sum_{name}": Sum(name) for name in _SUMS}
+    found = list(counted.order_by().values(key).annotate(**sums, n=Count("pk")))
     names = _emails([row[key] for row in found]) if by == "user" else {}
     rows = [
         Row(str(names.get(row[key], row[key] or "–")), **{name: row[f"sum_{name}"] for name in _SUMS}) for row in found
@@ -63,6 +79,34 @@ def usage_rows(since: date, until: date, by: By, *, user_id: uuid.UUID | None = 
     if by == "day":
         return sorted(rows, key=lambda row: row.name)
     return sorted(rows, key=lambda row: (-row.cost, -row.output_tokens, row.name))
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationUsage:
+    """`title` is empty where it has none, None where the conversation is no longer there for this person."""
+
+    id: str
+    title: str | None
+    row: Row
+
+
+def conversations_of(user_id: uuid.UUID, since: date, until: date, most: int) -> list[ConversationUsage]:
+    """What a person's conversations used, the most costly first."""
+    rows = [row for row in usage_rows(since, until, "conversation", user_id=user_id) if row.name != "–"][:most]
+    with connection.cursor() as cursor:
+        # The table is named here because titles are the only thing of conversations that this layer shows.
+        cursor.execute(
+            "SELECT c.id::text, title FROM chat_conversation c JOIN chat_member m ON m.conversation_id = c.id"
+            " WHERE c.id = ANY(%s) AND m.user_id = %s AND deleted_at IS NULL",
+            [[uuid.UUID(row.name) for row in rows], user_id],
+        )
+        titles: dict[str, str] = dict(cursor.fetchall())
+    return [ConversationUsage(row.name, titles.get(row.name), row) for row in rows]
+
+
+def _entries(since: date, until: date) -> QuerySet[UsageEntry]:
+    begin, end = (datetime.combine(day, time.min, UTC) for day in (since, until + timedelta(days=1)))
+    return UsageEntry.objects.filter(at__gte=begin, at__lt=end)
 
 
 def _emails(ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID, str]:

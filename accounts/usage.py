@@ -24,13 +24,14 @@ WITH price AS (
     ORDER BY model DESC, endpoint DESC, valid_from DESC LIMIT 1
 ), e AS (
     INSERT INTO accounts_usageentry (id, at, user_id, run_id, recording_id, model, endpoint, messages, input_tokens,
-        cached_tokens, output_tokens, reasoning_tokens, audio_seconds, cost, estimated, groups)
+        cached_tokens, output_tokens, reasoning_tokens, audio_seconds, cost, estimated, groups,
+        conversation_id)
     SELECT %(id)s, %(at)s, %(user)s, %(run)s, %(recording)s, %(model)s, %(endpoint)s, %(messages)s, %(input)s,
         %(cached)s, %(output)s, %(reasoning)s, %(audio)s,
         (SELECT round(((%(input)s - %(cached)s) * input_per_million
             + %(cached)s * COALESCE(cached_per_million, input_per_million)
             + %(output)s * output_per_million) / 1e6 + %(audio)s * audio_per_minute / 60, 9) FROM price),
-        %(estimated)s, %(groups)s
+        %(estimated)s, %(groups)s, %(conversation)s
     WHERE %(counts)s
     ON CONFLICT DO NOTHING
     RETURNING *
@@ -103,24 +104,39 @@ class Settled:
         return [left for left in self.quotas if left.near]
 
 
-def settle_run(user_id: uuid.UUID | None, run_id: uuid.UUID, at: datetime, used: Used | None) -> Settled:
+def settle_run(
+    user_id: uuid.UUID | None,
+    run_id: uuid.UUID,
+    at: datetime,
+    used: Used | None,
+    *,
+    conversation_id: uuid.UUID | None = None,
+) -> Settled:
     """Puts down what a run used, or None for nothing, and frees what it had reserved. Call it in the transaction
     that ends the run; the second time it does nothing.
     """
-    return _settle(user_id, at, used, run_id=run_id)
+    return _settle(user_id, at, used, conversation_id, run_id=run_id)
 
 
-def settle_recording(user_id: uuid.UUID | None, recording_id: uuid.UUID, at: datetime, used: Used | None) -> Settled:
+def settle_recording(
+    user_id: uuid.UUID | None,
+    recording_id: uuid.UUID,
+    at: datetime,
+    used: Used | None,
+    *,
+    conversation_id: uuid.UUID | None = None,
+) -> Settled:
     """Puts down what a recording used, or None for nothing, and frees what it had reserved. Call it in the transaction
     that ends the recording; the second time it does nothing.
     """
-    return _settle(user_id, at, used, recording_id=recording_id)
+    return _settle(user_id, at, used, conversation_id, recording_id=recording_id)
 
 
 def _settle(
     user_id: uuid.UUID | None,
     at: datetime,
     used: Used | None,
+    conversation_id: uuid.UUID | None,
     *,
     run_id: uuid.UUID | None = None,
     recording_id: uuid.UUID | None = None,
@@ -132,6 +148,7 @@ def _settle(
         "user": user_id,
         "run": run_id,
         "recording": recording_id,
+        "conversation": conversation_id,
         "counts": used is not None,
         "model": put_down.model,
         "endpoint": put_down.endpoint,

@@ -17,10 +17,11 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.plans import Unit
-from accounts.reports import Row, usage_rows
+from accounts.reports import Row, conversations_of, usage_rows
 from accounts.standing import Left, quotas_left
 
 DAYS: Final = 30
+CONVERSATIONS: Final = 10  # that took the most
 HEIGHT: Final = 100  # of the highest bar, in the drawing's units; a day is 10 wide
 _UNITS: Final = {
     Unit.MESSAGES.value: _("messages"),
@@ -89,6 +90,7 @@ def show_usage(request: HttpRequest) -> HttpResponse:
         "since": since,
         "until": until,
         "rows": models,
+        "conversations": conversations_of(request.user.pk, since, until, CONVERSATIONS),
         "cost": sum((row.cost for row in models), Decimal(0)),
         "unpriced": sum(row.unpriced for row in models),
         "estimated": sum(row.estimated for row in models),

@@ -224,10 +224,10 @@ def finish(
             status=status, reason=reason, audio_ms=audio_ms, backend=backend, finished_at=Now()
         )
         if ended:
-            user_id, at = Recording.objects.values_list("user_id", "created_at").get(pk=recording_id)
+            row = Recording.objects.only("user_id", "conversation_id", "created_at").get(pk=recording_id)
             seconds = Decimal(audio_ms) / 1000
             used = Used(backend or "speech", audio_seconds=seconds, estimated=estimated) if audio_ms else None
-            settle_recording(user_id, recording_id, at, used)
+            settle_recording(row.user_id, recording_id, row.created_at, used, conversation_id=row.conversation_id)
     return bool(ended)
 
 

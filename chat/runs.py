@@ -19,14 +19,14 @@ from accounts.standing import Left
 from accounts.usage import Used, settle_run
 from chat import events
 from chat.heard import keep_what_was_heard
-from chat.models import ACTIVE, Message, MessageStatus, Run, RunStatus
+from chat.models import ACTIVE, Conversation, Message, MessageStatus, Run, RunStatus
 
 MAX_ATTEMPTS: Final = 3
 TERMINAL_NUMBER: Final = (
     1_000_000_000  # of an attempt's closing append, so that any process may make it, once (chat.log)
 )
 CONTEXT_MESSAGES: Final = 400  # of a branch, at the most, are read for the model
-CHARACTERS_OF_A_LOST_TOKEN: Final = 4  # about, in the text of an answer whose worker was lost
+CHARACTERS_OF_A_LOST_TOKEN: Final = 4  # about, in what was read and written by a worker that was lost
 CHARACTERS_PER_TOKEN: Final = 6  # more than any usual text has, so that the budget's trimming decides
 
 _CLAIM: Final = """
@@ -165,11 +165,16 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
         if row is None:
             return None
         *fields, system_prompt = row
-        held = Held(*fields)
-        characters = settings.MODEL_CONTEXT_TOKENS * CHARACTERS_PER_TOKEN
-        cursor.execute(_CONTEXT, [held.prompt_id, CONTEXT_MESSAGES, characters])
-        path = [(role, text) for role, text in cursor.fetchall()]
-    return Claim(held, system_prompt or settings.SYSTEM_PROMPT, path)
+    held = Held(*fields)
+    return Claim(held, system_prompt or settings.SYSTEM_PROMPT, _context_of(held.prompt_id))
+
+
+def _context_of(prompt_id: uuid.UUID) -> list[tuple[str, str]]:
+    """(role, text) of the branch that a question ends, oldest first, as far back as any context reaches."""
+    characters = settings.MODEL_CONTEXT_TOKENS * CHARACTERS_PER_TOKEN
+    with connection.cursor() as cursor:
+        cursor.execute(_CONTEXT, [prompt_id, CONTEXT_MESSAGES, characters])
+        return [(role, text) for role, text in cursor.fetchall()]
 
 
 def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:
@@ -251,7 +256,7 @@ def end_run(
         if used is not None:  # the run says what is billed, also where nobody counted
             run.input_tokens, run.output_tokens = used.input_tokens, used.output_tokens
             run.usage_estimated = used.estimated
-        settled = settle_run(run.requested_by_id, run.pk, run.created_at, used)
+        settled = settle_run(run.requested_by_id, run.pk, run.created_at, used, conversation_id=run.conversation_id)
         run.cost = settled.cost
         keep_what_was_heard(run, message)  # what was written is billed, whoever heard it
         run.save()
@@ -278,17 +283,27 @@ def _used(run: Run, ending: Ending | None) -> Used | None:
     """What a run goes into the ledger with. One that failed without a word, or never began, used nothing."""
     if ending is None or (run.status == RunStatus.FAILED and not ending.text):
         return None
-    counted = ending.output_tokens is not None  # else its worker was lost, and nobody counted
-    return Used(
-        run.model,
-        run.endpoint,
-        messages=1,
+    used = Used(run.model, run.endpoint, messages=1)
+    if ending.output_tokens is None:  # its worker was lost, and nobody counted
+        # The endpoint was asked if it had said a word, or is known from a checkpoint.
+        read = _tokens_read(run) if ending.text or run.endpoint else 0
+        written = -(-len(ending.text) // CHARACTERS_OF_A_LOST_TOKEN)
+        return replace(used, input_tokens=read, output_tokens=written, estimated=True)
+    return replace(
+        used,
         input_tokens=ending.input_tokens or 0,
         cached_tokens=ending.cached_tokens,
-        output_tokens=ending.output_tokens or -(-len(ending.text) // CHARACTERS_OF_A_LOST_TOKEN),
+        output_tokens=ending.output_tokens,
         reasoning_tokens=ending.reasoning_tokens,
-        estimated=ending.usage_estimated or not counted,
+        estimated=ending.usage_estimated,
     )
+
+
+def _tokens_read(run: Run) -> int:
+    """About how many tokens the model was given; never more than it takes."""
+    prompt = Conversation.objects.values_list("system_prompt", flat=True).get(pk=run.conversation_id)
+    characters = len(prompt or settings.SYSTEM_PROMPT) + sum(len(text) for _, text in _context_of(run.prompt_id))
+    return min(-(-characters // CHARACTERS_OF_A_LOST_TOKEN), settings.MODEL_CONTEXT_TOKENS)
 
 
 def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:

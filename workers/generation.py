@@ -24,7 +24,7 @@ from chat.recovery import close_attempt
 from chat.runs import Claim, Ended, Ending, announcements, end_run
 from workers.context import build_turns
 from workers.providers.base import ChatTurn, ProviderError, Usage
-from workers.providers.tokens import estimate_tokens
+from workers.providers.tokens import estimate_usage
 from workers.spans import ModelCall
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Generation:
         if span.recording or settings.TIMING_STAMPS:
             self.log.on_shown = self._note_shown
         self.first_token: float | None = None
+        self.turns: Sequence[ChatTurn] = ()  # what the model was given
         self.asked = ""  # the host of the endpoint that was asked last, which is the one that answers
         self._reader: asyncio.Task[Outcome] | None = None
 
@@ -132,7 +133,9 @@ class Generation:
 
     async def _stream(self) -> Outcome:
         with traces.span("context"):
-            turns = build_turns(self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS)
+            turns = self.turns = build_turns(
+                self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
+            )
         self.call = ModelCall(self.run)
         with self.call.span:
             return await self._read(turns)
@@ -271,10 +274,9 @@ class Generation:
     def _end(self, outcome: Outcome, text: str) -> Ended | None:
         usage = outcome.usage
         if usage is None:
-            given = sum(estimate_tokens(said) for _, said in self.claim.path) + estimate_tokens(
-                self.claim.system_prompt
+            usage = outcome.usage = (
+                estimate_usage(self.turns, text) if self.asked else Usage(0, 0, estimated=True)  # nobody was asked
             )
-            usage = outcome.usage = Usage(given, estimate_tokens(text), estimated=True)
         ending = Ending(
             text=text,
             html=render(text) if text else "",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
+from django.test import Client
 
 from accounts.models import User
 from accounts.plans import DailyUsage, Unit, UsageEntry
 from chat.errors import QuotaExceeded
-from chat.models import Run
+from chat.models import Conversation, Run, RunStatus
 from chat.queries import usage_of
+from chat.runs import Checkpoint, Ending, checkpoint, claim, end_run
 from tests.integration.quota_rows import MODEL, end, give, price, send, standing, tokens
 
 pytestmark = pytest.mark.usefixtures("one_model")
@@ -66,3 +72,70 @@ def test_money_runs_out(alice: User) -> None:
 def test_a_negative_price_is_refused() -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         price(datetime.now(UTC), "-1", "1")
+
+
+@pytest.mark.django_db
+def test_what_a_conversation_costs(alice: User, bob: User, client: Client) -> None:
+    price(datetime.now(UTC) - timedelta(days=1), "1000", "2000", model=MODEL)
+    first = send(alice, text="A long story")
+    end(first.run_id, tokens(1000, 500))
+    end(send(alice, first.conversation_id).run_id, tokens(1000, 500))
+    second = send(alice, text="<b>Short</b>")
+    end(second.run_id, tokens(10, 10))
+    gone = send(alice, text="Gone")
+    end(gone.run_id, tokens(1, 1))
+    Conversation.objects.filter(pk=gone.conversation_id).delete()
+    end(send(bob).run_id)
+    out = io.StringIO()
+    call_command("usage", "--by=conversation", "--user=alice@example.org", "--format=json", stdout=out)
+    rows = {row["conversation"]: (row["messages"], row["cost"]) for row in json.loads(out.getvalue())}
+    assert rows == {
+        str(first.conversation_id): (2, "4"),
+        str(second.conversation_id): (1, "0.03"),
+        str(gone.conversation_id): (1, "0.003"),
+    }
+    client.force_login(alice)
+    page = client.get("/accounts/usage/").content.decode()
+    assert f'<a href="/c/{first.conversation_id}/">A long story</a>' in page
+    assert "&lt;b&gt;Short&lt;/b&gt;" in page
+    assert "deleted" in page
+    client.force_login(bob)
+    assert "A long story" not in client.get("/accounts/usage/").content.decode()
+
+
+@pytest.mark.django_db
+def test_a_lost_workers_answer_is_priced_by_what_it_read_and_wrote(alice: User, settings: Any) -> None:
+    price(datetime.now(UTC) - timedelta(days=1), "1000000", "1000000", endpoint="dear.example")
+    settings.SYSTEM_PROMPT = "s" * 40
+    first = send(alice, text="q" * 100)
+    end(first.run_id, tokens(1, 1, "a" * 60))
+    second = send(alice, first.conversation_id, text="q" * 40)
+    held = claim(second.run_id, "lost")
+    assert held is not None
+    checkpoint([Checkpoint(second.run_id, 1, "e", 1, "w" * 20, "dear.example")], "lost")
+    ended = end_run(second.run_id, 1, RunStatus.INTERRUPTED, Ending("w" * 20), owner="lost")
+    assert ended is not None
+    entry = UsageEntry.objects.get(run_id=second.run_id)
+    assert (entry.input_tokens, entry.output_tokens, entry.estimated) == ((40 + 100 + 60 + 40) // 4, 5, True)
+    assert (entry.endpoint, entry.cost) == ("dear.example", 65)
+    run = Run.objects.get(pk=second.run_id)
+    assert (run.input_tokens, run.usage_estimated) == (60, True)
+    assert run.cost == 65
+
+
+@pytest.mark.django_db
+def test_what_no_endpoint_was_asked_costs_nothing(alice: User) -> None:
+    run = send(alice).run_id
+    claim(run, "lost")
+    end_run(run, 1, RunStatus.STOPPED, Ending(""), owner="lost")
+    entry = UsageEntry.objects.get()
+    assert (entry.input_tokens, entry.output_tokens, entry.estimated) == (0, 0, True)
+
+
+@pytest.mark.django_db
+def test_an_estimate_never_says_more_than_a_model_reads(alice: User, settings: Any) -> None:
+    settings.MODEL_CONTEXT_TOKENS = 100
+    run = send(alice, text="q" * 1000).run_id
+    claim(run, "lost")
+    end_run(run, 1, RunStatus.INTERRUPTED, Ending("Half"), owner="lost")
+    assert UsageEntry.objects.get().input_tokens == 100

@@ -21,7 +21,7 @@ def _day(text: str) -> date:
 
 
 class Command(BaseCommand):
-    help = "Shows usage by user, model, day or group. Days are UTC, both ends included; money is in CURRENCY."
+    help = "Shows usage by user, model, day, group or conversation. Days are UTC, both included; money is in CURRENCY."
 
     def add_arguments(self, parser: CommandParser) -> None:
         today = datetime.now(UTC).date()
