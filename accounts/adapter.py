@@ -13,10 +13,17 @@ from accounts.counters import logins
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Sign-up by setting, and failed logins counted so that nobody can lock another person out."""
+    """Sign-up by setting or invitation, and failed logins counted so that nobody can lock another person out."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return bool(settings.SIGNUP_OPEN)
+        return bool(settings.SIGNUP_OPEN) or getattr(request, "invitation", None) is not None
+
+    def is_email_verified(self, request: HttpRequest, email: str) -> bool:
+        """A link that came by mail proves the address it was sent to."""
+        invitation = getattr(request, "invitation", None)
+        if invitation is not None and invitation.mailed_at is not None and invitation.email == email.lower():
+            return True
+        return bool(super().is_email_verified(request, email))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # allauth counts failures per address and site wherever they come from, so five wrong guesses from anywhere

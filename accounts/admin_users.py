@@ -19,9 +19,10 @@ from django.db.models import Max, Model, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import audit, erasure, quotas, roles
@@ -82,6 +83,7 @@ class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore
     ordering = ("-id",)  # ids are ordered by time
     filter_horizontal = ("groups", "user_permissions")
     actions = ("switch_off", "switch_on", "end_sessions", "reset_periods")
+    actions_list = ("invite",)
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -108,6 +110,9 @@ class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore
 
     def has_disable_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.disable_user")
+
+    def has_invite_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.invite_user")
 
     def has_end_sessions_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.end_sessions")
@@ -173,6 +178,10 @@ class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore
     )
     def status(self, user: User) -> str:
         return "to be erased" if user.erase_at else "active" if user.is_active else "off"
+
+    @action(description="Invite somebody", icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
+    def invite(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:accounts_invitation_add")
 
     @admin.action(description="Switch off (ends every session)", permissions=["disable"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

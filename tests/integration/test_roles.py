@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import quotas, roles
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Invitation, User
 from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, UsageEntry
 from accounts.usage import Used, settle_recording
 from chat.models import Conversation, Member, Message, Run
@@ -123,7 +123,7 @@ GRID: dict[str, dict[str, str]] = {
     "": {},
     "support": {
         "accounts.user": VIEW, "accounts.plan": VIEW, "accounts.quota": VIEW, "accounts.allowance": VIEW,
-        "accounts.topup": VIEW, "chat.run": VIEW,
+        "accounts.topup": VIEW, "accounts.invitation": "view add", "chat.run": VIEW,
     },
     "moderator": {"accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW},
     "billing": {
@@ -133,7 +133,8 @@ GRID: dict[str, dict[str, str]] = {
     "administrator": {
         "accounts.user": "view add change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
-        "accounts.auditentry": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
+        "accounts.auditentry": VIEW, "accounts.invitation": "view add",
+        "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}
@@ -168,10 +169,11 @@ class World:
         entry = AuditEntry.objects.create(
             actor=self.alice, actor_email="a@example.org", verb="x", object_type="x", object_id="x"
         )
+        invitation = Invitation.objects.create(email="x@example.org", token_hash="x", expires_at=timezone.now())
         price = Price.objects.create(model="m", input_per_million=1, output_per_million=1)
         rows: list[Any] = [
-            self.alice, plan, self.quota, top_up, conversation, message, run, entry, price, Allowance.objects.get(),
-            UsageEntry.objects.get(), DailyUsage.objects.get(),
+            self.alice, plan, self.quota, top_up, conversation, message, run, entry, price, invitation,
+            Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}
 

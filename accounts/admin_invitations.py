@@ -1,0 +1,162 @@
+"""Staff's page of invitations: who was invited, sending a link again, taking it back."""
+
+from __future__ import annotations
+
+import smtplib
+from typing import Any, ClassVar
+
+import structlog
+from allauth.account.adapter import get_adapter
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
+
+from accounts import audit, invitations, roles
+from accounts.models import Invitation, User
+from accounts.plans import Plan
+from accounts.staff import QuickListAdmin
+
+log = structlog.get_logger(__name__)
+
+
+class InviteForm(forms.Form):
+    """Offers only what its reader may give."""
+
+    email = forms.EmailField(label="E-mail address", max_length=254, widget=UnfoldAdminEmailInputWidget)
+    plan = forms.ModelChoiceField(
+        Plan.objects.none(), required=False, empty_label="The default plan", widget=UnfoldAdminSelectWidget
+    )
+    role = forms.ModelChoiceField(
+        Group.objects.none(), required=False, empty_label="None: not on the staff", widget=UnfoldAdminSelectWidget
+    )
+
+    def __init__(self, by: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered: dict[str, QuerySet[Any]] = {
+            "plan": Plan.objects.order_by("name") if by.has_perm("accounts.assign_plan") else Plan.objects.none(),
+            "role": roles.grantable(by),
+        }
+        for name, choices in offered.items():
+            field = self.fields[name]
+            assert isinstance(field, forms.ModelChoiceField)
+            field.queryset = choices
+            if not choices.exists():
+                del self.fields[name]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(QuickListAdmin):
+    list_display = ("email", "plan", "role", "by", "coloured_state", "created_at", "expires_at")
+    list_select_related = ("plan", "role", "by")
+    lookups: ClassVar = frozenset({"by__exact"})
+    ordering = ("-id",)
+    search_fields = ("email",)
+    search_help_text = "E-mail address"
+    fields = readonly_fields = (
+        "email", "plan", "role", "by", "coloured_state", "created_at", "mailed_at", "expires_at", "accepted_at",
+        "accepted_by", "revoked_at",
+    )  # fmt: skip
+    actions = ("send_again", "revoke")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.invite_user")
+
+    def has_invite_permission(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(super().has_view_permission(request, obj)) or self.has_add_permission(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
+        description="State", label={"open": "info", "accepted": "success", "expired": "warning", "revoked": "danger"}
+    )
+    def coloured_state(self, row: Invitation) -> str:
+        return invitations.state(row)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Not in a transaction, so that the mail goes out after what it promises is there."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        assert isinstance(request.user, User)  # staff pages are behind a login
+        form = InviteForm(request.user, request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            chosen = form.cleaned_data
+            try:
+                made, secret = invitations.invite(request.user, chosen["email"], chosen.get("plan"), chosen.get("role"))
+            except invitations.InvitationError as error:
+                form.add_error("email", str(error))
+            except IntegrityError:
+                form.add_error("email", "Somebody else invited this address at this moment.")
+            else:
+                audit.record(request, "invite", made)
+                send(request, made, secret)
+                return redirect("admin:accounts_invitation_changelist")
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "title": "Invite"}
+        context["days"] = settings.INVITATION_DAYS
+        return TemplateResponse(request, "admin/accounts/invitation/invite.html", context)
+
+    @admin.action(description="Send again (the former link ends)", permissions=["invite"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+        assert isinstance(request.user, User)  # staff pages are behind a login
+        for invitation in queryset:
+            audit.record(request, "invite_again", invitation)
+            try:
+                secret = invitations.renew(request.user, invitation)
+            except invitations.InvitationError as error:
+                messages.error(request, str(error))
+            else:
+                send(request, invitation, secret)
+
+    @admin.action(description="Revoke", permissions=["invite"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
+        assert isinstance(request.user, User)  # staff pages are behind a login
+        done = 0
+        for invitation in queryset:
+            if not invitations.may_give(request.user, invitation.plan, invitation.role):
+                messages.error(request, f"The {invitation} is not for you to revoke.")
+                continue
+            audit.record(request, "revoke", invitation)
+            done += invitations.revoke(invitation)
+        messages.success(request, f"Revoked: {done}.")
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        found.pop("delete_selected", None)
+        return found
+
+
+def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
+    """Mails the link. Without a mail server it is shown to the sender, once; then nothing proves the address."""
+    link = request.build_absolute_uri(f"{reverse('account_invitation')}?token={secret}")
+    if not settings.EMAIL_HOST and settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
+        messages.warning(request, f"No mail server is set, so pass this link on to {invitation.email}: {link}")
+        return
+    context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": settings.SITE_NAME}
+    try:
+        get_adapter(request).send_mail("account/email/invitation", invitation.email, context)
+    except (smtplib.SMTPException, OSError) as error:
+        log.warning("invitation_not_mailed", invitation=str(invitation.pk), error=type(error).__name__)
+        messages.error(request, f"The mail to {invitation.email} could not be sent. Send it again later.")
+        return
+    Invitation.objects.filter(pk=invitation.pk, token_hash=invitation.token_hash).update(mailed_at=timezone.now())
+    messages.success(request, f"Invited: {invitation.email}.")
