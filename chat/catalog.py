@@ -32,11 +32,13 @@ class OfferedModel(TypedDict):
     label: str
 
 
+known: Final[set[str]] = set()  # every model that this process has seen on offer
 _decode = msgspec.json.Decoder(list[OfferedModel]).decode
 
 
 def publish_models(models: Sequence[OfferedModel]) -> None:
     """Offers these models, the default first, for the next `PUBLISHED_SECONDS`. Raises `redis.RedisError`."""
+    known.update(model["id"] for model in models)
     sync_redis().set(KEY, msgspec.json.encode(list(models)), ex=PUBLISHED_SECONDS)
 
 
@@ -87,6 +89,7 @@ class _Cache:
             raw = sync_redis().get(KEY)
             assert raw is None or isinstance(raw, bytes)
             self._models = None if raw is None else _decode(raw)
+            known.update(model["id"] for model in self._models or ())
         except (redis.RedisError, msgspec.MsgspecError) as error:
             log.warning("models_unknown", error=type(error).__name__)
         finally:

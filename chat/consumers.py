@@ -125,6 +125,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             async with asyncio.timeout(COMMAND_SECONDS):
                 if not await limits.connections().enter(self.socket.connection_id, self.user_id, self.place):
                     await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+                    metrics.denials["connections"] += 1
                     self.socket.close(Close.FLOOD)
                     return True
                 await self.following.join(user_group(self.user_id))
@@ -216,6 +217,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         if self.socket.closed is not None:
             return
         if wait := self.frame_limit.take():
+            metrics.denials["frames"] += 1
             self.slow_down(limits.too_quick(wait), ref_of(text) if text is not None else None)
             return
         try:
@@ -237,6 +239,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             return
         self.socket.last_used = time.monotonic()
         if self.waiting >= COMMANDS_WAITING:
+            metrics.denials["waiting"] += 1
             self.slow_down(RateLimited("Too many commands wait for their answers.", retry_after=1), command.ref)
             return
         self.waiting += 1

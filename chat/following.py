@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import structlog
 
-from chat import log, stamps, turns
+from chat import log, metrics, stamps, turns
 from chat.db import in_db
 from chat.errors import NotFound, RateLimited
 from chat.outage import OUTAGE
@@ -63,7 +63,11 @@ class Following:
     async def subscribe(self, command: Subscribe) -> None:
         """Join, wait until the subscription is live, then read from the client's position: no event falls between."""
         async with self.joining:
-            await self._subscribe(command)
+            try:
+                await self._subscribe(command)
+            except NotFound:
+                metrics.resumes["denied"] += 1
+                raise
 
     async def _subscribe(self, command: Subscribe) -> None:
         conversation = command.conversation_id
@@ -90,6 +94,7 @@ class Following:
         if self.removals[conversation.bytes] != removals:
             await self.leave(log.group_name(conversation))
             raise NotFound
+        metrics.resumes["recovered" if reply["recovered"] else "snapshot"] += 1
         self.socket.put(encode(reply))
         self.socket.follow(conversation.bytes, position, lengths=lengths)
         if shared:

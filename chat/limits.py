@@ -28,6 +28,7 @@ from django.conf import settings
 
 from accounts import rates
 from accounts.rates import Want, wants
+from chat import metrics
 from chat.errors import RateLimited
 from chat.log import channel_layer
 from chat.protocol import (
@@ -103,6 +104,7 @@ async def take(wanted: Sequence[Want]) -> None:
         return
     reply = await _ask(rates.SCRIPT, *rates.arguments(wanted))
     if reply is not None and reply[0] > 0:
+        metrics.denials["commands"] += 1
         raise too_quick(reply[0] / 1e6)
 
 

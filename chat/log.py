@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -201,7 +202,11 @@ async def append(*appends: Append) -> list[Appended]:
             )
             conversation = one.conversation_id.bytes
             args += [
-                layer.serialize({"type": "log.event", "c": conversation, "d": delta, "b": body})
+                layer.serialize(
+                    {"type": "log.event", "c": conversation, "d": delta, "b": body}
+                    if delta
+                    else {"type": "log.event", "c": conversation, "d": delta, "b": body, "t": time.time()}
+                )
                 for body, delta in one.events
             ]
         reply = await _run(group_name(appends[places[0]].conversation_id), _APPEND, keys, args)

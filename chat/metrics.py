@@ -11,16 +11,20 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final
 
 from channels.layers import get_channel_layer
+from django.conf import settings
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from accounts import counters as of_accounts
 from accounts import handshake
+from chat import catalog
+from chat.buckets import Buckets
 from chat.errors import ChatError
 from chat.models import ACTIVE, RunStatus
 from chat.protocol import Close
@@ -42,6 +46,7 @@ class Counted:
     resets: int = 0
     opened: int = 0
     cut: int = 0
+    repeats: int = 0
 
 
 counted: Final = Counted()
@@ -50,7 +55,10 @@ commands: Final[Counter[tuple[str, str]]] = Counter()
 errors: Final[Counter[str]] = Counter()
 runs: Final[Counter[str]] = Counter()
 upstream: Final[Counter[str]] = Counter()
-tokens: Final[Counter[str]] = Counter()
+tokens: Final[Counter[tuple[str, str]]] = Counter()
+money: Final[dict[str, float]] = {}
+denials: Final[Counter[str]] = Counter()
+resumes: Final[Counter[str]] = Counter()
 recoveries: Final[Counter[str]] = Counter()
 
 # What a part of the process can tell when asked: `chat.hub` and `workers.runtime` put themselves here.
@@ -78,9 +86,16 @@ command_time: Final = Histogram(
     registry=registry, buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )  # fmt: skip
 
+# The two that are per frame: see `chat.buckets`.
+token_gap: Final = Buckets((0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 20))
+event_lag: Final = Buckets((0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5))
+
 CLOSE_CODES: Final = frozenset({str(code.value) for code in Close} | {"1000", "1001", "1006"})
 OUTCOMES: Final = tuple(status.value for status in RunStatus if status.value not in ACTIVE)
-RECOVERIES: Final = ("reaped", "requeued", "republished", "closed", "recordings")
+RECOVERIES: Final = ("reaped", "requeued", "republished", "closed", "recordings", "redelivered", "lease_lost")
+DENIALS: Final = ("frames", "commands", "waiting", "connections", "runs", "quota", "forbidden")
+RESUMES: Final = ("recovered", "snapshot", "denied")
+MODELS: Final = 50  # have a label of their own, in the order they are first asked; the rest is "other"
 UPSTREAM: Final = (
     "upstream_unreachable", "upstream_timeout", "upstream_cut", "upstream_rate_limited", "upstream_quota",
     "upstream_unauthorized", "upstream_refused", "upstream_error", "upstream_garbage", "upstream_empty",
@@ -114,22 +129,30 @@ class count_command:  # noqa: N801 -- a context manager, used like a function
     ) -> None:
         result = "ok" if kind is None else error.code if isinstance(error, ChatError) else "error"
         commands[self.kind, result] += 1
-        command_time.observe(time.monotonic() - self.began)
+        if settings.METRICS:
+            command_time.observe(time.monotonic() - self.began)
 
 
 def count_run(
     outcome: str,
     *,
-    queued_ms: int | None,
-    first_token_ms: int | None,
-    total_ms: int | None,
+    model: str,
+    queued_ms: int | None = None,
+    first_token_ms: int | None = None,
+    total_ms: int | None = None,
     input_tokens: int = 0,
     output_tokens: int = 0,
+    cost: Decimal | None = None,
 ) -> None:
-    """A run has ended. Times in milliseconds from the message's commit."""
+    """A run has ended. Times in milliseconds from the message's commit; `cost` in `CURRENCY`, None without a price."""
     runs[outcome] += 1
-    tokens["input"] += input_tokens
-    tokens["output"] += output_tokens
+    label = label_of(model)
+    tokens["input", label] += input_tokens
+    tokens["output", label] += output_tokens
+    if cost is not None:
+        money[label] = money.get(label, 0.0) + float(cost)
+    if not settings.METRICS:
+        return
     for histogram, milliseconds in (
         (queue_wait, queued_ms),
         (first_token, first_token_ms),
@@ -137,6 +160,18 @@ def count_run(
     ):
         if milliseconds is not None:
             histogram.observe(milliseconds / 1000)
+
+
+_labels: Final[set[str]] = set()
+
+
+def label_of(model: str) -> str:
+    """A model's name, while few and on offer: a name that somebody made up is never a label."""
+    if model not in _labels:
+        if len(_labels) >= MODELS or model not in catalog.known:
+            return "other"
+        _labels.add(model)
+    return model
 
 
 # --- showing ---------------------------------------------------------------------------------------------------------
@@ -148,9 +183,13 @@ class Family:
 
     name: str
     text: str
-    read: Callable[[], float | Mapping[str, float] | Mapping[tuple[str, str], float]]
+    read: Callable[[], float | Mapping[str, float] | Mapping[tuple[str, str], float]]  # of a label's values, or two's
     labels: tuple[str, ...] = ()
     known: Iterable[str] = ()
+
+
+def _denied() -> Mapping[str, float]:
+    return {**denials, "quota": errors["quota_exceeded"], "forbidden": errors["forbidden"]}
 
 
 COUNTERS: Final = (
@@ -182,8 +221,15 @@ COUNTERS: Final = (
     Family("runs_ended_total", "Answers, by outcome.", lambda: runs, ("outcome",), OUTCOMES),
     Family("upstream_errors_total", "Answers that failed at the model's endpoint, by code.", lambda: upstream,
            ("code",), UPSTREAM),
-    Family("tokens_total", "Tokens, by direction; estimated where the endpoint does not say.", lambda: tokens,
-           ("direction",), ("input", "output")),
+    Family("tokens_total", "Tokens, by direction and model; estimated where the endpoint does not say.",
+           lambda: tokens, ("direction", "model")),
+    Family("cost_total", "What answers cost by the prices in force, by model, in CURRENCY.", lambda: money,
+           ("model",)),
+    Family("denials_total", "What was not let through, by limit; forbidden: by role.", _denied, ("reason",), DENIALS),
+    Family("resumes_total", "Subscriptions: recovered from the log, given a snapshot, or not allowed.",
+           lambda: resumes, ("result",), RESUMES),
+    Family("repeats_total", "Commands that had been carried out before, and were answered with what they made.",
+           lambda: counted.repeats),
     Family("recoveries_total", "What a crash left and was put right, by kind (docs/reliability.md).",
            lambda: recoveries, ("kind",), RECOVERIES),
 )  # fmt: skip
@@ -198,7 +244,14 @@ GAUGES: Final = (
     Family("queue_jobs", "Jobs that wait in the broker, of all processes.", lambda: _shared("queue_jobs")),
     Family("workers", "Workers whose heartbeat is fresh, of all machines.", lambda: _shared("workers")),
 )  # fmt: skip
-HISTOGRAMS: Final = ("queue_wait_seconds", "first_token_seconds", "run_seconds", "command_seconds")
+BATCHED: Final = (
+    ("token_gap_seconds", "Between two pieces of an answer's text, as they go to the log.", token_gap),
+    ("event_lag_seconds", "From an event's append to a socket's process (no deltas); clocks of two machines differ.",
+     event_lag),
+)  # fmt: skip
+HISTOGRAMS: Final = (
+    "queue_wait_seconds", "first_token_seconds", "run_seconds", "command_seconds", *(name for name, *_ in BATCHED),
+)  # fmt: skip
 LAYER_GAUGES: Final = frozenset({"subscriptions", "channels", "groups", "pending_bytes"})
 
 
@@ -217,6 +270,8 @@ class _Collector(Collector):
             yield _fill(CounterMetricFamily(PREFIX + family.name, family.text, labels=family.labels), family)
         for family in GAUGES:
             yield _fill(GaugeMetricFamily(PREFIX + family.name, family.text, labels=family.labels), family)
+        for name, text, buckets in BATCHED:
+            yield buckets.family(PREFIX + name, text)
         yield from _layer()
 
 

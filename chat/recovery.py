@@ -107,7 +107,13 @@ async def _take_over(run: Expired, text: str) -> None:
     ended = await in_db(end_run, run.run_id, run.attempt, status, ending, expired=True)
     if ended is not None:
         metrics.recoveries["reaped"] += 1
-        metrics.count_run(status.value, queued_ms=None, first_token_ms=None, total_ms=None)
+        metrics.count_run(
+            status.value,
+            model=ended.used.model if ended.used else "",
+            input_tokens=ended.used.input_tokens if ended.used else 0,
+            output_tokens=ended.used.output_tokens if ended.used else 0,
+            cost=ended.cost,
+        )
         logger.warning("run_reaped", run=str(run.run_id), attempt=run.attempt, status=status.value)
         await close_in_log(ended)
 

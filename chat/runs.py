@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Final
 
 from django.conf import settings
@@ -206,6 +207,8 @@ class Ended:
     near: Sequence[Left] = ()  # quotas the user is near the end of, with this run
     kept: events.Event | None = None
     whole: bool = True  # the log has all of the answer's text
+    used: Used | None = None  # what it is billed with, when it has ended just now
+    cost: Decimal | None = None
 
 
 def end_run(
@@ -261,7 +264,9 @@ def end_run(
         keep_what_was_heard(run, message)  # what was written is billed, whoever heard it
         run.save()
         message.save(update_fields=["text", "html", "status"])
-        return replace(_ended(run, message), user_id=run.requested_by_id, near=settled.near)
+        return replace(
+            _ended(run, message), user_id=run.requested_by_id, near=settled.near, used=used, cost=settled.cost
+        )
 
 
 def cut_to_heard(run: Run, heard_chars: int) -> Ended | None:

@@ -21,7 +21,7 @@ from django.conf import settings
 
 from chat import log
 from chat.delivery import Action, Cursor, Window, length_before, merge
-from chat.metrics import counted
+from chat.metrics import counted, event_lag
 from chat.protocol import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES, Close, Position, encode, stamp
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -150,6 +150,8 @@ class Socket:
         if at is None:
             epoch, _, number = message["__stamp__"].partition(":")
             at = message["at"] = (epoch, int(number))
+            if "t" in message and settings.METRICS:
+                event_lag.observe((max(0.0, time.time() - message["t"]),))
         action = cursor.offer(*at)
         if action is Action.SEND:
             frame = message.get("frame")

@@ -21,7 +21,7 @@ from django.db.models.functions import Now
 
 from accounts import quotas
 from accounts.models import User
-from chat import catalog, events, log, stamps, traces
+from chat import catalog, events, log, metrics, stamps, traces
 from chat.db import in_db
 from chat.dispatch import enqueue
 from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
@@ -98,7 +98,9 @@ async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
                 }
             )
     stamps.mark(accepted.run_id, "committed")
-    if not accepted.duplicate:
+    if accepted.duplicate:
+        metrics.counted.repeats += 1
+    else:
         job = asyncio.ensure_future(enqueue(accepted.run_id))
         job.add_done_callback(_log_failure)
         job.add_done_callback(lambda _: stamps.mark(accepted.run_id, "enqueued"))
@@ -209,6 +211,7 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         choose_model=chosen is not None,
     )
     if 0 < settings.RATE_RUNS_PER_USER <= under_way:
+        metrics.denials["runs"] += 1
         raise RateLimited("Too many of your answers are being written. Wait for one, or stop one.", retry_after=5)
     announcement = [events.message_created(prompt, client_id=command.client_id)] if asks else []
     announcement.append(events.message_created(answer, client_id=None if asks else command.client_id))

@@ -67,6 +67,9 @@ async def application(scope: dict[str, Any], _receive: object, send: Send) -> No
     """The ASGI application of `PATH`."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     client = (scope.get("client") or ("",))[0]
+    if not settings.METRICS:
+        await _answer(send, 404, b"text/plain", b"METRICS is off.\n")
+        return
     if not may_read(client, headers):
         await _answer(send, 403, b"text/plain", b"Not from here, and not without the token.\n")
         return
@@ -92,7 +95,7 @@ def serve_beside(port: int | None, *, shared: bool) -> int | None:
 
     `shared`: also show what all processes share. A taken port is logged; the process works without.
     """
-    if port is None:
+    if port is None or not settings.METRICS:
         return None
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

@@ -309,6 +309,7 @@ if HTTPS:
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", 10.0, validate=at_least(0))
 # Prometheus: /metrics of a web process answers this machine, or whoever shows the token. A port of its own is for
 # workers, and for web processes that share theirs: unset is none, 0 is a free one (the log says which).
+METRICS = env.bool("METRICS", True)  # off: no page, and no histograms; plain counters go on
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
 METRICS_HOST: str = env.str("METRICS_HOST", "127.0.0.1")
 WEB_METRICS_PORT: int | None = env.int("WEB_METRICS_PORT", None)

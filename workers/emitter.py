@@ -20,8 +20,10 @@ from typing import Final
 
 import redis
 import structlog
+from django.conf import settings
 
 from chat import events, log
+from chat.metrics import token_gap
 from chat.recovery import closing as closing_of
 from chat.runs import Checkpoint, Ended
 from workers.window import Window
@@ -56,6 +58,7 @@ class RunLog:
         "on_shown",
         "on_unannounced",
         "run_id",
+        "said_at",
         "saved_length",
         "seq",
         "unannounced",
@@ -79,6 +82,7 @@ class RunLog:
         self.in_flight: log.Append | None = None
         self.flushed_length = 0  # code points of the text that are in the log
         self.saved_length = -1  # ... and in PostgreSQL
+        self.said_at = 0.0  # when text was last taken, monotonic seconds
         self._flushed: list[str] = []
         self._pending: list[str] = []
         self._events: list[events.Event] = []
@@ -128,8 +132,10 @@ class RunLog:
         """All of it, also what the log does not have yet."""
         return "".join(self._flushed) + "".join(self._pending)
 
-    def take(self) -> log.Append:
-        """The next append: what is waiting. Stays the same until `landed`."""
+    def take(self, now: float, gaps: list[float]) -> log.Append:
+        """The next append: what is waiting. Stays the same until `landed`. The time since the text before goes to
+        `gaps`.
+        """
         if self.in_flight is None:
             made, self._events = self._events, []
             text = "".join(self._pending)
@@ -138,6 +144,9 @@ class RunLog:
                 made.append(events.run_delta(*self.ids, self.attempt, self.flushed_length, text))
                 self._flushed.append(text)
                 self.flushed_length += len(text)
+                if self.said_at:
+                    gaps.append(now - self.said_at)
+                self.said_at = now
             self.number += 1
             self.in_flight = log.Append(self.conversation_id, made, self.run_id, self.attempt, self.number)
         return self.in_flight
@@ -258,7 +267,10 @@ class Emitter:
             # Before the append: a first token that comes while it is under way says "at once", and that must stand.
             run.due = now + self.window.seconds
         ends = [one for ended, _ in closing for one in closing_of(ended)]
-        results = await self._append(ready, ends)
+        gaps: list[float] = []
+        results = await self._append(ready, ends, now, gaps)
+        if gaps and settings.METRICS:
+            token_gap.observe(gaps)
         after = time.monotonic()
         self.window.flushed(after - now, self.streams)
         for run, result in zip(ready, results, strict=False):
@@ -279,10 +291,14 @@ class Emitter:
                 if landed is not None:
                     landed(at[ended.run_id])
 
-    async def _append(self, ready: list[RunLog], ends: list[log.Append]) -> list[log.Appended]:
+    async def _append(
+        self, ready: list[RunLog], ends: list[log.Append], now: float, gaps: list[float]
+    ) -> list[log.Appended]:
         delay, longest = RETRY_SECONDS
         while True:
-            appends = [run.take() for run in ready] + ends  # the same each time, but for runs that were abandoned
+            appends = [
+                run.take(now, gaps) for run in ready
+            ] + ends  # the same each time, but for runs that were abandoned
             try:
                 return await log.append(*appends)
             except (redis.RedisError, OSError) as error:

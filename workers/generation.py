@@ -232,7 +232,7 @@ class Generation:
         if outcome.status is RunStatus.FAILED:
             self.span.fail(outcome.code)
         self.runtime.emitter.close_run(await stamps.attach(ended), self._in_log if self.span.recording else None)
-        self._count(outcome)
+        self._count(outcome, ended)
         if ended.user_id is not None and ended.near:
             self.runtime.spawn(quotas_near(ended.user_id, ended.near))
         logger.info(
@@ -245,10 +245,12 @@ class Generation:
             total_ms=self._ms(time.monotonic()),
         )
 
-    def _count(self, outcome: Outcome) -> None:
-        used = outcome.usage
+    def _count(self, outcome: Outcome, ended: Ended) -> None:
+        used = ended.used
         metrics.count_run(
             outcome.status.value,
+            model=self.run.model,
+            cost=ended.cost,
             queued_ms=self.run.queued_ms,
             first_token_ms=outcome.first_token_ms,
             total_ms=self._ms(time.monotonic()),

@@ -132,6 +132,8 @@ class Runtime:
                 began = begin_run(claimed.run, traceparent, taken=taken, claiming=claiming)
                 self._loop.call_soon_threadsafe(lambda: self.spawn(self._run(claimed, began)))
                 handed_over = True
+            else:
+                metrics.recoveries["redelivered"] += 1
         finally:
             if not handed_over:
                 self._slots.release()
@@ -186,6 +188,7 @@ class Runtime:
                 lease = leases.get(run_id)
                 if lease is None or lease.attempt != attempt:
                     if not generation.finishing:
+                        metrics.recoveries["lease_lost"] += 1
                         logger.warning("lease_lost", attempt=attempt, **generation.run.log_context())
                         generation.lose()
                 elif lease.stop_requested:

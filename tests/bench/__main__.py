@@ -57,6 +57,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--streams", type=lambda text: [int(n) for n in text.split(",")], help="default: 20,100,400")
     parser.add_argument("--web", type=int, default=1, help="web processes (default: 1)")
     parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
+    parser.add_argument("--metrics", choices=("on", "off", "scraped"), default="on",
+                        help="off: METRICS=0; scraped: each process every 5 s (default: on)")  # fmt: skip
     parser.add_argument("--profile", choices=("web", "worker"), help="py-spy on one of our processes while it streams")
     parser.add_argument("--write-docs", nargs="?", const="", metavar="JSON",
                         help="write docs/performance.md, of this run or of an earlier one's file")  # fmt: skip
@@ -78,6 +80,7 @@ def main() -> None:
         web=options.web,
         workers=options.workers,
         quick=options.quick,
+        notes=[f"metrics {options.metrics}"] if options.metrics != "on" else [],
     )
     upstream = Upstream()
     try:
@@ -126,8 +129,9 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
         rooms = [f"1x{size.watchers + 1}", f"{size.storm[0]}x{size.storm[1] + 1}"]
         profiler = Profiler(options.profile, FOLDER) if options.profile else None
         with run_ours(
-            upstream, web=options.web, workers=options.workers, people=size.people, rooms=rooms, models=size.models
-        ) as ours:
+            upstream, web=options.web, workers=options.workers, people=size.people, rooms=rooms, models=size.models,
+            metrics=options.metrics,
+        ) as ours:  # fmt: skip
             both(ours, size.streams, size.limit_s, profiler)
             if "idle" in wanted:
                 report.idle += attempt("idle sockets", lambda: measure_idle(

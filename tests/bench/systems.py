@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,6 +26,7 @@ from tests.servers import servers
 from tests.stack import ROOT, Stack
 
 # The server's own defaults, fsync and all; only room for the connections of many processes.
+SCRAPE_SECONDS: Final = 5.0
 POSTGRES: Final = {"max_connections": "300"}
 
 
@@ -72,9 +74,16 @@ def environment(upstream: Upstream) -> dict[str, str]:
 
 @contextlib.contextmanager
 def run_ours(
-    upstream: Upstream, *, web: int, workers: int, people: int, rooms: list[str], models: list[str]
+    upstream: Upstream,
+    *,
+    web: int,
+    workers: int,
+    people: int,
+    rooms: list[str],
+    models: list[str],
+    metrics: str = "on",
 ) -> Generator[System, None, None]:
-    """The project as it is run, with `people` logged in and rooms of them (`NUMBERxSIZE`)."""
+    """The project as it is run, with `people` logged in and rooms of them (`NUMBERxSIZE`). `metrics`: see `--help`."""
     env = {
         **environment(upstream),
         "CHAT_MODELS": ",".join(models),
@@ -82,6 +91,10 @@ def run_ours(
         "TIMING_STAMPS": "1",
         "ASR_BACKENDS": "",
     }
+    if metrics == "off":
+        env["METRICS"] = "0"
+    elif metrics == "scraped":
+        env |= {"WEB_METRICS_PORT": "0", "WORKER_METRICS_PORT": "0"}
     stack = Stack(web=web, workers=workers, beat=False, env=env, own_postgres=True)
     stack.postgres.options = POSTGRES
     try:
@@ -94,12 +107,35 @@ def run_ours(
             "postgres": [pid_of(stack.postgres.process)],
         }
         urls = [one.url for one in stack.webs]
-        yield System("antiphon", urls, roles, False, made["sessions"], made["rooms"], stack)
+        with scraping(stack) if metrics == "scraped" else contextlib.nullcontext():
+            yield System("antiphon", urls, roles, False, made["sessions"], made["rooms"], stack)
     except BaseException:
         print(stack.logs(), file=sys.stderr)
         raise
     finally:
         stack.stop()
+
+
+@contextlib.contextmanager
+def scraping(stack: Stack) -> Generator[None, None, None]:
+    """What Prometheus does meanwhile, three times as often as usual."""
+    lines = [line for one in stack.processes for line in one.output().splitlines() if '"event": "metrics"' in line]
+    ports = [json.loads(line)["port"] for line in lines]
+    over = threading.Event()
+
+    def scrape() -> None:
+        while not over.wait(SCRAPE_SECONDS):
+            for port in ports:
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as page:
+                    page.read()
+
+    thread = threading.Thread(target=scrape, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(5)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import http.client
 import json
 import re
 import time
+import uuid
 from collections.abc import Callable, Generator
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chat import metrics
+from chat.buckets import Buckets
 from tests.client import session
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack, run_stack
@@ -104,11 +106,72 @@ async def test_an_answer_is_counted_where_it_passes(stack: Stack) -> None:
     assert grew_in_worker("antiphon_first_token_seconds_count") == 1
     assert grew_in_worker("antiphon_queue_wait_seconds_count") == 1
     assert grew_in_worker("antiphon_run_seconds_count") == 1
-    assert grew_in_worker("antiphon_tokens_total{direction=output}") == 20
+    assert grew_in_worker("antiphon_tokens_total{direction=output,model=small}") == 20
+    assert 1 <= grew_in_worker("antiphon_token_gap_seconds_count") < 20
+    assert 0 < grew_in_worker("antiphon_token_gap_seconds_sum") < 10
+    assert grew("antiphon_event_lag_seconds_count") >= 2, "started and done; what came before is read from the log"
+    assert now["antiphon_event_lag_seconds_bucket{le=5.0}"] == now["antiphon_event_lag_seconds_bucket{le=+Inf}"]
     assert now["antiphon_workers"] == 1
     assert now["antiphon_queue_jobs"] == 0
     assert now_worker["antiphon_run_slots"] > 0
     assert "antiphon_workers" not in now_worker
+
+
+async def test_money_repeats_resumes_and_denials_are_counted(stack: Stack) -> None:
+    stack.sql(
+        "INSERT INTO accounts_price (endpoint, model, valid_from, input_per_million, output_per_million,"
+        " audio_per_minute) VALUES ('', 'small', now() - interval '1 day', 0, 1000, 0)"
+    )
+    web, worker = stack.webs[0].port, port_beside(stack, 1)
+    before, before_worker = values(web), values(worker)
+    async with session(stack.url, "alice@example.org") as alice, session(stack.url, "bob@example.org") as bob:
+        client, other = await alice.connect(), await bob.connect()
+        again = str(uuid.uuid4())
+        accepted = await client.say("What does it cost? [[tokens=20 rate=200]]", client_id=again)
+        await client.ended(accepted["run_id"])
+        assert (await client.say("What does it cost? [[tokens=20 rate=200]]", client_id=again))["duplicate"]
+        place = {"conversation_id": accepted["conversation_id"]}
+        snapshot = await client.ask("subscribe", **place)
+        assert (await client.ask("subscribe", **place, position=snapshot["position"]))["recovered"]
+        assert (await other.ask("subscribe", **place))["code"] == "not_found"
+        await client.close()
+        await other.close()
+    now, now_worker = values(web), values(worker)
+    resumes = [f"antiphon_resumes_total{{result={result}}}" for result in ("snapshot", "recovered", "denied")]
+    assert [now[name] - before[name] for name in resumes] == [1, 1, 1]
+    assert now["antiphon_repeats_total"] - before["antiphon_repeats_total"] == 1
+    assert now["antiphon_denials_total{reason=frames}"] == 0
+    cost = "antiphon_cost_total{model=small}"
+    assert now_worker[cost] - before_worker.get(cost, 0) == pytest.approx(0.02)
+
+
+def test_metrics_can_be_switched_off(live: Callable[..., Stack]) -> None:
+    stack = live(workers=0, env={"METRICS": "0", "WEB_METRICS_PORT": "0"})
+    assert scrape(stack.webs[0].port)[0] == 404
+    assert '"event": "metrics"' not in stack.webs[0].output()
+
+
+def test_labels_of_models_are_few_and_never_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_labels", set())
+    monkeypatch.setattr("chat.catalog.known", {f"model-{n}" for n in range(100)})
+    assert metrics.label_of("what I typed") == "other"
+    found = [metrics.label_of(f"model-{n}") for n in range(100)]
+    assert found == [f"model-{n}" for n in range(metrics.MODELS)] + ["other"] * (100 - metrics.MODELS)
+    assert metrics.label_of("model-0") == "model-0"
+
+
+def test_buckets_count_what_is_at_most_their_bound() -> None:
+    buckets = Buckets((0.1, 1.0))
+    buckets.observe([0.05, 0.1, 0.5, 7])
+    [family] = [buckets.family("antiphon_test_seconds", "A test.")]
+    samples = {(sample.name, sample.labels.get("le")): sample.value for sample in family.samples}
+    assert samples == {
+        ("antiphon_test_seconds_bucket", "0.1"): 2,
+        ("antiphon_test_seconds_bucket", "1.0"): 3,
+        ("antiphon_test_seconds_bucket", "+Inf"): 4,
+        ("antiphon_test_seconds_count", None): 4,
+        ("antiphon_test_seconds_sum", None): pytest.approx(7.65),
+    }
 
 
 async def test_an_endpoint_that_fails_is_counted_by_code(stack: Stack) -> None:
@@ -211,12 +274,15 @@ def test_a_taken_port_does_not_stop_a_process(settings: Any) -> None:
 def test_the_cost_per_frame_is_next_to_nothing() -> None:
     """400 streams are some 10 000 frames a second: 2 % of a core would be 2 µs for each."""
     rounds = 200_000
-    counted, best = metrics.Counted(), 1.0
+    counted, best, gaps = metrics.Counted(), 1.0, Buckets(metrics.token_gap.bounds)
+    some = [0.001 * n for n in range(100)]
     for _ in range(3):
         began = time.perf_counter()
         for _ in range(rounds):
             counted.frames_sent += 1
             counted.bytes_sent += 100
             counted.events_sent += 1
+        for _ in range(rounds // len(some)):
+            gaps.observe(some)
         best = min(best, (time.perf_counter() - began) / rounds)
     assert best < 1e-6, f"{best * 1e9:.0f} ns"
