@@ -84,6 +84,8 @@ def conversation_data(member: Member) -> dict[str, Any]:
         "system_prompt": conversation.system_prompt,
         "created_at": conversation.created_at.isoformat(),
         "updated_at": conversation.updated_at.isoformat(),
+        "pinned": conversation.pinned_at is not None,
+        "temporary": conversation.temporary,
         "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at else None,
         "tip": str(conversation.tip_id) if conversation.tip_id else None,
         "messages": [

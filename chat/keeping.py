@@ -24,7 +24,7 @@ from django.db.models import (
     QuerySet,
     Value,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Greatest
 
 from accounts.models import User
 from accounts.plans import Plan, in_force
@@ -33,11 +33,11 @@ from chat.models import Conversation, Member, Role
 
 @dataclass(frozen=True)
 class Period:
-    """A span of time after `stamp` of a conversation. `field` is of `Plan`; `setting` stands in where that is empty,
-    and where there is none either, it never ends.
+    """A span of time after the latest of `stamps` of a conversation. `field` is of `Plan`; `setting` stands in where
+    that is empty, and where there is none either, it never ends.
     """
 
-    stamp: str
+    stamps: tuple[str, ...]
     field: str
     unit: timedelta
     setting: str = ""
@@ -47,9 +47,11 @@ class Period:
         return getattr(settings, self.setting) if self.setting else None
 
 
-AGE: Final = Period("updated_at", "retention_days", timedelta(days=1))
-TRASH: Final = Period("deleted_at", "trash_days", timedelta(days=1), "KEEP_DELETED_DAYS")
-TEMPORARY: Final = Period("updated_at", "temporary_hours", timedelta(hours=1), "TEMPORARY_HOURS")
+# What was imported is as old as its last message, and has been here since `created_at`.
+TOUCHED: Final = ("updated_at", "created_at")
+AGE: Final = Period(TOUCHED, "retention_days", timedelta(days=1))
+TRASH: Final = Period(("deleted_at",), "trash_days", timedelta(days=1), "KEEP_DELETED_DAYS")
+TEMPORARY: Final = Period(TOUCHED, "temporary_hours", timedelta(hours=1), "TEMPORARY_HOURS")
 
 
 def past(period: Period, rows: QuerySet[Conversation], now: datetime) -> QuerySet[Conversation]:
@@ -60,7 +62,7 @@ def past(period: Period, rows: QuerySet[Conversation], now: datetime) -> QuerySe
     if shortest is None:
         return rows.none()
     # What no plan at all has let go of is not looked at any closer: an index knows it.
-    rows = rows.filter((f"{period.stamp}__lt", now - shortest * period.unit))
+    rows = _before(rows, period, now - shortest * period.unit)
     span: Any = in_force(period.field, "user__")
     owners = Member.objects.filter(conversation=OuterRef("pk"), role=Role.OWNER)
     if usual is None:
@@ -68,12 +70,17 @@ def past(period: Period, rows: QuerySet[Conversation], now: datetime) -> QuerySe
         keeps, ownerless = Q(span=None), Q(pk=None)
     else:
         owners = owners.annotate(span=Coalesce(span, Value(usual)))
-        keeps, ownerless = Q(), Q((f"{period.stamp}__lt", now - usual * period.unit))
-    ends = OuterRef(period.stamp) + ExpressionWrapper(F("span") * Value(period.unit), output_field=DurationField())
+        keeps, ownerless = Q(), Q(*((f"{stamp}__lt", now - usual * period.unit) for stamp in period.stamps))
+    latest: Any = Greatest(*map(OuterRef, period.stamps)) if len(period.stamps) > 1 else OuterRef(period.stamps[0])
+    ends = latest + ExpressionWrapper(F("span") * Value(period.unit), output_field=DurationField())
     kept = owners.annotate(ends=ExpressionWrapper(ends, output_field=DateTimeField())).filter(
         Q(ends__gte=now) | (keeps or Q(pk=None))
     )
     return rows.filter(~Exists(kept) & (Exists(owners) | ownerless))
+
+
+def _before(rows: QuerySet[Conversation], period: Period, moment: datetime) -> QuerySet[Conversation]:
+    return rows.filter(*(Q((f"{stamp}__lt", moment)) for stamp in period.stamps))
 
 
 def temporary_hours(user: User) -> int:

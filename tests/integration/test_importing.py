@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import struct
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,13 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from accounts.models import User
+from accounts.plans import Plan
+from chat import retention
 from chat.dossier import export
-from chat.importing import ImportRefusedError, import_chats, read_chats
+from chat.importing import import_chats, read_file
 from chat.models import Conversation, Message
 from chat.queries import read_state
+from chat.unpacking import ImportRefusedError
 
 
 def node(name: str, parent: str | None, role: str, text: Any, at: float | None = 1_700_000_000) -> dict[str, Any]:
@@ -41,12 +48,22 @@ TRIP = chatgpt(
 
 
 def load(user: User, data: Any) -> list[str]:
-    return list(import_chats(user, read_chats(json.dumps(data).encode())))
+    """`new`, `known`, or why it was refused."""
+    chats = read_file(io.BytesIO(json.dumps(data).encode()))
+    return [outcome.why or outcome.kind for outcome in import_chats(user, chats)]
 
 
 def tree() -> dict[str, str | None]:
     """Text by text of its parent."""
     return {one.text: one.parent.text if one.parent else None for one in Message.objects.select_related("parent")}
+
+
+def archive(*files: tuple[str, bytes]) -> io.BytesIO:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made, warnings.catch_warnings(action="ignore"):
+        for name, raw in files:
+            made.writestr(name, raw)
+    return packed
 
 
 def test_chatgpt_keeps_every_branch(alice: User) -> None:
@@ -93,45 +110,183 @@ def test_open_webui(alice: User) -> None:
     assert tree() == {"Hi": None, "Hello": "Hi"}
 
 
+def test_open_webui_without_a_tree_with_pictures_and_thoughts(alice: User) -> None:
+    thought = '<details type="reasoning" done="true">\n<summary>Thought</summary>\nhm\n</details>\nA cat.'
+    picture = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": "data:…"}}]
+    messages = [
+        {"role": "user", "content": picture, "timestamp": 1_700_000_000_000},
+        {"role": "assistant", "content": thought},
+        {"role": "user", "content": "And this?", "files": [{"type": "image", "url": "x"}, {"type": "file"}]},
+    ]
+    assert load(alice, [{"id": "w", "chat": {"title": "Cat", "messages": messages}}]) == ["new"]
+    asked = "And this?\n\n[image]\n\n[attachment]"
+    assert tree() == {"What is this?\n\n[image]": None, "A cat.": "What is this?\n\n[image]", asked: "A cat."}
+    assert Message.objects.order_by("created_at")[0].created_at.year == 2023
+
+
+def content(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"content_type": kind, **fields}
+
+
+def test_chatgpt_shows_what_it_shows_and_no_more(alice: User) -> None:
+    """Tools, thoughts, instructions and calls are hidden there too; several pieces of one answer are one message."""
+    asset = content("image_asset_pointer", asset_pointer="file-service://file-1")
+    spoken = content("audio_transcription", text="and a moon", direction="in")
+    sound = content("audio_asset_pointer", asset_pointer="file-service://file-2")
+    hidden = {"is_visually_hidden_from_conversation": True}
+    nodes: list[tuple[str, str | None, str, dict[str, Any], dict[str, Any]]] = [
+        ("i", None, "user", content("user_editable_context", user_profile="secret profile"), {}),
+        ("q", "i", "user", content("multimodal_text", parts=[asset, "Draw a sun", spoken, sound, {"odd": 1}]), {}),
+        ("h", "q", "assistant", content("text", parts=["hidden"]), {"metadata": hidden}),
+        ("t", "h", "assistant", content("thoughts", thoughts=[{"content": "secret thought"}]), {}),
+        ("a1", "t", "assistant", content("text", parts=["I draw.\ue200cite\ue202turn0search1\ue201"]), {}),
+        ("c", "a1", "assistant", content("code", text="draw()", language="json"), {"recipient": "dalle.text2im"}),
+        ("p", "c", "tool", content("multimodal_text", parts=[asset]), {}),
+        ("o", "p", "tool", content("execution_output", text="secret output"), {}),
+        ("a2", "o", "assistant", content("code", text="print(1)", language="python"), {"recipient": "all"}),
+        ("q2", "a2", "user", content("text", parts=["Thanks"]), {}),
+        ("q3", "a1", "user", content("text", parts=["Stop"]), {}),
+    ]  # fmt: skip
+    one = {
+        "title": "Sun", "id": "s", "current_node": "o",
+        "mapping": {
+            key: {"parent": parent, "message": {"author": {"role": role}, "content": body, "create_time": None, **more}}
+            for key, parent, role, body, more in nodes
+        },
+    }  # fmt: skip
+    assert load(alice, [one]) == ["new"]
+    asked = "[image]\n\nDraw a sun\n\nand a moon\n\n[attachment]"
+    drawn = "I draw.\n\n[image]\n\n```python\nprint(1)\n```"
+    assert tree() == {asked: None, "I draw.": asked, "Stop": "I draw.", drawn: asked, "Thanks": drawn}
+
+
+def test_the_archive_is_read_as_it_was_downloaded(alice: User) -> None:
+    other = chatgpt(node("q", None, "user", "Another?"), name="c-2", title="Second")
+    packed = archive(
+        ("chat.html", b"<html>"),
+        ("conversations-001.json", json.dumps([other]).encode()),
+        ("conversations-000.json", b"\xef\xbb\xbf" + json.dumps([TRIP]).encode()),
+        ("dalle-generations/file-1.webp", b"RIFF"),
+        ("shared_conversations.json", b"not json at all"),
+    )
+    outcomes = list(import_chats(alice, read_file(packed)))
+    assert [outcome.kind for outcome in outcomes] == ["new", "new"]
+    assert outcomes[1].place == "conversations-001.json, conversation 1 (“Second”)"
+    assert set(Conversation.objects.values_list("title", flat=True)) == {"Trip", "Second"}
+
+
+def test_what_was_deleted_or_temporary_does_not_come_back(alice: User, bob: User) -> None:
+    others = [chatgpt(node("q", None, "user", text), name=text) for text in ("Gone?", "Soon gone?")]
+    load(alice, [TRIP, *others])
+    Conversation.objects.filter(messages__text="Gone?").update(deleted_at="2026-01-01T00:00Z")
+    Conversation.objects.filter(messages__text="Soon gone?").update(temporary=True)
+    assert load(bob, export(alice)) == ["new"]
+
+
+def test_what_others_wrote_is_not_the_importers(alice: User, bob: User) -> None:
+    load(alice, [TRIP])
+    Message.objects.filter(text="Why?").update(author=bob)
+    load(bob, export(alice))
+    theirs = Message.objects.filter(conversation__memberships__user=bob, role="user").order_by("created_at")
+    assert [(message.text, message.author) for message in theirs] == [("Where to?", bob), ("Why?", None)]
+
+
+def test_what_is_old_elsewhere_is_not_too_old_here(alice: User) -> None:
+    Plan.objects.filter(is_default=True).update(retention_days=30)
+    load(alice, [TRIP])  # of 2023
+    assert retention.count()["age"] == 0
+    Conversation.objects.update(created_at="2025-01-01T00:00Z")
+    assert retention.count()["age"] == 1
+
+
 @pytest.mark.parametrize(
-    "raw",
+    ("raw", "where"),
     [
-        b"", b"\xff\xfe", b'[{"mapping": {', b"{}", b"[]", b"[1, 2]", b'{"format": "antiphon.export", "version": 2}',
-        b'{"format": "antiphon.export", "version": 1}', b"[" * 100_000, b'"text"', b"null",
+        (b"", "line 1, column 1"),
+        (b'[{"a": "\xff"}]', "byte 8 is none of it"),
+        (b'[{"mapping": {', "cut off.* line 1, column 15"),
+        (b"{}", "no export"), (b"[]", "no export"), (b"[1, 2]", "no export"), (b'"text"', "no export"),
+        (b"null", "no export"),
+        (b'[{"mapping": {}}, {"chat": {}}]', "no export"),
+        (b'{"format": "antiphon.export", "version": 2}', "newer version"),
+        (b'{"format": "antiphon.export", "version": 1}', "no list of conversations"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[" + b"1" * 5_000 + b"]", "number in it that is too long"),
+        (b"PK\x03\x04 and then nothing", "cut off or damaged"),
     ],
 )  # fmt: skip
-def test_what_is_no_export_is_refused(raw: bytes) -> None:
-    with pytest.raises(ImportRefusedError):
-        read_chats(raw)
+def test_what_is_no_export_is_refused(raw: bytes, where: str) -> None:
+    with pytest.raises(ImportRefusedError, match=where):
+        read_file(io.BytesIO(raw))
+
+
+def test_hostile_archives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = archive(("conversations.json", json.dumps([TRIP]).encode())).getvalue()
+    encrypted = bytearray(whole)
+    encrypted[6] |= 1
+    encrypted[whole.index(b"PK\x01\x02") + 8] |= 1
+    broken = bytearray(whole)
+    broken[60] ^= 0xFF
+    large = json.dumps([TRIP]).encode() + b" " * 700_000
+    lying = whole.replace(struct.pack("<I", len(json.dumps([TRIP]))), struct.pack("<I", 1))
+    for raw, words in (
+        (archive(("conversations.json", b" " * 3_000_000)).getvalue(), "unpacks to more than 1 MB"),
+        (archive(("conversations-0.json", large), ("conversations-1.json", large)).getvalue(), "1.json unpacks to more"),
+        (archive(("../conversations.json", b"[]")).getvalue(), r"\.\./conversations.json leads out"),
+        (archive(("..\\..\\conversations.json", b"[]")).getvalue(), "leads out"),
+        (archive(("conversations.json", b"[]"), ("conversations.json", b"[]")).getvalue(), "twice"),
+        (archive(("photos.json", b"[]")).getvalue(), "no conversations.json in the archive"),
+        (bytes(encrypted), "encrypted"),
+        (whole[: len(whole) // 2], "cut off or damaged"),
+        (bytes(broken), "cut off or damaged"),
+        (lying, "cut off or damaged"),
+    ):  # fmt: skip
+        with pytest.raises(ImportRefusedError, match=words):
+            read_file(io.BytesIO(raw), most=2**20)
+    monkeypatch.setattr("chat.unpacking.MAX_MEMBERS", 2)
+    with pytest.raises(ImportRefusedError, match="more than 2 files"):
+        read_file(archive(*((f"{n}.png", b"") for n in range(3))))
 
 
 @pytest.mark.parametrize(
-    "hostile",
+    ("hostile", "why"),
     [
-        chatgpt(node("a", "b", "user", "x"), node("b", "a", "assistant", "y")),
-        chatgpt(node("a", "a", "user", "x")),
-        chatgpt(),
-        chatgpt(node("a", None, "system", "only")),
-        {"mapping": []},
-        {"mapping": {"a": None}},
-        {"mapping": {"a": {"message": {"author": 1}}}},
-        chatgpt(node("a", None, "user", "x" * 1_000_001)),
-        chatgpt(node("a", None, "user", "x"), title=["no text"]),  # type: ignore[arg-type]  # that is the point
+        (chatgpt(node("a", "b", "user", "x"), node("b", "a", "assistant", "y")), "own ancestors, such as a"),
+        (chatgpt(node("a", "a", "user", "x")), "own ancestors, such as a"),
+        (chatgpt(node("r", None, "user", "x"), node("a", "b", "user", "x"), node("b", "a", "user", "y")), "such as a"),
+        (chatgpt(), "no message in it"),
+        (chatgpt(node("a", None, "system", "only")), "no message in it"),
+        ({"mapping": []}, r"Expected `object`, got `array` - at `\$.mapping`"),
+        ({"mapping": {"a": None}}, r"at `\$.mapping\[...\]`"),
+        ({"mapping": {"a": {"message": {"author": 1}}}}, r"at `\$.mapping\[...\].message.author`"),
+        ({"mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"parts": "x"}}}}}, "content.parts"),
+        ({"mapping": {"a" * 300: {"message": None}}}, "length <= 200"),
+        (chatgpt(node("a", None, "user", "x" * 1_000_001)), "more than 1000000 characters: a"),
+        (chatgpt(node("a", None, "user", "x"), title=["no text"]), r"`array` - at `\$.title`"),  # type: ignore[arg-type]  # that is the point
+        (chatgpt(node("a", None, "user", "x", at=10**400)), "out of all bounds|create_time"),
     ],
-)
-def test_a_hostile_conversation_is_left_out_and_the_others_come(alice: User, hostile: dict[str, Any]) -> None:
+)  # fmt: skip
+def test_a_hostile_conversation_is_left_out_and_the_others_come(alice: User, hostile: dict[str, Any], why: str) -> None:
     results = load(alice, [hostile, TRIP])
-    assert results[0] not in ("new", "known")
+    assert re.search(why, results[0]), results[0]
     assert results[1] == "new"
     assert Conversation.objects.count() == 1
+
+
+def test_an_answer_in_a_thousand_pieces_is_bounded(alice: User) -> None:
+    """Each piece also has a question below it, so each would be a message with all before it."""
+    nodes = []
+    for n in range(3000):
+        nodes.append(node(f"a{n}", f"a{n - 1}" if n else None, "assistant", "x" * 50))
+        nodes.append(node(f"q{n}", f"a{n}", "user", "y"))
+    assert "characters" in load(alice, [chatgpt(*nodes)])[0]
 
 
 def test_odd_times_parts_and_deep_trees_are_taken(alice: User) -> None:
     chain = [
         node(f"n{i}", f"n{i - 1}" if i else None, ("user", "assistant")[i % 2], f"t{i}", 1e300) for i in range(3000)
     ]
-    odd = chatgpt(node("a", "gone", "user", "lonely \ud800 surrogate", None), name="c-2")
-    odd["mapping"]["a"]["message"]["content"]["parts"].append({"image": "left out"})
+    odd = chatgpt(node("a", "gone", "user", "lonely \ud800 surrogate", None), name="c-2", title="half \udfff\x00")
     assert load(alice, [chatgpt(*chain), odd]) == ["new", "new"]
     assert Message.objects.count() == 3001
 
@@ -139,14 +294,25 @@ def test_odd_times_parts_and_deep_trees_are_taken(alice: User) -> None:
 def test_the_command_says_what_it_left_out(alice: User, tmp_path: Path) -> None:
     file = tmp_path / "conversations.json"
     file.write_text(json.dumps([TRIP, chatgpt(node("a", "a", "user", "x"), name="c-2")]))
-    out = io.StringIO()
-    with pytest.raises(SystemExit) as ended:
-        call_command("import_chats", "alice@example.org", str(file), "--dry-run", "--json", stdout=out)
-    assert ended.value.code == 1
-    assert json.loads(out.getvalue())["new"] == 1
+
+    def run(*options: str) -> dict[str, Any]:
+        out = io.StringIO()
+        with pytest.raises(SystemExit) as ended:
+            call_command("import_chats", "alice@example.org", str(file), "--json", *options, stdout=out)
+        assert ended.value.code == 1
+        said: dict[str, Any] = json.loads(out.getvalue())
+        return said
+
+    place = "conversations.json, conversation 2 (“Trip”)"
+    refused = [{"place": place, "why": "Messages in it are their own ancestors, such as a."}]
+    assert run("--dry-run") == {"new": 1, "messages": 4, "known": 0, "refused": refused}
     assert Conversation.objects.count() == 0
-    with pytest.raises(CommandError, match="No such file"):
-        call_command("import_chats", "alice@example.org", str(tmp_path / "nothing.json"))
+    assert run() == {"new": 1, "messages": 4, "known": 0, "refused": refused}
+    assert run("--dry-run") == run() == {"new": 0, "messages": 0, "known": 1, "refused": refused}
+    for path, words in ((tmp_path / "nothing.json", "No such file"), (Path(__file__), "not JSON")):
+        with pytest.raises(CommandError, match=words) as failed:
+            call_command("import_chats", "alice@example.org", str(path))
+        assert failed.value.returncode == 2
 
 
 def test_the_demo_person_is_made_once(db: None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import uuid
 from typing import Any
@@ -16,7 +17,7 @@ from accounts.models import User
 from accounts.plans import Plan
 from chat import listing
 from chat.errors import Invalid
-from chat.importing import import_chats, read_chats
+from chat.importing import import_chats, read_file
 from chat.models import Conversation, Member, Message, Role
 from chat.protocol import MessageSend, parse_command
 from chat.turns import _fingerprint, accept
@@ -135,7 +136,7 @@ class TestSaving:
         conversation = make_conversation(alice, 2)
         make_version(Message.objects.get(text="text 1"), "another answer")
         raw = logged_in(alice).get(f"/c/{conversation.pk}/save/", {"as": "json"}).content
-        assert list(import_chats(bob, read_chats(raw))) == ["new"]
+        assert [outcome.kind for outcome in import_chats(bob, read_file(io.BytesIO(raw)))] == ["new"]
         theirs = Message.objects.filter(conversation__memberships__user=bob)
         assert sorted(theirs.values_list("text", flat=True)) == ["another answer", "text 0", "text 1"]
 

@@ -11,48 +11,66 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from chat.importing import ImportRefusedError, import_chats, read_chats
+from chat.importing import import_chats, read_file
+from chat.management.terminal import Bar, show_examples
+from chat.unpacking import ImportRefusedError
+
+SHOWN = 20  # refused ones named on the terminal; --json has all
 
 
 class Command(BaseCommand):
     help = (
-        "Reads conversations, with all their branches, into a person's account: from `export_user`, ChatGPT's "
-        "conversations.json or Open WebUI's export. Repeating it adds nothing. Images and attachments are left out. "
-        "Ends with 1 when some could not be read."
+        "Reads conversations, with all their branches, into a person's account. FILE is ChatGPT's export as it was "
+        "downloaded (.zip) or its conversations.json, Open WebUI's export of all chats, or what `export_user` wrote. "
+        "Pictures and files become [image] and [attachment]; what tools said is left out. Repeating it adds nothing. "
+        "A file that is not read whole imports nothing. "
+        "Ends with 0 when all is there, 1 when some conversations were refused, 2 when the file was."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email")
+        parser.add_argument("email", help="whose they will be")
         parser.add_argument("file", type=Path)
-        parser.add_argument("--dry-run", action="store_true", help="only read the file")
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument("--dry-run", action="store_true", help="read and check everything, change nothing")
+        parser.add_argument("--json", action="store_true", help="for scripts: numbers, and what was refused and why")
+        show_examples(
+            parser,
+            ("import_chats ana@example.org chatgpt.zip --dry-run", "what is in it?"),
+            ("import_chats ana@example.org chatgpt.zip", "import it"),
+            ("import_chats ana@example.org webui.json --json", '{"new": 12, "known": 0, …}'),
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
         user = User.objects.filter(email__iexact=options["email"]).first()
         if user is None:
-            raise CommandError("There is no account with this address.")
+            raise CommandError("There is no account with this address.", returncode=2)
         try:
-            chats = read_chats(options["file"].read_bytes())
+            chats = read_file(options["file"])
         except OSError as error:
-            raise CommandError(f"{options['file']}: {error.strerror}.") from None
+            raise CommandError(f"{options['file']}: {error.strerror}.", returncode=2) from None
         except ImportRefusedError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         said: Counter[str] = Counter()
-        results = (chat.wrong or "new" for chat in chats) if options["dry_run"] else import_chats(user, chats)
-        for done, result in enumerate(results, 1):
-            said[result] += 1
-            if self.stderr.isatty():
-                self.stderr.write(f"\r{done} of {len(chats)}  ", ending="")
-        if self.stderr.isatty():
-            self.stderr.write("")
-        refused = {why: number for why, number in said.items() if why not in ("new", "known")}
+        refused = []
+        with Bar() as bar:
+            for done, outcome in enumerate(import_chats(user, chats, dry_run=options["dry_run"]), 1):
+                said[outcome.kind] += 1
+                if outcome.kind == "refused":
+                    refused.append({"place": outcome.place, "why": outcome.why})
+                elif outcome.kind == "new":
+                    said["messages"] += outcome.messages
+                bar.show("conversations", done, len(chats))
         if options["json"]:
-            self.stdout.write(json.dumps({"new": said["new"], "known": said["known"], "refused": refused}))
+            numbers = {name: said[name] for name in ("new", "messages", "known")}
+            self.stdout.write(json.dumps({**numbers, "refused": refused}, ensure_ascii=False))
         else:
-            self.stdout.write(f"{said['new']} conversations, {said['known']} known already.")
-            for why, number in refused.items():
-                self.stdout.write(f"{number} left out: {why}")
+            verb = "Would import" if options["dry_run"] else "Imported"
+            what = f"{said['new']} conversations with {said['messages']} messages"
+            self.stdout.write(f"{verb} {what}; {said['known']} are here already.")
+            for one in refused[:SHOWN]:
+                self.stdout.write(f"Left out: {one['place']}: {one['why']}")
+            if len(refused) > SHOWN:
+                self.stdout.write(f"… and {len(refused) - SHOWN} more (--json names all).")
         self.stdout.flush()
         if refused:
             sys.exit(1)

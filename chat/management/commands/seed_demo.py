@@ -12,7 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat.importing import Chat, Said, save_chat
+from chat.foreign import Chat, Said
+from chat.importing import save_chat
 
 ADDRESS: Final = "demo@localhost"
 BREAD: Final = """Mix **400 g** flour, 300 g water, 8 g salt and a pinch of yeast.
