@@ -21,6 +21,7 @@ from django.core.management import call_command
 from accounts.models import Session, User
 from accounts.plans import Plan
 from chat import log, retention
+from chat.db import in_db
 from chat.models import Conversation, Member, Message, Recording, RecordingStatus, Role, Run, Utterance
 from chat.notices import user_group
 from tests.integration.test_operations import conversation, days_ago, run
@@ -40,7 +41,7 @@ def purge(*options: str) -> dict[str, int]:
 def aged(owner: User, days: float, title: str, **fields: Any) -> Conversation:
     """A conversation last touched so long ago."""
     made = conversation(owner, title, "answer", title=title)
-    Conversation.objects.filter(pk=made.pk).update(updated_at=days_ago(days), **fields)
+    Conversation.objects.filter(pk=made.pk).update(updated_at=days_ago(days), created_at=days_ago(days), **fields)
     return made
 
 
@@ -168,11 +169,11 @@ async def test_open_tabs_hear_that_it_is_gone(transactional_db: None, clean_redi
         give(alice, retention_days=1)
         return aged(alice, 2, "open in a tab")
 
-    made = await asyncio.to_thread(make)
+    made = await in_db(make)
     layer = log.channel_layer()
     channel = await layer.new_channel()
     await layer.group_add(user_group(alice.pk), channel)
-    assert (await asyncio.to_thread(purge))["age"] == 1
+    assert (await in_db(purge))["age"] == 1
     async with asyncio.timeout(5):
         frame = json.loads((await layer.receive(channel))["frame"])
     assert (frame["type"], frame["conversation_id"], frame["deleted"]) == ("conversation.listed", str(made.pk), True)
