@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TextIO
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
@@ -46,13 +46,14 @@ class Row:
     cost: Decimal
     unpriced: int
     estimated: int
+    key: str = ""  # the user's id, where rows are of users
 
     @property
     def tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 
 
-_SUMS: Final = tuple(one.name for one in fields(Row) if one.name != "name")
+_SUMS: Final = tuple(one.name for one in fields(Row) if one.name not in ("name", "key"))
 _ENTRY_SUMS: Final[dict[str, Any]] = {
     **{f"sum_{name}": Sum(name) for name in _SUMS if name not in ("cost", "unpriced", "estimated")},
     "sum_cost": Coalesce(Sum("cost"), Decimal(0)),
@@ -61,8 +62,11 @@ _ENTRY_SUMS: Final[dict[str, Any]] = {
 }
 
 
-def usage_rows(since: date, until: date, by: By, *, user_id: uuid.UUID | None = None) -> list[Row]:
-    """The sums of the days from `since` to `until` (UTC, both included), days in order, else the most costly first.
+def usage_rows(
+    since: date, until: date, by: By, *, user_id: uuid.UUID | None = None, most: int | None = None
+) -> list[Row]:
+    """The sums of the days from `since` to `until` (UTC, both included), days in order, else the most costly first, and
+    `most` of them.
 
     Who is in several groups counts in each of them; who is in none, under "–".
     """
@@ -71,14 +75,23 @@ def usage_rows(since: date, until: date, by: By, *, user_id: uuid.UUID | None = 
     if user_id is not None:
         counted = counted.filter(user_id=user_id)
     sums = _ENTRY_SUMS if by == "conversation" else {f"sum_{name}": Sum(name) for name in _SUMS}
-    found = list(counted.order_by().values(key).annotate(**sums, n=Count("pk")))
+    order = (key,) if by == "day" else ("-sum_cost", "-sum_output_tokens", key)
+    found = list(counted.values(key).annotate(**sums).order_by(*order)[:most])
     names = _emails([row[key] for row in found]) if by == "user" else {}
-    rows = [
-        Row(str(names.get(row[key], row[key] or "–")), **{name: row[f"sum_{name}"] for name in _SUMS}) for row in found
+    return [
+        Row(
+            str(names.get(row[key], row[key] or "–")),
+            **{name: row[f"sum_{name}"] for name in _SUMS},
+            key=str(row[key] or "") if by == "user" and row[key] in names else "",
+        )
+        for row in found
     ]
-    if by == "day":
-        return sorted(rows, key=lambda row: row.name)
-    return sorted(rows, key=lambda row: (-row.cost, -row.output_tokens, row.name))
+
+
+def usage_by_day_and_model(since: date, until: date) -> list[tuple[date, str, int, Decimal]]:
+    """(day, model, tokens, cost) of everybody."""
+    days = DailyUsage.objects.filter(day__range=(since, until)).order_by().values_list("day", "model")
+    return list(days.annotate(tokens=Sum(F("input_tokens") + F("output_tokens")), cost=Sum("cost")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,7 @@ def _emails(ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID, str]:
 def write_rows(rows: Sequence[Row], by: By, out: TextIO, form: Literal["table", "csv", "json"]) -> None:
     """Writes what `usage_rows` gave. In CSV no cell is a formula to a spreadsheet."""
     shown = [
-        {by: row.name} | {name: _shown(value) for name, value in asdict(row).items() if name != "name"} for row in rows
+        {by: row.name} | {name: _shown(value) for name, value in asdict(row).items() if name in _SUMS} for row in rows
     ]
     if form == "json":
         json.dump(shown, out, indent=1)

@@ -14,6 +14,7 @@ from django.contrib.admin import ShowFacets
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import path
 from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 from unfold.views import ChangeList
@@ -27,6 +28,18 @@ POLICY = {"script-src": [UNSAFE_EVAL], "style-src-attr": [UNSAFE_INLINE]}
 
 class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
     """The site's own login page is the only door, with its rate limits; who is not staff gets 403."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pages: list[tuple[str, View, str]] = []
+
+    def add_page(self, route: str, view: View, name: str) -> None:
+        """A page that is no model's. `view` checks what its visitor may see; staff are already let in."""
+        self._pages.append((route, view, name))
+
+    def get_urls(self) -> list[Any]:
+        own = [path(route, self.admin_view(view), name=name) for route, view, name in self._pages]
+        return own + list(super().get_urls())
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return secure_admin_login(super().login)(request, extra_context)

@@ -23,6 +23,7 @@ from accounts import audit
 from accounts.models import User
 from accounts.staff import HistoryAdmin
 from chat import admin_runs as admin_runs  # registers its page
+from chat import usage_report
 from chat.models import Conversation, Member, Message, Recording, Role, Run
 from chat.readable import clock, money, number, seconds
 from chat.staff_filters import PeriodFilter
@@ -234,3 +235,6 @@ class RecordingAdmin(HistoryAdmin):
     @admin.display(description="Length")
     def length(self, row: Recording) -> str:
         return seconds(row.audio_ms / 1000)
+
+
+admin.site.add_page("usage/", usage_report.show_usage, "usage")  # type: ignore[attr-defined]  # it is a StaffSite

@@ -10,6 +10,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
+from chat.usage_report import PERMISSION as USAGE_PERMISSION
+
 # Pages by "app.model", each with its name here (empty: the model's) and a symbol of Material Symbols.
 GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     ("People", (
@@ -53,6 +55,7 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     }
     overview = [
         _item("Dashboard", "monitoring", reverse("admin:index")),
+        *([_item("Usage", "bar_chart", reverse("admin:usage"))] if request.user.has_perm(USAGE_PERMISSION) else []),
         _item("My own usage", "data_usage", reverse("account_usage")),
         _item("Chat", "edit_square", reverse("chat:new")) | {"active": False},  # its address begins every other
     ]

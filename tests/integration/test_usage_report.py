@@ -1,0 +1,162 @@
+"""The staff's usage page: whose use it shows, to whom, as what, and what it asks of the database."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, Permission
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from accounts.ids import uuid7
+from accounts.models import AuditEntry, User
+from accounts.plans import Price
+from accounts.usage import Used, settle_run
+from chat import usage_report
+from chat.usage_report import MOST_ROWS, Asked, panels
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC)
+TODAY = NOW.date()
+
+
+def use(user: User, model: str = "small", ago: int = 0, **used: Any) -> None:
+    settle_run(user.pk, uuid7(), NOW - timedelta(days=ago), Used(model, messages=1, **used))
+
+
+@pytest.fixture
+def sam(bob: User, client: Client) -> Client:
+    bob.is_staff = True
+    bob.save()
+    bob.user_permissions.set(Permission.objects.filter(codename__in=["view_dailyusage", "view_user"]))
+    client.force_login(bob)
+    return client
+
+
+@pytest.fixture
+def used(alice: User, bob: User) -> None:
+    Price.objects.create(valid_from=NOW - timedelta(days=99), input_per_million=10, output_per_million=20)
+    use(alice, input_tokens=1_000_000, output_tokens=500_000, cached_tokens=250_000)
+    use(alice, "=large", ago=3, input_tokens=1000)
+    use(bob, ago=40, input_tokens=3000, estimated=True)
+    alice.groups.add(Group.objects.create(name="=cmd|' /C calc'!A0"))
+
+
+def show(client: Client, **query: str) -> str:
+    answer = client.get(reverse("admin:usage"), query)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def rows_of(client: Client, **query: str) -> list[dict[str, str]]:
+    answer: Any = client.get(reverse("admin:usage"), {"format": "csv", **query})
+    assert "attachment" in answer["Content-Disposition"]
+    return list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+
+
+def test_what_it_shows(sam: Client, used: None, alice: User) -> None:
+    page = show(sam)
+    assert reverse("admin:usage") == "/admin/usage/"
+    assert f'<a href="/admin/accounts/user/{alice.pk}/change/">alice@example.org</a>' in page
+    assert "bob@example.org</a>" not in page, "forty days ago"
+    assert "<b>20.01\u202fUSD</b>" in page
+    assert "25\u202f% of it cached" in page
+    assert page.count('class="staff-chart"') == 2
+    longer = show(sam, **{"from": str(TODAY - timedelta(days=60))})
+    assert "bob@example.org</a>" in longer
+    assert "1 with estimated numbers" in longer
+    assert ">=large<" in show(sam, by="model")
+    assert f"day__exact={TODAY}" in show(sam, by="day")
+
+
+def test_who_may_see_it(client: Client, alice: User, sam: Client, bob: User) -> None:
+    bob.user_permissions.clear()
+    assert sam.get(reverse("admin:usage")).status_code == 403
+    assert reverse("admin:usage") not in sam.get(reverse("admin:index")).content.decode()
+    client.force_login(alice)
+    assert client.get(reverse("admin:usage")).status_code in (302, 403)
+
+
+def test_the_sidebar_leads_there(sam: Client) -> None:
+    assert f'href="{reverse("admin:usage")}"' in sam.get(reverse("admin:index")).content.decode()
+
+
+def test_the_file_has_no_formulas_and_its_export_is_put_down(sam: Client, used: None, bob: User) -> None:
+    [row] = rows_of(sam)
+    assert (row["user"], row["messages"], row["cost"]) == ("alice@example.org", "2", "20.01")
+    assert [row["model"] for row in rows_of(sam, by="model")] == ["small", "'=large"]
+    assert [row["group"] for row in rows_of(sam, by="group")] == ["'=cmd|' /C calc'!A0"]
+    days = rows_of(sam, by="day", **{"from": str(TODAY - timedelta(days=50))})
+    assert [row["day"] for row in days] == [str(TODAY - timedelta(days=ago)) for ago in (40, 3, 0)]
+    assert list(AuditEntry.objects.values_list("verb", "object_id")) == [("export_usage", str(bob.pk))] * 4
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"from": "yesterday", "to": "0000-01-01", "by": "password"},
+        {"from": "9999-12-31", "to": "9999-12-31"},
+        {"from": "0001-01-01", "to": "0001-01-02"},
+        {"from": str(TODAY), "to": str(TODAY - timedelta(days=9))},
+    ],
+)
+def test_an_address_that_makes_no_sense_shows_something_that_does(sam: Client, query: dict[str, str]) -> None:
+    assert "Nobody used anything" in show(sam, **query)
+
+
+def test_a_time_is_a_year_at_the_most(rf: Any) -> None:
+    asked = usage_report.asked_for(rf.get("/", {"from": "2001-01-01"}), TODAY)
+    assert (asked.until, (asked.until - asked.since).days) == (TODAY, 365)
+
+
+def test_it_asks_the_same_of_a_big_ledger(sam: Client, used: None) -> None:
+    def statements() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            show(sam)
+        assert not any("usageentry" in one["sql"] for one in captured.captured_queries)
+        return len(captured)
+
+    few = statements()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO accounts_dailyusage (day, user_id, model, endpoint, messages, input_tokens, cached_tokens,"
+            " output_tokens, reasoning_tokens, audio_seconds, cost, unpriced, estimated)"
+            " SELECT current_date - n % 300, gen_random_uuid(), 'm-' || n % 20, '', 1, 10, 0, 5, 0, 0, 0.5, 0, 0"
+            " FROM generate_series(1, 20000) n"
+        )
+    assert statements() == few <= 16
+    page = show(sam)
+    assert f"The first {MOST_ROWS}." in page
+    assert "others" in page
+
+
+def test_long_times_are_drawn_in_weeks() -> None:
+    first = date(2026, 1, 1)
+    found = [(first + timedelta(days=day), f"m-{day % 8}", 10, Decimal(1)) for day in range(100)]
+    tokens, money = panels(Asked(first, first + timedelta(days=99), "day"), found)
+    assert tokens.chart is not None
+    assert money.chart is not None
+    assert (len(tokens.chart.bars), tokens.chart.most, money.chart.most) == (15, 70, 7)
+    assert tokens.legend[-1] == "others"
+    assert len(tokens.legend) == 6
+    assert tokens.title == "Tokens a week"
+
+
+def test_what_takes_too_long_is_said(sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sleep(*_: Any) -> Any:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(9)")
+
+    monkeypatch.setattr(usage_report, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(usage_report, "usage_by_day_and_model", sleep)
+    assert "Choose a shorter time" in show(sam)
+    monkeypatch.setattr(usage_report, "usage_by_day_and_model", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        show(sam)
