@@ -22,6 +22,7 @@ import daphne.server  # noqa: E402
 from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
+from chat import pulse  # noqa: E402
 from chat.hub import drain  # noqa: E402
 from config.access import forwarded_address, log_action  # noqa: E402
 from config.health import State  # noqa: E402
@@ -65,6 +66,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
 
     def _on_ready(self) -> None:
         loop = asyncio.get_event_loop()
+        pulse.keep(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)

@@ -164,6 +164,9 @@ UNWATCHED_GRACE_SECONDS = env.float("UNWATCHED_GRACE_SECONDS", 60.0, validate=at
 WORKER_STUCK_SECONDS = env.float(
     "WORKER_STUCK_SECONDS", 30.0, validate=at_least(5)
 )  # a worker that takes no job from a queue that is not empty ends after
+PROCESS_STUCK_SECONDS = env.float(
+    "PROCESS_STUCK_SECONDS", 30.0, validate=at_least(2)
+)  # `manage.py up` starts a process anew whose loop has not turned for so long
 SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket closes after
 
 # --- limits (docs/limits.md) -----------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ import structlog
 import uvloop
 from django.conf import settings
 
-from chat import heartbeats, log, metrics, recovery
+from chat import heartbeats, log, metrics, pulse, recovery
 from chat.db import in_db
 from chat.dispatch import enqueue, look_at_queue
 from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
@@ -78,6 +78,7 @@ class Runtime:
 
     async def _open(self, ready: threading.Event) -> None:
         """Everything the first answer must not wait for."""
+        pulse.keep(self._loop)
         self.emitter = Emitter()
         self.roster = Roster()
         await self.roster.open()

@@ -52,6 +52,7 @@ class Options:
     admin_email: str
     admin_password: str
     origins: tuple[str, ...]
+    stuck_seconds: float
 
 
 class LocalStack:
@@ -88,7 +89,7 @@ class LocalStack:
         self.admin = self._prepare(env)
         if is_over():
             return
-        supervisor = self.supervisor = Supervisor(env, self.root)
+        supervisor = self.supervisor = Supervisor(env, self.root, stuck_seconds=self.options.stuck_seconds)
         for child in self._children(listener):
             supervisor.add(child)
         supervisor.start()

@@ -1,8 +1,14 @@
-"""Keeps a set of child processes alive, speaks their output with a name in front, and ends them in order."""
+"""Keeps a set of child processes alive, speaks their output with a name in front, and ends them in order.
+
+A child that ends is started again. So is one that hangs: each gives a sign of life a second (`chat.pulse`), and one
+that has begun to and then is silent for `stuck_seconds` is killed. Only time that this process was awake for counts, so
+that a machine or a group of processes that was paused is not taken for a hang.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -13,12 +19,15 @@ from pathlib import Path
 
 import structlog
 
+from chat.pulse import VARIABLE
 from config.stack import leash
 
 FIRST_WAIT = 0.5  # seconds before a child that ended is started again ...
 LONGEST_WAIT = 30.0  # ... doubled each time, up to this
 STEADY_SECONDS = 30.0  # a child that ran this long starts over with the first wait
 POLL_SECONDS = 0.1
+LONGEST_LOOK = 1.0  # seconds of silence counted between two looks, however long it was
+LAST_WORDS_SECONDS = 1.0  # a child that hangs says where, before it is killed
 COLOURS = (36, 32, 33, 35, 34, 31)  # ANSI foregrounds, in turn
 
 log = structlog.get_logger(__name__)
@@ -49,13 +58,19 @@ class Child:
         self.started = 0.0
         self.failures = 0
         self.due: float | None = None  # when to start it again
+        self.pulse: int | None = None  # the pipe it gives its signs into
+        self.begun = False  # it has given one
+        self.silent = 0.0  # seconds since the last one
+        self.condemned: float | None = None  # when it is killed, because it hangs
 
 
 class Supervisor:
     """Call from one thread."""
 
-    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, env: Mapping[str, str], folder: Path, *, stuck_seconds: float = 30.0) -> None:
         self.env = env
+        self.stuck_seconds = stuck_seconds
+        self._looked = time.monotonic()
         self.folder = folder
         self.children: list[Child] = []
         self._printing = threading.Lock()
@@ -71,9 +86,11 @@ class Supervisor:
             self._start(child)
 
     def look(self) -> None:
-        """One round: notices ended children, starts those that are due."""
+        """One round: notices ended children and those that hang, starts those that are due."""
         now = time.monotonic()
+        awake, self._looked = min(now - self._looked, LONGEST_LOOK), now
         for child in self.children:
+            self._listen(child, now, awake)
             if child.process is not None and (code := child.process.poll()) is not None:
                 leash.end(child.process)  # what it may have left in its session
                 child.process = None
@@ -84,6 +101,28 @@ class Supervisor:
                 self.say("up", f"{child.name} ended ({describe_exit(code)}); starting it again in {wait:g} s")
             if child.due is not None and now >= child.due:
                 self._start(child)
+
+    def _listen(self, child: Child, now: float, awake: float) -> None:
+        """Takes its signs of life; one that hangs says where, and is killed."""
+        if child.process is None or child.pulse is None:
+            return
+        try:
+            heard = bool(os.read(child.pulse, 65536))
+        except BlockingIOError:
+            heard = False
+        if heard:
+            child.begun, child.silent, child.condemned = True, 0.0, None
+            return
+        child.silent += awake if child.begun else 0.0
+        if child.condemned is None and child.silent >= self.stuck_seconds:
+            child.condemned = now + LAST_WORDS_SECONDS
+            said = f"{child.name} hangs: it gave no sign of life for {self.stuck_seconds:g} s; killing it"
+            self.say("up", said, level="error")
+            with contextlib.suppress(ProcessLookupError):
+                child.process.send_signal(signal.SIGUSR2)
+        elif child.condemned is not None and now >= child.condemned:
+            child.condemned = None
+            leash.end(child.process, sig=signal.SIGKILL)
 
     def stop(self, is_urgent: Callable[[], bool]) -> None:
         """SIGTERM to all at once, then SIGKILL to each that outlives its grace, or to all as soon as `is_urgent`."""
@@ -107,12 +146,12 @@ class Supervisor:
             running = [child for child in running if child.process is not None]
             time.sleep(POLL_SECONDS if running else 0)
 
-    def say(self, name: str, line: str) -> None:
+    def say(self, name: str, line: str, *, level: str = "info") -> None:
         """A line of our own. On a terminal the name stands in front; else it is one more line of JSON."""
         if self._terminal:
             self.write(name, line)
         else:
-            log.info(line, process=name)
+            getattr(log, level)(line, process=name)
 
     def write(self, name: str, line: str) -> None:
         """A child's line: as it is, on a terminal with the child's name in front, in its colour."""
@@ -127,13 +166,22 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         child.due = None
         child.started = time.monotonic()
-        child.process = leash.start(
-            child.command,
-            env={**self.env, "ANTIPHON_PROCESS": child.name},
-            cwd=self.folder,
-            output=subprocess.PIPE,
-            pass_fds=child.pass_fds,
-        )
+        if child.pulse is not None:
+            os.close(child.pulse)
+        child.pulse, theirs = os.pipe()
+        child.begun, child.silent, child.condemned = False, 0.0, None
+        os.set_blocking(child.pulse, False)
+        os.set_blocking(theirs, False)
+        try:
+            child.process = leash.start(
+                child.command,
+                env={**self.env, "ANTIPHON_PROCESS": child.name, VARIABLE: str(theirs)},
+                cwd=self.folder,
+                output=subprocess.PIPE,
+                pass_fds=(*child.pass_fds, theirs),
+            )
+        finally:
+            os.close(theirs)
         threading.Thread(target=self._speak, args=(child, child.process), daemon=True).start()
 
     def _speak(self, child: Child, process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -11,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chat import pulse
 from config.stack.supervisor import Child, Supervisor, describe_exit
+from tests.stack import ROOT
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('set', flush=True); time.sleep(60)"
 PARENT = "import subprocess, sys; subprocess.run(['sleep', '60'])"
@@ -96,3 +99,95 @@ def test_what_a_child_started_ends_with_it(supervisor: Supervisor) -> None:
 @pytest.mark.parametrize(("code", "words"), [(1, "exit code 1"), (-9, "SIGKILL"), (-15, "SIGTERM"), (-99, "signal 99")])
 def test_an_exit_is_described(code: int, words: str) -> None:
     assert describe_exit(code) == words
+
+
+# --- signs of life ---------------------------------------------------------------------------------------------------
+
+ALIVE = """
+import asyncio, signal, sys, time
+from chat import pulse
+
+async def main():
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, lambda: time.sleep(600))  # blocks the loop
+    pulse.EVERY_SECONDS = 0.05
+    pulse.keep(loop)
+    print("up", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def watching(monkeypatch: pytest.MonkeyPatch) -> Generator[tuple[Supervisor, list[str]], None, None]:
+    """A supervisor that takes a second of silence for a hang, and what it says."""
+    monkeypatch.setattr("config.stack.supervisor.FIRST_WAIT", 0.05)
+    said: list[str] = []
+    one = Supervisor(os.environ, ROOT, stuck_seconds=1.0)
+    monkeypatch.setattr(one, "say", lambda _name, line, **_: said.append(line))
+    yield one, said
+    one.stop(lambda: True)
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGUSR1])
+def test_a_child_that_hangs_is_killed_and_started_anew(
+    watching: tuple[Supervisor, list[str]], capfd: pytest.CaptureFixture[str], how: signal.Signals
+) -> None:
+    supervisor, said = watching
+    child = python("alive", ALIVE)
+    supervisor.add(child)
+    supervisor.start()
+    until(supervisor, lambda: child.begun)
+    assert child.process is not None
+    first = child.process.pid
+    began = time.monotonic()
+    child.process.send_signal(how)
+    until(supervisor, lambda: child.begun and child.process is not None and child.process.pid != first)
+    assert time.monotonic() - began >= 1
+    assert said == [
+        "alive hangs: it gave no sign of life for 1 s; killing it",
+        "alive ended (SIGKILL); starting it again in 0.05 s",
+    ]
+    if how == signal.SIGUSR1:  # a stopped process says nothing
+        assert "most recent call first" in capfd.readouterr().out
+
+
+def test_who_starts_slowly_or_gives_no_signs_is_let_be(watching: tuple[Supervisor, list[str]]) -> None:
+    supervisor, said = watching
+    supervisor.add(python("slow", "import time; time.sleep(60)"))
+    supervisor.start()
+    over = time.monotonic() + 1.6
+    until(supervisor, lambda: time.monotonic() > over)
+    assert said == []
+
+
+def test_a_pause_of_all_of_us_is_no_hang(watching: tuple[Supervisor, list[str]]) -> None:
+    """Ctrl-Z, a frozen container, a suspended machine: the child had no time to give a sign either."""
+    supervisor, said = watching
+    supervisor.stuck_seconds = 1.5
+    child = python("alive", ALIVE)
+    supervisor.add(child)
+    supervisor.start()
+    until(supervisor, lambda: child.begun)
+    assert child.process is not None
+    child.process.send_signal(signal.SIGSTOP)
+    supervisor.look()
+    supervisor._looked -= 3600  # an hour without a look
+    supervisor.look()
+    child.process.send_signal(signal.SIGCONT)
+    over = time.monotonic() + 1.0
+    until(supervisor, lambda: time.monotonic() > over)
+    assert said == []
+
+
+def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    monkeypatch.setenv(pulse.VARIABLE, str(theirs))
+    for _ in range(70_000):
+        pulse.beat()
+    os.close(ours)
+    pulse.beat()
+    os.close(theirs)
+    pulse.beat()

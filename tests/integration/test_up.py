@@ -117,8 +117,8 @@ def check_the_end(first: Up) -> None:
     assert not (first.var / "stack.json").exists()
 
 
-def test_a_child_that_dies_is_started_again_and_a_killed_up_takes_all_with_it(up: Starter) -> None:
-    first = up(ADMIN_EMAIL="boss@example.org", ADMIN_PASSWORD="an admin's own password")
+def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_with_it(up: Starter) -> None:
+    first = up(ADMIN_EMAIL="boss@example.org", ADMIN_PASSWORD="an admin's own password", PROCESS_STUCK_SECONDS="4")
     first.await_output(STARTED)
     assert "boss@example.org" in first.output()
     assert first.password is None, "a given password is not printed"
@@ -133,6 +133,17 @@ def test_a_child_that_dies_is_started_again_and_a_killed_up_takes_all_with_it(up
     first.await_output("web1 ended (SIGKILL); starting it again in 0.5 s")
     first.await_output("worker1 ended (SIGKILL)")
     first.await_output("beat ended (SIGKILL)")
+    deadline = time.monotonic() + 30
+    while get_status(first.known["url"], "/readyz") != 200:
+        assert time.monotonic() < deadline, first.output()[-3000:]
+
+    assert "hangs" not in first.output(), "Redis and PostgreSQL were away, which is no hang"
+    frozen = [first.child(words) for words in ("manage.py serve", "manage.py worker", "manage.py beat")]
+    for process in frozen:
+        process.suspend()
+    for name in ("web1", "worker1", "beat"):
+        first.await_output(f"{name} hangs: it gave no sign of life for 4 s; killing it", 20)
+    assert still_there(frozen, 5) == []
     deadline = time.monotonic() + 30
     while get_status(first.known["url"], "/readyz") != 200:
         assert time.monotonic() < deadline, first.output()[-3000:]

@@ -51,6 +51,7 @@ class Command(BaseCommand):
                 admin_email=os.environ.get("ADMIN_EMAIL") or DEFAULT_ADMIN,
                 admin_password=os.environ.get("ADMIN_PASSWORD", ""),
                 origins=tuple(settings.ALLOWED_ORIGINS),
+                stuck_seconds=settings.PROCESS_STUCK_SECONDS,
             ),
         )
         try:
