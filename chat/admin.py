@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
@@ -26,8 +28,9 @@ from chat import admin_runs as admin_runs  # registers its page
 from chat import usage_report
 from chat.models import Conversation, Member, Message, Recording, Role, Run
 from chat.readable import clock, money, number, seconds
+from chat.recordings_page import audio_file
 from chat.staff_filters import PeriodFilter
-from chat.staff_links import list_link, page_link
+from chat.staff_links import link, list_link, page_link
 
 PERMISSION = "chat.read_message_body"
 
@@ -215,9 +218,22 @@ class RecordingAdmin(HistoryAdmin):
     search_help_text = "Recording or conversation id, or a person's e-mail address"
     fields = (
         "id", "user", "conversation_link", "language", "mode", "auto_send", "status", "reason", "backend", "length",
-        "created_at", "finished_at",
+        "audio_link", "created_at", "finished_at",
     )  # fmt: skip
-    readonly_fields = ("conversation_link", "length")
+    readonly_fields = ("conversation_link", "length", "audio_link")
+
+    def get_urls(self) -> list[Any]:
+        listen = self.admin_site.admin_view(self.listen)
+        return [path("<uuid:pk>/audio/", listen, name="chat_recording_audio"), *super().get_urls()]
+
+    def listen(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+        """What somebody said, as a file: for those who may read what was written, with an entry in the audit log."""
+        if not request.user.has_perm(PERMISSION):
+            raise PermissionDenied
+        recording = Recording.objects.filter(pk=pk).exclude(audio="").first()
+        if recording is not None:
+            audit.record(request, "listened", recording, conversation_id=recording.conversation_id)
+        return audio_file(recording)
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         if email is not None:
@@ -231,6 +247,10 @@ class RecordingAdmin(HistoryAdmin):
     @admin.display(description="Conversation")
     def conversation_link(self, row: Recording) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
+
+    @admin.display(description="Audio")
+    def audio_link(self, row: Recording) -> SafeString | str:
+        return link(reverse("admin:chat_recording_audio", args=[row.pk]), "Download") if row.audio else "not kept"
 
     @admin.display(description="Length")
     def length(self, row: Recording) -> str:

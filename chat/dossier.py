@@ -14,6 +14,7 @@ from django.db import transaction
 
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
+from chat import kept_audio
 from chat.models import ACTIVE, Conversation, Member, Message, Recording, Role, Run, Utterance
 from chat.retention import drop_logs
 
@@ -25,7 +26,9 @@ logger = structlog.get_logger(__name__)
 
 
 def export(user: User) -> dict[str, Any]:
-    """Plain data for JSON: account, sessions (without their keys), conversations with every branch, recordings."""
+    """Plain data for JSON: account, sessions (without their keys), conversations with every branch, recordings
+    with what is kept of their audio (a WAV file in base64, else null).
+    """
     return {**_head(user), **{name: list(items) for name, items in _lists(user).items()}}
 
 
@@ -109,6 +112,7 @@ def _recordings(user: User) -> Iterator[dict[str, Any]]:
             "id": str(recording.pk),
             "created_at": recording.created_at.isoformat(),
             "language": recording.language,
+            "audio_wav": kept_audio.as_base64(recording),
             "utterances": [
                 {"text": said.text, "start_ms": said.start_ms, "end_ms": said.end_ms}
                 for said in sorted(recording.utterances.all(), key=lambda said: said.number)

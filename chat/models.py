@@ -269,7 +269,9 @@ class RecordingStatus(models.TextChoices):
 
 
 class Recording(models.Model):
-    """Somebody speaks. The audio itself is not kept; what was understood is in the utterances."""
+    """Somebody speaks. What was understood is in the utterances; the audio is kept only where a plan says so
+    (`chat.kept_audio`).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="recordings")
@@ -284,6 +286,7 @@ class Recording(models.Model):
     reason = models.CharField(max_length=40, blank=True, help_text="Why it ended.")
     backend = models.CharField(max_length=40, blank=True)
     audio_ms = models.PositiveIntegerField(default=0)
+    audio = models.FileField(max_length=200, blank=True, help_text="Kept where the speaker's plan says so.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 

@@ -5,7 +5,8 @@
     recordings:all, recordings:<user>   sorted sets of the recordings in progress, by when their claim runs out (ms of
                            Redis's clock, as processes may disagree about the time)
 
-Audio does not go through the channel layer, which is made for many small messages to many. It is kept nowhere else.
+Audio does not go through the channel layer, which is made for many small messages to many. Where a plan keeps it, the
+worker that listens does (`chat.kept_audio`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from chat.audio import BUFFER_MS, BYTES_PER_MS, FRAME_MS, Entry
 from chat.db import in_db
 from chat.dispatch import enqueue_transcription
 from chat.errors import Busy, Conflict, QuotaExceeded
+from chat.kept_audio import days_kept
 from chat.models import Recording, RecordingStatus, Utterance
 from chat.notices import user_group
 from chat.protocol import AudioStart, encode
@@ -76,6 +78,7 @@ class Claimed:
     mode: str
     auto_send: bool
     seconds: Decimal | None = None  # that quotas let it last; None: as long as any
+    days_kept: int = 0  # its audio; 0: not at all
 
 
 def stream_key(recording_id: uuid.UUID) -> str:
@@ -169,7 +172,10 @@ def claim(recording_id: uuid.UUID) -> Claimed | None:
     row = Recording.objects.get(pk=recording_id)
     assert row.user_id is not None
     granted = audio_granted(row.pk)
-    return Claimed(row.pk, row.user_id, row.conversation_id, row.language, row.mode, row.auto_send, granted)
+    return Claimed(
+        row.pk, row.user_id, row.conversation_id, row.language, row.mode, row.auto_send, granted,
+        days_kept(row.user_id),
+    )  # fmt: skip
 
 
 async def renew(recording: Claimed, owner: str) -> None:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat import saving, views
+from chat import recordings_page, saving, views
 
 app_name = "chat"
 
@@ -16,6 +16,9 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/undelete/", views.undelete, name="undelete"),
     path("conversations/", views.conversations, name="conversations"),
     path("conversations/save/", saving.save_all, name="save_all"),
+    path("recordings/", recordings_page.show, name="recordings"),
+    path("recordings/<uuid:recording_id>/audio/", recordings_page.download, name="recording_audio"),
+    path("recordings/<uuid:recording_id>/delete/", recordings_page.delete, name="recording_delete"),
     path("offline/", views.offline, name="offline"),
     path("service-worker.js", views.service_worker, name="service_worker"),
 ]

@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 
 from accounts.quotas import QuotaFull, reserve_more_audio
-from chat import log, recordings
+from chat import kept_audio, log, recordings
 from chat.audio import BYTES_PER_MS, FRAME_MS
 from chat.db import in_db
 from chat.models import RecordingStatus
@@ -31,6 +31,7 @@ from workers.asr.chain import Chain, ChainedSession
 from workers.asr.registry import open_chain
 from workers.asr.stabilizer import Stabilizer
 from workers.dictation import Dictation
+from workers.tape import Tape
 
 MAX_UTTERANCE_MS: Final = 30_000
 IDLE_SECONDS: Final = 15.0  # without any audio: the client is gone, and so is the process that would have said so
@@ -90,6 +91,7 @@ class Transcription:
         self.heard_bytes = 0  # place in the recording, lost audio included
         self.said = ""  # why it ended, to the person who speaks
         self.granted = min(recording.seconds or settings.RECORDING_SECONDS, settings.RECORDING_SECONDS)  # seconds
+        self._tape = Tape() if recording.days_kept else None
         self._session: ChainedSession | None = None
         self._reason: Reason | None = None
         self._error: AsrError | None = None
@@ -126,6 +128,7 @@ class Transcription:
         finally:
             lease.cancel()
             await self._close()
+            await self._store()
 
     async def _open(self) -> bool:
         config = AsrConfig(
@@ -145,6 +148,7 @@ class Transcription:
             "max_utterance_ms": MAX_UTTERANCE_MS,
             "max_recording_ms": int(self.granted * 1000),
             "frame_ms": FRAME_MS,
+            "kept_days": self.recording.days_kept,
         }
         await recordings.tell(
             self.recording,
@@ -236,6 +240,7 @@ class Transcription:
                 elif entry.offset >= self.heard_bytes:  # else sent twice, after a lost reply
                     await self._note_gap(entry.offset)
                     self.heard_bytes = entry.offset + len(entry.pcm)
+                    self._keep(entry.offset, entry.pcm)
                     await session.send(entry.pcm)
                     if self.heard_bytes >= self.granted * 1000 * BYTES_PER_MS:
                         await self._go_on()
@@ -243,6 +248,27 @@ class Transcription:
                     return
             if time.monotonic() - last_audio > IDLE_SECONDS:
                 self.stop("idle")
+
+    def _keep(self, offset: int, pcm: bytes) -> None:
+        if self._tape is not None:
+            try:
+                self._tape.write(offset, pcm)
+            except OSError as error:
+                logger.exception("audio_not_kept", recording=str(self.recording.id), error=type(error).__name__)
+                self._tape = None
+
+    async def _store(self) -> None:
+        """What was said, where it is kept. What was thrown away is not."""
+        tape, self._tape = self._tape, None
+        if tape is None:
+            return
+        try:
+            if self._reason != "cancelled" and self.heard_bytes:
+                await in_db(kept_audio.keep, self.recording.id, tape.finish())
+        except OUTAGE as error:
+            logger.warning("audio_not_kept", recording=str(self.recording.id), error=type(error).__name__)
+        finally:
+            tape.discard()
 
     async def _go_on(self) -> None:
         """As far as it was granted; further, where more has become free since."""

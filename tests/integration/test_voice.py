@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import struct
 import uuid
+import wave
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,12 @@ async def test_words_form_and_the_final_is_kept(stack: Stack) -> None:
         speaker = await recording(client)
         started = client.frames[-1]
         assert (started["backend"], started["language"]) == ("pocketsphinx", "en")
-        assert started["limits"] == {"max_utterance_ms": 30_000, "max_recording_ms": 600_000, "frame_ms": 100}
+        assert started["limits"] == {
+            "max_utterance_ms": 30_000,
+            "max_recording_ms": 600_000,
+            "frame_ms": 100,
+            "kept_days": 0,
+        }
         await speaker.say(utterance(FIRST) + utterance(SECOND))
         closed = await speaker.stop()
         assert closed["reason"] == "stopped"
@@ -120,6 +126,36 @@ async def test_words_form_and_the_final_is_kept(stack: Stack) -> None:
         rows = stack.sql("SELECT number, text FROM chat_utterance WHERE recording_id = %s ORDER BY number", speaker.id)
         assert [(r["number"], r["text"]) for r in rows] == [(1, FIRST), (2, SECOND)]
         await client.close()
+
+
+async def test_what_was_said_is_kept_where_the_plan_says_so(stack: Stack) -> None:
+    [plan] = stack.sql(
+        "INSERT INTO accounts_plan (name, time_zone, is_default, unwatched_runs, audio_days) "
+        "VALUES ('keeps', 'UTC', false, '', 7) RETURNING id"
+    )
+    stack.sql("UPDATE accounts_user SET plan_id = %s WHERE email = 'bob@example.org'", plan["id"])
+    async with user(stack, "bob") as bob:
+        client = await bob.connect()
+        speaker = await recording(client)
+        assert client.frames[-1]["limits"]["kept_days"] == 7
+        said = silence(300) + speak(FIRST)
+        said += bytes(-len(said) % FRAME_BYTES)
+        await speaker.say(said)
+        await speaker.stop()
+        cancelled = await recording(client)
+        await cancelled.say(silence(200))
+        await cancelled.stop("cancel")
+        await client.close()
+
+    def kept() -> str:
+        return str(stack.sql("SELECT audio FROM chat_recording WHERE id = %s", speaker.id)[0]["audio"])
+
+    async with asyncio.timeout(10):
+        while not await asyncio.to_thread(kept):
+            await asyncio.sleep(0.05)
+    with wave.open(str(stack.folder / "var" / "media" / kept())) as file:
+        assert file.readframes(file.getnframes()) == said
+    assert stack.sql("SELECT audio FROM chat_recording WHERE id = %s", cancelled.id) == [{"audio": ""}]
 
 
 async def test_spoken_and_answered(stack: Stack) -> None:

@@ -9,6 +9,7 @@ import { Recorder } from "antiphon/voice-recorder";
 /** @typedef {import("antiphon/protocol").Frame} Frame */
 
 const FRAME_MS = 100;
+const NEAR_MS = 30_000;
 const WAITING_FRAMES = 20; // 2 s; beyond, the oldest go
 const BUFFERED_BYTES = 64 * 1024;
 const CONNECT_MS = 3_000;
@@ -42,6 +43,9 @@ export class Voice {
     this.rest = element("heard-rest");
     this.state = element("voice-state");
     this.level = element("voice-level");
+    this.time = element("voice-time");
+    this.kept = element("voice-kept");
+    this.limitMs = Infinity;
     this.send = /** @type {HTMLInputElement} */ (element("voice-send"));
     this.send.checked = recall("voice.send") === "on";
     this.send.addEventListener("change", () => remember("voice.send", this.send.checked ? "on" : null));
@@ -120,6 +124,9 @@ export class Voice {
       });
       this.id = started.recording_id;
       this.stream = started.stream;
+      this.limitMs = started.limits?.max_recording_ms ?? Infinity;
+      const days = started.limits?.kept_days;
+      this.kept.textContent = days ? `Kept as audio for ${days} ${days === 1 ? "day" : "days"}` : "";
       if (this.phase === "starting") this.enter("listening", "Listening…");
       this.pass();
       if (/** @type {string} */ (this.phase) === "finishing") this.close("audio.stop");
@@ -165,6 +172,18 @@ export class Voice {
       this.waiting.shift();
       this.number += 1;
     }
+    this.showTime();
+  }
+
+  /** How long it has been; towards the end, how much is left: of the recording, or of the quota it may use up. */
+  showTime() {
+    const spoken = this.number * FRAME_MS;
+    const left = Math.max(0, this.limitMs - spoken);
+    const near = left <= NEAR_MS;
+    if (near && !this.time.classList.contains("is-near")) this.conversation.announcer.say(`${clock(left)} left to speak.`);
+    this.time.classList.toggle("is-near", near);
+    const words = near ? `${clock(left)} left` : clock(spoken);
+    if (this.time.textContent !== words) this.time.textContent = words;
   }
 
   /** The person is done: the rest is still heard. */
@@ -286,6 +305,12 @@ export class Voice {
     this.button.setAttribute("aria-label", on ? "Stop speaking" : "Speak");
     this.button.title = on ? "Stop speaking" : "Speak (hold Alt + V)";
     this.level.style.setProperty("--level", "0");
+    if (phase === "starting") {
+      this.limitMs = Infinity;
+      this.kept.textContent = "";
+      this.time.classList.remove("is-near");
+      this.time.textContent = "";
+    }
   }
 }
 
@@ -298,6 +323,12 @@ export function startVoice(conversation, aloud) {
   if (!button) return;
   const voice = new Voice(conversation, /** @type {HTMLButtonElement} */ (button), aloud);
   conversation.onVoice = (/** @type {Frame} */ frame) => voice.onFrame(frame);
+}
+
+/** @param {number} ms @returns {string} minutes and seconds */
+function clock(ms) {
+  const all = Math.floor(ms / 1000);
+  return `${Math.floor(all / 60)}:${String(all % 60).padStart(2, "0")}`;
 }
 
 /** @param {number} ms */

@@ -1,0 +1,77 @@
+"""What people said, kept as audio where their plan says so: how long, by whom it is fetched, and its end.
+
+The files are in the default storage (`var/media`), which no address leads to.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from functools import partial
+from typing import IO, Any
+
+import structlog
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import models, transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from accounts.models import User
+from accounts.plans import in_force
+from chat.models import Recording
+
+logger = structlog.get_logger(__name__)
+
+
+def days_kept(user_id: uuid.UUID) -> int:
+    """For how many days what this person says is kept; 0: not at all."""
+    return User.objects.filter(pk=user_id).annotate(days=in_force("audio_days")).values_list("days", flat=True)[0] or 0
+
+
+def keep(recording_id: uuid.UUID, wav: IO[bytes]) -> None:
+    """Stores a recording's audio; not, where the recording is gone by now. Raises OSError."""
+    name = default_storage.save(f"speech/{recording_id.hex[:2]}/{recording_id}.wav", File(wav))
+    if not Recording.objects.filter(pk=recording_id).update(audio=name):
+        default_storage.delete(name)
+
+
+def as_base64(recording: Recording) -> str | None:
+    """The WAV file for an export; None where there is none, or it cannot be read."""
+    if not recording.audio:
+        return None
+    try:
+        with recording.audio.open("rb") as file:
+            return base64.b64encode(file.read()).decode()
+    except OSError as error:
+        logger.warning("audio_missing", recording=str(recording.pk), error=type(error).__name__)
+        return None
+
+
+def over() -> QuerySet[Recording]:
+    """Recordings whose audio has had its time, by the plan that is in force now."""
+    days = models.ExpressionWrapper(F("days") * timedelta(days=1), output_field=models.DurationField())
+    kept = Recording.objects.exclude(audio="").annotate(days=in_force("audio_days", "user__"))
+    return kept.filter(Q(user=None) | Q(days=None) | Q(created_at__lt=Now() - days))
+
+
+def delete_audio(recordings: Iterable[Recording]) -> int:
+    """Deletes the audio of these; their rows and words stay. How many had some."""
+    names = {row.pk: str(row.audio) for row in recordings if row.audio}
+    with transaction.atomic():
+        Recording.objects.filter(pk__in=names).update(audio="")
+        for name in names.values():
+            _delete_when_committed(name)
+    return len(names)
+
+
+def forget_file(sender: type[Recording], instance: Recording, **_: Any) -> None:
+    """A recording's row was deleted, by whatever way: so is its file."""
+    if instance.audio:
+        _delete_when_committed(str(instance.audio))
+
+
+def _delete_when_committed(name: str) -> None:
+    transaction.on_commit(partial(default_storage.delete, name), robust=True)

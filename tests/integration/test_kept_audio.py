@@ -1,0 +1,132 @@
+"""What people said, as audio: kept by the plan; who may have it; its end."""
+
+from __future__ import annotations
+
+import base64
+import io
+import uuid
+import wave
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import AuditEntry, User
+from accounts.plans import Plan
+from chat import kept_audio
+from chat.dossier import erase, export
+from chat.models import Recording, RecordingStatus
+from tests.fakes.asr_speech import tone
+from workers.tape import Tape
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def recorded(user: User, pcm: bytes = b"", **fields: object) -> Recording:
+    tape = Tape()
+    tape.write(0, pcm or tone(100))
+    row = Recording.objects.create(
+        user=user, client_id=uuid.uuid4(), language="en", mode="auto", status=RecordingStatus.DONE, **fields
+    )
+    kept_audio.keep(row.pk, tape.finish())
+    tape.discard()
+    row.refresh_from_db()
+    return row
+
+
+@pytest.fixture
+def plan(alice: User) -> Plan:
+    made = Plan.objects.create(name="keeps", audio_days=7)
+    User.objects.filter(pk=alice.pk).update(plan=made)
+    return made
+
+
+def file_of(row: Recording) -> Path:
+    return Path(default_storage.path(str(row.audio)))
+
+
+def test_what_was_lost_on_the_way_is_silence() -> None:
+    tape = Tape()
+    tape.write(0, tone(100))
+    tape.write(9_600, tone(100))  # 200 ms are missing
+    with wave.open(tape.finish(), "rb") as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
+        assert file.readframes(file.getnframes()) == tone(100) + bytes(6_400) + tone(100)
+    tape.discard()
+
+
+def test_the_plan_says_how_long(alice: User, bob: User, plan: Plan) -> None:
+    assert (kept_audio.days_kept(alice.pk), kept_audio.days_kept(bob.pk)) == (7, 0)
+    fresh = recorded(alice)
+    old = timezone.now() - timedelta(days=8)
+    stale = recorded(alice, created_at=old)
+    assert set(kept_audio.over()) == {stale}
+    assert kept_audio.delete_audio(kept_audio.over()) == 1
+    assert not file_of(stale).exists()
+    assert file_of(fresh).exists()
+    stale.refresh_from_db()
+    assert not stale.audio, "the row stays"
+    Plan.objects.filter(pk=plan.pk).update(audio_days=0)
+    assert set(kept_audio.over()) == {fresh}, "the plan that is in force"
+
+
+def test_its_speaker_gets_it_and_nobody_else(alice: User, mallory: User, plan: Plan, client: Client) -> None:
+    row = recorded(alice)
+    address = f"/recordings/{row.pk}/audio/"
+    assert client.get(address).status_code == 302, "to the log-in"
+    client.force_login(mallory)
+    assert client.get(address).status_code == 404
+    assert client.post(f"/recordings/{row.pk}/delete/").status_code == 302
+    assert file_of(row).exists()
+    assert b"Download" not in client.get("/recordings/").content
+    client.force_login(alice)
+    assert b"7 days" in (page := client.get("/recordings/").content)
+    assert b"Download" in page
+    answer = client.get(address)
+    assert answer["Content-Type"] == "audio/wav"
+    assert "no-store" in answer["Cache-Control"]
+    assert answer["Content-Disposition"].startswith("attachment")
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert file.readframes(file.getnframes()) == tone(100)
+    path = file_of(row)
+    assert client.post(f"/recordings/{row.pk}/delete/").status_code == 302
+    assert not path.exists()
+    assert client.get(address).status_code == 404
+    assert path.is_relative_to(settings.VAR_DIR / "media"), "which nothing serves"
+
+
+@pytest.mark.parametrize("may", [True, False])
+def test_staff_listen_with_the_permission_and_an_entry(alice: User, plan: Plan, client: Client, may: bool) -> None:
+    from django.contrib.auth.models import Permission
+
+    row = recorded(alice)
+    staff = User.objects.create_user("staff@example.org", "x", is_staff=True)
+    names = ["view_recording", *(["read_message_body"] if may else [])]
+    staff.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client.force_login(staff)
+    answer = client.get(f"/admin/chat/recording/{row.pk}/audio/")
+    assert answer.status_code == (200 if may else 403)
+    entries = AuditEntry.objects.filter(verb="listened", object_id=str(row.pk), actor=staff)
+    assert entries.count() == (1 if may else 0)
+
+
+def test_it_is_exported_and_goes_with_its_speaker(alice: User, plan: Plan) -> None:
+    row = recorded(alice)
+    path = file_of(row)
+    [exported] = export(alice)["recordings"]
+    assert base64.b64decode(exported["audio_wav"]) == path.read_bytes()
+    erase(alice)
+    assert not path.exists()
+
+
+def test_what_is_erased_meanwhile_is_not_stored(alice: User) -> None:
+    tape = Tape()
+    tape.write(0, tone(100))
+    before = {*Path(settings.VAR_DIR).rglob("*.wav")}
+    kept_audio.keep(alice.pk, tape.finish())  # no recording of that id
+    tape.discard()
+    assert {*Path(settings.VAR_DIR).rglob("*.wav")} == before
