@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import IO, Any
 
@@ -17,7 +17,6 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Now
 
 from accounts.models import User
 from accounts.plans import in_force
@@ -50,11 +49,11 @@ def as_base64(recording: Recording) -> str | None:
         return None
 
 
-def over() -> QuerySet[Recording]:
-    """Recordings whose audio has had its time, by the plan that is in force now."""
+def over(now: datetime) -> QuerySet[Recording]:
+    """Recordings whose audio has had its time at this moment, by the plan that is in force."""
     days = models.ExpressionWrapper(F("days") * timedelta(days=1), output_field=models.DurationField())
     kept = Recording.objects.exclude(audio="").annotate(days=in_force("audio_days", "user__"))
-    return kept.filter(Q(user=None) | Q(days=None) | Q(created_at__lt=Now() - days))
+    return kept.filter(Q(user=None) | Q(days=None) | Q(created_at__lt=models.Value(now) - days))
 
 
 def delete_audio(recordings: Iterable[Recording]) -> int:

@@ -22,8 +22,9 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Session
-from chat import log
+from chat import kept_audio, log
 from chat.keeping import AGE, TEMPORARY, TRASH, past
+from chat.kept_audio import delete_audio
 from chat.models import ACTIVE, Conversation, Member, Recording, RecordingStatus, Run, Submission
 from chat.notices import conversation_listed
 
@@ -40,6 +41,7 @@ class Kind:
     reason: str
     over: Callable[[datetime], QuerySet[Any]]
     batch: int
+    end: Callable[[QuerySet[Any]], object] = QuerySet.delete
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,12 @@ KINDS: Final = (
         lambda now: Submission.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)),
         500,
     ),
+    Kind("audio", "speech kept as audio for as long as its speaker's plan says", kept_audio.over, 50, delete_audio),
     Kind(
         "recordings",
-        "words of recordings older than KEEP_RECORDING_DAYS",
+        "words of recordings older than KEEP_RECORDING_DAYS, and whose audio is gone",
         lambda now: Recording.objects.filter(
-            status__in=ENDED, created_at__lt=now - timedelta(days=settings.KEEP_RECORDING_DAYS)
+            status__in=ENDED, audio="", created_at__lt=now - timedelta(days=settings.KEEP_RECORDING_DAYS)
         ),
         200,
     ),
@@ -138,7 +141,7 @@ def _delete_some(kind: Kind, now: datetime, last: Any) -> tuple[Any, int]:
         if doomed.model is Conversation:
             members = Member.objects.filter(conversation__in=ids, conversation__deleted_at=None)
             told = list(members.values_list("conversation_id", "user_id"))
-        doomed.delete()
+        kind.end(doomed)
     if doomed.model is Conversation:
         drop_logs(ids, told)
     return locked[-1], len(ids)

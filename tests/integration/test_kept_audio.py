@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, User
 from accounts.plans import Plan
-from chat import kept_audio
+from chat import kept_audio, retention
 from chat.dossier import erase, export
 from chat.models import Recording, RecordingStatus
 from tests.fakes.asr_speech import tone
@@ -62,16 +62,25 @@ def test_what_was_lost_on_the_way_is_silence() -> None:
 def test_the_plan_says_how_long(alice: User, bob: User, plan: Plan) -> None:
     assert (kept_audio.days_kept(alice.pk), kept_audio.days_kept(bob.pk)) == (7, 0)
     fresh = recorded(alice)
-    old = timezone.now() - timedelta(days=8)
-    stale = recorded(alice, created_at=old)
-    assert set(kept_audio.over()) == {stale}
-    assert kept_audio.delete_audio(kept_audio.over()) == 1
-    assert not file_of(stale).exists()
+    stale = recorded(alice, created_at=timezone.now() - timedelta(days=8))
+    gone = file_of(stale)
+    assert retention.count()["audio"] == 1
+    assert {p.kind: p.done for p in retention.purge()} == {"audio": 1}
+    assert not gone.exists()
     assert file_of(fresh).exists()
     stale.refresh_from_db()
-    assert not stale.audio, "the row stays"
+    assert not stale.audio, "the row stays, with its words"
     Plan.objects.filter(pk=plan.pk).update(audio_days=0)
-    assert set(kept_audio.over()) == {fresh}, "the plan that is in force"
+    assert set(kept_audio.over(timezone.now())) == {fresh}, "the plan that is in force"
+
+
+def test_words_stay_as_long_as_their_audio(alice: User, plan: Plan) -> None:
+    Plan.objects.filter(pk=plan.pk).update(audio_days=90)
+    old = timezone.now() - timedelta(days=60)
+    row = recorded(alice, created_at=old)
+    assert list(retention.purge()) == []
+    kept_audio.delete_audio([row])
+    assert {p.kind: p.done for p in retention.purge()} == {"recordings": 1}
 
 
 def test_its_speaker_gets_it_and_nobody_else(alice: User, mallory: User, plan: Plan, client: Client) -> None:
