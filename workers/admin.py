@@ -202,7 +202,7 @@ class EndpointAdmin(RecordedAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         self._offered = _count_offered()
-        context = {**(extra_context or {}), "environment": _environment(), "counts": self._offered}
+        context = {**(extra_context or {}), "settings_endpoints": _environment()}
         return super().changelist_view(request, context)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
