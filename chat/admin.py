@@ -24,7 +24,8 @@ from unfold.admin import TabularInline
 from accounts import audit
 from accounts.models import User
 from accounts.staff import HistoryAdmin
-from chat import admin_runs as admin_runs  # registers its page
+from chat import admin_presets as admin_presets  # registers its page
+from chat import admin_runs as admin_runs  # likewise
 from chat import usage_report
 from chat.models import Conversation, Member, Message, Recording, Role, Run
 from chat.readable import clock, money, number, seconds

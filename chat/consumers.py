@@ -21,7 +21,7 @@ from channels.consumer import AsyncConsumer
 from accounts.rates import place_of
 from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
-from chat import catalog, limits, log, metrics, traces, turns
+from chat import limits, log, metrics, presets, traces, turns
 from chat.db import in_db
 from chat.deliveries import follow_delivery
 from chat.errors import ChatError, Internal, RateLimited, Unavailable
@@ -131,7 +131,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                 await self.following.join(user_group(self.user_id))
                 await self.following.join(session_group(self.session_hash))
                 revoked = await was_revoked(self.user_id, self.session_hash)
-                models = await in_db(catalog.offered_models)
+                offers = await in_db(presets.offers, self.user_id)
         except OUTAGE as error:
             logger.warning("socket_not_opened", error=type(error).__name__)
             await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
@@ -155,7 +155,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                             "audio_bytes": MAX_AUDIO_BYTES,
                             "window_bytes": WINDOW_BYTES,
                         },
-                        "models": models,
+                        **offers,
                         "traceparent": True,
                     }
                 )

@@ -15,7 +15,7 @@ from django.db import connection
 from accounts.ids import uuid7
 from accounts.models import User
 from accounts.quotas import METERED
-from chat.models import Message, Run
+from chat.models import Message, Preset, Run
 
 _SUBMISSION: Final = """
 SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHERE user_id = %s AND client_id = %s
@@ -71,8 +71,10 @@ FROM clock
 
 _BEGIN: Final = f"""
 WITH conversation AS (
-    INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at, temporary)
-    VALUES (%(conversation)s, '', '', '', clock_timestamp(), clock_timestamp(), %(temporary)s)
+    INSERT INTO chat_conversation (id, title, model, system_prompt, preset_id, temperature, max_tokens, created_at,
+        updated_at, temporary)
+    VALUES (%(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s,
+        clock_timestamp(), clock_timestamp(), %(temporary)s)
 ), member AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
     VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp())
@@ -160,11 +162,23 @@ def insert_turn(
     return members, under_way
 
 
-def begin_conversation(user_id: uuid.UUID, *, temporary: bool) -> tuple[uuid.UUID, User, bool]:
+def begin_conversation(
+    user_id: uuid.UUID, *, temporary: bool, preset: Preset | None = None
+) -> tuple[uuid.UUID, User, bool]:
     """A new conversation of which the user is the owner, in one statement; its id, the sender, whether metered."""
     conversation_id = uuid7()
+    values: dict[str, Any] = {
+        "conversation": conversation_id,
+        "user": user_id,
+        "temporary": temporary,
+        "model": preset.model if preset else "",
+        "system_prompt": preset.system_prompt if preset else "",
+        "preset": preset.pk if preset else None,
+        "temperature": preset.temperature if preset else None,
+        "max_tokens": preset.max_tokens if preset else None,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, {"conversation": conversation_id, "user": user_id, "temporary": temporary})
+        cursor.execute(_BEGIN, values)
         name, email, metered = cursor.fetchone()
     return conversation_id, sender(user_id, name, email), metered
 

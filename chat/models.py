@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.ids import uuid7
+from chat.presets import Preset as Preset  # a model of this app
 
 
 class Conversation(models.Model):
@@ -25,6 +26,12 @@ class Conversation(models.Model):
         max_length=200, blank=True, help_text="The model of the next answer; empty is the default."
     )
     system_prompt = models.TextField(blank=True)
+    preset = models.ForeignKey(
+        "Preset", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False,
+        help_text="Which it began with. What that said then stands here.",
+    )  # fmt: skip
+    temperature = models.FloatField(null=True, blank=True)
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
     members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
     )
@@ -45,6 +52,7 @@ class Conversation(models.Model):
 
     class Meta:
         indexes: ClassVar = (
+            models.Index(fields=["preset"], condition=Q(preset__isnull=False), name="conversation_preset"),
             models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="conversation_trash"),
             models.Index(fields=["updated_at"], condition=Q(temporary=True), name="conversation_temporary"),
         )

@@ -86,6 +86,7 @@ class MessageSend(Traced, frozen=True, tag="message.send"):
     model: ModelName | None = None
     attachments: list[uuid.UUID] | None = None
     temporary: bool = False  # of a new conversation only
+    preset_id: uuid.UUID | None = None  # likewise
 
 
 class MessageEdit(Traced, frozen=True, tag="message.edit"):

@@ -39,7 +39,8 @@ WITH claimed AS (
     WHERE id = %s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id
 )
-SELECT claimed.*, c.system_prompt FROM claimed JOIN chat_conversation c ON c.id = conversation_id
+SELECT claimed.*, c.system_prompt, c.temperature, c.max_tokens
+FROM claimed JOIN chat_conversation c ON c.id = conversation_id
 """
 
 # Newest first, until so many messages or characters: more than any context takes is not read.
@@ -119,6 +120,8 @@ class Claim:
     run: Held
     system_prompt: str
     path: list[tuple[str, str]]
+    temperature: float | None = None
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +168,10 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
         row = cursor.fetchone()
         if row is None:
             return None
-        *fields, system_prompt = row
+        *fields, system_prompt, temperature, max_tokens = row
     held = Held(*fields)
-    return Claim(held, system_prompt or settings.SYSTEM_PROMPT, _context_of(held.prompt_id))
+    prompt = system_prompt or settings.SYSTEM_PROMPT
+    return Claim(held, prompt, _context_of(held.prompt_id), temperature, max_tokens)
 
 
 def _context_of(prompt_id: uuid.UUID) -> list[tuple[str, str]]:

@@ -37,6 +37,7 @@ from chat.models import (
     RunStatus,
 )
 from chat.notices import conversation_listed
+from chat.presets import choose_preset
 from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, check_text
 from chat.queries import WRITERS, member_of
 from chat.recovery import close_in_log
@@ -132,8 +133,9 @@ def _fingerprint(command: AnyTurn) -> bytes:
     body = msgspec.structs.asdict(command)
     for name in ("ref", "client_id", "traceparent"):
         body.pop(name)
-    if not body.get("temporary"):
-        body.pop("temporary", None)  # as it was before there were temporary conversations
+    for name in ("temporary", "preset_id"):
+        if not body.get(name):
+            body.pop(name, None)  # as it was before there were such
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
 
 
@@ -243,10 +245,14 @@ def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
     if command.conversation_id is None:
         if command.parent_id is not None:
             raise Invalid("A new conversation has no message to answer to.")
-        conversation_id, author, metered = begin_conversation(user_id, temporary=command.temporary)
-        return _Turn(conversation_id, "", "", author, metered, temporary=command.temporary)
+        preset = choose_preset(user_id, command.preset_id, command.model) if command.preset_id else None
+        conversation_id, author, metered = begin_conversation(user_id, temporary=command.temporary, preset=preset)
+        usual = preset.model if preset else ""
+        return _Turn(conversation_id, "", usual, author, metered, temporary=command.temporary)
     if command.temporary:
         raise Invalid("A conversation is temporary from its first message on, or not at all.")
+    if command.preset_id:
+        raise Invalid("A preset is chosen with the first message of a conversation, or not at all.")
     place = lock_place(user_id, command.conversation_id, command.parent_id)
     if place is None:
         raise NotFound

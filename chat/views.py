@@ -30,8 +30,9 @@ from accounts.models import User
 from chat import catalog, listing
 from chat.errors import ChatError, Forbidden, Invalid, NotFound, Unavailable
 from chat.keeping import temporary_hours
-from chat.models import Message
+from chat.models import Message, Preset
 from chat.outage import OUTAGE
+from chat.presets import offered_presets
 from chat.queries import State, member_of, newest_leaf, read_state
 
 logger = structlog.get_logger(__name__)
@@ -201,6 +202,8 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "conversation_id": str(state.conversation.pk) if state else None,
         "model": (state.conversation.model if state else "") or (models[0]["id"] if models else ""),
         "models": models,
+        "presets": [] if state else offered_presets(user.pk),
+        "preset": _preset_name(state),
         "temporary_hours": temporary_hours(user),
         "csrf": get_token(request),
         "urls": {
@@ -244,6 +247,12 @@ def _piece_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
         "tip": state.conversation.tip_id or "",
         "has_more": state.has_more,
     }
+
+
+def _preset_name(state: State | None) -> str:
+    """The preset that a conversation began with; empty when there was none, or it is deleted."""
+    chosen = state.conversation.preset_id if state else None
+    return "" if chosen is None else Preset.objects.filter(pk=chosen).values_list("name", flat=True).first() or ""
 
 
 def _suggestions() -> list[str]:

@@ -23,7 +23,7 @@ from chat.notices import quotas_near
 from chat.recovery import close_attempt
 from chat.runs import Claim, Ended, Ending, announcements, end_run
 from workers.context import build_turns
-from workers.providers.base import ChatTurn, ProviderError, Usage
+from workers.providers.base import ChatTurn, Options, ProviderError, Usage
 from workers.providers.tokens import estimate_usage
 from workers.spans import ModelCall
 
@@ -141,9 +141,12 @@ class Generation:
             return await self._read(turns)
 
     async def _read(self, turns: Sequence[ChatTurn]) -> Outcome:
+        wishes = Options(self.claim.temperature, self.claim.max_tokens)
         usage: Usage | None = None
         try:
-            async with self.runtime.model.stream(self.run.model, turns, on_request=self._note_request) as batches:
+            async with self.runtime.model.stream(
+                self.run.model, turns, options=wishes, on_request=self._note_request
+            ) as batches:
                 async for chunks in batches:
                     text = "".join([chunk.text for chunk in chunks])
                     if text:

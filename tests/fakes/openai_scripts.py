@@ -40,6 +40,7 @@ class Script:
     fails: int = 0  # the status is for this many requests with the same last message; then the script plays
     disconnect: bool = False  # close without a byte of response
     strict: bool = False  # 422 for a request with `stream_options`, as older servers give
+    reasoner: bool = False  # 400 for `temperature` and `max_tokens`, as OpenAI's reasoning models give
     echo_key: bool = False  # an error that repeats the Authorization header
 
     # in the answer, after so many tokens; -1 is never
@@ -192,6 +193,22 @@ def json_body(script: Script) -> bytes:
     if script.usage:
         body["usage"] = usage_of(script)
     return json.dumps(body, ensure_ascii=False).encode()
+
+
+def reasoner_refusal(body: dict[str, Any]) -> bytes | None:
+    """What OpenAI's reasoning models say of options that are not theirs; the words are the API's."""
+    if "max_tokens" in body:
+        said = (
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+        )
+    elif body.get("temperature", 1) != 1:
+        said = (
+            "Unsupported value: 'temperature' does not support 0.3 with this model. Only the default (1) is supported."
+        )
+    else:
+        return None
+    error = {"message": said, "type": "invalid_request_error", "param": None, "code": "unsupported_value"}
+    return json.dumps({"error": error}).encode()
 
 
 def error_body(script: Script, authorization: str) -> bytes:

@@ -26,7 +26,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from tests.fakes.openai_playback import Playback, Wheel
-from tests.fakes.openai_scripts import Script, error_body, find_script, json_body, parse_script, without_fault
+from tests.fakes.openai_scripts import (
+    Script,
+    error_body,
+    find_script,
+    json_body,
+    parse_script,
+    reasoner_refusal,
+    without_fault,
+)
 
 REASONS: Final = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
@@ -264,6 +272,8 @@ class FakeOpenAI:
             )
         elif script.strict and options:
             connection.send_whole(422, b'{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}')
+        elif script.reasoner and (refusal := reasoner_refusal(request.body)):
+            connection.send_whole(400, refusal)
         elif script.body == "html":
             connection.send_whole(200, b"<!doctype html><title>Welcome</title>", kind="text/html")
         elif script.body == "json" or not request.body.get("stream"):

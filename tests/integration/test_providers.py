@@ -9,9 +9,11 @@ import pytest
 from tests.fakes.listening import KEY, TIMEOUTS, Endpoints, ask, fail, listen
 from tests.fakes.openai_scripts import answer_text, parse_script
 from tests.fakes.openai_server import FakeOpenAI
-from workers.providers.base import ProviderError, Usage
+from workers.providers.base import Options, ProviderError, Usage
 from workers.providers.openai_chat import OpenAIChat
 from workers.providers.tokens import estimate_tokens
+
+WISHES = {"temperature", "max_tokens", "max_completion_tokens"}
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
 
@@ -138,6 +140,45 @@ class TestConnections:
         endpoint = OpenAIChat("http://127.0.0.1:1/v1", KEY, timeouts=TIMEOUTS)
         await endpoint.open()
         await endpoint.close()
+
+
+class TestOptions:
+    """What a preset wishes, in the words each model takes."""
+
+    async def told(self, endpoint: OpenAIChat, script: str, options: Options) -> str:
+        said = []
+        async with endpoint.stream("fake-large", ask(script), options=options) as answer:
+            async for chunks in answer:
+                said += [chunk.text for chunk in chunks]
+        return "".join(said)
+
+    async def test_they_are_sent(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+        endpoint = endpoints.open()
+        assert await self.told(endpoint, "tokens=1", Options(temperature=0.0, max_tokens=7)) == "tok0 "
+        assert (upstream.chats[0].body["temperature"], upstream.chats[0].body["max_tokens"]) == (0.0, 7)
+        await self.told(endpoint, "tokens=1", Options())
+        assert not {"temperature", "max_tokens"} & set(upstream.chats[1].body)
+
+    async def test_a_reasoning_model_is_asked_as_it_likes_from_then_on(
+        self, upstream: FakeOpenAI, endpoints: Endpoints
+    ) -> None:
+        endpoint = endpoints.open()
+        for _ in range(2):
+            assert await self.told(endpoint, "tokens=1 reasoner=1", Options(0.3, 7)) == "tok0 "
+        bodies = [set(chat.body) & WISHES for chat in upstream.chats]
+        assert bodies == [
+            {"temperature", "max_tokens"},
+            {"temperature", "max_completion_tokens"},
+            {"max_completion_tokens"},
+            {"max_completion_tokens"},
+        ]
+
+    async def test_a_refusal_for_another_reason_is_not_asked_again(
+        self, upstream: FakeOpenAI, endpoints: Endpoints
+    ) -> None:
+        with pytest.raises(ProviderError, match="upstream_refused"):
+            await self.told(endpoints.open(), "status=400", Options(0.3, 7))
+        assert len(upstream.chats) == 1
 
 
 class TestModels:

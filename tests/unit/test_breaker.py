@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import pytest
 
-from workers.providers.base import ChatTurn, Chunk, OnRequest, ProviderError
+from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options, ProviderError
 from workers.providers.breaker import FAILURES, WINDOW_SECONDS, Breaker, Endpoint, GuardedModel
 
 
@@ -101,7 +101,12 @@ class Scripted:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
+        self,
+        model: str,
+        turns: Sequence[ChatTurn],
+        *,
+        options: Options = DEFAULT,
+        on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         self.asked.append(model)
         self.open_streams += 1

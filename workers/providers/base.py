@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -33,6 +33,17 @@ class Usage:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a model is to answer. None is its own way; one that refuses an option is asked again without."""
+
+    temperature: float | None = None
+    max_tokens: int | None = None  # of the answer
+
+
+DEFAULT: Final = Options()
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
@@ -101,7 +112,12 @@ class ChatModel(Protocol):
         """Names of the models the endpoint offers, the default first. Raises `ProviderError`."""
 
     def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
+        self,
+        model: str,
+        turns: Sequence[ChatTurn],
+        *,
+        options: Options = DEFAULT,
+        on_request: OnRequest | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[list[Chunk]]]:
         """One answer, as lists of chunks: one list per read from the network, none of them empty.
 

@@ -18,7 +18,7 @@ from typing import Final
 
 import structlog
 
-from workers.providers.base import ChatModel, ChatTurn, Chunk, OnRequest, ProviderError
+from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
 
 log = structlog.get_logger(__name__)
 
@@ -117,9 +117,14 @@ class GuardedModel:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
+        self,
+        model: str,
+        turns: Sequence[ChatTurn],
+        *,
+        options: Options = DEFAULT,
+        on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
-        answer = _Answer(self.endpoints, model, turns, on_request)
+        answer = _Answer(self.endpoints, model, turns, options, on_request)
         try:
             yield answer
         finally:
@@ -134,11 +139,13 @@ class _Answer:
         endpoints: Sequence[Endpoint],
         model: str,
         turns: Sequence[ChatTurn],
+        options: Options,
         on_request: OnRequest | None,
     ) -> None:
         self._left = list(endpoints)
         self._model = model
         self._turns = turns
+        self._options = options
         self._on_request = on_request
         self._asked: Endpoint | None = None  # and it has not said anything yet
         self._stream: AbstractAsyncContextManager[AsyncIterator[list[Chunk]]] | None = None
@@ -183,7 +190,9 @@ class _Answer:
             if self._failure is not None:
                 log.info("model_endpoint_next", because=self._failure.code)
             self._asked = endpoint
-            self._stream = endpoint.chat.stream(endpoint.model or self._model, self._turns, on_request=self._on_request)
+            self._stream = endpoint.chat.stream(
+                endpoint.model or self._model, self._turns, options=self._options, on_request=self._on_request
+            )
             self._chunks = await self._stream.__aenter__()
             return
         assert self._failure is not None

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from chat.catalog import DEMO_LABEL, DEMO_MODEL
-from workers.providers.base import ChatTurn, Chunk, OnRequest
+from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options
 from workers.providers.tokens import estimate_usage
 
 __all__ = ["DEMO_LABEL", "DEMO_MODEL", "DemoModel"]
@@ -63,7 +63,12 @@ class DemoModel:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
+        self,
+        model: str,
+        turns: Sequence[ChatTurn],
+        *,
+        options: Options = DEFAULT,
+        on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         answer = self._speak(turns, on_request)
         try:

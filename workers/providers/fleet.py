@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from chat.catalog import PUBLISHED_SECONDS, OfferedModel
-from workers.providers.base import ChatModel, ChatTurn, Chunk, OnRequest, ProviderError
+from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
 from workers.providers.breaker import Breaker, GuardedModel
 from workers.providers.breaker import Endpoint as Guarded
 from workers.providers.definition import Definition
@@ -169,13 +169,18 @@ class Fleet:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
+        self,
+        model: str,
+        turns: Sequence[ChatTurn],
+        *,
+        options: Options = DEFAULT,
+        on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         route = self._routes.get(model) or await self._find(model)
         for member in route.members:
             member.streams += 1
         try:
-            async with route.model.stream(model, turns, on_request=on_request) as answer:
+            async with route.model.stream(model, turns, options=options, on_request=on_request) as answer:
                 yield answer
         finally:
             for member in route.members:

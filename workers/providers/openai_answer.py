@@ -15,7 +15,7 @@ import httpx2
 import msgspec
 import structlog
 
-from workers.providers.base import ChatTurn, Chunk, OnRequest, ProviderError
+from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError
 from workers.providers.openai_errors import REFUSED_BY_FILTER, error_from_answer
 from workers.providers.openai_failures import EDGE_ERRORS, translate
 from workers.providers.openai_stream import AnswerReader
@@ -39,12 +39,18 @@ class Answer:
     """An iterator over lists of chunks. The request goes out on the first step."""
 
     def __init__(
-        self, endpoint: OpenAIChat, model: str, turns: Sequence[ChatTurn], on_request: OnRequest | None
+        self,
+        endpoint: OpenAIChat,
+        model: str,
+        turns: Sequence[ChatTurn],
+        options: Options,
+        on_request: OnRequest | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._endpoint = endpoint
         self._model = model
         self._turns = turns
+        self._options = options
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
@@ -114,6 +120,7 @@ class Answer:
         }
         if self._endpoint.asks_usage:
             body["stream_options"] = {"include_usage": True}
+        body |= self._wishes()
         encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._endpoint.timeouts.first_chunk, self._deadline)
         if self._on_request is not None:
@@ -127,6 +134,17 @@ class Answer:
             return response.aiter_bytes()
         # The transport's own iterator: two generators less for each read than `aiter_raw`.
         return aiter(cast("httpx2.AsyncByteStream", response.stream))
+
+    def _wishes(self) -> dict[str, float]:
+        """The options as this model of this endpoint takes them (`_try_again` finds out)."""
+        wishes: dict[str, float] = {}
+        refused = self._endpoint.refused
+        if self._options.temperature is not None and (self._model, "temperature") not in refused:
+            wishes["temperature"] = self._options.temperature
+        if self._options.max_tokens is not None:
+            newer = (self._model, "max_tokens") in refused
+            wishes["max_completion_tokens" if newer else "max_tokens"] = self._options.max_tokens
+        return wishes
 
     async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
         """Returned, not raised: this frame holds what the endpoint said, and some send the key back."""
@@ -179,6 +197,14 @@ class Answer:
             self._endpoint.asks_usage = False  # an older server: do without it from now on
             self._release()
             return
+        if failure.code == "upstream_refused" and not self._reader.said:
+            for name in ("temperature", "max_tokens"):
+                if name in failure.detail and name in self._wishes():
+                    # OpenAI's reasoning models: no temperature but their own, and another name for the limit.
+                    log.info("model_option_refused", model=self._model, option=name)
+                    self._endpoint.refused.add((self._model, name))
+                    self._release()
+                    return
         if self._reader.said:
             failure.retryable = False
         wait = _backoff(self._tries, failure)

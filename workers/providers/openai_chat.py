@@ -24,7 +24,7 @@ import structlog
 from django.conf import settings
 
 from workers.addresses import REFUSED, RefusedAddressError, may_connect
-from workers.providers.base import ChatTurn, Chunk, OnRequest, ProviderError
+from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options, ProviderError
 from workers.providers.definition import Timeouts
 from workers.providers.openai_answer import Answer
 from workers.providers.openai_failures import EDGE_ERRORS, translate
@@ -60,6 +60,7 @@ class OpenAIChat:
 
     def __init__(self, base_url: str, api_key: str, *, timeouts: Timeouts | None = None, strict: bool = False) -> None:
         self.timeouts = timeouts or Timeouts.from_settings()
+        self.refused: set[tuple[str, str]] = set()  # (model, option) that it does not take
         self.asks_usage = True  # until the endpoint says that it does not know `stream_options`
         address, authorization, secrets = _split_credentials(base_url or OPENAI_URL, api_key)
         self.secrets = secrets
@@ -139,9 +140,14 @@ class OpenAIChat:
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, model: str, turns: Sequence[ChatTurn], *, on_request: OnRequest | None = None
+        self,
+        model: str,
+        turns: Sequence[ChatTurn],
+        *,
+        options: Options = DEFAULT,
+        on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
-        answer = Answer(self, model, turns, on_request)
+        answer = Answer(self, model, turns, options, on_request)
         try:
             yield answer
         finally:

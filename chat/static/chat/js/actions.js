@@ -84,10 +84,11 @@ export class Actions {
   async regenerate(button, view) {
     if (button.ariaBusy === "true") return;
     button.ariaBusy = "true";
-    const { socket, chosenModel, scroll } = this.conversation;
+    const { socket, picker, scroll } = this.conversation;
+    const { model } = picker;
     const command = { type: "message.regenerate", message_id: view.id, client_id: makeId() };
     try {
-      await socket.request(chosenModel ? { ...command, model: chosenModel } : command);
+      await socket.request(model ? { ...command, model } : command);
       scroll.toEnd();
       this.conversation.composer.field.focus();
     } finally {

@@ -96,12 +96,4 @@ export class Composer {
     this.show();
     if (hadFocus && !this.busy) this.field.focus(); // the button one had the focus on is gone
   }
-
-  /** @param {{id: string, label: string}[]} models */
-  setModels(models) {
-    const same = models.length === this.model.options.length && models.every((model, i) => model.id === this.model.options[i].value);
-    if (same) return;
-    const chosen = this.model.value;
-    this.model.replaceChildren(...models.map((model) => new Option(model.label, model.id, false, model.id === chosen)));
-  }
 }

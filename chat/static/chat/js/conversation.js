@@ -5,10 +5,11 @@ import { Composer } from "antiphon/composer";
 import { Subscription } from "antiphon/delivery";
 import { applyEvent, applySnapshot } from "antiphon/events";
 import { Outbox } from "antiphon/outbox";
+import { Picker } from "antiphon/picker";
 import { Scroll } from "antiphon/scroll";
 import { Socket } from "antiphon/socket";
 import { ConnectionLine, showNote } from "antiphon/status";
-import { recall, remember } from "antiphon/storage";
+import { remember } from "antiphon/storage";
 import { Temporary } from "antiphon/temporary";
 import { Transcript } from "antiphon/transcript";
 
@@ -66,7 +67,7 @@ export class Conversation {
       onRefused: (words) => this.announcer.say(`Not sent. ${words}`),
     });
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
-    this.restoreModel();
+    this.picker = new Picker(this.composer.model, page);
     /** @type {Subscription | null} */
     this.subscription = null;
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
@@ -93,7 +94,7 @@ export class Conversation {
   /** @param {Frame} hello */
   onHello(hello) {
     this.composer.limit = hello.limits?.text_bytes ?? Infinity;
-    this.composer.setModels(hello.models ?? []);
+    this.picker.offer(hello);
     this.composer.show();
     this.early = [];
     this.subscription?.subscribe();
@@ -144,9 +145,9 @@ export class Conversation {
       return;
     }
     const last = this.transcript.last;
-    const model = this.chosenModel;
+    const { preset, model } = this.picker;
     const parentId = this.transcript.following || !last?.id ? undefined : last.id;
-    this.outbox.send(text, { parentId, model, temporary: this.temporary.begins });
+    this.outbox.send(text, { parentId, model, presetId: preset?.id, temporary: this.temporary.begins });
     this.scroll.toEnd();
     this.composer.field.focus();
   }
@@ -161,6 +162,7 @@ export class Conversation {
     }
     remember(this.composer.options.draftKey(), null);
     this.page.conversation_id = frame.conversation_id;
+    this.picker.begun(command.preset_id, command.model);
     this.composer.changed();
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;
@@ -202,20 +204,6 @@ export class Conversation {
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
     this.onChanged?.();
-  }
-
-  /** The chosen model where it is not the conversation's own already. */
-  get chosenModel() {
-    const chosen = this.composer.model.value;
-    return chosen && chosen !== this.page.model ? chosen : undefined;
-  }
-
-  /** A new conversation starts with the model last chosen. */
-  restoreModel() {
-    const { model } = this.composer;
-    const last = recall("model");
-    if (!this.page.conversation_id && last && [...model.options].some((option) => option.value === last)) model.value = last;
-    model.addEventListener("change", () => remember("model", model.value));
   }
 
   /** @param {string} title */

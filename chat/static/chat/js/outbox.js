@@ -39,7 +39,7 @@ export class Outbox {
     for (const command of /** @type {Frame[]} */ (JSON.parse(kept))) this.add(command);
   }
 
-  /** @param {string} text @param {{parentId?: string, model?: string, temporary?: boolean}} place */
+  /** @param {string} text @param {{parentId?: string, model?: string, presetId?: string, temporary?: boolean}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
@@ -47,6 +47,7 @@ export class Outbox {
     };
     if (place.parentId) command.parent_id = place.parentId;
     if (place.model) command.model = place.model;
+    if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
     if (place.temporary) command.temporary = true;
     this.add(command);
   }

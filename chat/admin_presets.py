@@ -1,0 +1,70 @@
+"""Staff's page about presets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from accounts.admin_plans import RecordedAdmin
+from chat import catalog
+from chat.presets import Preset, forget_presets
+
+
+class PresetForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    model = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
+
+    class Meta:
+        model = Preset
+        fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets choose
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "model" not in self.fields:  # for who may only look
+            return
+        offered = [(one["id"], one["label"]) for one in catalog.offered_models()]
+        own = self.instance.model
+        if own and own not in dict(offered):
+            offered.append((own, f"{own} – not offered now"))
+        field = self.fields["model"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", "The default of the day"), *offered]
+        field.help_text = "What workers offer now."
+
+
+@admin.register(Preset)
+class PresetAdmin(RecordedAdmin):
+    form = PresetForm
+    list_display = ("name", "description", "shown_model", "for_whom", "enabled", "position")
+    search_fields = ("name",)
+    ordering = ("position", "name")
+    filter_horizontal = ("groups",)
+    fieldsets = (
+        (None, {"fields": ("name", "description", "system_prompt")}),
+        ("Answers", {"fields": ("model", ("temperature", "max_tokens"))}),
+        ("Offered to", {"fields": ("enabled", "groups", "position")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        forget_presets()
+
+    @admin.display(description="Model", ordering="model")
+    def shown_model(self, row: Preset) -> SafeString | str:
+        if not row.model:
+            return "the default"
+        if row.model in [one["id"] for one in catalog.offered_models()]:
+            return row.model
+        return format_html('{} <span class="text-red-700 dark:text-red-400">not offered now</span>', row.model)
+
+    @admin.display(description="For")
+    def for_whom(self, row: Preset) -> str:
+        return ", ".join(group.name for group in row.groups.all()) or "everyone"
