@@ -13,8 +13,7 @@ from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import connections
-from django.db.models import BooleanField, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -26,13 +25,11 @@ from accounts.ids import lowest_uuid7
 from accounts.models import AuditEntry
 from accounts.reports import neutralised
 from accounts.staff import HistoryAdmin
+from accounts.words import AUDIT, with_words
 
 COLUMNS: Final = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip", "details")
 AT_ONCE: Final = 2000  # rows of an export that are in memory
 NEWEST: Final = 1000  # entries whose verbs and kinds of object the filters offer
-# As the index `audit_words` has it (migration 0008), to the letter, or it is not used.
-WORDS: Final = """to_tsvector('simple', translate(actor_email || ' ' || verb || ' ' || object_type || ' ' || details,
-    '@._-/=&?', '        '))"""
 
 
 class Choice(admin.SimpleListFilter):
@@ -94,8 +91,7 @@ class AuditEntryAdmin(HistoryAdmin):
         try:
             id_ = uuid.UUID(term)
         except ValueError:
-            words = "".join(letter if letter.isalnum() else " " for letter in term).split()
-            return (queryset.filter(_has_words(words)) if words else queryset.none()), False
+            return with_words(queryset, AUDIT, term), False
         asked = queryset.filter(object_id=str(id_)) | queryset.filter(conversation_id=id_)
         return asked | queryset.filter(actor=id_) | queryset.filter(pk=id_), False
 
@@ -112,12 +108,6 @@ class AuditEntryAdmin(HistoryAdmin):
         response = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"'
         return response
-
-
-def _has_words(words: Iterable[str]) -> RawSQL:
-    """A condition: each begins a word of the entry. Letters and digits only."""
-    query = " & ".join(f"{word}:*" for word in words)
-    return RawSQL(f"{WORDS} @@ to_tsquery('simple', %s)", (query,), output_field=BooleanField())  # noqa: S611 -- a constant and a parameter
 
 
 async def _lines(rows: QuerySet[AuditEntry]) -> AsyncIterator[str]:

@@ -157,7 +157,7 @@ class DailyUsageAdmin(HistoryAdmin):
     list_display = ("day", "who", "model", "endpoint", "messages", "input_tokens", "output_tokens", "cost", "unpriced")
     list_select_related = ("user",)
     lookups: ClassVar = frozenset({"day__exact", "user__exact"})
-    ordering = ("-day", "-id")
+    ordering = ("-day", "-user", "-model", "-endpoint")  # as the index has it
     fields = (*list_display, "cached_tokens", "reasoning_tokens", "audio_seconds", "estimated")
     readonly_fields = ("who",)
     search_help_text = "A person's e-mail address"

@@ -6,6 +6,7 @@ have, and nobody but superusers makes superusers.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ from accounts.person_page import describe_person
 from accounts.revocation import end_all_sessions
 from accounts.staff import QuickListAdmin
 from accounts.staff_filters import OnlineFilter
+from accounts.words import PEOPLE, with_words
 
 # Which permission a field takes; None is superusers'.
 FIELDS: dict[str, str | None] = {
@@ -78,8 +80,8 @@ class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore
             "groups__isnull",
         }
     )
-    search_fields = ("email",)
-    search_help_text = "E-mail address"
+    search_fields = ("pk",)  # shows the box; `get_search_results` answers it
+    search_help_text = "Words of the e-mail address or name, or their beginnings; or an id"
     ordering = ("-id",)  # ids are ordered by time
     filter_horizontal = ("groups", "user_permissions")
     actions = ("switch_off", "switch_on", "end_sessions", "reset_periods")
@@ -91,6 +93,17 @@ class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore
         rows: QuerySet[User] = super().get_queryset(request)
         last = Subquery(seen.annotate(last=Max("last_seen_at")).values("last"))
         return rows.annotate(seen_at=Coalesce(last, "last_login")).prefetch_related("groups")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        try:
+            return queryset.filter(pk=uuid.UUID(term)), False
+        except ValueError:
+            return with_words(queryset, PEOPLE, term), False
 
     # --- who may --------------------------------------------------------------------------------------------------
 

@@ -70,7 +70,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("staff", default=False, help_text="May open the admin.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     plan = models.ForeignKey(
-        "accounts.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="users",
+        "accounts.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="users", db_index=False,
         help_text="Empty: the default plan.",
     )  # fmt: skip
     erase_at = models.DateTimeField("erased at", null=True, editable=False)  # when all of it goes; off until then
@@ -97,7 +97,13 @@ class User(AbstractBaseUser, PermissionsMixin):
             ("export_lists", "Can download lists as files"),
             ("import_lists", "Can upload lists of what one may change"),
         )
-        indexes = (models.Index(fields=["erase_at"], condition=Q(erase_at__isnull=False), name="user_erased_next"),)
+        indexes = (
+            models.Index(fields=["erase_at"], condition=Q(erase_at__isnull=False), name="user_erased_next"),
+            # For staff's list; one more, over the words of a person, is in the migration.
+            models.Index(fields=["-id"], condition=Q(is_staff=True), name="user_staff"),
+            models.Index(fields=["-id"], condition=Q(is_active=False), name="user_switched_off"),
+            models.Index(fields=["plan", "-id"], name="user_by_plan"),
+        )
         constraints = (models.UniqueConstraint(Lower("email"), name="user_email_ci_unique"),)
 
     def __str__(self) -> str:

@@ -173,8 +173,8 @@ class MessageAdmin(BodyAdmin):
     list_display = ("link", "conversation_link", "role", "author", "status", "created_at")
     list_display_links = None
     list_select_related = ("author",)
-    list_filter = ("role", "status")
-    lookups: ClassVar = frozenset({"role__exact", "status__exact", "conversation__exact", "author__exact"})
+    list_filter = ("role",)  # how an answer ended is asked of runs, which have an index for it
+    lookups: ClassVar = frozenset({"role__exact", "conversation__exact", "author__exact"})
     ordering = ("-id",)  # ids are ordered by time
     search_help_text = "Message or conversation id, or an author's e-mail address"
     facts = ("id", "conversation_link", "parent_link", "role", "author", "status", "created_at")
