@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import redis
 import structlog
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
+
+from accounts.outage import OUTAGE
 
 RETRY_SECONDS = 5
 log = structlog.get_logger(__name__)
@@ -18,7 +18,7 @@ class OutageMiddleware(MiddlewareMixin):
     without the counts of failed tries nobody may guess passwords."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, redis.RedisError | OperationalError | InterfaceError):
+        if not isinstance(exception, OUTAGE):
             return None
         log.error("page_unavailable", path=request.path, error=f"{type(exception).__name__}: {exception}")
         # The page must not ask the database who looks at it.

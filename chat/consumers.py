@@ -18,6 +18,7 @@ from typing import Any, Final
 import structlog
 from channels.consumer import AsyncConsumer
 
+from accounts.outage import OUTAGE
 from accounts.rates import place_of
 from accounts.revocation import session_group, was_revoked
 from accounts.sessions import still_valid
@@ -29,7 +30,6 @@ from chat.following import COMMAND_SECONDS, Following
 from chat.hub import hub
 from chat.microphone import Microphone
 from chat.notices import user_group
-from chat.outage import OUTAGE
 from chat.protocol import (
     HEARTBEAT_SECONDS,
     MAX_AUDIO_BYTES,

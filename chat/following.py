@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import structlog
 
+from accounts.outage import OUTAGE
 from chat import log, metrics, stamps, turns
 from chat.db import in_db
 from chat.errors import NotFound, RateLimited
-from chat.outage import OUTAGE
 from chat.presence import RENEW_SECONDS, Presence
 from chat.protocol import (
     Close,

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import django.db
-import psycopg_pool
 import redis
 import structlog
 from django.conf import settings
 
+from accounts.outage import OUTAGE
 from chat import recordings
 from chat.audio import BYTES_PER_MS, Backlog, Entry, Intake, parse_frame
 from chat.db import in_db
@@ -197,7 +196,7 @@ class Microphone:
         try:
             await in_db(recordings.finish, take.id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=audio_ms)
             await recordings.release(self._user_id, take.id)
-        except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError) as error:
+        except OUTAGE as error:
             logger.warning("recording_unclosed", recording=str(take.id), error=type(error).__name__)
         self._fail(AsrUnavailable(), None if take.opened else take.ref)
         if take.opened:

@@ -13,11 +13,11 @@ from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull
 from kombu.exceptions import OperationalError as BrokerAway
 
+from accounts.outage import OUTAGE
 from chat import catalog, turns
 from chat.dispatch import enqueue
 from chat.errors import ChatError, Conflict
 from chat.models import ACTIVE, Member, Run, RunStatus
-from chat.outage import OUTAGE
 from chat.protocol import MessageRegenerate
 from chat.queries import WRITERS
 

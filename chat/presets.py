@@ -18,10 +18,10 @@ from django.db.models import Q
 
 from accounts.ids import uuid7
 from accounts.models import User
+from accounts.outage import OUTAGE
 from chat import catalog
 from chat.catalog import OfferedModel
 from chat.errors import Invalid
-from chat.outage import OUTAGE
 
 log = structlog.get_logger(__name__)
 

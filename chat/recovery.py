@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-import django.db
-import psycopg_pool
 import redis
 import structlog
 
 from accounts.ledger import free_orphans
+from accounts.outage import OUTAGE
 from chat import log, metrics, recordings
 from chat.db import in_db
 from chat.delivery import extend
@@ -58,7 +57,7 @@ async def keep() -> None:
         for step in (reap, sweep, close_endings, orphans):
             try:
                 await step()
-            except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, BrokerAway, OSError) as error:
+            except (*OUTAGE, BrokerAway) as error:
                 logger.warning("recovery_waits", step=step.__name__, error=type(error).__name__)
             except Exception:
                 logger.exception("recovery_failed", step=step.__name__)

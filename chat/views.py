@@ -27,11 +27,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
+from accounts.outage import OUTAGE
 from chat import catalog, listing
 from chat.errors import ChatError, Forbidden, Invalid, NotFound, Unavailable
 from chat.keeping import temporary_hours
 from chat.models import Message, Preset
-from chat.outage import OUTAGE
 from chat.presets import offered_presets
 from chat.queries import State, member_of, newest_leaf, read_state
 

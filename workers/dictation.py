@@ -9,11 +9,10 @@ import asyncio
 import uuid
 from typing import Final
 
-import django.db
-import psycopg_pool
 import redis
 import structlog
 
+from accounts.outage import OUTAGE
 from chat import log, recordings, turns
 from chat.db import in_db
 from chat.errors import Busy, ChatError
@@ -61,7 +60,7 @@ class Dictation:
                     return
                 waited += RETRY_SECONDS
                 await asyncio.sleep(RETRY_SECONDS)
-            except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError) as error:
+            except OUTAGE as error:
                 logger.warning("dictation_waits", error=type(error).__name__)
                 if waited > PATIENCE_SECONDS:
                     return

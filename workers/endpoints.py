@@ -9,8 +9,8 @@ import structlog
 from django.conf import settings
 
 from accounts.encryption import UnreadableError
+from accounts.outage import OUTAGE
 from chat.db import in_db
-from chat.outage import OUTAGE
 from workers.models import Endpoint, Use
 from workers.providers.definition import Definition, Timeouts
 from workers.providers.fleet import Fleet

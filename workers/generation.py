@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import django.db
-import psycopg_pool
-import redis
 import structlog
 from django.conf import settings
 
+from accounts.outage import OUTAGE
 from chat import events, log, metrics, stamps, traces
 from chat.db import in_db
 from chat.deliveries import announce_end
@@ -34,13 +32,6 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 5.0  # the log is waited for so long before an answer ends without it
 COMMIT_SECONDS = 60.0  # PostgreSQL is waited for so long; then the reaper ends the run
 RETRY_SECONDS = 0.5
-OUTAGE = (
-    django.db.OperationalError,
-    django.db.InterfaceError,
-    psycopg_pool.PoolTimeout,
-    redis.RedisError,
-    OSError,
-)
 logger = structlog.get_logger(__name__)
 
 

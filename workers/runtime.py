@@ -17,13 +17,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
 
-import django.db
-import psycopg_pool
 import redis
 import structlog
 import uvloop
 from django.conf import settings
 
+from accounts.outage import OUTAGE
 from chat import heartbeats, log, metrics, pulse, recovery
 from chat.db import in_db
 from chat.dispatch import enqueue, look_at_queue
@@ -105,7 +104,7 @@ class Runtime:
         while True:
             try:
                 await step()
-            except (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError, TimeoutError) as error:
+            except OUTAGE as error:
                 logger.warning("step_waits", step=step.__name__, error=type(error).__name__)
             except ProviderError as error:
                 logger.warning("model_not_asked", code=error.code)
@@ -298,7 +297,7 @@ class Runtime:
             async with asyncio.timeout(3):
                 await self.emitter.drained()
                 await in_db(mark_ended_in_log, self.emitter.closed)
-        except (TimeoutError, django.db.Error, psycopg_pool.PoolTimeout) as error:
+        except OUTAGE as error:
             logger.warning("not_all_in_the_log", error=type(error).__name__, note="the sweeper appends it")
         await asyncio.wait({speech}, timeout=5)
         for task in list(self._tasks):

@@ -14,11 +14,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal
 
 import django.db
-import psycopg_pool
 import redis
 import structlog
 from django.conf import settings
 
+from accounts.outage import OUTAGE
 from accounts.quotas import QuotaFull, reserve_more_audio
 from chat import kept_audio, log, recordings
 from chat.audio import BYTES_PER_MS, FRAME_MS
@@ -38,7 +38,6 @@ IDLE_SECONDS: Final = 15.0  # without any audio: the client is gone, and so is t
 DRAIN_SECONDS: Final = 8.0
 PARTIAL_SECONDS: Final = 0.1  # between two partials; the newest wins
 BEHIND_MS: Final = 2_000
-OUTAGE: Final = (redis.RedisError, django.db.Error, psycopg_pool.PoolTimeout, OSError, TimeoutError)
 
 Reason = Literal["stopped", "cancelled", "idle", "limit", "quota_exceeded", "failed", "worker_stopped"]
 logger = structlog.get_logger(__name__)
@@ -119,7 +118,7 @@ class Transcription:
         try:
             if await self._open():
                 await self._listen()
-        except OUTAGE as error:
+        except (*OUTAGE, django.db.Error) as error:  # or its person was erased while they spoke
             logger.warning("recording_lost", recording=str(self.recording.id), error=type(error).__name__)
             self.stop("failed")
         except Exception:
@@ -209,7 +208,7 @@ class Transcription:
                 frame = notice("audio.closed", self.recording.id, reason=reason, audio_ms=audio_ms, **said)
                 await recordings.tell(self.recording, "closed", frame=frame)
             await recordings.release(self.recording.user_id, self.recording.id)
-        except OUTAGE as error:
+        except (*OUTAGE, django.db.Error) as error:
             logger.warning("recording_unclosed", recording=str(self.recording.id), error=type(error).__name__)
         logger.info(
             "recording_ended",

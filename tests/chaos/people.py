@@ -130,6 +130,9 @@ class World:
     def any_web(self) -> str:
         """The address of a web process that answers, another each time where there are several."""
         now = time.monotonic()
+        for web in self.stack.webs:
+            if web.has_ended():
+                self.start_again(web)
         ready = [
             web for web in self.stack.webs if self.starting.get(web.name, 0.0) < now or web.status("/livez") == 200
         ]
@@ -223,7 +226,7 @@ class World:
     # --- what breaks --------------------------------------------------------------------------------------------
 
     def start_again(self, process: Process) -> None:
-        """Does not wait until it is ready. On the main thread (see `config.stack.leash`)."""
+        """Does not wait until it is ready."""
         process.stop()
         process.start()
         self.starting[process.name] = time.monotonic() + 60
