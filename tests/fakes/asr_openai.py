@@ -50,7 +50,14 @@ class FakeRealtime(SocketServer):
             error = {"type": "invalid_request_error", "code": code, "message": message, "param": None, "event_id": None}
             await tell("error", error=error)
 
-        ears, item, said, buffered = self.listen(rate=24_000, endpointing=False), 0, 0, 0
+        ears, item, said, buffered, vad = self.listen(rate=24_000, endpointing=False), 0, 0, 0, False
+
+        async def complete(words: tuple[str, ...]) -> None:
+            name = f"item_{item}"
+            await tell("input_audio_buffer.committed", item_id=name, previous_item_id=None)
+            usage = {"type": "duration", "seconds": 1}
+            await tell(PREFIX + "completed", item_id=name, content_index=0, transcript=" ".join(words), usage=usage)
+
         created = "transcription_session.created" if self.beta else "session.created"
         await tell(created, session={"id": "s", "type": "transcription"})
         async for raw in self.messages(connection):
@@ -60,13 +67,24 @@ class FakeRealtime(SocketServer):
                 if error := self._check(message):
                     await fail("invalid_value", error)
                     continue
+                ears.endpointing = vad = self._vad(message) is not None
                 updated = "transcription_session.updated" if self.beta else "session.updated"
                 await tell(updated, session=message["session"])
             elif kind == "input_audio_buffer.append":
                 audio = base64.b64decode(message["audio"])
                 buffered += len(audio)
                 for sound in ears.feed(audio):
-                    if sound.kind == "words":
+                    if sound.kind == "start" and vad:
+                        await tell(
+                            "input_audio_buffer.speech_started", item_id=f"item_{item}", audio_start_ms=sound.at_ms
+                        )
+                    elif sound.kind == "end":
+                        await tell(
+                            "input_audio_buffer.speech_stopped", item_id=f"item_{item}", audio_end_ms=sound.at_ms
+                        )
+                        await complete(sound.words)
+                        item, said, buffered = item + 1, 0, 0
+                    elif sound.kind == "words":
                         fresh = " ".join(sound.words[said:])
                         delta = fresh if said == 0 else " " + fresh
                         said = len(sound.words)
@@ -75,12 +93,12 @@ class FakeRealtime(SocketServer):
                 if buffered < 100 * 48:
                     await fail("input_audio_buffer_commit_empty", "buffer too small")
                     continue
-                name = f"item_{item}"
-                await tell("input_audio_buffer.committed", item_id=name, previous_item_id=None)
                 sounds = ears.end()
-                text = " ".join(sounds[0].words) if sounds else ""
-                usage = {"type": "duration", "seconds": 1}
-                await tell(PREFIX + "completed", item_id=name, content_index=0, transcript=text, usage=usage)
+                if vad and sounds:
+                    await tell(
+                        "input_audio_buffer.speech_stopped", item_id=f"item_{item}", audio_end_ms=sounds[0].at_ms
+                    )
+                await complete(sounds[0].words if sounds else ())
                 item, said, buffered = item + 1, 0, 0
             else:
                 await fail("unknown_event", kind)
@@ -95,9 +113,16 @@ class FakeRealtime(SocketServer):
         if message["type"] != "session.update" or session.get("type") != "transcription":
             return "the GA form is spoken here"
         given = session["audio"]["input"]
-        if given["format"] != {"type": "audio/pcm", "rate": 24000} or given["turn_detection"] is not None:
-            return "24 kHz and no turn detection"
-        return "" if given["transcription"]["model"] else "model"
+        if given["format"] != {"type": "audio/pcm", "rate": 24000}:
+            return "24 kHz"
+        model, vad = given["transcription"]["model"], given["turn_detection"]
+        if vad is not None and (model == "gpt-live-transcribe" or vad["type"] != "server_vad"):
+            return "this model takes no turn detection"
+        return "" if model else "model"
+
+    def _vad(self, message: dict[str, Any]) -> Any:
+        session = message["session"]
+        return session["turn_detection"] if self.beta else session["audio"]["input"]["turn_detection"]
 
 
 class FakeTranscriptions:

@@ -73,10 +73,13 @@ async def assemblyai(_: Path) -> AsyncGenerator[Case]:
 
 
 @contextlib.asynccontextmanager
-async def openai_realtime(_: Path, *, form: Literal["ga", "beta"]) -> AsyncGenerator[Case]:
+async def openai_realtime(
+    _: Path, *, form: Literal["ga", "beta"], model: str = "gpt-live-transcribe"
+) -> AsyncGenerator[Case]:
     async with FakeRealtime.run(KEY) as server:
         server.beta = form == "beta"
-        yield Case(RealtimeBackend(KEY, server.url + "/v1/realtime", form=form), server.cut, server=server)
+        backend = RealtimeBackend(KEY, server.url + "/v1/realtime", model, form=form)
+        yield Case(backend, server.cut, server=server)
 
 
 @contextlib.asynccontextmanager
@@ -135,6 +138,8 @@ CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
     "assemblyai": assemblyai,
     "openai_realtime": partial(openai_realtime, form="ga"),
     "openai_realtime_beta": partial(openai_realtime, form="beta"),
+    "openai_realtime_vad": partial(openai_realtime, form="ga", model="gpt-4o-transcribe"),
+    "openai_realtime_vad_beta": partial(openai_realtime, form="beta", model="whisper-1"),
     "openai_http": partial(openai_http, streaming=True),
     "openai_http_json": partial(openai_http, streaming=False),
     "whisper": whisper,

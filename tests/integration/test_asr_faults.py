@@ -22,7 +22,7 @@ from workers.asr.openai_http import HttpBackend
 from workers.asr.openai_realtime import RealtimeBackend
 
 FIRST, SECOND = SENTENCES
-REMOTE = ("deepgram", "assemblyai", "openai_realtime", "openai_realtime_beta", "openai_http")
+REMOTE = ("deepgram", "assemblyai", "openai_realtime", "openai_realtime_beta", "openai_realtime_vad", "openai_http")
 SOCKETS = REMOTE[:-1]
 NOBODY = "ws://127.0.0.1:9"
 

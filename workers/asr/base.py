@@ -104,7 +104,9 @@ class AsrBackend(Protocol):
     """A recogniser of one kind. `prepare` does all that the first speaker must not wait for."""
 
     name: str
-    caps: AsrCaps
+
+    @property
+    def caps(self) -> AsrCaps: ...
 
     async def prepare(self) -> None: ...
 

@@ -1,7 +1,8 @@
 """OpenAI's realtime transcription sessions: https://platform.openai.com/docs/guides/realtime-transcription
 
 Two forms: GA (`session.update` with a session of type transcription) and the beta one, which self-hosted gateways
-still speak. Turns are ours to commit: the live models accept no server VAD. Audio is 24 kHz.
+still speak. The live models accept no server VAD: then turns are ours to commit; where a model has it, the service
+finds them (`openai_turns`). Audio is 24 kHz.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection
 
-from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, AsrError, unavailable
+from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, AsrError, AsrSession, unavailable
 from workers.asr.gated import GatedSession, Heard
+from workers.asr.openai_turns import NO_AUDIO, PREFIX, RATE, TurnsSession, code_of, look_at
 from workers.asr.resample import Upsampler
 from workers.asr.wire import Wire, connect_to
 
-RATE: Final = 24_000
 MIN_COMMIT_MS: Final = 100  # less is refused
 FINISH_SECONDS: Final = 15.0
 READY_SECONDS: Final = 5.0
-PREFIX: Final = "conversation.item.input_audio_transcription."
+VAD_MODELS: Final = ("gpt-4o-", "whisper-1")  # that find turns by themselves; the live ones refuse to
+VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,37 @@ class RealtimeBackend:
     model: str = "gpt-live-transcribe"
     form: Literal["ga", "beta"] = "ga"
     model_in_url: bool = False
+    vad: Literal["auto", "client", "server"] = "auto"  # who finds the turns; auto: the service where the model can
     name = "openai_realtime"
-    caps = AsrCaps(server_endpointing=False, append_only=True, remote=True, max_session_s=3600)
+
+    @property
+    def server_vad(self) -> bool:
+        return self.vad == "server" or (self.vad == "auto" and self.model.startswith(VAD_MODELS))
+
+    @property
+    def caps(self) -> AsrCaps:
+        return AsrCaps(server_endpointing=self.server_vad, append_only=True, remote=True, max_session_s=3600)
 
     async def prepare(self) -> None:
         """There is nothing to load."""
 
-    async def open(self, config: AsrConfig) -> GatedSession:
+    async def open(self, config: AsrConfig) -> AsrSession:
         query = {"intent": "transcription"} | ({"model": self.model} if self.model_in_url else {})
         headers = {"Authorization": f"Bearer {self.key}"}
         if self.form == "beta":
             headers["OpenAI-Beta"] = "realtime=v1"
-        engine = RealtimeEngine(await connect_to(f"{self.url}?{urlencode(query)}", headers))
+        connection = await connect_to(f"{self.url}?{urlencode(query)}", headers)
+        if self.server_vad:
+            session = TurnsSession(connection)
+            try:
+                await configure(session, self._update(config))
+            except BaseException:
+                await session.aclose(drain=False)
+                raise
+            return session
+        engine = RealtimeEngine(connection)
         try:
-            await engine.configure(self._update(config))
+            await configure(engine, self._update(config))
         except BaseException:
             await engine.aclose()
             raise
@@ -59,11 +78,12 @@ class RealtimeBackend:
         transcription: dict[str, Any] = {"model": self.model, "language": config.language.partition("-")[0]}
         if config.vocabulary:
             transcription["prompt"] = ", ".join(config.vocabulary)
+        turns = {**VAD, "silence_duration_ms": config.endpoint_silence_ms} if self.server_vad else None
         if self.form == "beta":
             session = {
                 "input_audio_format": "pcm16",
                 "input_audio_transcription": transcription,
-                "turn_detection": None,
+                "turn_detection": turns,
             }
             return {"type": "transcription_session.update", "session": session}
         audio = {
@@ -71,7 +91,7 @@ class RealtimeBackend:
                 "format": {"type": "audio/pcm", "rate": RATE},
                 "noise_reduction": {"type": "near_field"},
                 "transcription": transcription,
-                "turn_detection": None,
+                "turn_detection": turns,
             }
         }
         return {"type": "session.update", "session": {"type": "transcription", "audio": audio}}
@@ -83,13 +103,23 @@ class RealtimeBackend:
         """Sessions close by themselves."""
 
 
+async def configure(wire: RealtimeEngine | TurnsSession, update: dict[str, Any]) -> None:
+    """Sends a session's settings. Raises `AsrError` where they are not confirmed."""
+    await wire.transmit(update)
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await wire.ready
+    except TimeoutError:
+        raise unavailable("the session was not confirmed") from None
+
+
 class RealtimeEngine(Wire):
     """One utterance is one item of the session: appended, committed, transcribed."""
 
     def __init__(self, connection: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
-        self._ready: asyncio.Future[None] = loop.create_future()
-        self._ready.add_done_callback(_look_at)
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.ready.add_done_callback(look_at)
         self._finished: asyncio.Future[Heard] | None = None
         self._error: AsrError | None = None
         self._texts: dict[str, str] = {}
@@ -99,19 +129,11 @@ class RealtimeEngine(Wire):
         self._fed_ms = 0
         super().__init__(connection)
 
-    async def configure(self, update: dict[str, Any]) -> None:
-        await self.transmit(update)
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self._ready
-        except TimeoutError:
-            raise unavailable("the session was not confirmed") from None
-
     async def begin(self, on_partial: Callable[[str], None]) -> None:
         self._on_partial = on_partial
         self._fed_ms = 0
         self._finished = asyncio.get_running_loop().create_future()
-        self._finished.add_done_callback(_look_at)
+        self._finished.add_done_callback(look_at)
 
     async def feed(self, pcm: bytes) -> None:
         if self._error is not None:
@@ -137,8 +159,8 @@ class RealtimeEngine(Wire):
     def on_message(self, message: dict[str, Any]) -> None:
         kind = message["type"]
         if kind in ("session.updated", "transcription_session.updated"):
-            if not self._ready.done():
-                self._ready.set_result(None)
+            if not self.ready.done():
+                self.ready.set_result(None)
         elif kind == PREFIX + "delta":
             item = message["item_id"]
             if item not in self._over:
@@ -147,10 +169,10 @@ class RealtimeEngine(Wire):
         elif kind == PREFIX + "completed":
             self._complete(message["item_id"], message["transcript"])
         elif kind == PREFIX + "failed":
-            raise unavailable(f"transcription failed ({_code(message)})")
+            raise unavailable(f"transcription failed ({code_of(message)})")
         elif kind == "error":
-            if _code(message) != "input_audio_buffer_commit_empty":
-                raise unavailable(f"the service said {_code(message)}")
+            if code_of(message) != NO_AUDIO:
+                raise unavailable(f"the service said {code_of(message)}")
             self._complete("", "")
 
     def _complete(self, item: str, text: str) -> None:
@@ -163,17 +185,6 @@ class RealtimeEngine(Wire):
 
     def on_end(self, error: AsrError | None) -> None:
         self._error = error or unavailable("the session is closed")
-        for future in (self._ready, self._finished):
+        for future in (self.ready, self._finished):
             if future is not None and not future.done():
                 future.set_exception(self._error)
-
-
-def _code(message: dict[str, Any]) -> str:
-    error = message.get("error") or {}
-    return str(error.get("code") or error.get("type") or "error")[:60]
-
-
-def _look_at(future: asyncio.Future[Any]) -> None:
-    """An error that nobody waits for any more is no news."""
-    if not future.cancelled():
-        future.exception()

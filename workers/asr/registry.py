@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -18,6 +18,7 @@ from workers.asr.sphinx import SphinxBackend
 from workers.asr.whisper import FasterWhisper, WhisperBackend
 
 OPENAI: Final = "https://api.openai.com/"
+_VADS: Final[dict[str, Literal["client", "server"]]] = {"client": "client", "server": "server"}
 
 
 def _pocketsphinx() -> AsrBackend:
@@ -39,6 +40,7 @@ def _openai_realtime() -> AsrBackend:
         settings.OPENAI_REALTIME_MODEL,
         "beta" if settings.OPENAI_REALTIME_FORM == "beta" else "ga",
         settings.OPENAI_REALTIME_MODEL_IN_URL,
+        _VADS.get(settings.OPENAI_REALTIME_VAD, "auto"),
     )
 
 
