@@ -7,14 +7,16 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
 from accounts import audit
+from accounts.exchange import ExchangeAdmin, ExportAdmin
 from accounts.models import User
 from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry
+from accounts.resources import PlanResource, PriceResource, QuotaResource, UsageResource
 from accounts.staff import HistoryAdmin, QuickListAdmin
 
 
@@ -46,7 +48,8 @@ class QuotaInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(Plan)
-class PlanAdmin(RecordedAdmin):
+class PlanAdmin(ExchangeAdmin, RecordedAdmin):
+    resource_classes: ClassVar = [PlanResource]
     list_display = ("name", "time_zone", "is_default")
     search_fields = ("name",)
     fieldsets = (
@@ -66,7 +69,8 @@ class PlanAdmin(RecordedAdmin):
 
 
 @admin.register(Quota)
-class QuotaAdmin(RecordedAdmin):
+class QuotaAdmin(ExchangeAdmin, RecordedAdmin):
+    resource_classes: ClassVar = [QuotaResource]
     list_display = ("__str__", "plan", "group", "user", "hard", "shared")
     list_select_related = ("plan", "group", "user")
     list_filter = ("unit", "period")
@@ -78,7 +82,8 @@ class QuotaAdmin(RecordedAdmin):
 
 
 @admin.register(Price)
-class PriceAdmin(RecordedAdmin):
+class PriceAdmin(ExchangeAdmin, RecordedAdmin):
+    resource_classes: ClassVar = [PriceResource]
     list_display = ("shown_model", "endpoint", "valid_from", "input_per_million", "output_per_million", "currency")
     search_fields = ("model", "endpoint")
     ordering = ("model", "endpoint", "-valid_from")
@@ -124,7 +129,8 @@ class AllowanceAdmin(HistoryAdmin):
 
 
 @admin.register(UsageEntry)
-class UsageEntryAdmin(HistoryAdmin):
+class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
+    resource_classes: ClassVar = [UsageResource]
     list_display = (
         "at", "who", "model", "endpoint", "input_tokens", "output_tokens", "audio_seconds", "cost", "estimated",
     )  # fmt: skip
@@ -143,6 +149,11 @@ class UsageEntryAdmin(HistoryAdmin):
         if email is not None:
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(Q(run_id=id_) | Q(recording_id=id_) | Q(conversation_id=id_) | Q(user=id_))
+
+    def get_export_queryset(self, request: HttpRequest) -> QuerySet[UsageEntry]:
+        rows: QuerySet[UsageEntry] = super().get_export_queryset(request)
+        people = User.objects.filter(pk=OuterRef("user_id"))  # who is erased has none
+        return rows.select_related(None).annotate(email=Subquery(people.values("email")[:1]))
 
     @admin.display(description="Who")
     def who(self, row: UsageEntry) -> str:

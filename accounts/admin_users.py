@@ -27,9 +27,11 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import audit, erasure, quotas, roles
+from accounts.exchange import ExchangeAdmin
 from accounts.models import Session, User
 from accounts.person_actions import PersonActions, switch
 from accounts.person_page import describe_person
+from accounts.resources import UserResource
 from accounts.revocation import end_all_sessions
 from accounts.staff import QuickListAdmin
 from accounts.staff_filters import OnlineFilter
@@ -62,7 +64,8 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(User)
-class UserAdmin(PersonActions, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
+class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
+    resource_classes: ClassVar = [UserResource]
     form = PersonForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm

@@ -29,7 +29,7 @@ _KEYS: Final[dict[By, tuple[str, ...]]] = {
     "group": ("user__groups__name",),
     "conversation": ("conversation_id",),
 }
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,4 +155,4 @@ def _shown(value: Any) -> Any:
 
 def neutralised(cell: Any) -> Any:
     """A cell that a spreadsheet shows instead of computing it (OWASP, CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

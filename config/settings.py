@@ -45,6 +45,7 @@ SITE_NAME = "Antiphon"
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
+    "unfold.contrib.import_export",
     "accounts.staff_app.StaffConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -56,6 +57,7 @@ INSTALLED_APPS = [
     "channels",
     "allauth",
     "allauth.account",
+    "import_export",
     "csp",
     "accounts",
     "chat",
