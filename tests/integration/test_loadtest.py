@@ -1,0 +1,102 @@
+"""`manage.py loadtest` against a real stack: what it measures, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.fakes.openai_server import FakeOpenAI
+from tests.stack import PASSWORD, ROOT, Stack, run_stack
+
+
+@pytest.fixture(scope="module")
+def stack() -> Generator[Stack, None, None]:
+    with FakeOpenAI() as upstream:
+        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small"}
+        with run_stack(web=1, workers=1, env=env) as running:
+            yield running
+
+
+def loadtest(stack: Stack, *options: str, url: str = "", stdin: str = "") -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    command = [sys.executable, "-W", "ignore", "manage.py", "loadtest", url or stack.url, *options]
+    done = subprocess.run(
+        command, cwd=ROOT, env=stack.env, input=stdin, capture_output=True, text=True, timeout=50, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def as_json(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def test_people_talk_and_are_timed(stack: Stack) -> None:
+    code, said, told = loadtest(
+        stack, "--users=12", "--rate=6", "--seconds=2", "--text=Load [[tokens=10 rate=50]]", "--json",
+        "--first-words-p99-ms=30000", "--gap-p99-ms=30000", "--max-errors=0",
+    )  # fmt: skip
+    assert code == 0, said + told
+    found = as_json(said)
+    assert 10 <= found["sent"] <= 12
+    assert found["answered"] == found["sent"]
+    assert (found["dropped"], found["unanswered"], found["errors"], found["closes"]) == (0, 0, {}, {})
+    assert 0 < found["first_words_ms"]["p50"] <= found["first_words_ms"]["p99"]
+    assert 0 < found["gap_ms"]["p50"] <= found["gap_ms"]["p99"]
+    assert found["characters_per_second"] > 0
+    assert len(found["accounts"]) == 2
+    assert len(stack.sql("SELECT id FROM accounts_user WHERE email LIKE 'loadtest-%%@example.org'")) == 2
+
+
+def test_what_is_missed_is_said_with_exit_code_1(stack: Stack) -> None:
+    code, said, told = loadtest(
+        stack, "--users=2", "--rate=4", "--seconds=1", "--text=[[status=401]]", "--email=alice@example.org",
+        "--password-stdin", "--max-errors=0", "--first-words-p99-ms=1", stdin=f"{PASSWORD}\n",
+    )  # fmt: skip
+    assert code == 1
+    assert "upstream_unauthorized" in said
+    assert "errors, lost answers or answers with missing text, more than 0." in told
+    assert "Nothing was measured for --first-words-p99-ms." in told
+    assert PASSWORD not in said + told
+
+
+@pytest.mark.parametrize(
+    ("options", "url", "words"),
+    [
+        ((), "https://chat.example.org", "is another machine"),
+        ((), "ftp://127.0.0.1", "not an address"),
+        ((), "http://127.0.0.1:9", "cannot be reached"),
+        (("--users=0",), "", "above 0"),
+        (("--email=alice@example.org",), "", "come together"),
+        (("--email=alice@example.org", "--password-stdin"), "", "Logging in was refused"),
+    ],
+)
+def test_what_it_does_not_do(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], url: str, words: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a wrong one\n"))
+    with pytest.raises(CommandError, match=words) as refused:
+        call_command("loadtest", url or stack.url, *options)
+    assert refused.value.returncode == 2
+
+
+def test_text_that_is_missing_is_noticed() -> None:
+    from config.loadtest import Person, Seen, _Answer
+
+    seen = Seen()
+    person = Person.__new__(Person)
+    person.seen = seen
+    whole, cut, misplaced = _Answer(0.0), _Answer(0.0), _Answer(0.0)
+    for answer, index in ((whole, 0), (cut, 0), (misplaced, 3)):
+        person._take(answer, {"index": index, "text": "abc"}, 1.0)
+    for answer, length in ((whole, 3), (cut, 4), (misplaced, 3)):
+        person._end(answer, {"type": "run.done", "text_length": length}, 2.0)
+    assert (seen.answered, seen.dropped) == (3, 2)
+    assert seen.report(2.0)["first_words_ms"] == {"p50": 1000.0, "p99": 1000.0}
