@@ -263,11 +263,12 @@ def end_run(
         if used is not None:  # the run says what is billed, also where nobody counted
             run.input_tokens, run.output_tokens = used.input_tokens, used.output_tokens
             run.usage_estimated = used.estimated
+        keep_what_was_heard(run, message)  # what was written is billed, whoever heard it
+        message.save(update_fields=["text", "html", "status"])
+        # Late: from here to the commit whoever draws from the same pot waits.
         settled = settle_run(run.requested_by_id, run.pk, run.created_at, used, conversation_id=run.conversation_id)
         run.cost = settled.cost
-        keep_what_was_heard(run, message)  # what was written is billed, whoever heard it
         run.save()
-        message.save(update_fields=["text", "html", "status"])
         return replace(
             _ended(run, message), user_id=run.requested_by_id, near=settled.near, used=used, cost=settled.cost
         )

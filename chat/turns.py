@@ -197,11 +197,6 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
     )
     asks = turn.prompt is None
     title = turn.title or title_from(text)
-    if turn.metered:
-        try:
-            quotas.reserve(user_id, run.pk, model, text=prompt.text)
-        except quotas.QuotaFull as error:
-            raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
     members, under_way = insert_turn(
         prompt=prompt,
         answer=answer,
@@ -215,6 +210,11 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
     if 0 < settings.RATE_RUNS_PER_USER <= under_way:
         metrics.denials["runs"] += 1
         raise RateLimited("Too many of your answers are being written. Wait for one, or stop one.", retry_after=5)
+    if turn.metered:  # last: from here to the commit whoever draws from the same pot waits
+        try:
+            quotas.reserve(user_id, run.pk, model, text=prompt.text)
+        except quotas.QuotaFull as error:
+            raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
     announcement = [events.message_created(prompt, client_id=command.client_id)] if asks else []
     announcement.append(events.message_created(answer, client_id=None if asks else command.client_id))
     announcement.append(events.run_queued(run, attempt=1))

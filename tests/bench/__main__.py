@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from tests.bench.admission import measure_admission
 from tests.bench.crowds import measure_fan_out, measure_idle, measure_storm
 from tests.bench.meter import describe_machine
 from tests.bench.profiling import Profiler
@@ -26,7 +27,7 @@ from tests.bench.systems import System, Upstream, run_fastapi, run_ours, run_tut
 from tests.servers import servers
 from tests.stack import ROOT
 
-SECTIONS: Final = ("first", "streams", "idle", "fanout", "storm")
+SECTIONS: Final = ("first", "streams", "admission", "idle", "fanout", "storm")
 FOLDER: Final = ROOT / "var" / "bench"
 
 
@@ -42,6 +43,7 @@ class Size:
         self.limit_s = 15.0 if quick else 60.0
         self.tutorial_limit_s = 20.0 if quick else 30.0
         self.firsts = 15 if quick else 100
+        self.sends = (2, 4.0, 2) if quick else (6, 4.0, 5)  # of each of 100: how many, seconds apart, bursts
         self.idle = [150] if quick else [1000, 5000]
         self.idle_s = 1.0 if quick else 10.0
         self.watchers = 50 if quick else 200
@@ -133,6 +135,11 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
             metrics=options.metrics,
         ) as ours:  # fmt: skip
             both(ours, size.streams, size.limit_s, profiler)
+            if "admission" in wanted:
+                rounds, every_s, bursts = size.sends
+                report.admission += attempt("admission", lambda: measure_admission(
+                    ours, senders=100, rounds=rounds, every_s=every_s, bursts=bursts,
+                    profiler=profiler)) or []  # fmt: skip
             if "idle" in wanted:
                 report.idle += attempt("idle sockets", lambda: measure_idle(
                     ours, sockets=size.idle, seconds=size.idle_s)) or []  # fmt: skip

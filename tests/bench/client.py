@@ -133,6 +133,65 @@ async def run_one_by_one(runner: Runner, plan: Streams) -> dict[str, Any]:
     return {"answers": msgspec.to_builtins(answers), "stopped_us": now_us()}
 
 
+class Admission(msgspec.Struct):
+    """People with a conversation each who send `rounds` messages, one every `every_s`; then `bursts`, all at once; then
+    again one by one."""
+
+    urls: list[str]
+    sessions: list[str]
+    model: str
+    rounds: int
+    every_s: float
+    bursts: int
+    limit_s: float = 30.0
+
+
+async def run_admission(runner: Runner, plan: Admission) -> dict[str, Any]:
+    door = Door(plan.urls)
+    sockets = await door.open_all(plan.sessions)
+    seen: list[Answered] = []
+
+    async def send(number: int, tag: str) -> None:
+        socket = sockets[number]
+        answer = socket.ask(tag, plan.model, socket.conversation_id or None)
+        try:
+            await asyncio.wait_for(asyncio.shield(socket.ended), plan.limit_s)
+        except TimeoutError:
+            socket.finish("timeout")
+        seen.append(answer)
+
+    async def pace(number: int) -> None:
+        began = loop.time() + plan.every_s * number / len(sockets)  # spread evenly, so that the crowd has no beat
+        for turn in range(plan.rounds):
+            await asyncio.sleep(began + turn * plan.every_s - loop.time())
+            await send(number, f"pace{number}-{turn}")
+
+    async def paced() -> None:
+        await asyncio.gather(*map(pace, range(len(sockets))))
+
+    async def burst() -> None:
+        for turn in range(plan.bursts):
+            await asyncio.gather(*(send(number, f"burst{number}-{turn}") for number in range(len(sockets))))
+            await asyncio.sleep(0.5)
+
+    loop = asyncio.get_running_loop()
+    for number in range(len(sockets)):
+        await send(number, f"warmup{number}")  # which makes the conversation, and the allowances
+    told: dict[str, Any] = {}
+    step = "connected"
+    for phase in (paced, burst, paced):
+        await runner.step(step, **told)
+        seen.clear()
+        runner.lag.begin()
+        began = loop.time()
+        await phase()
+        seconds = loop.time() - began
+        step, told = "sent", {"answers": msgspec.to_builtins(seen), "seconds": seconds, **runner.lag.end()}
+    await runner.step(step, **told)
+    await leave(sockets, door)
+    return {}
+
+
 class Idle(msgspec.Struct):
     urls: list[str]
     sessions: list[str]
@@ -286,6 +345,7 @@ async def leave(lines: Sequence[Line], door: Door | None) -> None:
 SCENARIOS: Final[dict[str, tuple[type[Any], Callable[[Runner, Any], Awaitable[dict[str, Any]]]]]] = {
     "streams": (Streams, run_streams),
     "one_by_one": (Streams, run_one_by_one),
+    "admission": (Admission, run_admission),
     "idle": (Idle, run_idle),
     "watching": (Watching, run_watching),
 }

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tests.bench.admission import AdmissionRow
 from tests.bench.crowds import FanOutRow, IdleRow, StormRow
 from tests.bench.streams import Hops, StreamsRow
 
@@ -29,6 +30,7 @@ class Report(msgspec.Struct):
     quick: bool
     streams: list[StreamsRow] = []
     first: list[Hops] = []
+    admission: list[AdmissionRow] = []
     idle: list[IdleRow] = []
     fan_out: list[FanOutRow] = []
     storm: list[StormRow] = []
@@ -101,6 +103,26 @@ def first_table(first: Sequence[Hops]) -> Table:
     return ["system", "hop", "p50 ms", "p99 ms"], body
 
 
+def admission_table(rows: Sequence[AdmissionRow]) -> Table:
+    body = []
+    for row in rows:
+        refused = f"{row.refused} ({row.why})" if row.refused else "—"
+        what = f"send → accepted ({row.senders} people, {row.sends:,} messages, {row.per_s:,.0f}/s)"
+        body.append([row.how, what, number(row.p50_ms), number(row.p99_ms), refused])
+        body += [["", hop, number(p50), number(p99), ""] for hop, (p50, p99) in row.hops.items()]
+        cpu = ", ".join(f"{role} {number(spent)}" for role, spent in row.cpu_ms.items())
+        body.append(
+            [
+                "",
+                f"CPU of one message with its answer of four tokens, ms: {cpu}",
+                number(sum(row.cpu_ms.values())),
+                "",
+                "",
+            ]
+        )
+    return ["sent", "hop", "p50 ms", "p99 ms", "refused"], body
+
+
 def idle_table(rows: Sequence[IdleRow]) -> Table:
     head = ["sockets", "KB of web RSS each", "web CPU %", "all CPU %", "opened/s", "CPU ms to open one", "refused"]
     body = [
@@ -151,6 +173,8 @@ def tables(report: Report) -> list[tuple[str, Table]]:
         found.append(("Where the CPU goes: µs per delivered token, and memory", cpu_table(report.streams)))
     if report.first:
         found.append(("First token, idle, one at a time", first_table(report.first)))
+    if report.admission:
+        found.append(("Admission: rates, quotas and the insert", admission_table(report.admission)))
     if report.idle:
         found.append(("Idle sockets", idle_table(report.idle)))
     if report.fan_out:
@@ -197,6 +221,8 @@ EXPLAINED: Final = """\
   later; the p50 then says how much.
 - *lost*: tokens of finished answers that did not arrive exactly once, in order and undamaged, checked against the
   upstream's own record of each answer. *unfinished*: answers not complete when the run was stopped, or failed.
+- *Admission*: 100 people, each in a conversation of their own, held by two quotas of their plan and by every rate, all
+  counted and none refusing; from the client's send to `message.accepted`. With *one pot* all wait for one row.
 - *CPU*: of all server processes with their children (web, worker, Redis, PostgreSQL), from the first send to the last
   token, per token delivered; it holds everything a message costs, not only its tokens.
 - *frames*, *bytes*: per answer; bytes are all that the socket received for it.
@@ -225,6 +251,11 @@ def doubts(report: Report) -> list[str]:
             found.append(f"{where}: the upstream was {row.upstream_late_ms:.0f} ms behind its schedule (p99)")
         if row.gaps:
             found.append(f"{where}: {row.gaps} holes in `seq` or `index`")
+    for sent in report.admission:
+        if sent.others_cores > 0.2:
+            found.append(f"admission, {sent.how}: {sent.others_cores:.1f} cores were busy with other things meanwhile")
+        if sent.client_lag_ms > 100:
+            found.append(f"admission, {sent.how}: the load client itself was up to {sent.client_lag_ms:.0f} ms late")
     found += [f"reconnect storm: some tries failed first: {row.problem}" for row in report.storm if row.problem]
     found += [
         f"{NAMES[row.system]}, first token: {row.others_cores:.1f} cores were busy with other things meanwhile"
