@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.db.models import ManyToManyField
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldAdminSelectWidget
 
 from accounts.admin_plans import RecordedAdmin
 from chat import catalog
@@ -43,7 +44,7 @@ class PresetAdmin(RecordedAdmin):
     list_display = ("name", "description", "shown_model", "for_whom", "enabled", "position")
     search_fields = ("name",)
     ordering = ("position", "name")
-    filter_horizontal = ("groups",)
+    formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultiple}}
     fieldsets = (
         (None, {"fields": ("name", "description", "system_prompt")}),
         ("Answers", {"fields": ("model", ("temperature", "max_tokens"))}),
