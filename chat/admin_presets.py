@@ -10,7 +10,7 @@ from django.db.models import ManyToManyField
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminCheckboxSelectMultiple, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
 from accounts.admin_plans import RecordedAdmin
 from chat import catalog
@@ -44,7 +44,7 @@ class PresetAdmin(RecordedAdmin):
     list_display = ("name", "description", "shown_model", "for_whom", "enabled", "position")
     search_fields = ("name",)
     ordering = ("position", "name")
-    formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultiple}}
+    formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
     fieldsets = (
         (None, {"fields": ("name", "description", "system_prompt")}),
         ("Answers", {"fields": ("model", ("temperature", "max_tokens"))}),

@@ -1,0 +1,194 @@
+"""What a test of an endpoint says: each way it can fail has a sentence of its own, and none holds the key."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from accounts.redis import sync_redis
+from config.diagnosis import Level, examine
+from tests.fakes.openai_server import FakeOpenAI
+from tests.integration.test_endpoints import KEY, defined, make_row
+from tests.integration.test_endpoints import nothing_configured as nothing_configured  # a fixture
+from tests.integration.test_endpoints import one as one  # likewise
+from workers import trials
+from workers.endpoints import UNREADABLE
+from workers.models import Endpoint, EndpointModel
+from workers.providers.definition import Timeouts
+from workers.trials import ask_worker, try_endpoint
+
+pytestmark = pytest.mark.usefixtures("clean_redis", "nothing_configured")
+
+QUICK = Timeouts(connect=1.0, first_chunk=1.0, idle=1.0, total=3.0)
+
+
+@contextlib.asynccontextmanager
+async def answering(raw: bytes) -> AsyncGenerator[str]:
+    """The address of a server that says this to whoever connects."""
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read(1000)
+            writer.write(raw)
+            await writer.drain()
+            writer.close()
+
+    async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+def http(status: str, body: bytes = b"{}", kind: str = "application/json", extra: str = "") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{extra}"
+    return head.encode() + b"\r\n" + body
+
+
+async def test_it_works(one: FakeOpenAI) -> None:
+    trial = await try_endpoint(defined("a", one, models=(("fake-large", "Large"), ("missing", "Missing"))))
+    assert trial.passed
+    assert trial.said.startswith("It works: fake-large began to answer after ")
+    assert "It lists 2 models (" in trial.said
+    assert trial.said.endswith("Not in its list: missing.")
+    assert (trial.models, trial.model) == (2, "fake-large")
+    assert one.chats[0].body["messages"] == [{"role": "user", "content": trials.QUESTION}]
+    assert await asyncio.to_thread(one.chats[0].wait_ended, 2), "it goes after the first word"
+
+
+async def test_one_that_lists_nothing_but_serves_what_is_named(one: FakeOpenAI) -> None:
+    one.models_status = 404
+    trial = await try_endpoint(defined("a", one, models=(("fake-large", "Large"),)))
+    assert trial.passed
+    assert "It does not list its models" in trial.said
+    assert not (await try_endpoint(defined("a", one))).passed
+    one.models_status, one.models = 200, []
+    assert (await try_endpoint(defined("a", one))).said.startswith("It answers, and lists no model.")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:1/v1", "Nobody listens at 127.0.0.1:1 (connection refused)."),
+        ("http://localhost:1/v1", "Nobody listens at localhost:1 (connection refused)."),
+        ("http://no-such-name.invalid/v1", "There is no such name where the workers run: no-such-name.invalid."),
+        ("http://169.254.169.254/v1", "This address is not one that a model may be asked at"),
+    ],
+)
+async def test_who_cannot_be_reached(url: str, said: str) -> None:
+    trial = await try_endpoint(defined("a", url, timeouts=QUICK))
+    assert (trial.passed, trial.said.startswith(said)) == (False, True), trial.said
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (http("401 Unauthorized", f'{{"error":{{"message":"bad key {KEY}"}}}}'.encode()), "It does not accept the key"),
+        (http("403 Forbidden", f'{{"error":"{KEY}"}}'.encode()), "The key may not do this (403)."),
+        (http("404 Not Found", b"nothing here", "text/plain"), "There is no such API at http://127.0.0.1:"),
+        (http("200 OK", b"<!doctype html><title>Hello</title>", "text/html"), "Something answers at 127.0.0.1:"),
+        (http("307 Temporary Redirect", extra="Location: http://127.0.0.1:1/\r\n"), "It sends us to another address"),
+        (http("500 Oops", f'{{"error":"{KEY}"}}'.encode()), "The model's server has a problem."),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "Something answers at 127.0.0.1:"),
+    ],
+)
+async def test_who_answers_something_else(raw: bytes, said: str) -> None:
+    async with answering(raw) as url:
+        trial = await try_endpoint(defined("a", url, timeouts=QUICK))
+    assert (trial.passed, trial.said.startswith(said)) == (False, True), trial.said
+    assert KEY not in str(trial)
+
+
+async def test_who_speaks_no_tls() -> None:
+    async with answering(b"no TLS here\r\n") as url:
+        trial = await try_endpoint(defined("a", url.replace("http", "https"), timeouts=QUICK))
+    assert trial.said.startswith("No secure connection with 127.0.0.1:"), trial.said
+
+
+async def test_who_says_nothing(one: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    one.play("hang=0")
+    trial = await try_endpoint(defined("a", one, timeouts=QUICK))
+    assert (trial.passed, trial.code) == (False, "upstream_timeout"), trial.said
+    one.play("accept_delay=5")
+    monkeypatch.setattr(trials, "TRIAL_SECONDS", 0.3)
+    slow = Timeouts(connect=1.0, first_chunk=9.0, idle=9.0, total=9.0)
+    assert (await try_endpoint(defined("a", one, timeouts=slow))).code == "upstream_timeout"
+
+
+async def test_a_key_that_cannot_be_read(one: FakeOpenAI) -> None:
+    trial = await try_endpoint(defined("a", one, trouble=UNREADABLE))
+    assert trial.said == f"{UNREADABLE} Enter it again."
+    assert not one.requests
+
+
+class TestAsking:
+    """From the web process: a worker is asked, and what is said when none is there."""
+
+    def beat(self) -> None:
+        heart = {"owner": "w", "host": "h", "pid": 1, "runs": 0, "slots": 1, "draining": False, "since": 0.0}
+        sync_redis().set("worker:w", json.dumps(heart), ex=15)
+
+    def test_no_worker(self) -> None:
+        assert ask_worker(uuid.uuid4()).said.startswith("No worker is alive")
+
+    def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.beat()
+        monkeypatch.setattr(trials, "WAIT_SECONDS", 0.5)
+        assert ask_worker(uuid.uuid4()).said.startswith("No worker took the test up")
+        job = sync_redis().lindex("generate", -1)
+        assert KEY not in str(job)
+
+    def test_no_redis(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import redis
+
+        def away() -> Any:
+            raise redis.ConnectionError
+
+        monkeypatch.setattr(trials, "living_workers", away)
+        assert ask_worker(uuid.uuid4()).said.startswith("Redis cannot be reached")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCommands:
+    def test_models_lists_and_tests_each_endpoint(self, one: FakeOpenAI, capsys: pytest.CaptureFixture[str]) -> None:
+        make_row(one)
+        call_command("models", "--test", "--json")
+        found = json.loads(capsys.readouterr().out)
+        assert found["models"] == ["fake-large", "shared"]
+        [endpoint] = found["endpoints"]
+        assert (endpoint["name"], endpoint["passed"]) == ("One", True)
+        assert found["test"]["model"] == "fake-large"
+        make_row("http://127.0.0.1:1/v1", "Down")
+        with pytest.raises(SystemExit):
+            call_command("models", "--test")
+        out = capsys.readouterr().out
+        assert "Down: http://127.0.0.1:1/v1\n    Nobody listens" in out
+        assert KEY not in out
+
+    def test_models_with_nothing_that_answers(self, capsys: pytest.CaptureFixture[str]) -> None:
+        make_row("http://127.0.0.1:1/v1", "Down")
+        with pytest.raises((CommandError, SystemExit)):
+            call_command("models", "--test")
+
+    def test_the_doctor(self, settings: Settings, one: FakeOpenAI) -> None:
+        row = make_row(one)
+        [found] = examine(["model"])
+        assert found.level is Level.OK, found
+        assert f"127.0.0.1:{one.port}: 2 models" in found.said
+        down = make_row("http://127.0.0.1:1/v1", "Down")
+        EndpointModel.objects.create(endpoint=down, name="m")
+        [found] = examine(["model"])
+        assert (found.level, "Down: " in found.said) == (Level.WARN, True), found
+        down.delete()
+        settings.SECRET_KEY = "another"
+        [found] = examine(["model"])
+        assert (found.level, found.said) == (Level.FAIL, f"{row.name}: {UNREADABLE}")
+        assert "ENCRYPTION_KEYS" in found.advice
+        Endpoint.objects.all().delete()
+        [found] = examine(["model"])
+        assert "demo" in found.said
