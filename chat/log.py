@@ -1,11 +1,14 @@
 """The log of a conversation: recent events in a Redis Stream, each with a contiguous `seq` within one `epoch`.
 
-    log:<id>:meta    hash    e = epoch, s = last seq, t = last seq of an event that is not a delta,
+    log:<id>:meta    hash    e = epoch, i = run id of the Redis process it began in, s = last seq,
+                             t = last seq of an event that is not a delta,
                              r:<run> = "<attempt>:<number>", the last append of that run
     log:<id>         stream  id "<seq>-0", field m = the channel-layer message
 
 PostgreSQL is the truth; the log is a cache that may be lost at any time. It then starts again under a new epoch, by
 which every reader sees that its position is worth nothing (after Centrifugo's stream broker, see docs/architecture.md).
+So it does in another process of Redis: a replica that was promoted, or a server that reads its own file, may lack the
+last moments, and would give their places to other events.
 
 One script appends to any number of conversations and publishes to their groups, in one round trip. An append is
 idempotent on (run, attempt, number): sent again after a lost reply, it is skipped; sent by the holder of an earlier
@@ -35,7 +38,15 @@ MAX_EVENTS: Final = 4_000  # of one conversation, about; older ones are in Postg
 STREAM_TTL_MS: Final = 60 * 60 * 1000
 META_TTL_MS: Final = 24 * STREAM_TTL_MS  # outlives the stream, so that an idle reader keeps its position
 
-_APPEND: Final = """
+_SERVER: Final = """
+local info = redis.call('INFO', 'server')
+local at = string.find(info, 'run_id:', 1, true)
+local server = at and string.sub(info, at + 7, at + 46) or ''
+"""
+
+_APPEND: Final = (
+    _SERVER
+    + """
 local fresh, ttl, meta_ttl, maxlen = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local out, a = {}, 5
 for k = 1, #KEYS, 2 do
@@ -43,12 +54,12 @@ for k = 1, #KEYS, 2 do
   local run, attempt, number = ARGV[a], tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
   local channel, state, count = ARGV[a + 3], ARGV[a + 4], tonumber(ARGV[a + 5])
   local field = 'r:' .. run
-  local known = redis.call('HMGET', meta, 'e', 's', field)
+  local known = redis.call('HMGET', meta, 'e', 's', field, 'i')
   local epoch, seq, status = known[1], tonumber(known[2] or 0), 1
-  if not epoch then
-    epoch, seq = fresh, 0
-    redis.call('DEL', stream)
-    redis.call('HSET', meta, 'e', epoch, 's', 0, 't', 0)
+  if not epoch or known[4] ~= server then
+    epoch, seq, known[3] = fresh, 0, false
+    redis.call('DEL', meta, stream)
+    redis.call('HSET', meta, 'e', epoch, 'i', server, 's', 0, 't', 0)
   end
   if run ~= '' and known[3] then
     local colon = string.find(known[3], ':', 1, true)
@@ -64,7 +75,7 @@ for k = 1, #KEYS, 2 do
   if status == 1 and state == '2' and epoch ~= fresh then
     epoch, seq = fresh, 0
     redis.call('DEL', meta, stream)
-    redis.call('HSET', meta, 'e', epoch, 's', 0, 't', 0)
+    redis.call('HSET', meta, 'e', epoch, 'i', server, 's', 0, 't', 0)
   end
   if status == 1 then
     for i = a + 6, a + 5 + count do
@@ -92,17 +103,21 @@ for k = 1, #KEYS, 2 do
 end
 return out
 """
+)
 
-_POSITION: Final = """
-local known = redis.call('HMGET', KEYS[1], 'e', 's', 't')
-if known[1] then
+_POSITION: Final = (
+    _SERVER
+    + """
+local known = redis.call('HMGET', KEYS[1], 'e', 's', 't', 'i')
+if known[1] and known[4] == server then
   return {known[1], tonumber(known[2]), tonumber(known[3])}
 end
-redis.call('DEL', KEYS[2])
-redis.call('HSET', KEYS[1], 'e', ARGV[1], 's', 0, 't', 0)
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], 'e', ARGV[1], 'i', server, 's', 0, 't', 0)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {ARGV[1], 0, 0}
 """
+)
 
 _DIGESTS: Final = {
     script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (_APPEND, _POSITION)

@@ -33,7 +33,6 @@ class Read(Protocol):
     async def __call__(self, conversation_id: uuid.UUID, after: Position, *, limit: int) -> log.Replay: ...
 
 
-BLOCKED_SECONDS: Final = 30.0  # over the window without an ack: 4001
 READ_LIMIT: Final = 500  # events a catch-up reads at a time
 PING: Final = encode({"type": "ping"})
 
@@ -266,7 +265,7 @@ class Socket:
             return
         if self._pong_due is not None and now >= self._pong_due:
             self.close(Close.NO_PONG)
-        elif self.window.blocked_since is not None and now - self.window.blocked_since >= BLOCKED_SECONDS:
+        elif self.window.blocked_since is not None and now - self.window.blocked_since >= settings.SOCKET_SLOW_SECONDS:
             self.close(Close.TOO_SLOW)
         elif now - self.last_used >= settings.SOCKET_IDLE_SECONDS:
             self.close(Close.IDLE)

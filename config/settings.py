@@ -169,6 +169,7 @@ WORKER_STUCK_SECONDS = env.float(
 PROCESS_STUCK_SECONDS = env.float(
     "PROCESS_STUCK_SECONDS", 30.0, validate=at_least(2)
 )  # `manage.py up` starts a process anew whose loop has not turned for so long
+SOCKET_SLOW_SECONDS = env.float("SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1))  # over the window without an ack
 SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket closes after
 
 # --- limits (docs/limits.md) -----------------------------------------------------------------------------------------

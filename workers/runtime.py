@@ -41,6 +41,7 @@ from workers.spans import begin_run
 from workers.transcription import Transcriber
 
 CATALOG_SECONDS: Final = 60.0
+EARLY_SECONDS: Final = 10.0  # a stop is remembered so long for a run that is being claimed
 ENDPOINTS_SECONDS: Final = 4.0  # with the web processes' own 5 (`chat.catalog`) a change is seen within 10
 
 logger = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class Runtime:
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active: dict[uuid.UUID, Generation] = {}
+        self.early_stops: dict[uuid.UUID, float] = {}  # of runs not held here, perhaps not yet; when they were heard
         self.draining = False
         self.since = time.time()
         self.takes_runs = False  # whether this worker serves the queue of answers; known when Celery is up
@@ -160,6 +162,8 @@ class Runtime:
     async def _run(self, claimed: Claim, span: Span) -> None:
         generation = Generation(self, claimed, span)
         self.active[claimed.run.id] = generation
+        if claimed.run.id in self.early_stops:
+            generation.stop()
         try:
             await generation.tell()
         finally:
@@ -223,6 +227,17 @@ class Runtime:
             generation = self.active.get(uuid.UUID(message["run_id"]))
             if generation is not None:
                 generation.stop()
+            else:
+                self._remember_stop(uuid.UUID(message["run_id"]))
+
+    def _remember_stop(self, run_id: uuid.UUID) -> None:
+        """Between the commit of a claim and the run's place in `active` lie milliseconds, or more on a busy machine."""
+        now = time.monotonic()
+        for known, heard in list(self.early_stops.items()):  # oldest first
+            if now - heard < EARLY_SECONDS:
+                break
+            del self.early_stops[known]
+        self.early_stops[run_id] = now
 
     async def _beat(self) -> None:
         """Says that this worker lives: on this loop and past its database threads, so that neither hangs."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ def binary() -> Path:
 class PrivateRedis:
     """One server that keeps nothing on disk: all it holds may be lost."""
 
-    def __init__(self, folder: Path, *, socket: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, socket: Path | None = None, options: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.options = options  # more of the server's own, which win over those here
         self.socket = socket or folder / "redis.sock"
         self.log = folder / "redis.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -44,7 +46,7 @@ class PrivateRedis:
                 [
                     str(binary()), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
                     "--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", str(self.folder),
-                    "--maxmemory-policy", "noeviction",
+                    "--maxmemory-policy", "noeviction", *self.options,
                 ],
                 at_parents_end=signal.SIGTERM,
                 output=log,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 import uuid
 from collections.abc import Generator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from config.stack.redis import PrivateRedis
 from tests.chaos.driving import Scene, answer, measured, poll, scene, stack_with_model
@@ -24,13 +26,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="function")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Generator[FaultProxy, None, None]:
     """A Redis of this module's own behind a proxy."""
     folder = Path(tmp_path_factory.mktemp("redis"))
-    server = PrivateRedis(folder / "r")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = PrivateRedis(folder / "r", options=["--port", str(port), "--bind", "127.0.0.1"])  # replicas come by TCP
     server.start()
     made = FaultProxy(server, folder / "p.sock")
     made.start()
     yield made
     made.stop()
-    server.stop()
+    made.server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +136,42 @@ async def test_r7_connections_are_cut(system: tuple[Stack, FakeOpenAI], proxy: F
         new = await poll_say(watching[0][0], "After [[tokens=3]]", str(uuid.uuid4()))
         await watching[0][0].ended(new["run_id"])
         await here.judge()
+
+
+async def test_r7_a_replica_takes_over(system: tuple[Stack, FakeOpenAI], proxy: FaultProxy) -> None:
+    """It lacks the last half second of what the primary had confirmed: events, a job, everything."""
+    stack, _ = system
+    primary = proxy.server
+    replica = PrivateRedis(primary.folder.parent / "r2", options=["--replicaof", "127.0.0.1", primary.options[1]])
+    await asyncio.to_thread(replica.start)
+    of_primary, of_replica = (redis.Redis(unix_socket_path=str(one.socket)) for one in (primary, replica))
+    await poll(lambda: of_replica.info("replication")["master_link_status"] == "up", "replica in step")
+    async with scene(stack) as here:
+        watching = await crowd(here, 4, tokens=300, rate=60)
+        before = [client.views[accepted["conversation_id"]].epoch for client, accepted in watching]
+        assert of_primary.wait(1, 2000) == 1, "the replica has what there was"
+        of_replica.replicaof("NO", "ONE")
+        lost = await here.say(watching[0][0], "Its job is lost [[tokens=4]]")
+        for client, accepted in watching:
+            shown = len(client.shown(accepted["run_id"]))
+            await client.shows(accepted["run_id"], shown + 100)
+        primary.kill()
+        proxy.server = replica
+        await asyncio.to_thread(proxy.toxic, "reset_peer")
+        await asyncio.to_thread(proxy.heal)
+        over = time.monotonic()
+        for client, accepted in watching:
+            run = await client.ended(accepted["run_id"])
+            assert (run["ended"], run["text"]) == ("run.done", answer(300))
+        assert (await watching[0][0].ended(lost["run_id"]))["text"] == answer(4)
+        measured("R7 a replica takes over, lost job answered", round(time.monotonic() - over, 1))
+        after = [client.views[accepted["conversation_id"]].epoch for client, accepted in watching]
+        assert not set(before) & set(after), "everybody was told that the log is another"
+        new = await poll_say(watching[1][0], "After [[tokens=3]]", str(uuid.uuid4()))
+        await watching[1][0].ended(new["run_id"])
+        await here.judge()
+    of_primary.close()
+    of_replica.close()
 
 
 async def poll_say(client: Any, text: str, client_id: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 import uuid
 from collections.abc import Generator
 from typing import Any
@@ -28,6 +29,7 @@ def upstream() -> Generator[FakeOpenAI, None, None]:
 @pytest.fixture(scope="module")
 def stack(upstream: FakeOpenAI) -> Generator[Stack, None, None]:
     env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small,large"}
+    env["SOCKET_SLOW_SECONDS"] = "2"
     with run_stack(web=2, workers=1, env=env) as running:
         yield running
 
@@ -396,6 +398,25 @@ async def test_a_client_that_does_not_pong_is_closed_4002(upstream: FakeOpenAI, 
     socket.tick(now + 62.1)
     await asyncio.sleep(0)
     assert sent[-1] == {"type": "websocket.close", "code": 4002}
+
+
+async def test_who_acknowledges_nothing_is_closed_4001_and_resumes(stack: Stack) -> None:
+    async with user(stack) as alice:
+        views: dict[str, View] = {}
+        client = await alice.connect(views=views, ack=False)
+        accepted = await client.say("Much [[tokens=400 size=2000]]")
+        one, run_id = accepted["conversation_id"], accepted["run_id"]
+        await client.shows(run_id, 200_000)
+        full = time.monotonic()
+        assert (await client.ask("ping"))["type"] == "pong", "it is not deaf, only slow"
+        assert await client.closed(8) == 4001
+        assert time.monotonic() - full > 1
+        assert len(client.shown(run_id)) < 400_000, "the window is 256 KiB"
+        again = await alice.connect(at=stack.webs[1].url, views=views)
+        position = {"epoch": views[one].epoch, "seq": views[one].seq}
+        assert (await again.ask("subscribe", conversation_id=one, position=position))["recovered"] is True
+        assert len((await again.ended(run_id))["text"]) == 800_000
+        await again.close()
 
 
 async def test_members_see_each_other_come_and_go(stack: Stack) -> None:
