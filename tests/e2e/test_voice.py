@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import array
+import cmath
+import json
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
 
-from tests.e2e.browsing import ARGUMENTS, CHROMIUM, Watch, answers, ended, log_in, send, shoot
+from tests.e2e.browsing import ARGUMENTS, CHROMIUM, Watch, answers, ended, log_in, reopen, send, shoot
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import RATE, as_wav, resample, silence, utterance
 from tests.fakes.openai_server import FakeOpenAI
@@ -46,6 +50,9 @@ def hearing(upstream: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> I
         "OPENAI_API_KEY": "sk-test",
         "CHAT_MODELS": "small",
         "ASR_BACKENDS": "pocketsphinx",
+        "RECORDINGS_PER_USER": "9",
+        "RECORDINGS_AT_ONCE": "9",
+        "ASR_SPEAKERS": "9",
         "POCKETSPHINX_GRAMMAR": grammar(tmp_path_factory.mktemp("grammar")),
     }
     with run_stack(web=1, workers=1, env=env) as running:
@@ -207,6 +214,112 @@ def test_each_failure_has_its_sentence(hearing: Stack, failure: str, sentence: s
         page.get_by_role("button", name="Speak").click()
         expect(page.locator(".toast")).to_contain_text(sentence)
         expect(page.locator("#voice")).to_be_hidden()
+
+
+def test_a_page_that_is_not_secure_cannot_listen(hearing: Stack) -> None:
+    with chromium() as browser:
+        page = log_in(browser.new_context(), hearing)
+        page.evaluate("() => Object.defineProperty(window, 'isSecureContext', { value: false })")
+        page.get_by_role("button", name="Speak").click()
+        expect(page.locator(".toast")).to_contain_text("needs a secure connection (https)")
+        expect(page.locator("#voice")).to_be_hidden()
+
+
+def test_a_slow_connection_loses_the_oldest_and_says_so(page: Page) -> None:
+    page.get_by_role("button", name="Speak").click()
+    page.wait_for_function(HEARING)
+    buffered = "(bytes) => Object.defineProperty(WebSocket.prototype, 'bufferedAmount', { get: () => bytes })"
+    page.evaluate(buffered, 1_000_000)
+    page.wait_for_timeout(3_500)  # of which 2 s wait in the page
+    page.evaluate(buffered, 0)
+    expect(page.locator(".toast")).to_contain_text(re.compile(r"too slow: [1-3]\.\d s of what you said was lost"))
+    expect(page.locator("#voice")).to_be_visible()
+    page.get_by_role("button", name="Stop speaking").click()
+    expect(page.locator("#voice")).to_be_hidden()
+
+
+def test_what_ends_a_recording_has_its_sentence(page: Page) -> None:
+    """What the server says comes from a relay in between: most of it takes a fault or a used-up quota."""
+    refusals: list[dict[str, Any]] = []
+    relays: list[tuple[WebSocketRoute, WebSocketRoute]] = []
+
+    def relay(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+        relays.append((route, server))
+
+        def pass_on(message: str | bytes) -> None:
+            frame = json.loads(message) if isinstance(message, str) else {}
+            if frame.get("type") == "audio.start" and refusals:
+                route.send(json.dumps({"type": "error", "ref": frame["ref"], **refusals.pop()}))
+            else:
+                server.send(message)
+
+        route.on_message(pass_on)
+
+    def end(**fields: Any) -> None:
+        route, server = relays[-1]
+        recording = page.locator("#voice").get_attribute("data-recording")
+        server.send(json.dumps({"type": "audio.stop", "recording_id": recording}))
+        route.send(json.dumps(fields if fields["type"] == "error" else {"recording_id": recording, **fields}))
+
+    reopen(page, relay)
+    button = page.get_by_role("button", name="Speak")
+    for code, said in (("asr_unavailable", "Speech recognition is down."), ("busy", "Too many people are speaking.")):
+        refusals.append({"code": code, "message": said})
+        button.click()
+        expect(page.locator(".toast")).to_contain_text(said)
+        expect(page.locator("#voice")).to_be_hidden()
+    for frame, said in (
+        (
+            {"type": "audio.closed", "reason": "quota_exceeded", "message": "No speech is left today."},
+            "No speech is left",
+        ),
+        ({"type": "audio.closed", "reason": "idle"}, "No sound came from the microphone"),
+        ({"type": "audio.closed", "reason": "limit"}, "as long as one recording may be"),
+        ({"type": "audio.closed", "reason": "worker_stopped"}, "The server restarts"),
+        ({"type": "error", "code": "asr_unavailable", "message": "The recogniser broke."}, "The recogniser broke."),
+    ):
+        button.click()
+        expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Hearing you…"))
+        end(**frame)
+        expect(page.locator(".toast")).to_contain_text(said)
+        expect(page.locator("#voice")).to_be_hidden()
+    button.click()
+    expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Hearing you…"))
+    relays[-1][0].close(code=1012)
+    expect(page.locator(".toast")).to_contain_text("The connection was lost while you spoke")
+    expect(page.locator("#voice")).to_be_hidden()
+
+
+RESAMPLED = """async ([rate, hertz]) => {
+    const context = new OfflineAudioContext(1, rate, rate);
+    await context.audioWorklet.addModule(document.getElementById("mic").dataset.worklet);
+    const node = new AudioWorkletNode(context, "recorder", { numberOfInputs: 1, numberOfOutputs: 0 });
+    const samples = [];
+    node.port.onmessage = ({ data }) => samples.push(...new Int16Array(data.pcm));
+    const tone = new OscillatorNode(context, { frequency: hertz });
+    tone.connect(new GainNode(context, { gain: 0.5 })).connect(node);
+    tone.start();
+    await context.startRendering();
+    for (let n = 0; n < 100 && samples.length < 14_400; n += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+    return samples;
+}"""
+
+
+@pytest.mark.parametrize("rate", [44_100, 48_000])
+def test_what_firefox_needs_resampled_keeps_speech_and_folds_nothing_into_it(page: Page, rate: int) -> None:
+    def level(hertz: int, *, at: int) -> float:
+        """Of the part at `at` Hz of a tone of `hertz`, in dB below what went in."""
+        samples = page.evaluate(RESAMPLED, [rate, hertz])[1_600:14_400]  # whole periods of either tone
+        assert len(samples) == 12_800
+        angle = 2j * math.pi * at / RATE
+        strength = abs(sum(sample * cmath.exp(-angle * n) for n, sample in enumerate(samples))) * 2 / len(samples)
+        return 20 * math.log10(max(strength, 1e-9) / (0.5 * 32767))
+
+    assert level(1_000, at=1_000) == pytest.approx(0, abs=1)
+    assert level(6_000, at=6_000) == pytest.approx(0, abs=1.5)
+    assert level(10_000, at=6_000) < -40, "10 kHz would fold to 6 kHz"
+    assert level(15_000, at=1_000) < -40
 
 
 def test_a_microphone_that_is_unplugged(page: Page) -> None:

@@ -122,7 +122,7 @@ export class Voice {
         type: "audio.start", conversation_id: page.conversation_id, client_id: makeId(), encoding: "pcm_s16le",
         sample_rate: 16000, mode, auto_send: this.sends && !this.here,
       });
-      this.id = started.recording_id;
+      this.id = this.panel.dataset.recording = started.recording_id;
       this.stream = started.stream;
       this.limitMs = started.limits?.max_recording_ms ?? Infinity;
       const days = started.limits?.kept_days;
