@@ -122,6 +122,12 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
         may_look: bool = self.has_view_permission(request)
         return may_look and request.user.has_perm("accounts.export_lists")
 
+    def init_request_context_data(self, request: HttpRequest, form: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().init_request_context_data(request, form)
+        resource = self.get_export_resource_classes(request)[0]()
+        columns = [field.column_name for field in resource.get_export_fields()]
+        return {**context, "fields_list": [(resource.get_display_name(), columns)]}  # not those of an import
+
     def _do_file_export(
         self, file_format: Any, request: HttpRequest, queryset: QuerySet[Any], export_form: Any = None
     ) -> HttpResponseBase:

@@ -129,7 +129,7 @@ class PersonActions:
             bars = quota_bars(person)
             return self._page(request, "top_up", person, form=form, quotas=bars, title=f"Top up {person}")
         chosen = form.cleaned_data
-        audit.record(request, "top_up", person)
+        audit.record(request, "top_up", person, details=f"{_plain(chosen['amount'])}: {chosen['reason']}")
         try:
             quotas.top_up(person.pk, chosen["quota"], chosen["amount"], by=_staff(request).pk, reason=chosen["reason"])
         except Quota.DoesNotExist:
@@ -197,12 +197,9 @@ class PersonActions:
         if request.method == "POST" and form.is_valid():
             audit.record(request, "erase", person)
             try:
-                at = erasure.schedule(person)
+                erasure.schedule(person)  # the person's page says when it happens
             except erasure.LastAdministratorError as error:
                 messages.error(request, str(error))
-            else:
-                said = f"Switched off. All of it goes after {at:%Y-%m-%d %H:%M} UTC; until then it can be called off."
-                messages.success(request, said)
             return _back(person)
         found = erasure.dossier().report(person)
         report = [(text, found[name]) for name, text in REPORT.items() if name in found]

@@ -1,0 +1,182 @@
+"""Staff and people in a real browser: a top-up, an account switched off, an invitation, an erasure called off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.browsing import Watch, log_in
+from tests.stack import PASSWORD, Stack
+
+pytestmark = pytest.mark.timeout(180)  # the first waits for the stack
+PERSON = """
+INSERT INTO accounts_user (id, password, is_superuser, email, name, is_active, is_staff, date_joined)
+SELECT gen_random_uuid(), password, %s, lower(%s) || '@example.org', %s, true, %s, now()
+FROM accounts_user WHERE email = 'alice@example.org' RETURNING id
+"""
+QUOTA = """
+INSERT INTO accounts_quota (user_id, model, unit, period, "limit", hard, starts_at)
+VALUES (%s, '', 'messages', 'day', 10, true, now()), (%s, '', 'output_tokens', 'month', 50000, false, now())
+"""
+USE = """
+INSERT INTO accounts_dailyusage (day, user_id, model, endpoint, messages, input_tokens, cached_tokens, output_tokens,
+    reasoning_tokens, audio_seconds, cost, unpriced, estimated)
+SELECT current_date - n, %s, (ARRAY['small', 'large'])[1 + n %% 2], '', 3 + n %% 5, 900 + 137 * (n %% 7), 0,
+    400 + 211 * (n %% 5), 0, 0, 0.0021 * (1 + n %% 4), 0, 0
+FROM generate_series(0, 27) n WHERE n %% 6 <> 4
+"""
+
+
+def make(stack: Stack, name: str, *, superuser: bool = False) -> str:
+    return str(stack.sql(PERSON, superuser, name, name, superuser)[0]["id"])
+
+
+def shoot(page: Page, name: str) -> None:
+    """Keeps pictures for a person to look at, where PICTURES says: both themes, phone and desktop."""
+    folder = os.environ.get("PICTURES")
+    if not folder:
+        return
+    was = page.viewport_size
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", theme == "dark")  # the admin's
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(400)
+            page.screenshot(path=str(Path(folder) / f"{name}-{theme}-{width}.png"), full_page=True)
+    page.emulate_media(color_scheme="light")
+    page.evaluate("document.documentElement.classList.remove('dark')")
+    if was:
+        page.set_viewport_size(was)
+
+
+@pytest.fixture(scope="module")
+def staff(browser: Browser, stack: Stack) -> Any:
+    """A superuser's cookies."""
+    make(stack, "Rita", superuser=True)
+    context = browser.new_context()
+    log_in(context, stack, "rita")
+    kept = context.storage_state()
+    context.close()
+    return kept
+
+
+@pytest.fixture
+def rita(browser: Browser, staff: Any) -> Iterator[Page]:
+    context = browser.new_context(storage_state=staff, viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+def test_a_top_up(rita: Page, stack: Stack) -> None:
+    pat = make(stack, "Paula")
+    stack.sql(QUOTA, pat, pat)
+    stack.sql(USE, pat)
+    watch = Watch(rita, stack.url)
+    rita.goto(f"{stack.url}/admin/accounts/user/")
+    expect(rita.get_by_role("link", name="Invite somebody")).to_be_visible()
+    shoot(rita, "people")
+    rita.get_by_role("link", name="paula@example.org").click()
+    expect(rita.get_by_text("10 of 10 messages today left")).to_be_visible()
+    expect(rita.get_by_text("The last 30 days")).to_be_visible()
+    rita.get_by_role("link", name="Top up", exact=True).click()
+    rita.get_by_label("Quota").select_option(label="messages today")
+    rita.get_by_label("Amount").fill("5")
+    rita.get_by_label("Reason").fill("a thesis")
+    shoot(rita, "top-up")
+    rita.get_by_role("button", name="Top up").click()
+    expect(rita.get_by_text("5 more for paula@example.org.")).to_be_visible()
+    expect(rita.get_by_text("15 of 15 messages today left")).to_be_visible()
+    shoot(rita, "person")
+    with rita.expect_download() as download:
+        rita.get_by_role("button", name="Download their data").click()
+    assert '"paula@example.org"' in Path(download.value.path()).read_text()
+    assert watch.complaints == []
+
+
+def test_switching_somebody_off_while_they_are_here(rita: Page, stack: Stack, browser: Browser) -> None:
+    id_ = make(stack, "Quentin")
+    theirs = log_in(browser.new_context(), stack, "quentin")
+    expect(theirs.locator("#text")).to_be_enabled()
+    rita.goto(f"{stack.url}/admin/accounts/user/{id_}/change/")
+    expect(rita.get_by_text("Chrome on Linux")).to_be_visible()
+    rita.get_by_role("button", name="Switch off").click()
+    expect(rita.get_by_text("is switched off, and every session has ended")).to_be_visible()
+    expect(theirs).to_have_url(f"{stack.url}/accounts/login/?next=%2F", timeout=5000)
+    theirs.get_by_label("Email").fill("quentin@example.org")
+    theirs.get_by_label("Password").fill(PASSWORD)
+    theirs.get_by_role("button", name="Log in").click()
+    expect(theirs).not_to_have_url(f"{stack.url}/")
+    theirs.context.close()
+
+
+def test_an_invitation(rita: Page, stack: Stack, browser: Browser) -> None:
+    rita.goto(f"{stack.url}/admin/accounts/user/")
+    rita.get_by_role("link", name="Invite somebody").click()
+    rita.get_by_label("E-mail address").fill("newcomer@example.org")
+    rita.get_by_label("Role").select_option(label="support")
+    shoot(rita, "invite")
+    rita.get_by_role("button", name="Invite").click()
+    told = rita.get_by_text("No mail server is set").first
+    expect(told).to_be_visible()
+    shoot(rita, "invitations")
+    theirs = browser.new_context().new_page()
+    watch = Watch(theirs, stack.url)
+    theirs.goto(told.inner_text().rpartition(" ")[2])
+    expect(theirs.get_by_role("heading", name="You are invited")).to_be_visible()
+    expect(theirs.get_by_label("Email")).to_have_value("newcomer@example.org")
+    shoot(theirs, "invited")
+    theirs.get_by_label("Name").fill("Newcomer")
+    theirs.get_by_label("Password").fill(PASSWORD)
+    theirs.get_by_role("button", name="Make your account").click()
+    expect(theirs.locator("#text")).to_be_enabled()
+    theirs.goto(f"{stack.url}/admin/accounts/user/?q=newcomer")
+    expect(theirs.get_by_role("link", name="newcomer@example.org")).to_be_visible()
+    assert watch.complaints == []
+    theirs.context.close()
+
+
+def test_an_erasure_called_off(rita: Page, stack: Stack) -> None:
+    id_ = make(stack, "Sophie")
+    rita.goto(f"{stack.url}/admin/accounts/user/{id_}/change/")
+    rita.get_by_role("link", name="Erase…").click()
+    expect(rita.get_by_text("conversations that nobody else is in, deleted")).to_be_visible()
+    rita.get_by_label("Type the person's address").fill("sophia@example.org")
+    rita.get_by_role("button", name="Erase in 7 days").click()
+    expect(rita.get_by_text("That is not this person's address.")).to_be_visible()
+    shoot(rita, "erase")
+    rita.get_by_label("Type the person's address").fill("sophie@example.org")
+    rita.get_by_role("button", name="Erase in 7 days").click()
+    expect(rita.get_by_text("Everything of sophie@example.org goes after")).to_be_visible()
+    shoot(rita, "to-be-erased")
+    state = "SELECT is_active, erase_at > now() + interval '6 days' AS later FROM accounts_user WHERE id = %s"
+    [row] = stack.sql(state, id_)
+    assert row == {"is_active": False, "later": True}
+    rita.get_by_role("button", name="Call it off").click()
+    expect(rita.get_by_text("Called off. The account is as it was.")).to_be_visible()
+    [row] = stack.sql(state, id_)
+    assert row == {"is_active": True, "later": None}
+
+
+def test_a_file_with_a_preview(rita: Page, stack: Stack, tmp_path: Path) -> None:
+    watch = Watch(rita, stack.url)
+    file = tmp_path / "people.csv"
+    file.write_text("email,name\ntess@example.org,Tess\nalice@example.org,Alice\n")
+    rita.goto(f"{stack.url}/admin/accounts/user/import/")
+    rita.locator("input[type=file]").set_input_files(file)
+    rita.get_by_role("button", name="Submit").click()
+    expect(rita.get_by_text("tess@example.org")).to_be_visible()
+    shoot(rita, "import-preview")
+    rita.get_by_role("button", name="Confirm import").click()
+    expect(rita.get_by_text("1 new, 0 updated")).to_be_visible()
+    with rita.expect_download() as download:
+        rita.goto(f"{stack.url}/admin/accounts/user/export/?q=tess")
+        shoot(rita, "export")
+        rita.get_by_role("button", name="Submit").click()
+    assert "tess@example.org,Tess" in Path(download.value.path()).read_text(encoding="utf-8-sig")
+    assert watch.complaints == []
