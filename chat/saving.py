@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from chat.dossier import FORMAT, VERSION, conversation_data, export
+from chat.dossier import FORMAT, VERSION, conversation_data, pieces
 from chat.models import Member, Message, MessageRole, MessageStatus
 from chat.queries import member_of, path_ids
 from chat.views import for_members
@@ -42,7 +42,7 @@ def save_one(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
 def save_all(request: HttpRequest) -> HttpResponse:
     """All there is about the person, as `manage.py export_user` writes it."""
     assert isinstance(request.user, User)  # by login_required
-    return _file(_json(export(request.user)), f"antiphon-{timezone.now():%Y-%m-%d}.json", "application/json")
+    return _file("".join(pieces(request.user)), f"antiphon-{timezone.now():%Y-%m-%d}.json", "application/json")
 
 
 def to_markdown(member: Member) -> str:

@@ -48,6 +48,11 @@ WAITING_SECONDS: Final = 15.0  # a job that waits longer while workers are free 
 CLOCK_SECONDS: Final = 2.0
 LOCAL: Final = {"localhost", "127.0.0.1", "[::1]"}
 MAINTENANCE_SECONDS: Final = 3 * 3600.0  # it is due every hour
+MODEL_ADVICE: Final = {
+    "upstream_unauthorized": "Correct OPENAI_API_KEY, or the endpoint's key in the admin; then restart.",
+    "upstream_unreachable": "Start it, or correct OPENAI_BASE_URL; from this machine, try curl.",
+    "upstream_quota": "Its account has no credit left: add some, or name a second one (OPENAI_FALLBACK_…).",
+}
 DISK_WARN, DISK_FAIL = 2 * 2**30, 200 * 2**20
 
 
@@ -83,7 +88,7 @@ def examine(names: Iterable[str], *, url: str = "") -> list[Finding]:
             level, said, advice = CHECKS[name](url)
         except (StackError, ImproperlyConfigured) as error:
             away.add(name)
-            level, said, advice = (FAIL, str(error), "The sentence before says which setting.")
+            level, said, advice = (FAIL, str(error), "The sentence says what to do; then ask again.")
         except (redis.RedisError, ValueError) as error:
             level, said, advice = (
                 FAIL,
@@ -108,9 +113,17 @@ def worst(findings: Iterable[Finding]) -> Level:
 def _database(_url: str) -> Found:
     check_database(settings.DATABASE_URL)
     executor = MigrationExecutor(connection)
-    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    missing = [f"{one.app_label}.{one.name}" for one, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
     if missing:
-        return (FAIL, f"{len(missing)} migrations are not applied.", "Run `manage.py prepare`, then restart.")
+        some = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
+        said = f"{len(missing)} {'migration is' if len(missing) == 1 else 'migrations are'} not applied: {some}."
+        return (FAIL, said, "Run `manage.py prepare`, then restart.")
+    ours = executor.loader.migrated_apps
+    ahead = [f"{app}.{name}" for app, name in executor.loader.applied_migrations if app in ours]
+    ahead = [name for name in ahead if tuple(name.split(".", 1)) not in executor.loader.disk_migrations]
+    if ahead:
+        said = f"The database is of a newer version than this program ({ahead[-1]})."
+        return (WARN, said, "Install that version, or migrate back or restore where the changelog says so.")
     version = connection.cursor().connection.info.server_version // 10_000
     return OK, f"PostgreSQL {version}, all migrations applied.", ""
 
@@ -240,7 +253,7 @@ def _model(_url: str) -> Found:
     try:
         fleet = asyncio.run(_ask_models(rows))
     except ProviderError as error:
-        return (FAIL, f"{error.code}: {error.message}", "Check OPENAI_BASE_URL and OPENAI_API_KEY; `manage.py models`.")
+        return (FAIL, f"{error.code}: {error.message}", MODEL_ADVICE.get(error.code, "`manage.py models` says more."))
     except TimeoutError:
         return (
             FAIL,
@@ -259,11 +272,22 @@ def _model(_url: str) -> Found:
         said = "; ".join(f"{one.definition.name}: {one.failure.message}" for one in silent if one.failure)
         return (WARN, said, "`manage.py models --test` says more; the admin's pages of endpoints too.")
     if names == [DEMO_MODEL]:
-        return (WARN, "Only the demo model answers.", "Set OPENAI_API_KEY or OPENAI_BASE_URL, or start Ollama.")
+        advice = "For a real one set OPENAI_API_KEY or OPENAI_BASE_URL, start Ollama, or add an endpoint in the admin."
+        if _is_private():
+            return OK, "The demo model answers, as is well for a first look on this machine.", advice
+        return WARN, "Only the demo model answers.", advice
     if not names:
         return (FAIL, "The endpoint offers no model.", "Load one there, or name it in CHAT_MODELS.")
     where = ", ".join(member.definition.place for member in fleet.members.values())
     return OK, f"{where}: {len(names)} models, {names[0]} first.", ""
+
+
+def _is_private() -> bool:
+    """Whether only this machine is served: what `manage.py up` runs here, or plain http under this machine's names."""
+    url = stack_url(settings.VAR_DIR, "url")
+    if url:
+        return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+    return not settings.HTTPS and set(settings.ALLOWED_HOSTS) <= LOCAL
 
 
 async def _ask_models(rows: Sequence[Definition]) -> Fleet:

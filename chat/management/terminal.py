@@ -37,6 +37,7 @@ class Bar:
     def __init__(self) -> None:
         self._label = ""
         self._bar: Any = None
+        self._counting = False
 
     def __enter__(self) -> Self:
         return self
@@ -46,6 +47,14 @@ class Bar:
     ) -> None:
         if self._bar is not None:
             self._bar.render_finish()
+        if self._counting:
+            click.echo(file=sys.stderr)
+
+    def count(self, label: str, size: int) -> None:
+        """So many bytes so far, of nobody knows how many."""
+        if sys.stderr.isatty():
+            click.echo(f"\r{label} {size / 2**20:.1f} MB", file=sys.stderr, nl=False)
+            self._counting = True
 
     def show(self, label: str, done: int, total: int) -> None:
         """`done` of `total` so far. Another label begins another bar."""

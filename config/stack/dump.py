@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +17,7 @@ from django.db import connection
 from config.stack.account import installed
 from config.stack.errors import StackError
 
+LOOK_SECONDS: Final = 0.2
 LEFT_OUT: Final = ("accounts_session", "django_session")  # their rows open accounts
 
 
@@ -21,8 +25,11 @@ class DumpError(Exception):
     """One sentence on what went wrong. Nothing half done is left behind."""
 
 
-def dump(file: Path) -> int:
-    """Writes a backup and returns its size in bytes. Raises `DumpError`; then `file` is as it was."""
+def dump(file: Path, *, on_written: Callable[[int], None] = lambda _size: None) -> int:
+    """Writes a backup and returns its size in bytes; `on_written` hears how many there are meanwhile.
+
+    Raises `DumpError`; then `file` is as it was.
+    """
     if file.exists():
         raise DumpError(f"{file} is there already: a backup is never overwritten.")
     partial = file.with_name(f".{file.name}.part")
@@ -32,7 +39,10 @@ def dump(file: Path) -> int:
         raise DumpError(f"{file}: {error.strerror}.") from None
     try:
         left_out = [f"--exclude-table-data={table}" for table in LEFT_OUT]
-        _run(_program("pg_dump"), "--format=custom", "--no-owner", "--no-privileges", *left_out, f"--file={partial}")
+        _run(
+            _program("pg_dump"), "--format=custom", "--no-owner", "--no-privileges", *left_out, f"--file={partial}",
+            meanwhile=lambda: on_written(partial.stat().st_size),
+        )  # fmt: skip
         _run(_program("pg_restore"), "--list", str(partial))  # it can be read
         with partial.open("rb") as written:
             os.fsync(written.fileno())
@@ -73,7 +83,7 @@ def _program(name: str) -> str:
     return found
 
 
-def _run(*command: str) -> None:
+def _run(*command: str, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Where the database is stands in the environment: everybody may read a command line, also its passwords."""
     entry: dict[str, Any] = settings.DATABASES["default"]
     told = {
@@ -83,7 +93,18 @@ def _run(*command: str) -> None:
     }  # fmt: skip
     env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     env |= {name: str(value) for name, value in told.items() if value}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
+    with tempfile.TemporaryFile("w+") as said:
+        running = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            while running.poll() is None:
+                meanwhile()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.wait(LOOK_SECONDS)
+        finally:
+            running.kill()  # Ctrl-C ends both
+            running.wait()
+        said.seek(0)
+        errors = said.read()
+    if running.returncode != 0:
+        lines = [line for line in errors.splitlines() if line.strip()]
         raise DumpError(f"{Path(command[0]).name}: {(lines or ['it said nothing.'])[0].split('error: ')[-1]}")

@@ -12,6 +12,7 @@ from config.env import database_from_url
 from config.stack.errors import StackError
 
 SECONDS: Final = 5
+SILENT: Final = f"says nothing within {SECONDS} s. It hangs, a firewall is between, or the address is wrong"
 OLDEST_POSTGRES: Final = 14  # of Django 5.2
 OLDEST_REDIS: Final = (6, 2)  # GETDEL
 
@@ -26,6 +27,8 @@ def check_database(url: str) -> None:
             version = connection.info.server_version // 10_000
     except psycopg.ProgrammingError as error:
         raise StackError(f"DATABASE_URL: {str(error).strip()}.") from None
+    except psycopg.errors.ConnectionTimeout:
+        raise StackError(f"PostgreSQL at {place} {SILENT}: correct DATABASE_URL, or look at its log.") from None
     except psycopg.OperationalError as error:
         said = str(error)
         if "authentication failed" in said or "no password supplied" in said:
@@ -56,6 +59,8 @@ def check_redis(url: str) -> None:
         version = str(client.info("server")["redis_version"])
     except redis.AuthenticationError:
         raise StackError(f"Redis at {place} refuses the password: correct it in REDIS_URL.") from None
+    except redis.TimeoutError:
+        raise StackError(f"Redis at {place} {SILENT}: correct REDIS_URL, or look at its log.") from None
     except redis.RedisError:
         raise StackError(
             f"Redis at {place} cannot be reached: start it, correct REDIS_URL, "

@@ -57,7 +57,9 @@ def test_nothing_is_wrong(turn: Run) -> None:
 def test_the_command_says_what_it_did(turn: Run) -> None:
     Conversation.objects.update(tip=None)
     output = StringIO()
-    call_command("repair", "--dry-run", stdout=output)
+    with pytest.raises(SystemExit) as ended:
+        call_command("repair", "--dry-run", stdout=output)
+    assert ended.value.code == 1, "for a watchdog"
     call_command("repair", stdout=output)
     lines = output.getvalue().splitlines()
     assert lines[1] == "Nothing was changed."

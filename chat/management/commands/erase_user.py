@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts import erasure
 from accounts.models import User
 from chat.dossier import erase, survey
+from chat.management.terminal import show_examples
 
 
 class Command(BaseCommand):
@@ -20,7 +21,8 @@ class Command(BaseCommand):
         "Switches an account off and has it erased after ERASE_GRACE_DAYS: conversations that are this person's alone, "
         "their words in shared ones (which stay, with another owner if need be), recordings, sessions; open sockets "
         "close at once. Until then --undo calls it off; --now does not wait. Audit entries and the usage ledger stay, "
-        "since nothing may change them. Asks first. See --dry-run, and `export_user` before."
+        "since nothing may change them. Asks first. See --dry-run, and `export_user` before. "
+        "Ends with 0, or with 1 and nothing done: no such person, the last administrator, or the question not answered."
     )
     requires_system_checks = ()
 
@@ -31,6 +33,13 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--json", action="store_true", help="the report as JSON")
+        show_examples(
+            parser,
+            ("erase_user ana@example.org --dry-run", "what would go"),
+            ("erase_user ana@example.org", "off now, erased when the grace is over; asks first"),
+            ("erase_user ana@example.org --undo", "she changed her mind"),
+            ("erase_user ana@example.org --now --yes", "at once, from a script"),
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
         user = User.objects.filter(email__iexact=options["email"]).first()

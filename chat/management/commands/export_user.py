@@ -10,18 +10,25 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
 from chat.dossier import pieces
+from chat.management.terminal import Bar, show_examples
 
 
 class Command(BaseCommand):
     help = (
         "Writes account, sessions, conversations (every branch) and recordings' words of one person as JSON, to FILE "
-        "(readable by its owner only, never overwritten) or to the terminal. `import_chats` reads it."
+        "(readable by its owner only, never overwritten) or to the terminal. `import_chats` reads it. "
+        "Ends with 0, or 1 when there is no such person or the file cannot be written, and then it is not there."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("file", nargs="?", type=Path)
+        show_examples(
+            parser,
+            ("export_user ana@example.org ana.json", "all there is about her, into a file"),
+            ("export_user ana@example.org | jq .account", "to the terminal, or a program"),
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
         user = User.objects.filter(email__iexact=options["email"]).first()
@@ -32,9 +39,19 @@ class Command(BaseCommand):
             for piece in pieces(user):
                 self.stdout.write(piece, ending="")
             return
+        total = user.memberships.count()
         try:
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                out.writelines(pieces(user))
+            opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror}.") from None
-        self.stdout.write(f"{user.memberships.count()} conversations to {file}.")
+        try:
+            with os.fdopen(opened, "w", errors="replace") as out, Bar() as bar:
+                for number, piece in enumerate(pieces(user)):
+                    out.write(piece)
+                    bar.show("conversations", min(number, total), total)
+        except BaseException as error:
+            file.unlink()  # half an export is none
+            if isinstance(error, OSError):
+                raise CommandError(f"{file}: {error.strerror}.") from None
+            raise
+        self.stdout.write(f"{total} conversations to {file}.")

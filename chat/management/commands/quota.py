@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -13,10 +14,14 @@ from accounts import quotas
 from accounts.models import User
 from accounts.plans import Period, Plan, Quota, Unit
 from accounts.standing import pots_left, quotas_left
+from chat.management.terminal import show_examples
 
 
 class Command(BaseCommand):
-    help = "Shows and changes quotas. Numbers of quotas are those that `quota show` prints."
+    help = (
+        "Shows and changes quotas. Numbers of quotas are those that `quota show` prints. A change holds at once, for "
+        "answers that begin from then on. Ends with 0, or 1 when there is no such person, group, plan or quota."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -24,6 +29,7 @@ class Command(BaseCommand):
         whose = show.add_mutually_exclusive_group(required=True)
         whose.add_argument("email", nargs="?")
         whose.add_argument("--group")
+        show.add_argument("--json", action="store_true", help="for scripts: a list, as the protocol's `quota` frame")
         set_ = verbs.add_parser("set", help="sets the limit of a plan, a group or a person")
         owner = set_.add_mutually_exclusive_group(required=True)
         owner.add_argument("--plan")
@@ -44,6 +50,15 @@ class Command(BaseCommand):
         again.add_argument("email")
         again.add_argument("quota", type=int, nargs="*", help="when none is named, all of the person's own")
 
+        show_examples(
+            parser,
+            ("quota show ana@example.org", "what she has left"),
+            ("quota set --plan Default --unit messages --period day 50", "50 messages a day for everybody on Default"),
+            ("quota set --user ana@example.org --unit money --period month none", "take hers away"),
+            ("quota top-up ana@example.org 3 20 --reason exam", "20 more of quota 3, this period"),
+            ("quota reset ana@example.org", "as if she had used nothing this period"),
+        )
+
     def handle(self, *_args: Any, **options: Any) -> None:
         try:
             {"show": self.show, "set": self.set, "top-up": self.top_up, "reset": self.reset}[options["verb"]](options)
@@ -55,6 +70,9 @@ class Command(BaseCommand):
     def show(self, options: dict[str, Any]) -> None:
         user = _user(options["email"]) if options.get("email") else None
         found = quotas_left(user.pk) if user else pots_left(_owner({**options, "user": None, "plan": None})["group"].pk)
+        if options.get("json"):
+            self.stdout.write(json.dumps([{"quota": left.quota_id, **left.frame()} for left in found]))
+            return
         for left in found:
             frame = left.frame()
             parts = [

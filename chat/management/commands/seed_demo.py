@@ -14,6 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.foreign import Chat, Said
 from chat.importing import save_chat
+from chat.management.terminal import show_examples
 
 ADDRESS: Final = "demo@localhost"
 BREAD: Final = """Mix **400 g** flour, 300 g water, 8 g salt and a pinch of yeast.
@@ -50,7 +51,11 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.epilog = f"`manage.py erase_user {ADDRESS}` takes it away again."
+        show_examples(
+            parser,
+            ("seed_demo", "make them, and print the password"),
+            (f"erase_user {ADDRESS} --now", "take it all away again"),
+        )
 
     def handle(self, *_args: object, **_options: Any) -> None:
         user = User.objects.filter(email=ADDRESS).first()

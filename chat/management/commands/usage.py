@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
 from accounts.reports import KINDS, usage_rows, write_rows
+from chat.management.terminal import show_examples
 
 
 def _day(text: str) -> date:
@@ -21,7 +22,10 @@ def _day(text: str) -> date:
 
 
 class Command(BaseCommand):
-    help = "Shows usage by user, model, day, group or conversation. Days are UTC, both included; money is in CURRENCY."
+    help = (
+        "Shows usage by user, model, day, group or conversation. Days are UTC, both included; money is in CURRENCY. "
+        "Ends with 0, or with 1 when there is no such person or the days are the wrong way round."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         today = datetime.now(UTC).date()
@@ -30,6 +34,14 @@ class Command(BaseCommand):
         parser.add_argument("--by", choices=KINDS, default="user")
         parser.add_argument("--user", metavar="EMAIL", help="of this person only")
         parser.add_argument("--format", dest="form", choices=("table", "csv", "json"), default="table")
+        parser.add_argument("--json", action="store_const", const="json", dest="form", help="the same as --format json")
+        show_examples(
+            parser,
+            ("usage", "who used what in the last 30 days"),
+            ("usage --by day --user ana@example.org", "one person's days"),
+            ("usage --by model --from 2026-11-01 --to 2026-11-30 --format csv", "a month, for a spreadsheet"),
+            ("usage --by group --json", "for scripts"),
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         since, until = options["since"], options["until"]

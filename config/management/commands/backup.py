@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from chat.management.terminal import Bar, show_examples
 from config.stack.dump import DumpError, dump
 
 
@@ -14,16 +16,27 @@ class Command(BaseCommand):
     help = (
         "Writes the database to FILE, as of one moment and while everything runs (pg_dump's custom format). Sessions "
         "are left out, so a stolen backup opens none. The file is readable by its owner only, and whole or not there. "
-        "Keep SECRET_KEY (or var/secret_key) beside it; Redis needs no backup."
+        "Keep SECRET_KEY (or var/secret_key) beside it; Redis needs no backup. "
+        "Ends with 0, or with 1 and nothing left behind."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
+        parser.add_argument("--json", action="store_true", help='for scripts: {"file": …, "bytes": …}')
+        show_examples(
+            parser,
+            ("backup /backup/$(date +%F).dump", "every night; what is there is never overwritten"),
+            ("backup /backup/before-upgrade.dump --json", "from a script"),
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
         try:
-            size = dump(options["file"])
+            with Bar() as bar:
+                size = dump(options["file"], on_written=lambda written: bar.count("written", written))
         except DumpError as error:
             raise CommandError(str(error)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps({"file": str(options["file"]), "bytes": size}))
+            return
         self.stdout.write(f"{size / 2**20:.1f} MB in {options['file']}.")

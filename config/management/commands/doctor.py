@@ -13,3 +13,8 @@ class Command(health.Command):
         "Ends with 0 when all is well, 1 when somebody should look, 2 when something is broken."
     )
     names = tuple(CHECKS)
+    examples = (
+        ("doctor", "after installing, after an upgrade, when in doubt"),
+        ("doctor --url https://chat.example.org", "with a web process elsewhere"),
+        ("doctor --json", "for scripts"),
+    )

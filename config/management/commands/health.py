@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from chat.management.terminal import show_examples
 from config.diagnosis import SERVING, Finding, Level, examine, worst
 
 EXIT: Final = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}
@@ -22,13 +23,20 @@ class Command(BaseCommand):
     )
     requires_system_checks = ()
     names: tuple[str, ...] = SERVING
+    examples: tuple[tuple[str, str], ...] = (
+        ("health", "of what `manage.py up` runs here"),
+        ("health --url https://chat.example.org", "of a web process elsewhere"),
+        ("health --json", '{"level": "ok", "findings": […]}; a watchdog needs no more than the exit code'),
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--url", default="", help="of a web process (default: the one `manage.py up` runs)")
         parser.add_argument("--json", action="store_true", help="for scripts: an object with `level` and `findings`")
+        show_examples(parser, *self.examples)
 
     def handle(self, *_args: object, **options: Any) -> None:
-        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # the findings say it, once
+        for name in ("psycopg.pool", "workers.providers"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # the findings say it, once
         findings = examine(self.names, url=options["url"])
         level = worst(findings)
         if options["json"]:

@@ -14,6 +14,7 @@ import psycopg_pool
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from chat.management.terminal import show_examples
 from workers.endpoints import load_endpoints
 from workers.providers import registry
 from workers.providers.base import ChatTurn, ProviderError
@@ -28,12 +29,19 @@ class Command(BaseCommand):
     help = (
         "Lists the models on offer, the default first. --test asks a model for a word and says how long it took; with"
         " endpoints of the admin it tests each of them, as seen from here."
+        " Ends with 0, or 1 when an endpoint cannot be asked or does not answer."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--test", nargs="?", const="", metavar="MODEL", help="ask this model (default: the first)")
-        parser.add_argument("--json", action="store_true")
+        parser.add_argument("--json", action="store_true", help="for scripts")
+        show_examples(
+            parser,
+            ("models", "what is on offer"),
+            ("models --test", "does the first one answer, and how fast?"),
+            ("models --test gpt-5 --json", "another one, for scripts"),
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Ends with 1 when an endpoint cannot be asked or does not answer."""

@@ -7,18 +7,25 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from chat.management.terminal import show_examples
 from config.stack.dump import DumpError, restore
 
 
 class Command(BaseCommand):
     help = (
         "Reads a FILE that `backup` wrote into the database of DATABASE_URL, which must be empty: all of it or, when "
-        "something is wrong, nothing. Afterwards run `prepare`, empty Redis (its logs are of another time) and start."
+        "something is wrong, nothing. Afterwards run `prepare`, empty Redis (its logs are of another time) and start. "
+        "Ends with 0, or 1 and nothing changed."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
+        show_examples(
+            parser,
+            ("restore /backup/2026-11-23.dump", "into the empty database that DATABASE_URL names"),
+            ("prepare", "then: what this version needs"),
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
         try:

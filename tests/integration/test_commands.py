@@ -1,0 +1,94 @@
+"""Every command of an operator: help that teaches, examples that work as they stand, answers for scripts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command, load_command_class
+from django.core.management.base import CommandParser
+
+from accounts.models import User
+from accounts.plans import Period, Quota, Unit
+from chat.models import Conversation
+from tests.integration.test_operations import conversation
+from tests.stack import ROOT
+
+CHAT = ("erase_user", "export_user", "import_chats", "purge", "quota", "repair", "seed_demo", "usage")
+CONFIG = ("backup", "doctor", "health", "models", "restore")
+COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG)]
+
+
+def parser_of(name: str, app: str) -> CommandParser:
+    return load_command_class(app, name).create_parser("manage.py", name)
+
+
+@pytest.mark.parametrize(("name", "app"), COMMANDS)
+def test_help_teaches_and_its_examples_can_be_typed(name: str, app: str) -> None:
+    text = parser_of(name, app).format_help()
+    _, _, examples = text.partition("Examples:\n")
+    lines = [line.strip() for line in examples.splitlines() if line.strip()]
+    assert lines, f"{name} --help has no examples"
+    apps = dict(COMMANDS)
+    for line in lines:
+        typed = line.partition("   ")[0].partition(" | ")[0]
+        program, command, *words = shlex.split(typed.replace("$(date +%F)", "2026-11-23"))
+        assert program == "manage.py"
+        if command in apps:
+            parser_of(command, apps[command]).parse_args(words)  # exits where it is wrong
+    if name not in ("quota", "seed_demo"):
+        assert "nds with" in " ".join(text.split()), f"{name} --help does not say what its exit code means"
+
+
+@pytest.mark.parametrize("name", ["purge", "import_chats", "erase_user", "repair"])
+def test_what_deletes_or_changes_many_can_be_tried_first(name: str) -> None:
+    assert "--dry-run" in parser_of(name, "chat").format_help()
+
+
+def said_by(*command: str) -> Any:
+    out = io.StringIO()
+    call_command(*command, stdout=out)
+    return json.loads(out.getvalue())
+
+
+def test_answers_for_scripts(alice: User, clean_redis: str) -> None:
+    Quota.objects.create(user=alice, unit=Unit.MESSAGES, period=Period.DAY, limit=5)
+    [left] = said_by("quota", "show", "alice@example.org", "--json")
+    assert (left["left"], left["unit"], left["period"]) == (5, "messages", "day")
+    assert said_by("usage", "--json") == []
+    assert said_by("repair", "--json") == {"found": [], "left": []}
+    conversation(alice, "question", "answer")
+    Conversation.objects.update(tip=None)
+    out = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("repair", "--dry-run", "--json", stdout=out)
+    assert ended.value.code == 1
+    assert "newest message" in json.loads(out.getvalue())["left"][0]
+
+
+def test_half_an_export_is_not_left(alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_off(_user: User) -> Any:
+        yield '{"account": '
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("chat.management.commands.export_user.pieces", break_off)
+    with pytest.raises(CommandError, match="No space left"):
+        call_command("export_user", "alice@example.org", str(tmp_path / "alice.json"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_quick_and_needs_no_server() -> None:
+    env = {**os.environ, "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "REDIS_URL": "redis://127.0.0.1:1/0"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "purge", "--help"],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "manage.py purge --dry-run   what would go now, and why" in done.stdout
