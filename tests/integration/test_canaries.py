@@ -1,4 +1,6 @@
-"""No output of a whole run shows what people or models wrote, or a secret: logs of every process, machines' pages."""
+"""No output of a whole life shows what people or models wrote, or a secret: every process's log at DEBUG, pages for
+machines, traces, what lies in Redis, and the admin for staff who may not read.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +9,33 @@ import json
 import re
 import secrets
 import uuid
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
+import redis
 from yarl import URL
 
 from tests.client import session
+from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_speech import silence, utterance
+from tests.fakes.collector import Collector
 from tests.fakes.openai_server import FakeOpenAI
+from tests.integration.asr_cases import grammar
+from tests.integration.test_voice import recording
 from tests.stack import PASSWORD, Stack, run_stack
 
 KEY = "sk-canary-5d1c2f9e7a"
 WORDS = "canarywords-3f9b"
+SAM = f"""
+from accounts.models import User
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import Permission
+sam = User.objects.create_user("sam@example.org", {PASSWORD!r}, name="Sam", is_staff=True)
+EmailAddress.objects.create(user=sam, email=sam.email, primary=True, verified=True)
+sam.user_permissions.set(Permission.objects.filter(codename__in=["view_conversation", "view_message", "view_run"]))
+"""
 
 
 async def live_through(stack: Stack) -> dict[str, str]:
@@ -62,9 +80,11 @@ async def live_through(stack: Stack) -> dict[str, str]:
         assert lost["type"] == "error"
         stack.redis.start()
         await client.close()
+    spoken = await speak_up(stack)
     return {
         "what a person wrote": WORDS,
         "what the model wrote": "tok7 ",
+        "what a person said": spoken,
         "the password": PASSWORD,
         "the model's key": KEY,
         "a ticket": ticket,
@@ -75,18 +95,72 @@ async def live_through(stack: Stack) -> dict[str, str]:
     }
 
 
-async def test_nothing_secret_is_in_any_output() -> None:
-    with FakeOpenAI() as upstream:
+async def speak_up(stack: Stack) -> str:
+    """Somebody speaks, and what was heard is sent."""
+    async with session(stack.url, "bob@example.org", fresh=True) as bob:
+        client = await bob.connect()
+        speaker = await recording(client, auto_send=True)
+        await speaker.say(silence(200) + utterance(SENTENCES[0]) + silence(900))
+        final = await client.next("transcript.final", seconds=30)
+        await speaker.stop()
+        await client.close()
+    assert len(final["text"]) > 10
+    return str(final["text"])
+
+
+async def look_at_the_admin(stack: Stack) -> dict[str, str]:
+    """What staff see who may look at everything but at what was written."""
+    stack.manage("shell", "--no-imports", "-c", SAM)
+    pages: dict[str, str] = {}
+    async with session(stack.url, "sam@example.org", fresh=True) as sam:
+        for model in ("conversation", "message", "run"):
+            path = f"/admin/chat/{model}/"
+            rows = stack.sql(f"SELECT id FROM chat_{model} ORDER BY created_at LIMIT 3")  # noqa: S608 -- three names
+            for place in (path, *(f"{path}{row['id']}/change/" for row in rows)):
+                async with sam.http.get(stack.url + place) as page:
+                    assert page.status == 200, (place, page.status)
+                    pages[place] = await page.text()
+    return pages
+
+
+def look_into_redis(stack: Stack) -> dict[str, str]:
+    """Every key with its value, as text. Conversations' logs and audio on its way are what Redis is there for."""
+    readers: dict[bytes, Any] = {
+        b"string": lambda client, key: client.get(key),
+        b"hash": lambda client, key: client.hgetall(key),
+        b"list": lambda client, key: client.lrange(key, 0, -1),
+        b"set": lambda client, key: client.smembers(key),
+        b"zset": lambda client, key: client.zrange(key, 0, -1, withscores=True),
+        b"stream": lambda client, key: client.xrange(key),
+    }
+    with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
+        found = {key: readers[client.type(key)](client, key) for key in client.scan_iter(count=1000)}
+    return {key.decode(errors="replace"): f"{key!r} {value!r}" for key, value in found.items()}
+
+
+@pytest.mark.timeout(180)
+async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
+    with FakeOpenAI() as upstream, Collector() as collector:
         env: dict[str, Any] = {
             "OPENAI_BASE_URL": upstream.url,
             "OPENAI_API_KEY": KEY,
             "CHAT_MODELS": "small",
             "WORKER_METRICS_PORT": "0",
             "SECRET_KEY": f"canary-{secrets.token_hex(24)}",
+            "LOG_LEVEL": "DEBUG",
+            "ASR_BACKENDS": "pocketsphinx",
+            "POCKETSPHINX_GRAMMAR": grammar(tmp_path),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "100",
         }
-        with run_stack(web=1, workers=1, env=env) as stack:
+        with run_stack(web=1, workers=1, beat=True, env=env) as stack:
             canaries = await live_through(stack)
-            outputs = {process.name: process.output() for process in stack.processes}
+            outputs = await look_at_the_admin(stack)
+            kept = look_into_redis(stack)
+            outputs |= {process.name: process.output() for process in stack.processes}
+            outputs["traces"] = b"".join(collector.raw).decode(errors="replace")
+            [line] = [line for line in stack.workers[0].output().splitlines() if '"event": "metrics"' in line]
+            outputs["worker's metrics"] = fetch(json.loads(line)["port"], "/metrics")
             for path in ("/metrics", "/readyz"):
                 outputs[path] = fetch(stack.webs[0].port, path)
             for command in ("doctor", "health"):
@@ -94,10 +168,22 @@ async def test_nothing_secret_is_in_any_output() -> None:
                     outputs[command] = stack.manage(command, f"--url={stack.url}")
                 except AssertionError as warned:  # it ends with 1 over the demo settings; what it said counts
                     outputs[command] = str(warned)
+    assert {span.name for span in collector.spans} >= {"message.send", "audio.start", "run", "recording", "deliver"}
+    assert '"level": "debug"' in outputs["worker1"]
+    seen: list[str] = []
     for name, text in outputs.items():
         assert text, f"{name} said nothing at all, so it proves nothing"
         for what, canary in canaries.items():
-            assert canary not in text, f"{what} is in the output of {name}"
+            if canary in text:
+                at = text.index(canary)
+                seen.append(f"{what} is in the output of {name}: {text[max(0, at - 150) : at + 60]!r}")
+    written = {"what a person wrote", "what the model wrote", "what a person said"}
+    assert any(key.startswith("log:") for key in kept)
+    for key, text in kept.items():
+        for what, canary in canaries.items():
+            if canary in text and not (what in written and re.match(r"log:[0-9a-f]{32}$", key)):
+                seen.append(f"{what} is in Redis under {key}")
+    assert not seen, "\n".join(seen)
     ended = [json.loads(line) for line in outputs["worker1"].splitlines() if '"run_ended"' in line]
     assert ended
     assert all({"run", "conversation", "first_token_ms", "total_ms"} <= set(line) for line in ended)
