@@ -27,7 +27,8 @@ METERED: Final = """(NOT u.is_staff AND EXISTS (SELECT FROM accounts_quota q WHE
     OR q.plan_id = COALESCE(u.plan_id, (SELECT p.id FROM accounts_plan p WHERE p.is_default))
     OR q.group_id IN (SELECT g.group_id FROM accounts_user_groups g WHERE g.user_id = u.id)))"""
 
-# Where an allowance does not exist yet, nothing is done but to say so, unless `making`.
+# Where an allowance does not exist yet, nothing is done but to say so, unless `making`: then of the quotas that were
+# seen before and whose locks are held since; one that came meanwhile holds from the next time on.
 _RESERVE: Final = f"""
 WITH {APPLYING}, wanted AS (
     SELECT *, CASE unit
@@ -40,7 +41,7 @@ WITH {APPLYING}, wanted AS (
             ORDER BY model DESC, endpoint DESC, valid_from DESC LIMIT 1), 9), -1)
         END::numeric AS amount
     FROM applying WHERE CASE WHEN %(run)s::uuid IS NULL THEN unit = 'audio_seconds'
-        ELSE unit <> 'audio_seconds' AND model IN ('', %(model)s) END
+        ELSE unit <> 'audio_seconds' AND model IN ('', %(model)s) END AND (NOT %(making)s OR id = ANY(%(seen)s))
 ), missing AS (
     SELECT FROM wanted w WHERE NOT EXISTS (
         SELECT FROM accounts_allowance a
@@ -62,7 +63,7 @@ WITH {APPLYING}, wanted AS (
 )
 SELECT wanted.id, wanted.model, unit, period, "limit", hard, wanted.ends_at, used, reserved, extra,
     COALESCE((SELECT name FROM auth_group g WHERE shared AND g.id = group_id), ''), taken.id, fresh, amount,
-    CASE WHEN shared THEN group_id END
+    group_id
 FROM wanted LEFT JOIN taken ON wanted.id = taken.quota_id ORDER BY wanted.id
 """  # noqa: S608 -- constants
 
@@ -174,11 +175,11 @@ def _reserve(
     }
     used: dict[int, Decimal] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_RESERVE, {**values, "making": False})
+        cursor.execute(_RESERVE, {**values, "making": False, "seen": []})
         rows = cursor.fetchall()
         if any(row[11] is None for row in rows):
             keep_entries_out(user_id, [row[14] for row in rows])
-            cursor.execute(_RESERVE, {**values, "making": True})
+            cursor.execute(_RESERVE, {**values, "making": True, "seen": [row[0] for row in rows]})
             rows = cursor.fetchall()
             used = fill([row[11] for row in rows if row[12]])
     return [(left_from((*row[:7], used.get(row[11], row[7]), *row[8:11])), row[13]) for row in rows]
@@ -224,7 +225,7 @@ def reset(user_id: uuid.UUID | None, quota_id: int, *, by: uuid.UUID | None = No
 def _add(user_id: uuid.UUID | None, quota_id: int, amount: Decimal) -> tuple[int, uuid.UUID | None]:
     """Adds to the allowance of the running period, and locks it; its id, and whose it is (None: a pot's)."""
     found = _running(user_id, quota_id)
-    keep_entries_out(user_id, Quota.objects.filter(pk=quota_id, shared=True).values_list("group_id", flat=True))
+    keep_entries_out(user_id, Quota.objects.filter(pk=quota_id).values_list("group_id", flat=True))
     with connection.cursor() as cursor:
         cursor.execute(_TOP_UP, [found[12], quota_id, found[11], found[6], amount])
         allowance, fresh = cursor.fetchone()

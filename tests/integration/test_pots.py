@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -17,7 +18,7 @@ from accounts import quotas
 from accounts.ledger import check_ledger, free_orphans
 from accounts.models import User
 from accounts.plans import Allowance, Plan, Quota, Reservation, TopUp, Unit, UsageEntry
-from accounts.standing import POTS_LEFT, pots_left
+from accounts.standing import POTS_LEFT, keep_entries_out, pots_left
 from chat import turns
 from chat.errors import QuotaExceeded
 from chat.models import Conversation, Run
@@ -288,3 +289,27 @@ def test_page_frame_and_command_say_that_it_is_shared(alice: User, bob: User, cl
     told("set", "--group", "Blue", "--unit", "messages", "--period", "day", "2")
     assert sorted(Quota.objects.values_list("shared", "limit")) == [(False, 2), (True, 7)]
     assert "3 of 7" in told("reset", "bob@example.org"), "the pot is nobody's own"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pot_that_is_made_between_two_looks_is_not_filled_without_its_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry is being written for the second group while a new allowance of the first one is made."""
+    alice, bob = make_user("Alice"), make_user("Bob")
+    first, second = team(alice, name="First"), team(alice, bob, name="Second")
+    share(first, 5)
+    run = send(bob).run_id
+    keep_out = keep_entries_out
+
+    def and_then_another(*args: Any) -> None:
+        keep_out(*args)
+        share(second, 5)
+
+    monkeypatch.setattr("accounts.quotas.keep_entries_out", and_then_another)
+    with transaction.atomic():
+        end(run)
+        accepted = Elsewhere(lambda: send(alice))
+        accepted.join()
+    assert isinstance(accepted.outcome, turns.Accepted), accepted.outcome
+    assert pot(first) == (0, 1)
+    assert pot(second) == (1, 0)
+    assert check_ledger() == []
