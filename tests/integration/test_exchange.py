@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
@@ -20,7 +21,7 @@ from accounts import exchange
 from accounts.models import AuditEntry, User
 from accounts.plans import Plan, Price, Quota, UsageEntry
 from accounts.usage import Used, settle_recording
-from tests.conftest import make_user
+from tests.conftest import PASSWORD, make_user
 from tests.integration.test_roles import log_in, member
 
 pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
@@ -149,6 +150,18 @@ class TestIn:
         assert (new.name, new.has_usable_password(), new.is_staff) == ("=x", False, False)
         entry = AuditEntry.objects.get()
         assert (entry.verb, entry.object_type, entry.details) == ("import", "accounts.user", "rows.csv, 2 rows")
+
+    def test_whoever_is_new_sets_a_password_by_mail(self, ada: Client) -> None:
+        confirm(ada, "user", bring(ada, "user", "email\nnew@example.org\n"))
+        Client().post("/accounts/password/reset/", {"email": "new@example.org"})
+        [sent] = mail.outbox
+        found = re.search(r"http://testserver(/accounts/password/reset/key/\S+)", str(sent.body))
+        assert found
+        client = Client()
+        form = client.get(found[1], follow=True)
+        done = client.post(form.redirect_chain[-1][0], {"password1": PASSWORD, "password2": PASSWORD})
+        assert done.status_code == 302
+        assert Client().login(email="new@example.org", password=PASSWORD)
 
     def test_rights_do_not_come_from_files(self, ada: Client) -> None:
         make_user("Alice")
