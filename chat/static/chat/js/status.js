@@ -68,3 +68,9 @@ export function showNote(words, action) {
   }
   place.replaceChildren(note);
 }
+
+/** Takes away a note that asks for nothing. */
+export function dropNote() {
+  const note = document.querySelector("#toasts > .toast");
+  if (note && !note.querySelector("button")) note.remove();
+}

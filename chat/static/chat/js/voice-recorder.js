@@ -8,8 +8,10 @@ const SENTENCES = /** @type {Record<string, string>} */ ({
   NotReadableError: "The microphone does not answer. Another program may be using it.",
   OverconstrainedError: "This microphone cannot record speech.",
   AbortError: "The microphone stopped while it was being opened. Try again.",
+  NoSound: "The browser's sound did not start. Is there a loudspeaker or headset?",
   InvalidStateError: "The microphone cannot be used while this page is hidden.",
 });
+const START_MS = 5_000;
 const INSECURE = "Speaking needs a secure connection (https). You can type instead.";
 const TOO_OLD = "This browser cannot record speech. A newer one can.";
 const GONE = "The microphone was disconnected. What was heard until then is kept.";
@@ -67,7 +69,9 @@ export class Recorder {
     this.node = new AudioWorkletNode(this.context, "recorder", { numberOfInputs: 1, numberOfOutputs: 0 });
     this.node.port.onmessage = ({ data }) => this.onFrame(data.pcm, data.level);
     source.connect(this.node);
-    await this.context.resume();
+    // Where the machine has no sound at all, some browsers never start.
+    const silence = new Promise((_, reject) => setTimeout(() => reject(Object.assign(new Error(), { name: "NoSound" })), START_MS));
+    await Promise.race([this.context.resume(), silence]);
   }
 
   /** Ends it. What the audio thread still holds comes before this resolves. */

@@ -1,7 +1,7 @@
 /** Speaking: the button, the words as they form, and what becomes of them (docs/voice.md). */
 
 import { makeId } from "antiphon/protocol";
-import { showNote } from "antiphon/status";
+import { dropNote, showNote } from "antiphon/status";
 import { recall, remember } from "antiphon/storage";
 import { TalkOver } from "antiphon/talk-over";
 import { Recorder } from "antiphon/voice-recorder";
@@ -10,6 +10,7 @@ import { Recorder } from "antiphon/voice-recorder";
 
 const FRAME_MS = 100;
 const NEAR_MS = 30_000;
+const ASKING_MS = 700;
 const WAITING_FRAMES = 20; // 2 s; beyond, the oldest go
 const BUFFERED_BYTES = 64 * 1024;
 const CONNECT_MS = 3_000;
@@ -105,6 +106,7 @@ export class Voice {
     // The server would begin an ordinary conversation: a temporary one begins with a message sent from here.
     this.sends = this.send.checked && (this.here || !this.conversation.temporary.begins);
     this.enter("starting", "Starting…");
+    dropNote(); // of an earlier try
     if (!(await this.connected())) {
       await this.end();
       return void showNote(NOT_CONNECTED);
@@ -115,8 +117,12 @@ export class Voice {
       (pcm, level) => this.onAudio(pcm, level),
       (sentence) => this.fail(sentence),
     );
+    const asking = setTimeout(() => {
+      if (this.phase === "starting") this.state.textContent = "Waiting for the microphone. Your browser may be asking you.";
+    }, ASKING_MS);
     try {
       await this.recorder.start();
+      clearTimeout(asking);
       if (this.phase !== "starting") return void this.recorder?.stop();
       const started = await socket.request({
         type: "audio.start", conversation_id: page.conversation_id, client_id: makeId(), encoding: "pcm_s16le",
@@ -132,6 +138,7 @@ export class Voice {
       if (/** @type {string} */ (this.phase) === "finishing") this.close("audio.stop");
       else if (/** @type {string} */ (this.phase) === "off") this.close("audio.cancel");
     } catch (error) {
+      clearTimeout(asking);
       await this.end();
       showNote(/** @type {Error} */ (error).message);
     }
