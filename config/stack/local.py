@@ -22,6 +22,7 @@ from typing import IO, Final
 
 from config.stack.errors import StackError
 from config.stack.folder import socket_folder, take_lock, write_private
+from config.stack.logs import EVERY_SECONDS, bound
 from config.stack.ports import is_loopback, open_socket, url_of
 from config.stack.postgres import USER, PrivatePostgres
 from config.stack.reach import check_database, check_redis
@@ -98,7 +99,13 @@ class LocalStack:
     def watch(self, is_over: Callable[[], bool]) -> None:
         """Keeps all of it running until `is_over`. Raises `StackError` when a server does not come back."""
         assert self.supervisor is not None
+        looked = time.monotonic()
         while not is_over():
+            if time.monotonic() - looked > EVERY_SECONDS:
+                looked = time.monotonic()
+                for server in (self._postgres, self._redis):
+                    if server is not None:
+                        bound(server.log)
             for name, server in (("postgres", self._postgres), ("redis", self._redis)):
                 if server is not None and server.has_ended():
                     self.supervisor.say("up", f"{name} ended; starting it again")

@@ -20,6 +20,7 @@ from psycopg import sql
 from config.stack import leash
 from config.stack.account import VERSION, Account
 from config.stack.errors import StackError
+from config.stack.logs import bound
 
 USER = "antiphon"
 PORT = 5432  # of no meaning but in the socket's file name
@@ -78,6 +79,7 @@ class PrivatePostgres:
         }
         flags = [f"-c{name}={value}" for name, value in settings.items()]
         self._clear_away()
+        bound(self.log)
         with self.log.open("ab") as log:
             self.process = leash.start(
                 [str(account.binaries / "postgres"), "-D", str(self.data), *flags],

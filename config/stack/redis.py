@@ -15,6 +15,7 @@ import redis
 
 from config.stack import leash
 from config.stack.errors import StackError
+from config.stack.logs import bound
 
 
 def binary() -> Path:
@@ -41,6 +42,7 @@ class PrivateRedis:
     def start(self, *, seconds: float = 15.0) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
+        bound(self.log)
         with self.log.open("ab") as log:
             self.process = leash.start(
                 [

@@ -1,0 +1,29 @@
+"""Keeps the logs of private servers from filling the disk: the file so far becomes `<name>.1`, once it is too large."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+MOST_BYTES: Final = 10 * 2**20  # of each, and as much again in `.1`
+EVERY_SECONDS: Final = 60.0
+
+
+def bound(log: Path, *, most: int = MOST_BYTES) -> None:
+    """Copies and empties a log that its server has open for appending; what it said last is in one of the two files.
+
+    A line written between the copy and the emptying is lost. Where the disk is full, the log stays as it is.
+    """
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > most:
+            older = log.with_name(f"{log.name}.1")
+            partial = log.with_name(f"{log.name}.part")
+            try:
+                shutil.copyfile(log, partial)
+                partial.replace(older)
+            finally:
+                partial.unlink(missing_ok=True)
+            os.truncate(log, 0)
