@@ -42,7 +42,10 @@ class Said:
 
 @dataclass(slots=True)
 class Chat:
-    """A conversation as its file has it. `wrong` is why it cannot be read; `place` says which one it is."""
+    """A conversation as its file has it. `wrong` is why it cannot be read; `place` says which one it is.
+
+    `native`: from an Antiphon, maybe this one, where it may be still under its own id.
+    """
 
     id: str
     title: str
@@ -50,6 +53,7 @@ class Chat:
     tip: str | None = None
     wrong: str = ""
     place: str = ""
+    native: bool = False
 
 
 def read_chats(name: str, data: Any) -> Iterator[Chat]:
@@ -114,7 +118,7 @@ def _from_ours(row: Any) -> Chat | None:
     if one.deleted_at or one.temporary:
         return None  # it was to go
     messages = [Said(m.id, m.parent_id, m.role, m.text, _aware(m.created_at), m.mine) for m in one.messages]
-    return Chat(one.id, one.title, messages, one.tip)
+    return Chat(one.id, one.title, messages, one.tip, native=True)
 
 
 # --- ChatGPT ---------------------------------------------------------------------------------------------------------

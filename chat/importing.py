@@ -7,6 +7,7 @@ importing a file again adds nothing.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -63,7 +64,7 @@ def import_chats(user: User, chats: list[Chat], *, dry_run: bool = False) -> Ite
         if chat.wrong:
             yield Outcome("refused", chat.place, why=chat.wrong)
             continue
-        made = save_chat(user, chat) if not dry_run else not _is_here(user, chat)
+        made = not _is_here(user, chat) and (dry_run or save_chat(user, chat))
         yield Outcome("new" if made else "known", chat.place, len(chat.messages))
 
 
@@ -104,6 +105,11 @@ def save_chat(user: User, chat: Chat) -> bool:
 
 
 def _is_here(user: User, chat: Chat) -> bool:
+    """Whether it was imported before, or never went away: an export of ours can be read back for what is missing."""
+    if chat.native:
+        with contextlib.suppress(ValueError):
+            if Member.objects.filter(user=user, conversation_id=uuid.UUID(chat.id)).exists():
+                return True
     return Conversation.objects.filter(pk=_id(user, chat)).exists()
 
 

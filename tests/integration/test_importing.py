@@ -183,6 +183,15 @@ def test_what_was_deleted_or_temporary_does_not_come_back(alice: User, bob: User
     assert load(bob, export(alice)) == ["new"]
 
 
+def test_an_export_brings_back_what_is_missing_only(alice: User) -> None:
+    load(alice, [TRIP, chatgpt(node("q", None, "user", "Lost?"), name="c-2")])
+    kept = export(alice)
+    Conversation.objects.filter(messages__text="Lost?").delete()
+    assert sorted(load(alice, kept)) == ["known", "new"]
+    assert load(alice, kept) == ["known", "known"]
+    assert Conversation.objects.count() == 2
+
+
 def test_what_others_wrote_is_not_the_importers(alice: User, bob: User) -> None:
     load(alice, [TRIP])
     Message.objects.filter(text="Why?").update(author=bob)
