@@ -43,12 +43,12 @@ class RunAdmin(HistoryAdmin):
     actions = ("stop_runs", "retry_runs")
     change_form_outer_before_template = "admin/chat/run_timeline.html"
     fieldsets = (
-        (None, {"fields": ("id", "status", "model", "endpoint", "requested_by", "trace_id")}),
-        ("Belongs to", {"fields": ("conversation_link", "prompt_link", "message_link")}),
-        ("Error", {"fields": ("error_code", "error_message")}),
-        ("Tokens and money", {"fields": ("input_tokens", "output_tokens", "usage_estimated", "shown_cost", "usage")}),
-        ("Work", {"fields": ("attempt", "lease_owner", "lease_expires_at", "checkpoint_seq", "ended_in_log")}),
-    )
+        (None, {"fields": (("id", "trace_id"), ("model", "endpoint"), ("requested_by", "conversation_link"),
+                           ("prompt_link", "message_link"))}),
+        ("Tokens and money", {"fields": (("input_tokens", "output_tokens", "usage_estimated"),
+                                         ("shown_cost", "usage"))}),
+        ("Work", {"fields": (("attempt", "lease_owner", "lease_expires_at"), ("checkpoint_seq", "ended_in_log"))}),
+    )  # fmt: skip
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(PERMISSION)

@@ -116,7 +116,9 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     runs = kept.get(f"runs {period.key}", KEEP_PERIOD[period.key], lambda: runs_of(period))
     usage = kept.get(f"usage {period.key}", KEEP_PERIOD[period.key], lambda: usage_of(period))
     links = Links(request)
+    alone = request.headers.get("X-Requested-With") == "fetch"  # chat/js/staff.js refreshes the figures
     board = {
+        "base": "admin/dashboard/alone.html" if alone else "admin/index.html",
         "period": period,
         "periods": PERIODS.values(),
         "at": timezone.localtime(),

@@ -81,8 +81,11 @@ def _after(run: Run, at: datetime) -> str:
 
 def _stretches(run: Run, total: int) -> list[Stretch]:
     """Waiting for a worker, then for the model, then its writing; the last goes on until the end, or until now."""
-    marks = [("waiting", "Waiting for a worker", run.queued_ms), ("thinking", "Until the first token",
-             run.first_token_ms), ("writing", "Writing", total)]  # fmt: skip
+    marks = (
+        ("waiting", "Waiting for a worker", run.queued_ms),
+        ("thinking", "Waiting for the model's first token", run.first_token_ms),
+        ("writing", "Writing", total),
+    )
     found, begin = [], 0
     for kind, title, end in marks:
         reached = total if end is None else min(end, total)

@@ -11,14 +11,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from chat.usage_report import PERMISSION as USAGE_PERMISSION
+from config import handbook
 
 # Pages by "app.model", each with its name here (empty: the model's) and a symbol of Material Symbols.
 GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     ("People", (
         ("accounts.user", "", "person"),
-        ("accounts.invite", "", "mail"),
         ("accounts.invitation", "", "mail"),
-        ("accounts.erasure", "", "person_off"),
         ("auth.group", "Roles", "badge"),
     )),
     ("Chats", (
@@ -27,7 +26,6 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.message", "", "chat_bubble"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
-        ("chat.flag", "", "flag"),
     )),
     ("Limits & money", (
         ("accounts.plan", "", "workspace_premium"),
@@ -59,6 +57,8 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         _item("My own usage", "data_usage", reverse("account_usage")),
         _item("Chat", "edit_square", reverse("chat:new")) | {"active": False},  # its address begins every other
     ]
+    if handbook.PATH.exists():
+        overview.append(_item("Help", "help", reverse("staff_help")))
     groups: list[dict[str, Any]] = [{"title": "Overview", "items": overview}]
     for title, named in GROUPS:
         items = []

@@ -1,7 +1,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from config.handbook import show_handbook
+
 urlpatterns = [
+    path("admin/help/", admin.site.admin_view(show_handbook), name="staff_help"),
     path("admin/", admin.site.urls),
     path("", include("accounts.urls")),
     path("accounts/", include("allauth.urls")),

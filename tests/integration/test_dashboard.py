@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 from asgiref.sync import async_to_sync
+from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
@@ -269,3 +270,32 @@ def test_money_is_exact(alice: User) -> None:
     usage = figures.usage_of(figures.PERIODS["24h"])
     assert usage is not None
     assert sum(one.cost for one in usage.spent) == Decimal("0.3")
+
+
+class TestWays:
+    def test_a_refresh_brings_the_figures_only(self, sam: Client) -> None:
+        """A whole page would bring a style with another nonce, which the browser would refuse aloud."""
+        html = sam.get("/admin/", headers={"X-Requested-With": "fetch"}).content.decode()
+        assert tile(html, "Runs")[0] == "0"
+        assert "<style" not in html
+        assert "<html" not in html
+
+    def test_the_sidebar_has_what_one_may_see(self) -> None:
+        html = show(staff("view_run", "view_auditentry"))
+        for page in ("/admin/chat/run/", "/admin/accounts/auditentry/", "/admin/help/", "/accounts/usage/"):
+            assert f'href="{page}"' in html, page
+        for page in ("/admin/accounts/user/", "/admin/accounts/plan/"):
+            assert f'href="{page}"' not in html, page
+
+    def test_no_page_is_lost(self) -> None:
+        root = Client()
+        root.force_login(User.objects.create_superuser("root@example.org", "a b c d e f g h"))
+        html = show(root)
+        for model in admin.site._registry:
+            assert f'href="/admin/{model._meta.app_label}/{model._meta.model_name}/"' in html
+
+    def test_the_handbook(self, sam: Client) -> None:
+        html = sam.get("/admin/help/").content.decode()
+        assert "The usual questions" in html
+        assert "<img" not in html.partition("staff-help")[2]
+        assert Client().get("/admin/help/").status_code == 302

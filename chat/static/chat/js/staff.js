@@ -7,7 +7,7 @@ async function refresh() {
   const stamp = board.querySelector("[data-piece=at]");
   let fresh;
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
+    const answer = await fetch(location.href, { headers: { "X-Requested-With": "fetch" }, redirect: "error" });
     if (!answer.ok) throw new Error(String(answer.status));
     fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   } catch {

@@ -1,0 +1,35 @@
+"""The handbook for staff, docs/staff.md, as a page of the admin."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+from typing import Final
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString, mark_safe
+
+from chat.markdown import render
+
+PATH: Final = Path(settings.BASE_DIR) / "docs" / "staff.md"
+
+
+def show_handbook(request: HttpRequest) -> HttpResponse:
+    """404 where the project was installed without its docs; the sidebar has no link then."""
+    if not PATH.exists():
+        raise Http404
+    context = {**admin.site.each_context(request), "title": "Help", "text": read_handbook()}
+    return TemplateResponse(request, "admin/help.html", context)
+
+
+@functools.cache
+def read_handbook() -> SafeString:
+    """As sanitised HTML, without its first heading, pictures and links to other files, which are not served."""
+    text = PATH.read_text().partition("\n")[2]
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text)
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    return mark_safe(render(text))  # noqa: S308 -- sanitised there
