@@ -28,6 +28,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from accounts.outage import OUTAGE
+from accounts.standing import quotas_left
 from chat import catalog, listing
 from chat.errors import ChatError, Forbidden, Invalid, NotFound, Unavailable
 from chat.keeping import temporary_hours
@@ -205,6 +206,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
         "temporary_hours": temporary_hours(user),
+        "quotas": [] if user.is_staff else [left.frame() for left in quotas_left(user.pk) if left.near],
         "csrf": get_token(request),
         "urls": {
             "root": reverse("chat:new"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import expect
@@ -13,7 +14,12 @@ from tests.stack import Stack
 
 def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[..., Stack]) -> None:
     with FakeOpenAI() as upstream, chromium() as browser:
-        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small"}
+        env = {
+            "OPENAI_BASE_URL": upstream.url,
+            "OPENAI_API_KEY": "sk-test",
+            "CHAT_MODELS": "small",
+            "RATE_MESSAGES_PER_USER": "2/8s",
+        }
         stack = live(web=1, workers=1, env={**env, "STATIC_VERSIONED": "0"})
         stack.manage("quota", "set", "--user=alice@example.org", "--unit=messages", "--period=day", "1")
         page = log_in(browser.new_context(), stack)
@@ -29,7 +35,24 @@ def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[
         mine = page.locator(".message-user").last
         expect(mine).to_contain_text("Two, which I would not like to write again")
         expect(mine.locator(".message-note")).to_contain_text("You may use 1 message today, and that is used up.")
+        page.reload()
+        expect(left, "before anything is sent").to_contain_text("0 of 1 messages left today. More from")
         left.get_by_role("link", name="Usage").click()
         expect(page.get_by_role("heading", name="What is left")).to_be_visible()
-        expect(page.locator(".usage-table")).to_contain_text("small")
+        expect(page.locator(".usage-table").first).to_contain_text("small")
+        expect(page.locator(".usage-table").last).to_contain_text("One [[tokens=3]]")
         assert watch.complaints == []
+
+        other = log_in(browser.new_context(), stack, "bob")
+        expect(other.locator("#allowance")).to_be_hidden()
+        for words in ("First [[tokens=3]]", "Second [[tokens=3]]"):
+            other.locator("#text").fill(words)
+            other.keyboard.press("Enter")
+            expect(other.locator(".message-assistant").last).to_contain_text("tok2")
+        other.locator("#text").fill("Third, too quick [[tokens=3]]")
+        other.keyboard.press("Enter")
+        mine = other.locator(".message-user").last
+        expect(mine).to_contain_text("Third, too quick")
+        expect(mine.locator(".message-note")).to_contain_text(re.compile(r"\d+ s"))
+        expect(other.locator(".message-assistant")).to_have_count(3, timeout=25_000)  # it went by itself
+        expect(other.locator(".message-assistant").last).to_contain_text("tok2")

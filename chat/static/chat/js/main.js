@@ -17,6 +17,7 @@ const sidebar = new Sidebar(page, {
 });
 conversation.onListed = (/** @type {import("antiphon/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
+conversation.onQuota(page.quotas ?? []);
 new Actions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
