@@ -44,6 +44,19 @@ def test_nothing_between_the_start_and_the_end_is_lost() -> None:
         assert len(heard) >= len(speak(SENTENCE)) * 0.9
 
 
+def test_a_pause_is_passed_on_whole_and_the_last_silence_is_not() -> None:
+    first, second = speak(SENTENCE), speak("call the doctor")
+    pcm = silence(300) + first + silence(400) + second + silence(900)
+    steps = [step for _, step in steps_of(VoiceGate(silence_ms=700), pcm)]
+    heard = b"".join(step.pcm for step in steps if isinstance(step, Audio))
+    [began] = [step for step in steps if isinstance(step, Began)]
+    [ended] = [step for step in steps if isinstance(step, Ended)]
+    start = began.at_ms * BYTES_PER_MS
+    assert heard == pcm[start : start + len(heard)]
+    after_speech = start + len(heard) - ended.end_ms * BYTES_PER_MS
+    assert 150 <= after_speech // BYTES_PER_MS <= 240
+
+
 def test_silence_is_nothing() -> None:
     assert steps_of(VoiceGate(), silence(3000)) == []
 

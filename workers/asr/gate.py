@@ -20,6 +20,7 @@ VAD_MODE: Final = 2  # 0 takes nearly everything for speech, 3 the least
 START_FRAMES: Final = 7
 START_VOTES: Final = 5
 PRE_ROLL_MS: Final = 240  # before the first of them: consonants come before what a detector calls speech
+QUIET_MS: Final = 240  # of silence are passed on; more only once speech goes on, for decoding it delays the final
 NOISE_MS: Final = 300  # a single word in less speech than this is a knock, not a word
 
 
@@ -54,7 +55,8 @@ class VoiceGate:
 
     Speech begins when START_VOTES of the last START_FRAMES are speech; what was just before comes along. It ends when
     at most a tenth of the last `silence_ms` is. Unlike pocketsphinx's Endpointer, which holds all audio back by its
-    window, this one passes audio on as it comes, so that words form that much earlier.
+    window, this one passes audio on as it comes, so that words form that much earlier. The silence that ends an
+    utterance is held back after QUIET_MS: a decoder that is behind would have to get through it before the final.
     """
 
     def __init__(self, *, silence_ms: int = 500, max_utterance_ms: int = 30_000) -> None:
@@ -64,6 +66,7 @@ class VoiceGate:
         self._rest = b""
         self._before: deque[bytes] = deque(maxlen=START_FRAMES + PRE_ROLL_MS // FRAME_MS)
         self._votes: deque[bool] = deque(maxlen=max(START_FRAMES, self._quiet_frames))
+        self._held: list[bytes] = []
         self._start_ms = 0
         self._last_speech_ms = 0
         self.heard_ms = 0  # how much audio was looked at
@@ -93,7 +96,10 @@ class VoiceGate:
                 steps += (Began(self._start_ms), Audio(b"".join(self._before)))
                 self._before.clear()
             return
-        steps.append(Audio(frame))
+        self._held.append(frame)
+        if speech or self.heard_ms - self._last_speech_ms <= QUIET_MS:
+            steps.append(Audio(b"".join(self._held)))
+            self._held.clear()
         recent = list(self._votes)[-self._quiet_frames :]
         if len(recent) == self._quiet_frames and sum(recent) <= self._quiet_frames // 10:
             steps.append(self._end(self._last_speech_ms))
@@ -104,6 +110,7 @@ class VoiceGate:
         """Ends the utterance; what follows is judged anew."""
         self.speaking = False
         self._votes.clear()
+        self._held.clear()
         return Ended(self._start_ms, at_ms)
 
     def flush(self) -> list[Step]:
