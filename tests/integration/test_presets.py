@@ -23,7 +23,7 @@ from chat.turns import Accepted, _fingerprint, accept
 from tests.integration.run_rows import row
 from tests.integration.test_pages import logged_in
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis", "two_models")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "two_models")]
 
 
 @pytest.fixture
@@ -161,6 +161,7 @@ async def test_presets_cost_a_socket_nothing_without_postgresql(monkeypatch: pyt
     assert await in_db(offers, uuid.uuid4()) == {"models": catalog.offered_models()}
 
 
+@pytest.mark.django_db(transaction=True)  # the page reads in threads of its own
 def test_the_page_offers_them_and_shows_what_was_chosen(alice: User) -> None:
     preset = make()
     accepted = send(alice, preset)
