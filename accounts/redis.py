@@ -7,8 +7,10 @@ have died), so whoever asks knows within 5 s. Idle connections are checked befor
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import weakref
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import redis
@@ -25,18 +27,32 @@ _OPTIONS: dict[str, Any] = {
     "protocol": 2,
 }
 
-_of_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = weakref.WeakKeyDictionary()
+# With what closes it (`_close_with_loop`), which nobody else holds.
+_of_loop: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, tuple[redis.asyncio.Redis, AsyncGenerator[None, None]]
+] = weakref.WeakKeyDictionary()
 
 
 def async_redis() -> redis.asyncio.Redis:
-    """The client of the running loop; made on first use."""
+    """The client of the running loop; made on first use, closed with the loop."""
     loop = asyncio.get_running_loop()
-    client = _of_loop.get(loop)
-    if client is None:
-        client = _of_loop[loop] = redis.asyncio.Redis.from_url(
+    known = _of_loop.get(loop)
+    if known is None:
+        client = redis.asyncio.Redis.from_url(
             settings.REDIS_URL, retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **_OPTIONS
         )
-    return client
+        known = _of_loop[loop] = (client, _close_with_loop(client))
+        with contextlib.suppress(StopIteration):  # runs it to its `yield`, where nothing is waited for
+            known[1].__anext__().send(None)
+    return known[0]
+
+
+async def _close_with_loop(client: redis.asyncio.Redis) -> AsyncGenerator[None, None]:
+    """Waits for the loop's end: whoever ends one as `asyncio.run` does ends its asynchronous generators first."""
+    try:
+        yield
+    finally:
+        await client.aclose()
 
 
 @functools.cache

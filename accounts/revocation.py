@@ -71,7 +71,7 @@ def lift_bar(user_id: uuid.UUID) -> None:
     try:
         sync_redis().delete(_user_mark(user_id))
     except redis.RedisError as error:
-        log.warning("bar_not_lifted", user_id=str(user_id), error=str(error), expires_in=MARK_SECONDS)
+        log.warning("bar_not_lifted", user=str(user_id), error=str(error), expires_in=MARK_SECONDS)
 
 
 async def was_revoked(user_id: uuid.UUID, hash_: str) -> bool:

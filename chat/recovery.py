@@ -88,7 +88,7 @@ async def _take_over(run: Expired, text: str) -> None:
         events = await in_db(requeue, run.run_id, run.attempt)
         if events is not None:
             metrics.recoveries["requeued"] += 1
-            logger.warning("run_requeued", run=str(run.run_id), attempt=run.attempt)
+            logger.warning("run_requeued", attempt=run.attempt, **run.log_context())
             await close_attempt(run.conversation_id, run.run_id, run.attempt, events)
             await enqueue(run.run_id)
         return
@@ -113,7 +113,7 @@ async def _take_over(run: Expired, text: str) -> None:
             output_tokens=ended.used.output_tokens if ended.used else 0,
             cost=ended.cost,
         )
-        logger.warning("run_reaped", run=str(run.run_id), attempt=run.attempt, status=status.value)
+        logger.warning("run_reaped", attempt=run.attempt, status=status.value, **run.log_context())
         await close_in_log(ended)
 
 

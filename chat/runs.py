@@ -71,7 +71,8 @@ UPDATE chat_message SET text = %s, status = 'streaming' FROM held WHERE chat_mes
 
 
 _EXPIRED: Final = """
-SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text, r.stop_requested_at IS NOT NULL
+SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text,
+       r.stop_requested_at IS NOT NULL, r.requested_by_id, r.trace_id
 FROM chat_run r JOIN chat_message m ON m.id = r.message_id
 WHERE r.status = 'running' AND r.lease_expires_at < clock_timestamp()
 ORDER BY r.lease_expires_at LIMIT %s FOR UPDATE OF r SKIP LOCKED
@@ -93,6 +94,12 @@ ORDER BY finished_at LIMIT %s
 """
 
 
+def context_of(run: uuid.UUID, conversation: uuid.UUID, user: uuid.UUID | None, trace: str) -> dict[str, str]:
+    """The names by which log lines about a run are found; empty ones are left out."""
+    found = {"run": run, "conversation": conversation, "user": user, "trace": trace}
+    return {name: str(value) for name, value in found.items() if value}
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A run as its worker knows it."""
@@ -109,8 +116,7 @@ class Held:
 
     def log_context(self) -> dict[str, str]:
         """What every log line about it says."""
-        found = {"run": self.id, "conversation": self.conversation_id, "user": self.user_id, "trace": self.trace_id}
-        return {name: str(value) for name, value in found.items() if value}
+        return context_of(self.id, self.conversation_id, self.user_id, self.trace_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +356,12 @@ class Expired:
     seq: int
     text: str
     stop_requested: bool
+    user_id: uuid.UUID | None
+    trace_id: str
+
+    def log_context(self) -> dict[str, str]:
+        """What every log line about it says."""
+        return context_of(self.run_id, self.conversation_id, self.user_id, self.trace_id)
 
 
 def expired_runs(limit: int = 50) -> list[Expired]:

@@ -63,6 +63,9 @@ class Transcriber:
         claimed = await in_db(recordings.claim, recording_id)
         if claimed is None:
             return
+        structlog.contextvars.bind_contextvars(user=str(claimed.user_id))
+        if claimed.conversation_id is not None:
+            structlog.contextvars.bind_contextvars(conversation=str(claimed.conversation_id))
         transcription = self.active[recording_id] = Transcription(self, claimed)
         try:
             await transcription.tell()

@@ -186,7 +186,11 @@ async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
     assert not seen, "\n".join(seen)
     ended = [json.loads(line) for line in outputs["worker1"].splitlines() if '"run_ended"' in line]
     assert ended
-    assert all({"run", "conversation", "first_token_ms", "total_ms"} <= set(line) for line in ended)
+    context = {"run", "conversation", "user", "trace", "first_token_ms", "total_ms"}
+    assert all(context <= set(line) for line in ended)
+    heard = [json.loads(line) for line in outputs["worker1"].splitlines() if '"recording_ended"' in line]
+    assert heard
+    assert all({"recording", "user", "trace"} <= set(line) for line in heard)
     refused = [line for line in outputs["web1"].splitlines() if "command_failed" in line]
     assert all({"connection", "user"} <= set(json.loads(line)) for line in refused)
 
