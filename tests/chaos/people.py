@@ -125,6 +125,7 @@ class World:
         self.browsers = {name: Browser(stack, f"{name}@example.org") for name in ("alice", "bob")}
         self.pages = [Page("alice"), Page("alice"), Page("bob")]
         self.turn = 0
+        self.going: set[str] = set()  # processes that were asked to end
         self.starting: dict[str, float] = {}  # web process → when it was started again
 
     def any_web(self) -> str:
@@ -227,6 +228,7 @@ class World:
 
     def start_again(self, process: Process) -> None:
         """Does not wait until it is ready."""
+        self.going.discard(process.name)
         process.stop()
         process.start()
         self.starting[process.name] = time.monotonic() + 60

@@ -201,6 +201,7 @@ class People(RuleBasedStateMachine):
         self.counted[f"{process.name.rstrip('12')} {'SIGTERM' if gently else 'SIGKILL'}"] += 1
         process.kill(signal.SIGTERM if gently else signal.SIGKILL)
         if gently:
+            self.world.going.add(process.name)
             self.world.starting[process.name] = time.monotonic() + 60
         else:
             self.world.start_again(process)
@@ -211,10 +212,14 @@ class People(RuleBasedStateMachine):
         try:
             if self.disasters:
                 for process in [*self.stack.webs, *self.stack.workers]:
+                    if process.name in self.world.going:
+                        process.wait(60)
                     if process.has_ended():
                         self.world.start_again(process)
                 for web in self.stack.webs:
                     web.await_ready()
+                for worker in self.stack.workers:
+                    worker.await_ready()  # on a busy machine longer than the judge waits
             if self.bob.lost and self.bob.client is not None:  # what he lost he cannot be level with
                 self.wait(self.bob.client.drop())
             self.wait(self.world.here.judge(30))

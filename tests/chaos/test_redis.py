@@ -139,7 +139,7 @@ async def test_r7_connections_are_cut(system: tuple[Stack, FakeOpenAI], proxy: F
 
 
 async def test_r7_a_replica_takes_over(system: tuple[Stack, FakeOpenAI], proxy: FaultProxy) -> None:
-    """It lacks the last half second of what the primary had confirmed: events, a job, everything."""
+    """It lacks the last half second of what the primary had confirmed: events, and a message that was accepted."""
     stack, _ = system
     primary = proxy.server
     replica = PrivateRedis(primary.folder.parent / "r2", options=["--replicaof", "127.0.0.1", primary.options[1]])
@@ -151,7 +151,7 @@ async def test_r7_a_replica_takes_over(system: tuple[Stack, FakeOpenAI], proxy: 
         before = [client.views[accepted["conversation_id"]].epoch for client, accepted in watching]
         assert of_primary.wait(1, 2000) == 1, "the replica has what there was"
         of_replica.replicaof("NO", "ONE")
-        lost = await here.say(watching[0][0], "Its job is lost [[tokens=4]]")
+        lost = await here.say(watching[0][0], "In the gap [[tokens=4]]")
         for client, accepted in watching:
             shown = len(client.shown(accepted["run_id"]))
             await client.shows(accepted["run_id"], shown + 100)
@@ -164,7 +164,7 @@ async def test_r7_a_replica_takes_over(system: tuple[Stack, FakeOpenAI], proxy: 
             run = await client.ended(accepted["run_id"])
             assert (run["ended"], run["text"]) == ("run.done", answer(300))
         assert (await watching[0][0].ended(lost["run_id"]))["text"] == answer(4)
-        measured("R7 a replica takes over, lost job answered", round(time.monotonic() - over, 1))
+        measured("R7 a replica takes over", round(time.monotonic() - over, 1))
         after = [client.views[accepted["conversation_id"]].epoch for client, accepted in watching]
         assert not set(before) & set(after), "everybody was told that the log is another"
         new = await poll_say(watching[1][0], "After [[tokens=3]]", str(uuid.uuid4()))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.chaos.driving import answer, measured, poll, scene, stack_with_model
@@ -153,6 +154,24 @@ async def test_r17_stopped_before_any_worker_has_it(system: tuple[Stack, FakeOpe
         after = await here.say(client, "After [[tokens=2]]")
         assert (await client.ended(after["run_id"]))["ended"] == "run.done"
         assert not requests(upstream, "Never [[tokens=5]]")
+        await here.judge()
+
+
+async def test_r17_stopped_while_a_worker_takes_it(system: tuple[Stack, FakeOpenAI]) -> None:
+    """The claim is committed, and the worker, held up by a lock, does not know the run yet: the stop waits for it."""
+    stack, upstream = system
+    async with scene(stack) as here:
+        client = await here.connect()
+        stack.workers[0].kill(signal.SIGSTOP)
+        accepted = await here.say(client, "Barely [[tokens=500 rate=100]]")
+        with psycopg.connect(stack.env["DATABASE_URL"]) as connection:
+            connection.execute("LOCK TABLE chat_message IN ACCESS EXCLUSIVE MODE")
+            stack.workers[0].kill(signal.SIGCONT)
+            query = "SELECT 1 FROM chat_run WHERE id = %s AND status = 'running'"
+            await poll(lambda: stack.sql(query, accepted["run_id"]), "claim")
+            assert (await client.ask("run.stop", run_id=accepted["run_id"]))["type"] == "ok"
+        assert (await client.ended(accepted["run_id"]))["ended"] == "run.stopped"
+        assert not requests(upstream, "Barely [[tokens=500 rate=100]]"), "it is not even asked for"
         await here.judge()
 
 
