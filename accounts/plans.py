@@ -191,6 +191,15 @@ class Quota(models.Model):
         what = f"{self.limit.normalize():f} {self.get_unit_display().lower()} ({self.period}{shared})"
         return f"{what} of {self.model}" if self.model else what
 
+    def clean(self) -> None:
+        """What has been counted is of one kind for ever; the limit, and whether it is hard or shared, may change."""
+        super().clean()
+        if not self._state.adding and self.allowances.exists():
+            kind = ("plan_id", "group_id", "user_id", "model", "unit", "period")
+            before = Quota.objects.values_list(*kind).get(pk=self.pk)
+            if tuple(getattr(self, name) for name in kind) != before:
+                raise ValidationError("This quota has counted already: only its limit can change. Make another one.")
+
 
 class Allowance(models.Model):
     """What one person, or all who share it, used of one quota in one period. Changed only in SQL."""

@@ -35,7 +35,8 @@ WITH claimed AS (
     UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %s,
            lease_expires_at = clock_timestamp() + make_interval(secs => %s),
            started_at = COALESCE(started_at, clock_timestamp()), checkpoint_epoch = '', checkpoint_seq = 0,
-           queued_ms = COALESCE(queued_ms, (EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int)
+           queued_ms = COALESCE(queued_ms, -- not less than none: the clock may have been set back
+               GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
     WHERE id = %s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id
 )
