@@ -10,12 +10,14 @@ import zoneinfo
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
+from django.apps import apps as all_apps
+from django.apps.registry import Apps
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models import Case, F, Q, Subquery, When
 from django.utils import timezone
 
@@ -132,6 +134,16 @@ def in_force(field: str, user: str = "") -> Case:
     """
     default = Subquery(Plan.objects.filter(is_default=True).values(field)[:1])
     return Case(When(**{f"{user}plan__isnull": False}, then=F(f"{user}plan__{field}")), default=default)
+
+
+def make_first_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
+    """After `migrate` and `flush`: without any plan a quota could hold for nobody. `apps` may be of an older state."""
+    try:
+        plans: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "Plan"), using=using)
+    except LookupError:
+        return
+    if not plans.exists():
+        plans.create(name="Default", is_default=True)
 
 
 class Quota(models.Model):

@@ -274,6 +274,7 @@ class TestPages:
             "account_reset_password", "account_confirm_login_code", "account_confirm_email",
             "account_reset_password_from_key_done", "account_reset_password_from_key", "account_reset_password_done",
             "account_settings", "account_end_other_sessions", "account_end_session", "account_usage",
+            "account_invitation", "account_accept_invitation",
         }  # fmt: skip
         names = {name for name in get_resolver().reverse_dict if isinstance(name, str)}
         assert {name for name in names if name.startswith("account")} == known
