@@ -243,11 +243,11 @@ async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_00
     layer = channel_layer()
     server = layer.group_connection(group_name(conversation_id))
     pipe = server.pipeline(transaction=True)  # both as of one moment
-    pipe.hmget(meta_key(conversation_id), "e", "s")
+    # The script, so that a log of another process of Redis is another one here, too: its end may be lost.
+    keys = (meta_key(conversation_id), stream_key(conversation_id))
+    pipe.eval(_POSITION, 2, *keys, new_epoch(), META_TTL_MS)
     pipe.xrange(stream_key(conversation_id), min=f"{after.seq + 1}-0", max="+", count=limit)
-    (epoch, last), raw = await pipe.execute()
-    if epoch is None:
-        return Replay((await position(conversation_id))[0], None)
+    (epoch, last, _), raw = await pipe.execute()
     here = Position(epoch.decode(), int(last))
     if here.epoch != after.epoch or after.seq > here.seq:
         return Replay(here, None)

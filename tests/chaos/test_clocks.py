@@ -121,7 +121,7 @@ async def test_r18_limits(system: tuple[Stack, FakeOpenAI]) -> None:
             "auto_send": False,
         }
         begun = [
-            await one.ask("audio.start", conversation_id=None, client_id=f"{number:032x}", **fields)
+            await one.ask("audio.start", seconds=45, conversation_id=None, client_id=f"{number:032x}", **fields)
             for number, one in enumerate(sockets, 1)
         ]
         assert begun[0]["type"] == "audio.started", begun
