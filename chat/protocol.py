@@ -112,7 +112,7 @@ class AudioStart(Traced, frozen=True, tag="audio.start"):
     sample_rate: Literal[16000]
     mode: Literal["auto", "push_to_talk"]
     auto_send: bool
-    language: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")] | None = None
+    language: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}\Z")] | None = None
 
 
 class AudioFlush(Command, frozen=True, tag="audio.flush"):

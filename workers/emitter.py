@@ -29,6 +29,7 @@ from chat.runs import Checkpoint, Ended
 from workers.window import Window
 
 RETRY_SECONDS: Final = (0.1, 2.0)  # first and longest wait between attempts to append
+LONGEST_DELTA: Final = 8_000  # code points, so that no frame is longer than 64 KiB, however far behind we are
 
 Landed = Callable[[log.Appended], None]
 logger = structlog.get_logger(__name__)
@@ -141,7 +142,9 @@ class RunLog:
             text = "".join(self._pending)
             self._pending.clear()
             if text:
-                made.append(events.run_delta(*self.ids, self.attempt, self.flushed_length, text))
+                for start in range(0, len(text), LONGEST_DELTA):
+                    piece = text[start : start + LONGEST_DELTA]
+                    made.append(events.run_delta(*self.ids, self.attempt, self.flushed_length + start, piece))
                 self._flushed.append(text)
                 self.flushed_length += len(text)
                 if self.said_at:

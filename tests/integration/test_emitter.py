@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from chat import log
-from chat.protocol import Position, encode_event
+from chat.protocol import MAX_FRAME_BYTES, Position, encode_event
 from chat.runs import Ended
 from workers.emitter import Emitter, RunLog
 from workers.window import LONGEST, SHORTEST, Window
@@ -79,6 +79,19 @@ async def test_many_streams_keep_their_order_and_lose_nothing(emitter: Emitter) 
         assert [delta["index"] for delta in found] == [
             sum(len(earlier["text"]) for earlier in found[:place]) for place in range(len(found))
         ]
+
+
+async def test_however_much_comes_at_once_no_frame_is_too_long(emitter: Emitter) -> None:
+    run = await open_run(emitter)
+    text = "\N{GRINNING FACE}" * 20_000
+    run.feed(text)
+    await run.flush()
+    replay = await log.read(run.conversation_id, Position(run.epoch, 0))
+    assert replay.entries is not None
+    assert max(len(entry.body) for entry in replay.entries) < MAX_FRAME_BYTES
+    found = await deltas(run)
+    assert [delta["index"] for delta in found] == [0, 8_000, 16_000]
+    assert "".join(delta["text"] for delta in found) == text
 
 
 async def test_a_later_attempt_fences_the_emitter(emitter: Emitter) -> None:
