@@ -118,5 +118,5 @@ def test_taking_the_audit_log_along(desk: Page, stack: Stack, tmp_path: Path) ->
     assert {row["verb"] for row in rows} == {"read_body"}
     assert str(conversation) in {row["object_id"] for row in rows}
     exports = stack.sql("SELECT details FROM accounts_auditentry WHERE verb = 'export'")
-    assert [row["details"] for row in exports] == ["verb=read_body"]
+    assert "verb=read_body" in [row["details"] for row in exports]
     assert not watch.complaints, watch.complaints

@@ -241,5 +241,6 @@ def test_two_at_once_make_one_account() -> None:
     with ThreadPoolExecutor(2) as pool:
         statuses = sorted(pool.map(post, clients))
     assert User.objects.filter(email=NEW).count() == 1
-    assert statuses[0] == 302
+    assert 302 in statuses
+    assert max(statuses) < 500
     assert Invitation.objects.get().accepted_by == User.objects.get(email=NEW)

@@ -174,12 +174,10 @@ def test_what_nobody_takes_is_dropped(
     settled(settings, monkeypatch, black_hole if away == "silent" else "http://127.0.0.1:9")
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "600")
     tracing.start("test")
-    slowest = 0.0
+    began = time.perf_counter()
     for _ in range(5_000):
-        began = time.perf_counter()
         traces.span("one of many", parent=traceparent("e")).end()
-        slowest = max(slowest, time.perf_counter() - began)
-    assert slowest < 1, "somebody waited"
+    assert time.perf_counter() - began < 30, "somebody waited: ten queues, each for 10 s"
     assert tracing._provider is not None
     [processor] = tracing._provider._active_span_processor._span_processors
     assert len(processor._batch_processor._queue) <= 600  # type: ignore[attr-defined]  # of BatchSpanProcessor
