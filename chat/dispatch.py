@@ -21,7 +21,6 @@ GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
 TRANSCRIBE: Final = "workers.tasks.transcribe"
 TRANSCRIBE_QUEUE: Final = "transcribe"
-TRANSCRIBE_SECONDS: Final = 20  # a worker takes it up within, or nobody needs it any more
 
 __all__ = ["GENERATE", "GENERATE_QUEUE", "BrokerAway", "Queue", "enqueue", "enqueue_generation", "look_at_queue"]
 
@@ -98,14 +97,14 @@ async def look_at_queue() -> Queue:
 
 def enqueue_transcription(recording_id: uuid.UUID) -> None:
     """Hands a recording to the workers. Raises `kombu.exceptions.OperationalError` when the broker is away; nobody
-    waits for a recording longer than seconds, so it is not sent again.
+    waits for a recording longer than seconds, so it is not sent again. One that comes late finds its recording over
+    (`chat.recordings.claim`): it carries no expiry, which a worker would judge by its own clock.
     """
     with _sending(TRANSCRIBE_QUEUE) as span:
         current_app.send_task(
             TRANSCRIBE,
             args=[str(recording_id)],
             queue=TRANSCRIBE_QUEUE,
-            expires=TRANSCRIBE_SECONDS,
             retry=False,
             ignore_result=True,
             headers=_headers(span.traceparent or traces.current.get()),

@@ -56,10 +56,11 @@ def ask_worker(endpoint_id: uuid.UUID) -> Trial:
         if not any(not heart.draining for heart in living_workers()):
             return Trial(False, "No worker is alive, so nobody could ask. Start `manage.py worker`.", code="no_worker")
         reply_to = f"trial:{secrets.token_urlsafe(16)}"
+        # Not by an expiry of the job, which a worker would judge by its own clock.
+        sync_redis().set(_waiting(reply_to), b"1", px=int(WAIT_SECONDS * 1000))
         current_app.send_task(
-            TASK, args=[str(endpoint_id), reply_to], queue=GENERATE_QUEUE, expires=WAIT_SECONDS, retry=False,
-            ignore_result=True,
-        )  # fmt: skip
+            TASK, args=[str(endpoint_id), reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True
+        )
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
             if found := sync_redis().blpop([reply_to], timeout=1):
@@ -70,13 +71,19 @@ def ask_worker(endpoint_id: uuid.UUID) -> Trial:
 
 
 async def answer(endpoint_id: uuid.UUID, reply_to: str) -> None:
-    """A worker's side of `ask_worker`."""
+    """A worker's side of `ask_worker`. Asks nothing when nobody waits for it any more."""
+    if not await async_redis().exists(_waiting(reply_to)):
+        return
     row = await in_db(_find, endpoint_id)
     trial = await try_endpoint(row) if row is not None else Trial(False, "This endpoint was deleted.", code="gone")
     async with async_redis().pipeline(transaction=True) as pipe:
         pipe.rpush(reply_to, msgspec.json.encode(trial))
         pipe.expire(reply_to, int(WAIT_SECONDS))
         await pipe.execute()
+
+
+def _waiting(reply_to: str) -> str:
+    return f"{reply_to}:waiting"
 
 
 def _find(endpoint_id: uuid.UUID) -> Definition | None:

@@ -144,6 +144,10 @@ class TestAsking:
         job = sync_redis().lindex("generate", -1)
         assert KEY not in str(job)
 
+    async def test_whoever_comes_late_asks_nothing(self) -> None:
+        await trials.answer(uuid.uuid4(), "trial:late")
+        assert not sync_redis().exists("trial:late")
+
     def test_no_redis(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import redis
 
