@@ -2,7 +2,7 @@
 
 The window is 40 ms while the machine keeps up and widens with what was measured: how late the loop wakes, how long an
 append takes, and how many streams share the process, so that frames per second stay within what one core can carry.
-Between two appends of a busy process lies a beat of up to 10 ms: what falls due within it goes in one round trip.
+Between two appends of a busy process lies a beat of up to 20 ms: what falls due within it goes in one round trip.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ LONGEST: Final = 0.500
 SMOOTHING: Final = 0.1  # weight of the newest measurement
 LOAD_FACTOR: Final = 4.0  # the window is so many times the time an append takes, lateness included
 FRAMES_PER_SECOND: Final = 2_000  # of one process, about
-BEAT_PER_STREAM: Final = 0.0001  # seconds between two appends, for each open stream ...
-LONGEST_BEAT: Final = 0.010  # ... up to this
+BEAT_PER_STREAM: Final = 0.0002  # seconds between two appends, for each open stream ...
+LONGEST_BEAT: Final = 0.020  # ... up to this
 
 
 class Window:
