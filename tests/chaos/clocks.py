@@ -1,4 +1,4 @@
-"""Gives one process another clock than the machine's, by libfaketime (the wheel's own library, else the system's).
+"""Gives one process another clock than the machine's, by libfaketime (the system's library, else the wheel's own).
 
 Only the time of day moves: a wrong clock does not make seconds longer, so the monotonic clock stays the machine's.
 """
@@ -31,10 +31,9 @@ def off_by(days: float) -> dict[str, str]:
 @functools.cache
 def _library() -> str:
     """The first library that moves a Python's clock here, and nothing else of it."""
+    found = [path for pattern in _SYSTEM for path in Path("/").glob(pattern.lstrip("/"))]  # made for threads
     wheel = find_spec("libfaketime")
-    found = [*Path(wheel.origin).parent.rglob("libfaketime*.so*")] if wheel and wheel.origin else []
-    for pattern in _SYSTEM:
-        found += Path("/").glob(pattern.lstrip("/"))
+    found += [*Path(wheel.origin).parent.rglob("libfaketime*.so*")] if wheel and wheel.origin else []
     for library in found:
         env = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": "+7200", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         (there, ticks), (here, before) = _clocks({**env, "FAKETIME_DISABLE_SHM": "1"}), _clocks(dict(os.environ))
