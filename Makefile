@@ -53,7 +53,7 @@ asr-sdks: .venv-asr/installed
 	@touch $@
 
 whisper: .venv/whisper
-	$(BIN)/python -m pytest tests/integration/test_whisper.py $(ARGS)
+	$(BIN)/python -m pytest tests/integration/workers/asr/test_whisper.py $(ARGS)
 
 .venv/whisper: requirements-whisper.txt .venv/development
 	@.ci/install requirements-whisper.txt $@

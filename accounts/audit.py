@@ -7,7 +7,7 @@ import uuid
 from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts.adapter import client_ip
+from accounts.auth.adapter import client_ip
 from accounts.models import AuditEntry, User
 
 

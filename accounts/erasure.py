@@ -1,13 +1,14 @@
 """Erasing a person with a grace: switched off at once, gone later, and reversible until then.
 
-What there is about a person beyond their account is another app's to know. It hands in a `Dossier` at start.
+What there is about a person beyond their account is another app's to know. It registers `UserData` at start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -24,26 +25,24 @@ class LastAdministratorError(Exception):
         super().__init__("This is the last administrator: make another first.")
 
 
-class Dossier(Protocol):
-    """Everything there is about a person (chat.dossier)."""
+@dataclass(frozen=True, slots=True)
+class UserData:
+    """How to export and count everything stored about a user beyond the account itself."""
 
-    def pieces(self, user: User) -> Iterator[str]:
-        """JSON text in pieces, each of bounded size."""
-
-    def report(self, user: User) -> dict[str, int]:
-        """What would go and what would stay, by name."""
+    export: Callable[[User], Iterator[str]]  # JSON text in pieces, each of bounded size
+    report: Callable[[User], dict[str, int]]  # how many rows an erasure would delete and keep, by name
 
 
-_dossiers: list[Dossier] = []
+_registered: list[UserData] = []
 
 
-def provide(dossier: Dossier) -> None:
-    """Called once, when the app that keeps the dossiers is ready."""
-    _dossiers[:] = [dossier]
+def register_user_data(data: UserData) -> None:
+    """Called once, when the app that stores the users' data is ready."""
+    _registered[:] = [data]
 
 
-def dossier() -> Dossier:
-    return _dossiers[0]
+def user_data() -> UserData:
+    return _registered[0]
 
 
 def guard_last_administrator(user: User) -> None:

@@ -17,9 +17,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from accounts import rates, roles
-from accounts.models import Invitation, User
-from accounts.plans import Plan
+from accounts import roles
+from accounts.lib import rate_limit
+from accounts.models import Invitation, Plan, User
 
 PER_ADDRESS: Final = "5/d"  # mails to one address, whoever sends them
 
@@ -130,7 +130,7 @@ def _unused(email: str) -> QuerySet[Invitation]:
 
 def _count(by: User, email: str) -> None:
     named = (f"invitations:{by.pk.hex}", settings.RATE_INVITATIONS), (f"invited:{_hash(email)}", PER_ADDRESS)
-    if wait := rates.take_now(rates.wants(*named)):
+    if wait := rate_limit.take_now(rate_limit.wants(*named)):
         raise InvitationError(f"Too many invitations in a short time. Try again in {int(wait // 60) + 1} min.")
 
 

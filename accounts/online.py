@@ -3,7 +3,7 @@
     online:people    sorted set  user id (hex), score = when it is forgotten (s, Redis's clock)
     online:sockets   hash        process -> "<when it is forgotten>:<its open sockets>"
 
-For people to look at; nothing is decided by it (limits count sockets of their own, `chat.limits`).
+For people to look at; nothing is decided by it (limits count sockets of their own, `chat.realtime.rate_limits`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from accounts.redis import async_redis, sync_redis
+from accounts.lib.redis import async_redis, sync_redis
 
 EVERY_SECONDS: Final = 5.0
 FORGET_SECONDS: Final = 15

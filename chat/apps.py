@@ -8,9 +8,12 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_delete
 
-        from accounts import erasure
-        from chat import access, dossier, kept_audio  # noqa: F401  # importing `access` registers its signals
+        from accounts.erasure import UserData, register_user_data
+        from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.models import Recording
+        from chat.portability import export
+        from chat.retention import erasure
+        from chat.voice import audio_files
 
-        post_delete.connect(kept_audio.forget_file, sender=Recording)
-        erasure.provide(dossier)
+        post_delete.connect(audio_files.forget_file, sender=Recording)
+        register_user_data(UserData(export.pieces, erasure.report))

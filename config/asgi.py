@@ -13,16 +13,16 @@ static_files = get_asgi_application()  # sets Django up, so it comes before what
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
-from config import health, metrics  # noqa: E402
-from config.pages import Pages  # noqa: E402
+from config.web import health, metrics  # noqa: E402
+from config.web.pages import Pages  # noqa: E402
 
 pages = Pages()
 SOCKET_PATH = "/ws/"
 
 
 def make_sockets() -> Any:
-    from accounts.handshake import TicketAuthMiddleware
-    from chat.consumers import ChatConsumer
+    from accounts.auth.websocket import TicketAuthMiddleware
+    from chat.realtime.consumer import ChatConsumer
 
     return TicketAuthMiddleware(ChatConsumer.as_asgi())
 

@@ -1,4 +1,4 @@
-"""The Celery application. Tasks are named in `chat.dispatch` and live in `workers.tasks`."""
+"""The Celery application. Tasks are named in `chat.jobs.dispatch` and live in `workers.tasks`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 from celery import Celery, signals
 
-from config.memory import settle
+from config.ops.gc_tuning import settle
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 

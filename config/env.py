@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, validate
 
-RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accounts.rates
+RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accounts.lib.rate_limit
 
 
 def read_settings() -> None:
@@ -136,7 +136,7 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
     # twice as long after each failure, and would find a database that is back half a minute late.
     options = {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 2}}
     return {
-        "ENGINE": "accounts.postgresql",
+        "ENGINE": "accounts.lib.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "antiphon",
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

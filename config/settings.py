@@ -46,7 +46,7 @@ INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.import_export",
-    "accounts.staff_app.StaffConfig",  # django.contrib.admin
+    "accounts.staff.apps.StaffConfig",  # django.contrib.admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -77,7 +77,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "accounts.middleware.OutageMiddleware",
+    "config.web.outage.OutageMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -106,7 +106,7 @@ REDIS_URL: str = redis_from_url(env.str("REDIS_URL", "") or stack_url(VAR_DIR, "
 DATABASE_POOL = env.int("DATABASE_POOL", 8, validate=at_least(1))  # connections per process at the most
 DATABASES: dict[str, Any] = {"default": database_from_url(DATABASE_URL, pool=DATABASE_POOL)}
 
-CHANNEL_LAYERS = {"default": {"BACKEND": "chat.layers.StreamingChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
+CHANNEL_LAYERS = {"default": {"BACKEND": "chat.channel_layer.StreamingChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "cache"}
 }
@@ -261,8 +261,8 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": _VALIDATION + "CommonPasswordValidator"},
     {"NAME": _VALIDATION + "UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
 ]
-SESSION_ENGINE = "accounts.sessions"  # rows that know their person, and sockets that close with them
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+SESSION_ENGINE = "accounts.auth.sessions"  # rows that know their person, and sockets that close with them
+ACCOUNT_ADAPTER = "accounts.auth.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
@@ -280,7 +280,7 @@ INVITATION_DAYS = env.int("INVITATION_DAYS", 7, validate=at_least(1))  # an invi
 RATE_INVITATIONS: str = env.str("RATE_INVITATIONS", "60/h", validate=_a_rate)  # sent by one member of staff
 # Logins from one address, failed or not: number/time/ip.
 LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"[1-9]\d*/\d*[smhd]/ip\Z"))
-# allauth counts in the cache. A failed login counts per e-mail address and place (accounts.adapter).
+# allauth counts in the cache. A failed login counts per e-mail address and place (accounts.auth.adapter).
 ACCOUNT_RATE_LIMITS = {"login": LOGIN_RATE, "login_failed": "10/m/ip,5/15m/key"}
 # Proxies in front that set X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0, validate=at_least(0))
@@ -322,11 +322,11 @@ METRICS_HOST: str = env.str("METRICS_HOST", "127.0.0.1")
 WEB_METRICS_PORT: int | None = env.int("WEB_METRICS_PORT", None)
 WORKER_METRICS_PORT: int | None = env.int("WORKER_METRICS_PORT", None)
 # OpenTelemetry: traces go to this collector over OTLP/HTTP; empty is none. OTEL_TRACES_SAMPLER and the other standard
-# variables hold too (config.tracing). Wants the packages of requirements-otel.txt.
+# variables hold too (config.observability.tracing). Wants the packages of requirements-otel.txt.
 TRACES_ENDPOINT: str = http_url(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or http_url(
     env, "OTEL_EXPORTER_OTLP_ENDPOINT"
 )
-LOGGING_CONFIG = "config.logging.configure"
+LOGGING_CONFIG = "config.observability.logging.configure"
 LOGGING = {
     "level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
     "format": env.str("LOG_FORMAT", "auto", validate=validate.OneOf(["auto", "human", "json"])),
@@ -341,8 +341,8 @@ UNFOLD: dict[str, Any] = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("chat/img/mark.svg")},
     ],
     "STYLES": [lambda _request: static("chat/css/staff.css")],
-    "DASHBOARD_CALLBACK": "chat.dashboard.fill",
-    "SIDEBAR": {"show_search": True, "navigation": "config.navigation.build_sidebar"},
+    "DASHBOARD_CALLBACK": "chat.dashboard.home.fill",
+    "SIDEBAR": {"show_search": True, "navigation": "config.staff.navigation.build_sidebar"},
     "COLORS": {  # the pages' accent, from light to dark: OKLCH lightness and chroma at one hue
         "primary": {
             "50": "oklch(97% .012 272)",

@@ -1,7 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config.handbook import show_handbook
+from config.staff.handbook import show_handbook
 
 urlpatterns = [
     path("admin/help/", admin.site.admin_view(show_handbook), name="staff_help"),

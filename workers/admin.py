@@ -27,13 +27,13 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from accounts import audit
-from accounts.admin_plans import RecordedAdmin
-from accounts.encryption import UnreadableError
-from accounts.redis import sync_redis
-from chat.catalog import KEY
+from accounts.lib.encryption import UnreadableError
+from accounts.lib.redis import sync_redis
+from accounts.staff.recorded import RecordedAdmin
+from chat.catalog.offered_models import KEY
+from workers.endpoints.connection_test import ask_worker
 from workers.models import Endpoint, EndpointModel, Use
-from workers.providers.registry import decode_published
-from workers.trials import ask_worker
+from workers.providers.discovery import decode_published
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only

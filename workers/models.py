@@ -1,4 +1,4 @@
-"""Endpoints that staff have set up. Those of the environment are no rows (`workers.providers.registry`).
+"""Endpoints that staff have set up. Those of the environment are no rows (`workers.providers.discovery`).
 
 Web processes read and change the rows; only workers talk to the endpoints (`workers.endpoints`).
 """
@@ -14,9 +14,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import encryption
-from accounts.ids import uuid7
-from workers.addresses import check_address
+from accounts.lib import encryption
+from accounts.lib.ids import uuid7
+from workers.providers.url_policy import check_address
 
 _SECONDS: Final = (MinValueValidator(0.1), MaxValueValidator(3600))
 

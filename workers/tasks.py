@@ -1,4 +1,4 @@
-"""The tasks that `chat.dispatch` names. Thin: an id comes in, the runtime does the work."""
+"""The tasks that `chat.jobs.dispatch` names. Thin: an id comes in, the runtime does the work."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from celery import Task, shared_task, signals
 from django.conf import settings
 from django.db import connections
 
-from chat import stamps
-from chat.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
-from workers import maintenance as maintenance  # Celery looks for tasks here
-from workers import trials
-from workers.runtime import runtime
+from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
+from chat.telemetry import latency_marks
+from workers.endpoints import connection_test
+from workers.runtime.loop import runtime
 
 
 @shared_task(name="workers.tasks.generate", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
 def generate(self: Task, run_id: str) -> None:
     """Claims a run and hands it to the loop. Delivered twice, the second finds nothing to claim."""
     try:
-        stamps.mark(uuid.UUID(run_id), "picked_up")
+        latency_marks.mark(uuid.UUID(run_id), "picked_up")
         runtime().start(uuid.UUID(run_id), _traceparent(self))
     finally:
         connections.close_all()
@@ -33,11 +32,11 @@ def transcribe(self: Task, recording_id: str) -> None:
 
 
 def _traceparent(task: Task) -> str:
-    """What came with the job (`chat.dispatch`)."""
+    """What came with the job (`chat.jobs.dispatch`)."""
     return str(task.request.get("traceparent") or "")
 
 
-@shared_task(name=trials.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+@shared_task(name=connection_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def test_endpoint(endpoint_id: str, reply_to: str) -> None:
     """Has the loop ask an endpoint, as it would for an answer."""
     runtime().try_endpoint(uuid.UUID(endpoint_id), reply_to)

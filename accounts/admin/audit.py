@@ -21,11 +21,11 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from unfold.utils import parse_date_str
 
 from accounts import audit
-from accounts.ids import lowest_uuid7
+from accounts.lib.ids import lowest_uuid7
+from accounts.lib.text_search import AUDIT, with_words
 from accounts.models import AuditEntry
-from accounts.reports import neutralised
-from accounts.staff import HistoryAdmin
-from accounts.words import AUDIT, with_words
+from accounts.quotas.usage_report import neutralised
+from accounts.staff.recorded import HistoryAdmin
 
 COLUMNS: Final = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip", "details")
 AT_ONCE: Final = 2000  # rows of an export that are in memory

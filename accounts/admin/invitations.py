@@ -23,9 +23,8 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
 
 from accounts import audit, invitations, roles
-from accounts.models import Invitation, User
-from accounts.plans import Plan
-from accounts.staff import QuickListAdmin
+from accounts.models import Invitation, Plan, User
+from accounts.staff.lists import QuickListAdmin
 
 log = structlog.get_logger(__name__)
 

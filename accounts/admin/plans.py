@@ -8,36 +8,14 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
-from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import TabularInline
 
 from accounts import audit
-from accounts.exchange import ExchangeAdmin, ExportAdmin
-from accounts.models import User
-from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry
-from accounts.resources import PlanResource, PriceResource, QuotaResource, UsageResource
-from accounts.staff import HistoryAdmin, QuickListAdmin
-
-
-class RecordedAdmin(QuickListAdmin):
-    """Each change is in the audit log, written before it happens."""
-
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
-        if change:
-            audit.record(request, "change", obj)
-        super().save_model(request, obj, form, change)
-        if not change:
-            audit.record(request, "add", obj)
-
-    def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        audit.record(request, "delete", obj)
-        super().delete_model(request, obj)
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        found: dict[str, Any] = super().get_actions(request)
-        found.pop("delete_selected", None)  # one at a time, so that each is looked at and recorded
-        return found
+from accounts.admin.resources import PlanResource, PriceResource, QuotaResource, UsageResource
+from accounts.models import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry, User
+from accounts.staff.import_export import ExchangeAdmin, ExportAdmin
+from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
 
 
 class QuotaInline(TabularInline):  # type: ignore[misc]  # unfold ships no types

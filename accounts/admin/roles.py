@@ -13,11 +13,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model
 from django.http import HttpRequest
 
-from accounts import admin_audit as admin_audit  # these three register their pages
-from accounts import admin_invitations as admin_invitations
-from accounts import admin_users as admin_users
 from accounts import roles
-from accounts.admin_plans import RecordedAdmin
+from accounts.staff.recorded import RecordedAdmin
 
 admin.site.unregister(Group)
 admin.site.unregister(EmailAddress)

@@ -20,14 +20,16 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accounts import audit, erasure, quotas, roles
-from accounts.downloads import stream_file
-from accounts.models import Session, User
-from accounts.person_page import quota_bars, quota_name
-from accounts.plans import MOST, NANO, Quota
-from accounts.revocation import end_all_sessions, end_session
+from accounts import audit, erasure, roles
+from accounts.admin.user_page import quota_bars
+from accounts.auth.revocation import end_all_sessions, end_session
+from accounts.lib.streaming import stream_file
+from accounts.models import Quota, Session, User
+from accounts.models.fields import MOST, NANO
+from accounts.quotas import reservations, top_ups
+from accounts.quotas.balance import quota_name
 
-REPORT: Final = {  # in what order `Dossier.report` is told, and how
+REPORT: Final = {  # in what order `UserData.report` is told, and how
     "conversations_deleted": "conversations that nobody else is in, deleted",
     "conversations_left": "shared conversations, left to the others",
     "conversations_handed_over": "of these, given another owner",
@@ -50,7 +52,7 @@ class QuotaTopUpForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["quota"]
         assert isinstance(field, forms.TypedChoiceField)
-        field.choices = [(left.quota_id, quota_name(left)) for left in quotas.quotas_left(person.pk)]
+        field.choices = [(left.quota_id, quota_name(left)) for left in reservations.quotas_left(person.pk)]
 
 
 class EraseForm(forms.Form):
@@ -131,7 +133,7 @@ class PersonActions:
         chosen = form.cleaned_data
         audit.record(request, "top_up", person, details=f"{_plain(chosen['amount'])}: {chosen['reason']}")
         try:
-            quotas.top_up(person.pk, chosen["quota"], chosen["amount"], by=_staff(request).pk, reason=chosen["reason"])
+            top_ups.top_up(person.pk, chosen["quota"], chosen["amount"], by=_staff(request).pk, reason=chosen["reason"])
         except Quota.DoesNotExist:
             messages.error(request, "This quota does not hold for this person any more.")
         else:
@@ -143,7 +145,7 @@ class PersonActions:
         person = self._person(request, id_, "top_up")
         audit.record(request, "reset", person)
         try:
-            made = quotas.reset(person.pk, quota, by=_staff(request).pk)
+            made = top_ups.reset(person.pk, quota, by=_staff(request).pk)
         except Quota.DoesNotExist:
             messages.error(request, "This quota does not hold for this person any more.")
         else:
@@ -186,7 +188,7 @@ class PersonActions:
         """Everything about the person, what they wrote too: hence a permission of its own."""
         person = self._person(request, id_, "export_user")
         audit.record(request, "export_user", person)
-        pieces = erasure.dossier().pieces(person)
+        pieces = erasure.user_data().export(person)
         return stream_file(request, f"{person.email}.json", "application/json", pieces)
 
     def erase(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
@@ -201,7 +203,7 @@ class PersonActions:
             except erasure.LastAdministratorError as error:
                 messages.error(request, str(error))
             return _back(person)
-        found = erasure.dossier().report(person)
+        found = erasure.user_data().report(person)
         report = [(text, found[name]) for name, text in REPORT.items() if name in found]
         days = settings.ERASE_GRACE_DAYS
         return self._page(request, "erase", person, form=form, report=report, days=days, title=f"Erase {person}")

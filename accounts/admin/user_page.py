@@ -11,24 +11,13 @@ from django.conf import settings
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from accounts import quotas
-from accounts.devices import describe_device
-from accounts.models import Session, User
-from accounts.plans import Plan, Unit
-from accounts.reports import usage_rows
-from accounts.usage_page import DAYS, draw_bars
+from accounts.auth.devices import describe_device
+from accounts.models import Plan, Session, User
+from accounts.quotas import reservations
+from accounts.quotas.balance import quota_name
+from accounts.quotas.usage_report import DAYS, draw_bars, usage_rows
 
 SESSIONS_SHOWN: Final = 20
-UNITS: Final = {
-    Unit.MESSAGES.value: "messages",
-    Unit.INPUT_TOKENS.value: "input tokens",
-    Unit.OUTPUT_TOKENS.value: "output tokens",
-    Unit.MONEY.value: settings.CURRENCY,
-    Unit.AUDIO_SECONDS.value: "seconds of speech",
-}
-_PERIODS: Final = {
-    "hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all",
-}  # fmt: skip
 _LINKS: Final = (  # what, list, its filter for a person, permission
     ("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"),
     ("Usage entries", "admin:accounts_usageentry_changelist", "user__exact", "accounts.view_usageentry"),
@@ -53,18 +42,11 @@ class QuotaBar:
         return "bg-red-600" if self.percent >= 100 else "bg-orange-500" if self.percent >= 80 else "bg-primary-600"
 
 
-def quota_name(left: quotas.Left) -> str:
-    """Such as "messages today, gpt-5", "messages today (all of Research together)"."""
-    of = f", {left.model}" if left.model else ""
-    pot = f" (all of {left.pot} together)" if left.pot else ""
-    return f"{UNITS[left.unit]} {_PERIODS[left.period]}{of}{pot}"
-
-
 def quota_bars(user: User) -> list[QuotaBar]:
-    return [_bar(left) for left in quotas.quotas_left(user.pk)]
+    return [_bar(left) for left in reservations.quotas_left(user.pk)]
 
 
-def _bar(left: quotas.Left) -> QuotaBar:
+def _bar(left: reservations.Left) -> QuotaBar:
     gone = left.used + left.reserved
     percent = min(int(100 * gone / left.limit), 100) if left.limit else 100
     notes = [] if left.hard else ["only warns"]

@@ -26,16 +26,17 @@ from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import audit, erasure, quotas, roles
-from accounts.exchange import ExchangeAdmin
+from accounts import audit, erasure, roles
+from accounts.admin.filters import OnlineFilter
+from accounts.admin.resources import UserResource
+from accounts.admin.user_actions import PersonActions, switch
+from accounts.admin.user_page import describe_person
+from accounts.auth.revocation import end_all_sessions
+from accounts.lib.text_search import PEOPLE, with_words
 from accounts.models import Session, User
-from accounts.person_actions import PersonActions, switch
-from accounts.person_page import describe_person
-from accounts.resources import UserResource
-from accounts.revocation import end_all_sessions
-from accounts.staff import QuickListAdmin
-from accounts.staff_filters import OnlineFilter
-from accounts.words import PEOPLE, with_words
+from accounts.quotas import reservations, top_ups
+from accounts.staff.import_export import ExchangeAdmin
+from accounts.staff.lists import QuickListAdmin
 
 # Which permission a field takes; None is superusers'.
 FIELDS: dict[str, str | None] = {
@@ -219,9 +220,9 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
     def reset_periods(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         def reset(person: User) -> None:
             audit.record(request, "reset", person)
-            for left in quotas.quotas_left(person.pk):
+            for left in reservations.quotas_left(person.pk):
                 if not left.pot:  # that is others' too
-                    quotas.reset(person.pk, left.quota_id, by=request.user.pk)
+                    top_ups.reset(person.pk, left.quota_id, by=request.user.pk)
 
         self._each(request, queryset, reset)
 

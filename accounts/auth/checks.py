@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-from accounts.origins import parse_origin
+from accounts.auth.origins import parse_origin
 
 
 @checks.register()

@@ -1,4 +1,4 @@
-"""What this package counts, since the process began. `chat.metrics` shows it."""
+"""What this package counts, since the process began. `chat.telemetry.metrics` shows it."""
 
 from __future__ import annotations
 

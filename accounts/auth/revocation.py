@@ -3,8 +3,8 @@
 A session ends in three places: its row goes (PostgreSQL, the truth), a mark in Redis keeps a handshake that is under
 way from slipping through, and a message to the group of its sockets closes those that are open. The marks are set
 before the message is sent, and a consumer joins its groups before it asks `was_revoked`: whichever comes first, one of
-the two catches the socket. When Redis is down, the first still holds: consumers ask `accounts.sessions.still_valid`
-again from time to time.
+the two catches the socket. When Redis is down, the first still holds: consumers ask
+`accounts.auth.sessions.still_valid` again from time to time.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from channels.exceptions import ChannelFull
 from channels.layers import get_channel_layer
 from django.db import transaction
 
+from accounts.lib.redis import async_redis, sync_redis
 from accounts.models import Session, User
-from accounts.redis import async_redis, sync_redis
 
-MARK_SECONDS = 60  # longer than a ticket lives (accounts.tickets)
+MARK_SECONDS = 60  # longer than a ticket lives (accounts.auth.tickets)
 SEND_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)

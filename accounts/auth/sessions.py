@@ -17,9 +17,9 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
-from accounts import revocation
+from accounts.auth import revocation
+from accounts.auth.revocation import session_hash
 from accounts.models import Session
-from accounts.revocation import session_hash
 
 SEEN_EVERY = timedelta(minutes=5)
 

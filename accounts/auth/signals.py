@@ -10,9 +10,9 @@ from django.db.models.signals import post_save, pre_delete
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from accounts import revocation, sessions
-from accounts.adapter import client_ip
-from accounts.counters import logins
+from accounts.auth import revocation, sessions
+from accounts.auth.adapter import client_ip
+from accounts.auth.counters import logins
 from accounts.models import User
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 
-from accounts.redis import async_redis, sync_redis
-from accounts.revocation import session_hash, was_revoked
+from accounts.auth.revocation import session_hash, was_revoked
+from accounts.lib.redis import async_redis, sync_redis
 
 LIFETIME = 30  # seconds
-_TAKEN = 10  # seconds that a handshake may ask again: longer than both of its tries take (accounts.redis)
+_TAKEN = 10  # seconds that a handshake may ask again: longer than both of its tries take (accounts.lib.redis)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as base64url without padding
 
 # A reply that is late or lost makes the client library ask once more, when the ticket is gone: whoever took it, known
@@ -57,7 +57,7 @@ async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> 
     """What the ticket says, once; None when unknown, used, expired, or not for this session and purpose.
 
     Taken and deleted in one step: of any number of simultaneous uses one at the most succeeds, and a ticket shown
-    by the wrong session is used up all the same. The call itself may be tried twice on the way (`accounts.redis`).
+    by the wrong session is used up all the same. The call itself may be tried twice on the way (`accounts.lib.redis`).
     Also None when the session or its user was revoked meanwhile.
     Raises `redis.RedisError`.
     """

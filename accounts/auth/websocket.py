@@ -16,8 +16,8 @@ from django.conf import settings
 from django.http import parse_cookie
 from django.http.request import validate_host
 
-from accounts.origins import Origin, parse_origin
-from accounts.tickets import Claims, consume_ticket
+from accounts.auth.origins import Origin, parse_origin
+from accounts.auth.tickets import Claims, consume_ticket
 
 PATH = "/ws/"
 PROTOCOL = "chat.v1"

@@ -21,7 +21,7 @@ from typing import Any, Final
 import redis
 import structlog
 
-from accounts.redis import sync_redis
+from accounts.lib.redis import sync_redis
 
 _SHAPE: Final = re.compile(r"(?P<count>[1-9]\d{0,8})/(?P<number>[1-9]\d{0,4})?(?P<unit>[smhd])", re.ASCII)
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
             model_name='auditentry',
             index=models.Index(fields=['object_id', '-id'], name='audit_by_object'),
         ),
-        # Words of an entry, so that a search reads few of a million; accounts/admin_audit.py asks in the same terms.
+        # Words of an entry, so that a search reads few of a million; accounts/admin/audit.py asks in the same terms.
         migrations.RunSQL(
             sql="""
                 CREATE INDEX audit_words ON accounts_auditentry USING gin (to_tsvector('simple',

@@ -29,7 +29,7 @@ class Migration(migrations.Migration):
             model_name='user',
             index=models.Index(fields=['plan', '-id'], name='user_by_plan'),
         ),
-        # Words of an address and a name; accounts/words.py asks in the same terms.
+        # Words of an address and a name; accounts/lib/text_search.py asks in the same terms.
         migrations.RunSQL(
             sql="""
                 CREATE INDEX user_words ON accounts_user USING gin (to_tsvector('simple',

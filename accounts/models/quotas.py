@@ -1,44 +1,23 @@
 """What people may use, what they used, and what it cost. Money is in one currency, exact to a billionth.
 
 Plan ── Quota ── Allowance (one person or pot, one period: used, reserved, extra) ── Reservation (one run under way)
-UsageEntry, append-only, is the truth; Allowance and DailyUsage add it up (`accounts.ledger.check_ledger`).
+UsageEntry, append-only, is the truth; Allowance and DailyUsage add it up (`chat.recovery.ledger.check_ledger`).
 """
 
 from __future__ import annotations
 
 import zoneinfo
-from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-from django.apps import apps as all_apps
-from django.apps.registry import Apps
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import DEFAULT_DB_ALIAS, models
-from django.db.models import Case, F, Q, Subquery, When
+from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts.ids import uuid7
-
-MOST: Final = 10**12  # of anything; more is a slip of the hand
-LONGEST_DAYS: Final = 36_500  # a hundred years
-NANO: Final = Decimal("1e-9")
-_RANGE: Final = (MinValueValidator(0), MaxValueValidator(MOST))
-_MORE_THAN_NONE: Final = (MinValueValidator(NANO), MaxValueValidator(MOST))
-
-
-def _amount(name: str | None = None, **options: Any) -> models.DecimalField[Any, Any]:
-    return models.DecimalField(name, max_digits=24, decimal_places=9, **options)
-
-
-def _owner(**options: Any) -> models.ForeignKey[Any, Any]:
-    """A user whose entries outlive them, hence without a constraint: no foreign key's rule may touch a row."""
-    return models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", **options
-    )
+from accounts.lib.ids import uuid7
+from accounts.models.fields import LONGEST_DAYS, MORE_THAN_NONE, MOST, RANGE, amount_field, days_field
 
 
 class Unit(models.TextChoices):
@@ -66,10 +45,6 @@ class Unwatched(models.TextChoices):
     STOP = "stop", "stop after the grace"
 
 
-def _days(name: str, most: int, *, least: int = 0, **options: Any) -> models.PositiveIntegerField[Any, Any]:
-    return models.PositiveIntegerField(name, validators=(MinValueValidator(least), MaxValueValidator(most)), **options)
-
-
 class Plan(models.Model):
     """A user's limits, and how long what is theirs is kept. Who has no plan of their own has the default one."""
 
@@ -80,19 +55,19 @@ class Plan(models.Model):
         "answers nobody has open", max_length=8, blank=True, choices=Unwatched.choices,
         help_text="Empty: as the setting UNWATCHED_RUNS says.",
     )  # fmt: skip
-    retention_days = _days(
+    retention_days = days_field(
         "days a conversation is kept", LONGEST_DAYS, least=1, null=True, blank=True,
         help_text="One that nobody touched for so long goes. Empty: it stays.",
     )  # fmt: skip
-    trash_days = _days(
+    trash_days = days_field(
         "days in the trash", LONGEST_DAYS, null=True, blank=True,
         help_text="So long a deleted conversation can be brought back. Empty: as the setting KEEP_DELETED_DAYS says.",
     )  # fmt: skip
-    temporary_hours = _days(
+    temporary_hours = days_field(
         "hours a temporary conversation is kept", 24 * LONGEST_DAYS, least=1, null=True, blank=True,
         help_text="Empty: as the deployment's setting says.",
     )  # fmt: skip
-    audio_days = _days(
+    audio_days = days_field(
         "days speech is kept", LONGEST_DAYS, default=0, help_text="0: what is said is not kept as audio."
     )
 
@@ -128,24 +103,6 @@ class Plan(models.Model):
         return super().delete(*args, **kwargs)
 
 
-def in_force(field: str, user: str = "") -> Case:
-    """For a query: a field of the plan that holds a user, their own or the default. `user` is the way to the user from
-    the query's model, with its `__` ("requested_by__"). Null where there is no user's plan and no default.
-    """
-    default = Subquery(Plan.objects.filter(is_default=True).values(field)[:1])
-    return Case(When(**{f"{user}plan__isnull": False}, then=F(f"{user}plan__{field}")), default=default)
-
-
-def make_first_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
-    """After `migrate` and `flush`: without any plan a quota could hold for nobody. `apps` may be of an older state."""
-    try:
-        plans: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "Plan"), using=using)
-    except LookupError:
-        return
-    if not plans.exists():
-        plans.create(name="Default", is_default=True)
-
-
 class Quota(models.Model):
     """So much of a unit in each period, for each person of a plan or a group, or for one user.
 
@@ -162,7 +119,7 @@ class Quota(models.Model):
     model = models.CharField(max_length=200, blank=True, help_text="Empty: all models together.")
     unit = models.CharField(max_length=16, choices=Unit.choices, default=Unit.MESSAGES)
     period = models.CharField(max_length=8, choices=Period.choices, default=Period.DAY)
-    limit = _amount(validators=_RANGE)
+    limit = amount_field(validators=RANGE)
     hard = models.BooleanField(default=True, help_text="Refuses what is beyond; a soft one only warns.")
     shared = models.BooleanField(
         default=False, db_default=False,
@@ -223,9 +180,9 @@ class Allowance(models.Model):
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="allowances")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
-    used = _amount(default=0)
-    reserved = _amount(default=0, help_text="By answers that are under way.")
-    extra = _amount(default=0, help_text="By top-ups.")
+    used = amount_field(default=0)
+    reserved = amount_field(default=0, help_text="By answers that are under way.")
+    extra = amount_field(default=0, help_text="By top-ups.")
 
     class Meta:
         indexes = (models.Index(fields=["user", "ends_at"], name="allowance_running"),)
@@ -244,7 +201,7 @@ class Reservation(models.Model):
     run_id = models.UUIDField(null=True)
     recording_id = models.UUIDField(null=True)
     allowance = models.ForeignKey(Allowance, on_delete=models.CASCADE, related_name="reservations")
-    amount = _amount()
+    amount = amount_field()
 
     class Meta:
         constraints: ClassVar = (
@@ -272,7 +229,7 @@ class TopUp(models.Model):
         help_text="Empty where a group shares the quota.",
     )  # fmt: skip
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="top_ups")
-    amount = _amount(validators=_MORE_THAN_NONE)
+    amount = amount_field(validators=MORE_THAN_NONE)
     is_reset = models.BooleanField(default=False, editable=False)
     reason = models.CharField(max_length=200, blank=True)
     by = models.ForeignKey(
@@ -288,103 +245,3 @@ class TopUp(models.Model):
 
     def __str__(self) -> str:
         return f"top-up {self.amount.normalize():f}"
-
-
-class Price(models.Model):
-    """What a model costs from a moment on. The nearest wins: the model's own before that of all models, then the
-    endpoint's own, then the newest. A model without a price costs nobody knows what (`UsageEntry.cost` is null).
-    """
-
-    endpoint = models.CharField(max_length=200, blank=True, help_text="Host of the endpoint; empty: any.")
-    model = models.CharField(max_length=200, blank=True, help_text="Empty: any model.")
-    valid_from = models.DateTimeField(default=timezone.now)
-    input_per_million = _amount("per million input tokens", validators=_RANGE)
-    cached_per_million = _amount(
-        "per million cached input tokens", null=True, blank=True, validators=_RANGE, help_text="Empty: as other input."
-    )
-    output_per_million = _amount("per million output tokens", validators=_RANGE)
-    audio_per_minute = _amount("per minute of audio", default=0, validators=_RANGE)
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint(fields=["model", "endpoint", "valid_from"], name="price_once"),
-            models.CheckConstraint(
-                condition=Q(
-                    input_per_million__range=(0, MOST),
-                    output_per_million__range=(0, MOST),
-                    audio_per_minute__range=(0, MOST),
-                )
-                & (Q(cached_per_million=None) | Q(cached_per_million__range=(0, MOST))),
-                name="price_sane",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.model or 'any model'} from {self.valid_from:%Y-%m-%d}"
-
-
-class UsageEntry(models.Model):
-    """What one answer or recording used. Append-only: a trigger refuses UPDATE and DELETE. One per run."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    at = models.DateTimeField(help_text="When it was asked for, which is when it counts.")
-    user = _owner(null=True)
-    run_id = models.UUIDField(null=True, unique=True)
-    recording_id = models.UUIDField(null=True, unique=True)
-    conversation_id = models.UUIDField(null=True)
-    model = models.CharField(max_length=200)
-    endpoint = models.CharField(max_length=200, blank=True)
-    messages = models.PositiveSmallIntegerField(default=0)
-    input_tokens = models.PositiveBigIntegerField(default=0)
-    cached_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the input.")
-    output_tokens = models.PositiveBigIntegerField(default=0)
-    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the output.")
-    audio_seconds = _amount(default=0)
-    cost = _amount(null=True, help_text="Empty: there was no price.")
-    estimated = models.BooleanField(default=False, help_text="The endpoint did not say; the numbers are ours.")
-    groups = ArrayField(
-        models.IntegerField(), default=list, db_default=[], help_text="The ids of those the person was in then."
-    )
-
-    class Meta:
-        verbose_name_plural = "usage entries"
-        indexes = (
-            models.Index(fields=["user", "-at"], name="usage_by_user"),
-            models.Index(fields=["-at"], name="usage_newest"),
-            models.Index(
-                fields=["conversation_id"], condition=Q(conversation_id__isnull=False), name="usage_by_conversation"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"usage {self.id}"
-
-
-class DailyUsage(models.Model):
-    """The entries of a day (UTC) added up, for speed. `unpriced` and `estimated` count entries."""
-
-    day = models.DateField()
-    user = _owner(null=True)
-    model = models.CharField(max_length=200)
-    endpoint = models.CharField(max_length=200, blank=True)
-    messages = models.PositiveBigIntegerField(default=0)
-    input_tokens = models.PositiveBigIntegerField(default=0)
-    cached_tokens = models.PositiveBigIntegerField(default=0)
-    output_tokens = models.PositiveBigIntegerField(default=0)
-    reasoning_tokens = models.PositiveBigIntegerField(default=0)
-    audio_seconds = _amount(default=0)
-    cost = _amount(default=0)
-    unpriced = models.PositiveBigIntegerField(default=0)
-    estimated = models.PositiveBigIntegerField(default=0)
-
-    class Meta:
-        verbose_name_plural = "daily usage"
-        indexes = (models.Index(fields=["user", "-day"], name="daily_by_user"),)
-        constraints: ClassVar = (
-            models.UniqueConstraint(
-                fields=["day", "user", "model", "endpoint"], name="daily_once", nulls_distinct=False
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"usage of {self.day}"

@@ -12,8 +12,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
-from accounts import plans as plans  # its models are of this app
-from accounts.ids import uuid7
+from accounts.lib.ids import uuid7
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -22,7 +21,7 @@ class UserQuerySet(models.QuerySet["User"]):
     def update(self, **fields: Any) -> int:
         if not {"is_active", "password"} & fields.keys():
             return super().update(**fields)
-        from accounts import revocation  # it needs this module's models
+        from accounts.auth import revocation  # it needs this module's models
 
         users = list(self)
         changed = super().update(**fields)
@@ -135,7 +134,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class Session(AbstractBaseSession):
-    """A browser's session: Django's row and what its person wants to know of it (see `accounts.sessions`).
+    """A browser's session: Django's row and what its person wants to know of it (see `accounts.auth.sessions`).
 
     `hash` names the session where its key, a secret, must not stand: in groups, tickets, logs and pages.
     """
@@ -158,7 +157,7 @@ class Session(AbstractBaseSession):
 
     @classmethod
     def get_session_store_class(cls) -> type[Any]:
-        from accounts.sessions import SessionStore  # it needs this model
+        from accounts.auth.sessions import SessionStore  # it needs this model
 
         return SessionStore
 
@@ -188,35 +187,3 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"invitation of {self.email}"
-
-
-class AuditEntry(models.Model):
-    """What a member of staff looked at or did to somebody. Append-only: a trigger refuses UPDATE and DELETE.
-
-    No foreign key's rule may touch a row, hence none is enforced: the entry outlives its actor.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    at = models.DateTimeField(default=timezone.now, editable=False)
-    actor = models.ForeignKey(User, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
-    actor_email = models.EmailField(max_length=254, help_text="As it was then.")
-    verb = models.CharField(max_length=40)
-    object_type = models.CharField(max_length=60, help_text="app.model")
-    object_id = models.CharField(max_length=64)
-    conversation_id = models.UUIDField(null=True, db_index=True)
-    ip = models.GenericIPAddressField(null=True)
-    details = models.CharField(
-        max_length=500, blank=True, default="", db_default="", help_text="What else is worth knowing; no message text."
-    )
-
-    class Meta:
-        verbose_name_plural = "audit entries"
-        indexes = (  # ids are ordered by time; one more, over the words of an entry, is in the migration
-            models.Index(fields=["actor", "-id"], name="audit_by_actor"),
-            models.Index(fields=["verb", "-id"], name="audit_by_verb"),
-            models.Index(fields=["object_type", "-id"], name="audit_by_type"),
-            models.Index(fields=["object_id", "-id"], name="audit_by_object"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.actor_email} {self.verb} {self.object_type} {self.object_id}"

@@ -15,7 +15,21 @@ from typing import Any, Final
 
 from django.db import connection
 
-from accounts.plans import Unit
+from accounts.models import Unit
+from accounts.quotas import reservations
+from accounts.quotas.wording import UNITS
+
+_PERIODS: Final = {
+    "hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all",
+}  # fmt: skip
+
+
+def quota_name(left: reservations.Left) -> str:
+    """Such as "messages today, gpt-5", "messages today (all of Research together)"."""
+    of = f", {left.model}" if left.model else ""
+    pot = f" (all of {left.pot} together)" if left.pot else ""
+    return f"{UNITS[left.unit]} {_PERIODS[left.period]}{of}{pot}"
+
 
 NEAR: Final = Decimal("0.8")  # of a limit: from here on the person is told
 _GROUP_LOCKS: Final = 0x71756F74  # "quot": the class of the advisory locks of groups, whose ids are the second half

@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from accounts.ids import uuid7
-from accounts.standing import AMOUNT, COUNTS, Left, hold_entries
+from accounts.lib.ids import uuid7
+from accounts.quotas.balance import AMOUNT, COUNTS, Left, hold_entries
 
 _SETTLE: Final = f"""
 WITH price AS (

@@ -13,12 +13,10 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal, TextIO
 
-from django.db import connection
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
-from accounts.models import User
-from accounts.plans import DailyUsage, UsageEntry
+from accounts.models import DailyUsage, UsageEntry, User
 
 By = Literal["user", "model", "day", "group", "conversation"]
 KINDS: Final[tuple[By, ...]] = ("user", "model", "day", "group", "conversation")
@@ -94,29 +92,6 @@ def usage_by_day_and_model(since: date, until: date) -> list[tuple[date, str, in
     return list(days.annotate(tokens=Sum(F("input_tokens") + F("output_tokens")), cost=Sum("cost")))
 
 
-@dataclass(frozen=True, slots=True)
-class ConversationUsage:
-    """`title` is empty where it has none, None where the conversation is no longer there for this person."""
-
-    id: str
-    title: str | None
-    row: Row
-
-
-def conversations_of(user_id: uuid.UUID, since: date, until: date, most: int) -> list[ConversationUsage]:
-    """What a person's conversations used, the most costly first."""
-    rows = [row for row in usage_rows(since, until, "conversation", user_id=user_id) if row.name != "–"][:most]
-    with connection.cursor() as cursor:
-        # The table is named here because titles are the only thing of conversations that this layer shows.
-        cursor.execute(
-            "SELECT c.id::text, title FROM chat_conversation c JOIN chat_member m ON m.conversation_id = c.id"
-            " WHERE c.id = ANY(%s) AND m.user_id = %s AND deleted_at IS NULL",
-            [[uuid.UUID(row.name) for row in rows], user_id],
-        )
-        titles: dict[str, str] = dict(cursor.fetchall())
-    return [ConversationUsage(row.name, titles.get(row.name), row) for row in rows]
-
-
 def _entries(since: date, until: date) -> QuerySet[UsageEntry]:
     begin, end = (datetime.combine(day, time.min, UTC) for day in (since, until + timedelta(days=1)))
     return UsageEntry.objects.filter(at__gte=begin, at__lt=end)
@@ -156,3 +131,34 @@ def _shown(value: Any) -> Any:
 def neutralised(cell: Any) -> Any:
     """A cell that a spreadsheet shows instead of computing it (OWASP, CSV injection)."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+
+
+DAYS: Final = 30
+HEIGHT: Final = 100  # of the highest bar, in the drawing's units; a day is 10 wide
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One day of the drawing."""
+
+    day: date
+    tokens: int
+    x: int
+    height: int
+
+    @property
+    def y(self) -> int:
+        return HEIGHT - self.height
+
+
+def draw_bars(rows: list[Row], until: date) -> list[Bar]:
+    """A bar for each of the `DAYS` days that end with `until`, high in proportion to its tokens."""
+    tokens = {row.name: row.input_tokens + row.output_tokens for row in rows}
+    days = [until - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+    most = max((tokens.get(str(day), 0) for day in days), default=0)
+    bars = []
+    for place, day in enumerate(days):
+        used = tokens.get(str(day), 0)
+        height = max(round(HEIGHT * used / most), 1) if used else 0
+        bars.append(Bar(day, used, place * 10, height))
+    return bars

@@ -26,7 +26,7 @@ from import_export.tmp_storages import CacheStorage
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import audit
-from accounts.downloads import stream_file
+from accounts.lib.streaming import stream_file
 
 AT_ONCE: Final = 1000  # rows of an export that are in memory
 MOST_BYTES: Final = 1_000_000  # of a file that comes in

@@ -21,8 +21,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts import invitations, rates
-from accounts.adapter import client_ip
+from accounts import invitations
+from accounts.auth.adapter import client_ip
+from accounts.lib import rate_limit
 from accounts.models import Invitation, User
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 @never_cache
 def open_invitation(request: HttpRequest) -> HttpResponse:
     """Takes the link's secret: on to the form, or 410 with what to do, 429 when there were too many."""
-    if rates.take_now(rates.wants((f"opened:{rates.place_of(client_ip(request) or '')}", OPENED))):
+    if rate_limit.take_now(rate_limit.wants((f"opened:{rate_limit.place_of(client_ip(request) or '')}", OPENED))):
         return render(request, "429.html", status=429)
     invitation = invitations.find(request.GET.get("token", ""))
     if invitation is None:

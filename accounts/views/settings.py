@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
-import redis
 import structlog
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models.functions import Now
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import rates, sessions, tickets
-from accounts.adapter import client_ip
-from accounts.counters import tickets as counted
-from accounts.devices import describe_device
+from accounts.auth.devices import describe_device
+from accounts.auth.revocation import end_session
 from accounts.models import Session, User
-from accounts.revocation import end_session
 
 log = structlog.get_logger(__name__)
 
@@ -38,31 +30,6 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
                 "What others in a conversation see. Empty shows the first part of your e-mail address."
             )
         }
-
-
-@require_POST
-@never_cache
-def issue_ticket(request: HttpRequest) -> JsonResponse:
-    """A ticket for this session's next socket (docs/protocol.md §1): 200, 403 when not logged in,
-    429 with `retry_after` when there were too many, 503 without Redis.
-    """
-    user = request.user
-    if not isinstance(user, User) or not request.session.session_key:
-        return JsonResponse({"code": "forbidden", "message": "Log in first."}, status=403)
-    if wait := rates.take_now(rates.wants((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
-        counted["rate_limited"] += 1
-        seconds = math.ceil(wait)
-        body = {"code": "rate_limited", "message": "Too many connections in a short time.", "retry_after": seconds}
-        return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
-    try:
-        ticket = tickets.issue_ticket(user.pk, request.session.session_key)
-    except redis.RedisError as error:
-        counted["unavailable"] += 1
-        log.exception("ticket_not_kept", error=str(error))
-        return JsonResponse({"code": "unavailable", "message": "Not reachable right now. Try again."}, status=503)
-    counted["issued"] += 1
-    sessions.note_client(request, client_ip(request))
-    return JsonResponse({"ticket": ticket, "expires_in": tickets.LIFETIME})
 
 
 @login_required

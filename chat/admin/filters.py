@@ -11,9 +11,9 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts.lib.formatting import moment
 from accounts.models import User
 from chat.models import FAILED, SLOW_MS, Run
-from chat.readable import moment
 
 NEWEST: Final = 1000  # runs whose models, failures whose codes a filter offers
 SPANS: Final = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}

@@ -12,9 +12,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from accounts.admin_plans import RecordedAdmin
-from chat import catalog
-from chat.presets import Preset, forget_presets
+from accounts.staff.recorded import RecordedAdmin
+from chat.catalog import offered_models
+from chat.catalog.presets import forget_presets
+from chat.models import Preset
 
 
 class PresetForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -28,7 +29,7 @@ class PresetForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter ex
         super().__init__(*args, **kwargs)
         if "model" not in self.fields:  # for who may only look
             return
-        offered = [(one["id"], one["label"]) for one in catalog.offered_models()]
+        offered = [(one["id"], one["label"]) for one in offered_models.offered_models()]
         own = self.instance.model
         if own and own not in dict(offered):
             offered.append((own, f"{own} – not offered now"))
@@ -62,7 +63,7 @@ class PresetAdmin(RecordedAdmin):
     def shown_model(self, row: Preset) -> SafeString | str:
         if not row.model:
             return "the default"
-        if row.model in [one["id"] for one in catalog.offered_models()]:
+        if row.model in [one["id"] for one in offered_models.offered_models()]:
             return row.model
         return format_html('{} <span class="text-red-700 dark:text-red-400">not offered now</span>', row.model)
 

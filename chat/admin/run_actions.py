@@ -13,13 +13,14 @@ from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull
 from kombu.exceptions import OperationalError as BrokerAway
 
-from accounts.outage import OUTAGE
-from chat import catalog, turns
-from chat.dispatch import enqueue
-from chat.errors import ChatError, Conflict
+from accounts.lib.outage import OUTAGE
+from chat.catalog import offered_models
+from chat.conversations.membership import WRITERS
+from chat.jobs.dispatch import enqueue
 from chat.models import ACTIVE, Member, Run, RunStatus
-from chat.protocol import MessageRegenerate
-from chat.queries import WRITERS
+from chat.protocol.commands import MessageRegenerate
+from chat.protocol.errors import ChatError, Conflict
+from chat.turns import accept, places, stop, submit
 
 logger = structlog.get_logger(__name__)
 
@@ -54,9 +55,9 @@ def stop_run(run: Run) -> str:
     """Stops it as its own people would; a sentence about what happened. Raises `Conflict`, where it makes no sense."""
     if wrong := why_no_stop(run):
         raise Conflict(wrong)
-    stopping = turns.mark_stopped(run.pk)
+    stopping = stop.mark_stopped(run.pk)
     try:
-        async_to_sync(turns.tell_stopped)(stopping)
+        async_to_sync(stop.tell_stopped)(stopping)
     except (*OUTAGE, ChannelFull) as error:
         logger.warning("stop_not_told", run=str(run.pk), error=type(error).__name__)
         return "It is marked to stop. Redis does not answer, so it takes some seconds."
@@ -68,22 +69,22 @@ def retry_run(run: Run) -> uuid.UUID:
     if wrong := why_no_retry(run):
         raise Conflict(wrong)
     assert run.requested_by_id is not None  # `why_no_retry` has looked
-    offered = [model["id"] for model in catalog.offered_models()]
+    offered = [model["id"] for model in offered_models.offered_models()]
     command = MessageRegenerate(
         message_id=run.message_id, client_id=uuid.uuid4(), model=run.model if run.model in offered else None
     )
     try:
-        accepted = turns.accept(run.requested_by_id, command)
+        accepted = accept.accept(run.requested_by_id, command)
     except ChatError as error:
         raise Conflict(f"Their own command would be refused, too: {error.message}") from None
     async_to_sync(_publish)(accepted)
     return accepted.run_id
 
 
-async def _publish(accepted: turns.Accepted) -> None:
+async def _publish(accepted: places.Accepted) -> None:
     """As after a command. What fails here is made up for within seconds (`chat.recovery`)."""
     try:
         await enqueue(accepted.run_id)
-        await turns.announce(accepted)
+        await submit.announce(accepted)
     except (*OUTAGE, BrokerAway, ChannelFull) as error:
         logger.warning("retry_not_told", run=str(accepted.run_id), error=type(error).__name__)

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from chat.charts import share
+from accounts.lib.charts import share
+from accounts.lib.formatting import milliseconds, seconds
 from chat.models import ACTIVE, Run
-from chat.readable import milliseconds, seconds
-from chat.runs import MAX_ATTEMPTS
+from chat.runs.lifecycle import MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,15 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from accounts import audit
+from accounts.lib.formatting import clock, milliseconds, money
 from accounts.models import User
-from accounts.staff import HistoryAdmin
-from chat.errors import Conflict
+from accounts.staff.recorded import HistoryAdmin
+from chat.admin.filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
+from chat.admin.links import link, page_link
+from chat.admin.run_actions import retry_run, stop_run, why_no_retry, why_no_stop
+from chat.admin.run_timeline import timeline_of
 from chat.models import Run, RunStatus
-from chat.operating import retry_run, stop_run, why_no_retry, why_no_stop
-from chat.readable import clock, milliseconds, money
-from chat.staff_filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
-from chat.staff_links import link, page_link
-from chat.timeline import timeline_of
+from chat.protocol.errors import Conflict
 
 PERMISSION: Final = "chat.operate_run"
 

@@ -12,8 +12,8 @@ import redis
 import structlog
 from django.conf import settings
 
-from accounts.redis import sync_redis
-from chat.errors import Invalid, Unavailable
+from accounts.lib.redis import sync_redis
+from chat.protocol.errors import Invalid, Unavailable
 
 log = structlog.get_logger(__name__)
 

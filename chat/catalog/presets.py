@@ -8,63 +8,20 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, TypedDict
+from typing import Final, TypedDict
 
 import structlog
-from django.contrib.auth.models import Group
-from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
-from django.db import models
-from django.db.models import Q
 
-from accounts.ids import uuid7
+from accounts.lib.outage import OUTAGE
 from accounts.models import User
-from accounts.outage import OUTAGE
-from chat import catalog
-from chat.catalog import OfferedModel
-from chat.errors import Invalid
+from chat.catalog import offered_models
+from chat.catalog.offered_models import OfferedModel
+from chat.models import Preset
+from chat.protocol.errors import Invalid
 
 log = structlog.get_logger(__name__)
 
 CACHED_SECONDS: Final = 5.0
-MAX_PROMPT: Final = 20_000  # characters
-
-
-class Preset(models.Model):
-    """A system prompt, a model and how it is to answer, under a name that people choose."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    name = models.CharField(max_length=80, unique=True)
-    description = models.CharField(max_length=200, blank=True, help_text="People see it with the name.")
-    system_prompt = models.TextField(
-        blank=True, validators=[MaxLengthValidator(MAX_PROMPT)],
-        help_text="Said to the model before the conversation. Empty: the setting SYSTEM_PROMPT.",
-    )  # fmt: skip
-    model = models.CharField(max_length=200, blank=True, help_text="Empty: the default of the day.")
-    temperature = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(2)],
-        help_text="0 to 2. Empty: the model's own. A model that takes none does without.",
-    )  # fmt: skip
-    max_tokens = models.PositiveIntegerField(
-        "most tokens", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Of one answer. Empty: the model's own limit.",
-    )  # fmt: skip
-    enabled = models.BooleanField(default=True, help_text="People may choose it.")
-    position = models.PositiveIntegerField(default=10, help_text="The lowest comes first.")
-    groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(
-        Group, blank=True, related_name="+", help_text="Who may choose it. None: everyone."
-    )
-
-    class Meta:
-        ordering: ClassVar = ("position", "name")
-        constraints: ClassVar = (
-            models.CheckConstraint(
-                condition=Q(temperature=None) | Q(temperature__range=(0, 2)), name="preset_temperature_sane"
-            ),
-            models.CheckConstraint(condition=Q(max_tokens=None) | Q(max_tokens__gte=1), name="preset_tokens_sane"),
-        )
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class OfferedPreset(TypedDict):
@@ -97,7 +54,7 @@ def offers(user_id: uuid.UUID) -> dict[str, list[OfferedModel] | list[OfferedPre
     """What `hello` says is on offer: `models`, and `presets` where this person has any. Without PostgreSQL only the
     models: a socket opens all the same.
     """
-    found: dict[str, list[OfferedModel] | list[OfferedPreset]] = {"models": catalog.offered_models()}
+    found: dict[str, list[OfferedModel] | list[OfferedPreset]] = {"models": offered_models.offered_models()}
     try:
         if presets := offered_presets(user_id):
             found["presets"] = presets
@@ -115,7 +72,7 @@ def choose_preset(user_id: uuid.UUID, preset_id: uuid.UUID, model: str | None) -
             preset = None
     if preset is None:
         raise Invalid("This preset is not offered any more. Choose another one, or a model.")
-    offered = [one["id"] for one in catalog.offered_models()]
+    offered = [one["id"] for one in offered_models.offered_models()]
     if not model and preset.model and offered and preset.model not in offered:
         raise Invalid(f"The model of this preset ({preset.model}) is not offered now. Choose another one, or a model.")
     return preset

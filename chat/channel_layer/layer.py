@@ -13,8 +13,8 @@ from channels_redis.pubsub import RedisPubSubChannelLayer
 from channels_redis.utils import decode_hosts
 
 from .channel import Message, Sink
-from .counters import LayerStats
 from .loop_layer import LoopLayer, group_address
+from .stats import LayerStats
 
 STAMP = b"\xc1"  # never the first byte of msgpack (reserved), JSON (not UTF-8) or a Fernet token (ASCII)
 STAMP_KEY = "__stamp__"

@@ -18,9 +18,9 @@ from channels_redis.utils import _consistent_hash
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from .channel import Channel, Group, Membership, Message, Sink
-from .counters import LayerStats
+from .resp import pack
 from .shard import Shard
-from .wire import pack
+from .stats import LayerStats
 
 if TYPE_CHECKING:
     from .layer import StreamingChannelLayer

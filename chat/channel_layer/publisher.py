@@ -12,9 +12,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .counters import LayerStats
-from .link import LATE, Link
-from .wire import Wire
+from .reconnect import LATE, Link
+from .resp import Wire
+from .stats import LayerStats
 
 
 class Publisher(Link):

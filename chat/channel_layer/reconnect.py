@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .wire import Wire, open_wire, pack
+from .resp import Wire, open_wire, pack
 
 logger = logging.getLogger(__name__)
 

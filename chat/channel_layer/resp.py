@@ -5,7 +5,7 @@ transport, so that one read of up to 64 KiB is parsed and handled in one go: no 
 
 What this leans on: `AbstractConnection._writer`, a private attribute of redis-py, for the transport. Where it is
 missing (or hiredis is), `open_wire` falls back to `PumpedWire`, which uses redis-py's public calls only and is slower.
-`tests/integration/test_layer_wire.py` fails when the fast way stops working.
+`tests/integration/chat/channel_layer/test_connections.py` fails when the fast way stops working.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import redis.asyncio
 from channels_redis.utils import create_pool
 from redis.asyncio.connection import ConnectionPool
 
-from .counters import LayerStats
 from .publisher import Publisher
+from .stats import LayerStats
 from .subscriber import Deliver, Subscriber
 
 

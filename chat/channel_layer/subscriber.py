@@ -14,9 +14,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .counters import LayerStats
-from .link import Link
-from .wire import pack
+from .reconnect import Link
+from .resp import pack
+from .stats import LayerStats
 
 logger = logging.getLogger(__name__)
 

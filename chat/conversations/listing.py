@@ -17,11 +17,11 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from chat import events, log
-from chat.errors import Forbidden, Invalid, NotFound
+from chat.conversations.membership import conversations_of, member_of
+from chat.eventlog import events, store
+from chat.eventlog.user_events import conversation_listed
 from chat.models import Conversation, Member, Role
-from chat.notices import conversation_listed
-from chat.queries import conversations_of, member_of
+from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 logger = structlog.get_logger(__name__)
 
@@ -175,7 +175,7 @@ def _tell(conversation: Conversation, *, renamed: bool = False, deleted: bool = 
 
     async def tell() -> None:
         if renamed:
-            await log.append(log.Append(conversation.id, [events.conversation_updated(conversation)]))
+            await store.append(store.Append(conversation.id, [events.conversation_updated(conversation)]))
         for member in members:
             await conversation_listed(member, listing)
 

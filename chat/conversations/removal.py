@@ -20,9 +20,9 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from chat import log
+from chat.eventlog import store
+from chat.eventlog.user_events import user_group
 from chat.models import Member
-from chat.notices import user_group
 
 SEND_SECONDS = 2.0
 
@@ -40,7 +40,7 @@ def _tell(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
     async def send() -> None:
         async with asyncio.timeout(SEND_SECONDS):
             message = {"type": "access.removed", "c": conversation_id.bytes}
-            await log.channel_layer().group_send(user_group(user_id), message)
+            await store.channel_layer().group_send(user_group(user_id), message)
 
     try:
         async_to_sync(send)()

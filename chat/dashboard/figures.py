@@ -18,7 +18,7 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from accounts.online import Online, count_online
-from chat.heartbeats import Heartbeat, living_workers, waiting_jobs
+from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
 
 NEWEST: Final = 100_000
 PATIENCE_SECONDS: Final = 3

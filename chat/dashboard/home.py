@@ -20,10 +20,22 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from chat import figures
-from chat.charts import Chart, Column, draw, share
-from chat.figures import DAY, PERIODS, Around, Now, Period, Runs, Usage, look_around, look_now, runs_of, usage_of
-from chat.readable import NOTHING, milliseconds, moment, money, number, seconds
+from accounts.lib.charts import Chart, Column, draw, share
+from accounts.lib.formatting import NOTHING, milliseconds, moment, money, number, seconds
+from chat.dashboard import figures
+from chat.dashboard.figures import (
+    DAY,
+    PERIODS,
+    Around,
+    Now,
+    Period,
+    Runs,
+    Usage,
+    look_around,
+    look_now,
+    runs_of,
+    usage_of,
+)
 
 PERMISSION: Final = "accounts.view_dashboard"
 KEEP_NOW: Final = 3.0  # seconds

@@ -25,12 +25,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts import audit
-from accounts.downloads import stream_file
+from accounts.lib.charts import Column, draw
+from accounts.lib.formatting import NOTHING, money, number
+from accounts.lib.streaming import stream_file
 from accounts.models import User
-from accounts.reports import By, Row, usage_by_day_and_model, usage_rows, write_rows
-from chat.charts import Column, draw
-from chat.dashboard import SERIES, Panel
-from chat.readable import NOTHING, money, number
+from accounts.quotas.usage_report import By, Row, usage_by_day_and_model, usage_rows, write_rows
+from chat.dashboard.home import SERIES, Panel
 
 PERMISSION: Final = "accounts.view_dailyusage"
 KINDS: Final[dict[By, str]] = {"user": "Person", "model": "Model", "group": "Group", "day": "Day (UTC)"}

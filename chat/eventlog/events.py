@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final, Protocol
 
+from chat.eventlog.payloads import message_dict, trouble_of, usage_of
 from chat.models import Conversation, Message, Run, RunStatus
-from chat.protocol import encode_event
-from chat.queries import message_dict, trouble_of, usage_of
+from chat.protocol.frames import encode_event
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
 

@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import redis.exceptions
 from channels.layers import get_channel_layer
 
-from chat.delivery import Entry
-from chat.protocol import Position
+from chat.eventlog.replay import Entry
+from chat.protocol.commands import Position
 
 if TYPE_CHECKING:
-    from chat.layers import StreamingChannelLayer
+    from chat.channel_layer import StreamingChannelLayer
 
 MAX_EVENTS: Final = 4_000  # of one conversation, about; older ones are in PostgreSQL only
 STREAM_TTL_MS: Final = 60 * 60 * 1000
@@ -128,7 +128,7 @@ _DIGESTS: Final = {
 class Append:
     """Events of one conversation to append together.
 
-    `events` are encoded without `seq` (`chat.protocol.encode_event`), each with whether it is a delta.
+    `events` are encoded without `seq` (`chat.protocol.frames.encode_event`), each with whether it is a delta.
     `run`, `attempt` and `number` (counting up from 1 within an attempt) make it idempotent; without a run it is not.
     `anew` begins the log again with these events: what it has does not lead up to them, so every reader must look into
     PostgreSQL.

@@ -9,9 +9,9 @@ from typing import Any
 import redis
 import structlog
 
-from accounts.standing import Left
-from chat.log import channel_layer
-from chat.protocol import encode
+from accounts.quotas.balance import Left
+from chat.eventlog.store import channel_layer
+from chat.protocol.frames import encode
 
 logger = structlog.get_logger(__name__)
 

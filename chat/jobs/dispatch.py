@@ -14,8 +14,8 @@ from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
 
-from accounts.redis import async_redis
-from chat import traces
+from accounts.lib.redis import async_redis
+from chat.telemetry import tracing
 
 GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
@@ -62,16 +62,16 @@ def _headers(traceparent: str) -> dict[str, str] | None:
     return {"traceparent": traceparent} if traceparent else None
 
 
-def _sending(queue: str) -> traces.Span:
+def _sending(queue: str) -> tracing.Span:
     """The span of a job's way to the broker; none for what nobody's command asked for."""
-    if not traces.current.get():
-        return traces.NOTHING
-    return traces.span(f"send {queue}", "producer", attributes={"messaging.destination.name": queue})
+    if not tracing.current.get():
+        return tracing.NOTHING
+    return tracing.span(f"send {queue}", "producer", attributes={"messaging.destination.name": queue})
 
 
 async def enqueue(run_id: uuid.UUID) -> None:
     with _sending(GENERATE_QUEUE) as span:
-        parent = span.traceparent or traces.current.get()
+        parent = span.traceparent or tracing.current.get()
         await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id, parent)
 
 
@@ -98,7 +98,7 @@ async def look_at_queue() -> Queue:
 def enqueue_transcription(recording_id: uuid.UUID) -> None:
     """Hands a recording to the workers. Raises `kombu.exceptions.OperationalError` when the broker is away; nobody
     waits for a recording longer than seconds, so it is not sent again. One that comes late finds its recording over
-    (`chat.recordings.claim`): it carries no expiry, which a worker would judge by its own clock.
+    (`chat.voice.recordings.claim`): it carries no expiry, which a worker would judge by its own clock.
     """
     with _sending(TRANSCRIBE_QUEUE) as span:
         current_app.send_task(
@@ -107,5 +107,5 @@ def enqueue_transcription(recording_id: uuid.UUID) -> None:
             queue=TRANSCRIBE_QUEUE,
             retry=False,
             ignore_result=True,
-            headers=_headers(span.traceparent or traces.current.get()),
+            headers=_headers(span.traceparent or tracing.current.get()),
         )

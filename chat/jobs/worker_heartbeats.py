@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from accounts.redis import async_redis, sync_redis
-from chat.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
+from accounts.lib.redis import async_redis, sync_redis
+from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 
 EVERY_SECONDS: Final = 5.0
 FORGET_SECONDS: Final = 15

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from chat.dossier import FORMAT, VERSION
-from chat.unpacking import ImportRefusedError
+from chat.portability.archive import ImportRefusedError
+from chat.portability.export import FORMAT, VERSION
 
 IMAGE: Final = "[image]"  # stands for what is not taken along
 OTHER: Final = "[attachment]"

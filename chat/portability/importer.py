@@ -19,11 +19,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat import foreign
-from chat.foreign import Chat, Said
 from chat.markdown import render
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role
-from chat.unpacking import MAX_BYTES, ImportRefusedError, read_documents
+from chat.portability import formats
+from chat.portability.archive import MAX_BYTES, ImportRefusedError, read_documents
+from chat.portability.formats import Chat, Said
 
 MAX_MESSAGES: Final = 20_000  # of one conversation
 MAX_TEXT: Final = 1_000_000  # characters of one message
@@ -47,7 +47,7 @@ def read_file(file: Path | IO[bytes], *, most: int = MAX_BYTES) -> list[Chat]:
     """
     chats: list[Chat] = []
     for name, data in read_documents(file, most=most):
-        chats += foreign.read_chats(name, data)
+        chats += formats.read_chats(name, data)
     for chat in chats:
         if not chat.wrong:
             try:
@@ -74,7 +74,7 @@ def save_chat(user: User, chat: Chat) -> bool:
     ids = {said.id: uuid.uuid5(conversation_id, said.id) for said in chat.messages}
     with transaction.atomic():
         moment = chat.messages[0].at or timezone.now()
-        # `created_at` is when it came here: by that, what is old is not too old for its owner's plan (chat.keeping).
+        # `created_at` is the time of the import, so that retention (chat.retention.periods) counts from here.
         conversation, made = Conversation.objects.get_or_create(pk=conversation_id, defaults={"title": chat.title})
         if not made:
             return False

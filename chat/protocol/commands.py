@@ -6,41 +6,14 @@ Frames out are plain dicts encoded by `encode`; events of the log get their `seq
 
 from __future__ import annotations
 
-import enum
 import re
-import struct
 import uuid
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
-from chat.errors import Invalid, TooLarge, UnknownCommand
-
-PROTOCOL: Final = "chat.v1"
-MAX_FRAME_BYTES: Final = 64 * 1024
-MAX_TEXT_BYTES: Final = 48 * 1024  # of one message's text in UTF-8, so that its frame fits
-MAX_AUDIO_BYTES: Final = 8_000
-WINDOW_BYTES: Final = 256 * 1024
-HEARTBEAT_SECONDS: Final = 25
-PONG_SECONDS: Final = 10
-
-
-class Close(enum.IntEnum):
-    """Close codes. Daphne can send 1000 and 3000-4999 only. A client comes back after `reconnect` codes."""
-
-    GOING_AWAY = 4000
-    TOO_SLOW = 4001
-    NO_PONG = 4002
-    IDLE = 4010
-    MALFORMED = 4400
-    SESSION_ENDED = 4401
-    ACCESS_REMOVED = 4403
-    FLOOD = 4429
-
-    @property
-    def reconnect(self) -> bool:
-        return self in (Close.GOING_AWAY, Close.TOO_SLOW, Close.NO_PONG, Close.IDLE)
-
+from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
+from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
 
 Ref = Annotated[str, msgspec.Meta(max_length=64)]
 # W3C Trace Context, version 00: 16 bytes of trace, 8 of the sender's span, flags. Neither id may be all zeros.
@@ -159,7 +132,6 @@ AnyCommand = (
 AnyTraced = MessageSend | MessageEdit | MessageRegenerate | AudioStart
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
-_encoder = msgspec.json.Encoder()
 _probe = msgspec.json.Decoder(msgspec.Raw)
 _UNKNOWN_TYPE: Final = re.compile(r"Invalid value '.*' - at `\$\.type`", re.DOTALL)
 
@@ -210,21 +182,3 @@ def check_text(text: str) -> str:
     if not text.strip():
         raise Invalid("The text is empty.")
     return text
-
-
-def encode(frame: dict[str, Any]) -> str:
-    """A frame as it goes out: compact JSON."""
-    return _encoder.encode(frame).decode()
-
-
-def encode_event(event: dict[str, Any]) -> bytes:
-    """An event as it is logged: JSON without `seq`, which `stamp` puts in front when the log has given it one."""
-    return _encoder.encode(event)
-
-
-def stamp(seq: int, body: bytes) -> str:
-    """The frame of a logged event: `body` with its `seq` as the first field."""
-    return f'{{"seq":{seq},' + body[1:].decode()
-
-
-AUDIO_HEADER: Final = struct.Struct("!BBHI")

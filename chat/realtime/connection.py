@@ -1,4 +1,4 @@
-"""One socket: what goes out, in which order, and how much of it at a time. No commands here (`chat.consumers`).
+"""One socket: what goes out, in which order, and how much of it at a time. No commands here (`chat.realtime.consumer`).
 
 Frames wait in an outbox that one short-lived task empties; log events go out only within the ack window, so what can
 gather here is bounded by the window and by the replies to commands under way.
@@ -19,18 +19,22 @@ import redis
 import structlog
 from django.conf import settings
 
-from chat import log
-from chat.delivery import Action, Cursor, Window, length_before, merge
-from chat.metrics import counted, event_lag
-from chat.protocol import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES, Close, Position, encode, stamp
+from chat.eventlog import store
+from chat.eventlog.replay import length_before, merge
+from chat.protocol.close_codes import Close
+from chat.protocol.commands import Position
+from chat.protocol.frames import encode, stamp
+from chat.protocol.limits import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES
+from chat.realtime.cursor import Action, Cursor, Window
+from chat.telemetry.metrics import counted, event_lag
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Read(Protocol):
-    """Reads a conversation's log after a position (`chat.log.read`)."""
+    """Reads a conversation's log after a position (`chat.eventlog.store.read`)."""
 
-    async def __call__(self, conversation_id: uuid.UUID, after: Position, *, limit: int) -> log.Replay: ...
+    async def __call__(self, conversation_id: uuid.UUID, after: Position, *, limit: int) -> store.Replay: ...
 
 
 READ_LIMIT: Final = 500  # events a catch-up reads at a time
@@ -49,7 +53,7 @@ class Socket:
         session_hash: str,
         *,
         window_bytes: int = WINDOW_BYTES,
-        read: Read = log.read,
+        read: Read = store.read,
     ) -> None:
         now = time.monotonic()
         self.connection_id = secrets.token_hex(8)

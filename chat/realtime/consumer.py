@@ -3,7 +3,7 @@
 Channels runs one handler at a time per connection and makes a thread hop before each, which would let a slow send hold
 up a stop, and cost more than the event itself. So this consumer keeps Channels' interface but runs its own loop:
 commands become tasks (four at a time per socket; a stop never waits), and log events come straight from the channel
-layer into `chat.sockets` without a queue, a task or a thread between.
+layer into `chat.realtime.connection` without a queue, a task or a thread between.
 """
 
 from __future__ import annotations
@@ -18,24 +18,16 @@ from typing import Any, Final
 import structlog
 from channels.consumer import AsyncConsumer
 
-from accounts.outage import OUTAGE
-from accounts.rates import place_of
-from accounts.revocation import session_group, was_revoked
-from accounts.sessions import still_valid
-from chat import limits, log, metrics, presets, traces, turns
-from chat.db import in_db
-from chat.deliveries import follow_delivery
-from chat.errors import ChatError, Internal, RateLimited, Unavailable
-from chat.following import COMMAND_SECONDS, Following
-from chat.hub import hub
-from chat.microphone import Microphone
-from chat.notices import user_group
-from chat.protocol import (
-    HEARTBEAT_SECONDS,
-    MAX_AUDIO_BYTES,
-    MAX_TEXT_BYTES,
-    PROTOCOL,
-    WINDOW_BYTES,
+from accounts.auth.revocation import session_group, was_revoked
+from accounts.auth.sessions import still_valid
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from accounts.lib.rate_limit import place_of
+from chat.catalog import presets
+from chat.eventlog import store
+from chat.eventlog.user_events import user_group
+from chat.protocol.close_codes import Close
+from chat.protocol.commands import (
     Ack,
     AnyCommand,
     AnyTraced,
@@ -44,7 +36,6 @@ from chat.protocol import (
     AudioInterrupt,
     AudioStart,
     AudioStop,
-    Close,
     MessageEdit,
     MessageRegenerate,
     MessageSend,
@@ -55,11 +46,20 @@ from chat.protocol import (
     Traced,
     Typing,
     Unsubscribe,
-    encode,
     parse_command,
     ref_of,
 )
-from chat.sockets import Socket
+from chat.protocol.errors import ChatError, Internal, RateLimited, Unavailable
+from chat.protocol.frames import encode
+from chat.protocol.limits import HEARTBEAT_SECONDS, MAX_AUDIO_BYTES, MAX_TEXT_BYTES, PROTOCOL, WINDOW_BYTES
+from chat.realtime import rate_limits
+from chat.realtime.connection import Socket
+from chat.realtime.delivery_trace import follow_delivery
+from chat.realtime.microphone import Microphone
+from chat.realtime.open_sockets import hub
+from chat.realtime.subscriptions import COMMAND_SECONDS, Following
+from chat.telemetry import metrics, tracing
+from chat.turns import stop
 
 COMMANDS_AT_ONCE: Final = 4
 COMMANDS_WAITING: Final = 32
@@ -87,14 +87,14 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.user_id = scope["user_id"]
         self.session_hash: str = scope["session_hash"]
         self.place = place_of((scope.get("client") or ("",))[0])
-        self.frame_limit = limits.FrameLimit()
+        self.frame_limit = rate_limits.FrameLimit()
         self.socket = Socket(send, self.user_id, self.session_hash)
         # This task is the connection's own, and the tasks it starts inherit what is bound here.
         structlog.contextvars.bind_contextvars(connection=self.socket.connection_id, user=str(self.user_id))
         named = {"antiphon.connection.id": self.socket.connection_id, "user.id": str(self.user_id)}
-        self.life = traces.span("socket", "server", parent="", attributes=named)
+        self.life = tracing.span("socket", "server", parent="", attributes=named)
         self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
-        self.layer = log.channel_layer()
+        self.layer = store.channel_layer()
         self.slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self.waiting = 0
         self.malformed: deque[float] = deque(maxlen=MALFORMED_LIMIT)
@@ -109,7 +109,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                 self.socket.closed = self.socket.closed or message.get("code") or 1006
         finally:
             hub().remove(self.socket)
-            limits.connections().leave(self.socket.connection_id)
+            rate_limits.connections().leave(self.socket.connection_id)
             await self.microphone.gone()
             await self.socket.gone()
             metrics.count_close(self.socket.closed or 1006)
@@ -123,7 +123,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.layer.attach(self.channel, self.on_layer)
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                if not await limits.connections().enter(self.socket.connection_id, self.user_id, self.place):
+                if not await rate_limits.connections().enter(self.socket.connection_id, self.user_id, self.place):
                     await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
                     metrics.denials["connections"] += 1
                     self.socket.close(Close.FLOOD)
@@ -187,7 +187,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         elif kind == "layer.reset":
             self.socket.catch_up_all()
             self.socket.spawn(self.check_session())
-        elif kind == "run.traced" and traces.are_on():
+        elif kind == "run.traced" and tracing.are_on():
             self.socket.spawn(follow_delivery(self.socket, self.life, message))
 
     async def revalidate(self) -> None:
@@ -218,7 +218,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             return
         if wait := self.frame_limit.take():
             metrics.denials["frames"] += 1
-            self.slow_down(limits.too_quick(wait), ref_of(text) if text is not None else None)
+            self.slow_down(rate_limits.too_quick(wait), ref_of(text) if text is not None else None)
             return
         try:
             if text is None:
@@ -284,11 +284,11 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     async def trace(self, command: AnyTraced) -> None:
         """Carries out a command that belongs to a trace: its log lines, its jobs and its run say which."""
-        command = traces.entered(command)
-        structlog.contextvars.bind_contextvars(trace=traces.trace_id(command.traceparent))
+        command = tracing.entered(command)
+        structlog.contextvars.bind_contextvars(trace=tracing.trace_id(command.traceparent))
         name = str(command.__struct_config__.tag)
-        with traces.span(name, "server", parent=command.traceparent, by_client=True) as span:
-            traces.current.set(span.traceparent or command.traceparent or "")
+        with tracing.span(name, "server", parent=command.traceparent, by_client=True) as span:
+            tracing.current.set(span.traceparent or command.traceparent or "")
             span.link(self.life)
             self.life.link(span)
             async with self.slots:
@@ -297,17 +297,17 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     async def limited(self, command: AnyCommand) -> None:
         with metrics.count_command(command):
             async with asyncio.timeout(COMMAND_SECONDS):
-                await limits.take(limits.wanted_by(command, self.user_id, self.session_hash, self.place))
+                await rate_limits.take(rate_limits.wanted_by(command, self.user_id, self.session_hash, self.place))
                 await self.carry_out(command)
 
     async def carry_out(self, command: AnyCommand) -> None:
         if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
             await self.following.submit(command)
         elif isinstance(command, RunStop):
-            await turns.stop(self.user_id, command.run_id)
+            await stop.stop(self.user_id, command.run_id)
             self.reply({"type": "ok"}, command.ref)
         elif isinstance(command, AudioInterrupt):
-            await turns.interrupt(self.user_id, command.run_id, command.heard_chars)
+            await stop.interrupt(self.user_id, command.run_id, command.heard_chars)
             self.reply({"type": "ok"}, command.ref)
         elif isinstance(command, Subscribe):
             await self.following.subscribe(command)

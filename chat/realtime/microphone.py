@@ -17,14 +17,15 @@ import redis
 import structlog
 from django.conf import settings
 
-from accounts.outage import OUTAGE
-from chat import recordings
-from chat.audio import BYTES_PER_MS, Backlog, Entry, Intake, parse_frame
-from chat.db import in_db
-from chat.errors import AsrUnavailable, Busy, ChatError, Invalid, NotFound
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
 from chat.models import RecordingStatus
-from chat.protocol import AudioCancel, AudioFlush, AudioStart, AudioStop
-from chat.sockets import Socket
+from chat.protocol.audio_frames import BYTES_PER_MS, parse_frame
+from chat.protocol.commands import AudioCancel, AudioFlush, AudioStart, AudioStop
+from chat.protocol.errors import AsrUnavailable, Busy, ChatError, Invalid, NotFound
+from chat.realtime.connection import Socket
+from chat.voice import recordings
+from chat.voice.intake import Backlog, Entry, Intake
 
 OPEN_SECONDS: Final = 15.0  # a worker answers within
 ORPHAN_SECONDS: Final = 8.0  # without a worker's lease: it is gone

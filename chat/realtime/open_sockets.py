@@ -18,11 +18,12 @@ import redis
 import structlog
 
 from accounts import online
-from chat import metrics, recovery
-from chat.protocol import Close
+from chat.protocol.close_codes import Close
+from chat.recovery import reaper
+from chat.telemetry import metrics
 
 if TYPE_CHECKING:
-    from chat.sockets import Socket
+    from chat.realtime.connection import Socket
 
 TICK_SECONDS: Final = 1.0
 
@@ -48,7 +49,7 @@ class Hub:
         if self._beater is None or self._beater.done():
             self._beater = asyncio.create_task(self._beat())
         if self._keeper is None:
-            self._keeper = asyncio.create_task(recovery.keep())
+            self._keeper = asyncio.create_task(reaper.keep())
 
     def remove(self, socket: Socket) -> None:
         self.sockets.discard(socket)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
-from chat import log
-from chat.protocol import encode
+from chat.eventlog import store
+from chat.protocol.frames import encode
 
 RENEW_SECONDS: Final = 30.0
 ENTRY_SECONDS: Final = 75  # two renewals may get lost
@@ -61,10 +61,10 @@ class Presence:
 
     async def _touch(self, conversation_id: uuid.UUID, *, here: bool, tell: bool = False) -> None:
         """Writes the entry; tells everybody when who is there has changed (`tell`: in any case)."""
-        group = log.group_name(conversation_id)
+        group = store.group_name(conversation_id)
         entry = f"{self.user_id}:{self.connection_id}:{self.name}"
         key = f"presence:{conversation_id.hex}"
-        layer = log.channel_layer()
+        layer = store.channel_layer()
         changed, entries = await layer.group_execute(group, "EVAL", _TOUCH, 1, key, entry, int(here), ENTRY_SECONDS)
         if changed or tell:
             frame = {"type": "presence", "conversation_id": str(conversation_id), "users": people(entries)}

@@ -3,7 +3,7 @@
 Both are counted in Redis, over all web processes, each in one round trip through the channel layer's pipeline. They
 protect the service, so without Redis they let everybody through; nobody waits for them longer than `PATIENCE_SECONDS`.
 
-    rate:<what>:<whose>         string      see `accounts.rates`
+    rate:<what>:<whose>         string      see `accounts.lib.rate_limit`
     sockets:user:<id>           sorted set  the user's sockets, by when each would be forgotten (s)
     sockets:address:<address>   the same for an address
 
@@ -26,12 +26,10 @@ import structlog
 from channels.exceptions import ChannelFull
 from django.conf import settings
 
-from accounts import rates
-from accounts.rates import Want, wants
-from chat import metrics
-from chat.errors import RateLimited
-from chat.log import channel_layer
-from chat.protocol import (
+from accounts.lib import rate_limit
+from accounts.lib.rate_limit import Want, wants
+from chat.eventlog.store import channel_layer
+from chat.protocol.commands import (
     AnyCommand,
     AudioInterrupt,
     AudioStart,
@@ -40,6 +38,8 @@ from chat.protocol import (
     MessageSend,
     RunStop,
 )
+from chat.protocol.errors import RateLimited
+from chat.telemetry import metrics
 
 GROUP: Final = "limits"  # where the layer has several servers, one of them counts everything
 PATIENCE_SECONDS: Final = 1.0
@@ -72,7 +72,7 @@ return 0
 
 _DIGESTS: Final = {
     script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (_ENTER, _RENEW)
-} | {rates.SCRIPT: rates.DIGEST}
+} | {rate_limit.SCRIPT: rate_limit.DIGEST}
 
 AWAY: Final = (redis.RedisError, ChannelFull, OSError, TimeoutError)
 
@@ -102,7 +102,7 @@ async def take(wanted: Sequence[Want]) -> None:
     """Counts one of each, or none of them. Raises `RateLimited` with `retry_after`."""
     if not wanted:
         return
-    reply = await _ask(rates.SCRIPT, *rates.arguments(wanted))
+    reply = await _ask(rate_limit.SCRIPT, *rate_limit.arguments(wanted))
     if reply is not None and reply[0] > 0:
         metrics.denials["commands"] += 1
         raise too_quick(reply[0] / 1e6)
@@ -132,8 +132,8 @@ class FrameLimit:
     __slots__ = ("_frames", "_refusals")
 
     def __init__(self) -> None:
-        self._frames = rates.Bucket(rates.parse_rate(settings.RATE_FRAMES))
-        self._refusals = rates.Bucket(rates.parse_rate(settings.RATE_REFUSALS))
+        self._frames = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_FRAMES))
+        self._refusals = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_REFUSALS))
 
     def take(self) -> float:
         """Counts a frame: 0, or the seconds to wait."""

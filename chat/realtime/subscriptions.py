@@ -11,24 +11,19 @@ from typing import Any, Final
 
 import structlog
 
-from accounts.outage import OUTAGE
-from chat import log, metrics, stamps, turns
-from chat.db import in_db
-from chat.errors import NotFound, RateLimited
-from chat.presence import RENEW_SECONDS, Presence
-from chat.protocol import (
-    Close,
-    MessageEdit,
-    MessageRegenerate,
-    MessageSend,
-    Position,
-    Subscribe,
-    Typing,
-    Unsubscribe,
-    encode,
-)
-from chat.queries import member_of, memberships, open_conversation, read_snapshot
-from chat.sockets import Socket
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.conversations.membership import member_of, memberships, open_conversation
+from chat.conversations.snapshot import read_snapshot
+from chat.eventlog import store
+from chat.protocol.close_codes import Close
+from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, Position, Subscribe, Typing, Unsubscribe
+from chat.protocol.errors import NotFound, RateLimited
+from chat.protocol.frames import encode
+from chat.realtime.connection import Socket
+from chat.realtime.presence import RENEW_SECONDS, Presence
+from chat.telemetry import latency_marks, metrics
+from chat.turns import submit
 
 COMMAND_SECONDS: Final = 5.0  # until a command has an answer, come what may
 TYPING_SECONDS: Final = 1.0
@@ -47,7 +42,7 @@ class Following:
         self.user_id = socket.user_id
         self.channel = channel
         self.reply = reply
-        self.layer = log.channel_layer()
+        self.layer = store.channel_layer()
         self.presence = Presence(self.user_id, socket.connection_id)
         self.joining = asyncio.Lock()
         self.removals: Counter[bytes] = Counter()  # by conversation: a `follow` that was on its way then must not be
@@ -74,7 +69,7 @@ class Following:
         removals = self.removals[conversation.bytes]
         name, shared = await in_db(open_conversation, self.user_id, conversation)
         self.check_room(conversation)
-        await self.join(log.group_name(conversation))
+        await self.join(store.group_name(conversation))
         reply: dict[str, Any] = {
             "type": "subscribed",
             "ref": command.ref,
@@ -83,7 +78,7 @@ class Following:
         }
         lengths: dict[str, int] = {}
         position = command.position
-        if position is not None and (await log.read(conversation, position, limit=1)).entries is not None:
+        if position is not None and (await store.read(conversation, position, limit=1)).entries is not None:
             reply |= {"position": position, "recovered": True}
         else:
             state = await read_snapshot(conversation)
@@ -92,7 +87,7 @@ class Following:
             reply |= {"position": position, "snapshot": snapshot}
             lengths = {run["run_id"]: run["text_length"] for run in state.runs}
         if self.removals[conversation.bytes] != removals:
-            await self.leave(log.group_name(conversation))
+            await self.leave(store.group_name(conversation))
             raise NotFound
         metrics.resumes["recovered" if reply["recovered"] else "snapshot"] += 1
         self.socket.put(encode(reply))
@@ -106,21 +101,21 @@ class Following:
 
     async def submit(self, command: MessageSend | MessageEdit | MessageRegenerate) -> None:
         """Send, edit or regenerate: rows and job first, then the news; the sender follows from just before it."""
-        received = stamps.now()
+        received = latency_marks.now()
         removals = self.removals.copy()
-        accepted = await turns.submit(self.user_id, command)
-        stamps.mark(accepted.run_id, "received", received)
+        accepted = await submit.submit(self.user_id, command)
+        latency_marks.mark(accepted.run_id, "received", received)
         conversation = accepted.conversation_id
         async with self.joining:
             subscribed = conversation.bytes in self.socket.cursors
             if not subscribed:
                 self.check_room(conversation)
-                await self.join(log.group_name(conversation))
-            appended = await turns.announce(accepted)
+                await self.join(store.group_name(conversation))
+            appended = await submit.announce(accepted)
             if appended is not None and not appended.skipped:
                 position = Position(appended.epoch, appended.seq - len(accepted.announcement))
             else:
-                position = await log.before_message(conversation, accepted.message_id)
+                position = await store.before_message(conversation, accepted.message_id)
             self.reply(
                 {
                     "type": "message.accepted",
@@ -141,7 +136,7 @@ class Following:
         async with self.joining:
             if conversation.bytes in self.socket.cursors:
                 return
-            await self.join(log.group_name(conversation))
+            await self.join(store.group_name(conversation))
             self.socket.put(message["frame"])
             self.socket.follow(conversation.bytes, Position(message["epoch"], message["seq"]))
 
@@ -162,7 +157,7 @@ class Following:
             "user": {"id": str(self.user_id), "name": self.display_name},
         }
         await self.layer.group_send(
-            log.group_name(command.conversation_id),
+            store.group_name(command.conversation_id),
             {
                 "type": "ephemeral",
                 "c": command.conversation_id.bytes,
@@ -194,7 +189,7 @@ class Following:
         self.reply({"type": "ok"}, command.ref)
 
     async def leave_conversation(self, conversation: uuid.UUID) -> None:
-        await self.leave(log.group_name(conversation))
+        await self.leave(store.group_name(conversation))
         await self.presence.leave(conversation)
 
     async def absent(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.db import connection, transaction
 
-from accounts.standing import SUM
+from accounts.quotas.balance import SUM
 
 # These two tables are named here because runs and recordings hold reservations; no module of `chat` is needed for it.
 _ORPHANS: Final = """

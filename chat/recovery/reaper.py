@@ -8,45 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
-import uuid
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 import redis
 import structlog
 
-from accounts.ledger import free_orphans
-from accounts.outage import OUTAGE
-from chat import log, metrics, recordings
-from chat.db import in_db
-from chat.delivery import extend
-from chat.dispatch import BrokerAway, enqueue, look_at_queue
-from chat.events import Event
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.eventlog import store
+from chat.eventlog.replay import extend
+from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
-from chat.runs import (
-    MAX_ATTEMPTS,
-    TERMINAL_NUMBER,
-    Ended,
-    Ending,
-    Expired,
-    announcements,
-    end_run,
-    expired_runs,
-    lost_jobs,
-    mark_ended_in_log,
-    requeue,
-    unclosed_runs,
-)
+from chat.recovery.recordings import Orphans
+from chat.runs.closing import close_attempt, close_in_log
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import MAX_ATTEMPTS, requeue
+from chat.runs.overdue import Expired, expired_runs, lost_jobs, unclosed_runs
+from chat.telemetry import metrics
+
+logger = structlog.get_logger(__name__)
 
 EVERY_SECONDS: Final = 2.0
 LOST_JOB_SECONDS: Final = 3.0  # when the queue is past it, so the job is in nobody's hands
 STALE_JOB_SECONDS: Final = 300.0  # in any case
 UNCLOSED_SECONDS: Final = 5.0
-ORPHANS_SECONDS: Final = 15.0  # between two looks for recordings without a worker, and for what is reserved for nobody
-
-logger = structlog.get_logger(__name__)
 
 
 async def keep() -> None:
@@ -77,9 +63,9 @@ async def reap() -> None:
 
 async def _text_in_log(run: Expired) -> str:
     """The checkpoint, completed with what the log has beyond it: what people have seen."""
-    here, _ = await log.position(run.conversation_id)
+    here, _ = await store.position(run.conversation_id)
     after = run.seq if run.epoch == here.epoch else 0
-    entries = await log.entries(run.conversation_id, after=after, until=here.seq)
+    entries = await store.entries(run.conversation_id, after=after, until=here.seq)
     return extend(run.text, str(run.run_id), run.attempt, entries) or run.text
 
 
@@ -140,76 +126,3 @@ async def close_endings() -> None:
     if ended:
         metrics.recoveries["closed"] += len(ended)
         await close_in_log(*(replace(one, whole=one.silent) for one in ended))
-
-
-class Orphans:
-    """Ends recordings whose worker and socket are both gone, and frees what is reserved for runs that no longer exist.
-
-    A lease that is not there may be one that Redis has just forgotten, so it takes two looks.
-    """
-
-    def __init__(self) -> None:
-        self._suspects: set[uuid.UUID] = set()
-        self._looked = float("-inf")
-
-    async def look(self) -> None:
-        if time.monotonic() - self._looked < ORPHANS_SECONDS:
-            return
-        self._looked = time.monotonic()
-        if overdue := await in_db(recordings.overdue):
-            unattended = await recordings.unattended(overdue)
-            for recording_id in unattended & self._suspects:
-                user_id = await in_db(recordings.give_up, recording_id)
-                if user_id is not None:
-                    metrics.recoveries["recordings"] += 1
-                    logger.warning("recording_reaped", recording=str(recording_id))
-                    await recordings.release(user_id, recording_id)
-            self._suspects = unattended - self._suspects
-        else:
-            self._suspects = set()
-        if freed := await in_db(free_orphans):
-            logger.warning("reservations_freed", number=freed)
-
-
-async def close_in_log(*ended: Ended) -> None:
-    """Appends closing events, once each however often it is called, and notes that they are there."""
-    silent = [one.run_id for one in ended if one.silent]
-    announced = await in_db(announcements, silent) if silent else {}
-    appends = []
-    for one in ended:
-        if one.run_id in announced:
-            appends.append(log.Append(one.conversation_id, announced[one.run_id], one.run_id, attempt=0, number=1))
-        appends += closing(one)
-    await log.append(*appends)
-    await in_db(mark_ended_in_log, [one.run_id for one in ended])
-
-
-async def close_attempt(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, said: Sequence[Event]) -> None:
-    """Appends what ends an attempt that showed nothing, before the next one, which would fence it.
-
-    The message is announced too, should the process that took it have died before: where the log knows the run, both
-    are skipped.
-    """
-    announced = await in_db(announcements, [run_id])
-    await log.append(
-        log.Append(conversation_id, announced[run_id], run_id, attempt=0, number=1),
-        log.Append(conversation_id, said, run_id, attempt, TERMINAL_NUMBER),
-    )
-
-
-def closing(ended: Ended) -> list[log.Append]:
-    """The appends that close a run. Their numbers are beyond every other, so whoever was thought dead writes no more,
-    and any process may make them, once.
-    """
-    said = [ended.event, *([ended.kept] if ended.kept else [])]
-    return [
-        log.Append(
-            ended.conversation_id,
-            [event],
-            ended.run_id,
-            ended.attempt,
-            number,
-            anew=not ended.whole and number == TERMINAL_NUMBER,
-        )
-        for number, event in enumerate(said, TERMINAL_NUMBER)
-    ]

@@ -12,8 +12,9 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 
-from accounts.ledger import check_ledger
-from chat import log, recovery
+from chat.eventlog import store
+from chat.recovery import reaper
+from chat.recovery.ledger import check_ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +80,17 @@ STEPS: Final[tuple[tuple[str, str, Callable[[], Any]], ...]] = (
     (
         "runs whose worker is gone",
         "SELECT id FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp()",
-        recovery.reap,
+        reaper.reap,
     ),
     (
         "runs that wait and have not been given to the workers for 30 s",
         f"SELECT id FROM chat_run WHERE status = 'queued' AND (enqueued_at IS NULL OR enqueued_at < {_LATE})",  # noqa: S608 -- constants
-        recovery.sweep,
+        reaper.sweep,
     ),
     (
         "runs whose end is not in the log",
         f"SELECT id FROM chat_run WHERE NOT ended_in_log AND finished_at < {_LATE}",  # noqa: S608 -- constants
-        recovery.close_endings,
+        reaper.close_endings,
     ),
 )
 
@@ -117,7 +118,7 @@ async def _alone(step: Callable[[], Any]) -> None:
     try:
         await step()
     finally:
-        await log.channel_layer().close()
+        await store.channel_layer().close()
 
 
 def _ids(question: str) -> list[Any]:

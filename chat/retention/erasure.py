@@ -2,122 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from django.db import transaction
 
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
-from chat import kept_audio
 from chat.models import ACTIVE, Conversation, Member, Message, Recording, Role, Run, Utterance
-from chat.retention import drop_logs
-
-FORMAT: Final = "antiphon.export"
-VERSION: Final = 1
-ERASED: Final = "(erased)"
+from chat.retention.purge import drop_logs
 
 logger = structlog.get_logger(__name__)
-
-
-def export(user: User) -> dict[str, Any]:
-    """Plain data for JSON: account, sessions (without their keys), conversations with every branch, recordings
-    with what is kept of their audio (a WAV file in base64, else null).
-    """
-    return {**_head(user), **{name: list(items) for name, items in _lists(user).items()}}
-
-
-def pieces(user: User) -> Iterator[str]:
-    """The same as JSON text, a conversation at a time: no more than one of them is in memory."""
-    yield json.dumps(_head(user), ensure_ascii=False)[:-1]
-    for name, items in _lists(user).items():
-        yield f', "{name}": ['
-        for number, item in enumerate(items):
-            yield (",\n" if number else "\n") + json.dumps(item, ensure_ascii=False)
-        yield "]"
-    yield "}\n"
-
-
-def _lists(user: User) -> dict[str, Iterator[dict[str, Any]]]:
-    return {"conversations": _conversations(user), "recordings": _recordings(user)}
-
-
-def _head(user: User) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "account": {
-            "id": str(user.pk),
-            "email": user.email,
-            "name": user.name,
-            "joined_at": user.date_joined.isoformat(),
-            "last_login": user.last_login.isoformat() if user.last_login else None,
-        },
-        "sessions": [
-            {
-                "created_at": row.created_at.isoformat(),
-                "last_seen_at": row.last_seen_at.isoformat(),
-                "ip": row.ip,
-                "user_agent": row.user_agent,
-            }
-            for row in Session.objects.filter(user=user).order_by("created_at")
-        ],
-    }
-
-
-def _conversations(user: User) -> Iterator[dict[str, Any]]:
-    memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
-    for member in memberships:
-        yield conversation_data(member)
-
-
-def conversation_data(member: Member) -> dict[str, Any]:
-    """A conversation as one of its members takes it along: every branch, plain data for JSON."""
-    conversation = member.conversation
-    return {
-        "id": str(conversation.pk),
-        "title": conversation.title,
-        "role": member.role,
-        "model": conversation.model,
-        "system_prompt": conversation.system_prompt,
-        "created_at": conversation.created_at.isoformat(),
-        "updated_at": conversation.updated_at.isoformat(),
-        "pinned": conversation.pinned_at is not None,
-        "temporary": conversation.temporary,
-        "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at else None,
-        "tip": str(conversation.tip_id) if conversation.tip_id else None,
-        "messages": [
-            {
-                "id": str(message.pk),
-                "parent_id": str(message.parent_id) if message.parent_id else None,
-                "role": message.role,
-                "mine": message.author_id == member.user_id,
-                "text": message.text,
-                "status": message.status,
-                "created_at": message.created_at.isoformat(),
-            }
-            for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
-        ],
-    }
-
-
-def _recordings(user: User) -> Iterator[dict[str, Any]]:
-    for recording in Recording.objects.filter(user=user).prefetch_related("utterances").order_by("created_at"):
-        yield {
-            "id": str(recording.pk),
-            "created_at": recording.created_at.isoformat(),
-            "language": recording.language,
-            "audio_wav": kept_audio.as_base64(recording),
-            "utterances": [
-                {"text": said.text, "start_ms": said.start_ms, "end_ms": said.end_ms}
-                for said in sorted(recording.utterances.all(), key=lambda said: said.number)
-            ],
-        }
+ERASED: Final = "(erased)"
 
 
 @dataclass(frozen=True)

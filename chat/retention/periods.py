@@ -26,8 +26,8 @@ from django.db.models import (
 )
 from django.db.models.functions import Coalesce, Greatest
 
-from accounts.models import User
-from accounts.plans import Plan, in_force
+from accounts.models import Plan, User
+from accounts.quotas.plans import in_force
 from chat.models import Conversation, Member, Role
 
 

@@ -22,11 +22,12 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Session
-from chat import kept_audio, log
-from chat.keeping import AGE, TEMPORARY, TRASH, past
-from chat.kept_audio import delete_audio
+from chat.eventlog import store
+from chat.eventlog.user_events import conversation_listed
 from chat.models import ACTIVE, Conversation, Member, Recording, RecordingStatus, Run, Submission
-from chat.notices import conversation_listed
+from chat.retention.periods import AGE, TEMPORARY, TRASH, past
+from chat.voice import audio_files
+from chat.voice.audio_files import delete_audio
 
 ENDED: Final = (RecordingStatus.DONE, RecordingStatus.CANCELLED, RecordingStatus.FAILED)
 PAUSE_SECONDS: Final = 0.05  # after each batch: others first
@@ -81,7 +82,7 @@ KINDS: Final = (
         lambda now: Submission.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)),
         500,
     ),
-    Kind("audio", "speech kept as audio for as long as its speaker's plan says", kept_audio.over, 50, delete_audio),
+    Kind("audio", "speech kept as audio for as long as its speaker's plan says", audio_files.over, 50, delete_audio),
     Kind(
         "recordings",
         "words of recordings older than KEEP_RECORDING_DAYS, and whose audio is gone",
@@ -150,13 +151,13 @@ def _delete_some(kind: Kind, now: datetime, last: Any) -> tuple[Any, int]:
 def drop_logs(conversations: list[uuid.UUID], told: list[tuple[uuid.UUID, uuid.UUID]] | None = None) -> None:
     """Deletes the conversations' logs, and tells the (conversation, member) pairs' open tabs that they are gone.
 
-    Without Redis the logs end by themselves (`chat.log`), and tabs see it when they next load.
+    Without Redis the logs end by themselves (`chat.eventlog.store`), and tabs see it when they next load.
     """
 
     async def drop() -> None:
         for one in conversations:
-            keys = (log.stream_key(one), log.meta_key(one))
-            await log.channel_layer().group_execute(log.group_name(one), "DEL", *keys)
+            keys = (store.stream_key(one), store.meta_key(one))
+            await store.channel_layer().group_execute(store.group_name(one), "DEL", *keys)
         for one, member in told or ():
             await conversation_listed(member, {"conversation_id": str(one), "title": "", "deleted": True})
 

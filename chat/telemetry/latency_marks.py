@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from django.conf import settings
 
-from accounts.redis import async_redis
+from accounts.lib.redis import async_redis
 
 if TYPE_CHECKING:
-    from chat.runs import Ended
+    from chat.runs.ending import Ended
 
 _EXPIRY_SECONDS = 60
 _marks: dict[uuid.UUID, dict[str, int]] = {}

@@ -1,4 +1,4 @@
-"""Everything this process counts and measures, by the names Prometheus sees. `/metrics` is in `config.metrics`.
+"""Everything this process counts and measures, by the names Prometheus sees. `/metrics` is in `config.web.metrics`.
 
 What happens per frame adds to a plain integer, which a scrape reads: a library's counter, with its lock and labels,
 costs more than the frame. What happens once per run or command goes to histograms. Labels come from small fixed sets;
@@ -21,13 +21,13 @@ from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, di
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from accounts import counters as of_accounts
-from accounts import handshake
-from chat import catalog
-from chat.buckets import Buckets
-from chat.errors import ChatError
+from accounts.auth import counters as of_accounts
+from accounts.auth import websocket
+from chat.catalog import offered_models
 from chat.models import ACTIVE, RunStatus
-from chat.protocol import Close
+from chat.protocol.close_codes import Close
+from chat.protocol.errors import ChatError
+from chat.telemetry.histogram import Buckets
 
 PREFIX: Final = "antiphon_"
 
@@ -61,9 +61,9 @@ denials: Final[Counter[str]] = Counter()
 resumes: Final[Counter[str]] = Counter()
 recoveries: Final[Counter[str]] = Counter()
 
-# What a part of the process can tell when asked: `chat.hub` and `workers.runtime` put themselves here.
+# Gauges read when metrics are scraped: `chat.realtime.open_sockets` and `workers.runtime` register theirs here.
 gauges: Final[dict[str, Callable[[], float]]] = {}
-# What all processes share, as the last look at Redis found it (`config.metrics`); empty when that failed.
+# What all processes share, as the last look at Redis found it (`config.web.metrics`); empty when that failed.
 shared: Final[dict[str, float]] = {}
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs; a moment beside each counter that nobody reads
@@ -86,7 +86,7 @@ command_time: Final = Histogram(
     registry=registry, buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )  # fmt: skip
 
-# The two that are per frame: see `chat.buckets`.
+# The two that are per frame: see `chat.telemetry.histogram`.
 token_gap: Final = Buckets((0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 20))
 event_lag: Final = Buckets((0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5))
 
@@ -114,7 +114,7 @@ def count_close(code: int) -> None:
 
 
 class count_command:  # noqa: N801 -- a context manager, used like a function
-    """Counts a command by type and result: `ok`, a code of `chat.errors`, or `error`; and how long it took."""
+    """Counts a command by type and result: `ok`, a code of `chat.protocol.errors`, or `error`; and how long it took."""
 
     __slots__ = ("began", "kind")
 
@@ -168,7 +168,7 @@ _labels: Final[set[str]] = set()
 def label_of(model: str) -> str:
     """A model's name, while few and on offer: a name that somebody made up is never a label."""
     if model not in _labels:
-        if len(_labels) >= MODELS or model not in catalog.known:
+        if len(_labels) >= MODELS or model not in offered_models.known:
             return "other"
         _labels.add(model)
     return model
@@ -209,7 +209,7 @@ COUNTERS: Final = (
     Family("sockets_closed_total", "Sockets gone, by close code (docs/protocol.md §4).", lambda: closes,
            ("code",), (*sorted(CLOSE_CODES), "other")),
     Family("sockets_cut_total", "Connections cut because the client did not read.", lambda: counted.cut),
-    Family("handshakes_refused_total", "Upgrades answered with 403, by reason.", lambda: handshake.refused,
+    Family("handshakes_refused_total", "Upgrades answered with 403, by reason.", lambda: websocket.refused,
            ("reason",), REFUSALS),
     Family("tickets_total", "Tickets asked for, by result.", lambda: of_accounts.tickets,
            ("result",), ("issued", "rate_limited", "unavailable")),
@@ -287,7 +287,7 @@ def _fill(metric: CounterMetricFamily | GaugeMetricFamily, family: Family) -> Me
 
 
 def _layer() -> Iterator[Metric]:
-    """The channel layer's own counters (`chat.layers.counters`), each as it is named there."""
+    """The channel layer's own counters (`chat.channel_layer.stats`), each as it is named there."""
     stats = get_channel_layer().stats()
     for field in dataclasses.fields(stats):
         value = getattr(stats, field.name)

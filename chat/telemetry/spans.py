@@ -1,4 +1,4 @@
-"""The spans of `chat.traces`, made with OpenTelemetry's API. Imported only where traces are collected."""
+"""The spans of `chat.telemetry.tracing`, made with OpenTelemetry's API. Imported only where traces are collected."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 
-from chat import traces
-from chat.errors import ChatError
-from chat.traces import Kind, Value
+from chat.protocol.errors import ChatError
+from chat.telemetry import tracing
+from chat.telemetry.tracing import Kind, Value
 
-BY_CLIENT: Final = "antiphon.by_client"  # in a context: the parent is a client's word (`config.tracing`)
+BY_CLIENT: Final = "antiphon.by_client"  # in a context: the parent is a client's word (`config.observability.tracing`)
 _KINDS: Final[dict[Kind, SpanKind]] = {
     "internal": SpanKind.INTERNAL,
     "server": SpanKind.SERVER,
@@ -27,7 +27,7 @@ _KINDS: Final[dict[Kind, SpanKind]] = {
 
 
 class Recorded:
-    """A `chat.traces.Span`."""
+    """A `chat.telemetry.tracing.Span`."""
 
     __slots__ = ("_span", "_token")
 
@@ -50,7 +50,7 @@ class Recorded:
     def event(self, name: str) -> None:
         self._span.add_event(name)
 
-    def link(self, other: traces.Span) -> None:
+    def link(self, other: tracing.Span) -> None:
         if other.recording:
             self._span.add_link(_parse(other.traceparent))
 
@@ -87,7 +87,7 @@ def begin(
     began: int | None,
     attributes: Mapping[str, Value | None],
 ) -> Recorded:
-    """See `chat.traces.span`."""
+    """See `chat.telemetry.tracing.span`."""
     within = None
     if parent is not None:
         within = Context()

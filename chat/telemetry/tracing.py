@@ -1,8 +1,9 @@
 """Traces: where a command belongs in its sender's (W3C Trace Context), and the spans of its way.
 
 The trace id goes from the page to the run's row and into every log line, whether or not anything collects traces.
-Spans are made once `install` was called (`config.tracing`); until then each is the same empty object. There is one per
-command, transaction, job, run, model call and delivery, and one for a socket's life; none per frame or token.
+Spans are made once `install` was called (`config.observability.tracing`); until then each is the same empty object.
+There is one per command, transaction, job, run, model call and delivery, and one for a
+socket's life; none per frame or token.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
 
 import msgspec
 
-from chat.protocol import Traced
+from chat.protocol.commands import Traced
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -126,6 +127,6 @@ def span(
     """
     if _tracer is None:
         return NOTHING
-    from chat.spans import begin
+    from chat.telemetry.spans import begin
 
     return begin(_tracer, name, kind, parent=parent, by_client=by_client, began=began, attributes=attributes or {})

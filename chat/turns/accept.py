@@ -7,60 +7,26 @@ the truth; `chat.recovery` brings either up to date. Nothing accepted is lost, a
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import uuid
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
 
 import msgspec
-import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
 
-from accounts import quotas
 from accounts.models import User
-from chat import catalog, events, log, metrics, stamps, traces
-from chat.db import in_db
-from chat.dispatch import enqueue
-from chat.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
-from chat.inserts import begin_conversation, find_submission, insert_turn, lock_place, lock_sender, sender
-from chat.models import (
-    ACTIVE,
-    Conversation,
-    Member,
-    Message,
-    MessageRole,
-    MessageStatus,
-    Run,
-    RunStatus,
-)
-from chat.notices import conversation_listed
-from chat.presets import choose_preset
-from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, check_text
-from chat.queries import WRITERS, member_of
-from chat.recovery import close_in_log
-from chat.runs import Ended, cut_to_heard, end_run
-
-logger = structlog.get_logger(__name__)
-
-AnyTurn = MessageSend | MessageEdit | MessageRegenerate
-TITLE_LENGTH: Final = 60
-STOP_GROUP: Final = "workers.stop"
-
-
-@dataclass(slots=True)
-class Accepted:
-    """What a command made (or had made before, when `duplicate`)."""
-
-    conversation_id: uuid.UUID
-    message_id: uuid.UUID  # the user's message; of a regeneration, the new answer
-    run_id: uuid.UUID
-    duplicate: bool
-    announcement: list[events.Event] = field(default_factory=list)
-    members: list[uuid.UUID] = field(default_factory=list)
-    listing: dict[str, Any] = field(default_factory=dict)
+from accounts.quotas import reservations
+from chat.catalog import offered_models
+from chat.catalog.presets import choose_preset
+from chat.conversations.membership import WRITERS, member_of
+from chat.eventlog import events
+from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Run
+from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, check_text
+from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
+from chat.telemetry import metrics, tracing
+from chat.turns.places import Accepted, AnyTurn, title_from
+from chat.turns.statements import begin_conversation, find_submission, insert_turn, lock_place, lock_sender, sender
 
 
 def accept(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
@@ -84,48 +50,6 @@ def accept(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
         if "run_one_active_per_branch" in str(error):
             raise Busy from None
         raise
-
-
-async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
-    """`accept`, then the job goes to the workers and the news into the log, neither waiting for the other."""
-    with traces.span("turn", attributes={"db.system.name": "postgresql"}) as span:
-        accepted = await in_db(accept, user_id, command)
-        if span.recording:
-            span.set(
-                {
-                    "gen_ai.conversation.id": str(accepted.conversation_id),
-                    "antiphon.run.id": str(accepted.run_id),
-                    "antiphon.duplicate": accepted.duplicate,
-                }
-            )
-    stamps.mark(accepted.run_id, "committed")
-    if accepted.duplicate:
-        metrics.counted.repeats += 1
-    else:
-        job = asyncio.ensure_future(enqueue(accepted.run_id))
-        job.add_done_callback(_log_failure)
-        job.add_done_callback(lambda _: stamps.mark(accepted.run_id, "enqueued"))
-    return accepted
-
-
-async def announce(accepted: Accepted) -> log.Appended | None:
-    """Appends what `submit` made to the log. Idempotent; the worker does it when this process dies before."""
-    if not accepted.announcement:
-        return None
-    with traces.span("announce"):
-        [appended] = await log.append(
-            log.Append(accepted.conversation_id, accepted.announcement, accepted.run_id, attempt=0, number=1)
-        )
-    stamps.mark(accepted.run_id, "announced")
-    await stamps.hand_over(accepted.run_id)
-    for member in accepted.members:
-        await conversation_listed(member, accepted.listing)
-    return appended
-
-
-def _log_failure(job: asyncio.Future[None]) -> None:
-    if not job.cancelled() and (error := job.exception()):
-        logger.warning("enqueue_failed", error=type(error).__name__, note="the sweeper enqueues it")
 
 
 def _fingerprint(command: AnyTurn) -> bytes:
@@ -193,7 +117,7 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         message_id=answer.pk,
         requested_by_id=user_id,
         model=model,
-        trace_id=traces.trace_id(command.traceparent or traces.current.get()),
+        trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
     )
     asks = turn.prompt is None
     title = turn.title or title_from(text)
@@ -212,8 +136,8 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
         raise RateLimited("Too many of your answers are being written. Wait for one, or stop one.", retry_after=5)
     if turn.metered:  # last: from here to the commit whoever draws from the same pot waits
         try:
-            quotas.reserve(user_id, run.pk, model, text=prompt.text)
-        except quotas.QuotaFull as error:
+            reservations.reserve(user_id, run.pk, model, text=prompt.text)
+        except reservations.QuotaFull as error:
             raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
     announcement = [events.message_created(prompt, client_id=command.client_id)] if asks else []
     announcement.append(events.message_created(answer, client_id=None if asks else command.client_id))
@@ -236,9 +160,9 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes) -> Accepte
 
 def _model_for(chosen: str | None, usual: str) -> str:
     """The model asked for; else the conversation's, while it is still offered; else the default."""
-    if chosen is None and usual in [model["id"] for model in catalog.offered_models()]:
+    if chosen is None and usual in [model["id"] for model in offered_models.offered_models()]:
         return usual
-    return catalog.check_model(chosen)
+    return offered_models.check_model(chosen)
 
 
 def _place_of_send(user_id: uuid.UUID, command: MessageSend) -> _Turn:
@@ -312,70 +236,3 @@ def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) 
     if message.role != role:
         raise Invalid("That can only be done to " + ("a message of yours." if role == "user" else "an answer."))
     return message, member
-
-
-def title_from(text: str) -> str:
-    """A conversation's first title: the start of its first message, cut between words."""
-    line = " ".join(text.split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
-
-
-@dataclass(slots=True)
-class Stopping:
-    """What a stop found. `ended`: the run was waiting and no worker had taken it yet, or its answer was cut."""
-
-    run_id: uuid.UUID
-    ended: Ended | None
-    running: bool
-
-
-def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
-    """`mark_stopped`, by somebody who may write in its conversation. Raises `ChatError`s."""
-    found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
-    if found is None:
-        raise NotFound
-    member_of(user_id, found, write=True)
-    return mark_stopped(run_id, heard_chars)
-
-
-def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
-    """Marks a run to be stopped; one that waits in the queue ends here. Stopping an ended run changes nothing.
-
-    With `heard_chars` somebody talked over the answer: of one in progress its end keeps what was heard, an ended one is
-    cut here. The first who says so is believed: an answer is cut once.
-    """
-    with transaction.atomic():
-        run = Run.objects.select_for_update().get(pk=run_id)
-        ended = None
-        heard = heard_chars if run.heard_chars is None else None
-        if run.status not in ACTIVE:
-            if heard is not None:
-                ended = cut_to_heard(run, heard)
-            return Stopping(run.id, ended, running=False)
-        if heard is not None:
-            Run.objects.filter(pk=run_id).update(heard_chars=heard)
-        if run.status == RunStatus.QUEUED:
-            ended = end_run(run.id, run.attempt, RunStatus.STOPPED)
-        elif run.stop_requested_at is None:
-            Run.objects.filter(pk=run_id).update(stop_requested_at=Now())
-        return Stopping(run.id, ended, run.status == RunStatus.RUNNING)
-
-
-async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
-    """Stops an answer from any device. The worker is told at once; if that is lost, it reads the row within 2 s."""
-    await tell_stopped(await in_db(request_stop, user_id, run_id))
-
-
-async def interrupt(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int) -> None:
-    """Stops an answer that somebody talked over, and keeps of it what was heard: `heard_chars` code points."""
-    await tell_stopped(await in_db(request_stop, user_id, run_id, heard_chars))
-
-
-async def tell_stopped(stopping: Stopping) -> None:
-    """Tells whoever writes the answer, or the conversation where it has ended. What is lost of it is made up for."""
-    if stopping.ended is not None:
-        await close_in_log(stopping.ended)
-    elif stopping.running:
-        await log.channel_layer().group_send(STOP_GROUP, {"type": "run.stop", "run_id": stopping.run_id.hex})

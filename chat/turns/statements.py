@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from django.db import connection
 
-from accounts.ids import uuid7
+from accounts.lib.ids import uuid7
 from accounts.models import User
-from accounts.quotas import METERED
+from accounts.quotas.reservations import METERED
 from chat.models import Message, Preset, Run
 
 _SUBMISSION: Final = """

@@ -6,76 +6,31 @@ as the blank that a new message is made from. Everything is read through the rea
 
 from __future__ import annotations
 
-import functools
-import json
 import uuid
-from collections.abc import Callable
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
-import structlog
 from asgiref.sync import async_to_sync
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
-from accounts.models import User
-from accounts.outage import OUTAGE
-from accounts.standing import quotas_left
-from chat import catalog, listing
-from chat.errors import ChatError, Forbidden, Invalid, NotFound, Unavailable
-from chat.keeping import temporary_hours
+from accounts.quotas.balance import quotas_left
+from chat.catalog import offered_models
+from chat.catalog.presets import offered_presets
+from chat.conversations import listing
+from chat.conversations.branches import newest_leaf
+from chat.conversations.membership import member_of
+from chat.conversations.snapshot import State, read_state
 from chat.models import Message, Preset
-from chat.presets import offered_presets
-from chat.queries import State, member_of, newest_leaf, read_state
-
-logger = structlog.get_logger(__name__)
+from chat.retention.periods import temporary_hours
+from chat.views.decorators import for_members, user_of, zone_of
+from chat.views.offline import BLANK, SHEETS
 
 WINDOW: Final = 40  # messages of a path shown at once
-SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer", "voice", "keeping"))
-BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
-
-
-def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """A page for people who are logged in. What one may not see is 404; an outage of ours has its own page (503)."""
-    inner = login_required(view)
-
-    @never_cache
-    @functools.wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return inner(request, *args, **kwargs)
-        except NotFound:
-            raise Http404 from None
-        except Forbidden as error:
-            raise PermissionDenied from error
-        except (Unavailable, *OUTAGE) as error:
-            logger.warning("page_unavailable", error=type(error).__name__)
-            response = render(request, "chat/unavailable.html", status=503)
-            response["Retry-After"] = "10"
-            return response
-
-    return guarded
-
-
-def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
-    """A POST of the page's script: a dict becomes JSON, an error its code and sentence."""
-
-    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        try:
-            return JsonResponse(view(request, *args, **kwargs))
-        except ChatError as error:
-            status = {"not_found": 404, "forbidden": 403, "invalid": 400}.get(error.code, 503)
-            return JsonResponse({"code": error.code, "message": error.message}, status=status)
-
-    return require_POST(for_members(answer))
 
 
 @require_safe
@@ -89,7 +44,7 @@ def new(request: HttpRequest) -> HttpResponse:
 @for_members
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """A conversation's newest path, its last messages; answers in progress as far as they are."""
-    member_of(_user(request).pk, conversation_id)
+    member_of(user_of(request).pk, conversation_id)
     return _page(request, async_to_sync(read_state)(conversation_id, limit=WINDOW))
 
 
@@ -97,7 +52,7 @@ def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespon
 @for_members
 def older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The messages above the one named by `before`, as a piece of HTML."""
-    member_of(_user(request).pk, conversation_id)
+    member_of(user_of(request).pk, conversation_id)
     try:
         first = Message.objects.get(pk=uuid.UUID(request.GET.get("before", "")), conversation_id=conversation_id)
     except (ValueError, Message.DoesNotExist):
@@ -112,7 +67,7 @@ def older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
 @for_members
 def branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
     """The path through a message, from it to its end (the last messages of it when it is long)."""
-    member_of(_user(request).pk, conversation_id)
+    member_of(user_of(request).pk, conversation_id)
     leaf = newest_leaf(conversation_id, message_id)
     state = async_to_sync(read_state)(conversation_id, limit=WINDOW * 3, leaf=leaf)
     ids = [message["id"] for message in state.messages]
@@ -121,83 +76,9 @@ def branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UU
     return _piece(request, state, state.messages[start:])
 
 
-@require_safe
-@for_members
-def conversations(request: HttpRequest) -> HttpResponse:
-    """The list of conversations as a piece of HTML: after `after`, or the newest `count`."""
-    count = request.GET.get("count", "")
-    try:
-        found = listing.read_listing(
-            _user(request).pk,
-            zone=_zone(request),
-            after=request.GET.get("after", ""),
-            count=int(count) if count.isdecimal() and len(count) < 6 else listing.PAGE,
-        )
-    except Invalid:
-        raise Http404 from None
-    return render(request, "chat/conversations.html", {"listing": found})
-
-
-@command
-def rename(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    return {"title": listing.rename(_user(request).pk, conversation_id, request.POST.get("title", ""))}
-
-
-@command
-def pin(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    """POST `pinned=1`, or `pinned=0` to take it down."""
-    pinned = request.POST.get("pinned") == "1"
-    listing.pin(_user(request).pk, conversation_id, pinned=pinned)
-    return {"pinned": pinned}
-
-
-@command
-def delete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    listing.delete(_user(request).pk, conversation_id)
-    return {}
-
-
-@command
-def undelete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    listing.undelete(_user(request).pk, conversation_id)
-    return {}
-
-
-@require_safe
-def offline(request: HttpRequest) -> HttpResponse:
-    """What the service worker shows when a page cannot be had. Says nothing about anybody."""
-    return render(request, "chat/offline.html")
-
-
-@require_safe
-@never_cache
-def service_worker(request: HttpRequest) -> HttpResponse:
-    """The service worker, at the root so that it serves every page; it knows the offline page's versioned files."""
-    files = [
-        *("css/tokens.css", "css/base.css", "css/pages.css", "js/boot.js", "img/mark.svg"),
-        *("vendor/fonts/inter-latin-wght-normal.woff2", "vendor/fonts/source-serif-4-latin-wght-normal.woff2"),
-    ]
-    urls = [reverse("chat:offline"), *(static(f"chat/{name}") for name in files)]
-    context = {"urls": json.dumps(urls), "offline": json.dumps(reverse("chat:offline"))}
-    return render(request, "chat/service-worker.js", context, content_type="text/javascript")
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # by login_required
-    return request.user
-
-
-def _zone(request: HttpRequest) -> ZoneInfo:
-    """The reader's time zone, from the cookie that boot.js sets; anything odd is UTC."""
-    try:
-        return ZoneInfo(request.COOKIES.get("timezone", "UTC").replace("%2F", "/"))
-    except (ValueError, OSError, KeyError):
-        return ZoneInfo("UTC")
-
-
 def _page(request: HttpRequest, state: State | None) -> HttpResponse:
-    user = _user(request)
-    models = catalog.offered_models()
+    user = user_of(request)
+    models = offered_models.offered_models()
     data = {
         "user": {"id": str(user.pk), "name": user.display_name},
         "conversation_id": str(state.conversation.pk) if state else None,
@@ -223,7 +104,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
         "shown": state.messages if state else [],
         "piece": _piece_data(state, state.messages) if state else None,
-        "listing": listing.read_listing(user.pk, zone=_zone(request)),
+        "listing": listing.read_listing(user.pk, zone=zone_of(request)),
         "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
@@ -236,7 +117,7 @@ def _piece(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -
     context = {
         "shown": messages,
         "piece": _piece_data(state, messages),
-        "page": {"user": {"id": str(_user(request).pk)}},
+        "page": {"user": {"id": str(user_of(request).pk)}},
     }
     return render(request, "chat/messages.html", context)
 

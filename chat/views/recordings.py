@@ -6,16 +6,16 @@ import uuid
 from typing import Final
 
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.lib.formatting import seconds
 from accounts.models import User
-from chat import kept_audio
 from chat.models import Recording
-from chat.readable import seconds
-from chat.views import for_members
+from chat.views.decorators import for_members
+from chat.voice import audio_files
+from chat.voice.audio_files import audio_file
 
 SHOWN: Final = 200
 
@@ -26,7 +26,7 @@ def show(request: HttpRequest) -> HttpResponse:
     rows = _mine(request).exclude(audio="").order_by("-created_at")[:SHOWN]
     context = {
         "rows": [{"row": row, "length": seconds(row.audio_ms / 1000)} for row in rows],
-        "days": kept_audio.days_kept(_user(request).pk),
+        "days": audio_files.days_kept(_user(request).pk),
     }
     return render(request, "chat/recordings.html", context)
 
@@ -42,7 +42,7 @@ def download(request: HttpRequest, recording_id: uuid.UUID) -> HttpResponse:
 @for_members
 def delete(request: HttpRequest, recording_id: uuid.UUID) -> HttpResponse:
     """Deletes the audio; the words stay."""
-    kept_audio.delete_audio(_mine(request).filter(pk=recording_id))
+    audio_files.delete_audio(_mine(request).filter(pk=recording_id))
     return redirect("chat:recordings")
 
 
@@ -53,17 +53,3 @@ def _user(request: HttpRequest) -> User:
 
 def _mine(request: HttpRequest) -> QuerySet[Recording]:
     return Recording.objects.filter(user=_user(request))
-
-
-def audio_file(recording: Recording | None) -> HttpResponse:
-    """For whoever may have it; RECORDING_SECONDS bound its size (19 MB for ten minutes). Raises `Http404`."""
-    if recording is None or not recording.audio:
-        raise Http404
-    try:
-        with recording.audio.open("rb") as file:
-            response = HttpResponse(file.read(), content_type="audio/wav")
-    except FileNotFoundError:
-        raise Http404 from None
-    name = f"{recording.created_at:%Y-%m-%d %H.%M}.wav"
-    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
-    return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -9,20 +10,42 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
-from accounts.plans import Unit
-from accounts.reports import Row, conversations_of, usage_rows
-from accounts.standing import Left, quotas_left
+from accounts.models import Unit, User
+from accounts.quotas.balance import Left, quotas_left
+from accounts.quotas.usage_report import DAYS, Row, draw_bars, usage_rows
 
-DAYS: Final = 30
+
+@dataclass(frozen=True, slots=True)
+class ConversationUsage:
+    """`title` is empty where it has none, None where the conversation is no longer there for this person."""
+
+    id: str
+    title: str | None
+    row: Row
+
+
+def conversations_of(user_id: uuid.UUID, since: date, until: date, most: int) -> list[ConversationUsage]:
+    """What a person's conversations used, the most costly first."""
+    rows = [row for row in usage_rows(since, until, "conversation", user_id=user_id) if row.name != "–"][:most]
+    with connection.cursor() as cursor:
+        # The table is named here because titles are the only thing of conversations that this layer shows.
+        cursor.execute(
+            "SELECT c.id::text, title FROM chat_conversation c JOIN chat_member m ON m.conversation_id = c.id"
+            " WHERE c.id = ANY(%s) AND m.user_id = %s AND deleted_at IS NULL",
+            [[uuid.UUID(row.name) for row in rows], user_id],
+        )
+        titles: dict[str, str] = dict(cursor.fetchall())
+    return [ConversationUsage(row.name, titles.get(row.name), row) for row in rows]
+
+
 CONVERSATIONS: Final = 10  # that took the most
-HEIGHT: Final = 100  # of the highest bar, in the drawing's units; a day is 10 wide
 _UNITS: Final = {
     Unit.MESSAGES.value: _("messages"),
     Unit.INPUT_TOKENS.value: _("tokens read"),
@@ -33,33 +56,6 @@ _UNITS: Final = {
 _PERIODS: Final = {
     "hour": _("this hour"), "day": _("today"), "week": _("this week"), "month": _("this month"), "fixed": _("in all"),
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One day of the drawing."""
-
-    day: date
-    tokens: int
-    x: int
-    height: int
-
-    @property
-    def y(self) -> int:
-        return HEIGHT - self.height
-
-
-def draw_bars(rows: list[Row], until: date) -> list[Bar]:
-    """A bar for each of the `DAYS` days that end with `until`, high in proportion to its tokens."""
-    tokens = {row.name: row.input_tokens + row.output_tokens for row in rows}
-    days = [until - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    most = max((tokens.get(str(day), 0) for day in days), default=0)
-    bars = []
-    for place, day in enumerate(days):
-        used = tokens.get(str(day), 0)
-        height = max(round(HEIGHT * used / most), 1) if used else 0
-        bars.append(Bar(day, used, place * 10, height))
-    return bars
 
 
 def _quota(left: Left) -> dict[str, Any]:

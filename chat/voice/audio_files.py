@@ -17,9 +17,11 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import models, transaction
 from django.db.models import F, Q, QuerySet
+from django.http import Http404, HttpResponse
+from django.utils.http import content_disposition_header
 
 from accounts.models import User
-from accounts.plans import in_force
+from accounts.quotas.plans import in_force
 from chat.models import Recording
 
 logger = structlog.get_logger(__name__)
@@ -74,3 +76,17 @@ def forget_file(sender: type[Recording], instance: Recording, **_: Any) -> None:
 
 def _delete_when_committed(name: str) -> None:
     transaction.on_commit(partial(default_storage.delete, name), robust=True)
+
+
+def audio_file(recording: Recording | None) -> HttpResponse:
+    """For whoever may have it; RECORDING_SECONDS bound its size (19 MB for ten minutes). Raises `Http404`."""
+    if recording is None or not recording.audio:
+        raise Http404
+    try:
+        with recording.audio.open("rb") as file:
+            response = HttpResponse(file.read(), content_type="audio/wav")
+    except FileNotFoundError:
+        raise Http404 from None
+    name = f"{recording.created_at:%Y-%m-%d %H.%M}.wav"
+    response["Content-Disposition"] = content_disposition_header(True, name) or "attachment"
+    return response

@@ -6,7 +6,7 @@
                            Redis's clock, as processes may disagree about the time)
 
 Audio does not go through the channel layer, which is made for many small messages to many. Where a plan keeps it, the
-worker that listens does (`chat.kept_audio`).
+worker that listens does (`chat.voice.audio_files`).
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from accounts.quotas import QuotaFull, audio_granted, reserve_audio
-from accounts.redis import async_redis
-from accounts.usage import Used, settle_recording
-from chat import log
-from chat.audio import BUFFER_MS, BYTES_PER_MS, FRAME_MS, Entry
-from chat.db import in_db
-from chat.dispatch import enqueue_transcription
-from chat.errors import Busy, Conflict, QuotaExceeded
-from chat.kept_audio import days_kept
+from accounts.lib.db import in_db
+from accounts.lib.redis import async_redis
+from accounts.quotas.reservations import QuotaFull, audio_granted, reserve_audio
+from accounts.quotas.settlement import Used, settle_recording
+from chat.conversations.membership import member_of
+from chat.eventlog import store
+from chat.eventlog.user_events import user_group
+from chat.jobs.dispatch import enqueue_transcription
 from chat.models import Recording, RecordingStatus, Utterance
-from chat.notices import user_group
-from chat.protocol import AudioStart, encode
-from chat.queries import member_of
+from chat.protocol.audio_frames import BYTES_PER_MS, FRAME_MS
+from chat.protocol.commands import AudioStart
+from chat.protocol.errors import Busy, Conflict, QuotaExceeded
+from chat.protocol.frames import encode
+from chat.voice.audio_files import days_kept
+from chat.voice.intake import BUFFER_MS, Entry
 
 CLAIM_MS: Final = 20_000  # an unopened or unrenewed recording counts no longer after
 LEASE_MS: Final = 6_000
@@ -264,9 +266,9 @@ def give_up(recording_id: uuid.UUID) -> uuid.UUID | None:
 
 
 async def tell(recording: Claimed, kind: str, **fields: Any) -> None:
-    """Tells the user's sockets: kind `recording.<something>`; see `chat.microphone`."""
+    """Tells the user's sockets: kind `recording.<something>`; see `chat.realtime.microphone`."""
     message = {"type": f"recording.{kind}", "recording": recording.id.hex, **fields}
-    await log.channel_layer().group_send(user_group(recording.user_id), message)
+    await store.channel_layer().group_send(user_group(recording.user_id), message)
 
 
 def notice(kind: str, recording_id: uuid.UUID, **fields: Any) -> str:

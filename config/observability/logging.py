@@ -62,7 +62,7 @@ def configure(options: dict[str, Any]) -> None:
                 "celery.app.trace": {"level": "WARNING"},  # a line per task done
                 "celery.worker.strategy": {"level": "WARNING"},  # a line per task received
                 "httpx2": {"level": "WARNING"},
-                "opentelemetry": {"level": "CRITICAL"},  # `config.tracing` says it in one line a minute
+                "opentelemetry": {"level": "CRITICAL"},  # `config.observability.tracing` says it in one line a minute
                 "django.request": {"level": "ERROR"},  # a 404 is in the access log
                 "django.channels.server": {"level": "WARNING"},
             },

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import structlog
 from django.conf import settings
 
-from chat import traces
+from chat.telemetry import tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -91,7 +91,7 @@ def start(process: str) -> None:
     _provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
     _provider.sampler = _our_sampler(_provider.sampler)
     _provider.add_span_processor(BatchSpanProcessor(_patient(OTLPSpanExporter())))
-    traces.install(_provider.get_tracer("antiphon"))
+    tracing.install(_provider.get_tracer("antiphon"))
     log.info("traces", sampler=os.environ.get("OTEL_TRACES_SAMPLER", "parentbased_always_on"))
 
 
@@ -99,7 +99,7 @@ def stop() -> None:
     """Sends what is left, for `STOP_SECONDS` at the most."""
     global _provider
     provider, _provider = _provider, None
-    traces.install(None)
+    tracing.install(None)
     if provider is not None:
         ending = threading.Thread(target=provider.shutdown, name="traces", daemon=True)
         ending.start()
@@ -113,7 +113,7 @@ def _our_sampler(chosen: Sampler) -> Sampler:
     from opentelemetry.context import Context, get_value
     from opentelemetry.sdk.trace.sampling import Sampler, SamplingResult
 
-    from chat.spans import BY_CLIENT
+    from chat.telemetry.spans import BY_CLIENT
 
     class OurSampler(Sampler):
         def should_sample(self, parent_context: Context | None, *arguments: Any, **named: Any) -> SamplingResult:

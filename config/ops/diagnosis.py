@@ -27,20 +27,20 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts.lib.redis import sync_redis
 from accounts.models import User
-from accounts.redis import sync_redis
-from chat.catalog import DEMO_MODEL
-from chat.heartbeats import Heartbeat, living_workers, waiting_jobs
-from config import tracing
+from chat.catalog.offered_models import DEMO_MODEL
+from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
 from config.env import stack_url
+from config.observability import tracing
 from config.stack.errors import StackError
 from config.stack.reach import check_database, check_redis
-from workers.endpoints import load_endpoints
-from workers.maintenance import last_purge
-from workers.providers import registry
+from workers.endpoints.service import load_endpoints
+from workers.providers import discovery
 from workers.providers.base import ProviderError
-from workers.providers.definition import Definition
-from workers.providers.fleet import Fleet
+from workers.providers.config import Definition
+from workers.providers.router import Fleet
+from workers.runtime.maintenance import last_purge
 
 MODEL_SECONDS: Final = 10.0
 WEB_SECONDS: Final = 5.0
@@ -292,7 +292,7 @@ def _is_private() -> bool:
 
 async def _ask_models(rows: Sequence[Definition]) -> Fleet:
     """Every endpoint, asked for its models. Raises what the first one said when nothing is known of any."""
-    fleet = registry.open_fleet(rows)
+    fleet = discovery.open_fleet(rows)
     try:
         async with asyncio.timeout(MODEL_SECONDS):
             await fleet.models()

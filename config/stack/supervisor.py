@@ -1,8 +1,8 @@
 """Keeps a set of child processes alive, speaks their output with a name in front, and ends them in order.
 
-A child that ends is started again. So is one that hangs: each gives a sign of life a second (`chat.pulse`), and one
-that has begun to and then is silent for `stuck_seconds` is killed. Only time that this process was awake for counts, so
-that a machine or a group of processes that was paused is not taken for a hang.
+A child that ends is started again. So is one that hangs: each sends a byte a second (`accounts.lib.watchdog`), and one
+that has started to and then sends nothing for `stuck_seconds` is killed. Only time during which this process was awake
+counts, so a paused machine or process group is not mistaken for a hang.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import structlog
 
-from chat.pulse import VARIABLE
+from accounts.lib.watchdog import VARIABLE
 from config.stack import leash
 
 FIRST_WAIT = 0.5  # seconds before a child that ended is started again ...

@@ -10,8 +10,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from chat.usage_report import PERMISSION as USAGE_PERMISSION
-from config import handbook
+from chat.dashboard.usage import PERMISSION as USAGE_PERMISSION
+from config.staff import handbook
 
 # Pages by "app.model", each with its name here (empty: the model's) and a symbol of Material Symbols.
 GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (

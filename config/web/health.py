@@ -17,8 +17,8 @@ from channels.layers import get_channel_layer
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from accounts.redis import async_redis
-from chat.db import in_db
+from accounts.lib.db import in_db
+from accounts.lib.redis import async_redis
 
 PATHS: Final = frozenset({"/livez", "/readyz"})
 CHECK_SECONDS: Final = 2.0

@@ -1,4 +1,4 @@
-"""`/metrics`: for machines beside us, or whoever has METRICS_TOKEN. Before Django, as `config.health` is.
+"""`/metrics`: for machines beside us, or whoever has METRICS_TOKEN. Before Django, as `config.web.health` is.
 
 Several web processes on one port each answer a part of the scrapes, so Prometheus would see counters jump: they, and
 workers, which have no HTTP server, get a port each with WEB_METRICS_PORT and WORKER_METRICS_PORT.
@@ -21,8 +21,8 @@ import structlog
 from django.conf import settings
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer, generate_latest
 
-from chat import metrics
-from chat.heartbeats import living_workers, waiting_jobs
+from chat.jobs.worker_heartbeats import living_workers, waiting_jobs
+from chat.telemetry import metrics
 
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 
-from accounts.outage import OUTAGE
+from accounts.lib.outage import OUTAGE
 
 RETRY_SECONDS = 5
 log = structlog.get_logger(__name__)

@@ -22,12 +22,12 @@ import daphne.server  # noqa: E402
 from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
-from chat import pulse  # noqa: E402
-from chat.hub import drain  # noqa: E402
-from config.access import forwarded_address, log_action  # noqa: E402
-from config.health import State  # noqa: E402
-from config.memory import settle  # noqa: E402
-from config.websocket import DirectFactory  # noqa: E402
+from accounts.lib import watchdog  # noqa: E402
+from chat.realtime.open_sockets import drain  # noqa: E402
+from config.ops.gc_tuning import settle  # noqa: E402
+from config.web.access_log import forwarded_address, log_action  # noqa: E402
+from config.web.health import State  # noqa: E402
+from config.web.websocket import DirectFactory  # noqa: E402
 
 daphne.server.WebSocketFactory = DirectFactory  # Server.run() makes one by this name and offers no other way
 
@@ -66,7 +66,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
 
     def _on_ready(self) -> None:
         loop = asyncio.get_event_loop()
-        pulse.keep(loop)
+        watchdog.keep(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)

@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
-from chat import metrics
+from chat.telemetry import metrics
 
 MAX_BUFFERED_BYTES: Final = 768 * 1024  # of one connection, in our memory; the kernel's buffers come on top
 

@@ -30,7 +30,7 @@ from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
 from tests.fakes.asr_speech import as_wav, frames, silence, speak, utterance
-from workers.asr.resample import Upsampler
+from workers.asr.audio.resample import Upsampler
 
 KEY = "sdk-key"
 SPEECH = b"".join(map(utterance, SENTENCES)).ljust(5_200 * 32, b"\0")

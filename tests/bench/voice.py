@@ -24,7 +24,7 @@ from tests.client import Client, session
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import QUIET_MS, Ears
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak
-from tests.integration.test_voice import HEADER
+from tests.integration.workers.speech.test_voice import HEADER
 from tests.servers import servers
 from tests.stack import Stack, run_stack
 

@@ -34,7 +34,7 @@ class Hand:
     SCRIPT = (
         "import sys, traceback\n"
         "from accounts.models import User\nfrom chat.models import Member\n"
-        "from accounts.redis import sync_redis\n"
+        "from accounts.lib.redis import sync_redis\n"
         "for line in sys.stdin:\n"
         "    try:\n        exec(line)\n        print('done', flush=True)\n"
         "    except Exception as error:\n        print('failed', repr(error), flush=True)\n"

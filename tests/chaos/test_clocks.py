@@ -22,7 +22,7 @@ LEASE = 3.0
 MESSAGES = 12  # per hour, for the one who tries to say more
 QUOTA = """
 from accounts.models import User
-from accounts.plans import Quota
+from accounts.models.quotas import Quota
 Quota.objects.create(user=User.objects.get(email="bob@example.org"), unit="messages", period="day", limit=3)
 """
 

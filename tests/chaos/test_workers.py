@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from chat.dispatch import GENERATE, GENERATE_QUEUE
+from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE
 from config.env import broker_url
 from config.stack.redis import PrivateRedis
 from tests.chaos.driving import answer, holder, measured, poll, restart, scene, stack_with_model

@@ -19,7 +19,7 @@ from tests.e2e.browsing import ARGUMENTS, CHROMIUM, Watch, answers, ended, log_i
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import RATE, as_wav, resample, silence, utterance
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.asr_cases import grammar
+from tests.integration.workers.asr.asr_cases import grammar
 from tests.stack import Stack, run_stack
 
 pytestmark = pytest.mark.timeout(120)

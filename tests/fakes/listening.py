@@ -11,8 +11,8 @@ import pytest
 
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ChatTurn, Chunk, ProviderError, Usage
-from workers.providers.definition import Timeouts
-from workers.providers.openai_chat import OpenAIChat
+from workers.providers.config import Timeouts
+from workers.providers.openai.client import OpenAIChat
 
 TIMEOUTS: Final = Timeouts(connect=2.0, first_chunk=5.0, idle=5.0, total=20.0)
 KEY: Final = "sk-test"

@@ -1,7 +1,7 @@
 """What a speech recogniser is to the rest of the program.
 
 A backend opens sessions; a session takes 16 kHz mono PCM16 and tells what it hears as `AsrEvent`s. Every backend keeps
-the same rules, and one suite (tests/integration/test_asr_conformance.py) holds all of them to it:
+the same rules, and one suite (tests/integration/workers/asr/test_conformance.py) holds all of them to it:
 
 - utterances count up from 1; each goes `speech_started`, any number of `partial`s, `speech_stopped`, one `final`
 - the text of a partial is the whole utterance so far and replaces the last one

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from workers.asr.audio.vad import Began, VoiceGate
 from workers.asr.base import (
     AsrBackend,
     AsrConfig,
@@ -23,7 +24,6 @@ from workers.asr.base import (
     EventStream,
     unavailable,
 )
-from workers.asr.gate import Began, VoiceGate
 from workers.asr.replay import Replay
 
 RETRIES: Final = 2  # of the same backend, before the next one's turn

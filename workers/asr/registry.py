@@ -8,14 +8,14 @@ from typing import Final, Literal
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from workers.asr.assemblyai import AssemblyAIBackend
+from workers.asr.backends.assemblyai import AssemblyAIBackend
+from workers.asr.backends.deepgram import DeepgramBackend
+from workers.asr.backends.openai_http import HttpBackend
+from workers.asr.backends.openai_realtime import RealtimeBackend
+from workers.asr.backends.sphinx import SphinxBackend
+from workers.asr.backends.whisper import FasterWhisper, WhisperBackend
 from workers.asr.base import AsrBackend
 from workers.asr.chain import Chain
-from workers.asr.deepgram import DeepgramBackend
-from workers.asr.openai_http import HttpBackend
-from workers.asr.openai_realtime import RealtimeBackend
-from workers.asr.sphinx import SphinxBackend
-from workers.asr.whisper import FasterWhisper, WhisperBackend
 
 OPENAI: Final = "https://api.openai.com/"
 _VADS: Final[dict[str, Literal["client", "server"]]] = {"client": "client", "server": "server"}

@@ -17,17 +17,17 @@ import msgspec
 import redis
 from celery import current_app
 
-from accounts.redis import async_redis, sync_redis
-from chat.db import in_db
-from chat.dispatch import GENERATE_QUEUE, BrokerAway
-from chat.heartbeats import living_workers
-from workers.addresses import REFUSED
-from workers.endpoints import define
+from accounts.lib.db import in_db
+from accounts.lib.redis import async_redis, sync_redis
+from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway
+from chat.jobs.worker_heartbeats import living_workers
+from workers.endpoints.service import define
 from workers.models import Endpoint
-from workers.providers import registry
+from workers.providers import discovery
 from workers.providers.base import ChatModel, ChatTurn, ProviderError
-from workers.providers.definition import Definition
-from workers.providers.fleet import for_chatting
+from workers.providers.config import Definition
+from workers.providers.router import for_chatting
+from workers.providers.url_policy import REFUSED
 
 TASK: Final = "workers.tasks.test_endpoint"
 TRIAL_SECONDS: Final = 20.0  # for all of it, so that a page does not wait for ever
@@ -97,7 +97,7 @@ async def try_endpoint(definition: Definition) -> Trial:
         return Trial(False, f"{definition.trouble} Enter it again.", code="unreadable_key")
     limits = definition.timeouts
     limits = replace(limits, connect=min(limits.connect, 5.0), total=min(limits.total, TRIAL_SECONDS))
-    chat = registry.make_client(replace(definition, timeouts=limits))
+    chat = discovery.make_client(replace(definition, timeouts=limits))
     try:
         async with asyncio.timeout(TRIAL_SECONDS):
             return await _try(chat, definition)

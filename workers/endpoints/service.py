@@ -8,13 +8,13 @@ import django.db
 import structlog
 from django.conf import settings
 
-from accounts.encryption import UnreadableError
-from accounts.outage import OUTAGE
-from chat.db import in_db
+from accounts.lib.db import in_db
+from accounts.lib.encryption import UnreadableError
+from accounts.lib.outage import OUTAGE
 from workers.models import Endpoint, Use
-from workers.providers.definition import Definition, Timeouts
-from workers.providers.fleet import Fleet
-from workers.providers.registry import Environment, make_client, publish_offered
+from workers.providers.config import Definition, Timeouts
+from workers.providers.discovery import Environment, make_client, publish_offered
+from workers.providers.router import Fleet
 
 UNREADABLE: Final = (
     "Its key cannot be read: it was encrypted with another SECRET_KEY or other ENCRYPTION_KEYS than there are now."

@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 from workers.providers.base import ChatTurn
-from workers.providers.tokens import ANSWER_TOKENS, TURN_TOKENS, estimate_tokens
+from workers.providers.token_estimate import ANSWER_TOKENS, TURN_TOKENS, estimate_tokens
 
 # Trimming takes an eighth of the budget at a time: the text a provider has in its prefix cache then changes once in
 # many turns, not with each.

@@ -22,16 +22,17 @@ import redis
 import structlog
 from django.conf import settings
 
-from chat import events, log
-from chat.metrics import token_gap
-from chat.recovery import closing as closing_of
-from chat.runs import Checkpoint, Ended
-from workers.window import Window
+from chat.eventlog import events, store
+from chat.runs.closing import closing as closing_of
+from chat.runs.ending import Ended
+from chat.runs.lifecycle import Checkpoint
+from chat.telemetry.metrics import token_gap
+from workers.generation.flush_window import Window
 
 RETRY_SECONDS: Final = (0.1, 2.0)  # first and longest wait between attempts to append
 LONGEST_DELTA: Final = 8_000  # code points, so that no frame is longer than 64 KiB, however far behind we are
 
-Landed = Callable[[log.Appended], None]
+Landed = Callable[[store.Appended], None]
 logger = structlog.get_logger(__name__)
 
 
@@ -80,7 +81,7 @@ class RunLog:
         self.unannounced = False
         self.on_unannounced: Callable[[], None] = _nothing
         self.on_shown: Callable[[], None] | None = None  # called once, when the first text is in the log
-        self.in_flight: log.Append | None = None
+        self.in_flight: store.Append | None = None
         self.flushed_length = 0  # code points of the text that are in the log
         self.saved_length = -1  # ... and in PostgreSQL
         self.said_at = 0.0  # when text was last taken, monotonic seconds
@@ -133,7 +134,7 @@ class RunLog:
         """All of it, also what the log does not have yet."""
         return "".join(self._flushed) + "".join(self._pending)
 
-    def take(self, now: float, gaps: list[float]) -> log.Append:
+    def take(self, now: float, gaps: list[float]) -> store.Append:
         """The next append: what is waiting. Stays the same until `landed`. The time since the text before goes to
         `gaps`.
         """
@@ -151,10 +152,10 @@ class RunLog:
                     gaps.append(now - self.said_at)
                 self.said_at = now
             self.number += 1
-            self.in_flight = log.Append(self.conversation_id, made, self.run_id, self.attempt, self.number)
+            self.in_flight = store.Append(self.conversation_id, made, self.run_id, self.attempt, self.number)
         return self.in_flight
 
-    def landed(self, result: log.Appended) -> None:
+    def landed(self, result: store.Appended) -> None:
         """The append under way has an outcome."""
         if result.unannounced:
             self.unannounced = True  # stays in flight, until its owner has announced the run
@@ -295,15 +296,15 @@ class Emitter:
                     landed(at[ended.run_id])
 
     async def _append(
-        self, ready: list[RunLog], ends: list[log.Append], now: float, gaps: list[float]
-    ) -> list[log.Appended]:
+        self, ready: list[RunLog], ends: list[store.Append], now: float, gaps: list[float]
+    ) -> list[store.Appended]:
         delay, longest = RETRY_SECONDS
         while True:
             appends = [
                 run.take(now, gaps) for run in ready
             ] + ends  # the same each time, but for runs that were abandoned
             try:
-                return await log.append(*appends)
+                return await store.append(*appends)
             except (redis.RedisError, OSError) as error:
                 logger.warning("log_away", error=type(error).__name__, appends=len(appends))
                 await asyncio.sleep(delay * random.uniform(0.5, 1))

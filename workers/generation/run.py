@@ -11,23 +11,25 @@ from typing import TYPE_CHECKING
 import structlog
 from django.conf import settings
 
-from accounts.outage import OUTAGE
-from chat import events, log, metrics, stamps, traces
-from chat.db import in_db
-from chat.deliveries import announce_end
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.eventlog import events, store
+from chat.eventlog.delivery_trace import announce_end
+from chat.eventlog.user_events import quotas_near
 from chat.markdown import render
 from chat.models import RunStatus
-from chat.notices import quotas_near
-from chat.recovery import close_attempt
-from chat.runs import Claim, Ended, Ending, announcements, end_run
-from workers.context import build_turns
+from chat.runs.closing import close_attempt
+from chat.runs.ending import Ended, Ending, announcements, end_run
+from chat.runs.lifecycle import Claim
+from chat.telemetry import latency_marks, metrics, tracing
+from workers.generation.context import build_turns
+from workers.generation.tracing import ModelCall
 from workers.providers.base import ChatTurn, Options, ProviderError, Usage
-from workers.providers.tokens import estimate_usage
-from workers.spans import ModelCall
+from workers.providers.token_estimate import estimate_usage
 
 if TYPE_CHECKING:
-    from workers.emitter import RunLog
-    from workers.runtime import Runtime
+    from workers.generation.emitter import RunLog
+    from workers.runtime.loop import Runtime
 
 FLUSH_SECONDS = 5.0  # the log is waited for so long before an answer ends without it
 COMMIT_SECONDS = 60.0  # PostgreSQL is waited for so long; then the reaper ends the run
@@ -49,7 +51,7 @@ class Outcome:
 class Generation:
     """A run this worker holds."""
 
-    def __init__(self, runtime: Runtime, claim: Claim, span: traces.Span = traces.NOTHING) -> None:
+    def __init__(self, runtime: Runtime, claim: Claim, span: tracing.Span = tracing.NOTHING) -> None:
         self.runtime = runtime
         self.claim = claim
         self.run = claim.run
@@ -102,7 +104,7 @@ class Generation:
     async def tell(self) -> None:
         """From the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
         structlog.contextvars.bind_contextvars(**self.run.log_context())
-        traces.current.set(self.span.traceparent)
+        tracing.current.set(self.span.traceparent)
         with self.span:
             await self._tell()
 
@@ -123,7 +125,7 @@ class Generation:
             logger.exception("run_unfinished", run=str(self.run.id), note="the reaper ends it when the lease is over")
 
     async def _stream(self) -> Outcome:
-        with traces.span("context"):
+        with tracing.span("context"):
             turns = self.turns = build_turns(
                 self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
             )
@@ -143,7 +145,7 @@ class Generation:
                     if text:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
-                            stamps.mark(self.run.id, "first_chunk")
+                            latency_marks.mark(self.run.id, "first_chunk")
                             self.call.answers()
                         self.log.feed(text.replace("\x00", ""))
                     for chunk in chunks:
@@ -163,11 +165,11 @@ class Generation:
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.asked = endpoint
-        stamps.mark(self.run.id, "requested")
+        latency_marks.mark(self.run.id, "requested")
         self.call.asked(endpoint, model)
 
     def _note_shown(self) -> None:
-        stamps.mark(self.run.id, "appended")
+        latency_marks.mark(self.run.id, "appended")
         self.shown = time.time_ns()
         self.span.event("first_words_in_log")
 
@@ -201,7 +203,7 @@ class Generation:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
         behind = False
         try:
-            with traces.span("flush"):
+            with tracing.span("flush"):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self.log.flush()
         except TimeoutError:
@@ -215,7 +217,7 @@ class Generation:
             return
         if behind:
             self.log.abandon()
-        with traces.span("commit", attributes={"db.system.name": "postgresql"}):
+        with tracing.span("commit", attributes={"db.system.name": "postgresql"}):
             ended = await self._commit(outcome, text)
         if ended is None:
             logger.warning("run_lost", run=str(self.run.id), attempt=self.run.attempt)
@@ -225,7 +227,7 @@ class Generation:
         self.span.set({"antiphon.run.status": outcome.status.value})
         if outcome.status is RunStatus.FAILED:
             self.span.fail(outcome.code)
-        self.runtime.emitter.close_run(await stamps.attach(ended), self._in_log if self.span.recording else None)
+        self.runtime.emitter.close_run(await latency_marks.attach(ended), self._in_log if self.span.recording else None)
         self._count(outcome, ended)
         if ended.user_id is not None and ended.near:
             self.runtime.spawn(quotas_near(ended.user_id, ended.near))
@@ -252,7 +254,7 @@ class Generation:
             output_tokens=used.output_tokens if used else 0,
         )
 
-    def _in_log(self, end: log.Appended) -> None:
+    def _in_log(self, end: store.Appended) -> None:
         """The closing event is there: whoever has the conversation open tells when it came."""
         told = announce_end(self.run.conversation_id, end, traceparent=self.span.traceparent, shown=self.shown)
         self.runtime.spawn(told)
@@ -297,7 +299,7 @@ class Generation:
         while not self.lost:
             try:
                 said = (await in_db(announcements, [self.run.id]))[self.run.id]
-                await log.append(log.Append(self.run.conversation_id, said, self.run.id, attempt=0, number=1))
+                await store.append(store.Append(self.run.conversation_id, said, self.run.id, attempt=0, number=1))
             except OUTAGE as error:
                 logger.warning("announcement_waits", run=str(self.run.id), error=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -1,4 +1,4 @@
-"""The spans of a run in its worker (`chat.traces`), named by OpenTelemetry's conventions for generative models.
+"""The spans of a run in its worker (`chat.telemetry.tracing`), named by OpenTelemetry's generative AI conventions.
 
 What people and models wrote is in none of them. See opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from chat import traces
-from chat.runs import Held
-from chat.traces import Span
+from chat.runs.context import Held
+from chat.telemetry import tracing
+from chat.telemetry.tracing import Span
 
 if TYPE_CHECKING:
     from workers.providers.base import Usage
@@ -22,10 +22,10 @@ def begin_run(run: Held, traceparent: str, *, taken: int, claiming: int) -> Span
     A job that was published again has no `traceparent`, or one of an earlier try: its trace is the row's then, and
     whether it is recorded follows from the trace's id, as it did in the web process.
     """
-    ours = traces.trace_id(traceparent) == run.trace_id
+    ours = tracing.trace_id(traceparent) == run.trace_id
     if not ours:
         traceparent = f"00-{run.trace_id}-{run.id.hex[16:]}-01" if run.trace_id else ""
-    span = traces.span(
+    span = tracing.span(
         "run",
         "consumer",
         parent=traceparent,
@@ -39,7 +39,7 @@ def begin_run(run: Held, traceparent: str, *, taken: int, claiming: int) -> Span
             "user.id": str(run.user_id) if run.user_id else None,
         },
     )
-    traces.span("claim", parent=span.traceparent, began=claiming, attributes={"db.system.name": "postgresql"}).end()
+    tracing.span("claim", parent=span.traceparent, began=claiming, attributes={"db.system.name": "postgresql"}).end()
     return span
 
 
@@ -47,7 +47,7 @@ class ModelCall:
     """One answer of an endpoint, retries included."""
 
     def __init__(self, run: Held) -> None:
-        self.span = traces.span(
+        self.span = tracing.span(
             f"chat {run.model}",
             "client",
             attributes={

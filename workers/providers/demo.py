@@ -8,9 +8,9 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
-from chat.catalog import DEMO_LABEL, DEMO_MODEL
+from chat.catalog.offered_models import DEMO_LABEL, DEMO_MODEL
 from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options
-from workers.providers.tokens import estimate_usage
+from workers.providers.token_estimate import estimate_usage
 
 __all__ = ["DEMO_LABEL", "DEMO_MODEL", "DemoModel"]
 

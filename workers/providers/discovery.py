@@ -15,12 +15,12 @@ import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.redis import async_redis
-from chat.catalog import DEMO_LABEL, DEMO_MODEL, KEY, OfferedModel, publish_models
+from accounts.lib.redis import async_redis
+from chat.catalog.offered_models import DEMO_LABEL, DEMO_MODEL, KEY, OfferedModel, publish_models
 from workers.providers.base import ChatModel
-from workers.providers.definition import Definition, Kind
+from workers.providers.config import Definition, Kind
 from workers.providers.demo import DemoModel
-from workers.providers.fleet import Fleet, Offer
+from workers.providers.router import Fleet, Offer
 
 PROBE_TIMEOUT: Final = 0.5  # seconds a local Ollama has to answer
 PATIENCE: Final = 2.0  # seconds that endpoints have to list their models before those of the others are published
@@ -105,7 +105,7 @@ def make_client(definition: Definition) -> ChatModel:
     if definition.kind == "demo":
         return DemoModel(settings.DEMO_TOKENS_PER_SECOND)
     # Loading the package takes a second: only where a model is talked to, and before the first answer.
-    from workers.providers.openai_chat import OpenAIChat
+    from workers.providers.openai.client import OpenAIChat
 
     return OpenAIChat(definition.base_url, definition.api_key, timeouts=definition.timeouts, strict=definition.strict)
 
@@ -140,7 +140,7 @@ _decode = msgspec.json.Decoder(list[Offer]).decode
 
 
 def decode_published(raw: bytes | str | None) -> dict[str, list[OfferedModel]]:
-    """What was published last (under `chat.catalog.KEY`), by endpoint."""
+    """What was published last (under `chat.catalog.offered_models.KEY`), by endpoint."""
     found: dict[str, list[OfferedModel]] = {}
     try:
         for offer in _decode(raw) if raw else []:

@@ -14,11 +14,12 @@ from typing import Final
 
 import structlog
 
-from chat.catalog import PUBLISHED_SECONDS, OfferedModel
+from chat.catalog.offered_models import PUBLISHED_SECONDS, OfferedModel
 from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.breaker import Breaker, GuardedModel
-from workers.providers.breaker import Endpoint as Guarded
-from workers.providers.definition import Definition
+from workers.providers.circuit_breaker import Breaker
+from workers.providers.circuit_breaker import Endpoint as Guarded
+from workers.providers.config import Definition
+from workers.providers.failover import GuardedModel
 
 log = structlog.get_logger(__name__)
 

@@ -22,23 +22,30 @@ import structlog
 import uvloop
 from django.conf import settings
 
-from accounts.outage import OUTAGE
-from chat import heartbeats, log, metrics, pulse, recovery
-from chat.db import in_db
-from chat.dispatch import enqueue, look_at_queue
-from chat.runs import Checkpoint, Claim, Held, checkpoint, claim, mark_ended_in_log, renew, requeue
-from chat.traces import Span, current, span, trace_id
-from chat.turns import STOP_GROUP
-from workers import trials
-from workers.audience import find_unwatched, runs_to_stop
-from workers.emitter import Emitter
-from workers.endpoints import Roster
-from workers.generation import Generation
-from workers.liveness import Liveness
+from accounts.lib import watchdog
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.eventlog import store
+from chat.jobs import worker_heartbeats
+from chat.jobs.dispatch import enqueue, look_at_queue
+from chat.recovery import reaper
+from chat.runs import closing
+from chat.runs.context import Held
+from chat.runs.ending import mark_ended_in_log
+from chat.runs.lifecycle import Checkpoint, Claim, checkpoint, claim, renew, requeue
+from chat.telemetry import metrics
+from chat.telemetry.tracing import Span, current, span, trace_id
+from chat.turns.stop import STOP_GROUP
+from workers.endpoints import connection_test
+from workers.endpoints.service import Roster
+from workers.generation.emitter import Emitter
+from workers.generation.run import Generation
+from workers.generation.tracing import begin_run
 from workers.providers.base import ProviderError
-from workers.providers.fleet import Fleet
-from workers.spans import begin_run
-from workers.transcription import Transcriber
+from workers.providers.router import Fleet
+from workers.runtime.liveness import Liveness
+from workers.runtime.unwatched import find_unwatched, runs_to_stop
+from workers.speech.transcription import Transcriber
 
 CATALOG_SECONDS: Final = 60.0
 EARLY_SECONDS: Final = 10.0  # a stop is remembered so long for a run that is being claimed
@@ -79,7 +86,7 @@ class Runtime:
 
     async def _open(self, ready: threading.Event) -> None:
         """Everything the first answer must not wait for."""
-        pulse.keep(self._loop)
+        watchdog.keep(self._loop)
         self.emitter = Emitter()
         self.roster = Roster()
         await self.roster.open()
@@ -88,12 +95,12 @@ class Runtime:
         self.spawn(self._for_ever(self._renew, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
         self.spawn(self._for_ever(self.roster.publish, every=CATALOG_SECONDS))
         self.spawn(self._for_ever(self.roster.look_for_changes, every=ENDPOINTS_SECONDS))
-        self.spawn(self._for_ever(self._beat, every=heartbeats.EVERY_SECONDS))
+        self.spawn(self._for_ever(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
         self.spawn(self._for_ever(self._look_at_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
         self.spawn(self._for_ever(self._look_for_audience, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
-        self.spawn(recovery.keep())
+        self.spawn(reaper.keep())
         ready.set()
 
     def spawn(self, work: Any) -> None:
@@ -153,7 +160,7 @@ class Runtime:
 
     def try_endpoint(self, endpoint_id: uuid.UUID, reply_to: str) -> None:
         """Tests an endpoint's connection for staff. Called on a Celery thread; what it finds goes to Redis."""
-        self._loop.call_soon_threadsafe(lambda: self.spawn(trials.answer(endpoint_id, reply_to)))
+        self._loop.call_soon_threadsafe(lambda: self.spawn(connection_test.answer(endpoint_id, reply_to)))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""
@@ -175,7 +182,7 @@ class Runtime:
         """A run that showed nothing goes back to the queue for the next worker."""
         events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
         if events is not None:
-            await recovery.close_attempt(run.conversation_id, run.id, run.attempt, events)
+            await closing.close_attempt(run.conversation_id, run.id, run.attempt, events)
             await enqueue(run.id)
 
     # --- housekeeping -------------------------------------------------------------------------------------------
@@ -216,7 +223,7 @@ class Runtime:
     async def _listen(self) -> None:
         """Hears stops at once. Repeated, so that it is set up again should the layer have been away at the start."""
         if not hasattr(self, "_channel"):
-            layer = log.channel_layer()
+            layer = store.channel_layer()
             channel = await layer.new_channel()
             layer.attach(channel, self._on_message)
             await layer.group_add(STOP_GROUP, channel)
@@ -241,8 +248,8 @@ class Runtime:
 
     async def _beat(self) -> None:
         """Says that this worker lives: on this loop and past its database threads, so that neither hangs."""
-        await heartbeats.beat(
-            heartbeats.Heartbeat(
+        await worker_heartbeats.beat(
+            worker_heartbeats.Heartbeat(
                 owner=self.owner,
                 host=socket.gethostname(),
                 pid=await in_db(os.getpid),
@@ -318,7 +325,7 @@ class Runtime:
         for task in list(self._tasks):
             task.cancel()
         try:
-            await heartbeats.stop_beating(self.owner)
+            await worker_heartbeats.stop_beating(self.owner)
         except (redis.RedisError, OSError) as error:
             logger.warning("heartbeat_not_ended", error=type(error).__name__)
         await self.emitter.stop()

@@ -11,8 +11,9 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connections
 
-from accounts.redis import sync_redis
-from chat import dossier, retention
+from accounts.lib.redis import sync_redis
+from chat.retention import erasure
+from chat.retention import purge as purge_module
 
 LAST_PURGE: Final = "maintenance:purged"
 PURGING: Final = "maintenance:purging"
@@ -29,8 +30,8 @@ def purge() -> None:
         return
     began, gone = time.monotonic(), Counter[str]()
     try:
-        gone["people"] = dossier.erase_due()
-        for progress in retention.purge():
+        gone["people"] = erasure.erase_due()
+        for progress in purge_module.purge():
             gone[progress.kind] = progress.done
             if time.monotonic() - began > settings.PURGE_SECONDS:
                 logger.warning("purge_unfinished", **gone)

@@ -10,17 +10,18 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q
 
-from accounts.plans import Unwatched, in_force
-from chat import log
+from accounts.models import Unwatched
+from accounts.quotas.plans import in_force
+from chat.eventlog import store
 from chat.models import Run
 
 
 async def find_unwatched(conversations: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Those that no socket follows. Raises `redis.RedisError`."""
-    layer = log.channel_layer()
+    layer = store.channel_layer()
     by_server: dict[Any, dict[str, uuid.UUID]] = {}
     for one in set(conversations):
-        group = log.group_name(one)
+        group = store.group_name(one)
         by_server.setdefault(layer.group_connection(group), {})[layer.group_address(group)] = one
     found = set()
     for server, addresses in by_server.items():

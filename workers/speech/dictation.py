@@ -12,12 +12,14 @@ from typing import Final
 import redis
 import structlog
 
-from accounts.outage import OUTAGE
-from chat import log, recordings, turns
-from chat.db import in_db
-from chat.errors import Busy, ChatError
-from chat.protocol import MessageSend, Position
-from chat.recordings import Claimed, notice
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.eventlog import store
+from chat.protocol.commands import MessageSend, Position
+from chat.protocol.errors import Busy, ChatError
+from chat.turns import submit
+from chat.voice import recordings
+from chat.voice.recordings import Claimed, notice
 
 RETRY_SECONDS: Final = 0.25
 PATIENCE_SECONDS: Final = 120.0  # an answer may take so long before what was said is given back to the speaker
@@ -76,16 +78,16 @@ class Dictation:
             client_id=uuid.uuid5(self.recording.id, f"{numbers[0]}-{numbers[-1]}"),
             text=" ".join(text for _, text in said),
         )
-        accepted = await turns.submit(self.recording.user_id, command)
+        accepted = await submit.submit(self.recording.user_id, command)
         del self._said[: len(said)]
         begun = self.conversation_id is None
         self.conversation_id = accepted.conversation_id
         await in_db(recordings.note_sent, self.recording.id, numbers, accepted.conversation_id, accepted.message_id)
-        appended = await turns.announce(accepted)
+        appended = await submit.announce(accepted)
         if appended is not None and not appended.skipped:
             position = Position(appended.epoch, appended.seq - len(accepted.announcement))
         else:
-            position = await log.before_message(accepted.conversation_id, accepted.message_id)
+            position = await store.before_message(accepted.conversation_id, accepted.message_id)
         if begun:
             frame = notice(
                 "message.accepted",

@@ -18,20 +18,21 @@ import redis
 import structlog
 from django.conf import settings
 
-from accounts.outage import OUTAGE
-from accounts.quotas import QuotaFull, reserve_more_audio
-from chat import kept_audio, log, recordings
-from chat.audio import BYTES_PER_MS, FRAME_MS
-from chat.db import in_db
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from accounts.quotas.reservations import QuotaFull, reserve_more_audio
+from chat.eventlog import store
 from chat.models import RecordingStatus
-from chat.protocol import encode_event
-from chat.recordings import Claimed, notice
+from chat.protocol.audio_frames import BYTES_PER_MS, FRAME_MS
+from chat.protocol.frames import encode_event
+from chat.voice import audio_files, recordings
+from chat.voice.recordings import Claimed, notice
 from workers.asr.base import AsrConfig, AsrError, AsrEvent
 from workers.asr.chain import Chain, ChainedSession
 from workers.asr.registry import open_chain
 from workers.asr.stabilizer import Stabilizer
-from workers.dictation import Dictation
-from workers.tape import Tape
+from workers.speech.dictation import Dictation
+from workers.speech.wav_file import Tape
 
 MAX_UTTERANCE_MS: Final = 30_000
 IDLE_SECONDS: Final = 15.0  # without any audio: the client is gone, and so is the process that would have said so
@@ -266,7 +267,7 @@ class Transcription:
             return
         try:
             if self._reason != "cancelled" and self.heard_bytes:
-                await in_db(kept_audio.keep, self.recording.id, tape.finish())
+                await in_db(audio_files.keep, self.recording.id, tape.finish())
         except OUTAGE as error:
             logger.warning("audio_not_kept", recording=str(self.recording.id), error=type(error).__name__)
         finally:
@@ -383,7 +384,7 @@ class Transcription:
             await self._notify("transcript.final", **{k: v for k, v in fields.items() if k != "recording_id"})
         else:
             body = encode_event({"type": "transcript.final", "conversation_id": str(conversation), **fields})
-            await log.append(log.Append(conversation, [(body, False)]))
+            await store.append(store.Append(conversation, [(body, False)]))
 
     async def _notify(self, kind: str, *, light: bool = False, **fields: Any) -> None:
         """A frame for all of the user's sockets. What Redis does not take is not said."""

@@ -6,7 +6,7 @@ import tempfile
 import wave
 from typing import IO, Final
 
-from chat.audio import BYTES_PER_MS
+from chat.protocol.audio_frames import BYTES_PER_MS
 
 RATE: Final = BYTES_PER_MS * 1000 // 2
 

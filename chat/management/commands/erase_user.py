@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import erasure
 from accounts.models import User
-from chat.dossier import erase, survey
 from chat.management.terminal import show_examples
+from chat.retention.erasure import erase, survey
 
 
 class Command(BaseCommand):

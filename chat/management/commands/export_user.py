@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from chat.dossier import pieces
 from chat.management.terminal import Bar, show_examples
+from chat.portability.export import pieces
 
 
 class Command(BaseCommand):

@@ -11,9 +11,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from chat.importing import import_chats, read_file
 from chat.management.terminal import Bar, show_examples
-from chat.unpacking import ImportRefusedError
+from chat.portability.archive import ImportRefusedError
+from chat.portability.importer import import_chats, read_file
 
 SHOWN = 20  # refused ones named on the terminal; --json has all
 

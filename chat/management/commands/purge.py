@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from chat import retention
 from chat.management.terminal import Bar, show_examples
+from chat.retention import purge
 
 
 class Command(BaseCommand):
@@ -31,15 +31,15 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
-        gone = retention.count() if options["dry_run"] else {kind.name: 0 for kind in retention.KINDS}
+        gone = purge.count() if options["dry_run"] else {kind.name: 0 for kind in purge.KINDS}
         if not options["dry_run"]:
             with Bar() as bar:
-                for progress in retention.purge():
+                for progress in purge.purge():
                     gone[progress.kind] = progress.done
                     bar.show(progress.kind, progress.done, progress.total)
         if options["json"]:
             self.stdout.write(json.dumps(gone))
             return
         self.stdout.write("Would delete:" if options["dry_run"] else "Deleted:")
-        for kind in retention.KINDS:
+        for kind in purge.KINDS:
             self.stdout.write(f"  {gone[kind.name]:>8}  {kind.reason}")

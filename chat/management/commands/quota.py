@@ -10,10 +10,9 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts import quotas
-from accounts.models import User
-from accounts.plans import Period, Plan, Quota, Unit
-from accounts.standing import pots_left, quotas_left
+from accounts.models import Period, Plan, Quota, Unit, User
+from accounts.quotas import top_ups
+from accounts.quotas.balance import pots_left, quotas_left
 from chat.management.terminal import show_examples
 
 
@@ -109,13 +108,13 @@ class Command(BaseCommand):
 
     def top_up(self, options: dict[str, Any]) -> None:
         user = _user(options["email"])
-        quotas.top_up(user.pk, options["quota"], _number(options["amount"]), reason=options["reason"])
+        top_ups.top_up(user.pk, options["quota"], _number(options["amount"]), reason=options["reason"])
         self.show(options)
 
     def reset(self, options: dict[str, Any]) -> None:
         user = _user(options["email"])
         for quota in options["quota"] or [left.quota_id for left in quotas_left(user.pk) if not left.pot]:
-            quotas.reset(user.pk, quota)
+            top_ups.reset(user.pk, quota)
         self.show(options)
 
 

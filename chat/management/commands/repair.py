@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from chat.management.terminal import show_examples
-from chat.repair import repair
+from chat.recovery.repair import repair
 
 
 class Command(BaseCommand):

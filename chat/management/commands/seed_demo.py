@@ -12,9 +12,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat.foreign import Chat, Said
-from chat.importing import save_chat
 from chat.management.terminal import show_examples
+from chat.portability.formats import Chat, Said
+from chat.portability.importer import save_chat
 
 ADDRESS: Final = "demo@localhost"
 BREAD: Final = """Mix **400 g** flour, 300 g water, 8 g salt and a pinch of yeast.

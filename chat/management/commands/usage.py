@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from accounts.reports import KINDS, usage_rows, write_rows
+from accounts.quotas.usage_report import KINDS, usage_rows, write_rows
 from chat.management.terminal import show_examples
 
 

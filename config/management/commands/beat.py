@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management.base import BaseCommand
 
-from chat import pulse
+from accounts.lib import watchdog
 from config.celery import app
 
 
@@ -13,6 +13,6 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *_args: object, **_options: object) -> None:
-        pulse.keep_in_thread()
+        watchdog.keep_in_thread()
         # In memory: every job runs at least once an hour, so nothing is owed after a restart.
         app.start(["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile="])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from config.diagnosis import CHECKS
 from config.management.commands import health
+from config.ops.diagnosis import CHECKS
 
 
 class Command(health.Command):

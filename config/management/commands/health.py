@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandParser
 
 from chat.management.terminal import show_examples
-from config.diagnosis import SERVING, Finding, Level, examine, worst
+from config.ops.diagnosis import SERVING, Finding, Level, examine, worst
 
 EXIT: Final = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}
 

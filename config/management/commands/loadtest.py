@@ -43,7 +43,7 @@ class Command(BaseCommand):
             parser.add_argument(f"--{name}", type=float, help=f"limit of {what}")
 
     def handle(self, *_args: object, **options: Any) -> None:
-        from config import loadtest  # here: it brings an HTTP client
+        from config.ops import loadtest  # here: it brings an HTTP client
 
         parts = urlsplit(options["url"])
         if parts.scheme not in ("http", "https") or not parts.hostname:

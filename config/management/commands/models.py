@@ -15,12 +15,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chat.management.terminal import show_examples
-from workers.endpoints import load_endpoints
-from workers.providers import registry
+from workers.endpoints.connection_test import QUESTION, Trial, try_endpoint
+from workers.endpoints.service import load_endpoints
+from workers.providers import discovery
 from workers.providers.base import ChatTurn, ProviderError
-from workers.providers.definition import Definition
-from workers.providers.fleet import Fleet
-from workers.trials import QUESTION, Trial, try_endpoint
+from workers.providers.config import Definition
+from workers.providers.router import Fleet
 
 TEST_SECONDS = 60.0
 
@@ -87,7 +87,7 @@ async def ask(rows: Sequence[Definition], test: str | None) -> dict[str, Any]:
     """`endpoint` (the environment's, a sentence), `endpoints` (of the admin), `models` (names on offer) and, for
     `test`, how long an answer took. Raises `ProviderError`.
     """
-    fleet = registry.open_fleet(rows)
+    fleet = discovery.open_fleet(rows)
     try:
         async with asyncio.timeout(TEST_SECONDS):
             failure: ProviderError | None = None
@@ -100,7 +100,7 @@ async def ask(rows: Sequence[Definition], test: str | None) -> dict[str, Any]:
             trials = await asyncio.gather(*map(try_endpoint, rows)) if test == "" else [None] * len(rows)
             names = [offer["id"] for offer in fleet.catalog]
             found: dict[str, Any] = {
-                "endpoint": registry.describe(),
+                "endpoint": discovery.describe(),
                 "endpoints": [_told(fleet, row, trial) for row, trial in zip(rows, trials, strict=True)],
                 "models": names,
             }

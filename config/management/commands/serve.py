@@ -22,10 +22,10 @@ class Command(BaseCommand):
         parser.add_argument("--fd", type=int, help="a listening socket that is open already, shared between processes")
 
     def handle(self, *_args: object, **options: Any) -> None:
-        from config.server import WebServer  # here: it installs the event loop
+        from config.web.server import WebServer  # here: it installs the event loop
         from config.asgi import application  # isort: skip
-        from config import tracing
-        from config.metrics import serve_beside
+        from config.observability import tracing
+        from config.web.metrics import serve_beside
 
         if options["fd"] is not None:
             listener = socket.socket(fileno=options["fd"])

@@ -14,7 +14,7 @@ from config.stack.errors import StackError
 from config.stack.local import LocalStack, Options, Stopped
 from config.stack.ports import is_loopback
 from workers.asr.registry import open_chain
-from workers.providers import registry
+from workers.providers import discovery
 
 DEFAULT_ADMIN = "admin@localhost"
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         if options["web"] < 1 or options["workers"] < 1:
             sys.exit("--web and --workers are 1 at the least.")
         try:
-            model = registry.describe()
+            model = discovery.describe()
             open_chain()  # speech: the settings are checked, nothing is loaded
         except ImproperlyConfigured as error:
             sys.exit(f"Setting {error}. Correct it in the environment or in .env.")

@@ -9,9 +9,9 @@ from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from config import tracing
 from config.celery import app
-from config.metrics import serve_beside
+from config.observability import tracing
+from config.web.metrics import serve_beside
 
 
 class Command(BaseCommand):

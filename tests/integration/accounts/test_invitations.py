@@ -17,10 +17,9 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import erasure, invitations
-from accounts.models import AuditEntry, Invitation, User
-from accounts.plans import Plan
+from accounts.models import AuditEntry, Invitation, Plan, User
 from tests.conftest import PASSWORD
-from tests.integration.test_roles import log_in, member
+from tests.integration.accounts.test_roles import log_in, member
 
 pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
 

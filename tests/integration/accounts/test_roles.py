@@ -12,10 +12,10 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from django.utils import timezone
 
-from accounts import quotas, roles
-from accounts.models import AuditEntry, Invitation, User
-from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, UsageEntry
-from accounts.usage import Used, settle_recording
+from accounts import roles
+from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, UsageEntry, User
+from accounts.quotas import top_ups
+from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Conversation, Member, Message, Run
 from tests.conftest import make_user
 
@@ -156,7 +156,7 @@ class World:
         self.alice = make_user("Alice")
         plan = Plan.objects.create(name="Gold")
         self.quota = Quota.objects.create(plan=Plan.objects.get(is_default=True), limit=5)
-        top_up = quotas.top_up(self.alice.pk, self.quota.pk, Decimal(1))
+        top_up = top_ups.top_up(self.alice.pk, self.quota.pk, Decimal(1))
         settle_recording(self.alice.pk, uuid.uuid4(), timezone.now(), Used("m", audio_seconds=Decimal(3)))
         conversation = Conversation.objects.create(title=SECRET, system_prompt=SECRET, model="m")
         Member.objects.create(conversation=conversation, user=self.alice, role="owner")

@@ -15,7 +15,7 @@ from environs import Env
 
 from config.env import broker_url, database_from_url, origins, redis_from_url, secret_key, stack_url
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_database_url_becomes_djangos_entry() -> None:
@@ -33,7 +33,7 @@ def test_a_database_on_a_unix_socket_is_named_by_its_folder() -> None:
     assert "host" not in entry["OPTIONS"]
 
 
-@pytest.mark.parametrize("url", ["mysql://x/y", "chat.db", "postgresql://h:port/x", "postgresql://h:99999/x"])
+@pytest.mark.parametrize("url", ["mysql://x/y", "accounts.lib.db", "postgresql://h:port/x", "postgresql://h:99999/x"])
 def test_another_database_is_refused_by_name(url: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
         database_from_url(url, pool=1)

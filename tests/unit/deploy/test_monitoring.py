@@ -10,10 +10,10 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from chat import metrics
-from chat.layers.counters import LayerStats
+from chat.channel_layer.stats import LayerStats
+from chat.telemetry import metrics
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy/monitoring"
 BESIDE = str(Path(sys.executable).parent)
 

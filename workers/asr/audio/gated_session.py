@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from workers.asr.audio.vad import Audio, Began, Ended, Step, VoiceGate, is_noise
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, EventStream, unavailable
-from workers.asr.gate import Audio, Began, Ended, Step, VoiceGate, is_noise
 
 
 @dataclass(frozen=True, slots=True)

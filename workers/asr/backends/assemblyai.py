@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection
 
+from workers.asr.backends.websocket import WireSession, connect_to, mean
 from workers.asr.base import SAMPLE_RATE, AsrCaps, AsrConfig, unavailable
 from workers.asr.utterances import Utterances
-from workers.asr.wire import WireSession, connect_to, mean
 
 VERSION = "2025-05-12"
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import httpx2
 
+from workers.asr.audio.gated_session import GatedSession, Heard
 from workers.asr.base import BYTES_PER_MS, SAMPLE_RATE, AsrCaps, AsrConfig, AsrError, busy, unavailable
-from workers.asr.gated import GatedSession, Heard
 
 PARTIAL_MS: Final = 1_000  # of new audio before it is posted again
 TIMEOUT: Final = httpx2.Timeout(20.0, connect=5.0)

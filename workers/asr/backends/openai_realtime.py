@@ -16,11 +16,11 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection
 
+from workers.asr.audio.gated_session import GatedSession, Heard
+from workers.asr.audio.resample import Upsampler
+from workers.asr.backends.openai_turns import NO_AUDIO, PREFIX, RATE, TurnsSession, code_of, look_at
+from workers.asr.backends.websocket import Wire, connect_to
 from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, AsrError, AsrSession, unavailable
-from workers.asr.gated import GatedSession, Heard
-from workers.asr.openai_turns import NO_AUDIO, PREFIX, RATE, TurnsSession, code_of, look_at
-from workers.asr.resample import Upsampler
-from workers.asr.wire import Wire, connect_to
 
 MIN_COMMIT_MS: Final = 100  # less is refused
 FINISH_SECONDS: Final = 15.0

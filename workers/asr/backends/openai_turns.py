@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection
 
+from workers.asr.audio.resample import Upsampler
+from workers.asr.backends.websocket import WireSession
 from workers.asr.base import AsrError, unavailable
-from workers.asr.resample import Upsampler
 from workers.asr.utterances import Utterances
-from workers.asr.wire import WireSession
 
 RATE: Final = 24_000
 PREFIX: Final = "conversation.item.input_audio_transcription."

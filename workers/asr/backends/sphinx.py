@@ -8,10 +8,10 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
+from workers.asr.audio.gated_session import GatedSession, Heard
+from workers.asr.backends.sphinx_pool import Decoder, SphinxPool
+from workers.asr.backends.sphinx_process import DECODE_SECONDS, REPLY, REQUEST
 from workers.asr.base import AsrCaps, AsrConfig, AsrError, busy, unavailable
-from workers.asr.gated import GatedSession, Heard
-from workers.asr.sphinx_pool import Decoder, SphinxPool
-from workers.asr.sphinx_process import DECODE_SECONDS, REPLY, REQUEST
 
 SPEAKERS_PER_CORE: Final = 2  # more fall behind: measured final 0.6 s after speech with 1, 1 s with 2, 3 s with 3
 

@@ -1,4 +1,4 @@
-"""Looks after the process of `workers.asr.sphinx_process`: starts it, asks it for decoders, starts it again."""
+"""Runs the process of `workers.asr.backends.sphinx_process`: starts it, asks it for decoders, restarts it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Final
 
 import structlog
 
+from workers.asr.backends.sphinx_process import PID, READY
 from workers.asr.base import unavailable
-from workers.asr.sphinx_process import PID, READY
 
 LOAD_SECONDS: Final = 20.0
 FORK_SECONDS: Final = 5.0
@@ -111,7 +111,7 @@ class SphinxPool:
         with theirs:
             # Popen returns when the child has called exec: a few milliseconds, once per life of the process.
             self._process = subprocess.Popen(  # noqa: ASYNC220
-                [sys.executable, "-m", "workers.asr.sphinx_process", str(theirs.fileno()), self._options],
+                [sys.executable, "-m", "workers.asr.backends.sphinx_process", str(theirs.fileno()), self._options],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
             )

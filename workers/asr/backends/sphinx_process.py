@@ -1,4 +1,4 @@
-"""The decoder's processes: `python -m workers.asr.sphinx_process <control fd> <options>`.
+"""The decoder's processes: `python -m workers.asr.backends.sphinx_process <control fd> <options>`.
 
 pocketsphinx holds the GIL while it decodes, and crashes the process when it is fed outside an utterance. So it lives
 here: this process loads the model once and forks a decoder for each recording, in milliseconds and sharing its

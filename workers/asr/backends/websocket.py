@@ -26,7 +26,7 @@ FRAME_MS: Final = 50  # what the vendors advise
 FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
 
 # The library's own logger would write out requests, with their headers, at level DEBUG.
-_quiet = logging.getLogger("workers.asr.wire.silent")
+_quiet = logging.getLogger("workers.asr.backends.websocket.silent")
 _quiet.disabled = True
 logger = structlog.get_logger(__name__)
 

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from workers.asr.agreement import Agreement, Word
+from workers.asr.audio.gated_session import GatedSession, Heard
+from workers.asr.backends.local_agreement import Agreement, Word
 from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, busy, unavailable
-from workers.asr.gated import GatedSession, Heard
 
 PASS_MS: Final = 1_000
 TRIM_MS: Final = 15_000

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts.encryption import UnreadableError, encrypt_anew
+from accounts.lib.encryption import UnreadableError, encrypt_anew
 from workers.models import Endpoint
 
 

@@ -23,11 +23,11 @@ import openai
 import structlog
 from django.conf import settings
 
-from workers.addresses import REFUSED, RefusedAddressError, may_connect
 from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.definition import Timeouts
-from workers.providers.openai_answer import Answer
-from workers.providers.openai_failures import EDGE_ERRORS, translate
+from workers.providers.config import Timeouts
+from workers.providers.openai.network_errors import EDGE_ERRORS, translate
+from workers.providers.openai.request import Answer
+from workers.providers.url_policy import REFUSED, RefusedAddressError, may_connect
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,8 @@ class OpenAIChat:
     """One OpenAI-compatible endpoint: a `ChatModel`.
 
     `base_url` may carry `user:password@` for a proxy that asks for it; an empty `api_key` sends none. `strict` connects
-    to no address that is refused (`workers.addresses`) and follows no redirect. One instance belongs to one event loop.
+    to no address that is refused (`workers.providers.url_policy`) and follows no redirect. One instance belongs to one
+    event loop.
     """
 
     def __init__(self, base_url: str, api_key: str, *, timeouts: Timeouts | None = None, strict: bool = False) -> None:

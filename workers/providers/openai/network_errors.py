@@ -9,10 +9,10 @@ import aiohttp
 import httpx2
 import openai
 
-from workers.addresses import RefusedAddressError
 from workers.providers.base import ProviderError
-from workers.providers.openai_errors import error_from_answer, scrub
-from workers.providers.openai_stream import CUT
+from workers.providers.openai.errors import error_from_answer, scrub
+from workers.providers.openai.sse import CUT
+from workers.providers.url_policy import RefusedAddressError
 
 EDGE_ERRORS: Final = (
     openai.OpenAIError,

@@ -16,14 +16,14 @@ import msgspec
 import structlog
 
 from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.openai_errors import REFUSED_BY_FILTER, error_from_answer
-from workers.providers.openai_failures import EDGE_ERRORS, translate
-from workers.providers.openai_stream import AnswerReader
-from workers.providers.patience import Patience
-from workers.providers.tokens import estimate_usage
+from workers.providers.idle_timeout import Patience
+from workers.providers.openai.errors import REFUSED_BY_FILTER, error_from_answer
+from workers.providers.openai.network_errors import EDGE_ERRORS, translate
+from workers.providers.openai.sse import AnswerReader
+from workers.providers.token_estimate import estimate_usage
 
 if TYPE_CHECKING:
-    from workers.providers.openai_chat import OpenAIChat
+    from workers.providers.openai.client import OpenAIChat
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from workers.providers.base import Chunk, ProviderError, Usage
-from workers.providers.openai_errors import error_from_answer
+from workers.providers.openai.errors import error_from_answer
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 GARBAGE: Final = "The model's server sent something that is not an answer."

@@ -16,8 +16,8 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from accounts import admin_audit
-from accounts.ids import lowest_uuid7, uuid7
+from accounts.admin import audit
+from accounts.lib.ids import lowest_uuid7, uuid7
 from accounts.models import AuditEntry, User
 from tests.conftest import make_user
 
@@ -116,7 +116,7 @@ def read_csv(response: Any) -> list[list[str]]:
 class TestExport:
     def test_holds_what_the_list_shows(self, sam: Client, entries: list[AuditEntry]) -> None:
         head, *rows = read_csv(sam.get("/admin/accounts/auditentry/export/", {"object_type": "accounts.user"}))
-        assert tuple(head) == admin_audit.COLUMNS
+        assert tuple(head) == audit.COLUMNS
         assert [row[2] for row in rows] == ["switch_off", "top_up"]
 
     def test_is_written_down_itself(self, sam: Client, entries: list[AuditEntry]) -> None:
@@ -131,7 +131,7 @@ class TestExport:
     def test_goes_on_over_many_pieces(self, sam: Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(11):
             write(alice, f"verb_{number}", 20 - number)
-        monkeypatch.setattr(admin_audit, "AT_ONCE", 3)
+        monkeypatch.setattr(audit, "AT_ONCE", 3)
         _, *rows = read_csv(sam.get("/admin/accounts/auditentry/export/"))
         assert [row[2] for row in rows] == ["export", *(f"verb_{number}" for number in range(10, -1, -1))]
 
@@ -168,7 +168,7 @@ def test_quick_on_many_rows(sam: Client, alice: User) -> None:
         ({"at_to": f"{timezone.localdate() - timedelta(days=75)}"}, "accounts_auditentry_pkey"),
     ):
         request: Any = sam.get("/admin/accounts/auditentry/", query).wsgi_request
-        [page] = [one for one in _registered() if isinstance(one, admin_audit.AuditEntryAdmin)]
+        [page] = [one for one in _registered() if isinstance(one, audit.AuditEntryAdmin)]
         plan = page.get_changelist_instance(request).get_queryset(request)[:51].explain()
         assert index in plan, f"{query}\n{plan}"
         assert "Seq Scan" not in plan, f"{query}\n{plan}"

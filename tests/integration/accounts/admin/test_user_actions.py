@@ -12,13 +12,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts import erasure, quotas
-from accounts.models import AuditEntry, Session, User
-from accounts.plans import Plan, Quota, TopUp
-from chat import dossier
+from accounts import erasure
+from accounts.models import AuditEntry, Plan, Quota, Session, TopUp, User
+from accounts.quotas import reservations, top_ups
 from chat.models import Conversation, Member, Message
+from chat.portability import export
+from chat.retention import erasure as erasure_module
 from tests.conftest import PASSWORD
-from tests.integration.test_roles import member
+from tests.integration.accounts.test_roles import member
 
 pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
 
@@ -49,7 +50,7 @@ def verbs() -> list[str]:
 
 
 def left(person: User, quota: Quota) -> Decimal:
-    return next(one.left for one in quotas.quotas_left(person.pk) if one.quota_id == quota.pk)
+    return next(one.left for one in reservations.quotas_left(person.pk) if one.quota_id == quota.pk)
 
 
 class TestTopUp:
@@ -80,7 +81,7 @@ class TestTopUp:
         cleo = browser(member("support"))
         cleo.post(address(alice, "reset", quota.pk))  # nothing was used
         assert not TopUp.objects.exists()
-        quotas.top_up(alice.pk, quota.pk, Decimal(1))
+        top_ups.top_up(alice.pk, quota.pk, Decimal(1))
         alice.allowances.update(used=4)
         assert cleo.post(address(alice, "reset", quota.pk)).status_code == 302
         assert left(alice, quota) == 11
@@ -148,7 +149,7 @@ class TestDownload:
         Message.objects.create(conversation=made, role="user", author=alice, text="Grüße")
         response = browser(member("administrator")).post(address(alice, "export"))
         data = json.loads(b"".join(response))
-        assert data == json.loads(json.dumps(dossier.export(alice)))
+        assert data == json.loads(json.dumps(export.export(alice)))
         assert data["conversations"][0]["messages"][0]["text"] == "Grüße"
         assert "alice@example.org.json" in response["Content-Disposition"]
         assert verbs() == ["export_user"]
@@ -178,7 +179,7 @@ class TestErasing:
         mine.post(address(alice, "switch", "on"))  # that would leave it to be erased while in use
         alice.refresh_from_db()
         assert not alice.is_active
-        assert dossier.erase_due() == 0
+        assert erasure_module.erase_due() == 0
         mine.post(address(alice, "keep"))
         alice.refresh_from_db()
         assert (alice.erase_at, alice.is_active) == (None, True)
@@ -196,7 +197,7 @@ class TestErasing:
     def test_gone_after_the_grace(self, alice: User, bob: User) -> None:
         erasure.schedule(bob)
         erasure.schedule(alice, days=0)
-        assert dossier.erase_due() == 1
+        assert erasure_module.erase_due() == 1
         assert list(User.objects.values_list("email", flat=True)) == ["bob@example.org"]
 
     def test_one_that_fails_holds_up_nobody(
@@ -204,15 +205,15 @@ class TestErasing:
     ) -> None:
         erasure.schedule(alice, days=0)
         erasure.schedule(bob, days=0)
-        erase: Callable[[User], Any] = dossier.erase
+        erase: Callable[[User], Any] = erasure_module.erase
 
         def fail_for_alice(user: User) -> Any:
             if user == alice:
                 raise RuntimeError("no")
             return erase(user)
 
-        monkeypatch.setattr(dossier, "erase", fail_for_alice)
-        assert dossier.erase_due() == 1
+        monkeypatch.setattr(erasure_module, "erase", fail_for_alice)
+        assert erasure_module.erase_due() == 1
         assert User.objects.get() == alice
         assert "not_erased" in caplog.text
 

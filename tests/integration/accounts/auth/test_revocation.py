@@ -20,12 +20,12 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from structlog.testing import capture_logs
 
-from accounts import revocation
+from accounts.auth import revocation
+from accounts.auth.revocation import end_all_sessions, end_session, session_group, session_hash, user_group, was_revoked
+from accounts.auth.sessions import still_valid
+from accounts.auth.tickets import consume_ticket, issue_ticket
+from accounts.lib.redis import sync_redis
 from accounts.models import Session, User
-from accounts.redis import sync_redis
-from accounts.revocation import end_all_sessions, end_session, session_group, session_hash, user_group, was_revoked
-from accounts.sessions import still_valid
-from accounts.tickets import consume_ticket, issue_ticket
 from tests.conftest import PASSWORD, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]

@@ -325,7 +325,7 @@ def run_manage(*command: str, **environment: str) -> subprocess.CompletedProcess
     return subprocess.run(
         [sys.executable, "manage.py", *command],
         env={**os.environ, **servers.environment(), **environment},
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=50,
+        cwd=Path(__file__).parents[4], capture_output=True, text=True, check=False, timeout=50,
     )  # fmt: skip
 
 

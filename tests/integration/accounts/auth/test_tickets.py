@@ -14,10 +14,10 @@ from django.test import Client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts import revocation, tickets
+from accounts.auth import revocation, tickets
+from accounts.auth.tickets import Claims, consume_ticket, issue_ticket
+from accounts.lib.redis import async_redis, sync_redis
 from accounts.models import User
-from accounts.redis import async_redis, sync_redis
-from accounts.tickets import Claims, consume_ticket, issue_ticket
 from tests.chaos.proxy import FaultProxy
 from tests.conftest import PASSWORD
 from tests.servers import servers

@@ -15,11 +15,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from structlog.testing import capture_logs
 
-from accounts import handshake
-from accounts.handshake import TicketAuthMiddleware
-from accounts.redis import sync_redis
-from accounts.revocation import session_hash
-from accounts.tickets import issue_ticket
+from accounts.auth import websocket
+from accounts.auth.revocation import session_hash
+from accounts.auth.tickets import issue_ticket
+from accounts.auth.websocket import TicketAuthMiddleware
+from accounts.lib.redis import sync_redis
 
 pytestmark = pytest.mark.usefixtures("clean_redis")
 KEY = "a-session-key"
@@ -110,10 +110,10 @@ async def test_one_ticket_one_socket() -> None:
 async def test_foreign_origins(origin: bytes | None, settings: Settings) -> None:
     settings.ALLOWED_ORIGINS = ["https://chat.example.org"]
     inner = Inner()
-    before = handshake.refused["origin"]
+    before = websocket.refused["origin"]
     assert not await knock(inner, origin=origin)
     assert inner.scopes == []
-    assert handshake.refused["origin"] == before + 1
+    assert websocket.refused["origin"] == before + 1
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ async def test_a_refused_origin_does_not_use_the_ticket_up() -> None:
 async def test_no_redis_no_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     offer = ["chat.v1", f"ticket.{issue_ticket(USER, KEY)}"]
     nowhere = redis.asyncio.Redis(port=9, retry=Retry(NoBackoff(), 0))  # the discard port: nobody answers
-    monkeypatch.setattr("accounts.tickets.async_redis", lambda: nowhere)
-    before = handshake.refused["unavailable"]
+    monkeypatch.setattr("accounts.auth.tickets.async_redis", lambda: nowhere)
+    before = websocket.refused["unavailable"]
     assert not await knock(Inner(), subprotocols=offer)
-    assert handshake.refused["unavailable"] == before + 1
+    assert websocket.refused["unavailable"] == before + 1
 
 
 async def test_refusals_are_logged_without_secrets() -> None:

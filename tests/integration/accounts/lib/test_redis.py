@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from accounts.redis import async_redis
+from accounts.lib.redis import async_redis
 
 
 def test_a_loops_client_is_closed_with_it(clean_redis: str) -> None:

@@ -9,17 +9,18 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from accounts.models import User
-from accounts.plans import LONGEST_DAYS, Plan, in_force
-from chat import catalog
+from accounts.models import Plan, User
+from accounts.models.fields import LONGEST_DAYS
+from accounts.quotas.plans import in_force
+from chat.catalog import offered_models
 from chat.models import Run
-from tests.integration.run_rows import say
-from workers.audience import runs_to_stop
+from tests.fixtures.run_rows import say
+from workers.runtime.unwatched import runs_to_stop
 
 
 @pytest.fixture(autouse=True)
 def _one_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "offered_models", lambda: [{"id": "small", "label": "small"}])
+    monkeypatch.setattr(offered_models, "offered_models", lambda: [{"id": "small", "label": "small"}])
 
 
 def on_plan(user: User, **fields: Any) -> Plan:

@@ -13,13 +13,13 @@ from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
 
-from accounts.models import User
-from accounts.plans import DailyUsage, Unit, UsageEntry
-from chat.errors import QuotaExceeded
+from accounts.models import DailyUsage, Unit, UsageEntry, User
+from chat.eventlog.payloads import usage_of
 from chat.models import Conversation, Run, RunStatus
-from chat.queries import usage_of
-from chat.runs import Checkpoint, Ending, checkpoint, claim, end_run
-from tests.integration.quota_rows import MODEL, end, give, price, send, standing, tokens
+from chat.protocol.errors import QuotaExceeded
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import Checkpoint, checkpoint, claim
+from tests.fixtures.quota_rows import MODEL, end, give, price, send, standing, tokens
 
 pytestmark = pytest.mark.usefixtures("one_model")
 

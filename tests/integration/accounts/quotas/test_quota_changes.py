@@ -9,12 +9,11 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
-from accounts import quotas
-from accounts.ledger import check_ledger, free_orphans
-from accounts.models import User
-from accounts.plans import Allowance, Plan, Quota, Reservation, Unit, UsageEntry
+from accounts.models import Allowance, Plan, Quota, Reservation, Unit, UsageEntry, User
+from accounts.quotas import reservations, top_ups
 from chat.models import Run
-from tests.integration.quota_rows import MODEL, end, give, price, refused, send, standing, tokens
+from chat.recovery.ledger import check_ledger, free_orphans
+from tests.fixtures.quota_rows import MODEL, end, give, price, refused, send, standing, tokens
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_model")]
 
@@ -24,7 +23,7 @@ def test_a_limit_lowered_below_what_is_used_refuses_until_it_renews(alice: User)
     for _ in range(3):
         end(send(alice).run_id)
     Quota.objects.update(limit=1)
-    [left] = quotas.quotas_left(alice.pk)
+    [left] = reservations.quotas_left(alice.pk)
     assert left.near
     assert left.left == 0
     assert refused(alice)
@@ -57,11 +56,11 @@ def test_a_reset_while_an_answer_is_written_leaves_that_one_counted(alice: User)
     quota = give(alice, 2)
     end(send(alice).run_id)
     run = send(alice).run_id
-    made = quotas.reset(alice.pk, quota.pk)
+    made = top_ups.reset(alice.pk, quota.pk)
     assert made is not None
     assert made.amount == 1
     end(run)
-    [left] = quotas.quotas_left(alice.pk)
+    [left] = reservations.quotas_left(alice.pk)
     assert [int(one) for one in (left.used, left.reserved, left.left)] == [2, 0, 1]
     assert check_ledger() == []
 
@@ -105,7 +104,7 @@ def test_a_clock_set_back_counts_everything_in_its_own_period(alice: User, monke
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     with monkeypatch.context() as ahead:
         at = f"(SELECT timestamptz '{tomorrow.isoformat()}' AS at) AS clock"
-        ahead.setattr(quotas, "_RESERVE", quotas._RESERVE.replace("statement_timestamp() AS at", at))
+        ahead.setattr(reservations, "_RESERVE", reservations._RESERVE.replace("statement_timestamp() AS at", at))
         early = send(alice).run_id
         Run.objects.filter(pk=early).update(created_at=tomorrow)
     late = [send(alice).run_id for _ in range(2)]

@@ -13,14 +13,13 @@ from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
-from accounts.models import User
-from accounts.plans import Plan, Quota, Unit, UsageEntry
-from accounts.standing import LEFT
-from chat import turns
-from chat.errors import QuotaExceeded
+from accounts.models import Plan, Quota, Unit, UsageEntry, User
+from accounts.quotas.balance import LEFT
 from chat.models import Run
-from chat.protocol import MessageRegenerate
-from tests.integration.quota_rows import MODEL, end, give, refused, send
+from chat.protocol.commands import MessageRegenerate
+from chat.protocol.errors import QuotaExceeded
+from chat.turns import accept
+from tests.fixtures.quota_rows import MODEL, end, give, refused, send
 
 pytestmark = pytest.mark.usefixtures("one_model")
 
@@ -92,7 +91,7 @@ def test_another_answer_counts_too(alice: User) -> None:
     end(accepted.run_id)
     answer = Run.objects.get().message_id
     with pytest.raises(QuotaExceeded):
-        turns.accept(alice.pk, MessageRegenerate(message_id=answer, client_id=uuid.uuid4()))
+        accept.accept(alice.pk, MessageRegenerate(message_id=answer, client_id=uuid.uuid4()))
 
 
 @pytest.mark.django_db

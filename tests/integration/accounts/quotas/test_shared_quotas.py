@@ -14,17 +14,16 @@ from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
-from accounts import quotas
-from accounts.ledger import check_ledger, free_orphans
-from accounts.models import User
-from accounts.plans import Allowance, Plan, Quota, Reservation, TopUp, Unit, UsageEntry
-from accounts.standing import POTS_LEFT, keep_entries_out, pots_left
-from chat import turns
-from chat.errors import QuotaExceeded
+from accounts.models import Allowance, Plan, Quota, Reservation, TopUp, Unit, UsageEntry, User
+from accounts.quotas import reservations, top_ups
+from accounts.quotas.balance import POTS_LEFT, keep_entries_out, pots_left
 from chat.models import Conversation, Run
-from chat.runs import claim
+from chat.protocol.errors import QuotaExceeded
+from chat.recovery.ledger import check_ledger, free_orphans
+from chat.runs.lifecycle import claim
+from chat.turns import places
 from tests.conftest import make_user
-from tests.integration.quota_rows import Elsewhere, end, give, refused, send, together, tokens
+from tests.fixtures.quota_rows import Elsewhere, end, give, refused, send, together, tokens
 
 pytestmark = pytest.mark.usefixtures("one_model")
 UNITS = (Unit.MESSAGES, Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS, Unit.AUDIO_SECONDS)
@@ -56,7 +55,7 @@ def test_fifty_at_once_by_five_with_room_for_ten_are_ten() -> None:
         give(one, 100)
     Quota.objects.filter(unit=Unit.OUTPUT_TOKENS).update(limit=1_000_000)
     results = together(50, lambda number: send(members[number % 5]))
-    admitted = [one for one in results if isinstance(one, turns.Accepted)]
+    admitted = [one for one in results if isinstance(one, places.Accepted)]
     refusals = [one for one in results if isinstance(one, QuotaExceeded)]
     assert (len(admitted), len(refusals)) == (10, 40), results
     assert refusals[0].message == "All of Team together may use 10 messages today, and that is used up."
@@ -88,7 +87,7 @@ def test_asking_and_ending_at_once_while_pots_are_made_never_loses_count() -> No
         send(one)
     assert check_ledger() == []
     assert {left.used for left in pots_left(first.pk) if left.unit == Unit.MESSAGES} <= {48}
-    assert [left.used for left in quotas.quotas_left(members[0].pk) if not left.pot] == [12]
+    assert [left.used for left in reservations.quotas_left(members[0].pk) if not left.pot] == [12]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -107,8 +106,8 @@ def test_a_new_period_begins_while_an_answer_ends() -> None:
         with connection.cursor() as cursor:  # had it locked the rows that are there, this would be a deadlock
             cursor.execute("SELECT FROM accounts_allowance FOR UPDATE NOWAIT")
     asking.join()
-    assert isinstance(asking.outcome, turns.Accepted), asking.outcome
-    assert {(int(left.used), int(left.reserved)) for left in quotas.quotas_left(alice.pk)} == {(1, 1)}
+    assert isinstance(asking.outcome, places.Accepted), asking.outcome
+    assert {(int(left.used), int(left.reserved)) for left in reservations.quotas_left(alice.pk)} == {(1, 1)}
     assert check_ledger() == []
 
 
@@ -167,16 +166,16 @@ def test_top_ups_and_resets_are_the_pots(alice: User, bob: User) -> None:
     quota = share(group, 1)
     end(send(alice).run_id)
     assert refused(bob)
-    quotas.top_up(alice.pk, quota.pk, Decimal(1))
-    quotas.top_up(None, quota.pk, Decimal(1))
+    top_ups.top_up(alice.pk, quota.pk, Decimal(1))
+    top_ups.top_up(None, quota.pk, Decimal(1))
     end(send(bob).run_id)
     end(send(alice).run_id)
     assert refused(alice)
     assert refused(bob)
-    made = quotas.reset(bob.pk, quota.pk)
+    made = top_ups.reset(bob.pk, quota.pk)
     assert made is not None
     assert made.amount == 3
-    assert quotas.reset(None, quota.pk) is None
+    assert top_ups.reset(None, quota.pk) is None
     assert not refused(alice)
     assert set(TopUp.objects.values_list("user", flat=True)) == {None}
     assert check_ledger() == []
@@ -184,14 +183,14 @@ def test_top_ups_and_resets_are_the_pots(alice: User, bob: User) -> None:
     assert check_ledger() == [], "whoever asked for it"
     assert pots_left(group.pk)[0].limit == 6
     with pytest.raises(Quota.DoesNotExist):
-        quotas.top_up(None, give(bob, 1).pk, Decimal(1))
+        top_ups.top_up(None, give(bob, 1).pk, Decimal(1))
 
 
 @pytest.mark.django_db(transaction=True)
 def test_topping_a_new_pot_up_at_once_counts_each() -> None:
     members = [make_user(f"Member{number}") for number in range(4)]
     quota = share(team(*members), 1)
-    results = together(8, lambda number: quotas.top_up(members[number % 4].pk, quota.pk, Decimal(2)))
+    results = together(8, lambda number: top_ups.top_up(members[number % 4].pk, quota.pk, Decimal(2)))
     assert {type(one) for one in results} == {TopUp}, results
     assert Allowance.objects.get().extra == 16
     assert check_ledger() == []
@@ -304,12 +303,12 @@ def test_a_pot_that_is_made_between_two_looks_is_not_filled_without_its_lock(mon
         keep_out(*args)
         share(second, 5)
 
-    monkeypatch.setattr("accounts.quotas.keep_entries_out", and_then_another)
+    monkeypatch.setattr("accounts.quotas.reservations.keep_entries_out", and_then_another)
     with transaction.atomic():
         end(run)
         accepted = Elsewhere(lambda: send(alice))
         accepted.join()
-    assert isinstance(accepted.outcome, turns.Accepted), accepted.outcome
+    assert isinstance(accepted.outcome, places.Accepted), accepted.outcome
     assert pot(first) == (0, 1)
     assert pot(second) == (1, 0)
     assert check_ledger() == []

@@ -7,12 +7,11 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ValidationError
 
-from accounts import quotas
-from accounts.ledger import check_ledger
-from accounts.models import User
-from accounts.plans import Quota, TopUp
+from accounts.models import Quota, TopUp, User
+from accounts.quotas import reservations, top_ups
+from chat.recovery.ledger import check_ledger
 from tests.conftest import make_user
-from tests.integration.quota_rows import end, give, refused, send, together
+from tests.fixtures.quota_rows import end, give, refused, send, together
 
 pytestmark = pytest.mark.usefixtures("one_model")
 
@@ -21,22 +20,22 @@ pytestmark = pytest.mark.usefixtures("one_model")
 def test_two_administrators_topping_up_at_once_both_count() -> None:
     alice = make_user("Alice")
     quota = give(alice, 1)
-    results = together(8, lambda _: quotas.top_up(alice.pk, quota.pk, Decimal(2)))
+    results = together(8, lambda _: top_ups.top_up(alice.pk, quota.pk, Decimal(2)))
     assert {type(one) for one in results} == {TopUp}, results
-    assert quotas.quotas_left(alice.pk)[0].limit == 17
+    assert reservations.quotas_left(alice.pk)[0].limit == 17
     assert check_ledger() == []
 
 
 @pytest.mark.django_db
 def test_a_reset_gives_back_what_was_used_once(alice: User) -> None:
     quota = give(alice, 2)
-    assert quotas.reset(alice.pk, quota.pk) is None
+    assert top_ups.reset(alice.pk, quota.pk) is None
     for _ in range(2):
         end(send(alice).run_id)
     assert refused(alice)
-    assert quotas.reset(alice.pk, quota.pk) is not None
-    assert quotas.reset(alice.pk, quota.pk) is None
-    assert quotas.quotas_left(alice.pk)[0].left == 2
+    assert top_ups.reset(alice.pk, quota.pk) is not None
+    assert top_ups.reset(alice.pk, quota.pk) is None
+    assert reservations.quotas_left(alice.pk)[0].left == 2
     assert check_ledger() == []
 
 
@@ -45,11 +44,11 @@ def test_a_reset_gives_back_what_was_used_once(alice: User) -> None:
 def test_a_top_up_that_is_none_is_refused(alice: User, amount: str) -> None:
     quota = give(alice, 2)
     with pytest.raises(ValidationError):
-        quotas.top_up(alice.pk, quota.pk, Decimal(amount))
+        top_ups.top_up(alice.pk, quota.pk, Decimal(amount))
 
 
 @pytest.mark.django_db
 def test_topping_up_somebody_elses_quota_is_refused(alice: User, bob: User) -> None:
     quota = give(alice, 2)
     with pytest.raises(Quota.DoesNotExist):
-        quotas.top_up(bob.pk, quota.pk, Decimal(1))
+        top_ups.top_up(bob.pk, quota.pk, Decimal(1))

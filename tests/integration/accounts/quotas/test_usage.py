@@ -17,13 +17,12 @@ from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
-from accounts import quotas
-from accounts.ids import uuid7
-from accounts.ledger import check_ledger
-from accounts.models import AuditEntry, User
-from accounts.plans import Plan, Price, Quota, Unit, UsageEntry
-from accounts.reports import neutralised
-from accounts.usage import Used, settle_run
+from accounts.lib.ids import uuid7
+from accounts.models import AuditEntry, Plan, Price, Quota, Unit, UsageEntry, User
+from accounts.quotas import reservations, top_ups
+from accounts.quotas.settlement import Used, settle_run
+from accounts.quotas.usage_report import neutralised
+from chat.recovery.ledger import check_ledger
 from tests.client import session
 from tests.conftest import PASSWORD, make_user
 from tests.fakes.openai_server import FakeOpenAI
@@ -173,7 +172,7 @@ def test_lists_ask_no_more_for_many_rows_and_count_nothing_big(staff: Browser, n
             held = Quota.objects.create(user=user, unit=Unit.MESSAGES, period="day", limit=5)
             Quota.objects.create(plan=plan, limit=5)
             Price.objects.create(model=f"m{number}", input_per_million=1, output_per_million=1)
-            quotas.top_up(user.pk, held.pk, Decimal(1))
+            top_ups.top_up(user.pk, held.pk, Decimal(1))
             use(user, at=datetime.now(UTC) - timedelta(days=number))
 
     def ask() -> list[str]:
@@ -223,7 +222,7 @@ def test_a_plan_is_edited_with_its_quotas_and_cannot_be_broken(staff: Browser, a
     for bad in ({"time_zone": "Mars/Olympus"}, {"quotas-0-limit": "-1"}, {"quotas-0-limit": "1e13"}):
         assert staff.post(address, {**form, **bad}, secure=True).status_code == 200
     assert staff.post(address, form, secure=True).status_code == 302
-    assert [left.limit for left in quotas.quotas_left(alice.pk)] == [25]
+    assert [left.limit for left in reservations.quotas_left(alice.pk)] == [25]
     assert AuditEntry.objects.filter(verb="change_quotas").count() == 1
     assert staff.post(f"/admin/accounts/plan/{plan.pk}/delete/", {"post": "yes"}, secure=True).status_code == 403
 
@@ -315,6 +314,6 @@ async def test_a_killed_worker_holds_nothing_for_a_minute(stack: Stack) -> None:
         assert (entry["messages"], entry["estimated"]) == (1, True)
         assert entry["output_tokens"] == -(-len(run["text"]) // 4)
         await client.close()
-    checked = stack.manage("shell", "--no-imports", "-c", "from accounts.ledger import *; print(check_ledger())")
+    checked = stack.manage("shell", "--no-imports", "-c", "from chat.recovery.ledger import *; print(check_ledger())")
     assert checked.strip() == "[]"
     stack.workers[0].restart()

@@ -17,12 +17,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import exchange
-from accounts.models import AuditEntry, User
-from accounts.plans import Plan, Price, Quota, UsageEntry
-from accounts.usage import Used, settle_recording
+from accounts.models import AuditEntry, Plan, Price, Quota, UsageEntry, User
+from accounts.quotas.settlement import Used, settle_recording
+from accounts.staff import import_export
 from tests.conftest import PASSWORD, make_user
-from tests.integration.test_roles import log_in, member
+from tests.integration.accounts.test_roles import log_in, member
 
 pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
 
@@ -109,7 +108,7 @@ class TestOut:
         assert (row["email"], row["input_tokens"]) == ("", "3")
 
     def test_some_rows_at_a_time(self, ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(exchange, "AT_ONCE", 4)
+        monkeypatch.setattr(import_export, "AT_ONCE", 4)
         User.objects.bulk_create(User(email=f"{n:02}@example.org") for n in range(10))
         with CaptureQueriesContext(connection) as asked:
             rows = export(ada, "user")

@@ -16,11 +16,9 @@ from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts import words
-from accounts.models import AuditEntry, Invitation, User
-from accounts.plans import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry
-from chat.models import Conversation, Member, Message, Recording, Run
-from chat.presets import Preset
+from accounts.lib import text_search
+from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, TopUp, UsageEntry, User
+from chat.models import Conversation, Member, Message, Preset, Recording, Run
 from tests.conftest import make_user
 from workers.models import Endpoint
 
@@ -267,8 +265,8 @@ def test_read_few_of_many() -> None:
             if read > READ:
                 worst.append(f"{table} {question}: {read:.0f} rows\n{rows.explain()}")
     assert not worst, "\n\n".join(worst)
-    for vector, model in ((words.PEOPLE, User), (words.AUDIT, AuditEntry)):
-        first = model.objects.filter(words.has_words(vector, ["never"])).order_by()[: words.FEW]
+    for vector, model in ((text_search.PEOPLE, User), (text_search.AUDIT, AuditEntry)):
+        first = model.objects.filter(text_search.has_words(vector, ["never"])).order_by()[: text_search.FEW]
         plan = carried_out(first)
         assert rows_read(plan, model._meta.db_table) == 0, first.explain()
 

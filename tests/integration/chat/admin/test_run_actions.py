@@ -11,13 +11,13 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEntry, User
-from accounts.plans import Plan, Quota
+from accounts.models import AuditEntry, Plan, Quota, User
+from chat.admin.run_timeline import timeline_of
 from chat.models import Conversation, Member, Message, Run, RunStatus
-from chat.runs import Ending, claim, end_run
-from chat.timeline import timeline_of
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import claim
 from tests.conftest import make_user
-from tests.integration.run_rows import row, say, shift
+from tests.fixtures.run_rows import row, say, shift
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 

@@ -11,28 +11,30 @@ import pytest
 from django.contrib.auth.models import Group, Permission
 from django.test import Client
 
+from accounts.lib.db import in_db
 from accounts.models import AuditEntry, User
-from chat import catalog
-from chat.db import in_db
-from chat.errors import ChatError, Invalid
-from chat.models import Conversation, RunStatus
-from chat.presets import Preset, forget_presets, offered_presets, offers
-from chat.protocol import MessageEdit, MessageRegenerate, MessageSend, parse_command
-from chat.runs import Claim, Ending, claim, end_run
-from chat.turns import Accepted, _fingerprint, accept
-from tests.integration.run_rows import row
-from tests.integration.test_pages import logged_in
+from chat.catalog import offered_models
+from chat.catalog.presets import forget_presets, offered_presets, offers
+from chat.models import Conversation, Preset, RunStatus
+from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, parse_command
+from chat.protocol.errors import ChatError, Invalid
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import Claim, claim
+from chat.turns.accept import _fingerprint, accept
+from chat.turns.places import Accepted
+from tests.fixtures.run_rows import row
+from tests.integration.chat.views.test_pages import logged_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "two_models")]
 
 
 @pytest.fixture
 def two_models(clean_redis: str) -> Iterator[None]:
-    catalog.publish_models([{"id": "one", "label": "One"}, {"id": "two", "label": "Two"}])
-    catalog.forget_models()
+    offered_models.publish_models([{"id": "one", "label": "One"}, {"id": "two", "label": "Two"}])
+    offered_models.forget_models()
     forget_presets()
     yield
-    catalog.forget_models()
+    offered_models.forget_models()
     forget_presets()
 
 
@@ -157,8 +159,8 @@ async def test_presets_cost_a_socket_nothing_without_postgresql(monkeypatch: pyt
     def away() -> None:
         raise OperationalError
 
-    monkeypatch.setattr("chat.presets._cache.get", away)
-    assert await in_db(offers, uuid.uuid4()) == {"models": catalog.offered_models()}
+    monkeypatch.setattr("chat.catalog.presets._cache.get", away)
+    assert await in_db(offers, uuid.uuid4()) == {"models": offered_models.offered_models()}
 
 
 @pytest.mark.django_db(transaction=True)  # the page reads in threads of its own
@@ -188,8 +190,8 @@ def test_staff_make_them(keeper: Client, alice: User) -> None:
     assert keeper.post("/admin/chat/preset/add/", FORM).status_code == 302
     preset = Preset.objects.get()
     assert [one["name"] for one in offered_presets(alice.pk)] == ["Poet"], "in this process at once"
-    catalog.publish_models([{"id": "one", "label": "One"}])
-    catalog.forget_models()
+    offered_models.publish_models([{"id": "one", "label": "One"}])
+    offered_models.forget_models()
     assert "not offered now" in keeper.get("/admin/chat/preset/").content.decode()
     page = f"/admin/chat/preset/{preset.pk}/change/"
     assert "two – not offered now" in keeper.get(page).content.decode()

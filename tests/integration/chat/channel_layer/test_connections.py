@@ -21,10 +21,17 @@ import uvloop
 from channels_redis.utils import create_pool
 from redis.asyncio.connection import DefaultParser
 
-from chat.layers import StreamingChannelLayer, wire
+from chat.channel_layer import StreamingChannelLayer, resp
 from config.stack import leash
 from config.stack.redis import PrivateRedis, binary
-from tests.integration.layer_servers import command, frozen, make_certificate, own_redis, tcp_front, until
+from tests.integration.chat.channel_layer.layer_servers import (
+    command,
+    frozen,
+    make_certificate,
+    own_redis,
+    tcp_front,
+    until,
+)
 
 Run = Callable[[Any], None]
 both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
@@ -70,7 +77,7 @@ def no_warnings(run: Run, main: Any) -> None:
 @both_loops
 def test_unix_socket(server: PrivateRedis, run: Run) -> None:
     layer = StreamingChannelLayer(hosts=[server.url])
-    no_warnings(run, converse(layer, wire.TakenWire))
+    no_warnings(run, converse(layer, resp.TakenWire))
     assert layer._layers == {}
 
 
@@ -111,7 +118,7 @@ def test_tcp(server: PrivateRedis, run: Run, form: str) -> None:
                 "dict": {"host": "127.0.0.1", "port": port, "decode_responses": True, "client_name": "layer"},
             }[form]
             layer = StreamingChannelLayer(hosts=[host])
-            await converse(layer, wire.TakenWire)
+            await converse(layer, resp.TakenWire)
             await layer.close()
 
     no_warnings(run, main())
@@ -126,7 +133,7 @@ def test_tls(server: PrivateRedis, certificate: tuple[Path, Path], run: Run) -> 
             layer = StreamingChannelLayer(
                 hosts=[{"address": f"rediss://127.0.0.1:{port}", "ssl_ca_certs": str(certificate[0])}]
             )
-            await converse(layer, wire.TakenWire)
+            await converse(layer, resp.TakenWire)
             await layer.close()
             stranger = StreamingChannelLayer(hosts=[f"rediss://127.0.0.1:{port}"], timeout=1)
             with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
@@ -141,11 +148,11 @@ def test_the_public_way_works_where_the_fast_one_does_not(
     server: PrivateRedis, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A redis-py that keeps its transport elsewhere: slower, and nothing else."""
-    monkeypatch.setattr(wire, "transport_of", lambda connection: None)
+    monkeypatch.setattr(resp, "transport_of", lambda connection: None)
 
     async def main() -> None:
         layer = StreamingChannelLayer(hosts=[server.url])
-        await converse(layer, wire.PumpedWire)
+        await converse(layer, resp.PumpedWire)
         inbox: list[dict[str, Any]] = []
         channel = await layer.new_channel()
         layer.attach(channel, inbox.append)
@@ -161,21 +168,21 @@ def test_the_public_way_works_where_the_fast_one_does_not(
 
 @both_loops
 def test_redis_py_still_is_what_the_fast_way_takes_over(server: PrivateRedis, run: Run) -> None:
-    """Fails when redis-py changes what `chat/layers/wire.py` leans on; the slow way is taken until that is mended."""
+    """Fails when redis-py changes what `chat/channel_layer/resp.py` relies on; until fixed, the slow path is taken."""
 
     async def main() -> None:
         pool = create_pool({"address": server.url})
         connection = pool.make_connection()
-        assert wire.transport_of(connection) is None
+        assert resp.transport_of(connection) is None
         await connection.connect()
-        transport = wire.transport_of(connection)
+        transport = resp.transport_of(connection)
         assert transport is not None
         assert transport.get_extra_info("socket").fileno() > 0
         assert not await connection.can_read()
         # The fast way's error replies become redis-py's exceptions.
         assert type(DefaultParser.parse_error("NOPERM no")) is redis.exceptions.NoPermissionError  # type: ignore[no-untyped-call]
         await connection.disconnect()
-        assert wire.transport_of(connection) is None
+        assert resp.transport_of(connection) is None
         await pool.aclose()
 
     run(main())

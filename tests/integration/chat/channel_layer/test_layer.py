@@ -14,8 +14,15 @@ from channels.exceptions import ChannelFull
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.layers import StreamingChannelLayer
-from tests.integration.layer_servers import calls_of, client_of, frozen, own_redis, subscribers_of, until
+from chat.channel_layer import StreamingChannelLayer
+from tests.integration.chat.channel_layer.layer_servers import (
+    calls_of,
+    client_of,
+    frozen,
+    own_redis,
+    subscribers_of,
+    until,
+)
 
 Make = Callable[..., StreamingChannelLayer]
 STAMPED_PUBLISH = rb"return redis.call('PUBLISH', KEYS[1], '\193' .. ARGV[1] .. ' ' .. ARGV[2])"
@@ -190,7 +197,7 @@ async def test_publishing_to_a_silent_redis_is_bounded_in_bytes_and_time() -> No
 
 SEND_20K = """
 import asyncio, sys
-from chat.layers import StreamingChannelLayer
+from chat.channel_layer import StreamingChannelLayer
 layer = StreamingChannelLayer(hosts=[sys.argv[1]])
 async def main():
     for start in range(0, 20_000, 200):

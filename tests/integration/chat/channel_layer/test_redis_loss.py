@@ -9,9 +9,17 @@ from typing import Any
 import pytest
 import redis.exceptions
 
-from chat.layers import StreamingChannelLayer
+from chat.channel_layer import StreamingChannelLayer
 from config.stack.redis import PrivateRedis
-from tests.integration.layer_servers import calls_of, client_of, command, frozen, own_redis, subscribers_of, until
+from tests.integration.chat.channel_layer.layer_servers import (
+    calls_of,
+    client_of,
+    command,
+    frozen,
+    own_redis,
+    subscribers_of,
+    until,
+)
 
 Make = Callable[..., StreamingChannelLayer]
 RESET = {"type": "layer.reset"}

@@ -15,8 +15,8 @@ import redis.exceptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.layers import StreamingChannelLayer
-from tests.integration.layer_servers import client_of, until
+from chat.channel_layer import StreamingChannelLayer
+from tests.integration.chat.channel_layer.layer_servers import client_of, until
 
 Make = Callable[..., StreamingChannelLayer]
 STAMPED_PUBLISH = rb"return redis.call('PUBLISH', KEYS[1], '\193' .. ARGV[1] .. ' ' .. ARGV[2])"

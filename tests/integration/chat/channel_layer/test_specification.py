@@ -17,8 +17,8 @@ from channels.exceptions import ChannelFull
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.testing import WebsocketCommunicator
 
-from chat.layers import StreamingChannelLayer
-from tests.integration.layer_servers import client_of, own_redis, subscribers_of, until
+from chat.channel_layer import StreamingChannelLayer
+from tests.integration.chat.channel_layer.layer_servers import client_of, own_redis, subscribers_of, until
 
 Make = Callable[..., StreamingChannelLayer]
 KEY, OLD_KEY, OTHER_KEY = "the key of today", "the key of yesterday", "somebody else's key"
@@ -360,9 +360,9 @@ async def test_an_ordinary_consumer_works_unchanged(make: Make, monkeypatch: pyt
 def test_it_imports_nothing_of_this_project() -> None:
     """Another project copies the folder. Neither settings nor the app registry are needed to import it."""
     code = (
-        "import sys, chat.layers\n"
+        "import sys, chat.channel_layer\n"
         "ours = {'chat', 'accounts', 'workers', 'config'}\n"
-        "print(sorted(m for m in sys.modules if m.split('.')[0] in ours and not m.startswith('chat.layers')))"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in ours and not m.startswith('chat.channel_layer')))"
     )
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)

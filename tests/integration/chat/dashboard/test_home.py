@@ -20,12 +20,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import online
-from accounts.ids import uuid7
+from accounts.lib.charts import Column, draw
+from accounts.lib.ids import uuid7
 from accounts.models import User
-from accounts.usage import Used, settle_run
-from chat import dashboard, figures
-from chat.charts import Column, draw
-from chat.heartbeats import Heartbeat, beat
+from accounts.quotas.settlement import Used, settle_run
+from chat.dashboard import figures, home
+from chat.jobs.worker_heartbeats import Heartbeat, beat
 from chat.models import Conversation, Message, Recording, Run
 from tests.conftest import make_user
 
@@ -34,9 +34,9 @@ pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    dashboard.kept.forget()
+    home.kept.forget()
     yield
-    dashboard.kept.forget()
+    home.kept.forget()
 
 
 def staff(*permissions: str) -> Client:
@@ -208,7 +208,7 @@ class TestDoor:
 class TestCost:
     def test_a_handful_of_questions(self, sam: Client, alice: User) -> None:
         def ask(period: str) -> list[str]:
-            dashboard.kept.forget()
+            home.kept.forget()
             with CaptureQueriesContext(connection) as captured:
                 show(sam, period=period)
             return [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
@@ -257,7 +257,7 @@ class TestDrawing:
 
 
 def test_money_is_exact(alice: User) -> None:
-    from accounts.plans import Price
+    from accounts.models import Price
 
     Price.objects.create(
         model="m-1",

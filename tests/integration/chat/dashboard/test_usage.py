@@ -15,12 +15,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.ids import uuid7
-from accounts.models import AuditEntry, User
-from accounts.plans import Price
-from accounts.usage import Used, settle_run
-from chat import usage_report
-from chat.usage_report import MOST_ROWS, Asked, panels
+from accounts.lib.ids import uuid7
+from accounts.models import AuditEntry, Price, User
+from accounts.quotas.settlement import Used, settle_run
+from chat.dashboard import usage
+from chat.dashboard.usage import MOST_ROWS, Asked, panels
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -112,7 +111,7 @@ def test_an_address_that_makes_no_sense_shows_something_that_does(sam: Client, q
 
 
 def test_a_time_is_a_year_at_the_most(rf: Any) -> None:
-    asked = usage_report.asked_for(rf.get("/", {"from": "2001-01-01"}), TODAY)
+    asked = usage.asked_for(rf.get("/", {"from": "2001-01-01"}), TODAY)
     assert (asked.until, (asked.until - asked.since).days) == (TODAY, 365)
 
 
@@ -154,9 +153,9 @@ def test_what_takes_too_long_is_said(sam: Client, monkeypatch: pytest.MonkeyPatc
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(9)")
 
-    monkeypatch.setattr(usage_report, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(usage_report, "usage_by_day_and_model", sleep)
+    monkeypatch.setattr(usage, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(usage, "usage_by_day_and_model", sleep)
     assert "Choose a shorter time" in show(sam)
-    monkeypatch.setattr(usage_report, "usage_by_day_and_model", lambda *_: 1 / 0)
+    monkeypatch.setattr(usage, "usage_by_day_and_model", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         show(sam)

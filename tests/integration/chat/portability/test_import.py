@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from accounts.models import User
-from accounts.plans import Plan
-from chat import retention
-from chat.dossier import export
-from chat.importing import import_chats, read_file
+from accounts.models import Plan, User
+from chat.conversations.snapshot import read_state
 from chat.models import Conversation, Message
-from chat.queries import read_state
-from chat.unpacking import ImportRefusedError
+from chat.portability.archive import ImportRefusedError
+from chat.portability.export import export
+from chat.portability.importer import import_chats, read_file
+from chat.retention import purge
 
 
 def node(name: str, parent: str | None, role: str, text: Any, at: float | None = 1_700_000_000) -> dict[str, Any]:
@@ -84,7 +83,7 @@ def test_two_people_may_import_the_same_file(alice: User, bob: User) -> None:
 
 
 async def test_what_was_imported_is_shown(transactional_db: None, clean_redis: str, alice: User) -> None:
-    from chat.db import in_db
+    from accounts.lib.db import in_db
 
     await in_db(load, alice, [TRIP])
     made = await in_db(Conversation.objects.get)
@@ -203,9 +202,9 @@ def test_what_others_wrote_is_not_the_importers(alice: User, bob: User) -> None:
 def test_what_is_old_elsewhere_is_not_too_old_here(alice: User) -> None:
     Plan.objects.filter(is_default=True).update(retention_days=30)
     load(alice, [TRIP])  # of 2023
-    assert retention.count()["age"] == 0
+    assert purge.count()["age"] == 0
     Conversation.objects.update(created_at="2025-01-01T00:00Z")
-    assert retention.count()["age"] == 1
+    assert purge.count()["age"] == 1
 
 
 @pytest.mark.parametrize(
@@ -252,7 +251,7 @@ def test_hostile_archives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     ):  # fmt: skip
         with pytest.raises(ImportRefusedError, match=words):
             read_file(io.BytesIO(raw), most=2**20)
-    monkeypatch.setattr("chat.unpacking.MAX_MEMBERS", 2)
+    monkeypatch.setattr("chat.portability.archive.MAX_MEMBERS", 2)
     with pytest.raises(ImportRefusedError, match="more than 2 files"):
         read_file(archive(*((f"{n}.png", b"") for n in range(3))))
 

@@ -380,7 +380,7 @@ async def test_a_client_that_does_not_pong_is_closed_4002(upstream: FakeOpenAI, 
     """In process, with the clock of the hub's tick: the real wait is half a minute."""
     import time
 
-    from chat.sockets import Socket
+    from chat.realtime.connection import Socket
 
     sent: list[dict[str, Any]] = []
 

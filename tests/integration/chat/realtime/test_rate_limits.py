@@ -16,12 +16,12 @@ import pytest
 from channels.layers import get_channel_layer
 from django.test import Client as Browser
 
-from accounts import rates
+from accounts.lib import rate_limit
+from accounts.lib.rate_limit import Want, parse_rate, wants
 from accounts.models import User
-from accounts.rates import Want, parse_rate, wants
-from chat import limits
-from chat.errors import RateLimited
-from chat.layers import StreamingChannelLayer
+from chat.channel_layer import StreamingChannelLayer
+from chat.protocol.errors import RateLimited
+from chat.realtime import rate_limits
 from tests.client import Client, Session, session
 from tests.conftest import PASSWORD
 from tests.fakes.openai_server import FakeOpenAI
@@ -36,7 +36,7 @@ CONNECTIONS, HOUSE = 5, 8
 async def allowed(wanted: list[Want], tries: int) -> int:
     async def one() -> bool:
         try:
-            await limits.take(wanted)
+            await rate_limits.take(wanted)
         except RateLimited:
             return False
         return True
@@ -63,7 +63,7 @@ def in_threads(count: int, work: Any) -> list[Any]:
 def test_callers_on_many_loops_and_threads_share_one_count(clean_redis: str) -> None:
     wanted = wants(("everybody", "25/h"))
     by_loops = in_threads(4, lambda: asyncio.run(allowed(wanted, 10)))
-    by_threads = in_threads(4, lambda: rates.take_now(wanted) == 0)
+    by_threads = in_threads(4, lambda: rate_limit.take_now(wanted) == 0)
     assert sum(by_loops) + sum(by_threads) == 25
 
 
@@ -77,33 +77,33 @@ async def test_the_wait_is_what_it_says(clean_redis: str) -> None:
     wanted = wants(("short", "2/s"))
     assert await allowed(wanted, 2) == 2
     with pytest.raises(RateLimited) as refused:
-        await limits.take(wanted)
+        await rate_limits.take(wanted)
     assert refused.value.retry_after is not None
     assert 0 < refused.value.retry_after <= 0.6
     await asyncio.sleep(refused.value.retry_after)
-    await limits.take(wanted)
+    await rate_limits.take(wanted)
 
 
 async def test_a_clock_put_back_shuts_nobody_out(clean_redis: str) -> None:
     [wanted] = wants(("clock", "2/s"))
     layer = get_channel_layer()
-    await layer.group_execute(limits.GROUP, "SET", "rate:clock", str(int((time.time() + 86_400) * 1e6)))
+    await layer.group_execute(rate_limits.GROUP, "SET", "rate:clock", str(int((time.time() + 86_400) * 1e6)))
     with pytest.raises(RateLimited) as refused:
-        await limits.take([wanted])
+        await rate_limits.take([wanted])
     assert refused.value.retry_after is not None
     assert refused.value.retry_after <= 1
 
 
 async def test_nothing_is_kept_longer_than_it_counts(clean_redis: str) -> None:
-    await limits.take(wants(("a", "100/10s")))
-    await limits.connections().enter("one", uuid.UUID(int=5), "192.0.2.1")
+    await rate_limits.take(wants(("a", "100/10s")))
+    await rate_limits.connections().enter("one", uuid.UUID(int=5), "192.0.2.1")
     layer = get_channel_layer()
-    keys = await layer.group_execute(limits.GROUP, "KEYS", "*")
+    keys = await layer.group_execute(rate_limits.GROUP, "KEYS", "*")
     assert len(keys) == 3
     for key in keys:
-        assert 0 < await layer.group_execute(limits.GROUP, "PTTL", key) <= 30_000
-    assert len(await layer.group_execute(limits.GROUP, "GET", "rate:a")) == 16, "all digits of the microseconds"
-    limits.connections().leave("one")
+        assert 0 < await layer.group_execute(rate_limits.GROUP, "PTTL", key) <= 30_000
+    assert len(await layer.group_execute(rate_limits.GROUP, "GET", "rate:a")) == 16, "all digits of the microseconds"
+    rate_limits.connections().leave("one")
 
 
 # --- Redis away -------------------------------------------------------------------------------------------------------
@@ -114,16 +114,16 @@ def dead_layer(monkeypatch: pytest.MonkeyPatch) -> Generator[str, None, None]:
     """A Redis that takes connections and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         layer = StreamingChannelLayer(hosts=[f"redis://127.0.0.1:{listener.getsockname()[1]}"])
-        monkeypatch.setattr(limits, "channel_layer", lambda: layer)
+        monkeypatch.setattr(rate_limits, "channel_layer", lambda: layer)
         yield "silent"
 
 
 async def test_without_redis_everybody_gets_through_and_nobody_waits(dead_layer: str) -> None:
     began = time.monotonic()
     assert await allowed(wants(("away", "1/h")), 50) == 50
-    assert await limits.connections().enter("lonely", uuid.uuid4(), "192.0.2.1")
-    assert time.monotonic() - began < 2 * limits.PATIENCE_SECONDS
-    limits.connections().leave("lonely")
+    assert await rate_limits.connections().enter("lonely", uuid.uuid4(), "192.0.2.1")
+    assert time.monotonic() - began < 2 * rate_limits.PATIENCE_SECONDS
+    rate_limits.connections().leave("lonely")
 
 
 def test_a_thread_gets_through_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,19 +131,19 @@ def test_a_thread_gets_through_without_redis(monkeypatch: pytest.MonkeyPatch) ->
 
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    monkeypatch.setattr(rates, "sync_redis", lambda: redis.Redis(port=port, socket_timeout=1))
+    monkeypatch.setattr(rate_limit, "sync_redis", lambda: redis.Redis(port=port, socket_timeout=1))
     rate = parse_rate("1/h")
     assert rate is not None
-    assert [rates.take_now([Want("away", rate)]) for _ in range(3)] == [0, 0, 0]
+    assert [rate_limit.take_now([Want("away", rate)]) for _ in range(3)] == [0, 0, 0]
 
 
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
 async def test_the_sockets_of_a_dead_process_are_forgotten(clean_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "FORGET_SECONDS", 1)
+    monkeypatch.setattr(rate_limits, "FORGET_SECONDS", 1)
     user = uuid.uuid4()
-    dead, alive = limits.Connections(), limits.Connections()
+    dead, alive = rate_limits.Connections(), rate_limits.Connections()
     entered = await asyncio.gather(*(dead.enter(f"dead{n}", user, "") for n in range(25)))
     assert sum(entered) == 20
     assert dead._renewing is not None
@@ -157,14 +157,14 @@ async def test_the_sockets_of_a_dead_process_are_forgotten(clean_redis: str, mon
 async def test_redis_without_its_memory_learns_the_sockets_again(
     clean_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "RENEW_SECONDS", 0.05)
-    user, sockets = uuid.uuid4(), limits.Connections()
+    monkeypatch.setattr(rate_limits, "RENEW_SECONDS", 0.05)
+    user, sockets = uuid.uuid4(), rate_limits.Connections()
     for number in range(20):
         assert await sockets.enter(str(number), user, "192.0.2.1")
     layer = get_channel_layer()
-    await layer.group_execute(limits.GROUP, "FLUSHALL")
+    await layer.group_execute(rate_limits.GROUP, "FLUSHALL")
     async with asyncio.timeout(5):
-        while await layer.group_execute(limits.GROUP, "ZCARD", f"sockets:user:{user.hex}") != 20:
+        while await layer.group_execute(rate_limits.GROUP, "ZCARD", f"sockets:user:{user.hex}") != 20:
             await asyncio.sleep(0.02)
     assert not await sockets.enter("20", user, "192.0.2.1")
     for number in range(20):

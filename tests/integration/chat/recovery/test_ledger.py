@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import DatabaseError, transaction
 
-from accounts.ledger import check_ledger
-from accounts.models import User
-from accounts.plans import Allowance, DailyUsage, UsageEntry
+from accounts.models import Allowance, DailyUsage, UsageEntry, User
 from chat.models import Run
-from tests.integration.quota_rows import end, give, price, send, standing
+from chat.recovery.ledger import check_ledger
+from tests.fixtures.quota_rows import end, give, price, send, standing
 
 pytestmark = pytest.mark.usefixtures("one_model")
 

@@ -10,17 +10,21 @@ from typing import Any
 
 import pytest
 
+from accounts.lib.db import in_db
+from accounts.lib.redis import sync_redis
 from accounts.models import User
-from accounts.redis import sync_redis
-from chat import events, log
-from chat.db import in_db
-from chat.dispatch import GENERATE_QUEUE, enqueue, look_at_queue
+from chat.eventlog import events, store
+from chat.jobs.dispatch import GENERATE_QUEUE, enqueue, look_at_queue
 from chat.models import RunStatus
-from chat.protocol import Position
-from chat.recovery import close_endings, close_in_log, reap, sweep
-from chat.runs import MAX_ATTEMPTS, Ending, claim, end_run, requeue
-from chat.turns import Accepted, announce, request_stop
-from tests.integration.run_rows import row, say, shift
+from chat.protocol.commands import Position
+from chat.recovery.reaper import close_endings, reap, sweep
+from chat.runs.closing import close_in_log
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import MAX_ATTEMPTS, claim, requeue
+from chat.turns.places import Accepted
+from chat.turns.stop import request_stop
+from chat.turns.submit import announce
+from tests.fixtures.run_rows import row, say, shift
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
     yield
-    await log.channel_layer().close()
+    await store.channel_layer().close()
 
 
 @pytest.fixture
@@ -37,8 +41,8 @@ async def turn(alice: User, layer: None) -> Accepted:
 
 
 async def logged(turn: Accepted) -> list[dict[str, Any]]:
-    here, _ = await log.position(turn.conversation_id)
-    return [json.loads(entry.body) for entry in await log.entries(turn.conversation_id, after=0, until=here.seq)]
+    here, _ = await store.position(turn.conversation_id)
+    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
 
 
 def kinds(found: list[dict[str, Any]]) -> list[str]:
@@ -53,7 +57,7 @@ async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
 async def write(turn: Accepted, text: str, number: int, attempt: int = 1) -> None:
     ids = (str(turn.conversation_id), str(turn.run_id))
     delta = events.run_delta(*ids, attempt, 0, text)
-    await log.append(log.Append(turn.conversation_id, [delta], turn.run_id, attempt, number))
+    await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, attempt, number))
 
 
 async def test_what_people_have_seen_is_kept(turn: Accepted) -> None:
@@ -139,13 +143,13 @@ async def test_an_end_that_did_not_reach_the_log(turn: Accepted) -> None:
 
 async def test_a_lost_log_gets_the_end_under_its_new_epoch(turn: Accepted) -> None:
     await announce(turn)
-    before, _ = await log.position(turn.conversation_id)
+    before, _ = await store.position(turn.conversation_id)
     await lose_lease(turn.run_id)
     sync_redis().flushall()
     await reap()
-    here, _ = await log.position(turn.conversation_id)
+    here, _ = await store.position(turn.conversation_id)
     assert here.epoch != before.epoch
-    assert (await log.read(turn.conversation_id, Position(before.epoch, 1))).entries is None
+    assert (await store.read(turn.conversation_id, Position(before.epoch, 1))).entries is None
 
 
 async def test_the_sweeper_publishes_a_lost_job_once(turn: Accepted) -> None:
@@ -203,5 +207,5 @@ async def test_the_cut_of_an_ended_answer_reaches_the_log_once(turn: Accepted, a
     await close_endings()
     assert kinds(await logged(turn))[-2:] == ["run.done", "message.updated"]
     assert (await in_db(row, turn.run_id)).ended_in_log
-    [late] = await log.append(log.Append(turn.conversation_id, [ended.event], turn.run_id, 1, 7))
+    [late] = await store.append(store.Append(turn.conversation_id, [ended.event], turn.run_id, 1, 7))
     assert late.fenced, "whoever was thought dead still writes nothing"

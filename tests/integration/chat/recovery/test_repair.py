@@ -11,10 +11,9 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from accounts.models import User
-from accounts.plans import Allowance, Quota, Reservation
+from accounts.models import Allowance, Quota, Reservation, User
 from chat.models import Conversation, Member, Message, Run
-from chat.repair import repair
+from chat.recovery.repair import repair
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG_AGO = timezone.now() - timedelta(hours=1)

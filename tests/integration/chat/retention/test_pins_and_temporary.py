@@ -13,15 +13,14 @@ import msgspec
 import pytest
 from django.db import IntegrityError
 
-from accounts.models import User
-from accounts.plans import Plan
-from chat import listing
-from chat.errors import Invalid
-from chat.importing import import_chats, read_file
+from accounts.models import Plan, User
+from chat.conversations import listing
 from chat.models import Conversation, Member, Message, Role
-from chat.protocol import MessageSend, parse_command
-from chat.turns import _fingerprint, accept
-from tests.integration.test_pages import logged_in, make_conversation, make_version
+from chat.portability.importer import import_chats, read_file
+from chat.protocol.commands import MessageSend, parse_command
+from chat.protocol.errors import Invalid
+from chat.turns.accept import _fingerprint, accept
+from tests.integration.chat.views.test_pages import logged_in, make_conversation, make_version
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 

@@ -18,17 +18,17 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
-from accounts.models import Session, User
-from accounts.plans import Plan
-from chat import log, retention
-from chat.db import in_db
+from accounts.lib.db import in_db
+from accounts.models import Plan, Session, User
+from chat.eventlog import store
+from chat.eventlog.user_events import user_group
 from chat.models import Conversation, Member, Message, Recording, RecordingStatus, Role, Run, Utterance
-from chat.notices import user_group
-from tests.integration.test_operations import conversation, days_ago, run
+from chat.retention import purge as purge_module
+from tests.integration.config.ops.test_operations import conversation, days_ago, run
 from tests.stack import ROOT, Stack
 
 Live = Callable[..., Stack]
-NOTHING = dict.fromkeys((kind.name for kind in retention.KINDS), 0)
+NOTHING = dict.fromkeys((kind.name for kind in purge_module.KINDS), 0)
 
 
 def purge(*options: str) -> dict[str, int]:
@@ -157,8 +157,8 @@ def test_an_interrupted_purge_goes_on(alice: User, clean_redis: str) -> None:
     for _ in range(25):
         conversation(alice, "old")
     Conversation.objects.update(deleted_at=days_ago(40))
-    progress = retention.purge()
-    assert next(progress) == retention.Progress("trash", 10, 25)
+    progress = purge_module.purge()
+    assert next(progress) == purge_module.Progress("trash", 10, 25)
     progress.close()
     assert Conversation.objects.count() == 15
     assert purge()["trash"] == 15
@@ -170,7 +170,7 @@ async def test_open_tabs_hear_that_it_is_gone(transactional_db: None, clean_redi
         return aged(alice, 2, "open in a tab")
 
     made = await in_db(make)
-    layer = log.channel_layer()
+    layer = store.channel_layer()
     channel = await layer.new_channel()
     await layer.group_add(user_group(alice.pk), channel)
     assert (await in_db(purge))["age"] == 1

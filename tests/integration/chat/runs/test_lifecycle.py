@@ -9,22 +9,12 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from accounts.models import User
-from accounts.plans import UsageEntry
+from accounts.models import UsageEntry, User
 from chat.models import Message, RunStatus
-from chat.runs import (
-    Checkpoint,
-    Ending,
-    checkpoint,
-    claim,
-    end_run,
-    expired_runs,
-    lost_jobs,
-    renew,
-    requeue,
-    unclosed_runs,
-)
-from tests.integration.run_rows import row, say, shift
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import Checkpoint, checkpoint, claim, renew, requeue
+from chat.runs.overdue import expired_runs, lost_jobs, unclosed_runs
+from tests.fixtures.run_rows import row, say, shift
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 

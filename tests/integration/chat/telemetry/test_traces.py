@@ -19,9 +19,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 
-from chat import traces
-from chat.errors import Busy
-from config import tracing
+from chat.protocol.errors import Busy
+from chat.telemetry import tracing as tracing_module
+from config.observability import tracing
 from tests.client import session
 from tests.fakes.collector import Collector, Seen
 from tests.fakes.openai_server import FakeOpenAI
@@ -66,7 +66,7 @@ async def say(stack: Stack, text: str, trace: str, collector: Collector | None =
         accepted = await client.say(text, traceparent=trace)
         await client.ended(accepted["run_id"])
         if collector is not None:
-            await asyncio.to_thread(collector.until, whole(traces.trace_id(trace)))
+            await asyncio.to_thread(collector.until, whole(tracing_module.trace_id(trace)))
         await client.close()
     return str(accepted["run_id"])
 
@@ -176,7 +176,7 @@ def test_what_nobody_takes_is_dropped(
     tracing.start("test")
     began = time.perf_counter()
     for _ in range(5_000):
-        traces.span("one of many", parent=traceparent("e")).end()
+        tracing_module.span("one of many", parent=traceparent("e")).end()
     assert time.perf_counter() - began < 30, "somebody waited: ten queues, each for 10 s"
     assert tracing._provider is not None
     [processor] = tracing._provider._active_span_processor._span_processors
@@ -184,16 +184,17 @@ def test_what_nobody_takes_is_dropped(
     began = time.perf_counter()
     tracing.stop()
     assert time.perf_counter() - began < tracing.STOP_SECONDS + 1
-    assert traces.span("after") is traces.NOTHING
+    assert tracing_module.span("after") is tracing_module.NOTHING
 
 
 def test_without_an_endpoint_there_is_nothing() -> None:
     tracing.start("test")
-    assert not traces.are_on()
-    assert traces.span("any", attributes={"a": 1}) is traces.NOTHING
+    assert not tracing_module.are_on()
+    assert tracing_module.span("any", attributes={"a": 1}) is tracing_module.NOTHING
     loaded = (
-        "import sys, django; django.setup(); import config.asgi, config.tracing, chat.consumers; "
-        "config.tracing.start('web'); sys.exit('chat.spans' in sys.modules or 'opentelemetry.exporter' in sys.modules)"
+        "import sys, django; django.setup(); import config.asgi, config.observability.tracing, chat.realtime.consumer; "
+        "config.observability.tracing.start('web'); "
+        "sys.exit('chat.telemetry.spans' in sys.modules or 'opentelemetry.exporter' in sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", loaded], cwd=ROOT, env=dict(os.environ), check=True)
 
@@ -206,7 +207,7 @@ def test_missing_packages_are_told(
     monkeypatch.setattr(tracing, "PACKAGES", ("opentelemetry.no_such_thing",))
     monkeypatch.setattr(tracing.log, "warning", lambda event, **fields: said.append(f"{event} {fields['note']}"))
     tracing.start("test")
-    assert not traces.are_on()
+    assert not tracing_module.are_on()
     assert said == [f"traces_off {tracing.MISSING}"]
     assert tracing.look() == (False, "Traces are wanted, but the packages for them are missing.", tracing.MISSING)
     monkeypatch.setattr(tracing, "PACKAGES", ("no_such_thing.at_all",))
@@ -234,7 +235,7 @@ class Memory:
         self.exporter = InMemorySpanExporter()
         provider = TracerProvider(sampler=tracing._our_sampler(sampler), shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
-        traces.install(provider.get_tracer("test"))
+        tracing_module.install(provider.get_tracer("test"))
 
     @property
     def names(self) -> list[str]:
@@ -250,20 +251,20 @@ class Memory:
 )
 def test_a_client_does_not_say_what_is_recorded(sampler: Sampler, flags: str, expected: list[str]) -> None:
     memory = Memory(sampler)
-    command = traces.span("command", "server", parent=traceparent("f", flags), by_client=True)
-    traces.span("job", "consumer", parent=command.traceparent).end()  # ours: its word counts
+    command = tracing_module.span("command", "server", parent=traceparent("f", flags), by_client=True)
+    tracing_module.span("job", "consumer", parent=command.traceparent).end()  # ours: its word counts
     command.end()
     assert sorted(memory.names) == expected
-    assert traces.trace_id(command.traceparent) == "f" * 32
+    assert tracing_module.trace_id(command.traceparent) == "f" * 32
 
 
 def test_what_begins_within_belongs_to_it_and_failures_are_named_without_their_words() -> None:
     memory = Memory(ParentBased(ALWAYS_ON))
-    outer = traces.span("outer", parent="")
+    outer = tracing_module.span("outer", parent="")
 
     def fail() -> None:
         with outer:
-            traces.span("inner").end()
+            tracing_module.span("inner").end()
             raise Busy(WORDS)
 
     with pytest.raises(Busy):

@@ -12,15 +12,19 @@ import msgspec
 import pytest
 from django.db import connection
 
+from accounts.lib.db import in_db
 from accounts.models import User
-from chat import log, turns
-from chat.db import in_db
-from chat.errors import Busy, ChatError, Conflict, Forbidden, Invalid, NotFound
+from chat.eventlog import store
 from chat.models import Member, Message, Run, RunStatus, Submission
-from chat.protocol import MessageEdit, MessageRegenerate, MessageSend
-from chat.runs import Ending, claim, end_run
-from chat.turns import accept, announce, request_stop
-from tests.integration.run_rows import row, say
+from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend
+from chat.protocol.errors import Busy, ChatError, Conflict, Forbidden, Invalid, NotFound
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import claim
+from chat.turns import stop
+from chat.turns.accept import accept
+from chat.turns.stop import request_stop
+from chat.turns.submit import announce
+from tests.fixtures.run_rows import row, say
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
     yield
-    await log.channel_layer().close()
+    await store.channel_layer().close()
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:
@@ -157,9 +161,9 @@ class TestRows:
 
 async def test_a_stop_of_an_unannounced_run_is_told_whole(alice: User, layer: None) -> None:
     accepted = await in_db(say, alice)
-    await turns.stop(alice.pk, accepted.run_id)
-    here, _ = await log.position(accepted.conversation_id)
-    entries = await log.entries(accepted.conversation_id, after=0, until=here.seq)
+    await stop.stop(alice.pk, accepted.run_id)
+    here, _ = await store.position(accepted.conversation_id)
+    entries = await store.entries(accepted.conversation_id, after=0, until=here.seq)
     assert [b"message.created" in entry.body for entry in entries] == [True, True, False, False]
     assert b"run.stopped" in entries[-1].body
 

@@ -18,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from chat import listing
+from chat.conversations import listing
 from chat.models import Conversation, Member, Message, Role, Run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
@@ -291,7 +291,7 @@ class TestWhatIsShown:
         async def fail(*_args: Any, **_options: Any) -> None:
             raise redis.ConnectionError
 
-        monkeypatch.setattr("chat.log.position", fail)
+        monkeypatch.setattr("chat.eventlog.store.position", fail)
         response = client.get(f"/c/{conversation.pk}/")
         assert response.status_code == 503
         assert response["Retry-After"] == "10"
@@ -342,7 +342,7 @@ class TestPolicy:
         def crash(*_args: Any, **_options: Any) -> None:
             raise RuntimeError
 
-        monkeypatch.setattr("chat.views.member_of", crash)
+        monkeypatch.setattr("chat.views.conversations.member_of", crash)
         client = logged_in(alice)
         client.raise_request_exception = False
         response = client.get(f"/c/{NOWHERE}/")
@@ -431,7 +431,7 @@ class TestTheList:
         async def fail(*_args: Any) -> None:
             raise redis.ConnectionError
 
-        monkeypatch.setattr("chat.log.append", fail)
+        monkeypatch.setattr("chat.eventlog.store.append", fail)
         conversation = make_conversation(alice)
         assert logged_in(alice).post(f"/c/{conversation.pk}/rename/", {"title": "Kept"}).status_code == 200
         conversation.refresh_from_db()

@@ -15,13 +15,14 @@ from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEntry, User
-from accounts.plans import Plan
-from chat import kept_audio, retention
-from chat.dossier import erase, export
+from accounts.models import AuditEntry, Plan, User
 from chat.models import Recording, RecordingStatus
+from chat.portability.export import export
+from chat.retention import purge
+from chat.retention.erasure import erase
+from chat.voice import audio_files
 from tests.fakes.asr_speech import tone
-from workers.tape import Tape
+from workers.speech.wav_file import Tape
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,7 +33,7 @@ def recorded(user: User, pcm: bytes = b"", **fields: object) -> Recording:
     row = Recording.objects.create(
         user=user, client_id=uuid.uuid4(), language="en", mode="auto", status=RecordingStatus.DONE, **fields
     )
-    kept_audio.keep(row.pk, tape.finish())
+    audio_files.keep(row.pk, tape.finish())
     tape.discard()
     row.refresh_from_db()
     return row
@@ -60,27 +61,27 @@ def test_what_was_lost_on_the_way_is_silence() -> None:
 
 
 def test_the_plan_says_how_long(alice: User, bob: User, plan: Plan) -> None:
-    assert (kept_audio.days_kept(alice.pk), kept_audio.days_kept(bob.pk)) == (7, 0)
+    assert (audio_files.days_kept(alice.pk), audio_files.days_kept(bob.pk)) == (7, 0)
     fresh = recorded(alice)
     stale = recorded(alice, created_at=timezone.now() - timedelta(days=8))
     gone = file_of(stale)
-    assert retention.count()["audio"] == 1
-    assert {p.kind: p.done for p in retention.purge()} == {"audio": 1}
+    assert purge.count()["audio"] == 1
+    assert {p.kind: p.done for p in purge.purge()} == {"audio": 1}
     assert not gone.exists()
     assert file_of(fresh).exists()
     stale.refresh_from_db()
     assert not stale.audio, "the row stays, with its words"
     Plan.objects.filter(pk=plan.pk).update(audio_days=0)
-    assert set(kept_audio.over(timezone.now())) == {fresh}, "the plan that is in force"
+    assert set(audio_files.over(timezone.now())) == {fresh}, "the plan that is in force"
 
 
 def test_words_stay_as_long_as_their_audio(alice: User, plan: Plan) -> None:
     Plan.objects.filter(pk=plan.pk).update(audio_days=90)
     old = timezone.now() - timedelta(days=60)
     row = recorded(alice, created_at=old)
-    assert list(retention.purge()) == []
-    kept_audio.delete_audio([row])
-    assert {p.kind: p.done for p in retention.purge()} == {"recordings": 1}
+    assert list(purge.purge()) == []
+    audio_files.delete_audio([row])
+    assert {p.kind: p.done for p in purge.purge()} == {"recordings": 1}
 
 
 def test_its_speaker_gets_it_and_nobody_else(alice: User, mallory: User, plan: Plan, client: Client) -> None:
@@ -136,6 +137,6 @@ def test_what_is_erased_meanwhile_is_not_stored(alice: User) -> None:
     tape = Tape()
     tape.write(0, tone(100))
     before = {*Path(settings.VAR_DIR).rglob("*.wav")}
-    kept_audio.keep(alice.pk, tape.finish())  # no recording of that id
+    audio_files.keep(alice.pk, tape.finish())  # no recording of that id
     tape.discard()
     assert {*Path(settings.VAR_DIR).rglob("*.wav")} == before

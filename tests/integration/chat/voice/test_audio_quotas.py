@@ -10,18 +10,17 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from accounts import quotas
-from accounts.ledger import check_ledger, free_orphans
-from accounts.models import User
-from accounts.plans import Quota, Reservation, Unit, UsageEntry
-from accounts.usage import Used, settle_recording
-from chat import recordings
-from chat.errors import QuotaExceeded
+from accounts.models import Quota, Reservation, Unit, UsageEntry, User
+from accounts.quotas import reservations, top_ups
+from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Recording, RecordingStatus
-from chat.protocol import AudioStart
-from chat.recovery import Orphans
+from chat.protocol.commands import AudioStart
+from chat.protocol.errors import QuotaExceeded
+from chat.recovery.ledger import check_ledger, free_orphans
+from chat.recovery.recordings import Orphans
+from chat.voice import recordings
 from tests.conftest import make_user
-from tests.integration.quota_rows import give, price, standing, together
+from tests.fixtures.quota_rows import give, price, standing, together
 
 DONE = RecordingStatus.DONE
 
@@ -48,7 +47,7 @@ def seconds(user: User) -> tuple[float | Decimal, float | Decimal]:
 def test_spoken_seconds_count_once(alice: User) -> None:
     price(datetime.now(UTC) - timedelta(days=1), "0", "0", model="whisper", audio_per_minute=Decimal("0.006"))
     give(alice, 60, Unit.AUDIO_SECONDS)
-    quotas.top_up(alice.pk, Quota.objects.get().pk, Decimal(1))
+    top_ups.top_up(alice.pk, Quota.objects.get().pk, Decimal(1))
     recording = uuid.uuid4()
     for _ in range(2):
         settle_recording(alice.pk, recording, datetime.now(UTC), Used("whisper", audio_seconds=Decimal("61.5")))
@@ -71,7 +70,7 @@ def test_a_recording_holds_what_it_may_last_and_gives_back_what_it_did_not(alice
     for _ in range(2):
         recordings.finish(first, DONE, reason="stopped", audio_ms=5500, backend="pocketsphinx")
     recordings.finish(second, RecordingStatus.FAILED, reason="busy")
-    held = {(left.period, float(left.used), float(left.reserved)) for left in quotas.quotas_left(alice.pk)}
+    held = {(left.period, float(left.used), float(left.reserved)) for left in reservations.quotas_left(alice.pk)}
     assert held == {
         ("day", 5.5, 0),
         ("hour", 5.5, 0),
@@ -87,7 +86,7 @@ def test_recordings_begun_at_once_never_get_more_than_there_is() -> None:
     results = together(12, lambda _: speak(alice))
     begun = [one for one in results if isinstance(one, uuid.UUID)]
     assert (len(begun), {type(one) for one in results if one not in begun}) == (3, {QuotaExceeded}), results
-    assert sorted(quotas.audio_granted(one) or 0 for one in begun) == [300, 600, 600]
+    assert sorted(reservations.audio_granted(one) or 0 for one in begun) == [300, 600, 600]
     together(3, lambda number: recordings.finish(begun[number], DONE, reason="stopped", audio_ms=1000))
     assert seconds(alice) == (3, 0)
     assert check_ledger() == []
@@ -97,10 +96,10 @@ def test_recordings_begun_at_once_never_get_more_than_there_is() -> None:
 def test_a_recording_goes_on_where_more_has_become_free(alice: User) -> None:
     quota = give(alice, 10, Unit.AUDIO_SECONDS)
     recording = speak(alice)
-    with pytest.raises(quotas.QuotaFull, match="10 seconds of speech"):
-        quotas.reserve_more_audio(recording, 590)
-    quotas.top_up(alice.pk, quota.pk, Decimal(7))
-    assert quotas.reserve_more_audio(recording, 590) == 7
+    with pytest.raises(reservations.QuotaFull, match="10 seconds of speech"):
+        reservations.reserve_more_audio(recording, 590)
+    top_ups.top_up(alice.pk, quota.pk, Decimal(7))
+    assert reservations.reserve_more_audio(recording, 590) == 7
     assert seconds(alice) == (0, 17)
     assert check_ledger() == []
     recordings.finish(recording, DONE, reason="quota_exceeded", audio_ms=17_000)
@@ -112,7 +111,7 @@ def test_who_is_not_held_holds_nothing(alice: User) -> None:
     give(alice, 0, Unit.AUDIO_SECONDS)
     alice.is_staff = True
     alice.save()
-    assert quotas.audio_granted(speak(alice)) is None
+    assert reservations.audio_granted(speak(alice)) is None
     assert Reservation.objects.count() == 0
 
 
@@ -143,7 +142,7 @@ def test_a_recording_that_nobody_listens_to_is_ended_and_what_was_understood_is_
     look(orphans)
     assert seconds(alice) == (0, 600), "a recording that has just begun waits for its worker"
     Recording.objects.update(created_at=datetime.now(UTC) - timedelta(seconds=30))
-    quotas.top_up(alice.pk, Quota.objects.get().pk, Decimal(5))
+    top_ups.top_up(alice.pk, Quota.objects.get().pk, Decimal(5))
     heard = speak(alice)
     claimed = recordings.claim(heard)
     assert claimed is not None

@@ -15,10 +15,9 @@ import pytest
 from django.core.management import CommandError, call_command, load_command_class
 from django.core.management.base import CommandParser
 
-from accounts.models import User
-from accounts.plans import Period, Quota, Unit
+from accounts.models import Period, Quota, Unit, User
 from chat.models import Conversation
-from tests.integration.test_operations import conversation
+from tests.integration.config.ops.test_operations import conversation
 from tests.stack import ROOT
 
 CHAT = ("erase_user", "export_user", "import_chats", "purge", "quota", "repair", "seed_demo", "usage")

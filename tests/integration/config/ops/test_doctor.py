@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from config import diagnosis
-from config.diagnosis import Finding, Level, examine
+from config.ops import diagnosis
+from config.ops.diagnosis import Finding, Level, examine
 from config.stack import reach
 from config.stack.errors import StackError
 

@@ -88,7 +88,7 @@ def test_what_it_does_not_do(
 
 
 def test_text_that_is_missing_is_noticed() -> None:
-    from config.loadtest import Person, Seen, _Answer
+    from config.ops.loadtest import Person, Seen, _Answer
 
     seen = Seen()
     person = Person.__new__(Person)

@@ -298,9 +298,9 @@ def test_a_full_disk_leaves_no_half_a_backup(live: Live, tmp_path: Path) -> None
 
 
 def test_a_clock_that_stopped_is_noticed(clean_redis: str) -> None:
-    from accounts.redis import sync_redis
-    from config.diagnosis import Level, examine
-    from workers.maintenance import LAST_PURGE
+    from accounts.lib.redis import sync_redis
+    from config.ops.diagnosis import Level, examine
+    from workers.runtime.maintenance import LAST_PURGE
 
     def level() -> Level:
         [finding] = examine(["maintenance"])
@@ -314,7 +314,7 @@ def test_a_clock_that_stopped_is_noticed(clean_redis: str) -> None:
 
 
 def test_plain_http_is_right_on_this_machine_only(settings: Any) -> None:
-    from config.diagnosis import Level, examine
+    from config.ops.diagnosis import Level, examine
 
     settings.HTTPS = settings.DEBUG = False
     settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chat import pulse
+from accounts.lib import watchdog
 from config.stack.supervisor import Child, Supervisor, describe_exit
 from tests.stack import ROOT
 
@@ -184,10 +184,10 @@ def test_a_pause_of_all_of_us_is_no_hang(watching: tuple[Supervisor, list[str]])
 def test_a_pipe_that_nobody_reads_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
-    monkeypatch.setenv(pulse.VARIABLE, str(theirs))
+    monkeypatch.setenv(watchdog.VARIABLE, str(theirs))
     for _ in range(70_000):
-        pulse.beat()
+        watchdog.beat()
     os.close(ours)
-    pulse.beat()
+    watchdog.beat()
     os.close(theirs)
-    pulse.beat()
+    watchdog.beat()

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.client import Session
-from tests.integration.up import STARTED, Up, still_there
+from tests.integration.config.stack.up import STARTED, Up, still_there
 from tests.servers import servers
 from tests.stack import get_status
 

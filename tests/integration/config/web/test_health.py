@@ -74,7 +74,7 @@ def test_a_database_that_is_not_migrated_is_not_ready(live: Live) -> None:
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 async def test_health_is_json_that_nobody_caches(path: str) -> None:
-    from config import health
+    from config.web import health
 
     sent: list[dict[str, Any]] = []
 

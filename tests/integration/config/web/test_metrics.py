@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chat import metrics
-from chat.buckets import Buckets
+from chat.telemetry import metrics
+from chat.telemetry.histogram import Buckets
 from tests.client import session
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack, run_stack
@@ -153,7 +153,7 @@ def test_metrics_can_be_switched_off(live: Callable[..., Stack]) -> None:
 
 def test_labels_of_models_are_few_and_never_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_labels", set())
-    monkeypatch.setattr("chat.catalog.known", {f"model-{n}" for n in range(100)})
+    monkeypatch.setattr("chat.catalog.offered_models.known", {f"model-{n}" for n in range(100)})
     assert metrics.label_of("what I typed") == "other"
     found = [metrics.label_of(f"model-{n}") for n in range(100)]
     assert found == [f"model-{n}" for n in range(metrics.MODELS)] + ["other"] * (100 - metrics.MODELS)
@@ -243,7 +243,7 @@ def test_a_proxy_in_front_is_not_this_machine(stack: Stack) -> None:
     ],
 )
 def test_who_may_read(settings: Any, token: str, client: str, headers: dict[str, str], expected: bool) -> None:
-    from config.metrics import may_read
+    from config.web.metrics import may_read
 
     settings.METRICS_TOKEN = token
     assert may_read(client, headers) is expected
@@ -261,7 +261,7 @@ def test_without_redis_the_page_still_comes(live: Callable[..., Stack]) -> None:
 
 
 def test_a_taken_port_does_not_stop_a_process(settings: Any) -> None:
-    from config.metrics import serve_beside
+    from config.web.metrics import serve_beside
 
     settings.METRICS_HOST, settings.METRICS_TOKEN = "127.0.0.1", ""
     port = serve_beside(0, shared=False)

@@ -16,14 +16,14 @@ from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import SENTENCES, recognise
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
-from workers.asr.agreement import Word
-from workers.asr.assemblyai import AssemblyAIBackend
+from workers.asr.backends.assemblyai import AssemblyAIBackend
+from workers.asr.backends.deepgram import DeepgramBackend
+from workers.asr.backends.local_agreement import Word
+from workers.asr.backends.openai_http import HttpBackend
+from workers.asr.backends.openai_realtime import RealtimeBackend
+from workers.asr.backends.sphinx import SphinxBackend
+from workers.asr.backends.whisper import WhisperBackend
 from workers.asr.base import AsrBackend
-from workers.asr.deepgram import DeepgramBackend
-from workers.asr.openai_http import HttpBackend
-from workers.asr.openai_realtime import RealtimeBackend
-from workers.asr.sphinx import SphinxBackend
-from workers.asr.whisper import WhisperBackend
 
 KEY: Final = "key-that-nobody-may-see"
 

@@ -13,12 +13,12 @@ from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_socket import SocketServer
 from tests.fakes.asr_speech import BYTES_PER_MS, silence, speak, tone, utterance
-from tests.integration.asr_cases import CASES, KEY
-from tests.integration.test_asr_conformance import check_order, collect, finals, say
+from tests.integration.workers.asr.asr_cases import CASES, KEY
+from tests.integration.workers.asr.test_conformance import check_order, collect, finals, say
 from workers.asr import chain as chain_module
+from workers.asr.backends.deepgram import DeepgramBackend
 from workers.asr.base import AsrConfig, AsrError, AsrEvent
 from workers.asr.chain import Chain
-from workers.asr.deepgram import DeepgramBackend
 from workers.asr.registry import open_chain
 
 FIRST, SECOND = SENTENCES

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import frames, silence, speak, tone, utterance
-from tests.integration.asr_cases import CASES, KEY, Case
+from tests.integration.workers.asr.asr_cases import CASES, KEY, Case
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, AsrSession
 
 FIRST, SECOND = SENTENCES

@@ -13,13 +13,13 @@ from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import silence, speak, utterance
-from tests.integration.asr_cases import CASES, KEY
-from tests.integration.test_asr_conformance import collect, finals, hear, say
-from workers.asr.assemblyai import AssemblyAIBackend
+from tests.integration.workers.asr.asr_cases import CASES, KEY
+from tests.integration.workers.asr.test_conformance import collect, finals, hear, say
+from workers.asr.backends.assemblyai import AssemblyAIBackend
+from workers.asr.backends.deepgram import DeepgramBackend, DeepgramSession
+from workers.asr.backends.openai_http import HttpBackend
+from workers.asr.backends.openai_realtime import RealtimeBackend
 from workers.asr.base import AsrBackend, AsrConfig, AsrError
-from workers.asr.deepgram import DeepgramBackend, DeepgramSession
-from workers.asr.openai_http import HttpBackend
-from workers.asr.openai_realtime import RealtimeBackend
 
 FIRST, SECOND = SENTENCES
 REMOTE = ("deepgram", "assemblyai", "openai_realtime", "openai_realtime_beta", "openai_realtime_vad", "openai_http")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.asr_speech import frames, utterance
+from workers.asr.backends.whisper import FasterWhisper, WhisperBackend
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, AsrSession
-from workers.asr.whisper import FasterWhisper, WhisperBackend
 
 pytest.importorskip("faster_whisper", reason="requirements-whisper.txt is not installed")
 

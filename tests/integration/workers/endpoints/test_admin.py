@@ -17,12 +17,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
+from accounts.lib.redis import sync_redis
 from accounts.models import AuditEntry
-from accounts.redis import sync_redis
 from tests.conftest import make_user
 from workers import admin as pages
+from workers.endpoints.connection_test import Trial
 from workers.models import Endpoint, EndpointModel
-from workers.trials import Trial
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 

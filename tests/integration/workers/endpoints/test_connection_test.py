@@ -13,17 +13,17 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from accounts.redis import sync_redis
-from config.diagnosis import Level, examine
+from accounts.lib.redis import sync_redis
+from config.ops.diagnosis import Level, examine
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.test_endpoints import KEY, defined, make_row
-from tests.integration.test_endpoints import nothing_configured as nothing_configured  # a fixture
-from tests.integration.test_endpoints import one as one  # likewise
-from workers import trials
-from workers.endpoints import UNREADABLE
+from tests.integration.workers.endpoints.test_endpoints import KEY, defined, make_row
+from tests.integration.workers.endpoints.test_endpoints import nothing_configured as nothing_configured  # a fixture
+from tests.integration.workers.endpoints.test_endpoints import one as one  # likewise
+from workers.endpoints import connection_test
+from workers.endpoints.connection_test import ask_worker, try_endpoint
+from workers.endpoints.service import UNREADABLE
 from workers.models import Endpoint, EndpointModel
-from workers.providers.definition import Timeouts
-from workers.trials import ask_worker, try_endpoint
+from workers.providers.config import Timeouts
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "nothing_configured")
 
@@ -57,7 +57,7 @@ async def test_it_works(one: FakeOpenAI) -> None:
     assert "It lists 2 models (" in trial.said
     assert trial.said.endswith("Not in its list: missing.")
     assert (trial.models, trial.model) == (2, "fake-large")
-    assert one.chats[0].body["messages"] == [{"role": "user", "content": trials.QUESTION}]
+    assert one.chats[0].body["messages"] == [{"role": "user", "content": connection_test.QUESTION}]
     assert await asyncio.to_thread(one.chats[0].wait_ended, 2), "it goes after the first word"
 
 
@@ -116,7 +116,7 @@ async def test_who_says_nothing(one: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
     trial = await try_endpoint(defined("a", one, timeouts=QUICK))
     assert (trial.passed, trial.code) == (False, "upstream_timeout"), trial.said
     one.play("accept_delay=5")
-    monkeypatch.setattr(trials, "TRIAL_SECONDS", 0.3)
+    monkeypatch.setattr(connection_test, "TRIAL_SECONDS", 0.3)
     slow = Timeouts(connect=1.0, first_chunk=9.0, idle=9.0, total=9.0)
     assert (await try_endpoint(defined("a", one, timeouts=slow))).code == "upstream_timeout"
 
@@ -139,13 +139,13 @@ class TestAsking:
 
     def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.beat()
-        monkeypatch.setattr(trials, "WAIT_SECONDS", 0.5)
+        monkeypatch.setattr(connection_test, "WAIT_SECONDS", 0.5)
         assert ask_worker(uuid.uuid4()).said.startswith("No worker took the test up")
         job = sync_redis().lindex("generate", -1)
         assert KEY not in str(job)
 
     async def test_whoever_comes_late_asks_nothing(self) -> None:
-        await trials.answer(uuid.uuid4(), "trial:late")
+        await connection_test.answer(uuid.uuid4(), "trial:late")
         assert not sync_redis().exists("trial:late")
 
     def test_no_redis(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ class TestAsking:
         def away() -> Any:
             raise redis.ConnectionError
 
-        monkeypatch.setattr(trials, "living_workers", away)
+        monkeypatch.setattr(connection_test, "living_workers", away)
         assert ask_worker(uuid.uuid4()).said.startswith("Redis cannot be reached")
 
 

@@ -12,16 +12,16 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from accounts.encryption import UnreadableError, decrypt, encrypt
-from chat import catalog
+from accounts.lib.encryption import UnreadableError, decrypt, encrypt
+from chat.catalog import offered_models
 from tests.fakes.openai_server import FakeOpenAI
-from workers.endpoints import UNREADABLE, Roster, load_endpoints
+from workers.endpoints.service import UNREADABLE, Roster, load_endpoints
 from workers.models import Endpoint, EndpointModel
-from workers.providers import registry
+from workers.providers import discovery
 from workers.providers.base import ChatTurn, ProviderError
-from workers.providers.breaker import FAILURES
-from workers.providers.definition import Definition
-from workers.providers.fleet import Fleet
+from workers.providers.circuit_breaker import FAILURES
+from workers.providers.config import Definition
+from workers.providers.router import Fleet
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "nothing_configured")
 
@@ -33,7 +33,7 @@ def nothing_configured(settings: Settings) -> None:
     settings.OPENAI_BASE_URL = settings.OPENAI_API_KEY = ""
     settings.OLLAMA_URL = "http://127.0.0.1:1"
     settings.CHAT_MODELS = []
-    catalog.forget_models()
+    offered_models.forget_models()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def defined(name: str, server: FakeOpenAI | str, **more: Any) -> Definition:
 
 @contextlib.asynccontextmanager
 async def opened(*rows: Definition) -> AsyncGenerator[Fleet]:
-    fleet = registry.open_fleet(rows)
+    fleet = discovery.open_fleet(rows)
     await fleet.open()
     try:
         yield fleet
@@ -134,7 +134,7 @@ class TestWhoServesWhat:
     async def test_a_model_that_another_worker_found_is_looked_for(
         self, one: FakeOpenAI, two: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("workers.providers.fleet.LOOK_AGAIN_SECONDS", 0.0)
+        monkeypatch.setattr("workers.providers.router.LOOK_AGAIN_SECONDS", 0.0)
         async with opened(defined("a", one), defined("b", two)) as fleet:
             two.models.append("brand-new")
             assert (await ask(fleet, "brand-new"))[0] == "tok0 tok1 "
@@ -185,12 +185,12 @@ class TestChanges:
         self, one: FakeOpenAI, two: FakeOpenAI
     ) -> None:
         async with opened(defined("a", one), defined("b", two)) as fleet:
-            await registry.publish_offered(fleet)
+            await discovery.publish_offered(fleet)
         two.models_status = 500
         async with opened(defined("a", one), defined("b", two)) as fleet:  # a worker that starts now
             assert [offer["id"] for offer in fleet.catalog] == ["fake-large", "shared"]
-            await registry.publish_offered(fleet)
-        assert [model["id"] for model in catalog.offered_models()] == ["fake-large", "shared", "fake-tiny"]
+            await discovery.publish_offered(fleet)
+        assert [model["id"] for model in offered_models.offered_models()] == ["fake-large", "shared", "fake-tiny"]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -201,15 +201,18 @@ async def test_a_worker_sees_rows_come_change_and_go(one: FakeOpenAI) -> None:
         assert [offer["id"] for offer in roster.fleet.catalog] == ["demo"]
         row = await asyncio.to_thread(make_row, one)
         await roster.look_for_changes()
-        assert [model["id"] for model in await asyncio.to_thread(catalog.offered_models)] == ["fake-large", "shared"]
+        assert [model["id"] for model in await asyncio.to_thread(offered_models.offered_models)] == [
+            "fake-large",
+            "shared",
+        ]
         await asyncio.to_thread(EndpointModel.objects.create, endpoint=row, name="shared", label="Ours")
         await roster.look_for_changes()
-        catalog.forget_models()
-        assert await asyncio.to_thread(catalog.offered_models) == [{"id": "shared", "label": "Ours"}]
+        offered_models.forget_models()
+        assert await asyncio.to_thread(offered_models.offered_models) == [{"id": "shared", "label": "Ours"}]
         await asyncio.to_thread(Endpoint.objects.update, use="off")
         await roster.look_for_changes()
-        catalog.forget_models()
-        assert [model["id"] for model in await asyncio.to_thread(catalog.offered_models)] == ["demo"]
+        offered_models.forget_models()
+        assert [model["id"] for model in await asyncio.to_thread(offered_models.offered_models)] == ["demo"]
     finally:
         await roster.fleet.close()
 

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import redis
 
-from chat import log
-from chat.protocol import MAX_FRAME_BYTES, Position, encode_event
-from chat.runs import Ended
-from workers.emitter import Emitter, RunLog
-from workers.window import LONGEST, SHORTEST, Window
+from chat.eventlog import store
+from chat.protocol.commands import Position
+from chat.protocol.frames import encode_event
+from chat.protocol.limits import MAX_FRAME_BYTES
+from chat.runs.ending import Ended
+from workers.generation.emitter import Emitter, RunLog
+from workers.generation.flush_window import LONGEST, SHORTEST, Window
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ async def emitter(clean_redis: str) -> AsyncGenerator[Emitter, None]:
     made = Emitter()
     yield made
     await made.stop()
-    await log.channel_layer().close()
+    await store.channel_layer().close()
 
 
 async def open_run(emitter: Emitter) -> RunLog:
@@ -38,11 +40,11 @@ async def open_run(emitter: Emitter) -> RunLog:
 
 async def announce(run: RunLog) -> None:
     event = (encode_event({"type": "run.queued"}), False)
-    await log.append(log.Append(run.conversation_id, [event], run.run_id, attempt=0, number=1))
+    await store.append(store.Append(run.conversation_id, [event], run.run_id, attempt=0, number=1))
 
 
 async def deltas(run: RunLog) -> list[dict[str, Any]]:
-    replay = await log.read(run.conversation_id, Position(run.epoch, 0))
+    replay = await store.read(run.conversation_id, Position(run.epoch, 0))
     assert replay.entries is not None
     return [json.loads(entry.body) for entry in replay.entries if entry.delta]
 
@@ -86,7 +88,7 @@ async def test_however_much_comes_at_once_no_frame_is_too_long(emitter: Emitter)
     text = "\N{GRINNING FACE}" * 20_000
     run.feed(text)
     await run.flush()
-    replay = await log.read(run.conversation_id, Position(run.epoch, 0))
+    replay = await store.read(run.conversation_id, Position(run.epoch, 0))
     assert replay.entries is not None
     assert max(len(entry.body) for entry in replay.entries) < MAX_FRAME_BYTES
     found = await deltas(run)
@@ -98,8 +100,8 @@ async def test_a_later_attempt_fences_the_emitter(emitter: Emitter) -> None:
     run = await open_run(emitter)
     run.feed("old")
     await run.flush()
-    other = log.Append(run.conversation_id, [(encode_event({"type": "run.started"}), False)], run.run_id, 2, 1)
-    await log.append(other)
+    other = store.Append(run.conversation_id, [(encode_event({"type": "run.started"}), False)], run.run_id, 2, 1)
+    await store.append(other)
     run.feed(" never seen")
     await run.flush()
     assert run.fenced
@@ -108,13 +110,13 @@ async def test_a_later_attempt_fences_the_emitter(emitter: Emitter) -> None:
 
 async def test_a_closed_attempt_writes_nothing_more(emitter: Emitter) -> None:
     """The reaper has closed this very attempt; the paused worker comes back."""
-    from chat.runs import TERMINAL_NUMBER
+    from chat.runs.ending import TERMINAL_NUMBER
 
     run = await open_run(emitter)
     run.feed("old")
     await run.flush()
     closing = (encode_event({"type": "run.interrupted"}), False)
-    await log.append(log.Append(run.conversation_id, [closing], run.run_id, 1, TERMINAL_NUMBER))
+    await store.append(store.Append(run.conversation_id, [closing], run.run_id, 1, TERMINAL_NUMBER))
     run.feed(" never seen")
     await run.flush()
     assert run.fenced
@@ -133,7 +135,7 @@ async def test_an_unannounced_run_waits_for_its_announcement(emitter: Emitter) -
     await announce(run)
     run.announced()
     await run.flush()
-    replay = await log.read(run.conversation_id, Position(run.epoch, 0))
+    replay = await store.read(run.conversation_id, Position(run.epoch, 0))
     kinds = [json.loads(entry.body)["type"] for entry in replay.entries or []]
     assert kinds == ["run.queued", "run.started", "run.delta"]
     assert asked == [True]
@@ -144,12 +146,12 @@ async def test_an_abandoned_run_leaves_its_end_only(emitter: Emitter, monkeypatc
     run = await open_run(emitter)
     run.feed("seen")
     await run.flush()
-    epoch, append = run.epoch, log.append
+    epoch, append = run.epoch, store.append
 
-    async def fail(*_: log.Append) -> list[log.Appended]:
+    async def fail(*_: store.Append) -> list[store.Appended]:
         raise redis.exceptions.TimeoutError
 
-    monkeypatch.setattr(log, "append", fail)
+    monkeypatch.setattr(store, "append", fail)
     run.feed(" never seen")
     async with asyncio.timeout(5):
         while run.in_flight is None:
@@ -158,13 +160,13 @@ async def test_an_abandoned_run_leaves_its_end_only(emitter: Emitter, monkeypatc
     run.abandon()
     end = (encode_event({"type": "run.done"}), False)
     emitter.close_run(Ended(run.conversation_id, run.run_id, 1, end, silent=False, whole=False))
-    monkeypatch.setattr(log, "append", append)
+    monkeypatch.setattr(store, "append", append)
     async with asyncio.timeout(5):
         while not emitter.closed:
             await asyncio.sleep(0.01)
-    here, _ = await log.position(run.conversation_id)
+    here, _ = await store.position(run.conversation_id)
     assert here.epoch != epoch
-    replay = await log.read(run.conversation_id, Position(here.epoch, 0))
+    replay = await store.read(run.conversation_id, Position(here.epoch, 0))
     assert [json.loads(entry.body)["type"] for entry in replay.entries or []] == ["run.done"]
 
 

@@ -11,7 +11,7 @@ import uvloop
 from tests.fakes.listening import KEY, TIMEOUTS, Endpoints, Heard, ask, connections_in_use, listen
 from tests.fakes.openai_scripts import answer_text, parse_script
 from tests.fakes.openai_server import FakeOpenAI, Request
-from workers.providers.openai_chat import OpenAIChat
+from workers.providers.openai.client import OpenAIChat
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
 

@@ -13,8 +13,9 @@ from tests.fakes.listening import Endpoints, Heard, ask, fail, listen
 from tests.fakes.openai_scripts import Script, answer_text
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ProviderError
-from workers.providers.breaker import Breaker, Endpoint, GuardedModel
-from workers.providers.openai_chat import OpenAIChat
+from workers.providers.circuit_breaker import Breaker, Endpoint
+from workers.providers.failover import GuardedModel
+from workers.providers.openai.client import OpenAIChat
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
 

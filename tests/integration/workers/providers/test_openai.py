@@ -10,8 +10,8 @@ from tests.fakes.listening import KEY, TIMEOUTS, Endpoints, ask, fail, listen
 from tests.fakes.openai_scripts import answer_text, parse_script
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import Options, ProviderError, Usage
-from workers.providers.openai_chat import OpenAIChat
-from workers.providers.tokens import estimate_tokens
+from workers.providers.openai.client import OpenAIChat
+from workers.providers.token_estimate import estimate_tokens
 
 WISHES = {"temperature", "max_tokens", "max_completion_tokens"}
 

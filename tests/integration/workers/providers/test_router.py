@@ -14,15 +14,15 @@ import redis
 from django.core.exceptions import ImproperlyConfigured
 from pytest_django.fixtures import Settings
 
-from accounts.redis import sync_redis
-from chat import catalog
-from chat.errors import Invalid, Unavailable
+from accounts.lib.redis import sync_redis
+from chat.catalog import offered_models
+from chat.protocol.errors import Invalid, Unavailable
 from tests.fakes.openai_server import FakeOpenAI
-from workers.providers import registry
+from workers.providers import discovery
 from workers.providers.base import ProviderError
 from workers.providers.demo import DemoModel
-from workers.providers.fleet import Fleet
-from workers.providers.openai_chat import OpenAIChat
+from workers.providers.openai.client import OpenAIChat
+from workers.providers.router import Fleet
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
 
@@ -35,7 +35,7 @@ def nothing_configured(settings: Settings, clean_redis: str) -> None:
     settings.OPENAI_API_KEY = ""
     settings.OLLAMA_URL = "http://127.0.0.1:1"
     settings.CHAT_MODELS = []
-    catalog.forget_models()
+    offered_models.forget_models()
 
 
 def clients(fleet: Fleet) -> list[type]:
@@ -44,37 +44,37 @@ def clients(fleet: Fleet) -> list[type]:
 
 class TestChoice:
     async def test_the_demo_where_there_is_nothing(self) -> None:
-        assert registry.endpoint_kind() == "demo"
-        assert clients(registry.open_fleet()) == [DemoModel]
-        assert registry.describe().startswith("demo model; set OPENAI_API_KEY or OPENAI_BASE_URL")
+        assert discovery.endpoint_kind() == "demo"
+        assert clients(discovery.open_fleet()) == [DemoModel]
+        assert discovery.describe().startswith("demo model; set OPENAI_API_KEY or OPENAI_BASE_URL")
 
     async def test_a_local_ollama(self, settings: Settings, upstream: FakeOpenAI) -> None:
         upstream.api_key = ""
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
-        assert registry.endpoint_kind() == "openai_chat"
-        assert registry.describe().startswith(f"Ollama at 127.0.0.1:{upstream.port}")
-        model = registry.open_fleet()
+        assert discovery.endpoint_kind() == "openai_chat"
+        assert discovery.describe().startswith(f"Ollama at 127.0.0.1:{upstream.port}")
+        model = discovery.open_fleet()
         assert await model.models() == ["fake-large", "fake-small"]
         await model.close()
 
     def test_something_else_on_ollamas_port(self, settings: Settings, upstream: FakeOpenAI) -> None:
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
         upstream.ollama = False
-        assert registry.endpoint_kind() == "demo"
+        assert discovery.endpoint_kind() == "demo"
 
     async def test_what_is_configured_comes_first(self, settings: Settings, upstream: FakeOpenAI) -> None:
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
         settings.OPENAI_BASE_URL = "https://alice:secret@models.example.org:8443/v1"
         settings.CHAT_MODELS = ["one", "two"]
-        assert registry.describe() == "models.example.org:8443 (one, two)"
-        model = registry.open_fleet()
+        assert discovery.describe() == "models.example.org:8443 (one, two)"
+        model = discovery.open_fleet()
         assert clients(model) == [OpenAIChat]
         await model.close()
 
     def test_a_key_alone_means_openai(self, settings: Settings) -> None:
         settings.OPENAI_API_KEY = "sk-x"
-        assert registry.endpoint_kind() == "openai_chat"
-        assert registry.describe().startswith("api.openai.com")
+        assert discovery.endpoint_kind() == "openai_chat"
+        assert discovery.describe().startswith("api.openai.com")
 
     @pytest.mark.parametrize(
         "url", ["localhost:8000/v1", "http://[::1/v1", "ftp://:pw@host/v1", "http://h:x/", "https://"]
@@ -83,7 +83,7 @@ class TestChoice:
     async def test_an_address_that_is_none(self, settings: Settings, name: str, url: str) -> None:
         setattr(settings, name, url)
         with pytest.raises(ImproperlyConfigured, match=f"^{name}: ") as caught:
-            registry.open_fleet()
+            discovery.open_fleet()
         assert "pw" not in str(caught.value)
 
 
@@ -91,88 +91,88 @@ class TestOffered:
     async def test_what_the_endpoint_lists(self, settings: Settings, upstream: FakeOpenAI) -> None:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
         upstream.models = ["text-embedding-3", "gpt-4o", "whisper-1", "gpt-5-mini", "gpt-4o-realtime"]
-        model = registry.open_fleet()
-        await registry.publish_offered(model)
+        model = discovery.open_fleet()
+        await discovery.publish_offered(model)
         await model.close()
-        assert [entry["id"] for entry in catalog.offered_models()] == ["gpt-5-mini", "gpt-4o"]
-        assert 200 < int(str(sync_redis().ttl(catalog.KEY))) <= catalog.PUBLISHED_SECONDS
+        assert [entry["id"] for entry in offered_models.offered_models()] == ["gpt-5-mini", "gpt-4o"]
+        assert 200 < int(str(sync_redis().ttl(offered_models.KEY))) <= offered_models.PUBLISHED_SECONDS
 
     async def test_the_operators_list_even_while_the_endpoint_is_down(self, settings: Settings) -> None:
         settings.OPENAI_BASE_URL = "http://127.0.0.1:1/v1"
         settings.CHAT_MODELS = ["two", "one"]
-        model = registry.open_fleet()
-        await registry.publish_offered(model)
+        model = discovery.open_fleet()
+        await discovery.publish_offered(model)
         await model.close()
-        assert catalog.offered_models() == [{"id": "two", "label": "two"}, {"id": "one", "label": "one"}]
+        assert offered_models.offered_models() == [{"id": "two", "label": "two"}, {"id": "one", "label": "one"}]
 
     async def test_a_failed_look_keeps_the_last_list_for_a_while(
         self, settings: Settings, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
-        model = registry.open_fleet()
-        await registry.publish_offered(model)
+        model = discovery.open_fleet()
+        await discovery.publish_offered(model)
         upstream.models_status = 500
-        await registry.publish_offered(model)
-        assert [entry["id"] for entry in catalog.offered_models()] == ["fake-large", "fake-small"]
-        monkeypatch.setattr("workers.providers.fleet.PUBLISHED_SECONDS", 0.0)  # it has been away for too long
+        await discovery.publish_offered(model)
+        assert [entry["id"] for entry in offered_models.offered_models()] == ["fake-large", "fake-small"]
+        monkeypatch.setattr("workers.providers.router.PUBLISHED_SECONDS", 0.0)  # it has been away for too long
         with pytest.raises(ProviderError, match="upstream_error"):
-            await registry.publish_offered(model)
+            await discovery.publish_offered(model)
         await model.close()
 
     async def test_the_demo_is_named(self) -> None:
-        await registry.publish_offered(registry.open_fleet())
-        assert catalog.offered_models() == [DEMO]
+        await discovery.publish_offered(discovery.open_fleet())
+        assert offered_models.offered_models() == [DEMO]
 
 
 class TestCatalog:
     def test_before_a_worker_was_there(self, settings: Settings) -> None:
-        assert catalog.offered_models() == [DEMO]
+        assert offered_models.offered_models() == [DEMO]
         settings.CHAT_MODELS = ["one"]
-        catalog.forget_models()
-        assert catalog.offered_models() == [{"id": "one", "label": "one"}]
+        offered_models.forget_models()
+        assert offered_models.offered_models() == [{"id": "one", "label": "one"}]
 
     def test_an_endpoint_whose_models_are_not_known_yet(self, settings: Settings) -> None:
         settings.OPENAI_API_KEY = "sk-x"
-        assert catalog.offered_models() == []
+        assert offered_models.offered_models() == []
         with pytest.raises(Unavailable):
-            catalog.check_model("")
+            offered_models.check_model("")
 
     def test_checking(self) -> None:
-        catalog.publish_models([{"id": "one", "label": "One"}, {"id": "two", "label": "Two"}])
-        assert catalog.check_model("two") == "two"
-        assert catalog.check_model("") == "one"
-        assert catalog.check_model(None) == "one"
+        offered_models.publish_models([{"id": "one", "label": "One"}, {"id": "two", "label": "Two"}])
+        assert offered_models.check_model("two") == "two"
+        assert offered_models.check_model("") == "one"
+        assert offered_models.check_model(None) == "one"
         with pytest.raises(Invalid):
-            catalog.check_model("three")
+            offered_models.check_model("three")
 
     def test_a_new_list_is_seen_soon(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(catalog, "CACHED_SECONDS", 0.2)
-        catalog.publish_models([{"id": "one", "label": "One"}])
-        assert catalog.check_model(None) == "one"
-        catalog.publish_models([{"id": "two", "label": "Two"}])
-        assert catalog.check_model(None) == "one"
+        monkeypatch.setattr(offered_models, "CACHED_SECONDS", 0.2)
+        offered_models.publish_models([{"id": "one", "label": "One"}])
+        assert offered_models.check_model(None) == "one"
+        offered_models.publish_models([{"id": "two", "label": "Two"}])
+        assert offered_models.check_model(None) == "one"
         deadline = time.monotonic() + 5
-        while catalog.check_model(None) != "two":
+        while offered_models.check_model(None) != "two":
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
     def test_nobody_waits_for_a_redis_that_is_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(catalog, "CACHED_SECONDS", 0.0)
-        catalog.publish_models([{"id": "one", "label": "One"}])
-        assert catalog.check_model(None) == "one"
+        monkeypatch.setattr(offered_models, "CACHED_SECONDS", 0.0)
+        offered_models.publish_models([{"id": "one", "label": "One"}])
+        assert offered_models.check_model(None) == "one"
         asked = threading.Event()
-        monkeypatch.setattr(catalog, "sync_redis", lambda: BlackHole(asked))
+        monkeypatch.setattr(offered_models, "sync_redis", lambda: BlackHole(asked))
         started = time.monotonic()
         while not asked.is_set():
-            assert catalog.check_model(None) == "one"
+            assert offered_models.check_model(None) == "one"
         assert time.monotonic() - started < 1
 
     def test_the_first_look_is_not_waited_for_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
         asked = threading.Event()
-        monkeypatch.setattr(catalog, "sync_redis", lambda: BlackHole(asked))
+        monkeypatch.setattr(offered_models, "sync_redis", lambda: BlackHole(asked))
         started = time.monotonic()
-        assert catalog.offered_models() == [DEMO]
-        assert time.monotonic() - started < catalog.FIRST_SECONDS + 1
+        assert offered_models.offered_models() == [DEMO]
+        assert time.monotonic() - started < offered_models.FIRST_SECONDS + 1
 
 
 class BlackHole:
@@ -192,7 +192,7 @@ def test_web_processes_and_the_choice_load_no_model_package() -> None:
     program = """
         import sys, django
         django.setup()
-        import config.asgi, chat.catalog, workers.providers.registry as registry
+        import config.asgi, chat.catalog, workers.providers.discovery as registry
         registry.describe()
         sys.exit(any(name.split(".")[0] == "openai" for name in sys.modules))
     """

@@ -18,7 +18,7 @@ from tests.client import Client, Session, session
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, utterance
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.asr_cases import grammar
+from tests.integration.workers.asr.asr_cases import grammar
 from tests.stack import Stack, run_stack
 
 FIRST, SECOND = SENTENCES

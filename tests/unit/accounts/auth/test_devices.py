@@ -1,10 +1,10 @@
-"""`accounts.devices`: a session is called what its person would call it."""
+"""`accounts.auth.devices`: a session is called what its person would call it."""
 
 from __future__ import annotations
 
 import pytest
 
-from accounts.devices import describe_device
+from accounts.auth.devices import describe_device
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""`accounts.origins`: only what a browser sends is an origin, and it is compared in full."""
+"""`accounts.auth.origins`: only what a browser sends is an origin, and it is compared in full."""
 
 from __future__ import annotations
 
 import pytest
 
-from accounts.origins import Origin, parse_origin
+from accounts.auth.origins import Origin, parse_origin
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.rates import Bucket, Rate, parse_rate, place_of, wants
-from chat.limits import too_quick, wanted_by
-from chat.protocol import MessageSend, RunStop, Typing
+from accounts.lib.rate_limit import Bucket, Rate, parse_rate, place_of, wants
+from chat.protocol.commands import MessageSend, RunStop, Typing
+from chat.realtime.rate_limits import too_quick, wanted_by
 from config.env import RATE_PATTERN
 
 USER = uuid.UUID(int=1)

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.handlers.asgi import ASGIRequest
 from django.test import RequestFactory
 
-from accounts.downloads import stream_file
+from accounts.lib.streaming import stream_file
 
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
 

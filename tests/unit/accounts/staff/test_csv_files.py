@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import ValidationError
 
-from accounts.exchange import check_table, read_table
+from accounts.staff.import_export import check_table, read_table
 
 COLUMNS, KEYS = ["email", "name", "plan"], ["email"]
 

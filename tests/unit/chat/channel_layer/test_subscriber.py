@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio.connection import ConnectionPool
 
-from chat.layers.counters import LayerStats
-from chat.layers.subscriber import Subscriber
+from chat.channel_layer.stats import LayerStats
+from chat.channel_layer.subscriber import Subscriber
 
 NAMES = [b"a", b"b"]
 

@@ -10,10 +10,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.delivery import Action, Cursor, Entry, Window, extend, merge
-from chat.log import Replay
-from chat.protocol import Position, encode_event
-from chat.sockets import Socket
+from chat.eventlog.replay import Entry, extend, merge
+from chat.eventlog.store import Replay
+from chat.protocol.commands import Position
+from chat.protocol.frames import encode_event
+from chat.realtime.connection import Socket
+from chat.realtime.cursor import Action, Cursor, Window
 from tests.client import View, apply_event
 
 CONVERSATION = uuid.UUID(int=7)
@@ -21,7 +23,7 @@ RUNS = [str(uuid.UUID(int=number)) for number in (1, 2)]
 
 
 class MemoryLog:
-    """A log with the semantics of `chat.log`: contiguous, with an epoch, bounded, now and then slow."""
+    """A log with the semantics of `chat.eventlog.store`: contiguous, with an epoch, bounded, now and then slow."""
 
     def __init__(self) -> None:
         self.epoch = "e1"

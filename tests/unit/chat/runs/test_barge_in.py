@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.heard import LONGEST_WORD, heard_part
+from chat.runs.barge_in import LONGEST_WORD, heard_part
 
 TEXT = "The quick brown fox's den. Él comió."
 

@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from chat.errors import Invalid
-from chat.protocol import MessageSend, parse_command
-from chat.traces import entered, new_traceparent, trace_id
+from chat.protocol.commands import MessageSend, parse_command
+from chat.protocol.errors import Invalid
+from chat.telemetry.tracing import entered, new_traceparent, trace_id
 
 GOOD = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

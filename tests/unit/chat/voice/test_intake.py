@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.audio import BUFFER_MS, BYTES_PER_MS, Backlog, Entry, Frame, Intake, parse_frame
-from chat.errors import ChatError, Invalid, RateLimited, TooLarge
-from chat.protocol import AUDIO_HEADER, MAX_AUDIO_BYTES
+from chat.protocol.audio_frames import AUDIO_HEADER, BYTES_PER_MS, Frame, parse_frame
+from chat.protocol.errors import ChatError, Invalid, RateLimited, TooLarge
+from chat.protocol.limits import MAX_AUDIO_BYTES
+from chat.voice.intake import BUFFER_MS, Backlog, Entry, Intake
 
 PCM = bytes(100 * BYTES_PER_MS)
 

@@ -9,7 +9,7 @@ import sys
 CODE = """
 import logging, sys
 import structlog
-from config.logging import configure
+from config.observability.logging import configure
 configure({"level": "INFO", "format": sys.argv[1]})
 structlog.get_logger("ours").info("sent", user="u1", ticket="s3cret", input_tokens=7)
 logging.getLogger("theirs").warning("came %s", "back", extra={"api_key": "s3cret", "place": "x"})

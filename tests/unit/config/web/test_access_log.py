@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from config.access import forwarded_address, log_action
+from config.web.access_log import forwarded_address, log_action
 
 
 @pytest.mark.parametrize(

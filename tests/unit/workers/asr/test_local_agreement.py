@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.asr_speech import BYTES_PER_MS
-from workers.asr.agreement import Agreement, Word
+from workers.asr.audio.resample import Upsampler
+from workers.asr.backends.local_agreement import Agreement, Word
 from workers.asr.replay import Replay
-from workers.asr.resample import Upsampler
 
 
 def words(text: str, *, start: int = 0, each: int = 300) -> list[Word]:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection
 
-from workers.asr.openai_turns import PREFIX, TurnsSession
+from workers.asr.backends.openai_turns import PREFIX, TurnsSession
 
 
 class Silent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, utterance, white_noise
-from workers.asr.gate import Audio, Began, Ended, Step, VoiceGate, is_noise
+from workers.asr.audio.vad import Audio, Began, Ended, Step, VoiceGate, is_noise
 
 SENTENCE = "open the window"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.context import build_turns
+from workers.generation.context import build_turns
 from workers.providers.base import ChatTurn
-from workers.providers.tokens import estimate_tokens, estimate_turns, estimate_usage
+from workers.providers.token_estimate import estimate_tokens, estimate_turns, estimate_usage
 
 SYSTEM = "Be brief."
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 import pytest
 
 from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.breaker import FAILURES, WINDOW_SECONDS, Breaker, Endpoint, GuardedModel
+from workers.providers.circuit_breaker import FAILURES, WINDOW_SECONDS, Breaker, Endpoint
+from workers.providers.failover import GuardedModel
 
 
 class Clock:

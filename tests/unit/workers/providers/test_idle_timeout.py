@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from workers.providers.patience import Patience
+from workers.providers.idle_timeout import Patience
 
 
 @contextlib.asynccontextmanager

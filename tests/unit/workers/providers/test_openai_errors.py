@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workers.providers.openai_errors import error_from_answer, parse_retry_after
+from workers.providers.openai.errors import error_from_answer, parse_retry_after
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.providers.base import Chunk, ProviderError, Usage
-from workers.providers.openai_stream import MAX_EVENT_BYTES, AnswerReader, EventSplitter
+from workers.providers.openai.sse import MAX_EVENT_BYTES, AnswerReader, EventSplitter
 
 
 def event(delta: dict[str, Any] | None = None, *, finish: str | None = None, **more: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.liveness import Liveness
+from workers.runtime.liveness import Liveness
 
 
 class Clock:

@@ -1,0 +1,1 @@
+"""Who is logged in: sessions and their end, socket tickets, origins, devices."""

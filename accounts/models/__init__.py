@@ -1,0 +1,26 @@
+"""Users, sessions, invitations, the audit log; plans, quotas and usage."""
+
+from accounts.models.audit import AuditEntry
+from accounts.models.quotas import Allowance, Period, Plan, Quota, Reservation, TopUp, Unit, Unwatched
+from accounts.models.usage import DailyUsage, Price, UsageEntry
+from accounts.models.users import Invitation, Session, User, UserManager, UserQuerySet
+
+__all__ = [
+    "Allowance",
+    "AuditEntry",
+    "DailyUsage",
+    "Invitation",
+    "Period",
+    "Plan",
+    "Price",
+    "Quota",
+    "Reservation",
+    "Session",
+    "TopUp",
+    "Unit",
+    "Unwatched",
+    "UsageEntry",
+    "User",
+    "UserManager",
+    "UserQuerySet",
+]

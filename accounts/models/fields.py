@@ -1,0 +1,23 @@
+"""Bounds and field types that several models share."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+MOST: Final = 10**12  # of anything; more is a slip of the hand
+LONGEST_DAYS: Final = 36_500  # a hundred years
+NANO: Final = Decimal("1e-9")
+RANGE: Final = (MinValueValidator(0), MaxValueValidator(MOST))
+MORE_THAN_NONE: Final = (MinValueValidator(NANO), MaxValueValidator(MOST))
+
+
+def amount_field(name: str | None = None, **options: Any) -> models.DecimalField[Any, Any]:
+    return models.DecimalField(name, max_digits=24, decimal_places=9, **options)
+
+
+def days_field(name: str, most: int, *, least: int = 0, **options: Any) -> models.PositiveIntegerField[Any, Any]:
+    return models.PositiveIntegerField(name, validators=(MinValueValidator(least), MaxValueValidator(most)), **options)

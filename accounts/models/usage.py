@@ -1,0 +1,121 @@
+"""Prices, the usage ledger, and daily sums."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.lib.ids import uuid7
+from accounts.models.fields import MOST, RANGE, amount_field
+
+
+def _owner(**options: Any) -> models.ForeignKey[Any, Any]:
+    """A user whose entries outlive them, hence without a constraint: no foreign key's rule may touch a row."""
+    return models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", **options
+    )
+
+
+class Price(models.Model):
+    """What a model costs from a moment on. The nearest wins: the model's own before that of all models, then the
+    endpoint's own, then the newest. A model without a price costs nobody knows what (`UsageEntry.cost` is null).
+    """
+
+    endpoint = models.CharField(max_length=200, blank=True, help_text="Host of the endpoint; empty: any.")
+    model = models.CharField(max_length=200, blank=True, help_text="Empty: any model.")
+    valid_from = models.DateTimeField(default=timezone.now)
+    input_per_million = amount_field("per million input tokens", validators=RANGE)
+    cached_per_million = amount_field(
+        "per million cached input tokens", null=True, blank=True, validators=RANGE, help_text="Empty: as other input."
+    )
+    output_per_million = amount_field("per million output tokens", validators=RANGE)
+    audio_per_minute = amount_field("per minute of audio", default=0, validators=RANGE)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["model", "endpoint", "valid_from"], name="price_once"),
+            models.CheckConstraint(
+                condition=Q(
+                    input_per_million__range=(0, MOST),
+                    output_per_million__range=(0, MOST),
+                    audio_per_minute__range=(0, MOST),
+                )
+                & (Q(cached_per_million=None) | Q(cached_per_million__range=(0, MOST))),
+                name="price_sane",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.model or 'any model'} from {self.valid_from:%Y-%m-%d}"
+
+
+class UsageEntry(models.Model):
+    """What one answer or recording used. Append-only: a trigger refuses UPDATE and DELETE. One per run."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField(help_text="When it was asked for, which is when it counts.")
+    user = _owner(null=True)
+    run_id = models.UUIDField(null=True, unique=True)
+    recording_id = models.UUIDField(null=True, unique=True)
+    conversation_id = models.UUIDField(null=True)
+    model = models.CharField(max_length=200)
+    endpoint = models.CharField(max_length=200, blank=True)
+    messages = models.PositiveSmallIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the input.")
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the output.")
+    audio_seconds = amount_field(default=0)
+    cost = amount_field(null=True, help_text="Empty: there was no price.")
+    estimated = models.BooleanField(default=False, help_text="The endpoint did not say; the numbers are ours.")
+    groups = ArrayField(
+        models.IntegerField(), default=list, db_default=[], help_text="The ids of those the person was in then."
+    )
+
+    class Meta:
+        verbose_name_plural = "usage entries"
+        indexes = (
+            models.Index(fields=["user", "-at"], name="usage_by_user"),
+            models.Index(fields=["-at"], name="usage_newest"),
+            models.Index(
+                fields=["conversation_id"], condition=Q(conversation_id__isnull=False), name="usage_by_conversation"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"usage {self.id}"
+
+
+class DailyUsage(models.Model):
+    """The entries of a day (UTC) added up, for speed. `unpriced` and `estimated` count entries."""
+
+    day = models.DateField()
+    user = _owner(null=True)
+    model = models.CharField(max_length=200)
+    endpoint = models.CharField(max_length=200, blank=True)
+    messages = models.PositiveBigIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    audio_seconds = amount_field(default=0)
+    cost = amount_field(default=0)
+    unpriced = models.PositiveBigIntegerField(default=0)
+    estimated = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "daily usage"
+        indexes = (models.Index(fields=["user", "-day"], name="daily_by_user"),)
+        constraints: ClassVar = (
+            models.UniqueConstraint(
+                fields=["day", "user", "model", "endpoint"], name="daily_once", nulls_distinct=False
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"usage of {self.day}"

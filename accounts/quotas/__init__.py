@@ -1,0 +1,1 @@
+"""How much a user may use: plans, balances, reservations, settlement, reports."""

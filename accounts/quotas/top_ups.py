@@ -1,0 +1,82 @@
+"""Adds to a quota for its current period, or resets it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from accounts.models import Quota, TopUp
+from accounts.quotas.balance import LEFT, POTS_LEFT, fill, keep_entries_out
+from accounts.quotas.balance import Left as Left
+from accounts.quotas.balance import quotas_left as quotas_left
+
+_TOP_UP: Final = """
+INSERT INTO accounts_allowance AS a (user_id, quota_id, starts_at, ends_at, used, reserved, extra)
+VALUES (%s, %s, %s, %s, 0, 0, %s)
+ON CONFLICT (user_id, quota_id, starts_at) DO UPDATE SET extra = a.extra + EXCLUDED.extra
+RETURNING a.id, a.xmax = 0
+"""
+
+
+def top_up(
+    user_id: uuid.UUID | None,
+    quota_id: int,
+    amount: Decimal,
+    *,
+    by: uuid.UUID | None = None,
+    reason: str = "",
+    is_reset: bool = False,
+) -> TopUp:
+    """More of a quota in the period that is running: of a shared one for its pot, and then `user_id` may be any of the
+    group, or None. Two at once both count.
+
+    Raises `django.core.exceptions.ValidationError` for an amount that is none, and `Quota.DoesNotExist` for a quota
+    that does not hold for this user.
+    """
+    made = TopUp(quota_id=quota_id, amount=amount, by_id=by, reason=reason, is_reset=is_reset)
+    made.clean_fields(exclude=["quota", "user", "by"])
+    with transaction.atomic():
+        made.allowance_id, made.user_id = _add(user_id, quota_id, amount)
+        made.save(force_insert=True)
+    return made
+
+
+def reset(user_id: uuid.UUID | None, quota_id: int, *, by: uuid.UUID | None = None) -> TopUp | None:
+    """Gives back what was used of a quota in the period that is running; None when nothing was."""
+    with transaction.atomic():
+        allowance, _ = _add(user_id, quota_id, Decimal(0))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT used - COALESCE((SELECT sum(amount) FROM accounts_topup WHERE allowance_id = a.id"
+                " AND is_reset), 0) FROM accounts_allowance a WHERE id = %s",
+                [allowance],
+            )
+            [used] = cursor.fetchone()
+        return top_up(user_id, quota_id, used, by=by, is_reset=True) if used > 0 else None
+
+
+def _add(user_id: uuid.UUID | None, quota_id: int, amount: Decimal) -> tuple[int, uuid.UUID | None]:
+    """Adds to the allowance of the running period, and locks it; its id, and whose it is (None: a pot's)."""
+    found = _running(user_id, quota_id)
+    keep_entries_out(user_id, Quota.objects.filter(pk=quota_id).values_list("group_id", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_TOP_UP, [found[12], quota_id, found[11], found[6], amount])
+        allowance, fresh = cursor.fetchone()
+    fill([allowance] if fresh else [])
+    return int(allowance), found[12]
+
+
+def _running(user_id: uuid.UUID | None, quota_id: int) -> Sequence[Any]:
+    with connection.cursor() as cursor:
+        if user_id is None:
+            cursor.execute(POTS_LEFT, {"quota": quota_id, "group": None})
+        else:
+            cursor.execute(LEFT, {"user": user_id})
+        found = next((row for row in cursor.fetchall() if row[0] == quota_id), None)
+    if found is None:
+        raise Quota.DoesNotExist(f"Quota {quota_id} does not hold for this user.")
+    return tuple(found)

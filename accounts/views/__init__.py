@@ -1,0 +1,1 @@
+"""Pages about an account: settings, invitations; and socket tickets."""

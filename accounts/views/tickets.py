@@ -1,0 +1,43 @@
+"""Issues the short-lived ticket that opens a WebSocket."""
+
+from __future__ import annotations
+
+import math
+
+import redis
+from django.conf import settings
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from accounts.auth import sessions, tickets
+from accounts.auth.adapter import client_ip
+from accounts.auth.counters import tickets as counted
+from accounts.lib import rate_limit
+from accounts.models import User
+from accounts.views.settings import log
+
+
+@require_POST
+@never_cache
+def issue_ticket(request: HttpRequest) -> JsonResponse:
+    """A ticket for this session's next socket (docs/protocol.md §1): 200, 403 when not logged in,
+    429 with `retry_after` when there were too many, 503 without Redis.
+    """
+    user = request.user
+    if not isinstance(user, User) or not request.session.session_key:
+        return JsonResponse({"code": "forbidden", "message": "Log in first."}, status=403)
+    if wait := rate_limit.take_now(rate_limit.wants((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
+        counted["rate_limited"] += 1
+        seconds = math.ceil(wait)
+        body = {"code": "rate_limited", "message": "Too many connections in a short time.", "retry_after": seconds}
+        return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
+    try:
+        ticket = tickets.issue_ticket(user.pk, request.session.session_key)
+    except redis.RedisError as error:
+        counted["unavailable"] += 1
+        log.exception("ticket_not_kept", error=str(error))
+        return JsonResponse({"code": "unavailable", "message": "Not reachable right now. Try again."}, status=503)
+    counted["issued"] += 1
+    sessions.note_client(request, client_ip(request))
+    return JsonResponse({"ticket": ticket, "expires_in": tickets.LIFETIME})

@@ -1,0 +1,54 @@
+"""Messages in the admin. Their text is shown only with a permission of its own."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.models import User
+from chat.admin.base import BodyAdmin
+from chat.admin.links import page_link
+from chat.models import Message
+
+
+@admin.register(Message)
+class MessageAdmin(BodyAdmin):
+    list_display = ("link", "conversation_link", "role", "author", "status", "created_at")
+    list_display_links = None
+    list_select_related = ("author",)
+    list_filter = ("role",)  # how an answer ended is asked of runs, which have an index for it
+    lookups: ClassVar = frozenset({"role__exact", "conversation__exact", "author__exact"})
+    ordering = ("-id",)  # ids are ordered by time
+    search_help_text = "Message or conversation id, or an author's e-mail address"
+    facts = ("id", "conversation_link", "parent_link", "role", "author", "status", "created_at")
+    body_fields = ("body",)
+
+    @classmethod
+    def secrets(cls) -> tuple[str, ...]:
+        return ("text", "html")
+
+    def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
+        if email is not None:
+            return rows.filter(author__in=User.objects.filter(email=email).values("pk"))
+        return rows.filter(pk=id_) | rows.filter(conversation=id_)
+
+    @admin.display(description="Message")
+    def link(self, row: Message) -> SafeString | str:
+        return page_link("message", row.pk)
+
+    @admin.display(description="Conversation")
+    def conversation_link(self, row: Message) -> SafeString | str:
+        return page_link("conversation", row.conversation_id)
+
+    @admin.display(description="Answer to")
+    def parent_link(self, row: Message) -> SafeString | str:
+        return page_link("message", row.parent_id)
+
+    @admin.display(description="Text")
+    def body(self, row: Message) -> SafeString:
+        return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', row.text)

@@ -1,0 +1,58 @@
+"""Who may read and write in which conversation."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from accounts.models import User
+from chat.models import Conversation, Member, Role
+from chat.protocol.errors import Forbidden, NotFound
+
+WRITERS: Final = (Role.OWNER.value, Role.EDITOR.value)
+
+
+def member_of(
+    user_id: uuid.UUID, conversation_id: uuid.UUID, *, write: bool = False, with_user: bool = False
+) -> Member:
+    """The user's membership. Raises `NotFound`, or `Forbidden` where `write` is asked of a viewer."""
+    member = (
+        Member.objects.select_related("conversation", *(["user"] if with_user else []))
+        .filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
+        .first()
+    )
+    if member is None:
+        raise NotFound
+    if write and member.role not in WRITERS:
+        raise Forbidden
+    return member
+
+
+def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[str, bool]:
+    """The member's name, and whether there are other members. Raises `NotFound`."""
+    others = Member.objects.filter(conversation=OuterRef("conversation")).exclude(user_id=user_id)
+    row = (
+        Member.objects.filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
+        .annotate(shared=Exists(others))
+        .values_list("user__name", "user__email", "shared")
+        .first()
+    )
+    if row is None:
+        raise NotFound
+    name, email, shared = row
+    return User(name=name, email=email).display_name, shared
+
+
+def memberships(user_id: uuid.UUID, conversations: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of the conversations that the user is a member of."""
+    rows = Member.objects.filter(user_id=user_id, conversation_id__in=conversations)
+    return set(rows.values_list("conversation_id", flat=True))
+
+
+def conversations_of(user_id: uuid.UUID) -> QuerySet[Conversation]:
+    """The conversations in a user's list, newest first. Temporary ones are in nobody's."""
+    listed = Conversation.objects.filter(memberships__user_id=user_id, deleted_at=None, temporary=False)
+    return listed.order_by("-updated_at", "-id")

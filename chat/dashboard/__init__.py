@@ -1,0 +1,1 @@
+"""Staff's dashboard and usage page."""

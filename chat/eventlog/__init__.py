@@ -1,0 +1,1 @@
+"""A conversation's event log: appending, reading, replaying, and what its events hold."""

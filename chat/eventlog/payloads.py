@@ -1,0 +1,63 @@
+"""Messages, runs and usage as the dictionaries that events and snapshots carry."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from chat.models import Message, Run, RunStatus
+
+TALKED_OVER: Final = ("talked_over", "You talked over the answer; what was heard of it is kept.")
+
+
+def trouble_of(run: Run) -> tuple[str | None, str | None]:
+    """Why a run's answer is not whole: a code, and a sentence for a person."""
+    if run.heard_chars is not None and not run.error_code:
+        return TALKED_OVER
+    return run.error_code or None, run.error_message or None
+
+
+def run_dict(run: Run, *, text_length: int = 0) -> dict[str, Any]:
+    """A run as frames and pages show it."""
+    code, sentence = trouble_of(run)
+    shown = {
+        "run_id": str(run.id),
+        "message_id": str(run.message_id),
+        "attempt": run.attempt,
+        "model": run.model,
+        "status": run.status,
+        "code": code,
+        "message": sentence,
+        "retryable": run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.STOPPED),
+        "text_length": text_length,
+        "usage": usage_of(run),
+        "timing": {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms},
+    }
+    if run.heard_chars is not None and run.produced_chars is not None:
+        shown["heard_chars"] = run.heard_chars
+    return shown
+
+
+def usage_of(run: Run) -> dict[str, Any]:
+    return {
+        "input_tokens": run.input_tokens,
+        "output_tokens": run.output_tokens,
+        "cost": None if run.cost is None else f"{run.cost.normalize():f}",
+        "estimated": run.usage_estimated,
+    }
+
+
+def message_dict(message: Message, run: Run | None = None, *, text: str | None = None) -> dict[str, Any]:
+    """A message as frames and pages show it. `message.author` should be loaded."""
+    shown = message.text if text is None else text
+    author = message.author
+    return {
+        "id": str(message.id),
+        "parent_id": str(message.parent_id) if message.parent_id else None,
+        "role": message.role,
+        "author": {"id": str(author.pk), "name": author.display_name} if author else None,
+        "text": shown,
+        "html": message.html or None,
+        "status": message.status,
+        "created_at": message.created_at.isoformat(),
+        "run": run_dict(run, text_length=len(shown)) if run else None,
+    }

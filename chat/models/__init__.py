@@ -1,0 +1,28 @@
+"""Conversations, messages, runs, recordings and presets."""
+
+from chat.models.conversations import Conversation, Member, Role
+from chat.models.messages import Message
+from chat.models.presets import MAX_PROMPT, Preset
+from chat.models.recordings import Recording, Utterance
+from chat.models.runs import Run, Submission
+from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, MessageRole, MessageStatus, RecordingStatus, RunStatus
+
+__all__ = [
+    "ACTIVE",
+    "FAILED",
+    "MAX_PROMPT",
+    "SLOW_MS",
+    "Conversation",
+    "Member",
+    "Message",
+    "MessageRole",
+    "MessageStatus",
+    "Preset",
+    "Recording",
+    "RecordingStatus",
+    "Role",
+    "Run",
+    "RunStatus",
+    "Submission",
+    "Utterance",
+]

@@ -1,0 +1,87 @@
+"""Conversations and their members."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.lib.ids import uuid7
+from chat.models.presets import Preset as Preset  # a model of this app
+
+
+class Conversation(models.Model):
+    """A tree of messages that some people and a model write together."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    title = models.CharField(max_length=200, blank=True)
+    model = models.CharField(
+        max_length=200, blank=True, help_text="The model of the next answer; empty is the default."
+    )
+    system_prompt = models.TextField(blank=True)
+    preset = models.ForeignKey(
+        "Preset", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False,
+        help_text="Which it began with. What that said then stands here.",
+    )  # fmt: skip
+    temperature = models.FloatField(null=True, blank=True)
+    max_tokens = models.PositiveIntegerField(null=True, blank=True)
+    members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
+        settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
+    )
+    tip = models.ForeignKey(
+        "Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
+        help_text="The newest message: where a send with no parent goes on.",
+    )  # fmt: skip
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, db_index=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    pinned_at = models.DateTimeField(
+        null=True, blank=True, help_text="On top of its members' lists, and kept whatever its age."
+    )
+    # A default of the database's: turns insert without naming it.
+    temporary = models.BooleanField(
+        default=False, db_default=False, help_text="In nobody's list, and gone soon. So from its first message on."
+    )
+
+    class Meta:
+        indexes: ClassVar = (
+            models.Index(fields=["preset"], condition=Q(preset__isnull=False), name="conversation_preset"),
+            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="conversation_trash"),
+            models.Index(fields=["updated_at"], condition=Q(temporary=True), name="conversation_temporary"),
+        )
+        constraints: ClassVar = (
+            models.CheckConstraint(
+                condition=Q(temporary=False) | Q(pinned_at=None), name="conversation_temporary_or_pinned"
+            ),
+        )
+
+    def __str__(self) -> str:
+        # Titles are made from messages: only those who may read bodies see them in the admin.
+        return f"conversation {self.id}"
+
+
+class Role(models.TextChoices):
+    OWNER = "owner"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+
+
+class Member(models.Model):
+    """A user's place in a conversation: an owner may do all, an editor writes, a viewer reads."""
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices, default=Role.EDITOR)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["user", "conversation"], name="member_once"),
+            models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} is {self.role} of {self.conversation_id}"

@@ -1,0 +1,45 @@
+"""Messages: a tree of questions and answers."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.lib.ids import uuid7
+from chat.models.conversations import Conversation
+from chat.models.presets import Preset as Preset  # a model of this app
+from chat.models.statuses import MessageRole, MessageStatus
+
+
+class Message(models.Model):
+    """One node of a conversation's tree. History is never rewritten: an edit or another answer is a sibling."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    role = models.CharField(max_length=10, choices=MessageRole.choices)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages"
+    )
+    text = models.TextField(blank=True)
+    html = models.TextField(blank=True, help_text="The finished answer, rendered and sanitised.")
+    status = models.CharField(max_length=12, choices=MessageStatus.choices, default=MessageStatus.COMPLETE)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        permissions = (("read_message_body", "Can read what people and models wrote"),)
+        indexes = (models.Index(fields=["conversation", "created_at"], name="message_by_time"),)
+        constraints = (
+            models.CheckConstraint(condition=Q(role__in=MessageRole.values), name="message_role_known"),
+            models.CheckConstraint(condition=Q(status__in=MessageStatus.values), name="message_status_known"),
+            models.CheckConstraint(
+                condition=Q(role="user", status="complete") | Q(role="assistant", author__isnull=True),
+                name="message_fits_role",
+            ),
+            models.CheckConstraint(condition=~Q(parent=models.F("id")), name="message_not_own_parent"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.id}"

@@ -1,0 +1,47 @@
+"""Roles and statuses of messages, runs and recordings."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from chat.models.presets import Preset as Preset  # a model of this app
+
+
+class MessageRole(models.TextChoices):
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class MessageStatus(models.TextChoices):
+    """A user's message is complete; an answer goes pending -> streaming -> one of the rest."""
+
+    PENDING = "pending"
+    STREAMING = "streaming"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class RunStatus(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
+SLOW_MS = 5000  # a first token after so long is one that staff look for
+
+
+class RecordingStatus(models.TextChoices):
+    """starting -> listening -> one of the rest."""
+
+    STARTING = "starting"
+    LISTENING = "listening"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"

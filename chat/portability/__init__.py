@@ -1,0 +1,1 @@
+"""Export and import of conversations, and the files of other systems."""

@@ -1,0 +1,1 @@
+"""WebSockets: the consumer, connections, subscriptions, presence, microphones, rate limits."""

@@ -1,0 +1,1 @@
+"""Mends what a crash left behind: expired leases, lost jobs, unclosed runs."""

@@ -1,0 +1,57 @@
+"""What a worker needs to answer a run: the run itself and the branch of messages it answers."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+
+CONTEXT_MESSAGES: Final = 400  # of a branch, at the most, are read for the model
+CHARACTERS_PER_TOKEN: Final = 6  # more than any usual text has, so that the budget's trimming decides
+
+# Newest first, until so many messages or characters: more than any context takes is not read.
+_CONTEXT: Final = """
+WITH RECURSIVE path(parent_id, role, text, depth, size) AS (
+    SELECT parent_id, role, text, 0, length(text) FROM chat_message WHERE id = %s
+    UNION ALL
+    SELECT m.parent_id, m.role, m.text, depth + 1, size + length(m.text)
+    FROM path JOIN chat_message m ON m.id = path.parent_id WHERE depth < %s AND size < %s
+)
+SELECT role, text FROM path WHERE role = 'user' OR text <> '' ORDER BY depth DESC
+"""
+
+
+def log_context_of(run: uuid.UUID, conversation: uuid.UUID, user: uuid.UUID | None, trace: str) -> dict[str, str]:
+    """The names by which log lines about a run are found; empty ones are left out."""
+    found = {"run": run, "conversation": conversation, "user": user, "trace": trace}
+    return {name: str(value) for name, value in found.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A run as its worker knows it."""
+
+    id: uuid.UUID
+    conversation_id: uuid.UUID
+    prompt_id: uuid.UUID
+    message_id: uuid.UUID
+    model: str
+    attempt: int
+    queued_ms: int
+    user_id: uuid.UUID | None  # who asked
+    trace_id: str
+
+    def log_context(self) -> dict[str, str]:
+        """What every log line about it says."""
+        return log_context_of(self.id, self.conversation_id, self.user_id, self.trace_id)
+
+
+def read_branch(prompt_id: uuid.UUID) -> list[tuple[str, str]]:
+    """(role, text) of the branch that a question ends, oldest first, as far back as any context reaches."""
+    characters = settings.MODEL_CONTEXT_TOKENS * CHARACTERS_PER_TOKEN
+    with connection.cursor() as cursor:
+        cursor.execute(_CONTEXT, [prompt_id, CONTEXT_MESSAGES, characters])
+        return [(role, text) for role, text in cursor.fetchall()]

@@ -1,0 +1,1 @@
+"""What is measured of conversations: metrics, traces, latency marks."""

@@ -1,0 +1,1 @@
+"""A user's message becomes a run; a run is stopped."""

@@ -1,0 +1,1 @@
+"""The pages of the chat and the HTTP calls they make."""

@@ -1,0 +1,70 @@
+"""Decorators of the HTTP calls: membership checks, JSON commands and their errors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
+
+from accounts.lib.outage import OUTAGE
+from accounts.models import User
+from chat.protocol.errors import ChatError, Forbidden, NotFound, Unavailable
+
+logger = structlog.get_logger(__name__)
+
+
+def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A page for people who are logged in. What one may not see is 404; an outage of ours has its own page (503)."""
+    inner = login_required(view)
+
+    @never_cache
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return inner(request, *args, **kwargs)
+        except NotFound:
+            raise Http404 from None
+        except Forbidden as error:
+            raise PermissionDenied from error
+        except (Unavailable, *OUTAGE) as error:
+            logger.warning("page_unavailable", error=type(error).__name__)
+            response = render(request, "chat/unavailable.html", status=503)
+            response["Retry-After"] = "10"
+            return response
+
+    return guarded
+
+
+def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
+    """A POST of the page's script: a dict becomes JSON, an error its code and sentence."""
+
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return JsonResponse(view(request, *args, **kwargs))
+        except ChatError as error:
+            status = {"not_found": 404, "forbidden": 403, "invalid": 400}.get(error.code, 503)
+            return JsonResponse({"code": error.code, "message": error.message}, status=status)
+
+    return require_POST(for_members(answer))
+
+
+def user_of(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # by login_required
+    return request.user
+
+
+def zone_of(request: HttpRequest) -> ZoneInfo:
+    """The reader's time zone, from the cookie that boot.js sets; anything odd is UTC."""
+    try:
+        return ZoneInfo(request.COOKIES.get("timezone", "UTC").replace("%2F", "/"))
+    except (ValueError, OSError, KeyError):
+        return ZoneInfo("UTC")

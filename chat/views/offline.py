@@ -1,0 +1,35 @@
+"""The offline page and the service worker."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.templatetags.static import static
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer", "voice", "keeping"))
+BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
+
+
+@require_safe
+def offline(request: HttpRequest) -> HttpResponse:
+    """What the service worker shows when a page cannot be had. Says nothing about anybody."""
+    return render(request, "chat/offline.html")
+
+
+@require_safe
+@never_cache
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """The service worker, at the root so that it serves every page; it knows the offline page's versioned files."""
+    files = [
+        *("css/tokens.css", "css/base.css", "css/pages.css", "js/boot.js", "img/mark.svg"),
+        *("vendor/fonts/inter-latin-wght-normal.woff2", "vendor/fonts/source-serif-4-latin-wght-normal.woff2"),
+    ]
+    urls = [reverse("chat:offline"), *(static(f"chat/{name}") for name in files)]
+    context = {"urls": json.dumps(urls), "offline": json.dumps(reverse("chat:offline"))}
+    return render(request, "chat/service-worker.js", context, content_type="text/javascript")

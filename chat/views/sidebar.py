@@ -1,0 +1,56 @@
+"""The list of conversations and what can be done in it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from chat.conversations import listing
+from chat.protocol.errors import Invalid
+from chat.views.decorators import command, for_members, user_of, zone_of
+
+
+@require_safe
+@for_members
+def conversations(request: HttpRequest) -> HttpResponse:
+    """The list of conversations as a piece of HTML: after `after`, or the newest `count`."""
+    count = request.GET.get("count", "")
+    try:
+        found = listing.read_listing(
+            user_of(request).pk,
+            zone=zone_of(request),
+            after=request.GET.get("after", ""),
+            count=int(count) if count.isdecimal() and len(count) < 6 else listing.PAGE,
+        )
+    except Invalid:
+        raise Http404 from None
+    return render(request, "chat/conversations.html", {"listing": found})
+
+
+@command
+def rename(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    return {"title": listing.rename(user_of(request).pk, conversation_id, request.POST.get("title", ""))}
+
+
+@command
+def pin(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    """POST `pinned=1`, or `pinned=0` to take it down."""
+    pinned = request.POST.get("pinned") == "1"
+    listing.pin(user_of(request).pk, conversation_id, pinned=pinned)
+    return {"pinned": pinned}
+
+
+@command
+def delete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    listing.delete(user_of(request).pk, conversation_id)
+    return {}
+
+
+@command
+def undelete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    listing.undelete(user_of(request).pk, conversation_id)
+    return {}

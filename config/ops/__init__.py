@@ -1,0 +1,1 @@
+"""What operators run: the doctor, the load test; garbage collection settings."""

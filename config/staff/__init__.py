@@ -1,0 +1,1 @@
+"""The admin's navigation and the staff handbook."""

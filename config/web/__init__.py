@@ -1,0 +1,1 @@
+"""The web process: server, WebSocket, pages, health, metrics, access log."""

@@ -1,0 +1,1 @@
+"""Audio before the recogniser: resampling, voice activity detection."""

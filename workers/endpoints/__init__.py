@@ -1,0 +1,1 @@
+"""Model endpoints set up in the admin, and their connection test."""

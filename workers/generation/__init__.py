@@ -1,0 +1,1 @@
+"""One run: context, model, emitter, end."""

@@ -1,0 +1,1 @@
+"""The worker process: its event loop, liveness, unwatched runs, clean-up."""

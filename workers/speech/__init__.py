@@ -1,0 +1,1 @@
+"""One recording: recogniser, transcript, dictated turn."""
