@@ -54,7 +54,7 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     overview = [
         _item("Dashboard", "monitoring", reverse("admin:index")),
         *([_item("Usage", "bar_chart", reverse("admin:usage"))] if request.user.has_perm(USAGE_PERMISSION) else []),
-        _item("My own usage", "data_usage", reverse("account_usage")),
+        _item("My own usage", "data_usage", reverse("chat:usage")),
         _item("Chat", "edit_square", reverse("chat:new")) | {"active": False},  # its address begins every other
     ]
     if handbook.PATH.exists():
