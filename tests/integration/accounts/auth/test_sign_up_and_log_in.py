@@ -273,7 +273,7 @@ class TestPages:
             "account_email", "account_email_verification_sent", "account_change_password", "account_set_password",
             "account_reset_password", "account_confirm_login_code", "account_confirm_email",
             "account_reset_password_from_key_done", "account_reset_password_from_key", "account_reset_password_done",
-            "account_settings", "account_end_other_sessions", "account_end_session", "chat:usage",
+            "account_settings", "account_end_other_sessions", "account_end_session",
             "account_invitation", "account_accept_invitation",
         }  # fmt: skip
         names = {name for name in get_resolver().reverse_dict if isinstance(name, str)}
