@@ -1,7 +1,7 @@
-"""Voice activity: where speech starts and ends, for recognisers that do not tell.
+"""Voice activity detection: finds where speech starts and ends, for recognisers that do not report it.
 
-A vote over WebRTC's detector, which pocketsphinx brings along: it wants frames of exactly 30 ms, and takes loud noise
-for speech without end, hence the cap.
+WebRTC's detector judges each frame by itself; it accepts frames of exactly 10, 20 or 30 ms. A vote over the last frames
+decides. Loud continuous noise counts as speech, so the length of an utterance is limited.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from pocketsphinx import Vad
+import webrtcvad
 
 from workers.asr.base import BYTES_PER_MS, SAMPLE_RATE
 
-FRAME_MS: Final = 30
+FRAME_MS: Final = 30  # the detector accepts 10, 20 and 30
 FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
-VAD_MODE: Final = 2  # 0 takes nearly everything for speech, 3 the least
+VAD_MODE: Final = 2  # 0: most frames count as speech; 3: fewest
 START_FRAMES: Final = 7
 START_VOTES: Final = 5
 PRE_ROLL_MS: Final = 240  # before the first of them: consonants come before what a detector calls speech
@@ -60,7 +60,7 @@ class VoiceGate:
     """
 
     def __init__(self, *, silence_ms: int = 500, max_utterance_ms: int = 30_000) -> None:
-        self._vad = Vad(mode=VAD_MODE, sample_rate=SAMPLE_RATE, frame_length=FRAME_MS / 1000)
+        self._vad = webrtcvad.Vad(VAD_MODE)
         self._quiet_frames = max(silence_ms // FRAME_MS, 3)
         self._max_ms = max_utterance_ms
         self._rest = b""
@@ -84,7 +84,7 @@ class VoiceGate:
 
     def _step(self, frame: bytes, steps: list[Step]) -> None:
         self.heard_ms += FRAME_MS
-        speech = self._vad.is_speech(frame)
+        speech = self._vad.is_speech(frame, SAMPLE_RATE)
         self._votes.append(speech)
         if speech:
             self._last_speech_ms = self.heard_ms
