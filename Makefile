@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test chaos lint format bench browser asr-sdks whisper promtool help
+.PHONY: up test chaos lint format bench browser asr-sdks pocketsphinx whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine"
@@ -51,6 +51,11 @@ asr-sdks: .venv-asr/installed
 	@$(PYTHON) -m venv .venv-asr
 	@.venv-asr/bin/pip install --quiet -r requirements-asr-dev.txt
 	@touch $@
+
+pocketsphinx: .venv/pocketsphinx
+
+.venv/pocketsphinx: requirements-pocketsphinx.txt .venv/runtime
+	@.ci/install requirements-pocketsphinx.txt $@
 
 whisper: .venv/whisper
 	$(BIN)/python -m pytest tests/integration/workers/asr/test_whisper.py $(ARGS)

@@ -6,6 +6,7 @@ A variable that is set but cannot be read stops the program with one sentence (s
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -215,12 +216,13 @@ SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answ
 
 # --- speech ----------------------------------------------------------------------------------------------------------
 # Recognisers in order of preference: pocketsphinx, deepgram, assemblyai, openai_realtime, openai_http, whisper.
-# Empty switches speech off. See docs/voice.md.
-ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", ["pocketsphinx"], subcast=str) if name]
+# Empty turns voice input off. pocketsphinx is the default where its optional package is installed. See docs/voice.md.
+_ASR_INSTALLED = ["pocketsphinx"] if find_spec("pocketsphinx") else []
+ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", _ASR_INSTALLED, subcast=str) if name]
 ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
-ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # that end an utterance
+ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # of silence end an utterance
 ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker for pocketsphinx; 0: 2 per core
-POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: then only its sentences are known
+POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: only its sentences are recognised
 DEEPGRAM_API_KEY: str = env.str("DEEPGRAM_API_KEY", "")
 DEEPGRAM_URL: str = env.str("DEEPGRAM_URL", "wss://api.deepgram.com")
 DEEPGRAM_MODEL: str = env.str("DEEPGRAM_MODEL", "nova-3")

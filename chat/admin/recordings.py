@@ -30,6 +30,7 @@ class RecordingAdmin(HistoryAdmin):
     list_display = ("link", "status", "reason", "user", "language", "mode", "backend", "length", "created_at")
     list_display_links = None
     list_select_related = ("user",)
+    list_before_template = "admin/chat/voice_input.html"
     list_filter = ("status", PeriodFilter)
     lookups: ClassVar = frozenset({"status__exact", "user__exact"})
     ordering = ("-created_at",)

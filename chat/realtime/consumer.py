@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import structlog
 from channels.consumer import AsyncConsumer
+from django.conf import settings
 
 from accounts.auth.revocation import session_group, was_revoked
 from accounts.auth.sessions import still_valid
@@ -157,6 +158,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
                         },
                         **offers,
                         "traceparent": True,
+                        "features": ["voice"] if settings.ASR_BACKENDS else [],
                     }
                 )
             )

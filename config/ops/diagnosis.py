@@ -35,6 +35,7 @@ from config.env import stack_url
 from config.observability import tracing
 from config.stack.errors import StackError
 from config.stack.reach import check_database, check_redis
+from workers.asr.registry import open_chain
 from workers.endpoints.service import load_endpoints
 from workers.providers import discovery
 from workers.providers.base import ProviderError
@@ -301,6 +302,17 @@ async def _ask_models(rows: Sequence[Definition]) -> Fleet:
         await fleet.close()
 
 
+def _voice(_url: str) -> Found:
+    backends = open_chain().backends  # the settings are checked; nothing is loaded or connected
+    if not backends:
+        advice = (
+            "To turn it on, run `make pocketsphinx` (a demo for English), or name another recogniser in ASR_BACKENDS "
+            "(docs/voice.md); then restart."
+        )
+        return OK, "Voice input is off: no recogniser is configured.", advice
+    return OK, f"Voice input is on: {', '.join(backend.name for backend in backends)}.", ""
+
+
 def _disk(_url: str) -> Found:
     free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else settings.BASE_DIR).free
     said = f"{free / 2**30:.1f} GB free where {settings.VAR_DIR} lies."
@@ -346,6 +358,7 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "disk": _disk,
     "administrator": _administrator,
     "model": _model,
+    "voice": _voice,
     "web": _web,
     "workers": _workers,
     "queue": _queue,

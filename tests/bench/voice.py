@@ -1,8 +1,9 @@
 """`python -m tests.bench.voice`: how long speech takes, with how many speakers at once, and what it costs.
 
 Everything runs as in production: web, worker, Redis, PostgreSQL. Speakers send 100 ms frames at the pace of speech,
-each when its last sample would have been recorded. pocketsphinx decodes espeak-ng freely, without a grammar. The
-second table is a scripted Deepgram in this process, which answers at once: what is left is our own way there and back.
+each when its last sample would have been recorded. pocketsphinx decodes espeak-ng freely, without a grammar; where it
+is not installed, a scripted OpenAI Realtime takes its place. The second table is a scripted Deepgram in this process,
+which answers at once: what is left is the time that the audio and the transcript take to get there and back.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import psutil
 from tests.client import Client, session
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import QUIET_MS, Ears
+from tests.fakes.asr_openai import FakeRealtime
+from tests.fakes.asr_recognisers import KEY, POCKETSPHINX_INSTALLED, realtime, run_in_thread
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak
 from tests.integration.workers.speech.test_voice import HEADER
 from tests.servers import servers
@@ -30,7 +33,6 @@ from tests.stack import Stack, run_stack
 
 FRAME_MS: Final = 100
 SENTENCES: Final = ("please open the window and call the doctor", "we will meet again at the station tomorrow morning")
-KEY: Final = "bench"
 
 
 @dataclass
@@ -154,19 +156,30 @@ def percentiles(values: list[float]) -> str:
     return f"{statistics.median(ordered):5.0f} / {ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]:5.0f}"
 
 
-async def run(speakers: list[int], sentences: int) -> None:
-    common = {"RECORDINGS_PER_USER": "99", "RECORDINGS_AT_ONCE": "99", "ASR_SPEAKERS": "99"}
-    print(f"speech: {psutil.cpu_count()} cores, {sentences} utterances each; ms p50 / p95\n")
-    print("pocketsphinx   first partial     final            CPU of a core   memory")
-    print("  speakers     after start       after end        per speaker     per decoder")
-    with run_stack(env={**common, "ASR_BACKENDS": "pocketsphinx"}) as stack:
+async def show(speakers: list[int], sentences: int, env: dict[str, str]) -> None:
+    """Measures with a recogniser whose utterances are found by our own voice activity detection; prints a row each."""
+    with run_stack(env=env) as stack:
         await measure(stack, 1, 1)  # the first is for caches
         for number in speakers:
             timings, cost = await measure(stack, number, sentences)
             first, final = percentiles(timings.first_partial), percentiles(timings.final)
             lost = f"   lost {timings.lost_ms} ms of audio" if timings.lost_ms else ""
-            shown = f"  {number:<12} {first}     {final}    {cost.cpu:6.0%}          {cost.memory_mb:5.0f} MB"
-            print(shown + lost, flush=True)
+            memory = f"{cost.memory_mb:5.0f} MB" if cost.memory_mb else ""
+            print(f"  {number:<12} {first}     {final}    {cost.cpu:6.0%}          {memory}{lost}", flush=True)
+
+
+async def run(speakers: list[int], sentences: int) -> None:
+    common = {"RECORDINGS_PER_USER": "99", "RECORDINGS_AT_ONCE": "99", "ASR_SPEAKERS": "99"}
+    print(f"speech: {psutil.cpu_count()} cores, {sentences} utterances each; ms p50 / p95\n")
+    if POCKETSPHINX_INSTALLED:
+        print("pocketsphinx   first partial     final            CPU of a core   memory")
+        print("  speakers     after start       after end        per speaker     per decoder")
+        await show(speakers, sentences, {**common, "ASR_BACKENDS": "pocketsphinx"})
+    else:
+        print("scripted       first partial     final            CPU of a core   (pocketsphinx is not installed;")
+        print("  speakers     after start       after end        per speaker      OpenAI Realtime, our voice activity)")
+        with run_in_thread(lambda: FakeRealtime.run(KEY)) as realtime_server:
+            await show(speakers, sentences, common | realtime(realtime_server).env)
     print("\nscripted hosted backend: from the frame that ends an utterance to its final")
     async with FakeDeepgram.run(KEY) as server:
         env = {**common, "ASR_BACKENDS": "deepgram", "DEEPGRAM_API_KEY": KEY, "DEEPGRAM_URL": server.url}

@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_play
 
 from tests.e2e.browsing import ARGUMENTS, CHROMIUM, Watch, answers, ended, log_in, reopen, send, shoot
 from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_recognisers import recogniser_of_any_audio
 from tests.fakes.asr_speech import RATE, as_wav, resample, silence, utterance
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.workers.asr.asr_cases import grammar
 from tests.stack import Stack, run_stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -49,13 +49,14 @@ def hearing(upstream: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> I
         "OPENAI_BASE_URL": upstream.url,
         "OPENAI_API_KEY": "sk-test",
         "CHAT_MODELS": "small",
-        "ASR_BACKENDS": "pocketsphinx",
         "RECORDINGS_PER_USER": "9",
         "RECORDINGS_AT_ONCE": "9",
         "ASR_SPEAKERS": "9",
-        "POCKETSPHINX_GRAMMAR": grammar(tmp_path_factory.mktemp("grammar")),
     }
-    with run_stack(web=1, workers=1, env=env) as running:
+    with (
+        recogniser_of_any_audio(tmp_path_factory.mktemp("grammar")) as asr,
+        run_stack(web=1, workers=1, env=env | asr.env) as running,
+    ):
         yield running
 
 

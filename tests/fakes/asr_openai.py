@@ -126,13 +126,17 @@ class FakeRealtime(SocketServer):
 
 
 class FakeTranscriptions:
-    """`streaming`: answers with server-sent events, else with JSON. `status`: refuses with it."""
+    """`streaming`: answers with server-sent events, else with JSON. `status`: refuses with it.
+
+    `failures`: so many posts to come are answered with 503.
+    """
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.url = ""
         self.streaming = True
         self.status = 200
+        self.failures = 0
         self.posts: list[int] = []  # milliseconds of audio in each
 
     @classmethod
@@ -155,6 +159,9 @@ class FakeTranscriptions:
         if request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": {"code": "invalid_api_key"}}, status=401)
         form = await request.post()
+        if self.failures:
+            self.failures -= 1
+            return web.json_response({"error": {"message": "not now"}}, status=503)
         if self.status != 200:
             return web.json_response({"error": {"message": "no"}}, status=self.status)
         upload = form["file"]

@@ -1,8 +1,9 @@
-"""The backends that the settings name, in their order. A backend's packages are imported when it is named."""
+"""The backends that ASR_BACKENDS names, in its order. A backend's own packages are imported when it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Final, Literal
 
 from django.conf import settings
@@ -22,6 +23,11 @@ _VADS: Final[dict[str, Literal["client", "server"]]] = {"client": "client", "ser
 
 
 def _pocketsphinx() -> AsrBackend:
+    if find_spec("pocketsphinx") is None:
+        raise ImproperlyConfigured(
+            "ASR_BACKENDS: the optional package pocketsphinx is not installed. Install it with `make pocketsphinx` "
+            "(or `pip install -r requirements-pocketsphinx.txt`), or name another recogniser (docs/voice.md)"
+        )
     return SphinxBackend(speakers=settings.ASR_SPEAKERS, grammar=settings.POCKETSPHINX_GRAMMAR)
 
 
@@ -83,13 +89,14 @@ def _needed(name: str) -> str:
 
 
 def open_chain() -> Chain:
-    """The chain of `ASR_BACKENDS`. Raises `ImproperlyConfigured` for a name nobody knows or a key that is missing.
+    """The chain of `ASR_BACKENDS`, which is empty where voice input is off.
 
-    Nothing is loaded or connected yet, so it is also the way to check the settings.
+    Raises `ImproperlyConfigured` for an unknown name, a missing key or a missing package. Nothing is loaded or
+    connected yet, so it is also the way to check the settings.
     """
     unknown = [name for name in settings.ASR_BACKENDS if name not in BACKENDS]
     if unknown:
         raise ImproperlyConfigured(
-            f"ASR_BACKENDS: no such backend: {', '.join(unknown)} (known: {', '.join(BACKENDS)})"
+            f"ASR_BACKENDS: unknown backend: {', '.join(unknown)} (known: {', '.join(BACKENDS)})"
         )
     return Chain([BACKENDS[name]() for name in settings.ASR_BACKENDS])

@@ -18,9 +18,10 @@ import signal
 import socket
 import struct
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pocketsphinx import Decoder
+if TYPE_CHECKING:
+    from pocketsphinx import Decoder
 
 READY: Final = b"\xff\xff\xff\xff"
 PID: Final = struct.Struct("!I")
@@ -32,6 +33,8 @@ MAX_PAYLOAD: Final = 1 << 20
 
 def load(grammar: str) -> Decoder:
     """A decoder that has decoded something, so that every page of it is touched before the first fork."""
+    from pocketsphinx import Decoder  # optional, and needed in this process only
+
     options: dict[str, object] = {"loglevel": "FATAL", "fwdflat": False}
     if grammar:
         options["jsgf"] = grammar

@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from tests.client import Client, View, session
+from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack, run_stack
 
@@ -53,6 +54,7 @@ async def test_a_message_is_answered_event_by_event(stack: Stack) -> None:
         client = await alice.connect()
         hello = client.frames[0]
         assert hello["protocol"] == "chat.v1"
+        assert hello["features"] == (["voice"] if POCKETSPHINX_INSTALLED else [])
         assert [model["id"] for model in hello["models"]] == ["small", "large"]
         accepted = await client.say("Hello [[tokens=30 rate=200]]")
         run = await client.ended(accepted["run_id"])

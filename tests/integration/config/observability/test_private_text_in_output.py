@@ -19,10 +19,10 @@ from yarl import URL
 
 from tests.client import session
 from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_recognisers import recogniser
 from tests.fakes.asr_speech import silence, utterance
 from tests.fakes.collector import Collector
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.workers.asr.asr_cases import grammar
 from tests.integration.workers.speech.test_voice import recording
 from tests.stack import PASSWORD, Stack, run_stack
 
@@ -140,7 +140,7 @@ def look_into_redis(stack: Stack) -> dict[str, str]:
 
 @pytest.mark.timeout(180)
 async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
-    with FakeOpenAI() as upstream, Collector() as collector:
+    with FakeOpenAI() as upstream, Collector() as collector, recogniser(tmp_path) as asr:
         env: dict[str, Any] = {
             "OPENAI_BASE_URL": upstream.url,
             "OPENAI_API_KEY": KEY,
@@ -148,8 +148,7 @@ async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
             "WORKER_METRICS_PORT": "0",
             "SECRET_KEY": f"canary-{secrets.token_hex(24)}",
             "LOG_LEVEL": "DEBUG",
-            "ASR_BACKENDS": "pocketsphinx",
-            "POCKETSPHINX_GRAMMAR": grammar(tmp_path),
+            **asr.env,
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
         }

@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import pytest
+
 from tests.fakes.asr_assemblyai import FakeAssemblyAI
 from tests.fakes.asr_deepgram import FakeDeepgram
-from tests.fakes.asr_ears import SENTENCES, recognise
+from tests.fakes.asr_ears import recognise
 from tests.fakes.asr_openai import FakeRealtime, FakeTranscriptions
+from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED, grammar, needs_pocketsphinx
 from workers.asr.backends.assemblyai import AssemblyAIBackend
 from workers.asr.backends.deepgram import DeepgramBackend
 from workers.asr.backends.local_agreement import Word
@@ -36,13 +39,6 @@ class Case:
     cut: Callable[[], Awaitable[None]]
     mend: Callable[[], None] = lambda: None
     server: Any = None
-
-
-def grammar(folder: Path) -> str:
-    """A JSGF grammar in which the test's sentences are all there is to hear."""
-    file = folder / "sentences.gram"
-    file.write_text(f"#JSGF V1.0;\ngrammar sentences;\npublic <sentence> = {' | '.join(SENTENCES)};\n")
-    return str(file)
 
 
 @contextlib.asynccontextmanager
@@ -144,3 +140,5 @@ CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
     "openai_http_json": partial(openai_http, streaming=False),
     "whisper": whisper,
 }
+CASE_NAMES: Final = [pytest.param(name, marks=needs_pocketsphinx if name == "pocketsphinx" else ()) for name in CASES]
+LOCAL: Final = "pocketsphinx" if POCKETSPHINX_INSTALLED else "whisper"  # a recogniser on this machine

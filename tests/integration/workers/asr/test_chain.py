@@ -11,11 +11,13 @@ from django.test import override_settings
 
 from tests.fakes.asr_deepgram import FakeDeepgram
 from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_recognisers import needs_pocketsphinx
 from tests.fakes.asr_socket import SocketServer
 from tests.fakes.asr_speech import BYTES_PER_MS, silence, speak, tone, utterance
-from tests.integration.workers.asr.asr_cases import CASES, KEY
+from tests.integration.workers.asr.asr_cases import CASE_NAMES, CASES, KEY, LOCAL
 from tests.integration.workers.asr.test_conformance import check_order, collect, finals, say
 from workers.asr import chain as chain_module
+from workers.asr import registry
 from workers.asr.backends.deepgram import DeepgramBackend
 from workers.asr.base import AsrConfig, AsrError, AsrEvent
 from workers.asr.chain import Chain
@@ -30,7 +32,7 @@ def without_news(events: list[AsrEvent]) -> list[AsrEvent]:
     return [event for event in events if event.kind != "reconnected"]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", CASE_NAMES)
 async def test_cut_in_the_middle_of_an_utterance(name: str, tmp_path: Path) -> None:
     async with CASES[name](tmp_path) as case:
         if isinstance(case.server, SocketServer):
@@ -54,7 +56,7 @@ async def test_cut_in_the_middle_of_an_utterance(name: str, tmp_path: Path) -> N
 
 
 async def test_the_next_backend_takes_over(tmp_path: Path) -> None:
-    async with CASES["pocketsphinx"](tmp_path) as local, FakeDeepgram.run(KEY) as server:
+    async with CASES[LOCAL](tmp_path) as local, FakeDeepgram.run(KEY) as server:
         hosted = DeepgramBackend(KEY, server.url)
         session = await Chain([hosted, local.backend]).open(AsrConfig())
         assert session.backend == "deepgram"
@@ -63,7 +65,7 @@ async def test_the_next_backend_takes_over(tmp_path: Path) -> None:
         server.key = "changed"  # from now on nobody gets in
         await server.cut()
         await say(session, speak(FIRST)[HALF:] + silence(900))
-        assert session.backend == "pocketsphinx"
+        assert session.backend == LOCAL
         await session.aclose(timeout=20)
         events = await reader
         check_order(without_news(events))
@@ -71,9 +73,9 @@ async def test_the_next_backend_takes_over(tmp_path: Path) -> None:
 
 
 async def test_the_first_that_opens_is_used(tmp_path: Path) -> None:
-    async with CASES["pocketsphinx"](tmp_path) as local:
+    async with CASES[LOCAL](tmp_path) as local:
         session = await Chain([NOBODY, local.backend]).open(AsrConfig())
-        assert session.backend == "pocketsphinx"
+        assert session.backend == LOCAL
         await session.aclose()
 
 
@@ -109,6 +111,7 @@ async def test_a_service_that_hangs_is_left(monkeypatch: pytest.MonkeyPatch) -> 
         assert session.reconnects == 1
 
 
+@needs_pocketsphinx
 async def test_pocketsphinx_comes_back_when_its_process_was_killed(tmp_path: Path) -> None:
     async with CASES["pocketsphinx"](tmp_path) as case:
         pool = case.backend.pool  # type: ignore[attr-defined]  # the backend is a SphinxBackend
@@ -122,7 +125,7 @@ async def test_pocketsphinx_comes_back_when_its_process_was_killed(tmp_path: Pat
         assert pool.starts == 2
 
 
-def test_settings_are_checked_by_name() -> None:
+def test_settings_are_checked_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with override_settings(ASR_BACKENDS=["pocketsphinks"]), pytest.raises(ImproperlyConfigured, match="pocketsphinks"):
         open_chain()
     with (
@@ -130,6 +133,7 @@ def test_settings_are_checked_by_name() -> None:
         pytest.raises(ImproperlyConfigured, match="DEEPGRAM_API_KEY"),
     ):
         open_chain()
+    monkeypatch.setattr(registry, "find_spec", lambda _name: "installed")
     every = ["pocketsphinx", "deepgram", "assemblyai", "openai_realtime", "openai_http", "whisper"]
     with override_settings(
         ASR_BACKENDS=every,
@@ -139,3 +143,14 @@ def test_settings_are_checked_by_name() -> None:
         WHISPER_MODEL_DIR="/nowhere",
     ):
         assert [backend.name for backend in open_chain().backends] == every
+
+
+def test_pocketsphinx_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "find_spec", lambda _name: None)
+    with override_settings(ASR_BACKENDS=["pocketsphinx"]), pytest.raises(ImproperlyConfigured) as refused:
+        open_chain()
+    assert str(refused.value).startswith("ASR_BACKENDS: ")
+    assert "make pocketsphinx" in str(refused.value)
+    assert "pip install -r requirements-pocketsphinx.txt" in str(refused.value)
+    with override_settings(ASR_BACKENDS=[]):
+        assert open_chain().backends == []

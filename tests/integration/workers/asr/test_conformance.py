@@ -11,13 +11,13 @@ import pytest
 
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_speech import frames, silence, speak, tone, utterance
-from tests.integration.workers.asr.asr_cases import CASES, KEY, Case
+from tests.integration.workers.asr.asr_cases import CASE_NAMES, CASES, KEY, Case
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, AsrSession
 
 FIRST, SECOND = SENTENCES
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=CASE_NAMES)
 async def case(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Case]:
     async with CASES[request.param](tmp_path) as made:
         yield made

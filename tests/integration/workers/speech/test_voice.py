@@ -1,4 +1,7 @@
-"""Speaking, end to end: real Daphne, Celery, Redis and pocketsphinx, with a grammar of the sentences spoken here."""
+"""Voice input, end to end: real Daphne, Celery and Redis, and pocketsphinx with a grammar of the sentences spoken here.
+
+Where pocketsphinx is not installed, the recogniser is the scripted server of `tests.fakes.asr_recognisers`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import struct
 import uuid
 import wave
 from collections.abc import AsyncGenerator, Generator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,9 +18,9 @@ import pytest
 
 from tests.client import Client, Session, session
 from tests.fakes.asr_ears import SENTENCES
+from tests.fakes.asr_recognisers import Recogniser, needs_pocketsphinx, recogniser
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, utterance
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.workers.asr.asr_cases import grammar
 from tests.stack import Stack, run_stack
 
 FIRST, SECOND = SENTENCES
@@ -33,14 +35,18 @@ def upstream() -> Generator[FakeOpenAI]:
 
 
 @pytest.fixture(scope="module")
-def stack(upstream: FakeOpenAI, tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
-    folder: Path = tmp_path_factory.mktemp("grammar")
+def asr(tmp_path_factory: pytest.TempPathFactory) -> Generator[Recogniser]:
+    with recogniser(tmp_path_factory.mktemp("grammar")) as chosen:
+        yield chosen
+
+
+@pytest.fixture(scope="module")
+def stack(upstream: FakeOpenAI, asr: Recogniser) -> Generator[Stack]:
     env = {
         "OPENAI_BASE_URL": upstream.url,
         "OPENAI_API_KEY": "sk-test",
         "CHAT_MODELS": "small",
-        "ASR_BACKENDS": "pocketsphinx",
-        "POCKETSPHINX_GRAMMAR": grammar(folder),
+        **asr.env,
         "RECORDINGS_PER_USER": "2",
         "RECORDINGS_AT_ONCE": "3",
     }
@@ -96,12 +102,13 @@ async def recording(client: Client, conversation_id: str | None = None, **fields
     return Speaker(client, started)
 
 
-async def test_words_form_and_the_final_is_kept(stack: Stack) -> None:
+async def test_words_form_and_the_final_is_kept(stack: Stack, asr: Recogniser) -> None:
     async with user(stack) as alice:
         client = await alice.connect()
+        assert client.frames[0]["features"] == ["voice"]
         speaker = await recording(client)
         started = client.frames[-1]
-        assert (started["backend"], started["language"]) == ("pocketsphinx", "en")
+        assert (started["backend"], started["language"]) == (asr.backend, "en")
         assert started["limits"] == {
             "max_utterance_ms": 30_000,
             "max_recording_ms": 600_000,
@@ -121,7 +128,7 @@ async def test_words_form_and_the_final_is_kept(stack: Stack) -> None:
         assert [p["rev"] for p in partials] == sorted({p["rev"] for p in partials})
         assert all(0 <= p["stable_chars"] <= len(p["text"]) for p in partials)
         [row] = stack.sql("SELECT * FROM chat_recording WHERE id = %s", speaker.id)
-        assert (row["status"], row["reason"], row["backend"]) == ("done", "stopped", "pocketsphinx")
+        assert (row["status"], row["reason"], row["backend"]) == ("done", "stopped", asr.backend)
         assert row["audio_ms"] == closed["audio_ms"] == 100 * speaker.number
         rows = stack.sql("SELECT number, text FROM chat_utterance WHERE recording_id = %s ORDER BY number", speaker.id)
         assert [(r["number"], r["text"]) for r in rows] == [(1, FIRST), (2, SECOND)]
@@ -348,6 +355,7 @@ async def test_not_in_somebody_elses_conversation(stack: Stack) -> None:
         await outsider.close()
 
 
+@needs_pocketsphinx
 async def test_an_unknown_language_is_said_plainly(stack: Stack) -> None:
     async with user(stack) as alice:
         client = await alice.connect()
@@ -389,7 +397,7 @@ def decoders(stack: Stack) -> list[psutil.Process]:
     return forked
 
 
-async def test_a_killed_decoder_loses_nothing(stack: Stack) -> None:
+async def test_a_killed_decoder_loses_nothing(stack: Stack, asr: Recogniser) -> None:
     async with user(stack) as alice:
         client = await alice.connect()
         speaker = await recording(client)
@@ -397,8 +405,11 @@ async def test_a_killed_decoder_loses_nothing(stack: Stack) -> None:
         half = len(spoken) // 64 * 32
         await speaker.say(silence(300) + spoken[:half])
         await client.next("speech.started", recording_id=speaker.id)
-        [decoder] = decoders(stack)
-        decoder.kill()
+        if asr.transcriptions is None:
+            [decoder] = decoders(stack)
+            decoder.kill()
+        else:
+            asr.transcriptions.failures = 1
         await speaker.say(spoken[half:] + silence(900))
         await speaker.stop()
         assert [final["text"] for final in speaker.seen("transcript.final")] == [FIRST]
@@ -406,6 +417,7 @@ async def test_a_killed_decoder_loses_nothing(stack: Stack) -> None:
         await client.close()
 
 
+@needs_pocketsphinx
 async def test_a_hung_decoder_loses_5_s_at_most_without_a_word(stack: Stack) -> None:
     async with user(stack) as alice:
         client = await alice.connect()
