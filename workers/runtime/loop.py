@@ -156,7 +156,7 @@ class Runtime:
         named = {"antiphon.recording.id": str(recording_id)}
         with span("recording", "consumer", parent=traceparent, attributes=named) as listening:
             current.set(listening.traceparent or traceparent)  # what is said and sent belongs to it
-            await self.speech.tell(recording_id)
+            await self.speech.transcribe(recording_id)
 
     def try_endpoint(self, endpoint_id: uuid.UUID, reply_to: str) -> None:
         """Tests an endpoint's connection for staff. Called on a Celery thread; what it finds goes to Redis."""

@@ -1,6 +1,6 @@
-"""Finals that become messages by themselves: the ordinary turn, one at a time.
+"""Final transcripts that are sent as messages without the speaker's doing, through the same turn as any message.
 
-What is said while an answer is being written waits for its end, and is sent as one message.
+Utterances that end while an answer is being written wait for its end and are sent as one message.
 """
 
 from __future__ import annotations
@@ -22,65 +22,66 @@ from chat.voice import recordings
 from chat.voice.recordings import Claimed, notice
 
 RETRY_SECONDS: Final = 0.25
-PATIENCE_SECONDS: Final = 120.0  # an answer may take so long before what was said is given back to the speaker
+BUSY_SECONDS: Final = 120.0  # an answer may take so long; then the transcripts go back to the speaker unsent
 FINISH_SECONDS: Final = 30.0
 
 logger = structlog.get_logger(__name__)
 
 
 class Dictation:
-    """The messages of one recording. `conversation_id` is known from the first of them on, if not before."""
+    """The messages of one recording. `conversation_id` is known from the first message on, if not before."""
 
     def __init__(self, recording: Claimed) -> None:
         self.recording = recording
         self.conversation_id = recording.conversation_id
-        self._said: list[tuple[int, str]] = []
+        self._pending: list[tuple[int, str]] = []  # utterance, text
         self._sender: asyncio.Task[None] | None = None
 
-    def say(self, utterance: int, text: str) -> None:
-        self._said.append((utterance, text))
+    def add(self, utterance: int, text: str) -> None:
+        """Sends the transcript, at once or with the ones that still wait."""
+        self._pending.append((utterance, text))
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send())
 
     async def finish(self) -> None:
-        """Waits until all that was said is sent, or cannot be."""
+        """Waits until every transcript is sent or returned, FINISH_SECONDS at most."""
         if self._sender is not None:
             await asyncio.wait({self._sender}, timeout=FINISH_SECONDS)
             if not self._sender.done():
                 self._sender.cancel()
-                await self._give_back("An answer was still being written, so this was not sent.")
+                await self._return_unsent("An answer was still being written, so this was not sent.")
 
     async def _send(self) -> None:
         waited = 0.0
-        while self._said:
+        while self._pending:
             try:
-                await self._turn()
+                await self._send_message()
                 waited = 0.0
             except ChatError as error:
-                if not isinstance(error, Busy) or waited > PATIENCE_SECONDS:
-                    await self._give_back(error.message)
+                if not isinstance(error, Busy) or waited > BUSY_SECONDS:
+                    await self._return_unsent(error.message)
                     return
                 waited += RETRY_SECONDS
                 await asyncio.sleep(RETRY_SECONDS)
             except OUTAGE as error:
-                logger.warning("dictation_waits", error=type(error).__name__)
-                if waited > PATIENCE_SECONDS:
+                logger.warning("message_send_delayed", error=type(error).__name__)
+                if waited > BUSY_SECONDS:
                     return
                 waited += 1
                 await asyncio.sleep(1)
 
-    async def _turn(self) -> None:
-        """Sends what was said until now. The same utterances make the same message, however often it is tried."""
-        said = list(self._said)
-        numbers = [number for number, _ in said]
+    async def _send_message(self) -> None:
+        """Sends all pending transcripts as one message. Repeating it makes no second message of the same ones."""
+        sent = list(self._pending)
+        numbers = [number for number, _ in sent]
         command = MessageSend(
             conversation_id=self.conversation_id,
             client_id=uuid.uuid5(self.recording.id, f"{numbers[0]}-{numbers[-1]}"),
-            text=" ".join(text for _, text in said),
+            text=" ".join(text for _, text in sent),
         )
         accepted = await submit.submit(self.recording.user_id, command)
-        del self._said[: len(said)]
-        begun = self.conversation_id is None
+        del self._pending[: len(sent)]
+        is_first = self.conversation_id is None
         self.conversation_id = accepted.conversation_id
         await in_db(recordings.note_sent, self.recording.id, numbers, accepted.conversation_id, accepted.message_id)
         appended = await submit.announce(accepted)
@@ -88,7 +89,7 @@ class Dictation:
             position = Position(appended.epoch, appended.seq - len(accepted.announcement))
         else:
             position = await store.before_message(accepted.conversation_id, accepted.message_id)
-        if begun:
+        if is_first:
             frame = notice(
                 "message.accepted",
                 self.recording.id,
@@ -107,14 +108,14 @@ class Dictation:
                 frame=frame,
             )
 
-    async def _give_back(self, why: str) -> None:
-        """It stays a transcript, which the speaker may send by hand."""
-        said, self._said = self._said, []
+    async def _return_unsent(self, why: str) -> None:
+        """Publishes what was not sent and `why`. The speaker still has the transcripts and may send them by hand."""
+        unsent, self._pending = self._pending, []
         frame = notice(
             "audio.unsent",
             self.recording.id,
-            utterances=[n for n, _ in said],
-            text=" ".join(t for _, t in said),
+            utterances=[n for n, _ in unsent],
+            text=" ".join(t for _, t in unsent),
             message=why,
         )
         try:

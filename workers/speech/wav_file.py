@@ -1,4 +1,4 @@
-"""A recording's audio while it is being made, where the speaker's plan keeps it: a WAV file on this worker's disk."""
+"""The audio of a recording in progress as a temporary WAV file, for speakers whose plan keeps audio."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from chat.protocol.audio_frames import BYTES_PER_MS
 RATE: Final = BYTES_PER_MS * 1000 // 2
 
 
-class Tape:
-    """16 kHz mono PCM16, each frame in its place: what was lost between web and worker is silence."""
+class WavFile:
+    """16 kHz mono PCM16. Each frame is at its offset; audio that was lost on the way to the worker is silence."""
 
     def __init__(self) -> None:
         self.file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the recording
@@ -31,7 +31,7 @@ class Tape:
 
     def finish(self) -> IO[bytes]:
         """The whole file, from its beginning."""
-        self._wave.close()  # leaves the file open, and writes its length into it
+        self._wave.close()  # writes the length into the header and leaves the file open
         self.file.seek(0)
         return self.file
 

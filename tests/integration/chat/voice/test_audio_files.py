@@ -22,19 +22,19 @@ from chat.retention import purge
 from chat.retention.erasure import erase
 from chat.voice import audio_files
 from tests.fakes.asr_speech import tone
-from workers.speech.wav_file import Tape
+from workers.speech.wav_file import WavFile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def recorded(user: User, pcm: bytes = b"", **fields: object) -> Recording:
-    tape = Tape()
-    tape.write(0, pcm or tone(100))
+    wav = WavFile()
+    wav.write(0, pcm or tone(100))
     row = Recording.objects.create(
         user=user, client_id=uuid.uuid4(), language="en", mode="auto", status=RecordingStatus.DONE, **fields
     )
-    audio_files.keep(row.pk, tape.finish())
-    tape.discard()
+    audio_files.keep(row.pk, wav.finish())
+    wav.discard()
     row.refresh_from_db()
     return row
 
@@ -51,13 +51,13 @@ def file_of(row: Recording) -> Path:
 
 
 def test_what_was_lost_on_the_way_is_silence() -> None:
-    tape = Tape()
-    tape.write(0, tone(100))
-    tape.write(9_600, tone(100))  # 200 ms are missing
-    with wave.open(tape.finish(), "rb") as file:
+    wav = WavFile()
+    wav.write(0, tone(100))
+    wav.write(9_600, tone(100))  # 200 ms are missing
+    with wave.open(wav.finish(), "rb") as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16_000, 1, 2)
         assert file.readframes(file.getnframes()) == tone(100) + bytes(6_400) + tone(100)
-    tape.discard()
+    wav.discard()
 
 
 def test_the_plan_says_how_long(alice: User, bob: User, plan: Plan) -> None:
@@ -134,9 +134,9 @@ def test_it_is_exported_and_goes_with_its_speaker(alice: User, plan: Plan) -> No
 
 
 def test_what_is_erased_meanwhile_is_not_stored(alice: User) -> None:
-    tape = Tape()
-    tape.write(0, tone(100))
+    wav = WavFile()
+    wav.write(0, tone(100))
     before = {*Path(settings.VAR_DIR).rglob("*.wav")}
-    audio_files.keep(alice.pk, tape.finish())  # no recording of that id
-    tape.discard()
+    audio_files.keep(alice.pk, wav.finish())  # no recording of that id
+    wav.discard()
     assert {*Path(settings.VAR_DIR).rglob("*.wav")} == before

@@ -1,0 +1,128 @@
+"""Publishes and stores what a recogniser reports: the start and stop of speech, partial and final transcripts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from accounts.lib.db import in_db
+from chat.eventlog import store
+from chat.protocol.frames import encode_event
+from chat.voice import recordings
+from chat.voice.recordings import Claimed
+from workers.asr.base import AsrEvent
+from workers.asr.stabilizer import Stabilizer
+from workers.speech.dictation import Dictation
+from workers.speech.publishing import RecordingPublisher
+
+PARTIAL_SECONDS: Final = 0.1  # between two partials; the newest one is published
+
+
+class Transcripts:
+    """The transcripts of one recording.
+
+    Partials go to the speaker's sockets only. A final goes into the conversation's event log as soon as there is a
+    conversation. Once the final of an utterance is published, no partial of it follows.
+    """
+
+    def __init__(
+        self,
+        recording: Claimed,
+        publisher: RecordingPublisher,
+        dictation: Dictation,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._recording = recording
+        self._publisher = publisher
+        self._dictation = dictation
+        self._spawn = spawn
+        self._stabilizer = Stabilizer()
+        self._partial: AsrEvent | None = None
+        self._partial_timer: asyncio.TimerHandle | None = None
+        self._partial_at = 0.0
+        self._revision = 0
+        self._order = asyncio.Lock()  # held while a transcript is published
+        self._last_final = 0  # number of the utterance
+
+    async def handle(self, event: AsrEvent) -> None:
+        """Raises an OUTAGE exception where a final cannot be stored or published."""
+        if event.kind == "partial":
+            self._schedule_partial(event)
+        elif event.kind == "final":
+            await self._publish_final(event)
+        elif event.kind == "reconnected":
+            await self._publisher.warn("backend_reconnected", event.at_ms)
+        else:
+            if event.kind == "speech_started":
+                self._stabilizer, self._revision = Stabilizer(), 0
+            kind = "speech.started" if event.kind == "speech_started" else "speech.stopped"
+            await self._publisher.notify(kind, utterance=event.utterance, at_ms=event.at_ms)
+
+    def cancel_partial(self) -> None:
+        """A partial that waits for its time is not published."""
+        if self._partial_timer is not None:
+            self._partial_timer.cancel()
+
+    def _schedule_partial(self, event: AsrEvent) -> None:
+        """Publishes it now, or the newest one PARTIAL_SECONDS after the last."""
+        self._partial = event
+        if self._partial_timer is None:
+            delay = max(self._partial_at + PARTIAL_SECONDS - time.monotonic(), 0)
+            self._partial_timer = asyncio.get_running_loop().call_later(delay, self._publish_newest_partial)
+
+    def _publish_newest_partial(self) -> None:
+        self._partial_timer = None
+        event, self._partial = self._partial, None
+        if event is None:
+            return
+        self._partial_at = time.monotonic()
+        self._revision += 1
+        fields = {
+            "utterance": event.utterance,
+            "rev": self._revision,
+            "text": event.text,
+            "stable_chars": self._stabilizer.offer(event.text, self._partial_at * 1000),
+        }
+        self._spawn(self._publish_partial(fields))
+
+    async def _publish_partial(self, fields: dict[str, Any]) -> None:
+        async with self._order:
+            if fields["utterance"] > self._last_final:
+                await self._publisher.notify("transcript.partial", light=True, **fields)
+
+    async def _publish_final(self, event: AsrEvent) -> None:
+        self._partial = None
+        async with self._order:
+            self._last_final = event.utterance
+            await self._store_final(event)
+        if self._recording.auto_send and event.text:
+            self._dictation.add(event.utterance, event.text)
+
+    async def _store_final(self, event: AsrEvent) -> None:
+        await in_db(
+            recordings.keep_utterance,
+            self._recording.id, event.utterance, event.text, event.start_ms, event.end_ms, event.confidence,
+        )  # fmt: skip
+        fields: dict[str, Any] = {
+            "utterance": event.utterance,
+            "text": event.text,
+            "start_ms": event.start_ms,
+            "end_ms": event.end_ms,
+        }
+        if event.confidence is not None:
+            fields["confidence"] = event.confidence
+        conversation = self._dictation.conversation_id
+        if conversation is None:
+            await self._publisher.notify("transcript.final", **fields)
+            return
+        body = encode_event(
+            {
+                "type": "transcript.final",
+                "conversation_id": str(conversation),
+                "recording_id": str(self._recording.id),
+                **fields,
+            }
+        )
+        await store.append(store.Append(conversation, [(body, False)]))
