@@ -1,14 +1,14 @@
-"""What a speech recogniser is to the rest of the program.
+"""The interface of speech recognisers.
 
-A backend opens sessions; a session takes 16 kHz mono PCM16 and tells what it hears as `AsrEvent`s. Every backend keeps
-the same rules, and one suite (tests/integration/workers/asr/test_conformance.py) holds all of them to it:
+A backend opens sessions; a session takes 16 kHz mono PCM16 and reports `AsrEvent`s. Every backend follows the same
+rules, which one test suite checks (tests/integration/workers/asr/test_conformance.py):
 
 - utterances count up from 1; each goes `speech_started`, any number of `partial`s, `speech_stopped`, one `final`
 - the text of a partial is the whole utterance so far and replaces the last one
 - the final is authoritative, and empty when it was noise
-- after `aclose(drain=True)` what was said is finished as usual, then the iteration ends
+- after `aclose(drain=True)` the utterance in progress is finished as usual, then the iteration ends
 - a broken session raises `AsrError` from `send` and from the iteration
-- framing, resampling, keep-alive and authentication are the session's own business; a key is in no error and no log
+- framing, resampling, keep-alive and authentication are done by the session; no error and no log contains a key
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import Any, Final, Literal, Protocol
 SAMPLE_RATE: Final = 16_000
 BYTES_PER_MS: Final = SAMPLE_RATE * 2 // 1000
 
-# "reconnected": a chain had to open its backend again; `at_ms` is how much audio was played to it once more.
-Kind = Literal["speech_started", "partial", "speech_stopped", "final", "reconnected"]
+# "reconnected": a chain had to open its backend again; `at_ms` is how much audio was sent to it again.
+AsrEventKind = Literal["speech_started", "partial", "speech_stopped", "final", "reconnected"]
 
 
 @dataclass(frozen=True, slots=True)
 class AsrConfig:
-    """How one recording is to be heard. `language` is a BCP 47 tag; times are milliseconds."""
+    """Options of one recording. `language` is a BCP 47 tag; times are milliseconds."""
 
     language: str = "en"
     endpoint_silence_ms: int = 500
@@ -50,7 +50,7 @@ class AsrCaps:
 class AsrEvent:
     """`at_ms`, `start_ms` and `end_ms` count from the first sample the session was given."""
 
-    kind: Kind
+    kind: AsrEventKind
     utterance: int
     text: str = ""
     at_ms: int = 0
@@ -60,7 +60,7 @@ class AsrEvent:
 
 
 class AsrError(Exception):
-    """A recogniser that cannot go on. `message` is for the person, `detail` for the log; neither holds a key."""
+    """A recogniser cannot continue. `message` is for the speaker, `detail` for the log; neither contains a key."""
 
     def __init__(self, code: str, message: str, *, retryable: bool = True, detail: str = "") -> None:
         super().__init__(f"{code}: {detail or message}")
@@ -71,7 +71,7 @@ class AsrError(Exception):
 
 
 def unavailable(detail: str, *, retryable: bool = True) -> AsrError:
-    """The recogniser is down, crashed or does not answer."""
+    """The error of a recogniser that is down, has crashed or does not answer."""
     return AsrError(
         "asr_unavailable",
         "Speech recognition is not available right now. You can type instead, or try again in a moment.",
@@ -81,7 +81,7 @@ def unavailable(detail: str, *, retryable: bool = True) -> AsrError:
 
 
 def busy(detail: str) -> AsrError:
-    """Every recogniser of this process is taken."""
+    """The error where every recogniser of this process is in use."""
     return AsrError("busy", "All speech recognisers are in use. Try again in a moment.", detail=detail)
 
 
@@ -89,7 +89,7 @@ class AsrSession(Protocol):
     """One stream of audio."""
 
     async def send(self, pcm: bytes) -> None:
-        """Takes PCM of any even length; waits while the recogniser is behind."""
+        """Sends PCM of any even length; waits while the recogniser is behind."""
 
     async def flush(self) -> None:
         """Ends the utterance in progress now."""
@@ -97,11 +97,11 @@ class AsrSession(Protocol):
     def __aiter__(self) -> AsyncIterator[AsrEvent]: ...
 
     async def aclose(self, *, drain: bool = True, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- of the far end
-        """Ends the session; with `drain`, what was said is finished first, for `timeout` seconds at the most."""
+        """Ends the session; with `drain`, finishes the utterance in progress first, for `timeout` seconds at most."""
 
 
 class AsrBackend(Protocol):
-    """A recogniser of one kind. `prepare` does all that the first speaker must not wait for."""
+    """A recogniser of one kind. `prepare` loads what the first speaker should not wait for."""
 
     name: str
 
@@ -134,7 +134,7 @@ class EventStream:
             self._events.put_nowait(event)
 
     def end(self, error: AsrError | None = None) -> None:
-        """The first end counts."""
+        """Only the first call has an effect."""
         if not self._over:
             self._over = True
             self._error = error

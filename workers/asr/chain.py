@@ -1,7 +1,7 @@
-"""Several backends as one: the first that opens is used, and a session that breaks goes on where it was.
+"""Several backends as one: the first that opens is used, and a session that breaks continues on another connection.
 
-The audio since the last final is kept (30 s at the most) and played to the next connection, so that a backend that
-comes back, or the next one of the chain, misses nothing and the utterance in progress keeps its number.
+The audio since the last final is kept (30 s at most) and sent to the next connection, so that a backend that recovers,
+or the next one of the chain, gets all of it and the utterance in progress keeps its number.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from workers.asr.audio.vad import Began, VoiceGate
+from workers.asr.audio.vad import SpeechStarted, VoiceGate
 from workers.asr.base import (
     AsrBackend,
     AsrConfig,
@@ -26,27 +26,27 @@ from workers.asr.base import (
 )
 from workers.asr.replay import Replay
 
-RETRIES: Final = 2  # of the same backend, before the next one's turn
+RETRIES: Final = 2  # of the same backend, before the next one is tried
 RETRY_SECONDS: Final = 0.3  # doubling
 OPEN_SECONDS: Final = 10.0
-HANG_MS: Final = 20_000  # of speech without a pause or a word from a remote backend: it hangs
+HANG_MS: Final = 20_000  # of speech without a pause and without a transcript from a remote backend: it hangs
 
 logger = structlog.get_logger(__name__)
 
 
 class Chain:
-    """Backends in order of preference. Itself no more than a way to open sessions."""
+    """Backends in order of preference."""
 
     def __init__(self, backends: Sequence[AsrBackend]) -> None:
         self.backends = list(backends)
 
     async def prepare(self) -> None:
-        """Prepares all; one that cannot be is asked again when its turn comes."""
+        """Prepares all; one that fails is prepared again when it is opened."""
         for backend in self.backends:
             try:
                 await backend.prepare()
             except AsrError as error:
-                logger.warning("asr_not_ready", backend=backend.name, detail=error.detail)
+                logger.warning("recogniser_not_prepared", backend=backend.name, detail=error.detail)
 
     async def open(self, config: AsrConfig) -> ChainedSession:
         session = ChainedSession(self.backends, config)
@@ -62,7 +62,7 @@ class Chain:
 
 
 class ChainedSession:
-    """An `AsrSession` that survives its backend. `backend` is the name of the one that listens now."""
+    """An `AsrSession` that outlives its backend. `backend` is the name of the one in use."""
 
     def __init__(self, backends: Sequence[AsrBackend], config: AsrConfig) -> None:
         self._backends = list(backends)
@@ -79,7 +79,7 @@ class ChainedSession:
         # Utterances: the inner session counts from 1 each time.
         self._offset = 0
         self._last = 0
-        self._open: dict[int, set[str]] = {}  # outer number -> what was told of it
+        self._open: dict[int, set[str]] = {}  # outer number -> kinds of events that were published
         self._gate: VoiceGate | None = None
         self._spoken_since = 0
         self.reconnects = 0
@@ -92,7 +92,7 @@ class ChainedSession:
         return self._events.__aiter__()
 
     async def start(self) -> None:
-        """Opens the first backend that can be opened. Raises the last one's `AsrError` when none can."""
+        """Opens the first backend that can be opened. Raises the last one's `AsrError` where none can."""
         if not self._backends:
             raise unavailable("no backend is configured", retryable=False)
         await self._open_from(0)
@@ -109,12 +109,12 @@ class ChainedSession:
                 error = unavailable("opening took too long")
             else:
                 self._place = number
-                self._listen_to(inner)
+                self._attach(inner)
                 return
-            logger.warning("asr_not_opened", backend=self._backends[number].name, detail=error.detail)
+            logger.warning("recogniser_not_opened", backend=self._backends[number].name, detail=error.detail)
         raise error
 
-    def _listen_to(self, inner: AsrSession) -> None:
+    def _attach(self, inner: AsrSession) -> None:
         self._inner = inner
         self._generation += 1
         self._failure = None
@@ -147,13 +147,13 @@ class ChainedSession:
             await self._inner.flush()
 
     def _watch(self, pcm: bytes) -> None:
-        """A connection that is open and silent while somebody speaks is a dead one."""
+        """Raises `AsrError` where an open connection reports nothing while somebody speaks."""
         if self._gate is None:
             return
-        if any(isinstance(step, Began) for step in self._gate.feed(pcm)):
-            self._spoken_since = self._gate.heard_ms
-        if self._gate.speaking and self._gate.heard_ms - self._spoken_since > HANG_MS:
-            raise unavailable("no word came for 20 s of speech")
+        if any(isinstance(step, SpeechStarted) for step in self._gate.feed(pcm)):
+            self._spoken_since = self._gate.audio_ms
+        if self._gate.speaking and self._gate.audio_ms - self._spoken_since > HANG_MS:
+            raise unavailable("no transcript for 20 s of speech")
 
     async def aclose(self, *, drain: bool = True, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as in `AsrSession`
         if self._closing:
@@ -177,10 +177,10 @@ class ChainedSession:
         self._events.end(self._failure if self._open else None)
 
     def _close_open(self) -> None:
-        """What was begun and never finished ends empty: each utterance has its final."""
+        """Gives every utterance in progress an empty final: each utterance has one."""
         if self._failure is None:
-            for number, told in sorted(self._open.items()):
-                if "speech_stopped" not in told:
+            for number, published in sorted(self._open.items()):
+                if "speech_stopped" not in published:
                     self._events.put(AsrEvent("speech_stopped", number, at_ms=self._kept.end_ms))
                 self._events.put(AsrEvent("final", number, start_ms=self._kept.end_ms, end_ms=self._kept.end_ms))
             self._open.clear()
@@ -191,26 +191,26 @@ class ChainedSession:
         generation = self._generation
         try:
             async for event in inner:
-                self._tell(event, base_ms)
+                self._forward(event, base_ms)
             if self._closing:
                 return
-            error = unavailable("the session ended by itself")
+            error = unavailable("the session ended unexpectedly")
         except AsrError as failure:
             error = failure
         self._failure = error
         if not self._closing:
-            with contextlib.suppress(AsrError):  # the events tell
+            with contextlib.suppress(AsrError):  # the iteration raises it
                 await self._recover(generation, error)
 
-    def _tell(self, event: AsrEvent, base_ms: int) -> None:
+    def _forward(self, event: AsrEvent, base_ms: int) -> None:
         number = event.utterance + self._offset
         if self._gate is not None:
-            self._spoken_since = self._gate.heard_ms
+            self._spoken_since = self._gate.audio_ms
         self._last = max(self._last, number)
-        told = self._open.setdefault(number, set())
-        if event.kind in told and event.kind != "partial":
-            return  # told before the connection broke
-        told.add(event.kind)
+        published = self._open.setdefault(number, set())
+        if event.kind in published and event.kind != "partial":
+            return  # published before the connection broke
+        published.add(event.kind)
         if event.kind == "final":
             del self._open[number]
             self._kept.forget_until(event.end_ms + base_ms)
@@ -227,11 +227,11 @@ class ChainedSession:
     # --- again --------------------------------------------------------------------------------------------------
 
     async def _recover(self, generation: int, error: AsrError) -> None:
-        """Opens another session and plays it what was kept. Raises `AsrError` when nobody is left, and ends."""
+        """Opens another session and sends it the kept audio. Ends with `AsrError` where no backend can be opened."""
         async with self._lock:
             if generation != self._generation:
-                return  # somebody else did
-            logger.warning("asr_broke", backend=self.backend, detail=error.detail)
+                return  # another task has done it
+            logger.warning("recogniser_failed", backend=self.backend, detail=error.detail)
             previous, reader = self._inner, self._reader
             if reader is not None and reader is not asyncio.current_task():
                 reader.cancel()

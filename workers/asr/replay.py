@@ -1,4 +1,4 @@
-"""The audio since the last final, for a backend that has to hear it again. Pure."""
+"""Keeps the audio since the last final, to send it again to a recogniser that was reopened. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which part of a partial transcript will stay. Pure.
+"""Finds the part of a partial transcript that is unlikely to change. Pure.
 
-A word is stable once it has stood at its place, with all words before it, in every partial for 600 ms. Measured on
-757 partials of pocketsphinx, that window never had to take anything back, while agreement of two neighbouring partials
-(LocalAgreement-2) did 340 times. Finals may still differ: a final always replaces.
+A word is stable once it and all words before it have been the same in every partial for 600 ms. Measured on 757
+partials of pocketsphinx, no stable word changed later, while with agreement of two neighbouring partials
+(LocalAgreement-2) words changed 340 times. A final may still differ: it always replaces the partials.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ class Stabilizer:
 
     def __init__(self, agreement_ms: int = AGREEMENT_MS) -> None:
         self._agreement_ms = agreement_ms
-        self._words: list[tuple[str, float]] = []  # with the time since when it stands there
+        self._words: list[tuple[str, float]] = []  # with the time since when it is unchanged
 
     def offer(self, text: str, now_ms: float) -> int:
-        """Takes the utterance so far; how many of its characters are stable."""
+        """Takes the transcript so far; returns how many of its characters are stable."""
         since: list[tuple[str, float]] = []
         agreed = True
         for place, word in enumerate(text.split()):

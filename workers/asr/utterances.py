@@ -1,4 +1,4 @@
-"""Tells the events of recognisers that find utterances by themselves, in the order that `base` promises."""
+"""Puts the events of recognisers that find utterances themselves into the order that `base` requires."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from workers.asr.base import AsrEvent, EventStream
 
 
 class Utterances:
-    """One utterance after another. What a backend leaves out (a start, a stop) is filled in."""
+    """One utterance after another. Events that a backend leaves out (a start, a stop) are added."""
 
     def __init__(self, events: EventStream) -> None:
         self._events = events
@@ -30,7 +30,7 @@ class Utterances:
                 self._events.put(AsrEvent("partial", self._number, text=text, at_ms=end_ms))
 
     def final(self, text: str, start_ms: int, end_ms: int, confidence: float | None = None) -> None:
-        """Nothing, when there was no utterance and no text."""
+        """Does nothing where there was no utterance and no text."""
         text = text.strip()
         if not self.open and not text:
             return

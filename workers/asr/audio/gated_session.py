@@ -1,4 +1,4 @@
-"""A session for recognisers that hear one utterance at a time: the voice gate tells them when one begins and ends."""
+"""A session for recognisers of single utterances: voice activity detection finds where each one starts and ends."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from workers.asr.audio.vad import Audio, Began, Ended, Step, VoiceGate, is_noise
+from workers.asr.audio.vad import GateStep, SpeechAudio, SpeechEnded, SpeechStarted, VoiceGate, is_noise
 from workers.asr.base import AsrConfig, AsrError, AsrEvent, EventStream, unavailable
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The end of an utterance."""
+class FinalTranscript:
+    """The final transcript of an utterance."""
 
     text: str
     confidence: float | None = None
 
 
 class Engine(Protocol):
-    """Hears one utterance at a time: `begin`, `feed`…, `finish`. Raises `AsrError`. Partials may come at any time."""
+    """Recognises one utterance at a time: `begin`, `feed`…, `finish`. Raises `AsrError`. Partials come at any time."""
 
     async def begin(self, on_partial: Callable[[str], None]) -> None: ...
 
     async def feed(self, pcm: bytes) -> None: ...
 
-    async def finish(self) -> Heard: ...
+    async def finish(self) -> FinalTranscript: ...
 
     async def aclose(self) -> None: ...
 
 
 class GatedSession:
-    """An `AsrSession` over an `Engine`. While the engine works on what it was given, `send` waits."""
+    """An `AsrSession` over an `Engine`. `send` waits while the engine processes the audio."""
 
     def __init__(self, engine: Engine, config: AsrConfig) -> None:
         self._engine = engine
@@ -51,13 +51,13 @@ class GatedSession:
         async with self._lock:
             self._events.raise_if_broken()
             if not self._events.over:
-                await self._take(self._gate.feed(pcm))
+                await self._process(self._gate.feed(pcm))
 
     async def flush(self) -> None:
         async with self._lock:
             self._events.raise_if_broken()
             if not self._events.over:
-                await self._take(self._gate.flush())
+                await self._process(self._gate.flush())
 
     async def aclose(self, *, drain: bool = True, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as in `AsrSession`
         if self._closed:
@@ -70,40 +70,40 @@ class GatedSession:
         except TimeoutError:
             self._events.end(unavailable("the last utterance took too long"))
         except AsrError:
-            pass  # the iteration tells
+            pass  # the iteration raises it
         finally:
             self._events.end()
             await self._engine.aclose()
 
-    async def _take(self, steps: list[Step]) -> None:
+    async def _process(self, steps: list[GateStep]) -> None:
         try:
             for step in steps:
-                await self._one(step)
+                await self._apply(step)
         except AsrError as error:
             self._events.end(error)
             raise
 
-    async def _one(self, step: Step) -> None:
-        if isinstance(step, Began):
+    async def _apply(self, step: GateStep) -> None:
+        if isinstance(step, SpeechStarted):
             self._utterance += 1
             self._shown = ""
             self._open = True
             self._events.put(AsrEvent("speech_started", self._utterance, at_ms=step.at_ms))
             await self._engine.begin(self._on_partial)
-        elif isinstance(step, Audio):
+        elif isinstance(step, SpeechAudio):
             await self._engine.feed(step.pcm)
-        elif isinstance(step, Ended):
+        elif isinstance(step, SpeechEnded):
             self._events.put(AsrEvent("speech_stopped", self._utterance, at_ms=step.end_ms))
-            heard = await self._engine.finish()
+            final = await self._engine.finish()
             self._open = False
             self._events.put(
                 AsrEvent(
                     "final",
                     self._utterance,
-                    text="" if is_noise(heard.text, step.speech_ms) else heard.text.strip(),
+                    text="" if is_noise(final.text, step.speech_ms) else final.text.strip(),
                     start_ms=step.start_ms,
                     end_ms=step.end_ms,
-                    confidence=heard.confidence,
+                    confidence=final.confidence,
                 )
             )
 
@@ -111,4 +111,4 @@ class GatedSession:
         text = text.strip()
         if self._open and text and text != self._shown:
             self._shown = text
-            self._events.put(AsrEvent("partial", self._utterance, text=text, at_ms=self._gate.heard_ms))
+            self._events.put(AsrEvent("partial", self._utterance, text=text, at_ms=self._gate.audio_ms))

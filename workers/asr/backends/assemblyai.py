@@ -31,7 +31,7 @@ class AssemblyAIBackend:
     caps = AsrCaps(server_endpointing=True, remote=True, max_session_s=3 * 3600)
 
     async def prepare(self) -> None:
-        """There is nothing to load."""
+        """Does nothing: there is no model to load."""
 
     async def open(self, config: AsrConfig) -> AssemblyAISession:
         query: dict[str, str | int] = {
@@ -51,7 +51,7 @@ class AssemblyAIBackend:
         return {"backend": self.name, "model": self.model, "key": bool(self.key)}
 
     async def aclose(self) -> None:
-        """Sessions close by themselves."""
+        """Does nothing: each session closes its own connection."""
 
 
 class AssemblyAISession(WireSession):
@@ -62,7 +62,7 @@ class AssemblyAISession(WireSession):
         super().__init__(connection)
         self._utterances = Utterances(self.events)
         self._turn: dict[str, Any] | None = None
-        self._done = -1  # the last turn whose final was told
+        self._done = -1  # the last turn whose final was published
 
     def on_message(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -75,7 +75,7 @@ class AssemblyAISession(WireSession):
         if turn["turn_order"] <= self._done:
             return
         if self._turn is not None and turn["turn_order"] > self._turn["turn_order"]:
-            self.finish()  # its formatted end never came
+            self.finish()  # the formatted end is missing
         self._turn = turn
         words = turn["words"]
         if not turn["end_of_turn"]:

@@ -31,7 +31,7 @@ class DeepgramBackend:
     caps = AsrCaps(server_endpointing=True, remote=True)
 
     async def prepare(self) -> None:
-        """There is nothing to load."""
+        """Does nothing: there is no model to load."""
 
     async def open(self, config: AsrConfig) -> DeepgramSession:
         query: list[tuple[str, str | int]] = [
@@ -54,7 +54,7 @@ class DeepgramBackend:
         return {"backend": self.name, "model": self.model, "key": bool(self.key)}
 
     async def aclose(self) -> None:
-        """Sessions close by themselves."""
+        """Does nothing: each session closes its own connection."""
 
 
 class DeepgramSession(WireSession):
@@ -70,13 +70,13 @@ class DeepgramSession(WireSession):
         self._interim = ""
         self._start_ms: int | None = None
         self._end_ms = 0
-        self._impatience: asyncio.TimerHandle | None = None
+        self._finish_timer: asyncio.TimerHandle | None = None
 
     async def flush(self) -> None:
-        """`from_finalize` may come or not; without it the utterance ends with what is known a second later."""
+        """Where no `from_finalize` comes, the utterance ends a second later with the transcript so far."""
         await super().flush()
-        if self._impatience is None:
-            self._impatience = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.finish)
+        if self._finish_timer is None:
+            self._finish_timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.finish)
 
     def on_message(self, message: dict[str, Any]) -> None:
         kind = message["type"]
@@ -111,8 +111,8 @@ class DeepgramSession(WireSession):
         return " ".join([*self._segments, self._interim])
 
     def finish(self) -> None:
-        if self._impatience is not None:
-            self._impatience.cancel()
-            self._impatience = None
+        if self._finish_timer is not None:
+            self._finish_timer.cancel()
+            self._finish_timer = None
         self._utterances.final(self._text(), self._start_ms or 0, self._end_ms, mean(self._confidences))
         self._segments, self._confidences, self._interim, self._start_ms = [], [], "", None

@@ -1,4 +1,4 @@
-"""LocalAgreement-2: what two passes over a growing buffer agree on is said. Pure.
+"""LocalAgreement-2: words on which two passes over a growing buffer agree are committed. Pure.
 
 After Macháček, Dabre, Bojar: Turning Whisper into Real-Time Transcription System (2023), and the same authors'
 whisper_streaming. A pass is all words from the buffer's start; the common beginning of two in a row is committed.
@@ -35,7 +35,7 @@ class Agreement:
 
     @property
     def prompt(self) -> str:
-        """The end of what is committed, for a recogniser that hears the buffer without it."""
+        """The end of what is committed, for a recogniser that gets the buffer without it."""
         return " ".join(word.text for word in self.committed)[-PROMPT_CHARACTERS:]
 
     @property
@@ -43,7 +43,7 @@ class Agreement:
         return self.committed[-1].end_ms if self.committed else 0
 
     def offer(self, words: Sequence[Word]) -> None:
-        """Takes a pass. Words that lie before the end of what is committed were heard before."""
+        """Takes the words of a pass. Those before the end of the committed ones are ignored."""
         fresh = [word for word in words if (word.start_ms + word.end_ms) // 2 >= self.committed_ms]
         agreed = 0
         for before, now in zip(self._pending, fresh, strict=False):
@@ -54,12 +54,12 @@ class Agreement:
         self._pending = fresh[agreed:]
 
     def finish(self) -> str:
-        """The last pass is believed."""
+        """Commits the words of the last pass and returns the whole text."""
         self.committed += self._pending
         self._pending = []
         return self.text
 
 
 def _bare(word: str) -> str:
-    """Commas and capitals come and go between passes."""
+    """The word without punctuation and case, in which passes differ."""
     return word.strip(" ,.;:!?…").casefold()

@@ -15,15 +15,15 @@ from typing import Any, Final
 
 import httpx2
 
-from workers.asr.audio.gated_session import GatedSession, Heard
+from workers.asr.audio.gated_session import FinalTranscript, GatedSession
 from workers.asr.base import BYTES_PER_MS, SAMPLE_RATE, AsrCaps, AsrConfig, AsrError, busy, unavailable
 
-PARTIAL_MS: Final = 1_000  # of new audio before it is posted again
+PARTIAL_MS: Final = 1_000  # of new audio between two posts
 TIMEOUT: Final = httpx2.Timeout(20.0, connect=5.0)
 
 
 class HttpBackend:
-    """`url` ends in `/v1`. A server without a key has none."""
+    """`url` ends in `/v1`; `key` is empty where the server needs none."""
 
     name = "openai_http"
     caps = AsrCaps(server_endpointing=False, remote=True)
@@ -38,7 +38,7 @@ class HttpBackend:
         self._partials = partials
 
     async def prepare(self) -> None:
-        """There is nothing to load."""
+        """Does nothing: there is no model to load."""
 
     async def open(self, config: AsrConfig) -> GatedSession:
         fields = {"model": self.model, "language": config.language.partition("-")[0], "response_format": "json"}
@@ -81,9 +81,9 @@ class HttpEngine:
     async def _post_partial(self, audio: bytes) -> None:
         self._on_partial(await self._transcribe(audio, lambda _: None))
 
-    async def finish(self) -> Heard:
+    async def finish(self) -> FinalTranscript:
         await self._drop_post()
-        return Heard(await self._transcribe(bytes(self._audio), self._on_partial))
+        return FinalTranscript(await self._transcribe(bytes(self._audio), self._on_partial))
 
     async def _drop_post(self) -> None:
         post, self._post = self._post, None
@@ -95,7 +95,7 @@ class HttpEngine:
         await self._drop_post()
 
     async def _transcribe(self, audio: bytes, on_partial: Callable[[str], None]) -> str:
-        """The text of `audio`; what a streaming server has of it goes to `on_partial` meanwhile."""
+        """Returns the text of `audio`; a streaming server's text so far goes to `on_partial`."""
         try:
             async with self._client.stream(
                 "POST",

@@ -16,22 +16,22 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection
 
-from workers.asr.audio.gated_session import GatedSession, Heard
+from workers.asr.audio.gated_session import FinalTranscript, GatedSession
 from workers.asr.audio.resample import Upsampler
-from workers.asr.backends.openai_turns import NO_AUDIO, PREFIX, RATE, TurnsSession, code_of, look_at
+from workers.asr.backends.openai_turns import NO_AUDIO, PREFIX, RATE, TurnsSession, code_of, retrieve_exception
 from workers.asr.backends.websocket import Wire, connect_to
 from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, AsrError, AsrSession, unavailable
 
 MIN_COMMIT_MS: Final = 100  # less is refused
 FINISH_SECONDS: Final = 15.0
 READY_SECONDS: Final = 5.0
-VAD_MODELS: Final = ("gpt-4o-", "whisper-1")  # that find turns by themselves; the live ones refuse to
+VAD_MODELS: Final = ("gpt-4o-", "whisper-1")  # these can find turns themselves; the live models refuse to
 VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300}
 
 
 @dataclass(frozen=True, slots=True)
 class RealtimeBackend:
-    """`url` ends in `/v1/realtime`. `model_in_url`: some gateways want it there; OpenAI itself must not have it."""
+    """`url` ends in `/v1/realtime`. `model_in_url`: some gateways need it there; OpenAI itself refuses it."""
 
     key: str = field(repr=False)
     url: str = "wss://api.openai.com/v1/realtime"
@@ -50,7 +50,7 @@ class RealtimeBackend:
         return AsrCaps(server_endpointing=self.server_vad, append_only=True, remote=True, max_session_s=3600)
 
     async def prepare(self) -> None:
-        """There is nothing to load."""
+        """Does nothing: there is no model to load."""
 
     async def open(self, config: AsrConfig) -> AsrSession:
         query = {"intent": "transcription"} | ({"model": self.model} if self.model_in_url else {})
@@ -100,7 +100,7 @@ class RealtimeBackend:
         return {"backend": self.name, "model": self.model, "key": bool(self.key)}
 
     async def aclose(self) -> None:
-        """Sessions close by themselves."""
+        """Does nothing: each session closes its own connection."""
 
 
 async def configure(wire: RealtimeEngine | TurnsSession, update: dict[str, Any]) -> None:
@@ -119,8 +119,8 @@ class RealtimeEngine(Wire):
     def __init__(self, connection: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
-        self.ready.add_done_callback(look_at)
-        self._finished: asyncio.Future[Heard] | None = None
+        self.ready.add_done_callback(retrieve_exception)
+        self._finished: asyncio.Future[FinalTranscript] | None = None
         self._error: AsrError | None = None
         self._texts: dict[str, str] = {}
         self._over: set[str] = set()
@@ -133,7 +133,7 @@ class RealtimeEngine(Wire):
         self._on_partial = on_partial
         self._fed_ms = 0
         self._finished = asyncio.get_running_loop().create_future()
-        self._finished.add_done_callback(look_at)
+        self._finished.add_done_callback(retrieve_exception)
 
     async def feed(self, pcm: bytes) -> None:
         if self._error is not None:
@@ -142,7 +142,7 @@ class RealtimeEngine(Wire):
         audio = base64.b64encode(self._upsampler.feed(pcm)).decode()
         await self.transmit({"type": "input_audio_buffer.append", "audio": audio})
 
-    async def finish(self) -> Heard:
+    async def finish(self) -> FinalTranscript:
         if self._fed_ms < MIN_COMMIT_MS:
             await self.feed(bytes((MIN_COMMIT_MS - self._fed_ms + 10) * BYTES_PER_MS))
         await self.transmit({"type": "input_audio_buffer.commit"})
@@ -181,7 +181,7 @@ class RealtimeEngine(Wire):
             return
         self._over.add(item)
         if self._finished is not None and not self._finished.done():
-            self._finished.set_result(Heard(text))
+            self._finished.set_result(FinalTranscript(text))
 
     def on_end(self, error: AsrError | None) -> None:
         self._error = error or unavailable("the session is closed")

@@ -29,7 +29,7 @@ COMMIT_SECONDS: Final = 1.0  # a commit is answered within
 class Turn:
     start_ms: int
     end_ms: int
-    speech: bool  # the service heard some; else it is what a commit found
+    speech: bool  # the service detected speech; else the turn comes from a commit
     text: str = ""
     done: bool = False
 
@@ -38,11 +38,11 @@ class TurnsSession(WireSession):
     """An `AsrSession`; `flush` commits what is in the service's buffer."""
 
     flush_type = "input_audio_buffer.commit"
-    close_type = ""  # there is none: the connection just ends
+    close_type = ""  # there is no such message: the connection is closed
 
     def __init__(self, connection: ClientConnection) -> None:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.ready.add_done_callback(look_at)
+        self.ready.add_done_callback(retrieve_exception)
         self._turns: dict[str, Turn] = {}  # in the order they began
         self._over: set[str] = set()
         self._answered = asyncio.Event()  # the last commit, or a turn's end
@@ -60,7 +60,7 @@ class TurnsSession(WireSession):
         if self.closing:
             return
         if drain:
-            with contextlib.suppress(AsrError, TimeoutError):  # the iteration tells
+            with contextlib.suppress(AsrError, TimeoutError):  # the iteration raises it
                 async with asyncio.timeout(timeout):
                     self._answered.clear()
                     await self.flush()
@@ -97,10 +97,10 @@ class TurnsSession(WireSession):
             if code_of(message) != NO_AUDIO:
                 raise unavailable(f"the service said {code_of(message)}")
             self._answered.set()
-        self._tell()
+        self._publish()
 
     def _turn(self, item: str, start_ms: int | None = None) -> Turn:
-        """The turn of an item; one that is over is not told again."""
+        """Returns the turn of an item, a new one where none is open. A turn that has ended is not published again."""
         turn = self._turns.get(item)
         if turn is None:
             turn = Turn(start_ms or 0, start_ms or 0, speech=start_ms is not None)
@@ -109,8 +109,8 @@ class TurnsSession(WireSession):
                 self._turns[item] = turn
         return turn
 
-    def _tell(self) -> None:
-        """The first turn as far as it is; further ones once it is done."""
+    def _publish(self) -> None:
+        """Publishes the turns in their order: the first one as it grows, the next ones once it is done."""
         while self._turns:
             item, turn = next(iter(self._turns.items()))
             if not turn.done:
@@ -124,7 +124,7 @@ class TurnsSession(WireSession):
     def finish(self) -> None:
         for turn in self._turns.values():
             turn.done = True
-        self._tell()
+        self._publish()
 
     def on_end(self, error: AsrError | None) -> None:
         if not self.ready.done():
@@ -134,12 +134,12 @@ class TurnsSession(WireSession):
 
 
 def code_of(message: dict[str, Any]) -> str:
-    """What an error is called, cut to what may stand in a log."""
+    """The code of an error, cut for the log."""
     error = message.get("error") or {}
     return str(error.get("code") or error.get("type") or "error")[:60]
 
 
-def look_at(future: asyncio.Future[Any]) -> None:
-    """An error that nobody waits for any more is no news."""
+def retrieve_exception(future: asyncio.Future[Any]) -> None:
+    """Marks the exception of a future as retrieved: asyncio would log one that nothing awaits."""
     if not future.cancelled():
         future.exception()

@@ -1,4 +1,4 @@
-"""pocketsphinx: the recogniser that is there without any setting. English, and a demo: it mishears much."""
+"""pocketsphinx, an optional package: a demo recogniser for English that needs no key. It makes many mistakes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-from workers.asr.audio.gated_session import GatedSession, Heard
+from workers.asr.audio.gated_session import FinalTranscript, GatedSession
 from workers.asr.backends.sphinx_pool import Decoder, SphinxPool
 from workers.asr.backends.sphinx_process import DECODE_SECONDS, REPLY, REQUEST
 from workers.asr.base import AsrCaps, AsrConfig, AsrError, busy, unavailable
@@ -17,7 +17,7 @@ SPEAKERS_PER_CORE: Final = 2  # more fall behind: measured final 0.6 s after spe
 
 
 class SphinxBackend:
-    """`speakers`: recordings heard at once by this process; `grammar`: a JSGF file whose sentences alone are known."""
+    """`speakers`: recordings at once in this process; `grammar`: a JSGF file, only its sentences are recognised."""
 
     name = "pocketsphinx"
     caps = AsrCaps(server_endpointing=False, languages=("en",))
@@ -61,7 +61,7 @@ class SphinxBackend:
 
 
 class SphinxEngine:
-    """The near end of a decoder's socket."""
+    """Sends the audio of one recording to its decoder process."""
 
     def __init__(
         self,
@@ -84,8 +84,8 @@ class SphinxEngine:
     async def feed(self, pcm: bytes) -> None:
         self._on_partial(await self._call(b"A", pcm))
 
-    async def finish(self) -> Heard:
-        return Heard(await self._call(b"E"))
+    async def finish(self) -> FinalTranscript:
+        return FinalTranscript(await self._call(b"E"))
 
     async def _call(self, operation: bytes, payload: bytes = b"") -> str:
         try:

@@ -21,7 +21,7 @@ from workers.asr.base import unavailable
 LOAD_SECONDS: Final = 20.0
 FORK_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = (0.2, 30.0)  # between starts, doubling
-STEADY_SECONDS: Final = 60.0  # alive for so long, the next start does not wait again
+STEADY_SECONDS: Final = 60.0  # a process that has run so long is restarted without a delay
 
 logger = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class SphinxPool:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Loads the model, unless it is loaded. Raises `AsrError` when that takes too long."""
+        """Loads the model unless it is loaded. Raises `AsrError` after LOAD_SECONDS."""
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep())
         try:
@@ -61,15 +61,15 @@ class SphinxPool:
             raise unavailable("pocketsphinx's process did not start") from None
 
     async def fork(self) -> Decoder:
-        """A decoder of its own for one recording. Raises `AsrError`."""
-        for _ in range(2):  # the process may have ended since it was last heard of
+        """Forks a decoder for one recording. Raises `AsrError`."""
+        for _ in range(2):  # the process may have ended meanwhile
             await self.start()
             try:
                 return await self._ask()
             except (OSError, TimeoutError):
                 self._ready.clear()
                 if self._process is not None:
-                    self._process.kill()  # if it only hangs, it is started anew as well
+                    self._process.kill()  # a hung process is restarted as well
         raise unavailable("pocketsphinx's process does not answer")
 
     async def _ask(self) -> Decoder:
@@ -96,17 +96,17 @@ class SphinxPool:
             try:
                 await self._run()
             except OSError as error:
-                logger.warning("sphinx_lost", error=type(error).__name__)
+                logger.warning("pocketsphinx_lost", error=type(error).__name__)
             finally:
-                self._bury()
+                self._clean_up()
             if time.monotonic() - began > STEADY_SECONDS:
                 delay = RETRY_SECONDS[0]
-            logger.warning("sphinx_restarts", seconds=delay)
+            logger.warning("pocketsphinx_restart_scheduled", seconds=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, RETRY_SECONDS[1])
 
     async def _run(self) -> None:
-        """From the process's start to its end."""
+        """Starts the process and reads its messages until it ends."""
         ours, theirs = socket.socketpair()
         with theirs:
             # Popen returns when the child has called exec: a few milliseconds, once per life of the process.
@@ -131,7 +131,7 @@ class SphinxPool:
                     if not asked.done():
                         asked.set_result(PID.unpack(message)[0])
 
-    def _bury(self) -> None:
+    def _clean_up(self) -> None:
         self._ready.clear()
         if self._control is not None:
             self._control.close()

@@ -32,7 +32,7 @@ MAX_PAYLOAD: Final = 1 << 20
 
 
 def load(grammar: str) -> Decoder:
-    """A decoder that has decoded something, so that every page of it is touched before the first fork."""
+    """Loads a decoder and decodes a second of silence, so that all its memory is in place before the first fork."""
     from pocketsphinx import Decoder  # optional, and needed in this process only
 
     options: dict[str, object] = {"loglevel": "FATAL", "fwdflat": False}
@@ -46,7 +46,7 @@ def load(grammar: str) -> Decoder:
 
 
 def serve(connection: socket.socket, decoder: Decoder) -> None:
-    """One recording. The state guard: nothing reaches the decoder that its state does not allow."""
+    """Serves one recording. Operations that do not fit the decoder's state are refused: they would crash it."""
     in_utterance = False
     with connection.makefile("rb") as incoming:
         while len(header := incoming.read(REQUEST.size)) == REQUEST.size:
@@ -76,8 +76,8 @@ def serve(connection: socket.socket, decoder: Decoder) -> None:
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     options = json.loads(sys.argv[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to act on; our sockets end with it
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the decoders
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the worker acts on Ctrl-C; the sockets of this process end with it
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended decoders leave no zombies
     decoder = load(options["grammar"])
     gc.freeze()
     control.sendall(READY)

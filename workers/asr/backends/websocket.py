@@ -1,6 +1,6 @@
-"""A WebSocket to a recogniser: connecting, reading JSON, noticing that it is dead. Shared by all that speak so.
+"""The WebSocket client of the hosted recognisers: connects, reads JSON, detects a dead connection.
 
-Errors say what happened and never with what: no URL, no header, no body stands in them, since keys stand in those.
+Errors contain no URL, header or body, since those contain keys.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from workers.asr.base import BYTES_PER_MS, AsrError, AsrEvent, EventStream, busy, unavailable
 
 OPEN_SECONDS: Final = 5.0
-PING_SECONDS: Final = 10.0  # a half-open connection is noticed within twice that
+PING_SECONDS: Final = 10.0  # a half-open connection is detected within twice that
 SEND_SECONDS: Final = 5.0
-FRAME_MS: Final = 50  # what the vendors advise
+FRAME_MS: Final = 50  # as the vendors recommend
 FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
 
-# The library's own logger would write out requests, with their headers, at level DEBUG.
+# The library's own logger would log requests with their headers at level DEBUG.
 _quiet = logging.getLogger("workers.asr.backends.websocket.silent")
 _quiet.disabled = True
 logger = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class Wire(ABC):
 
     @abstractmethod
     def on_end(self, error: AsrError | None) -> None:
-        """The connection is over; without an error when we were closing."""
+        """The connection has ended; `error` is None where this side closed it."""
 
     async def transmit(self, message: bytes | dict[str, Any]) -> None:
         """Sends binary audio or JSON. Raises `AsrError`."""
@@ -80,7 +80,7 @@ class Wire(ABC):
             raise unavailable(f"the connection broke ({type(error).__name__})") from None
 
     async def _read(self) -> None:
-        error, regular = unavailable("the session is over"), False
+        error, regular = unavailable("the session has ended"), False
         try:
             async for raw in self._connection:
                 message = json.loads(raw)
@@ -93,13 +93,13 @@ class Wire(ABC):
         except AsrError as failure:
             error = failure
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as failure:
-            error = unavailable(f"the service sent what its protocol does not know ({type(failure).__name__})")
-        # While the last words are awaited, an end out of turn loses them.
+            error = unavailable(f"the service sent an unknown message ({type(failure).__name__})")
+        # While the session drains, an irregular end loses the last transcript.
         expected = self.closing and (regular or not self.draining)
         self.on_end(None if expected else error)
 
     async def end(self, *, wait: float = 0) -> None:
-        """Waits for the service to close, so many seconds, then closes."""
+        """Waits `wait` seconds for the service to close the connection, then closes it."""
         self.closing = True
         if wait > 0:
             self.draining = True
@@ -114,7 +114,7 @@ class Wire(ABC):
 
 
 class WireSession(Wire):
-    """An `AsrSession` for a service that finds utterances by itself."""
+    """An `AsrSession` for a service that finds utterances itself."""
 
     flush_type: str
     close_type: str
@@ -133,7 +133,7 @@ class WireSession(Wire):
 
     @abstractmethod
     def finish(self) -> None:
-        """The connection is over: end the utterance that is open with what is known of it."""
+        """The connection has ended: ends the utterance in progress with the transcript so far."""
 
     async def send(self, pcm: bytes) -> None:
         self.events.raise_if_broken()
@@ -159,7 +159,7 @@ class WireSession(Wire):
     async def aclose(self, *, drain: bool = True, timeout: float = 5.0) -> None:  # noqa: ASYNC109 -- as in `AsrSession`
         if self.closing:
             return
-        with contextlib.suppress(AsrError):  # the iteration tells
+        with contextlib.suppress(AsrError):  # the iteration raises it
             if drain:
                 await self.flush()
             await self.transmit({"type": self.close_type})
@@ -176,7 +176,7 @@ class WireSession(Wire):
         while self.keep_alive_type:
             await asyncio.sleep(self.keep_alive_seconds)
             if asyncio.get_running_loop().time() - self._sent_at >= self.keep_alive_seconds:
-                with contextlib.suppress(AsrError):  # the reader notices
+                with contextlib.suppress(AsrError):  # the reader raises it
                     await self.transmit({"type": self.keep_alive_type})
 
 

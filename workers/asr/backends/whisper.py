@@ -1,4 +1,4 @@
-"""Whisper in this process, through faster-whisper (not installed by itself: requirements-whisper.txt).
+"""Whisper in this process, through faster-whisper (optional: requirements-whisper.txt).
 
 A pass over the buffer is made whenever a second of audio is new and the last pass is done; see `agreement`. The buffer
 is trimmed at the end of a committed word once it is longer than 15 s. Passes run on a thread of their own: CTranslate2
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from workers.asr.audio.gated_session import GatedSession, Heard
+from workers.asr.audio.gated_session import FinalTranscript, GatedSession
 from workers.asr.backends.local_agreement import Agreement, Word
 from workers.asr.base import BYTES_PER_MS, AsrCaps, AsrConfig, busy, unavailable
 
@@ -23,7 +23,7 @@ PASS_SECONDS: Final = 30.0
 
 
 class Model(Protocol):
-    """What is asked of a Whisper model: the words of PCM16 at 16 kHz, with times from its start. Blocks."""
+    """Returns the words of PCM16 at 16 kHz, with times from its start. Blocks."""
 
     def words(self, pcm: bytes, *, language: str, prompt: str) -> list[Word]: ...
 
@@ -32,7 +32,7 @@ class FasterWhisper:
     """A CTranslate2 model from a folder; `device` and `compute_type` as faster-whisper takes them."""
 
     def __init__(self, folder: str, *, device: str = "auto", compute_type: str = "default") -> None:
-        for needed in ("model.bin", "tokenizer.json"):  # without the second it would ask the network for one
+        for needed in ("model.bin", "tokenizer.json"):  # without the second it would download one
             if not Path(folder, needed).is_file():
                 raise unavailable(f"the model in WHISPER_MODEL_DIR ({folder}) lacks {needed}", retryable=False)
         try:
@@ -45,7 +45,7 @@ class FasterWhisper:
             self._model = faster_whisper.WhisperModel(
                 folder, device=device, compute_type=compute_type, local_files_only=True
             )
-        except Exception as error:  # noqa: BLE001 -- CTranslate2 and the tokenizer raise what they like
+        except Exception as error:  # noqa: BLE001 -- CTranslate2 and the tokenizer raise many types
             detail = f"the model in WHISPER_MODEL_DIR cannot be loaded ({type(error).__name__}: {error})"
             raise unavailable(detail, retryable=False) from None
 
@@ -69,7 +69,7 @@ class FasterWhisper:
 
 
 class WhisperBackend:
-    """`load` makes the model; it is called once, by `prepare` or the first speaker. `speakers` share it."""
+    """`load` loads the model; it is called once, by `prepare` or the first session. `speakers` share it."""
 
     name = "whisper"
     caps = AsrCaps(server_endpointing=False)
@@ -127,7 +127,7 @@ class WhisperEngine:
         self._agreement = Agreement()
         self._buffer = bytearray()
         self._start_ms = 0  # of the buffer, in the utterance
-        self._passed = 0  # bytes the last pass has heard
+        self._passed = 0  # bytes in the last pass
         self._pass: asyncio.Task[None] | None = None
 
     async def begin(self, on_partial: Callable[[str], None]) -> None:
@@ -163,17 +163,17 @@ class WhisperEngine:
                 )
         except TimeoutError:
             raise unavailable(f"a pass took more than {PASS_SECONDS:.0f} s") from None
-        except Exception as error:  # noqa: BLE001 -- whatever the engine raises, it cannot go on
+        except Exception as error:  # noqa: BLE001 -- whatever the engine raises, it cannot continue
             raise unavailable(f"the model failed ({type(error).__name__})") from None
         self._agreement.offer([Word(word.text, word.start_ms + start, word.end_ms + start) for word in words])
         self._on_partial(self._agreement.text)
 
-    async def finish(self) -> Heard:
+    async def finish(self) -> FinalTranscript:
         running, self._pass = self._pass, None
         if running is not None:
             await running
         await self._hear()
-        return Heard(self._agreement.finish())
+        return FinalTranscript(self._agreement.finish())
 
     async def aclose(self) -> None:
         self._on_close(self)

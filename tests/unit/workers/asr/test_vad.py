@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, utterance, white_noise
-from workers.asr.audio.vad import Audio, Began, Ended, Step, VoiceGate, is_noise
+from workers.asr.audio.vad import GateStep, SpeechAudio, SpeechEnded, SpeechStarted, VoiceGate, is_noise
 
 SENTENCE = "open the window"
 
 
-def steps_of(gate: VoiceGate, pcm: bytes, *, chunk_ms: int = 100) -> list[tuple[int, Step]]:
+def steps_of(gate: VoiceGate, pcm: bytes, *, chunk_ms: int = 100) -> list[tuple[int, GateStep]]:
     """Every step, with the milliseconds that had been fed when it came."""
-    found: list[tuple[int, Step]] = []
+    found: list[tuple[int, GateStep]] = []
     for number, chunk in enumerate(frames(pcm, chunk_ms), 1):
         found += [(number * chunk_ms, step) for step in gate.feed(chunk)]
     return found
@@ -20,12 +20,12 @@ def test_an_utterance_begins_soon_and_ends_after_the_silence() -> None:
     spoken = speak(SENTENCE)
     steps = steps_of(VoiceGate(silence_ms=500), silence(1000) + spoken + silence(1000))
     kinds = [type(step) for _, step in steps]
-    assert (kinds[0], kinds[-1]) == (Began, Ended)
-    assert set(kinds[1:-1]) == {Audio}
+    assert (kinds[0], kinds[-1]) == (SpeechStarted, SpeechEnded)
+    assert set(kinds[1:-1]) == {SpeechAudio}
     began_at, began = steps[0]
     ended_at, ended = steps[-1]
-    assert isinstance(began, Began)
-    assert isinstance(ended, Ended)
+    assert isinstance(began, SpeechStarted)
+    assert isinstance(ended, SpeechEnded)
     speech_end = 1000 + len(spoken) // BYTES_PER_MS
     assert 600 <= began.at_ms <= 1100, "with what came just before"
     assert began_at <= 1400, "noticed within 0.4 s of the file's start"
@@ -37,8 +37,8 @@ def test_nothing_between_the_start_and_the_end_is_lost() -> None:
     pcm = utterance(SENTENCE)
     for chunk_ms in (20, 100, 250):
         steps = steps_of(VoiceGate(), pcm, chunk_ms=chunk_ms)
-        heard = b"".join(step.pcm for _, step in steps if isinstance(step, Audio))
-        began = next(step for _, step in steps if isinstance(step, Began))
+        heard = b"".join(step.pcm for _, step in steps if isinstance(step, SpeechAudio))
+        began = next(step for _, step in steps if isinstance(step, SpeechStarted))
         start = began.at_ms * BYTES_PER_MS
         assert heard == pcm[start : start + len(heard)]
         assert len(heard) >= len(speak(SENTENCE)) * 0.9
@@ -48,9 +48,9 @@ def test_a_pause_is_passed_on_whole_and_the_last_silence_is_not() -> None:
     first, second = speak(SENTENCE), speak("call the doctor")
     pcm = silence(300) + first + silence(400) + second + silence(900)
     steps = [step for _, step in steps_of(VoiceGate(silence_ms=700), pcm)]
-    heard = b"".join(step.pcm for step in steps if isinstance(step, Audio))
-    [began] = [step for step in steps if isinstance(step, Began)]
-    [ended] = [step for step in steps if isinstance(step, Ended)]
+    heard = b"".join(step.pcm for step in steps if isinstance(step, SpeechAudio))
+    [began] = [step for step in steps if isinstance(step, SpeechStarted)]
+    [ended] = [step for step in steps if isinstance(step, SpeechEnded)]
     start = began.at_ms * BYTES_PER_MS
     assert heard == pcm[start : start + len(heard)]
     after_speech = start + len(heard) - ended.end_ms * BYTES_PER_MS
@@ -63,7 +63,7 @@ def test_silence_is_nothing() -> None:
 
 def test_noise_without_end_is_cut() -> None:
     steps = steps_of(VoiceGate(max_utterance_ms=3000), white_noise(10_000))
-    ends = [step for _, step in steps if isinstance(step, Ended)]
+    ends = [step for _, step in steps if isinstance(step, SpeechEnded)]
     assert len(ends) >= 3
     assert all(end.end_ms - end.start_ms <= 3100 for end in ends)
 
@@ -71,7 +71,7 @@ def test_noise_without_end_is_cut() -> None:
 def test_flush_ends_it_at_once() -> None:
     gate = VoiceGate()
     steps_of(gate, silence(300) + speak(SENTENCE)[: 800 * BYTES_PER_MS])
-    assert isinstance(gate.flush()[-1], Ended)
+    assert isinstance(gate.flush()[-1], SpeechEnded)
     assert gate.flush() == [], "there is nothing to end any more"
 
 
