@@ -85,10 +85,13 @@ def run_in_thread(make: Callable[[], AbstractAsyncContextManager[Server]]) -> It
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="recogniser", daemon=True)
     thread.start()
+    manager = make()
     try:
-        manager = make()
-        yield asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result(10)
-        asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result(10)
+        entered = asyncio.run_coroutine_threadsafe(manager.__aenter__(), loop).result(10)
+        try:
+            yield entered
+        finally:
+            asyncio.run_coroutine_threadsafe(manager.__aexit__(None, None, None), loop).result(10)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
