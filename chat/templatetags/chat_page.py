@@ -54,11 +54,16 @@ def modules(context: Context) -> SafeString:
     )
 
 
+# Not modules of the conversation page: a script of every page, one of the admin's dashboard, the audio thread's.
+NOT_MODULES: Final = ("boot", "staff", "voice/recorder-worklet")
+
+
 @functools.cache
 def _module_paths() -> dict[str, str]:
-    folder = finders.find("chat/js")
-    names = sorted(path.stem for path in Path(folder or "").glob("*.js") if path.stem != "boot")
-    own = {f"antiphon/{name}": f"chat/js/{name}.js" for name in names}
+    """The static path of each module of the conversation page, by the name that `import` uses."""
+    folder = Path(finders.find("chat/js") or "")
+    names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("**/*.js"))
+    own = {f"antiphon/{name}": f"chat/js/{name}.js" for name in names if name not in NOT_MODULES}
     return {**own, "streaming-markdown": "chat/vendor/streaming-markdown.js"}
 
 

@@ -23,7 +23,7 @@ GROWN = """(scroller, height) => new Promise((done) => {
 
 # Streams texts through the page's renderer in several step widths; what it made that it must not make.
 STREAM_ALL = """async (texts) => {
-    const { LiveText } = await import("antiphon/live-text");
+    const { LiveText } = await import("antiphon/conversation/live-text");
     const tags = "A BLOCKQUOTE BR CODE DIV EM H1 H2 H3 H4 H5 H6 HR LI OL P PRE S SPAN STRONG UL "
         + "TABLE TBODY TD TH THEAD TR";
     const names = ["href", "rel", "target", "class", "data-language", "start"];
@@ -51,8 +51,8 @@ STREAM_ALL = """async (texts) => {
 
 # Plays events into a transcript of its own; what it then shows, and what each event returned.
 PLAY = """async ({ events, snapshot }) => {
-    const { Transcript } = await import("antiphon/transcript");
-    const { applyEvent, applySnapshot } = await import("antiphon/events");
+    const { Transcript } = await import("antiphon/conversation/transcript");
+    const { applyEvent, applySnapshot } = await import("antiphon/wire/apply-events");
     const root = document.createElement("section");
     document.body.append(root);
     const transcript = new Transcript(root, { onChange() {}, onBlock() {}, onEnd() {} });

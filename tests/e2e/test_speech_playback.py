@@ -13,7 +13,7 @@ from tests.stack import Stack
 
 VOICE = Path(__file__).parent.parent / "fakes" / "speech_synthesis.js"
 SPOKEN = """async ([text, step]) => {
-    const { Sentences } = await import("antiphon/spoken");
+    const { Sentences } = await import("antiphon/voice/markdown-to-speech");
     const sentences = new Sentences();
     const found = [];
     for (let n = step; ; n += step) {
@@ -72,7 +72,7 @@ def test_what_is_said_of_a_text(page: Page) -> None:
             assert MARKDOWN[one["marks"][0]] == one["text"][0]
             assert MARKDOWN[one["end"] - 1] == one["text"][-1] or one["text"].endswith("."), one
         assert MARKDOWN[found[4]["marks"][4] :].startswith("snake_case"), "in code points, also after an emoji"
-    guess = "async (text) => (await import('antiphon/language')).guessLanguage(text, 'en-GB')"
+    guess = "async (text) => (await import('antiphon/voice/language')).guessLanguage(text, 'en-GB')"
     for text, language in (
         ("The answer is that it depends on the weather.", "en"),
         ("Das ist nicht ganz einfach, und es kommt auf den Einzelfall an.", "de"),
@@ -82,7 +82,7 @@ def test_what_is_said_of_a_text(page: Page) -> None:
         ("42", "en"),
     ):
         assert page.evaluate(guess, text) == language
-    is_echo = "async ([heard, said]) => (await import('antiphon/echo')).isEcho(heard, said)"
+    is_echo = "async ([heard, said]) => (await import('antiphon/voice/echo-detection')).isEcho(heard, said)"
     said = "The quick brown fox jumps. Over the lazy dog."
     for heard, echo in (
         ("quick brown fox", True),

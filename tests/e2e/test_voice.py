@@ -172,7 +172,7 @@ def test_talking_over_the_answer(page: Page, hearing: Stack, upstream: FakeOpenA
 def test_when_it_counts_as_talking_over(page: Page) -> None:
     """By a stand-in for what reads, since noise and echoes come at no known time."""
     interrupted = """async () => {
-        const { TalkOver } = await import("antiphon/talk-over");
+        const { TalkOver } = await import("antiphon/voice/talk-over");
         const aloud = { reading: { since: performance.now() - 2000 }, said: "It is a fine day today", stopped: false };
         aloud.interrupt = () => { aloud.stopped = true; aloud.reading = null; };
         const over = new TalkOver(aloud);

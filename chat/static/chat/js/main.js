@@ -1,21 +1,21 @@
 /** The page's beginning: reads what the server put into it and starts the parts. */
 
-import { Actions } from "antiphon/actions";
-import { startAllowance } from "antiphon/allowance";
-import { startAloud } from "antiphon/aloud";
-import { Conversation } from "antiphon/conversation";
-import { startShortcuts } from "antiphon/shortcuts";
-import { Sidebar } from "antiphon/sidebar";
-import { forgetWords } from "antiphon/storage";
-import { startTheme } from "antiphon/theme";
-import { startVoice } from "antiphon/voice";
+import { Actions } from "antiphon/conversation/message-actions";
+import { startAllowance } from "antiphon/conversation/allowance";
+import { startAloud } from "antiphon/voice/speech-playback";
+import { Conversation } from "antiphon/conversation/conversation";
+import { startShortcuts } from "antiphon/lib/shortcuts";
+import { Sidebar } from "antiphon/sidebar/sidebar";
+import { forgetWords } from "antiphon/lib/storage";
+import { startTheme } from "antiphon/lib/theme";
+import { startVoice } from "antiphon/voice/voice";
 
 const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
 const conversation = new Conversation(page);
 const sidebar = new Sidebar(page, {
   onTitle: (title) => conversation.setTitle(title), say: (words) => conversation.announcer.say(words),
 });
-conversation.onListed = (/** @type {import("antiphon/protocol").Frame} */ notice) => sidebar.listed(notice);
+conversation.onListed = (/** @type {import("antiphon/wire/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
 conversation.onQuota(page.quotas ?? []);
 new Actions(conversation);

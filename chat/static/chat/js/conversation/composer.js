@@ -1,6 +1,6 @@
 /** Where one writes: grows with the text, keeps a draft, sends, and becomes Stop while an answer is being written. */
 
-import { recall, remember } from "antiphon/storage";
+import { recall, remember } from "antiphon/lib/storage";
 
 export class Composer {
   /**

@@ -1,19 +1,19 @@
 /** The conversation this page shows: holds socket, log cursor, transcript, outbox and composer together. */
 
-import { Announcer } from "antiphon/announce";
-import { Composer } from "antiphon/composer";
-import { Subscription } from "antiphon/delivery";
-import { applyEvent, applySnapshot } from "antiphon/events";
-import { Outbox } from "antiphon/outbox";
-import { Picker } from "antiphon/picker";
-import { Scroll } from "antiphon/scroll";
-import { Socket } from "antiphon/socket";
-import { ConnectionLine, showNote } from "antiphon/status";
-import { remember } from "antiphon/storage";
-import { Temporary } from "antiphon/temporary";
-import { Transcript } from "antiphon/transcript";
+import { Announcer } from "antiphon/lib/screen-reader";
+import { Composer } from "antiphon/conversation/composer";
+import { Subscription } from "antiphon/wire/log-cursor";
+import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
+import { Outbox } from "antiphon/wire/outbox";
+import { Picker } from "antiphon/conversation/picker";
+import { Scroll } from "antiphon/conversation/scroll";
+import { Socket } from "antiphon/wire/socket";
+import { ConnectionLine, showNote } from "antiphon/conversation/status";
+import { remember } from "antiphon/lib/storage";
+import { Temporary } from "antiphon/conversation/temporary";
+import { Transcript } from "antiphon/conversation/transcript";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
 const MAX_EARLY = 500;
 
@@ -29,7 +29,7 @@ export class Conversation {
     this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
     this.onEvent = /** @type {((event: Frame) => void) | null} */ (null);
     this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
-    this.onRead = /** @type {((view: import("antiphon/message").MessageView) => void) | null} */ (null);
+    this.onRead = /** @type {((view: import("antiphon/conversation/message").MessageView) => void) | null} */ (null);
     this.onChanged = /** @type {(() => void) | null} */ (null);
     /** The latest news of the list: of a new conversation it may come before its id. */
     this.listed = /** @type {Frame | null} */ (null);
@@ -80,7 +80,7 @@ export class Conversation {
     return this.socket.connect();
   }
 
-  /** @param {string} id @param {import("antiphon/protocol").Position | null} position */
+  /** @param {string} id @param {import("antiphon/wire/protocol").Position | null} position */
   open(id, position) {
     this.subscription = new Subscription(id, position, {
       request: (frame) => this.socket.send(frame),

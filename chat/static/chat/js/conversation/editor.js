@@ -1,6 +1,6 @@
 /** Editing a message where it stands: what is sent becomes another version of it. */
 
-/** @typedef {import("antiphon/message").MessageView} MessageView */
+/** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
 /**
  * Opens an editor in a message; one at a time.

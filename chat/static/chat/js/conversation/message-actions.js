@@ -1,13 +1,13 @@
 /** What the buttons at a message do. */
 
-import { confirmOn, copyText } from "antiphon/code";
-import { openEditor } from "antiphon/editor";
-import { FetchError, fetchPiece } from "antiphon/fetch";
-import { makeId } from "antiphon/protocol";
-import { showNote } from "antiphon/status";
+import { confirmOn, copyText } from "antiphon/conversation/code";
+import { openEditor } from "antiphon/conversation/editor";
+import { FetchError, fetchPiece } from "antiphon/lib/fetch";
+import { makeId } from "antiphon/wire/protocol";
+import { showNote } from "antiphon/conversation/status";
 
-/** @typedef {import("antiphon/message").MessageView} MessageView */
-/** @typedef {import("antiphon/conversation").Conversation} Conversation */
+/** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
+/** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 
 export class Actions {
   /** @param {Conversation} conversation */

@@ -1,12 +1,12 @@
 /** One message in the page: its element, its text, and how it stands. Made by the server's template, here or there. */
 
-import { LiveText } from "antiphon/live-text";
-import { codePoints, skipPoints } from "antiphon/protocol";
-import { dressCode } from "antiphon/code";
+import { LiveText } from "antiphon/conversation/live-text";
+import { codePoints, skipPoints } from "antiphon/wire/protocol";
+import { dressCode } from "antiphon/conversation/code";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
-/** @typedef {import("antiphon/protocol").Message} Message */
-/** @typedef {import("antiphon/protocol").Run} Run */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Message} Message */
+/** @typedef {import("antiphon/wire/protocol").Run} Run */
 
 const ACTIVE = new Set(["pending", "streaming"]);
 const ENDED = /** @type {Record<string, string>} */ ({

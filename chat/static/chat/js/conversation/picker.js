@@ -1,6 +1,6 @@
 /** What answers: a preset, which only a new conversation may begin with, or a model. */
 
-import { recall, remember } from "antiphon/storage";
+import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {{id: string, label: string}} Model */
 /** @typedef {{id: string, name: string, description: string, model: string}} Preset */

@@ -1,6 +1,6 @@
 /** The line above the composer that says how the connection is, when that matters; and short notes with one action. */
 
-/** @typedef {import("antiphon/socket").State} State */
+/** @typedef {import("antiphon/wire/socket").State} State */
 
 const QUIET_MS = 1_500; // a shorter gap is nobody's business
 const NOTE_MS = 8_000;

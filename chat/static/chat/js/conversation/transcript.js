@@ -3,10 +3,10 @@
  * from the first message to the tip, or to where the reader turned off.
  */
 
-import { MessageView } from "antiphon/message";
+import { MessageView } from "antiphon/conversation/message";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
-/** @typedef {import("antiphon/protocol").Message} Message */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Message} Message */
 
 export class Transcript {
   /**

@@ -1,8 +1,8 @@
 /** The keyboard: each shortcut is in the help sheet. Single keys can be switched off there (WCAG 2.1.4). */
 
-import { recall, remember } from "antiphon/storage";
+import { recall, remember } from "antiphon/lib/storage";
 
-/** @param {import("antiphon/conversation").Conversation} conversation @param {import("antiphon/sidebar").Sidebar} sidebar */
+/** @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/sidebar/sidebar").Sidebar} sidebar */
 export function startShortcuts(conversation, sidebar) {
   const help = /** @type {HTMLDialogElement} */ (document.getElementById("help"));
   const single = /** @type {HTMLInputElement} */ (document.getElementById("single-keys"));
@@ -30,13 +30,13 @@ export function startShortcuts(conversation, sidebar) {
   });
 }
 
-/** @param {import("antiphon/conversation").Conversation} conversation */
+/** @param {import("antiphon/conversation/conversation").Conversation} conversation */
 function copyLast(conversation) {
   const view = conversation.transcript.path.findLast((one) => one.role === "assistant" && !one.active);
   /** @type {HTMLElement | null | undefined} */ (view?.element.querySelector("[data-action=copy]"))?.click();
 }
 
-/** Moves the focus from message to message. @param {import("antiphon/conversation").Conversation} conversation @param {number} step */
+/** Moves the focus from message to message. @param {import("antiphon/conversation/conversation").Conversation} conversation @param {number} step */
 function walk(conversation, step) {
   const { path } = conversation.transcript;
   const at = path.findIndex((view) => view.element.contains(document.activeElement));

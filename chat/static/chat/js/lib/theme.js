@@ -1,6 +1,6 @@
 /** Light, dark, or as the system is. boot.js puts the choice in place before the page is painted. */
 
-import { recall, remember } from "antiphon/storage";
+import { recall, remember } from "antiphon/lib/storage";
 
 /** @param {HTMLElement} group the radio buttons */
 export function startTheme(group) {

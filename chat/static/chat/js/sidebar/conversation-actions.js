@@ -1,8 +1,8 @@
 /** What one may do to a conversation, from its entry in the list or from above it: pin, rename, save, delete, undo. */
 
-import { FetchError, post } from "antiphon/fetch";
-import { showNote } from "antiphon/status";
-import { recall, remember } from "antiphon/storage";
+import { FetchError, post } from "antiphon/lib/fetch";
+import { showNote } from "antiphon/conversation/status";
+import { recall, remember } from "antiphon/lib/storage";
 
 export class Entries {
   /**

@@ -1,10 +1,10 @@
 /** The list of conversations: opens and closes, and stays level with other tabs. */
 
-import { Entries, complain } from "antiphon/entries";
-import { fetchPiece } from "antiphon/fetch";
-import { recall, remember } from "antiphon/storage";
+import { Entries, complain } from "antiphon/sidebar/conversation-actions";
+import { fetchPiece } from "antiphon/lib/fetch";
+import { recall, remember } from "antiphon/lib/storage";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
 const REFRESH_MS = 300;
 

@@ -1,13 +1,13 @@
 /** Answers read aloud by the browser's own voice, sentence by sentence as they come (docs/voice.md). */
 
-import { base, guessLanguage } from "antiphon/language";
-import { Sentences } from "antiphon/spoken";
-import { showNote } from "antiphon/status";
-import { recall, remember } from "antiphon/storage";
+import { base, guessLanguage } from "antiphon/voice/language";
+import { Sentences } from "antiphon/voice/markdown-to-speech";
+import { showNote } from "antiphon/conversation/status";
+import { recall, remember } from "antiphon/lib/storage";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
-/** @typedef {import("antiphon/message").MessageView} MessageView */
-/** @typedef {import("antiphon/spoken").Sentence} Sentence */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
+/** @typedef {import("antiphon/voice/markdown-to-speech").Sentence} Sentence */
 
 const RECENT_MS = 2_000; // what was said can still be heard as an echo
 const RECENT_SENTENCES = 3;
@@ -32,7 +32,7 @@ const TROUBLE = /** @type {Record<string, string>} */ ({
  */
 
 export class Aloud {
-  /** @param {import("antiphon/conversation").Conversation} conversation */
+  /** @param {import("antiphon/conversation/conversation").Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
     this.voices = /** @type {SpeechSynthesis} */ (window.speechSynthesis);
@@ -259,7 +259,7 @@ export class Aloud {
   }
 }
 
-/** Where the browser has no voice there are no buttons. @param {import("antiphon/conversation").Conversation} conversation */
+/** Where the browser has no voice there are no buttons. @param {import("antiphon/conversation/conversation").Conversation} conversation */
 export function startAloud(conversation) {
   if (!("speechSynthesis" in window) || !("SpeechSynthesisUtterance" in window)) return null;
   const aloud = new Aloud(conversation);

@@ -4,13 +4,13 @@
  * beyond that, words that are being read are nobody's, and once some were heard, only other words count as speech.
  */
 
-import { isEcho } from "antiphon/echo";
+import { isEcho } from "antiphon/voice/echo-detection";
 
 const SPEECH_MS = 500;
 const OWN_MS = 700; // speech that begins this soon after reading did is the loudspeaker, until words say otherwise
 
 export class TalkOver {
-  /** @param {import("antiphon/aloud").Aloud} aloud */
+  /** @param {import("antiphon/voice/speech-playback").Aloud} aloud */
   constructor(aloud) {
     this.aloud = aloud;
     this.echoes = false; // the microphone has heard us

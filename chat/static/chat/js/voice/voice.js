@@ -1,12 +1,12 @@
 /** Speaking: the button, the words as they form, and what becomes of them (docs/voice.md). */
 
-import { makeId } from "antiphon/protocol";
-import { dropNote, showNote } from "antiphon/status";
-import { recall, remember } from "antiphon/storage";
-import { TalkOver } from "antiphon/talk-over";
-import { Recorder } from "antiphon/voice-recorder";
+import { makeId } from "antiphon/wire/protocol";
+import { dropNote, showNote } from "antiphon/conversation/status";
+import { recall, remember } from "antiphon/lib/storage";
+import { TalkOver } from "antiphon/voice/talk-over";
+import { Recorder } from "antiphon/voice/voice-recorder";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
 const FRAME_MS = 100;
 const NEAR_MS = 30_000;
@@ -30,9 +30,9 @@ const ENDINGS = /** @type {Record<string, string>} */ ({
 
 export class Voice {
   /**
-   * @param {import("antiphon/conversation").Conversation} conversation
+   * @param {import("antiphon/conversation/conversation").Conversation} conversation
    * @param {HTMLButtonElement} button
-   * @param {import("antiphon/aloud").Aloud | null} aloud reads answers, where the browser can
+   * @param {import("antiphon/voice/speech-playback").Aloud | null} aloud reads answers, where the browser can
    */
   constructor(conversation, button, aloud) {
     this.conversation = conversation;
@@ -323,7 +323,7 @@ export class Voice {
 
 /**
  * Where the server hears nobody there is no button.
- * @param {import("antiphon/conversation").Conversation} conversation @param {import("antiphon/aloud").Aloud | null} aloud
+ * @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/voice/speech-playback").Aloud | null} aloud
  */
 export function startVoice(conversation, aloud) {
   const button = document.getElementById("mic");

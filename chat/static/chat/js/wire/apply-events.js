@@ -1,8 +1,8 @@
 /** What the events of a conversation's log do to the page (docs/protocol.md §2). Each may come twice without harm. */
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
-/** @typedef {import("antiphon/protocol").Message} Message */
-/** @typedef {import("antiphon/transcript").Transcript} Transcript */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Message} Message */
+/** @typedef {import("antiphon/conversation/transcript").Transcript} Transcript */
 
 /**
  * @param {Transcript} transcript

@@ -3,8 +3,8 @@
  * The server never skips: a `seq` may jump where deltas were merged, and never goes back but on our own request.
  */
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
-/** @typedef {import("antiphon/protocol").Position} Position */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Position} Position */
 
 const ACK_EVENTS = 16;
 const ACK_MS = 250;

@@ -3,11 +3,11 @@
  * sent with one `client_id` until the server has it: sent twice, it is still one message.
  */
 
-import { makeId, mayRepeat } from "antiphon/protocol";
-import { recall, remember } from "antiphon/storage";
+import { makeId, mayRepeat } from "antiphon/wire/protocol";
+import { recall, remember } from "antiphon/lib/storage";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
-/** @typedef {import("antiphon/protocol").CommandError} CommandError */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").CommandError} CommandError */
 
 const FIRST_WAIT_S = 1;
 const LONGEST_WAIT_S = 30;
@@ -15,8 +15,8 @@ const LONGEST_WAIT_S = 30;
 export class Outbox {
   /**
    * @param {object} options
-   * @param {import("antiphon/socket").Socket} options.socket
-   * @param {import("antiphon/transcript").Transcript} options.transcript
+   * @param {import("antiphon/wire/socket").Socket} options.socket
+   * @param {import("antiphon/conversation/transcript").Transcript} options.transcript
    * @param {string} options.userId
    * @param {() => string | null} options.conversationId
    * @param {(frame: Frame, command: Frame) => void} options.onAccepted

@@ -4,9 +4,9 @@
  * knows them by their `client_id`.
  */
 
-import { PROTOCOL, TRACED, CommandError, afterClose, closeSentence, makeId, makeTraceparent } from "antiphon/protocol";
+import { PROTOCOL, TRACED, CommandError, afterClose, closeSentence, makeId, makeTraceparent } from "antiphon/wire/protocol";
 
-/** @typedef {import("antiphon/protocol").Frame} Frame */
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {"connecting" | "open" | "reconnecting" | "resting" | "offline" | "stopped"} State */
 
 const FIRST_DELAY_MS = 500;
