@@ -11,9 +11,14 @@ ChatError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class ChatError(Exception):
-    """An error with a code for the client and a sentence for the person."""
+    """An error with a code for the client and a sentence for the person.
+
+    `retryable`: the client may send the very same command again by itself, with the same `client_id`.
+    """
 
     code = "internal"
     default_message = "Something went wrong on our side."
@@ -78,7 +83,7 @@ class Unavailable(ChatError):
 
 
 class Internal(ChatError):
-    pass
+    retryable = True
 
 
 class AsrUnavailable(ChatError):
@@ -91,3 +96,14 @@ class AsrUnavailable(ChatError):
     def __init__(self, message: str = "", *, code: str = "asr_unavailable") -> None:
         super().__init__(message)
         self.code = code
+
+
+def retryable_codes() -> list[str]:
+    """The codes of all errors that are `retryable`, sorted. The page gets this list rendered in."""
+    return sorted({error.code for error in _subclasses(ChatError) if error.retryable})
+
+
+def _subclasses(error: type[ChatError]) -> Iterator[type[ChatError]]:
+    for one in error.__subclasses__():
+        yield one
+        yield from _subclasses(one)

@@ -11,12 +11,14 @@ from django import template
 from django.contrib.staticfiles import finders
 from django.template.context import Context
 from django.templatetags.static import static
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat.markdown import render
+from chat.protocol.close_codes import describe_close_codes
+from chat.protocol.errors import retryable_codes
 
 register = template.Library()
 
@@ -52,6 +54,12 @@ def modules(context: Context) -> SafeString:
         mark_safe(imports.replace("<", "\\u003c")),  # noqa: S308  # JSON of our own file names
         preloads,
     )
+
+
+@register.simple_tag
+def protocol() -> SafeString:
+    """What js/wire/protocol.js needs of the server's protocol: close codes, and which errors may be tried again."""
+    return json_script({"closes": describe_close_codes(), "retryable": retryable_codes()}, "protocol")
 
 
 # Not modules of the conversation page: a script of every page, one of the admin's dashboard, the audio thread's.

@@ -3,7 +3,7 @@
  * sent with one `client_id` until the server has it: sent twice, it is still one message.
  */
 
-import { makeId, mayRepeat } from "antiphon/wire/protocol";
+import { makeId, isRetryable } from "antiphon/wire/protocol";
 import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -88,7 +88,7 @@ export class Outbox {
     if (!item || !view) return;
     view.setStatus("unsent");
     this.options.onRefused(error.message);
-    if (!mayRepeat(error.code)) {
+    if (!isRetryable(error.code)) {
       view.note(error.message);
     } else {
       item.tries += 1;

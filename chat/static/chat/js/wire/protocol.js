@@ -31,29 +31,25 @@ export const PROTOCOL = "chat.v1";
  * @property {{total_ms: number | null}} [timing]
  */
 
-/** What to do when a socket closes: `reconnect`, `rest` (until the page is used again), `login`, or `stop`. */
-const CLOSES = new Map([
-  [4010, "rest"],
-  [4400, "stop"],
-  [4401, "login"],
-  [4403, "stop"],
-  [4429, "stop"],
-]);
+/**
+ * The server's own list (chat/protocol), put into the page: what each close code asks for, and which error codes may be
+ * sent again.
+ * @type {{closes: Record<string, {after: "reconnect" | "rest" | "login" | "stop", message: string}>, retryable: string[]}}
+ */
+const SERVER = JSON.parse(document.getElementById("protocol")?.textContent ?? '{"closes": {}, "retryable": []}');
 
-const STOPPED = new Map([
-  [4400, "This page and the server do not understand each other. Reload the page."],
-  [4403, "You no longer have access to this conversation."],
-  [4429, "Too many connections. Close some tabs, then try again."],
-]);
-
-/** @param {number} code @returns {"reconnect" | "rest" | "login" | "stop"} */
+/**
+ * What to do when a socket closes: `reconnect`, `rest` (reconnect when the page is used again), `login`, or `stop`.
+ * Codes that the server does not list, such as 1006, ask for `reconnect`.
+ * @param {number} code
+ */
 export function afterClose(code) {
-  return /** @type {any} */ (CLOSES.get(code) ?? "reconnect");
+  return SERVER.closes[code]?.after ?? "reconnect";
 }
 
 /** @param {number} code */
-export function closeSentence(code) {
-  return STOPPED.get(code) ?? "The connection was closed.";
+export function closeMessage(code) {
+  return SERVER.closes[code]?.message || "The connection was closed.";
 }
 
 /** An `error` frame. `retryAfter` is in seconds. */
@@ -66,9 +62,9 @@ export class CommandError extends Error {
   }
 }
 
-/** Whether the very same command may be sent again by itself. @param {string} code */
-export function mayRepeat(code) {
-  return code === "unavailable" || code === "internal" || code === "rate_limited";
+/** Whether the very same command may be sent again without asking the user. @param {string} code */
+export function isRetryable(code) {
+  return SERVER.retryable.includes(code);
 }
 
 /** The length of a text in Unicode code points, as the protocol counts. @param {string} text */

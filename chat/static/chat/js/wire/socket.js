@@ -4,7 +4,7 @@
  * knows them by their `client_id`.
  */
 
-import { PROTOCOL, TRACED, CommandError, afterClose, closeSentence, makeId, makeTraceparent } from "antiphon/wire/protocol";
+import { PROTOCOL, TRACED, CommandError, afterClose, closeMessage, makeId, makeTraceparent } from "antiphon/wire/protocol";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {"connecting" | "open" | "reconnecting" | "resting" | "offline" | "stopped"} State */
@@ -160,7 +160,7 @@ export class Socket {
     if (next === "reconnect") this.retry();
     else if (next === "rest") this.enter("resting");
     else {
-      this.enter("stopped", next === "stop" ? closeSentence(code) : "");
+      this.enter("stopped", next === "stop" ? closeMessage(code) : "");
       if (next === "login") this.options.onLogin();
     }
   }
