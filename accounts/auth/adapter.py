@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
@@ -25,6 +26,17 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             return True
         return bool(super().is_email_verified(request, email))
 
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Sends a mail under the site's own name and address, whichever host name the request came to."""
+        site = {"site_name": settings.SITE_NAME, "site_url": site_url(self.request)}
+        super().send_mail(template_prefix, email, {**site, **context})
+
+    def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
+        return _on_site(request, super().get_email_confirmation_url(request, emailconfirmation))
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        return _on_site(self.request, super().get_reset_password_from_key_url(key))
+
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # allauth counts failures per address and site wherever they come from, so five wrong guesses from anywhere
         # would shut the owner out. Counted per address and place, they shut out the one who guesses.
@@ -43,6 +55,22 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             return str(super().get_client_ip(request))
         except PermissionDenied:
             return "0.0.0.0"  # noqa: S104  # a unix socket's client has no address; all of them share one limit
+
+
+def site_url(request: HttpRequest) -> str:
+    """The site's origin for links in mails, such as `https://chat.example.org`.
+
+    It is the request's own where ALLOWED_ORIGINS lists it or is empty, else the first that is listed.
+    """
+    own = request.build_absolute_uri("/").rstrip("/")
+    known = settings.ALLOWED_ORIGINS
+    return own if not known or own in known else str(known[0])
+
+
+def _on_site(request: HttpRequest, url: str) -> str:
+    """The same path on the site's origin."""
+    parts = urlsplit(url)
+    return site_url(request) + urlunsplit(("", "", *parts[2:]))
 
 
 def client_ip(request: HttpRequest) -> str | None:

@@ -1,8 +1,8 @@
 /** The page's beginning: reads what the server put into it and starts the parts. */
 
-import { Actions } from "antiphon/conversation/message-actions";
+import { MessageActions } from "antiphon/conversation/message-actions";
 import { startAllowance } from "antiphon/conversation/allowance";
-import { startAloud } from "antiphon/voice/speech-playback";
+import { startSpeechPlayback } from "antiphon/voice/speech-playback";
 import { Conversation } from "antiphon/conversation/conversation";
 import { startShortcuts } from "antiphon/lib/shortcuts";
 import { Sidebar } from "antiphon/sidebar/sidebar";
@@ -18,10 +18,10 @@ const sidebar = new Sidebar(page, {
 conversation.onListed = (/** @type {import("antiphon/wire/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
 conversation.onQuota(page.quotas ?? []);
-new Actions(conversation);
+new MessageActions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
 document.getElementById("logout")?.addEventListener("submit", forgetWords);
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
-startVoice(conversation, startAloud(conversation));
+startVoice(conversation, startSpeechPlayback(conversation));
 conversation.start();

@@ -1,18 +1,18 @@
-/** Says what is left of a quota that is nearly used up, above the composer's fine print. */
+/** Shows the remainder of a quota that is nearly used up, below the composer. */
 
 /** @typedef {{unit: string, period: string, model: string | null, limit: number | string, used: number | string,
  *             left: number | string, hard: boolean, renews_at: string | null, shared_by?: string | null}} Quota */
 
 const UNITS = {
   messages: "messages",
-  input_tokens: "tokens of input",
-  output_tokens: "tokens of output",
+  input_tokens: "input tokens",
+  output_tokens: "output tokens",
   audio_seconds: "seconds of speech",
   money: "of spending",
 };
-const PERIODS = { hour: "this hour", day: "today", week: "this week", month: "this month", fixed: "in all" };
+const PERIODS = { hour: "this hour", day: "today", week: "this week", month: "this month", fixed: "in total" };
 
-/** The fullest of them comes first: it is the one that will be met. @param {Quota[]} quotas */
+/** The quota of which the smallest share is left. @param {Quota[]} quotas */
 export function tightest(quotas) {
   const share = (/** @type {Quota} */ one) => (Number(one.limit) > 0 ? Number(one.left) / Number(one.limit) : 0);
   return [...quotas].sort((one, other) => share(one) - share(other))[0];
@@ -23,11 +23,11 @@ export function sentence(quota) {
   const unit = UNITS[/** @type {keyof typeof UNITS} */ (quota.unit)] ?? quota.unit;
   const when = PERIODS[/** @type {keyof typeof PERIODS} */ (quota.period)] ?? quota.period;
   const what = `${amount(quota.limit)} ${unit}${quota.model ? ` with ${quota.model}` : ""}`;
-  const sharers = quota.shared_by ? ` for all of ${quota.shared_by}` : "";
+  const sharers = quota.shared_by ? `, shared by everyone in ${quota.shared_by}` : "";
   const left = `${amount(quota.left)} of ${what} left ${when}${sharers}.`;
   if (Number(quota.left) > 0 || !quota.renews_at) return left;
   const renewed = new Date(quota.renews_at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  return `${left} More from ${renewed} on.`;
+  return `${left} Resets ${renewed}.`;
 }
 
 /** @param {number | string} value money is a string, shown to the cent or as small as it is */

@@ -1,4 +1,4 @@
-/** Code blocks get a head: the language, and a button that copies what stands below. */
+/** Gives code blocks a header: the language and a Copy button. */
 
 /** @param {HTMLElement} body a finished answer */
 export function dressCode(body) {
@@ -35,7 +35,7 @@ export async function copyText(text) {
   if (!done) throw new Error("copying was refused");
 }
 
-/** Shows for a moment that a button did its work. @param {Element} button @param {string} sprite */
+/** Shows a check mark on a button for a moment. @param {Element} button @param {string} sprite */
 export function confirmOn(button, sprite) {
   const use = button.querySelector("use");
   const before = use?.getAttribute("href");

@@ -1,4 +1,4 @@
-/** Where one writes: grows with the text, keeps a draft, sends, and becomes Stop while an answer is being written. */
+/** The message field: grows with its text, keeps a draft, sends; its button is Stop while an answer is in progress. */
 
 import { recall, remember } from "antiphon/lib/storage";
 
@@ -79,7 +79,7 @@ export class Composer {
   show() {
     const over = this.field.value.length * 3 > this.limit && this.size > this.limit;
     this.hint.classList.toggle("is-over", over);
-    this.hint.textContent = over ? `Too long by ${(this.size - this.limit).toLocaleString()} bytes` : this.hintText;
+    this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = !this.field.value.trim() || over || this.held;
     this.sendButton.hidden = this.busy;

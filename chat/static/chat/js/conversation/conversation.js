@@ -1,4 +1,4 @@
-/** The conversation this page shows: holds socket, log cursor, transcript, outbox and composer together. */
+/** The conversation of this page: connects socket, log cursor, transcript, outbox and composer. */
 
 import { Announcer } from "antiphon/lib/screen-reader";
 import { Composer } from "antiphon/conversation/composer";
@@ -39,7 +39,7 @@ export class Conversation {
       userId: page.user.id,
       onChange: () => this.changed(),
       onBlock: (block) => this.announcer.block(block),
-      onEnd: (view) => this.announcer.say(view.status === "complete" ? "The answer is complete." : view.trouble),
+      onEnd: (view) => this.announcer.say(view.status === "complete" ? "Answer complete." : view.trouble),
     });
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({
@@ -212,7 +212,7 @@ export class Conversation {
     document.title = `${title} · Antiphon`;
   }
 
-  /** The session is over. What was being written is kept for its writer. */
+  /** The session has ended: to the log-in page. The draft is kept. */
   leave() {
     const next = encodeURIComponent(location.pathname);
     location.assign(`${this.page.urls.login}?next=${next}`);

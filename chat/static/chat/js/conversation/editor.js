@@ -1,4 +1,4 @@
-/** Editing a message where it stands: what is sent becomes another version of it. */
+/** Edits a message in place: the edited text becomes another version of it. */
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
@@ -12,7 +12,7 @@ export function openEditor(view, send) {
   const form = document.createElement("form");
   form.className = "editor";
   const field = document.createElement("textarea");
-  field.setAttribute("aria-label", "Edit the message");
+  field.setAttribute("aria-label", "Edit message");
   field.dir = "auto";
   field.value = view.text;
   const trouble = make("p", "field-error", "");
@@ -56,7 +56,7 @@ export function openEditor(view, send) {
       await send(field.value);
       close();
     } catch (error) {
-      trouble.textContent = error instanceof Error ? error.message : "That did not work.";
+      trouble.textContent = error instanceof Error ? error.message : "Something went wrong. Try again.";
       submit.disabled = false;
     }
   });

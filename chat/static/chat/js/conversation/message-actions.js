@@ -1,4 +1,4 @@
-/** What the buttons at a message do. */
+/** The actions of a message's buttons. */
 
 import { confirmOn, copyText } from "antiphon/conversation/code";
 import { openEditor } from "antiphon/conversation/editor";
@@ -9,7 +9,7 @@ import { showNote } from "antiphon/conversation/status";
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 
-export class Actions {
+export class MessageActions {
   /** @param {Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
@@ -45,7 +45,7 @@ export class Actions {
       case "regenerate":
         return this.regenerate(button, view);
       case "continue":
-        return composer.options.onSend("Please go on from where you stopped.");
+        return composer.options.onSend("Please continue from where you stopped.");
       case "previous":
       case "next":
         return this.flip(view, action);
@@ -68,13 +68,13 @@ export class Actions {
       confirmOn(button, this.conversation.page.urls.icons);
       this.conversation.announcer.say("Copied");
     } catch {
-      showNote("Your browser did not allow copying.");
+      showNote("Your browser didn’t allow copying.");
     }
   }
 
   /** @param {MessageView} view */
   edit(view) {
-    if (this.conversation.transcript.busy) return showNote("An answer is still being written. Stop it, or wait for it.");
+    if (this.conversation.transcript.busy) return showNote("An answer is still in progress. Stop it or wait until it’s finished.");
     return openEditor(view, (text) =>
       this.conversation.socket.request({ type: "message.edit", message_id: view.id, client_id: makeId(), text }),
     );

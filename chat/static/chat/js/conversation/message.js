@@ -1,4 +1,4 @@
-/** One message in the page: its element, its text, and how it stands. Made by the server's template, here or there. */
+/** One message in the page: its element, text and status. The element comes from the server's template. */
 
 import { LiveText } from "antiphon/conversation/live-text";
 import { codePoints, skipPoints } from "antiphon/wire/protocol";
@@ -13,7 +13,7 @@ const ENDED = /** @type {Record<string, string>} */ ({
   "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
 });
 const TROUBLE = /** @type {Record<string, string>} */ ({
-  stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model could not answer.",
+  stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model couldn’t answer.",
 });
 
 export class MessageView {
@@ -62,24 +62,24 @@ export class MessageView {
     if (this.role === "assistant") this.note(TROUBLE[status] ?? "");
   }
 
-  /** What is the matter, in words; empty when nothing is. */
+  /** Why the message is incomplete or unsent, for the user; empty when nothing is wrong. */
   get trouble() {
     return this.element.querySelector(".message-note > p")?.textContent ?? "";
   }
 
-  /** What stands below the message when something is the matter. @param {string} words */
+  /** Shows a note below the message. @param {string} words */
   note(words) {
     const place = this.element.querySelector(".message-note > p");
     if (place && place.textContent !== words) place.textContent = words;
   }
 
-  /** What is said while the first word is awaited. @param {string} words */
+  /** Sets the text shown while waiting for the first token. @param {string} words */
   wait(words) {
     const place = this.element.querySelector(".waiting-words");
     if (place) place.textContent = words;
   }
 
-  /** Takes what the server says of this message as a whole. @param {Message} message */
+  /** Takes over the server's state of the whole message. @param {Message} message */
   assign(message) {
     this.placed = true;
     this.id = message.id;
@@ -154,7 +154,7 @@ export class MessageView {
   /**
    * The run's closing event: the finished HTML takes the place of the streamed text.
    * @param {Frame} event
-   * @returns {boolean} false when our text is not the whole
+   * @returns {boolean} false when text is missing
    */
   finish(event) {
     if (event.attempt < this.attempt) return true;
@@ -163,7 +163,7 @@ export class MessageView {
       this.setRun({ run_id: event.run_id, attempt: event.next_attempt });
       this.setStatus("pending");
       this.openLive();
-      this.wait("The answer was interrupted. Starting it again…");
+      this.wait("The answer was interrupted. Starting again…");
       return true;
     }
     if (event.text_length !== this.points) return false;
@@ -187,7 +187,7 @@ export class MessageView {
     dressCode(this.body);
   }
 
-  /** The small print; kept level with `meta` in chat_page.py. @param {Partial<Run>} run */
+  /** Model, time and tokens below an answer, as `meta` in chat_page.py renders them. @param {Partial<Run>} run */
   describe(run) {
     const place = this.element.querySelector(".message-meta");
     const tokens = run.usage?.output_tokens;

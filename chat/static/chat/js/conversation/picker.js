@@ -1,4 +1,4 @@
-/** What answers: a preset, which only a new conversation may begin with, or a model. */
+/** Chooses a model, or a preset, with which only a new conversation can start. */
 
 import { recall, remember } from "antiphon/lib/storage";
 

@@ -1,4 +1,4 @@
-/** Keeps the newest words in view while the reader wants that, and lets go as soon as they scroll up. */
+/** Keeps the end of the conversation in view until the reader scrolls up. */
 
 const NEAR_PX = 48;
 

@@ -1,15 +1,15 @@
-/** The line above the composer that says how the connection is, when that matters; and short notes with one action. */
+/** The connection status above the composer, shown when there is a problem; and short notes with one action. */
 
 /** @typedef {import("antiphon/wire/socket").State} State */
 
-const QUIET_MS = 1_500; // a shorter gap is nobody's business
+const QUIET_MS = 1_500; // shorter gaps are not shown
 const NOTE_MS = 8_000;
 
 const WORDS = /** @type {Record<string, string>} */ ({
   connecting: "Connecting…",
-  reconnecting: "Reconnecting… what you write is kept.",
-  offline: "You are offline. What you write is kept.",
-  resting: "Paused while nothing happened here.",
+  reconnecting: "Reconnecting… Your draft is saved.",
+  offline: "You’re offline. Your draft is saved.",
+  resting: "Paused while inactive.",
 });
 
 export class ConnectionLine {
@@ -69,7 +69,7 @@ export function showNote(words, action) {
   place.replaceChildren(note);
 }
 
-/** Takes away a note that asks for nothing. */
+/** Removes a note that has no action. */
 export function dropNote() {
   const note = document.querySelector("#toasts > .toast");
   if (note && !note.querySelector("button")) note.remove();

@@ -1,4 +1,4 @@
-/** A temporary chat: chosen before its first message, and marked as one from then on. */
+/** Temporary conversations: chosen before the first message, and marked from then on. */
 
 export class Temporary {
   /** @param {any} page what the server put into the page @param {(words: string) => void} say */
@@ -7,7 +7,7 @@ export class Temporary {
     this.box = /** @type {HTMLInputElement | null} */ (document.getElementById("temporary"));
     this.box?.addEventListener("change", () => {
       this.set(this.box?.checked ?? false);
-      say((this.on && document.getElementById("temporary-note")?.textContent) || "An ordinary conversation, kept in your list.");
+      say((this.on && document.getElementById("temporary-note")?.textContent) || "A regular conversation, listed in your conversations.");
     });
     if (this.box && this.box.checked !== this.on) this.set(this.box.checked); // a browser that restores forms
   }

@@ -1,6 +1,6 @@
-/** Pieces of HTML and small commands over HTTP. A session that is over leads to the log-in page. */
+/** Pieces of HTML and small commands over HTTP. After the session has ended, they lead to the log-in page. */
 
-/** What went wrong, in words for a person. */
+/** A failed request, with a message for the user. */
 export class FetchError extends Error {}
 
 /** @param {Response} response */
@@ -17,10 +17,10 @@ export async function fetchPiece(url) {
   try {
     response = await fetch(url, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(15_000) });
   } catch {
-    throw new FetchError("The server cannot be reached. Try again in a moment.");
+    throw new FetchError("The server can’t be reached. Try again in a moment.");
   }
   check(response);
-  if (!response.ok) throw new FetchError(response.status === 404 ? "That is no longer there." : "That did not work. Try again.");
+  if (!response.ok) throw new FetchError(response.status === 404 ? "This no longer exists." : "Something went wrong. Try again.");
   const template = document.createElement("template");
   template.innerHTML = await response.text();
   return template.content;
@@ -37,10 +37,10 @@ export async function post(url, csrf, fields = {}) {
       signal: AbortSignal.timeout(15_000),
     });
   } catch {
-    throw new FetchError("The server cannot be reached. Try again in a moment.");
+    throw new FetchError("The server can’t be reached. Try again in a moment.");
   }
   check(response);
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new FetchError(answer.message ?? "That did not work. Try again.");
+  if (!response.ok) throw new FetchError(answer.message ?? "Something went wrong. Try again.");
   return answer;
 }

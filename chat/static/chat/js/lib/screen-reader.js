@@ -1,6 +1,6 @@
 /**
- * Tells screen readers what happens: each block of an answer once it is finished, never single tokens, and how an
- * answer ended. What was said is cleared away, so that nobody walks into it.
+ * Announces to screen readers each block of an answer once it is finished, never single tokens, and how an answer
+ * ended. Only the last few lines stay in the live region.
  */
 
 const KEPT = 8;

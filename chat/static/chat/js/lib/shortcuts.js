@@ -1,4 +1,4 @@
-/** The keyboard: each shortcut is in the help sheet. Single keys can be switched off there (WCAG 2.1.4). */
+/** Keyboard shortcuts, all listed in the help dialog, where single keys can be switched off (WCAG 2.1.4); and dialogs. */
 
 import { recall, remember } from "antiphon/lib/storage";
 
@@ -8,13 +8,15 @@ export function startShortcuts(conversation, sidebar) {
   const single = /** @type {HTMLInputElement} */ (document.getElementById("single-keys"));
   single.checked = recall("single-keys") !== "off";
   single.addEventListener("change", () => remember("single-keys", single.checked ? null : "off"));
-  help.addEventListener("click", (event) => event.target === help && help.close());
   document.addEventListener("click", (event) => {
-    if (/** @type {Element} */ (event.target).closest("[data-action=help]")) help.showModal();
+    const target = /** @type {Element} */ (event.target);
+    if (target instanceof HTMLDialogElement) target.close(); // a click beside it
+    const opener = /** @type {HTMLElement | null} */ (target.closest("[data-dialog]"));
+    if (opener) /** @type {HTMLDialogElement} */ (document.getElementById(opener.dataset.dialog ?? "")).showModal();
   });
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing || help.open) return;
+    if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
     const writing = /** @type {Element} */ (event.target).closest?.("input, textarea, select, [contenteditable]");
     const command = (event.ctrlKey || event.metaKey) && event.shiftKey && !event.altKey;
     const key = event.key.toLowerCase();

@@ -1,4 +1,4 @@
-/** What this browser remembers. Everything may be missing: storage can be full, blocked or cleared. */
+/** What this browser stores. Everything may be missing: storage can be full, blocked or cleared. */
 
 /** @param {string} key @param {"local" | "session"} [where] */
 export function recall(key, where = "local") {
@@ -16,11 +16,11 @@ export function remember(key, value, where = "local") {
     if (value === null || value === "") storage.removeItem(`antiphon.${key}`);
     else storage.setItem(`antiphon.${key}`, value);
   } catch {
-    // Nothing is lost but the memory.
+    // It is not stored; the page works without.
   }
 }
 
-/** Forgets every draft and unsent message: others may use this browser. */
+/** Deletes all drafts and unsent messages: others may use this browser. */
 export function forgetWords() {
   for (const storage of [localStorage, sessionStorage]) {
     for (const key of Object.keys(storage)) {

@@ -1,4 +1,4 @@
-/** Light, dark, or as the system is. boot.js puts the choice in place before the page is painted. */
+/** Light, dark, or the system's theme. boot.js applies the choice before the first paint. */
 
 import { recall, remember } from "antiphon/lib/storage";
 

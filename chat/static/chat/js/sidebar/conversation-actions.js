@@ -1,10 +1,10 @@
-/** What one may do to a conversation, from its entry in the list or from above it: pin, rename, save, delete, undo. */
+/** Pins, renames, exports and deletes a conversation, from its entry in the list or its header; undoes a deletion. */
 
 import { FetchError, post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
 import { recall, remember } from "antiphon/lib/storage";
 
-export class Entries {
+export class ConversationActions {
   /**
    * @param {any} page what the server put into the page
    * @param {object} options
@@ -34,9 +34,9 @@ export class Entries {
     const action = button?.dataset.action;
     if (button && action === "item-menu") this.openMenu(button);
     else if (action === "rename" && this.chosen) this.rename(this.chosen);
-    else if (action === "pin" && this.chosen) this.pin(this.chosen).catch(complain);
+    else if (action === "pin" && this.chosen) this.pin(this.chosen).catch(showError);
     else if (/** @type {Element} */ (event.target).closest("[data-export]")) this.menu.hidePopover();
-    else if (action === "delete" && this.chosen) this.delete(this.chosen).catch(complain);
+    else if (action === "delete" && this.chosen) this.delete(this.chosen).catch(showError);
   }
 
   /** @param {HTMLElement} button */
@@ -90,7 +90,7 @@ export class Entries {
       item.toggleAttribute("data-pinned", !pinned);
       throw error;
     }
-    this.options.say(pinned ? "Pinned" : "No longer pinned");
+    this.options.say(pinned ? "Pinned" : "Unpinned");
     this.options.onChange();
   }
 
@@ -122,7 +122,7 @@ export class Entries {
         this.options.onTitle(id, (await post(this.url(item, "rename/"), this.page.csrf, { title })).title);
       } catch (error) {
         this.options.onTitle(id, before);
-        complain(error);
+        showError(error);
       }
     };
     field.addEventListener("keydown", (event) => {
@@ -156,12 +156,12 @@ export class Entries {
       await post(`${this.page.urls.root}c/${id}/undelete/`, this.page.csrf);
       this.options.onChange();
     };
-    showNote("Conversation deleted.", { label: "Undo", run: () => void undo().catch(complain) });
+    showNote("Conversation deleted.", { label: "Undo", run: () => void undo().catch(showError) });
   }
 }
 
-/** Says what went wrong, where that is known. @param {unknown} error */
-export function complain(error) {
+/** Shows the message of a failed request. @param {unknown} error */
+export function showError(error) {
   if (!(error instanceof FetchError)) throw error;
   showNote(error.message);
 }

@@ -1,6 +1,6 @@
-/** The list of conversations: opens and closes, and stays level with other tabs. */
+/** The list of conversations: opens and closes, and stays in step with other tabs. */
 
-import { Entries, complain } from "antiphon/sidebar/conversation-actions";
+import { ConversationActions, showError } from "antiphon/sidebar/conversation-actions";
 import { fetchPiece } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
 
@@ -24,7 +24,7 @@ export class Sidebar {
     this.account = /** @type {HTMLElement} */ (document.getElementById("account-menu"));
     this.drawer = matchMedia("(width < 56rem)");
     this.timer = 0;
-    this.entries = new Entries(page, {
+    this.actions = new ConversationActions(page, {
       onTitle: (id, title) => this.setTitle(id, title), onChange: () => this.refresh(), say: options.say,
     });
     document.addEventListener("click", (event) => this.onClick(event));
@@ -73,7 +73,7 @@ export class Sidebar {
     if (!button) return;
     if (action === "open-sidebar") this.toggle(true);
     else if (action === "close-sidebar") this.toggle(false);
-    else if (action === "more-conversations") this.more(button).catch(complain);
+    else if (action === "more-conversations") this.more(button).catch(showError);
   }
 
   /** @param {string} id @returns {HTMLElement | null} its entry, where it is listed */
@@ -86,7 +86,7 @@ export class Sidebar {
     const item = this.find(id);
     const link = /** @type {HTMLAnchorElement | null} */ (item?.querySelector(".item-link"));
     if (link) link.textContent = link.title = title || "Conversation";
-    item?.querySelector(".item-menu")?.setAttribute("aria-label", `What can be done with “${title}”`);
+    item?.querySelector(".item-menu")?.setAttribute("aria-label", `Options for “${title}”`);
     if (id === this.page.conversation_id) this.onTitle(title);
   }
 

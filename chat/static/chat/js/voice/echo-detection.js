@@ -1,6 +1,6 @@
-/** Whether the microphone hears the person or the loudspeaker: by the words. Pure. */
+/** Tells the user's speech from the loudspeaker's by its words. Pure. */
 
-const ALIKE = 0.6; // so much of what was heard, in the order it was said, is the loudspeaker's
+const ALIKE = 0.6; // this share of the heard words, in order, makes it an echo
 
 /** @param {string} text @returns {string[]} */
 export function wordsOf(text) {

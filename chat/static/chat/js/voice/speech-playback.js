@@ -1,4 +1,4 @@
-/** Answers read aloud by the browser's own voice, sentence by sentence as they come (docs/voice.md). */
+/** Reads answers aloud with the browser's speech synthesis, sentence by sentence as they arrive (docs/voice.md). */
 
 import { base, guessLanguage } from "antiphon/voice/language";
 import { Sentences } from "antiphon/voice/markdown-to-speech";
@@ -12,18 +12,18 @@ import { recall, remember } from "antiphon/lib/storage";
 const RECENT_MS = 2_000; // what was said can still be heard as an echo
 const RECENT_SENTENCES = 3;
 const SILENT_MS = 4_000; // a voice that has not begun by then will not
-const NO_VOICE = "This browser has no voice to read aloud with.";
+const NO_VOICE = "This browser has no voice for reading aloud.";
 const TROUBLE = /** @type {Record<string, string>} */ ({
-  "not-allowed": "The browser lets a page speak only after you have clicked or typed in it.",
-  network: "The voice comes from the network, and that cannot be reached.",
+  "not-allowed": "Click or type on this page first, then the browser can read aloud.",
+  network: "This voice needs a network connection, which is not available.",
   "language-unavailable": "This browser has no voice for this language.",
-  "voice-unavailable": "The chosen voice is not there any more. Choose another in the help sheet.",
+  "voice-unavailable": "The selected voice is no longer available. Choose another one in the voice options.",
 });
 
 /**
  * @typedef {object} Reading
  * @property {MessageView} view
- * @property {boolean} first it is read by itself, while it comes: whoever talks over it has heard no more of it
+ * @property {boolean} first read automatically while it arrives: at a barge-in, the user has heard no more of it
  * @property {Sentences} sentences
  * @property {Set<SpeechSynthesisUtterance>} waiting kept, or the browser may forget them and their events
  * @property {number} heard code points of the answer that were said
@@ -31,7 +31,7 @@ const TROUBLE = /** @type {Record<string, string>} */ ({
  * @property {number} since when it began to be heard, 0 before
  */
 
-export class Aloud {
+export class SpeechPlayback {
   /** @param {import("antiphon/conversation/conversation").Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
@@ -81,7 +81,7 @@ export class Aloud {
     this.turn(!this.on);
     if (!this.on) this.stop();
     else if (!this.voices.getVoices().length) showNote(NO_VOICE);
-    this.conversation.announcer.say(this.on ? "Answers are read aloud." : "Answers are no longer read aloud.");
+    this.conversation.announcer.say(this.on ? "Answers will be read aloud." : "Answers will no longer be read aloud.");
   }
 
   listVoices() {
@@ -192,7 +192,7 @@ export class Aloud {
     };
     utterance.onerror = (event) => {
       if (this.reading === reading && event.error !== "interrupted" && event.error !== "canceled") {
-        showNote(TROUBLE[event.error] ?? `The browser's voice failed (${event.error}).`);
+        showNote(TROUBLE[event.error] ?? `Reading aloud failed (${event.error}).`);
         this.stop();
       }
     };
@@ -216,7 +216,7 @@ export class Aloud {
     this.stop();
   }
 
-  /** Quiet, at once. */
+  /** Stops reading at once. */
   stop() {
     const { reading } = this;
     clearTimeout(this.silence);
@@ -228,12 +228,12 @@ export class Aloud {
     this.show(reading.view);
   }
 
-  /** Somebody talks over it: quiet, and of an answer that was read for the first time only what was heard is kept. */
+  /** Barge-in: stops reading. Of an answer read while it arrives, only the part that was heard is kept. */
   interrupt() {
     const { reading } = this;
     if (!reading) return;
     this.stop();
-    this.conversation.announcer.say("You are heard. Reading has stopped.");
+    this.conversation.announcer.say("Listening; reading stopped.");
     if (!reading.first || !reading.view.runId) return;
     this.conversation.socket
       .request({ type: "audio.interrupt", run_id: reading.view.runId, heard_chars: reading.heard })
@@ -260,11 +260,11 @@ export class Aloud {
 }
 
 /** Where the browser has no voice there are no buttons. @param {import("antiphon/conversation/conversation").Conversation} conversation */
-export function startAloud(conversation) {
+export function startSpeechPlayback(conversation) {
   if (!("speechSynthesis" in window) || !("SpeechSynthesisUtterance" in window)) return null;
-  const aloud = new Aloud(conversation);
-  conversation.onEvent = (/** @type {Frame} */ event) => aloud.onEvent(event);
-  conversation.onAsked = (/** @type {Frame} */ frame) => aloud.onAccepted(frame);
-  conversation.onRead = (/** @type {MessageView} */ view) => aloud.readFrom(view);
-  return aloud;
+  const playback = new SpeechPlayback(conversation);
+  conversation.onEvent = (/** @type {Frame} */ event) => playback.onEvent(event);
+  conversation.onAsked = (/** @type {Frame} */ frame) => playback.onAccepted(frame);
+  conversation.onRead = (/** @type {MessageView} */ view) => playback.readFrom(view);
+  return playback;
 }

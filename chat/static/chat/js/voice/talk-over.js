@@ -10,7 +10,7 @@ const SPEECH_MS = 500;
 const OWN_MS = 700; // speech that begins this soon after reading did is the loudspeaker, until words say otherwise
 
 export class TalkOver {
-  /** @param {import("antiphon/voice/speech-playback").Aloud} aloud */
+  /** @param {import("antiphon/voice/speech-playback").SpeechPlayback} aloud */
   constructor(aloud) {
     this.aloud = aloud;
     this.echoes = false; // the microphone has heard us

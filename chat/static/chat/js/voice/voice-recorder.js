@@ -1,26 +1,26 @@
-/** The microphone: asks for it, and gives frames of 16 kHz PCM16. Every way in which that fails has its sentence. */
+/** The microphone: asks for it and yields frames of 16 kHz PCM16. Each kind of failure has its own message. */
 
 const RATE = 16_000;
 
-const SENTENCES = /** @type {Record<string, string>} */ ({
-  NotAllowedError: "The browser does not let this page use the microphone. Allow it in the site's settings, then try again.",
-  NotFoundError: "No microphone was found. Connect one, then try again.",
-  NotReadableError: "The microphone does not answer. Another program may be using it.",
-  OverconstrainedError: "This microphone cannot record speech.",
-  AbortError: "The microphone stopped while it was being opened. Try again.",
-  NoSound: "The browser's sound did not start. Is there a loudspeaker or headset?",
-  InvalidStateError: "The microphone cannot be used while this page is hidden.",
+const MESSAGES = /** @type {Record<string, string>} */ ({
+  NotAllowedError: "Your browser blocks the microphone on this site. Allow it in the site settings, then try again.",
+  NotFoundError: "No microphone found. Connect one, then try again.",
+  NotReadableError: "The microphone isn’t responding. Another program may be using it.",
+  OverconstrainedError: "This microphone can’t be used for recording.",
+  AbortError: "The microphone couldn’t be started. Try again.",
+  NoSound: "Audio couldn’t be started. Check that a speaker or headset is connected.",
+  InvalidStateError: "The microphone can’t be used while this page is in the background.",
 });
 const START_MS = 5_000;
-const INSECURE = "Speaking needs a secure connection (https). You can type instead.";
-const TOO_OLD = "This browser cannot record speech. A newer one can.";
-const GONE = "The microphone was disconnected. What was heard until then is kept.";
+const INSECURE = "Voice recording needs a secure connection (https). You can type instead.";
+const TOO_OLD = "This browser is too old for voice recording.";
+const GONE = "The microphone was disconnected. What you said before that has been kept.";
 
 export class Recorder {
   /**
    * @param {string} worklet the address of the audio thread's script
    * @param {(pcm: ArrayBuffer, level: number) => void} onFrame
-   * @param {(sentence: string) => void} onEnd it ended by itself
+   * @param {(message: string) => void} onEnd it ended by itself
    */
   constructor(worklet, onFrame, onEnd) {
     this.worklet = worklet;
@@ -46,7 +46,7 @@ export class Recorder {
     } catch (error) {
       await this.stop();
       const name = /** @type {Error} */ (error).name;
-      throw new Error(SENTENCES[name] ?? `The microphone could not be started (${name}).`);
+      throw new Error(MESSAGES[name] ?? `The microphone couldn’t be started (${name}).`);
     }
     for (const track of this.stream.getAudioTracks()) {
       track.addEventListener("ended", () => this.stream && this.onEnd(GONE));

@@ -32,7 +32,7 @@ export class Voice {
   /**
    * @param {import("antiphon/conversation/conversation").Conversation} conversation
    * @param {HTMLButtonElement} button
-   * @param {import("antiphon/voice/speech-playback").Aloud | null} aloud reads answers, where the browser can
+   * @param {import("antiphon/voice/speech-playback").SpeechPlayback | null} aloud reads answers, where the browser can
    */
   constructor(conversation, button, aloud) {
     this.conversation = conversation;
@@ -323,7 +323,7 @@ export class Voice {
 
 /**
  * Where the server hears nobody there is no button.
- * @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/voice/speech-playback").Aloud | null} aloud
+ * @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/voice/speech-playback").SpeechPlayback | null} aloud
  */
 export function startVoice(conversation, aloud) {
   const button = document.getElementById("mic");

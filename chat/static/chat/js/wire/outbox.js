@@ -1,6 +1,6 @@
 /**
- * What was written and is not yet the server's. Each message is shown at once, kept through reloads of this tab, and
- * sent with one `client_id` until the server has it: sent twice, it is still one message.
+ * Messages that the server has not accepted yet. Each is shown at once, kept through reloads of this tab, and sent with
+ * one `client_id` until it is accepted: sent twice, it is still one message.
  */
 
 import { makeId, isRetryable } from "antiphon/wire/protocol";
@@ -32,7 +32,7 @@ export class Outbox {
     return `outbox.${this.options.userId}.${this.options.conversationId() ?? "new"}`;
   }
 
-  /** Sends what an earlier life of this tab could not. */
+  /** Sends what this tab could not send before its reload. */
   restore() {
     const kept = recall(this.key, "session");
     if (!kept) return;
@@ -107,11 +107,11 @@ export class Outbox {
       this.deliver(clientId);
       return;
     }
-    view.note(`${words} Sending again in ${seconds} s.`);
+    view.note(`${words} Retrying in ${seconds} s.`);
     item.timer = setTimeout(() => this.countDown(clientId, words, seconds - 1), 1000);
   }
 
-  /** Takes a message back, to be written anew. @param {string} clientId @returns {string} its text */
+  /** Takes an unsent message back for editing. @param {string} clientId @returns {string} its text */
   takeBack(clientId) {
     const item = this.items.get(clientId);
     clearTimeout(item?.timer);
