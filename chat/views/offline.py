@@ -12,7 +12,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-SHEETS: Final = tuple(f"chat/css/{name}.css" for name in ("prose", "chat", "messages", "composer", "voice", "keeping"))
+SHEETS: Final = tuple(  # in the order of the cascade
+    f"chat/css/{name}.css"
+    for name in ("prose", "sidebar", "overlays", "chat", "messages", "composer", "start", "voice", "temporary")
+)
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
 
 

@@ -66,7 +66,7 @@ class TestTalking:
         send(page, "First words [[tokens=3]]")
         answer = ended(page)
         answer.hover()
-        answer.get_by_role("button", name="Answer again").click()
+        answer.get_by_role("button", name="Regenerate").click()
         expect(page.locator(".message-assistant .versions-count")).to_have_text("2 / 2")
         ended(page)
         page.get_by_role("button", name="Previous version").last.click()
@@ -74,9 +74,9 @@ class TestTalking:
 
         question = page.locator(".message-user")
         question.hover()
-        question.get_by_role("button", name="Edit and send again").click()
-        page.get_by_label("Edit the message").fill("Other words [[tokens=2]]")
-        page.get_by_label("Edit the message").press("Enter")
+        question.get_by_role("button", name="Edit").click()
+        page.get_by_label("Edit message").fill("Other words [[tokens=2]]")
+        page.get_by_label("Edit message").press("Enter")
         expect(question.locator(".versions-count")).to_have_text("2 / 2")
         expect(question.locator(".message-body")).to_have_text("Other words [[tokens=2]]")
         ended(page)
@@ -117,7 +117,7 @@ class TestTalking:
     def test_what_is_too_long_is_not_sent(self, page: Page) -> None:
         page.locator("#connection[hidden]").wait_for(state="attached")
         page.locator("#text").fill("x" * 50_000)
-        expect(page.locator("#composer-hint")).to_contain_text("Too long by")
+        expect(page.locator("#composer-hint")).to_contain_text("Too long: about")
         expect(page.get_by_role("button", name="Send", exact=True)).to_be_disabled()
         page.locator("#text").fill("")
 
@@ -277,7 +277,7 @@ class TestTrouble:
         reopen(page, refuse)
         send(page, "Too quick [[tokens=2]]")
         note = page.locator(".message-user .message-note p")
-        expect(note).to_contain_text("That was too quick. Sending again in 2 s.")
+        expect(note).to_contain_text("That was too quick. Retrying in 2 s.")
         shoot(page, "limited")
         expect(note).to_contain_text("in 1 s.")
         ended(page)
@@ -323,6 +323,6 @@ class TestTrouble:
         page.evaluate("navigator.serviceWorker.ready.then(() => null)")
         context.set_offline(True)
         page.goto(f"{stack.url}/?elsewhere", wait_until="commit")
-        expect(page.get_by_role("heading")).to_have_text("You are offline.")
+        expect(page.get_by_role("heading")).to_have_text("You’re offline")
         context.set_offline(False)
         expect(page.locator("#text")).to_be_visible(timeout=15_000)  # it comes back by itself

@@ -38,7 +38,7 @@ def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[
         page.reload()
         expect(left, "before anything is sent").to_contain_text("0 of 1 messages left today. More from")
         left.get_by_role("link", name="Usage").click()
-        expect(page.get_by_role("heading", name="What is left")).to_be_visible()
+        expect(page.get_by_role("heading", name="Remaining")).to_be_visible()
         expect(page.locator(".usage-table").first).to_contain_text("small")
         expect(page.locator(".usage-table").last).to_contain_text("One [[tokens=3]]")
         assert watch.complaints == []

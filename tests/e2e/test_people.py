@@ -83,7 +83,7 @@ def test_a_top_up(rita: Page, stack: Stack) -> None:
     shoot(rita, "people")
     rita.get_by_role("link", name="paula@example.org").click()
     expect(rita.get_by_text("10 of 10 messages today left")).to_be_visible()
-    expect(rita.get_by_text("The last 30 days")).to_be_visible()
+    expect(rita.get_by_text("Last 30 days")).to_be_visible()
     rita.get_by_role("link", name="Top up", exact=True).click()
     rita.get_by_label("Quota").select_option(label="messages today")
     rita.get_by_label("Amount").fill("5")
@@ -94,7 +94,7 @@ def test_a_top_up(rita: Page, stack: Stack) -> None:
     expect(rita.get_by_text("15 of 15 messages today left")).to_be_visible()
     shoot(rita, "person")
     with rita.expect_download() as download:
-        rita.get_by_role("button", name="Download their data").click()
+        rita.get_by_role("button", name="Export data").click()
     assert '"paula@example.org"' in Path(download.value.path()).read_text()
     assert watch.complaints == []
 
@@ -105,7 +105,7 @@ def test_switching_somebody_off_while_they_are_here(rita: Page, stack: Stack, br
     expect(theirs.locator("#text")).to_be_enabled()
     rita.goto(f"{stack.url}/admin/accounts/user/{id_}/change/")
     expect(rita.get_by_text("Chrome on Linux")).to_be_visible()
-    rita.get_by_role("button", name="Switch off").click()
+    rita.get_by_role("button", name="Disable").click()
     expect(rita.get_by_text("is switched off, and every session has ended")).to_be_visible()
     expect(theirs).to_have_url(f"{stack.url}/accounts/login/?next=%2F", timeout=5000)
     theirs.get_by_label("Email").fill("quentin@example.org")
@@ -128,12 +128,12 @@ def test_an_invitation(rita: Page, stack: Stack, browser: Browser) -> None:
     theirs = browser.new_context().new_page()
     watch = Watch(theirs, stack.url)
     theirs.goto(told.inner_text().rpartition(" ")[2])
-    expect(theirs.get_by_role("heading", name="You are invited")).to_be_visible()
+    expect(theirs.get_by_role("heading", name="You’ve been invited")).to_be_visible()
     expect(theirs.get_by_label("Email")).to_have_value("newcomer@example.org")
     shoot(theirs, "invited")
     theirs.get_by_label("Name").fill("Newcomer")
     theirs.get_by_label("Password").fill(PASSWORD)
-    theirs.get_by_role("button", name="Make your account").click()
+    theirs.get_by_role("button", name="Create account").click()
     expect(theirs.locator("#text")).to_be_enabled()
     theirs.goto(f"{stack.url}/admin/accounts/user/?q=newcomer")
     expect(theirs.get_by_role("link", name="newcomer@example.org")).to_be_visible()
@@ -152,12 +152,12 @@ def test_an_erasure_called_off(rita: Page, stack: Stack) -> None:
     shoot(rita, "erase")
     rita.get_by_label("Type the person's address").fill("sophie@example.org")
     rita.get_by_role("button", name="Erase in 7 days").click()
-    expect(rita.get_by_text("Everything of sophie@example.org goes after")).to_be_visible()
+    expect(rita.get_by_text("All data of sophie@example.org will be erased after")).to_be_visible()
     shoot(rita, "to-be-erased")
     state = "SELECT is_active, erase_at > now() + interval '6 days' AS later FROM accounts_user WHERE id = %s"
     [row] = stack.sql(state, id_)
     assert row == {"is_active": False, "later": True}
-    rita.get_by_role("button", name="Call it off").click()
+    rita.get_by_role("button", name="Cancel erasure").click()
     expect(rita.get_by_text("Called off. The account is as it was.")).to_be_visible()
     [row] = stack.sql(state, id_)
     assert row == {"is_active": True, "later": None}

@@ -54,7 +54,7 @@ def test_a_temporary_chat_is_marked_and_in_no_list(page: Page, context: BrowserC
     page.get_by_label("Temporary chat").focus()
     page.keyboard.press("Space")
     expect(page.locator("#temporary-note")).to_be_visible()
-    expect(page.locator("#announcer")).to_contain_text("Kept for 24 h")
+    expect(page.locator("#announcer")).to_contain_text("Deleted 24 hours after the last message")
     page.reload()
     expect(page.get_by_label("Temporary chat")).to_be_checked()
     send(page, "Between us [[tokens=40 rate=40]]")
@@ -72,7 +72,7 @@ def test_a_temporary_chat_is_marked_and_in_no_list(page: Page, context: BrowserC
     page.locator("#chat-menu").click()
     expect(page.get_by_role("menuitem", name="Pin", exact=True)).to_be_hidden()
     with page.expect_download() as saved:
-        page.get_by_role("menuitem", name="Save as Markdown").click()
+        page.get_by_role("menuitem", name="Export as Markdown").click()
     assert saved.value.suggested_filename.startswith("between-us")
     send(other, "For the list [[tokens=1]]")
     ended(other)

@@ -90,7 +90,7 @@ class TestReading:
         first = page.locator(".message").first
         held = page.locator(f"#{first.get_attribute('id')}")
         before = held.bounding_box()
-        page.get_by_role("button", name="Earlier messages").click()
+        page.get_by_role("button", name="Show earlier messages").click()
         expect(page.locator(".message")).to_have_count(80)
         after = held.bounding_box()
         assert before
@@ -103,15 +103,15 @@ class TestReading:
         page.locator("#scroller").evaluate(GROWN, 700)
         page.mouse.move(450, 200)
         page.mouse.wheel(0, -120)
-        page.get_by_role("button", name="Jump to the latest").wait_for()
+        page.get_by_role("button", name="Jump to latest").wait_for()
         top = page.locator("#scroller").evaluate("(s) => s.scrollTop")
         page.locator(f"{STREAMING}").wait_for()
         length = len(body(page))
         page.locator("#scroller").evaluate(GROWN, page.locator("#scroller").evaluate("(s) => s.scrollHeight") + 150)
         assert len(body(page)) > length
         assert page.locator("#scroller").evaluate("(s) => s.scrollTop") == top
-        page.get_by_role("button", name="Jump to the latest").click()
-        expect(page.get_by_role("button", name="Jump to the latest")).to_be_hidden()
+        page.get_by_role("button", name="Jump to latest").click()
+        expect(page.get_by_role("button", name="Jump to latest")).to_be_hidden()
         page.keyboard.press("Escape")
         ended(page)
 
@@ -130,7 +130,7 @@ class TestReading:
         ended(page)
         expect(page.locator(".message-user .message-body")).to_have_text("Typed\nby hand [[tokens=2]]")
         page.keyboard.press("ArrowUp")
-        expect(page.get_by_label("Edit the message")).to_be_focused()
+        expect(page.get_by_label("Edit message")).to_be_focused()
         page.keyboard.press("Escape")
         page.keyboard.press("Alt+ArrowUp")
         expect(page.locator(".message-user")).to_be_focused()
@@ -163,7 +163,7 @@ class TestReading:
         page.goto(f"{stack.url}/")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
         expect(page.locator("#sidebar")).to_be_hidden()
-        page.get_by_role("button", name="Open the list of conversations").click()
+        page.get_by_role("button", name="Open sidebar").click()
         expect(page.locator("#sidebar")).to_be_visible()
         assert page.locator("main").evaluate("(main) => main.inert")
         page.keyboard.press("Escape")

@@ -56,7 +56,7 @@ def test_the_dashboard_follows_what_happens(page: Page, desk: Page, stack: Stack
     shoot(desk, "dashboard")
 
     # It refreshes itself, and what is open stays open.
-    desk.locator("#runs-title").locator("..").get_by_text("As a table").click()
+    desk.locator("#runs-title").locator("..").get_by_text("Show as table").click()
     send(page, "Once more [[tokens=3]]")
     ended(page, 2)
     expect(desk.locator("[data-piece=past] b").first).to_have_text(str(runs + 1), timeout=30_000)
@@ -111,7 +111,7 @@ def test_taking_the_audit_log_along(desk: Page, stack: Stack, tmp_path: Path) ->
     expect(desk.get_by_text("read_body").locator("visible=true").first).to_be_visible()
     shoot(desk, "audit")
     with desk.expect_download() as download:
-        desk.get_by_role("link", name="Export these as CSV").click()
+        desk.get_by_role("link", name="Export as CSV").click()
     kept = tmp_path / "audit.csv"
     download.value.save_as(kept)
     rows = list(csv.DictReader(kept.read_text().splitlines()))

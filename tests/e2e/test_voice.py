@@ -40,7 +40,7 @@ addEventListener("DOMContentLoaded", () => {
     watch(".heard", "heard");
 });
 """
-HEARING = "() => window.seen.some(([name, text]) => name === 'state' && text === 'Hearing you…')"
+HEARING = "() => window.seen.some(([name, text]) => name === 'state' && text === 'Speech detected…')"
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +96,16 @@ def page(hearing: Stack, speech: Path) -> Iterator[Page]:
 
 def test_words_form_and_can_be_edited_before_they_are_sent(page: Page, hearing: Stack) -> None:
     watch = Watch(page, hearing.url)
-    page.get_by_role("button", name="Speak").click()
+    page.get_by_role("button", name="Record voice").click()
     page.wait_for_function("() => window.seen.some(([name, text]) => name === 'heard' && text)")
     shoot(page, "voice-forming")
     expect(page.locator("#text")).to_have_value(FIRST)
     shoot(page, "voice-final")
     seen = [(name, text) for name, text in page.evaluate("window.seen") if text]
     heard = [text for name, text in seen if name == "heard"]
-    assert ("state", "Hearing you…") in seen[: seen.index(("heard", heard[0]))]
+    assert ("state", "Speech detected…") in seen[: seen.index(("heard", heard[0]))]
     assert all(set(text.split()) <= set(" ".join(SENTENCES).split()) for text in heard)
-    page.get_by_role("button", name="Stop speaking").click()
+    page.get_by_role("button", name="Stop recording").click()
     expect(page.locator("#voice")).to_be_hidden()
     page.locator("#text").press("End")
     page.locator("#text").type(" please")
@@ -119,26 +119,26 @@ def test_words_form_and_can_be_edited_before_they_are_sent(page: Page, hearing: 
 def test_spoken_and_answered_without_a_key(page: Page) -> None:
     page.evaluate("localStorage.setItem('antiphon.voice.send', 'on')")
     page.reload()
-    page.get_by_role("button", name="Speak").click()
+    page.get_by_role("button", name="Record voice").click()
     expect(page.locator(".message-user .message-body")).to_have_text(FIRST)
     ended(page)
     assert "/c/" in page.url
     assert page.locator("#text").input_value() == ""
-    page.get_by_role("button", name="Stop speaking").click()
+    page.get_by_role("button", name="Stop recording").click()
     expect(page.locator("#voice")).to_be_hidden()
     page.reload()
     expect(answers(page)).to_have_count(1)
 
 
 def test_escape_throws_it_away(page: Page) -> None:
-    page.get_by_role("button", name="Speak").click()
+    page.get_by_role("button", name="Record voice").click()
     page.wait_for_function(HEARING)
     page.keyboard.press("Escape")
     expect(page.locator("#voice")).to_be_hidden()
-    page.get_by_role("button", name="Speak").click()
-    expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Hearing you…"))
+    page.get_by_role("button", name="Record voice").click()
+    expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Speech detected…"))
     assert page.locator("#text").input_value() == ""
-    page.get_by_role("button", name="Stop speaking").click()
+    page.get_by_role("button", name="Stop recording").click()
     expect(page.locator("#voice")).to_be_hidden()
 
 
@@ -147,7 +147,7 @@ def test_talking_over_the_answer(page: Page, hearing: Stack, upstream: FakeOpenA
     page.get_by_role("button", name="Read answers aloud").click()
     send(page, f'Go on [[text="{LONG}" rate=6]]')
     page.wait_for_function("() => said.length > 1")
-    page.get_by_role("button", name="Speak").click()
+    page.get_by_role("button", name="Record voice").click()
     expect(page.locator("#reading")).to_be_hidden()
     said = [one["word"] for one in page.evaluate("said")]
     heard = " ".join(said[:-1])  # the word that had begun was not heard
@@ -162,7 +162,7 @@ def test_talking_over_the_answer(page: Page, hearing: Stack, upstream: FakeOpenA
     assert (row["text"], row["status"]) == (heard, "stopped")
     expect(page.locator("#text")).to_have_value(FIRST)
     shoot(page, "voice-talked-over")
-    page.get_by_role("button", name="Stop speaking").click()
+    page.get_by_role("button", name="Stop recording").click()
     page.locator("#text").press("Enter")
     ended(page, 2)
     assert [turn["content"] for turn in upstream.requests[-1].body["messages"]][-2:] == [heard, FIRST]
@@ -196,10 +196,10 @@ def test_when_it_counts_as_talking_over(page: Page) -> None:
 @pytest.mark.parametrize(
     ("failure", "sentence"),
     [
-        ("NotAllowedError", "does not let this page use the microphone"),
-        ("NotFoundError", "No microphone was found"),
+        ("NotAllowedError", "blocks the microphone"),
+        ("NotFoundError", "No microphone found"),
         ("NotReadableError", "Another program may be using it"),
-        ("", "A newer one can"),
+        ("", "too old for voice recording"),
     ],
 )
 def test_each_failure_has_its_sentence(hearing: Stack, failure: str, sentence: str) -> None:
@@ -212,7 +212,7 @@ def test_each_failure_has_its_sentence(hearing: Stack, failure: str, sentence: s
         context = browser.new_context()
         page = log_in(context, hearing)
         page.evaluate(f"() => {{ {script} }}")
-        page.get_by_role("button", name="Speak").click()
+        page.get_by_role("button", name="Record voice").click()
         expect(page.locator(".toast")).to_contain_text(sentence)
         expect(page.locator("#voice")).to_be_hidden()
 
@@ -221,21 +221,21 @@ def test_a_page_that_is_not_secure_cannot_listen(hearing: Stack) -> None:
     with chromium() as browser:
         page = log_in(browser.new_context(), hearing)
         page.evaluate("() => Object.defineProperty(window, 'isSecureContext', { value: false })")
-        page.get_by_role("button", name="Speak").click()
+        page.get_by_role("button", name="Record voice").click()
         expect(page.locator(".toast")).to_contain_text("needs a secure connection (https)")
         expect(page.locator("#voice")).to_be_hidden()
 
 
 def test_a_slow_connection_loses_the_oldest_and_says_so(page: Page) -> None:
-    page.get_by_role("button", name="Speak").click()
+    page.get_by_role("button", name="Record voice").click()
     page.wait_for_function(HEARING)
     buffered = "(bytes) => Object.defineProperty(WebSocket.prototype, 'bufferedAmount', { get: () => bytes })"
     page.evaluate(buffered, 1_000_000)
     page.wait_for_timeout(3_500)  # of which 2 s wait in the page
     page.evaluate(buffered, 0)
-    expect(page.locator(".toast")).to_contain_text(re.compile(r"too slow: [1-3]\.\d s of what you said was lost"))
+    expect(page.locator(".toast")).to_contain_text(re.compile(r"too slow: [1-3]\.\d s of your speech was lost"))
     expect(page.locator("#voice")).to_be_visible()
-    page.get_by_role("button", name="Stop speaking").click()
+    page.get_by_role("button", name="Stop recording").click()
     expect(page.locator("#voice")).to_be_hidden()
 
 
@@ -264,7 +264,7 @@ def test_what_ends_a_recording_has_its_sentence(page: Page) -> None:
         route.send(json.dumps(fields if fields["type"] == "error" else {"recording_id": recording, **fields}))
 
     reopen(page, relay)
-    button = page.get_by_role("button", name="Speak")
+    button = page.get_by_role("button", name="Record voice")
     for code, said in (("asr_unavailable", "Speech recognition is down."), ("busy", "Too many people are speaking.")):
         refusals.append({"code": code, "message": said})
         button.click()
@@ -275,20 +275,20 @@ def test_what_ends_a_recording_has_its_sentence(page: Page) -> None:
             {"type": "audio.closed", "reason": "quota_exceeded", "message": "No speech is left today."},
             "No speech is left",
         ),
-        ({"type": "audio.closed", "reason": "idle"}, "No sound came from the microphone"),
-        ({"type": "audio.closed", "reason": "limit"}, "as long as one recording may be"),
-        ({"type": "audio.closed", "reason": "worker_stopped"}, "The server restarts"),
+        ({"type": "audio.closed", "reason": "idle"}, "no audio arrived from the microphone"),
+        ({"type": "audio.closed", "reason": "limit"}, "reached its maximum length"),
+        ({"type": "audio.closed", "reason": "worker_stopped"}, "The server is restarting"),
         ({"type": "error", "code": "asr_unavailable", "message": "The recogniser broke."}, "The recogniser broke."),
     ):
         button.click()
-        expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Hearing you…"))
+        expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Speech detected…"))
         end(**frame)
         expect(page.locator(".toast")).to_contain_text(said)
         expect(page.locator("#voice")).to_be_hidden()
     button.click()
-    expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Hearing you…"))
+    expect(page.locator("#voice-state")).to_have_text(re.compile("Listening…|Speech detected…"))
     relays[-1][0].close(code=1012)
-    expect(page.locator(".toast")).to_contain_text("The connection was lost while you spoke")
+    expect(page.locator(".toast")).to_contain_text("The connection was lost while you were speaking")
     expect(page.locator("#voice")).to_be_hidden()
 
 
@@ -330,7 +330,7 @@ def test_a_microphone_that_is_unplugged(page: Page) -> None:
             navigator.mediaDevices.getUserMedia = async (wish) => (window.heldStream = await ask(wish));
         }"""
     )
-    page.get_by_role("button", name="Speak").click()
+    page.get_by_role("button", name="Record voice").click()
     page.wait_for_function(HEARING)
     page.evaluate("() => window.heldStream.getAudioTracks()[0].dispatchEvent(new Event('ended'))")
     expect(page.locator(".toast")).to_contain_text("was disconnected")

@@ -175,7 +175,7 @@ class TestErasing:
         assert soon.get() == alice
         assert not alice.is_active
         assert theirs.get("/accounts/usage/").status_code == 302
-        assert "Call it off" in mine.get(address(alice, "change")).content.decode()
+        assert "Cancel erasure" in mine.get(address(alice, "change")).content.decode()
         mine.post(address(alice, "switch", "on"))  # that would leave it to be erased while in use
         alice.refresh_from_db()
         assert not alice.is_active
@@ -240,7 +240,7 @@ class TestPage:
         assert "10 of 10 messages this month left" in shown("support")
         assert "The last 30 days" not in shown("support")
         assert "The last 30 days" in shown("billing")
-        assert "What is left" not in shown("moderator")
+        assert "Remaining quota" not in shown("moderator")
         for role in ("support", "billing", "moderator"):
             assert "argon2" not in shown(role)
             assert "Erase" not in shown(role)

@@ -82,7 +82,7 @@ class TestTemporary:
         assert groups(alice) == {"Today": ["An ordinary one"]}
         page = logged_in(alice).get(f"/c/{accepted.conversation_id}/").content.decode()
         assert "data-temporary" in page
-        assert "Kept for 24 h after its last message" in page
+        assert "Deleted 24 hours after the last message" in page
         assert "A secret question" not in logged_in(alice).get("/").content.decode()
 
     def test_it_is_so_from_the_first_message_on(self, alice: User) -> None:
@@ -113,7 +113,7 @@ class TestTemporary:
         alice.plan = Plan.objects.create(name="brief", temporary_hours=2)
         alice.save()
         page = logged_in(alice).get("/?temporary").content.decode()
-        assert "Kept for 2 h after its last message" in page
+        assert "Deleted 2 hours after the last message" in page
         assert 'id="temporary" aria-describedby="temporary-note" checked' in page
         assert "data-temporary" not in logged_in(alice).get("/").content.decode()
 

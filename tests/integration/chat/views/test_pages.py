@@ -139,7 +139,7 @@ class TestWhoMaySee:
         for path in (base, f"{base}older/?before={first.pk}", f"{base}branch/{first.pk}/"):
             theirs, nobodys = client.get(path), client.get(path.replace(str(conversation.pk), str(NOWHERE)))
             assert theirs.status_code == nobodys.status_code == 404
-            assert "There is nothing here." in theirs.content.decode()
+            assert "Page not found" in theirs.content.decode()
         for command in ("rename", "delete", "undelete"):
             assert client.post(f"{base}{command}/", {"title": "mine"}).status_code == 404
         conversation.refresh_from_db()
@@ -181,7 +181,7 @@ class TestWhatIsShown:
         page = Page(logged_in(alice).get("/"))
         assert page.messages == []
         assert "data-empty" in page.text
-        assert "What is on your mind?" in page.text
+        assert "What’s on your mind?" in page.text
 
     def test_a_long_conversation_opens_with_its_last_messages(self, alice: User) -> None:
         conversation = make_conversation(alice, 2000)
@@ -347,7 +347,7 @@ class TestPolicy:
         client.raise_request_exception = False
         response = client.get(f"/c/{NOWHERE}/")
         assert response.status_code == 500
-        assert "Something broke on our side." in response.content.decode()
+        assert "Something went wrong on our end." in response.content.decode()
 
 
 class TestTheList:

@@ -1,7 +1,7 @@
 /**
- * Decides when somebody talks over an answer that is read aloud: after half a second of speech, or at the first word,
- * and not at the first noise. The microphone hears the loudspeaker too. The browser cancels its echo as far as it can;
- * beyond that, words that are being read are nobody's, and once some were heard, only other words count as speech.
+ * Detects barge-in on an answer that is read aloud: after half a second of speech or at the first word, and not at the
+ * first noise. The microphone hears the loudspeaker too. The browser cancels most of that echo; beyond that, words that
+ * are being read do not count, and once the microphone has picked some up, only other words count as speech.
  */
 
 import { isEcho } from "antiphon/voice/echo-detection";
@@ -10,9 +10,9 @@ const SPEECH_MS = 500;
 const OWN_MS = 700; // speech that begins this soon after reading did is the loudspeaker, until words say otherwise
 
 export class TalkOver {
-  /** @param {import("antiphon/voice/speech-playback").SpeechPlayback} aloud */
-  constructor(aloud) {
-    this.aloud = aloud;
+  /** @param {import("antiphon/voice/speech-playback").SpeechPlayback} playback */
+  constructor(playback) {
+    this.playback = playback;
     this.echoes = false; // the microphone has heard us
     this.timer = 0;
   }
@@ -20,9 +20,9 @@ export class TalkOver {
   /** Speech began. @param {number} elapsed milliseconds ago */
   onSpeech(elapsed) {
     clearTimeout(this.timer);
-    const { reading } = this.aloud;
+    const { reading } = this.playback;
     if (!reading || this.echoes || !reading.since || performance.now() - elapsed - reading.since < OWN_MS) return;
-    this.timer = setTimeout(() => this.aloud.reading === reading && this.aloud.interrupt(), Math.max(0, SPEECH_MS - elapsed));
+    this.timer = setTimeout(() => this.playback.reading === reading && this.playback.interrupt(), Math.max(0, SPEECH_MS - elapsed));
   }
 
   onQuiet() {
@@ -31,14 +31,14 @@ export class TalkOver {
 
   /** @param {string} text what was understood so far @returns {boolean} whether it is somebody's, and not our own voice */
   onWords(text) {
-    if (this.aloud.said && isEcho(text, this.aloud.said)) {
+    if (this.playback.said && isEcho(text, this.playback.said)) {
       this.echoes = true;
       clearTimeout(this.timer);
       return false;
     }
-    if (text.trim() && this.aloud.reading) {
+    if (text.trim() && this.playback.reading) {
       clearTimeout(this.timer);
-      this.aloud.interrupt();
+      this.playback.interrupt();
     }
     return true;
   }
