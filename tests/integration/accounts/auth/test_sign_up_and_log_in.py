@@ -218,7 +218,7 @@ class TestPassword:
         form = client.get(link)["Location"]
         assert client.post(form, {"password1": self.NEW, "password2": self.NEW}).status_code == 302
         assert log_in(Client(), alice.email, self.NEW).status_code == 302
-        assert "not valid" in Client().get(link, follow=True).content.decode()
+        assert "link is invalid" in Client().get(link, follow=True).content.decode()
 
     def test_the_key_leaves_the_address_bar(self, alice: User, client: Client) -> None:
         """It would stand in the history and go out as a referrer."""
