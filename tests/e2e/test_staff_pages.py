@@ -90,7 +90,7 @@ def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> N
         (f"chat/conversation/{conversation}/change/", "About crocodiles"),
         ("accounts/auditentry/", "read_body"),
         ("accounts/user/", "bob@example.org"),
-        (f"accounts/user/{alice}/change/", "Logged in nowhere"),
+        (f"accounts/user/{alice}/change/", "No active sessions"),
         (f"accounts/user/{alice}/password/", "Password"),
         ("accounts/user/add/", "E-mail address"),
         (f"accounts/user/{alice}/erase/", "conversations that nobody else is in"),
