@@ -274,7 +274,7 @@ def test_page_frame_and_command_say_that_it_is_shared(alice: User, bob: User, cl
         ended = end(send(alice).run_id)
     assert [left.frame()["shared_by"] for left in ended.near] == ["Blue"]
     client.force_login(bob)
-    assert "shared by all of Blue" in client.get("/accounts/usage/").content.decode()
+    assert "shared by everyone in Blue" in client.get("/accounts/usage/").content.decode()
 
     def told(*words: str) -> str:
         out = io.StringIO()

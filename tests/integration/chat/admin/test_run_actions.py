@@ -195,7 +195,7 @@ class TestTimeline:
         assert titles == ["Created", "Job published", "Taken by a worker", "First token", "Told to stop", "Finished",
                           "Not in the log yet"]  # fmt: skip
         page = sam.get(f"/admin/chat/run/{run_id}/change/").content.decode()
-        for fact in ("worker-7", "attempt 1 of 3", "9\u202f100\u202fms", "Where the time went"):
+        for fact in ("worker-7", "attempt 1 of 3", "9\u202f100\u202fms", "Time by phase"):
             assert fact in page
 
     def test_trace_and_endpoint_are_shown(self, run_id: uuid.UUID, sam: Client) -> None:
