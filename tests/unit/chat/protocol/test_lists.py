@@ -61,7 +61,7 @@ def test_the_document_lists_the_same_codes() -> None:
     assert set(rows) == {str(int(code)) for code in Close}
     words = {
         AfterClose.REST: "reconnect when the page is used again",
-        AfterClose.LOG_IN: "go to login",
+        AfterClose.LOG_IN: "go to the log-in page",
         AfterClose.STOP: "stop",
         AfterClose.RECONNECT: "reconnect",
     }
