@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from config.stack.postgres import PrivatePostgres
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 
 # Speed over safety: this cluster lives for minutes.
 FAST = {
@@ -43,7 +43,7 @@ class Servers:
         self.folder = Path(tempfile.mkdtemp(prefix="antiphon-", dir=_short_temporary_folder()))
         self.folder.chmod(0o711)
         self.postgres = PrivatePostgres(self.folder / "p", options=FAST)
-        self.redis = PrivateRedis(self.folder / "r")
+        self.redis = PrivateValkey(self.folder / "r")
         self.running = False
 
     def environment(self) -> dict[str, str]:

@@ -29,7 +29,7 @@ from psycopg.rows import dict_row
 
 from config.stack import leash
 from config.stack.postgres import PrivatePostgres
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from tests.servers import FAST, FOREIGN, servers
 
 ROOT = Path(__file__).parent.parent
@@ -188,7 +188,7 @@ class Stack:
         env_of: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="live-", dir=servers.folder))
-        self.redis = PrivateRedis(self.folder / "r")
+        self.redis = PrivateValkey(self.folder / "r")
         self.postgres = PrivatePostgres(self.folder / "p", options=FAST) if own_postgres else servers.postgres
         self.own_postgres = own_postgres
         self.database = self.folder.name.replace("-", "_").lower()

@@ -26,7 +26,7 @@ from config.stack.logs import EVERY_SECONDS, bound
 from config.stack.ports import is_loopback, open_socket, url_of
 from config.stack.postgres import USER, PrivatePostgres
 from config.stack.reach import check_database, check_redis
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from config.stack.supervisor import Child, Supervisor
 
 READY_SECONDS: Final = 90.0
@@ -69,7 +69,7 @@ class LocalStack:
         self._listener: socket.socket | None = None
         self._sockets: Path | None = None
         self._postgres: PrivatePostgres | None = None
-        self._redis: PrivateRedis | None = None
+        self._valkey: PrivateValkey | None = None
         self.supervisor: Supervisor | None = None
 
     def start(self, is_over: Callable[[], bool]) -> None:
@@ -103,10 +103,10 @@ class LocalStack:
         while not is_over():
             if time.monotonic() - looked > EVERY_SECONDS:
                 looked = time.monotonic()
-                for server in (self._postgres, self._redis):
+                for server in (self._postgres, self._valkey):
                     if server is not None:
                         bound(server.log)
-            for name, server in (("postgres", self._postgres), ("redis", self._redis)):
+            for name, server in (("postgres", self._postgres), ("valkey", self._valkey)):
                 if server is not None and server.has_ended():
                     self.supervisor.say("up", f"{name} ended; starting it again")
                     restart(server)
@@ -119,8 +119,8 @@ class LocalStack:
             self._listener.close()
         if self.supervisor is not None:
             self.supervisor.stop(is_urgent)
-        if self._redis is not None:
-            self._redis.stop(seconds=SERVER_GRACE)
+        if self._valkey is not None:
+            self._valkey.stop(seconds=SERVER_GRACE)
         if self._postgres is not None:
             self._postgres.stop(seconds=SERVER_GRACE)
         if self._sockets is not None and self._sockets.parent != self.var:
@@ -148,9 +148,9 @@ class LocalStack:
             check_redis(options.redis_url)
             return database_url, options.redis_url
         assert self._sockets is not None
-        self._redis = PrivateRedis(self.var, socket=self._sockets / "redis.sock")
-        self._redis.start()
-        return database_url, self._redis.url
+        self._valkey = PrivateValkey(self.var, socket=self._sockets / "valkey.sock")
+        self._valkey.start()
+        return database_url, self._valkey.url
 
     def _environment(self, database_url: str, redis_url: str) -> dict[str, str]:
         port = self.url.rpartition(":")[2]
@@ -225,7 +225,7 @@ class LocalStack:
             time.sleep(POLL_SECONDS)
 
 
-def restart(server: PrivatePostgres | PrivateRedis) -> None:
+def restart(server: PrivatePostgres | PrivateValkey) -> None:
     """Starts a server again, patiently: what is left of a killed PostgreSQL takes a moment to notice."""
     for attempt in range(1, RESTARTS + 1):
         time.sleep(1)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from config.stack import leash
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from tests.servers import servers
 from tests.stack import ROOT, Stack
 
@@ -152,7 +152,7 @@ def run_fastapi(upstream: Upstream) -> Generator[System, None, None]:
 
 @contextlib.contextmanager
 def run_tutorial(upstream: Upstream) -> Generator[System, None, None]:
-    redis = PrivateRedis(servers.folder / "t")
+    redis = PrivateValkey(servers.folder / "t")
     redis.start()
     processes: list[subprocess.Popen[bytes]] = []
     try:

@@ -19,7 +19,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from tests.chaos.driving import Scene
 from tests.client import Client, Session, View, session
 from tests.stack import ROOT, Process, Stack
@@ -238,7 +238,7 @@ class World:
             await browser.close()
 
 
-def restart_redis(server: PrivateRedis, *, empty: bool) -> None:
+def restart_redis(server: PrivateValkey, *, empty: bool) -> None:
     """Ends it and starts it again, with what it had or without."""
     dump = server.folder / "dump.rdb"
     dump.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Final
 
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 
 TOXICS: Final = ("timeout", "timeout_downstream", "latency", "reset_peer", "down")
 
@@ -26,7 +26,7 @@ class FaultProxy:
     `reset_peer`: open connections are aborted and new ones closed at once. `down`: nobody listens.
     """
 
-    def __init__(self, server: PrivateRedis, listen: Path) -> None:
+    def __init__(self, server: PrivateValkey, listen: Path) -> None:
         self.server = server
         self.listen = listen
         self.kind = ""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from tests.chaos.driving import Scene, answer, measured, poll, scene, stack_with_model
 from tests.chaos.proxy import FaultProxy
 from tests.fakes.openai_server import FakeOpenAI
@@ -28,7 +28,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Generator[FaultProxy, Non
     folder = Path(tmp_path_factory.mktemp("redis"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    server = PrivateRedis(folder / "r", options=["--port", str(port), "--bind", "127.0.0.1"])  # replicas come by TCP
+    server = PrivateValkey(folder / "r", options=["--port", str(port), "--bind", "127.0.0.1"])  # replicas come by TCP
     server.start()
     made = FaultProxy(server, folder / "p.sock")
     made.start()
@@ -142,7 +142,7 @@ async def test_r7_a_replica_takes_over(system: tuple[Stack, FakeOpenAI], proxy: 
     """It lacks the last half second of what the primary had confirmed: events, and a message that was accepted."""
     stack, _ = system
     primary = proxy.server
-    replica = PrivateRedis(primary.folder.parent / "r2", options=["--replicaof", "127.0.0.1", primary.options[1]])
+    replica = PrivateValkey(primary.folder.parent / "r2", options=["--replicaof", "127.0.0.1", primary.options[1]])
     await asyncio.to_thread(replica.start)
     of_primary, of_replica = (redis.Redis(unix_socket_path=str(one.socket)) for one in (primary, replica))
     await poll(lambda: of_replica.info("replication")["master_link_status"] == "up", "replica in step")

@@ -16,7 +16,7 @@ from celery import Celery
 
 from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE
 from config.env import broker_url
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from tests.chaos.driving import answer, holder, measured, poll, restart, scene, stack_with_model
 from tests.chaos.proxy import FaultProxy
 from tests.fakes.openai_server import FakeOpenAI
@@ -216,7 +216,7 @@ async def test_r5_a_poison_job_is_given_up(system: tuple[Stack, FakeOpenAI]) -> 
 @pytest.mark.long
 async def test_a_worker_that_takes_no_job_any_more(tmp_path: Path) -> None:
     """Its broker connection is a black hole, all else works: it hands over what it has and ends, to be started anew."""
-    server = PrivateRedis(tmp_path / "b")
+    server = PrivateValkey(tmp_path / "b")
     proxy = FaultProxy(server, tmp_path / "p.sock")
     server.start()
     proxy.start()

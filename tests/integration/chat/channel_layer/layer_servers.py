@@ -15,14 +15,14 @@ from typing import Any
 
 import redis
 
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 
 
 @contextlib.contextmanager
-def own_redis() -> Iterator[PrivateRedis]:
+def own_redis() -> Iterator[PrivateValkey]:
     """A Redis of this test alone, to be killed, restarted or frozen."""
     with tempfile.TemporaryDirectory(prefix="layer-", dir="/tmp") as folder:
-        server = PrivateRedis(Path(folder))
+        server = PrivateValkey(Path(folder))
         server.start()
         try:
             yield server
@@ -31,7 +31,7 @@ def own_redis() -> Iterator[PrivateRedis]:
 
 
 @contextlib.contextmanager
-def frozen(server: PrivateRedis) -> Iterator[None]:
+def frozen(server: PrivateValkey) -> Iterator[None]:
     """Redis is there and accepts connections, but nothing answers: a black hole."""
     assert server.process is not None
     os.kill(server.process.pid, signal.SIGSTOP)
@@ -92,7 +92,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 
 
 @contextlib.asynccontextmanager
-async def tcp_front(server: PrivateRedis, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def tcp_front(server: PrivateValkey, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A port on loopback that passes bytes to the server's socket, over TLS when a context is given."""
     tasks: set[asyncio.Task[Any]] = set()
 

@@ -23,7 +23,7 @@ from redis.asyncio.connection import DefaultParser
 
 from chat.channel_layer import StreamingChannelLayer, resp
 from config.stack import leash
-from config.stack.redis import PrivateRedis, binary
+from config.stack.valkey import PrivateValkey, binary
 from tests.integration.chat.channel_layer.layer_servers import (
     command,
     frozen,
@@ -38,7 +38,7 @@ both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asy
 
 
 @pytest.fixture
-def server() -> Iterator[PrivateRedis]:
+def server() -> Iterator[PrivateValkey]:
     with own_redis() as redis_server:
         yield redis_server
 
@@ -75,14 +75,14 @@ def no_warnings(run: Run, main: Any) -> None:
 
 
 @both_loops
-def test_unix_socket(server: PrivateRedis, run: Run) -> None:
+def test_unix_socket(server: PrivateValkey, run: Run) -> None:
     layer = StreamingChannelLayer(hosts=[server.url])
     no_warnings(run, converse(layer, resp.TakenWire))
     assert layer._layers == {}
 
 
 @both_loops
-def test_ends_and_silence_are_noticed(server: PrivateRedis, run: Run) -> None:
+def test_ends_and_silence_are_noticed(server: PrivateValkey, run: Run) -> None:
     """The loops differ in when they tell of an end; test_layer_loss.py has the cases, on asyncio's."""
 
     async def main() -> None:
@@ -109,7 +109,7 @@ def test_ends_and_silence_are_noticed(server: PrivateRedis, run: Run) -> None:
 
 @both_loops
 @pytest.mark.parametrize("form", ["url", "pair", "dict"])
-def test_tcp(server: PrivateRedis, run: Run, form: str) -> None:
+def test_tcp(server: PrivateValkey, run: Run, form: str) -> None:
     async def main() -> None:
         async with tcp_front(server) as port:
             host = {
@@ -125,7 +125,7 @@ def test_tcp(server: PrivateRedis, run: Run, form: str) -> None:
 
 
 @both_loops
-def test_tls(server: PrivateRedis, certificate: tuple[Path, Path], run: Run) -> None:
+def test_tls(server: PrivateValkey, certificate: tuple[Path, Path], run: Run) -> None:
     async def main() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
@@ -145,7 +145,7 @@ def test_tls(server: PrivateRedis, certificate: tuple[Path, Path], run: Run) -> 
 
 @both_loops
 def test_the_public_way_works_where_the_fast_one_does_not(
-    server: PrivateRedis, run: Run, monkeypatch: pytest.MonkeyPatch
+    server: PrivateValkey, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A redis-py that keeps its transport elsewhere: slower, and nothing else."""
     monkeypatch.setattr(resp, "transport_of", lambda connection: None)
@@ -167,7 +167,7 @@ def test_the_public_way_works_where_the_fast_one_does_not(
 
 
 @both_loops
-def test_redis_py_still_is_what_the_fast_way_takes_over(server: PrivateRedis, run: Run) -> None:
+def test_redis_py_still_is_what_the_fast_way_takes_over(server: PrivateValkey, run: Run) -> None:
     """Fails when redis-py changes what `chat/channel_layer/resp.py` relies on; until fixed, the slow path is taken."""
 
     async def main() -> None:

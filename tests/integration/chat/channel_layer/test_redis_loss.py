@@ -10,7 +10,7 @@ import pytest
 import redis.exceptions
 
 from chat.channel_layer import StreamingChannelLayer
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from tests.integration.chat.channel_layer.layer_servers import (
     calls_of,
     client_of,
@@ -26,13 +26,13 @@ RESET = {"type": "layer.reset"}
 
 
 @pytest.fixture
-def server() -> Iterator[PrivateRedis]:
+def server() -> Iterator[PrivateValkey]:
     with own_redis() as redis_server:
         yield redis_server
 
 
 @pytest.fixture
-async def make(server: PrivateRedis) -> AsyncIterator[Make]:
+async def make(server: PrivateValkey) -> AsyncIterator[Make]:
     made: list[StreamingChannelLayer] = []
 
     def build(**config: Any) -> StreamingChannelLayer:
@@ -55,7 +55,7 @@ async def join(layer: StreamingChannelLayer, group: str) -> list[dict[str, Any]]
 
 
 async def test_a_killed_redis_resets_every_channel_once_all_is_subscribed_again(
-    make: Make, server: PrivateRedis
+    make: Make, server: PrivateValkey
 ) -> None:
     layer = make()
     inboxes = [await join(layer, f"g{n}") for n in range(30)]
@@ -79,7 +79,7 @@ async def test_a_killed_redis_resets_every_channel_once_all_is_subscribed_again(
     assert (stats.reconnects, stats.resets) == (1, 32)
 
 
-async def test_the_first_publication_after_a_restart_succeeds(make: Make, server: PrivateRedis) -> None:
+async def test_the_first_publication_after_a_restart_succeeds(make: Make, server: PrivateValkey) -> None:
     """The stock layer fails here, once per process."""
     layer = make()
     for _ in range(3):
@@ -92,7 +92,7 @@ async def test_the_first_publication_after_a_restart_succeeds(make: Make, server
 
 
 @pytest.mark.parametrize("kind", ["pubsub", "normal"])
-async def test_cut_connections_are_made_again(make: Make, server: PrivateRedis, kind: str) -> None:
+async def test_cut_connections_are_made_again(make: Make, server: PrivateValkey, kind: str) -> None:
     layer = make()
     inbox = await join(layer, "g")
     await layer.group_send("g", {"type": "m", "n": 0})
@@ -107,7 +107,7 @@ async def test_cut_connections_are_made_again(make: Make, server: PrivateRedis, 
     assert layer.stats().resets == (1 if kind == "pubsub" else 0)
 
 
-async def test_a_reader_cut_for_slowness_is_reset(make: Make, server: PrivateRedis) -> None:
+async def test_a_reader_cut_for_slowness_is_reset(make: Make, server: PrivateValkey) -> None:
     """Redis hangs up on a subscriber that lets too much pile up (client-output-buffer-limit)."""
     layer = make()
     inbox = await join(layer, "g")
@@ -128,7 +128,7 @@ async def test_a_reader_cut_for_slowness_is_reset(make: Make, server: PrivateRed
     await until(lambda: inbox[-1]["type"] == "after")
 
 
-async def test_a_frozen_redis_is_noticed_and_survived(make: Make, server: PrivateRedis) -> None:
+async def test_a_frozen_redis_is_noticed_and_survived(make: Make, server: PrivateValkey) -> None:
     """Half open: no error, no end, just silence."""
     events: list[str] = []
     layer = make(
@@ -148,7 +148,7 @@ async def test_a_frozen_redis_is_noticed_and_survived(make: Make, server: Privat
     await until(lambda: inbox[-1] == {"type": "m"})
 
 
-async def test_an_idle_connection_is_checked_and_kept(make: Make, server: PrivateRedis) -> None:
+async def test_an_idle_connection_is_checked_and_kept(make: Make, server: PrivateValkey) -> None:
     layer = make(timeout=0.2, ping_interval=0.05)
     inbox = await join(layer, "g")
     await layer.group_send("g", {"type": "m"})
@@ -158,7 +158,7 @@ async def test_an_idle_connection_is_checked_and_kept(make: Make, server: Privat
     assert layer.stats().reconnects == 0
 
 
-async def test_a_demoted_master_is_left(make: Make, server: PrivateRedis) -> None:
+async def test_a_demoted_master_is_left(make: Make, server: PrivateValkey) -> None:
     """After a failover the old connection may lead to a replica. A new one asks Sentinel, where there is one."""
     layer = make()
     await layer.group_execute("g", "SET", "k", "v")
@@ -173,7 +173,7 @@ async def test_a_demoted_master_is_left(make: Make, server: PrivateRedis) -> Non
     assert await layer.group_execute("g", "SET", "k", "v") == b"OK"
 
 
-async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make: Make, server: PrivateRedis) -> None:
+async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make: Make, server: PrivateValkey) -> None:
     layer = make(timeout=0.5)
     channel = await layer.new_channel()
     await layer.group_add("member", channel)
@@ -206,7 +206,7 @@ async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make
     await layer.group_add("g", channel)
 
 
-async def test_a_member_that_leaves_during_an_outage_stays_out(make: Make, server: PrivateRedis) -> None:
+async def test_a_member_that_leaves_during_an_outage_stays_out(make: Make, server: PrivateValkey) -> None:
     layer = make()
     channel = await layer.new_channel()
     for group in ("stays", "leaves"):
@@ -222,7 +222,7 @@ async def test_a_member_that_leaves_during_an_outage_stays_out(make: Make, serve
     assert layer.stats().subscriptions == 2
 
 
-async def test_a_command_that_was_not_written_waits_for_the_next_connection(make: Make, server: PrivateRedis) -> None:
+async def test_a_command_that_was_not_written_waits_for_the_next_connection(make: Make, server: PrivateValkey) -> None:
     layer = make()
     await layer.group_execute("g", "SET", "n", 0)
     publisher = layer._get_layer()._shards[0].publisher
@@ -237,7 +237,7 @@ async def test_a_command_that_was_not_written_waits_for_the_next_connection(make
     assert await unwritten == b"later"
 
 
-async def test_a_written_command_fails_and_is_not_repeated(make: Make, server: PrivateRedis) -> None:
+async def test_a_written_command_fails_and_is_not_repeated(make: Make, server: PrivateValkey) -> None:
     layer = make()
     await layer.group_execute("g", "SET", "n", 0)
     with frozen(server):
@@ -255,7 +255,7 @@ async def test_a_written_command_fails_and_is_not_repeated(make: Make, server: P
 
 
 @pytest.mark.parametrize("told", ["message", "function", "coroutine"])
-async def test_callbacks(make: Make, server: PrivateRedis, told: str) -> None:
+async def test_callbacks(make: Make, server: PrivateValkey, told: str) -> None:
     heard: list[str] = []
 
     async def hear(what: str) -> None:
@@ -283,7 +283,7 @@ async def test_callbacks(make: Make, server: PrivateRedis, told: str) -> None:
 
 
 async def test_a_failing_callback_stops_nothing(
-    make: Make, server: PrivateRedis, caplog: pytest.LogCaptureFixture
+    make: Make, server: PrivateValkey, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
         raise ZeroDivisionError("in a coroutine")
@@ -299,7 +299,7 @@ async def test_a_failing_callback_stops_nothing(
     await until(lambda: "in a coroutine" in caplog.text and "at once" in caplog.text)
 
 
-async def test_a_full_queue_does_not_drop_the_reset(make: Make, server: PrivateRedis) -> None:
+async def test_a_full_queue_does_not_drop_the_reset(make: Make, server: PrivateValkey) -> None:
     layer = make(capacity=2)
     channel = await layer.new_channel()
     await layer.group_add("g", channel)
@@ -312,7 +312,7 @@ async def test_a_full_queue_does_not_drop_the_reset(make: Make, server: PrivateR
     assert [await layer.receive(channel) for _ in range(3)] == [RESET, {"type": "m", "n": 8}, {"type": "m", "n": 9}]
 
 
-async def test_a_lost_shard_resets_and_the_other_goes_on(make: Make, server: PrivateRedis) -> None:
+async def test_a_lost_shard_resets_and_the_other_goes_on(make: Make, server: PrivateValkey) -> None:
     with own_redis() as second:
         layer = make(hosts=[server.url, second.url])
         inboxes = {f"g{n}": await join(layer, f"g{n}") for n in range(10)}
@@ -327,7 +327,7 @@ async def test_a_lost_shard_resets_and_the_other_goes_on(make: Make, server: Pri
         await layer.close()
 
 
-async def test_wrong_credentials_fail_at_once(make: Make, server: PrivateRedis) -> None:
+async def test_wrong_credentials_fail_at_once(make: Make, server: PrivateValkey) -> None:
     with client_of(server.url) as client:
         client.config_set("requirepass", "right")
         layer = make(hosts=[f"{server.url}?password=wrong"])
@@ -346,7 +346,7 @@ async def test_wrong_credentials_fail_at_once(make: Make, server: PrivateRedis) 
         client.config_set("requirepass", "")
 
 
-async def test_a_forbidden_group_fails_alone(make: Make, server: PrivateRedis) -> None:
+async def test_a_forbidden_group_fails_alone(make: Make, server: PrivateValkey) -> None:
     """An ACL that does not allow the Redis channel: the join raises, the connection stays."""
     with client_of(server.url) as client:
         command(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from config.stack.logs import MOST_BYTES, bound
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 
 
 def test_a_log_is_emptied_under_its_writer(tmp_path: Path) -> None:
@@ -28,12 +28,12 @@ def test_a_log_is_emptied_under_its_writer(tmp_path: Path) -> None:
 
 
 def test_a_server_starts_with_a_small_log_and_keeps_the_last_crash(tmp_path: Path) -> None:
-    server = PrivateRedis(tmp_path)
+    server = PrivateValkey(tmp_path)
     with server.log.open("wb") as old:
         os.truncate(old.fileno(), MOST_BYTES)
         old.seek(MOST_BYTES)
-        old.write(b"# Redis crashed by signal: 11\n")
+        old.write(b"# Valkey crashed by signal: 11\n")
     server.start()
     server.stop()
     assert server.log.stat().st_size < 10_000
-    assert server.log.with_name("redis.log.1").read_bytes().endswith(b"crashed by signal: 11\n")
+    assert server.log.with_name("valkey.log.1").read_bytes().endswith(b"crashed by signal: 11\n")

