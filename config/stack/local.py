@@ -26,8 +26,8 @@ from config.stack.logs import EVERY_SECONDS, bound
 from config.stack.ports import is_loopback, open_socket, url_of
 from config.stack.postgres import USER, PrivatePostgres
 from config.stack.reach import check_database, check_redis
-from config.stack.valkey import PrivateValkey
 from config.stack.supervisor import Child, Supervisor
+from config.stack.valkey import PrivateValkey
 
 READY_SECONDS: Final = 90.0
 # Ctrl-C is over within 15 s: children end side by side, then Redis and PostgreSQL.
