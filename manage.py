@@ -7,6 +7,10 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if sys.argv[1:2] == ["up"] and not {"-h", "--help"} & set(sys.argv):
+        # As `config.stack.steps` writes it, but before anything is imported, which takes seconds on a small machine.
+        sys.stdout.write("   0.0 s  Reading the settings\n")
+        sys.stdout.flush()
     try:
         from django.core.management import execute_from_command_line
     except ImportError:

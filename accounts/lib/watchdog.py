@@ -1,5 +1,7 @@
 """A process's sign of life to whoever started it: a byte a second into a pipe, from the loop that its work runs on.
 
+Another byte says once that the process is ready, whatever it logs.
+
 `manage.py up` watches the pipes (`config.stack.supervisor`) and starts a process anew whose loop hangs. Nothing else is
 asked, so that PostgreSQL or Redis being away is never taken for a hang. Without a pipe nothing happens.
 """
@@ -17,12 +19,23 @@ from typing import Final
 
 VARIABLE: Final = "ANTIPHON_PULSE"  # the pipe's file descriptor
 EVERY_SECONDS: Final = 1.0
+ALIVE: Final = b"."
+READY: Final = b"+"
 
 
 def beat() -> None:
     """Gives one sign. Never waits: a pipe that nobody reads is full some day, and that is all right."""
+    _write(ALIVE)
+
+
+def announce_ready() -> None:
+    """Tells whoever started this process that it serves now. Never waits."""
+    _write(READY)
+
+
+def _write(sign: bytes) -> None:
     with contextlib.suppress(OSError, ValueError):
-        os.write(int(os.environ.get(VARIABLE, "")), b".")
+        os.write(int(os.environ.get(VARIABLE, "")), sign)
 
 
 def keep(loop: asyncio.AbstractEventLoop) -> None:

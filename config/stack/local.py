@@ -1,39 +1,40 @@
 """All of Antiphon on one machine: private servers where none are named, then web, worker and clock processes.
 
-Order: lock, listening socket, servers, `prepare`, children, `/readyz`. Everything that can be refused is refused
-before anything is started.
+Order: lock, listening sockets, servers, `prepare`, children, their word that they are ready, `/readyz`. Everything that
+can be refused is refused before anything is started.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from config.stack import metrics_ports
 from config.stack.errors import StackError
 from config.stack.folder import socket_folder, take_lock, write_private
 from config.stack.logs import EVERY_SECONDS, bound
 from config.stack.ports import is_loopback, open_socket, url_of
 from config.stack.postgres import USER, PrivatePostgres
 from config.stack.reach import check_database, check_redis
+from config.stack.readiness import await_quiet, await_ready
+from config.stack.steps import steps
 from config.stack.supervisor import Child, Supervisor
 from config.stack.valkey import PrivateValkey
 
-READY_SECONDS: Final = 90.0
 # Ctrl-C is over within 15 s: children end side by side, then Redis and PostgreSQL.
 WEB_DRAIN: Final = "2"
 WORKER_DRAIN: Final = "3"
 CHILD_GRACE: Final = 8.0
+DRAIN_MARGIN: Final = 15.0  # where a drain is set: after it, a process hands over what is left
 SERVER_GRACE: Final = 2.5
 RESTARTS: Final = 5
 POLL_SECONDS: Final = 0.1
@@ -54,6 +55,8 @@ class Options:
     admin_password: str
     origins: tuple[str, ...]
     stuck_seconds: float
+    metrics_host: str = "127.0.0.1"
+    metrics_ports: Mapping[str, int | None] = field(default_factory=lambda: {"web": None, "worker": None})
 
 
 class LocalStack:
@@ -63,6 +66,7 @@ class LocalStack:
         self.root = root
         self.var = var
         self.options = options
+        self.metrics: dict[str, dict[str, str]] = {}
         self.admin: dict[str, str] = {}
         self.url = ""
         self._lock: IO[str] | None = None
@@ -73,12 +77,19 @@ class LocalStack:
         self.supervisor: Supervisor | None = None
 
     def start(self, is_over: Callable[[], bool]) -> None:
-        """Returns when `/readyz` is 200, or when `is_over` says that nobody waits any more. Raises `StackError`."""
+        """Returns when all processes are ready and `/readyz` is 200, or as soon as `is_over`. Raises `StackError`."""
         self._lock = take_lock(self.var)
         if shutil.disk_usage(self.var).free < LEAST_FREE_BYTES:
             raise StackError(f"Less than 200 MB are free where {self.var} lies: make room, or set ANTIPHON_VAR.")
         listener = self._listener = open_socket(self.options.host, self.options.port)
-        self.url = url_of(self.options.host, listener.getsockname()[1])
+        port = listener.getsockname()[1]
+        self.url = url_of(self.options.host, port)
+        self.metrics = metrics_ports.assign(
+            {"web": self._names("web"), "worker": self._names("worker")},
+            self.options.metrics_ports,
+            self.options.metrics_host,
+            taken=port,
+        )
         database_url, redis_url = self._start_servers()
         write_private(
             self.var / "stack.json",
@@ -87,14 +98,19 @@ class LocalStack:
             ),
         )
         env = self._environment(database_url, redis_url)
+        if is_over():
+            return
+        steps.begin("Preparing the database and the static files")
         self.admin = self._prepare(env)
         if is_over():
             return
         supervisor = self.supervisor = Supervisor(env, self.root, stuck_seconds=self.options.stuck_seconds)
-        for child in self._children(listener):
+        for child in self._children(listener, env):
             supervisor.add(child)
+        steps.begin(f"Starting {', '.join(child.name for child in supervisor.children)}")
         supervisor.start()
-        self._await_ready(supervisor, is_over)
+        await_ready(supervisor, listener, is_over, self._look_after_servers)
+        await_quiet(supervisor, is_over)
 
     def watch(self, is_over: Callable[[], bool]) -> None:
         """Keeps all of it running until `is_over`. Raises `StackError` when a server does not come back."""
@@ -106,12 +122,19 @@ class LocalStack:
                 for server in (self._postgres, self._valkey):
                     if server is not None:
                         bound(server.log)
-            for name, server in (("postgres", self._postgres), ("valkey", self._valkey)):
-                if server is not None and server.has_ended():
-                    self.supervisor.say("up", f"{name} ended; starting it again")
-                    restart(server)
+            self._look_after_servers(is_over)
             self.supervisor.look()
             time.sleep(POLL_SECONDS)
+
+    def _look_after_servers(self, is_over: Callable[[], bool]) -> None:
+        """Starts a private server again that somebody or something else ended."""
+        assert self.supervisor is not None
+        if self._postgres is not None and self._postgres.finish_shutdown():
+            self.supervisor.say("up", "postgres was asked to shut down; ending its connections and starting it again")
+        for name, server in (("postgres", self._postgres), ("valkey", self._valkey)):
+            if server is not None and server.has_ended():
+                self.supervisor.say("up", f"{name} ended; starting it again")
+                restart(server, is_over)
 
     def stop(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
         """Ends what was started, last first, each part within its own limit. `is_urgent`: kill the children now."""
@@ -134,10 +157,12 @@ class LocalStack:
         if not (options.database_url and options.redis_url):
             self._sockets = socket_folder(self.var)
         if options.database_url:
+            steps.begin("Looking for the PostgreSQL of DATABASE_URL")
             check_database(options.database_url)
             database_url = options.database_url
         else:
             assert self._sockets is not None
+            steps.begin("Starting PostgreSQL" if (self.var / "pg").exists() else "Creating PostgreSQL's files")
             self._postgres = PrivatePostgres(
                 self.var, sockets=self._sockets / "pg", options={"max_connections": "300", "jit": "off"}
             )
@@ -145,9 +170,11 @@ class LocalStack:
             self._postgres.create_database(USER)
             database_url = self._postgres.url()
         if options.redis_url:
+            steps.begin("Looking for the Redis of REDIS_URL")
             check_redis(options.redis_url)
             return database_url, options.redis_url
         assert self._sockets is not None
+        steps.begin("Starting Valkey")
         self._valkey = PrivateValkey(self.var, socket=self._sockets / "valkey.sock")
         self._valkey.start()
         return database_url, self._valkey.url
@@ -185,50 +212,49 @@ class LocalStack:
         found: dict[str, str] = json.loads(process.stdout.strip().splitlines()[-1])
         return found
 
-    def _children(self, listener: socket.socket) -> list[Child]:
+    def metrics_places(self) -> list[str]:
+        """Where the processes that have a metrics port of their own show them; a free port stands in their logs."""
+        host = self.options.metrics_host
+        ports = {name: next(iter(variables.values())) for name, variables in self.metrics.items()}
+        return [f"{name} {host}:{port}" for name, port in ports.items() if port != "0"]
+
+    def _names(self, kind: str) -> list[str]:
+        count = self.options.web if kind == "web" else self.options.workers
+        return [f"{kind}{number}" for number in range(1, count + 1)]
+
+    def _children(self, listener: socket.socket, env: Mapping[str, str]) -> list[Child]:
         manage = [sys.executable, "manage.py"]
         fd = listener.fileno()
+        web_grace, worker_grace = grace("DRAIN_SECONDS", env), grace("WORKER_DRAIN_SECONDS", env)
         return [
             Child("beat", [*manage, "beat"], grace=CHILD_GRACE),
             *(
-                Child(
-                    f"worker{number}",
-                    [*manage, "worker", f"--name=worker{number}"],
-                    grace=CHILD_GRACE,
-                    ready_words=b" ready.",
-                )
-                for number in range(1, self.options.workers + 1)
+                Child(name, [*manage, "worker", f"--name={name}"], grace=worker_grace, env=self.metrics.get(name))
+                for name in self._names("worker")
             ),
             *(
-                Child(f"web{number}", [*manage, "serve", f"--fd={fd}"], grace=CHILD_GRACE, pass_fds=(fd,))
-                for number in range(1, self.options.web + 1)
+                Child(
+                    name, [*manage, "serve", f"--fd={fd}"], grace=web_grace, pass_fds=(fd,), env=self.metrics.get(name)
+                )
+                for name in self._names("web")
             ),
         ]
 
-    def _await_ready(self, supervisor: Supervisor, is_over: Callable[[], bool]) -> None:
-        assert self._listener is not None
-        deadline = time.monotonic() + READY_SECONDS
-        host, port = self._listener.getsockname()[:2]
-        if host in ("0.0.0.0", "::"):  # noqa: S104 -- compared, not bound
-            host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104 -- likewise
-        said = "nothing"
-        while not is_over():
-            supervisor.look()
-            ready, said = ask_ready(host, port)
-            waiting = [child.name for child in supervisor.children if not child.ready]
-            if ready and not waiting:
-                return
-            if broken := [child.name for child in supervisor.children if child.failures > 1]:
-                raise StackError(f"{broken[0]} does not start: its own lines above say why.")
-            if time.monotonic() > deadline:
-                raise StackError(f"Not ready after {READY_SECONDS:.0f} s: /readyz says {said}, {waiting} wait.")
-            time.sleep(POLL_SECONDS)
+
+def grace(variable: str, env: Mapping[str, str]) -> float:
+    """Seconds that a process gets to end: more than `CHILD_GRACE` where its drain is set to more."""
+    return max(CHILD_GRACE, float(env[variable]) + DRAIN_MARGIN) if os.environ.get(variable) else CHILD_GRACE
 
 
-def restart(server: PrivatePostgres | PrivateValkey) -> None:
-    """Starts a server again, patiently: what is left of a killed PostgreSQL takes a moment to notice."""
+def restart(server: PrivatePostgres | PrivateValkey, is_over: Callable[[], bool]) -> None:
+    """Starts a server again, patiently: what is left of a killed PostgreSQL takes a moment to notice.
+
+    Returns early when `is_over`. Raises `StackError` when the server does not come back.
+    """
     for attempt in range(1, RESTARTS + 1):
         time.sleep(1)
+        if is_over():
+            return
         try:
             server.start()
         except StackError:
@@ -236,35 +262,3 @@ def restart(server: PrivatePostgres | PrivateValkey) -> None:
                 raise
         else:
             return
-
-
-def ask_ready(host: str, port: int) -> tuple[bool, str]:
-    """Whether `/readyz` is 200, and what it said."""
-    connection = http.client.HTTPConnection(host, port, timeout=3)
-    try:
-        connection.request("GET", "/readyz")
-        response = connection.getresponse()
-        return response.status == 200, response.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
-        return False, type(error).__name__
-    finally:
-        connection.close()
-
-
-class Stopped:
-    """Signals that end `up`: the first asks, the second insists. Call the instance to learn whether one came."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # under nohup
-                signal.signal(number, self._note)
-
-    def _note(self, *_args: object) -> None:
-        self.count += 1
-
-    def __call__(self) -> bool:
-        return self.count > 0
-
-    def insists(self) -> bool:
-        return self.count > 1

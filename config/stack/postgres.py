@@ -24,6 +24,7 @@ from config.stack.logs import bound
 
 USER = "antiphon"
 PORT = 5432  # of no meaning but in the socket's file name
+FAST_SHUTDOWN_SECONDS = 10.0  # of a server that somebody else asked to end, before it is killed
 SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path of Linux without its NUL (macOS: 103)
 
 
@@ -43,6 +44,7 @@ class PrivatePostgres:
         self.log = folder / "postgres.log"
         self.process: subprocess.Popen[bytes] | None = None
         self._secret = folder / "pg.password"
+        self._shutdown_began: float | None = None  # when a shutdown that we did not begin was noticed
 
     @property
     def password(self) -> str:
@@ -79,6 +81,7 @@ class PrivatePostgres:
         }
         flags = [f"-c{name}={value}" for name, value in settings.items()]
         self._clear_away()
+        self._shutdown_began = None
         bound(self.log)
         with self.log.open("ab") as log:
             self.process = leash.start(
@@ -93,6 +96,23 @@ class PrivatePostgres:
     def has_ended(self) -> bool:
         """Whether it was started and is gone, though nobody stopped it."""
         return self.process is not None and self.process.poll() is not None
+
+    def finish_shutdown(self) -> bool:
+        """Turns a smart shutdown that somebody began with SIGTERM into a fast one. True when it was noticed just now.
+
+        A smart shutdown refuses new connections and waits for the open ones, and pools keep theirs open. A server that
+        has not ended after `FAST_SHUTDOWN_SECONDS` is killed: PostgreSQL recovers from that at its next start.
+        """
+        if self.process is None or self.process.poll() is not None or self._status() != "stopping":
+            return False
+        now = time.monotonic()
+        if self._shutdown_began is None:
+            self._shutdown_began = now
+            self.process.send_signal(signal.SIGINT)
+            return True
+        if now - self._shutdown_began > FAST_SHUTDOWN_SECONDS:
+            leash.end(self.process, sig=signal.SIGKILL)
+        return False
 
     def create_database(self, name: str) -> None:
         """Makes a database of that name when there is none."""
@@ -141,18 +161,24 @@ class PrivatePostgres:
             pass
         lock.unlink(missing_ok=True)
 
+    def _status(self) -> str:
+        """What the server says of itself: starting, ready, stopping; empty when it says nothing.
+
+        It is the eighth line of its lock file (PostgreSQL's miscadmin.h, LOCK_FILE_LINE_PM_STATUS).
+        """
+        try:
+            return (self.data / "postmaster.pid").read_text().splitlines()[7].strip()
+        except (OSError, IndexError):
+            return ""
+
     def _await_ready(self, seconds: float) -> None:
         assert self.process is not None
-        status = self.data / "postmaster.pid"
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 break
-            try:  # the eighth line says so (miscadmin.h, LOCK_FILE_LINE_PM_STATUS)
-                if status.read_text().splitlines()[7].strip() == "ready":
-                    return
-            except (FileNotFoundError, IndexError):
-                pass
+            if self._status() == "ready":
+                return
             time.sleep(0.02)
         self.stop(seconds=1.0)
         raise StackError(

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import structlog
 
-from accounts.lib.watchdog import VARIABLE
+from accounts.lib.watchdog import READY, VARIABLE
 from config.stack import leash
 
 FIRST_WAIT = 0.5  # seconds before a child that ended is started again ...
@@ -36,7 +36,8 @@ log = structlog.get_logger(__name__)
 class Child:
     """One process that should always run. `grace`: seconds from SIGTERM until it is killed.
 
-    `ready` turns true with the first line that holds `ready_words` (at once when there are none).
+    `env` is added to the supervisor's. `ready` is true from the moment the process announces it
+    (`accounts.lib.watchdog`) until it ends.
     """
 
     def __init__(
@@ -46,14 +47,14 @@ class Child:
         *,
         grace: float,
         pass_fds: Sequence[int] = (),
-        ready_words: bytes = b"",
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.command = command
         self.grace = grace
         self.pass_fds = pass_fds
-        self.ready_words = ready_words
-        self.ready = not ready_words
+        self.env = dict(env or {})
+        self.ready = False
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
         self.failures = 0
@@ -76,6 +77,7 @@ class Supervisor:
         self._printing = threading.Lock()
         self._terminal = sys.stdout.isatty()
         self._width = 8
+        self.last_line = time.monotonic()  # when a child last wrote one
 
     def add(self, child: Child) -> None:
         self.children.append(child)
@@ -93,7 +95,7 @@ class Supervisor:
             self._listen(child, now, awake)
             if child.process is not None and (code := child.process.poll()) is not None:
                 leash.end(child.process)  # what it may have left in its session
-                child.process = None
+                child.process, child.ready = None, False
                 child.failures = 0 if now - child.started > STEADY_SECONDS else child.failures
                 wait = min(FIRST_WAIT * 2**child.failures, LONGEST_WAIT)
                 child.failures += 1
@@ -107,10 +109,11 @@ class Supervisor:
         if child.process is None or child.pulse is None:
             return
         try:
-            heard = bool(os.read(child.pulse, 65536))
+            signs = os.read(child.pulse, 65536)
         except BlockingIOError:
-            heard = False
-        if heard:
+            signs = b""
+        if signs:
+            child.ready = child.ready or READY in signs
             child.begun, child.silent, child.condemned = True, 0.0, None
             return
         child.silent += awake if child.begun else 0.0
@@ -146,6 +149,12 @@ class Supervisor:
             running = [child for child in running if child.process is not None]
             time.sleep(POLL_SECONDS if running else 0)
 
+    def write_block(self, text: str) -> None:
+        """Several lines of our own, which no child's line divides."""
+        with self._printing, contextlib.suppress(OSError):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
     def say(self, name: str, line: str, *, level: str = "info") -> None:
         """A line of our own. On a terminal the name stands in front; else it is one more line of JSON."""
         if self._terminal:
@@ -169,13 +178,13 @@ class Supervisor:
         if child.pulse is not None:
             os.close(child.pulse)
         child.pulse, theirs = os.pipe()
-        child.begun, child.silent, child.condemned = False, 0.0, None
+        child.ready, child.begun, child.silent, child.condemned = False, False, 0.0, None
         os.set_blocking(child.pulse, False)
         os.set_blocking(theirs, False)
         try:
             child.process = leash.start(
                 child.command,
-                env={**self.env, "ANTIPHON_PROCESS": child.name, VARIABLE: str(theirs)},
+                env={**self.env, **child.env, "ANTIPHON_PROCESS": child.name, VARIABLE: str(theirs)},
                 cwd=self.folder,
                 output=subprocess.PIPE,
                 pass_fds=(*child.pass_fds, theirs),
@@ -188,7 +197,7 @@ class Supervisor:
         assert process.stdout is not None
         with process.stdout as output:
             for line in output:
-                child.ready = child.ready or child.ready_words in line
+                self.last_line = time.monotonic()
                 self.write(child.name, line.decode(errors="replace").rstrip())
 
 

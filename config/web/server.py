@@ -71,6 +71,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             loop.add_signal_handler(number, self._on_signal)
         self._port = reactor.adoptStreamPort(self.listener.fileno(), self.listener.family, self.http_factory)
         settle()
+        watchdog.announce_ready()
         host = self._port.getHost()
         log.info("serving", host=host.host, port=host.port)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from celery import signals
 from django.core.management.base import BaseCommand
 
 from accounts.lib import watchdog
@@ -14,5 +15,10 @@ class Command(BaseCommand):
 
     def handle(self, *_args: object, **_options: object) -> None:
         watchdog.keep_in_thread()
+        signals.beat_init.connect(_announce)
         # In memory: every job runs at least once an hour, so nothing is owed after a restart.
         app.start(["--quiet", "beat", "--scheduler=celery.beat:Scheduler", "--pidfile="])
+
+
+def _announce(**_: object) -> None:
+    watchdog.announce_ready()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,8 +13,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandParser
 
 from config.stack.errors import StackError
-from config.stack.local import LocalStack, Options, Stopped
+from config.stack.local import LocalStack, Options
 from config.stack.ports import is_loopback
+from config.stack.steps import steps
+from config.stack.stopped import Stopped
 from workers.asr.registry import open_chain
 from workers.providers import discovery
 
@@ -20,7 +24,7 @@ DEFAULT_ADMIN = "admin@localhost"
 
 
 class Command(BaseCommand):
-    help = "Runs everything on this machine: PostgreSQL and Redis where none are named, web, workers, clock."
+    help = "Runs everything on this machine: PostgreSQL and Valkey where none are named, web, workers, clock."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -52,15 +56,18 @@ class Command(BaseCommand):
                 admin_password=os.environ.get("ADMIN_PASSWORD", ""),
                 origins=tuple(settings.ALLOWED_ORIGINS),
                 stuck_seconds=settings.PROCESS_STUCK_SECONDS,
+                metrics_host=settings.METRICS_HOST,
+                metrics_ports={
+                    "web": settings.WEB_METRICS_PORT if settings.METRICS else None,
+                    "worker": settings.WORKER_METRICS_PORT if settings.METRICS else None,
+                },
             ),
         )
         try:
-            self.stdout.write("Starting Antiphon …")
-            self.stdout.flush()
             stack.start(stopped)
             if not stopped():
-                self.stdout.write(describe(stack, model))
-                self.stdout.flush()
+                assert stack.supervisor is not None
+                stack.supervisor.write_block(describe(stack, model, steps.seconds))
                 stack.watch(stopped)
         except StackError as error:
             sys.stderr.write(f"{error}\n")
@@ -80,8 +87,15 @@ def describe_access() -> str:
     return f"{hosts}, over plain http"
 
 
-def describe(stack: LocalStack, model: str) -> str:
-    """What a person needs to know now, in one block."""
+def password_command(root: Path, email: str) -> str:
+    """What to type for a new password of an account, from the project's folder, while `up` runs."""
+    python = Path(sys.executable)
+    shown = python.relative_to(root) if python.is_relative_to(root) else python
+    return shlex.join([str(shown), "manage.py", "changepassword", email])
+
+
+def describe(stack: LocalStack, model: str, seconds: float) -> str:
+    """What an operator needs to know now, in one block. `seconds`: how long the start took."""
     admin = stack.admin
     login = admin["email"] or "sign up at the address above"
     if admin["password"]:
@@ -89,12 +103,15 @@ def describe(stack: LocalStack, model: str) -> str:
     lines = [
         ("Open", stack.url),
         ("Log in", login),
+        ("Reset", password_command(stack.root, admin["email"]) if admin["email"] else ""),
         ("Staff", f"{stack.url}/admin/"),
         ("Model", model),
+        ("Metrics", ", ".join(stack.metrics_places())),
         ("Stop", "Ctrl-C"),
     ]
     if not is_loopback(stack.options.host):
         lines.insert(1, ("Others", describe_access()))
+    lines = [(name, text) for name, text in lines if text]
     width = max(len(text) for _, text in lines) + 10
     inner = "\n".join(f"  {name:<7} {text}" for name, text in lines)
-    return f"\n{'─' * width}\n  Antiphon is running.\n\n{inner}\n{'─' * width}\n"
+    return f"\n{'─' * width}\n  Antiphon is running. It started in {seconds:.1f} s.\n\n{inner}\n{'─' * width}\n"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from celery import signals
 from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from accounts.lib import watchdog
 from config.celery import app
 from config.observability import tracing
 from config.web.metrics import serve_beside
@@ -32,7 +34,13 @@ class Command(BaseCommand):
         alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
         serve_beside(settings.WORKER_METRICS_PORT, shared=False)
         tracing.start("worker")
+        signals.worker_ready.connect(_announce)
         try:
             app.start(["--quiet", "worker", *names, *pool, *alone])
         finally:
             tracing.stop()
+
+
+def _announce(**_: object) -> None:
+    """Celery takes jobs now; the loop for them has been open since `worker_init`."""
+    watchdog.announce_ready()

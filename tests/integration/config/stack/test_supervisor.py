@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Generator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -16,13 +15,14 @@ from accounts.lib import watchdog
 from config.stack.supervisor import Child, Supervisor, describe_exit
 from tests.stack import ROOT
 
-STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('set', flush=True); time.sleep(60)"
+ANNOUNCE = "from accounts.lib import watchdog; watchdog.announce_ready()"
+STUBBORN = f"import signal, time; signal.signal(15, signal.SIG_IGN); {ANNOUNCE}; time.sleep(60)"
 PARENT = "import subprocess, sys; subprocess.run(['sleep', '60'])"
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Supervisor, None, None]:
-    one = Supervisor(os.environ, tmp_path)
+def supervisor() -> Generator[Supervisor, None, None]:
+    one = Supervisor(os.environ, ROOT)
     yield one
     one.stop(lambda: True)
 
@@ -35,8 +35,8 @@ def until(supervisor: Supervisor, condition: Callable[[], bool], seconds: float 
         time.sleep(0.01)
 
 
-def python(name: str, code: str, *, grace: float = 5, ready_words: bytes = b"") -> Child:
-    return Child(name, [sys.executable, "-c", code], grace=grace, ready_words=ready_words)
+def python(name: str, code: str, *, grace: float = 5) -> Child:
+    return Child(name, [sys.executable, "-c", code], grace=grace)
 
 
 def test_a_child_that_ends_comes_back_after_growing_waits(
@@ -53,16 +53,54 @@ def test_a_child_that_ends_comes_back_after_growing_waits(
     assert capfd.readouterr().out.count("hello") >= 2
 
 
-def test_a_child_is_ready_when_it_says_so(supervisor: Supervisor) -> None:
-    child = python("slow", "import time; print('all set.', flush=True); time.sleep(60)", ready_words=b"set.")
-    assert not child.ready
+def test_a_child_is_ready_when_it_announces_it(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it logs, and with signs of life before; one that was started again announces it again."""
+    monkeypatch.setattr("config.stack.supervisor.FIRST_WAIT", 0.05)
+    ours, theirs = os.pipe()
+    code = f"""
+import os, time
+from accounts.lib import watchdog
+watchdog.beat()
+print(" ready.", flush=True)
+os.read({ours}, 1)
+watchdog.announce_ready()
+time.sleep(60)
+"""
+    child = Child("slow", [sys.executable, "-c", code], grace=5, pass_fds=(ours,))
     supervisor.add(child)
     supervisor.start()
+    until(supervisor, lambda: child.begun)
+    over = time.monotonic() + 0.5
+    until(supervisor, lambda: time.monotonic() > over)
+    assert not child.ready
+    os.write(theirs, b"x")
     until(supervisor, lambda: child.ready)
+    assert child.process is not None
+    child.process.kill()
+    until(supervisor, lambda: not child.ready)
+    os.write(theirs, b"x")
+    until(supervisor, lambda: child.ready)
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_a_child_has_variables_of_its_own(supervisor: Supervisor, capfd: pytest.CaptureFixture[str]) -> None:
+    code = "import os, time; print(os.environ['PORT'], os.environ['ANTIPHON_PROCESS'], flush=True); time.sleep(9)"
+    for number in (1, 2):
+        supervisor.add(Child(f"one{number}", [sys.executable, "-c", code], grace=1, env={"PORT": str(9100 + number)}))
+    supervisor.start()
+    said: list[str] = []
+
+    def both_said() -> bool:
+        said.extend(capfd.readouterr().out.splitlines())
+        return len(said) == 2
+
+    until(supervisor, both_said)
+    assert sorted(said) == ["9101 one1", "9102 one2"]
 
 
 def test_a_child_that_does_not_end_is_killed_after_its_grace(supervisor: Supervisor) -> None:
-    child = python("stubborn", STUBBORN, grace=0.5, ready_words=b"set")
+    child = python("stubborn", STUBBORN, grace=0.5)
     supervisor.add(child)
     supervisor.start()
     until(supervisor, lambda: child.ready)
@@ -75,7 +113,7 @@ def test_a_child_that_does_not_end_is_killed_after_its_grace(supervisor: Supervi
 
 
 def test_nobody_waits_when_it_is_urgent(supervisor: Supervisor) -> None:
-    child = python("stubborn", STUBBORN, grace=30, ready_words=b"set")
+    child = python("stubborn", STUBBORN, grace=30)
     supervisor.add(child)
     supervisor.start()
     until(supervisor, lambda: child.ready)
@@ -105,13 +143,13 @@ def test_an_exit_is_described(code: int, words: str) -> None:
 
 ALIVE = """
 import asyncio, signal, sys, time
-from chat import pulse
+from accounts.lib import watchdog
 
 async def main():
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, lambda: time.sleep(600))  # blocks the loop
-    pulse.EVERY_SECONDS = 0.05
-    pulse.keep(loop)
+    watchdog.EVERY_SECONDS = 0.05
+    watchdog.keep(loop)
     print("up", flush=True)
     await asyncio.sleep(600)
 
