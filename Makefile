@@ -9,10 +9,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: up test chaos lint format bench browser asr-sdks pocketsphinx whisper promtool help
 
 help:
-	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine"
-	@echo "make test                                          all checks and tests"
-	@echo "make chaos                                         kill, freeze and cut off everything, for longer"
-	@echo "make lint | format | bench                         checks only | format the code | measure"
+	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine; PORT=0 takes a free port"
+	@echo "make test [ARGS='tests/unit -x']                   all checks and tests; with ARGS only those that it names"
+	@echo "make chaos                                         the tests that kill, freeze and cut off, for longer"
+	@echo "make lint                                          checks of style, types and imports only"
+	@echo "make format                                        format the code"
+	@echo "make bench [QUICK=1]                               measure"
+	@echo "make whisper                                       install Whisper (440 MB) and test it"
+	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
+	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
+	@echo ""
+	@echo "PYTHON=python3.12 names the Python of a new .venv (3.11 to 3.14; default: python3)."
 
 up: .venv/runtime
 	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
