@@ -49,7 +49,7 @@ def test_each_step_is_said_and_only_wheels_are_taken(folder: Path) -> None:
     assert [re.sub(r"^ +\d+ s  ", "", line) for line in done.stdout.splitlines()] == [
         "Creating .venv with Python 3.13.5",
         "Installing requirements.txt (once, about a minute)",
-        "pip install --quiet --only-binary :all: -r requirements.txt",
+        "pip install --quiet --no-compile --only-binary :all: -r requirements.txt",
         "Installed",
     ]
     assert (folder / ".venv/runtime").exists()

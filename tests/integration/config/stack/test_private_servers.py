@@ -96,6 +96,28 @@ def test_sockets_stay_with_the_data_where_they_can(tmp_path: Path) -> None:
         subprocess.run(["rm", "-r", str(short)], check=True)
 
 
+def test_a_shutdown_that_somebody_asked_for_is_finished(postgres: PrivatePostgres) -> None:
+    """SIGTERM alone waits for open connections, for ever where a pool keeps them."""
+    postgres.start()
+    assert not postgres.finish_shutdown()
+    with psycopg.connect(postgres.url("postgres")) as connection:
+        assert postgres.process is not None
+        postgres.process.terminate()
+        deadline = time.monotonic() + 10
+        while not postgres.finish_shutdown():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert not postgres.finish_shutdown(), "once is enough"
+        while not postgres.has_ended():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with pytest.raises(psycopg.OperationalError):
+            connection.execute("SELECT 1")
+    postgres.start()
+    psycopg.connect(postgres.url("postgres")).close()
+    assert not postgres.finish_shutdown()
+
+
 def test_a_lock_file_with_somebody_elses_number_does_not_stop_a_start(postgres: PrivatePostgres) -> None:
     postgres.start()
     postgres.stop()

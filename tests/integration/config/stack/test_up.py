@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.client import Session
-from tests.integration.config.stack.up import STARTED, Up, still_there
+from tests.integration.config.stack.up import STARTED, STEP, Up, still_there
 from tests.servers import servers
 from tests.stack import get_status
 
@@ -56,12 +56,22 @@ async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, tm
     assert url in first.output()
     for name in ("stack.json", "secret_key", "pg.password"):
         assert stat.S_IMODE((first.var / name).stat().st_mode) == 0o600, name
+    assert first.steps() == [
+        "Reading the settings",
+        "Creating PostgreSQL's files",
+        "Starting Valkey",
+        "Preparing the database and the static files",
+        "Starting beat, worker1, web1, web2",
+    ]
+    block = first.output().partition(STARTED)[2].splitlines()
+    assert block[-1].strip("─") == "", "nothing was written below it yet"
     await asyncio.to_thread(check_other_commands, first)
 
     assert first.password is not None
+    new = await asyncio.to_thread(change_password, first)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         browser = Session(url, http)
-        await browser.login("admin@localhost", first.password)
+        await browser.login("admin@localhost", new)
         await check_static_files(http, url)
         client = await browser.connect()
         said = await client.say("Hello")
@@ -105,6 +115,16 @@ def check_other_commands(first: Up) -> None:
     assert f"already running on {first.var} at {first.known['url']}" in again.output()
 
 
+def change_password(first: Up) -> str:
+    """Sets another password with the command that the block names."""
+    [command] = re.findall(r"^  Reset +(.+)$", first.output(), re.MULTILINE)
+    assert command.split()[1:] == ["manage.py", "changepassword", "admin@localhost"]
+    new = "a better password than that"
+    changed = first.manage(*command.split()[2:], stdin=f"{new}\n{new}\n")
+    assert "Password changed successfully" in changed.stdout, changed.stderr
+    return new
+
+
 def check_the_end(first: Up) -> None:
     """Ctrl-C: over within 15 s, and nothing left."""
     everything = first.descendants()
@@ -137,7 +157,15 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
     while get_status(first.known["url"], "/readyz") != 200:
         assert time.monotonic() < deadline, first.output()[-3000:]
 
-    assert "hangs" not in first.output(), "Redis and PostgreSQL were away, which is no hang"
+    asked = first.child("bin/postgres")
+    asked.terminate()  # it waits for the open connections, and lets nobody in
+    first.await_output("postgres was asked to shut down; ending its connections and starting it again", 10)
+    assert still_there([asked], 10) == []
+    deadline = time.monotonic() + 30
+    while get_status(first.known["url"], "/readyz") != 200:
+        assert time.monotonic() < deadline, first.output()[-3000:]
+
+    assert "hangs" not in first.output(), "Valkey and PostgreSQL were away, which is no hang"
     frozen = [first.child(words) for words in ("manage.py serve", "manage.py worker", "manage.py beat")]
     for process in frozen:
         process.suspend()
@@ -168,7 +196,7 @@ def refusal(starter: Starter, *options: str, **env: Any) -> str:
         time.sleep(0.02)
     assert refused.popen.returncode == 1
     assert still_there(children, 5) == []
-    lines = [line for line in refused.output().splitlines() if line != "Starting Antiphon …"]
+    lines = [line for line in refused.output().splitlines() if not STEP.fullmatch(line)]
     assert len(lines) == 1, lines
     return lines[0]
 
@@ -180,6 +208,15 @@ def test_a_taken_port_is_said_in_one_sentence(up: Starter) -> None:
         port = taken.getsockname()[1]
         said = refusal(up, f"--port={port}")
     assert f"Port {port} on 127.0.0.1 is taken: choose another" in said
+
+
+def test_a_taken_metrics_port_is_said_in_one_sentence(up: Starter) -> None:
+    from config.stack.ports import open_socket
+
+    with open_socket("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        said = refusal(up, "--port=0", "--workers=2", WORKER_METRICS_PORT=str(port - 1))
+    assert f"WORKER_METRICS_PORT: port {port} on 127.0.0.1, for the metrics of worker2, cannot be had" in said
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.servers import FOREIGN, servers
 from tests.stack import ROOT, NotReadyError
 
 STARTED = "Antiphon is running."
+STEP = re.compile(r" *\d+\.\d s  (.+)")
 
 
 class Up:
@@ -52,11 +53,16 @@ class Up:
                 raise NotReadyError(f"no {text!r} from up ({self.popen.returncode}):\n{self.output()[-6000:]}")
             time.sleep(0.05)
 
-    def manage(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Another command on the same data."""
+    def steps(self) -> list[str]:
+        """What it said that it was doing, without the times."""
+        return [found[1] for line in self.output().splitlines() if (found := STEP.fullmatch(line))]
+
+    def manage(self, *command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Another command on the same data; without a terminal, so that passwords come from `stdin`."""
         return subprocess.run(
             [sys.executable, "manage.py", *command],
-            cwd=self.root, env=self.env, capture_output=True, text=True, timeout=50, check=False,
+            cwd=self.root, env=self.env, input=stdin, capture_output=True, text=True, timeout=50, check=False,
+            start_new_session=True,
         )  # fmt: skip
 
     @property
