@@ -24,6 +24,7 @@ from config.stack.folder import socket_folder, take_lock, write_private
 from config.stack.logs import EVERY_SECONDS, bound
 from config.stack.ports import is_loopback, open_socket, url_of
 from config.stack.postgres import USER, PrivatePostgres
+from config.stack.prepared import Prepared
 from config.stack.reach import check_database, check_redis
 from config.stack.readiness import await_quiet, await_ready
 from config.stack.steps import steps
@@ -100,7 +101,6 @@ class LocalStack:
         env = self._environment(database_url, redis_url)
         if is_over():
             return
-        steps.begin("Preparing the database and the static files")
         self.admin = self._prepare(env)
         if is_over():
             return
@@ -199,6 +199,10 @@ class LocalStack:
 
     def _prepare(self, env: dict[str, str]) -> dict[str, str]:
         options = self.options
+        prepared = Prepared(self.root, self.var, env["DATABASE_URL"])
+        if (email := prepared.admin()) is not None:
+            return {"email": email, "password": ""}
+        steps.begin("Preparing the database and the static files")
         command = [sys.executable, "manage.py", "prepare", f"--admin-email={options.admin_email}"]
         process = subprocess.run(
             command,
@@ -210,6 +214,7 @@ class LocalStack:
             lines = [line for line in process.stderr.strip().splitlines() if line.strip()] or ["it said nothing."]
             raise StackError(f"The database could not be prepared: {lines[-1].strip()}")
         found: dict[str, str] = json.loads(process.stdout.strip().splitlines()[-1])
+        prepared.remember()
         return found
 
     def metrics_places(self) -> list[str]:

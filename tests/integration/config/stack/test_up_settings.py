@@ -1,4 +1,4 @@
-"""`manage.py up` starts under every combination of the settings that change what processes say and where they listen."""
+"""`manage.py up` starts under each combination of the settings that change what processes log and where they listen."""
 
 from __future__ import annotations
 
