@@ -17,7 +17,7 @@ class Steps:
 
     def __init__(self) -> None:
         age = max(0.0, time.time() - psutil.Process().create_time())
-        self._began = time.monotonic() - age
+        self._began: float = time.monotonic() - age
 
     @property
     def seconds(self) -> float:
