@@ -62,7 +62,7 @@ class Endpoints:
 
 def connections_in_use(endpoint: OpenAIChat) -> int:
     """Of the pool below, which has no public way to tell."""
-    session = endpoint._http._transport.client  # type: ignore[attr-defined]  # the transport's class is private
+    session = endpoint.transport._http._transport.client  # type: ignore[attr-defined]  # the transport's class is private
     return len(session.connector._acquired) if session is not None else 0
 
 

@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
 
 import httpx2
 import msgspec
@@ -20,12 +21,10 @@ from workers.providers.idle_timeout import Patience
 from workers.providers.openai.errors import REFUSED_BY_FILTER, error_from_answer
 from workers.providers.openai.network_errors import EDGE_ERRORS, translate
 from workers.providers.openai.sse import AnswerReader
+from workers.providers.openai.transport import OpenAITransport
 from workers.providers.token_estimate import estimate_usage
 
-if TYPE_CHECKING:
-    from workers.providers.openai.client import OpenAIChat
-
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 RETRIES: Final = 2
 MAX_RETRY_AFTER: Final = 10.0  # seconds; an endpoint that wants us to wait longer is not asked again by itself
@@ -35,33 +34,43 @@ MAX_ERROR_BYTES: Final = 64 * 1024
 _encode = msgspec.json.Encoder().encode
 
 
-class Answer:
+@dataclass(slots=True)
+class Unsupported:
+    """What an endpoint has turned out not to accept. Its later requests go without."""
+
+    stream_usage: bool = False  # `stream_options`
+    options: set[tuple[str, str]] = field(default_factory=set)  # (model, option)
+
+
+class OpenAIRequest:
     """An iterator over lists of chunks. The request goes out on the first step."""
 
     def __init__(
         self,
-        endpoint: OpenAIChat,
+        transport: OpenAITransport,
+        unsupported: Unsupported,
         model: str,
         turns: Sequence[ChatTurn],
         options: Options,
         on_request: OnRequest | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._endpoint = endpoint
+        self._transport = transport
+        self._unsupported = unsupported
         self._model = model
         self._turns = turns
         self._options = options
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
-        self._reader = AnswerReader(secrets=endpoint.secrets)
+        self._reader = AnswerReader(secrets=transport.secrets)
         self._tries = 0
         self._over = False
-        self._deadline = self._loop.time() + endpoint.timeouts.total
+        self._deadline = self._loop.time() + transport.timeouts.total
         self._first_byte_by: float | None = None  # until it is there
         self._patience = Patience(self._loop)
 
-    def __aiter__(self) -> Answer:
+    def __aiter__(self) -> OpenAIRequest:
         return self
 
     async def __anext__(self) -> list[Chunk]:
@@ -104,7 +113,7 @@ class Answer:
         if broken is not None and reader.finish_reason is None:
             if isinstance(broken, TimeoutError):
                 raise self._timeout()
-            raise translate(broken, self._endpoint.secrets, answering=self._first_byte_by is None)
+            raise translate(broken, self._transport.secrets, answering=self._first_byte_by is None)
         chunks = reader.end() if broken is None and reader.failure is None else []
         if reader.failure is None:
             return self._finish(chunks)
@@ -118,15 +127,15 @@ class Answer:
             "messages": [{"role": turn.role, "content": turn.content} for turn in self._turns],
             "stream": True,
         }
-        if self._endpoint.asks_usage:
+        if not self._unsupported.stream_usage:
             body["stream_options"] = {"include_usage": True}
         body |= self._wishes()
         encoded = _encode(body)
-        self._first_byte_by = min(self._loop.time() + self._endpoint.timeouts.first_chunk, self._deadline)
+        self._first_byte_by = min(self._loop.time() + self._transport.timeouts.first_chunk, self._deadline)
         if self._on_request is not None:
-            self._on_request(self._endpoint.host, self._model)
+            self._on_request(self._transport.host, self._model)
         async with asyncio.timeout_at(self._first_byte_by):
-            response = self._response = await self._endpoint.send(encoded)
+            response = self._response = await self._transport.send(encoded)
             refusal = await self._read_refusal(response) if response.status_code != 200 else None
         if refusal is not None:
             raise refusal
@@ -138,7 +147,7 @@ class Answer:
     def _wishes(self) -> dict[str, float]:
         """The options as this model of this endpoint takes them (`_try_again` finds out)."""
         wishes: dict[str, float] = {}
-        refused = self._endpoint.refused
+        refused = self._unsupported.options
         if self._options.temperature is not None and (self._model, "temperature") not in refused:
             wishes["temperature"] = self._options.temperature
         if self._options.max_tokens is not None:
@@ -156,12 +165,12 @@ class Answer:
         body: object = raw.decode(errors="replace")
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # else its words count
             body = msgspec.json.decode(raw)
-        return error_from_answer(response.status_code, body, response.headers, secrets=self._endpoint.secrets)
+        return error_from_answer(response.status_code, body, response.headers, secrets=self._transport.secrets)
 
     async def _next_bytes(self, source: AsyncIterator[bytes]) -> bytes:
         limit = self._first_byte_by
         if limit is None:
-            wait = self._endpoint.timeouts.idle if self._reader.finish_reason is None else TAIL_TIMEOUT
+            wait = self._transport.timeouts.idle if self._reader.finish_reason is None else TAIL_TIMEOUT
             limit = min(self._loop.time() + wait, self._deadline)
         data = await self._patience.wait(anext(source), until=limit)
         self._first_byte_by = None
@@ -181,7 +190,7 @@ class Answer:
         return chunks
 
     def _timeout(self) -> ProviderError:
-        limits = self._endpoint.timeouts
+        limits = self._transport.timeouts
         if self._loop.time() >= self._deadline:
             message, detail = "The answer took too long and was ended.", f"{limits.total:g} s in all"
         elif self._first_byte_by is not None:
@@ -193,16 +202,16 @@ class Answer:
 
     async def _try_again(self, failure: ProviderError) -> None:
         """Waits until the request may go out once more, or raises `failure`."""
-        if self._endpoint.asks_usage and "stream_options" in failure.detail and not self._reader.said:
-            self._endpoint.asks_usage = False  # an older server: do without it from now on
+        if not self._unsupported.stream_usage and "stream_options" in failure.detail and not self._reader.said:
+            self._unsupported.stream_usage = True  # an older server: do without it from now on
             self._release()
             return
         if failure.code == "upstream_refused" and not self._reader.said:
             for name in ("temperature", "max_tokens"):
                 if name in failure.detail and name in self._wishes():
                     # OpenAI's reasoning models: no temperature but their own, and another name for the limit.
-                    log.info("model_option_refused", model=self._model, option=name)
-                    self._endpoint.refused.add((self._model, name))
+                    logger.info("model_option_refused", model=self._model, option=name)
+                    self._unsupported.options.add((self._model, name))
                     self._release()
                     return
         if self._reader.said:
@@ -212,7 +221,7 @@ class Answer:
         if not failure.retryable or self._tries >= RETRIES or wait > MAX_RETRY_AFTER or too_late:
             self._over = True
             raise failure
-        log.info("model_request_retried", code=failure.code, detail=failure.detail, wait=round(wait, 3))
+        logger.info("model_request_retried", code=failure.code, detail=failure.detail, wait=round(wait, 3))
         self._tries += 1
         self._release()
         await asyncio.sleep(wait)
@@ -222,10 +231,10 @@ class Answer:
         response, self._response = self._response, None
         whole = self._reader.done
         self._source = None
-        self._reader = AnswerReader(secrets=self._endpoint.secrets)
+        self._reader = AnswerReader(secrets=self._transport.secrets)
         if response is None or response.is_closed:
             return None
-        return self._endpoint.release(response, drain=whole)
+        return self._transport.release(response, drain=whole)
 
 
 def _backoff(tries: int, failure: ProviderError) -> float:

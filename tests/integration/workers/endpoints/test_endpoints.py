@@ -165,7 +165,7 @@ class TestChanges:
             await listening
             assert "".join(said) == "".join(f"tok{number} " for number in range(30))
             async with asyncio.timeout(2):
-                while not leaving._http.is_closed:  # type: ignore[attr-defined]  # an OpenAIChat
+                while not leaving.transport._http.is_closed:  # type: ignore[attr-defined]  # an OpenAIChat
                     await asyncio.sleep(0.01)
 
     async def test_new_names_and_labels_keep_the_connection_and_its_breaker(self, one: FakeOpenAI) -> None:

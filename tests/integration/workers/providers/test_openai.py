@@ -114,7 +114,7 @@ class TestConnections:
         await endpoint.open()
         for script in ("tokens=3", "tokens=3 rate=100", "tokens=3 body=json"):
             await listen(endpoint, script)
-            await asyncio.gather(*endpoint._closing)
+            await asyncio.gather(*endpoint.transport._closing)
         await fail(endpoint, "status=401")
         await listen(endpoint, "tokens=3")
         assert [request.path for request in upstream.requests] == ["/v1/models", *["/v1/chat/completions"] * 5]
@@ -128,7 +128,7 @@ class TestConnections:
         for _ in range(3):
             await listen(endpoint, "tokens=3 linger=0.1")
             assert upstream.chats[-1].finished_at is None
-            await asyncio.gather(*endpoint._closing)
+            await asyncio.gather(*endpoint.transport._closing)
         assert {request.connection for request in upstream.chats} == {1}
 
     async def test_a_body_without_end_is_left(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
