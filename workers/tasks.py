@@ -28,7 +28,7 @@ def generate(self: Task, run_id: str) -> None:
 @shared_task(name="workers.tasks.transcribe", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # as above
 def transcribe(self: Task, recording_id: str) -> None:
     """Hands a recording to the loop. Delivered twice, the second finds it taken."""
-    runtime().hear(uuid.UUID(recording_id), _traceparent(self))
+    runtime().start_transcription(uuid.UUID(recording_id), _traceparent(self))
 
 
 def _traceparent(task: Task) -> str:
@@ -39,7 +39,7 @@ def _traceparent(task: Task) -> str:
 @shared_task(name=connection_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def test_endpoint(endpoint_id: str, reply_to: str) -> None:
     """Has the loop ask an endpoint, as it would for an answer."""
-    runtime().try_endpoint(uuid.UUID(endpoint_id), reply_to)
+    runtime().start_connection_test(uuid.UUID(endpoint_id), reply_to)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

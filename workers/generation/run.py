@@ -1,12 +1,12 @@
-"""One run, told as a story: claimed → context → stream → emit → finish. On the worker's loop (`workers.runtime`)."""
+"""One run in its worker, on the worker's loop: context, stream, emit, commit, close."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
 import structlog
 from django.conf import settings
@@ -18,75 +18,64 @@ from chat.eventlog.delivery_trace import announce_end
 from chat.eventlog.user_events import quotas_near
 from chat.markdown import render
 from chat.models import RunStatus
-from chat.runs.closing import close_attempt
-from chat.runs.ending import Ended, Ending, announcements, end_run
+from chat.runs.ending import Ended, Ending, end_run
 from chat.runs.lifecycle import Claim
 from chat.telemetry import latency_marks, metrics, tracing
-from workers.generation.context import build_turns
-from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatTurn, Options, ProviderError, Usage
-from workers.providers.token_estimate import estimate_usage
+from workers.generation.announcement import announce, close_previous_attempt
+from workers.generation.answer import ModelAnswer
+from workers.generation.outcome import Outcome, RunClock
+from workers.generation.services import Services
 
-if TYPE_CHECKING:
-    from workers.generation.emitter import RunLog
-    from workers.runtime.loop import Runtime
+FLUSH_SECONDS: Final = 5.0  # how long the end of an answer waits for the log; then it ends without it
+COMMIT_SECONDS: Final = 60.0  # how long it waits for PostgreSQL; then the reaper ends the run
+RETRY_SECONDS: Final = 0.5
 
-FLUSH_SECONDS = 5.0  # the log is waited for so long before an answer ends without it
-COMMIT_SECONDS = 60.0  # PostgreSQL is waited for so long; then the reaper ends the run
-RETRY_SECONDS = 0.5
 logger = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
-class Outcome:
-    """How the stream ended."""
-
-    status: RunStatus
-    code: str = ""
-    message: str = ""
-    usage: Usage | None = None
-    first_token_ms: int | None = None
-
-
 class Generation:
-    """A run this worker holds."""
+    """A run that this worker holds. `on_done` is called once, when `run` is over."""
 
-    def __init__(self, runtime: Runtime, claim: Claim, span: tracing.Span = tracing.NOTHING) -> None:
-        self.runtime = runtime
-        self.claim = claim
-        self.run = claim.run
+    def __init__(
+        self,
+        services: Services,
+        claim: Claim,
+        on_done: Callable[[], None],
+        span: tracing.Span = tracing.NOTHING,
+    ) -> None:
+        self.services = services
+        self.claimed = claim.run
         self.span = span
-        self.shown: int | None = None  # when its first words were in the log, ns since 1970; of a traced run only
-        self.claimed_at = time.monotonic()
-        self.log: RunLog = runtime.emitter.open(self.run.conversation_id, self.run.id, self.run.attempt)
+        self.shown: int | None = None  # when its first text was in the log, ns since 1970; of a traced run only
+        self.clock = RunClock(claim.run)
+        self.log = services.emitter.open(claim.run.conversation_id, claim.run.id, claim.run.attempt)
+        self.answer = ModelAnswer(claim, self.log, services.model, self.clock)
         self.stop_requested = False
         self.lost = False
         self.handing_over = False
         self.abandoned = False
-        self.unwatched_since: float | None = None  # monotonic seconds (`Runtime`)
-        self.finishing = False  # the stream is over; from here on the commit says whose the run is
-        self.log.on_unannounced = lambda: runtime.spawn(self.announce())
+        self.unwatched_since: float | None = None  # monotonic seconds (`workers.runtime.unwatched`)
+        self.finishing = False  # the stream is over; from here on the commit decides whose run it is
+        self.log.on_unannounced = lambda: services.spawn(self._announce())
         if span.recording or settings.TIMING_STAMPS:
             self.log.on_shown = self._note_shown
-        self.first_token: float | None = None
-        self.turns: Sequence[ChatTurn] = ()  # what the model was given
-        self.asked = ""  # the host of the endpoint that was asked last, which is the one that answers
+        self._on_done = on_done
         self._reader: asyncio.Task[Outcome] | None = None
 
     # --- from outside -------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Somebody asked for it: close the upstream, keep what there is."""
+        """A user asked for it: closes the connection to the model and keeps the text so far."""
         self.stop_requested = True
         self._cancel()
 
     def lose(self) -> None:
-        """The lease is somebody else's, or over: write nothing more."""
+        """The lease has expired or belongs to another worker: nothing more is written."""
         self.lost = True
         self._cancel()
 
     def hand_over(self) -> None:
-        """This worker shuts down."""
+        """This worker is shutting down."""
         self.handing_over = True
         self._cancel()
 
@@ -99,88 +88,50 @@ class Generation:
         if self._reader is not None:
             self._reader.cancel()
 
-    # --- the story ----------------------------------------------------------------------------------------------
+    # --- from the claim to the end ------------------------------------------------------------------------------
 
-    async def tell(self) -> None:
-        """From the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
-        structlog.contextvars.bind_contextvars(**self.run.log_context())
+    async def run(self) -> None:
+        """Runs from the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
+        structlog.contextvars.bind_contextvars(**self.claimed.log_context())
         tracing.current.set(self.span.traceparent)
-        with self.span:
-            await self._tell()
+        try:
+            with self.span:
+                await self._run()
+        finally:
+            self.services.emitter.done()
+            self._on_done()
 
-    async def _tell(self) -> None:
-        if self.run.attempt > 1:
-            await self._close_previous()
-        self.log.event(events.run_started(self.run))
-        self._reader = asyncio.create_task(self._stream())
+    async def _run(self) -> None:
+        if self.claimed.attempt > 1:
+            await close_previous_attempt(self.claimed)
+        self.log.event(events.run_started(self.claimed))
+        self._reader = asyncio.create_task(self.answer.read())
         if self.stop_requested or self.lost or self.handing_over:
             self._reader.cancel()
         await asyncio.wait({self._reader})
         try:
             self.finishing = True
             outcome = self._outcome(self._reader)
+            self.lost = self.lost or self.log.fenced
             if not self.lost:
                 await self._finish(outcome)
         except Exception:
-            logger.exception("run_unfinished", run=str(self.run.id), note="the reaper ends it when the lease is over")
-
-    async def _stream(self) -> Outcome:
-        with tracing.span("context"):
-            turns = self.turns = build_turns(
-                self.claim.system_prompt, self.claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
-            )
-        self.call = ModelCall(self.run)
-        with self.call.span:
-            return await self._read(turns)
-
-    async def _read(self, turns: Sequence[ChatTurn]) -> Outcome:
-        wishes = Options(self.claim.temperature, self.claim.max_tokens)
-        usage: Usage | None = None
-        try:
-            async with self.runtime.model.stream(
-                self.run.model, turns, options=wishes, on_request=self._note_request
-            ) as batches:
-                async for chunks in batches:
-                    text = "".join([chunk.text for chunk in chunks])
-                    if text:
-                        if self.first_token is None:
-                            self.first_token = time.monotonic()
-                            latency_marks.mark(self.run.id, "first_chunk")
-                            self.call.answers()
-                        self.log.feed(text.replace("\x00", ""))
-                    for chunk in chunks:
-                        usage = chunk.usage or usage
-                    if self.log.fenced:
-                        self.lost = True
-                        break
-        except ProviderError as error:
-            metrics.upstream[error.code] += 1
-            self.call.span.fail(error.code)
-            logger.warning(
-                "upstream_failed", run=str(self.run.id), code=error.code, detail=error.detail, model=self.run.model
-            )
-            return Outcome(RunStatus.FAILED, error.code, error.message, usage, self._ms(self.first_token))
-        self.call.used(usage)
-        return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self._ms(self.first_token))
-
-    def _note_request(self, endpoint: str, model: str) -> None:
-        self.asked = endpoint
-        latency_marks.mark(self.run.id, "requested")
-        self.call.asked(endpoint, model)
+            note = "the reaper ends it when its lease has expired"
+            logger.exception("run_not_finished", run=str(self.claimed.id), note=note)
 
     def _note_shown(self) -> None:
-        latency_marks.mark(self.run.id, "appended")
+        latency_marks.mark(self.claimed.id, "appended")
         self.shown = time.time_ns()
         self.span.event("first_words_in_log")
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
         if reader.cancelled():
-            first = self._ms(self.first_token)
+            first = self.answer.first_token_ms
             if self.stop_requested:
                 return Outcome(RunStatus.STOPPED, first_token_ms=first)
             if self.abandoned:
-                said = "Nobody had this conversation open any more, so the answer was stopped."
-                return Outcome(RunStatus.STOPPED, "unwatched", said, first_token_ms=first)
+                message = "The answer was stopped because nobody had this conversation open."
+                return Outcome(RunStatus.STOPPED, "unwatched", message, first_token_ms=first)
             return Outcome(
                 RunStatus.INTERRUPTED,
                 "worker_stopped",
@@ -189,77 +140,79 @@ class Generation:
             )
         error = reader.exception()
         if error is not None:
-            logger.error("run_crashed", run=str(self.run.id), exc_info=error)
-            return Outcome(RunStatus.FAILED, "internal", "Something went wrong while the answer was made.")
+            logger.error("run_crashed", run=str(self.claimed.id), exc_info=error)
+            return Outcome(RunStatus.FAILED, "internal", "Something went wrong while the answer was being written.")
         return reader.result()
-
-    def _ms(self, moment: float | None) -> int | None:
-        """Milliseconds from the run's creation to `moment` of the monotonic clock."""
-        if moment is None:
-            return None
-        return int((moment - self.claimed_at) * 1000) + (self.run.queued_ms or 0)
 
     async def _finish(self, outcome: Outcome) -> None:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
-        behind = False
-        try:
-            with tracing.span("flush"):
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self.log.flush()
-        except TimeoutError:
-            behind = True
-            logger.warning("log_behind", run=str(self.run.id), note="the answer is kept; readers take a snapshot of it")
+        run = self.claimed
+        behind = not await self._flush()
         if self.log.fenced:
             return
         text = self.log.text
         if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not text:
-            await self.runtime.give_back(self.run)
+            await self.services.give_back(run)
             return
         if behind:
             self.log.abandon()
         with tracing.span("commit", attributes={"db.system.name": "postgresql"}):
             ended = await self._commit(outcome, text)
         if ended is None:
-            logger.warning("run_lost", run=str(self.run.id), attempt=self.run.attempt)
+            logger.warning("run_lost", run=str(run.id), attempt=run.attempt)
             return
         if behind:
             ended = replace(ended, whole=False)
         self.span.set({"antiphon.run.status": outcome.status.value})
         if outcome.status is RunStatus.FAILED:
             self.span.fail(outcome.code)
-        self.runtime.emitter.close_run(await latency_marks.attach(ended), self._in_log if self.span.recording else None)
+        on_closed = self._note_closed if self.span.recording else None
+        self.services.emitter.close_run(await latency_marks.attach(ended), on_closed)
         self._count(outcome, ended)
         if ended.user_id is not None and ended.near:
-            self.runtime.spawn(quotas_near(ended.user_id, ended.near))
+            self.services.spawn(quotas_near(ended.user_id, ended.near))
         logger.info(
             "run_ended",
-            run=str(self.run.id),
+            run=str(run.id),
             status=outcome.status.value,
             code=outcome.code,
             characters=len(text),
             first_token_ms=outcome.first_token_ms,
-            total_ms=self._ms(time.monotonic()),
+            total_ms=self.clock.elapsed_ms(),
         )
+
+    async def _flush(self) -> bool:
+        """Waits up to `FLUSH_SECONDS` until the text is in the log. Returns whether it is."""
+        try:
+            with tracing.span("flush"):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self.log.flush()
+        except TimeoutError:
+            note = "the answer is kept; readers take a snapshot of it"
+            logger.warning("event_log_append_timed_out", run=str(self.claimed.id), note=note)
+            return False
+        return True
 
     def _count(self, outcome: Outcome, ended: Ended) -> None:
         used = ended.used
         metrics.count_run(
             outcome.status.value,
-            model=self.run.model,
+            model=self.claimed.model,
             cost=ended.cost,
-            queued_ms=self.run.queued_ms,
+            queued_ms=self.claimed.queued_ms,
             first_token_ms=outcome.first_token_ms,
-            total_ms=self._ms(time.monotonic()),
+            total_ms=self.clock.elapsed_ms(),
             input_tokens=used.input_tokens if used else 0,
             output_tokens=used.output_tokens if used else 0,
         )
 
-    def _in_log(self, end: store.Appended) -> None:
-        """The closing event is there: whoever has the conversation open tells when it came."""
-        told = announce_end(self.run.conversation_id, end, traceparent=self.span.traceparent, shown=self.shown)
-        self.runtime.spawn(told)
+    def _note_closed(self, end: store.Appended) -> None:
+        """The closing event is in the log: browsers that show the conversation report when they received it."""
+        report = announce_end(self.claimed.conversation_id, end, traceparent=self.span.traceparent, shown=self.shown)
+        self.services.spawn(report)
 
     async def _commit(self, outcome: Outcome, text: str) -> Ended | None:
+        """Writes the end to PostgreSQL; retries during an outage. None: the run was not this worker's any more."""
         deadline = time.monotonic() + COMMIT_SECONDS
         while True:
             try:
@@ -272,9 +225,7 @@ class Generation:
     def _end(self, outcome: Outcome, text: str) -> Ended | None:
         usage = outcome.usage
         if usage is None:
-            usage = outcome.usage = (
-                estimate_usage(self.turns, text) if self.asked else Usage(0, 0, estimated=True)  # nobody was asked
-            )
+            usage = outcome.usage = self.answer.estimate_usage(text)
         ending = Ending(
             text=text,
             html=render(text) if text else "",
@@ -284,34 +235,14 @@ class Generation:
             output_tokens=usage.output_tokens,
             cached_tokens=usage.cached_tokens,
             reasoning_tokens=usage.reasoning_tokens,
-            endpoint=self.asked,
+            endpoint=self.answer.endpoint,
             usage_estimated=usage.estimated,
             first_token_ms=outcome.first_token_ms,
-            total_ms=self._ms(time.monotonic()),
+            total_ms=self.clock.elapsed_ms(),
         )
-        return end_run(self.run.id, self.run.attempt, outcome.status, ending, owner=self.runtime.owner)
+        return end_run(self.claimed.id, self.claimed.attempt, outcome.status, ending, owner=self.services.owner)
 
-    async def announce(self) -> None:
-        """The web process died between the commit and the log: say what it should have said. Idempotent.
-
-        Until it is said the answer waits, so an outage is waited out.
-        """
-        while not self.lost:
-            try:
-                said = (await in_db(announcements, [self.run.id]))[self.run.id]
-                await store.append(store.Append(self.run.conversation_id, said, self.run.id, attempt=0, number=1))
-            except OUTAGE as error:
-                logger.warning("announcement_waits", run=str(self.run.id), error=type(error).__name__)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                break
+    async def _announce(self) -> None:
+        """The log lacks the run's first events. Its deltas wait until these are there."""
+        await announce(self.claimed, lambda: self.lost)
         self.log.announced()
-
-    async def _close_previous(self) -> None:
-        """Whoever ended the attempt before may not have reached the log, and after `run.started` it is fenced."""
-        before = replace(self.run, attempt=self.run.attempt - 1)
-        said = [events.run_superseded(before, 0), events.run_queued(self.run, attempt=self.run.attempt)]
-        try:
-            await close_attempt(before.conversation_id, before.id, before.attempt, said)
-        except OUTAGE as error:
-            logger.warning("previous_attempt_not_closed", run=str(self.run.id), error=type(error).__name__)

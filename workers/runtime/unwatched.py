@@ -1,23 +1,49 @@
-"""Who has a conversation open: the web processes that are subscribed to its group, as Redis counts them. And what
-becomes of an answer that nobody has open, as the plan of whoever asked for it says, or else UNWATCHED_RUNS."""
+"""Stops answers of conversations that nobody has open, where the plan of the user or UNWATCHED_RUNS says so.
+
+A conversation is open where a web process is subscribed to its group, as Redis counts the subscribers.
+"""
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
 
+from accounts.lib.db import in_db
 from accounts.models import Unwatched
 from accounts.quotas.plans import in_force
 from chat.eventlog import store
 from chat.models import Run
+from workers.generation.run import Generation
+
+
+async def stop_unwatched(active: Mapping[uuid.UUID, Generation]) -> None:
+    """Stops runs of `active` that have been unwatched for UNWATCHED_GRACE_SECONDS. To be called several times within
+    these. Raises `redis.RedisError` or a database error.
+    """
+    runs = list(active.values())
+    if not runs:
+        return
+    unwatched = await find_unwatched(generation.claimed.conversation_id for generation in runs)
+    now = time.monotonic()
+    late: dict[uuid.UUID, Generation] = {}
+    for generation in runs:
+        if generation.claimed.conversation_id not in unwatched:
+            generation.unwatched_since = None
+        elif generation.unwatched_since is None:
+            generation.unwatched_since = now
+        elif now - generation.unwatched_since > settings.UNWATCHED_GRACE_SECONDS:
+            late[generation.claimed.id] = generation
+    for run_id in await in_db(runs_to_stop, late) if late else ():
+        late[run_id].abandon()
 
 
 async def find_unwatched(conversations: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Those that no socket follows. Raises `redis.RedisError`."""
+    """Those of `conversations` that no socket is subscribed to. Raises `redis.RedisError`."""
     layer = store.channel_layer()
     by_server: dict[Any, dict[str, uuid.UUID]] = {}
     for one in set(conversations):
@@ -32,7 +58,7 @@ async def find_unwatched(conversations: Iterable[uuid.UUID]) -> set[uuid.UUID]:
 
 
 def runs_to_stop(run_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
-    """Those among runs that nobody watches that are not to go on. Asked each time: a plan may have changed since."""
+    """Those of the unwatched `run_ids` that must stop. Not cached: a plan may have changed since the last call."""
     runs = Run.objects.filter(pk__in=list(run_ids)).annotate(rule=in_force("unwatched_runs", "requested_by__"))
     stopped = Q(rule=Unwatched.STOP)
     if settings.UNWATCHED_RUNS == Unwatched.STOP:

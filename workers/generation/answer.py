@@ -1,0 +1,91 @@
+"""The answer of the model, from the context it is given to the text in the run's log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import structlog
+from django.conf import settings
+
+from chat.models import RunStatus
+from chat.runs.lifecycle import Claim
+from chat.telemetry import latency_marks, metrics, tracing
+from workers.generation.context import build_turns
+from workers.generation.outcome import Outcome, RunClock
+from workers.generation.run_log import RunLog
+from workers.generation.tracing import ModelCall
+from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, Usage
+from workers.providers.token_estimate import estimate_usage
+
+logger = structlog.get_logger(__name__)
+
+
+class ModelAnswer:
+    """Reads one answer of the model into a run's log.
+
+    `endpoint` is the host of the endpoint that was asked last, which is the one that answers; empty before the first
+    request. `first_token` is when the first text came, in seconds of the monotonic clock.
+    """
+
+    def __init__(self, claim: Claim, log: RunLog, model: ChatModel, clock: RunClock) -> None:
+        self.endpoint = ""
+        self.first_token: float | None = None
+        self._claim = claim
+        self._run = claim.run
+        self._log = log
+        self._model = model
+        self._clock = clock
+        self._turns: Sequence[ChatTurn] = ()
+
+    @property
+    def first_token_ms(self) -> int | None:
+        return self._clock.ms(self.first_token)
+
+    async def read(self) -> Outcome:
+        """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
+        with tracing.span("context"):
+            self._turns = build_turns(
+                self._claim.system_prompt, self._claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
+            )
+        self.call = ModelCall(self._run)
+        with self.call.span:
+            return await self._stream()
+
+    async def _stream(self) -> Outcome:
+        options = Options(self._claim.temperature, self._claim.max_tokens)
+        usage: Usage | None = None
+        try:
+            async with self._model.stream(
+                self._run.model, self._turns, options=options, on_request=self._note_request
+            ) as batches:
+                async for chunks in batches:
+                    text = "".join([chunk.text for chunk in chunks])
+                    if text:
+                        if self.first_token is None:
+                            self.first_token = time.monotonic()
+                            latency_marks.mark(self._run.id, "first_chunk")
+                            self.call.answers()
+                        self._log.feed(text.replace("\x00", ""))
+                    for chunk in chunks:
+                        usage = chunk.usage or usage
+                    if self._log.fenced:
+                        break
+        except ProviderError as error:
+            metrics.upstream[error.code] += 1
+            self.call.span.fail(error.code)
+            logger.warning(
+                "upstream_failed", run=str(self._run.id), code=error.code, detail=error.detail, model=self._run.model
+            )
+            return Outcome(RunStatus.FAILED, error.code, error.message, usage, self.first_token_ms)
+        self.call.used(usage)
+        return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms)
+
+    def _note_request(self, endpoint: str, model: str) -> None:
+        self.endpoint = endpoint
+        latency_marks.mark(self._run.id, "requested")
+        self.call.asked(endpoint, model)
+
+    def estimate_usage(self, text: str) -> Usage:
+        """The usage of an answer for which the endpoint reported none: zero when no request was sent."""
+        return estimate_usage(self._turns, text) if self.endpoint else Usage(0, 0, estimated=True)

@@ -1,0 +1,40 @@
+"""How the stream of an answer ended, and the clock that measures a run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from chat.models import RunStatus
+from chat.runs.context import Held
+from workers.providers.base import Usage
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a stream ended. `code` and `message` say why there is no complete answer; `message` is for the user."""
+
+    status: RunStatus
+    code: str = ""
+    message: str = ""
+    usage: Usage | None = None
+    first_token_ms: int | None = None
+
+
+class RunClock:
+    """Milliseconds since a run was created, measured with the monotonic clock from its claim on."""
+
+    __slots__ = ("_claimed_at", "_queued_ms")
+
+    def __init__(self, run: Held) -> None:
+        self._claimed_at = time.monotonic()
+        self._queued_ms = run.queued_ms or 0
+
+    def ms(self, moment: float | None) -> int | None:
+        """Milliseconds from the run's creation to `moment` of the monotonic clock; None for None."""
+        if moment is None:
+            return None
+        return int((moment - self._claimed_at) * 1000) + self._queued_ms
+
+    def elapsed_ms(self) -> int | None:
+        return self.ms(time.monotonic())

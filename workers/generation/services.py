@@ -1,0 +1,24 @@
+"""What a generation uses of the worker process it runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from chat.runs.context import Held
+from workers.generation.emitter import Emitter
+from workers.providers.base import ChatModel
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`owner` is the lease owner's name of this process. `spawn` runs a coroutine as a task of the worker's loop.
+    `give_back` puts a run back into the queue for another worker.
+    """
+
+    emitter: Emitter
+    model: ChatModel
+    owner: str
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
+    give_back: Callable[[Held], Awaitable[None]]

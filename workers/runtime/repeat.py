@@ -1,0 +1,28 @@
+"""Steps of a worker's housekeeping that are repeated as long as it lives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+from accounts.lib.outage import OUTAGE
+from workers.providers.base import ProviderError
+
+logger = structlog.get_logger(__name__)
+
+
+async def repeat(step: Callable[[], Awaitable[None]], *, every: float) -> NoReturn:
+    """Calls `step` for ever, with `every` seconds in between. What it raises is logged, and it is called again."""
+    while True:
+        try:
+            await step()
+        except OUTAGE as error:
+            logger.warning("maintenance_step_delayed", step=step.__name__, error=type(error).__name__)
+        except ProviderError as error:
+            logger.warning("model_list_request_failed", code=error.code)
+        except Exception:
+            logger.exception("maintenance_step_failed", step=step.__name__)
+        await asyncio.sleep(every)
