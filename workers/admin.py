@@ -31,7 +31,7 @@ from accounts.lib.encryption import UnreadableError
 from accounts.lib.redis import sync_redis
 from accounts.staff.recorded import RecordedAdmin
 from chat.catalog.offered_models import KEY
-from workers.endpoints.connection_test import ask_worker
+from workers.endpoints.connection_test import request_connection_test
 from workers.models import Endpoint, EndpointModel, Use
 from workers.providers.discovery import decode_published
 
@@ -185,9 +185,9 @@ class EndpointAdmin(RecordedAdmin):
         audit.record(request, "test", endpoint)
         if not connection.in_atomic_block:
             connection.close()  # others need it more while this waits
-        trial = ask_worker(endpoint.pk)
+        result = request_connection_test(endpoint.pk)
         Endpoint.objects.filter(pk=endpoint.pk).update(
-            tested_at=timezone.now(), test_passed=trial.passed, test_said=trial.said
+            tested_at=timezone.now(), test_passed=result.passed, test_said=result.message
         )
         return redirect("admin:workers_endpoint_change", endpoint.pk)
 

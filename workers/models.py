@@ -27,7 +27,7 @@ def _seconds(name: str, setting: str) -> models.FloatField[Any, Any]:
     )
 
 
-class Kind(models.TextChoices):
+class EndpointKind(models.TextChoices):
     OPENAI_CHAT = "openai_chat", "OpenAI-compatible chat completions"
 
 
@@ -42,7 +42,7 @@ class Endpoint(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
-    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.OPENAI_CHAT)
+    kind = models.CharField(max_length=16, choices=EndpointKind.choices, default=EndpointKind.OPENAI_CHAT)
     base_url = models.CharField(
         "address", max_length=500, help_text="Such as https://api.openai.com/v1; it often ends in /v1."
     )
@@ -72,7 +72,7 @@ class Endpoint(models.Model):
         permissions = (("test_endpoint", "Can test an endpoint's connection"),)
         constraints = (
             models.CheckConstraint(condition=Q(use__in=Use.values), name="endpoint_use_known"),
-            models.CheckConstraint(condition=Q(kind__in=Kind.values), name="endpoint_kind_known"),
+            models.CheckConstraint(condition=Q(kind__in=EndpointKind.values), name="endpoint_kind_known"),
             models.CheckConstraint(condition=~Q(fallback=models.F("id")), name="endpoint_not_own_fallback"),
             models.CheckConstraint(
                 condition=Q(encrypted_key="", key_set_at=None) | ~Q(encrypted_key="") & Q(key_set_at__isnull=False),

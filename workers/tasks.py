@@ -53,7 +53,7 @@ def _warm_up(sender: Any = None, **_: Any) -> None:
 
 @signals.task_prerun.connect  # type: ignore[untyped-decorator]  # as above
 def _note_job(**_: Any) -> None:
-    runtime().liveness.took()
+    runtime().liveness.note_job()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]  # as above

@@ -40,7 +40,7 @@ from workers.endpoints.service import load_endpoints
 from workers.providers import discovery
 from workers.providers.base import ProviderError
 from workers.providers.config import Definition
-from workers.providers.router import Fleet
+from workers.providers.router import ModelRouter
 from workers.runtime.maintenance import last_purge
 
 MODEL_SECONDS: Final = 10.0
@@ -252,7 +252,7 @@ def _model(_url: str) -> Found:
     rows = load_endpoints()
     troubles = [f"{row.name}: {row.trouble}" for row in rows if row.trouble]
     try:
-        fleet = asyncio.run(_ask_models(rows))
+        router = asyncio.run(_ask_models(rows))
     except ProviderError as error:
         return (FAIL, f"{error.code}: {error.message}", MODEL_ADVICE.get(error.code, "`manage.py models` says more."))
     except TimeoutError:
@@ -267,8 +267,8 @@ def _model(_url: str) -> Found:
             " ".join(troubles),
             "Put the secret they were encrypted with into ENCRYPTION_KEYS, or enter the keys again in the admin.",
         )
-    silent = [member for member in fleet.members.values() if member.failure is not None]
-    names = [offer["id"] for offer in fleet.catalog]
+    silent = [member for member in router.members.values() if member.failure is not None]
+    names = [offer["id"] for offer in router.catalog]
     if silent:
         said = "; ".join(f"{one.definition.name}: {one.failure.message}" for one in silent if one.failure)
         return (WARN, said, "`manage.py models --test` says more; the admin's pages of endpoints too.")
@@ -279,7 +279,7 @@ def _model(_url: str) -> Found:
         return WARN, "Only the demo model answers.", advice
     if not names:
         return (FAIL, "The endpoint offers no model.", "Load one there, or name it in CHAT_MODELS.")
-    where = ", ".join(member.definition.place for member in fleet.members.values())
+    where = ", ".join(member.definition.place for member in router.members.values())
     return OK, f"{where}: {len(names)} models, {names[0]} first.", ""
 
 
@@ -291,15 +291,15 @@ def _is_private() -> bool:
     return not settings.HTTPS and set(settings.ALLOWED_HOSTS) <= LOCAL
 
 
-async def _ask_models(rows: Sequence[Definition]) -> Fleet:
+async def _ask_models(rows: Sequence[Definition]) -> ModelRouter:
     """Every endpoint, asked for its models. Raises what the first one said when nothing is known of any."""
-    fleet = discovery.open_fleet(rows)
+    router = discovery.open_router(rows)
     try:
         async with asyncio.timeout(MODEL_SECONDS):
-            await fleet.models()
-            return fleet
+            await router.models()
+            return router
     finally:
-        await fleet.close()
+        await router.close()
 
 
 def _voice(_url: str) -> Found:

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.fakes.openai_server import FakeOpenAI
-from workers.providers.base import ChatTurn, Chunk, ProviderError, Usage
+from workers.providers.base import ChatTurn, Chunk, ProviderError, TokenUsage
 from workers.providers.config import Timeouts
 from workers.providers.openai.client import OpenAIChat
 
@@ -34,7 +34,7 @@ class Heard:
         return "".join(chunk.text for chunk in self.chunks)
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> TokenUsage:
         return [chunk.usage for chunk in self.chunks if chunk.usage is not None][-1]
 
     def note_request(self, _endpoint: str, _model: str) -> None:

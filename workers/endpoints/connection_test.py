@@ -1,7 +1,7 @@
-"""Whether an endpoint answers: asked by a worker, the machine and the program that will ask it for people.
+"""The connection test of an endpoint, done by a worker, because workers are what will send requests to it.
 
-Staff's page puts a job into the queue of answers and waits for the reply at a list in Redis. What comes back is made of
-sentences of ours: what an endpoint says may hold the key it was sent.
+The admin puts a job into the queue of answers and waits for the result in a Redis list. The result only has sentences
+from this module: what an endpoint sends may contain the key that it was sent.
 """
 
 from __future__ import annotations
@@ -26,37 +26,38 @@ from workers.models import Endpoint
 from workers.providers import discovery
 from workers.providers.base import ChatModel, ChatTurn, ProviderError
 from workers.providers.config import Definition
-from workers.providers.router import for_chatting
+from workers.providers.router import select_chat_models
 from workers.providers.url_policy import REFUSED
 
 TASK: Final = "workers.tasks.test_endpoint"
-TRIAL_SECONDS: Final = 20.0  # for all of it, so that a page does not wait for ever
+TEST_SECONDS: Final = 20.0  # for the whole test, so that the page does not wait for ever
 WAIT_SECONDS: Final = 25.0
 QUESTION: Final = "Say hello in one word."
 
 
-class Trial(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a test found. `said` is for staff; times are milliseconds; `models` is how many it lists."""
+class ConnectionTestResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The result of a test. `message` is for staff, times are in milliseconds, `models` is how many it lists."""
 
     passed: bool
-    said: str
+    message: str
     code: str = ""
     models: int | None = None
     model: str = ""
     listed_ms: int | None = None
-    first_word_ms: int | None = None
+    first_token_ms: int | None = None
 
 
-_decode = msgspec.json.Decoder(Trial).decode
+_decode = msgspec.json.Decoder(ConnectionTestResult).decode
 
 
-def ask_worker(endpoint_id: uuid.UUID) -> Trial:
-    """Has a worker test the endpoint as it is saved. Blocks for `WAIT_SECONDS` at the most and raises nothing."""
+def request_connection_test(endpoint_id: uuid.UUID) -> ConnectionTestResult:
+    """Has a worker test the endpoint as it is saved. Blocks for up to `WAIT_SECONDS`; raises nothing."""
     try:
         if not any(not heart.draining for heart in living_workers()):
-            return Trial(False, "No worker is alive, so nobody could ask. Start `manage.py worker`.", code="no_worker")
-        reply_to = f"trial:{secrets.token_urlsafe(16)}"
-        # Not by an expiry of the job, which a worker would judge by its own clock.
+            message = "No worker is running, so the endpoint was not tested. Start one with `manage.py worker`."
+            return ConnectionTestResult(False, message, code="no_worker")
+        reply_to = f"connection-test:{secrets.token_urlsafe(16)}"
+        # A key that expires instead of `expires` on the job, which a worker would compare with its own clock.
         sync_redis().set(_waiting(reply_to), b"1", px=int(WAIT_SECONDS * 1000))
         current_app.send_task(
             TASK, args=[str(endpoint_id), reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True
@@ -66,18 +67,23 @@ def ask_worker(endpoint_id: uuid.UUID) -> Trial:
             if found := sync_redis().blpop([reply_to], timeout=1):
                 return _decode(found[1])
     except (redis.RedisError, BrokerAway):
-        return Trial(False, "Redis cannot be reached, so no worker could be asked.", code="no_redis")
-    return Trial(False, f"No worker took the test up within {WAIT_SECONDS:g} s: they are all busy.", code="no_answer")
+        message = "Redis cannot be reached, so the endpoint was not tested."
+        return ConnectionTestResult(False, message, code="no_redis")
+    message = f"No worker took the test within {WAIT_SECONDS:g} s: all of them are busy."
+    return ConnectionTestResult(False, message, code="no_answer")
 
 
-async def answer(endpoint_id: uuid.UUID, reply_to: str) -> None:
-    """A worker's side of `ask_worker`. Asks nothing when nobody waits for it any more."""
+async def answer_request(endpoint_id: uuid.UUID, reply_to: str) -> None:
+    """The worker's side of `request_connection_test`. Does nothing when the requester no longer waits."""
     if not await async_redis().exists(_waiting(reply_to)):
         return
-    row = await in_db(_find, endpoint_id)
-    trial = await try_endpoint(row) if row is not None else Trial(False, "This endpoint was deleted.", code="gone")
+    definition = await in_db(_find, endpoint_id)
+    if definition is None:
+        result = ConnectionTestResult(False, "This endpoint has been deleted.", code="gone")
+    else:
+        result = await run_connection_test(definition)
     async with async_redis().pipeline(transaction=True) as pipe:
-        pipe.rpush(reply_to, msgspec.json.encode(trial))
+        pipe.rpush(reply_to, msgspec.json.encode(result))
         pipe.expire(reply_to, int(WAIT_SECONDS))
         await pipe.execute()
 
@@ -91,27 +97,27 @@ def _find(endpoint_id: uuid.UUID) -> Definition | None:
     return None if row is None else define(row)
 
 
-async def try_endpoint(definition: Definition) -> Trial:
-    """Lists its models and waits for the first word of an answer. Raises nothing."""
+async def run_connection_test(definition: Definition) -> ConnectionTestResult:
+    """Lists the endpoint's models and waits for the first token of an answer. Raises nothing."""
     if definition.trouble:
-        return Trial(False, f"{definition.trouble} Enter it again.", code="unreadable_key")
+        return ConnectionTestResult(False, f"{definition.trouble} Enter it again.", code="unreadable_key")
     limits = definition.timeouts
-    limits = replace(limits, connect=min(limits.connect, 5.0), total=min(limits.total, TRIAL_SECONDS))
+    limits = replace(limits, connect=min(limits.connect, 5.0), total=min(limits.total, TEST_SECONDS))
     chat = discovery.make_client(replace(definition, timeouts=limits))
     try:
-        async with asyncio.timeout(TRIAL_SECONDS):
-            return await _try(chat, definition)
+        async with asyncio.timeout(TEST_SECONDS):
+            return await _run(chat, definition)
     except ProviderError as failure:
-        return Trial(False, explain(failure, definition), code=failure.code)
+        return ConnectionTestResult(False, explain(failure, definition), code=failure.code)
     except TimeoutError:
-        said = f"It did not answer within {TRIAL_SECONDS:g} s."
-        return Trial(False, said, code="upstream_timeout")
+        message = f"The endpoint did not respond within {TEST_SECONDS:g} s."
+        return ConnectionTestResult(False, message, code="upstream_timeout")
     finally:
         await chat.close()
 
 
-async def _try(chat: ChatModel, definition: Definition) -> Trial:
-    began = time.monotonic()
+async def _run(chat: ChatModel, definition: Definition) -> ConnectionTestResult:
+    started = time.monotonic()
     listed: list[str] | None = None
     note = ""
     try:
@@ -119,27 +125,33 @@ async def _try(chat: ChatModel, definition: Definition) -> Trial:
     except ProviderError as failure:
         if not definition.models or failure.reason != "HTTP 404":
             raise
-        note = " It does not list its models; those named here are offered."
-    listed_ms = _ms(began)
-    names = [name for name, _ in definition.models] or for_chatting(listed or [])
+        note = " It does not list its models; those entered here are offered."
+    listed_ms = _ms(started)
+    names = [name for name, _ in definition.models] or select_chat_models(listed or [])
     if not names:
-        return Trial(False, "It answers, and lists no model. Load one there, or name it here.", "no_model", 0)
+        message = "The endpoint responds but lists no models. Load one there, or enter one here."
+        return ConnectionTestResult(False, message, code="no_model", models=0)
     missing = [name for name in names if listed is not None and name not in listed]
-    asked = time.monotonic()
-    await _first_word(chat, names[0])
-    first_word_ms = _ms(asked)
+    requested = time.monotonic()
+    await _wait_for_first_token(chat, names[0])
+    first_token_ms = _ms(requested)
     if listed is not None:
         count = "1 model" if len(listed) == 1 else f"{len(listed)} models"
         note = f" It lists {count} ({listed_ms} ms)."
     if missing:
         note += f" Not in its list: {', '.join(missing)}."
-    said = f"It works: {names[0]} began to answer after {first_word_ms} ms.{note}"
-    count_of = None if listed is None else len(listed)
-    return Trial(True, said, "", count_of, names[0], None if listed is None else listed_ms, first_word_ms)
+    return ConnectionTestResult(
+        passed=True,
+        message=f"It works: {names[0]} started to answer after {first_token_ms} ms.{note}",
+        models=None if listed is None else len(listed),
+        model=names[0],
+        listed_ms=None if listed is None else listed_ms,
+        first_token_ms=first_token_ms,
+    )
 
 
-async def _first_word(chat: ChatModel, model: str) -> None:
-    """Leaves as soon as something came: that closes the connection, and little is billed."""
+async def _wait_for_first_token(chat: ChatModel, model: str) -> None:
+    """Returns at the first token. That closes the connection, so little is billed."""
     async with chat.stream(model, [ChatTurn("user", QUESTION)]) as batches:
         async for chunks in batches:
             if any(chunk.text or chunk.reasoning for chunk in chunks):
@@ -151,25 +163,25 @@ def _ms(since: float) -> int:
 
 
 def explain(failure: ProviderError, definition: Definition) -> str:
-    """Why it does not work, for who can mend it."""
+    """Why the endpoint does not work, for the staff who can fix it."""
     place = definition.place
     by_reason = {
-        "name": f"There is no such name where the workers run: {place.partition(':')[0]}.",
-        "refused": f"Nobody listens at {place} (connection refused). Is the server up, and the port right?",
-        "connect": f"{place} cannot be reached from the workers (no connection in time).",
-        "tls": f"No secure connection with {place}: its certificate is not valid, or it speaks no TLS.",
+        "name": f"The workers cannot resolve the host name {place.partition(':')[0]}.",
+        "refused": f"Connection refused by {place}. Is the server running, and is the port correct?",
+        "connect": f"The workers cannot reach {place}: the connection timed out.",
+        "tls": f"No secure connection to {place}: its certificate is not valid, or it does not support TLS.",
         "address": REFUSED,
-        "HTTP 401": "It does not accept the key (401)." if definition.api_key else "It wants a key (401).",
-        "HTTP 403": "The key may not do this (403).",
+        "HTTP 401": f"The endpoint {'rejected the' if definition.api_key else 'requires an'} API key (401).",
+        "HTTP 403": "The API key has no permission for this (403).",
     }
     if failure.reason in by_reason:
         return by_reason[failure.reason]
     if failure.code == "upstream_garbage":
-        return f"Something answers at {place}, but not as an OpenAI-compatible API."
+        return f"{place} responds, but not as an OpenAI-compatible API."
     if failure.code == "model_not_found":
-        return "It does not know the model that is named first here."
+        return "The endpoint does not have the first model of this list."
     if failure.reason == "HTTP 404":
         return f"There is no such API at {definition.base_url} (404). The address often ends in /v1."
     if failure.reason.startswith("HTTP 3"):
-        return f"It sends us to another address ({failure.reason}), which is not followed. Enter that one."
+        return f"The endpoint redirects to another address ({failure.reason}). Enter that address instead."
     return f"{failure.message} ({failure.reason or failure.code})"

@@ -14,13 +14,13 @@ from accounts.lib.outage import OUTAGE
 from workers.models import Endpoint, Use
 from workers.providers.config import Definition, Timeouts
 from workers.providers.discovery import Environment, make_client, publish_offered
-from workers.providers.router import Fleet
+from workers.providers.router import ModelRouter
 
 UNREADABLE: Final = (
     "Its key cannot be read: it was encrypted with another SECRET_KEY or other ENCRYPTION_KEYS than there are now."
 )
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 def load_endpoints() -> list[Definition]:
@@ -56,12 +56,12 @@ def define(row: Endpoint) -> Definition:
     )
 
 
-class Roster:
+class EndpointSync:
     """A worker's endpoints: those of its environment and those of the rows, as they are now."""
 
     def __init__(self) -> None:
         self.environment = Environment()
-        self.fleet = Fleet(make_client, settings.MODEL_RETRY_SECONDS)
+        self.router = ModelRouter(make_client, settings.MODEL_RETRY_SECONDS)
         self._known = False  # PostgreSQL could be asked for the rows
 
     async def open(self) -> None:
@@ -70,20 +70,20 @@ class Roster:
             rows = await in_db(load_endpoints)
             self._known = True
         except (django.db.Error, *OUTAGE) as error:  # also: not migrated yet
-            log.warning("endpoints_not_read", error=type(error).__name__, note="again in some seconds")
+            logger.warning("endpoints_not_read", error=type(error).__name__, note="again in some seconds")
             rows = []
-        self.fleet.use(self.environment.with_rows(rows))
-        await self.fleet.open()
+        self.router.set_endpoints(self.environment.with_rows(rows))
+        await self.router.open()
 
     async def publish(self) -> None:
         """Tells the web processes what is on offer. Raises `ProviderError` or a Redis error."""
         if self._known:  # else the demo might be offered where there is something better
-            await publish_offered(self.fleet)
+            await publish_offered(self.router)
 
-    async def look_for_changes(self) -> None:
+    async def reload(self) -> None:
         """Has staff changed an endpoint? Answers under way go on as they began."""
         endpoints = self.environment.with_rows(await in_db(load_endpoints))
-        if self.fleet.use(endpoints) or not self._known:
+        if self.router.set_endpoints(endpoints) or not self._known:
             self._known = True
-            log.info("endpoints_changed", endpoints=[endpoint.name for endpoint in endpoints])
-            await publish_offered(self.fleet)
+            logger.info("endpoints_changed", endpoints=[endpoint.name for endpoint in endpoints])
+            await publish_offered(self.router)

@@ -15,7 +15,7 @@ from workers.generation.context import build_turns
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.run_log import RunLog
 from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, Usage
+from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
 from workers.providers.token_estimate import estimate_usage
 
 logger = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class ModelAnswer:
 
     async def _stream(self) -> Outcome:
         options = Options(self._claim.temperature, self._claim.max_tokens)
-        usage: Usage | None = None
+        usage: TokenUsage | None = None
         try:
             async with self._model.stream(
                 self._run.model, self._turns, options=options, on_request=self._note_request
@@ -86,6 +86,6 @@ class ModelAnswer:
         latency_marks.mark(self._run.id, "requested")
         self.call.asked(endpoint, model)
 
-    def estimate_usage(self, text: str) -> Usage:
+    def estimate_usage(self, text: str) -> TokenUsage:
         """The usage of an answer for which the endpoint reported none: zero when no request was sent."""
-        return estimate_usage(self._turns, text) if self.endpoint else Usage(0, 0, estimated=True)
+        return estimate_usage(self._turns, text) if self.endpoint else TokenUsage(0, 0, estimated=True)

@@ -25,7 +25,7 @@ from chat.eventlog import store
 from chat.runs.closing import closing as closing_of
 from chat.runs.ending import Ended
 from chat.telemetry.metrics import token_gap
-from workers.generation.flush_window import Window
+from workers.generation.flush_window import FlushWindow
 from workers.generation.run_log import RunLog
 
 RETRY_SECONDS: Final = (0.1, 2.0)  # first and longest wait between attempts to append
@@ -38,8 +38,8 @@ logger = structlog.get_logger(__name__)
 class Emitter:
     """All run logs of this process, and the single task that appends for them."""
 
-    def __init__(self, window: Window | None = None) -> None:
-        self.window = window or Window()
+    def __init__(self, window: FlushWindow | None = None) -> None:
+        self.window = window or FlushWindow()
         self._waiting: set[RunLog] = set()
         self._last_append = 0.0
         self._closing: list[tuple[Ended, OnClosed | None]] = []

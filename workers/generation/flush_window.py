@@ -18,7 +18,7 @@ BEAT_PER_STREAM: Final = 0.0002  # seconds between two appends, for each open st
 LONGEST_BEAT: Final = 0.020  # ... up to this
 
 
-class Window:
+class FlushWindow:
     """The current window in seconds, from smoothed measurements."""
 
     __slots__ = ("append_seconds", "beat", "late_seconds", "seconds", "shortest")

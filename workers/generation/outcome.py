@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chat.models import RunStatus
 from chat.runs.context import Held
-from workers.providers.base import Usage
+from workers.providers.base import TokenUsage
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class Outcome:
     status: RunStatus
     code: str = ""
     message: str = ""
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     first_token_ms: int | None = None
 
 

@@ -13,7 +13,7 @@ from chat.telemetry import tracing
 from chat.telemetry.tracing import Span
 
 if TYPE_CHECKING:
-    from workers.providers.base import Usage
+    from workers.providers.base import TokenUsage
 
 
 def begin_run(run: Held, traceparent: str, *, taken: int, claiming: int) -> Span:
@@ -71,7 +71,7 @@ class ModelCall:
         self.span.event("first_token")
         self.span.set({"gen_ai.response.time_to_first_chunk": time.monotonic() - self._asked})
 
-    def used(self, usage: Usage | None) -> None:
+    def used(self, usage: TokenUsage | None) -> None:
         if usage is not None:
             self.span.set(
                 {

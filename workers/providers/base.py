@@ -22,7 +22,7 @@ class ChatTurn:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Tokens of one answer. `cached_tokens` are part of the input, `reasoning_tokens` part of the output.
 
     `estimated` is true when the endpoint did not say and the numbers are ours (see `tokens.py`).
@@ -51,7 +51,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
     text: str = ""
     reasoning: str = ""
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     finish_reason: str | None = None
 
 

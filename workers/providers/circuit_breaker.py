@@ -1,9 +1,8 @@
-"""What stands between a run and endpoints that may be down: a circuit breaker for each, and the next one to turn to.
+"""The circuit breaker of a model endpoint.
 
-Closed, everything passes. After `FAILURES` failures within `WINDOW_SECONDS` it opens: answers fail at once with
-`upstream_unavailable` instead of each waiting for a timeout of its own. After MODEL_RETRY_SECONDS one answer is let
-through to see (half-open); its first chunk closes the breaker, its failure opens it again (M. Nygard, Release It!,
-ch. 5).
+While it is closed, every request passes. After `FAILURES` failures within `WINDOW_SECONDS` it opens: requests fail at
+once instead of each waiting for its own timeout. After MODEL_RETRY_SECONDS it lets one request through (half-open).
+The first chunk of that answer closes the breaker, a failure opens it again (M. Nygard, Release It!, ch. 5).
 """
 
 from __future__ import annotations
@@ -11,21 +10,18 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from workers.providers.base import ChatModel
-
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 FAILURES: Final = 5
 WINDOW_SECONDS: Final = 30.0
 
 
-class Breaker:
-    """One endpoint's, open for so many `seconds`. Of one event loop; `clock` in seconds."""
+class CircuitBreaker:
+    """The circuit breaker of one endpoint. It stays open for `seconds`; `clock` returns seconds. Not thread-safe."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
@@ -43,11 +39,11 @@ class Breaker:
 
     @property
     def retry_after(self) -> float:
-        """Seconds until it is worth trying."""
+        """Seconds until the next request may pass; 0 when it may now."""
         return 0.0 if self._open_until is None else max(0.0, self._open_until - self._clock())
 
-    def enter(self) -> bool:
-        """Whether a request may go out. One that did must report with `succeeded`, `failed` or `gone`."""
+    def try_acquire(self) -> bool:
+        """Whether a request may be sent. After True the caller must call `succeeded`, `failed` or `cancelled`."""
         if self.state == "open":
             return False
         self._probing = self._open_until is not None
@@ -56,7 +52,7 @@ class Breaker:
     def succeeded(self) -> None:
         self._failures.clear()
         if self._open_until is not None:
-            log.info("model_endpoint_back")
+            logger.info("circuit_breaker_closed")
         self._open_until, self._probing = None, False
 
     def failed(self) -> None:
@@ -65,18 +61,9 @@ class Breaker:
         often = len(self._failures) == FAILURES and now - self._failures[0] <= WINDOW_SECONDS
         if self._open_until is not None or often:
             if self._open_until is None:
-                log.warning("model_endpoint_given_up", failures=FAILURES, seconds=self.seconds)
+                logger.warning("circuit_breaker_opened", failures=FAILURES, seconds=self.seconds)
             self._open_until, self._probing = now + self.seconds, False
 
-    def gone(self) -> None:
-        """A request ended before the endpoint said anything (somebody stopped it): nothing was learnt."""
+    def cancelled(self) -> None:
+        """A request was cancelled before the endpoint sent anything, so the state of the endpoint is still unknown."""
         self._probing = False
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """A model server. `model`, when given, is asked for instead of the one a person chose."""
-
-    chat: ChatModel
-    breaker: Breaker
-    model: str = ""

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-Kind = Literal["openai_chat", "demo"]
+ClientKind = Literal["openai_chat", "demo"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Definition:
 
     id: str
     name: str
-    kind: Kind = "openai_chat"
+    kind: ClientKind = "openai_chat"
     base_url: str = ""
     api_key: str = field(default="", repr=False)
     models: tuple[tuple[str, str], ...] = ()

@@ -18,16 +18,16 @@ from django.core.exceptions import ImproperlyConfigured
 from accounts.lib.redis import async_redis
 from chat.catalog.offered_models import DEMO_LABEL, DEMO_MODEL, KEY, OfferedModel, publish_models
 from workers.providers.base import ChatModel
-from workers.providers.config import Definition, Kind
+from workers.providers.config import ClientKind, Definition
 from workers.providers.demo import DemoModel
-from workers.providers.router import Fleet, Offer
+from workers.providers.router import ModelRouter, Offer
 
 PROBE_TIMEOUT: Final = 0.5  # seconds a local Ollama has to answer
-PATIENCE: Final = 2.0  # seconds that endpoints have to list their models before those of the others are published
+LIST_TIMEOUT: Final = 2.0  # seconds that endpoints have to list their models before those of the others are published
 
 
 class Found(NamedTuple):
-    kind: Kind
+    kind: ClientKind
     base_url: str
     local: bool  # an Ollama that was found, not configured
 
@@ -44,10 +44,6 @@ def find_endpoint() -> Found:
     if settings.OLLAMA_URL and _answers(settings.OLLAMA_URL):
         return Found("openai_chat", settings.OLLAMA_URL.rstrip("/") + "/v1", local=True)
     return Found("demo", "", local=False)
-
-
-def endpoint_kind() -> Kind:
-    return find_endpoint().kind
 
 
 class Environment:
@@ -91,13 +87,13 @@ class Environment:
         return found
 
 
-def open_fleet(rows: Sequence[Definition] = ()) -> Fleet:
-    """The endpoints of the environment and of `rows`, still to be opened (`await fleet.open()`) on the loop that will
+def open_router(rows: Sequence[Definition] = ()) -> ModelRouter:
+    """The endpoints of the environment and of `rows`, still to be opened (`await router.open()`) on the loop that will
     use them.
     """
-    fleet = Fleet(make_client, settings.MODEL_RETRY_SECONDS)
-    fleet.use(Environment().with_rows(rows))
-    return fleet
+    router = ModelRouter(make_client, settings.MODEL_RETRY_SECONDS)
+    router.set_endpoints(Environment().with_rows(rows))
+    return router
 
 
 def make_client(definition: Definition) -> ChatModel:
@@ -121,19 +117,19 @@ def describe() -> str:
     return f"{_place(endpoint.base_url) or 'api.openai.com'} ({models})"
 
 
-async def publish_offered(fleet: Fleet) -> None:
+async def publish_offered(router: ModelRouter) -> None:
     """Asks the endpoints for their models and tells the web processes; to be done each minute.
 
     An endpoint that this worker could never ask keeps what another worker published of it. Raises `ProviderError` when
     nothing is known of any, or a Redis error.
     """
-    fleet.remember(decode_published(await async_redis().get(KEY)))
-    looking = asyncio.ensure_future(fleet.models())
-    await asyncio.wait({looking}, timeout=PATIENCE)
-    if not looking.done() and fleet.catalog:  # the others need not wait for one that hangs
-        await asyncio.to_thread(publish_models, fleet.catalog)
+    router.set_published(decode_published(await async_redis().get(KEY)))
+    looking = asyncio.ensure_future(router.models())
+    await asyncio.wait({looking}, timeout=LIST_TIMEOUT)
+    if not looking.done() and router.catalog:  # the others need not wait for one that hangs
+        await asyncio.to_thread(publish_models, router.catalog)
     await looking
-    await asyncio.to_thread(publish_models, fleet.catalog)
+    await asyncio.to_thread(publish_models, router.catalog)
 
 
 _decode = msgspec.json.Decoder(list[Offer]).decode

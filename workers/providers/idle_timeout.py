@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Patience:
+class IdleTimeout:
     """`await patience.wait(something, until=moment)` gives its result, or raises `TimeoutError` at that moment.
 
     Moments are of the loop's clock, in seconds. One wait at a time; `close` when there will be no more.

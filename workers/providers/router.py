@@ -16,14 +16,13 @@ import structlog
 
 from chat.catalog.offered_models import PUBLISHED_SECONDS, OfferedModel
 from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.circuit_breaker import Breaker
-from workers.providers.circuit_breaker import Endpoint as Guarded
+from workers.providers.circuit_breaker import CircuitBreaker
 from workers.providers.config import Definition
-from workers.providers.failover import GuardedModel
+from workers.providers.failover import GuardedEndpoint, GuardedModel
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
-LOOK_AGAIN_SECONDS: Final = 5.0  # a model nobody is known to serve is looked for so often at the most
+REFRESH_SECONDS: Final = 5.0  # a model nobody is known to serve is looked for so often at the most
 
 # What of a long list is for chatting, and which of it to begin with when nobody said.
 NO_CHAT: Final = (
@@ -39,10 +38,10 @@ class Offer(OfferedModel):
     endpoint: str
 
 
-class Member:
-    """An endpoint in the fleet."""
+class RouterMember:
+    """An endpoint in the router."""
 
-    def __init__(self, definition: Definition, chat: ChatModel, breaker: Breaker) -> None:
+    def __init__(self, definition: Definition, chat: ChatModel, breaker: CircuitBreaker) -> None:
         self.definition = definition
         self.chat = chat
         self.breaker = breaker
@@ -60,51 +59,51 @@ class Member:
             return []  # it has been away for too long
         if self.listed is None:
             return before.get(self.definition.id, [])
-        return [OfferedModel(id=name, label=name) for name in for_chatting(self.listed)]
+        return [OfferedModel(id=name, label=name) for name in select_chat_models(self.listed)]
 
 
 class Route:
     """Who answers for a model: its endpoint, and the one that stands in."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[RouterMember]) -> None:
         self.members = list(members)
         first, *others = members
         self.model = GuardedModel(
-            [Guarded(first.chat, first.breaker)]
-            + [Guarded(one.chat, one.breaker, model=first.definition.fallback_model) for one in others]
+            [GuardedEndpoint(first.chat, first.breaker)]
+            + [GuardedEndpoint(one.chat, one.breaker, model=first.definition.fallback_model) for one in others]
         )
 
 
-class Fleet:
+class ModelRouter:
     """A `ChatModel`. `make` gives the client of an endpoint; `seconds` is how long a breaker stays open."""
 
     def __init__(self, make: Callable[[Definition], ChatModel], seconds: float) -> None:
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, RouterMember] = {}
         self.definitions: list[Definition] = []
         self.catalog: list[Offer] = []
         self._make = make
         self._seconds = seconds
         self._routes: dict[str, Route] = {}
-        self._before: dict[str, list[OfferedModel]] = {}
-        self._looked = 0.0
-        self._looking = asyncio.Lock()
+        self._published: dict[str, list[OfferedModel]] = {}
+        self._refreshed_at = 0.0
+        self._refreshing = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def use(self, definitions: Sequence[Definition]) -> bool:
+    def set_endpoints(self, definitions: Sequence[Definition]) -> bool:
         """Makes these the endpoints, the first ones first. False: they already are. What is new is not listed yet."""
         if list(definitions) == self.definitions:
             return False
-        members: dict[str, Member] = {}
+        members: dict[str, RouterMember] = {}
         for definition in definitions:
             if definition.trouble:
-                log.error("model_endpoint_unusable", endpoint=definition.name, trouble=definition.trouble)
+                logger.error("model_endpoint_unusable", endpoint=definition.name, trouble=definition.trouble)
                 continue
             old = self.members.get(definition.id)
             if old is not None and old.definition.connection == definition.connection:
                 old.definition = definition
                 members[definition.id] = old
             else:
-                members[definition.id] = Member(definition, self._make(definition), Breaker(self._seconds))
+                members[definition.id] = RouterMember(definition, self._make(definition), CircuitBreaker(self._seconds))
         gone = [old for name, old in self.members.items() if members.get(name) is not old]
         self.members, self.definitions = members, list(definitions)
         self._route()
@@ -113,18 +112,18 @@ class Fleet:
             self._close_idle(member)
         return True
 
-    def remember(self, before: Mapping[str, list[OfferedModel]]) -> None:
+    def set_published(self, before: Mapping[str, list[OfferedModel]]) -> None:
         """What each endpoint offered by what was published, for those that cannot be asked yet."""
-        self._before = dict(before)
+        self._published = dict(before)
         self._route()
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Asks every endpoint for its models, all at once. One that fails keeps what it said before."""
-        self._looked = time.monotonic()
-        await asyncio.gather(*(self._look_at(member) for member in list(self.members.values())))
+        self._refreshed_at = time.monotonic()
+        await asyncio.gather(*(self._refresh_member(member) for member in list(self.members.values())))
         self._route()
 
-    async def _look_at(self, member: Member) -> None:
+    async def _refresh_member(self, member: RouterMember) -> None:
         member.streams += 1  # it must not be closed meanwhile
         try:
             member.listed, member.failure = await member.chat.models(), None
@@ -144,7 +143,7 @@ class Fleet:
                 continue
             standby = self.members.get(member.definition.fallback)
             route = Route([member, standby] if standby is not None and standby is not member else [member])
-            for model in member.offers(self._before):
+            for model in member.offers(self._published):
                 if model["id"] not in routes:
                     routes[model["id"]] = route
                     catalog.append(Offer(**model, endpoint=member.definition.id))
@@ -152,7 +151,7 @@ class Fleet:
 
     async def open(self) -> None:
         """Asks for the models, which leaves warm connections."""
-        await self.look()
+        await self.refresh()
 
     async def close(self) -> None:
         for member in self.members.values():
@@ -162,7 +161,7 @@ class Fleet:
 
     async def models(self) -> list[str]:
         """Raises what the first endpoint said when none can be asked and nothing is known of any."""
-        await self.look()
+        await self.refresh()
         failures = [member.failure for member in self.members.values() if member.failure is not None]
         if not self.catalog and failures:
             raise failures[0].with_traceback(None)
@@ -192,9 +191,9 @@ class Fleet:
 
         Another worker may have found it a moment ago. An endpoint that is alone is asked whatever it lists: it knows.
         """
-        async with self._looking:
-            if model not in self._routes and time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
-                await self.look()
+        async with self._refreshing:
+            if model not in self._routes and time.monotonic() - self._refreshed_at > REFRESH_SECONDS:
+                await self.refresh()
         offered = [member for member in self.members.values() if member.definition.offered]
         if model not in self._routes and len(offered) == 1:
             return next(iter(self._routes.values()), Route(offered))
@@ -206,18 +205,18 @@ class Fleet:
             "model_not_found", "No endpoint offers this model any more. Choose another one.", detail="no endpoint"
         )
 
-    def _leave(self, member: Member) -> None:
+    def _leave(self, member: RouterMember) -> None:
         member.streams -= 1
         self._close_idle(member)
 
-    def _close_idle(self, member: Member) -> None:
+    def _close_idle(self, member: RouterMember) -> None:
         if member.retired and member.streams == 0:
             task = asyncio.get_running_loop().create_task(member.chat.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
 
-def for_chatting(names: Sequence[str]) -> list[str]:
+def select_chat_models(names: Sequence[str]) -> list[str]:
     """Those of an endpoint's models that are for chatting, if it can be told, the likely default first."""
     found = [name for name in names if not any(word in name.lower() for word in NO_CHAT)] or names
     return sorted(found, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from workers.providers.base import ChatTurn, Usage
+from workers.providers.base import ChatTurn, TokenUsage
 
 TURN_TOKENS: Final = 4  # what a chat template puts around each message (OpenAI Cookbook, "How to count tokens")
 ANSWER_TOKENS: Final = 3  # and before the answer
@@ -45,10 +45,10 @@ def estimate_turns(turns: Iterable[ChatTurn]) -> int:
     return ANSWER_TOKENS + sum(TURN_TOKENS + estimate_tokens(turn.content) for turn in turns)
 
 
-def estimate_usage(turns: Iterable[ChatTurn], text: str, reasoning: str = "") -> Usage:
+def estimate_usage(turns: Iterable[ChatTurn], text: str, reasoning: str = "") -> TokenUsage:
     """The usage of an answer whose endpoint did not say, or that was stopped or cut before it could."""
     thought = estimate_tokens(reasoning)
-    return Usage(
+    return TokenUsage(
         input_tokens=estimate_turns(turns),
         output_tokens=estimate_tokens(text) + thought,
         reasoning_tokens=thought,

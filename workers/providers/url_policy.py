@@ -1,8 +1,8 @@
 """Which addresses an endpoint of the admin may have.
 
-Staff may name machines of the private network: models run there. What they may not name are the addresses at which
-clouds hand secrets to whoever asks from inside (link-local ones and a few more), so that a page of the admin is no way
-to the machine's own credentials.
+Staff may enter machines of the private network, because models run there. They may not enter the addresses at which
+cloud providers serve credentials to the machine itself (link-local addresses and a few more), so that the admin gives
+no access to these credentials.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _REFUSED: Final = tuple(
         ),
     )
 )
-REFUSED: Final = "This address is not one that a model may be asked at: clouds keep their machines' secrets there."
+REFUSED: Final = "This address cannot be used for a model: cloud providers serve machine credentials there."
 
 
 class RefusedAddressError(OSError):
-    """A connection to an address that is none for models."""
+    """A connection to an address that may not be used for models."""
 
 
 def may_connect(address: str) -> bool:
-    """Whether an IP address (as a resolver gives it, maybe with a zone) may be asked."""
+    """Whether a connection to an IP address (as a resolver returns it, perhaps with a zone) is allowed."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -47,20 +47,20 @@ def may_connect(address: str) -> bool:
 
 
 def check_address(url: str) -> str:
-    """The address without what is never part of one. Raises `ValueError` with a sentence; it never repeats the value,
-    in which there may be a password. Names are looked up when they are used, not here.
+    """The normalized address. Raises `ValueError` with a sentence for the user; it does not repeat the value, which may
+    hold a password. Host names are resolved and checked when a connection is made, not here.
     """
     parts = _split(url.strip())
     if parts.scheme not in ("http", "https"):
-        raise ValueError("An address begins with http:// or https://.")
+        raise ValueError("The address must begin with http:// or https://.")
     if not parts.hostname or parts.port == 0 or any(character.isspace() for character in parts.netloc):
-        raise ValueError("This is not an address such as https://api.openai.com/v1.")
+        raise ValueError("Enter an address such as https://api.openai.com/v1.")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("The address may hold no name or password: pages show it. There is a field for the key.")
+        raise ValueError("The address must not contain a user name or password. Use the field for the API key.")
     if parts.query or parts.fragment:
-        raise ValueError("The address may have no ? or #: paths such as /chat/completions are put behind it.")
+        raise ValueError("The address must not contain ? or #: paths such as /chat/completions are appended to it.")
     if parts.path.rstrip("/").endswith(("/chat/completions", "/models")):
-        raise ValueError("Only the beginning that all paths share, which often ends in /v1.")
+        raise ValueError("Enter only the part that all paths share; it often ends in /v1.")
     host = parts.hostname
     looks_numeric = host.replace(".", "").isdigit() or ":" in host
     if looks_numeric and not may_connect(host):
@@ -73,5 +73,5 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port, parts.hostname
     except ValueError:
-        raise ValueError("This is not an address such as https://api.openai.com/v1.") from None
+        raise ValueError("Enter an address such as https://api.openai.com/v1.") from None
     return parts

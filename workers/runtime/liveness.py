@@ -1,7 +1,8 @@
-"""Notices a worker that has stopped taking jobs although jobs are waiting.
+"""Detects a worker that has stopped taking jobs although jobs are waiting.
 
-Celery's consumer can lose its broker in silence and never come back (celery#8030, #9054, #10205), while the process,
-its streams and its heartbeats go on. Only that nothing is taken from a queue that is not empty shows it.
+Celery's consumer can lose its broker without an error and never reconnect (celery#8030, #9054, #10205), while the
+process, its streams and its heartbeats continue. The only sign is a queue that is not empty and from which nothing is
+taken.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ from collections.abc import Callable
 
 
 class Liveness:
-    """What one process has taken. `took` may be called on any thread."""
+    """Which jobs one process has taken, and when. `note_job` may be called on any thread."""
 
-    def __init__(self, patience: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.patience = patience  # seconds
+    def __init__(self, stuck_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stuck_seconds = stuck_seconds  # seconds
         self._clock = clock
         self._took_at = clock()
         self._waiting_since: float | None = None
 
-    def took(self) -> None:
-        """A job was taken up."""
+    def note_job(self) -> None:
+        """This process took a job."""
         self._took_at = self._clock()
 
     def is_stuck(self, waiting: int, *, full: bool) -> bool:
-        """Whether jobs have been `waiting` for longer than `patience` while this process, which is not `full`, took
-        none. To be asked every few seconds.
+        """Whether jobs have been `waiting` for longer than `stuck_seconds` while this process was not `full` and took
+        none. To be called every few seconds.
         """
         now = self._clock()
         if not waiting or full:
@@ -33,4 +34,4 @@ class Liveness:
             return False
         if self._waiting_since is None:
             self._waiting_since = now
-        return now - max(self._waiting_since, self._took_at) > self.patience
+        return now - max(self._waiting_since, self._took_at) > self.stuck_seconds

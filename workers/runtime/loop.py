@@ -35,7 +35,7 @@ from chat.runs.lifecycle import Claim, claim, requeue
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, current, span, trace_id
 from workers.endpoints import connection_test
-from workers.endpoints.service import Roster
+from workers.endpoints.service import EndpointSync
 from workers.generation.emitter import Emitter
 from workers.generation.run import Generation
 from workers.generation.services import Services
@@ -58,7 +58,7 @@ logger = structlog.get_logger(__name__)
 class Runtime:
     """This process's loop, its model and the runs it holds."""
 
-    roster: Roster
+    endpoint_sync: EndpointSync
     services: Services
 
     def __init__(self) -> None:
@@ -88,14 +88,14 @@ class Runtime:
         """Everything that the first answer must not wait for, and the housekeeping."""
         watchdog.keep(self._loop)
         emitter = Emitter()
-        self.roster = Roster()
-        await self.roster.open()
-        self.services = Services(emitter, self.roster.fleet, self.owner, self.spawn, self.give_back)
+        self.endpoint_sync = EndpointSync()
+        await self.endpoint_sync.open()
+        self.services = Services(emitter, self.endpoint_sync.router, self.owner, self.spawn, self.give_back)
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
         self.spawn(repeat(leases.renew, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
-        self.spawn(repeat(self.roster.publish, every=CATALOG_SECONDS))
-        self.spawn(repeat(self.roster.look_for_changes, every=ENDPOINTS_SECONDS))
+        self.spawn(repeat(self.endpoint_sync.publish, every=CATALOG_SECONDS))
+        self.spawn(repeat(self.endpoint_sync.reload, every=ENDPOINTS_SECONDS))
         self.spawn(repeat(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
@@ -170,7 +170,7 @@ class Runtime:
 
     def start_connection_test(self, endpoint_id: uuid.UUID, reply_to: str) -> None:
         """Tests the connection to an endpoint. Called on a Celery thread; the result goes to Redis."""
-        self._loop.call_soon_threadsafe(lambda: self.spawn(connection_test.answer(endpoint_id, reply_to)))
+        self._loop.call_soon_threadsafe(lambda: self.spawn(connection_test.answer_request(endpoint_id, reply_to)))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""

@@ -15,12 +15,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from chat.management.terminal import show_examples
-from workers.endpoints.connection_test import QUESTION, Trial, try_endpoint
+from workers.endpoints.connection_test import QUESTION, ConnectionTestResult, run_connection_test
 from workers.endpoints.service import load_endpoints
 from workers.providers import discovery
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.config import Definition
-from workers.providers.router import Fleet
+from workers.providers.router import ModelRouter
 
 TEST_SECONDS = 60.0
 
@@ -87,41 +87,41 @@ async def ask(rows: Sequence[Definition], test: str | None) -> dict[str, Any]:
     """`endpoint` (the environment's, a sentence), `endpoints` (of the admin), `models` (names on offer) and, for
     `test`, how long an answer took. Raises `ProviderError`.
     """
-    fleet = discovery.open_fleet(rows)
+    router = discovery.open_router(rows)
     try:
         async with asyncio.timeout(TEST_SECONDS):
             failure: ProviderError | None = None
             try:
-                await fleet.models()
+                await router.models()
             except ProviderError as error:
                 if not rows:
                     raise
                 failure = error
-            trials = await asyncio.gather(*map(try_endpoint, rows)) if test == "" else [None] * len(rows)
-            names = [offer["id"] for offer in fleet.catalog]
+            results = await asyncio.gather(*map(run_connection_test, rows)) if test == "" else [None] * len(rows)
+            names = [offer["id"] for offer in router.catalog]
             found: dict[str, Any] = {
                 "endpoint": discovery.describe(),
-                "endpoints": [_told(fleet, row, trial) for row, trial in zip(rows, trials, strict=True)],
+                "endpoints": [_told(router, row, result) for row, result in zip(rows, results, strict=True)],
                 "models": names,
             }
             if test is not None and (test or not rows or names):
-                found["test"] = await _test(fleet, test or names[0])
+                found["test"] = await _test(router, test or names[0])
             elif failure is not None and test is not None:
                 raise failure
             return found
     finally:
-        await fleet.close()
+        await router.close()
 
 
-def _told(fleet: Fleet, row: Definition, trial: Trial | None) -> dict[str, Any]:
-    models = [offer["id"] for offer in fleet.catalog if offer["endpoint"] == row.id]
+def _told(router: ModelRouter, row: Definition, result: ConnectionTestResult | None) -> dict[str, Any]:
+    models = [offer["id"] for offer in router.catalog if offer["endpoint"] == row.id]
     told = {"name": row.name, "address": row.base_url, "models": models, "trouble": row.trouble}
-    return told if trial is None else {**told, "passed": trial.passed, "said": trial.said}
+    return told if result is None else {**told, "passed": result.passed, "said": result.message}
 
 
-async def _test(fleet: Fleet, name: str) -> dict[str, Any]:
+async def _test(router: ModelRouter, name: str) -> dict[str, Any]:
     began, first, characters = time.monotonic(), None, 0
-    async with fleet.stream(name, [ChatTurn("user", QUESTION)]) as batches:
+    async with router.stream(name, [ChatTurn("user", QUESTION)]) as batches:
         async for chunks in batches:
             characters += sum(len(chunk.text) for chunk in chunks)
             if characters and first is None:

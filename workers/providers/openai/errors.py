@@ -19,34 +19,36 @@ REFUSED_BY_FILTER: Final = "The model's provider refuses to answer this because 
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class ErrorKind:
     code: str
     message: str
     retryable: bool = False
 
 
-_CONTEXT = _Kind("context_too_long", "This conversation is too long for the model. Start a new one, or shorten it.")
-_MODEL = _Kind("model_not_found", "The model's server does not offer this model. Choose another one.")
-_ADDRESS = _Kind(
+_CONTEXT = ErrorKind("context_too_long", "This conversation is too long for the model. Start a new one, or shorten it.")
+_MODEL = ErrorKind("model_not_found", "The model's server does not offer this model. Choose another one.")
+_ADDRESS = ErrorKind(
     "upstream_refused",
     "There is no chat API at the configured address. An administrator must check it (it often ends in /v1).",
 )
-_MOVED = _Kind(
+_MOVED = ErrorKind(
     "upstream_error", "The model's server sends us to another address. An administrator must enter that one."
 )
-_KEY = _Kind("upstream_unauthorized", "The model's server did not accept our key. An administrator must check it.")
-_QUOTA = _Kind(
+_KEY = ErrorKind("upstream_unauthorized", "The model's server did not accept our key. An administrator must check it.")
+_QUOTA = ErrorKind(
     "upstream_quota", "The account at the model's provider has no credit left. Please tell an administrator."
 )
-_RATE = _Kind("upstream_rate_limited", "The model is asked too much at the moment. Please try again shortly.", True)
-_FILTER = _Kind("upstream_refused", REFUSED_BY_FILTER)
-_REFUSED = _Kind("upstream_refused", "The model's server refused this request.")
-_FORBIDDEN = _Kind("upstream_refused", "Our key may not use this model. Choose another one, or tell an administrator.")
-_SLOW = _Kind("upstream_timeout", "The model's server took too long. Please try again.", True)
-_BROKEN = _Kind("upstream_error", "The model's server has a problem. Please try again.", True)
-_UNKNOWN = _Kind("upstream_error", "The model's server gave an answer we do not understand.")
+_RATE = ErrorKind("upstream_rate_limited", "The model is asked too much at the moment. Please try again shortly.", True)
+_FILTER = ErrorKind("upstream_refused", REFUSED_BY_FILTER)
+_REFUSED = ErrorKind("upstream_refused", "The model's server refused this request.")
+_FORBIDDEN = ErrorKind(
+    "upstream_refused", "This model is not available to this site. Choose another one, or tell an administrator."
+)
+_SLOW = ErrorKind("upstream_timeout", "The model's server took too long. Please try again.", True)
+_BROKEN = ErrorKind("upstream_error", "The model's server has a problem. Please try again.", True)
+_UNKNOWN = ErrorKind("upstream_error", "The model's server gave an answer we do not understand.")
 
-_BY_CODE: Final[Mapping[str, _Kind]] = {
+_BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "context_length_exceeded": _CONTEXT,
     "string_above_max_length": _CONTEXT,
     "exceed_context_size_error": _CONTEXT,
@@ -64,7 +66,7 @@ _BY_CODE: Final[Mapping[str, _Kind]] = {
     "internal_server_error": _BROKEN,
     "timeout": _SLOW,
 }
-_BY_STATUS: Final[Mapping[int, _Kind]] = {
+_BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     301: _MOVED,
     302: _MOVED,
     303: _MOVED,
@@ -125,7 +127,7 @@ def _error_fields(body: object) -> dict[str, Any]:
     return {}
 
 
-def _find_kind(status: int | None, codes: tuple[str, ...], words: str, *, whole: bool) -> _Kind:
+def _find_kind(status: int | None, codes: tuple[str, ...], words: str, *, whole: bool) -> ErrorKind:
     for code in codes:
         if code in _BY_CODE:
             return _BY_CODE[code]

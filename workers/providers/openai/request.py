@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.idle_timeout import Patience
+from workers.providers.idle_timeout import IdleTimeout
 from workers.providers.openai.errors import REFUSED_BY_FILTER, error_from_answer
 from workers.providers.openai.network_errors import EDGE_ERRORS, translate
 from workers.providers.openai.sse import AnswerReader
@@ -68,7 +68,7 @@ class OpenAIRequest:
         self._over = False
         self._deadline = self._loop.time() + transport.timeouts.total
         self._first_byte_by: float | None = None  # until it is there
-        self._patience = Patience(self._loop)
+        self._idle_timeout = IdleTimeout(self._loop)
 
     def __aiter__(self) -> OpenAIRequest:
         return self
@@ -89,7 +89,7 @@ class OpenAIRequest:
     async def close(self) -> None:
         """Gives the connection back, or closes it when the answer was not whole."""
         self._over = True
-        self._patience.close()
+        self._idle_timeout.close()
         whole = self._reader.done
         task = self._release()
         if task is not None and not whole:
@@ -172,7 +172,7 @@ class OpenAIRequest:
         if limit is None:
             wait = self._transport.timeouts.idle if self._reader.finish_reason is None else TAIL_TIMEOUT
             limit = min(self._loop.time() + wait, self._deadline)
-        data = await self._patience.wait(anext(source), until=limit)
+        data = await self._idle_timeout.wait(anext(source), until=limit)
         self._first_byte_by = None
         return data
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.providers.base import Chunk, ProviderError, Usage
+from workers.providers.base import Chunk, ProviderError, TokenUsage
 from workers.providers.openai.errors import error_from_answer
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
@@ -123,7 +123,7 @@ class AnswerReader:
     def __init__(self, *, secrets: tuple[str, ...] = ()) -> None:
         self.done = False  # the closing [DONE] came
         self.finish_reason: str | None = None
-        self.usage: Usage | None = None
+        self.usage: TokenUsage | None = None
         self.failure: ProviderError | None = None  # to be raised once the chunks before it are out
         self.text: list[str] = []
         self.reasoning: list[str] = []
@@ -256,7 +256,7 @@ class AnswerReader:
             return  # zeros on the way are not a count
         cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
         thought = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
-        self.usage = Usage(
+        self.usage = TokenUsage(
             input_tokens=usage.prompt_tokens or 0,
             output_tokens=usage.completion_tokens or 0,
             cached_tokens=cached or usage.prompt_cache_hit_tokens or 0,

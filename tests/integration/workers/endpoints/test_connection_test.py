@@ -20,7 +20,7 @@ from tests.integration.workers.endpoints.test_endpoints import KEY, defined, mak
 from tests.integration.workers.endpoints.test_endpoints import nothing_configured as nothing_configured  # a fixture
 from tests.integration.workers.endpoints.test_endpoints import one as one  # likewise
 from workers.endpoints import connection_test
-from workers.endpoints.connection_test import ask_worker, try_endpoint
+from workers.endpoints.connection_test import request_connection_test, run_connection_test
 from workers.endpoints.service import UNREADABLE
 from workers.models import Endpoint, EndpointModel
 from workers.providers.config import Timeouts
@@ -51,79 +51,87 @@ def http(status: str, body: bytes = b"{}", kind: str = "application/json", extra
 
 
 async def test_it_works(one: FakeOpenAI) -> None:
-    trial = await try_endpoint(defined("a", one, models=(("fake-large", "Large"), ("missing", "Missing"))))
-    assert trial.passed
-    assert trial.said.startswith("It works: fake-large began to answer after ")
-    assert "It lists 2 models (" in trial.said
-    assert trial.said.endswith("Not in its list: missing.")
-    assert (trial.models, trial.model) == (2, "fake-large")
+    result = await run_connection_test(defined("a", one, models=(("fake-large", "Large"), ("missing", "Missing"))))
+    assert result.passed
+    assert result.message.startswith("It works: fake-large started to answer after ")
+    assert "It lists 2 models (" in result.message
+    assert result.message.endswith("Not in its list: missing.")
+    assert (result.models, result.model) == (2, "fake-large")
     assert one.chats[0].body["messages"] == [{"role": "user", "content": connection_test.QUESTION}]
     assert await asyncio.to_thread(one.chats[0].wait_ended, 2), "it goes after the first word"
 
 
 async def test_one_that_lists_nothing_but_serves_what_is_named(one: FakeOpenAI) -> None:
     one.models_status = 404
-    trial = await try_endpoint(defined("a", one, models=(("fake-large", "Large"),)))
-    assert trial.passed
-    assert "It does not list its models" in trial.said
-    assert not (await try_endpoint(defined("a", one))).passed
+    result = await run_connection_test(defined("a", one, models=(("fake-large", "Large"),)))
+    assert result.passed
+    assert "It does not list its models" in result.message
+    assert not (await run_connection_test(defined("a", one))).passed
     one.models_status, one.models = 200, []
-    assert (await try_endpoint(defined("a", one))).said.startswith("It answers, and lists no model.")
+    assert (await run_connection_test(defined("a", one))).message.startswith(
+        "The endpoint responds but lists no models."
+    )
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://127.0.0.1:1/v1", "Nobody listens at 127.0.0.1:1 (connection refused)."),
-        ("http://localhost:1/v1", "Nobody listens at localhost:1 (connection refused)."),
-        ("http://no-such-name.invalid/v1", "There is no such name where the workers run: no-such-name.invalid."),
-        ("http://169.254.169.254/v1", "This address is not one that a model may be asked at"),
+        ("http://127.0.0.1:1/v1", "Connection refused by 127.0.0.1:1."),
+        ("http://localhost:1/v1", "Connection refused by localhost:1."),
+        ("http://no-such-name.invalid/v1", "The workers cannot resolve the host name no-such-name.invalid."),
+        ("http://169.254.169.254/v1", "This address cannot be used for a model"),
     ],
 )
 async def test_who_cannot_be_reached(url: str, said: str) -> None:
-    trial = await try_endpoint(defined("a", url, timeouts=QUICK))
-    assert (trial.passed, trial.said.startswith(said)) == (False, True), trial.said
+    result = await run_connection_test(defined("a", url, timeouts=QUICK))
+    assert (result.passed, result.message.startswith(said)) == (False, True), result.message
 
 
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (http("401 Unauthorized", f'{{"error":{{"message":"bad key {KEY}"}}}}'.encode()), "It does not accept the key"),
-        (http("403 Forbidden", f'{{"error":"{KEY}"}}'.encode()), "The key may not do this (403)."),
+        (
+            http("401 Unauthorized", f'{{"error":{{"message":"bad key {KEY}"}}}}'.encode()),
+            "The endpoint rejected the API",
+        ),
+        (http("403 Forbidden", f'{{"error":"{KEY}"}}'.encode()), "The API key has no permission for this (403)."),
         (http("404 Not Found", b"nothing here", "text/plain"), "There is no such API at http://127.0.0.1:"),
-        (http("200 OK", b"<!doctype html><title>Hello</title>", "text/html"), "Something answers at 127.0.0.1:"),
-        (http("307 Temporary Redirect", extra="Location: http://127.0.0.1:1/\r\n"), "It sends us to another address"),
+        (http("200 OK", b"<!doctype html><title>Hello</title>", "text/html"), "127.0.0.1:"),
+        (
+            http("307 Temporary Redirect", extra="Location: http://127.0.0.1:1/\r\n"),
+            "The endpoint redirects to ",
+        ),
         (http("500 Oops", f'{{"error":"their words, {KEY[:9]}"}}'.encode()), "The model's server has a problem."),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "Something answers at 127.0.0.1:"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "127.0.0.1:"),
     ],
 )
 async def test_who_answers_something_else(raw: bytes, said: str) -> None:
     async with answering(raw) as url:
-        trial = await try_endpoint(defined("a", url, timeouts=QUICK))
-    assert (trial.passed, trial.said.startswith(said)) == (False, True), trial.said
-    assert KEY not in str(trial)
-    assert "their words" not in str(trial), "part of a key may be in them"
+        result = await run_connection_test(defined("a", url, timeouts=QUICK))
+    assert (result.passed, result.message.startswith(said)) == (False, True), result.message
+    assert KEY not in str(result)
+    assert "their words" not in str(result), "part of a key may be in them"
 
 
 async def test_who_speaks_no_tls() -> None:
     async with answering(b"no TLS here\r\n") as url:
-        trial = await try_endpoint(defined("a", url.replace("http", "https"), timeouts=QUICK))
-    assert trial.said.startswith("No secure connection with 127.0.0.1:"), trial.said
+        result = await run_connection_test(defined("a", url.replace("http", "https"), timeouts=QUICK))
+    assert result.message.startswith("No secure connection to 127.0.0.1:"), result.message
 
 
 async def test_who_says_nothing(one: FakeOpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
     one.play("hang=0")
-    trial = await try_endpoint(defined("a", one, timeouts=QUICK))
-    assert (trial.passed, trial.code) == (False, "upstream_timeout"), trial.said
+    result = await run_connection_test(defined("a", one, timeouts=QUICK))
+    assert (result.passed, result.code) == (False, "upstream_timeout"), result.message
     one.play("accept_delay=5")
-    monkeypatch.setattr(connection_test, "TRIAL_SECONDS", 0.3)
+    monkeypatch.setattr(connection_test, "TEST_SECONDS", 0.3)
     slow = Timeouts(connect=1.0, first_chunk=9.0, idle=9.0, total=9.0)
-    assert (await try_endpoint(defined("a", one, timeouts=slow))).code == "upstream_timeout"
+    assert (await run_connection_test(defined("a", one, timeouts=slow))).code == "upstream_timeout"
 
 
 async def test_a_key_that_cannot_be_read(one: FakeOpenAI) -> None:
-    trial = await try_endpoint(defined("a", one, trouble=UNREADABLE))
-    assert trial.said == f"{UNREADABLE} Enter it again."
+    result = await run_connection_test(defined("a", one, trouble=UNREADABLE))
+    assert result.message == f"{UNREADABLE} Enter it again."
     assert not one.requests
 
 
@@ -135,18 +143,18 @@ class TestAsking:
         sync_redis().set("worker:w", json.dumps(heart), ex=15)
 
     def test_no_worker(self) -> None:
-        assert ask_worker(uuid.uuid4()).said.startswith("No worker is alive")
+        assert request_connection_test(uuid.uuid4()).message.startswith("No worker is running")
 
     def test_no_answer(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.beat()
         monkeypatch.setattr(connection_test, "WAIT_SECONDS", 0.5)
-        assert ask_worker(uuid.uuid4()).said.startswith("No worker took the test up")
+        assert request_connection_test(uuid.uuid4()).message.startswith("No worker took the test within")
         job = sync_redis().lindex("generate", -1)
         assert KEY not in str(job)
 
     async def test_whoever_comes_late_asks_nothing(self) -> None:
-        await connection_test.answer(uuid.uuid4(), "trial:late")
-        assert not sync_redis().exists("trial:late")
+        await connection_test.answer_request(uuid.uuid4(), "connection-test:late")
+        assert not sync_redis().exists("connection-test:late")
 
     def test_no_redis(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import redis
@@ -155,7 +163,7 @@ class TestAsking:
             raise redis.ConnectionError
 
         monkeypatch.setattr(connection_test, "living_workers", away)
-        assert ask_worker(uuid.uuid4()).said.startswith("Redis cannot be reached")
+        assert request_connection_test(uuid.uuid4()).message.startswith("Redis cannot be reached")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -172,7 +180,7 @@ class TestCommands:
         with pytest.raises(SystemExit):
             call_command("models", "--test")
         out = capsys.readouterr().out
-        assert "Down: http://127.0.0.1:1/v1\n    Nobody listens" in out
+        assert "Down: http://127.0.0.1:1/v1\n    Connection refused" in out
         assert KEY not in out
 
     def test_models_with_nothing_that_answers(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,13 +15,13 @@ from pytest_django.fixtures import Settings
 from accounts.lib.encryption import UnreadableError, decrypt, encrypt
 from chat.catalog import offered_models
 from tests.fakes.openai_server import FakeOpenAI
-from workers.endpoints.service import UNREADABLE, Roster, load_endpoints
+from workers.endpoints.service import UNREADABLE, EndpointSync, load_endpoints
 from workers.models import Endpoint, EndpointModel
 from workers.providers import discovery
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.circuit_breaker import FAILURES
 from workers.providers.config import Definition
-from workers.providers.router import Fleet
+from workers.providers.router import ModelRouter
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "nothing_configured")
 
@@ -56,21 +56,21 @@ def defined(name: str, server: FakeOpenAI | str, **more: Any) -> Definition:
 
 
 @contextlib.asynccontextmanager
-async def opened(*rows: Definition) -> AsyncGenerator[Fleet]:
-    fleet = discovery.open_fleet(rows)
-    await fleet.open()
+async def opened(*rows: Definition) -> AsyncGenerator[ModelRouter]:
+    router = discovery.open_router(rows)
+    await router.open()
     try:
-        yield fleet
+        yield router
     finally:
-        await fleet.close()
+        await router.close()
 
 
-async def ask(fleet: Fleet, model: str, script: str = "tokens=2") -> tuple[str, list[tuple[str, str]]]:
+async def ask(router: ModelRouter, model: str, script: str = "tokens=2") -> tuple[str, list[tuple[str, str]]]:
     """What was answered, and who was asked for it."""
     asked: list[tuple[str, str]] = []
     said = []
     turns = [ChatTurn("user", f"[[{script}]]")]
-    async with fleet.stream(model, turns, on_request=lambda *who: asked.append(who)) as answer:
+    async with router.stream(model, turns, on_request=lambda *who: asked.append(who)) as answer:
         async for chunks in answer:
             said += [chunk.text for chunk in chunks]
     return "".join(said), asked
@@ -88,78 +88,78 @@ class TestWhoServesWhat:
         self, one: FakeOpenAI, two: FakeOpenAI
     ) -> None:
         labelled = (("fake-tiny", "Tiny and quick"), ("shared", "Shared"))
-        async with opened(defined("a", one), defined("b", two, models=labelled)) as fleet:
-            assert [(offer["id"], offer["label"], offer["endpoint"]) for offer in fleet.catalog] == [
+        async with opened(defined("a", one), defined("b", two, models=labelled)) as router:
+            assert [(offer["id"], offer["label"], offer["endpoint"]) for offer in router.catalog] == [
                 ("fake-large", "fake-large", "a"),
                 ("shared", "shared", "a"),
                 ("fake-tiny", "Tiny and quick", "b"),
             ]
             for model, server in (("fake-large", one), ("shared", one), ("fake-tiny", two)):
-                await ask(fleet, model)
+                await ask(router, model)
                 assert server.chats[-1].body["model"] == model
         assert {request.headers["authorization"] for request in one.chats} == {f"Bearer {KEY}"}
         assert (len(one.chats), len(two.chats)) == (2, 1)
 
     async def test_the_environment_comes_first_and_the_demo_goes(self, settings: Settings, one: FakeOpenAI) -> None:
         row = defined("a", one, models=(("fake-large", "Large"),))
-        async with opened(row) as fleet:
-            assert [offer["id"] for offer in fleet.catalog] == ["fake-large"]
-        async with opened(defined("a", one, offered=False)) as fleet:
-            assert [offer["id"] for offer in fleet.catalog] == ["demo"]
+        async with opened(row) as router:
+            assert [offer["id"] for offer in router.catalog] == ["fake-large"]
+        async with opened(defined("a", one, offered=False)) as router:
+            assert [offer["id"] for offer in router.catalog] == ["demo"]
         settings.OPENAI_BASE_URL, settings.CHAT_MODELS = "http://127.0.0.1:1/v1", ["of-the-environment"]
-        async with opened(row) as fleet:
-            assert [offer["id"] for offer in fleet.catalog] == ["of-the-environment", "fake-large"]
+        async with opened(row) as router:
+            assert [offer["id"] for offer in router.catalog] == ["of-the-environment", "fake-large"]
 
     async def test_the_other_one_stands_in(self, two: FakeOpenAI) -> None:
         down = defined(
             "a", "http://127.0.0.1:1/v1", models=(("large", "Large"),), fallback="b", fallback_model="fake-tiny"
         )
         standby = defined("b", two.url.replace("127.0.0.1", "localhost"), offered=False)
-        async with opened(down, standby) as fleet:
-            assert [offer["id"] for offer in fleet.catalog] == ["large"]
-            said, asked = await ask(fleet, "large")
+        async with opened(down, standby) as router:
+            assert [offer["id"] for offer in router.catalog] == ["large"]
+            said, asked = await ask(router, "large")
         assert said == "tok0 tok1 "
         assert asked[-1] == ("localhost", "fake-tiny")
 
     async def test_one_that_is_down_fails_alone_and_soon_at_once(self, one: FakeOpenAI) -> None:
         down = defined("a", "http://127.0.0.1:1/v1", models=(("large", "Large"),))
-        async with opened(down, defined("b", one)) as fleet:
+        async with opened(down, defined("b", one)) as router:
             for _ in range(FAILURES):
                 with pytest.raises(ProviderError, match="upstream_unreachable"):
-                    await ask(fleet, "large")
+                    await ask(router, "large")
             with pytest.raises(ProviderError, match="upstream_unavailable"):
-                await ask(fleet, "large")
-            assert (await ask(fleet, "shared"))[0] == "tok0 tok1 "
+                await ask(router, "large")
+            assert (await ask(router, "shared"))[0] == "tok0 tok1 "
 
     async def test_a_model_that_another_worker_found_is_looked_for(
         self, one: FakeOpenAI, two: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("workers.providers.router.LOOK_AGAIN_SECONDS", 0.0)
-        async with opened(defined("a", one), defined("b", two)) as fleet:
+        monkeypatch.setattr("workers.providers.router.REFRESH_SECONDS", 0.0)
+        async with opened(defined("a", one), defined("b", two)) as router:
             two.models.append("brand-new")
-            assert (await ask(fleet, "brand-new"))[0] == "tok0 tok1 "
+            assert (await ask(router, "brand-new"))[0] == "tok0 tok1 "
             with pytest.raises(ProviderError, match="model_not_found"):
-                await ask(fleet, "nowhere")
+                await ask(router, "nowhere")
 
 
 class TestChanges:
     async def test_answers_under_way_are_not_hurt(self, one: FakeOpenAI, two: FakeOpenAI) -> None:
-        async with opened(defined("a", one)) as fleet:
+        async with opened(defined("a", one)) as router:
             said: list[str] = []
             begun = asyncio.Event()
 
             async def listen() -> None:
-                async with fleet.stream("shared", [ChatTurn("user", "[[tokens=30 rate=60]]")]) as answer:
+                async with router.stream("shared", [ChatTurn("user", "[[tokens=30 rate=60]]")]) as answer:
                     async for chunks in answer:
                         said.extend(chunk.text for chunk in chunks)
                         begun.set()
 
             listening = asyncio.create_task(listen())
             await begun.wait()
-            leaving = fleet.members["a"].chat
-            assert fleet.use([defined("b", two)])
-            await fleet.look()
-            assert (await ask(fleet, "shared"))[0] == "tok0 tok1 "
+            leaving = router.members["a"].chat
+            assert router.set_endpoints([defined("b", two)])
+            await router.refresh()
+            assert (await ask(router, "shared"))[0] == "tok0 tok1 "
             assert len(two.chats) == 1
             assert not one.chats[0].ended.is_set(), "the answer must still be streaming"
             await listening
@@ -169,52 +169,54 @@ class TestChanges:
                     await asyncio.sleep(0.01)
 
     async def test_new_names_and_labels_keep_the_connection_and_its_breaker(self, one: FakeOpenAI) -> None:
-        async with opened(defined("a", one)) as fleet:
-            await ask(fleet, "shared")
-            before = fleet.members["a"]
-            assert not fleet.use([defined("a", one)]), "nothing has changed"
-            assert fleet.use([defined("a", one, models=(("shared", "Ours"),))])
-            assert fleet.members["a"] is before
-            assert [offer["label"] for offer in fleet.catalog] == ["Ours"]
-            await ask(fleet, "shared")
-            assert fleet.use([Definition(id="a", name="a", base_url=one.url, api_key="another", strict=True)])
-            assert fleet.members["a"] is not before
+        async with opened(defined("a", one)) as router:
+            await ask(router, "shared")
+            before = router.members["a"]
+            assert not router.set_endpoints([defined("a", one)]), "nothing has changed"
+            assert router.set_endpoints([defined("a", one, models=(("shared", "Ours"),))])
+            assert router.members["a"] is before
+            assert [offer["label"] for offer in router.catalog] == ["Ours"]
+            await ask(router, "shared")
+            assert router.set_endpoints(
+                [Definition(id="a", name="a", base_url=one.url, api_key="another", strict=True)]
+            )
+            assert router.members["a"] is not before
         assert len({request.connection for request in one.chats}) == 1
 
     async def test_one_that_cannot_be_asked_keeps_what_another_worker_published(
         self, one: FakeOpenAI, two: FakeOpenAI
     ) -> None:
-        async with opened(defined("a", one), defined("b", two)) as fleet:
-            await discovery.publish_offered(fleet)
+        async with opened(defined("a", one), defined("b", two)) as router:
+            await discovery.publish_offered(router)
         two.models_status = 500
-        async with opened(defined("a", one), defined("b", two)) as fleet:  # a worker that starts now
-            assert [offer["id"] for offer in fleet.catalog] == ["fake-large", "shared"]
-            await discovery.publish_offered(fleet)
+        async with opened(defined("a", one), defined("b", two)) as router:  # a worker that starts now
+            assert [offer["id"] for offer in router.catalog] == ["fake-large", "shared"]
+            await discovery.publish_offered(router)
         assert [model["id"] for model in offered_models.offered_models()] == ["fake-large", "shared", "fake-tiny"]
 
 
 @pytest.mark.django_db(transaction=True)
 async def test_a_worker_sees_rows_come_change_and_go(one: FakeOpenAI) -> None:
-    roster = Roster()
-    await roster.open()
+    endpoint_sync = EndpointSync()
+    await endpoint_sync.open()
     try:
-        assert [offer["id"] for offer in roster.fleet.catalog] == ["demo"]
+        assert [offer["id"] for offer in endpoint_sync.router.catalog] == ["demo"]
         row = await asyncio.to_thread(make_row, one)
-        await roster.look_for_changes()
+        await endpoint_sync.reload()
         assert [model["id"] for model in await asyncio.to_thread(offered_models.offered_models)] == [
             "fake-large",
             "shared",
         ]
         await asyncio.to_thread(EndpointModel.objects.create, endpoint=row, name="shared", label="Ours")
-        await roster.look_for_changes()
+        await endpoint_sync.reload()
         offered_models.forget_models()
         assert await asyncio.to_thread(offered_models.offered_models) == [{"id": "shared", "label": "Ours"}]
         await asyncio.to_thread(Endpoint.objects.update, use="off")
-        await roster.look_for_changes()
+        await endpoint_sync.reload()
         offered_models.forget_models()
         assert [model["id"] for model in await asyncio.to_thread(offered_models.offered_models)] == ["demo"]
     finally:
-        await roster.fleet.close()
+        await endpoint_sync.router.close()
 
 
 class TestKeys:
@@ -258,11 +260,11 @@ class TestKeys:
         assert "ENCRYPTION_KEYS" in UNREADABLE
 
     async def test_an_endpoint_without_a_readable_key_is_left_out_and_harms_nobody(self, one: FakeOpenAI) -> None:
-        async with opened(defined("a", one, trouble=UNREADABLE), defined("b", one)) as fleet:
-            assert list(fleet.members) == ["b"]
-            assert (await ask(fleet, "shared"))[0] == "tok0 tok1 "
-        async with opened(defined("a", one, trouble=UNREADABLE)) as fleet:
-            assert fleet.catalog == [], "the demo would say that nothing is connected"
+        async with opened(defined("a", one, trouble=UNREADABLE), defined("b", one)) as router:
+            assert list(router.members) == ["b"]
+            assert (await ask(router, "shared"))[0] == "tok0 tok1 "
+        async with opened(defined("a", one, trouble=UNREADABLE)) as router:
+            assert router.catalog == [], "the demo would say that nothing is connected"
 
     def test_two_of_the_same_secret_differ(self) -> None:
         assert encrypt(KEY) != encrypt(KEY)
@@ -317,7 +319,7 @@ class TestAddresses:
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lie)
         for url in ("http://innocent.example/v1", "http://169.254.169.254/v1"):
-            async with opened(defined("a", url, models=(("m", "m"),))) as fleet:
+            async with opened(defined("a", url, models=(("m", "m"),))) as router:
                 with pytest.raises(ProviderError) as caught:
-                    await ask(fleet, "m")
+                    await ask(router, "m")
             assert caught.value.reason == "address", url

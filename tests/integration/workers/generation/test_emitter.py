@@ -17,8 +17,9 @@ from chat.protocol.commands import Position
 from chat.protocol.frames import encode_event
 from chat.protocol.limits import MAX_FRAME_BYTES
 from chat.runs.ending import Ended
-from workers.generation.emitter import Emitter, RunLog
-from workers.generation.flush_window import LONGEST, SHORTEST, Window
+from workers.generation.emitter import Emitter
+from workers.generation.flush_window import LONGEST, SHORTEST, FlushWindow
+from workers.generation.run_log import RunLog
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ async def test_checkpoints_cover_the_log_exactly(emitter: Emitter) -> None:
 
 
 def test_the_window_widens_with_load_and_comes_back() -> None:
-    window = Window()
+    window = FlushWindow()
     assert window.seconds == SHORTEST
     for _ in range(100):
         window.woke(0.02)

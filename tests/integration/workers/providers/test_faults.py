@@ -13,8 +13,8 @@ from tests.fakes.listening import Endpoints, Heard, ask, fail, listen
 from tests.fakes.openai_scripts import Script, answer_text
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ProviderError
-from workers.providers.circuit_breaker import Breaker, Endpoint
-from workers.providers.failover import GuardedModel
+from workers.providers.circuit_breaker import CircuitBreaker
+from workers.providers.failover import GuardedEndpoint, GuardedModel
 from workers.providers.openai.client import OpenAIChat
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
@@ -25,7 +25,9 @@ async def test_who_answered_is_named(upstream: FakeOpenAI, endpoints: Endpoints)
     asked: list[tuple[str, str]] = []
     down = endpoints.open("http://127.0.0.1:1/v1")
     other = endpoints.open(upstream.url.replace("127.0.0.1", "localhost"))
-    model = GuardedModel([Endpoint(down, Breaker(10.0)), Endpoint(other, Breaker(10.0), model="fake-small")])
+    model = GuardedModel(
+        [GuardedEndpoint(down, CircuitBreaker(10.0)), GuardedEndpoint(other, CircuitBreaker(10.0), model="fake-small")]
+    )
     async with model.stream("large", ask("tokens=2"), on_request=lambda *who: asked.append(who)) as answer:
         assert [chunks async for chunks in answer]
     assert asked[0] == ("127.0.0.1", "large")

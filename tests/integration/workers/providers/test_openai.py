@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.listening import KEY, TIMEOUTS, Endpoints, ask, fail, listen
 from tests.fakes.openai_scripts import answer_text, parse_script
 from tests.fakes.openai_server import FakeOpenAI
-from workers.providers.base import Options, ProviderError, Usage
+from workers.providers.base import Options, ProviderError, TokenUsage
 from workers.providers.openai.client import OpenAIChat
 from workers.providers.token_estimate import estimate_tokens
 
@@ -22,7 +22,7 @@ class TestAnswers:
     async def test_text_usage_finish_and_the_request(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
         heard = await listen(endpoints.open(), "tokens=5")
         assert heard.text == "tok0 tok1 tok2 tok3 tok4 "
-        assert heard.usage == Usage(11, 5, cached_tokens=3)
+        assert heard.usage == TokenUsage(11, 5, cached_tokens=3)
         assert [chunk.finish_reason for chunk in heard.chunks if chunk.finish_reason] == ["stop"]
         assert heard.requests == 1
         assert all(heard.lists)

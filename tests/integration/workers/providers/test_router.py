@@ -22,7 +22,7 @@ from workers.providers import discovery
 from workers.providers.base import ProviderError
 from workers.providers.demo import DemoModel
 from workers.providers.openai.client import OpenAIChat
-from workers.providers.router import Fleet
+from workers.providers.router import ModelRouter
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
 
@@ -38,42 +38,42 @@ def nothing_configured(settings: Settings, clean_redis: str) -> None:
     offered_models.forget_models()
 
 
-def clients(fleet: Fleet) -> list[type]:
-    return [type(member.chat) for member in fleet.members.values()]
+def clients(router: ModelRouter) -> list[type]:
+    return [type(member.chat) for member in router.members.values()]
 
 
 class TestChoice:
     async def test_the_demo_where_there_is_nothing(self) -> None:
-        assert discovery.endpoint_kind() == "demo"
-        assert clients(discovery.open_fleet()) == [DemoModel]
+        assert discovery.find_endpoint().kind == "demo"
+        assert clients(discovery.open_router()) == [DemoModel]
         assert discovery.describe().startswith("demo model; set OPENAI_API_KEY or OPENAI_BASE_URL")
 
     async def test_a_local_ollama(self, settings: Settings, upstream: FakeOpenAI) -> None:
         upstream.api_key = ""
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
-        assert discovery.endpoint_kind() == "openai_chat"
+        assert discovery.find_endpoint().kind == "openai_chat"
         assert discovery.describe().startswith(f"Ollama at 127.0.0.1:{upstream.port}")
-        model = discovery.open_fleet()
+        model = discovery.open_router()
         assert await model.models() == ["fake-large", "fake-small"]
         await model.close()
 
     def test_something_else_on_ollamas_port(self, settings: Settings, upstream: FakeOpenAI) -> None:
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
         upstream.ollama = False
-        assert discovery.endpoint_kind() == "demo"
+        assert discovery.find_endpoint().kind == "demo"
 
     async def test_what_is_configured_comes_first(self, settings: Settings, upstream: FakeOpenAI) -> None:
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
         settings.OPENAI_BASE_URL = "https://alice:secret@models.example.org:8443/v1"
         settings.CHAT_MODELS = ["one", "two"]
         assert discovery.describe() == "models.example.org:8443 (one, two)"
-        model = discovery.open_fleet()
+        model = discovery.open_router()
         assert clients(model) == [OpenAIChat]
         await model.close()
 
     def test_a_key_alone_means_openai(self, settings: Settings) -> None:
         settings.OPENAI_API_KEY = "sk-x"
-        assert discovery.endpoint_kind() == "openai_chat"
+        assert discovery.find_endpoint().kind == "openai_chat"
         assert discovery.describe().startswith("api.openai.com")
 
     @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ class TestChoice:
     async def test_an_address_that_is_none(self, settings: Settings, name: str, url: str) -> None:
         setattr(settings, name, url)
         with pytest.raises(ImproperlyConfigured, match=f"^{name}: ") as caught:
-            discovery.open_fleet()
+            discovery.open_router()
         assert "pw" not in str(caught.value)
 
 
@@ -91,7 +91,7 @@ class TestOffered:
     async def test_what_the_endpoint_lists(self, settings: Settings, upstream: FakeOpenAI) -> None:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
         upstream.models = ["text-embedding-3", "gpt-4o", "whisper-1", "gpt-5-mini", "gpt-4o-realtime"]
-        model = discovery.open_fleet()
+        model = discovery.open_router()
         await discovery.publish_offered(model)
         await model.close()
         assert [entry["id"] for entry in offered_models.offered_models()] == ["gpt-5-mini", "gpt-4o"]
@@ -100,7 +100,7 @@ class TestOffered:
     async def test_the_operators_list_even_while_the_endpoint_is_down(self, settings: Settings) -> None:
         settings.OPENAI_BASE_URL = "http://127.0.0.1:1/v1"
         settings.CHAT_MODELS = ["two", "one"]
-        model = discovery.open_fleet()
+        model = discovery.open_router()
         await discovery.publish_offered(model)
         await model.close()
         assert offered_models.offered_models() == [{"id": "two", "label": "two"}, {"id": "one", "label": "one"}]
@@ -109,7 +109,7 @@ class TestOffered:
         self, settings: Settings, upstream: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = upstream.url, upstream.api_key
-        model = discovery.open_fleet()
+        model = discovery.open_router()
         await discovery.publish_offered(model)
         upstream.models_status = 500
         await discovery.publish_offered(model)
@@ -120,7 +120,7 @@ class TestOffered:
         await model.close()
 
     async def test_the_demo_is_named(self) -> None:
-        await discovery.publish_offered(discovery.open_fleet())
+        await discovery.publish_offered(discovery.open_router())
         assert offered_models.offered_models() == [DEMO]
 
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import pytest
 
-from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.circuit_breaker import FAILURES, WINDOW_SECONDS, Breaker, Endpoint
-from workers.providers.failover import GuardedModel
+from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
+from workers.providers.circuit_breaker import FAILURES, WINDOW_SECONDS, CircuitBreaker
+from workers.providers.failover import GuardedEndpoint, GuardedModel
 
 
 class Clock:
@@ -27,60 +27,64 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def breaker(clock: Clock) -> Breaker:
-    return Breaker(10.0, clock)
+def breaker(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(10.0, clock)
 
 
-def fail(breaker: Breaker, times: int) -> None:
+def guard(chat: ChatModel, model: str = "") -> GuardedEndpoint:
+    return GuardedEndpoint(chat, CircuitBreaker(10.0), model=model)
+
+
+def fail(breaker: CircuitBreaker, times: int) -> None:
     for _ in range(times):
-        assert breaker.enter()
+        assert breaker.try_acquire()
         breaker.failed()
 
 
-def test_it_opens_after_some_failures_and_not_before(breaker: Breaker) -> None:
+def test_it_opens_after_some_failures_and_not_before(breaker: CircuitBreaker) -> None:
     fail(breaker, FAILURES - 1)
     assert breaker.state == "closed"
     fail(breaker, 1)
     assert breaker.state == "open"
-    assert not breaker.enter()
+    assert not breaker.try_acquire()
     assert breaker.retry_after == 10.0
 
 
-def test_failures_long_ago_do_not_count(breaker: Breaker, clock: Clock) -> None:
+def test_failures_long_ago_do_not_count(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker, FAILURES - 1)
     clock.now += WINDOW_SECONDS + 1
     fail(breaker, FAILURES - 1)
     assert breaker.state == "closed"
 
 
-def test_a_success_forgets_failures(breaker: Breaker) -> None:
+def test_a_success_forgets_failures(breaker: CircuitBreaker) -> None:
     fail(breaker, FAILURES - 1)
-    assert breaker.enter()
+    assert breaker.try_acquire()
     breaker.succeeded()
     fail(breaker, FAILURES - 1)
     assert breaker.state == "closed"
 
 
-def test_one_probe_at_a_time_decides(breaker: Breaker, clock: Clock) -> None:
+def test_one_probe_at_a_time_decides(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker, FAILURES)
     clock.now += 10.0
     assert breaker.state == "half-open"
-    assert breaker.enter()
-    assert not breaker.enter(), "one is enough to see"
+    assert breaker.try_acquire()
+    assert not breaker.try_acquire(), "one is enough to see"
     breaker.failed()
-    assert not breaker.enter()
+    assert not breaker.try_acquire()
     clock.now += 10.0
-    assert breaker.enter()
+    assert breaker.try_acquire()
     breaker.succeeded()
     assert breaker.state == "closed"
 
 
-def test_a_probe_that_was_stopped_leaves_room_for_the_next(breaker: Breaker, clock: Clock) -> None:
+def test_a_probe_that_was_stopped_leaves_room_for_the_next(breaker: CircuitBreaker, clock: Clock) -> None:
     fail(breaker, FAILURES)
     clock.now += 10.0
-    assert breaker.enter()
-    breaker.gone()
-    assert breaker.enter()
+    assert breaker.try_acquire()
+    breaker.cancelled()
+    assert breaker.try_acquire()
 
 
 class Scripted:
@@ -135,7 +139,7 @@ async def ask(model: GuardedModel) -> str:
 
 async def test_the_next_endpoint_answers_before_the_first_word() -> None:
     down, other = Scripted(error="upstream_unreachable"), Scripted("hello")
-    model = GuardedModel([Endpoint(down, Breaker(10.0)), Endpoint(other, Breaker(10.0), model="theirs")])
+    model = GuardedModel([guard(down), guard(other, model="theirs")])
     assert await ask(model) == "hello"
     assert (down.asked, other.asked) == (["chosen"], ["theirs"])
     assert down.open_streams == other.open_streams == 0
@@ -144,20 +148,20 @@ async def test_the_next_endpoint_answers_before_the_first_word() -> None:
 async def test_after_the_first_word_nobody_else_is_asked() -> None:
     broken, other = Scripted("half", error="upstream_cut"), Scripted("never")
     with pytest.raises(ProviderError, match="upstream_cut"):
-        await ask(GuardedModel([Endpoint(broken, Breaker(10.0)), Endpoint(other, Breaker(10.0))]))
+        await ask(GuardedModel([guard(broken), guard(other)]))
     assert not other.asked
 
 
 async def test_what_is_wrong_with_the_request_is_wrong_elsewhere_too() -> None:
     strict, other = Scripted(error="context_too_long"), Scripted("never")
     with pytest.raises(ProviderError, match="context_too_long"):
-        await ask(GuardedModel([Endpoint(strict, Breaker(10.0)), Endpoint(other, Breaker(10.0))]))
+        await ask(GuardedModel([guard(strict), guard(other)]))
     assert not other.asked
 
 
 async def test_an_open_breaker_fails_at_once_and_skips_to_the_next() -> None:
     down, other = Scripted(error="upstream_error"), Scripted("hello")
-    alone = GuardedModel([Endpoint(down, Breaker(10.0))])
+    alone = GuardedModel([guard(down)])
     for _ in range(FAILURES):
         with pytest.raises(ProviderError, match="upstream_error"):
             await ask(alone)
@@ -165,13 +169,13 @@ async def test_an_open_breaker_fails_at_once_and_skips_to_the_next() -> None:
         await ask(alone)
     assert len(down.asked) == FAILURES
     assert caught.value.retry_after
-    assert await ask(GuardedModel([*alone.endpoints, Endpoint(other, Breaker(10.0))])) == "hello"
+    assert await ask(GuardedModel([*alone.endpoints, guard(other)])) == "hello"
     assert len(down.asked) == FAILURES
 
 
 async def test_refusals_do_not_open_it() -> None:
     strict = Scripted(error="upstream_refused")
-    model = GuardedModel([Endpoint(strict, Breaker(10.0))])
+    model = GuardedModel([guard(strict)])
     for _ in range(FAILURES * 2):
         with pytest.raises(ProviderError, match="upstream_refused"):
             await ask(model)
@@ -180,7 +184,7 @@ async def test_refusals_do_not_open_it() -> None:
 async def test_a_stopped_probe_is_no_verdict() -> None:
     clock = Clock()
     slow = Scripted(hang=True)
-    model = GuardedModel([Endpoint(slow, Breaker(10.0, clock))])
+    model = GuardedModel([GuardedEndpoint(slow, CircuitBreaker(10.0, clock))])
     fail(model.endpoints[0].breaker, FAILURES)
     clock.now += 10.0
     task = asyncio.create_task(ask(model))

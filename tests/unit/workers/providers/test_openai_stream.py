@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.providers.base import Chunk, ProviderError, Usage
+from workers.providers.base import Chunk, ProviderError, TokenUsage
 from workers.providers.openai.sse import MAX_EVENT_BYTES, AnswerReader, EventSplitter
 
 
@@ -91,7 +91,7 @@ class TestAnswer:
         reader, chunks = read(event({"role": "assistant", "content": ""}), event({"content": "Hi"}), STOP, last, DONE)
         assert text_of(chunks) == "Hi"
         assert reader.finish_reason == "stop"
-        assert reader.usage == Usage(9, 4, 5, 1)
+        assert reader.usage == TokenUsage(9, 4, 5, 1)
         assert reader.done
 
     def test_one_list_per_read(self) -> None:
@@ -146,7 +146,7 @@ class TestAnswer:
             "prompt_cache_hit_tokens": 2,
         }
         reader, _ = read(event({"content": "a"}, finish="stop", usage=usage))
-        assert reader.usage == Usage(3, 1, 2)
+        assert reader.usage == TokenUsage(3, 1, 2)
 
     def test_a_json_body(self) -> None:
         body = {
@@ -156,7 +156,7 @@ class TestAnswer:
         raw = b"\n " + json.dumps(body, indent=1).encode()
         reader, chunks = read(raw[:20], raw[20:])
         assert text_of(chunks) == "whole"
-        assert reader.usage == Usage(1, 2)
+        assert reader.usage == TokenUsage(1, 2)
 
     def test_a_byte_order_mark(self) -> None:
         assert text_of(read(b"\xef\xbb\xbf" + event({"content": "a"}), STOP)[1]) == "a"

@@ -20,14 +20,14 @@ def looks(*, waiting: int, full: bool = False, takes: bool = False) -> list[bool
     for _ in range(12):
         clock.now += 5
         if takes:
-            liveness.took()
+            liveness.note_job()
         seen.append(liveness.is_stuck(waiting, full=full))
     return seen
 
 
 def test_taking_nothing_from_a_queue_that_is_not_empty() -> None:
     seen = looks(waiting=3)
-    assert not any(seen[:7]), "patience"
+    assert not any(seen[:7]), "stuck_seconds"
     assert all(seen[7:])
 
 
