@@ -1,4 +1,4 @@
-"""Staff's page about endpoints: what is set up, what is offered, and whether it works. A key goes in and never out."""
+"""The admin of endpoints: their configuration, offered models and connection test. API keys are never shown."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from workers.providers.discovery import decode_published
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
-    """`api_key` is never filled in: what is entered replaces the key that is kept, and nothing shows that one."""
+    """`api_key` is never pre-filled. A value replaces the stored key, which is never shown."""
 
     api_key = forms.CharField(
         label="API key", required=False, max_length=4000, strip=True,
         widget=UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "off"}),
     )  # fmt: skip
-    remove_key = forms.BooleanField(label="Forget the key", required=False, widget=UnfoldBooleanWidget)
+    remove_key = forms.BooleanField(label="Remove the key", required=False, widget=UnfoldBooleanWidget)
 
     class Meta:
         model = Endpoint
@@ -53,34 +53,34 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter 
         super().__init__(*args, **kwargs)
         self._before = self.instance.base_url
         if "api_key" in self.fields:
-            kept = self.instance.key_set_at
-            self.fields["api_key"].help_text = (
-                f"Set on {date_format(timezone.localtime(kept), 'Y-m-d H:i')}, and never shown again. Leave it empty to"
-                " keep it."
-                if kept
-                else "Kept encrypted and never shown again. Empty: the endpoint wants none."
-            )
+            set_at = self.instance.key_set_at
+            if set_at is None:
+                help_text = "Stored encrypted and never shown again. Empty: the endpoint requires none."
+            else:
+                when = date_format(timezone.localtime(set_at), "Y-m-d H:i")
+                help_text = f"Set on {when} and never shown again. Leave empty to keep it."
+            self.fields["api_key"].help_text = help_text
 
     def clean_api_key(self) -> str:
         key: str = self.cleaned_data["api_key"]
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise ValidationError("A key is one line of letters, digits and signs, without spaces.")
+            raise ValidationError("A key must be one line of ASCII characters without spaces.")
         return key
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         kept = bool(self.instance.encrypted_key) and not cleaned.get("remove_key")
         if cleaned.get("api_key") and cleaned.get("remove_key"):
-            raise ValidationError({"remove_key": "Either a new key, or none."})
+            raise ValidationError({"remove_key": "Enter a new key or remove the key, not both."})
         moved = _origin(self._before) != _origin(cleaned.get("base_url", self._before))
         if kept and moved and not cleaned.get("api_key"):
-            # Else whoever may change an endpoint could have its key sent to a machine of theirs.
-            raise ValidationError({"api_key": f"The key was entered for {_origin(self._before)}. Enter it again."})
+            # Otherwise anyone who may change an endpoint could have its key sent to a server of theirs.
+            raise ValidationError({"api_key": f"The stored key is for {_origin(self._before)}. Enter the key again."})
         return cleaned
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port: to whom a key is shown."""
+    """Scheme, host and port: the server that a key is sent to."""
     try:
         parts = urlsplit(url.strip())
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
@@ -103,8 +103,8 @@ class ModelFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
         )
         if clash is not None:
             raise ValidationError(
-                f"{clash.name} is offered by the endpoint {clash.endpoint} already. Take it away there, or let this one"
-                " only stand in for others."
+                f"The endpoint {clash.endpoint} already offers {clash.name}. Remove it there, or make this endpoint a"
+                " fallback only."
             )
 
 
@@ -113,7 +113,7 @@ class ModelInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
     formset = ModelFormSet
     fields = ("name", "label", "position")
     extra = 0
-    verbose_name_plural = "models (none: whatever the endpoint lists)"
+    verbose_name_plural = "models (none: those that the endpoint lists)"
 
 
 @admin.register(Endpoint)
@@ -127,9 +127,9 @@ class EndpointAdmin(RecordedAdmin):
     change_form_outer_before_template = "workers/endpoint_test.html"
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "remove_key", "use", "position")}),
-        ("When it is down", {"fields": ("fallback", "fallback_model")}),
+        ("Fallback", {"fields": ("fallback", "fallback_model")}),
         (
-            "Patience",
+            "Timeouts",
             {"fields": (("connect_timeout", "first_chunk_timeout"), ("idle_timeout", "total_timeout"))},
         ),
     )
@@ -137,7 +137,7 @@ class EndpointAdmin(RecordedAdmin):
     _offered: dict[str, int] | None = None
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Who may only look sees whether there is a key; who may change it and has none has nothing to forget."""
+        """View-only staff see whether there is a key. The field to remove a key is shown only when there is one."""
         [(title, options), *others] = super().get_fieldsets(request, obj)
         hidden = {"api_key", "remove_key"} if not self._may_write(request, obj) else set()
         if obj is None or not obj.encrypted_key:
@@ -165,10 +165,10 @@ class EndpointAdmin(RecordedAdmin):
         super().save_model(request, obj, form, change)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
-        """To its page, where the test is."""
+        """Redirects to the endpoint's page, which has the connection test."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]  # untyped base
-        messages.success(request, f"{obj} is saved. Now test whether it answers.")
+        messages.success(request, f"{obj} has been saved. Now test the connection.")
         return redirect("admin:workers_endpoint_change", obj.pk)
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -178,13 +178,13 @@ class EndpointAdmin(RecordedAdmin):
         return [path("<uuid:object_id>/test/", test, name="workers_endpoint_test"), *super().get_urls()]
 
     def test_connection(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
-        """Has a worker ask the endpoint, as it is saved, and shows what came of it."""
+        """Has a worker test the saved endpoint, and shows the result."""
         if not (self.has_view_permission(request) and request.user.has_perm("workers.test_endpoint")):
             raise PermissionDenied
         endpoint = get_object_or_404(Endpoint, pk=object_id)
         audit.record(request, "test", endpoint)
         if not connection.in_atomic_block:
-            connection.close()  # others need it more while this waits
+            connection.close()  # it is not needed while this waits for the worker
         result = request_connection_test(endpoint.pk)
         Endpoint.objects.filter(pk=endpoint.pk).update(
             tested_at=timezone.now(), test_passed=result.passed, test_said=result.message
@@ -206,12 +206,12 @@ class EndpointAdmin(RecordedAdmin):
         return super().changelist_view(request, context)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Use", ordering="use", label={"offered": "success", "stand-in": "info", "off": "warning"}
+        description="Use", ordering="use", label={"offered": "success", "fallback": "info", "off": "warning"}
     )
     def coloured_use(self, row: Endpoint) -> str:
-        return {Use.OFFERED: "offered", Use.STANDBY: "stand-in", Use.OFF: "off"}[Use(row.use)]
+        return {Use.OFFERED: "offered", Use.STANDBY: "fallback", Use.OFF: "off"}[Use(row.use)]
 
-    @admin.display(description="Models on offer")
+    @admin.display(description="Offered models")
     def offered(self, row: Endpoint) -> str:
         return "?" if self._offered is None else str(self._offered.get(str(row.pk), 0))
 
@@ -222,7 +222,7 @@ class EndpointAdmin(RecordedAdmin):
         try:
             row.read_key()
         except UnreadableError:
-            return "cannot be read: enter it again"
+            return "cannot be decrypted: enter it again"
         return f"set on {date_format(timezone.localtime(row.key_set_at), 'Y-m-d')}"
 
     @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
@@ -231,7 +231,7 @@ class EndpointAdmin(RecordedAdmin):
 
 
 def _count_offered() -> dict[str, int] | None:
-    """How many models are on offer by endpoint, as workers published it; None: Redis is away."""
+    """The number of offered models by endpoint, as published by the workers; None when Redis is unreachable."""
     try:
         raw = sync_redis().get(KEY)
     except redis.RedisError:
@@ -241,7 +241,7 @@ def _count_offered() -> dict[str, int] | None:
 
 
 def _environment() -> list[dict[str, str]]:
-    """The endpoints of the environment by its settings, without their secrets."""
+    """The endpoints of the environment with their settings, without secrets."""
     found = []
     if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
         found.append(

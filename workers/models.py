@@ -1,6 +1,6 @@
-"""Endpoints that staff have set up. Those of the environment are no rows (`workers.providers.discovery`).
+"""Endpoints that are set up in the admin. Those of the environment are not rows (`workers.providers.discovery`).
 
-Web processes read and change the rows; only workers talk to the endpoints (`workers.endpoints`).
+Web processes read and change the rows; only workers connect to the endpoints (`workers.endpoints`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECONDS: Final = (MinValueValidator(0.1), MaxValueValidator(3600))
 
 def _seconds(name: str, setting: str) -> models.FloatField[Any, Any]:
     return models.FloatField(
-        name, null=True, blank=True, validators=_SECONDS, help_text=f"Seconds. Empty: the setting {setting}."
+        name, null=True, blank=True, validators=_SECONDS, help_text=f"In seconds. Empty: the setting {setting}."
     )
 
 
@@ -32,37 +32,38 @@ class EndpointKind(models.TextChoices):
 
 
 class Use(models.TextChoices):
-    OFFERED = "offered", "People may choose its models"
-    STANDBY = "standby", "Only when another endpoint is down"
-    OFF = "off", "Not asked at all"
+    OFFERED = "offered", "Offered: users may choose its models"
+    STANDBY = "standby", "Fallback: only used while another endpoint is down"
+    OFF = "off", "Off: not used"
 
 
 class Endpoint(models.Model):
-    """A configured model API. Its key is kept encrypted and given to workers only."""
+    """A configured model API. Its API key is stored encrypted, and only workers decrypt it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
     kind = models.CharField(max_length=16, choices=EndpointKind.choices, default=EndpointKind.OPENAI_CHAT)
     base_url = models.CharField(
-        "address", max_length=500, help_text="Such as https://api.openai.com/v1; it often ends in /v1."
+        "address", max_length=500, help_text="For example https://api.openai.com/v1. It often ends in /v1."
     )
     encrypted_key = models.TextField(blank=True, editable=False)
     key_set_at = models.DateTimeField(null=True, blank=True, editable=False)
     use = models.CharField(max_length=8, choices=Use.choices, default=Use.OFFERED)
     position = models.PositiveIntegerField(
-        default=10, help_text="The lowest comes first. Of a model that two endpoints list, the first one's counts."
+        default=10,
+        help_text="Lowest first. If two endpoints offer the same model, the one with the lower position serves it.",
     )
     fallback = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
-        help_text="Who is asked while this endpoint is down.",
+        help_text="The endpoint to use while this one is down.",
     )  # fmt: skip
     fallback_model = models.CharField(
-        max_length=200, blank=True, help_text="What is asked for there. Empty: the model that was chosen."
+        max_length=200, blank=True, help_text="The model to use there. Empty: the model that the user chose."
     )
-    connect_timeout = _seconds("to connect", "MODEL_CONNECT_TIMEOUT")
-    first_chunk_timeout = _seconds("to the first word", "MODEL_FIRST_CHUNK_TIMEOUT")
-    idle_timeout = _seconds("of silence", "MODEL_IDLE_TIMEOUT")
-    total_timeout = _seconds("in all", "MODEL_TOTAL_TIMEOUT")
+    connect_timeout = _seconds("connect timeout", "MODEL_CONNECT_TIMEOUT")
+    first_chunk_timeout = _seconds("first-token timeout", "MODEL_FIRST_CHUNK_TIMEOUT")
+    idle_timeout = _seconds("idle timeout", "MODEL_IDLE_TIMEOUT")
+    total_timeout = _seconds("total timeout", "MODEL_TOTAL_TIMEOUT")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     tested_at = models.DateTimeField(null=True, blank=True, editable=False)
     test_passed = models.BooleanField(null=True, editable=False)
@@ -85,7 +86,7 @@ class Endpoint(models.Model):
 
     @property
     def host(self) -> str:
-        """As prices and the usage ledger name it."""
+        """The host name, as prices and the usage ledger use it."""
         return urlsplit(self.base_url).hostname or ""
 
     def clean(self) -> None:
@@ -97,28 +98,28 @@ class Endpoint(models.Model):
         if self.fallback_id is not None:
             assert self.fallback is not None
             if self.fallback_id == self.pk:
-                raise ValidationError({"fallback": "An endpoint cannot stand in for itself."})
+                raise ValidationError({"fallback": "An endpoint cannot be its own fallback."})
             if self.fallback.use == Use.OFF:
-                raise ValidationError({"fallback": "That endpoint is not asked at all: change its use first."})
+                raise ValidationError({"fallback": "That endpoint is off. Change its use first."})
         elif self.fallback_model:
-            raise ValidationError({"fallback_model": "There is no endpoint to ask for it."})
+            raise ValidationError({"fallback_model": "Choose a fallback endpoint first."})
 
     def set_key(self, key: str) -> None:
-        """Takes a new API key; an empty one means that the endpoint wants none."""
+        """Sets a new API key; an empty one means that the endpoint requires none."""
         self.encrypted_key = encryption.encrypt(key) if key else ""
         self.key_set_at = timezone.now() if key else None
 
     def read_key(self) -> str:
-        """The API key, or empty. Raises `encryption.UnreadableError`. Only for who is about to talk to the endpoint."""
+        """The API key, or empty. Raises `encryption.UnreadableError`. Only to be called to connect to the endpoint."""
         return encryption.decrypt(self.encrypted_key) if self.encrypted_key else ""
 
 
 class EndpointModel(models.Model):
-    """A model of an endpoint, where staff name them. An endpoint with none offers what it lists itself."""
+    """A model of an endpoint, as named by staff. An endpoint without any offers the models that it lists."""
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="models")
-    name = models.CharField("model", max_length=200, help_text="As the endpoint calls it.")
-    label = models.CharField(max_length=200, blank=True, help_text="As people see it. Empty: the same.")
+    name = models.CharField("model", max_length=200, help_text="The name that the endpoint uses.")
+    label = models.CharField(max_length=200, blank=True, help_text="The name that users see. Empty: the same.")
     position = models.PositiveIntegerField(default=10)
 
     class Meta:

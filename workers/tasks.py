@@ -1,4 +1,4 @@
-"""The tasks that `chat.jobs.dispatch` names. Thin: an id comes in, the runtime does the work."""
+"""The tasks named in `chat.jobs.dispatch`. They take an id; the runtime does the work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from workers.runtime.loop import runtime
 
 @shared_task(name="workers.tasks.generate", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
 def generate(self: Task, run_id: str) -> None:
-    """Claims a run and hands it to the loop. Delivered twice, the second finds nothing to claim."""
+    """Claims a run and hands it to the loop. A second delivery finds nothing to claim."""
     try:
         latency_marks.mark(uuid.UUID(run_id), "picked_up")
         runtime().start(uuid.UUID(run_id), _traceparent(self))
@@ -27,24 +27,24 @@ def generate(self: Task, run_id: str) -> None:
 
 @shared_task(name="workers.tasks.transcribe", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # as above
 def transcribe(self: Task, recording_id: str) -> None:
-    """Hands a recording to the loop. Delivered twice, the second finds it taken."""
+    """Hands a recording to the loop. A second delivery finds it claimed."""
     runtime().start_transcription(uuid.UUID(recording_id), _traceparent(self))
 
 
 def _traceparent(task: Task) -> str:
-    """What came with the job (`chat.jobs.dispatch`)."""
+    """The trace context that was sent with the job (`chat.jobs.dispatch`)."""
     return str(task.request.get("traceparent") or "")
 
 
 @shared_task(name=connection_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
 def test_endpoint(endpoint_id: str, reply_to: str) -> None:
-    """Has the loop ask an endpoint, as it would for an answer."""
+    """Tests the connection to an endpoint, on the loop that also reads answers."""
     runtime().start_connection_test(uuid.UUID(endpoint_id), reply_to)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above
 def _warm_up(sender: Any = None, **_: Any) -> None:
-    """Loop, model client and connections before the first job; recognisers where recordings are taken."""
+    """Prepares the loop, the model clients and their connections before the first job, and recognisers if needed."""
     running = runtime()
     running.takes_runs = GENERATE_QUEUE in sender.app.amqp.queues.consume_from
     if TRANSCRIBE_QUEUE in sender.app.amqp.queues:
@@ -57,11 +57,11 @@ def _note_job(**_: Any) -> None:
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]  # as above
-def _take_nothing_new(**_: Any) -> None:
-    """Before Celery waits for jobs that wait for a free place themselves."""
+def _stop_claiming(**_: Any) -> None:
+    """Called before Celery waits for its jobs, which may themselves wait for a free slot."""
     runtime().draining = True
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # as above
-def _wind_down(**_: Any) -> None:
+def _drain(**_: Any) -> None:
     runtime().drain(settings.WORKER_DRAIN_SECONDS)

@@ -36,6 +36,7 @@ from config.observability import tracing
 from config.stack.errors import StackError
 from config.stack.reach import check_database, check_redis
 from workers.asr.registry import open_chain
+from workers.endpoints.connection_test import explain
 from workers.endpoints.service import load_endpoints
 from workers.providers import discovery
 from workers.providers.base import ProviderError
@@ -254,7 +255,12 @@ def _model(_url: str) -> Found:
     try:
         router = asyncio.run(_ask_models(rows))
     except ProviderError as error:
-        return (FAIL, f"{error.code}: {error.message}", MODEL_ADVICE.get(error.code, "`manage.py models` says more."))
+        reason = f" ({error.reason})" if error.reason else ""
+        return (
+            FAIL,
+            f"{error.code}: {error.message}{reason}",
+            MODEL_ADVICE.get(error.code, "`manage.py models` says more."),
+        )
     except TimeoutError:
         return (
             FAIL,
@@ -270,7 +276,9 @@ def _model(_url: str) -> Found:
     silent = [member for member in router.members.values() if member.failure is not None]
     names = [offer["id"] for offer in router.catalog]
     if silent:
-        said = "; ".join(f"{one.definition.name}: {one.failure.message}" for one in silent if one.failure)
+        said = "; ".join(
+            f"{one.definition.name}: {explain(one.failure, one.definition)}" for one in silent if one.failure
+        )
         return (WARN, said, "`manage.py models --test` says more; the admin's pages of endpoints too.")
     if names == [DEMO_MODEL]:
         advice = "For a real one set OPENAI_API_KEY or OPENAI_BASE_URL, start Ollama, or add an endpoint in the admin."

@@ -1,4 +1,4 @@
-"""The endpoints that staff have set up, as workers use them: read from their rows, and watched for changes."""
+"""The endpoints of the admin, as workers use them: read from their rows, and reloaded after changes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,19 @@ from workers.providers.config import Definition, Timeouts
 from workers.providers.discovery import Environment, make_client, publish_offered
 from workers.providers.router import ModelRouter
 
-UNREADABLE: Final = (
-    "Its key cannot be read: it was encrypted with another SECRET_KEY or other ENCRYPTION_KEYS than there are now."
-)
+UNREADABLE: Final = "Its API key cannot be decrypted: SECRET_KEY or ENCRYPTION_KEYS have changed since it was stored."
 
 logger = structlog.get_logger(__name__)
 
 
 def load_endpoints() -> list[Definition]:
-    """Those that are in use, in order. Two queries. Raises a database error."""
+    """The endpoints that are not off, in order. Two queries. Raises a database error."""
     rows = Endpoint.objects.exclude(use=Use.OFF).order_by("position", "id").prefetch_related("models")
     return [define(row) for row in rows]
 
 
 def define(row: Endpoint) -> Definition:
-    """`row` with its key, or with the trouble of having none that can be read."""
+    """The definition of `row` with its key, or with a `trouble` when the key cannot be decrypted."""
     key, trouble = "", ""
     try:
         key = row.read_key()
@@ -57,31 +55,31 @@ def define(row: Endpoint) -> Definition:
 
 
 class EndpointSync:
-    """A worker's endpoints: those of its environment and those of the rows, as they are now."""
+    """Keeps a worker's router in step with the endpoints of its environment and of the rows."""
 
     def __init__(self) -> None:
         self.environment = Environment()
         self.router = ModelRouter(make_client, settings.MODEL_RETRY_SECONDS)
-        self._known = False  # PostgreSQL could be asked for the rows
+        self._known = False  # the rows have been read
 
     async def open(self) -> None:
-        """All connections that the first answer must not wait for."""
+        """Reads the endpoints and opens the connections that the first answer must not wait for."""
         try:
             rows = await in_db(load_endpoints)
             self._known = True
         except (django.db.Error, *OUTAGE) as error:  # also: not migrated yet
-            logger.warning("endpoints_not_read", error=type(error).__name__, note="again in some seconds")
+            logger.warning("endpoints_read_failed", error=type(error).__name__, note="retried in a few seconds")
             rows = []
         self.router.set_endpoints(self.environment.with_rows(rows))
         await self.router.open()
 
     async def publish(self) -> None:
-        """Tells the web processes what is on offer. Raises `ProviderError` or a Redis error."""
-        if self._known:  # else the demo might be offered where there is something better
+        """Publishes the offered models for the web processes. Raises `ProviderError` or a Redis error."""
+        if self._known:  # else the demo model might be offered although endpoints are set up
             await publish_offered(self.router)
 
     async def reload(self) -> None:
-        """Has staff changed an endpoint? Answers under way go on as they began."""
+        """Applies changes that staff made. Answers in progress continue with the old configuration."""
         endpoints = self.environment.with_rows(await in_db(load_endpoints))
         if self.router.set_endpoints(endpoints) or not self._known:
             self._known = True

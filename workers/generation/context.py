@@ -1,4 +1,4 @@
-"""What of a conversation a model gets to read."""
+"""Which messages of a conversation are sent to a model."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Final
 from workers.providers.base import ChatTurn
 from workers.providers.token_estimate import ANSWER_TOKENS, TURN_TOKENS, estimate_tokens
 
-# Trimming takes an eighth of the budget at a time: the text a provider has in its prefix cache then changes once in
-# many turns, not with each.
+# Trimming removes an eighth of the budget at a time. The prefix in a provider's cache then changes once in many turns,
+# not with every turn.
 BLOCKS: Final = 8
 
 
 def build_turns(system_prompt: str, path: Sequence[tuple[str, str]], *, budget_tokens: int) -> list[ChatTurn]:
     """The turns of a request: the system prompt, unchanged, then the newest of `path` that fit in `budget_tokens`.
 
-    `path` is the branch from its first message to the question, as (role, text). Answers with no text (failed, or not
-    there yet) are left out, and neighbours of one role become one turn. What goes, goes as whole questions with
-    their answers, oldest first and in blocks. The question itself always stays, even where it alone is too long: the
-    endpoint then says so. Tokens are estimates (`providers/tokens.py`).
+    `path` is the branch from its first message to the question, as (role, text). Answers without text (failed, or not
+    written yet) are left out, and consecutive messages of one role become one turn. Whole questions with their
+    answers are removed, oldest first and in blocks. The question itself always stays, even when it alone is too long;
+    the endpoint then rejects it. Tokens are estimates (`providers/token_estimate.py`).
     """
     system = [ChatTurn("system", system_prompt)] if system_prompt else []
     exchanges = _split_exchanges(path)
@@ -33,7 +33,7 @@ def build_turns(system_prompt: str, path: Sequence[tuple[str, str]], *, budget_t
 
 
 def _split_exchanges(path: Sequence[tuple[str, str]]) -> list[list[ChatTurn]]:
-    """A question and its answer each; only the first may be an answer alone."""
+    """Lists of a question and its answer; only the first list may be an answer alone."""
     merged: list[ChatTurn] = []
     for role, text in path:
         if not text.strip():
@@ -52,7 +52,7 @@ def _split_exchanges(path: Sequence[tuple[str, str]]) -> list[list[ChatTurn]]:
 
 
 def _fits_surely(system_prompt: str, exchanges: list[list[ChatTurn]], budget: int) -> bool:
-    """Without counting: an estimate is never more than the bytes, at most four for each character."""
+    """A quick check without counting tokens: there are never more than bytes, at most four for each character."""
     turns = [turn for exchange in exchanges for turn in exchange]
     characters = len(system_prompt) + sum(len(turn.content) for turn in turns)
     return 4 * characters + TURN_TOKENS * (len(turns) + 1) + ANSWER_TOKENS <= budget
@@ -63,10 +63,10 @@ def _cost(turn: ChatTurn) -> int:
 
 
 def _first_kept(costs: list[int], budget: int) -> int:
-    """Which exchange to begin with.
+    """The index of the first exchange to keep.
 
-    With `ends` as the running sum of costs, tokens over the budget are rounded up to whole blocks, and all exchanges
-    that begin within them go. As a conversation grows the result moves only when it crosses another block.
+    With `ends` as the running sum of costs, the tokens over the budget are rounded up to whole blocks, and all
+    exchanges that begin within them are removed. As a conversation grows, the result changes only with each block.
     """
     ends = list(accumulate(costs))
     over = ends[-1] - budget if ends else 0

@@ -1,8 +1,8 @@
-"""How long tokens gather before they go out. Pure.
+"""How long tokens collect before they are appended. Pure.
 
-The window is 40 ms while the machine keeps up and widens with what was measured: how late the loop wakes, how long an
-append takes, and how many streams share the process, so that frames per second stay within what one core can carry.
-Between two appends of a busy process lies a beat of up to 20 ms: what falls due within it goes in one round trip.
+The window is 40 ms while the machine keeps up. It grows with measurements: how late the loop wakes, how long an append
+takes, and how many streams share the process, so that frames per second stay within what one core can handle. A busy
+process waits up to 20 ms between two appends, so that whatever falls due in between shares one round trip.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 SHORTEST: Final = 0.040  # seconds
 LONGEST: Final = 0.500
 SMOOTHING: Final = 0.1  # weight of the newest measurement
-LOAD_FACTOR: Final = 4.0  # the window is so many times the time an append takes, lateness included
-FRAMES_PER_SECOND: Final = 2_000  # of one process, about
+LOAD_FACTOR: Final = 4.0  # the window is this many times the duration of an append, including the lateness
+FRAMES_PER_SECOND: Final = 2_000  # of one process, approximately
 BEAT_PER_STREAM: Final = 0.0002  # seconds between two appends, for each open stream ...
 LONGEST_BEAT: Final = 0.020  # ... up to this
 

@@ -1,6 +1,6 @@
-"""What a model is to the rest of the worker: turns in, chunks out, one kind of error.
+"""The interface of a model to the rest of the worker: turns in, chunks out, one kind of error.
 
-A provider maps its vendor's protocol and errors to these types at its own edge. Nothing here does I/O.
+A provider maps its vendor's protocol and errors to these types. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """One message as a model reads it: `role` is system, user or assistant."""
+    """One message as it is sent to a model: `role` is system, user or assistant."""
 
     role: str
     content: str
@@ -25,7 +25,7 @@ class ChatTurn:
 class TokenUsage:
     """Tokens of one answer. `cached_tokens` are part of the input, `reasoning_tokens` part of the output.
 
-    `estimated` is true when the endpoint did not say and the numbers are ours (see `tokens.py`).
+    `estimated` is true when the endpoint did not report usage and the numbers come from `token_estimate.py`.
     """
 
     input_tokens: int
@@ -37,7 +37,7 @@ class TokenUsage:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a model is to answer. None is its own way; one that refuses an option is asked again without."""
+    """Options of an answer. None is the model's default. A model that rejects an option is asked again without it."""
 
     temperature: float | None = None
     max_tokens: int | None = None  # of the answer
@@ -47,7 +47,7 @@ DEFAULT: Final = Options()
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
-    """A piece of an answer. `usage`, when given, replaces what an earlier chunk said."""
+    """A piece of an answer. `usage`, when given, replaces that of an earlier chunk."""
 
     text: str = ""
     reasoning: str = ""
@@ -56,24 +56,24 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
 
 OnRequest = Callable[[str, str], None]
-"""Hears who is asked: the endpoint's host, by which prices and the usage ledger know it, and the model asked there."""
+"""Called before each request with the endpoint's host, which prices and the usage ledger use, and the model's name."""
 
 
 class ProviderError(Exception):
     """Why there is no (more) answer.
 
     `code`         one of the codes below, for programs
-    `message`      a sentence for the person who asked; never holds a secret or an address
-    `detail`       a few words for the operator's log, with secrets removed
-    `retryable`    whether we may try again by ourselves; never true once a chunk was handed out
-    `retry_after`  seconds the endpoint asked us to wait, if it did
-    `reason`       what went wrong on the way, where `code` does not tell: name, refused, connect, tls, address, or
-                   "HTTP 404"; never anything that the endpoint said
+    `message`      a sentence for the user; never holds a secret or an address
+    `detail`       a short text for the operator's log, with secrets removed
+    `retryable`    whether the request may be retried automatically; never true once a chunk was returned
+    `retry_after`  seconds that the endpoint asked to wait, or None
+    `reason`       what went wrong, in more detail than `code`: name, refused, connect, tls, address, or "HTTP 404";
+                   never text from the endpoint
 
-    Codes: upstream_unreachable (no connection), upstream_timeout (no sign of life, or too long in all),
-    upstream_cut (the connection broke off), upstream_rate_limited, upstream_quota (no credit left there),
+    Codes: upstream_unreachable (no connection), upstream_timeout (one of the timeouts),
+    upstream_cut (the connection was lost), upstream_rate_limited, upstream_quota (no credit left there),
     upstream_unauthorized (our key), upstream_refused (this request), upstream_error (its own failure),
-    upstream_garbage (not an answer of this protocol), upstream_empty (an answer without a word),
+    upstream_garbage (not a response of this protocol), upstream_empty (an answer without text),
     model_not_found, context_too_long.
     """
 
@@ -97,12 +97,12 @@ class ProviderError(Exception):
 
 
 class ChatModel(Protocol):
-    """One endpoint that answers. It belongs to the loop it was opened on and serves any number of streams at once."""
+    """An endpoint that answers. It belongs to one event loop and serves any number of streams at once."""
 
     async def open(self) -> None:
-        """Does ahead of time what the first answer must not wait for: imports, DNS, connection, TLS.
+        """Prepares what the first answer must not wait for: imports, DNS, connection, TLS.
 
-        An endpoint that is down does not raise here; the answers will say so.
+        An endpoint that is down does not raise here; its answers do.
         """
 
     async def close(self) -> None:
@@ -121,8 +121,8 @@ class ChatModel(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[list[Chunk]]]:
         """One answer, as lists of chunks: one list per read from the network, none of them empty.
 
-        The request goes out on the first `anext`; `on_request` is called just before, again for each own retry
-        and for the next endpoint: whoever was named last is who answers.
-        Iterating raises `ProviderError`. A list with a usage comes before the end of every complete answer.
+        The request is sent on the first `anext`. `on_request` is called just before, and again for each retry and
+        each failover: the endpoint of the last call is the one that answers.
+        Iterating raises `ProviderError`. Every complete answer has a list with a usage before its end.
         Leaving the context, also by cancellation, closes the connection to the endpoint at once.
         """

@@ -1,4 +1,4 @@
-"""What there is to know of an endpoint before it is asked, from the environment or from the admin."""
+"""The configuration of an endpoint, from the environment or from the admin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ClientKind = Literal["openai_chat", "demo"]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds: to connect; from the request to the first byte of the answer; between bytes; for all of it."""
+    """In seconds: to connect; from the request to the first byte of the answer; between bytes; for the whole answer."""
 
     connect: float
     first_chunk: float
@@ -32,14 +32,14 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An endpoint. Two that are equal are one and the same to a worker.
+    """The configuration of one endpoint. A worker treats equal definitions as the same endpoint.
 
-    `id`        of its row, or a word for one of the environment
-    `models`    (id, label) of the models it serves; empty: what it lists
-    `offered`   whether people may choose its models; else it only stands in for others
-    `fallback`  the id of the endpoint to ask while this one is down, `fallback_model` what for (empty: the same)
-    `strict`    set up in the admin: addresses of clouds' own services are refused and redirects not followed
-    `trouble`   why it cannot be asked at all, for the operator; empty: it can
+    `id`        the id of its row, or a name for one of the environment
+    `models`    (id, label) of the models it serves; empty: those it lists
+    `offered`   whether users may choose its models; else it is only a fallback
+    `fallback`  the id of the endpoint to use while this one is down; `fallback_model` is its model (empty: the same)
+    `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
+    `trouble`   why it cannot be used at all, for the operator; empty: it can be used
     """
 
     id: str
@@ -57,10 +57,10 @@ class Definition:
 
     @property
     def connection(self) -> tuple[object, ...]:
-        """What it takes to talk to it. While that stays, connections and streams do."""
+        """What its client is made from. While this is unchanged, the client and its connections are kept."""
         return (self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.strict)
 
     @property
     def place(self) -> str:
-        """Host and port, without what else may be in the address."""
+        """Host and port of its address."""
         return urlsplit(self.base_url).netloc.rpartition("@")[2] or "api.openai.com"

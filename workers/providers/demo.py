@@ -1,4 +1,4 @@
-"""The demo model: shows the product at once, before any model is connected, and says so in its first words."""
+"""The built-in demo model, which answers when no model is configured. Its answer says so in the first words."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ FIRST_TOKEN_SECONDS: Final = 0.25
 ECHO_CHARS: Final = 200
 
 ANSWER: Final = """\
-**This is the demo model**: no real one is connected yet, so this text is always the same. You asked:
+**This is the built-in demo model.** No model is configured yet, so this text is always the same. You asked:
 
 > {question}
 
-Connect a model and ask again. Any OpenAI-compatible API will do:
+To get real answers, connect a model. Any OpenAI-compatible API works:
 
 | You have | Set |
 |---|---|
 | an OpenAI key | `OPENAI_API_KEY` |
-| vLLM, llama.cpp, LM Studio or another server | `OPENAI_BASE_URL`, and `OPENAI_API_KEY` if it wants one |
-| [Ollama](https://ollama.com) on this machine | nothing: it is found by itself |
+| vLLM, llama.cpp, LM Studio or another server | `OPENAI_BASE_URL`, and `OPENAI_API_KEY` if it requires one |
+| [Ollama](https://ollama.com) on this machine | nothing: it is found automatically |
 
-Put it into the file `.env` and start again:
+Put the setting into the file `.env` and restart:
 
 ```sh
 echo 'OPENAI_BASE_URL=http://127.0.0.1:8080/v1' >> .env
-echo 'CHAT_MODELS=my-model' >> .env   # the first is the default; leave it out to offer all
+echo 'CHAT_MODELS=my-model' >> .env   # the first is the default; without it, all are offered
 make up
 ```
 
-Until then, everything else is real. While this answer is being written you can
+Everything else already works. While this answer is being written you can
 
-1. reload the page or open it on another device: the answer goes on where it was,
-2. press **Stop**: what is there stays,
-3. edit your question or ask for another answer, and flip between the versions.
+1. reload the page or open it on another device: the answer continues where it was,
+2. press **Stop**: the text so far is kept,
+3. edit your question or regenerate the answer, and switch between the versions.
 """
 
 
 class DemoModel:
-    """A `ChatModel` of this process alone, at `tokens_per_second`."""
+    """A `ChatModel` that needs no server and writes `tokens_per_second`."""
 
     def __init__(self, tokens_per_second: float) -> None:
         self.tokens_per_second = tokens_per_second
 
     async def open(self) -> None:
-        """Nothing to warm."""
+        """Does nothing."""
 
     async def close(self) -> None:
-        """Nothing to end."""
+        """Does nothing."""
 
     async def models(self) -> list[str]:
         return [DEMO_MODEL]
@@ -70,33 +70,33 @@ class DemoModel:
         options: Options = DEFAULT,
         on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
-        answer = self._speak(turns, on_request)
+        answer = self._write(turns, on_request)
         try:
             yield answer
         finally:
             await answer.aclose()
 
-    async def _speak(self, turns: Sequence[ChatTurn], on_request: OnRequest | None) -> AsyncGenerator[list[Chunk]]:
+    async def _write(self, turns: Sequence[ChatTurn], on_request: OnRequest | None) -> AsyncGenerator[list[Chunk]]:
         if on_request is not None:
             on_request(DEMO_MODEL, DEMO_MODEL)
         text = ANSWER.format(question=_quote(turns))
         tokens = re.findall(r"\s*\S{1,8}", text)
         loop = asyncio.get_running_loop()
         due = loop.time() + FIRST_TOKEN_SECONDS
-        said = 0
-        while said < len(tokens):
+        written = 0
+        while written < len(tokens):
             await asyncio.sleep(max(0.0, due - loop.time()))
-            # A busy loop wakes late: then all that is due comes at once, and the pace holds.
+            # A busy loop wakes late: then everything that is due is sent at once, which keeps the average pace.
             count = 1 + int(max(0.0, loop.time() - due) * self.tokens_per_second)
-            yield [Chunk("".join(tokens[said : said + count]))]
-            said += count
+            yield [Chunk("".join(tokens[written : written + count]))]
+            written += count
             due += count / self.tokens_per_second
-        spoken = "".join(tokens)
-        yield [Chunk(finish_reason="stop", usage=estimate_usage(turns, spoken))]
+        text = "".join(tokens)
+        yield [Chunk(finish_reason="stop", usage=estimate_usage(turns, text))]
 
 
 def _quote(turns: Sequence[ChatTurn]) -> str:
-    """The last question on one line, cut, its Markdown disarmed."""
+    """The last question on one line, shortened, with its Markdown escaped."""
     question = next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
     line = " ".join(question.split())
     if len(line) > ECHO_CHARS:

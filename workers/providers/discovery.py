@@ -1,6 +1,6 @@
-"""Which endpoints answer here: those of the environment, else a local Ollama, and those that staff have set up.
+"""Which endpoints a worker uses: those of the environment, else a local Ollama, and those set up in the admin.
 
-With neither, the demo model answers. What the environment names comes first; an Ollama that was only found comes last.
+Without any of them the demo model answers. Endpoints of the environment come first, a discovered Ollama comes last.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from workers.providers.config import ClientKind, Definition
 from workers.providers.demo import DemoModel
 from workers.providers.router import ModelRouter, Offer
 
-PROBE_TIMEOUT: Final = 0.5  # seconds a local Ollama has to answer
-LIST_TIMEOUT: Final = 2.0  # seconds that endpoints have to list their models before those of the others are published
+PROBE_TIMEOUT: Final = 0.5  # seconds to wait for a local Ollama
+LIST_TIMEOUT: Final = 2.0  # seconds to wait for slow endpoints before the models of the others are published
 
 
 class Found(NamedTuple):
     kind: ClientKind
     base_url: str
-    local: bool  # an Ollama that was found, not configured
+    local: bool  # an Ollama that was discovered, not configured
 
 
 def find_endpoint() -> Found:
-    """Looks at the settings, then for an Ollama. Blocks for `PROBE_TIMEOUT` at the most.
+    """The endpoint of the settings, else a local Ollama, else the demo model. Blocks for up to `PROBE_TIMEOUT`.
 
-    Raises `ImproperlyConfigured`, naming the setting, for an address that is none.
+    Raises `ImproperlyConfigured` with the setting's name for an invalid address.
     """
     for name in ("OPENAI_BASE_URL", "OPENAI_FALLBACK_BASE_URL", "OLLAMA_URL"):
         _check_address(name, getattr(settings, name))
@@ -47,7 +47,7 @@ def find_endpoint() -> Found:
 
 
 class Environment:
-    """The endpoints that need no row, as they were when this was made."""
+    """The endpoints that are not rows in the admin, as found when this object is created."""
 
     def __init__(self) -> None:
         found = find_endpoint()
@@ -60,7 +60,7 @@ class Environment:
         standby = bool(settings.OPENAI_FALLBACK_BASE_URL)
         main = Definition(
             id="ollama" if found.local else "environment",
-            name="Ollama" if found.local else "the environment's",
+            name="Ollama" if found.local else "environment",
             base_url=found.base_url,
             api_key="" if found.local else settings.OPENAI_API_KEY,
             models=names,
@@ -72,7 +72,7 @@ class Environment:
             self.last.append(
                 Definition(
                     id="environment-fallback",
-                    name="the environment's second",
+                    name="environment (fallback)",
                     base_url=settings.OPENAI_FALLBACK_BASE_URL,
                     api_key=settings.OPENAI_FALLBACK_API_KEY,
                     offered=False,
@@ -80,7 +80,7 @@ class Environment:
             )
 
     def with_rows(self, rows: Sequence[Definition]) -> list[Definition]:
-        """All endpoints in order; the demo where nobody has set up anything to choose from."""
+        """All endpoints in order, with the demo model when none of them offers models."""
         found = [*self.first, *rows, *self.last]
         if not any(one.offered for one in found):
             found.append(Definition(id=DEMO_MODEL, name="demo", kind="demo", models=((DEMO_MODEL, DEMO_LABEL),)))
@@ -88,26 +88,24 @@ class Environment:
 
 
 def open_router(rows: Sequence[Definition] = ()) -> ModelRouter:
-    """The endpoints of the environment and of `rows`, still to be opened (`await router.open()`) on the loop that will
-    use them.
-    """
+    """A router for the endpoints of the environment and of `rows`. Open it on the loop that will use it."""
     router = ModelRouter(make_client, settings.MODEL_RETRY_SECONDS)
     router.set_endpoints(Environment().with_rows(rows))
     return router
 
 
 def make_client(definition: Definition) -> ChatModel:
-    """What talks to an endpoint."""
+    """The client of an endpoint."""
     if definition.kind == "demo":
         return DemoModel(settings.DEMO_TOKENS_PER_SECOND)
-    # Loading the package takes a second: only where a model is talked to, and before the first answer.
+    # Importing the package takes a second, so only processes that use a model do, before the first answer.
     from workers.providers.openai.client import OpenAIChat
 
     return OpenAIChat(definition.base_url, definition.api_key, timeouts=definition.timeouts, strict=definition.strict)
 
 
 def describe() -> str:
-    """One line on the environment's model and how to change it, for the operator."""
+    """One line for the operator about the environment's model and how to change it."""
     endpoint = find_endpoint()
     if endpoint.kind == "demo":
         return "demo model; set OPENAI_API_KEY or OPENAI_BASE_URL in .env, or start Ollama, for a real one"
@@ -118,17 +116,17 @@ def describe() -> str:
 
 
 async def publish_offered(router: ModelRouter) -> None:
-    """Asks the endpoints for their models and tells the web processes; to be done each minute.
+    """Requests the endpoints' lists of models and publishes them for the web processes; to be called every minute.
 
-    An endpoint that this worker could never ask keeps what another worker published of it. Raises `ProviderError` when
-    nothing is known of any, or a Redis error.
+    The models that another worker published for an endpoint are kept while this worker has not reached it yet. Raises
+    `ProviderError` when no endpoint's models are known, or a Redis error.
     """
     router.set_published(decode_published(await async_redis().get(KEY)))
-    looking = asyncio.ensure_future(router.models())
-    await asyncio.wait({looking}, timeout=LIST_TIMEOUT)
-    if not looking.done() and router.catalog:  # the others need not wait for one that hangs
+    refresh = asyncio.ensure_future(router.models())
+    await asyncio.wait({refresh}, timeout=LIST_TIMEOUT)
+    if not refresh.done() and router.catalog:  # the others do not wait for a slow one
         await asyncio.to_thread(publish_models, router.catalog)
-    await looking
+    await refresh
     await asyncio.to_thread(publish_models, router.catalog)
 
 
@@ -136,13 +134,13 @@ _decode = msgspec.json.Decoder(list[Offer]).decode
 
 
 def decode_published(raw: bytes | str | None) -> dict[str, list[OfferedModel]]:
-    """What was published last (under `chat.catalog.offered_models.KEY`), by endpoint."""
+    """The models that were published last (under `chat.catalog.offered_models.KEY`), by endpoint."""
     found: dict[str, list[OfferedModel]] = {}
     try:
         for offer in _decode(raw) if raw else []:
             found.setdefault(offer["endpoint"], []).append(OfferedModel(id=offer["id"], label=offer["label"]))
     except msgspec.MsgspecError:
-        pass  # of a version that did not say whose it is
+        pass  # published by a version without the endpoint field
     return found
 
 
@@ -152,18 +150,18 @@ def _check_address(name: str, url: str) -> None:
         valid = not url or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
     except ValueError:
         valid = False
-    if not valid:  # the value stays out of the sentence: there may be a password in it
-        raise ImproperlyConfigured(f"{name}: this is not an address such as http://127.0.0.1:8080/v1")
+    if not valid:  # the value is not in the message, because it may hold a password
+        raise ImproperlyConfigured(f"{name}: not a valid address such as http://127.0.0.1:8080/v1")
 
 
 def _place(url: str) -> str:
-    """Host and port of an address, without what else may be in it."""
+    """Host and port of an address."""
     parts = urlsplit(url)
     return parts.netloc.rpartition("@")[2]
 
 
 def _answers(url: str) -> bool:
-    """Whether an Ollama is there (its API's `GET /api/version`)."""
+    """Whether an Ollama responds there (`GET /api/version`)."""
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
         return False

@@ -1,7 +1,7 @@
-"""A time limit for many short waits of one task, at the price of one timer.
+"""A timeout for many short waits of one task that uses a single timer.
 
-`asyncio.timeout` makes and cancels a timer for each wait, which for an answer of many pieces was 8 % of a worker's
-time. Here the timer stays where it is while the limit moves on, and is set anew only when it goes off too early.
+`asyncio.timeout` creates and cancels a timer for each wait, which took 8 % of a worker's time for answers of many
+chunks. Here the timer stays while the deadline moves, and is set again only when it fires too early.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class IdleTimeout:
-    """`await patience.wait(something, until=moment)` gives its result, or raises `TimeoutError` at that moment.
+    """`await idle_timeout.wait(something, until=moment)` returns its result, or raises `TimeoutError` at that moment.
 
-    Moments are of the loop's clock, in seconds. One wait at a time; `close` when there will be no more.
-    A cancellation from outside stays one, as with `asyncio.timeout`.
+    Moments are seconds of the loop's clock. One wait at a time; call `close` after the last one.
+    A cancellation from outside remains a cancellation, as with `asyncio.timeout`.
     """
 
     __slots__ = ("_before", "_limit", "_loop", "_task", "_timer")
@@ -25,9 +25,9 @@ class IdleTimeout:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[object] | None = None  # that waits now
+        self._task: asyncio.Task[object] | None = None  # the task that is waiting now
         self._limit = 0.0
-        self._before = 0  # cancellations it had when it began to wait
+        self._before = 0  # its cancellation count when the wait started
 
     async def wait(self, something: Awaitable[T], *, until: float) -> T:
         timer = self._timer
@@ -43,16 +43,16 @@ class IdleTimeout:
         try:
             return await something
         except asyncio.CancelledError:
-            over = self._given_up()
-            if over and task.uncancel() <= self._before:  # it was us, and only us
+            over = self._timed_out()
+            if over and task.uncancel() <= self._before:  # cancelled by the timeout and by nobody else
                 raise TimeoutError from None
             raise
         finally:
-            if not over and self._given_up():  # what was cancelled made something else of it
+            if not over and self._timed_out():  # the awaitable turned the cancellation into a result or another error
                 task.uncancel()
             self._task = None
 
-    def _given_up(self) -> bool:
+    def _timed_out(self) -> bool:
         return self._task is None
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class IdleTimeout:
     def _look(self) -> None:
         self._timer = None
         if self._task is None:
-            return  # nobody waits; the next wait sets it
+            return  # nothing is waiting; the next wait sets the timer
         if self._loop.time() < self._limit:
             self._timer = self._loop.call_at(self._limit, self._look)
             return

@@ -1,7 +1,7 @@
-"""All endpoints of a worker as one model: each answer comes from the endpoint that serves the model asked for.
+"""Routes each answer to the endpoint that serves its model, for all endpoints of a worker.
 
-Endpoints come and go while answers stream (`use`). One whose address, key and timeouts stay as they were keeps its
-connections and its breaker; one that goes is closed when the last of its answers is over.
+Endpoints can change while answers stream (`set_endpoints`). An endpoint with unchanged address, key and timeouts keeps
+its connections and its circuit breaker. A removed endpoint is closed after its last answer.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from workers.providers.failover import GuardedEndpoint, GuardedModel
 
 logger = structlog.get_logger(__name__)
 
-REFRESH_SECONDS: Final = 5.0  # a model nobody is known to serve is looked for so often at the most
+REFRESH_SECONDS: Final = 5.0  # the shortest time between two refreshes for a model that no endpoint is known to serve
 
-# What of a long list is for chatting, and which of it to begin with when nobody said.
+# Models of a long list that are not for chatting, and the preferred default when none is configured.
 NO_CHAT: Final = (
     "audio", "babbage", "dall-e", "davinci", "embed", "image", "instruct", "moderation", "realtime", "rerank",
     "search", "sora", "transcribe", "tts", "whisper",
@@ -33,37 +33,37 @@ PREFERRED: Final = ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4o-mini")
 
 
 class Offer(OfferedModel):
-    """A model on offer, and the id of the endpoint that serves it."""
+    """An offered model, and the id of the endpoint that serves it."""
 
     endpoint: str
 
 
 class RouterMember:
-    """An endpoint in the router."""
+    """An endpoint of the router."""
 
     def __init__(self, definition: Definition, chat: ChatModel, breaker: CircuitBreaker) -> None:
         self.definition = definition
         self.chat = chat
         self.breaker = breaker
-        self.listed: list[str] | None = None  # what it said it has, when it could be asked last
-        self.known_at = time.monotonic()  # when that was; at first, when we began to ask
-        self.failure: ProviderError | None = None  # why it could not, the last time
+        self.listed: list[str] | None = None  # the models of its last successful response
+        self.known_at = time.monotonic()  # when that was; at first, when this object was created
+        self.failure: ProviderError | None = None  # why the last request failed
         self.streams = 0
         self.retired = False
 
-    def offers(self, before: Mapping[str, list[OfferedModel]]) -> list[OfferedModel]:
-        """What people may choose of it: what staff named, else what it lists, else what somebody published before."""
+    def offers(self, published: Mapping[str, list[OfferedModel]]) -> list[OfferedModel]:
+        """Its offered models: those that staff named, else those it lists, else those that were published before."""
         if self.definition.models:
             return [OfferedModel(id=name, label=label) for name, label in self.definition.models]
         if time.monotonic() - self.known_at > PUBLISHED_SECONDS:
-            return []  # it has been away for too long
+            return []  # it has been unreachable for too long
         if self.listed is None:
-            return before.get(self.definition.id, [])
+            return published.get(self.definition.id, [])
         return [OfferedModel(id=name, label=name) for name in select_chat_models(self.listed)]
 
 
 class Route:
-    """Who answers for a model: its endpoint, and the one that stands in."""
+    """The endpoint that answers for a model, and its fallback."""
 
     def __init__(self, members: Sequence[RouterMember]) -> None:
         self.members = list(members)
@@ -75,7 +75,7 @@ class Route:
 
 
 class ModelRouter:
-    """A `ChatModel`. `make` gives the client of an endpoint; `seconds` is how long a breaker stays open."""
+    """A `ChatModel`. `make` creates the client of an endpoint; a circuit breaker stays open for `seconds`."""
 
     def __init__(self, make: Callable[[Definition], ChatModel], seconds: float) -> None:
         self.members: dict[str, RouterMember] = {}
@@ -90,7 +90,7 @@ class ModelRouter:
         self._closing: set[asyncio.Task[None]] = set()
 
     def set_endpoints(self, definitions: Sequence[Definition]) -> bool:
-        """Makes these the endpoints, the first ones first. False: they already are. What is new is not listed yet."""
+        """Replaces the endpoints, in order. Returns False when nothing changed. New ones have no models yet."""
         if list(definitions) == self.definitions:
             return False
         members: dict[str, RouterMember] = {}
@@ -112,19 +112,19 @@ class ModelRouter:
             self._close_idle(member)
         return True
 
-    def set_published(self, before: Mapping[str, list[OfferedModel]]) -> None:
-        """What each endpoint offered by what was published, for those that cannot be asked yet."""
-        self._published = dict(before)
+    def set_published(self, published: Mapping[str, list[OfferedModel]]) -> None:
+        """Sets the published models of each endpoint, for endpoints that have not responded yet."""
+        self._published = dict(published)
         self._route()
 
     async def refresh(self) -> None:
-        """Asks every endpoint for its models, all at once. One that fails keeps what it said before."""
+        """Requests the models of all endpoints at once. One that fails keeps the models it had."""
         self._refreshed_at = time.monotonic()
         await asyncio.gather(*(self._refresh_member(member) for member in list(self.members.values())))
         self._route()
 
     async def _refresh_member(self, member: RouterMember) -> None:
-        member.streams += 1  # it must not be closed meanwhile
+        member.streams += 1  # so that it is not closed in between
         try:
             member.listed, member.failure = await member.chat.models(), None
             member.known_at = time.monotonic()
@@ -135,7 +135,7 @@ class ModelRouter:
             self._leave(member)
 
     def _route(self) -> None:
-        """Who serves what, by what is known now: of a model that two offer, the first one's counts."""
+        """Rebuilds the routes. If two endpoints offer the same model, the first one serves it."""
         catalog: list[Offer] = []
         routes: dict[str, Route] = {}
         for member in self.members.values():
@@ -150,7 +150,7 @@ class ModelRouter:
         self._routes, self.catalog = routes, catalog
 
     async def open(self) -> None:
-        """Asks for the models, which leaves warm connections."""
+        """Requests the lists of models, which leaves warm connections."""
         await self.refresh()
 
     async def close(self) -> None:
@@ -160,7 +160,7 @@ class ModelRouter:
             await asyncio.wait(self._closing)
 
     async def models(self) -> list[str]:
-        """Raises what the first endpoint said when none can be asked and nothing is known of any."""
+        """The offered models. Raises the first endpoint's error when no endpoint responds and no models are known."""
         await self.refresh()
         failures = [member.failure for member in self.members.values() if member.failure is not None]
         if not self.catalog and failures:
@@ -187,9 +187,9 @@ class ModelRouter:
                 self._leave(member)
 
     async def _find(self, model: str) -> Route:
-        """The route of a model that is not on offer, as far as this worker knows.
+        """The route of a model that this worker does not know yet. Raises `ProviderError` when no endpoint offers it.
 
-        Another worker may have found it a moment ago. An endpoint that is alone is asked whatever it lists: it knows.
+        Another worker may have discovered it a moment ago. A single endpoint gets every request, whatever it lists.
         """
         async with self._refreshing:
             if model not in self._routes and time.monotonic() - self._refreshed_at > REFRESH_SECONDS:
@@ -202,7 +202,7 @@ class ModelRouter:
         except KeyError:
             pass
         raise ProviderError(
-            "model_not_found", "No endpoint offers this model any more. Choose another one.", detail="no endpoint"
+            "model_not_found", "This model is no longer available. Choose another one.", detail="no endpoint"
         )
 
     def _leave(self, member: RouterMember) -> None:
@@ -217,6 +217,6 @@ class ModelRouter:
 
 
 def select_chat_models(names: Sequence[str]) -> list[str]:
-    """Those of an endpoint's models that are for chatting, if it can be told, the likely default first."""
+    """The models of a list that are for chatting, as far as their names tell, with the preferred default first."""
     found = [name for name in names if not any(word in name.lower() for word in NO_CHAT)] or names
     return sorted(found, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))

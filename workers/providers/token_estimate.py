@@ -1,15 +1,15 @@
-"""How many tokens a text is, about: for trimming the context, and for usage that an endpoint does not report.
+"""Estimates the number of tokens of a text: to trim the context, and for usage that an endpoint does not report.
 
-An estimate without a tokenizer, since every model has its own and their tables are megabytes. The rule follows what
-byte-pair encodings do with text (OpenAI, "What are tokens and how to count them?": about 4 characters or three
-quarters of a word in English), refined by kind of character. One token is each
+It uses no tokenizer, because every model has its own and their tables take megabytes. The rule follows what byte-pair
+encodings do with text (OpenAI, "What are tokens and how to count them?": about 4 characters or three
+quarters of a word in English), refined by kind of character. Each of these is one token:
 
 - run of up to 6 ASCII letters, or up to 3 digits; the space before a word is part of it, longer runs count by 8
 - run of up to 2 punctuation marks (operators and brackets merge), run of line breaks
 - CJK character, kana or hangul syllable; run of up to 3 letters of another alphabet
 
-and an emoji or other symbol is two. English prose comes out a little high, code and rare words within about a third:
-leave room where a limit is hard. It is one pass of a compiled pattern, some 20 ns a character.
+An emoji or other symbol is two. English prose is estimated a little high, code and rare words within about a third, so
+leave room below a hard limit. It takes one pass of a compiled pattern, about 20 ns per character.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _find_other_tokens: Final = re.compile(f"[{_LETTERS}]{{1,3}}|[{_CJK}]|([^\x00-\x
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens `text` is; never more than its bytes in UTF-8."""
+    """An estimate of the tokens of `text`; never more than its bytes in UTF-8."""
     tokens = len(_find_ascii_tokens(text))
     if text.isascii():
         return tokens
     others = _find_other_tokens(text)
-    return tokens + len(others) + sum(map(bool, others))  # the group is set for what counts twice
+    return tokens + len(others) + sum(map(bool, others))  # the group is set for characters that count twice
 
 
 def estimate_turns(turns: Iterable[ChatTurn]) -> int:
-    """About how many tokens a request with these turns is."""
+    """An estimate of the tokens of a request with these turns."""
     return ANSWER_TOKENS + sum(TURN_TOKENS + estimate_tokens(turn.content) for turn in turns)
 
 
 def estimate_usage(turns: Iterable[ChatTurn], text: str, reasoning: str = "") -> TokenUsage:
-    """The usage of an answer whose endpoint did not say, or that was stopped or cut before it could."""
+    """The estimated usage of an answer for which the endpoint reported none, perhaps because it was cut short."""
     thought = estimate_tokens(reasoning)
     return TokenUsage(
         input_tokens=estimate_turns(turns),

@@ -1,4 +1,4 @@
-"""What the clock starts (settings.CELERY_BEAT_SCHEDULE). Each may run twice at once, or again after half of it."""
+"""Periodic tasks (settings.CELERY_BEAT_SCHEDULE). Each may run twice at once, or be repeated after an interruption."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ logger = structlog.get_logger(__name__)
 
 @shared_task(name="workers.maintenance.purge", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
 def purge() -> None:
-    """Ends what has had its time, for `PURGE_SECONDS` at the most; the next hour goes on."""
-    # No `expires` on the job: a worker whose clock is ahead would never do one. Those that heaped up are one job.
+    """Permanently deletes expired data for up to `PURGE_SECONDS`; the next hour's task continues."""
+    # No `expires` on the job: a worker whose clock is ahead would never run it. Jobs that piled up count as one.
     if not sync_redis().set(PURGING, "1", nx=True, ex=EVERY_SECONDS - 600):
         return
     began, gone = time.monotonic(), Counter[str]()
     try:
-        gone["people"] = erasure.erase_due()
+        gone["users"] = erasure.erase_due()
         for progress in purge_module.purge():
             gone[progress.kind] = progress.done
             if time.monotonic() - began > settings.PURGE_SECONDS:
-                logger.warning("purge_unfinished", **gone)
+                logger.warning("purge_interrupted", **gone)
                 break
         sync_redis().set(LAST_PURGE, str(time.time()))
-        logger.info("purged", seconds=round(time.monotonic() - began, 2), **gone)
+        logger.info("data_purged", seconds=round(time.monotonic() - began, 2), **gone)
     finally:
         connections.close_all()
 
 
 def last_purge() -> float | None:
-    """When it last ran, seconds since 1970. Raises `redis.RedisError`."""
+    """When the purge last completed, in seconds since 1970; None: never. Raises `redis.RedisError`."""
     raw = sync_redis().get(LAST_PURGE)
     return float(str(raw, "ascii")) if isinstance(raw, bytes) else None

@@ -58,7 +58,8 @@ class Command(BaseCommand):
             if options["json"]:
                 self.stdout.write(json.dumps({"error": error.code, "message": error.message}))
                 sys.exit(1)
-            raise CommandError(f"{error.code}: {error.message}") from None
+            reason = f" ({error.reason})" if error.reason else ""
+            raise CommandError(f"{error.code}: {error.message}{reason}") from None
         except TimeoutError:
             raise CommandError(f"The endpoint did not answer within {TEST_SECONDS:g} s.") from None
         if options["json"]:

@@ -1,4 +1,4 @@
-"""`manage.py reencrypt`: endpoints' keys under the newest of ENCRYPTION_KEYS."""
+"""`manage.py reencrypt`: encrypts the endpoints' keys with the newest of ENCRYPTION_KEYS."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from workers.models import Endpoint
 
 class Command(BaseCommand):
     help = (
-        "Encrypts the endpoints' keys anew with the first of ENCRYPTION_KEYS. Afterwards the older ones can go. Keys"
-        " that cannot be read are left alone and named."
+        "Encrypts the endpoints' API keys again with the first of ENCRYPTION_KEYS. After that the older ones can be"
+        " removed. Keys that cannot be decrypted are not changed and are listed."
     )
 
     def handle(self, *_args: object, **_options: Any) -> None:
-        """Ends with 1 when there are keys that cannot be read."""
+        """Exits with 1 when there are keys that cannot be decrypted."""
         unreadable: list[str] = []
         count = 0
         with transaction.atomic():
@@ -30,9 +30,9 @@ class Command(BaseCommand):
                     continue
                 row.save(update_fields=["encrypted_key"])
                 count += 1
-        self.stdout.write(f"{count} keys encrypted anew.")
+        self.stdout.write(f"{count} {'key' if count == 1 else 'keys'} re-encrypted.")
         if unreadable:
             raise CommandError(
-                f"Cannot be read: the keys of {', '.join(unreadable)}. Put the secret they were encrypted with at the"
-                " end of ENCRYPTION_KEYS, or enter them again in the admin."
+                f"The keys of {', '.join(unreadable)} cannot be decrypted. Add the secret they were encrypted with to"
+                " the end of ENCRYPTION_KEYS, or enter the keys again in the admin."
             )

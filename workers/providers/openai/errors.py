@@ -1,12 +1,13 @@
-"""Errors of OpenAI-compatible APIs as `ProviderError`: by the error's own code, else its words, else the HTTP status.
+"""Errors of OpenAI-compatible APIs as `ProviderError`: by the error's code, else its text, else the HTTP status.
 
 Codes and statuses: OpenAI's "Error codes" guide, plus what vLLM, llama.cpp, Ollama, OpenRouter and Azure send.
-What an endpoint says is never shown to people and goes to the log only with secrets removed: servers do echo keys.
+The endpoint's own text is never shown to users. Secrets are removed before it is logged: some servers echo keys.
 """
 
 from __future__ import annotations
 
 import email.utils
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ from typing import Any, Final
 from workers.providers.base import ProviderError
 
 DETAIL_CHARS: Final = 300
-REFUSED_BY_FILTER: Final = "The model's provider refuses to answer this because of its content rules."
+REFUSED_BY_FILTER: Final = "The model's provider refused to answer because of its content rules."
+NOT_SET_UP: Final = "This model isn't set up correctly. Please tell an administrator."
+TOO_SLOW: Final = "The model took too long to respond. Please try again."
+BUSY: Final = "The model is busy. Please try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +30,20 @@ class ErrorKind:
 
 
 _CONTEXT = ErrorKind("context_too_long", "This conversation is too long for the model. Start a new one, or shorten it.")
-_MODEL = ErrorKind("model_not_found", "The model's server does not offer this model. Choose another one.")
-_ADDRESS = ErrorKind(
-    "upstream_refused",
-    "There is no chat API at the configured address. An administrator must check it (it often ends in /v1).",
-)
-_MOVED = ErrorKind(
-    "upstream_error", "The model's server sends us to another address. An administrator must enter that one."
-)
-_KEY = ErrorKind("upstream_unauthorized", "The model's server did not accept our key. An administrator must check it.")
-_QUOTA = ErrorKind(
-    "upstream_quota", "The account at the model's provider has no credit left. Please tell an administrator."
-)
-_RATE = ErrorKind("upstream_rate_limited", "The model is asked too much at the moment. Please try again shortly.", True)
+_MODEL = ErrorKind("model_not_found", "This model is no longer available. Choose another one.")
+_ADDRESS = ErrorKind("upstream_refused", NOT_SET_UP)
+_MOVED = ErrorKind("upstream_error", NOT_SET_UP)
+_KEY = ErrorKind("upstream_unauthorized", NOT_SET_UP)
+_QUOTA = ErrorKind("upstream_quota", "This model's account has no credit left. Please tell an administrator.")
+_RATE = ErrorKind("upstream_rate_limited", BUSY, True)
 _FILTER = ErrorKind("upstream_refused", REFUSED_BY_FILTER)
-_REFUSED = ErrorKind("upstream_refused", "The model's server refused this request.")
+_REFUSED = ErrorKind("upstream_refused", "The model's server rejected this request.")
 _FORBIDDEN = ErrorKind(
-    "upstream_refused", "This model is not available to this site. Choose another one, or tell an administrator."
+    "upstream_refused", "This model can't be used here. Choose another one, or tell an administrator."
 )
-_SLOW = ErrorKind("upstream_timeout", "The model's server took too long. Please try again.", True)
+_SLOW = ErrorKind("upstream_timeout", TOO_SLOW, True)
 _BROKEN = ErrorKind("upstream_error", "The model's server has a problem. Please try again.", True)
-_UNKNOWN = ErrorKind("upstream_error", "The model's server gave an answer we do not understand.")
+_UNKNOWN = ErrorKind("upstream_error", "The model's server sent an unexpected response. Please try again.")
 
 _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "context_length_exceeded": _CONTEXT,
@@ -97,9 +94,9 @@ _CONTEXT_WORDS: Final = (
 def error_from_answer(
     status: int | None, body: object, headers: Mapping[str, str] | None = None, *, secrets: tuple[str, ...] = ()
 ) -> ProviderError:
-    """The error that an HTTP status and its body mean, or an error object in a stream (`status` None).
+    """The error for an HTTP status and its body, or for an error object in a stream (`status` None).
 
-    `body` is the decoded JSON (with or without its outer "error"), or text. `secrets` are struck from the detail.
+    `body` is the decoded JSON (with or without its outer "error"), or text. `secrets` are removed from the detail.
     """
     fields = _error_fields(body)
     code, words = str(fields.get("code") or ""), str(fields.get("message") or "")
@@ -112,12 +109,22 @@ def error_from_answer(
     retryable = kind.retryable and (headers or {}).get("x-should-retry") != "false"
     return ProviderError(
         kind.code,
-        kind.message,
+        busy(retry_after) if kind is _RATE else kind.message,
         retryable=retryable,
         retry_after=retry_after,
         detail=scrub(detail, secrets),
         reason=f"HTTP {status}" if status else "",
     )
+
+
+def busy(retry_after: float | None) -> str:
+    """A sentence for the user: the model is busy, and when to try again. `retry_after` is in seconds."""
+    if retry_after is None:
+        return BUSY
+    seconds = max(1, math.ceil(retry_after))
+    if seconds >= 120:
+        return f"The model is busy. Try again in {math.ceil(seconds / 60)} minutes."
+    return f"The model is busy. Try again in {seconds} second{'' if seconds == 1 else 's'}."
 
 
 def _error_fields(body: object) -> dict[str, Any]:
@@ -132,7 +139,7 @@ def _find_kind(status: int | None, codes: tuple[str, ...], words: str, *, whole:
         if code in _BY_CODE:
             return _BY_CODE[code]
     if status in (None, 400, 413, 422, 500) and any(phrase in words for phrase in _CONTEXT_WORDS):
-        return _CONTEXT  # llama.cpp and others have no code for it
+        return _CONTEXT  # llama.cpp and others have no code for this
     if status == 404 and not (whole and "model" in words):
         return _ADDRESS
     if status is None:
@@ -152,7 +159,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            # Counted from the server's own clock, which this one may differ from.
+            # Relative to the server's clock, which may differ from the one here.
             asked = headers.get("date")
             now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
             seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
@@ -162,7 +169,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def scrub(text: str, secrets: tuple[str, ...]) -> str:
-    """`text` on one line, cut to `DETAIL_CHARS`, with each secret struck out."""
+    """`text` on one line, cut to `DETAIL_CHARS`, with each secret replaced by ***."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")

@@ -1,4 +1,4 @@
-"""Exceptions of the `openai` package and the transport below it, as `ProviderError`."""
+"""Exceptions of the `openai` package and its HTTP transport as `ProviderError`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx2
 import openai
 
 from workers.providers.base import ProviderError
-from workers.providers.openai.errors import error_from_answer, scrub
+from workers.providers.openai.errors import NOT_SET_UP, TOO_SLOW, error_from_answer, scrub
 from workers.providers.openai.sse import CUT
 from workers.providers.url_policy import RefusedAddressError
 
@@ -24,30 +24,26 @@ EDGE_ERRORS: Final = (
     OSError,
 )
 
-_UNREACHABLE: Final = "The model's server cannot be reached. Please try again."
-_NOT_FOUND: Final = "The model's server has no such name. An administrator must check the endpoint's address."
-_TLS: Final = "There is no secure connection to the model's server. An administrator must check its certificate."
-_ADDRESS: Final = "The address of the model's server is not valid. An administrator must check the endpoint's address."
-_REFUSED: Final = "The model's server has an address that is not allowed. An administrator must change it."
-_CLOSED: Final = "The model's server closed the connection before it answered. Please try again."
+_UNREACHABLE: Final = "The model can't be reached right now. Please try again."
+_CLOSED: Final = "The connection to the model was lost before it answered. Please try again."
 
-# The transport renames what it catches (a reset reads as a connect timeout there), so the first cause counts, and the
-# most special class comes first: (exception, code, sentence, retryable, reason).
+# The transport wraps what it catches (a reset becomes a connect timeout), so the first cause counts, and the most
+# specific class comes first: (exception, code, sentence, retryable, reason).
 _TABLE: Final[tuple[tuple[type[BaseException], str, str, bool, str], ...]] = (
-    (RefusedAddressError, "upstream_unreachable", _REFUSED, False, "address"),
-    (aiohttp.ClientConnectorDNSError, "upstream_unreachable", _NOT_FOUND, True, "name"),
-    (aiohttp.ClientSSLError, "upstream_unreachable", _TLS, False, "tls"),
-    (ssl.SSLError, "upstream_unreachable", _TLS, False, "tls"),
+    (RefusedAddressError, "upstream_unreachable", NOT_SET_UP, False, "address"),
+    (aiohttp.ClientConnectorDNSError, "upstream_unreachable", NOT_SET_UP, True, "name"),
+    (aiohttp.ClientSSLError, "upstream_unreachable", NOT_SET_UP, False, "tls"),
+    (ssl.SSLError, "upstream_unreachable", NOT_SET_UP, False, "tls"),
     (aiohttp.ConnectionTimeoutError, "upstream_unreachable", _UNREACHABLE, True, "connect"),
     (ConnectionRefusedError, "upstream_unreachable", _UNREACHABLE, True, "refused"),
     (aiohttp.ClientConnectorError, "upstream_unreachable", _UNREACHABLE, True, "connect"),
-    (aiohttp.InvalidURL, "upstream_unreachable", _ADDRESS, False, "address"),
-    (httpx2.InvalidURL, "upstream_unreachable", _ADDRESS, False, "address"),
-    (httpx2.UnsupportedProtocol, "upstream_unreachable", _ADDRESS, False, "address"),
+    (aiohttp.InvalidURL, "upstream_unreachable", NOT_SET_UP, False, "address"),
+    (httpx2.InvalidURL, "upstream_unreachable", NOT_SET_UP, False, "address"),
+    (httpx2.UnsupportedProtocol, "upstream_unreachable", NOT_SET_UP, False, "address"),
     (aiohttp.ServerDisconnectedError, "upstream_cut", _CLOSED, True, ""),
     (aiohttp.ClientPayloadError, "upstream_cut", CUT, True, ""),
-    (aiohttp.ClientResponseError, "upstream_garbage", "The model's server does not speak HTTP.", False, ""),
-    (TimeoutError, "upstream_timeout", "The model's server took too long. Please try again.", False, ""),
+    (aiohttp.ClientResponseError, "upstream_garbage", NOT_SET_UP, False, ""),
+    (TimeoutError, "upstream_timeout", TOO_SLOW, False, ""),
     (OSError, "upstream_cut", _CLOSED, True, ""),
     (aiohttp.ClientError, "upstream_cut", _CLOSED, True, ""),
     (httpx2.HTTPError, "upstream_cut", _CLOSED, True, ""),
@@ -55,7 +51,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], str, str, bool, str], ...]] = (
 
 
 def translate(error: Exception, secrets: tuple[str, ...], *, answering: bool = False) -> ProviderError:
-    """What `error` means. `answering` is true once bytes of the answer came."""
+    """The `ProviderError` for `error`. `answering` is true once bytes of the answer have arrived."""
     if isinstance(error, openai.APIStatusError):
         return error_from_answer(error.status_code, error.body, error.response.headers, secrets=secrets)
     causes = [error]
@@ -68,6 +64,5 @@ def translate(error: Exception, secrets: tuple[str, ...], *, answering: bool = F
                     message = CUT
                 detail = scrub(f"{type(cause).__name__}: {cause}", secrets)
                 return ProviderError(code, message, retryable=retryable, detail=detail, reason=reason)
-    return ProviderError(
-        "upstream_error", "The model could not be asked.", detail=scrub(f"{type(error).__name__}: {error}", secrets)
-    )
+    detail = scrub(f"{type(error).__name__}: {error}", secrets)
+    return ProviderError("upstream_error", "The model can't be used right now. Please try again.", detail=detail)

@@ -1,6 +1,7 @@
-"""One answer of an OpenAI-compatible endpoint: the request, its retries, its clocks, and its end.
+"""One answer of an OpenAI-compatible endpoint: the request, its retries, its timeouts, and its end.
 
-Nothing is tried again once a chunk was handed out. Every way out closes the connection or gives it back whole.
+A request is not retried once a chunk was returned. In every case the connection is closed, or returned to the pool
+after the whole response was read.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import structlog
 
 from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError
 from workers.providers.idle_timeout import IdleTimeout
-from workers.providers.openai.errors import REFUSED_BY_FILTER, error_from_answer
+from workers.providers.openai.errors import REFUSED_BY_FILTER, TOO_SLOW, error_from_answer
 from workers.providers.openai.network_errors import EDGE_ERRORS, translate
 from workers.providers.openai.sse import AnswerReader
 from workers.providers.openai.transport import OpenAITransport
@@ -27,8 +28,8 @@ from workers.providers.token_estimate import estimate_usage
 logger = structlog.get_logger(__name__)
 
 RETRIES: Final = 2
-MAX_RETRY_AFTER: Final = 10.0  # seconds; an endpoint that wants us to wait longer is not asked again by itself
-TAIL_TIMEOUT: Final = 5.0  # seconds from the finish reason to the end: only the usage is still to come
+MAX_RETRY_AFTER: Final = 10.0  # seconds; a request is not retried by itself when the endpoint asks for a longer wait
+TAIL_TIMEOUT: Final = 5.0  # seconds from the finish reason to the end: only the usage is missing then
 MAX_ERROR_BYTES: Final = 64 * 1024
 
 _encode = msgspec.json.Encoder().encode
@@ -43,7 +44,7 @@ class Unsupported:
 
 
 class OpenAIRequest:
-    """An iterator over lists of chunks. The request goes out on the first step."""
+    """An iterator over lists of chunks. The request is sent on the first step."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class OpenAIRequest:
         self._tries = 0
         self._over = False
         self._deadline = self._loop.time() + transport.timeouts.total
-        self._first_byte_by: float | None = None  # until it is there
+        self._first_byte_by: float | None = None  # its deadline; None once it has arrived
         self._idle_timeout = IdleTimeout(self._loop)
 
     def __aiter__(self) -> OpenAIRequest:
@@ -83,11 +84,11 @@ class OpenAIRequest:
                 if chunks:
                     return chunks
                 break
-            await self._try_again(failure)
+            await self._retry(failure)
         raise StopAsyncIteration
 
     async def close(self) -> None:
-        """Gives the connection back, or closes it when the answer was not whole."""
+        """Returns the connection to the pool, or closes it when the answer was not complete."""
         self._over = True
         self._idle_timeout.close()
         whole = self._reader.done
@@ -96,7 +97,9 @@ class OpenAIRequest:
             await asyncio.shield(task)
 
     async def _read(self) -> list[Chunk]:
-        """The next chunks; none is the end. Raises `ProviderError` outside of any handler: a request holds the key."""
+        """The next chunks; an empty list is the end. Raises `ProviderError`, outside of any handler, because an
+        exception of the transport holds the request and with it the key.
+        """
         reader = self._reader
         broken: Exception | None = None
         try:
@@ -129,7 +132,7 @@ class OpenAIRequest:
         }
         if not self._unsupported.stream_usage:
             body["stream_options"] = {"include_usage": True}
-        body |= self._wishes()
+        body |= self._option_fields()
         encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._transport.timeouts.first_chunk, self._deadline)
         if self._on_request is not None:
@@ -144,26 +147,26 @@ class OpenAIRequest:
         # The transport's own iterator: two generators less for each read than `aiter_raw`.
         return aiter(cast("httpx2.AsyncByteStream", response.stream))
 
-    def _wishes(self) -> dict[str, float]:
-        """The options as this model of this endpoint takes them (`_try_again` finds out)."""
-        wishes: dict[str, float] = {}
+    def _option_fields(self) -> dict[str, float]:
+        """The options in the form that this model of this endpoint accepts (`_retry` finds out)."""
+        fields: dict[str, float] = {}
         refused = self._unsupported.options
         if self._options.temperature is not None and (self._model, "temperature") not in refused:
-            wishes["temperature"] = self._options.temperature
+            fields["temperature"] = self._options.temperature
         if self._options.max_tokens is not None:
             newer = (self._model, "max_tokens") in refused
-            wishes["max_completion_tokens" if newer else "max_tokens"] = self._options.max_tokens
-        return wishes
+            fields["max_completion_tokens" if newer else "max_tokens"] = self._options.max_tokens
+        return fields
 
     async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
-        """Returned, not raised: this frame holds what the endpoint said, and some send the key back."""
+        """Returned, not raised: this frame holds the response, and some servers echo the key."""
         raw = bytearray()
         async for data in response.aiter_bytes():
             raw += data
             if len(raw) > MAX_ERROR_BYTES:
                 break
         body: object = raw.decode(errors="replace")
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # else its words count
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # else its text counts
             body = msgspec.json.decode(raw)
         return error_from_answer(response.status_code, body, response.headers, secrets=self._transport.secrets)
 
@@ -177,13 +180,13 @@ class OpenAIRequest:
         return data
 
     def _finish(self, chunks: list[Chunk]) -> list[Chunk]:
-        """The last chunks of a whole answer: never without a usage, never for an answer without a word."""
+        """The last chunks of a complete answer, with a usage. Raises `ProviderError` when the answer is empty."""
         reader = self._reader
         self._over = True
-        if not reader.said and reader.finish_reason not in ("tool_calls", "function_call"):
+        if not reader.has_output and reader.finish_reason not in ("tool_calls", "function_call"):
             if reader.finish_reason == "content_filter":
                 raise ProviderError("upstream_refused", REFUSED_BY_FILTER)
-            raise ProviderError("upstream_empty", "The model gave an empty answer. Please try again.")
+            raise ProviderError("upstream_empty", "The model sent an empty answer. Please try again.")
         if reader.usage is None:
             usage = estimate_usage(self._turns, "".join(reader.text), "".join(reader.reasoning))
             chunks.append(Chunk(usage=usage))
@@ -192,29 +195,32 @@ class OpenAIRequest:
     def _timeout(self) -> ProviderError:
         limits = self._transport.timeouts
         if self._loop.time() >= self._deadline:
-            message, detail = "The answer took too long and was ended.", f"{limits.total:g} s in all"
+            message, detail = "The answer took too long and was stopped.", f"total timeout of {limits.total:g} s"
         elif self._first_byte_by is not None:
-            message = "The model did not begin to answer in time. Please try again."
-            detail = f"no byte in {limits.first_chunk:g} s"
+            message = TOO_SLOW
+            detail = f"first-token timeout of {limits.first_chunk:g} s"
         else:
-            message, detail = "The model fell silent in the middle of the answer.", f"silent for {limits.idle:g} s"
+            message, detail = (
+                "The model stopped responding in the middle of the answer.",
+                f"idle timeout of {limits.idle:g} s",
+            )
         return ProviderError("upstream_timeout", message, detail=detail)
 
-    async def _try_again(self, failure: ProviderError) -> None:
-        """Waits until the request may go out once more, or raises `failure`."""
-        if not self._unsupported.stream_usage and "stream_options" in failure.detail and not self._reader.said:
-            self._unsupported.stream_usage = True  # an older server: do without it from now on
+    async def _retry(self, failure: ProviderError) -> None:
+        """Waits until the request may be sent again, or raises `failure`."""
+        if not self._unsupported.stream_usage and "stream_options" in failure.detail and not self._reader.has_output:
+            self._unsupported.stream_usage = True  # an older server: later requests go without it
             self._release()
             return
-        if failure.code == "upstream_refused" and not self._reader.said:
+        if failure.code == "upstream_refused" and not self._reader.has_output:
             for name in ("temperature", "max_tokens"):
-                if name in failure.detail and name in self._wishes():
-                    # OpenAI's reasoning models: no temperature but their own, and another name for the limit.
+                if name in failure.detail and name in self._option_fields():
+                    # OpenAI's reasoning models accept no temperature, and have another name for the limit.
                     logger.info("model_option_refused", model=self._model, option=name)
                     self._unsupported.options.add((self._model, name))
                     self._release()
                     return
-        if self._reader.said:
+        if self._reader.has_output:
             failure.retryable = False
         wait = _backoff(self._tries, failure)
         too_late = self._loop.time() + wait >= self._deadline
@@ -227,7 +233,7 @@ class OpenAIRequest:
         await asyncio.sleep(wait)
 
     def _release(self) -> asyncio.Task[None] | None:
-        """Lets go of the response, if there is one that is not at its end."""
+        """Ends the response, if there is one that is not closed yet."""
         response, self._response = self._response, None
         whole = self._reader.done
         self._source = None
@@ -238,9 +244,9 @@ class OpenAIRequest:
 
 
 def _backoff(tries: int, failure: ProviderError) -> float:
-    """Seconds before the next try: what the endpoint asked for, else doubling, both with jitter."""
+    """Seconds before the next try: what the endpoint asked for, else exponential backoff, both with jitter."""
     if failure.retry_after is not None:
         return failure.retry_after + random.uniform(0, 0.1)
     if failure.code == "upstream_cut" and tries == 0:
-        return 0.0  # most likely a kept connection that the server had just closed: nobody is overloaded
+        return 0.0  # most likely a pooled connection that the server had just closed: it is not overloaded
     return random.uniform(0.5, 1.0) * 0.5 * 2.0**tries

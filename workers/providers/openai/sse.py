@@ -1,8 +1,8 @@
-"""The bytes of a chat completion to chunks. Pure: no I/O, no Django, no vendor package.
+"""Parses the bytes of a chat completion into chunks. Pure: no I/O, no Django, no vendor package.
 
-Server-sent events are split as the HTML standard says (§9.2.6, event stream interpretation) and decoded into typed
-structs that skip every field we do not use; the vendor package's own stream builds models field by field and costs
-several times as much for each chunk. Format: OpenAI API reference, "The chat completion chunk object";
+Server-sent events are split as in the HTML standard (§9.2.6, event stream interpretation) and decoded into typed
+structs that skip every unused field. The vendor package's stream builds models field by field, which costs several
+times as much for each chunk. Format: OpenAI API reference, "The chat completion chunk object";
 `reasoning_content` is DeepSeek's and vLLM's, `reasoning` OpenRouter's and Ollama's, content in parts Mistral's.
 """
 
@@ -15,11 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from workers.providers.base import Chunk, ProviderError, TokenUsage
-from workers.providers.openai.errors import error_from_answer
+from workers.providers.openai.errors import NOT_SET_UP, error_from_answer
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
-GARBAGE: Final = "The model's server sent something that is not an answer."
-CUT: Final = "The connection to the model broke off in the middle of the answer."
+GARBAGE: Final = "The model's server sent an unexpected response."
+CUT: Final = "The connection to the model was lost in the middle of the answer."
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -72,7 +72,7 @@ _HIGH_SURROGATE_AT_END: Final = re.compile("[\ud800-\udbff]$")
 
 
 class EventSplitter:
-    """Bytes as they come, out come the data of server-sent events. Cuts may fall anywhere, also inside a character."""
+    """Splits bytes into the data of server-sent events. A chunk of bytes may end anywhere, even inside a character."""
 
     def __init__(self) -> None:
         self._tail = b""
@@ -80,7 +80,7 @@ class EventSplitter:
         self._size = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The events that are whole now. Raises `ProviderError` when one grows over `MAX_EVENT_BYTES`."""
+        """The events that are complete now. Raises `ProviderError` when one grows over `MAX_EVENT_BYTES`."""
         if self._tail:
             data = self._tail + data
         held = b""
@@ -107,11 +107,11 @@ class EventSplitter:
                 events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
                 self._data.clear()
                 self._size = 0
-            # Comments (keep-alives), `event`, `id` and `retry` say nothing that we need.
+            # Comments (keep-alives), `event`, `id` and `retry` are not used.
         return events
 
     def end(self) -> list[bytes]:
-        """What is left when the bytes end. The standard drops it; some servers forget the last empty line."""
+        """The incomplete event at the end of the bytes. The standard drops it; some servers omit the last line."""
         lines = [self._tail.rstrip(b"\r"), b""]
         self._tail = b""
         return self._take(lines)
@@ -121,25 +121,25 @@ class AnswerReader:
     """Reads one answer: server-sent events, or one JSON body from a server that does not stream."""
 
     def __init__(self, *, secrets: tuple[str, ...] = ()) -> None:
-        self.done = False  # the closing [DONE] came
+        self.done = False  # [DONE] has arrived
         self.finish_reason: str | None = None
         self.usage: TokenUsage | None = None
-        self.failure: ProviderError | None = None  # to be raised once the chunks before it are out
+        self.failure: ProviderError | None = None  # to be raised after the chunks before it
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self._secrets = secrets
         self._splitter = EventSplitter()
         self._started = False
         self._body: bytearray | None = None
-        self._half = ""  # of a character in UTF-16, waiting for its other half
+        self._half = ""  # a high surrogate, waiting for its low surrogate
 
     @property
-    def said(self) -> bool:
-        """Whether anything visible came."""
+    def has_output(self) -> bool:
+        """Whether any text or reasoning has arrived."""
         return bool(self.text or self.reasoning)
 
     def feed(self, data: bytes) -> list[Chunk]:
-        """The chunks that these bytes complete, maybe none. Sets `failure` when the answer ends badly after them."""
+        """The chunks that these bytes complete, perhaps none. Sets `failure` when the answer fails after them."""
         chunks: list[Chunk] = []
         try:
             self._feed(chunks, data)
@@ -148,7 +148,7 @@ class AnswerReader:
         return chunks
 
     def end(self) -> list[Chunk]:
-        """The bytes have ended: the last chunks. Sets `failure` when the answer is not whole."""
+        """The last chunks, at the end of the bytes. Sets `failure` when the answer is incomplete."""
         chunks: list[Chunk] = []
         try:
             self._end(chunks)
@@ -157,7 +157,7 @@ class AnswerReader:
         return chunks
 
     def _fail(self, error: ProviderError) -> None:
-        self.failure = error.with_traceback(None)  # whose frames hold the answer, or a key that was sent back
+        self.failure = error.with_traceback(None)  # its frames hold the answer, or a key that the server echoed
 
     def _feed(self, chunks: list[Chunk], data: bytes) -> None:
         if not self._started:
@@ -177,16 +177,16 @@ class AnswerReader:
             try:
                 self._read(chunks, self._splitter.end())
             except ProviderError as error:
-                if error.code != "upstream_garbage":  # that is half an event
+                if error.code != "upstream_garbage":  # that is an incomplete event
                     raise
         if not self.done and self.finish_reason is None:
-            raise ProviderError("upstream_cut", CUT, retryable=not self.said)
+            raise ProviderError("upstream_cut", CUT, retryable=not self.has_output)
         if self._half:
             self._half = ""
             chunks.append(Chunk("\ufffd"))
 
     def _start(self, data: bytes) -> bytes:
-        """Tells a JSON body from events by its first character, whatever its content type says."""
+        """Distinguishes a JSON body from events by the first character, because content types are not reliable."""
         start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
         if not start:
             return b""
@@ -196,7 +196,7 @@ class AnswerReader:
         elif start.startswith(b"<"):
             raise ProviderError(
                 "upstream_garbage",
-                "A web page came instead of an answer. An administrator must check the address (it often ends in /v1).",
+                NOT_SET_UP,
                 detail="a body that begins with <",
             )
         return start
@@ -241,7 +241,7 @@ class AnswerReader:
             chunks.append(Chunk(text, thought))
 
     def _clean(self, text: str) -> str:
-        """`text` without what no database or socket takes: NUL, and half characters (their halves are joined)."""
+        """`text` without NUL and lone surrogates, which no database or socket accepts. Surrogate pairs are joined."""
         if self._half:
             text = self._half + text
             self._half = ""
@@ -253,7 +253,7 @@ class AnswerReader:
 
     def _count(self, chunks: list[Chunk], usage: _Usage) -> None:
         if not (usage.prompt_tokens or usage.completion_tokens):
-            return  # zeros on the way are not a count
+            return  # zeros in the middle of an answer are not a count
         cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
         thought = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
         self.usage = TokenUsage(
@@ -269,11 +269,11 @@ class AnswerReader:
             return _decode_event(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             pass
-        try:  # bytes that are not UTF-8, and half characters as \ud83d: odd, but there is a text in it
+        try:  # bytes that are not UTF-8, and escaped lone surrogates such as \ud83d: the rest of the text is usable
             return msgspec.convert(json.loads(data.decode(errors="replace")), _Event)
         except (ValueError, RecursionError, msgspec.ValidationError):
             pass
-        raise ProviderError("upstream_garbage", GARBAGE, detail=f"{len(data)} bytes that are no chunk")
+        raise ProviderError("upstream_garbage", GARBAGE, detail=f"{len(data)} bytes that are not a chunk")
 
 
 def _mend(text: str) -> str:

@@ -143,7 +143,7 @@ def test_the_clock_has_it_done(live: Live) -> None:
     stack = live(web=0, workers=1)
     send = "from config.celery import app; app.send_task('workers.maintenance.purge')"
     stack.manage("shell", "--no-imports", "-c", send)
-    stack.workers[0].await_output('"purged"', 20)
+    stack.workers[0].await_output('"data_purged"', 20)
     assert findings(stack, "doctor")[1]["maintenance"]["level"] == "ok"
 
 

@@ -120,7 +120,7 @@ def test_a_key_does_not_follow_the_address(keeper: Client) -> None:
     row = add(keeper, api_key=KEY)
     for url in ("http://evil.example/v1", "https://models.example.org/v1", "http://models.example.org:81/v1"):
         answer = keeper.post(page_of(row), form(base_url=url))
-        assert "The key was entered for http://models.example.org. Enter it again." in answer.content.decode()
+        assert "The stored key is for http://models.example.org. Enter the key again." in answer.content.decode()
     assert keeper.post(page_of(row), form(base_url="http://models.example.org/v2")).status_code == 302
     assert keeper.post(page_of(row), form(base_url="http://evil.example/v1", remove_key="on")).status_code == 302
     row.refresh_from_db()
@@ -130,7 +130,7 @@ def test_a_key_does_not_follow_the_address(keeper: Client) -> None:
 def test_a_model_is_offered_by_one_endpoint(keeper: Client) -> None:
     add(keeper, models=[("large", "")])
     answer = keeper.post(ADD, form(name="Second", models=[("large", ""), ("small", "")]))
-    assert "large is offered by the endpoint Ours already." in answer.content.decode()
+    assert "The endpoint Ours already offers large." in answer.content.decode()
     answer = keeper.post(ADD, form(name="Second", models=[("small", ""), ("small", "")]))
     assert "duplicate" in answer.content.decode()
     add(keeper, name="Second", use="standby", models=[("large", "")])
@@ -141,7 +141,7 @@ def test_a_model_is_offered_by_one_endpoint(keeper: Client) -> None:
     [
         ({"base_url": "http://169.254.169.254/v1"}, "cloud providers serve machine credentials"),
         ({"base_url": "ftp://models.example.org"}, "must begin with http"),
-        ({"fallback_model": "x"}, "There is no endpoint to ask for it."),
+        ({"fallback_model": "x"}, "Choose a fallback endpoint first."),
         ({"total_timeout": "-1"}, "greater than or equal to 0.1"),
         ({"total_timeout": "nan"}, "Enter a number."),
         ({"name": ""}, "This field is required."),
@@ -156,7 +156,7 @@ def test_what_cannot_be_is_refused_with_a_sentence(keeper: Client, values: dict[
 
 def test_a_stand_in_must_be_another_and_in_use(keeper: Client) -> None:
     row, off = add(keeper), add(keeper, name="Off", use="off")
-    for other, words in ((row, "stand in for itself"), (off, "not asked at all")):
+    for other, words in ((row, "cannot be its own fallback"), (off, "That endpoint is off.")):
         answer = keeper.post(page_of(row), form(fallback=str(other.pk)))
         assert words in answer.content.decode()
 
@@ -216,7 +216,7 @@ def test_a_restored_backup_says_which_keys_are_lost(settings: Settings, keeper: 
     row = add(keeper, api_key=KEY)
     settings.ENCRYPTION_KEYS = ["k" * 32]
     Endpoint.objects.filter(pk=row.pk).update(encrypted_key="gAAAAAof-another-installation")
-    assert "cannot be read: enter it again" in keeper.get("/admin/workers/endpoint/").content.decode()
+    assert "cannot be decrypted: enter it again" in keeper.get("/admin/workers/endpoint/").content.decode()
     assert keeper.get(page_of(row)).status_code == 200
     keeper.post(page_of(row), form(api_key=KEY))
     row.refresh_from_db()

@@ -1,4 +1,4 @@
-"""The demo model says what it is, helps to connect a real one, and keeps a human pace."""
+"""The demo model says what it is, helps to connect a real one, and keeps its pace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def text_of(chunks: list[Chunk]) -> str:
 async def test_what_it_says() -> None:
     chunks = await listen("What is a log?")
     text = text_of(chunks)
-    assert text.startswith("**This is the demo model**")
+    assert text.startswith("**This is the built-in demo model.**")
     assert "> What is a log?" in text
     for wanted in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "Ollama", "```sh\n", "|---|---|\n", "\n1. "):
         assert wanted in text

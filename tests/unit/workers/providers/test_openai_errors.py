@@ -80,6 +80,19 @@ def test_retry_after_as_a_date() -> None:
     assert parse_retry_after(server) == 7, "by the server's clock, where it tells the time"
 
 
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({}, "The model is busy. Please try again in a moment."),
+        ({"retry-after": "0"}, "The model is busy. Try again in 1 second."),
+        ({"retry-after": "2.2"}, "The model is busy. Try again in 3 seconds."),
+        ({"retry-after": "600"}, "The model is busy. Try again in 10 minutes."),
+    ],
+)
+def test_a_busy_model_says_when_to_try_again(headers: dict[str, str], message: str) -> None:
+    assert error_from_answer(429, {"error": {"message": "slow down"}}, headers).message == message
+
+
 def test_secrets_are_struck_out() -> None:
     body = {"error": {"message": "Incorrect API key provided: sk-canary-1.", "code": "sk-canary-1"}}
     error = error_from_answer(401, body, secrets=("sk-canary-1",))
