@@ -1,8 +1,7 @@
 """Detects a worker that has stopped taking jobs although jobs are waiting.
 
 Celery's consumer can lose its broker without an error and never reconnect (celery#8030, #9054, #10205), while the
-process, its streams and its heartbeats continue. The only sign is a queue that is not empty and from which nothing is
-taken.
+process, its streams and its heartbeats continue. The only sign is a queue with jobs that this process does not take.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ class Runtime:
     # --- housekeeping -------------------------------------------------------------------------------------------
 
     async def _beat(self) -> None:
-        """Writes this worker's heartbeat. It goes through the loop and a database thread, so neither of them hangs."""
+        """Writes this worker's heartbeat from the loop and through a database thread, so it stops when either hangs."""
         await worker_heartbeats.beat(
             worker_heartbeats.Heartbeat(
                 owner=self.owner,
