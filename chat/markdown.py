@@ -27,7 +27,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
 from pygments.util import ClassNotFound
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 MAX_RICH_CHARS: Final = 200_000  # of a whole text; what is longer is shown as written
 MAX_HIGHLIGHT_CHARS: Final = 40_000  # of one code block
@@ -75,7 +75,7 @@ def render(text: str) -> str:
             return _plain(text)
         return _cleaner.clean(parser.renderer.render(tokens, parser.options, env))
     except Exception:  # a parser's bug must not lose an answer: it is shown as written instead
-        log.exception("markdown_failed", length=len(text))
+        logger.exception("markdown_failed", length=len(text))
         return _plain(text)
 
 
@@ -143,7 +143,7 @@ def _code(code: str, language: str, deadline: float) -> str:
         try:
             body = _paint(_until(deadline, lexer.get_tokens(code)))
         except TimeoutError:
-            log.info("highlighting_cut", language=language, length=len(code))
+            logger.info("highlighting_cut", language=language, length=len(code))
     label = f' data-language="{html.escape(language)}"' if language else ""
     return f'<pre class="code"{label}><code>{body}</code></pre>\n'
 

@@ -24,7 +24,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TimelineSegment:
     """A part of the bar. `kind` is waiting, thinking or writing."""
 
     kind: str
@@ -36,7 +36,7 @@ class Stretch:
 @dataclass(frozen=True, slots=True)
 class Timeline:
     steps: list[Step]
-    stretches: list[Stretch]
+    segments: list[TimelineSegment]
     total: str
 
 
@@ -44,7 +44,7 @@ def timeline_of(run: Run, now: datetime | None = None) -> Timeline:
     """What is known of it. A run whose worker was lost has no first token: only its worker knew."""
     now = now or timezone.now()
     total = _total(run, now)
-    return Timeline(_steps(run), _stretches(run, total), milliseconds(total))
+    return Timeline(_steps(run), _segments(run, total), milliseconds(total))
 
 
 def _total(run: Run, now: datetime) -> int:
@@ -79,7 +79,7 @@ def _after(run: Run, at: datetime) -> str:
     return milliseconds(max(round(passed * 1000), 0)) if passed < 60 else seconds(passed)
 
 
-def _stretches(run: Run, total: int) -> list[Stretch]:
+def _segments(run: Run, total: int) -> list[TimelineSegment]:
     """Waiting for a worker, then for the model, then its writing; the last goes on until the end, or until now."""
     marks = (
         ("waiting", "Waiting for a worker", run.queued_ms),
@@ -91,7 +91,7 @@ def _stretches(run: Run, total: int) -> list[Stretch]:
         reached = total if end is None else min(end, total)
         if reached > begin or end is not None:
             length = max(reached - begin, 0)
-            found.append(Stretch(kind, title, milliseconds(length), share(length, total)))
+            found.append(TimelineSegment(kind, title, milliseconds(length), share(length, total)))
         begin = max(begin, reached)
         if end is None:
             break

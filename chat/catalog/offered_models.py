@@ -15,7 +15,7 @@ from django.conf import settings
 from accounts.lib.redis import sync_redis
 from chat.protocol.errors import Invalid, Unavailable
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 KEY: Final = "models"
 PUBLISHED_SECONDS: Final = 300  # a list outlives its worker's restart, not its absence
@@ -91,7 +91,7 @@ class _Cache:
             self._models = None if raw is None else _decode(raw)
             known.update(model["id"] for model in self._models or ())
         except (redis.RedisError, msgspec.MsgspecError) as error:
-            log.warning("models_unknown", error=type(error).__name__)
+            logger.warning("models_unknown", error=type(error).__name__)
         finally:
             self._due = time.monotonic() + CACHED_SECONDS
             self._looked.set()

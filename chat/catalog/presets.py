@@ -19,7 +19,7 @@ from chat.catalog.offered_models import OfferedModel
 from chat.models import Preset
 from chat.protocol.errors import Invalid
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 CACHED_SECONDS: Final = 5.0
 
@@ -59,7 +59,7 @@ def offers(user_id: uuid.UUID) -> dict[str, list[OfferedModel] | list[OfferedPre
         if presets := offered_presets(user_id):
             found["presets"] = presets
     except OUTAGE as error:
-        log.warning("presets_unknown", error=type(error).__name__)
+        logger.warning("presets_unknown", error=type(error).__name__)
     return found
 
 

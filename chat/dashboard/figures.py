@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class ChartPeriod:
     """A time until now, in `count` steps of `step` seconds; usage in steps of `usage_step`. Steps begin at full ones
     since 1970 (UTC), and the last is the one that is still going on.
     """
@@ -50,10 +50,10 @@ HOUR, DAY = 3600, 86400
 PERIODS: Final = {
     one.key: one
     for one in (
-        Period("1h", "1 hour", 12, HOUR // 12, HOUR // 12),
-        Period("24h", "24 hours", 24, HOUR, HOUR),
-        Period("7d", "7 days", 28, DAY // 4, DAY),
-        Period("30d", "30 days", 30, DAY, DAY),
+        ChartPeriod("1h", "1 hour", 12, HOUR // 12, HOUR // 12),
+        ChartPeriod("24h", "24 hours", 24, HOUR, HOUR),
+        ChartPeriod("7d", "7 days", 28, DAY // 4, DAY),
+        ChartPeriod("30d", "30 days", 30, DAY, DAY),
     )
 }
 
@@ -162,7 +162,7 @@ class Runs:
         return self.statuses.get("failed", 0) + self.statuses.get("interrupted", 0)
 
 
-def runs_of(period: Period, now: datetime | None = None) -> Runs | None:
+def runs_of(period: ChartPeriod, now: datetime | None = None) -> Runs | None:
     """None when it took too long."""
     since = period.since(now or timezone.now())
     row = _ask_patiently(_RUNS, {"since": since, "newest": NEWEST, "step": period.step, "top": TOP})
@@ -246,7 +246,7 @@ class Usage:
     users: list[TopUser]
 
 
-def usage_of(period: Period, now: datetime | None = None) -> Usage | None:
+def usage_of(period: ChartPeriod, now: datetime | None = None) -> Usage | None:
     """None when it took too long."""
     since = period.since(now or timezone.now(), period.usage_step)
     values = {"since": since, "newest": NEWEST, "step": period.usage_step, "top": TOP}

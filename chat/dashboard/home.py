@@ -28,7 +28,7 @@ from chat.dashboard.figures import (
     PERIODS,
     Around,
     Now,
-    Period,
+    ChartPeriod,
     Runs,
     Usage,
     look_around,
@@ -182,7 +182,7 @@ def now_tiles(now: Now, around: Around | None, links: Links) -> Iterable[Tile]:
     yield Tile("Last minute", number(now.last_minute), "runs begun", links.runs(period="1h"))
 
 
-def period_tiles(period: Period, runs: Runs | None, usage: Usage | None, links: Links) -> Iterable[Tile]:
+def period_tiles(period: ChartPeriod, runs: Runs | None, usage: Usage | None, links: Links) -> Iterable[Tile]:
     if runs is None:
         for title in ("Runs", "First token", "Failed"):
             yield Tile(title, None, TOO_LONG)
@@ -218,7 +218,7 @@ def period_tiles(period: Period, runs: Runs | None, usage: Usage | None, links: 
 # --- panels ----------------------------------------------------------------------------------------------------------
 
 
-def _steps(period: Period, step: int) -> list[int]:
+def _steps(period: ChartPeriod, step: int) -> list[int]:
     first = int(period.since(timezone.now(), step).timestamp())
     return [first + place * step for place in range(period.count * period.step // step)]
 
@@ -228,7 +228,7 @@ def _name(step: int, seconds_: int) -> str:
     return f"{at:%d %b}" if seconds_ == DAY else moment(at)
 
 
-def runs_panel(period: Period, runs: Runs | None, links: Links) -> Panel:
+def runs_panel(period: ChartPeriod, runs: Runs | None, links: Links) -> Panel:
     if runs is None:
         return Panel("runs", "Runs", wrong=TOO_LONG)
     steps = _steps(period, period.step)
@@ -247,7 +247,7 @@ def runs_panel(period: Period, runs: Runs | None, links: Links) -> Panel:
     )  # fmt: skip
 
 
-def usage_panels(period: Period, usage: Usage | None, links: Links) -> list[Panel]:
+def usage_panels(period: ChartPeriod, usage: Usage | None, links: Links) -> list[Panel]:
     """Tokens and money, each in steps and by model."""
     if usage is None:
         return [Panel("tokens", "Tokens", wrong=TOO_LONG), Panel("money", "Money", wrong=TOO_LONG)]

@@ -43,7 +43,7 @@ TOO_LONG: Final = f"Not known: it took longer than {PATIENCE_SECONDS} s. Choose 
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReportQuery:
     """What the address asks for; what makes no sense in it is as if it were not there. Days are UTC, both included."""
 
     since: date
@@ -55,12 +55,12 @@ class Asked:
         return f"{reverse('admin:usage')}?{urlencode(query)}"
 
 
-def asked_for(request: HttpRequest, today: date) -> Asked:
+def parse_query(request: HttpRequest, today: date) -> ReportQuery:
     until = min(_day(request.GET.get("to", "")) or today, today)
     since = _day(request.GET.get("from", "")) or until - timedelta(days=DAYS - 1)
     since = max(min(since, until), until - timedelta(days=MOST_DAYS - 1))
     by = request.GET.get("by", "")
-    return Asked(since, until, by if by in KINDS else "user")
+    return ReportQuery(since, until, by if by in KINDS else "user")
 
 
 def _day(text: str) -> date | None:
@@ -77,57 +77,57 @@ def show_usage(request: HttpRequest) -> HttpResponseBase:
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
     today = datetime.now(UTC).date()
-    asked = asked_for(request, today)
+    query = parse_query(request, today)
     if request.GET.get("format") == "csv":
         assert isinstance(request.user, User)  # staff pages are behind a login
         audit.record(request, "export_usage", request.user)
-        name = f"usage-by-{asked.by}-{asked.since}-{asked.until}.csv"
-        return stream_file(request, name, "text/csv; charset=utf-8", _file(asked))
+        name = f"usage-by-{query.by}-{query.since}-{query.until}.csv"
+        return stream_file(request, name, "text/csv; charset=utf-8", _file(query))
     try:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{PATIENCE_SECONDS}s"])
-            days = usage_by_day_and_model(asked.since, asked.until)
-            rows = usage_rows(asked.since, asked.until, asked.by, most=MOST_ROWS + 1)
-            totals = usage_rows(asked.since, asked.until, "day")
+            days = usage_by_day_and_model(query.since, query.until)
+            rows = usage_rows(query.since, query.until, query.by, most=MOST_ROWS + 1)
+            totals = usage_rows(query.since, query.until, "day")
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", "") != "57014":  # query_canceled
             raise
-        return _page(request, asked, today, wrong=TOO_LONG)
+        return _page(request, query, today, wrong=TOO_LONG)
     return _page(
         request,
-        asked,
+        query,
         today,
-        panels=panels(asked, days),
-        rows=[_shown(row, asked, request) for row in rows[:MOST_ROWS]],
+        panels=panels(query, days),
+        rows=[_shown(row, query, request) for row in rows[:MOST_ROWS]],
         more=len(rows) > MOST_ROWS,
         tiles=tiles(totals),
     )
 
 
-def _page(request: HttpRequest, asked: Asked, today: date, **found: Any) -> TemplateResponse:
+def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -> TemplateResponse:
     spans = [(f"{days} days", today - timedelta(days=days - 1)) for days in (7, 30, 90, 365)]
     context = {
         **admin.site.each_context(request),
         "title": "Usage",
-        "asked": asked,
+        "query": query,
         "today": today,
         "kinds": KINDS.items(),
-        "kind": KINDS[asked.by],
+        "kind": KINDS[query.by],
         "spans": [
-            (name, Asked(since, today, asked.by).address(), (since, today) == (asked.since, asked.until))
+            (name, ReportQuery(since, today, query.by).address(), (since, today) == (query.since, query.until))
             for name, since in spans
         ],
-        "file": asked.address(format="csv"),
+        "file": query.address(format="csv"),
         "currency": settings.CURRENCY,
         **found,
     }
     return TemplateResponse(request, "admin/usage.html", context)
 
 
-def _file(asked: Asked) -> Iterator[str]:
+def _file(query: ReportQuery) -> Iterator[str]:
     out = io.StringIO()
-    write_rows(usage_rows(asked.since, asked.until, asked.by), asked.by, out, "csv")
+    write_rows(usage_rows(query.since, query.until, query.by), query.by, out, "csv")
     yield out.getvalue()
 
 
@@ -152,21 +152,21 @@ def tiles(days: Sequence[Row]) -> list[tuple[str, str, str]]:
     ]
 
 
-def panels(asked: Asked, found: Sequence[tuple[date, str, int, Decimal]]) -> list[Panel]:
+def panels(query: ReportQuery, found: Sequence[tuple[date, str, int, Decimal]]) -> list[Panel]:
     """Tokens and money, a bar for each day or week, in the colours of the models that took the most."""
     tokens: defaultdict[tuple[date, str], Decimal] = defaultdict(Decimal)
     costs: defaultdict[tuple[date, str], Decimal] = defaultdict(Decimal)
     sums: defaultdict[str, int] = defaultdict(int)
-    step = 1 if (asked.until - asked.since).days < MOST_BARS else 7
+    step = 1 if (query.until - query.since).days < MOST_BARS else 7
     for day, model, used, cost in found:
-        first = asked.since + timedelta(days=(day - asked.since).days // step * step)
+        first = query.since + timedelta(days=(day - query.since).days // step * step)
         tokens[first, model] += used
         costs[first, model] += cost
         sums[model] += used
     models = sorted(sums, key=lambda model: (-sums[model], model))
     named, others = models[:SERIES], models[SERIES:]
     legend = [model or NOTHING for model in named] + (["others"] if others else [])
-    steps = [asked.since + timedelta(days=at) for at in range(0, (asked.until - asked.since).days + 1, step)]
+    steps = [query.since + timedelta(days=at) for at in range(0, (query.until - query.since).days + 1, step)]
     every = "day" if step == 1 else "week"
     made = []
     for key, title, show, values in (
@@ -183,7 +183,7 @@ def panels(asked: Asked, found: Sequence[tuple[date, str, int, Decimal]]) -> lis
         chart = draw(columns)
         made.append(Panel(
             key, title, chart=chart, most=show(Decimal(chart.most)), legend=legend,
-            span=(f"{steps[0]:%d %b %Y}", f"{asked.until:%d %b %Y}"), head=["From", *legend], rows=rows,
+            span=(f"{steps[0]:%d %b %Y}", f"{query.until:%d %b %Y}"), head=["From", *legend], rows=rows,
         ))  # fmt: skip
     return made
 
@@ -192,11 +192,11 @@ def _tokens(value: Decimal) -> str:
     return number(float(value))
 
 
-def _shown(row: Row, asked: Asked, request: HttpRequest) -> dict[str, Any]:
+def _shown(row: Row, query: ReportQuery, request: HttpRequest) -> dict[str, Any]:
     href = ""
     if row.key and request.user.has_perm("accounts.view_user"):
         href = reverse("admin:accounts_user_change", args=[row.key])
-    elif asked.by == "day":
+    elif query.by == "day":
         href = f"{reverse('admin:accounts_dailyusage_changelist')}?day__exact={row.name}"
     cells = [row.messages, row.input_tokens, row.cached_tokens, row.output_tokens, row.reasoning_tokens]
     return {

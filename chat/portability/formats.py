@@ -29,7 +29,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ImportedMessage:
     """A message; `parent` is another's `id`, or None for a first one. `mine`: of the person whose export it is."""
 
     id: str
@@ -41,7 +41,7 @@ class Said:
 
 
 @dataclass(slots=True)
-class Chat:
+class ImportedConversation:
     """A conversation as its file has it. `wrong` is why it cannot be read; `place` says which one it is.
 
     `native`: from an Antiphon, maybe this one, where it may be still under its own id.
@@ -49,14 +49,14 @@ class Chat:
 
     id: str
     title: str
-    messages: list[Said] = field(default_factory=list)
+    messages: list[ImportedMessage] = field(default_factory=list)
     tip: str | None = None
     wrong: str = ""
     place: str = ""
     native: bool = False
 
 
-def read_chats(name: str, data: Any) -> Iterator[Chat]:
+def read_chats(name: str, data: Any) -> Iterator[ImportedConversation]:
     """The conversations of one document. Raises `ImportRefusedError` when it is no export that we know."""
     rows, reader = _sort_out(name, data)
     for number, row in enumerate(rows, 1):
@@ -66,15 +66,15 @@ def read_chats(name: str, data: Any) -> Iterator[Chat]:
         try:
             chat = reader(row)
         except msgspec.ValidationError as error:
-            chat = Chat("", "", wrong=f"{error}.")
+            chat = ImportedConversation("", "", wrong=f"{error}.")
         except (OverflowError, ValueError):
-            chat = Chat("", "", wrong="A number in it is out of all bounds.")
+            chat = ImportedConversation("", "", wrong="A number in it is out of all bounds.")
         if chat is not None:
             chat.place = place
             yield chat
 
 
-def _sort_out(name: str, data: Any) -> tuple[list[Any], Callable[[Any], Chat | None]]:
+def _sort_out(name: str, data: Any) -> tuple[list[Any], Callable[[Any], ImportedConversation | None]]:
     rows = data
     if isinstance(data, dict) and data.get("format") == FORMAT:
         if data.get("version") != VERSION:
@@ -113,12 +113,12 @@ class OurConversation(Struct):
     temporary: bool = False
 
 
-def _from_ours(row: Any) -> Chat | None:
+def _from_ours(row: Any) -> ImportedConversation | None:
     one = msgspec.convert(row, OurConversation)
     if one.deleted_at or one.temporary:
         return None  # it was to go
-    messages = [Said(m.id, m.parent_id, m.role, m.text, _aware(m.created_at), m.mine) for m in one.messages]
-    return Chat(one.id, one.title, messages, one.tip, native=True)
+    messages = [ImportedMessage(m.id, m.parent_id, m.role, m.text, _aware(m.created_at), m.mine) for m in one.messages]
+    return ImportedConversation(one.id, one.title, messages, one.tip, native=True)
 
 
 # --- ChatGPT ---------------------------------------------------------------------------------------------------------
@@ -156,19 +156,21 @@ class ChatGPTConversation(Struct):
     current_node: str | None = None
 
 
-def _from_chatgpt(row: Any) -> Chat:
+def _from_chatgpt(row: Any) -> ImportedConversation:
     one = msgspec.convert(row, ChatGPTConversation)
     messages = []
     for key, node in one.mapping.items():
         message = node.message
         if message is None or not _is_shown(message):
-            messages.append(Said(key, node.parent, "", "", None))  # others hang below it
+            messages.append(ImportedMessage(key, node.parent, "", "", None))  # others hang below it
         else:
             # A picture that a tool drew is part of the answer.
             role = "assistant" if message.author.role == "tool" else message.author.role
-            messages.append(Said(key, node.parent, role, _words(message.content), _moment(message.create_time)))
+            messages.append(
+                ImportedMessage(key, node.parent, role, _words(message.content), _moment(message.create_time))
+            )
     name = one.conversation_id or one.id or next(iter(one.mapping), "")
-    return Chat(name, one.title or "", messages, one.current_node)
+    return ImportedConversation(name, one.title or "", messages, one.current_node)
 
 
 def _is_shown(message: Node) -> bool:
@@ -237,17 +239,19 @@ class WebUIConversation(Struct):
     title: str | None = None
 
 
-def _from_open_webui(row: Any) -> Chat:
+def _from_open_webui(row: Any) -> ImportedConversation:
     one = msgspec.convert(row, WebUIConversation)
     title = one.title or one.chat.title or ""
     if one.chat.history is not None and one.chat.history.messages:
         tree = one.chat.history.messages
-        said = [Said(key, m.parentId, m.role, _content(m), _moment(m.timestamp)) for key, m in tree.items()]
-        return Chat(one.id, title, said, one.chat.history.currentId)
+        said = [ImportedMessage(key, m.parentId, m.role, _content(m), _moment(m.timestamp)) for key, m in tree.items()]
+        return ImportedConversation(one.id, title, said, one.chat.history.currentId)
     said = []
     for number, m in enumerate(one.chat.messages or []):
-        said.append(Said(str(number), str(number - 1) if number else None, m.role, _content(m), _moment(m.timestamp)))
-    return Chat(one.id, title, said)
+        said.append(
+            ImportedMessage(str(number), str(number - 1) if number else None, m.role, _content(m), _moment(m.timestamp))
+        )
+    return ImportedConversation(one.id, title, said)
 
 
 def _content(message: WebUIMessage) -> str:

@@ -23,7 +23,7 @@ from chat.markdown import render
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role
 from chat.portability import formats
 from chat.portability.archive import MAX_BYTES, ImportRefusedError, read_documents
-from chat.portability.formats import Chat, Said
+from chat.portability.formats import ImportedConversation, ImportedMessage
 
 MAX_MESSAGES: Final = 20_000  # of one conversation
 MAX_TEXT: Final = 1_000_000  # characters of one message
@@ -31,7 +31,7 @@ MAX_CHARACTERS: Final = 50_000_000  # of one conversation
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImportOutcome:
     """How one conversation went: `new`, `known`, or `refused`, and then why."""
 
     kind: str
@@ -40,12 +40,12 @@ class Outcome:
     why: str = ""
 
 
-def read_file(file: Path | IO[bytes], *, most: int = MAX_BYTES) -> list[Chat]:
+def read_file(file: Path | IO[bytes], *, most: int = MAX_BYTES) -> list[ImportedConversation]:
     """The conversations in a file, JSON or an archive of it, `most` bytes unpacked. Those that cannot be say why.
 
     Raises `ImportRefusedError` when it is no export that we know, whole; `OSError` when it cannot be read at all.
     """
-    chats: list[Chat] = []
+    chats: list[ImportedConversation] = []
     for name, data in read_documents(file, most=most):
         chats += formats.read_chats(name, data)
     for chat in chats:
@@ -58,17 +58,17 @@ def read_file(file: Path | IO[bytes], *, most: int = MAX_BYTES) -> list[Chat]:
     return chats
 
 
-def import_chats(user: User, chats: list[Chat], *, dry_run: bool = False) -> Iterator[Outcome]:
+def import_chats(user: User, chats: list[ImportedConversation], *, dry_run: bool = False) -> Iterator[ImportOutcome]:
     """Saves each, or only says what would become of it."""
     for chat in chats:
         if chat.wrong:
-            yield Outcome("refused", chat.place, why=chat.wrong)
+            yield ImportOutcome("refused", chat.place, why=chat.wrong)
             continue
         made = not _is_here(user, chat) and (dry_run or save_chat(user, chat))
-        yield Outcome("new" if made else "known", chat.place, len(chat.messages))
+        yield ImportOutcome("new" if made else "known", chat.place, len(chat.messages))
 
 
-def save_chat(user: User, chat: Chat) -> bool:
+def save_chat(user: User, chat: ImportedConversation) -> bool:
     """Makes the conversation, all of it or nothing; False when it is there already, also in the trash."""
     conversation_id = _id(user, chat)
     ids = {said.id: uuid.uuid5(conversation_id, said.id) for said in chat.messages}
@@ -104,7 +104,7 @@ def save_chat(user: User, chat: Chat) -> bool:
     return True
 
 
-def _is_here(user: User, chat: Chat) -> bool:
+def _is_here(user: User, chat: ImportedConversation) -> bool:
     """Whether it was imported before, or never went away: an export of ours can be read back for what is missing."""
     if chat.native:
         with contextlib.suppress(ValueError):
@@ -113,7 +113,7 @@ def _is_here(user: User, chat: Chat) -> bool:
     return Conversation.objects.filter(pk=_id(user, chat)).exists()
 
 
-def _id(user: User, chat: Chat) -> uuid.UUID:
+def _id(user: User, chat: ImportedConversation) -> uuid.UUID:
     return uuid.uuid5(user.pk, chat.id)
 
 
@@ -124,7 +124,7 @@ def _id(user: User, chat: Chat) -> uuid.UUID:
 class _Turn:
     """What one side says before the other does: nodes in a row, made one message. `before` is the row so far."""
 
-    last: Said
+    last: ImportedMessage
     above: str | None
     before: _Turn | None = None
 
@@ -138,7 +138,7 @@ class _Turn:
         return "\n\n".join(reversed(parts))
 
 
-def _take_turns(chat: Chat) -> None:
+def _take_turns(chat: ImportedConversation) -> None:
     """Leaves people's and models' messages, parents first, in turns: each hangs below one of the other side.
 
     What is not shown (tools, instructions) goes, and what hung below it moves up. Where one side has several nodes in a
@@ -150,13 +150,13 @@ def _take_turns(chat: Chat) -> None:
     nodes = {said.id: replace(said, text=_clean(said.text).strip()) for said in chat.messages}
     if len(nodes) < len(chat.messages):
         raise ImportRefusedError("Two messages in it have the same id.")
-    children: dict[str | None, list[Said]] = {}
+    children: dict[str | None, list[ImportedMessage]] = {}
     for said in nodes.values():
         children.setdefault(said.parent if said.parent in nodes else None, []).append(said)
-    kept: dict[str, Said] = {}
+    kept: dict[str, ImportedMessage] = {}
     turns: dict[str, str] = {}  # of each node, the last one of its turn
     size = 0
-    waiting: list[tuple[Said, _Turn | None]] = [(said, None) for said in reversed(children.get(None, []))]
+    waiting: list[tuple[ImportedMessage, _Turn | None]] = [(said, None) for said in reversed(children.get(None, []))]
     while waiting:
         said, turn = waiting.pop()
         if _speaks(said):
@@ -186,7 +186,7 @@ def _take_turns(chat: Chat) -> None:
     chat.tip = tip if tip in kept else None
 
 
-def _speaks(said: Said) -> bool:
+def _speaks(said: ImportedMessage) -> bool:
     return said.role in MessageRole.values and bool(said.text)
 
 

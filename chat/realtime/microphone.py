@@ -25,7 +25,7 @@ from chat.protocol.commands import AudioCancel, AudioFlush, AudioStart, AudioSto
 from chat.protocol.errors import AsrUnavailable, Busy, ChatError, Invalid, NotFound
 from chat.realtime.connection import Socket
 from chat.voice import recordings
-from chat.voice.intake import Backlog, Entry, Intake
+from chat.voice.intake import Backlog, AudioChunk, Intake
 
 OPEN_SECONDS: Final = 15.0  # a worker answers within
 ORPHAN_SECONDS: Final = 8.0  # without a worker's lease: it is gone
@@ -55,12 +55,12 @@ class Take:
     early: list[dict[str, Any]] = field(default_factory=list)
     complained: float = 0.0
 
-    def push(self, entry: Entry) -> None:
+    def push(self, entry: AudioChunk) -> None:
         self.backlog.push(entry)
         self.wake.set()
 
     def command(self, name: str) -> None:
-        self.push(Entry(self.intake.audio_bytes if self.intake else 0, command=name))
+        self.push(AudioChunk(self.intake.audio_bytes if self.intake else 0, command=name))
 
 
 class Microphone:
@@ -154,7 +154,7 @@ class Microphone:
         if missing:
             self._warn(take, "audio_gap", missing)
         if frame.pcm:
-            take.push(Entry(offset, frame.pcm))
+            take.push(AudioChunk(offset, frame.pcm))
         if frame.last:
             self._stop(take, "stop")
 

@@ -32,7 +32,7 @@ from chat.models import Conversation, Member, Role
 
 
 @dataclass(frozen=True)
-class Period:
+class RetentionPeriod:
     """A span of time after the latest of `stamps` of a conversation. `field` is of `Plan`; `setting` stands in where
     that is empty, and where there is none either, it never ends.
     """
@@ -49,12 +49,12 @@ class Period:
 
 # What was imported is as old as its last message, and has been here since `created_at`.
 TOUCHED: Final = ("updated_at", "created_at")
-AGE: Final = Period(TOUCHED, "retention_days", timedelta(days=1))
-TRASH: Final = Period(("deleted_at",), "trash_days", timedelta(days=1), "KEEP_DELETED_DAYS")
-TEMPORARY: Final = Period(TOUCHED, "temporary_hours", timedelta(hours=1), "TEMPORARY_HOURS")
+AGE: Final = RetentionPeriod(TOUCHED, "retention_days", timedelta(days=1))
+TRASH: Final = RetentionPeriod(("deleted_at",), "trash_days", timedelta(days=1), "KEEP_DELETED_DAYS")
+TEMPORARY: Final = RetentionPeriod(TOUCHED, "temporary_hours", timedelta(hours=1), "TEMPORARY_HOURS")
 
 
-def past(period: Period, rows: QuerySet[Conversation], now: datetime) -> QuerySet[Conversation]:
+def past(period: RetentionPeriod, rows: QuerySet[Conversation], now: datetime) -> QuerySet[Conversation]:
     """Those of `rows` whose period is over at `now`."""
     usual = period.usual
     spans = Plan.objects.aggregate(least=Min(period.field), most=Max(period.field))
@@ -79,7 +79,7 @@ def past(period: Period, rows: QuerySet[Conversation], now: datetime) -> QuerySe
     return rows.filter(~Exists(kept) & (Exists(owners) | ownerless))
 
 
-def _before(rows: QuerySet[Conversation], period: Period, moment: datetime) -> QuerySet[Conversation]:
+def _before(rows: QuerySet[Conversation], period: RetentionPeriod, moment: datetime) -> QuerySet[Conversation]:
     return rows.filter(*(Q((f"{stamp}__lt", moment)) for stamp in period.stamps))
 
 

@@ -35,7 +35,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Kind:
+class PurgeKind:
     """Rows that go for one reason. `over` are those whose time is over at a moment, `batch` how many go at a time."""
 
     name: str
@@ -72,18 +72,20 @@ def _idle() -> QuerySet[Conversation]:
 
 # Few conversations at a time: one may have thousands of messages.
 KINDS: Final = (
-    Kind("trash", "conversations deleted longer ago than their owner's plan keeps them", _trash, 10),
-    Kind("temporary", "temporary conversations past their hours", _temporary, 10),
-    Kind("age", "conversations nobody touched for longer than their owner's plan keeps them", _aged, 10),
-    Kind("sessions", "sessions that have expired", lambda now: Session.objects.filter(expire_date__lt=now), 500),
-    Kind(
+    PurgeKind("trash", "conversations deleted longer ago than their owner's plan keeps them", _trash, 10),
+    PurgeKind("temporary", "temporary conversations past their hours", _temporary, 10),
+    PurgeKind("age", "conversations nobody touched for longer than their owner's plan keeps them", _aged, 10),
+    PurgeKind("sessions", "sessions that have expired", lambda now: Session.objects.filter(expire_date__lt=now), 500),
+    PurgeKind(
         "submissions",
         "memory of sends older than KEEP_SUBMISSION_DAYS",
         lambda now: Submission.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)),
         500,
     ),
-    Kind("audio", "speech kept as audio for as long as its speaker's plan says", audio_files.over, 50, delete_audio),
-    Kind(
+    PurgeKind(
+        "audio", "speech kept as audio for as long as its speaker's plan says", audio_files.over, 50, delete_audio
+    ),
+    PurgeKind(
         "recordings",
         "words of recordings older than KEEP_RECORDING_DAYS, and whose audio is gone",
         lambda now: Recording.objects.filter(
@@ -123,7 +125,7 @@ def purge() -> Generator[Progress, None, None]:
             time.sleep(PAUSE_SECONDS)
 
 
-def _delete_some(kind: Kind, now: datetime, last: Any) -> tuple[Any, int]:
+def _delete_some(kind: PurgeKind, now: datetime, last: Any) -> tuple[Any, int]:
     """One batch after the row `last`: the last row looked at, None at the end, and how many went.
 
     The rows are locked and then asked again: whoever sent a message, brought a conversation back or pinned it while

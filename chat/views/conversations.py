@@ -30,7 +30,7 @@ from chat.retention.periods import temporary_hours
 from chat.views.decorators import for_members, user_of, zone_of
 from chat.views.offline import BLANK, SHEETS
 
-WINDOW: Final = 40  # messages of a path shown at once
+PAGE_MESSAGES: Final = 40  # messages of a path shown at once
 
 
 @require_safe
@@ -45,7 +45,7 @@ def new(request: HttpRequest) -> HttpResponse:
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """A conversation's newest path, its last messages; answers in progress as far as they are."""
     member_of(user_of(request).pk, conversation_id)
-    return _page(request, async_to_sync(read_state)(conversation_id, limit=WINDOW))
+    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES))
 
 
 @require_safe
@@ -59,7 +59,7 @@ def older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
         raise Http404 from None
     if first.parent_id is None:
         raise Http404
-    state = async_to_sync(read_state)(conversation_id, limit=WINDOW, leaf=first.parent_id)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id)
     return _piece(request, state, state.messages)
 
 
@@ -69,7 +69,7 @@ def branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UU
     """The path through a message, from it to its end (the last messages of it when it is long)."""
     member_of(user_of(request).pk, conversation_id)
     leaf = newest_leaf(conversation_id, message_id)
-    state = async_to_sync(read_state)(conversation_id, limit=WINDOW * 3, leaf=leaf)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES * 3, leaf=leaf)
     ids = [message["id"] for message in state.messages]
     start = ids.index(str(message_id)) if str(message_id) in ids else 0
     state.has_more = state.has_more and start == 0

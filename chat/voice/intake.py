@@ -39,7 +39,7 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AudioChunk:
     """One entry of a recording's stream: audio with its place in the recording in bytes, or a command."""
 
     offset: int
@@ -52,20 +52,20 @@ class Backlog:
 
     def __init__(self, buffer_ms: int = BUFFER_MS) -> None:
         self._limit = buffer_ms * BYTES_PER_MS
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[AudioChunk] = deque()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def push(self, entry: Entry) -> None:
+    def push(self, entry: AudioChunk) -> None:
         self._entries.append(entry)
         self._bytes += len(entry.pcm)
         if self._bytes > self._limit:
             self._drop()
 
     def _drop(self) -> None:
-        kept: deque[Entry] = deque()
+        kept: deque[AudioChunk] = deque()
         while self._bytes > self._limit:
             entry = self._entries.popleft()
             if entry.command:
@@ -73,11 +73,11 @@ class Backlog:
             self._bytes -= len(entry.pcm)
         self._entries.extendleft(reversed(kept))
 
-    def take(self) -> list[Entry]:
+    def take(self) -> list[AudioChunk]:
         entries, self._entries, self._bytes = list(self._entries), deque(), 0
         return entries
 
-    def give_back(self, entries: list[Entry]) -> None:
+    def give_back(self, entries: list[AudioChunk]) -> None:
         """They could not be sent; they go before what came meanwhile."""
         for entry in reversed(entries):
             self._entries.appendleft(entry)

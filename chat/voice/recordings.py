@@ -38,7 +38,7 @@ from chat.protocol.commands import AudioStart
 from chat.protocol.errors import Busy, Conflict, QuotaExceeded
 from chat.protocol.frames import encode
 from chat.voice.audio_files import days_kept
-from chat.voice.intake import BUFFER_MS, Entry
+from chat.voice.intake import BUFFER_MS, AudioChunk
 
 CLAIM_MS: Final = 20_000  # an unopened or unrenewed recording counts no longer after
 LEASE_MS: Final = 6_000
@@ -70,7 +70,7 @@ end
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedRecording:
     """A recording a worker took."""
 
     id: uuid.UUID
@@ -140,7 +140,7 @@ def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
     return row.pk
 
 
-async def send(recording_id: uuid.UUID, entries: Sequence[Entry]) -> bool:
+async def send(recording_id: uuid.UUID, entries: Sequence[AudioChunk]) -> bool:
     """Appends to the recording's stream, which keeps 5 s. Whether a worker listens. Raises `redis.RedisError`."""
     pipe = async_redis().pipeline(transaction=False)
     key = stream_key(recording_id)
@@ -165,7 +165,7 @@ async def release(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:
 # --- the worker's side ------------------------------------------------------------------------------------------------
 
 
-def claim(recording_id: uuid.UUID) -> Claimed | None:
+def claim(recording_id: uuid.UUID) -> ClaimedRecording | None:
     """Takes a recording; None when it is taken, over, or unknown."""
     if not Recording.objects.filter(pk=recording_id, status=RecordingStatus.STARTING).update(
         status=RecordingStatus.LISTENING
@@ -174,13 +174,13 @@ def claim(recording_id: uuid.UUID) -> Claimed | None:
     row = Recording.objects.get(pk=recording_id)
     assert row.user_id is not None
     granted = audio_granted(row.pk)
-    return Claimed(
+    return ClaimedRecording(
         row.pk, row.user_id, row.conversation_id, row.language, row.mode, row.auto_send, granted,
         days_kept(row.user_id),
     )  # fmt: skip
 
 
-async def renew(recording: Claimed, owner: str) -> None:
+async def renew(recording: ClaimedRecording, owner: str) -> None:
     """A worker listens. To be called every `RENEW_SECONDS`."""
     await async_redis().register_script(_RENEW)(
         keys=[*_sets(recording.user_id), lease_key(recording.id)],
@@ -188,7 +188,7 @@ async def renew(recording: Claimed, owner: str) -> None:
     )
 
 
-async def read(recording_id: uuid.UUID, after: str, *, block_ms: int = 1000) -> list[tuple[str, Entry]]:
+async def read(recording_id: uuid.UUID, after: str, *, block_ms: int = 1000) -> list[tuple[str, AudioChunk]]:
     """What came after an entry, waiting for it `block_ms` at the most. Raises `redis.RedisError`."""
     reply = cast(
         "list[Any] | None",
@@ -196,7 +196,7 @@ async def read(recording_id: uuid.UUID, after: str, *, block_ms: int = 1000) -> 
     )
     found = []
     for entry_id, fields in reply[0][1] if reply else []:
-        entry = Entry(int(fields[b"o"]), fields.get(b"d", b""), fields.get(b"c", b"").decode())
+        entry = AudioChunk(int(fields[b"o"]), fields.get(b"d", b""), fields.get(b"c", b"").decode())
         found.append((entry_id.decode(), entry))
     return found
 
@@ -265,7 +265,7 @@ def give_up(recording_id: uuid.UUID) -> uuid.UUID | None:
     return Recording.objects.values_list("user_id", flat=True).get(pk=recording_id)
 
 
-async def tell(recording: Claimed, kind: str, **fields: Any) -> None:
+async def tell(recording: ClaimedRecording, kind: str, **fields: Any) -> None:
     """Tells the user's sockets: kind `recording.<something>`; see `chat.realtime.microphone`."""
     message = {"type": f"recording.{kind}", "recording": recording.id.hex, **fields}
     await store.channel_layer().group_send(user_group(recording.user_id), message)

@@ -20,7 +20,7 @@ from accounts.lib.outage import OUTAGE
 from accounts.quotas.reservations import QuotaFull, reserve_more_audio
 from chat.protocol.audio_frames import BYTES_PER_MS
 from chat.voice import audio_files, recordings
-from chat.voice.recordings import Claimed
+from chat.voice.recordings import ClaimedRecording
 from workers.asr.base import AsrSession
 from workers.speech.publishing import RecordingPublisher
 from workers.speech.recording_end import RecordingEnd
@@ -36,7 +36,7 @@ logger = structlog.get_logger(__name__)
 class AudioInput:
     """`granted`: seconds that the recording may last, as far as they are reserved in the speaker's quotas."""
 
-    def __init__(self, recording: Claimed, publisher: RecordingPublisher, end: RecordingEnd) -> None:
+    def __init__(self, recording: ClaimedRecording, publisher: RecordingPublisher, end: RecordingEnd) -> None:
         self._recording = recording
         self._publisher = publisher
         self._end = end

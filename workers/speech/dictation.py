@@ -19,7 +19,7 @@ from chat.protocol.commands import MessageSend, Position
 from chat.protocol.errors import Busy, ChatError
 from chat.turns import submit
 from chat.voice import recordings
-from chat.voice.recordings import Claimed, notice
+from chat.voice.recordings import ClaimedRecording, notice
 
 RETRY_SECONDS: Final = 0.25
 BUSY_SECONDS: Final = 120.0  # an answer may take so long; then the transcripts go back to the speaker unsent
@@ -31,7 +31,7 @@ logger = structlog.get_logger(__name__)
 class Dictation:
     """The messages of one recording. `conversation_id` is known from the first message on, if not before."""
 
-    def __init__(self, recording: Claimed) -> None:
+    def __init__(self, recording: ClaimedRecording) -> None:
         self.recording = recording
         self.conversation_id = recording.conversation_id
         self._pending: list[tuple[int, str]] = []  # utterance, text

@@ -9,7 +9,7 @@ import structlog
 
 from chat.protocol.audio_frames import FRAME_MS
 from chat.voice import recordings
-from chat.voice.recordings import Claimed, notice
+from chat.voice.recordings import ClaimedRecording, notice
 from workers.asr.base import AsrError
 from workers.speech.recording_end import RecordingEnd
 
@@ -19,7 +19,7 @@ logger = structlog.get_logger(__name__)
 class RecordingPublisher:
     """The messages of one recording."""
 
-    def __init__(self, recording: Claimed) -> None:
+    def __init__(self, recording: ClaimedRecording) -> None:
         self.recording = recording
 
     async def publish_opened(self, *, backend: str, max_utterance_ms: int, max_recording_ms: int) -> None:

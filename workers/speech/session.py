@@ -14,7 +14,7 @@ from django.conf import settings
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.voice import recordings
-from chat.voice.recordings import Claimed
+from chat.voice.recordings import ClaimedRecording
 from workers.asr.base import AsrConfig, AsrError
 from workers.asr.chain import Chain, ChainedSession
 from workers.speech.audio_input import AudioInput
@@ -34,7 +34,7 @@ class TranscriptionSession:
 
     def __init__(
         self,
-        recording: Claimed,
+        recording: ClaimedRecording,
         chain: Chain,
         *,
         owner: str,

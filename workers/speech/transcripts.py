@@ -11,7 +11,7 @@ from accounts.lib.db import in_db
 from chat.eventlog import store
 from chat.protocol.frames import encode_event
 from chat.voice import recordings
-from chat.voice.recordings import Claimed
+from chat.voice.recordings import ClaimedRecording
 from workers.asr.base import AsrEvent
 from workers.asr.stabilizer import Stabilizer
 from workers.speech.dictation import Dictation
@@ -29,7 +29,7 @@ class Transcripts:
 
     def __init__(
         self,
-        recording: Claimed,
+        recording: ClaimedRecording,
         publisher: RecordingPublisher,
         dictation: Dictation,
         spawn: Callable[[Coroutine[Any, Any, None]], None],

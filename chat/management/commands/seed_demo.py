@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.management.terminal import show_examples
-from chat.portability.formats import Chat, Said
+from chat.portability.formats import ImportedConversation, ImportedMessage
 from chat.portability.importer import save_chat
 
 ADDRESS: Final = "demo@localhost"
@@ -69,7 +69,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{made} conversations.")
 
 
-def chats() -> list[Chat]:
+def chats() -> list[ImportedConversation]:
     found = []
     for age, (title, texts) in enumerate(SEEDS.items(), 1):
         moment = timezone.now() - timedelta(days=age)
@@ -78,7 +78,7 @@ def chats() -> list[Chat]:
         for place, text in enumerate(texts):
             name = str(place)
             role = "assistant" if place % 2 else "user"
-            messages.append(Said(name, parent, role, text, moment + timedelta(seconds=20 * place)))
+            messages.append(ImportedMessage(name, parent, role, text, moment + timedelta(seconds=20 * place)))
             parent = name
-        found.append(Chat(f"seed:{title}", title, messages, parent))
+        found.append(ImportedConversation(f"seed:{title}", title, messages, parent))
     return found

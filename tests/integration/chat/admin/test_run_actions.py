@@ -173,18 +173,18 @@ class TestTimeline:
 
     def test_where_the_time_went(self) -> None:
         run = self.run(queued_ms=100, first_token_ms=400, total_ms=2000)
-        found = [(one.kind, one.percent) for one in timeline_of(run).stretches]
+        found = [(one.kind, one.percent) for one in timeline_of(run).segments]
         assert found == [("waiting", 5.0), ("thinking", 15.0), ("writing", 80.0)]
 
     def test_one_that_never_said_a_word(self) -> None:
         run = self.run(status="failed", queued_ms=100, total_ms=30_100)
-        found = [(one.kind, one.length) for one in timeline_of(run).stretches]
+        found = [(one.kind, one.length) for one in timeline_of(run).segments]
         assert found == [("waiting", "100\u202fms"), ("thinking", "30\u202f000\u202fms")]
 
     def test_one_that_still_waits(self) -> None:
         run = self.run(status="queued", attempt=0)
         shown = timeline_of(run, run.created_at + timedelta(seconds=4))
-        assert [(one.kind, one.length) for one in shown.stretches] == [("waiting", "4\u202f000\u202fms")]
+        assert [(one.kind, one.length) for one in shown.segments] == [("waiting", "4\u202f000\u202fms")]
         assert [step.title for step in shown.steps] == ["Created"]
 
     def test_hops_in_order(self, run_id: uuid.UUID, sam: Client) -> None:

@@ -19,7 +19,7 @@ from accounts.lib.ids import uuid7
 from accounts.models import AuditEntry, Price, User
 from accounts.quotas.settlement import Used, settle_run
 from chat.dashboard import usage
-from chat.dashboard.usage import MOST_ROWS, Asked, panels
+from chat.dashboard.usage import MOST_ROWS, ReportQuery, panels
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -111,8 +111,8 @@ def test_an_address_that_makes_no_sense_shows_something_that_does(sam: Client, q
 
 
 def test_a_time_is_a_year_at_the_most(rf: Any) -> None:
-    asked = usage.asked_for(rf.get("/", {"from": "2001-01-01"}), TODAY)
-    assert (asked.until, (asked.until - asked.since).days) == (TODAY, 365)
+    query = usage.parse_query(rf.get("/", {"from": "2001-01-01"}), TODAY)
+    assert (query.until, (query.until - query.since).days) == (TODAY, 365)
 
 
 def test_it_asks_the_same_of_a_big_ledger(sam: Client, used: None) -> None:
@@ -139,7 +139,7 @@ def test_it_asks_the_same_of_a_big_ledger(sam: Client, used: None) -> None:
 def test_long_times_are_drawn_in_weeks() -> None:
     first = date(2026, 1, 1)
     found = [(first + timedelta(days=day), f"m-{day % 8}", 10, Decimal(1)) for day in range(100)]
-    tokens, money = panels(Asked(first, first + timedelta(days=99), "day"), found)
+    tokens, money = panels(ReportQuery(first, first + timedelta(days=99), "day"), found)
     assert tokens.chart is not None
     assert money.chart is not None
     assert (len(tokens.chart.bars), tokens.chart.most, money.chart.most) == (15, 70, 7)

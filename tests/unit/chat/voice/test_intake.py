@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chat.protocol.audio_frames import AUDIO_HEADER, BYTES_PER_MS, Frame, parse_frame
 from chat.protocol.errors import ChatError, Invalid, RateLimited, TooLarge
 from chat.protocol.limits import MAX_AUDIO_BYTES
-from chat.voice.intake import BUFFER_MS, Backlog, Entry, Intake
+from chat.voice.intake import BUFFER_MS, Backlog, AudioChunk, Intake
 
 PCM = bytes(100 * BYTES_PER_MS)
 
@@ -79,9 +79,9 @@ def test_the_pace_is_half_again_as_fast_as_speech() -> None:
 
 def test_the_backlog_drops_the_oldest_audio_and_no_command() -> None:
     backlog = Backlog()
-    backlog.push(Entry(0, command="flush"))
+    backlog.push(AudioChunk(0, command="flush"))
     for number in range(60):
-        backlog.push(Entry(number * len(PCM), PCM))
+        backlog.push(AudioChunk(number * len(PCM), PCM))
     entries = backlog.take()
     assert entries[0].command == "flush"
     audio = [entry for entry in entries if not entry.command]
@@ -92,8 +92,8 @@ def test_the_backlog_drops_the_oldest_audio_and_no_command() -> None:
 
 def test_what_was_given_back_comes_first_and_is_the_first_to_go() -> None:
     backlog = Backlog()
-    old = [Entry(number * len(PCM), PCM) for number in range(30)]
-    new = [Entry(number * len(PCM), PCM) for number in range(30, 60)]
+    old = [AudioChunk(number * len(PCM), PCM) for number in range(30)]
+    new = [AudioChunk(number * len(PCM), PCM) for number in range(30, 60)]
     for entry in new:
         backlog.push(entry)
     backlog.give_back(old)
