@@ -20,7 +20,7 @@ from unfold.admin import TabularInline
 from accounts.lib.formatting import clock, money, number
 from chat.admin.base import BodyAdmin
 from chat.admin.links import list_link, page_link
-from chat.dashboard import usage
+from chat.dashboard.usage_page import show_usage
 from chat.models import Conversation, Member, Message, Role, Run
 
 
@@ -122,4 +122,4 @@ class ConversationAdmin(BodyAdmin):
         return list_link("run", row, f"Show {number(row.run_count)}")
 
 
-admin.site.add_page("usage/", usage.show_usage, "usage")  # type: ignore[attr-defined]  # it is a StaffSite
+admin.site.add_page("usage/", show_usage, "usage")  # type: ignore[attr-defined]  # it is a StaffSite

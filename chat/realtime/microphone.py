@@ -25,7 +25,7 @@ from chat.protocol.commands import AudioCancel, AudioFlush, AudioStart, AudioSto
 from chat.protocol.errors import AsrUnavailable, Busy, ChatError, Invalid, NotFound
 from chat.realtime.connection import Socket
 from chat.voice import recordings
-from chat.voice.intake import Backlog, AudioChunk, Intake
+from chat.voice.intake import AudioChunk, Backlog, Intake
 
 OPEN_SECONDS: Final = 15.0  # a worker answers within
 ORPHAN_SECONDS: Final = 8.0  # without a worker's lease: it is gone

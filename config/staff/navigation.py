@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
-from chat.dashboard.usage import PERMISSION as USAGE_PERMISSION
+from chat.dashboard.usage_page import PERMISSION as USAGE_PERMISSION
 from config.staff import handbook
 
 # Pages by "app.model", each with its name here (empty: the model's) and a symbol of Material Symbols.

@@ -49,8 +49,8 @@ def test_the_dashboard_follows_what_happens(page: Page, desk: Page, stack: Stack
     ended(page)
     watch = Watch(desk, stack.url)
     desk.goto(f"{stack.url}/admin/")
-    assert int(tile(desk, "Workers alive")) == 1
-    assert int(tile(desk, "Sockets")) >= 1
+    assert int(tile(desk, "Workers")) == 1
+    assert int(tile(desk, "Open sockets")) >= 1
     runs = int(tile(desk, "Runs"))
     assert runs >= 1
     shoot(desk, "dashboard")

@@ -24,7 +24,11 @@ from accounts.lib.charts import Column, draw
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from accounts.quotas.settlement import Used, settle_run
-from chat.dashboard import figures, home
+from chat.dashboard import queries
+from chat.dashboard import runs as runs_module
+from chat.dashboard import usage as usage_module
+from chat.dashboard.cache import cache
+from chat.dashboard.period import PERIODS
 from chat.jobs.worker_heartbeats import Heartbeat, beat
 from chat.models import Conversation, Message, Recording, Run
 from tests.conftest import make_user
@@ -34,9 +38,9 @@ pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    home.kept.forget()
+    cache.clear()
     yield
-    home.kept.forget()
+    cache.clear()
 
 
 def staff(*permissions: str) -> Client:
@@ -99,15 +103,15 @@ class TestFigures:
         say("web-2", 1, [alice.pk])
         async_to_sync(beat)(Heartbeat("w", "host-1", 42, runs=1, slots=500, draining=False, since=0.0))
         html = show(sam)
-        assert tile(html, "People online")[0] == "2"
-        assert tile(html, "Sockets")[:2] == ("4", "2 web processes")
-        assert tile(html, "Being written")[0] == "1"
-        assert tile(html, "Queued")[0] == "2"
-        assert re.match("oldest for 9[0-9]\u202fs, 0 in the broker", tile(html, "Queued")[1])
-        assert tile(html, "Workers alive")[:2] == ("1", "1 of 500 places taken")
-        assert tile(html, "Recordings")[0] == "1"
-        assert tile(html, "Last minute")[0] == "2"
-        assert "host-1, process 42" in html
+        assert tile(html, "Users online")[0] == "2"
+        assert tile(html, "Open sockets")[:2] == ("4", "2 web processes")
+        assert tile(html, "Answers in progress")[0] == "1"
+        assert tile(html, "Queued runs")[0] == "2"
+        assert re.match("oldest waiting 9[0-9]\u202fs, 0 jobs in the broker", tile(html, "Queued runs")[1])
+        assert tile(html, "Workers")[:2] == ("1", "1 of 500 slots in use")
+        assert tile(html, "Recordings in progress")[0] == "1"
+        assert tile(html, re.escape("Runs started (last minute)"))[0] == "2"
+        assert "host-1, PID 42" in html
 
     def test_of_a_period(self, sam: Client, alice: User, bob: User) -> None:
         for number in range(18):
@@ -117,10 +121,10 @@ class TestFigures:
         make_run(bob, ago=2 * 3600, status="failed", error_code="long_ago")
         html = show(sam, period="1h")
         assert tile(html, "Runs")[0] == "20"
-        assert tile(html, "First token")[:2] == ("109\u202fms", "p50; p95 is 9\u202f000\u202fms")
-        assert tile(html, "Failed")[:2] == ("1", "5.0\u202f% of runs")
-        assert tile(html, "Tokens")[:2] == ("18\u202f007", "18\u202f000 read, 7 written")
-        assert tile(html, "Money")[1] == "19 without a price"
+        assert tile(html, "Time to first token")[:2] == ("109\u202fms", "median; 95th percentile 9\u202f000\u202fms")
+        assert tile(html, "Failed runs")[:2] == ("1", "5.0\u202f% of runs")
+        assert tile(html, "Tokens")[:2] == ("18\u202f007", "18\u202f000 input, 7 output")
+        assert tile(html, "Cost")[1] == "19 answers without a price"
         assert "long_ago" not in html
         assert "long_ago" in show(sam, period="24h")
 
@@ -134,7 +138,13 @@ class TestFigures:
         addresses = {one.replace("&amp;", "&") for one in re.findall(r'href="(/admin/[^"]*\?[^"]*)"', html)}
         behind = {address: sam.get(address) for address in addresses}
         assert {response.status_code for response in behind.values()} == {200}
-        for title, rows in (("Failed", 1), ("First token", 1), ("Runs", 4), ("Being written", 1), ("Queued", 1)):
+        for title, rows in (
+            ("Failed runs", 1),
+            ("Time to first token", 1),
+            ("Runs", 4),
+            ("Answers in progress", 1),
+            ("Queued runs", 1),
+        ):
             listed = set(
                 re.findall(r"/admin/chat/run/([0-9a-f-]{36})/", sam.get(tile(html, title)[2]).content.decode())
             )
@@ -144,7 +154,7 @@ class TestFigures:
 
     def test_the_last_steps_are_full_steps(self) -> None:
         now = timezone.now().replace(hour=12, minute=34, second=56)
-        since = {key: period.since(now) for key, period in figures.PERIODS.items()}
+        since = {key: period.since(now) for key, period in PERIODS.items()}
         assert (since["1h"].hour, since["1h"].minute, since["1h"].second) == (11, 35, 0)
         assert (since["24h"].hour, since["24h"].minute) == (13, 0)
         assert (since["30d"].hour, (now - since["30d"]).days) == (0, 29)
@@ -155,7 +165,7 @@ class TestFigures:
         gone = make_user("Gone")
         make_run(gone, used=Used("m-1", messages=1, input_tokens=99))
         User.objects.filter(pk=gone.pk).delete()
-        usage = figures.usage_of(figures.PERIODS["30d"])
+        usage = usage_module.read_usage(PERIODS["30d"])
         assert usage is not None
         assert [user.email for user in usage.users] == ["bob@example.org", None, "alice@example.org"]
         assert "erased" in show(sam, period="30d")
@@ -166,30 +176,30 @@ class TestNotKnown:
         nobody = redis.Redis.from_url("redis://127.0.0.1:9/0", socket_connect_timeout=1)
         monkeypatch.setattr("accounts.online.sync_redis", lambda: nobody)
         html = show(sam)
-        for title in ("People online", "Sockets", "Workers alive"):
-            assert tile(html, title) == ("?", "not known: Redis does not answer", ""), title
-        assert tile(html, "Queued")[0] == "0"  # PostgreSQL knows
+        for title in ("Users online", "Open sockets", "Workers"):
+            assert tile(html, title) == ("?", "unknown: Redis does not respond", ""), title
+        assert tile(html, "Queued runs")[0] == "0"  # PostgreSQL knows
 
     def test_what_takes_too_long_is_given_up(self, sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(figures, "PATIENCE_SECONDS", 0.05)
+        monkeypatch.setattr(queries, "TIMEOUT_SECONDS", 0.05)
         slow = "SELECT count(*), null, null, null, null, null, null, null FROM (SELECT pg_sleep(30)) one"
-        monkeypatch.setattr(figures, "_RUNS", slow)
+        monkeypatch.setattr(runs_module, "_RUNS", slow)
         html = show(sam)
-        assert tile(html, "Runs")[:2] == ("?", "Not known: it took too long. Choose a shorter period.")
+        assert tile(html, "Runs")[:2] == ("?", "Unknown: the query took too long. Choose a shorter period.")
         assert "No failures" not in html
 
     def test_what_was_read_in_part_says_so(self, sam: Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         for ago in (50, 40, 30, 20):
             make_run(alice, ago=ago, used=Used("m-1", messages=1, input_tokens=1))
-        monkeypatch.setattr(figures, "NEWEST", 3)
-        runs = figures.runs_of(figures.PERIODS["1h"])
+        monkeypatch.setattr(queries, "MAX_ROWS", 3)
+        runs = runs_module.read_runs(PERIODS["1h"])
         assert runs is not None
-        assert (runs.count, runs.whole) == (3, False)
+        assert (runs.count, runs.complete) == (3, False)
         assert (timezone.now() - runs.since).total_seconds() < 45
-        assert "The newest 3 only" in show(sam)
+        assert "Only the newest 3" in show(sam)
 
     def test_no_workers_is_bad_news(self, sam: Client) -> None:
-        assert tile(show(sam), "Workers alive")[:2] == ("0", "nothing will be answered")
+        assert tile(show(sam), "Workers")[:2] == ("0", "no messages are being answered")
 
 
 class TestDoor:
@@ -201,14 +211,14 @@ class TestDoor:
     def test_no_link_where_one_may_not_go(self, alice: User) -> None:
         make_run(alice, status="failed", error_code="upstream_timeout", used=Used("m-1", input_tokens=4))
         html = show(staff("view_dashboard"))
-        assert tile(html, "Failed")[0] == "1"
+        assert tile(html, "Failed runs")[0] == "1"
         assert not re.findall(r'href="/admin/(chat|accounts)/', html)
 
 
 class TestCost:
     def test_a_handful_of_questions(self, sam: Client, alice: User) -> None:
         def ask(period: str) -> list[str]:
-            home.kept.forget()
+            cache.clear()
             with CaptureQueriesContext(connection) as captured:
                 show(sam, period=period)
             return [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
@@ -225,10 +235,15 @@ class TestCost:
         assert len(captured) <= 4, "what was just asked is kept"
 
     @pytest.mark.parametrize(
-        "query", [figures._RUNS, figures._USAGE.format(figures._ENTRIES), figures._USAGE.format(figures._DAYS)]
+        "query",
+        [
+            runs_module._RUNS,
+            usage_module._USAGE.format(usage_module._ENTRIES),
+            usage_module._USAGE.format(usage_module._DAYS),
+        ],
     )
     def test_newest_rows_by_an_index(self, query: str) -> None:
-        values: dict[str, Any] = {"since": timezone.now(), "newest": 10, "step": 60, "top": 10}
+        values: dict[str, Any] = {"since": timezone.now(), "max_rows": 10, "step": 60, "top": 10}
         with connection.cursor() as cursor:
             for way in ("seqscan", "bitmapscan", "sort"):  # which a small table would be better off with
                 cursor.execute(f"SET LOCAL enable_{way} = off")
@@ -267,9 +282,9 @@ def test_money_is_exact(alice: User) -> None:
     )
     for _ in range(3):
         make_run(alice, used=Used("m-1", messages=1, input_tokens=1_000_000))
-    usage = figures.usage_of(figures.PERIODS["24h"])
+    usage = usage_module.read_usage(PERIODS["24h"])
     assert usage is not None
-    assert sum(one.cost for one in usage.spent) == Decimal("0.3")
+    assert sum(one.cost for one in usage.models) == Decimal("0.3")
 
 
 class TestWays:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chat.protocol.audio_frames import AUDIO_HEADER, BYTES_PER_MS, Frame, parse_frame
 from chat.protocol.errors import ChatError, Invalid, RateLimited, TooLarge
 from chat.protocol.limits import MAX_AUDIO_BYTES
-from chat.voice.intake import BUFFER_MS, Backlog, AudioChunk, Intake
+from chat.voice.intake import BUFFER_MS, AudioChunk, Backlog, Intake
 
 PCM = bytes(100 * BYTES_PER_MS)
 

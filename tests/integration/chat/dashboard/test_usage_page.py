@@ -18,8 +18,8 @@ from django.urls import reverse
 from accounts.lib.ids import uuid7
 from accounts.models import AuditEntry, Price, User
 from accounts.quotas.settlement import Used, settle_run
-from chat.dashboard import usage
-from chat.dashboard.usage import MOST_ROWS, ReportQuery, panels
+from chat.dashboard import usage_page
+from chat.dashboard.usage_page import MAX_ROWS, ReportQuery, panels
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -66,11 +66,11 @@ def test_what_it_shows(sam: Client, used: None, alice: User) -> None:
     assert f'<a href="/admin/accounts/user/{alice.pk}/change/">alice@example.org</a>' in page
     assert "bob@example.org</a>" not in page, "forty days ago"
     assert "<b>20.01\u202fUSD</b>" in page
-    assert "25\u202f% of it cached" in page
+    assert "25\u202f% cached" in page
     assert page.count('class="staff-chart"') == 2
     longer = show(sam, **{"from": str(TODAY - timedelta(days=60))})
     assert "bob@example.org</a>" in longer
-    assert "1 with estimated numbers" in longer
+    assert "1 with estimated tokens" in longer
     assert ">=large<" in show(sam, by="model")
     assert f"day__exact={TODAY}" in show(sam, by="day")
 
@@ -111,7 +111,7 @@ def test_an_address_that_makes_no_sense_shows_something_that_does(sam: Client, q
 
 
 def test_a_time_is_a_year_at_the_most(rf: Any) -> None:
-    query = usage.parse_query(rf.get("/", {"from": "2001-01-01"}), TODAY)
+    query = usage_page.parse_query(rf.get("/", {"from": "2001-01-01"}), TODAY)
     assert (query.until, (query.until - query.since).days) == (TODAY, 365)
 
 
@@ -132,8 +132,8 @@ def test_it_asks_the_same_of_a_big_ledger(sam: Client, used: None) -> None:
         )
     assert statements() == few <= 16
     page = show(sam)
-    assert f"The first {MOST_ROWS}." in page
-    assert "others" in page
+    assert f"the first {MAX_ROWS} rows." in page
+    assert "other models" in page
 
 
 def test_long_times_are_drawn_in_weeks() -> None:
@@ -143,9 +143,9 @@ def test_long_times_are_drawn_in_weeks() -> None:
     assert tokens.chart is not None
     assert money.chart is not None
     assert (len(tokens.chart.bars), tokens.chart.most, money.chart.most) == (15, 70, 7)
-    assert tokens.legend[-1] == "others"
+    assert tokens.legend[-1] == "other models"
     assert len(tokens.legend) == 6
-    assert tokens.title == "Tokens a week"
+    assert tokens.title == "Tokens per week"
 
 
 def test_what_takes_too_long_is_said(sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +153,9 @@ def test_what_takes_too_long_is_said(sam: Client, monkeypatch: pytest.MonkeyPatc
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(9)")
 
-    monkeypatch.setattr(usage, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(usage, "usage_by_day_and_model", sleep)
-    assert "Choose a shorter time" in show(sam)
-    monkeypatch.setattr(usage, "usage_by_day_and_model", lambda *_: 1 / 0)
+    monkeypatch.setattr(usage_page, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(usage_page, "usage_by_day_and_model", sleep)
+    assert "Choose a shorter period" in show(sam)
+    monkeypatch.setattr(usage_page, "usage_by_day_and_model", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         show(sam)

@@ -1,0 +1,113 @@
+"""The dashboard's present: answers, queue, users, workers. One statement, and one look at Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from accounts.lib.charts import share
+from accounts.lib.formatting import number, seconds
+from accounts.online import Online, count_online
+from chat.dashboard import queries
+from chat.dashboard.links import Links
+from chat.dashboard.panels import Tile, plural
+from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
+
+NO_REDIS: Final = "unknown: Redis does not respond"
+NO_WORKERS: Final = "no messages are being answered"
+LATE_SECONDS: Final = 10  # the queue's tile turns red when a run waits longer
+
+logger = structlog.get_logger(__name__)
+
+_NOW: Final = """
+SELECT (SELECT count(*) FROM chat_run WHERE status = 'running'),
+       (SELECT count(*) FROM chat_run WHERE status = 'queued'),
+       (SELECT EXTRACT(EPOCH FROM clock_timestamp() - min(enqueued_at)) FROM chat_run WHERE status = 'queued'),
+       (SELECT count(*) FROM (SELECT FROM chat_run WHERE created_at > clock_timestamp() - interval '1 minute'
+                              LIMIT %s) one),
+       (SELECT count(*) FROM chat_recording WHERE status IN ('starting', 'listening'))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """Counts of this moment. `oldest_wait`: seconds since the oldest queued run's job was published."""
+
+    running: int
+    queued: int
+    oldest_wait: float | None
+    last_minute: int
+    recordings: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """Who is connected at this moment. `jobs` is None where the broker is not our Redis."""
+
+    online: Online
+    workers: list[Heartbeat]
+    jobs: int | None
+
+
+def read_database_state() -> DatabaseState:
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW, [queries.MAX_ROWS])
+        running, queued, wait, last_minute, recordings = cursor.fetchone()
+    return DatabaseState(running, queued, None if wait is None else float(wait), last_minute, recordings)
+
+
+def read_redis_state() -> RedisState | None:
+    """None when Redis does not respond."""
+    is_ours = settings.CELERY_BROKER_URL.startswith(("redis", "rediss", "unix"))
+    try:
+        return RedisState(count_online(), living_workers(), waiting_jobs() if is_ours else None)
+    except (redis.RedisError, OSError, ValueError) as error:
+        logger.warning("dashboard_redis_failed", error=type(error).__name__)
+        return None
+
+
+def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> Iterable[Tile]:
+    users = links.list("accounts", "user", online="yes")
+    if live is None:
+        yield Tile("Users online", None, NO_REDIS)
+        yield Tile("Open sockets", None, NO_REDIS)
+    else:
+        online = live.online
+        yield Tile("Users online", number(online.people), "with a page open", users)
+        yield Tile("Open sockets", number(online.sockets), plural(online.processes, "web process", "es"), users)
+    yield Tile("Answers in progress", number(state.running), "", links.runs(status__exact="running"))
+    yield _queue_tile(state, live, links)
+    if live is None:
+        yield Tile("Workers", None, NO_REDIS)
+    else:
+        slots = sum(worker.slots for worker in live.workers)
+        used = f"{number(sum(worker.runs for worker in live.workers))} of {plural(slots, 'slot')} in use"
+        alive = len(live.workers)
+        yield Tile("Workers", number(alive), used if alive else NO_WORKERS, "#workers", "" if alive else "bad")
+    recordings = links.list("chat", "recording", status__exact="listening")
+    yield Tile("Recordings in progress", number(state.recordings), "", recordings)
+    yield Tile("Runs started (last minute)", number(state.last_minute), "", links.runs(period="1h"))
+
+
+def _queue_tile(state: DatabaseState, live: RedisState | None, links: Links) -> Tile:
+    note = "queue is empty" if state.oldest_wait is None else f"oldest waiting {seconds(state.oldest_wait)}"
+    if live is not None and live.jobs is not None:
+        note += f", {plural(live.jobs, 'job')} in the broker"
+    late = state.oldest_wait is not None and state.oldest_wait > LATE_SECONDS
+    return Tile("Queued runs", number(state.queued), note, links.runs(status__exact="queued"), "bad" if late else "")
+
+
+def worker_rows(live: RedisState | None) -> list[dict[str, Any]]:
+    return [
+        {"name": f"{worker.host}, PID {worker.pid}", "runs": number(worker.runs), "slots": number(worker.slots),
+         "percent": share(worker.runs, worker.slots), "state": "draining" if worker.draining else "running",
+         "uptime": seconds(max(time.time() - worker.since, 0))}
+        for worker in (live.workers if live else [])
+    ]  # fmt: skip

@@ -1,0 +1,115 @@
+"""Tiles and panels: what staff's templates draw, and the charts of tokens and cost by model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from django.conf import settings
+
+from accounts.lib.charts import Chart, Column, draw
+from accounts.lib.formatting import NOTHING, moment, money, number
+from chat.dashboard import queries
+
+SERIES: Final = 5  # models with a colour of their own; the others share one
+TOO_SLOW: Final = "Unknown: the query took too long. Choose a shorter period."
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure. `value` is None where it is not known; `note` then says why. `tone` is "bad" or empty."""
+
+    title: str
+    value: str | None
+    note: str = ""
+    href: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A chart, its numbers as a table, and what each colour means. `wrong` says why there is none."""
+
+    key: str
+    title: str
+    note: str = ""
+    wrong: str = ""
+    chart: Chart | None = None
+    most: str = ""
+    span: tuple[str, str] = ("", "")
+    legend: list[str] = field(default_factory=list)
+    head: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One bar: the key under which its values are found, its name, and the address of what is behind it."""
+
+    key: Hashable
+    label: str
+    href: str = ""
+
+
+def usage_panels(
+    used: Iterable[tuple[Hashable, str, int, Decimal]], steps: Sequence[Step], *,
+    every: str = "", note: str = "", span: tuple[str, str], first_column: str = "From",
+) -> list[Panel]:  # fmt: skip
+    """Tokens and cost as one panel each, a bar per step, stacked by the models with the most tokens.
+
+    `used`: (key of the step, model, tokens, cost); several of one step and model add up. `every` is appended to the
+    titles, such as " per day".
+    """
+    tokens: defaultdict[tuple[Hashable, str], Decimal] = defaultdict(Decimal)
+    costs: defaultdict[tuple[Hashable, str], Decimal] = defaultdict(Decimal)
+    by_model: defaultdict[str, int] = defaultdict(int)
+    for key, model, count, cost in used:
+        tokens[key, model] += count
+        costs[key, model] += cost
+        by_model[model] += count
+    ranked = sorted(by_model, key=lambda model: (-by_model[model], model))
+    series = [[model] for model in ranked[:SERIES]]
+    legend = [model or NOTHING for model in ranked[:SERIES]]
+    if others := ranked[SERIES:]:
+        series.append(others)
+        legend.append("other models")
+
+    def panel(
+        key: str, title: str, values: Mapping[tuple[Hashable, str], Decimal], show: Callable[[Decimal], str]
+    ) -> Panel:
+        columns, rows = [], []
+        for step in steps:
+            parts = [sum((values.get((step.key, model), Decimal(0)) for model in one), Decimal(0)) for one in series]
+            total = show(sum(parts, Decimal(0)))
+            columns.append(Column(f"{step.label}: {total}", tuple(map(float, parts)), step.href))
+            rows.append([step.label, *map(show, parts)])
+        chart = draw(columns)
+        return Panel(
+            key, title, note, chart=chart, most=show(Decimal(chart.most)), legend=legend, span=span,
+            head=[first_column, *legend], rows=rows,
+        )  # fmt: skip
+
+    return [
+        panel("tokens", f"Tokens{every}", tokens, lambda value: number(float(value))),
+        panel("cost", f"Cost{every} ({settings.CURRENCY})", costs, money),
+    ]
+
+
+def price_note(unpriced: float, *, is_used: bool) -> str:
+    """How much of a cost is known."""
+    if unpriced:
+        return f"{plural(unpriced, 'answer')} without a price"
+    return "all answers priced" if is_used else "no usage"
+
+
+def partial_note(complete: bool, since: datetime) -> str:
+    """Says that older rows were not read; empty when all were."""
+    return "" if complete else f"Only the newest {number(queries.MAX_ROWS)}, since {moment(since)}."
+
+
+def plural(count: float, one: str, ending: str = "s") -> str:
+    return f"{number(count)} {one}{'' if count == 1 else ending}"

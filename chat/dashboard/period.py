@@ -1,0 +1,55 @@
+"""The periods that the dashboard offers, cut into the steps of its charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from django.utils import timezone
+
+from accounts.lib.formatting import moment
+
+HOUR, DAY = 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class ChartPeriod:
+    """A time until now, in `count` steps of `step` seconds; usage in steps of `usage_step` seconds.
+
+    Steps begin at multiples of their length since 1970 (UTC). The last one is still going on.
+    """
+
+    key: str
+    title: str
+    count: int
+    step: int
+    usage_step: int
+
+    def since(self, now: datetime, step: int | None = None) -> datetime:
+        """When the first step begins."""
+        step = step or self.step
+        first = int(now.timestamp()) // step * step - (self.count * self.step // step - 1) * step
+        return datetime.fromtimestamp(first, UTC)
+
+    def steps(self, step: int) -> list[int]:
+        """When each step of `step` seconds begins, in seconds since 1970."""
+        first = int(self.since(timezone.now(), step).timestamp())
+        return [first + place * step for place in range(self.count * self.step // step)]
+
+
+PERIODS: Final = {
+    one.key: one
+    for one in (
+        ChartPeriod("1h", "1 hour", 12, HOUR // 12, HOUR // 12),
+        ChartPeriod("24h", "24 hours", 24, HOUR, HOUR),
+        ChartPeriod("7d", "7 days", 28, DAY // 4, DAY),
+        ChartPeriod("30d", "30 days", 30, DAY, DAY),
+    )
+}
+
+
+def step_label(begin: int, length: int) -> str:
+    """A step's day (UTC) where it is a day long, else the moment it begins."""
+    at = datetime.fromtimestamp(begin, UTC)
+    return f"{at:%d %b}" if length == DAY else moment(at)

@@ -1,0 +1,173 @@
+"""Staff's usage page: everybody's tokens and cost as charts by day and model, and a table by user, model, group or day,
+also as a CSV file.
+
+All of it is read from the sums of days, so it reads few rows however large the ledger is. The page says so when a query
+takes longer than `TIMEOUT_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from accounts import audit
+from accounts.lib.formatting import NOTHING, money, number
+from accounts.lib.streaming import stream_file
+from accounts.models import User
+from accounts.quotas.usage_report import By, Row, usage_by_day_and_model, usage_rows, write_rows
+from chat.dashboard.panels import Panel, Step, Tile, price_note, usage_panels
+from chat.dashboard.queries import QueryTimeoutError, statement_timeout
+
+PERMISSION: Final = "accounts.view_dailyusage"
+KINDS: Final[dict[By, str]] = {"user": "User", "model": "Model", "group": "Group", "day": "Day (UTC)"}
+DAYS: Final = 30
+MAX_DAYS: Final = 366
+MAX_BARS: Final = 62  # a longer time has one bar per week
+MAX_ROWS: Final = 100  # of the table; the file has all of them
+TIMEOUT_SECONDS: Final = 10
+TOO_SLOW: Final = f"Unknown: the query took longer than {TIMEOUT_SECONDS} s. Choose a shorter period."
+
+
+@dataclass(frozen=True, slots=True)
+class ReportQuery:
+    """What the address asks for. Invalid parts of it are ignored. Days are UTC, both included."""
+
+    since: date
+    until: date
+    by: By
+
+    def address(self, **other: str) -> str:
+        query = {"from": str(self.since), "to": str(self.until), "by": self.by, **other}
+        return f"{reverse('admin:usage')}?{urlencode(query)}"
+
+
+def parse_query(request: HttpRequest, today: date) -> ReportQuery:
+    until = min(_day(request.GET.get("to", "")) or today, today)
+    since = _day(request.GET.get("from", "")) or until - timedelta(days=DAYS - 1)
+    since = max(min(since, until), until - timedelta(days=MAX_DAYS - 1))
+    by = request.GET.get("by", "")
+    return ReportQuery(since, until, by if by in KINDS else "user")
+
+
+def _day(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.year >= 2000 else None  # so that there are days before it
+
+
+@require_safe
+def show_usage(request: HttpRequest) -> HttpResponseBase:
+    """Query: `from`, `to`, `by` (user, model, group, day), `format=csv`."""
+    if not request.user.has_perm(PERMISSION):
+        raise PermissionDenied
+    today = datetime.now(UTC).date()
+    query = parse_query(request, today)
+    if request.GET.get("format") == "csv":
+        assert isinstance(request.user, User)  # staff pages are behind a login
+        audit.record(request, "export_usage", request.user)
+        name = f"usage-by-{query.by}-{query.since}-{query.until}.csv"
+        return stream_file(request, name, "text/csv; charset=utf-8", _file(query))
+    try:
+        with statement_timeout(TIMEOUT_SECONDS):
+            days = usage_by_day_and_model(query.since, query.until)
+            rows = usage_rows(query.since, query.until, query.by, most=MAX_ROWS + 1)
+            totals = usage_rows(query.since, query.until, "day")
+    except QueryTimeoutError:
+        return _page(request, query, today, wrong=TOO_SLOW)
+    return _page(
+        request,
+        query,
+        today,
+        panels=panels(query, days),
+        rows=[_shown(row, query, request) for row in rows[:MAX_ROWS]],
+        more=len(rows) > MAX_ROWS,
+        tiles=tiles(totals),
+    )
+
+
+def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -> TemplateResponse:
+    spans = [(f"{days} days", today - timedelta(days=days - 1)) for days in (7, 30, 90, 365)]
+    context = {
+        **admin.site.each_context(request),
+        "title": "Usage",
+        "query": query,
+        "today": today,
+        "kinds": KINDS.items(),
+        "kind": KINDS[query.by],
+        "spans": [
+            (name, ReportQuery(since, today, query.by).address(), (since, today) == (query.since, query.until))
+            for name, since in spans
+        ],
+        "file": query.address(format="csv"),
+        "currency": settings.CURRENCY,
+        **found,
+    }
+    return TemplateResponse(request, "admin/usage.html", context)
+
+
+def _file(query: ReportQuery) -> Iterator[str]:
+    out = io.StringIO()
+    write_rows(usage_rows(query.since, query.until, query.by), query.by, out, "csv")
+    yield out.getvalue()
+
+
+def tiles(days: Sequence[Row]) -> list[Tile]:
+    """The sums of `days`."""
+
+    def total(name: str) -> float:
+        return float(sum(getattr(day, name) for day in days))
+
+    input_tokens, estimated = total("input_tokens"), total("estimated")
+    cached = f"{100 * total('cached_tokens') / input_tokens:.0f}\u202f% cached" if input_tokens else ""
+    return [
+        Tile("Messages", number(total("messages")), f"{number(estimated)} with estimated tokens" if estimated else ""),
+        Tile("Input tokens", number(input_tokens), cached),
+        Tile("Output tokens", number(total("output_tokens")), f"{number(total('reasoning_tokens'))} for reasoning"),
+        Tile("Speech", f"{total('audio_seconds') / 3600:.1f}\u202fh"),
+        Tile(
+            "Cost", money(sum((day.cost for day in days), Decimal(0))),
+            price_note(total("unpriced"), is_used=any(day.messages for day in days)),
+        ),
+    ]  # fmt: skip
+
+
+def panels(query: ReportQuery, found: Sequence[tuple[date, str, int, Decimal]]) -> list[Panel]:
+    """Tokens and cost, a bar for each day, or for each week of a long time. `found`: (day, model, tokens, cost)."""
+    length = 1 if (query.until - query.since).days < MAX_BARS else 7
+    days = range(0, (query.until - query.since).days + 1, length)
+    steps = [query.since + timedelta(days=day) for day in days]
+    return usage_panels(
+        ((steps[(day - query.since).days // length], model, tokens, cost) for day, model, tokens, cost in found),
+        [Step(first, f"{first:%d %b %Y}") for first in steps],
+        every=" per day" if length == 1 else " per week",
+        span=(f"{steps[0]:%d %b %Y}", f"{query.until:%d %b %Y}"),
+    )
+
+
+def _shown(row: Row, query: ReportQuery, request: HttpRequest) -> dict[str, Any]:
+    href = ""
+    if row.key and request.user.has_perm("accounts.view_user"):
+        href = reverse("admin:accounts_user_change", args=[row.key])
+    elif query.by == "day":
+        href = f"{reverse('admin:accounts_dailyusage_changelist')}?day__exact={row.name}"
+    cells = [row.messages, row.input_tokens, row.cached_tokens, row.output_tokens, row.reasoning_tokens]
+    return {
+        "name": row.name or NOTHING,
+        "href": href,
+        "cells": [*map(number, cells), f"{row.audio_seconds / 60:.0f}", money(row.cost), number(row.unpriced)],
+    }
