@@ -11,9 +11,9 @@ class ChatConfig(AppConfig):
         from accounts.erasure import UserData, register_user_data
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.models import Recording
-        from chat.portability import export
+        from chat.portability.export import export_user_data
         from chat.retention import erasure
         from chat.voice import audio_files
 
         post_delete.connect(audio_files.forget_file, sender=Recording)
-        register_user_data(UserData(export.pieces, erasure.report))
+        register_user_data(UserData(export_user_data, erasure.report))

@@ -1,4 +1,4 @@
-"""What commands show a person: examples below their help, a bar while they work long. Scripts see neither."""
+"""What management commands print: examples below their help, and a progress bar."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Formatter(DjangoHelpFormatter):
 
 
 def show_examples(parser: CommandParser, *examples: tuple[str, str]) -> None:
-    """Ends a command's --help with (what is typed after `manage.py`, what for) pairs."""
+    """Ends a command's --help with examples: pairs of what to type after `manage.py`, and what it does."""
     width = max(len(typed) for typed, _ in examples)
     lines = [f"  manage.py {typed.ljust(width)}   {purpose}".rstrip() for typed, purpose in examples]
     parser.formatter_class = _Formatter
@@ -28,7 +28,7 @@ def show_examples(parser: CommandParser, *examples: tuple[str, str]) -> None:
 
 
 class Bar:
-    """A bar per label, on a terminal only; elsewhere nothing.
+    """A progress bar per label, on standard error. Prints nothing where that is not a terminal.
 
     with Bar() as bar:
         bar.show("messages", 10, 250)
@@ -51,13 +51,13 @@ class Bar:
             click.echo(file=sys.stderr)
 
     def count(self, label: str, size: int) -> None:
-        """So many bytes so far, of nobody knows how many."""
+        """Shows a number of bytes, where the total is unknown."""
         if sys.stderr.isatty():
             click.echo(f"\r{label} {size / 2**20:.1f} MB", file=sys.stderr, nl=False)
             self._counting = True
 
     def show(self, label: str, done: int, total: int) -> None:
-        """`done` of `total` so far. Another label begins another bar."""
+        """Shows `done` of `total`. Another label begins another bar."""
         if not sys.stderr.isatty():
             return
         if self._bar is None or label != self._label:

@@ -1,7 +1,7 @@
-"""The JSON in a file that somebody brought: as it is, or in an archive as ChatGPT's export comes.
+"""Reads the JSON of an uploaded file: a JSON file, or an archive (ZIP) such as ChatGPT's export.
 
-Nothing is written to disk and nothing in an archive is followed: members are found by their exact names and read up to
-a limit, whatever their headers promise.
+Nothing is written to disk. Members of an archive are found by their exact names and read up to a limit, whatever size
+their headers claim.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ _CHUNK: Final = 2**20
 
 
 class ImportRefusedError(Exception):
-    """One sentence on what is wrong, and where: with the file, or with a conversation in it."""
+    """A file, or one conversation in it, is not imported. The message is a sentence that says why, and where."""
 
 
-def read_documents(file: Path | IO[bytes], *, most: int = MAX_BYTES) -> Iterator[tuple[str, Any]]:
-    """(name, parsed JSON) of each document in a file, `most` bytes in all. Raises `ImportRefusedError`, `OSError`."""
+def read_documents(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> Iterator[tuple[str, Any]]:
+    """(name, parsed JSON) of each document in a file, `max_bytes` in all. Raises `ImportRefusedError`, `OSError`."""
     name = file.name if isinstance(file, Path) else "the file"
     if zipfile.is_zipfile(file):
-        yield from _from_archive(file, most)
+        yield from _from_archive(file, max_bytes)
         return
     if isinstance(file, Path):
         with file.open("rb") as opened:
-            raw = opened.read(most + 1)
+            raw = opened.read(max_bytes + 1)
     else:
         file.seek(0)
-        raw = file.read(most + 1)
+        raw = file.read(max_bytes + 1)
     if raw[:2] == b"PK":
-        raise ImportRefusedError(f"{name} is an archive that is cut off or damaged.")
-    if len(raw) > most:
-        raise ImportRefusedError(f"{name} has more than {_mb(most)}.")
+        raise ImportRefusedError(f"{name} is an archive that is truncated or damaged.")
+    if len(raw) > max_bytes:
+        raise ImportRefusedError(f"{name} is larger than {_mb(max_bytes)}.")
     yield name, parse(name, raw)
 
 
 def parse(name: str, raw: bytes) -> Any:
-    """JSON, or `ImportRefusedError` with the place."""
+    """The parsed JSON. Raises `ImportRefusedError`, which names the place of the error."""
     try:
         return json.loads(raw)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise ImportRefusedError(f"{name} is not JSON, or it is cut off: {error.msg} at {where}.") from None
+        raise ImportRefusedError(f"{name} is not JSON, or it is truncated: {error.msg} at {where}.") from None
     except UnicodeDecodeError as error:
-        raise ImportRefusedError(f"{name} is not text in UTF-8: byte {error.start} is none of it.") from None
+        raise ImportRefusedError(f"{name} is not UTF-8 text: byte {error.start} is invalid.") from None
     except RecursionError:
         raise ImportRefusedError(f"{name} is nested too deeply.") from None
     except ValueError:
-        raise ImportRefusedError(f"{name} has a number in it that is too long.") from None
+        raise ImportRefusedError(f"{name} contains a number that is too long.") from None
 
 
-def _from_archive(file: Path | IO[bytes], most: int) -> Iterator[tuple[str, Any]]:
+def _from_archive(file: Path | IO[bytes], max_bytes: int) -> Iterator[tuple[str, Any]]:
     try:
         with zipfile.ZipFile(file) as archive:
             for member in _members(archive):
-                raw = _read(archive, member, most)
-                most -= len(raw)
+                raw = _read(archive, member, max_bytes)
+                max_bytes -= len(raw)
                 yield member.filename, parse(member.filename, raw)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise ImportRefusedError(f"The archive is cut off or damaged ({error}).") from None
+        raise ImportRefusedError(f"The archive is truncated or damaged ({error}).") from None
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -79,25 +79,25 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         if not _WANTED.fullmatch(path.name) or member.is_dir():
             continue
         if path.is_absolute() or ".." in path.parts:
-            raise ImportRefusedError(f"{member.filename} leads out of the archive.")
+            raise ImportRefusedError(f"{member.filename} points outside the archive.")
         if member.filename in wanted:
             raise ImportRefusedError(f"{member.filename} is in the archive twice.")
         if member.flag_bits & 1:
-            raise ImportRefusedError(f"{member.filename} is encrypted: unpack it first.")
+            raise ImportRefusedError(f"{member.filename} is encrypted. Decrypt it first.")
         wanted[member.filename] = member
     if not wanted:
-        raise ImportRefusedError("There is no conversations.json in the archive: is it ChatGPT's export?")
+        raise ImportRefusedError("There is no conversations.json in the archive: is it a ChatGPT export?")
     return [wanted[name] for name in sorted(wanted)]
 
 
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    """Piece by piece: what a header says of the size is not believed."""
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int) -> bytes:
+    """The member, read piece by piece, since the size in its header may be wrong. Raises `ImportRefusedError`."""
     pieces, size = [], 0
     with archive.open(member) as opened:
         while piece := opened.read(_CHUNK):
             size += len(piece)
-            if size > most:
-                raise ImportRefusedError(f"{member.filename} unpacks to more than {_mb(most)}.")
+            if size > max_bytes:
+                raise ImportRefusedError(f"{member.filename} unpacks to more than {_mb(max_bytes)}.")
             pieces.append(piece)
     return b"".join(pieces)
 

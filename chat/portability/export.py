@@ -1,4 +1,4 @@
-"""Exports a user's conversations as JSON, in pieces, without holding them in memory."""
+"""The export of everything stored about a user, as JSON (`formats.own` reads it again)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,19 @@ FORMAT: Final = "antiphon.export"
 VERSION: Final = 1
 
 
-def export(user: User) -> dict[str, Any]:
-    """Plain data for JSON: account, sessions (without their keys), conversations with every branch, recordings
-    with what is kept of their audio (a WAV file in base64, else null).
+def export_user_data(user: User) -> Iterator[str]:
+    """JSON text in pieces, so that no more than one conversation is in memory.
+
+    It has the account, the sessions (without their keys), the conversations with every branch, and the recordings with
+    their stored audio (a WAV file in base64, else null).
     """
-    return {**_head(user), **{name: list(items) for name, items in _lists(user).items()}}
-
-
-def pieces(user: User) -> Iterator[str]:
-    """The same as JSON text, a conversation at a time: no more than one of them is in memory."""
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
-    for name, items in _lists(user).items():
+    for name, items in (("conversations", _conversations(user)), ("recordings", _recordings(user))):
         yield f', "{name}": ['
         for number, item in enumerate(items):
             yield (",\n" if number else "\n") + json.dumps(item, ensure_ascii=False)
         yield "]"
     yield "}\n"
-
-
-def _lists(user: User) -> dict[str, Iterator[dict[str, Any]]]:
-    return {"conversations": _conversations(user), "recordings": _recordings(user)}
 
 
 def _head(user: User) -> dict[str, Any]:
@@ -66,7 +59,7 @@ def _conversations(user: User) -> Iterator[dict[str, Any]]:
 
 
 def conversation_data(member: Member) -> dict[str, Any]:
-    """A conversation as one of its members takes it along: every branch, plain data for JSON."""
+    """A conversation with every branch, as plain data for JSON. `mine` marks the messages that this member wrote."""
     conversation = member.conversation
     return {
         "id": str(conversation.pk),
@@ -103,7 +96,7 @@ def _recordings(user: User) -> Iterator[dict[str, Any]]:
             "language": recording.language,
             "audio_wav": audio_files.as_base64(recording),
             "utterances": [
-                {"text": said.text, "start_ms": said.start_ms, "end_ms": said.end_ms}
-                for said in sorted(recording.utterances.all(), key=lambda said: said.number)
+                {"text": utterance.text, "start_ms": utterance.start_ms, "end_ms": utterance.end_ms}
+                for utterance in sorted(recording.utterances.all(), key=lambda one: one.number)
             ],
         }

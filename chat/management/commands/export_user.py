@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
 from chat.management.terminal import Bar, show_examples
-from chat.portability.export import pieces
+from chat.portability.export import export_user_data
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             raise CommandError("There is no account with this address.")
         file: Path | None = options["file"]
         if file is None:
-            for piece in pieces(user):
+            for piece in export_user_data(user):
                 self.stdout.write(piece, ending="")
             return
         total = user.memberships.count()
@@ -46,7 +46,7 @@ class Command(BaseCommand):
             raise CommandError(f"{file}: {error.strerror}.") from None
         try:
             with os.fdopen(opened, "w", errors="replace") as out, Bar() as bar:
-                for number, piece in enumerate(pieces(user)):
+                for number, piece in enumerate(export_user_data(user)):
                     out.write(piece)
                     bar.show("conversations", min(number, total), total)
         except BaseException as error:

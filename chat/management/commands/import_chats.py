@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.models import User
 from chat.management.terminal import Bar, show_examples
 from chat.portability.archive import ImportRefusedError
-from chat.portability.importer import import_chats, read_file
+from chat.portability.importer import import_conversations, read_file
 
 SHOWN = 20  # refused ones named on the terminal; --json has all
 
@@ -53,10 +53,10 @@ class Command(BaseCommand):
         said: Counter[str] = Counter()
         refused = []
         with Bar() as bar:
-            for done, outcome in enumerate(import_chats(user, chats, dry_run=options["dry_run"]), 1):
+            for done, outcome in enumerate(import_conversations(user, chats, dry_run=options["dry_run"]), 1):
                 said[outcome.kind] += 1
                 if outcome.kind == "refused":
-                    refused.append({"place": outcome.place, "why": outcome.why})
+                    refused.append({"place": outcome.place, "reason": outcome.reason})
                 elif outcome.kind == "new":
                     said["messages"] += outcome.messages
                 bar.show("conversations", done, len(chats))
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             what = f"{said['new']} conversations with {said['messages']} messages"
             self.stdout.write(f"{verb} {what}; {said['known']} are here already.")
             for one in refused[:SHOWN]:
-                self.stdout.write(f"Left out: {one['place']}: {one['why']}")
+                self.stdout.write(f"Left out: {one['place']}: {one['reason']}")
             if len(refused) > SHOWN:
                 self.stdout.write(f"… and {len(refused) - SHOWN} more (--json names all).")
         self.stdout.flush()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.management.terminal import show_examples
 from chat.portability.formats import ImportedConversation, ImportedMessage
-from chat.portability.importer import save_chat
+from chat.portability.importer import save_conversation
 
 ADDRESS: Final = "demo@localhost"
 BREAD: Final = """Mix **400 g** flour, 300 g water, 8 g salt and a pinch of yeast.
@@ -65,7 +65,7 @@ class Command(BaseCommand):
                 user = User.objects.create_user(ADDRESS, password, name="Demo")
                 EmailAddress.objects.create(user=user, email=ADDRESS, primary=True, verified=True)
             self.stdout.write(f"{ADDRESS}   password: {password}   (shown this once)")
-        made = sum(save_chat(user, chat) for chat in chats())
+        made = sum(save_conversation(user, chat) for chat in chats())
         self.stdout.write(f"{made} conversations.")
 
 

@@ -16,7 +16,7 @@ from accounts import erasure
 from accounts.models import AuditEntry, Plan, Quota, Session, TopUp, User
 from accounts.quotas import reservations, top_ups
 from chat.models import Conversation, Member, Message
-from chat.portability import export
+from chat.portability.export import export_user_data
 from chat.retention import erasure as erasure_module
 from tests.conftest import PASSWORD
 from tests.integration.accounts.test_roles import member
@@ -149,7 +149,7 @@ class TestDownload:
         Message.objects.create(conversation=made, role="user", author=alice, text="Grüße")
         response = browser(member("administrator")).post(address(alice, "export"))
         data = json.loads(b"".join(response))
-        assert data == json.loads(json.dumps(export.export(alice)))
+        assert data == json.loads("".join(export_user_data(alice)))
         assert data["conversations"][0]["messages"][0]["text"] == "Grüße"
         assert "alice@example.org.json" in response["Content-Disposition"]
         assert verbs() == ["export_user"]

@@ -18,8 +18,8 @@ from accounts.models import Plan, User
 from chat.conversations.snapshot import read_state
 from chat.models import Conversation, Message
 from chat.portability.archive import ImportRefusedError
-from chat.portability.export import export
-from chat.portability.importer import import_chats, read_file
+from chat.portability.export import export_user_data
+from chat.portability.importer import import_conversations, read_file
 from chat.retention import purge
 
 
@@ -46,10 +46,15 @@ TRIP = chatgpt(
 )
 
 
+def exported(user: User) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads("".join(export_user_data(user)))
+    return data
+
+
 def load(user: User, data: Any) -> list[str]:
     """`new`, `known`, or why it was refused."""
     chats = read_file(io.BytesIO(json.dumps(data).encode()))
-    return [outcome.why or outcome.kind for outcome in import_chats(user, chats)]
+    return [outcome.reason or outcome.kind for outcome in import_conversations(user, chats)]
 
 
 def tree() -> dict[str, str | None]:
@@ -94,7 +99,7 @@ async def test_what_was_imported_is_shown(transactional_db: None, clean_redis: s
 def test_our_own_export_comes_back(alice: User, bob: User) -> None:
     load(alice, [TRIP])
     before = tree()
-    assert load(bob, export(alice)) == ["new"]
+    assert load(bob, exported(alice)) == ["new"]
     theirs = Message.objects.filter(conversation__memberships__user=bob)
     assert {one.text: one.parent.text if one.parent else None for one in theirs.select_related("parent")} == before
 
@@ -168,7 +173,7 @@ def test_the_archive_is_read_as_it_was_downloaded(alice: User) -> None:
         ("dalle-generations/file-1.webp", b"RIFF"),
         ("shared_conversations.json", b"not json at all"),
     )
-    outcomes = list(import_chats(alice, read_file(packed)))
+    outcomes = list(import_conversations(alice, read_file(packed)))
     assert [outcome.kind for outcome in outcomes] == ["new", "new"]
     assert outcomes[1].place == "conversations-001.json, conversation 1 (“Second”)"
     assert set(Conversation.objects.values_list("title", flat=True)) == {"Trip", "Second"}
@@ -179,12 +184,12 @@ def test_what_was_deleted_or_temporary_does_not_come_back(alice: User, bob: User
     load(alice, [TRIP, *others])
     Conversation.objects.filter(messages__text="Gone?").update(deleted_at="2026-01-01T00:00Z")
     Conversation.objects.filter(messages__text="Soon gone?").update(temporary=True)
-    assert load(bob, export(alice)) == ["new"]
+    assert load(bob, exported(alice)) == ["new"]
 
 
 def test_an_export_brings_back_what_is_missing_only(alice: User) -> None:
     load(alice, [TRIP, chatgpt(node("q", None, "user", "Lost?"), name="c-2")])
-    kept = export(alice)
+    kept = exported(alice)
     Conversation.objects.filter(messages__text="Lost?").delete()
     assert sorted(load(alice, kept)) == ["known", "new"]
     assert load(alice, kept) == ["known", "known"]
@@ -194,7 +199,7 @@ def test_an_export_brings_back_what_is_missing_only(alice: User) -> None:
 def test_what_others_wrote_is_not_the_importers(alice: User, bob: User) -> None:
     load(alice, [TRIP])
     Message.objects.filter(text="Why?").update(author=bob)
-    load(bob, export(alice))
+    load(bob, exported(alice))
     theirs = Message.objects.filter(conversation__memberships__user=bob, role="user").order_by("created_at")
     assert [(message.text, message.author) for message in theirs] == [("Where to?", bob), ("Why?", None)]
 
@@ -211,16 +216,16 @@ def test_what_is_old_elsewhere_is_not_too_old_here(alice: User) -> None:
     ("raw", "where"),
     [
         (b"", "line 1, column 1"),
-        (b'[{"a": "\xff"}]', "byte 8 is none of it"),
-        (b'[{"mapping": {', "cut off.* line 1, column 15"),
-        (b"{}", "no export"), (b"[]", "no export"), (b"[1, 2]", "no export"), (b'"text"', "no export"),
-        (b"null", "no export"),
-        (b'[{"mapping": {}}, {"chat": {}}]', "no export"),
+        (b'[{"a": "\xff"}]', "byte 8 is invalid"),
+        (b'[{"mapping": {', "truncated.* line 1, column 15"),
+        (b"{}", "not an export"), (b"[]", "not an export"), (b"[1, 2]", "not an export"), (b'"text"', "not an export"),
+        (b"null", "not an export"),
+        (b'[{"mapping": {}}, {"chat": {}}]', "not an export"),
         (b'{"format": "antiphon.export", "version": 2}', "newer version"),
         (b'{"format": "antiphon.export", "version": 1}', "no list of conversations"),
         (b"[" * 100_000, "nested too deeply"),
-        (b"[" + b"1" * 5_000 + b"]", "number in it that is too long"),
-        (b"PK\x03\x04 and then nothing", "cut off or damaged"),
+        (b"[" + b"1" * 5_000 + b"]", "number that is too long"),
+        (b"PK\x03\x04 and then nothing", "truncated or damaged"),
     ],
 )  # fmt: skip
 def test_what_is_no_export_is_refused(raw: bytes, where: str) -> None:
@@ -240,17 +245,17 @@ def test_hostile_archives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for raw, words in (
         (archive(("conversations.json", b" " * 3_000_000)).getvalue(), "unpacks to more than 1 MB"),
         (archive(("conversations-0.json", large), ("conversations-1.json", large)).getvalue(), "unpacks to more"),
-        (archive(("../conversations.json", b"[]")).getvalue(), r"\.\./conversations.json leads out"),
-        (archive(("..\\..\\conversations.json", b"[]")).getvalue(), "leads out"),
+        (archive(("../conversations.json", b"[]")).getvalue(), r"\.\./conversations.json points outside"),
+        (archive(("..\\..\\conversations.json", b"[]")).getvalue(), "points outside"),
         (archive(("conversations.json", b"[]"), ("conversations.json", b"[]")).getvalue(), "twice"),
         (archive(("photos.json", b"[]")).getvalue(), "no conversations.json in the archive"),
         (bytes(encrypted), "encrypted"),
-        (whole[: len(whole) // 2], "cut off or damaged"),
-        (bytes(broken), "cut off or damaged"),
-        (lying, "cut off or damaged"),
+        (whole[: len(whole) // 2], "truncated or damaged"),
+        (bytes(broken), "truncated or damaged"),
+        (lying, "truncated or damaged"),
     ):  # fmt: skip
         with pytest.raises(ImportRefusedError, match=words):
-            read_file(io.BytesIO(raw), most=2**20)
+            read_file(io.BytesIO(raw), max_bytes=2**20)
     monkeypatch.setattr("chat.portability.archive.MAX_MEMBERS", 2)
     with pytest.raises(ImportRefusedError, match="more than 2 files"):
         read_file(archive(*((f"{n}.png", b"") for n in range(3))))
@@ -262,8 +267,8 @@ def test_hostile_archives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         (chatgpt(node("a", "b", "user", "x"), node("b", "a", "assistant", "y")), "own ancestors, such as a"),
         (chatgpt(node("a", "a", "user", "x")), "own ancestors, such as a"),
         (chatgpt(node("r", None, "user", "x"), node("a", "b", "user", "x"), node("b", "a", "user", "y")), "such as a"),
-        (chatgpt(), "no message in it"),
-        (chatgpt(node("a", None, "system", "only")), "no message in it"),
+        (chatgpt(), "contains no messages"),
+        (chatgpt(node("a", None, "system", "only")), "contains no messages"),
         ({"mapping": []}, r"Expected `object`, got `array` - at `\$.mapping`"),
         ({"mapping": {"a": None}}, r"at `\$.mapping\[...\]`"),
         ({"mapping": {"a": {"message": {"author": 1}}}}, r"at `\$.mapping\[...\].message.author`"),
@@ -271,7 +276,7 @@ def test_hostile_archives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"mapping": {"a" * 300: {"message": None}}}, "length <= 200"),
         (chatgpt(node("a", None, "user", "x" * 1_000_001)), "more than 1000000 characters: a"),
         (chatgpt(node("a", None, "user", "x"), title=["no text"]), r"`array` - at `\$.title`"),  # type: ignore[arg-type]  # that is the point
-        (chatgpt(node("a", None, "user", "x", at=10**400)), "out of all bounds|create_time"),
+        (chatgpt(node("a", None, "user", "x", at=10**400)), "out of range|create_time"),
     ],
 )  # fmt: skip
 def test_a_hostile_conversation_is_left_out_and_the_others_come(alice: User, hostile: dict[str, Any], why: str) -> None:
@@ -312,7 +317,7 @@ def test_the_command_says_what_it_left_out(alice: User, tmp_path: Path) -> None:
         return said
 
     place = "conversations.json, conversation 2 (“Trip”)"
-    refused = [{"place": place, "why": "Messages in it are their own ancestors, such as a."}]
+    refused = [{"place": place, "reason": "Some of its messages are their own ancestors, such as a."}]
     assert run("--dry-run") == {"new": 1, "messages": 4, "known": 0, "refused": refused}
     assert Conversation.objects.count() == 0
     assert run() == {"new": 1, "messages": 4, "known": 0, "refused": refused}

@@ -16,7 +16,7 @@ from django.db import IntegrityError
 from accounts.models import Plan, User
 from chat.conversations import listing
 from chat.models import Conversation, Member, Message, Role
-from chat.portability.importer import import_chats, read_file
+from chat.portability.importer import import_conversations, read_file
 from chat.protocol.commands import MessageSend, parse_command
 from chat.protocol.errors import Invalid
 from chat.turns.accept import _fingerprint, accept
@@ -123,7 +123,7 @@ class TestSaving:
         conversation = make_conversation(alice, 4, title="Über “Krokodile”")
         answer = Message.objects.get(text="text 1")
         make_version(answer, "another answer")
-        response = logged_in(alice).get(f"/c/{conversation.pk}/save/", {"as": "markdown"})
+        response = logged_in(alice).get(f"/c/{conversation.pk}/export/", {"as": "markdown"})
         assert response["Content-Disposition"] == 'attachment; filename="uber-krokodile.md"'
         assert response["Content-Type"] == "text/markdown; charset=utf-8"
         assert response.content.decode() == (
@@ -134,19 +134,19 @@ class TestSaving:
     def test_json_has_every_branch_and_comes_back(self, alice: User, bob: User) -> None:
         conversation = make_conversation(alice, 2)
         make_version(Message.objects.get(text="text 1"), "another answer")
-        raw = logged_in(alice).get(f"/c/{conversation.pk}/save/", {"as": "json"}).content
-        assert [outcome.kind for outcome in import_chats(bob, read_file(io.BytesIO(raw)))] == ["new"]
+        raw = logged_in(alice).get(f"/c/{conversation.pk}/export/", {"as": "json"}).content
+        assert [outcome.kind for outcome in import_conversations(bob, read_file(io.BytesIO(raw)))] == ["new"]
         theirs = Message.objects.filter(conversation__memberships__user=bob)
         assert sorted(theirs.values_list("text", flat=True)) == ["another answer", "text 0", "text 1"]
 
     def test_everything_is_ones_own_only(self, alice: User, bob: User) -> None:
         make_conversation(alice, title="Mine")
         make_conversation(bob, title="Theirs")
-        data = json.loads(logged_in(alice).get("/conversations/save/").content)
+        data = json.loads(logged_in(alice).get("/conversations/export/").content)
         assert [one["title"] for one in data["conversations"]] == ["Mine"]
         assert "bob" not in json.dumps(data)
 
     def test_an_outsider_saves_nothing(self, alice: User, mallory: User) -> None:
         conversation = make_conversation(alice)
-        assert logged_in(mallory).get(f"/c/{conversation.pk}/save/", {"as": "json"}).status_code == 404
-        assert logged_in(alice).get(f"/c/{conversation.pk}/save/", {"as": "pdf"}).status_code == 404
+        assert logged_in(mallory).get(f"/c/{conversation.pk}/export/", {"as": "json"}).status_code == 404
+        assert logged_in(alice).get(f"/c/{conversation.pk}/export/", {"as": "pdf"}).status_code == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import uuid
 import wave
 from datetime import timedelta
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Plan, User
 from chat.models import Recording, RecordingStatus
-from chat.portability.export import export
+from chat.portability.export import export_user_data
 from chat.retention import purge
 from chat.retention.erasure import erase
 from chat.voice import audio_files
@@ -127,7 +128,7 @@ def test_staff_listen_with_the_permission_and_an_entry(alice: User, plan: Plan, 
 def test_it_is_exported_and_goes_with_its_speaker(alice: User, plan: Plan) -> None:
     row = recorded(alice)
     path = file_of(row)
-    [exported] = export(alice)["recordings"]
+    [exported] = json.loads("".join(export_user_data(alice)))["recordings"]
     assert base64.b64decode(exported["audio_wav"]) == path.read_bytes()
     erase(alice)
     assert not path.exists()

@@ -77,7 +77,7 @@ def test_half_an_export_is_not_left(alice: User, tmp_path: Path, monkeypatch: py
         yield '{"account": '
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("chat.management.commands.export_user.pieces", break_off)
+    monkeypatch.setattr("chat.management.commands.export_user.export_user_data", break_off)
     with pytest.raises(CommandError, match="No space left"):
         call_command("export_user", "alice@example.org", str(tmp_path / "alice.json"))
     assert list(tmp_path.iterdir()) == []

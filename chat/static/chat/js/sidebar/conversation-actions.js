@@ -47,7 +47,7 @@ export class ConversationActions {
     const pin = /** @type {HTMLElement} */ (this.menu.querySelector("[data-action=pin]"));
     pin.hidden = isBar && document.body.hasAttribute("data-temporary");
     for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (this.menu.querySelectorAll("[data-export]"))) {
-      link.href = this.url(this.chosen, `save/?as=${link.dataset.export}`);
+      link.href = this.url(this.chosen, `export/?as=${link.dataset.export}`);
     }
     const from = button.getBoundingClientRect();
     this.menu.showPopover();

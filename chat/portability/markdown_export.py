@@ -1,4 +1,4 @@
-"""What a person takes along: one conversation as Markdown or JSON, or everything of theirs as JSON."""
+"""One conversation as a Markdown file, for reading. An import does not read it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from django.utils.translation import gettext as _
 from chat.conversations.branches import path_ids
 from chat.models import Member, Message, MessageRole, MessageStatus
 
-LONGEST_PATH: Final = 100_000  # messages
+MAX_PATH: Final = 100_000  # messages
 UNFINISHED: Final = (MessageStatus.STOPPED, MessageStatus.FAILED, MessageStatus.INTERRUPTED)
 
 
 def to_markdown(member: Member) -> str:
-    """The path to the newest message, who said it as headings."""
+    """The path to the newest message. Each heading names the author or the model."""
     conversation = member.conversation
-    ids = path_ids(conversation.pk, conversation.tip_id, limit=LONGEST_PATH)
+    ids = path_ids(conversation.pk, conversation.tip_id, limit=MAX_PATH)
     messages = Message.objects.select_related("author", "run").in_bulk(ids)
     parts = [f"# {conversation.title or _('Conversation')}"]
     for message in (messages[pk] for pk in ids if pk in messages):

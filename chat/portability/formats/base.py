@@ -1,0 +1,51 @@
+"""What every format is read into: conversations with their messages, not yet checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+IMAGE: Final = "[image]"  # stands for an image, which is not imported
+ATTACHMENT: Final = "[attachment]"  # stands for any other file
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedMessage:
+    """A message. `parent` is another one's `id`, or None for a first one. `mine`: by the user whose export it is."""
+
+    id: str
+    parent: str | None
+    role: str
+    text: str
+    at: datetime | None
+    mine: bool = True
+
+
+@dataclass(slots=True)
+class ImportedConversation:
+    """A conversation as its file has it. `error` is why it cannot be imported; `place` says where in the file it is.
+
+    `native`: exported by an Antiphon, perhaps by this one, where it may still be there under its own id.
+    """
+
+    id: str
+    title: str
+    messages: list[ImportedMessage] = field(default_factory=list)
+    tip: str | None = None
+    error: str = ""
+    place: str = ""
+    native: bool = False
+
+
+def timestamp(seconds: float | None) -> datetime | None:
+    """The time from seconds, or milliseconds, since 1970; None for a value outside this century."""
+    if seconds is not None and 946_684_800_000 < seconds < 4_102_444_800_000:
+        seconds /= 1000
+    if seconds is None or not 946_684_800 < seconds < 4_102_444_800:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)

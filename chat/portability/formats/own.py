@@ -1,0 +1,54 @@
+"""Our own export (`chat.portability.export`)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from chat.portability.archive import ImportRefusedError
+from chat.portability.export import VERSION
+from chat.portability.formats.base import Id, ImportedConversation, ImportedMessage, timestamp
+
+
+class Message(Struct):
+    id: Id
+    role: str
+    text: str
+    created_at: datetime | None = None
+    parent_id: Id | None = None
+    mine: bool = True
+
+
+class Conversation(Struct):
+    id: Id
+    title: str
+    messages: list[Message]
+    tip: str | None = None
+    deleted_at: str | None = None
+    temporary: bool = False
+
+
+def list_conversations(name: str, data: dict[str, Any]) -> list[Any]:
+    """The entries of an export. Raises `ImportRefusedError`."""
+    if data.get("version") != VERSION:
+        raise ImportRefusedError(f"{name} was exported by a newer version.")
+    entries = data.get("conversations")
+    if not isinstance(entries, list):
+        raise ImportRefusedError(f"{name} has no list of conversations.")
+    return entries
+
+
+def read_conversation(entry: Any) -> ImportedConversation | None:
+    """None for a deleted or a temporary conversation, which was to be deleted anyway."""
+    one = msgspec.convert(entry, Conversation)
+    if one.deleted_at or one.temporary:
+        return None
+    messages = [ImportedMessage(m.id, m.parent_id, m.role, m.text, _time(m.created_at), m.mine) for m in one.messages]
+    return ImportedConversation(one.id, one.title, messages, one.tip, native=True)
+
+
+def _time(at: datetime | None) -> datetime | None:
+    return timestamp((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) if at else None

@@ -1,0 +1,89 @@
+"""Turns an imported tree of nodes into the tree that this site stores: users' messages and answers in alternation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from chat.models import MessageRole
+from chat.portability.archive import ImportRefusedError
+from chat.portability.formats import ImportedConversation, ImportedMessage
+
+MAX_MESSAGES: Final = 20_000  # of one conversation
+MAX_TEXT: Final = 1_000_000  # characters of one message
+MAX_CHARACTERS: Final = 50_000_000  # of one conversation
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """Nodes of one role in a row, which become one message below `parent`. `before` is the row without `last`."""
+
+    last: ImportedMessage
+    parent: str | None
+    before: _Merged | None = None
+
+    @property
+    def text(self) -> str:
+        parts: list[str] = []
+        at: _Merged | None = self
+        while at is not None:
+            parts.append(at.last.text)
+            at = at.before
+        return "\n\n".join(reversed(parts))
+
+
+def normalise_tree(conversation: ImportedConversation) -> None:
+    """Replaces the messages by users' messages and answers in alternation, parents first.
+
+    Nodes that are not shown (tools, instructions) are removed, and their children move up. Several nodes of one role in
+    a row become one message, so that every path of the file stays one of the conversation. Raises `ImportRefusedError`
+    for a tree that is too large or broken.
+    """
+    if len(conversation.messages) > MAX_MESSAGES:
+        raise ImportRefusedError(f"It has more than {MAX_MESSAGES} messages.")
+    nodes = {node.id: replace(node, text=clean_text(node.text).strip()) for node in conversation.messages}
+    if len(nodes) < len(conversation.messages):
+        raise ImportRefusedError("Two of its messages have the same id.")
+    children: dict[str | None, list[ImportedMessage]] = {}
+    for node in nodes.values():
+        children.setdefault(node.parent if node.parent in nodes else None, []).append(node)
+    kept: dict[str, ImportedMessage] = {}
+    ends: dict[str, str] = {}  # of each node, the last node of the message it is merged into
+    size = 0
+    waiting: list[tuple[ImportedMessage, _Merged | None]] = [(node, None) for node in reversed(children.get(None, []))]
+    while waiting:
+        node, merged = waiting.pop()
+        if _is_message(node):
+            continues = merged is not None and merged.last.role == node.role
+            parent = (merged.parent if continues else merged.last.id) if merged else None
+            merged = _Merged(node, parent, merged if continues else None)
+        ends[node.id] = merged.last.id if merged else ""
+        below = children.get(node.id, [])
+        waiting += [(child, merged) for child in reversed(below)]
+        # A message is complete at a leaf, and where a child has the other role.
+        if merged is None or merged.last.id in kept:
+            continue
+        if not below or any(_is_message(child) and child.role != merged.last.role for child in below):
+            text = merged.text
+            size += len(text)
+            if len(text) > MAX_TEXT:
+                raise ImportRefusedError(f"One of its messages has more than {MAX_TEXT} characters: {merged.last.id}.")
+            if size > MAX_CHARACTERS:
+                raise ImportRefusedError(f"It has more than {MAX_CHARACTERS} characters.")
+            kept[merged.last.id] = replace(merged.last, parent=merged.parent, text=text)
+    if lost := next((name for name in nodes if name not in ends), None):
+        raise ImportRefusedError(f"Some of its messages are their own ancestors, such as {lost}.")
+    if not kept:
+        raise ImportRefusedError("It contains no messages.")
+    conversation.messages = list(kept.values())
+    tip = ends.get(conversation.tip or "", "")
+    conversation.tip = tip if tip in kept else None
+
+
+def _is_message(node: ImportedMessage) -> bool:
+    return node.role in MessageRole.values and bool(node.text)
+
+
+def clean_text(text: str) -> str:
+    """The text without what PostgreSQL and UTF-8 cannot store: NUL, unpaired surrogates."""
+    return text.replace("\x00", "").encode(errors="replace").decode()
