@@ -15,5 +15,5 @@ class ChatConfig(AppConfig):
         from chat.retention import erasure
         from chat.voice import audio_files
 
-        post_delete.connect(audio_files.forget_file, sender=Recording)
+        post_delete.connect(audio_files.delete_file, sender=Recording)
         register_user_data(UserData(export_user_data, erasure.report))

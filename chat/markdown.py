@@ -29,10 +29,10 @@ from pygments.util import ClassNotFound
 
 logger = structlog.get_logger(__name__)
 
-MAX_RICH_CHARS: Final = 200_000  # of a whole text; what is longer is shown as written
+MAX_RICH_CHARS: Final = 200_000  # of a whole text; a longer one is shown as plain text
 MAX_HIGHLIGHT_CHARS: Final = 40_000  # of one code block
 HIGHLIGHT_SECONDS: Final = 0.5  # for all code blocks of a text together
-MAX_NESTING: Final = 40  # levels of blocks; markdown-it drops what is nested deeper, we show the text as written
+MAX_NESTING: Final = 40  # levels of blocks; markdown-it drops deeper ones, so such a text is shown as plain text
 
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9+#._-]{1,30}")
 _TASK: Final = re.compile(r"\[([ xX])\][ \t]+")
@@ -74,7 +74,7 @@ def render(text: str) -> str:
         if any(token.level >= MAX_NESTING - 1 for token in tokens):
             return _plain(text)
         return _cleaner.clean(parser.renderer.render(tokens, parser.options, env))
-    except Exception:  # a parser's bug must not lose an answer: it is shown as written instead
+    except Exception:  # a bug in the parser must not lose an answer, which is then shown as plain text
         logger.exception("markdown_failed", length=len(text))
         return _plain(text)
 
@@ -143,7 +143,7 @@ def _code(code: str, language: str, deadline: float) -> str:
         try:
             body = _paint(_until(deadline, lexer.get_tokens(code)))
         except TimeoutError:
-            logger.info("highlighting_cut", language=language, length=len(code))
+            logger.info("highlighting_timed_out", language=language, length=len(code))
     label = f' data-language="{html.escape(language)}"' if language else ""
     return f'<pre class="code"{label}><code>{body}</code></pre>\n'
 

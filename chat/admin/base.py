@@ -1,4 +1,9 @@
-"""Base class for admin pages that may show what users wrote."""
+"""Base class for admin pages that may show message text.
+
+Message text, and titles and prompts made from it, are loaded and shown only on the page of one message or conversation,
+only with the permission `chat.read_message_body`, and only after an entry in the audit log. Lists never load them, and
+search never reads them.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +21,25 @@ PERMISSION = "chat.read_message_body"
 
 
 class BodyAdmin(HistoryAdmin):
-    """A page whose `body_fields` only those with the permission get, with an entry in the audit log each time."""
+    """A page that shows its `body_fields` only to staff with the permission, with an audit entry each time."""
 
     facts: ClassVar[tuple[str, ...]]
     body_fields: ClassVar[tuple[str, ...]]
+    body_title: ClassVar[str]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        deferred: QuerySet[Any] = super().get_queryset(request).defer(*self.secrets())
+        deferred: QuerySet[Any] = super().get_queryset(request).defer(*self.private_columns())
         return deferred
 
     @classmethod
-    def secrets(cls) -> tuple[str, ...]:
-        """The columns that hold what people and models wrote."""
+    def private_columns(cls) -> tuple[str, ...]:
+        """The columns that hold message text, or text made from it."""
         raise NotImplementedError
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
         found: list[Any] = [(None, {"fields": self.facts})]
         if request.user.has_perm(PERMISSION):
-            found.append(("What was written", {"fields": self.body_fields}))
+            found.append((self.body_title, {"fields": self.body_fields}))
         return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -1,9 +1,4 @@
-"""Staff's pages about conversations, messages and runs.
-
-What people and models wrote, and titles made from it, is loaded and shown only on the page of one message or
-conversation, only with the permission `chat.read_message_body`, and each time an audit entry is written first.
-Lists never load it, search never looks into it.
-"""
+"""Conversations in the admin, with their members, sizes and cost."""
 
 from __future__ import annotations
 
@@ -47,16 +42,17 @@ class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 @admin.register(Conversation)
 class ConversationAdmin(BodyAdmin):
-    list_display = ("link", "owner", "members_shown", "messages", "runs", "cost", "model", "updated", "deleted_at")
+    list_display = ("link", "owner", "member_total", "messages", "runs", "cost", "model", "updated", "deleted_at")
     list_display_links = None
     ordering = ("-updated_at",)
-    search_help_text = "Conversation id, or a member's e-mail address"
+    search_help_text = "Conversation id, or a member's email address"
     facts = ("id", "owner", "model", "cost", "created_at", "updated_at", "deleted_at", "message_list", "run_list")
     body_fields = ("title", "system_prompt")
+    body_title = "Title and system prompt"
     inlines = (MemberInline,)
 
     @classmethod
-    def secrets(cls) -> tuple[str, ...]:
+    def private_columns(cls) -> tuple[str, ...]:
         return ("title", "system_prompt")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -98,14 +94,14 @@ class ConversationAdmin(BodyAdmin):
         return int(row.message_count)
 
     @admin.display(description="Members")
-    def members_shown(self, row: Any) -> int:
+    def member_total(self, row: Any) -> int:
         return int(row.member_count)
 
     @admin.display(description="Runs")
     def runs(self, row: Any) -> int:
         return int(row.run_count)
 
-    @admin.display(description="Cost of its runs")
+    @admin.display(description="Cost")
     def cost(self, row: Any) -> str:
         return money(row.spent)
 

@@ -1,4 +1,4 @@
-"""Filters of staff's lists of runs and recordings. Each stands on an index that also gives the order, newest first."""
+"""Filters of the lists of runs and recordings. Each uses an index that also gives the order, newest first."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from accounts.lib.formatting import moment
 from accounts.models import User
 from chat.models import FAILED, SLOW_MS, Run
 
-NEWEST: Final = 1000  # runs whose models, failures whose codes a filter offers
+NEWEST: Final = 1000  # runs from which a filter takes the models and error codes it offers
 SPANS: Final = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 _HOURS: Final = {"1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}
 
 
 class Filter(admin.SimpleListFilter):
-    """A filter whose present value is always among the choices, also when it came by a link."""
+    """A filter whose current value is always among the choices, also when it comes from a link."""
 
-    def named(self, value: str) -> str:
+    def label_of(self, value: str) -> str:
         return value
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         offered = self.offered()
         value = request.GET.get(self.parameter_name or "")
         if value and value not in dict(offered):
-            offered.append((value, self.named(value)))
+            offered.append((value, self.label_of(value)))
         return offered
 
     def offered(self) -> list[tuple[str, str]]:
@@ -38,7 +38,7 @@ class Filter(admin.SimpleListFilter):
 
 
 class ModelFilter(Filter):
-    """The models of the newest runs: asking all runs which there are would read the whole table."""
+    """Offers the models of the newest runs. Listing the models of all runs would read the whole table."""
 
     title = "model"
     parameter_name = "model"
@@ -52,7 +52,7 @@ class ModelFilter(Filter):
 
 
 class ErrorFilter(Filter):
-    """What runs failed of. "any" is every failure, also one without a code."""
+    """Filters failed runs by error code. "any" is every failure, also one without a code."""
 
     title = "error"
     parameter_name = "error_code"
@@ -68,25 +68,25 @@ class ErrorFilter(Filter):
 
 
 class SlowFilter(admin.SimpleListFilter):
-    title = "first token"
+    title = "time to first token"
     parameter_name = "slow"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", f"After {SLOW_MS // 1000} s or more")]
+        return [("yes", f"{SLOW_MS // 1000} s or more")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(first_token_ms__gte=SLOW_MS) if self.value() == "yes" else queryset
 
 
 class UserFilter(Filter):
-    """Whose they are. Offers nothing to choose from: one comes by a link, or searches for the address."""
+    """Filters by user. Offers no choices: its value comes from a link. Lists are searched by email address instead."""
 
-    title = "person"
+    title = "user"
     parameter_name = "requested_by__exact"
 
-    def named(self, value: str) -> str:
+    def label_of(self, value: str) -> str:
         email = User.objects.filter(pk__in=[_uuid(value)]).values_list("email", flat=True).first()
-        return email or "nobody known"
+        return email or "unknown user"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(requested_by=_uuid(self.value())) if self.value() else queryset
@@ -95,13 +95,13 @@ class UserFilter(Filter):
 class PeriodFilter(Filter):
     """ "1h", "24h" and so on, until now; or "<from>/<until>" in ISO 8601, of which either may be missing."""
 
-    title = "begun in"
+    title = "started in"
     parameter_name = "period"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [(key, f"The last {title}") for key, title in SPANS.items()]
+        return [(key, f"Last {title}") for key, title in SPANS.items()]
 
-    def named(self, value: str) -> str:
+    def label_of(self, value: str) -> str:
         since, until = _interval(value)
         return f"{moment(since) if since else ''} – {moment(until) if until else 'now'}"
 
@@ -122,7 +122,7 @@ def _interval(value: str) -> tuple[datetime | None, datetime | None]:
 
 
 def _moment(text: str) -> datetime | None:
-    """None for nothing, and for what is no moment: an odd address shows more, never an error."""
+    """None for an empty or invalid time: an invalid address shows more rows, never an error."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Links between staff's pages."""
+"""Links between admin pages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from chat.models import Conversation
 
 
 def page_link(model: str, id_: uuid.UUID | None) -> SafeString | str:
+    """A link to one row's page, named by the end of its id; a dash without an id."""
     if id_ is None:
         return "–"
-    # The last digits: the first ones of time-ordered ids are all alike.
+    # The last digits, since the first digits of time-ordered ids are all alike.
     return link(reverse(f"admin:chat_{model}_change", args=[id_]), str(id_)[-8:])
 
 
 def list_link(model: str, conversation: Conversation, text: str) -> SafeString:
+    """A link to the list of a conversation's rows."""
     address = reverse(f"admin:chat_{model}_changelist")
     return link(f"{address}?conversation__exact={conversation.pk}", text)
 

@@ -1,4 +1,4 @@
-"""Messages in the admin. Their text is shown only with a permission of its own."""
+"""Messages in the admin."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ class MessageAdmin(BodyAdmin):
     list_display = ("link", "conversation_link", "role", "author", "status", "created_at")
     list_display_links = None
     list_select_related = ("author",)
-    list_filter = ("role",)  # how an answer ended is asked of runs, which have an index for it
+    list_filter = ("role",)  # filter runs by status instead, which has an index there
     lookups: ClassVar = frozenset({"role__exact", "conversation__exact", "author__exact"})
     ordering = ("-id",)  # ids are ordered by time
-    search_help_text = "Message or conversation id, or an author's e-mail address"
+    search_help_text = "Message or conversation id, or an author's email address"
     facts = ("id", "conversation_link", "parent_link", "role", "author", "status", "created_at")
     body_fields = ("body",)
+    body_title = "Message text"
 
     @classmethod
-    def secrets(cls) -> tuple[str, ...]:
+    def private_columns(cls) -> tuple[str, ...]:
         return ("text", "html")
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:

@@ -25,7 +25,7 @@ from chat.voice.audio_files import audio_file
 
 @admin.register(Recording)
 class RecordingAdmin(HistoryAdmin):
-    """Who spoke, for how long, and how it ended. What was understood is not here."""
+    """Shows who recorded, for how long, and how it ended. Transcripts are not shown."""
 
     list_display = ("link", "status", "reason", "user", "language", "mode", "backend", "length", "created_at")
     list_display_links = None
@@ -34,7 +34,7 @@ class RecordingAdmin(HistoryAdmin):
     list_filter = ("status", PeriodFilter)
     lookups: ClassVar = frozenset({"status__exact", "user__exact"})
     ordering = ("-created_at",)
-    search_help_text = "Recording or conversation id, or a person's e-mail address"
+    search_help_text = "Recording or conversation id, or a user's email address"
     fields = (
         "id", "user", "conversation_link", "language", "mode", "auto_send", "status", "reason", "backend", "length",
         "audio_link", "created_at", "finished_at",
@@ -42,16 +42,16 @@ class RecordingAdmin(HistoryAdmin):
     readonly_fields = ("conversation_link", "length", "audio_link")
 
     def get_urls(self) -> list[Any]:
-        listen = self.admin_site.admin_view(self.listen)
-        return [path("<uuid:pk>/audio/", listen, name="chat_recording_audio"), *super().get_urls()]
+        download = self.admin_site.admin_view(self.download_audio)
+        return [path("<uuid:pk>/audio/", download, name="chat_recording_audio"), *super().get_urls()]
 
-    def listen(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
-        """What somebody said, as a file: for those who may read what was written, with an entry in the audit log."""
+    def download_audio(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
+        """The audio as a file, for staff who may read message text, with an entry in the audit log."""
         if not request.user.has_perm(PERMISSION):
             raise PermissionDenied
         recording = Recording.objects.filter(pk=pk).exclude(audio="").first()
         if recording is not None:
-            audit.record(request, "listened", recording, conversation_id=recording.conversation_id)
+            audit.record(request, "download_recording", recording, conversation_id=recording.conversation_id)
         return audio_file(recording)
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
@@ -69,7 +69,7 @@ class RecordingAdmin(HistoryAdmin):
 
     @admin.display(description="Audio")
     def audio_link(self, row: Recording) -> SafeString | str:
-        return link(reverse("admin:chat_recording_audio", args=[row.pk]), "Download") if row.audio else "not kept"
+        return link(reverse("admin:chat_recording_audio", args=[row.pk]), "Download") if row.audio else "not stored"
 
     @admin.display(description="Length")
     def length(self, row: Recording) -> str:

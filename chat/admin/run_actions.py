@@ -1,7 +1,7 @@
-"""Staff's hand on runs: stopping and retrying somebody's answer, by the ways that people's own commands take.
+"""Stop and retry runs from the admin, through the same code as users' own commands.
 
-A retry is another answer to the same question, asked for in the name of whoever asked first: their membership, their
-quotas and their limit of answers at once hold, and what it costs is theirs.
+A retry regenerates the answer on behalf of the user who asked. Their membership, quotas and limit of concurrent answers
+apply, and they are charged.
 """
 
 from __future__ import annotations
@@ -26,46 +26,46 @@ logger = structlog.get_logger(__name__)
 
 
 def why_no_stop(run: Run) -> str:
-    """Why stopping it makes no sense; empty when it does."""
+    """Why the run cannot be stopped; empty when it can."""
     if run.status not in ACTIVE:
-        return f"It has ended already: {run.get_status_display().lower()}."
-    return "It has been told to stop." if run.stop_requested_at and run.status == RunStatus.RUNNING else ""
+        return f"This run has already ended ({run.get_status_display().lower()})."
+    return "A stop has already been requested." if run.stop_requested_at and run.status == RunStatus.RUNNING else ""
 
 
 def why_no_retry(run: Run) -> str:
-    """Why retrying it makes no sense; empty when it does. Best with `conversation` and `requested_by` selected."""
+    """Why the run cannot be retried; empty when it can. Reads `conversation` and `requested_by` of the run."""
     if run.status in ACTIVE:
-        return "It is still under way. Stop it first."
+        return "This run is still in progress. Stop it first."
     if run.status == RunStatus.DONE:
-        return "The answer is complete. Retry is for answers that failed or were stopped."
+        return "The answer is complete. Only failed or stopped answers can be retried."
     if run.requested_by is None:
-        return "Whoever asked for it is gone."
+        return "The user who asked no longer exists."
     if not run.requested_by.is_active:
-        return "The account of whoever asked is switched off."
+        return "The account of the user who asked is disabled."
     if run.conversation.deleted_at is not None:
-        return "Its conversation is deleted."
+        return "The conversation has been deleted."
     if run.conversation.tip_id != run.message_id:
-        return "The conversation has gone on since: another answer here would take its people back."
+        return "The conversation has continued since: another answer here would move its members back."
     if not Member.objects.filter(conversation_id=run.conversation_id, user=run.requested_by, role__in=WRITERS).exists():
-        return "Whoever asked may no longer write in its conversation."
+        return "The user who asked may no longer write in this conversation."
     return ""
 
 
 def stop_run(run: Run) -> str:
-    """Stops it as its own people would; a sentence about what happened. Raises `Conflict`, where it makes no sense."""
+    """Stops the run as its user would; returns a sentence about the result. Raises `Conflict`."""
     if wrong := why_no_stop(run):
         raise Conflict(wrong)
     stopping = stop.mark_stopped(run.pk)
     try:
         async_to_sync(stop.tell_stopped)(stopping)
     except (*OUTAGE, ChannelFull) as error:
-        logger.warning("stop_not_told", run=str(run.pk), error=type(error).__name__)
-        return "It is marked to stop. Redis does not answer, so it takes some seconds."
-    return "It was told to stop." if stopping.running else "It is stopped."
+        logger.warning("stop_not_published", run=str(run.pk), error=type(error).__name__)
+        return "Stop requested. Redis does not respond, so it may take a few seconds."
+    return "Stop requested." if stopping.running else "Stopped."
 
 
 def retry_run(run: Run) -> uuid.UUID:
-    """Asks for another answer to its question; the new run. Raises `ChatError`s with a sentence for staff."""
+    """Regenerates the answer; returns the new run's id. Raises `Conflict` with a sentence for staff."""
     if wrong := why_no_retry(run):
         raise Conflict(wrong)
     assert run.requested_by_id is not None  # `why_no_retry` has looked
@@ -76,7 +76,7 @@ def retry_run(run: Run) -> uuid.UUID:
     try:
         accepted = accept.accept(run.requested_by_id, command)
     except ChatError as error:
-        raise Conflict(f"Their own command would be refused, too: {error.message}") from None
+        raise Conflict(f"The user's own request would be refused as well: {error.message}") from None
     async_to_sync(_publish)(accepted)
     return accepted.run_id
 

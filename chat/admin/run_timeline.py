@@ -1,4 +1,4 @@
-"""The way of one run, hop by hop, from its row."""
+"""The timeline of one run: its steps, and where its time went, from its row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chat.runs.lifecycle import MAX_ATTEMPTS
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`after`: since the run's row was made."""
+    """`after`: the time since the run was created, for reading."""
 
     title: str
     at: datetime
@@ -25,7 +25,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TimelineSegment:
-    """A part of the bar. `kind` is waiting, thinking or writing."""
+    """A part of the bar. `kind` is waiting, thinking or writing: its colour."""
 
     kind: str
     title: str
@@ -41,7 +41,7 @@ class Timeline:
 
 
 def timeline_of(run: Run, now: datetime | None = None) -> Timeline:
-    """What is known of it. A run whose worker was lost has no first token: only its worker knew."""
+    """The timeline as far as it is known. A run whose worker was lost has no first token: only the worker knew it."""
     now = now or timezone.now()
     total = _total(run, now)
     return Timeline(_steps(run), _segments(run, total), milliseconds(total))
@@ -57,16 +57,16 @@ def _steps(run: Run) -> list[Step]:
     attempts = f"attempt {run.attempt} of {MAX_ATTEMPTS}"
     found: list[tuple[str, datetime | None, str]] = [
         ("Created", run.created_at, "message, answer and run committed"),
-        ("Job published", run.enqueued_at, "the last time" if run.attempt > 1 else ""),
-        ("Taken by a worker", run.started_at, " · ".join(filter(None, (attempts, run.lease_owner)))),
+        ("Job published", run.enqueued_at, "most recently" if run.attempt > 1 else ""),
+        ("Claimed by a worker", run.started_at, " · ".join(filter(None, (attempts, run.lease_owner)))),
         ("First token", _later(run, run.first_token_ms), run.endpoint),
-        ("Told to stop", run.stop_requested_at, ""),
+        ("Stop requested", run.stop_requested_at, ""),
         ("Finished", run.finished_at, run.get_status_display().lower()),
     ]
     if run.finished_at is not None and not run.ended_in_log:
-        found.append(("Not in the log yet", run.finished_at, "its closing event is on the way"))
+        found.append(("Not in the event log yet", run.finished_at, "its closing event is still to be published"))
     known = [(title, at, note) for title, at, note in found if at is not None]
-    known.sort(key=lambda step: step[1])  # stable: what came at one moment stays in this order
+    known.sort(key=lambda step: step[1])  # stable: simultaneous steps stay in this order
     return [Step(title, at, f"+{_after(run, at)}", note) for title, at, note in known]
 
 
@@ -80,11 +80,11 @@ def _after(run: Run, at: datetime) -> str:
 
 
 def _segments(run: Run, total: int) -> list[TimelineSegment]:
-    """Waiting for a worker, then for the model, then its writing; the last goes on until the end, or until now."""
+    """Waiting for a worker, then for the model, then generating; the last segment ends with the run, or now."""
     marks = (
         ("waiting", "Waiting for a worker", run.queued_ms),
         ("thinking", "Waiting for the model's first token", run.first_token_ms),
-        ("writing", "Writing", total),
+        ("writing", "Generating", total),
     )
     found, begin = [], 0
     for kind, title, end in marks:

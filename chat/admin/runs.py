@@ -1,4 +1,4 @@
-"""Staff's pages about runs: lists that find what is slow or broken, the way of one run, stopping and retrying."""
+"""Runs in the admin: filters for slow and failed ones, the timeline of a run, stop and retry."""
 
 from __future__ import annotations
 
@@ -32,33 +32,34 @@ PERMISSION: Final = "chat.operate_run"
 class RunAdmin(HistoryAdmin):
     list_display = (
         "link", "coloured_status", "error_code", "model", "requested_by", "tokens", "shown_cost",
-        "queued", "first_token", "total", "begun",
+        "queued", "first_token", "total", "started",
     )  # fmt: skip
     list_display_links = None
     list_select_related = ("requested_by",)
     list_filter = ("status", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
     lookups: ClassVar = frozenset({"status__exact", "conversation__exact"})
     ordering = ("-created_at",)
-    search_help_text = "Run, message or conversation id, or a person's e-mail address"
+    search_help_text = "Run, message or conversation id, or a user's email address"
     actions = ("stop_runs", "retry_runs")
     change_form_outer_before_template = "admin/chat/run_timeline.html"
     fieldsets = (
         (None, {"fields": (("id", "trace_id"), ("model", "endpoint"), ("requested_by", "conversation_link"),
                            ("prompt_link", "message_link"))}),
-        ("Tokens and money", {"fields": (("input_tokens", "output_tokens", "usage_estimated"),
+        ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
-        ("Work", {"fields": (("attempt", "lease_owner", "lease_expires_at"), ("checkpoint_seq", "ended_in_log"))}),
+        ("Processing", {"fields": (("attempt", "lease_owner", "lease_expires_at"),
+                                   ("checkpoint_seq", "ended_in_log"))}),
     )  # fmt: skip
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(PERMISSION)
 
     def get_urls(self) -> list[URLPattern]:
-        acts = [
+        actions = [
             path(f"<uuid:run_id>/{name}/", self.admin_site.admin_view(view), name=f"chat_run_{name}")
             for name, view in (("stop", self.stop_view), ("retry", self.retry_view))
         ]
-        return [*acts, *super().get_urls()]
+        return [*actions, *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -92,7 +93,7 @@ class RunAdmin(HistoryAdmin):
     def _operate(
         self, request: HttpRequest, run_id: uuid.UUID, act: Callable[[HttpRequest, Run], uuid.UUID]
     ) -> HttpResponse:
-        """One run, from its page. Leads to the run to look at next."""
+        """Stops or retries one run from its page, then redirects to the run that `act` returns."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not (self.has_operate_permission(request) and self.has_view_permission(request)):
@@ -118,21 +119,21 @@ class RunAdmin(HistoryAdmin):
             raise Conflict(wrong)
         audit.record(request, "retry_run", run, conversation_id=run.conversation_id)
         made = retry_run(run)
-        messages.success(request, f"Asked again, in the name of {run.requested_by}. This is the new run.")
+        messages.success(request, f"Retried on behalf of {run.requested_by}. This is the new run.")
         return made
 
     @admin.action(description="Stop", permissions=["operate"])
     def stop_runs(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._operate_all(request, queryset, self._stop)
 
-    @admin.action(description="Retry, in the name of whoever asked", permissions=["operate"])
+    @admin.action(description="Retry on behalf of the user", permissions=["operate"])
     def retry_runs(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         self._operate_all(request, queryset, self._retry)
 
     def _operate_all(
         self, request: HttpRequest, queryset: QuerySet[Run], act: Callable[[HttpRequest, Run], uuid.UUID]
     ) -> None:
-        """Those that were ticked, one after the other; the reasons of those where it makes no sense are told."""
+        """Stops or retries the selected runs one by one, and shows why some were refused."""
         for run in queryset.select_related("conversation", "requested_by"):
             try:
                 act(request, run)
@@ -165,15 +166,15 @@ class RunAdmin(HistoryAdmin):
     def conversation_link(self, row: Run) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="Begun")
-    def begun(self, row: Run) -> str:
+    @admin.display(description="Started")
+    def started(self, row: Run) -> str:
         return clock(row.created_at)
 
     @admin.display(description="Cost")
     def shown_cost(self, row: Run) -> str:
         return money(row.cost)
 
-    @admin.display(description="In the ledger")
+    @admin.display(description="Usage entry")
     def usage(self, row: Run) -> SafeString:
         return link(f"{reverse('admin:accounts_usageentry_changelist')}?run_id__exact={row.pk}", "Show")
 

@@ -1,4 +1,4 @@
-"""The models people may choose from. A worker, which talks to the endpoint, publishes them; web processes read them."""
+"""The models that users can choose. Workers, which talk to the endpoints, publish them; web processes read them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from chat.protocol.errors import Invalid, Unavailable
 logger = structlog.get_logger(__name__)
 
 KEY: Final = "models"
-PUBLISHED_SECONDS: Final = 300  # a list outlives its worker's restart, not its absence
+PUBLISHED_SECONDS: Final = 300  # longer than a worker's restart takes
 CACHED_SECONDS: Final = 5.0
-FIRST_SECONDS: Final = 1.0  # a process's first look at Redis is waited for so long
+FIRST_SECONDS: Final = 1.0  # how long the first reader waits for Redis
 
-# What is offered when nothing is configured: the worker then runs its demo model.
+# Offered when no endpoint is configured; the worker then runs its demo model.
 DEMO_MODEL: Final = "demo"
 DEMO_LABEL: Final = "Demo (no model connected)"
 
@@ -32,7 +32,7 @@ class OfferedModel(TypedDict):
     label: str
 
 
-known: Final[set[str]] = set()  # every model that this process has seen on offer
+known: Final[set[str]] = set()  # every model that this process has ever seen offered
 _decode = msgspec.json.Decoder(list[OfferedModel]).decode
 
 
@@ -43,59 +43,53 @@ def publish_models(models: Sequence[OfferedModel]) -> None:
 
 
 def offered_models() -> list[OfferedModel]:
-    """The models on offer, the default first, as Redis said some `CACHED_SECONDS` ago; without Redis the last known.
+    """The offered models, the default first, at most about `CACHED_SECONDS` old; without Redis the last known ones.
 
-    Looks are taken in the background and nobody waits for them, but for the first. Empty while an endpoint is
-    configured and no worker has reached it yet.
+    They are read in the background; only the first reader of a process waits. Empty while an endpoint is configured but
+    no worker has reached it yet.
     """
     return _cache.get()
 
 
 def check_model(name: str | None) -> str:
-    """The model that `name` means; nothing means the default. Raises `Invalid`, or `Unavailable` with none on offer."""
+    """The model called `name`; the default without a name. Raises `Invalid`, or `Unavailable` when none is offered."""
     names = [model["id"] for model in offered_models()]
     if not names:
-        raise Unavailable("No model can be reached yet. Please try again in a moment.")
+        raise Unavailable("No model is available yet. Try again in a moment.")
     if not name:
         return names[0]
     if name not in names:
-        raise Invalid("This model is not offered here. Choose another one.")
+        raise Invalid("This model is not available. Choose another one.")
     return name
 
 
-def forget_models() -> None:
-    """Begins anew: the next reader waits for a look at Redis."""
-    global _cache
-    _cache = _Cache()
-
-
 class _Cache:
-    """What this process knows."""
+    """The models as this process last read them."""
 
     def __init__(self) -> None:
         self._models: list[OfferedModel] | None = None
         self._due = 0.0
-        self._looking = threading.Lock()
-        self._looked = threading.Event()
+        self._reading = threading.Lock()
+        self._has_read = threading.Event()
 
     def get(self) -> list[OfferedModel]:
-        if time.monotonic() >= self._due and self._looking.acquire(blocking=False):
-            threading.Thread(target=self._look, name="catalog", daemon=True).start()
-        self._looked.wait(FIRST_SECONDS)
+        if time.monotonic() >= self._due and self._reading.acquire(blocking=False):
+            threading.Thread(target=self._read, name="catalog", daemon=True).start()
+        self._has_read.wait(FIRST_SECONDS)
         return list(_fallback() if self._models is None else self._models)
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         try:
             raw = sync_redis().get(KEY)
             assert raw is None or isinstance(raw, bytes)
             self._models = None if raw is None else _decode(raw)
             known.update(model["id"] for model in self._models or ())
         except (redis.RedisError, msgspec.MsgspecError) as error:
-            logger.warning("models_unknown", error=type(error).__name__)
+            logger.warning("offered_models_not_read", error=type(error).__name__)
         finally:
             self._due = time.monotonic() + CACHED_SECONDS
-            self._looked.set()
-            self._looking.release()
+            self._has_read.set()
+            self._reading.release()
 
 
 _cache = _Cache()

@@ -1,5 +1,6 @@
-"""Presets: what staff prepare for new conversations. A conversation copies what its preset says when it begins, so a
-preset that is changed, switched off or deleted later takes nothing from it.
+"""Presets that staff prepare for new conversations.
+
+A conversation copies its preset when it starts, so changing, disabling or deleting the preset later does not affect it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CACHED_SECONDS: Final = 5.0
 
 
 class OfferedPreset(TypedDict):
-    """As `hello` and the page show it. An empty model is the default."""
+    """A preset as `hello` and the page show it. An empty model means the default."""
 
     id: str
     name: str
@@ -40,8 +41,9 @@ class _Known:
 
 
 def offered_presets(user_id: uuid.UUID) -> list[OfferedPreset]:
-    """The presets this person may choose, as of `CACHED_SECONDS` ago. Their groups are asked for only where a preset is
-    not everyone's. Raises a database error.
+    """The presets this user can choose, up to `CACHED_SECONDS` old. Raises a database error.
+
+    The user's groups are queried only when a preset is limited to groups.
     """
     known = _cache.get()
     if not any(one.groups for one in known):
@@ -51,36 +53,37 @@ def offered_presets(user_id: uuid.UUID) -> list[OfferedPreset]:
 
 
 def offers(user_id: uuid.UUID) -> dict[str, list[OfferedModel] | list[OfferedPreset]]:
-    """What `hello` says is on offer: `models`, and `presets` where this person has any. Without PostgreSQL only the
-    models: a socket opens all the same.
+    """What `hello` offers: `models`, and `presets` where this user has any.
+
+    Without PostgreSQL only the models, so that a socket opens all the same.
     """
     found: dict[str, list[OfferedModel] | list[OfferedPreset]] = {"models": offered_models.offered_models()}
     try:
         if presets := offered_presets(user_id):
             found["presets"] = presets
     except OUTAGE as error:
-        logger.warning("presets_unknown", error=type(error).__name__)
+        logger.warning("presets_not_read", error=type(error).__name__)
     return found
 
 
 def choose_preset(user_id: uuid.UUID, preset_id: uuid.UUID, model: str | None) -> Preset:
-    """The preset for a conversation that begins now, with `model` in place of its own. Raises `Invalid`."""
+    """The preset for a new conversation. `model`, if given, is used instead of the preset's own. Raises `Invalid`."""
     preset = Preset.objects.prefetch_related("groups").filter(pk=preset_id, enabled=True).first()
     if preset is not None:
         groups = {group.pk for group in preset.groups.all()}
         if groups and not groups & _groups_of(user_id):
             preset = None
     if preset is None:
-        raise Invalid("This preset is not offered any more. Choose another one, or a model.")
+        raise Invalid("This preset is no longer available. Choose another preset or a model.")
     offered = [one["id"] for one in offered_models.offered_models()]
     if not model and preset.model and offered and preset.model not in offered:
-        raise Invalid(f"The model of this preset ({preset.model}) is not offered now. Choose another one, or a model.")
+        raise Invalid(f"The model of this preset ({preset.model}) is not available. Choose another preset or a model.")
     return preset
 
 
-def forget_presets() -> None:
-    """The next reader asks the database."""
-    _cache.forget()
+def clear_presets_cache() -> None:
+    """Makes the next reader of this process query the database."""
+    _cache.clear()
 
 
 def _groups_of(user_id: uuid.UUID) -> set[int]:
@@ -88,7 +91,7 @@ def _groups_of(user_id: uuid.UUID) -> set[int]:
 
 
 class _Cache:
-    """What this process knows. Read in threads; one of them asks."""
+    """The presets as this process last read them. Many threads read; one of them queries."""
 
     def __init__(self) -> None:
         self._known: list[_Known] = []
@@ -110,7 +113,7 @@ class _Cache:
                 self._due = time.monotonic() + CACHED_SECONDS
             return self._known
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self._due = 0.0
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
+from django.db import connection
+
 from chat.protocol.errors import NotFound
 
 _PATH_SQL: Final = """
@@ -29,11 +31,9 @@ SELECT id FROM down WHERE id IS NOT NULL ORDER BY depth DESC LIMIT 1
 
 
 def path_ids(conversation_id: uuid.UUID, leaf: uuid.UUID | None, *, limit: int) -> list[uuid.UUID]:
-    """Ids from (at the most `limit` messages above) a message down to it, oldest first."""
+    """The ids of the path to a message, oldest first: its last `limit` messages."""
     if leaf is None:
         return []
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute(_PATH_SQL, [leaf, conversation_id, limit - 1])
         return [row[0] for row in cursor.fetchall()]
@@ -41,8 +41,6 @@ def path_ids(conversation_id: uuid.UUID, leaf: uuid.UUID | None, *, limit: int) 
 
 def newest_leaf(conversation_id: uuid.UUID, message_id: uuid.UUID) -> uuid.UUID:
     """The end of the newest path below a message. Raises `NotFound`."""
-    from django.db import connection
-
     with connection.cursor() as cursor:
         cursor.execute(_LEAF_SQL, [message_id, conversation_id])
         row = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""A user's list of conversations: reading it page by page, and what one may do to an entry of it."""
+"""A user's list of conversations: reads it page by page; renames, pins, deletes and restores entries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 PAGE: Final = 40
 MAX_PAGE: Final = 500
 MAX_TITLE: Final = 200
-MAX_PINS: Final = 50  # of one person; all of them are on the list's first page
+MAX_PINS: Final = 50  # of one user; the first page of the list has all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: 
     rows = conversations_of(user_id).filter(pinned_at=None)
     pinned: list[Item] = []
     if after:
-        moment, last = _parse_place(after)
+        moment, last = _parse_position(after)
         rows = rows.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, id__lt=last))
     else:
-        stuck = conversations_of(user_id).exclude(pinned_at=None).order_by("-pinned_at", "-id")
-        pinned = [Item(*row, pinned=True) for row in stuck.values_list("id", "title", "updated_at")]
+        on_top = conversations_of(user_id).exclude(pinned_at=None).order_by("-pinned_at", "-id")
+        pinned = [Item(*row, pinned=True) for row in on_top.values_list("id", "title", "updated_at")]
     found = [Item(*row) for row in rows.values_list("id", "title", "updated_at")[: count + 1]]
     kept = found[:count]
     today = timezone.now().astimezone(zone).date()
@@ -84,7 +84,7 @@ def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: 
     return Listing(groups, rest, bool(after))
 
 
-def _parse_place(after: str) -> tuple[datetime.datetime, uuid.UUID]:
+def _parse_position(after: str) -> tuple[datetime.datetime, uuid.UUID]:
     moment, _sep, last = after.partition("~")
     try:
         when = datetime.datetime.fromisoformat(moment)
@@ -92,7 +92,7 @@ def _parse_place(after: str) -> tuple[datetime.datetime, uuid.UUID]:
             raise ValueError
         return when, uuid.UUID(last)
     except ValueError:
-        raise Invalid("This is no place in the list.") from None
+        raise Invalid("Invalid position in the list.") from None
 
 
 def _heading(day: datetime.date, today: datetime.date) -> str:
@@ -109,45 +109,45 @@ def _heading(day: datetime.date, today: datetime.date) -> str:
 
 
 def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:
-    """Gives a conversation another title, everywhere at once. Raises `NotFound`, `Forbidden`, `Invalid`."""
+    """Renames a conversation for all members; returns the title. Raises `NotFound`, `Forbidden`, `Invalid`."""
     conversation = member_of(user_id, conversation_id, write=True).conversation
     title = " ".join(title.replace("\x00", "").split())
     if not title:
-        raise Invalid("A title needs a word in it.")
+        raise Invalid("Enter a title.")
     conversation.title = title[:MAX_TITLE]
     conversation.save(update_fields=["title"])
-    _tell(conversation, renamed=True)
+    _notify_members(conversation, renamed=True)
     return conversation.title
 
 
 def pin(user_id: uuid.UUID, conversation_id: uuid.UUID, *, pinned: bool) -> None:
-    """Puts a conversation on top of its members' lists and out of the reach of age (`chat.retention`), or takes it
-    down again. Raises `NotFound`, `Forbidden`, `Invalid`.
+    """Pins a conversation at the top of its members' lists, or unpins it. Pinned ones do not expire by age
+    (`chat.retention`). Raises `NotFound`, `Forbidden`, `Invalid`.
     """
     conversation = member_of(user_id, conversation_id, write=True).conversation
     if conversation.temporary:
-        raise Invalid("A temporary chat cannot be pinned.")
+        raise Invalid("Temporary chats cannot be pinned.")
     if pinned == (conversation.pinned_at is not None):
         return
     if pinned and conversations_of(user_id).exclude(pinned_at=None).count() >= MAX_PINS:
-        raise Invalid(f"You have pinned {MAX_PINS} conversations already. Unpin one first.")
+        raise Invalid(f"You can pin up to {MAX_PINS} conversations. Unpin one first.")
     conversation.pinned_at = timezone.now() if pinned else None
     conversation.save(update_fields=["pinned_at"])
-    _tell(conversation)
+    _notify_members(conversation)
 
 
 def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
-    """Puts a conversation away; `undelete` brings it back. Its owners only. Raises `NotFound`, `Forbidden`."""
+    """Moves a conversation to the trash. Raises `NotFound`, or `Forbidden` for a member who is not an owner."""
     member = member_of(user_id, conversation_id)
     if member.role != Role.OWNER:
-        raise Forbidden("Only its owner may delete a conversation.")
+        raise Forbidden("Only an owner can delete this conversation.")
     member.conversation.deleted_at = timezone.now()
     member.conversation.save(update_fields=["deleted_at"])
-    _tell(member.conversation, deleted=True)
+    _notify_members(member.conversation, deleted=True)
 
 
-def undelete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
-    """Takes a deletion back. Raises `NotFound` where there is nothing to bring back."""
+def restore(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
+    """Restores a conversation from the trash. Raises `NotFound` when it is not there."""
     member = (
         Member.objects.select_related("conversation")
         .filter(user_id=user_id, conversation_id=conversation_id, role=Role.OWNER)
@@ -158,11 +158,11 @@ def undelete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
         raise NotFound
     member.conversation.deleted_at = None
     member.conversation.save(update_fields=["deleted_at"])
-    _tell(member.conversation)
+    _notify_members(member.conversation)
 
 
-def _tell(conversation: Conversation, *, renamed: bool = False, deleted: bool = False) -> None:
-    """Tells every open tab of every member. The rows are the truth: without Redis, tabs see it when they next load."""
+def _notify_members(conversation: Conversation, *, renamed: bool = False, deleted: bool = False) -> None:
+    """Notifies every open tab of every member. Without Redis, tabs see the change when they next load."""
     listing = {
         "conversation_id": str(conversation.id),
         "title": conversation.title,
@@ -173,13 +173,13 @@ def _tell(conversation: Conversation, *, renamed: bool = False, deleted: bool = 
     }
     members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
 
-    async def tell() -> None:
+    async def notify() -> None:
         if renamed:
             await store.append(store.Append(conversation.id, [events.conversation_updated(conversation)]))
         for member in members:
             await conversation_listed(member, listing)
 
     try:
-        async_to_sync(tell)()
+        async_to_sync(notify)()
     except (redis.RedisError, OSError) as error:
-        logger.warning("listing_not_told", error=type(error).__name__)
+        logger.warning("listing_not_published", error=type(error).__name__)

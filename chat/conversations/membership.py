@@ -1,4 +1,4 @@
-"""Who may read and write in which conversation."""
+"""Which conversations a user may read and write in."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[s
 
 
 def memberships(user_id: uuid.UUID, conversations: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of the conversations that the user is a member of."""
+    """Those of `conversations` that the user is a member of."""
     rows = Member.objects.filter(user_id=user_id, conversation_id__in=conversations)
     return set(rows.values_list("conversation_id", flat=True))
 
 
 def conversations_of(user_id: uuid.UUID) -> QuerySet[Conversation]:
-    """The conversations in a user's list, newest first. Temporary ones are in nobody's."""
+    """The conversations in a user's list, newest first, without temporary ones."""
     listed = Conversation.objects.filter(memberships__user_id=user_id, deleted_at=None, temporary=False)
     return listed.order_by("-updated_at", "-id")

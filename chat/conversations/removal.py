@@ -1,7 +1,7 @@
-"""Tells the sockets of somebody who is a member no longer, whoever took them out: the admin, a command, a shell.
+"""Notifies the sockets of a user whose membership was deleted, whether by the admin, a command or a shell.
 
-The row is the truth and every command asks it; but a socket that follows a conversation gets its events unasked. Should
-the message be lost, sockets look themselves whenever they look after their session (`Following.check_access`).
+Every command checks the row, but a subscribed socket receives events without a command. If the notification is lost,
+the socket notices when it next checks its session (`chat.realtime.subscriptions`).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ logger = structlog.get_logger(__name__)
 
 
 @receiver(post_delete, sender=Member)
-def tell_removed(sender: type[Member], instance: Member, origin: Any, **_: Any) -> None:
-    """Not where the conversation or the user goes altogether: then there is nothing to follow, or nobody logged in."""
+def notify_removed_member(sender: type[Member], instance: Member, origin: Any, **_: Any) -> None:
+    """For the signal `post_delete`. Does nothing when the conversation or the user itself is deleted."""
     if isinstance(origin, Member) or (isinstance(origin, QuerySet) and origin.model is Member):
-        transaction.on_commit(partial(_tell, instance.user_id, instance.conversation_id), robust=True)
+        transaction.on_commit(partial(_notify, instance.user_id, instance.conversation_id), robust=True)
 
 
-def _tell(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
+def _notify(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
     async def send() -> None:
         async with asyncio.timeout(SEND_SECONDS):
             message = {"type": "access.removed", "c": conversation_id.bytes}
@@ -45,4 +45,4 @@ def _tell(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
     try:
         async_to_sync(send)()
     except (redis.RedisError, OSError, TimeoutError, ChannelFull) as error:
-        logger.warning("removal_not_announced", conversation=str(conversation_id), error=type(error).__name__)
+        logger.warning("removal_not_published", conversation=str(conversation_id), error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""Reads, always through the reader's membership. Somebody else's id is `NotFound`, as is one that never was."""
+"""Consistent reads of a conversation: its rows and its position in the event log as of one moment."""
 
 from __future__ import annotations
 
@@ -89,20 +89,20 @@ def _load_newest(conversation_id: uuid.UUID) -> _Rows:
 
 
 async def read_state(conversation_id: uuid.UUID, *, limit: int = 40, leaf: uuid.UUID | None = None) -> State:
-    """The path that ends at `leaf` (else at the newest message): what a page shows. Authorise before calling."""
+    """The path that ends at `leaf`, else at the newest message, for a page. The caller checks access."""
     return await _consistent(conversation_id, lambda: _load_path(conversation_id, leaf, limit))
 
 
 async def read_snapshot(conversation_id: uuid.UUID) -> State:
-    """The newest messages of all branches: what a socket gets that cannot catch up. Authorise before calling."""
+    """The newest messages of all branches, for a socket that cannot replay the log. The caller checks access."""
     return await _consistent(conversation_id, lambda: _load_newest(conversation_id))
 
 
 async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> State:
-    """PostgreSQL's rows and the log's position as of one moment.
+    """The rows and the log's position as of one moment. Raises `Unavailable` after `READ_ATTEMPTS`.
 
-    A sequence lock: position, rows, position again; when no event but deltas came in between, the rows are the state
-    at the second position, save that the text of an answer in progress is behind; the log's deltas complete it.
+    A sequence lock: it reads the position, the rows, and the position again. When only deltas came in between, the rows
+    are the state at the second position, except for the texts of answers in progress. The log's deltas complete those.
     """
     for attempt in range(READ_ATTEMPTS):
         before, state_before = await store.position(conversation_id)
@@ -115,14 +115,14 @@ async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> 
         )
         if texts is not None:
             return _state(after, rows, texts)
-        await asyncio.sleep(0.05 * 2**attempt)  # the next checkpoint closes the gap
-    raise Unavailable("This conversation is too busy to be read right now.")
+        await asyncio.sleep(0.05 * 2**attempt)  # until the next checkpoint
+    raise Unavailable("This conversation is busy. Try again in a moment.")
 
 
 async def _texts_at(
     conversation_id: uuid.UUID, position: Position, active: Sequence[Run], rows: _Rows
 ) -> dict[uuid.UUID, str] | None:
-    """The answers in progress exactly as of `position`, by message id; None when the log lacks some."""
+    """The texts of the answers in progress as of `position`, by message id; None when the log lacks a part of them."""
     if not active:
         return {}
     known = [run.checkpoint_seq if run.checkpoint_epoch == position.epoch else 0 for run in active]

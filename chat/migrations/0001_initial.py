@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=accounts.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('title', models.CharField(blank=True, max_length=200)),
-                ('model', models.CharField(blank=True, help_text='The model of the next answer; empty is the default.', max_length=200)),
+                ('model', models.CharField(blank=True, help_text='The model for the next answer. Empty: the server default.', max_length=200)),
                 ('system_prompt', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('updated_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
@@ -57,13 +57,13 @@ class Migration(migrations.Migration):
                 ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='chat.message')),
             ],
             options={
-                'permissions': (('read_message_body', 'Can read what people and models wrote'),),
+                'permissions': (('read_message_body', 'Can read message text'),),
             },
         ),
         migrations.AddField(
             model_name='conversation',
             name='tip',
-            field=models.ForeignKey(blank=True, help_text='The newest message: where a send with no parent goes on.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='chat.message'),
+            field=models.ForeignKey(blank=True, help_text='The newest message. A message sent without a parent is added below it.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='chat.message'),
         ),
         migrations.CreateModel(
             name='Run',
@@ -74,11 +74,11 @@ class Migration(migrations.Migration):
                 ('attempt', models.PositiveIntegerField(default=0)),
                 ('lease_owner', models.CharField(blank=True, max_length=120)),
                 ('lease_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('enqueued_at', models.DateTimeField(blank=True, help_text='When the job last went to the broker.', null=True)),
+                ('enqueued_at', models.DateTimeField(blank=True, help_text='When the job was last published to the broker.', null=True)),
                 ('stop_requested_at', models.DateTimeField(blank=True, null=True)),
                 ('checkpoint_epoch', models.CharField(blank=True, max_length=32)),
                 ('checkpoint_seq', models.BigIntegerField(default=0)),
-                ('ended_in_log', models.BooleanField(default=False, help_text="The closing event has reached the conversation's log.")),
+                ('ended_in_log', models.BooleanField(default=False, help_text="The closing event has reached the conversation's event log.")),
                 ('error_code', models.CharField(blank=True, max_length=40)),
                 ('error_message', models.TextField(blank=True)),
                 ('input_tokens', models.PositiveIntegerField(blank=True, null=True)),

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ('start_ms', models.PositiveIntegerField()),
                 ('end_ms', models.PositiveIntegerField()),
                 ('confidence', models.FloatField(blank=True, null=True)),
-                ('message', models.ForeignKey(blank=True, help_text='The message it became, when it was sent by itself.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='utterances', to='chat.message')),
+                ('message', models.ForeignKey(blank=True, help_text='The message created from it, when it was sent automatically.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='utterances', to='chat.message')),
                 ('recording', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='utterances', to='chat.recording')),
             ],
         ),

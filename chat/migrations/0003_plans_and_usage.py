@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='cost',
-            field=models.DecimalField(blank=True, decimal_places=9, help_text='Empty: nothing used, or no price.', max_digits=24, null=True),
+            field=models.DecimalField(blank=True, decimal_places=9, help_text='Empty: no usage, or no price.', max_digits=24, null=True),
         ),
         migrations.AddIndex(
             model_name='run',

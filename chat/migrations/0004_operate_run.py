@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterModelOptions(
             name='run',
-            options={'permissions': (('operate_run', 'Can stop and retry runs of others'),)},
+            options={'permissions': (('operate_run', "Can stop and retry other users' runs"),)},
         ),
     ]

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='trace_id',
-            field=models.CharField(blank=True, db_default='', default='', help_text='Finds its log lines and its trace.', max_length=32),
+            field=models.CharField(blank=True, db_default='', default='', help_text="Identifies the run's log lines and its trace.", max_length=32),
         ),
     ]

@@ -13,11 +13,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='heard_chars',
-            field=models.PositiveIntegerField(blank=True, help_text='Somebody talked over the answer, and this many characters of it are kept.', null=True),
+            field=models.PositiveIntegerField(blank=True, help_text='After a barge-in: how many characters of the answer were kept.', null=True),
         ),
         migrations.AddField(
             model_name='run',
             name='produced_chars',
-            field=models.PositiveIntegerField(blank=True, help_text='... of so many that were written.', null=True),
+            field=models.PositiveIntegerField(blank=True, help_text='After a barge-in: how many characters had been generated.', null=True),
         ),
     ]

@@ -15,12 +15,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='conversation',
             name='pinned_at',
-            field=models.DateTimeField(blank=True, help_text="On top of its members' lists, and kept whatever its age.", null=True),
+            field=models.DateTimeField(blank=True, help_text="Pinned: at the top of its members' lists, and never deleted for its age.", null=True),
         ),
         migrations.AddField(
             model_name='conversation',
             name='temporary',
-            field=models.BooleanField(db_default=False, default=False, help_text="In nobody's list, and gone soon. So from its first message on."),
+            field=models.BooleanField(db_default=False, default=False, help_text="Not listed, and deleted after some hours. Set when the conversation starts."),
         ),
         migrations.AddIndex(
             model_name='conversation',

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='recording',
             name='audio',
-            field=models.FileField(blank=True, help_text="Kept where the speaker's plan says so.", max_length=200, upload_to=''),
+            field=models.FileField(blank=True, help_text="Stored if the user's plan says so.", max_length=200, upload_to=''),
         ),
     ]

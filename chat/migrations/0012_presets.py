@@ -31,14 +31,14 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=accounts.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=80, unique=True)),
-                ('description', models.CharField(blank=True, help_text='People see it with the name.', max_length=200)),
-                ('system_prompt', models.TextField(blank=True, help_text='Said to the model before the conversation. Empty: the setting SYSTEM_PROMPT.', validators=[django.core.validators.MaxLengthValidator(20000)])),
-                ('model', models.CharField(blank=True, help_text='Empty: the default of the day.', max_length=200)),
-                ('temperature', models.FloatField(blank=True, help_text="0 to 2. Empty: the model's own. A model that takes none does without.", null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(2)])),
-                ('max_tokens', models.PositiveIntegerField(blank=True, help_text="Of one answer. Empty: the model's own limit.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000000)], verbose_name='most tokens')),
-                ('enabled', models.BooleanField(default=True, help_text='People may choose it.')),
-                ('position', models.PositiveIntegerField(default=10, help_text='The lowest comes first.')),
-                ('groups', models.ManyToManyField(blank=True, help_text='Who may choose it. None: everyone.', related_name='+', to='auth.group')),
+                ('description', models.CharField(blank=True, help_text='Shown to users with the name.', max_length=200)),
+                ('system_prompt', models.TextField(blank=True, help_text='Sent to the model before the conversation. Empty: the SYSTEM_PROMPT setting.', validators=[django.core.validators.MaxLengthValidator(20000)])),
+                ('model', models.CharField(blank=True, help_text='Empty: the server default.', max_length=200)),
+                ('temperature', models.FloatField(blank=True, help_text="0 to 2. Empty: the model's default. Ignored by models that do not support it.", null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(2)])),
+                ('max_tokens', models.PositiveIntegerField(blank=True, help_text="Per answer. Empty: the model's limit.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000000)], verbose_name='max output tokens')),
+                ('enabled', models.BooleanField(default=True, help_text='Users can choose this preset.')),
+                ('position', models.PositiveIntegerField(default=10, help_text='Presets are listed in ascending order.')),
+                ('groups', models.ManyToManyField(blank=True, help_text='Groups that can choose this preset. None: everyone.', related_name='+', to='auth.group')),
             ],
             options={
                 'ordering': ('position', 'name'),
@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='conversation',
             name='preset',
-            field=models.ForeignKey(blank=True, db_index=False, help_text='Which it began with. What that said then stands here.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='chat.preset'),
+            field=models.ForeignKey(blank=True, db_index=False, help_text='The preset it started with. Its values were copied to this conversation.', null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='chat.preset'),
         ),
         migrations.AddIndex(
             model_name='conversation',

@@ -10,21 +10,24 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.lib.ids import uuid7
-from chat.models.presets import Preset as Preset  # a model of this app
 
 
 class Conversation(models.Model):
-    """A tree of messages that some people and a model write together."""
+    """A tree of messages by its members and a model.
+
+    Every rule that one row or one unique index can hold is a constraint. `chat.turns` keeps the others, which concern
+    several rows, in one transaction.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     title = models.CharField(max_length=200, blank=True)
     model = models.CharField(
-        max_length=200, blank=True, help_text="The model of the next answer; empty is the default."
+        max_length=200, blank=True, help_text="The model for the next answer. Empty: the server default."
     )
     system_prompt = models.TextField(blank=True)
     preset = models.ForeignKey(
         "Preset", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False,
-        help_text="Which it began with. What that said then stands here.",
+        help_text="The preset it started with. Its values were copied to this conversation.",
     )  # fmt: skip
     temperature = models.FloatField(null=True, blank=True)
     max_tokens = models.PositiveIntegerField(null=True, blank=True)
@@ -33,17 +36,19 @@ class Conversation(models.Model):
     )
     tip = models.ForeignKey(
         "Message", null=True, blank=True, on_delete=models.SET_NULL, related_name="+",
-        help_text="The newest message: where a send with no parent goes on.",
+        help_text="The newest message. A message sent without a parent is added below it.",
     )  # fmt: skip
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, db_index=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
     pinned_at = models.DateTimeField(
-        null=True, blank=True, help_text="On top of its members' lists, and kept whatever its age."
+        null=True, blank=True, help_text="Pinned: at the top of its members' lists, and never deleted for its age."
     )
-    # A default of the database's: turns insert without naming it.
+    # The default is the database's, because turns insert rows without this column.
     temporary = models.BooleanField(
-        default=False, db_default=False, help_text="In nobody's list, and gone soon. So from its first message on."
+        default=False,
+        db_default=False,
+        help_text="Not listed, and deleted after some hours. Set when the conversation starts.",
     )
 
     class Meta:
@@ -59,7 +64,7 @@ class Conversation(models.Model):
         )
 
     def __str__(self) -> str:
-        # Titles are made from messages: only those who may read bodies see them in the admin.
+        # Titles are made from messages, so only staff who may read messages see them in the admin.
         return f"conversation {self.id}"
 
 
@@ -70,7 +75,7 @@ class Role(models.TextChoices):
 
 
 class Member(models.Model):
-    """A user's place in a conversation: an owner may do all, an editor writes, a viewer reads."""
+    """A user's membership of a conversation. Owners may do everything, editors write, viewers read."""
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")

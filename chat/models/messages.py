@@ -9,12 +9,11 @@ from django.utils import timezone
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
-from chat.models.presets import Preset as Preset  # a model of this app
 from chat.models.statuses import MessageRole, MessageStatus
 
 
 class Message(models.Model):
-    """One node of a conversation's tree. History is never rewritten: an edit or another answer is a sibling."""
+    """One node of a conversation's tree. Messages are never rewritten: an edit or a regenerated answer is a sibling."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
@@ -29,7 +28,7 @@ class Message(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        permissions = (("read_message_body", "Can read what people and models wrote"),)
+        permissions = (("read_message_body", "Can read message text"),)
         indexes = (models.Index(fields=["conversation", "created_at"], name="message_by_time"),)
         constraints = (
             models.CheckConstraint(condition=Q(role__in=MessageRole.values), name="message_role_known"),

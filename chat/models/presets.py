@@ -15,28 +15,28 @@ MAX_PROMPT: Final = 20_000  # characters
 
 
 class Preset(models.Model):
-    """A system prompt, a model and how it is to answer, under a name that people choose."""
+    """A system prompt, a model and its parameters, under a name that users can choose."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
-    description = models.CharField(max_length=200, blank=True, help_text="People see it with the name.")
+    description = models.CharField(max_length=200, blank=True, help_text="Shown to users with the name.")
     system_prompt = models.TextField(
         blank=True, validators=[MaxLengthValidator(MAX_PROMPT)],
-        help_text="Said to the model before the conversation. Empty: the setting SYSTEM_PROMPT.",
+        help_text="Sent to the model before the conversation. Empty: the SYSTEM_PROMPT setting.",
     )  # fmt: skip
-    model = models.CharField(max_length=200, blank=True, help_text="Empty: the default of the day.")
+    model = models.CharField(max_length=200, blank=True, help_text="Empty: the server default.")
     temperature = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(0), MaxValueValidator(2)],
-        help_text="0 to 2. Empty: the model's own. A model that takes none does without.",
+        help_text="0 to 2. Empty: the model's default. Ignored by models that do not support it.",
     )  # fmt: skip
     max_tokens = models.PositiveIntegerField(
-        "most tokens", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
-        help_text="Of one answer. Empty: the model's own limit.",
+        "max output tokens", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
+        help_text="Per answer. Empty: the model's limit.",
     )  # fmt: skip
-    enabled = models.BooleanField(default=True, help_text="People may choose it.")
-    position = models.PositiveIntegerField(default=10, help_text="The lowest comes first.")
+    enabled = models.BooleanField(default=True, help_text="Users can choose this preset.")
+    position = models.PositiveIntegerField(default=10, help_text="Presets are listed in ascending order.")
     groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(
-        Group, blank=True, related_name="+", help_text="Who may choose it. None: everyone."
+        Group, blank=True, related_name="+", help_text="Groups that can choose this preset. None: everyone."
     )
 
     class Meta:

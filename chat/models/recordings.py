@@ -12,12 +12,11 @@ from django.utils import timezone
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
-from chat.models.presets import Preset as Preset  # a model of this app
 from chat.models.statuses import RecordingStatus
 
 
 class Recording(models.Model):
-    """Somebody speaks. What was understood is in the utterances; the audio is kept only where a plan says so
+    """One recording of speech. Its transcript is in the utterances. Its audio is stored only if the user's plan says so
     (`chat.voice.audio_files`).
     """
 
@@ -34,7 +33,7 @@ class Recording(models.Model):
     reason = models.CharField(max_length=40, blank=True, help_text="Why it ended.")
     backend = models.CharField(max_length=40, blank=True)
     audio_ms = models.PositiveIntegerField(default=0)
-    audio = models.FileField(max_length=200, blank=True, help_text="Kept where the speaker's plan says so.")
+    audio = models.FileField(max_length=200, blank=True, help_text="Stored if the user's plan says so.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -58,7 +57,7 @@ class Recording(models.Model):
 
 
 class Utterance(models.Model):
-    """What was understood between two silences. An empty text was noise. Times count from the recording's start."""
+    """The transcript of the speech between two silences; empty for noise. Times count from the recording's start."""
 
     recording = models.ForeignKey(Recording, on_delete=models.CASCADE, related_name="utterances")
     number = models.PositiveIntegerField()
@@ -68,7 +67,7 @@ class Utterance(models.Model):
     confidence = models.FloatField(null=True, blank=True)
     message = models.ForeignKey(
         Message, null=True, blank=True, on_delete=models.SET_NULL, related_name="utterances",
-        help_text="The message it became, when it was sent by itself.",
+        help_text="The message created from it, when it was sent automatically.",
     )  # fmt: skip
 
     class Meta:

@@ -1,8 +1,4 @@
-"""Conversations, their message trees, and the runs that answer them.
-
-PostgreSQL holds the truth. Every rule that one row or one unique index can hold is a constraint here;
-the rest is kept by `chat.turns`, which changes several rows in one transaction.
-"""
+"""Runs, which answer messages, and submissions, which make sends idempotent."""
 
 from __future__ import annotations
 
@@ -16,16 +12,15 @@ from django.utils import timezone
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
-from chat.models.presets import Preset as Preset  # a model of this app
 from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, RunStatus
 
 
 class Run(models.Model):
-    """A model's work on one answer.
+    """The generation of one answer by a model.
 
-    `attempt` counts the claims by a worker and fences its writes: whoever does not hold the current attempt
-    may not write. The text so far is in `message.text`; it covers the conversation's log exactly up to
-    (`checkpoint_epoch`, `checkpoint_seq`).
+    `attempt` counts the claims by workers and fences their writes: only the worker of the current attempt may write.
+    The text so far is in `message.text`. It covers the conversation's event log exactly up to (`checkpoint_epoch`,
+    `checkpoint_seq`).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -46,36 +41,42 @@ class Run(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     lease_owner = models.CharField(max_length=120, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
-    enqueued_at = models.DateTimeField(null=True, blank=True, help_text="When the job last went to the broker.")
+    enqueued_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the job was last published to the broker."
+    )
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     checkpoint_epoch = models.CharField(max_length=32, blank=True)
     checkpoint_seq = models.BigIntegerField(default=0)
-    ended_in_log = models.BooleanField(default=False, help_text="The closing event has reached the conversation's log.")
+    ended_in_log = models.BooleanField(
+        default=False, help_text="The closing event has reached the conversation's event log."
+    )
 
     heard_chars = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Somebody talked over the answer, and this many characters of it are kept."
+        null=True, blank=True, help_text="After a barge-in: how many characters of the answer were kept."
     )
-    produced_chars = models.PositiveIntegerField(null=True, blank=True, help_text="... of so many that were written.")
+    produced_chars = models.PositiveIntegerField(
+        null=True, blank=True, help_text="After a barge-in: how many characters had been generated."
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     usage_estimated = models.BooleanField(default=False)
     cost = models.DecimalField(
-        max_digits=24, decimal_places=9, null=True, blank=True, help_text="Empty: nothing used, or no price."
+        max_digits=24, decimal_places=9, null=True, blank=True, help_text="Empty: no usage, or no price."
     )
     queued_ms = models.PositiveIntegerField(null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(null=True, blank=True)
     total_ms = models.PositiveIntegerField(null=True, blank=True)
     trace_id = models.CharField(
-        max_length=32, blank=True, default="", db_default="", help_text="Finds its log lines and its trace."
+        max_length=32, blank=True, default="", db_default="", help_text="Identifies the run's log lines and its trace."
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        permissions = (("operate_run", "Can stop and retry runs of others"),)
+        permissions = (("operate_run", "Can stop and retry other users' runs"),)
         indexes = (
             models.Index(fields=["lease_expires_at"], condition=Q(status="running"), name="run_leases"),
             models.Index(fields=["enqueued_at"], condition=Q(status="queued"), name="run_queue"),
@@ -83,7 +84,7 @@ class Run(models.Model):
                 fields=["finished_at"], condition=Q(ended_in_log=False, finished_at__isnull=False), name="run_unclosed"
             ),
             models.Index(fields=["-created_at"], name="run_newest"),
-            # For staff's lists, newest first. Nearly all runs end well, so most of these hold few.
+            # For staff's lists, newest first. Nearly all runs are completed, so most of these indexes are small.
             models.Index(fields=["requested_by", "-created_at"], name="run_by_user"),
             models.Index(fields=["model", "-created_at"], name="run_by_model"),
             models.Index(fields=["status", "-created_at"], condition=~Q(status="done"), name="run_not_done"),
@@ -113,7 +114,7 @@ class Run(models.Model):
 
 
 class Submission(models.Model):
-    """What a client's command made: the memory behind exactly-once sends.
+    """The idempotency record of a send: the message and run that a client's command created.
 
     A command repeated with the same (user, client_id) gets the same message and run; with another body, `conflict`.
     """

@@ -1,10 +1,8 @@
-"""Roles and statuses of messages, runs and recordings."""
+"""Roles of messages, and statuses of messages, runs and recordings."""
 
 from __future__ import annotations
 
 from django.db import models
-
-from chat.models.presets import Preset as Preset  # a model of this app
 
 
 class MessageRole(models.TextChoices):
@@ -34,7 +32,7 @@ class RunStatus(models.TextChoices):
 
 ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
-SLOW_MS = 5000  # a first token after so long is one that staff look for
+SLOW_MS = 5000  # from here on, a time to the first token counts as slow
 
 
 class RecordingStatus(models.TextChoices):

@@ -1,4 +1,4 @@
-"""Everything there is about one person: to be handed over (`export`), or to be erased (`erase`)."""
+"""Erases a user: the account, and everything stored about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.db import transaction
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
 from chat.models import ACTIVE, Conversation, Member, Message, Recording, Role, Run, Utterance
-from chat.retention.purge import drop_logs
+from chat.retention.purge import delete_event_logs
 
 logger = structlog.get_logger(__name__)
 ERASED: Final = "(erased)"
@@ -21,35 +21,35 @@ ERASED: Final = "(erased)"
 
 @dataclass(frozen=True)
 class Erased:
-    """What was, or would be, done."""
+    """What an erasure did, or would do."""
 
     conversations_deleted: int
-    conversations_left: int  # shared ones, which others keep
-    conversations_handed_over: int  # of those, now owned by the member who was there first
+    conversations_left: int  # shared ones, which tsuccessor other members keep
+    conversations_handed_over: int  # of those, now owned by another member: the highest role, then the first to join
     messages_blanked: int
     recordings_deleted: int
     sessions_ended: int
-    audit_entries_kept: int  # append-only by law of the database: what this person, as staff, looked at
+    audit_entries_kept: int  # what this user did as staff; the database lets nobody delete them
 
 
 def erase(user: User) -> Erased:
-    """Deletes the account, what it alone had, and its words in shared conversations. Its sockets close.
+    """Deletes the account and its own conversations, and blanks its messages in shared ones. Its sockets close.
 
-    In one transaction: it is done or not done. Raises `erasure.LastAdministratorError`.
+    All in one transaction. Raises `erasure.LastAdministratorError`.
     """
     with transaction.atomic():
         erasure.guard_last_administrator(user)
         erased = survey(user)
         alone, shared, orphaned = _sort_conversations(user)
         for conversation in orphaned:
-            heir = (
+            successor = (
                 Member.objects.filter(conversation=conversation)
                 .exclude(user=user)
                 .order_by("role", "joined_at")
                 .first()
             )
-            assert heir is not None  # it is shared
-            Member.objects.filter(pk=heir.pk).update(role=Role.OWNER)
+            assert successor is not None  # it is shared
+            Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="")
         Utterance.objects.filter(recording__user=user).delete()
         Recording.objects.filter(user=user).delete()
@@ -57,13 +57,13 @@ def erase(user: User) -> Erased:
         Conversation.objects.filter(pk__in=alone).delete()
         Invitation.objects.filter(email__iexact=user.email).delete()
         user.delete()
-        # The logs still have their words; without one, clients take a snapshot.
-        transaction.on_commit(partial(drop_logs, [*alone, *shared]), robust=True)
+        # The event logs still have the messages. Clients without a log load a snapshot.
+        transaction.on_commit(partial(delete_event_logs, [*alone, *shared]), robust=True)
     return erased
 
 
 def survey(user: User) -> Erased:
-    """What `erase` would do. Of the last administrator too, who cannot be erased."""
+    """What `erase` would do, also for the last administrator, who cannot be erased."""
     alone, shared, orphaned = _sort_conversations(user)
     return Erased(
         conversations_deleted=len(alone),
@@ -77,29 +77,29 @@ def survey(user: User) -> Erased:
 
 
 def report(user: User) -> dict[str, int]:
-    """The same by name, for `accounts.erasure`."""
+    """What `erase` would do, by name, for `accounts.erasure`."""
     return asdict(survey(user))
 
 
 def erase_due() -> int:
-    """Erases everybody whose grace is over, one transaction each; how many they were. One that fails stays for the
-    next time and holds up nobody.
+    """Erases the users whose grace period is over, one transaction each; returns how many. One that fails is logged and
+    tried again the next time.
     """
     erased = 0
     for id_ in list(erasure.due().values_list("pk", flat=True)):
         try:
             with transaction.atomic():
                 user = erasure.due().select_for_update(skip_locked=True).filter(pk=id_).first()
-                if user is not None:  # nobody called it off at this moment
+                if user is not None:  # nobody cancelled it meanwhile
                     erase(user)
                     erased += 1
         except Exception:
-            logger.exception("not_erased", user_id=str(id_))
+            logger.exception("user_erasure_failed", user_id=str(id_))
     return erased
 
 
 def _sort_conversations(user: User) -> tuple[list[uuid.UUID], list[uuid.UUID], list[uuid.UUID]]:
-    """Conversations that are this person's alone; shared ones; and of those the ones without another owner."""
+    """The conversations of this user alone; the shared ones; and those of them without another owner."""
     mine = list(Member.objects.filter(user=user).values_list("conversation_id", flat=True))
     others = Member.objects.filter(conversation_id__in=mine).exclude(user=user)
     shared = set(others.values_list("conversation_id", flat=True))

@@ -1,8 +1,8 @@
-"""The end of what has had its time (docs/operations.md, "What is kept").
+"""Permanently deletes expired data (docs/operations.md).
 
-Each kind goes in small batches, each a transaction of its own that skips what somebody else holds, with a pause after
-it: nothing waits for it, and one that was interrupted just goes on the next time. Answers under way are never taken
-from under their workers: a conversation with one is passed over.
+Each kind of rows is deleted in small batches. A batch is a transaction of its own that skips locked rows, with a pause
+after it: nothing waits for it, and a purge that is interrupted continues the next time. Conversations with an answer in
+progress are skipped.
 """
 
 from __future__ import annotations
@@ -25,45 +25,47 @@ from accounts.models import Session
 from chat.eventlog import store
 from chat.eventlog.user_events import conversation_listed
 from chat.models import ACTIVE, Conversation, Member, Recording, RecordingStatus, Run, Submission
-from chat.retention.periods import AGE, TEMPORARY, TRASH, past
+from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.voice import audio_files
-from chat.voice.audio_files import delete_audio
 
 ENDED: Final = (RecordingStatus.DONE, RecordingStatus.CANCELLED, RecordingStatus.FAILED)
-PAUSE_SECONDS: Final = 0.05  # after each batch: others first
+PAUSE_SECONDS: Final = 0.05  # after each batch, for other transactions
 logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class PurgeKind:
-    """Rows that go for one reason. `over` are those whose time is over at a moment, `batch` how many go at a time."""
+    """Rows that are deleted for one reason. `expired` selects those past their retention at a moment.
+
+    `batch`: rows in one transaction. `delete` removes them.
+    """
 
     name: str
     reason: str
-    over: Callable[[datetime], QuerySet[Any]]
+    expired: Callable[[datetime], QuerySet[Any]]
     batch: int
-    end: Callable[[QuerySet[Any]], object] = QuerySet.delete
+    delete: Callable[[QuerySet[Any]], object] = QuerySet.delete
 
 
 @dataclass(frozen=True)
 class Progress:
     kind: str
     done: int
-    total: int  # counted at the start; others may come or be brought back meanwhile
+    total: int  # counted at the start; rows may be added or restored meanwhile
 
 
 def _trash(now: datetime) -> QuerySet[Conversation]:
-    return past(TRASH, _idle().exclude(deleted_at=None), now)
+    return past_retention(TRASH, _idle().exclude(deleted_at=None), now)
 
 
 def _temporary(now: datetime) -> QuerySet[Conversation]:
-    return past(TEMPORARY, _idle().filter(temporary=True), now).exclude(pk__in=_trash(now).values("pk"))
+    return past_retention(TEMPORARY, _idle().filter(temporary=True), now).exclude(pk__in=_trash(now).values("pk"))
 
 
 def _aged(now: datetime) -> QuerySet[Conversation]:
-    """A pin keeps a conversation, though not one that was deleted."""
+    """Pinned conversations do not expire by age, unless they are in the trash."""
     rows = _idle().filter(temporary=False).exclude(pinned_at__isnull=False, deleted_at=None)
-    return past(AGE, rows, now).exclude(pk__in=_trash(now).values("pk"))
+    return past_retention(AGE, rows, now).exclude(pk__in=_trash(now).values("pk"))
 
 
 def _idle() -> QuerySet[Conversation]:
@@ -72,22 +74,22 @@ def _idle() -> QuerySet[Conversation]:
 
 # Few conversations at a time: one may have thousands of messages.
 KINDS: Final = (
-    PurgeKind("trash", "conversations deleted longer ago than their owner's plan keeps them", _trash, 10),
-    PurgeKind("temporary", "temporary conversations past their hours", _temporary, 10),
-    PurgeKind("age", "conversations nobody touched for longer than their owner's plan keeps them", _aged, 10),
-    PurgeKind("sessions", "sessions that have expired", lambda now: Session.objects.filter(expire_date__lt=now), 500),
+    PurgeKind("trash", "conversations in the trash longer than their owner's plan allows", _trash, 10),
+    PurgeKind("temporary", "temporary conversations past their retention", _temporary, 10),
+    PurgeKind("age", "conversations past their plan's retention", _aged, 10),
+    PurgeKind("sessions", "expired sessions", lambda now: Session.objects.filter(expire_date__lt=now), 500),
     PurgeKind(
         "submissions",
-        "memory of sends older than KEEP_SUBMISSION_DAYS",
+        "idempotency records older than KEEP_SUBMISSION_DAYS",
         lambda now: Submission.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)),
         500,
     ),
     PurgeKind(
-        "audio", "speech kept as audio for as long as its speaker's plan says", audio_files.over, 50, delete_audio
+        "audio", "audio of recordings past their plan's retention", audio_files.expired, 50, audio_files.delete_audio
     ),
     PurgeKind(
         "recordings",
-        "words of recordings older than KEEP_RECORDING_DAYS, and whose audio is gone",
+        "transcripts of recordings older than KEEP_RECORDING_DAYS without audio",
         lambda now: Recording.objects.filter(
             status__in=ENDED, audio="", created_at__lt=now - timedelta(days=settings.KEEP_RECORDING_DAYS)
         ),
@@ -97,7 +99,7 @@ KINDS: Final = (
 
 
 def _now() -> datetime:
-    """By the database's clock: a machine whose own runs ahead must not take a year for a day."""
+    """The database's time. This machine's clock may be wrong, and would then delete too much."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -105,16 +107,16 @@ def _now() -> datetime:
 
 
 def count() -> dict[str, int]:
-    """How many rows of each kind have had their time. A row is of one kind: the first that fits."""
+    """How many rows of each kind are expired. A row is counted for the first kind that fits."""
     now = _now()
-    return {kind.name: kind.over(now).count() for kind in KINDS}
+    return {kind.name: kind.expired(now).count() for kind in KINDS}
 
 
 def purge() -> Generator[Progress, None, None]:
-    """Deletes them, and says after each batch how far it is. Stopping the iteration stops the purge."""
+    """Deletes expired rows, and yields its progress after each batch. Ending the iteration ends the purge."""
     now = _now()
     for kind in KINDS:
-        total, done = kind.over(now).count(), 0
+        total, done = kind.expired(now).count(), 0
         last: Any = None
         while total:
             last, gone = _delete_some(kind, now, last)
@@ -126,44 +128,44 @@ def purge() -> Generator[Progress, None, None]:
 
 
 def _delete_some(kind: PurgeKind, now: datetime, last: Any) -> tuple[Any, int]:
-    """One batch after the row `last`: the last row looked at, None at the end, and how many went.
+    """Deletes a batch after the row `last`. Returns the last row it saw (None at the end), and how many it deleted.
 
-    The rows are locked and then asked again: whoever sent a message, brought a conversation back or pinned it while
-    this looked for rows has it still, and whoever comes now waits for this transaction and finds nothing.
+    The rows are locked and then selected again, so that a conversation that was used, restored or pinned meanwhile is
+    kept. Whoever uses one from then on waits for this transaction and finds nothing.
     """
-    told: list[tuple[uuid.UUID, uuid.UUID]] = []
+    members: list[tuple[uuid.UUID, uuid.UUID]] = []
     with transaction.atomic():
-        rows = kind.over(now).order_by("pk")
+        rows = kind.expired(now).order_by("pk")
         if last is not None:
             rows = rows.filter(pk__gt=last)
         locked = list(rows.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[: kind.batch])
         if not locked:
             return None, 0
-        ids = list(kind.over(now).filter(pk__in=locked).values_list("pk", flat=True))
-        doomed = kind.over(now).model.objects.filter(pk__in=ids)
+        ids = list(kind.expired(now).filter(pk__in=locked).values_list("pk", flat=True))
+        doomed = kind.expired(now).model.objects.filter(pk__in=ids)
         if doomed.model is Conversation:
-            members = Member.objects.filter(conversation__in=ids, conversation__deleted_at=None)
-            told = list(members.values_list("conversation_id", "user_id"))
-        kind.end(doomed)
+            listed = Member.objects.filter(conversation__in=ids, conversation__deleted_at=None)
+            members = list(listed.values_list("conversation_id", "user_id"))
+        kind.delete(doomed)
     if doomed.model is Conversation:
-        drop_logs(ids, told)
+        delete_event_logs(ids, members)
     return locked[-1], len(ids)
 
 
-def drop_logs(conversations: list[uuid.UUID], told: list[tuple[uuid.UUID, uuid.UUID]] | None = None) -> None:
-    """Deletes the conversations' logs, and tells the (conversation, member) pairs' open tabs that they are gone.
+def delete_event_logs(conversations: list[uuid.UUID], members: list[tuple[uuid.UUID, uuid.UUID]] | None = None) -> None:
+    """Deletes the conversations' event logs, and notifies the open tabs of the (conversation, member) pairs.
 
-    Without Redis the logs end by themselves (`chat.eventlog.store`), and tabs see it when they next load.
+    Without Redis the logs expire by themselves (`chat.eventlog.store`), and tabs see the deletion when they next load.
     """
 
     async def drop() -> None:
         for one in conversations:
             keys = (store.stream_key(one), store.meta_key(one))
             await store.channel_layer().group_execute(store.group_name(one), "DEL", *keys)
-        for one, member in told or ():
+        for one, member in members or ():
             await conversation_listed(member, {"conversation_id": str(one), "title": "", "deleted": True})
 
     try:
         async_to_sync(drop)()
     except (redis.RedisError, OSError) as error:
-        logger.warning("logs_not_dropped", error=type(error).__name__, conversations=len(conversations))
+        logger.warning("event_logs_not_deleted", error=type(error).__name__, conversations=len(conversations))

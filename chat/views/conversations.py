@@ -1,7 +1,7 @@
-"""The pages: a new conversation, a conversation, and the pieces of HTML that its script asks for.
+"""The pages of a new and of an existing conversation, and the HTML fragments that their script loads.
 
-A message is shown by one template (chat/message.html), whether on first load, as an earlier one, in another version or
-as the blank that a new message is made from. Everything is read through the reader's membership.
+One template shows every message (chat/message.html): on first load, as an older one, in another version, or as the
+blank for new messages. Every view checks the reader's membership.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from chat.retention.periods import temporary_hours
 from chat.views.decorators import for_members, user_of, zone_of
 from chat.views.offline import BLANK, SHEETS
 
-PAGE_MESSAGES: Final = 40  # messages of a path shown at once
+PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
 
 
 @require_safe
 @for_members
-def new(request: HttpRequest) -> HttpResponse:
-    """The page of a conversation that does not exist yet: the first message makes it."""
+def show_new(request: HttpRequest) -> HttpResponse:
+    """The page of a new conversation, which its first message creates."""
     return _page(request, None)
 
 
 @require_safe
 @for_members
-def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """A conversation's newest path, its last messages; answers in progress as far as they are."""
+def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """The last messages of a conversation's newest path, with the text so far of answers in progress."""
     member_of(user_of(request).pk, conversation_id)
     return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES))
 
 
 @require_safe
 @for_members
-def older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """The messages above the one named by `before`, as a piece of HTML."""
+def show_older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    """The messages above the one in `before`, as an HTML fragment."""
     member_of(user_of(request).pk, conversation_id)
     try:
         first = Message.objects.get(pk=uuid.UUID(request.GET.get("before", "")), conversation_id=conversation_id)
@@ -60,20 +60,20 @@ def older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     if first.parent_id is None:
         raise Http404
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id)
-    return _piece(request, state, state.messages)
+    return _fragment(request, state, state.messages)
 
 
 @require_safe
 @for_members
-def branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
-    """The path through a message, from it to its end (the last messages of it when it is long)."""
+def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
+    """The path from a message to its newest leaf, as an HTML fragment; its last messages when it is long."""
     member_of(user_of(request).pk, conversation_id)
     leaf = newest_leaf(conversation_id, message_id)
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES * 3, leaf=leaf)
     ids = [message["id"] for message in state.messages]
     start = ids.index(str(message_id)) if str(message_id) in ids else 0
     state.has_more = state.has_more and start == 0
-    return _piece(request, state, state.messages[start:])
+    return _fragment(request, state, state.messages[start:])
 
 
 def _page(request: HttpRequest, state: State | None) -> HttpResponse:
@@ -103,7 +103,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "conversation": state.conversation if state else None,
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
         "shown": state.messages if state else [],
-        "piece": _piece_data(state, state.messages) if state else None,
+        "piece": _fragment_data(state, state.messages) if state else None,
         "listing": listing.read_listing(user.pk, zone=zone_of(request)),
         "sheets": SHEETS,
         "suggestions": _suggestions(),
@@ -113,16 +113,16 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
     return render(request, "chat/conversation.html", context)
 
 
-def _piece(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
+def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
     context = {
         "shown": messages,
-        "piece": _piece_data(state, messages),
+        "piece": _fragment_data(state, messages),
         "page": {"user": {"id": str(user_of(request).pk)}},
     }
     return render(request, "chat/messages.html", context)
 
 
-def _piece_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _fragment_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "position": state.position,
         "parent": (messages[0]["parent_id"] or "") if messages else "",
@@ -133,15 +133,15 @@ def _piece_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _preset_name(state: State | None) -> str:
-    """The preset that a conversation began with; empty when there was none, or it is deleted."""
+    """The name of the preset that a conversation started with; empty without one, or when it is deleted."""
     chosen = state.conversation.preset_id if state else None
     return "" if chosen is None else Preset.objects.filter(pk=chosen).values_list("name", flat=True).first() or ""
 
 
 def _suggestions() -> list[str]:
     return [
-        _("Explain how vaccines work, in plain words"),
+        _("Explain how vaccines work in simple terms"),
         _("Plan five simple dinners for this week"),
         _("Write a Python function that parses dates, with tests"),
-        _("How do I turn down a meeting, kindly?"),
+        _("How do I politely decline a meeting?"),
     ]

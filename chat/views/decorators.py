@@ -1,4 +1,4 @@
-"""Decorators of the HTTP calls: membership checks, JSON commands and their errors."""
+"""Decorators of the views: log-in, JSON commands, and how errors are answered."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 
 def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """A page for people who are logged in. What one may not see is 404; an outage of ours has its own page (503)."""
+    """A page for logged-in users. `NotFound` becomes 404, `Forbidden` 403, and an outage a page of its own (503)."""
     inner = login_required(view)
 
     @never_cache
@@ -45,7 +45,7 @@ def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
 
 
 def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
-    """A POST of the page's script: a dict becomes JSON, an error its code and sentence."""
+    """A POST by the page's script. The view's dict becomes JSON, a `ChatError` its code and message."""
 
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
@@ -63,7 +63,7 @@ def user_of(request: HttpRequest) -> User:
 
 
 def zone_of(request: HttpRequest) -> ZoneInfo:
-    """The reader's time zone, from the cookie that boot.js sets; anything odd is UTC."""
+    """The reader's time zone, from the cookie that boot.js sets; UTC when it is invalid."""
     try:
         return ZoneInfo(request.COOKIES.get("timezone", "UTC").replace("%2F", "/"))
     except (ValueError, OSError, KeyError):

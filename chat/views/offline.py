@@ -20,15 +20,15 @@ BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "l
 
 
 @require_safe
-def offline(request: HttpRequest) -> HttpResponse:
-    """What the service worker shows when a page cannot be had. Says nothing about anybody."""
+def show_offline(request: HttpRequest) -> HttpResponse:
+    """What the service worker shows when a page cannot be loaded. It contains no user data."""
     return render(request, "chat/offline.html")
 
 
 @require_safe
 @never_cache
-def service_worker(request: HttpRequest) -> HttpResponse:
-    """The service worker, at the root so that it serves every page; it knows the offline page's versioned files."""
+def serve_service_worker(request: HttpRequest) -> HttpResponse:
+    """The service worker, at the root so that it covers every page, with the versioned files of the offline page."""
     files = [
         *("css/tokens.css", "css/base.css", "css/pages.css", "js/boot.js", "img/mark.svg"),
         *("vendor/fonts/inter-latin-wght-normal.woff2", "vendor/fonts/source-serif-4-latin-wght-normal.woff2"),

@@ -1,4 +1,4 @@
-"""One's own recordings, as far as their audio is kept: to listen to, to take along, to delete."""
+"""A user's own stored recordings: list, download, delete."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.lib.formatting import seconds
-from accounts.models import User
 from chat.models import Recording
-from chat.views.decorators import for_members
+from chat.views.decorators import for_members, user_of
 from chat.voice import audio_files
 from chat.voice.audio_files import audio_file
 
@@ -22,34 +21,29 @@ SHOWN: Final = 200
 
 @require_safe
 @for_members
-def show(request: HttpRequest) -> HttpResponse:
-    rows = _mine(request).exclude(audio="").order_by("-created_at")[:SHOWN]
+def show_recordings(request: HttpRequest) -> HttpResponse:
+    rows = _own_recordings(request).exclude(audio="").order_by("-created_at")[:SHOWN]
     context = {
         "rows": [{"row": row, "length": seconds(row.audio_ms / 1000)} for row in rows],
-        "days": audio_files.days_kept(_user(request).pk),
+        "days": audio_files.days_kept(user_of(request).pk),
     }
     return render(request, "chat/recordings.html", context)
 
 
 @require_safe
 @for_members
-def download(request: HttpRequest, recording_id: uuid.UUID) -> HttpResponse:
-    """The WAV file. Somebody else's is 404, as is one that is gone."""
-    return audio_file(_mine(request).filter(pk=recording_id).first())
+def download_audio(request: HttpRequest, recording_id: uuid.UUID) -> HttpResponse:
+    """The WAV file; 404 for another user's recording, or one without audio."""
+    return audio_file(_own_recordings(request).filter(pk=recording_id).first())
 
 
 @require_POST
 @for_members
-def delete(request: HttpRequest, recording_id: uuid.UUID) -> HttpResponse:
-    """Deletes the audio; the words stay."""
-    audio_files.delete_audio(_mine(request).filter(pk=recording_id))
+def delete_audio(request: HttpRequest, recording_id: uuid.UUID) -> HttpResponse:
+    """Deletes the audio but not the transcript."""
+    audio_files.delete_audio(_own_recordings(request).filter(pk=recording_id))
     return redirect("chat:recordings")
 
 
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # by login_required
-    return request.user
-
-
-def _mine(request: HttpRequest) -> QuerySet[Recording]:
-    return Recording.objects.filter(user=_user(request))
+def _own_recordings(request: HttpRequest) -> QuerySet[Recording]:
+    return Recording.objects.filter(user=user_of(request))

@@ -1,4 +1,4 @@
-"""The list of conversations and what can be done in it."""
+"""The list of conversations, and the commands on its entries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chat.views.decorators import command, for_members, user_of, zone_of
 
 @require_safe
 @for_members
-def conversations(request: HttpRequest) -> HttpResponse:
+def list_conversations(request: HttpRequest) -> HttpResponse:
     """The list of conversations as a piece of HTML: after `after`, or the newest `count`."""
     count = request.GET.get("count", "")
     try:
@@ -38,7 +38,7 @@ def rename(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
 
 @command
 def pin(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    """POST `pinned=1`, or `pinned=0` to take it down."""
+    """POST `pinned=1` to pin, `pinned=0` to unpin."""
     pinned = request.POST.get("pinned") == "1"
     listing.pin(user_of(request).pk, conversation_id, pinned=pinned)
     return {"pinned": pinned}
@@ -51,6 +51,6 @@ def delete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
 
 
 @command
-def undelete(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    listing.undelete(user_of(request).pk, conversation_id)
+def restore(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    listing.restore(user_of(request).pk, conversation_id)
     return {}

@@ -1,4 +1,4 @@
-"""A person's own usage: what is left of their quotas, the last thirty days as bars, and which models it went to."""
+"""A user's own usage page: remaining quotas, and the last thirty days by day, model and conversation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from accounts.quotas.usage_report import DAYS, Row, draw_bars, usage_rows
 
 @dataclass(frozen=True, slots=True)
 class ConversationUsage:
-    """`title` is empty where it has none, None where the conversation is no longer there for this person."""
+    """`title` is empty for an untitled conversation, None for one that this user can no longer open."""
 
     id: str
     title: str | None
@@ -32,7 +32,7 @@ class ConversationUsage:
 
 
 def conversations_of(user_id: uuid.UUID, since: date, until: date, most: int) -> list[ConversationUsage]:
-    """What a person's conversations used, the most costly first."""
+    """The usage of a user's conversations, the most expensive first."""
     rows = [row for row in usage_rows(since, until, "conversation", user_id=user_id) if row.name != "–"][:most]
     with connection.cursor() as cursor:
         # The table is named here because titles are the only thing of conversations that this layer shows.
@@ -45,16 +45,16 @@ def conversations_of(user_id: uuid.UUID, since: date, until: date, most: int) ->
     return [ConversationUsage(row.name, titles.get(row.name), row) for row in rows]
 
 
-CONVERSATIONS: Final = 10  # that took the most
+CONVERSATIONS: Final = 10  # listed
 _UNITS: Final = {
     Unit.MESSAGES.value: _("messages"),
-    Unit.INPUT_TOKENS.value: _("tokens read"),
-    Unit.OUTPUT_TOKENS.value: _("tokens written"),
+    Unit.INPUT_TOKENS.value: _("input tokens"),
+    Unit.OUTPUT_TOKENS.value: _("output tokens"),
     Unit.MONEY.value: settings.CURRENCY,
     Unit.AUDIO_SECONDS.value: _("seconds of speech"),
 }
 _PERIODS: Final = {
-    "hour": _("this hour"), "day": _("today"), "week": _("this week"), "month": _("this month"), "fixed": _("in all"),
+    "hour": _("this hour"), "day": _("today"), "week": _("this week"), "month": _("this month"), "fixed": _("in total"),
 }  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def _quota(left: Left) -> dict[str, Any]:
 @require_safe
 @never_cache
 def show_usage(request: HttpRequest) -> HttpResponse:
-    """One's quotas and usage of the last thirty days (UTC)."""
+    """The user's quotas, and their usage of the last thirty days (UTC)."""
     assert isinstance(request.user, User)  # by login_required
     until = datetime.now(UTC).date()
     since = until - timedelta(days=DAYS - 1)

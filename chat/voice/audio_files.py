@@ -1,6 +1,6 @@
-"""What people said, kept as audio where their plan says so: how long, by whom it is fetched, and its end.
+"""Stored audio of recordings, where the user's plan says so: storing, downloading, expiry, deleting.
 
-The files are in the default storage (`var/media`), which no address leads to.
+The files are in the default storage (`var/media`), which is not served.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ logger = structlog.get_logger(__name__)
 
 
 def days_kept(user_id: uuid.UUID) -> int:
-    """For how many days what this person says is kept; 0: not at all."""
+    """For how many days the audio of this user is stored; 0: not at all."""
     return User.objects.filter(pk=user_id).annotate(days=in_force("audio_days")).values_list("days", flat=True)[0] or 0
 
 
-def keep(recording_id: uuid.UUID, wav: IO[bytes]) -> None:
-    """Stores a recording's audio; not, where the recording is gone by now. Raises OSError."""
+def store_audio(recording_id: uuid.UUID, wav: IO[bytes]) -> None:
+    """Stores a recording's audio, unless the recording has been deleted meanwhile. Raises `OSError`."""
     name = default_storage.save(f"speech/{recording_id.hex[:2]}/{recording_id}.wav", File(wav))
     if not Recording.objects.filter(pk=recording_id).update(audio=name):
         default_storage.delete(name)
@@ -51,15 +51,15 @@ def as_base64(recording: Recording) -> str | None:
         return None
 
 
-def over(now: datetime) -> QuerySet[Recording]:
-    """Recordings whose audio has had its time at this moment, by the plan that is in force."""
+def expired(now: datetime) -> QuerySet[Recording]:
+    """Recordings whose audio is past its retention, by the plan in force now."""
     days = models.ExpressionWrapper(F("days") * timedelta(days=1), output_field=models.DurationField())
-    kept = Recording.objects.exclude(audio="").annotate(days=in_force("audio_days", "user__"))
-    return kept.filter(Q(user=None) | Q(days=None) | Q(created_at__lt=models.Value(now) - days))
+    stored = Recording.objects.exclude(audio="").annotate(days=in_force("audio_days", "user__"))
+    return stored.filter(Q(user=None) | Q(days=None) | Q(created_at__lt=models.Value(now) - days))
 
 
 def delete_audio(recordings: Iterable[Recording]) -> int:
-    """Deletes the audio of these; their rows and words stay. How many had some."""
+    """Deletes the audio of these recordings but not their transcripts; returns how many had some."""
     names = {row.pk: str(row.audio) for row in recordings if row.audio}
     with transaction.atomic():
         Recording.objects.filter(pk__in=names).update(audio="")
@@ -68,8 +68,8 @@ def delete_audio(recordings: Iterable[Recording]) -> int:
     return len(names)
 
 
-def forget_file(sender: type[Recording], instance: Recording, **_: Any) -> None:
-    """A recording's row was deleted, by whatever way: so is its file."""
+def delete_file(sender: type[Recording], instance: Recording, **_: Any) -> None:
+    """For the signal `post_delete`: deletes the file of a deleted recording."""
     if instance.audio:
         _delete_when_committed(str(instance.audio))
 
@@ -79,7 +79,10 @@ def _delete_when_committed(name: str) -> None:
 
 
 def audio_file(recording: Recording | None) -> HttpResponse:
-    """For whoever may have it; RECORDING_SECONDS bound its size (19 MB for ten minutes). Raises `Http404`."""
+    """The audio as a download. The caller checks access. Raises `Http404`.
+
+    RECORDING_SECONDS bounds its size: 19 MB for ten minutes.
+    """
     if recording is None or not recording.audio:
         raise Http404
     try:

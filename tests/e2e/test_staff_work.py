@@ -79,13 +79,13 @@ def test_stopping_an_answer_closes_it_at_the_model(page: Page, desk: Page, stack
     watch = Watch(desk, stack.url)
     desk.goto(f"{stack.url}/admin/chat/run/?status__exact=running")
     desk.locator("main a[href*='/admin/chat/run/'], a[href*='/change/']").first.click()
-    expect(desk.get_by_text("Taken by a worker")).to_be_visible()
+    expect(desk.get_by_text("ClaimedRecording by a worker")).to_be_visible()
     shoot(desk, "run-running")
     stop = desk.get_by_role("button", name="Stop")
     stop.wait_for()
     pressed = time.monotonic()
     stop.click()
-    expect(desk.get_by_text("It was told to stop.")).to_be_visible()
+    expect(desk.get_by_text("Stop requested.")).to_be_visible()
     assert request.wait_ended()
     assert request.disconnected_at is not None
     assert request.disconnected_at - pressed < 3  # from the click on: the page, the worker, the model's endpoint
@@ -96,10 +96,10 @@ def test_stopping_an_answer_closes_it_at_the_model(page: Page, desk: Page, stack
     stopped = desk.url
     expect(desk.get_by_text("Stopped after")).to_be_visible()
     desk.get_by_role("button", name="Retry").click()
-    expect(desk.get_by_text("Asked again, in the name of alice@example.org.")).to_be_visible()
+    expect(desk.get_by_text("Retried on behalf of alice@example.org.")).to_be_visible()
     assert desk.url != stopped
     desk.get_by_role("button", name="Stop").click()
-    expect(desk.get_by_text("It was told to stop.").or_(desk.get_by_text("It is stopped."))).to_be_visible()
+    expect(desk.get_by_text("Stop requested.").or_(desk.get_by_text("Stopped."))).to_be_visible()
     assert not watch.complaints, watch.complaints
 
 

@@ -84,7 +84,7 @@ class AudioInput:
             return
         try:
             if not self._end.cancelled and self._position:
-                await in_db(audio_files.keep, self._recording.id, file.finish())
+                await in_db(audio_files.store_audio, self._recording.id, file.finish())
         except OUTAGE as error:
             logger.warning("audio_not_stored", recording=str(self._recording.id), error=type(error).__name__)
         finally:

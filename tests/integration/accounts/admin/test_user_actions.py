@@ -215,7 +215,7 @@ class TestErasing:
         monkeypatch.setattr(erasure_module, "erase", fail_for_alice)
         assert erasure_module.erase_due() == 1
         assert User.objects.get() == alice
-        assert "not_erased" in caplog.text
+        assert "user_erasure_failed" in caplog.text
 
     def test_the_last_administrator_stays(self, root: User) -> None:
         other = member("administrator")

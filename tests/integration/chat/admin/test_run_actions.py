@@ -62,7 +62,7 @@ def verbs() -> list[tuple[str, str]]:
 
 class TestStop:
     def test_one_that_waits_ends_at_once(self, sam: Client, run_id: uuid.UUID) -> None:
-        assert act(sam, "stop", run_id) == "It is stopped."
+        assert act(sam, "stop", run_id) == "Stopped."
         run = row(run_id)
         assert (run.status, run.message.status, run.ended_in_log) == ("stopped", "stopped", True)
         assert verbs() == [("stop_run", str(run_id))]
@@ -70,14 +70,14 @@ class TestStop:
 
     def test_one_that_is_written_is_told(self, sam: Client, run_id: uuid.UUID) -> None:
         claim(run_id, "w")
-        assert act(sam, "stop", run_id) == "It was told to stop."
+        assert act(sam, "stop", run_id) == "Stop requested."
         assert row(run_id).stop_requested_at is not None
-        assert act(sam, "stop", run_id) == "It has been told to stop."
+        assert act(sam, "stop", run_id) == "A stop has already been requested."
         assert len(verbs()) == 1
 
     def test_an_ended_one_is_refused(self, sam: Client, run_id: uuid.UUID) -> None:
         fail(run_id)
-        assert act(sam, "stop", run_id) == "It has ended already: failed."
+        assert act(sam, "stop", run_id) == "This run has already ended (failed)."
         assert verbs() == []
 
     def test_by_ticking_rows(self, sam: Client, alice: User, bob: User) -> None:
@@ -86,7 +86,7 @@ class TestStop:
         data = {"action": "stop_runs", "_selected_action": [str(waits), str(ended)]}
         response = sam.post("/admin/chat/run/", data, follow=True)
         said = [str(message) for message in response.context["messages"]]
-        assert sorted(said) == sorted(["It is stopped.", f"{str(ended)[-8:]}: It has ended already: failed."])
+        assert sorted(said) == sorted(["Stopped.", f"{str(ended)[-8:]}: This run has already ended (failed)."])
         assert row(waits).status == "stopped"
 
     def test_never_all_there_are(self, sam: Client, run_id: uuid.UUID) -> None:
@@ -98,7 +98,7 @@ class TestStop:
 class TestRetry:
     def test_gives_another_answer_in_the_same_name(self, sam: Client, run_id: uuid.UUID) -> None:
         fail(run_id)
-        assert act(sam, "retry", run_id).startswith("Asked again, in the name of alice@example.org.")
+        assert act(sam, "retry", run_id).startswith("Retried on behalf of alice@example.org.")
         first, second = row(run_id), Run.objects.exclude(pk=run_id).get()
         assert (second.prompt_id, second.requested_by_id) == (first.prompt_id, first.requested_by_id)
         assert (second.status, first.status) == ("queued", "failed")
@@ -111,7 +111,7 @@ class TestRetry:
         return said
 
     def test_one_under_way(self, sam: Client, run_id: uuid.UUID) -> None:
-        assert self.refused(sam, run_id) == "It is still under way. Stop it first."
+        assert self.refused(sam, run_id) == "This run is still in progress. Stop it first."
 
     def test_a_complete_one(self, sam: Client, run_id: uuid.UUID) -> None:
         claim(run_id, "w")
@@ -121,26 +121,26 @@ class TestRetry:
     def test_one_that_the_conversation_has_left_behind(self, sam: Client, alice: User, run_id: uuid.UUID) -> None:
         fail(run_id, "half of it")
         say(alice, "never mind", row(run_id).conversation_id)
-        assert "gone on since" in self.refused(sam, run_id)
+        assert "has continued since" in self.refused(sam, run_id)
 
     def test_of_people_who_may_not(self, sam: Client, alice: User, run_id: uuid.UUID) -> None:
         fail(run_id)
         Member.objects.update(role="viewer")
         assert "may no longer write" in self.refused(sam, run_id)
         User.objects.filter(pk=alice.pk).update(is_active=False)
-        assert "switched off" in self.refused(sam, run_id)
+        assert "disabled" in self.refused(sam, run_id)
         Conversation.objects.update(deleted_at=timezone.now())
         User.objects.filter(pk=alice.pk).update(is_active=True)
-        assert "is deleted" in self.refused(sam, run_id)
+        assert "has been deleted" in self.refused(sam, run_id)
         Run.objects.update(requested_by=None)
-        assert "is gone" in self.refused(sam, run_id)
+        assert "no longer exists" in self.refused(sam, run_id)
 
     def test_quotas_hold(self, sam: Client, alice: User, run_id: uuid.UUID) -> None:
         fail(run_id, "half of it")
         plan = Plan.objects.create(name="tight")
         Quota.objects.create(plan=plan, unit="messages", period="day", limit=1, hard=True)
         User.objects.filter(pk=alice.pk).update(plan=plan)
-        assert self.refused(sam, run_id).startswith("Their own command would be refused, too:")
+        assert self.refused(sam, run_id).startswith("The user's own request would be refused as well:")
 
 
 class TestDoor:
@@ -192,8 +192,8 @@ class TestTimeline:
         shift(run_id, created_at=-10, enqueued_at=-9.9, started_at=-9.5, stop_requested_at=-1)
         end_run(run_id, 1, RunStatus.STOPPED, Ending("Hal", first_token_ms=900, total_ms=9100))
         titles = [step.title for step in timeline_of(row(run_id)).steps]
-        assert titles == ["Created", "Job published", "Taken by a worker", "First token", "Told to stop", "Finished",
-                          "Not in the log yet"]  # fmt: skip
+        assert titles == ["Created", "Job published", "ClaimedRecording by a worker", "First token", "Stop requested",
+                          "Finished", "Not in the event log yet"]  # fmt: skip
         page = sam.get(f"/admin/chat/run/{run_id}/change/").content.decode()
         for fact in ("worker-7", "attempt 1 of 3", "9\u202f100\u202fms", "Time by phase"):
             assert fact in page

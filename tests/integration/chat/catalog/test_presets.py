@@ -14,7 +14,7 @@ from django.test import Client
 from accounts.lib.db import in_db
 from accounts.models import AuditEntry, User
 from chat.catalog import offered_models
-from chat.catalog.presets import forget_presets, offered_presets, offers
+from chat.catalog.presets import clear_presets_cache, offered_presets, offers
 from chat.models import Conversation, Preset, RunStatus
 from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, parse_command
 from chat.protocol.errors import ChatError, Invalid
@@ -22,6 +22,7 @@ from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Claim, claim
 from chat.turns.accept import _fingerprint, accept
 from chat.turns.places import Accepted
+from tests.fixtures.offered_models import forget_models
 from tests.fixtures.run_rows import row
 from tests.integration.chat.views.test_pages import logged_in
 
@@ -31,11 +32,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "two
 @pytest.fixture
 def two_models(clean_redis: str) -> Iterator[None]:
     offered_models.publish_models([{"id": "one", "label": "One"}, {"id": "two", "label": "Two"}])
-    offered_models.forget_models()
-    forget_presets()
+    forget_models()
+    clear_presets_cache()
     yield
-    offered_models.forget_models()
-    forget_presets()
+    forget_models()
+    clear_presets_cache()
 
 
 def make(name: str = "Pirate", **values: Any) -> Preset:
@@ -104,7 +105,7 @@ def test_an_empty_preset_changes_nothing(alice: User, settings: Any) -> None:
 
 def test_a_preset_whose_model_is_gone_is_refused_with_a_sentence(alice: User) -> None:
     preset = make(model="gone")
-    with pytest.raises(Invalid, match=r"The model of this preset \(gone\) is not offered now"):
+    with pytest.raises(Invalid, match=r"The model of this preset \(gone\) is not available"):
         send(alice, preset)
     assert not Conversation.objects.exists()
     assert told(claimed(send(alice, preset, model="one").run_id))[0] == "one"
@@ -126,16 +127,16 @@ def test_who_may_choose_it(alice: User, bob: User) -> None:
     assert [one["name"] for one in offered_presets(bob.pk)] == ["Everyone's"]
     send(alice, crews)
     send(bob, everyones)
-    with pytest.raises(Invalid, match="not offered any more"):
+    with pytest.raises(Invalid, match="no longer available"):
         send(bob, crews)
-    with pytest.raises(Invalid, match="not offered any more"):
+    with pytest.raises(Invalid, match="no longer available"):
         accept(bob.pk, MessageSend(conversation_id=None, client_id=uuid.uuid4(), text="x", preset_id=uuid.uuid4()))
 
 
 def test_hello_names_presets_only_where_there_are_some(alice: User) -> None:
     assert set(offers(alice.pk)) == {"models"}
     preset = make(description="Arr.")
-    forget_presets()
+    clear_presets_cache()
     shown = {"id": str(preset.pk), "name": "Pirate", "description": "Arr.", "model": "two"}
     assert offers(alice.pk)["presets"] == [shown]
     assert "pirate." not in json.dumps(offers(alice.pk)), "what it tells the model is staff's"
@@ -191,10 +192,10 @@ def test_staff_make_them(keeper: Client, alice: User) -> None:
     preset = Preset.objects.get()
     assert [one["name"] for one in offered_presets(alice.pk)] == ["Poet"], "in this process at once"
     offered_models.publish_models([{"id": "one", "label": "One"}])
-    offered_models.forget_models()
-    assert "not offered now" in keeper.get("/admin/chat/preset/").content.decode()
+    forget_models()
+    assert "not currently offered" in keeper.get("/admin/chat/preset/").content.decode()
     page = f"/admin/chat/preset/{preset.pk}/change/"
-    assert "two – not offered now" in keeper.get(page).content.decode()
+    assert "two – not currently offered" in keeper.get(page).content.decode()
     assert keeper.post(page, {**FORM, "description": "In verse"}).status_code == 302, "its model stays"
     keeper.post(f"/admin/chat/preset/{preset.pk}/delete/", {"post": "yes"})
     verbs = AuditEntry.objects.filter(object_type="chat.preset").order_by("id").values_list("verb", flat=True)

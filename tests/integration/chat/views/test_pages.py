@@ -140,7 +140,7 @@ class TestWhoMaySee:
             theirs, nobodys = client.get(path), client.get(path.replace(str(conversation.pk), str(NOWHERE)))
             assert theirs.status_code == nobodys.status_code == 404
             assert "Page not found" in theirs.content.decode()
-        for command in ("rename", "delete", "undelete"):
+        for command in ("rename", "delete", "restore"):
             assert client.post(f"{base}{command}/", {"title": "mine"}).status_code == 404
         conversation.refresh_from_db()
         assert (conversation.title, conversation.deleted_at) == ("Crocodiles", None)
@@ -422,8 +422,8 @@ class TestTheList:
         assert client.get(f"/c/{conversation.pk}/").status_code == 404
         assert "Crocodiles" not in client.get("/conversations/").content.decode()
         assert client.post(f"/c/{conversation.pk}/delete/").status_code == 404
-        assert client.post(f"/c/{conversation.pk}/undelete/").status_code == 200
-        assert client.post(f"/c/{conversation.pk}/undelete/").status_code == 404
+        assert client.post(f"/c/{conversation.pk}/restore/").status_code == 200
+        assert client.post(f"/c/{conversation.pk}/restore/").status_code == 404
         assert client.get(f"/c/{conversation.pk}/").status_code == 200
         assert "Crocodiles" in client.get("/conversations/").content.decode()
 

@@ -34,7 +34,7 @@ def recorded(user: User, pcm: bytes = b"", **fields: object) -> Recording:
     row = Recording.objects.create(
         user=user, client_id=uuid.uuid4(), language="en", mode="auto", status=RecordingStatus.DONE, **fields
     )
-    audio_files.keep(row.pk, wav.finish())
+    audio_files.store_audio(row.pk, wav.finish())
     wav.discard()
     row.refresh_from_db()
     return row
@@ -73,7 +73,7 @@ def test_the_plan_says_how_long(alice: User, bob: User, plan: Plan) -> None:
     stale.refresh_from_db()
     assert not stale.audio, "the row stays, with its words"
     Plan.objects.filter(pk=plan.pk).update(audio_days=0)
-    assert set(audio_files.over(timezone.now())) == {fresh}, "the plan that is in force"
+    assert set(audio_files.expired(timezone.now())) == {fresh}, "the plan that is in force"
 
 
 def test_words_stay_as_long_as_their_audio(alice: User, plan: Plan) -> None:
@@ -121,7 +121,7 @@ def test_staff_listen_with_the_permission_and_an_entry(alice: User, plan: Plan, 
     client.force_login(staff)
     answer = client.get(f"/admin/chat/recording/{row.pk}/audio/")
     assert answer.status_code == (200 if may else 403)
-    entries = AuditEntry.objects.filter(verb="listened", object_id=str(row.pk), actor=staff)
+    entries = AuditEntry.objects.filter(verb="download_recording", object_id=str(row.pk), actor=staff)
     assert entries.count() == (1 if may else 0)
 
 
@@ -138,6 +138,6 @@ def test_what_is_erased_meanwhile_is_not_stored(alice: User) -> None:
     wav = WavFile()
     wav.write(0, tone(100))
     before = {*Path(settings.VAR_DIR).rglob("*.wav")}
-    audio_files.keep(alice.pk, wav.finish())  # no recording of that id
+    audio_files.store_audio(alice.pk, wav.finish())  # no recording of that id
     wav.discard()
     assert {*Path(settings.VAR_DIR).rglob("*.wav")} == before

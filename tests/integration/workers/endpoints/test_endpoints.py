@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from accounts.lib.encryption import UnreadableError, decrypt, encrypt
 from chat.catalog import offered_models
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.offered_models import forget_models
 from workers.endpoints.service import UNREADABLE, EndpointSync, load_endpoints
 from workers.models import Endpoint, EndpointModel
 from workers.providers import discovery
@@ -33,7 +34,7 @@ def nothing_configured(settings: Settings) -> None:
     settings.OPENAI_BASE_URL = settings.OPENAI_API_KEY = ""
     settings.OLLAMA_URL = "http://127.0.0.1:1"
     settings.CHAT_MODELS = []
-    offered_models.forget_models()
+    forget_models()
 
 
 @pytest.fixture
@@ -209,11 +210,11 @@ async def test_a_worker_sees_rows_come_change_and_go(one: FakeOpenAI) -> None:
         ]
         await asyncio.to_thread(EndpointModel.objects.create, endpoint=row, name="shared", label="Ours")
         await endpoint_sync.reload()
-        offered_models.forget_models()
+        forget_models()
         assert await asyncio.to_thread(offered_models.offered_models) == [{"id": "shared", "label": "Ours"}]
         await asyncio.to_thread(Endpoint.objects.update, use="off")
         await endpoint_sync.reload()
-        offered_models.forget_models()
+        forget_models()
         assert [model["id"] for model in await asyncio.to_thread(offered_models.offered_models)] == ["demo"]
     finally:
         await endpoint_sync.router.close()

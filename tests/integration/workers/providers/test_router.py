@@ -18,6 +18,7 @@ from accounts.lib.redis import sync_redis
 from chat.catalog import offered_models
 from chat.protocol.errors import Invalid, Unavailable
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.offered_models import forget_models
 from workers.providers import discovery
 from workers.providers.base import ProviderError
 from workers.providers.demo import DemoModel
@@ -35,7 +36,7 @@ def nothing_configured(settings: Settings, clean_redis: str) -> None:
     settings.OPENAI_API_KEY = ""
     settings.OLLAMA_URL = "http://127.0.0.1:1"
     settings.CHAT_MODELS = []
-    offered_models.forget_models()
+    forget_models()
 
 
 def clients(router: ModelRouter) -> list[type]:
@@ -128,7 +129,7 @@ class TestCatalog:
     def test_before_a_worker_was_there(self, settings: Settings) -> None:
         assert offered_models.offered_models() == [DEMO]
         settings.CHAT_MODELS = ["one"]
-        offered_models.forget_models()
+        forget_models()
         assert offered_models.offered_models() == [{"id": "one", "label": "one"}]
 
     def test_an_endpoint_whose_models_are_not_known_yet(self, settings: Settings) -> None:

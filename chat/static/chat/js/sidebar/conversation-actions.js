@@ -153,7 +153,7 @@ export class ConversationActions {
   /** @param {string} id */
   offerUndo(id) {
     const undo = async () => {
-      await post(`${this.page.urls.root}c/${id}/undelete/`, this.page.csrf);
+      await post(`${this.page.urls.root}c/${id}/restore/`, this.page.csrf);
       this.options.onChange();
     };
     showNote("Conversation deleted.", { label: "Undo", run: () => void undo().catch(showError) });
