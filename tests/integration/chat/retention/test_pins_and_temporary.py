@@ -94,7 +94,7 @@ class TestTemporary:
 
     def test_it_is_never_pinned(self, alice: User) -> None:
         accepted = accept(alice.pk, send("Soon gone", temporary=True))
-        with pytest.raises(Invalid, match="temporary"):
+        with pytest.raises(Invalid, match="Temporary"):
             listing.pin(alice.pk, accepted.conversation_id, pinned=True)
         with pytest.raises(IntegrityError, match="conversation_temporary_or_pinned"):
             Conversation.objects.update(pinned_at="2026-01-01T00:00Z")
