@@ -160,7 +160,7 @@ class Microphone:
 
     def _warn(self, take: Take, code: str, ms: int) -> None:
         assert take.id is not None
-        self._socket.put(recordings.notice("audio.warning", take.id, code=code, ms=ms))
+        self._socket.put(recordings.recording_frame("audio.warning", take.id, code=code, ms=ms))
 
     async def _pass_on(self, take: Take) -> None:
         """Writes to Redis until the recording is closed, and notices when nobody listens."""
@@ -201,7 +201,9 @@ class Microphone:
             logger.warning("recording_unclosed", recording=str(take.id), error=type(error).__name__)
         self._fail(AsrUnavailable(), None if take.opened else take.ref)
         if take.opened:
-            self._socket.put(recordings.notice("audio.closed", take.id, reason="worker_lost", audio_ms=audio_ms))
+            self._socket.put(
+                recordings.recording_frame("audio.closed", take.id, reason="worker_lost", audio_ms=audio_ms)
+            )
 
     def _close(self, take: Take) -> None:
         take.closed = True

@@ -34,7 +34,7 @@ class Orphans:
         if overdue := await in_db(recordings.overdue):
             unattended = await recordings.unattended(overdue)
             for recording_id in unattended & self._suspects:
-                user_id = await in_db(recordings.give_up, recording_id)
+                user_id = await in_db(recordings.fail_abandoned, recording_id)
                 if user_id is not None:
                     metrics.recoveries["recordings"] += 1
                     logger.warning("recording_reaped", recording=str(recording_id))

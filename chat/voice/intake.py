@@ -30,7 +30,7 @@ class Intake:
         self._allowance = min(self._allowance + (now - self._at) * 1000 * PACE, BURST_MS)
         self._at = now
         if frame.ms > self._allowance:
-            raise RateLimited("Audio comes faster than anybody speaks.", retry_after=1)
+            raise RateLimited("Audio arrives faster than real time.", retry_after=1)
         self._allowance -= frame.ms
         missing = frame.number - self.next_number
         self.next_number = frame.number + 1
@@ -48,7 +48,7 @@ class AudioChunk:
 
 
 class Backlog:
-    """What waits for Redis: 5 s of audio at the most, the oldest goes first. Commands stay."""
+    """Audio that waits for Redis: at most 5 s; the oldest is dropped first. Commands are never dropped."""
 
     def __init__(self, buffer_ms: int = BUFFER_MS) -> None:
         self._limit = buffer_ms * BYTES_PER_MS
@@ -78,7 +78,7 @@ class Backlog:
         return entries
 
     def give_back(self, entries: list[AudioChunk]) -> None:
-        """They could not be sent; they go before what came meanwhile."""
+        """Puts entries that could not be sent back in front of those that came meanwhile."""
         for entry in reversed(entries):
             self._entries.appendleft(entry)
             self._bytes += len(entry.pcm)

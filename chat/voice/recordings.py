@@ -1,4 +1,4 @@
-"""Recordings: their rows, who may make one now, and their audio on its way to a worker.
+"""Recordings: their rows, the limit of recordings in progress, and the audio stream from a socket to a worker.
 
     recording:<id>         stream  o = offset in bytes, d = PCM16; or c = flush, stop, cancel. The last 5 s
     recording:<id>:lease   string  the worker that listens; gone when it is
@@ -71,7 +71,7 @@ end
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRecording:
-    """A recording a worker took."""
+    """A recording that a worker has claimed."""
 
     id: uuid.UUID
     user_id: uuid.UUID
@@ -79,8 +79,8 @@ class ClaimedRecording:
     language: str
     mode: str
     auto_send: bool
-    seconds: Decimal | None = None  # that quotas let it last; None: as long as any
-    days_kept: int = 0  # its audio; 0: not at all
+    seconds: Decimal | None = None  # that quotas allow; None: no limit by quotas
+    days_kept: int = 0  # that its audio is stored; 0: not at all
 
 
 def stream_key(recording_id: uuid.UUID) -> str:
@@ -108,8 +108,8 @@ async def begin(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
     if refused:
         await in_db(finish, recording_id, RecordingStatus.FAILED, reason="busy")
         if refused == 1:
-            raise Busy("You are recording somewhere else already. Stop that first.")
-        raise Busy("Too many people are speaking at once here. Try again in a moment.", retry_after=10)
+            raise Busy("You are already recording on another device or tab. Stop that recording first.")
+        raise Busy("Too many recordings are in progress. Try again in a moment.", retry_after=10)
     try:
         await asyncio.to_thread(enqueue_transcription, recording_id)
     except BaseException:
@@ -134,7 +134,7 @@ def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
             )
             reserve_audio(user_id, row.pk, settings.RECORDING_SECONDS)
     except IntegrityError:
-        raise Conflict("This recording was begun before.") from None
+        raise Conflict("This recording has already been started.") from None
     except QuotaFull as error:
         raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
     return row.pk
@@ -154,7 +154,7 @@ async def send(recording_id: uuid.UUID, entries: Sequence[AudioChunk]) -> bool:
 
 
 async def release(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:
-    """The recording is over: somebody else may speak."""
+    """Frees the recording's place among those in progress, and deletes its stream."""
     pipe = async_redis().pipeline(transaction=False)
     for key in _sets(user_id):
         pipe.zrem(key, recording_id.hex)
@@ -166,7 +166,7 @@ async def release(user_id: uuid.UUID, recording_id: uuid.UUID) -> None:
 
 
 def claim(recording_id: uuid.UUID) -> ClaimedRecording | None:
-    """Takes a recording; None when it is taken, over, or unknown."""
+    """Claims a recording for this worker; None when it is claimed, over, or unknown."""
     if not Recording.objects.filter(pk=recording_id, status=RecordingStatus.STARTING).update(
         status=RecordingStatus.LISTENING
     ):
@@ -181,7 +181,7 @@ def claim(recording_id: uuid.UUID) -> ClaimedRecording | None:
 
 
 async def renew(recording: ClaimedRecording, owner: str) -> None:
-    """A worker listens. To be called every `RENEW_SECONDS`."""
+    """Renews the worker's lease. To be called every `RENEW_SECONDS`."""
     await async_redis().register_script(_RENEW)(
         keys=[*_sets(recording.user_id), lease_key(recording.id)],
         args=[owner, LEASE_MS, CLAIM_MS, recording.id.hex],
@@ -257,19 +257,20 @@ async def unattended(recording_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     return {one for one, lease in zip(recording_ids, listened, strict=True) if not lease}
 
 
-def give_up(recording_id: uuid.UUID) -> uuid.UUID | None:
-    """Ends a recording that nobody listens to any more, with what was understood of it; whose it was, if it did."""
+def fail_abandoned(recording_id: uuid.UUID) -> uuid.UUID | None:
+    """Ends a recording without a worker, with its transcript so far; returns its user's id, or None if it had ended."""
     heard = Utterance.objects.filter(recording_id=recording_id).aggregate(until=Max("end_ms"))["until"] or 0
     if not finish(recording_id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=heard, estimated=True):
         return None
     return Recording.objects.values_list("user_id", flat=True).get(pk=recording_id)
 
 
-async def tell(recording: ClaimedRecording, kind: str, **fields: Any) -> None:
-    """Tells the user's sockets: kind `recording.<something>`; see `chat.realtime.microphone`."""
+async def notify_user(recording: ClaimedRecording, kind: str, **fields: Any) -> None:
+    """Notifies the user's sockets with the kind `recording.<kind>`; see `chat.realtime.microphone`."""
     message = {"type": f"recording.{kind}", "recording": recording.id.hex, **fields}
     await store.channel_layer().group_send(user_group(recording.user_id), message)
 
 
-def notice(kind: str, recording_id: uuid.UUID, **fields: Any) -> str:
+def recording_frame(kind: str, recording_id: uuid.UUID, **fields: Any) -> str:
+    """A frame of the protocol about a recording, as text."""
     return encode({"type": kind, "recording_id": str(recording_id), **fields})

@@ -19,7 +19,7 @@ from chat.protocol.commands import MessageSend, Position
 from chat.protocol.errors import Busy, ChatError
 from chat.turns import submit
 from chat.voice import recordings
-from chat.voice.recordings import ClaimedRecording, notice
+from chat.voice.recordings import ClaimedRecording, recording_frame
 
 RETRY_SECONDS: Final = 0.25
 BUSY_SECONDS: Final = 120.0  # an answer may take so long; then the transcripts go back to the speaker unsent
@@ -90,7 +90,7 @@ class Dictation:
         else:
             position = await store.before_message(accepted.conversation_id, accepted.message_id)
         if is_first:
-            frame = notice(
+            frame = recording_frame(
                 "message.accepted",
                 self.recording.id,
                 conversation_id=str(accepted.conversation_id),
@@ -99,7 +99,7 @@ class Dictation:
                 duplicate=accepted.duplicate,
                 position=position,
             )
-            await recordings.tell(
+            await recordings.notify_user(
                 self.recording,
                 "sent",
                 conversation_id=str(accepted.conversation_id),
@@ -111,7 +111,7 @@ class Dictation:
     async def _return_unsent(self, why: str) -> None:
         """Publishes what was not sent and `why`. The speaker still has the transcripts and may send them by hand."""
         unsent, self._pending = self._pending, []
-        frame = notice(
+        frame = recording_frame(
             "audio.unsent",
             self.recording.id,
             utterances=[n for n, _ in unsent],
@@ -119,6 +119,6 @@ class Dictation:
             message=why,
         )
         try:
-            await recordings.tell(self.recording, "notice", frame=frame, light=False)
+            await recordings.notify_user(self.recording, "notice", frame=frame, light=False)
         except (redis.RedisError, OSError) as error:
             logger.warning("notice_lost", kind="audio.unsent", error=type(error).__name__)

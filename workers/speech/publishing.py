@@ -9,7 +9,7 @@ import structlog
 
 from chat.protocol.audio_frames import FRAME_MS
 from chat.voice import recordings
-from chat.voice.recordings import ClaimedRecording, notice
+from chat.voice.recordings import ClaimedRecording, recording_frame
 from workers.asr.base import AsrError
 from workers.speech.recording_end import RecordingEnd
 
@@ -30,30 +30,32 @@ class RecordingPublisher:
             "frame_ms": FRAME_MS,
             "kept_days": self.recording.days_kept,
         }
-        await recordings.tell(
+        await recordings.notify_user(
             self.recording, "opened", backend=backend, language=self.recording.language, limits=limits
         )
 
     async def publish_refused(self, error: AsrError) -> None:
         """No recogniser could be opened. Raises an OUTAGE exception while Redis is away."""
-        await recordings.tell(self.recording, "refused", code=error.code, message=error.message)
+        await recordings.notify_user(self.recording, "refused", code=error.code, message=error.message)
 
     async def publish_closed(self, end: RecordingEnd, audio_ms: int) -> None:
         """The end of a recording that had been opened. Raises an OUTAGE exception while Redis is away."""
         if end.error is not None:
-            await recordings.tell(self.recording, "failed", code=end.error.code, message=end.error.message)
+            await recordings.notify_user(self.recording, "failed", code=end.error.code, message=end.error.message)
         message = {"message": end.message} if end.message else {}
-        frame = notice("audio.closed", self.recording.id, reason=end.reason or "failed", audio_ms=audio_ms, **message)
-        await recordings.tell(self.recording, "closed", frame=frame)
+        frame = recording_frame(
+            "audio.closed", self.recording.id, reason=end.reason or "failed", audio_ms=audio_ms, **message
+        )
+        await recordings.notify_user(self.recording, "closed", frame=frame)
 
     async def notify(self, kind: str, *, light: bool = False, **fields: Any) -> None:
         """A frame for all of the speaker's sockets. It is lost, with a log line, while Redis is away.
 
         `light`: may be dropped for a client that is slow.
         """
-        frame = notice(kind, self.recording.id, **fields)
+        frame = recording_frame(kind, self.recording.id, **fields)
         try:
-            await recordings.tell(self.recording, "notice", frame=frame, light=light)
+            await recordings.notify_user(self.recording, "notice", frame=frame, light=light)
         except (redis.RedisError, OSError) as error:
             logger.warning("notice_lost", kind=kind, error=type(error).__name__)
 
