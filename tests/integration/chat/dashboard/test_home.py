@@ -311,6 +311,6 @@ class TestWays:
 
     def test_the_handbook(self, sam: Client) -> None:
         html = sam.get("/admin/help/").content.decode()
-        assert "The usual questions" in html
+        assert "Common questions" in html
         assert "<img" not in html.partition("staff-help")[2]
         assert Client().get("/admin/help/").status_code == 302
