@@ -7,6 +7,7 @@ import base64
 import functools
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Final
 
 import msgspec
@@ -62,16 +63,16 @@ def _headers(traceparent: str) -> dict[str, str] | None:
     return {"traceparent": traceparent} if traceparent else None
 
 
-def _sending(queue: str) -> tracing.Span:
+def _sending(queue: str) -> AbstractContextManager[tracing.Span]:
     """The span of a job's way to the broker; none for what nobody's command asked for."""
     if not tracing.current.get():
-        return tracing.NOTHING
-    return tracing.span(f"send {queue}", "producer", attributes={"messaging.destination.name": queue})
+        return tracing.use_span(tracing.NO_SPAN)
+    return tracing.span(f"send {queue}", tracing.SpanKind.PRODUCER, attributes={"messaging.destination.name": queue})
 
 
 async def enqueue(run_id: uuid.UUID) -> None:
     with _sending(GENERATE_QUEUE) as span:
-        parent = span.traceparent or tracing.current.get()
+        parent = tracing.traceparent_of(span) or tracing.current.get()
         await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id, parent)
 
 
@@ -107,5 +108,5 @@ def enqueue_transcription(recording_id: uuid.UUID) -> None:
             queue=TRANSCRIBE_QUEUE,
             retry=False,
             ignore_result=True,
-            headers=_headers(span.traceparent or tracing.current.get()),
+            headers=_headers(tracing.traceparent_of(span) or tracing.current.get()),
         )

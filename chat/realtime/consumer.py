@@ -93,7 +93,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         # This task is the connection's own, and the tasks it starts inherit what is bound here.
         structlog.contextvars.bind_contextvars(connection=self.socket.connection_id, user=str(self.user_id))
         named = {"antiphon.connection.id": self.socket.connection_id, "user.id": str(self.user_id)}
-        self.life = tracing.span("socket", "server", parent="", attributes=named)
+        self.life = tracing.start_span("socket", tracing.SpanKind.SERVER, parent="", attributes=named)
         self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
         self.layer = store.channel_layer()
         self.slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
@@ -116,7 +116,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             metrics.count_close(self.socket.closed or 1006)
             await self.following.absent()
             self.layer.release(self.channel)
-            self.life.set({"antiphon.close.code": self.socket.closed or 1006})
+            self.life.set_attribute("antiphon.close.code", self.socket.closed or 1006)
             self.life.end()
 
     async def open(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> bool:
@@ -189,7 +189,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         elif kind == "layer.reset":
             self.socket.catch_up_all()
             self.socket.spawn(self.check_session())
-        elif kind == "run.traced" and tracing.are_on():
+        elif kind == "run.traced" and tracing.is_enabled():
             self.socket.spawn(follow_delivery(self.socket, self.life, message))
 
     async def revalidate(self) -> None:
@@ -286,13 +286,13 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
 
     async def trace(self, command: AnyTraced) -> None:
         """Carries out a command that belongs to a trace: its log lines, its jobs and its run say which."""
-        command = tracing.entered(command)
+        command = tracing.with_traceparent(command)
         structlog.contextvars.bind_contextvars(trace=tracing.trace_id(command.traceparent))
         name = str(command.__struct_config__.tag)
-        with tracing.span(name, "server", parent=command.traceparent, by_client=True) as span:
-            tracing.current.set(span.traceparent or command.traceparent or "")
-            span.link(self.life)
-            self.life.link(span)
+        with tracing.span(name, tracing.SpanKind.SERVER, parent=command.traceparent, by_client=True) as span:
+            tracing.current.set(tracing.traceparent_of(span) or command.traceparent or "")
+            tracing.add_link(span, self.life)
+            tracing.add_link(self.life, span)
             async with self.slots:
                 await self.limited(command)
 

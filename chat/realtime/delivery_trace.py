@@ -20,15 +20,15 @@ async def follow_delivery(socket: Socket, life: tracing.Span, message: dict[str,
     if cursor is None or cursor.epoch != message["epoch"]:
         return
     named = {"antiphon.connection.id": socket.connection_id}
-    with tracing.span("deliver", parent=message["traceparent"], began=message["shown"], attributes=named) as span:
-        life.link(span)
+    with tracing.span("deliver", parent=message["traceparent"], start_time=message["shown"], attributes=named) as span:
+        tracing.add_link(life, span)
         deadline, sent = time.monotonic() + PATIENCE_SECONDS, False
         while socket.cursors.get(conversation) is cursor and time.monotonic() < deadline:
             if not sent and cursor.seq >= seq and socket.is_idle():
                 sent = True
-                span.event("last_frame_sent")
+                span.add_event("last_frame_sent")
             if cursor.acked >= seq:
-                span.event("acknowledged")
+                span.add_event("acknowledged")
                 return
             await asyncio.sleep(LOOK_SECONDS)
-        span.fail("not_acknowledged")
+        tracing.mark_failed(span, "not_acknowledged")

@@ -1,132 +1,152 @@
-"""Traces: where a command belongs in its sender's (W3C Trace Context), and the spans of its way.
+"""Traces: which trace a command belongs to (W3C Trace Context), and its spans, made with OpenTelemetry's API.
 
-The trace id goes from the page to the run's row and into every log line, whether or not anything collects traces.
-Spans are made once `install` was called (`config.observability.tracing`); until then each is the same empty object.
-There is one per command, transaction, job, run, model call and delivery, and one for a
-socket's life; none per frame or token.
+The trace id is written to the run's row and to every log line, whether or not a collector is configured. Spans are
+made after `install` (called by `config.observability.tracing`); before that every span is `NO_SPAN`, which does
+nothing. There is one span per command, transaction, job, run, model call and delivery, and one per socket; none per
+frame or token.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from chat.protocol.commands import Traced
+from chat.protocol.errors import ChatError
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+__all__ = ["NO_SPAN", "Span", "SpanKind"]  # besides what is defined here
 
 T = TypeVar("T", bound=Traced)
-Value = str | int | float | bool | tuple[str, ...]
-Kind = Literal["internal", "server", "client", "producer", "consumer"]
+AttributeValue = str | int | float | bool | tuple[str, ...]
 
-# Of the task or thread that carries out a command or a job; empty in any other.
+NO_SPAN: Final = INVALID_SPAN
+# Key in a Context: the parent was named by a client, so the sampler ignores its flags.
+PARENT_FROM_CLIENT: Final = context.create_key("antiphon.parent_from_client")
+
+_NO_SPAN_CONTEXT: Final = nullcontext(NO_SPAN)
+_propagator: Final = TraceContextTextMapPropagator()
+_tracer: Tracer | None = None
+
+# The `traceparent` of the command or job that this task or thread carries out; empty in any other.
 current: ContextVar[str] = ContextVar("traceparent", default="")
 
 
 def trace_id(traceparent: str | None) -> str:
-    """The trace of a checked `traceparent`, 32 hexadecimal digits; empty without one."""
+    """The trace id in a validated `traceparent`, 32 hexadecimal digits; empty without a `traceparent`."""
     return traceparent[3:35] if traceparent else ""
 
 
 def new_traceparent() -> str:
-    """The beginning of a trace."""
+    """A `traceparent` that starts a new trace."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-def entered(command: T) -> T:
-    """The command with a `traceparent`: a client that sent none gets a trace all the same."""
+def with_traceparent(command: T) -> T:
+    """The command with a `traceparent`: its own, or that of a new trace when the client sent none."""
     if command.traceparent is None:
         command = msgspec.structs.replace(command, traceparent=new_traceparent())
     return command
 
 
-class Span(Protocol):
-    """A piece of work. As a context it is the parent of what begins within; else whoever began it ends it."""
-
-    @property
-    def traceparent(self) -> str:
-        """For others to belong to it; empty where traces are off."""
-
-    @property
-    def recording(self) -> bool:
-        """Whether anybody will see it."""
-
-    def set(self, attributes: Mapping[str, Value | None]) -> None:
-        """Attributes; those that are None are left out."""
-
-    def event(self, name: str) -> None:
-        """Something happened now."""
-
-    def link(self, other: Span) -> None:
-        """The other span has to do with this one."""
-
-    def fail(self, kind: str) -> None:
-        """It failed. `kind`: a code or an exception's name, never its text."""
-
-    def end(self) -> None:
-        """It is over, once."""
-
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-class _Nothing:
-    """Where traces are off."""
-
-    traceparent = ""
-    recording = False
-
-    def set(self, attributes: Mapping[str, Value | None]) -> None: ...
-    def event(self, name: str) -> None: ...
-    def link(self, other: Span) -> None: ...
-    def fail(self, kind: str) -> None: ...
-    def end(self) -> None: ...
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-
-NOTHING = _Nothing()
-_tracer: Tracer | None = None
-
-
 def install(tracer: Tracer | None) -> None:
-    """From now on spans are made; with None no longer."""
+    """Makes spans with `tracer` from now on, in the whole process; None turns spans off."""
     global _tracer
     _tracer = tracer
 
 
-def are_on() -> bool:
+def is_enabled() -> bool:
     """Whether spans are made in this process."""
     return _tracer is not None
 
 
-def span(
+def start_span(
     name: str,
-    kind: Kind = "internal",
+    kind: SpanKind = SpanKind.INTERNAL,
     *,
     parent: str | None = None,
     by_client: bool = False,
-    began: int | None = None,
-    attributes: Mapping[str, Value | None] | None = None,
+    start_time: int | None = None,
+    attributes: Mapping[str, AttributeValue | None] | None = None,
 ) -> Span:
-    """A span that begins now, or at `began` (ns since 1970), under `parent`: a `traceparent`; empty is a new trace,
-    None whatever is under way here. `by_client`: whether it is recorded is ours to say, not the `traceparent`'s.
+    """Starts a span, which the caller ends; `NO_SPAN` where spans are off.
+
+    `parent` is a `traceparent`; empty starts a new trace, None means the span in use here (`use_span`). `by_client`:
+    a client named the parent, so its sampled flag is ignored. `start_time` is in nanoseconds since 1970, now by
+    default. Attributes that are None are left out.
     """
     if _tracer is None:
-        return NOTHING
-    from chat.telemetry.spans import begin
+        return NO_SPAN
+    within = None
+    if parent is not None:
+        within = _propagator.extract({"traceparent": parent}, Context())
+        if by_client:
+            within = context.set_value(PARENT_FROM_CLIENT, True, within)
+    known = {key: value for key, value in (attributes or {}).items() if value is not None}
+    return _tracer.start_span(name, within, kind, known, start_time=start_time)
 
-    return begin(_tracer, name, kind, parent=parent, by_client=by_client, began=began, attributes=attributes or {})
+
+def use_span(span: Span) -> AbstractContextManager[Span]:
+    """Makes the span the parent of spans that start within, and ends it. An exception marks it as failed."""
+    return _NO_SPAN_CONTEXT if span is NO_SPAN else _use_recorded(span)
+
+
+def span(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    *,
+    parent: str | None = None,
+    by_client: bool = False,
+    start_time: int | None = None,
+    attributes: Mapping[str, AttributeValue | None] | None = None,
+) -> AbstractContextManager[Span]:
+    """`start_span` and `use_span` in one, for a `with` statement."""
+    if _tracer is None:
+        return _NO_SPAN_CONTEXT
+    return use_span(
+        start_span(name, kind, parent=parent, by_client=by_client, start_time=start_time, attributes=attributes)
+    )
+
+
+def traceparent_of(span: Span) -> str:
+    """The `traceparent` that makes another span its child; empty for `NO_SPAN`."""
+    if span is NO_SPAN:
+        return ""
+    at = span.get_span_context()
+    return f"00-{trace.format_trace_id(at.trace_id)}-{trace.format_span_id(at.span_id)}-{int(at.trace_flags):02x}"
+
+
+def add_link(span: Span, other: Span) -> None:
+    """Links `span` to `other`, unless `other` is not recorded."""
+    if other.is_recording():
+        span.add_link(other.get_span_context())
+
+
+def mark_failed(span: Span, error_type: str) -> None:
+    """Marks the span as failed. `error_type` is an error code or an exception's name, never its text."""
+    span.set_attribute("error.type", error_type)
+    span.set_status(StatusCode.ERROR)
+
+
+@contextmanager
+def _use_recorded(span: Span) -> Iterator[Span]:
+    with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        try:
+            yield span
+        except asyncio.CancelledError:
+            raise
+        except ChatError as error:
+            mark_failed(span, error.code)
+            raise
+        except BaseException as error:
+            mark_failed(span, type(error).__name__)
+            raise

@@ -22,8 +22,8 @@ async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
     """`accept`, then the job goes to the workers and the news into the log, neither waiting for the other."""
     with tracing.span("turn", attributes={"db.system.name": "postgresql"}) as span:
         accepted = await in_db(accept, user_id, command)
-        if span.recording:
-            span.set(
+        if span.is_recording():
+            span.set_attributes(
                 {
                     "gen_ai.conversation.id": str(accepted.conversation_id),
                     "antiphon.run.id": str(accepted.run_id),

@@ -353,7 +353,7 @@ def _maintenance(_url: str) -> Found:
 
 
 def _traces(_url: str) -> Found:
-    well, said, advice = tracing.look()
+    well, said, advice = tracing.check_collector()
     return OK if well else WARN, said, advice
 
 

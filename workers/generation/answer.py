@@ -49,7 +49,7 @@ class ModelAnswer:
                 self._claim.system_prompt, self._claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
             )
         self.call = ModelCall(self._run)
-        with self.call.span:
+        with tracing.use_span(self.call.span):
             return await self._stream()
 
     async def _stream(self) -> Outcome:
@@ -65,7 +65,7 @@ class ModelAnswer:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
                             latency_marks.mark(self._run.id, "first_chunk")
-                            self.call.answers()
+                            self.call.note_first_token()
                         self._log.feed(text.replace("\x00", ""))
                     for chunk in chunks:
                         usage = chunk.usage or usage
@@ -73,18 +73,18 @@ class ModelAnswer:
                         break
         except ProviderError as error:
             metrics.upstream[error.code] += 1
-            self.call.span.fail(error.code)
+            tracing.mark_failed(self.call.span, error.code)
             logger.warning(
                 "upstream_failed", run=str(self._run.id), code=error.code, detail=error.detail, model=self._run.model
             )
             return Outcome(RunStatus.FAILED, error.code, error.message, usage, self.first_token_ms)
-        self.call.used(usage)
+        self.call.note_usage(usage)
         return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms)
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint
         latency_marks.mark(self._run.id, "requested")
-        self.call.asked(endpoint, model)
+        self.call.note_request(endpoint, model)
 
     def estimate_usage(self, text: str) -> TokenUsage:
         """The usage of an answer for which the endpoint reported none: zero when no request was sent."""

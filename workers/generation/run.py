@@ -41,7 +41,7 @@ class Generation:
         services: Services,
         claim: Claim,
         on_done: Callable[[], None],
-        span: tracing.Span = tracing.NOTHING,
+        span: tracing.Span = tracing.NO_SPAN,
     ) -> None:
         self.services = services
         self.claimed = claim.run
@@ -57,7 +57,7 @@ class Generation:
         self.unwatched_since: float | None = None  # monotonic seconds (`workers.runtime.unwatched`)
         self.finishing = False  # the stream is over; from here on the commit decides whose run it is
         self.log.on_unannounced = lambda: services.spawn(self._announce())
-        if span.recording or settings.TIMING_STAMPS:
+        if span.is_recording() or settings.TIMING_STAMPS:
             self.log.on_shown = self._note_shown
         self._on_done = on_done
         self._reader: asyncio.Task[Outcome] | None = None
@@ -93,9 +93,9 @@ class Generation:
     async def run(self) -> None:
         """Runs from the claim to the end. Raises nothing: whatever happens becomes the run's outcome."""
         structlog.contextvars.bind_contextvars(**self.claimed.log_context())
-        tracing.current.set(self.span.traceparent)
+        tracing.current.set(tracing.traceparent_of(self.span))
         try:
-            with self.span:
+            with tracing.use_span(self.span):
                 await self._run()
         finally:
             self.services.emitter.done()
@@ -122,7 +122,7 @@ class Generation:
     def _note_shown(self) -> None:
         latency_marks.mark(self.claimed.id, "appended")
         self.shown = time.time_ns()
-        self.span.event("first_words_in_log")
+        self.span.add_event("first_words_in_log")
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
         if reader.cancelled():
@@ -163,10 +163,10 @@ class Generation:
             return
         if behind:
             ended = replace(ended, whole=False)
-        self.span.set({"antiphon.run.status": outcome.status.value})
+        self.span.set_attribute("antiphon.run.status", outcome.status.value)
         if outcome.status is RunStatus.FAILED:
-            self.span.fail(outcome.code)
-        on_closed = self._note_closed if self.span.recording else None
+            tracing.mark_failed(self.span, outcome.code)
+        on_closed = self._note_closed if self.span.is_recording() else None
         self.services.emitter.close_run(await latency_marks.attach(ended), on_closed)
         self._count(outcome, ended)
         if ended.user_id is not None and ended.near:
@@ -208,7 +208,8 @@ class Generation:
 
     def _note_closed(self, end: store.Appended) -> None:
         """The closing event is in the log: browsers that show the conversation report when they received it."""
-        report = announce_end(self.claimed.conversation_id, end, traceparent=self.span.traceparent, shown=self.shown)
+        traceparent = tracing.traceparent_of(self.span)
+        report = announce_end(self.claimed.conversation_id, end, traceparent=traceparent, shown=self.shown)
         self.services.spawn(report)
 
     async def _commit(self, outcome: Outcome, text: str) -> Ended | None:

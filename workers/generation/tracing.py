@@ -1,6 +1,6 @@
 """The spans of a run in its worker (`chat.telemetry.tracing`), named by OpenTelemetry's generative AI conventions.
 
-What people and models wrote is in none of them. See opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans.
+No span contains text of users or models. See opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ from typing import TYPE_CHECKING
 
 from chat.runs.context import Held
 from chat.telemetry import tracing
-from chat.telemetry.tracing import Span
+from chat.telemetry.tracing import Span, SpanKind
 
 if TYPE_CHECKING:
     from workers.providers.base import TokenUsage
 
 
-def begin_run(run: Held, traceparent: str, *, taken: int, claiming: int) -> Span:
-    """A run's span in this worker, since its job was `taken`, with the claim since `claiming` (ns since 1970) in it.
+def start_run_span(run: Held, traceparent: str, *, received: int, claiming: int) -> Span:
+    """Starts a run's span, from `received`, when the job arrived; within it the span of the claim, from `claiming`.
 
-    A job that was published again has no `traceparent`, or one of an earlier try: its trace is the row's then, and
-    whether it is recorded follows from the trace's id, as it did in the web process.
+    Both times are in nanoseconds since 1970. A job that was published again has no `traceparent`, or that of an
+    earlier attempt: then the trace is the run's own, and the sampler decides by its trace id, as it did in the web
+    process.
     """
     ours = tracing.trace_id(traceparent) == run.trace_id
     if not ours:
         traceparent = f"00-{run.trace_id}-{run.id.hex[16:]}-01" if run.trace_id else ""
-    span = tracing.span(
+    span = tracing.start_span(
         "run",
-        "consumer",
+        SpanKind.CONSUMER,
         parent=traceparent,
         by_client=not ours,
-        began=taken,
+        start_time=received,
         attributes={
             "antiphon.run.id": str(run.id),
             "antiphon.run.attempt": run.attempt,
@@ -39,17 +40,22 @@ def begin_run(run: Held, traceparent: str, *, taken: int, claiming: int) -> Span
             "user.id": str(run.user_id) if run.user_id else None,
         },
     )
-    tracing.span("claim", parent=span.traceparent, began=claiming, attributes={"db.system.name": "postgresql"}).end()
+    tracing.start_span(
+        "claim",
+        parent=tracing.traceparent_of(span),
+        start_time=claiming,
+        attributes={"db.system.name": "postgresql"},
+    ).end()
     return span
 
 
 class ModelCall:
-    """One answer of an endpoint, retries included."""
+    """The span of one answer of an endpoint, retries included."""
 
     def __init__(self, run: Held) -> None:
-        self.span = tracing.span(
+        self.span = tracing.start_span(
             f"chat {run.model}",
-            "client",
+            SpanKind.CLIENT,
             attributes={
                 "gen_ai.operation.name": "chat",
                 "gen_ai.request.model": run.model,
@@ -57,27 +63,32 @@ class ModelCall:
                 "gen_ai.conversation.id": str(run.conversation_id),
             },
         )
-        self._asked = time.monotonic()
+        self._requested = time.monotonic()
 
-    def asked(self, host: str, model: str) -> None:
-        """A request goes out, perhaps to another endpoint than the one before."""
-        self._asked = time.monotonic()
-        self.span.event("request")
+    def note_request(self, host: str, model: str) -> None:
+        """A request is sent. After a failover it goes to another endpoint than the one before."""
+        self._requested = time.monotonic()
+        self.span.add_event("request")
         provider = "demo" if host == "demo" else "openai"  # whose protocol is spoken
-        self.span.set({"gen_ai.provider.name": provider, "server.address": host, "gen_ai.request.model": model})
+        self.span.set_attributes(
+            {"gen_ai.provider.name": provider, "server.address": host, "gen_ai.request.model": model}
+        )
 
-    def answers(self) -> None:
-        """The first word is there."""
-        self.span.event("first_token")
-        self.span.set({"gen_ai.response.time_to_first_chunk": time.monotonic() - self._asked})
+    def note_first_token(self) -> None:
+        """The first text has arrived."""
+        self.span.add_event("first_token")
+        self.span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._requested)
 
-    def used(self, usage: TokenUsage | None) -> None:
-        if usage is not None:
-            self.span.set(
-                {
-                    "gen_ai.usage.input_tokens": usage.input_tokens,
-                    "gen_ai.usage.output_tokens": usage.output_tokens,
-                    "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens or None,
-                    "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens or None,
-                }
-            )
+    def note_usage(self, usage: TokenUsage | None) -> None:
+        """Adds the token counts that the endpoint reported, if any."""
+        if usage is None or not self.span.is_recording():
+            return
+        counts = {
+            "gen_ai.usage.input_tokens": usage.input_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+        }
+        if usage.cached_tokens:
+            counts["gen_ai.usage.cache_read.input_tokens"] = usage.cached_tokens
+        if usage.reasoning_tokens:
+            counts["gen_ai.usage.reasoning.output_tokens"] = usage.reasoning_tokens
+        self.span.set_attributes(counts)

@@ -33,13 +33,13 @@ from chat.runs.context import Held
 from chat.runs.ending import mark_ended_in_log
 from chat.runs.lifecycle import Claim, claim, requeue
 from chat.telemetry import metrics
-from chat.telemetry.tracing import Span, current, span, trace_id
+from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
 from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
 from workers.generation.emitter import Emitter
 from workers.generation.run import Generation
 from workers.generation.services import Services
-from workers.generation.tracing import begin_run
+from workers.generation.tracing import start_run_span
 from workers.runtime.leases import LeaseKeeper
 from workers.runtime.liveness import Liveness
 from workers.runtime.repeat import repeat
@@ -127,8 +127,8 @@ class Runtime:
             claiming = time.time_ns()
             claimed = claim(run_id, self.owner)
             if claimed is not None:
-                began = begin_run(claimed.run, traceparent, taken=taken, claiming=claiming)
-                self._loop.call_soon_threadsafe(self._start, claimed, began)
+                run_span = start_run_span(claimed.run, traceparent, received=taken, claiming=claiming)
+                self._loop.call_soon_threadsafe(self._start, claimed, run_span)
                 handed_over = True
             else:
                 metrics.recoveries["redelivered"] += 1
@@ -136,9 +136,9 @@ class Runtime:
             if not handed_over:
                 self._slots.release()
 
-    def _start(self, claimed: Claim, began: Span) -> None:
+    def _start(self, claimed: Claim, run_span: Span) -> None:
         run_id = claimed.run.id
-        generation = Generation(self.services, claimed, partial(self._release, run_id), began)
+        generation = Generation(self.services, claimed, partial(self._release, run_id), run_span)
         self.active[run_id] = generation
         if self.stops.is_stopped(run_id):
             generation.stop()
@@ -164,8 +164,8 @@ class Runtime:
     async def _transcribe(self, recording_id: uuid.UUID, traceparent: str) -> None:
         structlog.contextvars.bind_contextvars(recording=str(recording_id), trace=trace_id(traceparent))
         named = {"antiphon.recording.id": str(recording_id)}
-        with span("recording", "consumer", parent=traceparent, attributes=named) as transcription:
-            current.set(transcription.traceparent or traceparent)  # of the messages that it sends
+        with span("recording", SpanKind.CONSUMER, parent=traceparent, attributes=named) as transcription:
+            current.set(traceparent_of(transcription) or traceparent)  # of the messages that it sends
             await self.speech.transcribe(recording_id)
 
     def start_connection_test(self, endpoint_id: uuid.UUID, reply_to: str) -> None:

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
+from opentelemetry.trace import format_span_id
 
 from chat.protocol.errors import Busy
 from chat.telemetry import tracing as tracing_module
@@ -159,7 +160,7 @@ async def test_a_collector_that_never_answers_is_not_waited_for(black_hole: str)
         began = time.monotonic()
         assert [process.wait(15) for process in stack.processes] == [0, 0]
         assert time.monotonic() - began < 12
-        assert "traces_not_sent" in stack.workers[0].output()
+        assert "traces_dropped" in stack.workers[0].output()
 
 
 def settled(settings: Any, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
@@ -176,7 +177,7 @@ def test_what_nobody_takes_is_dropped(
     tracing.start("test")
     began = time.perf_counter()
     for _ in range(5_000):
-        tracing_module.span("one of many", parent=traceparent("e")).end()
+        tracing_module.start_span("one of many", parent=traceparent("e")).end()
     assert time.perf_counter() - began < 30, "somebody waited: ten queues, each for 10 s"
     assert tracing._provider is not None
     [processor] = tracing._provider._active_span_processor._span_processors
@@ -184,17 +185,20 @@ def test_what_nobody_takes_is_dropped(
     began = time.perf_counter()
     tracing.stop()
     assert time.perf_counter() - began < tracing.STOP_SECONDS + 1
-    assert tracing_module.span("after") is tracing_module.NOTHING
+    assert tracing_module.start_span("after") is tracing_module.NO_SPAN
 
 
 def test_without_an_endpoint_there_is_nothing() -> None:
     tracing.start("test")
-    assert not tracing_module.are_on()
-    assert tracing_module.span("any", attributes={"a": 1}) is tracing_module.NOTHING
+    assert not tracing_module.is_enabled()
+    assert tracing_module.start_span("any", attributes={"a": 1}) is tracing_module.NO_SPAN
+    with tracing_module.span("any", attributes={"a": 1}) as span:
+        assert span is tracing_module.NO_SPAN
+        assert tracing_module.traceparent_of(span) == ""
     loaded = (
         "import sys, django; django.setup(); import config.asgi, config.observability.tracing, chat.realtime.consumer; "
         "config.observability.tracing.start('web'); "
-        "sys.exit('chat.telemetry.spans' in sys.modules or 'opentelemetry.exporter' in sys.modules)"
+        "sys.exit('opentelemetry.sdk.trace' in sys.modules or 'opentelemetry.exporter' in sys.modules)"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", loaded], cwd=ROOT, env=dict(os.environ), check=True)
 
@@ -205,27 +209,31 @@ def test_missing_packages_are_told(
     settled(settings, monkeypatch, "http://127.0.0.1:9")
     said: list[str] = []
     monkeypatch.setattr(tracing, "PACKAGES", ("opentelemetry.no_such_thing",))
-    monkeypatch.setattr(tracing.log, "warning", lambda event, **fields: said.append(f"{event} {fields['note']}"))
+    monkeypatch.setattr(tracing.logger, "warning", lambda event, **fields: said.append(f"{event} {fields['note']}"))
     tracing.start("test")
-    assert not tracing_module.are_on()
-    assert said == [f"traces_off {tracing.MISSING}"]
-    assert tracing.look() == (False, "Traces are wanted, but the packages for them are missing.", tracing.MISSING)
+    assert not tracing_module.is_enabled()
+    assert said == [f"tracing_not_started {tracing.MISSING}"]
+    assert tracing.check_collector() == (
+        False,
+        "Traces are configured, but their packages are missing.",
+        tracing.MISSING,
+    )
     monkeypatch.setattr(tracing, "PACKAGES", ("no_such_thing.at_all",))
-    assert not tracing.installed()
+    assert not tracing.is_installed()
 
 
 def test_the_doctor_looks_at_the_collector(settings: Any, monkeypatch: pytest.MonkeyPatch, black_hole: str) -> None:
-    assert tracing.look() == (True, "Traces are not collected.", "")
+    assert tracing.check_collector() == (True, "Traces are not collected.", "")
     settled(settings, monkeypatch, "http://127.0.0.1:9")
-    well, said, _ = tracing.look()
+    well, said, _ = tracing.check_collector()
     assert not well
-    assert "127.0.0.1:9 cannot be reached" in said
+    assert "Cannot connect to the trace collector at 127.0.0.1:9" in said
     settled(settings, monkeypatch, black_hole)
-    assert tracing.look()[0]
+    assert tracing.check_collector()[0]
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    assert not tracing.look()[0]
+    assert not tracing.check_collector()[0]
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    assert not tracing.wanted()
+    assert not tracing.is_configured()
 
 
 class Memory:
@@ -233,7 +241,7 @@ class Memory:
 
     def __init__(self, sampler: Sampler) -> None:
         self.exporter = InMemorySpanExporter()
-        provider = TracerProvider(sampler=tracing._our_sampler(sampler), shutdown_on_exit=False)
+        provider = TracerProvider(sampler=tracing._ignoring_client_flags(sampler), shutdown_on_exit=False)
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         tracing_module.install(provider.get_tracer("test"))
 
@@ -251,27 +259,29 @@ class Memory:
 )
 def test_a_client_does_not_say_what_is_recorded(sampler: Sampler, flags: str, expected: list[str]) -> None:
     memory = Memory(sampler)
-    command = tracing_module.span("command", "server", parent=traceparent("f", flags), by_client=True)
-    tracing_module.span("job", "consumer", parent=command.traceparent).end()  # ours: its word counts
+    kind = tracing_module.SpanKind
+    command = tracing_module.start_span("command", kind.SERVER, parent=traceparent("f", flags), by_client=True)
+    parent = tracing_module.traceparent_of(command)
+    tracing_module.start_span("job", kind.CONSUMER, parent=parent).end()  # ours: its flags count
     command.end()
     assert sorted(memory.names) == expected
-    assert tracing_module.trace_id(command.traceparent) == "f" * 32
+    assert tracing_module.trace_id(parent) == "f" * 32
 
 
 def test_what_begins_within_belongs_to_it_and_failures_are_named_without_their_words() -> None:
     memory = Memory(ParentBased(ALWAYS_ON))
-    outer = tracing_module.span("outer", parent="")
+    outer = tracing_module.start_span("outer", parent="")
 
     def fail() -> None:
-        with outer:
-            tracing_module.span("inner").end()
+        with tracing_module.use_span(outer):
+            tracing_module.start_span("inner").end()
             raise Busy(WORDS)
 
     with pytest.raises(Busy):
         fail()
     inner, ended = memory.exporter.get_finished_spans()
     assert inner.parent is not None
-    assert f"{inner.parent.span_id:016x}" == outer.traceparent[36:52]
+    assert format_span_id(inner.parent.span_id) == tracing_module.traceparent_of(outer)[36:52]
     assert ended.parent is None
     assert dict(ended.attributes or {}) == {"error.type": "busy"}
     assert WORDS not in ended.to_json()

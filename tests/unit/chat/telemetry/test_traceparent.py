@@ -9,7 +9,7 @@ import pytest
 
 from chat.protocol.commands import MessageSend, parse_command
 from chat.protocol.errors import Invalid
-from chat.telemetry.tracing import entered, new_traceparent, trace_id
+from chat.telemetry.tracing import new_traceparent, trace_id, with_traceparent
 
 GOOD = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -54,8 +54,8 @@ def test_other_commands_take_none() -> None:
 
 
 def test_who_sends_none_gets_one() -> None:
-    assert entered(send(traceparent=GOOD)).traceparent == GOOD
-    made = entered(send()).traceparent
+    assert with_traceparent(send(traceparent=GOOD)).traceparent == GOOD
+    made = with_traceparent(send()).traceparent
     assert send(traceparent=made).traceparent == made
     assert send(traceparent=new_traceparent()).traceparent != made
     assert len(trace_id(made)) == 32
