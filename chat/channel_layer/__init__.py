@@ -1,6 +1,6 @@
 """A Redis pub/sub channel layer for streams: `chat.channel_layer.StreamingChannelLayer`.
 
-It knows nothing of this project: any Channels project can use it. See docs/channel-layer.md.
+It imports nothing of this project, so any Channels project can use it. See docs/channel-layer.md.
 """
 
 from .layer import StreamingChannelLayer

@@ -1,4 +1,4 @@
-"""A channel of this process, a bounded queue with its receivers or a sink; and a group of such channels."""
+"""A channel of this process, with a bounded queue or a sink, and a group of such channels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Sink = Callable[[Message], None]
 
 
 class Membership:
-    """A channel in a group, from `group_add` on. Unconfirmed, it lives as long as a `group_add` waits for Redis."""
+    """A channel in a group. Until Redis confirmed it, it exists only while a `group_add` waits."""
 
     __slots__ = ("confirmed", "waiting")
 
@@ -22,28 +22,28 @@ class Membership:
 
 
 class Channel:
-    """What arrived and was not yet received, as the payloads that came from Redis: each receiver decodes its own copy.
+    """A channel and its queue of payloads from Redis; each receiver decodes its own copy.
 
-    A full queue drops its oldest payload. The reader then meets the gap with the next message it reads, and the
-    newest state, which often is the last word on something, is not the one that is lost.
+    A full queue drops its oldest payload: the reader notices the gap with the next message it reads, and the newest
+    state is kept.
     """
 
     __slots__ = ("address", "capacity", "groups", "name", "queue", "reset_due", "sink", "waiters", "warned")
 
     def __init__(self, name: str, address: bytes, capacity: int) -> None:
         self.name = name
-        self.address = address  # where Redis hears `send` to this channel
+        self.address = address  # the Redis channel for `send`
         self.capacity = capacity
         self.sink: Sink | None = None
         self.groups: dict[bytes, Membership] = {}
-        # Made when first used: a channel with a sink needs neither.
+        # Created when first used: a channel with a sink needs neither.
         self.queue: deque[bytes] | None = None
         self.waiters: deque[asyncio.Future[None]] | None = None
-        self.reset_due = False  # stands apart from the queue, where it could be dropped
+        self.reset_due = False  # not in the queue, where it could be dropped
         self.warned = False
 
     def put(self, payload: bytes) -> int:
-        """Queues a payload; returns how many were dropped for it, 0 or 1."""
+        """Queues a payload; returns how many were dropped to make room, 0 or 1."""
         queue = self.queue
         if queue is None:
             queue = self.queue = deque()
@@ -56,7 +56,7 @@ class Channel:
         return dropped
 
     def wake(self) -> None:
-        """Lets one receiver look."""
+        """Wakes one receiver."""
         while self.waiters:
             waiter = self.waiters.popleft()
             if not waiter.done():
@@ -64,14 +64,14 @@ class Channel:
                 return
 
     def wake_all(self, error: Exception) -> None:
-        """Ends all receivers: the channel is gone."""
+        """Raises `error` in all receivers: the channel no longer exists."""
         while self.waiters:
             waiter = self.waiters.popleft()
             if not waiter.done():
                 waiter.set_exception(error)
 
     async def wait(self) -> None:
-        """Returns when there may be something to receive."""
+        """Returns when there may be a message to receive."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.waiters is None:
             self.waiters = deque()
@@ -82,7 +82,7 @@ class Channel:
             if waiter in self.waiters:
                 self.waiters.remove(waiter)
             elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.wake()  # it was this one's turn: the next one takes it
+                self.wake()  # this receiver had been woken: wake the next one instead
             raise
 
     @property
@@ -109,7 +109,7 @@ class Group:
 
     @property
     def members(self) -> tuple[Channel, ...]:
-        """A copy, made once per change: a sink may join or leave while a message goes round."""
+        """A copy, made once per change: a sink may join or leave while a message is delivered."""
         if self._members is None:
             self._members = tuple(self.channels.values())
         return self._members

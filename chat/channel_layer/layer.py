@@ -12,8 +12,10 @@ from channels.layers import BaseChannelLayer
 from channels_redis.pubsub import RedisPubSubChannelLayer
 from channels_redis.utils import decode_hosts
 
+from .addresses import group_address
 from .channel import Message, Sink
-from .loop_layer import LoopLayer, group_address
+from .loop_layer import LoopLayer
+from .options import LayerOptions
 from .stats import LayerStats
 
 STAMP = b"\xc1"  # never the first byte of msgpack (reserved), JSON (not UTF-8) or a Fernet token (ASCII)
@@ -23,8 +25,8 @@ STAMP_KEY = "__stamp__"
 class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type: ignore[misc]  # both are untyped
     """A Redis pub/sub channel layer for many messages a second.
 
-    Delivery is at most once, in order per publisher and Redis server. What is lost is counted (`stats`), and after a
-    lost connection every local channel gets `{"type": "layer.reset"}`.
+    Delivery is at most once, in order per publisher and Redis server. Lost messages are counted (`stats`), and after
+    a lost connection every local channel gets `{"type": "layer.reset"}`.
 
     Each event loop has connections, channels and groups of its own; all methods but `stats`, `serialize`,
     `deserialize` and `group_address` need a running loop. Redis errors are raised as redis-py's exceptions.
@@ -39,7 +41,7 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
                        a callable without arguments (it may be a coroutine function), or a message type for all
                        local channels
     expiry, group_expiry
-                       taken for compatibility, without effect: nothing is stored in Redis
+                       accepted for compatibility, without effect: nothing is stored in Redis
     """
 
     extensions = ["groups", "flush"]  # noqa: RUF012 - the name and type are Channels' own
@@ -67,14 +69,19 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
         )
         BaseChannelLayer.__init__(self, expiry=expiry, capacity=capacity)
         self.channel_capacity = self.compile_capacities(channel_capacity or {})
-        self.hosts: list[dict[str, Any]] = decode_hosts(hosts)
-        self.prefix = prefix
-        self.on_disconnect = on_disconnect
-        self.on_reconnect = on_reconnect
-        self.timeout = timeout
-        self.ping_interval = ping_interval
-        self.max_pending_bytes = max_pending_bytes
-        self.reset_type = reset_type
+        self.options = LayerOptions(
+            hosts=tuple(decode_hosts(hosts)),
+            prefix=prefix,
+            timeout=timeout,
+            ping_interval=ping_interval,
+            max_pending_bytes=max_pending_bytes,
+            reset_type=reset_type,
+            on_disconnect=on_disconnect,
+            on_reconnect=on_reconnect,
+            capacity_of=self.get_capacity,
+            serialize=self.serialize,
+            deserialize=self.deserialize,
+        )
         self._layers: dict[asyncio.AbstractEventLoop, LoopLayer] = {}
         self._wrapped: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self._retired = LayerStats()  # of loops that have ended
@@ -84,45 +91,49 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
     async def send(self, channel: str, message: Message) -> None:
         """Publishes to one channel and waits for Redis's reply.
 
-        Raises ChannelFull when the channel is local and its queue is full, or when too much waits for Redis.
+        Raises ChannelFull when the channel is local and its queue is full, or when `max_pending_bytes` wait for Redis.
         """
         _require_message(message)
         self.require_valid_channel_name(channel)
         await self._get_layer().send(channel, message)
 
     async def new_channel(self, prefix: str = "specific.") -> str:
-        """A name for a channel of this loop, live at once. Costs Redis nothing but the first time."""
-        return await self._get_layer().new_channel(prefix)
+        """Makes a channel of this loop, ready to receive, and returns its name. Only the first one needs Redis."""
+        layer = self._get_layer()
+        name = layer.new_name(prefix)
+        self.require_valid_channel_name(name)
+        await layer.open(name)
+        return name
 
     async def receive(self, channel: str) -> Message:
-        """The next message of the channel, each to one receiver. A cancelled receive() releases the channel."""
+        """The next message of the channel; each message goes to one receiver. Cancelling releases the channel."""
         self.require_valid_channel_name(channel)
         return await self._get_layer().receive(channel)
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Returns when Redis has acknowledged the subscription: what is published from then on arrives."""
+        """Adds the channel; returns once Redis acknowledged the subscription, so that later publications arrive."""
         self.require_valid_group_name(group)
         await self._get_layer().group_add(group, channel)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Takes the channel out of the group at once; does nothing when it is not in it."""
+        """Removes the channel from the group at once; does nothing if it is not a member."""
         self.require_valid_group_name(group)
         self._get_layer().group_discard(group, channel)
 
     async def group_send(self, group: str, message: Message) -> None:
-        """Publishes to the group and waits for Redis's reply. Calls of one turn of the loop share a write."""
+        """Publishes to the group and waits for Redis's reply. Calls in one iteration of the loop share a write."""
         _require_message(message)
         self.require_valid_group_name(group)
         await self._get_layer().group_send(group, message)
 
     async def flush(self) -> None:
-        """Forgets this loop's channels and groups and closes its connections; they open again when used."""
+        """Removes this loop's channels and groups and closes its connections, which are opened again when needed."""
         layer = self._layers.get(asyncio.get_running_loop())
         if layer is not None:
             await layer.flush()
 
     async def close(self) -> None:
-        """Like `flush`, for good: call it before the loop ends where the loop is not closed in the ordinary way."""
+        """Like `flush`, and ends this loop's layer. Only needed where a loop ends without `loop.close()`."""
         layer = self._layers.pop(asyncio.get_running_loop(), None)
         if layer is not None:
             await self._retire(layer)
@@ -130,32 +141,33 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
     # --- for streams ---
 
     def attach(self, channel: str, sink: Sink) -> None:
-        """Hands the channel's messages to `sink` from now on, beginning with those that wait in its queue.
+        """Calls `sink` with each message of the channel from now on, first with those that wait in its queue.
 
         The sink is called on the loop while a batch is read: it must not block. One dict is shared by all sinks that
-        a publication reaches, so it must not be changed. An exception is logged and counted, and harms nobody else.
+        a publication reaches, so it must not be changed. An exception is logged and counted; other sinks are not
+        affected.
         """
         self._get_layer().attach(channel, sink)
 
     def detach(self, channel: str) -> None:
-        """Back to the queue."""
+        """Removes the channel's sink; its messages are queued again."""
         self._get_layer().detach(channel)
 
     def release(self, channel: str) -> None:
-        """Forgets a channel: its queue, its groups, its sink. Unknown names are no error."""
+        """Removes a channel with its queue, its group memberships and its sink. Unknown names are no error."""
         self._get_layer().release(channel)
 
     def group_address(self, group: str) -> str:
-        """The Redis channel of a group, for a script that publishes what `serialize` made.
+        """The Redis channel of a group, for a Lua script that publishes the result of `serialize`.
 
         A script may put a stamp before it: `"\\xc1" .. stamp .. " " .. payload`, where the stamp is ASCII without
         spaces. It arrives as `message["__stamp__"]`. The stamp is neither encrypted nor authenticated.
         """
         self.require_valid_group_name(group)
-        return group_address(self.prefix, group)
+        return group_address(self.options.prefix, group)
 
     def group_connection(self, group: str) -> redis.asyncio.Redis:
-        """redis-py's client for the server that owns the group, of the running loop; closed with the layer."""
+        """redis-py's client of the running loop for the server that owns the group; it is closed with the layer."""
         self.require_valid_group_name(group)
         return self._get_layer().group_connection(group)
 
@@ -163,22 +175,22 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
         """Runs a command, such as EVALSHA, on the server that owns the group, in the pipeline of `group_send`.
 
         Much cheaper than `group_connection`, and in order with this loop's publications. Not for commands that block
-        or change the connection. Replies as bytes, int, list or None; error replies are raised.
+        or change the connection. Returns bytes, int, list or None; error replies are raised.
         """
         self.require_valid_group_name(group)
         return await self._get_layer().group_execute(group, *command)
 
     def serialize(self, message: Message) -> bytes:
-        """What is published for a message. Raises ValueError for one that would be mistaken for a stamped one."""
+        """The payload of a message. Raises ValueError if it could be mistaken for a stamped one."""
         if STAMP_KEY in message:
             raise ValueError(f"{STAMP_KEY} is set by scripts only")
         payload: bytes = self._serializer.serialize(message)
         if payload[:1] == STAMP:
-            raise ValueError("This serializer's output may begin with 0xC1, which marks a stamp here")
+            raise ValueError("The serializer's output begins with 0xC1, which marks a stamp")
         return payload
 
     def deserialize(self, message: bytes) -> Message:
-        """The message of a publication, with its stamp if it has one. Raises the serializer's errors, ValueError."""
+        """The message of a payload, with its stamp if it has one. Raises ValueError or the serializer's errors."""
         stamp = None
         if message[:1] == STAMP:
             end = message.index(b" ")
@@ -192,25 +204,25 @@ class StreamingChannelLayer(RedisPubSubChannelLayer, BaseChannelLayer):  # type:
         return result
 
     def stats(self) -> LayerStats:
-        """Counters and gauges of this process, all loops together. From any thread."""
+        """Counters and gauges of this process, summed over its loops. May be called from any thread."""
         return sum((layer.snapshot() for layer in list(self._layers.values())), self._retired)
 
     # --- per loop ---
 
     def __getattr__(self, name: str) -> Any:
-        # The parent passes unknown names on to the running loop's layer; here all names are on the class.
+        # The parent class looks unknown names up on the running loop's layer; here every name is on this class.
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _get_layer(self) -> LoopLayer:
         loop = asyncio.get_running_loop()
         layer = self._layers.get(loop)
         if layer is None:
-            layer = self._layers[loop] = LoopLayer(self)
+            layer = self._layers[loop] = LoopLayer(self.options)
             self._close_with(loop)
         return layer
 
     def _close_with(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ends the loop's connections when it is closed, as `asyncio.run` and `async_to_sync` do."""
+        """Closes the connections when the loop is closed, as `asyncio.run` and `async_to_sync` do."""
         if loop in self._wrapped:
             return
         self._wrapped.add(loop)

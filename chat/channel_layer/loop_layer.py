@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
-import inspect
 import itertools
 import logging
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis.asyncio
 from channels.exceptions import ChannelFull
 from channels_redis.utils import _consistent_hash
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from .addresses import channel_address, group_address
+from .callbacks import Callbacks
 from .channel import Channel, Group, Membership, Message, Sink
+from .options import LayerOptions
 from .resp import pack
 from .shard import Shard
 from .stats import LayerStats
 
-if TYPE_CHECKING:
-    from .layer import StreamingChannelLayer
-
 logger = logging.getLogger(__name__)
-
-PROCESS_ID_LENGTH = 32  # of the hexadecimal UUID before the "!" in a channel's name
-
-
-def group_address(prefix: str, group: str) -> str:
-    """The Redis channel of a group; the same as that of channels_redis."""
-    return f"{prefix}__group__{group}"
 
 
 class LoopLayer:
-    """What `StreamingChannelLayer` does on one running loop; see there for the meaning of each method."""
+    """The part of `StreamingChannelLayer` that belongs to one running loop; the methods are documented there."""
 
-    def __init__(self, owner: StreamingChannelLayer) -> None:
-        self.owner = owner
+    def __init__(self, options: LayerOptions) -> None:
+        self.options = options
         self.stats = LayerStats()
         self._loop = asyncio.get_running_loop()
         self._process_id = uuid.uuid4().hex
@@ -51,27 +42,21 @@ class LoopLayer:
             Shard(
                 host,
                 self.stats,
-                timeout=owner.timeout,
-                ping_interval=owner.ping_interval,
-                max_pending_bytes=owner.max_pending_bytes,
-                deliver=self.deliver,
-                on_lost=self.notice_loss,
-                on_recovered=self.notice_recovery,
+                timeout=options.timeout,
+                ping_interval=options.ping_interval,
+                max_pending_bytes=options.max_pending_bytes,
+                deliver=self._deliver,
+                on_lost=self._on_lost,
+                on_recovered=self._on_recovered,
             )
-            for host in owner.hosts
+            for host in options.hosts
         ]
-        self._callbacks: set[asyncio.Task[Any]] = set()
+        self._callbacks = Callbacks()
 
-    def shard_of(self, address: str) -> Shard:
+    def _shard_of(self, address: str) -> Shard:
+        """The server that this Redis channel belongs to."""
         index: int = _consistent_hash(address, len(self._shards))
         return self._shards[index]
-
-    def _channel_address(self, channel: str) -> str:
-        """The Redis channel for `send`. All channels that one loop made share one, and so one subscription."""
-        head, mark, _ = channel.partition("!")
-        if mark:
-            return f"{self.owner.prefix}__process__{head[-PROCESS_ID_LENGTH:]}"
-        return f"{self.owner.prefix}__channel__{channel}"
 
     # --- channels ---
 
@@ -79,28 +64,27 @@ class LoopLayer:
         local = self._channels.get(channel)
         if local is not None and local.sink is None and local.full:
             raise ChannelFull(channel)
-        address = self._channel_address(channel)
-        payload = channel.encode() + b" " + self.owner.serialize(message)
-        await self.shard_of(address).publisher.submit(pack(b"PUBLISH", address, payload))
+        address = channel_address(self.options.prefix, channel)
+        payload = channel.encode() + b" " + self.options.serialize(message)
+        await self._shard_of(address).publisher.submit(pack(b"PUBLISH", address, payload))
 
-    async def new_channel(self, prefix: str) -> str:
-        name = f"{prefix}{self._process_id}!{next(self._numbers)}"
-        self.owner.require_valid_channel_name(name)
-        await self._open(name)
-        return name
+    def new_name(self, prefix: str) -> str:
+        """A name for a channel of this loop that no other channel has."""
+        return f"{prefix}{self._process_id}!{next(self._numbers)}"
 
-    async def _open(self, name: str) -> Channel:
-        address = self._channel_address(name)
+    async def open(self, name: str) -> Channel:
+        """Makes the channel; returns once Redis confirmed that what is sent to it arrives here."""
+        address = channel_address(self.options.prefix, name)
         key = address.encode()
-        subscriber = self.shard_of(address).subscriber
-        channel = self._channels[name] = Channel(name, key, self.owner.get_capacity(name))
-        subscriber.want(key)
+        subscriber = self._shard_of(address).subscriber
+        channel = self._channels[name] = Channel(name, key, self.options.capacity_of(name))
+        subscriber.subscribe(key)
         if self._process_address is None and name.partition("!")[0].endswith(self._process_id):
-            # One more owner, so that the subscription outlives its channels.
+            # One more reference, so that the subscription outlives its channels.
             self._process_address = key
-            subscriber.want(key)
+            subscriber.subscribe(key)
         try:
-            await subscriber.acknowledged(key)
+            await subscriber.wait_until_subscribed(key)
         except BaseException:
             if self._channels.get(name) is channel:
                 self.release(name)
@@ -108,12 +92,12 @@ class LoopLayer:
         return channel
 
     async def receive(self, name: str) -> Message:
-        channel = self._channels.get(name) or await self._open(name)
+        channel = self._channels.get(name) or await self.open(name)
         try:
             while True:
                 if channel.reset_due:
                     channel.reset_due = False
-                    return {"type": self.owner.reset_type}
+                    return {"type": self.options.reset_type}
                 if channel.queue:
                     message = self._decode(channel.queue.popleft())
                     if message is not None:
@@ -121,7 +105,7 @@ class LoopLayer:
                 else:
                     await channel.wait()
         except (asyncio.CancelledError, GeneratorExit):
-            # Channels has no call that ends a channel: a consumer that goes away cancels its receive().
+            # Channels has no call that ends a channel: a consumer that ends cancels its receive().
             if self._channels.get(name) is channel and not channel.waiters:
                 self.release(name)
             raise
@@ -132,11 +116,11 @@ class LoopLayer:
         waiting, channel.queue = channel.queue, None
         if channel.reset_due:
             channel.reset_due = False
-            self._give(channel, {"type": self.owner.reset_type})
+            self._call_sink(channel, {"type": self.options.reset_type})
         for payload in waiting or ():
             message = self._decode(payload)
             if message is not None:
-                self._give(channel, message)
+                self._call_sink(channel, message)
 
     def detach(self, name: str) -> None:
         self._local(name).sink = None
@@ -149,7 +133,7 @@ class LoopLayer:
         channel.wake_all(RedisConnectionError(f"Channel {name} was released."))
         for key in list(channel.groups):
             self._leave(key, channel)
-        self.shard_of(channel.address.decode()).subscriber.unwant(channel.address)
+        self._shard_of(channel.address.decode()).subscriber.unsubscribe(channel.address)
 
     def _local(self, name: str) -> Channel:
         try:
@@ -164,17 +148,17 @@ class LoopLayer:
 
     async def group_add(self, group: str, name: str) -> None:
         channel = self._local(name)
-        address = group_address(self.owner.prefix, group)
+        address = group_address(self.options.prefix, group)
         key = address.encode()
-        subscriber = self.shard_of(address).subscriber
+        subscriber = self._shard_of(address).subscriber
         membership = channel.groups.get(key)
         if membership is None:
             membership = channel.groups[key] = Membership()
             self._groups.setdefault(key, Group()).add(channel)
-            subscriber.want(key)
+            subscriber.subscribe(key)
         membership.waiting += 1
         try:
-            await subscriber.acknowledged(key)
+            await subscriber.wait_until_subscribed(key)
             membership.confirmed = True
         finally:
             membership.waiting -= 1
@@ -183,7 +167,7 @@ class LoopLayer:
 
     def group_discard(self, group: str, name: str) -> None:
         channel = self._channels.get(name)
-        key = group_address(self.owner.prefix, group).encode()
+        key = group_address(self.options.prefix, group).encode()
         if channel is not None and key in channel.groups:
             self._leave(key, channel)
 
@@ -193,22 +177,22 @@ class LoopLayer:
         group.discard(channel)
         if not group.channels:
             del self._groups[key]
-        self.shard_of(key.decode()).subscriber.unwant(key)
+        self._shard_of(key.decode()).subscriber.unsubscribe(key)
 
     async def group_send(self, group: str, message: Message) -> None:
-        address = group_address(self.owner.prefix, group)
-        await self.shard_of(address).publisher.submit(pack(b"PUBLISH", address, self.owner.serialize(message)))
+        address = group_address(self.options.prefix, group)
+        await self._shard_of(address).publisher.submit(pack(b"PUBLISH", address, self.options.serialize(message)))
 
     async def group_execute(self, group: str, *command: bytes | str | int | float) -> Any:
-        return await self.shard_of(group_address(self.owner.prefix, group)).publisher.submit(pack(*command))
+        return await self._shard_of(group_address(self.options.prefix, group)).publisher.submit(pack(*command))
 
     def group_connection(self, group: str) -> redis.asyncio.Redis:
-        return self.shard_of(group_address(self.owner.prefix, group)).client
+        return self._shard_of(group_address(self.options.prefix, group)).client
 
-    # --- what comes from Redis ---
+    # --- publications from Redis ---
 
-    def deliver(self, address: bytes, payload: bytes) -> None:
-        """One publication, to the members of the group or to the channel that its envelope names."""
+    def _deliver(self, address: bytes, payload: bytes) -> None:
+        """Passes a publication to the members of its group, or to the channel that is named in it."""
         group = self._groups.get(address)
         if group is not None:
             members = group.members
@@ -216,7 +200,7 @@ class LoopLayer:
             name, _, payload = payload.partition(b" ")
             channel = self._channels.get(name.decode("ascii", "replace"))
             if channel is None or channel.address != address:
-                return  # released, or left a moment ago
+                return  # it was released, or left the group, a moment ago
             members = (channel,)
         message: Message | None = None
         for channel in members:
@@ -229,20 +213,22 @@ class LoopLayer:
                     message = self._decode(payload)
                     if message is None:
                         return
-                self._give(channel, message)
+                self._call_sink(channel, message)
 
     def _decode(self, payload: bytes) -> Message | None:
         try:
-            return self.owner.deserialize(payload)
+            return self.options.deserialize(payload)
         except Exception:
             count = self.stats.undecodable = self.stats.undecodable + 1
-            if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th: a wrong key must not fill the disk
-                logger.exception("%d publications are not messages of this layer; %d bytes", count, len(payload))
+            if (
+                count & (count - 1) == 0
+            ):  # the 1st, 2nd, 4th, 8th ...: a wrong key must not fill the disk with log lines
+                logger.exception("%d publications could not be decoded; this one has %d bytes", count, len(payload))
             return None
 
-    def _give(self, channel: Channel, message: Message) -> None:
+    def _call_sink(self, channel: Channel, message: Message) -> None:
         sink = channel.sink
-        if sink is None:  # detached or released by the sink before this one
+        if sink is None:  # the previous sink detached or released this channel
             return
         self.stats.dispatched += 1
         try:
@@ -255,14 +241,18 @@ class LoopLayer:
         self.stats.dropped += 1
         if not channel.warned:
             channel.warned = True
-            logger.warning("%s holds %d messages and drops its oldest for each new one", channel.name, channel.capacity)
+            logger.warning(
+                "The queue of %s is full (%d messages): each new message drops the oldest",
+                channel.name,
+                channel.capacity,
+            )
 
-    def notice_loss(self) -> None:
-        self._notify(self.owner.on_disconnect)
+    def _on_lost(self) -> None:
+        self._notify(self.options.on_disconnect)
 
-    def notice_recovery(self) -> None:
-        self._notify(self.owner.on_reconnect)
-        if self.owner.reset_type is None:
+    def _on_recovered(self) -> None:
+        self._notify(self.options.on_reconnect)
+        if self.options.reset_type is None:
             return
         for channel in list(self._channels.values()):
             self.stats.resets += 1
@@ -270,35 +260,23 @@ class LoopLayer:
                 channel.reset_due = True
                 channel.wake()
             else:
-                self._give(channel, {"type": self.owner.reset_type})
+                self._call_sink(channel, {"type": self.options.reset_type})
 
-    def _notify(self, told: Callable[[], Any] | str | None) -> None:
-        """Calls the callback, or hands every local channel a message of the type, as channels_redis documents it."""
-        if told is None:
+    def _notify(self, callback: Callable[[], Any] | str | None) -> None:
+        """Calls the callback, or sends every local channel a message of this type, as channels_redis documents it."""
+        if callback is None:
             return
-        if isinstance(told, str):
-            payload = self.owner.serialize({"type": told})
-            for channel in list(self._channels.values()):
-                if channel.sink is None:
-                    channel.put(payload)
-                else:
-                    self._give(channel, {"type": told})
+        if not isinstance(callback, str):
+            self._callbacks.run(callback)
             return
-        try:
-            result = told()
-            if inspect.isawaitable(result):
-                task = asyncio.ensure_future(result)
-                self._callbacks.add(task)
-                task.add_done_callback(self._callback_done)
-        except Exception:
-            logger.exception("A callback of the channel layer failed")
+        payload = self.options.serialize({"type": callback})
+        for channel in list(self._channels.values()):
+            if channel.sink is None:
+                channel.put(payload)
+            else:
+                self._call_sink(channel, {"type": callback})
 
-    def _callback_done(self, task: asyncio.Future[Any]) -> None:
-        self._callbacks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("A callback of the channel layer failed", exc_info=task.exception())
-
-    # --- the end ---
+    # --- closing ---
 
     async def flush(self) -> None:
         channels, self._channels = self._channels, {}
@@ -310,12 +288,7 @@ class LoopLayer:
             channel.wake_all(RedisConnectionError("The channel layer was flushed."))
         for shard in self._shards:
             await shard.close()
-        callbacks = list(self._callbacks)
-        for task in callbacks:
-            task.cancel()
-        for task in callbacks:
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+        await self._callbacks.cancel()
 
     def snapshot(self) -> LayerStats:
         return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Commands to one Redis, pipelined: what one turn of the loop asks for goes out in one write."""
+"""Commands to one Redis server, pipelined: the commands of one iteration of the loop share a write."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .reconnect import LATE, Link
-from .resp import Wire
+from .reconnect import LOOP_DELAY_SECONDS, ManagedConnection
+from .resp import OpenConnection
 from .stats import LayerStats
 
 
-class Publisher(Link):
-    """Redis answers in the order it is asked, so that no lock is needed: the oldest future takes the next reply.
+class Publisher(ManagedConnection):
+    """Sends commands and matches the replies: Redis answers in order, so the oldest future gets the next reply.
 
-    A command that was written when the connection is lost fails and is not repeated (it may have been carried out);
-    one that was not yet written waits for the next connection, each until its own deadline.
+    A command that had been written when the connection is lost fails and is not repeated, since it may have been
+    carried out. One that had not been written waits for the next connection, until its own deadline.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Publisher(Link):
         self.pending_bytes = 0
 
     def submit(self, command: bytes) -> asyncio.Future[Any]:
-        """The reply to a packed command. It fails with redis-py's errors, within the timeout.
+        """A future of the reply to a packed command. It fails with redis-py's errors, within the timeout.
 
-        Raises ChannelFull when Redis is so far behind that `max_pending_bytes` wait for it.
+        Raises ChannelFull when `max_pending_bytes` are unacknowledged.
         """
         size = len(command)
         if self.pending_bytes and self.pending_bytes + size > self._max_pending_bytes:
             self._stats.publish_errors += 1
-            raise ChannelFull(f"{self.pending_bytes} bytes already wait for Redis")
+            raise ChannelFull(f"{self.pending_bytes} bytes are waiting for Redis")
         self.pending_bytes += size
         future: asyncio.Future[Any] = self._loop.create_future()
         deadline = self._loop.time() + self.timeout
@@ -68,36 +68,36 @@ class Publisher(Link):
 
     def _flush(self) -> None:
         self._scheduled = False
-        wire = self._wire
-        if wire is None:
+        connection = self._connection
+        if connection is None:
             if self._unsent:
-                self.ensure()
+                self.connect()
             return
-        if wire.hung_up():
-            # Written now, these commands would be lost. The next connection takes them.
-            wire.abort(RedisConnectionError("Connection closed by server."))
+        if connection.is_closed_by_peer():
+            # Commands written now would be lost. They wait for the next connection.
+            connection.abort(RedisConnectionError("Connection closed by server."))
             return
         commands = []
         while self._unsent:
             future, deadline, command = self._unsent.popleft()
-            if future.done():  # the caller gave up before it was written
+            if future.done():  # the caller was cancelled before it was written
                 self.pending_bytes -= len(command)
             else:
                 commands.append(command)
                 self._sent.append((future, deadline, len(command)))
         if commands:
-            wire.write(b"".join(commands))
+            connection.write(b"".join(commands))
 
     def _check(self, due: float) -> None:
-        """The oldest deadline has come: ends the commands that are over it, or the connection that is silent."""
+        """At the oldest deadline: fails the commands that are past it, or drops a connection that does not answer."""
         now = self._loop.time()
-        if now > due + LATE:
-            self._watch = self._loop.call_later(LATE, self._check, now + LATE)
+        if now > due + LOOP_DELAY_SECONDS:
+            self._watch = self._loop.call_later(LOOP_DELAY_SECONDS, self._check, now + LOOP_DELAY_SECONDS)
             return
         self._watch = None
         if self._sent and self._sent[0][1] <= now:
-            if self._wire is not None:
-                self._wire.abort(RedisTimeoutError(f"No reply from Redis in {self.timeout:g} s."))
+            if self._connection is not None:
+                self._connection.abort(RedisTimeoutError(f"No reply from Redis in {self.timeout:g} s."))
         else:
             while self._unsent and self._unsent[0][1] <= now:
                 future, _, command = self._unsent.popleft()
@@ -121,7 +121,7 @@ class Publisher(Link):
             self.pending_bytes -= size
             self._fail(future, error)
 
-    # --- Link ---
+    # --- ManagedConnection ---
 
     def _needed(self) -> bool:
         return bool(self._unsent)
@@ -129,18 +129,18 @@ class Publisher(Link):
     def _opened(self) -> None:
         self._flush()
 
-    def _ping(self, wire: Wire) -> None:
+    def _ping(self, connection: OpenConnection) -> None:
         self._sent.append((None, self._loop.time() + self.timeout, 0))
-        super()._ping(wire)
+        super()._ping(connection)
 
     def _received(self, reply: Any) -> None:
         future, _, size = self._sent.popleft()
         self.pending_bytes -= size
         if isinstance(reply, Exception):
             self._fail(future, reply)
-            if isinstance(reply, ReadOnlyError) and self._wire is not None:
+            if isinstance(reply, ReadOnlyError) and self._connection is not None:
                 # A master that was demoted: the next connection asks Sentinel again.
-                self._wire.abort(reply)
+                self._connection.abort(reply)
         elif future is not None:
             self._stats.published += 1
             if not future.done():

@@ -1,4 +1,4 @@
-"""One connection to Redis that is kept up: opened when needed, watched, and opened again after a loss."""
+"""A connection to Redis that is opened when needed, checked, and reopened after a loss."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .resp import Wire, open_wire, pack
+from .resp import OpenConnection, open_connection, pack
 
 logger = logging.getLogger(__name__)
 
 BACKOFF_FIRST = 0.05  # seconds; doubled for each attempt, with jitter
 BACKOFF_LAST = 2.0
-# A timer this late means that the loop was held up, not Redis: the bytes may be waiting to be read.
-LATE = 0.5
-# What a server that is down, starting or far away answers with; all else needs a person.
-_PASSING = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
+# A timer that fires this late means that the loop was blocked, not Redis: replies may be waiting to be read.
+LOOP_DELAY_SECONDS = 0.5
+# Errors that pass by themselves, such as those of a server that is starting; all others need an operator.
+_TRANSIENT = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 PING = pack("PING")
 
 
-class Link:
-    """The supervisor. Subclasses say when a connection is needed and what its replies mean.
+class ManagedConnection:
+    """Supervises the connection. Subclasses define when one is needed and what its replies mean.
 
-    Nothing here waits for ever: connecting takes at most `timeout` seconds, and every `ping_interval` seconds a PING
-    has to bring some bytes within `timeout`, or else the connection counts as lost.
+    Connecting takes at most `timeout` seconds. Every `ping_interval` seconds a PING is sent; if nothing is received
+    within `timeout` seconds after it, the connection counts as lost.
     """
 
     def __init__(self, pool: ConnectionPool, *, timeout: float, ping_interval: float) -> None:
@@ -38,41 +38,45 @@ class Link:
         self._pool = pool
         self.timeout = timeout
         self._ping_interval = ping_interval
-        self._wire: Wire | None = None
+        self._connection: OpenConnection | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.last_error: Exception | None = None
 
-    # What subclasses fill in; all of it runs on the loop and does not wait.
+    # To be overridden by subclasses. All of these run on the loop and must not block.
 
     def _needed(self) -> bool:
+        """Whether there is anything to send or to receive."""
         raise NotImplementedError
 
     def _opened(self) -> None:
+        """`self._connection` was opened."""
         raise NotImplementedError
 
     def _received(self, reply: Any) -> None:
+        """A reply was read; an error reply is an exception."""
         raise NotImplementedError
 
     def _lost(self, error: Exception) -> None:
+        """The connection was lost; another one is opened if `_needed`."""
         raise NotImplementedError
 
     def _refused(self, error: Exception) -> None:
-        """Redis turned the connection down for a reason that trying again does not mend (AUTH, a wrong option)."""
+        """Redis refused the connection for a reason that retrying does not fix, such as AUTH or a wrong option."""
         raise NotImplementedError
 
-    def _ping(self, wire: Wire) -> None:
-        wire.write(PING)
+    def _ping(self, connection: OpenConnection) -> None:
+        connection.write(PING)
 
-    def ensure(self) -> None:
-        """Starts connecting unless that is under way or done."""
+    def connect(self) -> None:
+        """Starts to connect, unless there is a connection or one is being opened."""
         if self._supervisor is None or self._supervisor.done():
-            # An empty context: what runs here for years must not carry the first caller's request or log context.
+            # An empty context: this task outlives the caller, whose log context must not stay with it.
             self._supervisor = self._loop.create_task(self._supervise(), context=contextvars.Context())
             self._supervisor.add_done_callback(_report)
 
     async def stop(self) -> None:
-        """Closes the connection. It is opened again when it is needed."""
+        """Closes the connection. It is reopened when needed."""
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.cancel()
@@ -82,56 +86,58 @@ class Link:
         attempt = 0
         while self._needed():
             try:
-                wire = await open_wire(self._pool, self._received, self.timeout)
+                connection = await open_connection(self._pool, self._received, self.timeout)
             except Exception as error:
                 self.last_error = error
                 attempt += 1
-                # Over a Unix socket, redis-py wraps what goes wrong while it connects.
+                # Over a Unix socket, redis-py wraps errors that occur while it connects.
                 inner = error.__cause__ if isinstance(error.__cause__, RedisError) else error
-                if isinstance(inner, AuthenticationError | ResponseError) or not isinstance(error, _PASSING):
-                    logger.exception("Redis refuses the connection, or it is configured wrongly")
+                if isinstance(inner, AuthenticationError | ResponseError) or not isinstance(error, _TRANSIENT):
+                    logger.exception("Redis refused the connection, or the connection is misconfigured")
                     self._refused(inner)
                 elif attempt == 1:
-                    logger.warning("Redis cannot be reached: %s: %s", type(error).__name__, error)
+                    logger.warning("Cannot connect to Redis: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(_backoff(attempt))
                 continue
             opened_at = self._loop.time()
             try:
-                self._wire = wire
+                self._connection = connection
                 self._opened()
-                self._timer = self._loop.call_later(self._ping_interval, self._beat, wire)
-                reason = await wire.closed
+                self._timer = self._loop.call_later(self._ping_interval, self._check_alive, connection)
+                reason = await connection.closed
             finally:
-                self._wire = None
+                self._connection = None
                 if self._timer is not None:
                     self._timer.cancel()
-                await wire.close()
+                await connection.close()
             self.last_error = reason
             logger.warning("Redis connection lost: %s", reason)
             self._lost(reason)
-            # A server that accepts and hangs up at once is not hammered either.
+            # Also back off from a server that accepts connections and closes them at once.
             attempt = 0 if self._loop.time() - opened_at > self.timeout else attempt + 1
             if attempt and self._needed():
                 await asyncio.sleep(_backoff(attempt))
 
-    def _beat(self, wire: Wire) -> None:
-        self._ping(wire)
+    def _check_alive(self, connection: OpenConnection) -> None:
+        self._ping(connection)
         now = self._loop.time()
-        self._timer = self._loop.call_later(self.timeout, self._expect, wire, now, now + self.timeout)
+        self._timer = self._loop.call_later(self.timeout, self._expect_reply, connection, now, now + self.timeout)
 
-    def _expect(self, wire: Wire, asked_at: float, due: float) -> None:
+    def _expect_reply(self, connection: OpenConnection, sent_at: float, due: float) -> None:
         now = self._loop.time()
-        if wire.heard_at >= asked_at:
+        if connection.last_read_at >= sent_at:
             pause = max(self._ping_interval - self.timeout, self._ping_interval / 2)
-            self._timer = self._loop.call_later(pause, self._beat, wire)
-        elif now > due + LATE:
-            self._timer = self._loop.call_later(LATE, self._expect, wire, asked_at, now + LATE)
+            self._timer = self._loop.call_later(pause, self._check_alive, connection)
+        elif now > due + LOOP_DELAY_SECONDS:
+            self._timer = self._loop.call_later(
+                LOOP_DELAY_SECONDS, self._expect_reply, connection, sent_at, now + LOOP_DELAY_SECONDS
+            )
         else:
-            wire.abort(RedisTimeoutError(f"No reply to PING in {self.timeout:g} s."))
+            connection.abort(RedisTimeoutError(f"No reply to PING in {self.timeout:g} s."))
 
 
 def _backoff(attempt: int) -> float:
-    """Seconds before the given attempt (from 1): exponential, bounded, jittered by half."""
+    """Seconds to wait before this attempt (from 1): exponential, bounded, with up to 50 % jitter."""
     bound: float = min(BACKOFF_LAST, BACKOFF_FIRST * 2 ** min(attempt - 1, 10))
     return bound * random.uniform(0.5, 1.0)
 

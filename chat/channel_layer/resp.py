@@ -1,11 +1,12 @@
-"""Taking over the reading of a redis-py connection.
+"""Open connections to Redis: reading in batches from the transport of a redis-py connection.
 
-redis-py connects (URL, TLS, Sentinel, AUTH, retries); then a protocol of ours replaces its stream reader on the same
-transport, so that one read of up to 64 KiB is parsed and handled in one go: no task, no timer and no future per reply.
+redis-py connects (URL, TLS, Sentinel, AUTH, retries). Then a protocol of this module replaces its stream reader on the
+same transport, so that one read of up to 64 KiB is parsed and handled at once, without a task, timer or future per
+reply.
 
-What this leans on: `AbstractConnection._writer`, a private attribute of redis-py, for the transport. Where it is
-missing (or hiredis is), `open_wire` falls back to `PumpedWire`, which uses redis-py's public calls only and is slower.
-`tests/integration/chat/channel_layer/test_connections.py` fails when the fast way stops working.
+This relies on `AbstractConnection._writer`, a private attribute of redis-py, for the transport. Where it is missing
+(or hiredis is), `open_connection` falls back to `FallbackConnection`, which uses redis-py's public calls only and is
+slower. `tests/integration/chat/channel_layer/test_connections.py` fails when the fast way stops working.
 """
 
 from __future__ import annotations
@@ -25,50 +26,50 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 try:
     import hiredis
-except ImportError:  # pragma: no cover - the pumped way works without it
+except ImportError:  # pragma: no cover - FallbackConnection works without it
     hiredis = None  # type: ignore[assignment]  # the absence is the value
 
 logger = logging.getLogger(__name__)
 
 READ_BYTES = 64 * 1024
 _MORE = object()
-_HUNG_UP = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0) if hasattr(select, "poll") else 0
+_CLOSED_EVENTS = select.POLLHUP | select.POLLERR | getattr(select, "POLLRDHUP", 0) if hasattr(select, "poll") else 0
 
 Receive = Callable[[Any], None]
 
 
-class Wire(Protocol):
-    """An open connection: replies go to the callable given at opening, in order; error replies as exceptions."""
+class OpenConnection(Protocol):
+    """Replies go to the callable given at opening, in order; error replies are passed as exceptions."""
 
-    closed: asyncio.Future[Exception]  # done with the reason once the connection is gone
-    heard_at: float  # loop time of the last bytes read
+    closed: asyncio.Future[Exception]  # done with the reason once the connection has ended
+    last_read_at: float  # loop time of the last bytes read
 
     def write(self, data: bytes) -> None: ...
 
     def abort(self, error: Exception) -> None:
-        """Drops the connection now, unsent bytes with it; `closed` is done soon after with `error`."""
+        """Drops the connection and its unsent bytes; `closed` is done soon after with `error`."""
 
-    def hung_up(self) -> bool:
-        """Whether Redis has closed the connection although the loop has not read that yet."""
+    def is_closed_by_peer(self) -> bool:
+        """Whether Redis closed the connection, even if the loop has not read that yet."""
 
     async def close(self) -> None: ...
 
 
-class TakenWire(asyncio.BufferedProtocol):
-    """The fast way: a protocol on redis-py's transport, hiredis as the parser."""
+class DirectConnection(asyncio.BufferedProtocol):
+    """The fast one: a protocol on redis-py's transport, with hiredis as the parser."""
 
     def __init__(self, connection: AbstractConnection, transport: asyncio.Transport, receive: Receive) -> None:
         self._loop = asyncio.get_running_loop()
-        self._connection = connection
+        self._redis_connection = connection
         self._transport = transport
         self._receive = receive
         self._buffer = bytearray(READ_BYTES)
-        self._view = memoryview(self._buffer)  # asyncio's TLS slices what it gets; of a bytearray that would be a copy
+        self._view = memoryview(self._buffer)  # asyncio's TLS slices the buffer; slicing a bytearray copies
         self._reader = hiredis.Reader(replyError=DefaultParser.parse_error, notEnoughData=_MORE)
         self._reason: Exception | None = None
         self.closed: asyncio.Future[Exception] = self._loop.create_future()
-        self.heard_at = self._loop.time()
-        # redis-py waits for its own protocol to see the end when it disconnects, so that one is told as well.
+        self.last_read_at = self._loop.time()
+        # redis-py waits for its own protocol to be closed when it disconnects, so the end is passed on to it.
         self._previous = transport.get_protocol()
         # uvloop chooses its read callbacks when reading starts, hence the pause.
         transport.pause_reading()
@@ -80,24 +81,24 @@ class TakenWire(asyncio.BufferedProtocol):
         self._reason = self._reason or error
         self._transport.abort()
 
-    def hung_up(self) -> bool:
-        if not _HUNG_UP or self._transport.is_closing():
+    def is_closed_by_peer(self) -> bool:
+        if not _CLOSED_EVENTS or self._transport.is_closing():
             return self._transport.is_closing()
         poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), _HUNG_UP)
+        poll.register(self._transport.get_extra_info("socket").fileno(), _CLOSED_EVENTS)
         return bool(poll.poll(0))
 
     async def close(self) -> None:
         self._transport.abort()
-        # Waits for the callback that closes the socket: the next turn of the loop may be the last one.
+        # Waits for the callback that closes the socket: the next iteration of the loop may be the last one.
         with contextlib.suppress(RedisTimeoutError):
-            await self._connection.disconnect()
+            await self._redis_connection.disconnect()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._view
 
     def buffer_updated(self, nbytes: int) -> None:
-        self.heard_at = self._loop.time()
+        self.last_read_at = self._loop.time()
         reader = self._reader
         receive = self._receive
         try:
@@ -105,8 +106,8 @@ class TakenWire(asyncio.BufferedProtocol):
             while (reply := reader.gets()) is not _MORE:
                 receive(reply)
         except Exception as error:
-            # Not Redis's protocol, or a mistake of ours: either way the stream cannot be followed any further.
-            logger.exception("Closing a Redis connection that cannot be read")
+            # Not Redis's protocol, or a bug here: either way the rest of the stream cannot be parsed.
+            logger.exception("Closing a Redis connection whose replies cannot be parsed")
             self.abort(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,17 +118,17 @@ class TakenWire(asyncio.BufferedProtocol):
             self.closed.set_result(reason)
 
 
-class PumpedWire:
-    """The slow way: public calls of redis-py, one task reading and one writing."""
+class FallbackConnection:
+    """The slow one: public calls of redis-py, with a reading and a writing task."""
 
     def __init__(self, connection: AbstractConnection, receive: Receive) -> None:
         self._loop = asyncio.get_running_loop()
-        self._connection = connection
+        self._redis_connection = connection
         self._receive = receive
         self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._tasks = {self._loop.create_task(self._read()), self._loop.create_task(self._write())}
         self.closed: asyncio.Future[Exception] = self._loop.create_future()
-        self.heard_at = self._loop.time()
+        self.last_read_at = self._loop.time()
 
     def write(self, data: bytes) -> None:
         self._outbox.put_nowait(data)
@@ -138,35 +139,35 @@ class PumpedWire:
         if not self.closed.done():
             self.closed.set_result(error)
 
-    def hung_up(self) -> bool:
+    def is_closed_by_peer(self) -> bool:
         return self.closed.done()
 
     async def close(self) -> None:
         self.abort(RedisConnectionError("Connection closed."))
         await asyncio.wait(self._tasks)
-        await self._connection.disconnect(nowait=True)
+        await self._redis_connection.disconnect(nowait=True)
 
     async def _read(self) -> None:
         try:
             while True:
                 try:
-                    reply = await self._connection.read_response(
+                    reply = await self._redis_connection.read_response(
                         disable_decoding=True, timeout=math.inf, push_request=True
                     )
                 except ResponseError as error:
                     reply = error
-                self.heard_at = self._loop.time()
+                self.last_read_at = self._loop.time()
                 self._receive(reply)
         except (RedisError, OSError) as error:
             self.abort(error)
         except Exception as error:
-            logger.exception("Closing a Redis connection that cannot be read")
+            logger.exception("Closing a Redis connection whose replies cannot be parsed")
             self.abort(error)
 
     async def _write(self) -> None:
         try:
             while True:
-                await self._connection.send_packed_command(await self._outbox.get(), check_health=False)
+                await self._redis_connection.send_packed_command(await self._outbox.get(), check_health=False)
         except (RedisError, OSError) as error:
             self.abort(error)
 
@@ -179,13 +180,16 @@ def transport_of(connection: AbstractConnection) -> asyncio.Transport | None:
     return transport if hasattr(transport, "set_protocol") and hasattr(transport, "resume_reading") else None
 
 
-async def open_wire(pool: ConnectionPool, receive: Receive, seconds: float) -> Wire:
-    """Connects by the pool's settings, outside its count. Raises redis-py's errors, OSError or TimeoutError."""
+async def open_connection(pool: ConnectionPool, receive: Receive, seconds: float) -> OpenConnection:
+    """Connects with the pool's settings; the connection is not counted as one of the pool.
+
+    Raises redis-py's errors, OSError or TimeoutError.
+    """
     connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py
     try:
         async with asyncio.timeout(seconds):
             await connection.connect()  # type: ignore[no-untyped-call]  # redis-py
-        # Nothing was asked yet: bytes here mean a closed socket or a server that is not Redis.
+        # No command was sent yet: readable bytes mean a closed socket or a server that is not Redis.
         if await connection.can_read():
             raise RedisConnectionError("Unexpected bytes after connecting.")
     except BaseException:
@@ -194,8 +198,8 @@ async def open_wire(pool: ConnectionPool, receive: Receive, seconds: float) -> W
     transport = transport_of(connection)
     if transport is None or hiredis is None:
         logger.warning("redis-py's transport or hiredis is not available; reading through redis-py, which is slower")
-        return PumpedWire(connection, receive)
-    return TakenWire(connection, transport, receive)
+        return FallbackConnection(connection, receive)
+    return DirectConnection(connection, transport, receive)
 
 
 def pack(*args: bytes | str | int | float) -> bytes:

@@ -35,7 +35,7 @@ class Shard:
             "health_check_interval": ping_interval,
         }
         self.pool: ConnectionPool = create_pool(defaults | host | {"protocol": 2})
-        # RESP2 also where a URL says otherwise: every reply answers a command, nothing is pushed in between.
+        # RESP2 even where a URL says otherwise: then every reply answers a command, without pushes in between.
         self.pool.connection_kwargs["protocol"] = 2
         self.client = redis.asyncio.Redis(connection_pool=self.pool)
         self.publisher = Publisher(

@@ -1,4 +1,4 @@
-"""The subscriptions at one Redis: what is wanted, what was asked for, what was acknowledged."""
+"""The subscriptions at one Redis server: which are needed, requested and acknowledged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from .reconnect import Link
+from .reconnect import ManagedConnection
 from .resp import pack
 from .stats import LayerStats
 
@@ -26,24 +26,24 @@ Deliver = Callable[[bytes, bytes], None]
 
 
 class Subscription:
-    """One name. `ready` is done once Redis acknowledged the newest SUBSCRIBE for it."""
+    """A Redis channel. `ready` is done once Redis acknowledged the newest SUBSCRIBE for it."""
 
-    __slots__ = ("address", "asked", "owners", "ready", "recovering")
+    __slots__ = ("address", "ready", "recovering", "references", "requested")
 
     def __init__(self, address: bytes, ready: asyncio.Future[None]) -> None:
         self.address = address
-        self.owners = 0
-        self.asked = False  # the last command about it on this connection was SUBSCRIBE
+        self.references = 0
+        self.requested = False  # the last command for it on this connection was SUBSCRIBE
         self.ready = ready
         self.recovering = False
 
 
-class Subscriber(Link):
-    """Keeps Redis subscribed to exactly the wanted names.
+class Subscriber(ManagedConnection):
+    """Keeps Redis subscribed to exactly the Redis channels that have references.
 
-    Wishes of one turn of the loop become at most one command per name. Redis acknowledges names in the order in which
-    they were asked for, so that a queue tells which command an acknowledgement belongs to: the first one of
-    join, leave, join does not make the last one return.
+    Changes in one iteration of the loop lead to at most one command per channel. Redis acknowledges commands in order,
+    so a queue shows which command an acknowledgement belongs to: after join, leave, join, the acknowledgement of the
+    first join does not complete the second.
     """
 
     def __init__(
@@ -64,43 +64,48 @@ class Subscriber(Link):
         self._on_recovered = on_recovered
         self._subscriptions: dict[bytes, Subscription] = {}
         self._changed: dict[bytes, Subscription] = {}
-        # In the order of asking: the subscription, what its acknowledgement resolves, the command's number.
+        # In the order of the commands: subscription, the future its acknowledgement completes, the command's number.
         self._acks: deque[tuple[Subscription, asyncio.Future[None] | None, int]] = deque()
         self._commands = 0
         self._scheduled = False
-        self._to_recover = 0  # names that are still to be acknowledged after a loss
+        self._to_recover = 0  # channels not yet acknowledged after a loss
         self._was_lost = False
 
     def __len__(self) -> int:
         return len(self._subscriptions)
 
-    def want(self, address: bytes) -> None:
-        """Adds an owner of the name."""
+    def subscribe(self, address: bytes) -> None:
+        """Adds a reference to the Redis channel."""
         subscription = self._subscriptions.get(address)
         if subscription is None:
             subscription = self._subscriptions[address] = Subscription(address, self._loop.create_future())
-        subscription.owners += 1
-        if subscription.owners == 1:
+        subscription.references += 1
+        if subscription.references == 1:
             self._change(subscription)
 
-    def unwant(self, address: bytes) -> None:
-        """Takes an owner away; the last one ends the subscription."""
+    def unsubscribe(self, address: bytes) -> None:
+        """Removes a reference; removing the last one ends the subscription."""
         subscription = self._subscriptions[address]
-        subscription.owners -= 1
-        if subscription.owners == 0:
+        subscription.references -= 1
+        if subscription.references == 0:
             self._change(subscription)
 
-    async def acknowledged(self, address: bytes) -> None:
-        """Returns once Redis confirmed the wanted name. Raises redis-py's errors, TimeoutError of it after a while."""
+    async def wait_until_subscribed(self, address: bytes) -> None:
+        """Returns once Redis acknowledged the subscription.
+
+        Raises redis-py's errors; its TimeoutError after `timeout` seconds.
+        """
         ready = self._subscriptions[address].ready
         if not ready.done():
             await asyncio.wait([ready], timeout=self.timeout)
         if not ready.done():
-            raise RedisTimeoutError(f"Redis did not confirm a subscription in {self.timeout:g} s.") from self.last_error
+            raise RedisTimeoutError(
+                f"Redis did not acknowledge a subscription in {self.timeout:g} s."
+            ) from self.last_error
         ready.result()
 
     async def stop(self) -> None:
-        """Forgets all subscriptions, then closes the connection."""
+        """Removes all subscriptions, then closes the connection."""
         self._acks.clear()
         self._fail(RedisConnectionError("The channel layer was closed."))
         self._subscriptions.clear()
@@ -109,8 +114,8 @@ class Subscriber(Link):
         self._to_recover = 0
         self._was_lost = False
         for subscription in self._subscriptions.values():
-            # Wanted while the old connection closed: it may have been asked for there.
-            subscription.asked = False
+            # Added while the old connection was closing: it may have been requested there.
+            subscription.requested = False
             self._change(subscription)
 
     def _change(self, subscription: Subscription) -> None:
@@ -120,39 +125,39 @@ class Subscriber(Link):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Asks for the difference between what is wanted and what was asked for last."""
+        """Sends commands for the difference between what is needed and what was requested."""
         self._scheduled = False
         changed = list(self._changed.values())
         self._changed.clear()
-        if self._wire is None:
+        if self._connection is None:
             for subscription in changed:
-                self._forget_unwanted(subscription)
+                self._remove_unused(subscription)
             if self._subscriptions:
-                self.ensure()
+                self.connect()
             return
-        self._ask("UNSUBSCRIBE", [s for s in changed if not s.owners and s.asked])
-        self._ask("SUBSCRIBE", [s for s in changed if s.owners and not s.asked])
+        self._request("UNSUBSCRIBE", [s for s in changed if not s.references and s.requested])
+        self._request("SUBSCRIBE", [s for s in changed if s.references and not s.requested])
         for subscription in changed:
-            self._forget_unwanted(subscription)
+            self._remove_unused(subscription)
 
-    def _ask(self, command: str, subscriptions: list[Subscription]) -> None:
-        assert self._wire is not None
-        wanted = command == "SUBSCRIBE"
+    def _request(self, command: str, subscriptions: list[Subscription]) -> None:
+        assert self._connection is not None
+        subscribing = command == "SUBSCRIBE"
         rest = iter(subscriptions)
         while names := list(islice(rest, NAMES_PER_COMMAND)):
             self._commands += 1
-            self._wire.write(pack(command, *(subscription.address for subscription in names)))
+            self._connection.write(pack(command, *(subscription.address for subscription in names)))
             for subscription in names:
-                subscription.asked = wanted
-                self._acks.append((subscription, subscription.ready if wanted else None, self._commands))
+                subscription.requested = subscribing
+                self._acks.append((subscription, subscription.ready if subscribing else None, self._commands))
 
-    def _forget_unwanted(self, subscription: Subscription) -> None:
-        """Whoever joins next makes another one, and so does not wait for the acknowledgements still under way."""
-        if not subscription.owners and not subscription.asked:
+    def _remove_unused(self, subscription: Subscription) -> None:
+        """The next join makes a new subscription, and so does not wait for the acknowledgements of this one."""
+        if not subscription.references and not subscription.requested:
             if self._subscriptions.get(subscription.address) is subscription:
                 del self._subscriptions[subscription.address]
             if not subscription.ready.done():
-                # Whoever still waits left the group meanwhile: there is nothing more to wait for.
+                # Callers that still wait have left the group meanwhile.
                 subscription.ready.set_result(None)
 
     def _fail(self, error: Exception) -> None:
@@ -162,23 +167,23 @@ class Subscriber(Link):
     def _fail_one(self, subscription: Subscription, ready: asyncio.Future[None], error: Exception) -> None:
         if not ready.done():
             ready.set_exception(error)
-            ready.exception()  # seen: it may be that nobody waits
+            ready.exception()  # marks it as retrieved: there may be no waiter
         if subscription.ready is ready:
             subscription.ready = self._loop.create_future()
 
-    # --- Link ---
+    # --- ManagedConnection ---
 
     def _needed(self) -> bool:
         return bool(self._subscriptions)
 
     def _opened(self) -> None:
-        wanted = [subscription for subscription in self._subscriptions.values() if subscription.owners]
+        needed = [subscription for subscription in self._subscriptions.values() if subscription.references]
         if self._was_lost:
-            self._to_recover = len(wanted)
-            for subscription in wanted:
+            self._to_recover = len(needed)
+            for subscription in needed:
                 subscription.recovering = True
-        self._ask("SUBSCRIBE", wanted)
-        if self._was_lost and not wanted:
+        self._request("SUBSCRIBE", needed)
+        if self._was_lost and not needed:
             self._recovered()
 
     def _received(self, reply: Any) -> None:
@@ -190,11 +195,11 @@ class Subscriber(Link):
             elif kind == b"subscribe" or kind == b"unsubscribe":
                 self._confirm(reply[1], subscribed=kind == b"subscribe")
         elif isinstance(reply, Exception):
-            self._deny(reply)
+            self._reject(reply)
 
     def _confirm(self, address: bytes, *, subscribed: bool) -> None:
         if not self._acks or self._acks[0][0].address != address or (self._acks[0][1] is not None) != subscribed:
-            raise InvalidResponse("Redis acknowledged a subscription that was not asked for")
+            raise InvalidResponse("Redis acknowledged a subscription that was not requested")
         subscription, ready, _ = self._acks.popleft()
         if ready is None:
             return
@@ -203,8 +208,8 @@ class Subscriber(Link):
         if subscription.recovering:
             self._recovered_one(subscription)
 
-    def _deny(self, error: Exception) -> None:
-        """An error answers a whole command: none of its names is subscribed (an ACL without the channel)."""
+    def _reject(self, error: Exception) -> None:
+        """An error reply is for a whole command: none of its channels is subscribed. An ACL may cause it."""
         if not self._acks:
             logger.warning("Redis answered the subscriber with an error: %s", error)
             return
@@ -212,7 +217,7 @@ class Subscriber(Link):
         while self._acks and self._acks[0][2] == number:
             subscription, ready, _ = self._acks.popleft()
             if ready is not None:
-                subscription.asked = False
+                subscription.requested = False
                 self._fail_one(subscription, ready, error)
             if subscription.recovering:
                 self._recovered_one(subscription)
@@ -232,7 +237,7 @@ class Subscriber(Link):
         self._acks.clear()
         self._to_recover = 0
         for subscription in self._subscriptions.values():
-            subscription.asked = subscription.recovering = False
+            subscription.requested = subscription.recovering = False
             if subscription.ready.done():
                 subscription.ready = self._loop.create_future()
         self._was_lost = True

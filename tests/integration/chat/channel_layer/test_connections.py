@@ -60,8 +60,8 @@ async def converse(layer: StreamingChannelLayer, kind: type[Any]) -> None:
     await until(lambda: len(inbox) == 2001)
     assert [message["n"] for message in inbox] == list(range(2001))
     shard = layer._get_layer()._shards[0]
-    assert type(shard.publisher._wire) is kind
-    assert type(shard.subscriber._wire) is kind
+    assert type(shard.publisher._connection) is kind
+    assert type(shard.subscriber._connection) is kind
 
 
 def no_warnings(run: Run, main: Any) -> None:
@@ -77,7 +77,7 @@ def no_warnings(run: Run, main: Any) -> None:
 @both_loops
 def test_unix_socket(server: PrivateValkey, run: Run) -> None:
     layer = StreamingChannelLayer(hosts=[server.url])
-    no_warnings(run, converse(layer, resp.TakenWire))
+    no_warnings(run, converse(layer, resp.DirectConnection))
     assert layer._layers == {}
 
 
@@ -99,7 +99,7 @@ def test_ends_and_silence_are_noticed(server: PrivateValkey, run: Run) -> None:
             with pytest.raises(redis.TimeoutError):
                 await layer.group_send("g", {"type": "m"})
             subscriber = layer._get_layer()._shards[0].subscriber
-            await until(lambda: subscriber._wire is None)
+            await until(lambda: subscriber._connection is None)
         await until(lambda: len(inbox) == 2)
         await layer.group_send("g", {"type": "m"})
         await layer.close()
@@ -118,7 +118,7 @@ def test_tcp(server: PrivateValkey, run: Run, form: str) -> None:
                 "dict": {"host": "127.0.0.1", "port": port, "decode_responses": True, "client_name": "layer"},
             }[form]
             layer = StreamingChannelLayer(hosts=[host])
-            await converse(layer, resp.TakenWire)
+            await converse(layer, resp.DirectConnection)
             await layer.close()
 
     no_warnings(run, main())
@@ -133,7 +133,7 @@ def test_tls(server: PrivateValkey, certificate: tuple[Path, Path], run: Run) ->
             layer = StreamingChannelLayer(
                 hosts=[{"address": f"rediss://127.0.0.1:{port}", "ssl_ca_certs": str(certificate[0])}]
             )
-            await converse(layer, resp.TakenWire)
+            await converse(layer, resp.DirectConnection)
             await layer.close()
             stranger = StreamingChannelLayer(hosts=[f"rediss://127.0.0.1:{port}"], timeout=1)
             with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
@@ -152,7 +152,7 @@ def test_the_public_way_works_where_the_fast_one_does_not(
 
     async def main() -> None:
         layer = StreamingChannelLayer(hosts=[server.url])
-        await converse(layer, resp.PumpedWire)
+        await converse(layer, resp.FallbackConnection)
         inbox: list[dict[str, Any]] = []
         channel = await layer.new_channel()
         layer.attach(channel, inbox.append)

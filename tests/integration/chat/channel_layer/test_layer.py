@@ -127,16 +127,16 @@ async def test_one_turn_of_the_loop_is_one_write(make: Make, monkeypatch: pytest
     layer = make()
     _, inbox = await join(layer, "g")
     await layer.group_send("g", {"type": "m", "n": -1})
-    wire = layer._get_layer()._shards[0].publisher._wire
-    assert wire is not None
+    connection = layer._get_layer()._shards[0].publisher._connection
+    assert connection is not None
     writes: list[bytes] = []
-    write = wire.write
+    write = connection.write
 
     def count(data: bytes) -> None:
         writes.append(data)
         write(data)
 
-    monkeypatch.setattr(wire, "write", count)
+    monkeypatch.setattr(connection, "write", count)
     await asyncio.gather(*(layer.group_send("g", {"type": "m", "n": n}) for n in range(500)))
     assert len(writes) == 1
     await until(lambda: len(inbox) == 501)

@@ -113,8 +113,8 @@ async def test_a_reader_cut_for_slowness_is_reset(make: Make, server: PrivateVal
     inbox = await join(layer, "g")
     with client_of(server.url) as client:
         client.config_set("client-output-buffer-limit", "pubsub 262144 0 0")
-        wire = layer._get_layer()._shards[0].subscriber._wire
-        transport = wire._transport  # type: ignore[union-attr]  # the fast way's, which the test relies on
+        connection = layer._get_layer()._shards[0].subscriber._connection
+        transport = connection._transport  # type: ignore[union-attr]  # the fast way's, which the test relies on
         transport.pause_reading()
         payload = layer.serialize({"type": "m", "x": "x" * 10_000})
         for _ in range(500):
@@ -163,12 +163,12 @@ async def test_a_demoted_master_is_left(make: Make, server: PrivateValkey) -> No
     layer = make()
     await layer.group_execute("g", "SET", "k", "v")
     publisher = layer._get_layer()._shards[0].publisher
-    old = publisher._wire
+    old = publisher._connection
     with client_of(server.url) as client:
         command(client, "REPLICAOF", "127.0.0.1", "1")
         with pytest.raises(redis.exceptions.ReadOnlyError):
             await layer.group_execute("g", "SET", "k", "v")
-        await until(lambda: publisher._wire is not old)
+        await until(lambda: publisher._connection is not old)
         command(client, "REPLICAOF", "NO", "ONE")
     assert await layer.group_execute("g", "SET", "k", "v") == b"OK"
 
@@ -178,7 +178,7 @@ async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make
     channel = await layer.new_channel()
     await layer.group_add("member", channel)
     server.kill()
-    await until(lambda: layer._get_layer()._shards[0].subscriber._wire is None)
+    await until(lambda: layer._get_layer()._shards[0].subscriber._connection is None)
     loop = asyncio.get_running_loop()
     began = loop.time()
     results = await asyncio.gather(
@@ -212,7 +212,7 @@ async def test_a_member_that_leaves_during_an_outage_stays_out(make: Make, serve
     for group in ("stays", "leaves"):
         await layer.group_add(group, channel)
     server.kill()
-    await until(lambda: layer._get_layer()._shards[0].subscriber._wire is None)
+    await until(lambda: layer._get_layer()._shards[0].subscriber._connection is None)
     await layer.group_discard("leaves", channel)
     server.start()
     async with asyncio.timeout(10):
@@ -229,8 +229,8 @@ async def test_a_command_that_was_not_written_waits_for_the_next_connection(make
     with frozen(server):
         written = asyncio.create_task(layer.group_execute("g", "INCR", "n"))
         await until(lambda: publisher._sent)
-        assert publisher._wire is not None
-        publisher._wire.abort(redis.exceptions.ConnectionError("cut"))
+        assert publisher._connection is not None
+        publisher._connection.abort(redis.exceptions.ConnectionError("cut"))
         unwritten = asyncio.create_task(layer.group_execute("g", "ECHO", "later"))
         with pytest.raises(redis.exceptions.ConnectionError, match="cut"):
             await written
@@ -243,9 +243,9 @@ async def test_a_written_command_fails_and_is_not_repeated(make: Make, server: P
     with frozen(server):
         increments = [asyncio.create_task(layer.group_execute("g", "INCR", "n")) for _ in range(5)]
         await until(lambda: layer._get_layer()._shards[0].publisher._sent)
-        wire = layer._get_layer()._shards[0].publisher._wire
-        assert wire is not None
-        wire.abort(redis.exceptions.ConnectionError("cut"))
+        connection = layer._get_layer()._shards[0].publisher._connection
+        assert connection is not None
+        connection.abort(redis.exceptions.ConnectionError("cut"))
         await asyncio.wait(increments)
     results = await asyncio.gather(*increments, return_exceptions=True)
     assert all(isinstance(result, redis.exceptions.ConnectionError) for result in results)

@@ -129,7 +129,7 @@ async def test_an_overflowing_queue_drops_its_oldest_and_counts(make: Make, capl
     await until(lambda: len(fast) == 100)
     assert layer.stats().dropped == 90
     assert [(await layer.receive(slow))["n"] for _ in range(10)] == list(range(90, 100))
-    assert caplog.text.count("drops its oldest") == 1
+    assert caplog.text.count("drops the oldest") == 1
 
 
 async def test_released_channels_leave_nothing(make: Make, clean_redis: str) -> None:
@@ -158,7 +158,7 @@ async def test_released_channels_leave_nothing(make: Make, clean_redis: str) -> 
     assert not inner._groups
     subscriber = inner._shards[0].subscriber
     await until(lambda: not subscriber._acks and not subscriber._changed)
-    assert [subscription.owners for subscription in subscriber._subscriptions.values()] == [1]
+    assert [subscription.references for subscription in subscriber._subscriptions.values()] == [1]
     with client_of(clean_redis) as client:
         assert client.pubsub_channels("asgi__group__*") == []
 

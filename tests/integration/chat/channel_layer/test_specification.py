@@ -107,7 +107,7 @@ async def test_a_channel_without_a_process_is_received_by_name(make: Make) -> No
     here, there = make(), make()
     waiting = asyncio.create_task(receive(here, "thumbnails"))
     await until(lambda: here.stats().subscriptions == 1)
-    await until(lambda: subscribers_of(here.hosts[0]["address"], "asgi__channel__thumbnails") == 1)
+    await until(lambda: subscribers_of(here.options.hosts[0]["address"], "asgi__channel__thumbnails") == 1)
     await there.send("thumbnails", {"type": "generate", "id": 1})
     assert (await waiting)["id"] == 1
 
@@ -240,7 +240,7 @@ async def test_a_cancelled_receive_releases_the_channel(make: Make) -> None:
     with pytest.raises(asyncio.CancelledError):
         await consumer
     assert (layer.stats().channels, layer.stats().groups) == (0, 0)
-    await until(lambda: subscribers_of(layer.hosts[0]["address"], layer.group_address("g")) == 0)
+    await until(lambda: subscribers_of(layer.options.hosts[0]["address"], layer.group_address("g")) == 0)
 
 
 @pytest.mark.parametrize("format_", ["msgpack", "json"])

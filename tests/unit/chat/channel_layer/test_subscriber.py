@@ -45,7 +45,7 @@ class Model:
 class Idle(Subscriber):
     """Without a supervisor: the test opens and loses the connection."""
 
-    def ensure(self) -> None:
+    def connect(self) -> None:
         pass
 
 
@@ -84,7 +84,7 @@ def test_a_join_returns_when_redis_has_it_and_all_ends_as_wanted(events: list[tu
         joins: list[asyncio.Task[None]] = []
 
         async def join(name: bytes, of: int) -> None:
-            await subscriber.acknowledged(name)
+            await subscriber.wait_until_subscribed(name)
             if generation[name] == of:
                 live[name] = of
                 check()
@@ -94,13 +94,13 @@ def test_a_join_returns_when_redis_has_it_and_all_ends_as_wanted(events: list[tu
                 assert name in model.subscribed or generation[name] != of, "returned before Redis had it for good"
 
         def open_() -> None:
-            if subscriber._wire is None:
-                subscriber._wire = model  # type: ignore[assignment]  # as much of a wire as is used here
+            if subscriber._connection is None:
+                subscriber._connection = model  # type: ignore[assignment]  # as much of a connection as is used here
                 subscriber._opened()
 
         def lose() -> None:
-            if subscriber._wire is not None:
-                subscriber._wire = None
+            if subscriber._connection is not None:
+                subscriber._connection = None
                 model.todo.clear()
                 model.subscribed.clear()
                 for name in NAMES:
@@ -111,13 +111,13 @@ def test_a_join_returns_when_redis_has_it_and_all_ends_as_wanted(events: list[tu
         for event, name in events:
             if event == "join" and name is not None:
                 owners[name] += 1
-                subscriber.want(name)
+                subscriber.subscribe(name)
                 joins.append(asyncio.create_task(join(name, generation[name])))
                 await asyncio.sleep(0)  # it begins to wait at once, as group_add does
             elif event == "leave" and name is not None and owners[name]:
                 owners[name] -= 1
                 generation[name] += not owners[name]
-                subscriber.unwant(name)
+                subscriber.unsubscribe(name)
             elif event == "turn":
                 await asyncio.sleep(0)
             elif event == "redis" and (reply := model.carry_out_one()):
