@@ -14,6 +14,7 @@ from django.conf import settings
 
 from accounts.lib.redis import sync_redis
 from chat.protocol.errors import Invalid, Unavailable
+from chat.telemetry.metrics import add_offered_models
 
 logger = structlog.get_logger(__name__)
 
@@ -32,13 +33,12 @@ class OfferedModel(TypedDict):
     label: str
 
 
-known: Final[set[str]] = set()  # every model that this process has ever seen offered
 _decode = msgspec.json.Decoder(list[OfferedModel]).decode
 
 
 def publish_models(models: Sequence[OfferedModel]) -> None:
     """Offers these models, the default first, for the next `PUBLISHED_SECONDS`. Raises `redis.RedisError`."""
-    known.update(model["id"] for model in models)
+    add_offered_models(model["id"] for model in models)
     sync_redis().set(KEY, msgspec.json.encode(list(models)), ex=PUBLISHED_SECONDS)
 
 
@@ -83,7 +83,7 @@ class _Cache:
             raw = sync_redis().get(KEY)
             assert raw is None or isinstance(raw, bytes)
             self._models = None if raw is None else _decode(raw)
-            known.update(model["id"] for model in self._models or ())
+            add_offered_models(model["id"] for model in self._models or ())
         except (redis.RedisError, msgspec.MsgspecError) as error:
             logger.warning("offered_models_not_read", error=type(error).__name__)
         finally:

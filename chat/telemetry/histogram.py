@@ -1,4 +1,4 @@
-"""A histogram for what happens per frame: no lock, no label, a batch at a time. One thread writes, a scrape reads."""
+"""A histogram for what happens per frame: without locks and labels. One thread observes, a scrape reads."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import accumulate
 from prometheus_client.core import HistogramMetricFamily
 
 
-class Buckets:
-    """Counts of seconds by upper bound; the last count is of all beyond."""
+class FrameHistogram:
+    """Counts observed seconds by upper bound; the last count is of values above all bounds."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -20,13 +20,14 @@ class Buckets:
         self.total = 0.0
 
     def observe(self, values: Iterable[float]) -> None:
+        """Adds values, in seconds."""
         bounds, counts = self.bounds, self.counts
         for value in values:
             counts[bisect_left(bounds, value)] += 1
             self.total += value
 
     def family(self, name: str, text: str) -> HistogramMetricFamily:
-        """As Prometheus reads it: each bucket holds those below it too."""
+        """The metric for Prometheus, whose buckets are cumulative."""
         names = [*(str(float(bound)) for bound in self.bounds), "+Inf"]
         family = HistogramMetricFamily(name, text)
         family.add_metric([], list(zip(names, accumulate(self.counts), strict=True)), self.total)

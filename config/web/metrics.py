@@ -22,7 +22,7 @@ from django.conf import settings
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer, generate_latest
 
 from chat.jobs.worker_heartbeats import living_workers, waiting_jobs
-from chat.telemetry import metrics
+from chat.telemetry import exposition, metrics
 
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
@@ -60,7 +60,7 @@ def look_around() -> None:
 
 def render() -> bytes:
     """The page, as Prometheus reads it."""
-    return generate_latest(metrics.registry)
+    return generate_latest(exposition.REGISTRY)
 
 
 async def application(scope: dict[str, Any], _receive: object, send: Send) -> None:

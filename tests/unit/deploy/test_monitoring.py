@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from chat.channel_layer.stats import LayerStats
-from chat.telemetry import metrics
+from chat.telemetry import exposition, metrics
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "deploy/monitoring"
@@ -26,11 +26,11 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def exported() -> set[str]:
     """Every series name a scrape may show."""
-    names = {metrics.PREFIX + family.name for family in (*metrics.COUNTERS, *metrics.GAUGES)}
-    for name in metrics.HISTOGRAMS:
+    names = {metrics.PREFIX + family.name for family in (*exposition.COUNTERS, *exposition.GAUGES)}
+    for name in exposition.HISTOGRAMS:
         names |= {f"{metrics.PREFIX}{name}_{part}" for part in ("bucket", "sum", "count")}
     for field in fields(LayerStats):
-        names.add(f"{metrics.PREFIX}layer_{field.name}{'' if field.name in metrics.LAYER_GAUGES else '_total'}")
+        names.add(f"{metrics.PREFIX}layer_{field.name}{'' if field.name in exposition.LAYER_GAUGES else '_total'}")
     process = ("cpu_seconds_total", "resident_memory_bytes", "virtual_memory_bytes", "open_fds", "max_fds",
                "start_time_seconds")  # fmt: skip
     return names | {f"{metrics.PREFIX}process_{name}" for name in process}
@@ -71,7 +71,7 @@ def test_the_manual_tells_of_every_alert_and_metric() -> None:
     manual = (ROOT / "docs/operations.md").read_text()
     for alert in alerts():
         assert f"### {alert}\n" in manual
-    shown = {metrics.PREFIX + family.name for family in (*metrics.COUNTERS, *metrics.GAUGES)}
-    shown |= {metrics.PREFIX + name for name in metrics.HISTOGRAMS}
+    shown = {metrics.PREFIX + family.name for family in (*exposition.COUNTERS, *exposition.GAUGES)}
+    shown |= {metrics.PREFIX + name for name in exposition.HISTOGRAMS}
     told = {name for name in re.findall(r"`(antiphon_[a-z_]+)", manual) if not name.startswith("antiphon_layer")}
     assert {name for name in told if not name.startswith("antiphon_process")} == shown

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chat.telemetry import metrics
-from chat.telemetry.histogram import Buckets
+from chat.telemetry.histogram import FrameHistogram
 from tests.client import session
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack, run_stack
@@ -153,7 +153,7 @@ def test_metrics_can_be_switched_off(live: Callable[..., Stack]) -> None:
 
 def test_labels_of_models_are_few_and_never_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_labels", set())
-    monkeypatch.setattr("chat.catalog.offered_models.known", {f"model-{n}" for n in range(100)})
+    monkeypatch.setattr(metrics, "_offered", {f"model-{n}" for n in range(100)})
     assert metrics.label_of("what I typed") == "other"
     found = [metrics.label_of(f"model-{n}") for n in range(100)]
     assert found == [f"model-{n}" for n in range(metrics.MODELS)] + ["other"] * (100 - metrics.MODELS)
@@ -161,7 +161,7 @@ def test_labels_of_models_are_few_and_never_made_up(monkeypatch: pytest.MonkeyPa
 
 
 def test_buckets_count_what_is_at_most_their_bound() -> None:
-    buckets = Buckets((0.1, 1.0))
+    buckets = FrameHistogram((0.1, 1.0))
     buckets.observe([0.05, 0.1, 0.5, 7])
     [family] = [buckets.family("antiphon_test_seconds", "A test.")]
     samples = {(sample.name, sample.labels.get("le")): sample.value for sample in family.samples}
@@ -274,7 +274,7 @@ def test_a_taken_port_does_not_stop_a_process(settings: Any) -> None:
 def test_the_cost_per_frame_is_next_to_nothing() -> None:
     """400 streams are some 10 000 frames a second: 2 % of a core would be 2 µs for each."""
     rounds = 200_000
-    counted, best, gaps = metrics.Counted(), 1.0, Buckets(metrics.token_gap.bounds)
+    counted, best, gaps = metrics.Counted(), 1.0, FrameHistogram(metrics.token_gap.bounds)
     some = [0.001 * n for n in range(100)]
     for _ in range(3):
         began = time.perf_counter()
