@@ -1,1 +1,1 @@
-"""What operators run: the doctor, the load test; garbage collection settings."""
+"""What operators run: the checks of `doctor` and `health`, and the load test. Also garbage collector settings."""

@@ -14,19 +14,19 @@ from config.stack.dump import DumpError, dump
 
 class Command(BaseCommand):
     help = (
-        "Writes the database to FILE, as of one moment and while everything runs (pg_dump's custom format). Sessions "
-        "are left out, so a stolen backup opens none. The file is readable by its owner only, and whole or not there. "
-        "Keep SECRET_KEY (or var/secret_key) beside it; Redis needs no backup. "
-        "Ends with 0, or with 1 and nothing left behind."
+        "Writes a consistent copy of the database to FILE while the program runs (pg_dump's custom format). Sessions "
+        "are left out, so that nobody can log in with a stolen backup. Only its owner can read the file; an "
+        "incomplete file is removed. Keep SECRET_KEY (or var/secret_key) with it; Redis needs no backup. "
+        "Exit status: 0, or 1 if the backup failed."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--json", action="store_true", help='for scripts: {"file": …, "bytes": …}')
+        parser.add_argument("--json", action="store_true", help='for scripts: {"file": ..., "bytes": ...}')
         show_examples(
             parser,
-            ("backup /backup/$(date +%F).dump", "every night; what is there is never overwritten"),
+            ("backup /backup/$(date +%F).dump", "every night; an existing file is never overwritten"),
             ("backup /backup/before-upgrade.dump --json", "from a script"),
         )
 

@@ -1,4 +1,4 @@
-"""`manage.py loadtest`: people who talk to a running server, and how it was for them."""
+"""`manage.py loadtest`: simulated users send messages to a running server and measure its answers."""
 
 from __future__ import annotations
 
@@ -13,32 +13,39 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from config.stack.ports import is_loopback
 
 LIMITS = (
-    ("first-words-p99-ms", "the slowest 1 % of first words", ("first_words_ms", "p99")),
-    ("gap-p99-ms", "the longest 1 % of pauses between two pieces of text", ("gap_ms", "p99")),
+    ("first-words-p99-ms", "99th percentile of the time to the first text", ("first_words_ms", "p99")),
+    ("gap-p99-ms", "99th percentile of the time between two pieces of text", ("gap_ms", "p99")),
 )
 
 
 class Command(BaseCommand):
     help = (
-        "Opens sockets to a running server, sends messages at an even rate and says how long people waited. It makes"
-        " accounts for itself (up to 15, loadtest-…@example.org; `manage.py erase_user` ends them), or logs in with"
-        " --email. Messages cost what your model costs. The server's limits hold: 30 messages a minute for each person,"
-        " unless RATE_… says otherwise. Ends with 1 when a limit given here was missed, with 2 when there was no test."
+        "Opens sockets to a running server, sends messages at an even rate and reports how long users waited. "
+        "It creates accounts (up to 15, loadtest-...@example.org; delete them with `manage.py erase_user`), "
+        "or logs in with --email. Messages cost what your model costs. The server's rate limits apply: "
+        "30 messages a minute per user, unless RATE_... is set. "
+        "Exit status: 1 if a limit given here was exceeded, 2 if the test could not run."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("url", help="where the site is, e.g. http://127.0.0.1:8000")
+        parser.add_argument("url", help="URL of the site, such as http://127.0.0.1:8000")
         parser.add_argument("--users", type=int, default=10, help="sockets (default: 10)")
-        parser.add_argument("--rate", type=float, default=2.0, help="messages a second, of all users (default: 2)")
-        parser.add_argument("--seconds", type=float, default=30.0, help="so long is sent (default: 30)")
+        parser.add_argument(
+            "--rate", type=float, default=2.0, help="messages per second of all users together (default: 2)"
+        )
+        parser.add_argument("--seconds", type=float, default=30.0, help="how long messages are sent (default: 30)")
         parser.add_argument("--text", default="Tell me about the sea, in three sentences.")
-        parser.add_argument("--model", default="", help="default: the server's")
+        parser.add_argument("--model", default="", help="model to use (default: the server's default)")
         parser.add_argument("--email", default="", help="log in with this account")
         parser.add_argument("--password-stdin", action="store_true", help="read its password from standard input")
-        parser.add_argument("--json", action="store_true", help="one JSON object, and nothing else")
-        parser.add_argument("--yes-i-own-it", action="store_true", help="needed for any machine but this one")
-        parser.add_argument("--max-errors", type=int, help="errors, lost answers and missing text, in all")
+        parser.add_argument("--json", action="store_true", help="print a single JSON object")
+        parser.add_argument(
+            "--yes-i-own-it", action="store_true", help="required to test any other machine than this one"
+        )
+        parser.add_argument(
+            "--max-errors", type=int, help="limit of errors, lost answers and answers with missing text, in total"
+        )
         for name, what, _ in LIMITS:
             parser.add_argument(f"--{name}", type=float, help=f"limit of {what}")
 
@@ -47,14 +54,14 @@ class Command(BaseCommand):
 
         parts = urlsplit(options["url"])
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise CommandError("That is not an address such as http://127.0.0.1:8000.", returncode=2)
+            raise CommandError("The URL must look like http://127.0.0.1:8000.", returncode=2)
         if not is_loopback(parts.hostname) and not options["yes_i_own_it"]:
-            said = f"{parts.hostname} is another machine: a load test of somebody else's is an attack. --yes-i-own-it"
+            said = f"{parts.hostname} is another machine. Only test your own server; confirm with --yes-i-own-it."
             raise CommandError(said, returncode=2)
         if options["users"] < 1 or options["rate"] <= 0 or options["seconds"] <= 0:
-            raise CommandError("--users, --rate and --seconds are above 0.", returncode=2)
+            raise CommandError("--users, --rate and --seconds must be above 0.", returncode=2)
         if bool(options["email"]) != options["password_stdin"]:
-            raise CommandError("--email and --password-stdin come together.", returncode=2)
+            raise CommandError("--email and --password-stdin must be given together.", returncode=2)
         plan = loadtest.Plan(
             url=f"{parts.scheme}://{parts.netloc}",
             users=options["users"],
@@ -65,9 +72,9 @@ class Command(BaseCommand):
             email=options["email"],
             password=sys.stdin.readline().rstrip("\n") if options["password_stdin"] else "",
         )
-        tell = (lambda _line: None) if options["json"] else self.stderr.write
+        on_progress = (lambda _line: None) if options["json"] else self.stderr.write
         try:
-            found = asyncio.run(loadtest.run(plan, say=tell))
+            found = asyncio.run(loadtest.run(plan, on_progress=on_progress))
         except loadtest.RefusedError as error:
             raise CommandError(str(error), returncode=2) from None
         missed = find_missed(found, options)
@@ -82,7 +89,7 @@ class Command(BaseCommand):
 
 
 def find_missed(found: dict[str, Any], options: dict[str, Any]) -> list[str]:
-    """The limits that were asked for and do not hold, each in a sentence."""
+    """The limits that were exceeded, each in a sentence."""
     missed = []
     for name, what, (group, percentile) in LIMITS:
         limit = options[name.replace("-", "_")]
@@ -99,7 +106,7 @@ def find_missed(found: dict[str, Any], options: dict[str, Any]) -> list[str]:
 
 
 def describe(found: dict[str, Any]) -> str:
-    """For a person."""
+    """The results as text."""
 
     def times(name: str) -> str:
         return "–" if found[name] is None else f"{found[name]['p50']:g} / {found[name]['p99']:g} ms"
@@ -109,14 +116,14 @@ def describe(found: dict[str, Any]) -> str:
             f"{found['sent']} messages of {found['users']} users in {found['seconds']:g} s,"
             f" {found['answered']} answered, {found['characters_per_second']:g} characters a second"
         ),
-        f"first words, p50 / p99   {times('first_words_ms')}",
+        f"first text, p50 / p99    {times('first_words_ms')}",
         f"between two pieces       {times('gap_ms')}",
         f"whole answers            {times('answer_ms')}",
-        f"answers with text missing, lost   {found['dropped']}, {found['unanswered']}",
+        f"answers with missing text, lost answers   {found['dropped']}, {found['unanswered']}",
         "errors   " + (", ".join(f"{code} {count}" for code, count in found["errors"].items()) or "none"),
     ]
     if found["closes"]:
         lines.append("closed   " + ", ".join(f"{code} {count}" for code, count in found["closes"].items()))
     if found["accounts"]:
-        lines.append(f"accounts made   {found['accounts'][0]}" + (" …" if len(found["accounts"]) > 1 else ""))
+        lines.append(f"accounts created   {found['accounts'][0]}" + (" …" if len(found["accounts"]) > 1 else ""))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`manage.py models`: which models answer here, and whether one does."""
+"""`manage.py models`: lists the models on offer, and tests them."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ TEST_SECONDS = 60.0
 
 class Command(BaseCommand):
     help = (
-        "Lists the models on offer, the default first. --test asks a model for a word and says how long it took; with"
-        " endpoints of the admin it tests each of them, as seen from here."
-        " Ends with 0, or 1 when an endpoint cannot be asked or does not answer."
+        "Lists the models on offer, the default first. --test sends a model a short message and reports how long the"
+        " answer took; it also tests each endpoint that is configured in the admin, from this machine."
+        " Exit status: 0, or 1 if an endpoint cannot be reached or does not answer."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--test", nargs="?", const="", metavar="MODEL", help="ask this model (default: the first)")
-        parser.add_argument("--json", action="store_true", help="for scripts")
+        parser.add_argument("--test", nargs="?", const="", metavar="MODEL", help="test this model (default: the first)")
+        parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
         show_examples(
             parser,
-            ("models", "what is on offer"),
-            ("models --test", "does the first one answer, and how fast?"),
-            ("models --test gpt-5 --json", "another one, for scripts"),
+            ("models", "list the models on offer"),
+            ("models --test", "test whether the default model answers, and how fast"),
+            ("models --test gpt-5 --json", "test another model, for scripts"),
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Ends with 1 when an endpoint cannot be asked or does not answer."""
+        """Exits with 1 if an endpoint cannot be reached or does not answer."""
         try:
             rows = load_endpoints()
         except (django.db.Error, psycopg_pool.PoolTimeout):
-            self.stderr.write("PostgreSQL does not answer, so the endpoints of the admin are not known.")
+            self.stderr.write("PostgreSQL is unavailable, so the endpoints of the admin are not listed.")
             rows = []
         try:
             found = asyncio.run(ask(rows, options["test"]))

@@ -13,9 +13,9 @@ from config.stack.dump import DumpError, restore
 
 class Command(BaseCommand):
     help = (
-        "Reads a FILE that `backup` wrote into the database of DATABASE_URL, which must be empty: all of it or, when "
-        "something is wrong, nothing. Afterwards run `prepare`, empty Redis (its logs are of another time) and start. "
-        "Ends with 0, or 1 and nothing changed."
+        "Restores a FILE that `backup` wrote into the database of DATABASE_URL, which must be empty. If it fails, "
+        "the database is unchanged. Afterwards run `prepare`, empty Redis (its event logs are out of date) and start. "
+        "Exit status: 0, or 1 if the restore failed."
     )
     requires_system_checks = ()
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         show_examples(
             parser,
             ("restore /backup/2026-11-23.dump", "into the empty database that DATABASE_URL names"),
-            ("prepare", "then: what this version needs"),
+            ("prepare", "afterwards: apply migrations of this version"),
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
@@ -32,4 +32,4 @@ class Command(BaseCommand):
             restore(options["file"])
         except DumpError as error:
             raise CommandError(str(error)) from None
-        self.stdout.write("Restored. Now run `manage.py prepare`, empty Redis, and start; everybody logs in again.")
+        self.stdout.write("Restored. Now run `manage.py prepare`, empty Redis, and start. All users must log in again.")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from config.ops import diagnosis
+from config.ops import installation_checks
 from config.ops.diagnosis import Finding, Level, examine
 from config.stack import reach
 from config.stack.errors import StackError
@@ -33,7 +33,9 @@ def execute(statement: str, *args: str) -> list[Any]:
 
 
 def test_missing_migrations_are_named_and_so_is_a_newer_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "check_database", lambda _url: None)  # the tests' database has no URL of its own
+    monkeypatch.setattr(
+        installation_checks, "connect_to_database", lambda _url: None
+    )  # the tests' database has no URL of its own
     assert ask("database").level is Level.OK
     execute("INSERT INTO django_migrations (app, name, applied) VALUES ('chat', '9999_of_tomorrow', now())")
     found = ask("database")
@@ -69,7 +71,7 @@ def test_servers_that_hang_are_told_from_those_that_are_away(monkeypatch: pytest
     ("free", "level"), [(10 * 2**30, Level.OK), (2**30, Level.WARN), (100 * 2**20, Level.FAIL)]
 )  # fmt: skip
 def test_a_disk_that_fills_up(free: int, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))  # type: ignore[attr-defined]  # its import
+    monkeypatch.setattr(installation_checks.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))  # type: ignore[attr-defined]  # its import
     found = ask("disk")
     assert found.level is level
     assert ("purge" in found.advice) is (level is not Level.OK)
@@ -78,7 +80,7 @@ def test_a_disk_that_fills_up(free: int, level: Level, monkeypatch: pytest.Monke
 def test_a_wrong_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ask("clock").level is Level.OK
     real = time.time
-    monkeypatch.setattr(diagnosis.time, "time", lambda: real() + 3600)  # type: ignore[attr-defined]  # its import
+    monkeypatch.setattr(installation_checks.time, "time", lambda: real() + 3600)  # type: ignore[attr-defined]  # its import
     found = ask("clock")
     assert found.level is Level.WARN
     assert "3600." in found.said or "3599." in found.said

@@ -71,11 +71,11 @@ def test_what_is_missed_is_said_with_exit_code_1(stack: Stack) -> None:
     ("options", "url", "words"),
     [
         ((), "https://chat.example.org", "is another machine"),
-        ((), "ftp://127.0.0.1", "not an address"),
-        ((), "http://127.0.0.1:9", "cannot be reached"),
+        ((), "ftp://127.0.0.1", "must look like http"),
+        ((), "http://127.0.0.1:9", "Cannot connect to http://127.0.0.1:9"),
         (("--users=0",), "", "above 0"),
-        (("--email=alice@example.org",), "", "come together"),
-        (("--email=alice@example.org", "--password-stdin"), "", "Logging in was refused"),
+        (("--email=alice@example.org",), "", "must be given together"),
+        (("--email=alice@example.org", "--password-stdin"), "", "Log-in was refused"),
     ],
 )
 def test_what_it_does_not_do(
@@ -88,15 +88,15 @@ def test_what_it_does_not_do(
 
 
 def test_text_that_is_missing_is_noticed() -> None:
-    from config.ops.loadtest import Person, Seen, _Answer
+    from config.ops.load_client import PendingAnswer, Results, SimulatedUser
 
-    seen = Seen()
-    person = Person.__new__(Person)
-    person.seen = seen
-    whole, cut, misplaced = _Answer(0.0), _Answer(0.0), _Answer(0.0)
+    results = Results()
+    user = SimulatedUser.__new__(SimulatedUser)
+    user.results = results
+    whole, cut, misplaced = PendingAnswer(0.0), PendingAnswer(0.0), PendingAnswer(0.0)
     for answer, index in ((whole, 0), (cut, 0), (misplaced, 3)):
-        person._take(answer, {"index": index, "text": "abc"}, 1.0)
+        user._add_text(answer, {"index": index, "text": "abc"}, 1.0)
     for answer, length in ((whole, 3), (cut, 4), (misplaced, 3)):
-        person._end(answer, {"type": "run.done", "text_length": length}, 2.0)
-    assert (seen.answered, seen.dropped) == (3, 2)
-    assert seen.report(2.0)["first_words_ms"] == {"p50": 1000.0, "p99": 1000.0}
+        user._end(answer, {"type": "run.done", "text_length": length}, 2.0)
+    assert (results.answered, results.dropped) == (3, 2)
+    assert results.report(2.0)["first_words_ms"] == {"p50": 1000.0, "p99": 1000.0}

@@ -1,0 +1,125 @@
+"""Checks of an installation: settings, versions, database, Redis, clock, disk, administrator, traces."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import time
+from typing import Any, Final
+
+import django
+from django.conf import settings
+from django.core import checks
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from accounts.lib.redis import sync_redis
+from accounts.models import User
+from config.observability import tracing
+from config.ops.findings import FAIL, LOOPBACK_NAMES, OK, WARN, Found
+from config.stack.reach import check_database as connect_to_database
+from config.stack.reach import check_redis as connect_to_redis
+
+CLOCK_SECONDS: Final = 2.0
+DISK_WARN, DISK_FAIL = 2 * 2**30, 200 * 2**20
+
+
+def check_settings(_url: str) -> Found:
+    if settings.DEBUG:
+        return (FAIL, "DEBUG is on: error pages show code and settings to everyone.", "Unset DEBUG.")
+    found = checks.run_checks(include_deployment_checks=settings.HTTPS)
+    wrong = [message for message in found if message.is_serious() and not message.is_silenced()]
+    if wrong:
+        return (
+            FAIL,
+            "; ".join(f"{message.id}: {message.msg}" for message in wrong),
+            str(wrong[0].hint or "Fix it."),
+        )
+    if not settings.HTTPS and set(settings.ALLOWED_HOSTS) <= LOOPBACK_NAMES:
+        return OK, "Django's checks report no problems; plain HTTP, for this machine only.", ""
+    if not settings.HTTPS:
+        return (
+            WARN,
+            "HTTPS is off: passwords and cookies are sent unencrypted.",
+            "This is fine on a single machine. Otherwise put a proxy with TLS in front and unset HTTPS.",
+        )
+    return OK, "Django's deployment checks report no problems.", ""
+
+
+def check_versions(_url: str) -> Found:
+    return (OK, f"Python {platform.python_version()}, Django {django.get_version()}, {sys.platform}.", "")
+
+
+def check_database(_url: str) -> Found:
+    connect_to_database(settings.DATABASE_URL)
+    executor = MigrationExecutor(connection)
+    missing = [f"{one.app_label}.{one.name}" for one, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    if missing:
+        some = ", ".join(missing[:3]) + (" and more" if len(missing) > 3 else "")
+        said = f"{len(missing)} {'migration is' if len(missing) == 1 else 'migrations are'} not applied: {some}."
+        return (FAIL, said, "Run `manage.py prepare`, then restart.")
+    ours = executor.loader.migrated_apps
+    ahead = [f"{app}.{name}" for app, name in executor.loader.applied_migrations if app in ours]
+    ahead = [name for name in ahead if tuple(name.split(".", 1)) not in executor.loader.disk_migrations]
+    if ahead:
+        said = f"The database was migrated by a newer version of this program ({ahead[-1]})."
+        return (WARN, said, "Install that version, or migrate back or restore a backup as the changelog describes.")
+    version = connection.cursor().connection.info.server_version // 10_000
+    return OK, f"PostgreSQL {version}, all migrations applied.", ""
+
+
+def check_redis(_url: str) -> Found:
+    connect_to_redis(settings.REDIS_URL)
+    memory: Any = sync_redis().info("memory")
+    policy, most, used = (memory.get("maxmemory_policy"), memory.get("maxmemory", 0), memory.get("used_memory", 0))
+    if most and policy != "noeviction":
+        return (
+            WARN,
+            f"Redis evicts keys when its memory is full (maxmemory-policy {policy}).",
+            "Set maxmemory-policy to noeviction: jobs and event logs must not be evicted.",
+        )
+    if most and used > 0.8 * most:
+        return (WARN, f"Redis uses {used * 100 // most} % of its memory.", "Raise maxmemory.")
+    return OK, f"Redis answers, {used // 2**20} MB in use.", ""
+
+
+def check_clock(_url: str) -> Found:
+    before = time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXTRACT(EPOCH FROM clock_timestamp())::float")
+        theirs: float = cursor.fetchone()[0]
+    off = theirs - (before + time.time()) / 2
+    said = f"The clocks of this machine and of the database differ by {abs(off):.3f} s."
+    if abs(off) > CLOCK_SECONDS:
+        return (
+            WARN,
+            said,
+            "Synchronize both with NTP: session expiry and log times depend on them (leases use the database's clock).",
+        )
+    return OK, said, ""
+
+
+def check_disk(_url: str) -> Found:
+    free = shutil.disk_usage(settings.VAR_DIR if settings.VAR_DIR.exists() else settings.BASE_DIR).free
+    said = f"{free / 2**30:.1f} GB free on the disk of {settings.VAR_DIR}."
+    level = FAIL if free < DISK_FAIL else WARN if free < DISK_WARN else OK
+    return (
+        level,
+        said,
+        ""
+        if level is OK
+        else "Free disk space, or move the folder (ANTIPHON_VAR); `manage.py purge` deletes expired rows.",
+    )
+
+
+def check_administrator(_url: str) -> Found:
+    count = User.objects.filter(is_superuser=True, is_active=True).count()
+    if not count:
+        return (WARN, "There is no administrator.", "Create one: `manage.py createsuperuser`.")
+    return OK, f"{count} administrator{'' if count == 1 else 's'}.", ""
+
+
+def check_traces(_url: str) -> Found:
+    well, said, advice = tracing.check_collector()
+    return OK if well else WARN, said, advice

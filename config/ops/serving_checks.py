@@ -1,0 +1,109 @@
+"""Checks of what is running: the web process, workers, the queue, the hourly purge."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from typing import Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connection
+
+from chat.jobs.worker_heartbeats import Heartbeat, living_workers, waiting_jobs
+from config.env import stack_url
+from config.ops.findings import FAIL, OK, WARN, Found
+from workers.runtime.maintenance import last_purge
+
+WEB_SECONDS: Final = 5.0
+WAITING_SECONDS: Final = 15.0  # a job that waits longer although workers have free slots is not being read
+MAINTENANCE_SECONDS: Final = 3 * 3600.0  # the purge is due every hour
+
+
+def check_web(url: str) -> Found:
+    url = url or stack_url(settings.VAR_DIR, "url")
+    if not url:
+        return (WARN, "The address of the web process is not known.", "Pass it: --url http://127.0.0.1:8000")
+    parts = urlsplit(url)
+    maker = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    asked = maker(parts.netloc, timeout=WEB_SECONDS)
+    try:
+        asked.request("GET", "/readyz")
+        answer = asked.getresponse()
+        body = json.loads(answer.read(10_000))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return (
+            FAIL,
+            f"{url}/readyz does not answer ({type(error).__name__}).",
+            "Start `manage.py serve` (or `make up`), or pass another address with --url.",
+        )
+    finally:
+        asked.close()
+    if answer.status == 200:
+        return OK, f"{url} is ready.", ""
+    wrong = ", ".join(f"{name}: {said}" for name, said in body.get("wrong", {}).items())
+    return (
+        FAIL,
+        f"{url} is not ready ({wrong or answer.status}).",
+        "Fix the named cause; the process then recovers by itself.",
+    )
+
+
+def check_workers(_url: str) -> Found:
+    hearts = living_workers()
+    awake = [heart for heart in hearts if not heart.draining]
+    if not awake:
+        return (
+            FAIL,
+            "No worker is alive." if not hearts else "All workers are stopping.",
+            "Start `manage.py worker`. A running worker that is not listed hangs or has another REDIS_URL: restart it.",
+        )
+    busy, room = sum(heart.runs for heart in awake), sum(heart.slots for heart in awake)
+    said = f"{len(awake)} alive ({', '.join(map(_name, awake))}), {busy} of {room} slots in use."
+    if busy >= room:
+        return WARN, said, "Start more workers, or raise WORKER_STREAMS."
+    return OK, said, ""
+
+
+def _name(heart: Heartbeat) -> str:
+    return f"{heart.host}:{heart.pid}"
+
+
+def check_queue(_url: str) -> Found:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float"
+            " FROM chat_run WHERE status = 'queued'"
+        )
+        waiting, oldest = cursor.fetchone()
+    jobs = waiting_jobs()
+    said = f"{_count(waiting, 'answer')} queued, the oldest for {oldest:.0f} s; {_count(jobs, 'job')} in the broker."
+    if oldest <= WAITING_SECONDS:
+        return OK, said, ""
+    awake = [heart for heart in living_workers() if not heart.draining]
+    if not awake:
+        return FAIL, said, "No worker is running: start `manage.py worker`."
+    if sum(heart.runs for heart in awake) < sum(heart.slots for heart in awake):
+        return (
+            FAIL,
+            said,
+            "Workers have free slots but take no jobs, so they no longer read from the broker: restart them.",
+        )
+    return WARN, said, "All slots are in use: start more workers, or raise WORKER_STREAMS."
+
+
+def check_maintenance(_url: str) -> Found:
+    last = last_purge()
+    said = "The hourly purge has not run yet."
+    if last is not None:
+        said = f"The last purge was {(time.time() - last) / 3600:.1f} h ago."
+    # Before the first purge, the age of the workers shows whether it is overdue.
+    since = last or min((heart.since for heart in living_workers()), default=time.time())
+    if time.time() - since < MAINTENANCE_SECONDS:
+        return OK, said, ""
+    return WARN, said, "Check that `manage.py beat` is running and that a worker serves the queue `maintenance`."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
