@@ -2,6 +2,6 @@ from django.apps import AppConfig
 
 
 class ConfigConfig(AppConfig):
-    """Holds the commands that run the local stack (`manage.py up`, `serve`)."""
+    """Provides the commands that run the program (`manage.py up`, `serve`, ...)."""
 
     name = "config"

@@ -1,4 +1,4 @@
-"""The ASGI application: health, pages through Django, sockets through the handshake to the consumer."""
+"""The ASGI application: health checks, metrics, pages (Django), and WebSockets (authentication, then consumer)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-static_files = get_asgi_application()  # sets Django up, so it comes before what reads models
+static_files = get_asgi_application()  # sets Django up, so it comes before imports of models
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
@@ -43,7 +43,7 @@ async def answer_http(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def answer_websocket(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Refuses any other path: Daphne makes HTTP 403 of a close before accepting."""
+    """Passes on sockets of `SOCKET_PATH`, refuses others: Daphne answers a close before accepting with HTTP 403."""
     if scope["path"] == SOCKET_PATH:
         await sockets(scope, receive, send)
     else:

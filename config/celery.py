@@ -17,7 +17,7 @@ app.autodiscover_tasks(["workers"])
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery has no types
 def keep_our_logging(**_kwargs: object) -> None:
-    """Being connected is all: Celery then leaves logging as Django has set it up."""
+    """Does nothing: with a receiver connected, Celery leaves logging as Django configured it."""
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]

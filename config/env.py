@@ -1,4 +1,4 @@
-"""Reads settings from the environment and refuses garbage with a sentence that names the variable."""
+"""Reads settings from the environment; rejects invalid values with a message that names the variable."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accoun
 
 
 def read_settings() -> None:
-    """Reads the settings; ends the program with one sentence when a variable holds garbage."""
+    """Reads the settings; exits with a message if a variable has an invalid value."""
     from django.conf import settings
 
     try:
-        settings.INSTALLED_APPS  # noqa: B018 -- the first look reads them all
+        settings.INSTALLED_APPS  # noqa: B018 -- the first access reads all settings
     except EnvValidationError as error:
         found = re.search(r'variable "(\w+)"', str(error))
         reasons = error.error_messages if isinstance(error.error_messages, list) else [str(error.error_messages)]
@@ -35,7 +35,7 @@ def read_settings() -> None:
 
 
 def secret_key(env: Env, var: Path) -> str:
-    """`SECRET_KEY` from the environment, else made once and kept in var/secret_key (mode 0600)."""
+    """`SECRET_KEY` from the environment, else a key that is generated once and kept in var/secret_key (mode 0600)."""
     key: str = env.str("SECRET_KEY", "")
     if key:
         return key
@@ -54,7 +54,7 @@ def secret_key(env: Env, var: Path) -> str:
 
 
 def encryption_keys(env: Env) -> list[str]:
-    """`ENCRYPTION_KEYS`: long random texts, the newest first."""
+    """`ENCRYPTION_KEYS`: long random strings, the newest first."""
     keys: list[str] = [key for key in env.list("ENCRYPTION_KEYS", [], subcast=str) if key]
     if any(len(key) < 32 for key in keys):
         raise ImproperlyConfigured(
@@ -74,19 +74,19 @@ def origins(env: Env) -> list[str]:
 
 
 def at_least(smallest: float) -> validate.Range:
-    """Refuses a number below `smallest`."""
+    """A validator that rejects numbers below `smallest`."""
     return validate.Range(min=smallest)
 
 
 def redis_from_url(url: str) -> str:
-    """`REDIS_URL` as it is used. Only `redis://`, `rediss://` and `unix://` are understood."""
+    """`REDIS_URL`, validated: `redis://`, `rediss://` or `unix://`."""
     if url and split_url("REDIS_URL", url).scheme not in ("redis", "rediss", "unix"):
         raise ImproperlyConfigured("REDIS_URL: only redis://, rediss:// and unix:// addresses are understood")
     return url
 
 
 def split_url(name: str, url: str) -> SplitResult:
-    """The parts of an address, its port checked too. Raises `ImproperlyConfigured`, which names the setting."""
+    """The parts of a URL, with a valid port. Raises `ImproperlyConfigured`, which names the setting."""
     try:
         parts = urlsplit(url)
         _ = parts.port
@@ -96,7 +96,7 @@ def split_url(name: str, url: str) -> SplitResult:
 
 
 def http_url(env: Env, name: str) -> str:
-    """An http address, or empty. The value stays out of the sentence: there may be a password in it."""
+    """An HTTP URL, or empty. Error messages leave the value out, since it may contain a password."""
     url: str = env.str(name, "")
     try:
         parts = urlsplit(url)
@@ -109,7 +109,7 @@ def http_url(env: Env, name: str) -> str:
 
 
 def broker_url(redis_url: str) -> str:
-    """The same Redis as Celery writes it: `redis+socket://` instead of `unix://`, the database in `virtual_host`."""
+    """The same Redis in Celery's notation: `redis+socket://` for `unix://`, with the database in `virtual_host`."""
     parts = urlsplit(redis_url)
     if parts.scheme != "unix":
         return redis_url
@@ -118,7 +118,7 @@ def broker_url(redis_url: str) -> str:
 
 
 def stack_url(var: Path, name: str) -> str:
-    """The address of a private server that `manage.py up` runs (var/stack.json), or empty."""
+    """The URL of a private server that `manage.py up` runs (from var/stack.json), or empty."""
     try:
         return str(json.loads((var / "stack.json").read_text())[name])
     except (FileNotFoundError, KeyError, ValueError):
@@ -132,8 +132,8 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
         raise ImproperlyConfigured("DATABASE_URL: only postgresql:// addresses are understood")
     query = dict(parse_qsl(parts.query))
     host = query.pop("host", "") or unquote(parts.hostname or "")
-    # A connection that cannot be made is given up soon, so that the next caller tries anew: psycopg's pool itself waits
-    # twice as long after each failure, and would find a database that is back half a minute late.
+    # Connection attempts time out soon, so that the next caller tries again: psycopg's pool itself doubles its pause
+    # after each failure, and would notice a restored database half a minute late.
     options = {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 2}}
     return {
         "ENGINE": "accounts.lib.postgresql",

@@ -1,1 +1,1 @@
-"""Logs and traces of every process."""
+"""Logging, and the sending of traces, for every process."""

@@ -1,4 +1,4 @@
-"""Log lines: one structlog chain for our own lines and everybody else's. Human on a terminal, JSON otherwise."""
+"""Logging: one structlog chain for this program's lines and those of libraries. Text on a terminal, else JSON."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-# Values under these names never reach a log, whoever wrote the line.
+# The values of fields with these words in their names are never logged.
 SECRET_WORDS = ("password", "secret", "token", "ticket", "api_key", "authorization", "cookie", "sessionid")
-# ... except counts and durations whose names happen to contain one.
+# ... except counts and durations whose names contain one of them.
 HARMLESS = frozenset({"input_tokens", "output_tokens", "tokens", "first_token_ms"})
 
 
@@ -56,13 +56,13 @@ def configure(options: dict[str, Any]) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"handlers": ["stderr"], "level": options["level"]},
             "loggers": {
-                "asyncio": {"level": "WARNING"},  # of no use: which selector it took
-                "daphne": {"level": "WARNING"},  # `serve` says the same in fewer lines
+                "asyncio": {"level": "WARNING"},  # only says which selector is used
+                "daphne": {"level": "WARNING"},  # `serve` logs the same in fewer lines
                 "celery.beat": {"level": "WARNING"},  # a line per job sent, every second
                 "celery.app.trace": {"level": "WARNING"},  # a line per task done
                 "celery.worker.strategy": {"level": "WARNING"},  # a line per task received
                 "httpx2": {"level": "WARNING"},
-                "opentelemetry": {"level": "CRITICAL"},  # `config.observability.tracing` says it in one line a minute
+                "opentelemetry": {"level": "CRITICAL"},  # `config.observability.tracing` logs one line a minute
                 "django.request": {"level": "ERROR"},  # a 404 is in the access log
                 "django.channels.server": {"level": "WARNING"},
             },
@@ -72,14 +72,14 @@ def configure(options: dict[str, Any]) -> None:
 
 
 def name_process(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Says which process of the stack wrote a line (`manage.py up` names them; on a terminal it writes the name)."""
+    """Adds the name of the process, as `manage.py up` sets it. On a terminal `up` itself writes the name."""
     if name := os.environ.get("ANTIPHON_PROCESS"):
         event["process"] = name
     return event
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replaces the values of fields that are named like a secret."""
+    """Replaces the values of fields whose names contain one of `SECRET_WORDS`."""
     for name in event:
         low = name.lower()
         if name not in HARMLESS and any(word in low for word in SECRET_WORDS):

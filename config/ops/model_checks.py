@@ -13,6 +13,7 @@ from chat.catalog.offered_models import DEMO_MODEL
 from config.env import stack_url
 from config.ops.findings import FAIL, LOOPBACK_NAMES, OK, WARN, Found
 from workers.asr.registry import open_chain
+from workers.endpoints.connection_test import explain
 from workers.endpoints.service import load_endpoints
 from workers.providers import discovery
 from workers.providers.base import ProviderError
@@ -33,9 +34,10 @@ def check_model(_url: str) -> Found:
     try:
         router = asyncio.run(_ask_models(rows))
     except ProviderError as error:
+        reason = f" ({error.reason})" if error.reason else ""
         return (
             FAIL,
-            f"{error.code}: {error.message}",
+            f"{error.code}: {error.message}{reason}",
             MODEL_ADVICE.get(error.code, "`manage.py models` shows details."),
         )
     except TimeoutError:
@@ -53,7 +55,9 @@ def check_model(_url: str) -> Found:
     silent = [member for member in router.members.values() if member.failure is not None]
     names = [offer["id"] for offer in router.catalog]
     if silent:
-        said = "; ".join(f"{one.definition.name}: {one.failure.message}" for one in silent if one.failure)
+        said = "; ".join(
+            f"{one.definition.name}: {explain(one.failure, one.definition)}" for one in silent if one.failure
+        )
         return (WARN, said, "`manage.py models --test` and the endpoints' admin pages show details.")
     if names == [DEMO_MODEL]:
         advice = (

@@ -1,1 +1,1 @@
-"""The admin's navigation and the staff handbook."""
+"""The admin's sidebar, and the staff handbook as a page of the admin."""

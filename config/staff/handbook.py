@@ -1,4 +1,4 @@
-"""The handbook for staff, docs/staff.md, as a page of the admin."""
+"""Shows the handbook for staff, docs/staff.md, as a page of the admin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATH: Final = Path(settings.BASE_DIR) / "docs" / "staff.md"
 
 
 def show_handbook(request: HttpRequest) -> HttpResponse:
-    """404 where the project was installed without its docs; the sidebar has no link then."""
+    """The page; 404 where the project is installed without its docs, in which case the sidebar has no link."""
     if not PATH.exists():
         raise Http404
     context = {**admin.site.each_context(request), "title": "Help", "text": read_handbook()}
@@ -28,8 +28,8 @@ def show_handbook(request: HttpRequest) -> HttpResponse:
 
 @functools.cache
 def read_handbook() -> SafeString:
-    """As sanitised HTML, without its first heading, pictures and links to other files, which are not served."""
+    """The handbook as sanitised HTML, without its first heading, images and links to other files (not served)."""
     text = PATH.read_text().partition("\n")[2]
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    return mark_safe(render(text))  # noqa: S308 -- sanitised there
+    return mark_safe(render(text))  # noqa: S308 -- `render` sanitises

@@ -1,5 +1,5 @@
-"""The admin's sidebar: what staff look for, in groups. Everyone sees what they may; a page that nobody put into a group
-is under "More", so that none is lost.
+"""The admin's sidebar: pages in groups. Users see the pages that they have permission for; pages of no group are under
+"More".
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from django.urls import reverse
 from chat.dashboard.usage_page import PERMISSION as USAGE_PERMISSION
 from config.staff import handbook
 
-# Pages by "app.model", each with its name here (empty: the model's) and a symbol of Material Symbols.
+# Pages by "app.model", each with its name here (empty: the model's) and an icon of Material Symbols.
 GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
-    ("People", (
+    ("Users", (
         ("accounts.user", "", "person"),
         ("accounts.invitation", "", "mail"),
         ("auth.group", "Roles", "badge"),
     )),
-    ("Chats", (
+    ("Conversations", (
         ("chat.run", "", "bolt"),
         ("chat.conversation", "", "forum"),
         ("chat.message", "", "chat_bubble"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
     )),
-    ("Limits & money", (
+    ("Quotas & billing", (
         ("accounts.plan", "", "workspace_premium"),
         ("accounts.quota", "", "speed"),
         ("accounts.topup", "", "add_card"),
         ("accounts.allowance", "", "hourglass_bottom"),
         ("accounts.price", "", "sell"),
-        ("accounts.dailyusage", "Usage by day", "bar_chart"),
+        ("accounts.dailyusage", "Daily usage", "bar_chart"),
         ("accounts.usageentry", "", "receipt_long"),
     )),
     ("System", (
@@ -44,7 +44,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
 
 
 def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
-    """For unfold's SIDEBAR."""
+    """The groups and their links, for unfold's SIDEBAR setting."""
     pages = {
         f"{app['app_label']}.{model['object_name'].lower()}": model
         for app in admin.site.get_app_list(request)
@@ -54,8 +54,8 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     overview = [
         _item("Dashboard", "monitoring", reverse("admin:index")),
         *([_item("Usage", "bar_chart", reverse("admin:usage"))] if request.user.has_perm(USAGE_PERMISSION) else []),
-        _item("My own usage", "data_usage", reverse("chat:usage")),
-        _item("Chat", "edit_square", reverse("chat:new")) | {"active": False},  # its address begins every other
+        _item("My usage", "data_usage", reverse("chat:usage")),
+        _item("New chat", "edit_square", reverse("chat:new")) | {"active": False},  # its URL is a prefix of all others
     ]
     if handbook.PATH.exists():
         overview.append(_item("Help", "help", reverse("staff_help")))

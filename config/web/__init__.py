@@ -1,1 +1,1 @@
-"""The web process: server, WebSocket, pages, health, metrics, access log."""
+"""The web process: server, WebSocket protocol, pages, health checks, metrics, access log."""

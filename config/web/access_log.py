@@ -1,4 +1,4 @@
-"""Who asked for what: the access log, and the client's address behind proxies."""
+"""The access log, and the client's address behind proxies."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from typing import Any, Final
 
 import structlog
 
-QUIET: Final = ("/livez", "/readyz", "/static/")  # asked all the time, of interest only when they fail
+QUIET: Final = ("/livez", "/readyz", "/static/")  # frequent; logged at level debug unless they fail
 
 access = structlog.get_logger("access")
 
 
 def forwarded_address(headers: list[tuple[bytes, bytes]], proxies: int) -> str:
-    """The address that the outermost of our `proxies` saw: each adds one entry at the end of X-Forwarded-For."""
+    """The client's address as the outermost of `proxies` trusted proxies reported it; empty if it is missing.
+
+    Each proxy appends one entry to X-Forwarded-For.
+    """
     entries = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin1").split(",")
     return entries[-proxies].strip() if len(entries) >= proxies else ""
 
 
 def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:
-    """One access line per request, and per socket refused or ended. Never a query string: it may hold a secret."""
+    """Logs a request, or a socket that was opened, refused or closed; without query strings, which may hold secrets."""
     path = details["path"].partition("?")[0]
     if protocol == "http":
         quiet = path.startswith(QUIET) and details["status"] < 400

@@ -1,7 +1,7 @@
-"""`/livez` and `/readyz`, answered before Django: no host check, no redirect, no session, no middleware in the way.
+"""`/livez` and `/readyz`, answered before Django, so without host check, redirect, session and middleware.
 
-`/livez` says that the event loop turns. `/readyz` says that this process can serve: database, migrations, Redis and
-a round trip through the channel layer, each with its own short limit, and that it is not draining.
+`/livez` shows that the event loop runs. `/readyz` shows that this process can serve: it checks database, migrations,
+Redis and a round trip through the channel layer, each with its own time limit, and that it is not draining.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from accounts.lib.redis import async_redis
 PATHS: Final = frozenset({"/livez", "/readyz"})
 CHECK_SECONDS: Final = 2.0
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class State:
-    """What this process says of itself."""
+    """The state of this process."""
 
-    draining = False  # set by the server when it was asked to stop
-    migrated = False  # looked up until true, then remembered
+    draining = False  # set by the server when it shuts down
+    migrated = False  # checked until true, then cached
     probing = asyncio.Lock()
     probe_channel: str | None = None
 
@@ -49,7 +49,7 @@ async def application(scope: dict[str, Any], _receive: object, send: Send) -> No
 
 
 async def find_wrong() -> dict[str, str]:
-    """What keeps this process from serving, by name; empty when nothing does."""
+    """The failed checks, by name, each with the reason; empty when this process can serve."""
     if State.draining:
         return {"draining": "this process is stopping"}
     checks = {
@@ -67,17 +67,17 @@ async def _limited(name: str, check: Awaitable[str | None]) -> tuple[str, str] |
             said = await check
     except TimeoutError:
         said = f"no answer within {CHECK_SECONDS:g} s"
-    except Exception as error:  # noqa: BLE001 -- whatever it is, this process is not ready; the log has the rest
-        log.warning("not ready", check=name, error=str(error).strip())
+    except Exception as error:  # noqa: BLE001 -- any error means that this process is not ready
+        logger.warning("readiness_check_failed", check=name, error=str(error).strip())
         said = type(error).__name__
     return (name, said) if said else None
 
 
 async def _check_database() -> str | None:
-    return await in_db(_look_at_database)
+    return await in_db(_query_database)
 
 
-def _look_at_database() -> str | None:
+def _query_database() -> str | None:
     if State.migrated:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -96,15 +96,15 @@ async def _check_redis() -> str | None:
 
 
 async def _check_channel_layer() -> str | None:
-    """Sends a word to ourselves, on one channel kept for it: a layer has no way to give a channel back."""
+    """Sends a message to this process, on a channel kept for it: Channels has no call that removes a channel."""
     layer = get_channel_layer()
     async with State.probing:
         channel = State.probe_channel or await layer.new_channel()
-        State.probe_channel = None  # a cancelled `receive` ends the channel
+        State.probe_channel = None  # a cancelled `receive` removes the channel
         word = secrets.token_hex(8)
         await layer.send(channel, {"type": "health.probe", "word": word})
         while (await layer.receive(channel)).get("word") != word:
-            pass  # an older probe's, or a notice of the layer
+            pass  # an older probe's message, or one of the layer
         State.probe_channel = channel
     return None
 

@@ -1,7 +1,7 @@
-"""`/metrics`: for machines beside us, or whoever has METRICS_TOKEN. Before Django, as `config.web.health` is.
+"""`/metrics`: for this machine, or for clients with METRICS_TOKEN. Answered before Django, like `config.web.health`.
 
-Several web processes on one port each answer a part of the scrapes, so Prometheus would see counters jump: they, and
-workers, which have no HTTP server, get a port each with WEB_METRICS_PORT and WORKER_METRICS_PORT.
+Web processes that share a port each answer some of the scrapes, so that counters seem to jump. They, and workers,
+which have no HTTP server, can each have a port of their own: WEB_METRICS_PORT and WORKER_METRICS_PORT.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
 FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def may_read(client: str, headers: Mapping[str, str]) -> bool:
-    """With a token set, whoever shows it; without one, this machine, asking directly and not through a proxy."""
+    """Whether the client may read the metrics: with METRICS_TOKEN if it is set, else from this machine directly."""
     token: str = settings.METRICS_TOKEN
     if token:
         shown = headers.get("authorization", "")
@@ -47,19 +47,19 @@ def may_read(client: str, headers: Mapping[str, str]) -> bool:
     return address.is_loopback or bool(address.version == 6 and address.ipv4_mapped and address.ipv4_mapped.is_loopback)
 
 
-def look_around() -> None:
-    """Asks Redis for what all processes share; without an answer there is none, rather than an old one."""
+def read_shared_gauges() -> None:
+    """Reads the gauges common to all processes from Redis into `metrics.shared`; removes them if Redis fails."""
     try:
         found = {"workers": float(len(living_workers())), "queue_jobs": float(waiting_jobs())}
     except (redis.RedisError, ValueError) as error:
-        log.warning("metrics_without_redis", error=type(error).__name__)
+        logger.warning("shared_metrics_not_read", error=type(error).__name__)
         found = {}
     metrics.shared.clear()
     metrics.shared.update(found)
 
 
 def render() -> bytes:
-    """The page, as Prometheus reads it."""
+    """All metrics in Prometheus's text format."""
     return generate_latest(exposition.REGISTRY)
 
 
@@ -71,11 +71,11 @@ async def application(scope: dict[str, Any], _receive: object, send: Send) -> No
         await _answer(send, 404, b"text/plain", b"METRICS is off.\n")
         return
     if not may_read(client, headers):
-        await _answer(send, 403, b"text/plain", b"Not from here, and not without the token.\n")
+        await _answer(send, 403, b"text/plain", b"Forbidden: only from this machine, or with METRICS_TOKEN.\n")
         return
     try:
         async with asyncio.timeout(SHARED_SECONDS):
-            await asyncio.to_thread(look_around)
+            await asyncio.to_thread(read_shared_gauges)
     except TimeoutError:
         metrics.shared.clear()
     await _answer(send, 200, CONTENT_TYPE_PLAIN_0_0_4.encode(), render())
@@ -91,9 +91,10 @@ async def _answer(send: Send, status: int, kind: bytes, body: bytes) -> None:
 
 
 def serve_beside(port: int | None, *, shared: bool) -> int | None:
-    """Serves the page on METRICS_HOST and `port` (0: a free one) in a thread; the port, or None (not wanted, taken).
+    """Serves the metrics on METRICS_HOST and `port` (0: a free one) in a thread. Returns the port.
 
-    `shared`: also show what all processes share. A taken port is logged; the process works without.
+    Returns None if `port` is None, METRICS is off, or the port is in use, which is logged. `shared`: with the gauges
+    common to all processes.
     """
     if port is None or not settings.METRICS:
         return None
@@ -104,9 +105,9 @@ def serve_beside(port: int | None, *, shared: bool) -> int | None:
         }
         if not may_read(environ.get("REMOTE_ADDR", ""), headers):
             start("403 Forbidden", [("Content-Type", "text/plain")])
-            return [b"Not from here, and not without the token.\n"]
+            return [b"Forbidden: only from this machine, or with METRICS_TOKEN.\n"]
         if shared:
-            look_around()
+            read_shared_gauges()
         start("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
         return [render()]
 
@@ -116,10 +117,10 @@ def serve_beside(port: int | None, *, shared: bool) -> int | None:
     try:
         server = make_server(settings.METRICS_HOST, port, answer, Server, handler_class=_Handler)
     except OSError as error:
-        log.warning("metrics_not_served", host=settings.METRICS_HOST, port=port, error=error.strerror)
+        logger.warning("metrics_not_served", host=settings.METRICS_HOST, port=port, error=error.strerror)
         return None
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    log.info("metrics", host=settings.METRICS_HOST, port=server.server_port)
+    logger.info("metrics_served", host=settings.METRICS_HOST, port=server.server_port)
     return server.server_port
 
 
@@ -127,4 +128,4 @@ class _Handler(WSGIRequestHandler):
     timeout = 10  # seconds a client may take for its request
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's
-        """Scrapes are no news."""
+        """Scrapes are not logged."""

@@ -1,8 +1,8 @@
-"""Django's ASGI handler with one thread hop a request instead of about twenty.
+"""Django's ASGI handler with one thread switch per request instead of about twenty.
 
-Under ASGI each classic middleware is called twice through `sync_to_async`, and all of it on the process's one
-"thread-sensitive" thread. Our views and middlewares are synchronous, so here the whole chain is, and a request runs
-from end to end on one thread of a small pool.
+Under ASGI each synchronous middleware is called twice through `sync_to_async`, all on the process's single
+thread-sensitive thread. The views and middlewares here are synchronous, so the whole chain runs synchronously, and a
+request is handled from start to end on one thread of a small pool.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STATIC_MIDDLEWARE: Final = "servestatic.middleware.ServeStaticMiddleware"
 
 
 class Pages(ASGIHandler):
-    """Answers everything but static files, whose middleware streams them asynchronously."""
+    """Answers all requests except those for static files, which their middleware streams asynchronously."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Pages(ASGIHandler):
         self._respond: Any = sync_to_async(self._respond_here, thread_sensitive=False, executor=executor)
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """The chain, synchronous whatever is asked for, without the one middleware that can only be asynchronous."""
+        """Loads the chain as synchronous, whatever `is_async` says, without the middleware that is asynchronous."""
         everything = settings.MIDDLEWARE
         settings.MIDDLEWARE = [name for name in everything if name != STATIC_MIDDLEWARE]
         try:
@@ -45,5 +45,5 @@ class Pages(ASGIHandler):
         try:
             return self.get_response(request)
         finally:
-            # Django closes connections on the thread of its signals, which is not this one.
+            # Django closes connections in the thread that handles its signals, which is another one.
             connections.close_all()

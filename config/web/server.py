@@ -1,8 +1,8 @@
-"""The web server: Daphne on uvloop, made to end in order.
+"""The web server: Daphne on uvloop, with a graceful shutdown.
 
-Daphne 4.2.3 stops its reactor on SIGTERM and then loses its clean-up when a socket connected within the last second
-(the upgraded request has no application). Here SIGTERM first makes `/readyz` say 503 and stops accepting, then lets
-the sockets go over a drain window, then waits for requests under way, and stops the reactor last.
+Daphne 4.2.3 stops its reactor on SIGTERM, and then skips its clean-up when a socket connected within the last second
+(the upgraded request has no application). Here SIGTERM first makes `/readyz` return 503 and stops accepting, then
+closes the sockets over the drain period, then waits for requests in progress, and stops the reactor last.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 import structlog
 import uvloop
 
-asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # before daphne.server: it makes its loop when imported
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # before daphne.server, which creates its loop when imported
 
 import daphne.server  # noqa: E402
 from daphne.server import Server  # noqa: E402
@@ -29,23 +29,23 @@ from config.web.access_log import forwarded_address, log_action  # noqa: E402
 from config.web.health import State  # noqa: E402
 from config.web.websocket import DirectFactory  # noqa: E402
 
-daphne.server.WebSocketFactory = DirectFactory  # Server.run() makes one by this name and offers no other way
+daphne.server.WebSocketFactory = DirectFactory  # Server.run() creates one by this name; there is no other hook
 
-# The consumer answers a text frame over 64 KiB with an error; a message above this ends the connection unread.
+# The consumer answers a text frame over 64 KiB with an error; a larger message than this closes the connection.
 HARD_FRAME_BYTES: Final = 256 * 1024
 REQUEST_SECONDS: Final = 60
-REQUEST_GRACE_SECONDS: Final = 5  # for requests under way, after the last socket
+REQUEST_GRACE_SECONDS: Final = 5  # for requests in progress, after the last socket
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class WebServer(Server):  # type: ignore[misc]  # daphne has no types
-    """Serves `application` on a listening socket, which other processes may share."""
+    """Serves `application` on a listening socket, which other processes may share. Times in seconds."""
 
     def __init__(self, application: Any, listener: socket.socket, *, drain_seconds: float, proxies: int = 0) -> None:
         super().__init__(
             application,
-            endpoints=["the socket we are given"],
+            endpoints=["the given socket"],
             signal_handlers=False,
             action_logger=log_action,
             http_timeout=REQUEST_SECONDS,
@@ -57,7 +57,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             ready_callable=self._on_ready,
             server_name="",
         )
-        self.endpoints: list[str] = []  # no endpoint strings: we adopt the socket instead
+        self.endpoints: list[str] = []  # no endpoint strings: the listening socket is adopted instead
         self.listener = listener
         self.drain_seconds = drain_seconds
         self.proxies = proxies
@@ -73,11 +73,11 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         settle()
         watchdog.announce_ready()
         host = self._port.getHost()
-        log.info("serving", host=host.host, port=host.port)
+        logger.info("server_started", host=host.host, port=host.port)
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
-        """Daphne's own, with the client's address as told by the proxies in front (its own reading takes the first
-        entry of X-Forwarded-For, which the client writes).
+        """Daphne's own, with the client's address as the trusted proxies report it. Daphne would take the first entry
+        of X-Forwarded-For, which the client can write.
         """
         if self.proxies and (address := forwarded_address(scope["headers"], self.proxies)):
             scope["client"] = protocol.client_addr = [address, 0]
@@ -86,33 +86,33 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
     def _on_signal(self) -> None:
         if self._ending is None:
             self._ending = asyncio.ensure_future(self.end())
-        else:  # asked twice: now
+        else:  # the second signal: stop at once
             self.stop()
 
     async def end(self) -> None:
-        """Lets everybody go within `drain_seconds`, then stops the reactor."""
+        """Closes all sockets within `drain_seconds`, waits for requests in progress, then stops the reactor."""
         deadline = time.monotonic() + self.drain_seconds + REQUEST_GRACE_SECONDS
         State.draining = True
-        log.info("draining", seconds=self.drain_seconds, connections=len(self.connections))
+        logger.info("drain_started", seconds=self.drain_seconds, connections=len(self.connections))
         try:
             self._port.stopListening()
             self.listener.close()
             await drain(self.drain_seconds)
-            while (under_way := self._under_way()) and (left := deadline - time.monotonic()) > 0:
-                await asyncio.wait(under_way, timeout=left)
+            while (in_progress := self._in_progress()) and (left := deadline - time.monotonic()) > 0:
+                await asyncio.wait(in_progress, timeout=left)
         except Exception:
-            log.exception("the drain failed")
+            logger.exception("drain_failed")
         finally:
-            log.info("stopped", cut=len(self._under_way()))
+            logger.info("server_stopped", cut=len(self._in_progress()))
             self.stop()
 
-    def _under_way(self) -> list[asyncio.Future[None]]:
+    def _in_progress(self) -> list[asyncio.Future[None]]:
         """Requests and sockets whose application still runs."""
         found = (details.get("application_instance") for details in self.connections.values())
         return [task for task in found if task is not None and not task.done()]
 
     def kill_all_applications(self) -> Any:
-        """Daphne's own, for connections that have no application (any more) too."""
+        """Daphne's own, also for connections that have no application or no longer have one."""
         for protocol, details in list(self.connections.items()):
             if "application_instance" not in details:
                 del self.connections[protocol]

@@ -1,11 +1,10 @@
-"""Daphne's WebSocket protocol with two things it lacks: a bound on what a client that never reads makes us hold, and
-writes that go straight to the socket.
+"""Daphne's WebSocket protocol with a limit on buffered bytes, and with direct writes to the socket.
 
-Twisted buffers a write and asks the reactor to call back when the socket takes it: two system calls and two callbacks
-around each frame. A socket that has nothing waiting nearly always takes a frame at once, so we try that first, as
-asyncio's own transports do. What it does not take waits in Twisted's buffer; with `MAX_BUFFERED_BYTES` waiting, the
-next frame cuts the connection (1006): the ack window (docs/protocol.md §3) keeps a well-behaved client far below. One
-frame alone may be larger, as the end of a very long answer is.
+Twisted buffers a write and waits for the reactor to report the socket as writable: two system calls and two callbacks
+per frame. A socket without buffered data nearly always accepts a frame at once, so that is tried first, as asyncio's
+transports do. The rest is buffered by Twisted. Once `MAX_BUFFERED_BYTES` are buffered, the next frame aborts the
+connection (1006); the ack window (docs/protocol.md §3) keeps a well-behaved client far below that. A single frame may
+be larger, such as the end of a very long answer.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
 from chat.telemetry import metrics
 
-MAX_BUFFERED_BYTES: Final = 768 * 1024  # of one connection, in our memory; the kernel's buffers come on top
+MAX_BUFFERED_BYTES: Final = 768 * 1024  # per connection, in this process; without the kernel's buffers
 
 counted: Counter[str] = Counter()
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
@@ -30,7 +29,7 @@ class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
     maxMessagePayloadSize: int  # noqa: N815 -- Autobahn's; of messages that come in, set by the factory
 
     def sendMessage(self, payload: bytes, *args: Any, **options: Any) -> None:  # noqa: N802 -- Autobahn's
-        """Autobahn's own, without the limit on messages that come in: the end of a long answer is larger than those."""
+        """Autobahn's own, without the limit on received messages: the end of a long answer exceeds it."""
         limit, self.maxMessagePayloadSize = self.maxMessagePayloadSize, 0
         try:
             super().sendMessage(payload, *args, **options)
@@ -46,26 +45,26 @@ class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
         if waiting > MAX_BUFFERED_BYTES:
             counted["overflow"] += 1
             metrics.counted.cut += 1
-            log.warning("socket_overflow", client=self.client_addr, bytes=waiting)
+            logger.warning("socket_overflow", client=self.client_addr, bytes=waiting)
             transport.abortConnection()
         elif waiting or not transport.connected or transport.disconnecting:
             transport.write(data)
         else:
             try:
                 sent = transport.socket.send(data)
-            except OSError:  # full, or broken: the reactor finds out which
+            except OSError:  # full or closed: the reactor finds out which
                 sent = 0
             if sent < len(data):
                 transport.write(data[sent:])
 
 
 class DirectFactory(WebSocketFactory):  # type: ignore[misc]  # as above
-    """Makes `DirectProtocol`s."""
+    """Creates `DirectProtocol`s."""
 
     protocol = DirectProtocol
 
 
 def buffered(transport: Any) -> int:
-    """Bytes that Twisted's transport holds and the kernel has not taken (twisted.internet.abstract.FileDescriptor)."""
+    """Bytes in Twisted's buffer that the kernel has not accepted (twisted.internet.abstract.FileDescriptor)."""
     waiting: int = len(transport.dataBuffer) - transport.offset
     return waiting + int(transport._tempDataLen)  # noqa: SLF001 -- Twisted has no public name for it

@@ -36,7 +36,7 @@ async def test_on_sigterm_every_socket_is_told_to_come_back(live: Live) -> None:
             await browser.http.get(stack.url + "/livez")
     log = stack.webs[0].output()
     assert "Traceback" not in log
-    assert '"event": "stopped"' in log
+    assert '"event": "server_stopped"' in log
 
 
 async def test_requests_under_way_are_answered_before_the_end(live: Live) -> None:
@@ -49,7 +49,7 @@ async def test_requests_under_way_are_answered_before_the_end(live: Live) -> Non
             while not stack.sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
                 await asyncio.sleep(0.02)  # until the request waits for the table
             web.kill(signal.SIGTERM)
-            await asyncio.to_thread(web.await_output, '"event": "draining"', 5)
+            await asyncio.to_thread(web.await_output, '"event": "drain_started"', 5)
             assert not asking.done()
         assert await asking
     assert await asyncio.to_thread(web.wait) == 0
@@ -99,7 +99,7 @@ def test_two_processes_share_one_listening_socket(live: Live) -> None:
             web.log.unlink()
             web.start(listener=listener.dup())
         for web in (one, two):  # not through /readyz: either would answer for the other
-            web.await_output('"event": "serving"')
+            web.await_output('"event": "server_started"')
     one.kill(signal.SIGTERM)
     assert one.wait() == 0
     two.await_ready()
