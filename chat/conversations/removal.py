@@ -1,7 +1,7 @@
 """Tells the sockets of somebody who is a member no longer, whoever took them out: the admin, a command, a shell.
 
 The row is the truth and every command asks it; but a socket that follows a conversation gets its events unasked. Should
-the message be lost, sockets look themselves whenever they look after their session (`Following.check_access`).
+the message be lost, sockets look themselves whenever they look after their session (`Subscriptions.check_access`).
 """
 
 from __future__ import annotations

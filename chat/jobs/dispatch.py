@@ -15,7 +15,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
 
 from accounts.lib.redis import async_redis
-from chat.telemetry import tracing
+from chat.telemetry import latency_marks, tracing
 
 GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
@@ -70,9 +70,11 @@ def _sending(queue: str) -> tracing.Span:
 
 
 async def enqueue(run_id: uuid.UUID) -> None:
+    """`enqueue_generation` from a coroutine, within the trace of the command that asked for it."""
     with _sending(GENERATE_QUEUE) as span:
         parent = span.traceparent or tracing.current.get()
         await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id, parent)
+    latency_marks.mark(run_id, "enqueued")
 
 
 async def look_at_queue() -> Queue:

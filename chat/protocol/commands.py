@@ -1,7 +1,6 @@
-"""The wire protocol `chat.v1` (docs/protocol.md): commands in, frames out, close codes. Pure: no Django, no I/O.
+"""The commands of the wire protocol `chat.v1` (docs/protocol.md), and how a text frame is read. No Django, no I/O.
 
 Commands are a tagged union checked by msgspec: unknown fields, wrong types and unknown types are refused by name.
-Frames out are plain dicts encoded by `encode`; events of the log get their `seq` in front by `stamp`.
 """
 
 from __future__ import annotations
@@ -129,7 +128,8 @@ AnyCommand = (
     | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
-AnyTraced = MessageSend | MessageEdit | MessageRegenerate | AudioStart
+AnyTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin a run
+AnyTraced = AnyTurn | AudioStart
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _probe = msgspec.json.Decoder(msgspec.Raw)

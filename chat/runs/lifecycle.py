@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Run, RunStatus
-from chat.runs.context import Held, read_branch
+from chat.runs.context import ClaimedRun, read_branch
 
 MAX_ATTEMPTS: Final = 3
 
@@ -55,7 +55,7 @@ UPDATE chat_message SET text = %s, status = 'streaming' FROM held WHERE chat_mes
 class Claim:
     """A run this worker holds, and what it needs to answer. `path` is (role, text), oldest first."""
 
-    run: Held
+    run: ClaimedRun
     system_prompt: str
     path: list[tuple[str, str]]
     temperature: float | None = None
@@ -89,7 +89,7 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
         if row is None:
             return None
         *fields, system_prompt, temperature, max_tokens = row
-    held = Held(*fields)
+    held = ClaimedRun(*fields)
     prompt = system_prompt or settings.SYSTEM_PROMPT
     return Claim(held, prompt, read_branch(held.prompt_id), temperature, max_tokens)
 

@@ -86,7 +86,7 @@ _SENDER: Final = f"SELECT {METERED} FROM accounts_user u WHERE id = %s FOR NO KE
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceRow:
     """Where a message goes. `parent_*` are None in an empty conversation, or when no message of it has that id."""
 
     member_role: str
@@ -111,7 +111,7 @@ def find_submission(user_id: uuid.UUID, client_id: uuid.UUID) -> tuple[bytes, uu
     return (bytes(row[0]), *row[1:]) if row else None
 
 
-def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.UUID | None) -> Place | None:
+def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.UUID | None) -> PlaceRow | None:
     """Locks the conversation for this transaction; None when the user is not in it."""
     asked = {"user": user_id, "conversation": conversation_id, "parent": parent_id}
     with connection.cursor() as cursor:
@@ -120,7 +120,7 @@ def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.U
             row = cursor.fetchone()
             if row is None:
                 return None
-            place = Place(*row)
+            place = PlaceRow(*row)
             # Having waited for the lock, PostgreSQL reads the conversation anew but not what it is joined with.
             if place.parent_id == place.wanted_id:
                 break

@@ -18,8 +18,8 @@ from chat.eventlog.delivery_trace import announce_end
 from chat.eventlog.user_events import quotas_near
 from chat.markdown import render
 from chat.models import RunStatus
-from chat.runs.closing import close_attempt
-from chat.runs.ending import Ended, Ending, announcements, end_run
+from chat.runs.closing import announcements, close_attempt
+from chat.runs.ending import Ended, Ending, end_run
 from chat.runs.lifecycle import Claim
 from chat.telemetry import latency_marks, metrics, tracing
 from workers.generation.context import build_turns
@@ -56,7 +56,9 @@ class Generation:
         self.claim = claim
         self.run = claim.run
         self.span = span
-        self.shown: int | None = None  # when its first words were in the log, ns since 1970; of a traced run only
+        self.requested_at: float | None = None  # monotonic seconds, as the next one
+        self.shown_at: float | None = None
+        self.shown: int | None = None  # when its first words were in the log, ns since 1970
         self.claimed_at = time.monotonic()
         self.log: RunLog = runtime.emitter.open(self.run.conversation_id, self.run.id, self.run.attempt)
         self.stop_requested = False
@@ -66,8 +68,7 @@ class Generation:
         self.unwatched_since: float | None = None  # monotonic seconds (`Runtime`)
         self.finishing = False  # the stream is over; from here on the commit says whose the run is
         self.log.on_unannounced = lambda: runtime.spawn(self.announce())
-        if span.recording or settings.TIMING_STAMPS:
-            self.log.on_shown = self._note_shown
+        self.log.on_shown = self._note_shown
         self.first_token: float | None = None
         self.turns: Sequence[ChatTurn] = ()  # what the model was given
         self.asked = ""  # the host of the endpoint that was asked last, which is the one that answers
@@ -145,7 +146,6 @@ class Generation:
                     if text:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
-                            latency_marks.mark(self.run.id, "first_chunk")
                             self.call.answers()
                         self.log.feed(text.replace("\x00", ""))
                     for chunk in chunks:
@@ -165,11 +165,11 @@ class Generation:
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.asked = endpoint
-        latency_marks.mark(self.run.id, "requested")
+        self.requested_at = self.requested_at or time.monotonic()
         self.call.asked(endpoint, model)
 
     def _note_shown(self) -> None:
-        latency_marks.mark(self.run.id, "appended")
+        self.shown_at = time.monotonic()
         self.shown = time.time_ns()
         self.span.event("first_words_in_log")
 
@@ -227,7 +227,15 @@ class Generation:
         self.span.set({"antiphon.run.status": outcome.status.value})
         if outcome.status is RunStatus.FAILED:
             self.span.fail(outcome.code)
-        self.runtime.emitter.close_run(await latency_marks.attach(ended), self._in_log if self.span.recording else None)
+        event = await latency_marks.attach(
+            self.run.id,
+            ended.event,
+            requested=self.requested_at,
+            first_chunk=self.first_token,
+            appended=self.shown_at,
+        )
+        ended = replace(ended, event=event)
+        self.runtime.emitter.close_run(ended, self._in_log if self.span.recording else None)
         self._count(outcome, ended)
         if ended.user_id is not None and ended.near:
             self.runtime.spawn(quotas_near(ended.user_id, ended.near))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from chat.runs.context import Held
+from chat.runs.context import ClaimedRun
 from chat.telemetry import tracing
 from chat.telemetry.tracing import Span
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workers.providers.base import Usage
 
 
-def begin_run(run: Held, traceparent: str, *, taken: int, claiming: int) -> Span:
+def begin_run(run: ClaimedRun, traceparent: str, *, taken: int, claiming: int) -> Span:
     """A run's span in this worker, since its job was `taken`, with the claim since `claiming` (ns since 1970) in it.
 
     A job that was published again has no `traceparent`, or one of an earlier try: its trace is the row's then, and
@@ -46,7 +46,7 @@ def begin_run(run: Held, traceparent: str, *, taken: int, claiming: int) -> Span
 class ModelCall:
     """One answer of an endpoint, retries included."""
 
-    def __init__(self, run: Held) -> None:
+    def __init__(self, run: ClaimedRun) -> None:
         self.span = tracing.span(
             f"chat {run.model}",
             "client",

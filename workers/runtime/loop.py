@@ -30,8 +30,7 @@ from chat.jobs import worker_heartbeats
 from chat.jobs.dispatch import enqueue, look_at_queue
 from chat.recovery import reaper
 from chat.runs import closing
-from chat.runs.context import Held
-from chat.runs.ending import mark_ended_in_log
+from chat.runs.context import ClaimedRun
 from chat.runs.lifecycle import Checkpoint, Claim, checkpoint, claim, renew, requeue
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, current, span, trace_id
@@ -100,7 +99,7 @@ class Runtime:
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
         self.spawn(self._for_ever(self._look_at_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
         self.spawn(self._for_ever(self._look_for_audience, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
-        self.spawn(reaper.keep())
+        self.spawn(reaper.run())
         ready.set()
 
     def spawn(self, work: Any) -> None:
@@ -178,7 +177,7 @@ class Runtime:
             self.emitter.done()
             self._slots.release()
 
-    async def give_back(self, run: Held) -> None:
+    async def give_back(self, run: ClaimedRun) -> None:
         """A run that showed nothing goes back to the queue for the next worker."""
         events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
         if events is not None:
@@ -218,7 +217,7 @@ class Runtime:
                 raise
         closed, self.emitter.closed = self.emitter.closed, []
         if closed:
-            await in_db(mark_ended_in_log, closed)
+            await in_db(closing.mark_ended_in_log, closed)
 
     async def _listen(self) -> None:
         """Hears stops at once. Repeated, so that it is set up again should the layer have been away at the start."""
@@ -318,7 +317,7 @@ class Runtime:
         try:
             async with asyncio.timeout(3):
                 await self.emitter.drained()
-                await in_db(mark_ended_in_log, self.emitter.closed)
+                await in_db(closing.mark_ended_in_log, self.emitter.closed)
         except OUTAGE as error:
             logger.warning("not_all_in_the_log", error=type(error).__name__, note="the sweeper appends it")
         await asyncio.wait({speech}, timeout=5)

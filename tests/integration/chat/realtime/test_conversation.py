@@ -379,17 +379,17 @@ async def test_a_failing_upstream_ends_the_run_with_its_reason(stack: Stack) -> 
 
 
 async def test_a_client_that_does_not_pong_is_closed_4002(upstream: FakeOpenAI, monkeypatch: Any) -> None:
-    """In process, with the clock of the hub's tick: the real wait is half a minute."""
+    """In process, with the clock of the tick: the real wait is half a minute."""
     import time
 
-    from chat.realtime.connection import Socket
+    from chat.realtime.connection import Connection
 
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    socket = Socket(send, uuid.uuid4(), "s")
+    socket = Connection(send, uuid.uuid4(), "s")
     now = time.monotonic()
     socket.tick(now + 26)
     socket.pong()
@@ -459,3 +459,47 @@ async def test_compression_is_never_negotiated(stack: Stack) -> None:
         async with alice.http.ws_connect(stack.url.replace("http", "ws", 1) + "/ws/", **offer) as ws:
             assert ws.compress == 0
             assert ws.protocol == "chat.v1"
+
+
+async def test_a_connection_that_can_follow_no_more_is_refused_before_anything_is_written(stack: Stack) -> None:
+    async with user(stack, "bob") as bob:
+        client, other = await bob.connect(), await bob.connect()
+        spare = (await finished(other, "Spare [[tokens=1]]"))["conversation_id"]
+        for conversation in owned_conversations(stack, "bob@example.org", 100):
+            assert (await client.ask("subscribe", conversation_id=conversation))["type"] == "subscribed"
+        client_id = str(uuid.uuid4())
+        for conversation_id in (None, spare):
+            refused = await client.say("One too many [[tokens=1]]", conversation_id, client_id=client_id)
+            assert (refused["type"], refused["code"]) == ("error", "rate_limited")
+            assert "100 conversations" in refused["message"]
+        assert not stack.sql("SELECT 1 FROM chat_submission WHERE client_id = %s", client_id)
+        assert not stack.sql("SELECT 1 FROM chat_message WHERE text LIKE 'One too many%%'")
+
+        accepted = await other.say("Elsewhere [[tokens=1]]", client_id=client_id)
+        await other.ended(accepted["run_id"])
+        again = await client.say("Elsewhere [[tokens=1]]", client_id=client_id)
+        assert (again["type"], again["duplicate"], again["run_id"]) == ("message.accepted", True, accepted["run_id"])
+
+        left = min(client.following - {accepted["conversation_id"]})
+        assert (await client.ask("unsubscribe", conversation_id=left))["type"] == "ok"
+        both = await asyncio.gather(*(client.say(f"Now there is room {n} [[tokens=1]]") for n in range(2)))
+        assert sorted(one["type"] for one in both) == ["error", "message.accepted"], "one place, one message"
+        [sent] = [one for one in both if one["type"] == "message.accepted"]
+        assert (await client.ended(sent["run_id"]))["ended"] == "run.done"
+        await client.close()
+        await other.close()
+
+
+def owned_conversations(stack: Stack, email: str, count: int) -> list[str]:
+    """The ids of so many new, empty conversations of a user."""
+    rows = stack.sql(
+        "WITH made AS (INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at,"
+        " temporary) SELECT gen_random_uuid(), 'Open', '', '', now(), now(), false"
+        " FROM generate_series(1, %s) RETURNING id)"
+        " INSERT INTO chat_member (conversation_id, user_id, role, joined_at)"
+        " SELECT made.id, u.id, 'owner', now() FROM made, accounts_user u WHERE u.email = %s"
+        " RETURNING conversation_id",
+        count,
+        email,
+    )
+    return [str(row["conversation_id"]) for row in rows]

@@ -1,4 +1,4 @@
-"""Delivery under any interleaving: the real `Socket` over a log in memory and a network that loses and repeats."""
+"""Delivery under any interleaving: the real `Connection` over a log in memory and a network that loses and repeats."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from chat.eventlog.replay import Entry, extend, merge
 from chat.eventlog.store import Replay
 from chat.protocol.commands import Position
 from chat.protocol.frames import encode_event
-from chat.realtime.connection import Socket
-from chat.realtime.cursor import Action, Cursor, Window
+from chat.realtime.connection import Connection
+from chat.realtime.cursor import Action, Cursor, SendWindow
 from tests.client import View, apply_event
 
 CONVERSATION = uuid.UUID(int=7)
@@ -62,7 +62,7 @@ class Page:
 
     def __init__(self, log: MemoryLog, view: View, window: int) -> None:
         self.log, self.view = log, view
-        self.socket = Socket(self.receive, uuid.UUID(int=9), "s", window_bytes=window, read=log.read)
+        self.socket = Connection(self.receive, uuid.UUID(int=9), "s", window_bytes=window, read=log.read)
         self.resets = 0
         self.largest_unacked = 0
 
@@ -201,7 +201,7 @@ async def test_a_delta_that_does_not_continue_the_snapshot_resets() -> None:
 
 
 def test_actions_of_a_cursor() -> None:
-    cursor = Cursor(Position("e", 5), Window(10_000))
+    cursor = Cursor(Position("e", 5), SendWindow(10_000))
     assert cursor.offer("e", 5) is Action.DROP
     assert cursor.offer("f", 6) is Action.RESET
     assert cursor.offer("e", 6) is Action.SEND
