@@ -60,9 +60,9 @@ def stop_run(run: Run) -> str:
         raise Conflict(wrong)
     stopping = stop.mark_stopped(run.pk)
     try:
-        async_to_sync(stop.tell_stopped)(stopping)
+        async_to_sync(stop.notify_stopped)(stopping)
     except (*OUTAGE, ChannelFull) as error:
-        logger.warning("stop_not_told", run=str(run.pk), error=type(error).__name__)
+        logger.warning("stop_not_published", run=str(run.pk), error=type(error).__name__)
         return "It is marked to stop. Redis does not answer, so it takes some seconds."
     return "It was told to stop." if stopping.running else "It is stopped."
 

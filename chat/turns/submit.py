@@ -17,7 +17,7 @@ import structlog
 
 from accounts.lib.db import in_db
 from chat.eventlog import store
-from chat.eventlog.user_events import conversation_listed
+from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import enqueue
 from chat.protocol.commands import AnyTurn, Position
 from chat.telemetry import latency_marks, metrics, tracing
@@ -74,7 +74,7 @@ async def submit(
             moments = {"received": received, "committed": committed, "announced": time.monotonic()}
             await latency_marks.hand_over(accepted.run_id, **moments)
         for member in accepted.members:
-            await conversation_listed(member, accepted.listing)
+            await notify_conversation_listed(member, accepted.listing)
         position = await _position_before(accepted, appended)
         if follow is not None:
             follow(position)

@@ -15,7 +15,7 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.delivery_trace import announce_end
-from chat.eventlog.user_events import quotas_near
+from chat.eventlog.user_events import notify_quotas_low
 from chat.markdown import render
 from chat.models import RunStatus
 from chat.runs.closing import announcements, close_attempt
@@ -238,7 +238,7 @@ class Generation:
         self.runtime.emitter.close_run(ended, self._in_log if self.span.recording else None)
         self._count(outcome, ended)
         if ended.user_id is not None and ended.near:
-            self.runtime.spawn(quotas_near(ended.user_id, ended.near))
+            self.runtime.spawn(notify_quotas_low(ended.user_id, ended.near))
         logger.info(
             "run_ended",
             run=str(self.run.id),

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.eventlog.replay import Entry, extend, merge
+from chat.eventlog.replay import LogEntry, extend, merge
 from chat.eventlog.store import Replay
 from chat.protocol.commands import Position
 from chat.protocol.frames import encode_event
@@ -27,7 +27,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.epoch = "e1"
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.first = 1
         self.texts: dict[str, str] = {}
 
@@ -35,17 +35,17 @@ class MemoryLog:
     def seq(self) -> int:
         return self.first + len(self.entries) - 1
 
-    def delta(self, run: str, text: str) -> Entry:
+    def delta(self, run: str, text: str) -> LogEntry:
         index = len(self.texts.setdefault(run, ""))
         self.texts[run] += text
         event = {"type": "run.delta", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1}
-        return self._append(Entry(self.seq + 1, encode_event({**event, "index": index, "text": text}), True))
+        return self._append(LogEntry(self.seq + 1, encode_event({**event, "index": index, "text": text}), True))
 
-    def state(self, run: str) -> Entry:
+    def state(self, run: str) -> LogEntry:
         event = {"type": "run.queued", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1}
-        return self._append(Entry(self.seq + 1, encode_event(event), False))
+        return self._append(LogEntry(self.seq + 1, encode_event(event), False))
 
-    def _append(self, entry: Entry) -> Entry:
+    def _append(self, entry: LogEntry) -> LogEntry:
         self.entries.append(entry)
         return entry
 
@@ -77,7 +77,7 @@ class Page:
     def follow(self) -> None:
         self.socket.follow(CONVERSATION.bytes, Position(self.view.epoch, self.view.seq))
 
-    def live(self, entry: Entry) -> None:
+    def live(self, entry: LogEntry) -> None:
         stamp = f"{self.log.epoch}:{entry.seq}"
         self.socket.on_event({"c": CONVERSATION.bytes, "__stamp__": stamp, "b": entry.body, "d": entry.delta})
 
@@ -110,7 +110,7 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
     log, view = MemoryLog(), View(epoch="e1")
     page = Page(log, view, window)
     page.follow()
-    on_the_way: list[Entry] = []
+    on_the_way: list[LogEntry] = []
     for step in script:
         match step:
             case ("delta", run, text):
