@@ -7,6 +7,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from accounts.models import User
 from chat.eventlog import store
 from chat.models import Conversation, Member, Message, Role, Run, Submission
 from chat.realtime.consumer import ChatConsumer
+from chat.recovery import reaper
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
 
@@ -73,10 +75,14 @@ async def opened(user: User) -> AsyncIterator[Socket]:
 
 
 @pytest.fixture
-async def layer(clean_redis: str, settings: Any) -> AsyncGenerator[None, None]:
+async def layer(clean_redis: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[None, None]:
+    """The channel layer, without rate limits and without the recovery that a web process runs beside its sockets."""
     settings.RATE_FRAMES = settings.RATE_COMMANDS = settings.RATE_REFUSALS = "off"
+    monkeypatch.setattr(reaper, "run", partial(asyncio.sleep, 0))
     yield
-    await store.channel_layer().close()
+    layer = store.channel_layer()
+    await layer.group_add("after-all-others", await layer.new_channel())  # the sockets have left their groups by then
+    await layer.close()
 
 
 def own_conversations(user: User, count: int) -> list[uuid.UUID]:
