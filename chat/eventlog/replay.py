@@ -82,14 +82,14 @@ def merge(entries: Iterable[LogEntry]) -> Iterator[tuple[int, bytes]]:
     """
     texts: list[str] = []
     first: Delta | None = None
-    held: LogEntry | None = None  # the newest entry in `texts`
+    newest: LogEntry | None = None  # the newest entry in `texts`
     length = size = 0
 
     def flush() -> Iterator[tuple[int, bytes]]:
-        nonlocal first, held, length, size
-        if held is not None and first is not None:
+        nonlocal first, newest, length, size
+        if newest is not None and first is not None:
             if len(texts) == 1:
-                yield held.seq, held.body
+                yield newest.seq, newest.body
             else:
                 event = {
                     "type": "run.delta",
@@ -99,9 +99,9 @@ def merge(entries: Iterable[LogEntry]) -> Iterator[tuple[int, bytes]]:
                     "index": first.index,
                     "text": "".join(texts),
                 }
-                yield held.seq, encode_event(event)
+                yield newest.seq, encode_event(event)
         texts.clear()
-        first = held = None
+        first = newest = None
         length = size = 0
 
     for entry in entries:
@@ -122,5 +122,5 @@ def merge(entries: Iterable[LogEntry]) -> Iterator[tuple[int, bytes]]:
         texts.append(delta.text)
         length += len(delta.text)
         size += len(entry.body)
-        held = entry
+        newest = entry
     yield from flush()

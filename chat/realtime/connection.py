@@ -137,7 +137,7 @@ class Connection:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def gone(self) -> None:
+    async def end(self) -> None:
         """The connection has closed: cancels the tasks that run for it."""
         self.closed = self.closed or 1006
         tasks = [*self._tasks, *([self._writer] if self._writer else [])]

@@ -118,8 +118,8 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         """The socket has closed: ends and releases everything that belongs to it."""
         open_sockets().remove(self.connection)
         rate_limits.connection_counts().leave(self.connection.connection_id)
-        await self.microphone.gone()
-        await self.connection.gone()
+        await self.microphone.end()
+        await self.connection.end()
         metrics.count_close(self.connection.closed or 1006)
         await self.subscriptions.end_presence()
         self.layer.release(self.channel)

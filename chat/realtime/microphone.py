@@ -28,7 +28,7 @@ from chat.voice import recordings
 from chat.voice.intake import Backlog, Entry, Intake
 
 OPEN_SECONDS: Final = 15.0  # a worker answers within
-ORPHAN_SECONDS: Final = 8.0  # without a worker's lease: it is gone
+ORPHAN_SECONDS: Final = 8.0  # without a worker's lease, before the recording is ended
 LATE_SECONDS: Final = 5.0  # frames of a recording that the server closed are on their way so long
 COMPLAINT_SECONDS: Final = 1.0  # between two errors about the same recording's frames
 
@@ -121,7 +121,7 @@ class Microphone:
             recorder.stopping = True
             recorder.command(how)
 
-    async def gone(self) -> None:
+    async def end(self) -> None:
         """The connection has closed. What was said so far is still transcribed."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None and recorder.id is not None and not recorder.closed and not recorder.stopping:

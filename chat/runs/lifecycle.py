@@ -116,8 +116,8 @@ def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> lis
     The `owner` may do so at shutdown; without an `owner` the lease must have expired. Otherwise returns None.
     """
     with transaction.atomic():
-        held = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING)
-        run = (held.filter(lease_owner=owner) if owner else held.filter(lease_expires_at__lt=Now())).first()
+        found = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING)
+        run = (found.filter(lease_owner=owner) if owner else found.filter(lease_expires_at__lt=Now())).first()
         if run is None:
             return None
         superseded = events.run_superseded(run, 0)

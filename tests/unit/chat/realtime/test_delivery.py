@@ -122,7 +122,7 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
             case ("ack",):
                 page.ack()
             case ("reconnect",):
-                await page.socket.gone()
+                await page.socket.end()
                 page = Page(log, view, window)
                 page.follow()
             case ("run", times):
@@ -139,7 +139,7 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
         assert view.text(run) == text
     longest = max((len(entry.body) for entry in log.entries), default=0) + 200
     assert page.largest_unacked <= window + max(longest, 48 * 1024)
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_nothing_is_sent_over_the_window_until_an_ack_comes() -> None:
@@ -158,7 +158,7 @@ async def test_nothing_is_sent_over_the_window_until_an_ack_comes() -> None:
         await asyncio.sleep(0)
     assert view.seq == 200, "one merged frame brings the rest"
     assert view.text(RUNS[0]) == log.texts[RUNS[0]]
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_another_epoch_resets() -> None:
@@ -172,7 +172,7 @@ async def test_another_epoch_resets() -> None:
     await asyncio.sleep(0.01)
     assert page.resets == 1
     assert not page.socket.cursors
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_a_trimmed_log_resets_rather_than_recover_in_part() -> None:
@@ -185,7 +185,7 @@ async def test_a_trimmed_log_resets_rather_than_recover_in_part() -> None:
     await asyncio.sleep(0.01)
     assert page.resets == 1
     assert view.seq == 0
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_a_delta_that_does_not_continue_the_snapshot_resets() -> None:
@@ -197,7 +197,7 @@ async def test_a_delta_that_does_not_continue_the_snapshot_resets() -> None:
     page.live(log.delta(RUNS[0], "g"))
     await asyncio.sleep(0.01)
     assert page.resets == 1
-    await page.socket.gone()
+    await page.socket.end()
 
 
 def test_actions_of_a_cursor() -> None:
