@@ -11,8 +11,7 @@ from chat.realtime.consumer import HANDLERS
 
 
 def test_every_command_has_one_handler() -> None:
-    parts = [turns.HANDLERS, subscriptions.HANDLERS, microphone.HANDLERS, AT_ONCE]
-    registered = [command for part in parts for command in part]
+    registered = [*turns.HANDLERS, *subscriptions.HANDLERS, *microphone.HANDLERS, *AT_ONCE]
     assert len(registered) == len(set(registered))
     assert set(registered) == set(typing.get_args(AnyCommand))
     assert set(HANDLERS) == set(registered) - set(AT_ONCE)
