@@ -6,21 +6,24 @@ apply, and they are charged.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import structlog
 from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull
-from kombu.exceptions import OperationalError as BrokerAway
 
 from accounts.lib.outage import OUTAGE
 from chat.catalog import offered_models
 from chat.conversations.membership import WRITERS
-from chat.jobs.dispatch import enqueue
 from chat.models import ACTIVE, Member, Run, RunStatus
 from chat.protocol.commands import MessageRegenerate
 from chat.protocol.errors import ChatError, Conflict
-from chat.turns import accept, places, stop, submit
+from chat.turns import stop
+from chat.turns.accept import Accepted
+from chat.turns.submit import submit
 
 logger = structlog.get_logger(__name__)
 
@@ -57,7 +60,7 @@ def stop_run(run: Run) -> str:
         raise Conflict(wrong)
     stopping = stop.mark_stopped(run.pk)
     try:
-        async_to_sync(stop.tell_stopped)(stopping)
+        async_to_sync(stop.notify_stopped)(stopping)
     except (*OUTAGE, ChannelFull) as error:
         logger.warning("stop_not_published", run=str(run.pk), error=type(error).__name__)
         return "Stop requested. Redis does not respond, so it may take a few seconds."
@@ -74,17 +77,27 @@ def retry_run(run: Run) -> uuid.UUID:
         message_id=run.message_id, client_id=uuid.uuid4(), model=run.model if run.model in offered else None
     )
     try:
-        accepted = accept.accept(run.requested_by_id, command)
+        return async_to_sync(_submit)(run.requested_by_id, command)
     except ChatError as error:
         raise Conflict(f"The user's own request would be refused as well: {error.message}") from None
-    async_to_sync(_publish)(accepted)
-    return accepted.run_id
 
 
-async def _publish(accepted: places.Accepted) -> None:
-    """As after a command. What fails here is made up for within seconds (`chat.recovery`)."""
+async def _submit(user_id: uuid.UUID, command: MessageRegenerate) -> uuid.UUID:
+    """As after a user's own command. What fails after the commit is completed within seconds (`chat.recovery`)."""
+    committed: list[uuid.UUID] = []
+
+    @asynccontextmanager
+    async def note_run(accepted: Accepted) -> AsyncIterator[None]:
+        committed.append(accepted.run_id)
+        yield
+
     try:
-        await enqueue(accepted.run_id)
-        await submit.announce(accepted)
-    except (*OUTAGE, BrokerAway, ChannelFull) as error:
-        logger.warning("retry_not_told", run=str(accepted.run_id), error=type(error).__name__)
+        submitted = await submit(user_id, command, join=note_run)
+    except (*OUTAGE, ChannelFull) as error:
+        if not committed:
+            raise
+        logger.warning("retry_not_announced", run=str(committed[0]), error=type(error).__name__)
+    else:
+        if submitted.enqueueing is not None:  # this loop ends with the request, and the job must be out by then
+            await asyncio.wait({submitted.enqueueing})
+    return committed[0]

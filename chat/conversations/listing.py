@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from chat.conversations.membership import conversations_of, member_of
 from chat.eventlog import events, store
-from chat.eventlog.user_events import conversation_listed
+from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
@@ -177,7 +177,7 @@ def _notify_members(conversation: Conversation, *, renamed: bool = False, delete
         if renamed:
             await store.append(store.Append(conversation.id, [events.conversation_updated(conversation)]))
         for member in members:
-            await conversation_listed(member, listing)
+            await notify_conversation_listed(member, listing)
 
     try:
         async_to_sync(notify)()

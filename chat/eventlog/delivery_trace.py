@@ -1,4 +1,4 @@
-"""Announces the end of a traced run, so that sockets record when it was delivered."""
+"""Announces the end of a traced run, so that connections record when it was delivered."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 
 from chat.eventlog import store
 
-PATIENCE_SECONDS: Final = 30.0
+ACK_SECONDS: Final = 30.0  # the longest a span waits for a client's ack
 
 
 async def announce_end(conversation_id: uuid.UUID, end: store.Appended, *, traceparent: str, shown: int | None) -> None:
-    """Tells the sockets of a conversation that a traced run's closing event is in the log. `shown`: when its first
-    words were, ns since 1970.
+    """Notifies the sockets of a conversation that a traced run's closing event is in the log. `shown`: when its first
+    text was, ns since 1970.
     """
     await store.channel_layer().group_send(
         store.group_name(conversation_id),

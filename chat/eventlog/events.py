@@ -1,11 +1,11 @@
-"""Builds the events of the log (protocol §2), each encoded once, without `seq`. Pure but for reading model fields."""
+"""Builds the events of the log (docs/protocol.md §2), each encoded once, without `seq`. Only reads model fields."""
 
 from __future__ import annotations
 
 import uuid
 from typing import Any, Final, Protocol
 
-from chat.eventlog.payloads import message_dict, trouble_of, usage_of
+from chat.eventlog.payloads import failure_of, message_dict, usage_of
 from chat.models import Conversation, Message, Run, RunStatus
 from chat.protocol.frames import encode_event
 
@@ -13,7 +13,7 @@ Event = tuple[bytes, bool]  # encoded, and whether it is a delta
 
 
 class AnyRun(Protocol):
-    """A run's row, or what a worker knows of it."""
+    """A run's row, or a run as its worker knows it."""
 
     @property
     def id(self) -> uuid.UUID: ...
@@ -40,7 +40,7 @@ def _state(event: dict[str, Any]) -> Event:
 
 
 def message_created(message: Message, *, client_id: uuid.UUID | None = None) -> Event:
-    """`client_id` lets the sender's page replace what it already shows."""
+    """`client_id` lets the sender's page replace the message it already shows."""
     shown = message_dict(message)
     if client_id is not None:
         shown["client_id"] = str(client_id)
@@ -84,10 +84,10 @@ def run_delta(conversation_id: str, run_id: str, attempt: int, index: int, text:
 
 
 def run_ended(run: Run, message: Message) -> Event:
-    """The one closing event of the run's current attempt. `text_length` is what the deltas add up to; where somebody
-    talked over the answer, `message.updated` follows and says what of it is kept.
+    """The one closing event of the run's current attempt. `text_length` is the length of all deltas; if the user talked
+    over the answer, `message.updated` follows with the part that is kept.
     """
-    code, sentence = trouble_of(run)
+    code, sentence = failure_of(run)
     event: dict[str, Any] = {
         "type": TERMINAL_TYPES[run.status],
         "conversation_id": str(run.conversation_id),
@@ -108,7 +108,7 @@ def run_ended(run: Run, message: Message) -> Event:
 
 
 def run_superseded(run: AnyRun, text_length: int) -> Event:
-    """A lost attempt that nobody saw anything of: it ends, and the next one is on its way."""
+    """The end of a lost attempt that showed nothing; the next attempt is queued."""
     return _state(
         {
             "type": "run.interrupted",
@@ -118,7 +118,7 @@ def run_superseded(run: AnyRun, text_length: int) -> Event:
             "attempt": run.attempt,
             "text_length": text_length,
             "code": "worker_lost",
-            "message": "The worker was lost; another one takes over.",
+            "message": "The worker was lost; another one is taking over.",
             "retryable": True,
             "next_attempt": run.attempt + 1,
         }

@@ -1,4 +1,4 @@
-"""Messages, runs and usage as the dictionaries that events and snapshots carry."""
+"""Messages, runs and usage as dictionaries for events and snapshots."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any, Final
 
 from chat.models import Message, Run, RunStatus
 
-TALKED_OVER: Final = ("talked_over", "You talked over the answer; what was heard of it is kept.")
+TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
 
 
-def trouble_of(run: Run) -> tuple[str | None, str | None]:
-    """Why a run's answer is not whole: a code, and a sentence for a person."""
+def failure_of(run: Run) -> tuple[str | None, str | None]:
+    """Why a run's answer is incomplete: a code, and a sentence for the user. Both None if it is complete."""
     if run.heard_chars is not None and not run.error_code:
         return TALKED_OVER
     return run.error_code or None, run.error_message or None
 
 
 def run_dict(run: Run, *, text_length: int = 0) -> dict[str, Any]:
-    """A run as frames and pages show it."""
-    code, sentence = trouble_of(run)
+    """A run as sent to clients."""
+    code, sentence = failure_of(run)
     shown = {
         "run_id": str(run.id),
         "message_id": str(run.message_id),
@@ -47,7 +47,7 @@ def usage_of(run: Run) -> dict[str, Any]:
 
 
 def message_dict(message: Message, run: Run | None = None, *, text: str | None = None) -> dict[str, Any]:
-    """A message as frames and pages show it. `message.author` should be loaded."""
+    """A message as sent to clients. `message.author` should be loaded."""
     shown = message.text if text is None else text
     author = message.author
     return {

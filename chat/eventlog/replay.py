@@ -10,12 +10,12 @@ import msgspec
 
 from chat.protocol.frames import encode_event
 
-FRAME_OVERHEAD: Final = 64  # bytes a frame costs beside its payload: our record of it, framing, buffers
+FRAME_OVERHEAD: Final = 64  # bytes a frame costs in addition to its payload: our record of it, framing, buffers
 MAX_MERGED_BYTES: Final = 48 * 1024  # of one merged delta's text
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One event read back from the log; `body` is its JSON without `seq`."""
 
     seq: int
@@ -24,7 +24,7 @@ class Entry:
 
 
 class Delta(msgspec.Struct, tag="run.delta", tag_field="type"):
-    """A `run.delta` as it is logged."""
+    """A `run.delta` as it is in the log."""
 
     conversation_id: str
     run_id: str
@@ -41,7 +41,7 @@ def read_delta(body: bytes) -> Delta:
 
 
 class _Start(msgspec.Struct):
-    """Of any event of a run: how much of the answer it takes for granted."""
+    """The fields of any run's event that say how much of the answer a client must have before it."""
 
     type: str
     run_id: str = ""
@@ -53,12 +53,12 @@ _start_decoder: Final = msgspec.json.Decoder(_Start)
 
 
 def length_before(body: bytes) -> tuple[str, int | None]:
-    """(run id, code points of its answer that a client must have before this event); None where it does not matter."""
+    """(run id, code points of its answer that a client must have before this event); None if any number will do."""
     event = _start_decoder.decode(body)
     return event.run_id, event.text_length if event.index is None else event.index
 
 
-def extend(text: str, run_id: str, attempt: int, entries: Iterable[Entry]) -> str | None:
+def extend(text: str, run_id: str, attempt: int, entries: Iterable[LogEntry]) -> str | None:
     """`text` of a run with the logged deltas of this attempt written over it; None where they leave a gap."""
     parts, length = [text], len(text)
     for entry in entries:
@@ -75,21 +75,21 @@ def extend(text: str, run_id: str, attempt: int, entries: Iterable[Entry]) -> st
     return "".join(parts)
 
 
-def merge(entries: Iterable[Entry]) -> Iterator[tuple[int, bytes]]:
+def merge(entries: Iterable[LogEntry]) -> Iterator[tuple[int, bytes]]:
     """(seq, body) of the frames that bring a client up to date: runs of deltas of one answer become one frame.
 
     A merged frame has the `seq` of the last delta and the `index` of the first (protocol §3).
     """
     texts: list[str] = []
     first: Delta | None = None
-    held: Entry | None = None  # the newest entry in `texts`
+    newest: LogEntry | None = None  # the newest entry in `texts`
     length = size = 0
 
     def flush() -> Iterator[tuple[int, bytes]]:
-        nonlocal first, held, length, size
-        if held is not None and first is not None:
+        nonlocal first, newest, length, size
+        if newest is not None and first is not None:
             if len(texts) == 1:
-                yield held.seq, held.body
+                yield newest.seq, newest.body
             else:
                 event = {
                     "type": "run.delta",
@@ -99,9 +99,9 @@ def merge(entries: Iterable[Entry]) -> Iterator[tuple[int, bytes]]:
                     "index": first.index,
                     "text": "".join(texts),
                 }
-                yield held.seq, encode_event(event)
+                yield newest.seq, encode_event(event)
         texts.clear()
-        first = held = None
+        first = newest = None
         length = size = 0
 
     for entry in entries:
@@ -122,5 +122,5 @@ def merge(entries: Iterable[Entry]) -> Iterator[tuple[int, bytes]]:
         texts.append(delta.text)
         length += len(delta.text)
         size += len(entry.body)
-        held = entry
+        newest = entry
     yield from flush()

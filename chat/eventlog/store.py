@@ -1,18 +1,18 @@
-"""The log of a conversation: recent events in a Redis Stream, each with a contiguous `seq` within one `epoch`.
+"""The event log of a conversation: recent events in a Redis Stream, each with a contiguous `seq` within one `epoch`.
 
     log:<id>:meta    hash    e = epoch, i = run id of the Redis process it began in, s = last seq,
                              t = last seq of an event that is not a delta,
                              r:<run> = "<attempt>:<number>", the last append of that run
     log:<id>         stream  id "<seq>-0", field m = the channel-layer message
 
-PostgreSQL is the truth; the log is a cache that may be lost at any time. It then starts again under a new epoch, by
-which every reader sees that its position is worth nothing (after Centrifugo's stream broker, see docs/architecture.md).
-So it does in another process of Redis: a replica that was promoted, or a server that reads its own file, may lack the
-last moments, and would give their places to other events.
+PostgreSQL holds the durable state; the log is a cache that may be lost at any time. It then begins again under a new
+epoch, which tells every reader that its position is invalid (as in Centrifugo's stream broker, docs/architecture.md).
+The log also begins again in another Redis process: a promoted replica, or a server that has loaded its file, may lack
+the last events and would give their numbers to others.
 
 One script appends to any number of conversations and publishes to their groups, in one round trip. An append is
-idempotent on (run, attempt, number): sent again after a lost reply, it is skipped; sent by the holder of an earlier
-attempt, or of one that somebody has closed, it is refused as fenced.
+idempotent on (run, attempt, number): repeated after a lost reply, it is skipped. From an earlier attempt, or from one
+that was closed, it is refused: its writer is fenced.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import redis.exceptions
 from channels.layers import get_channel_layer
 
-from chat.eventlog.replay import Entry
+from chat.eventlog.replay import LogEntry
 from chat.protocol.commands import Position
 
 if TYPE_CHECKING:
     from chat.channel_layer import StreamingChannelLayer
 
-MAX_EVENTS: Final = 4_000  # of one conversation, about; older ones are in PostgreSQL only
+MAX_EVENTS: Final = 4_000  # about so many of one conversation; older ones are only in PostgreSQL
 STREAM_TTL_MS: Final = 60 * 60 * 1000
 META_TTL_MS: Final = 24 * STREAM_TTL_MS  # outlives the stream, so that an idle reader keeps its position
 
@@ -130,8 +130,7 @@ class Append:
 
     `events` are encoded without `seq` (`chat.protocol.frames.encode_event`), each with whether it is a delta.
     `run`, `attempt` and `number` (counting up from 1 within an attempt) make it idempotent; without a run it is not.
-    `anew` begins the log again with these events: what it has does not lead up to them, so every reader must look into
-    PostgreSQL.
+    `anew` begins the log again with these events, because it lacks events before them; every reader takes a snapshot.
     """
 
     conversation_id: uuid.UUID
@@ -144,7 +143,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where an append left the log; nothing was written when one of the three flags is set."""
+    """Where an append left the log. If one of the three flags is set, nothing was written."""
 
     epoch: str
     seq: int
@@ -155,10 +154,10 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """The events after a position, or, when `entries` is None, that they cannot be had: take a snapshot."""
+    """The events after a position. `entries` is None if the log does not have all of them: take a snapshot."""
 
     position: Position
-    entries: list[Entry] | None
+    entries: list[LogEntry] | None
 
 
 def group_name(conversation_id: uuid.UUID) -> str:
@@ -182,8 +181,8 @@ def new_epoch() -> str:
 
 
 async def _run(group: str, script: str, keys: list[str], args: list[Any]) -> Any:
-    """Runs a script by its digest on the server of `group`, in the layer's own pipeline, which costs a fraction of a
-    call of redis-py's client; sends it whole when Redis does not know it (any more).
+    """Runs a script by its digest on the server of `group`, in the channel layer's own pipeline, which costs a fraction
+    of a call of redis-py's client. Sends the whole script if Redis does not have it.
     """
     layer = channel_layer()
     try:
@@ -193,8 +192,8 @@ async def _run(group: str, script: str, keys: list[str], args: list[Any]) -> Any
 
 
 async def append(*appends: Append) -> list[Appended]:
-    """Appends and publishes, one round trip for each Redis involved. Raises `redis.RedisError` when it is not known
-    to have happened; the same appends may then be sent again.
+    """Appends and publishes, in one round trip for each Redis involved. After a `redis.RedisError` the outcome is
+    unknown, and the same appends may be repeated.
     """
     layer = channel_layer()
     by_server: dict[Any, list[int]] = {}
@@ -232,18 +231,18 @@ async def append(*appends: Append) -> list[Appended]:
 
 
 async def position(conversation_id: uuid.UUID) -> tuple[Position, int]:
-    """Where the log stands now, and the `seq` of its last event but deltas. Begins a log where there is none."""
+    """The log's end, and the `seq` of its last event that is not a delta. Begins a log if there is none."""
     keys = [meta_key(conversation_id), stream_key(conversation_id)]
     epoch, seq, state = await _run(group_name(conversation_id), _POSITION, keys, [new_epoch(), META_TTL_MS])
     return Position(epoch.decode(), seq), state
 
 
 async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_000) -> Replay:
-    """Up to `limit` events after a position, contiguous, and where the log stands. Never a partial recovery."""
+    """Up to `limit` contiguous events after a position, and the log's end. Never only some of them."""
     layer = channel_layer()
     server = layer.group_connection(group_name(conversation_id))
     pipe = server.pipeline(transaction=True)  # both as of one moment
-    # The script, so that a log of another process of Redis is another one here, too: its end may be lost.
+    # The script also begins the log again if it is from another Redis process, and may lack its last events.
     keys = (meta_key(conversation_id), stream_key(conversation_id))
     pipe.eval(_POSITION, 2, *keys, new_epoch(), META_TTL_MS)
     pipe.xrange(stream_key(conversation_id), min=f"{after.seq + 1}-0", max="+", count=limit)
@@ -258,8 +257,8 @@ async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_00
     return Replay(here, entries)
 
 
-async def entries(conversation_id: uuid.UUID, *, after: int, until: int) -> list[Entry]:
-    """What the log still has of the events with after < seq <= until."""
+async def entries(conversation_id: uuid.UUID, *, after: int, until: int) -> list[LogEntry]:
+    """The events with after < seq <= until that are still in the log."""
     if until <= after:
         return []
     layer = channel_layer()
@@ -269,7 +268,7 @@ async def entries(conversation_id: uuid.UUID, *, after: int, until: int) -> list
 
 
 async def before_message(conversation_id: uuid.UUID, message_id: uuid.UUID) -> Position:
-    """The position just before a message was announced; where the log does not know, one that gives a snapshot."""
+    """The position just before a message was announced. If it is not in the log, one that leads to a snapshot."""
     here, _ = await position(conversation_id)
     wanted = f'"message":{{"id":"{message_id}"'.encode()
     for entry in reversed(await entries(conversation_id, after=0, until=here.seq)):
@@ -278,9 +277,9 @@ async def before_message(conversation_id: uuid.UUID, message_id: uuid.UUID) -> P
     return Position("", 0)
 
 
-def _entries(layer: StreamingChannelLayer, raw: list[Any]) -> list[Entry]:
+def _entries(layer: StreamingChannelLayer, raw: list[Any]) -> list[LogEntry]:
     found = []
     for entry_id, fields in raw:
         message = layer.deserialize(fields[b"m"])
-        found.append(Entry(int(entry_id.partition(b"-")[0]), message["b"], message["d"]))
+        found.append(LogEntry(int(entry_id.partition(b"-")[0]), message["b"], message["d"]))
     return found

@@ -1,4 +1,4 @@
-"""Frames outside any log, for all sockets of one user (protocol §2, replies and notices)."""
+"""Frames for all sockets of one user. They are not in any event log (docs/protocol.md §2)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import redis
 import structlog
 
+from accounts.auth.revocation import user_group
 from accounts.quotas.balance import Left
 from chat.eventlog.store import channel_layer
 from chat.protocol.frames import encode
@@ -16,12 +17,8 @@ from chat.protocol.frames import encode
 logger = structlog.get_logger(__name__)
 
 
-def user_group(user_id: uuid.UUID) -> str:
-    return f"user.{user_id.hex}"
-
-
-async def quotas_near(user_id: uuid.UUID, quotas: Sequence[Left]) -> None:
-    """Something of the user's is nearly or quite used up. Light: what is lost is said again after the next answer."""
+async def notify_quotas_low(user_id: uuid.UUID, quotas: Sequence[Left]) -> None:
+    """Notifies a user of quotas that are nearly or fully used up. If it is lost, the next answer repeats it."""
     frame = encode({"type": "quota", "quotas": [left.frame() for left in quotas]})
     try:
         await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": frame})
@@ -29,7 +26,7 @@ async def quotas_near(user_id: uuid.UUID, quotas: Sequence[Left]) -> None:
         logger.warning("notice_lost", kind="quota", error=type(error).__name__)
 
 
-async def conversation_listed(user_id: uuid.UUID, listing: dict[str, Any]) -> None:
-    """Something changed in the user's list of conversations: one is new, renamed, deleted, or has a new message."""
+async def notify_conversation_listed(user_id: uuid.UUID, listing: dict[str, Any]) -> None:
+    """Notifies a user of a change in their list: a conversation is new, renamed, deleted, or has a new message."""
     frame = encode({"type": "conversation.listed", "deleted": False, **listing})
     await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": frame})

@@ -1,4 +1,4 @@
-"""The only door to the workers: tasks by name, ids in. Publishing blocks, so coroutines go through `enqueue`."""
+"""Publishes jobs for the workers: a task's name and an id. Publishing blocks, so coroutines use `enqueue`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
 
 from accounts.lib.redis import async_redis
-from chat.telemetry import tracing
+from chat.telemetry import latency_marks, tracing
 
 GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
@@ -27,17 +27,17 @@ __all__ = ["GENERATE", "GENERATE_QUEUE", "BrokerAway", "Queue", "enqueue", "enqu
 
 
 class _Job(msgspec.Struct):
-    """What kombu's Redis transport puts into a queue, as far as it matters here."""
+    """The part of kombu's queue entry that is read here."""
 
     body: str
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """What the broker says of the jobs that wait. `known` is false where it cannot be asked (not a Redis)."""
+    """The jobs waiting in the broker. `known` is false if the broker is not a Redis."""
 
     known: bool
     length: int = 0
-    oldest: uuid.UUID | None = None  # the run whose job is taken next
+    oldest: uuid.UUID | None = None  # the run whose job is next
 
 
 @functools.cache
@@ -46,8 +46,8 @@ def _executor() -> ThreadPoolExecutor:
 
 
 def enqueue_generation(run_id: uuid.UUID, traceparent: str = "") -> None:
-    """Hands a committed run to the workers. Raises `kombu.exceptions.OperationalError` when the broker is away;
-    nothing is lost then, since the sweeper enqueues what stays queued (`chat.recovery`).
+    """Publishes the job of a committed run. Raises `kombu.exceptions.OperationalError` if the broker is away; nothing
+    is lost then, since the sweeper publishes it later (`chat.recovery`).
     """
     current_app.send_task(
         GENERATE,
@@ -64,20 +64,22 @@ def _headers(traceparent: str) -> dict[str, str] | None:
 
 
 def _sending(queue: str) -> AbstractContextManager[tracing.Span]:
-    """The span of a job's way to the broker; none for what nobody's command asked for."""
+    """The span of publishing a job; none outside a command's trace."""
     if not tracing.current.get():
         return tracing.use_span(tracing.NO_SPAN)
     return tracing.span(f"send {queue}", tracing.SpanKind.PRODUCER, attributes={"messaging.destination.name": queue})
 
 
 async def enqueue(run_id: uuid.UUID) -> None:
+    """`enqueue_generation` from a coroutine, within the trace of the command that asked for it."""
     with _sending(GENERATE_QUEUE) as span:
         parent = tracing.traceparent_of(span) or tracing.current.get()
         await asyncio.get_running_loop().run_in_executor(_executor(), enqueue_generation, run_id, parent)
+    latency_marks.mark(run_id, "enqueued")
 
 
 async def look_at_queue() -> Queue:
-    """The queue of answers: Celery puts jobs in at the left of a Redis list and takes them from the right.
+    """The queue of runs: Celery adds jobs at the left of a Redis list and takes them from the right.
 
     Raises `redis.RedisError`.
     """
@@ -93,13 +95,13 @@ async def look_at_queue() -> Queue:
         [run_id], *_ = msgspec.json.decode(base64.b64decode(msgspec.json.decode(raw, type=_Job).body))
         return Queue(known=True, length=length, oldest=uuid.UUID(run_id))
     except (msgspec.DecodeError, ValueError, TypeError):
-        return Queue(known=True, length=length)  # somebody else's job
+        return Queue(known=True, length=length)  # not a job of this program
 
 
 def enqueue_transcription(recording_id: uuid.UUID) -> None:
-    """Hands a recording to the workers. Raises `kombu.exceptions.OperationalError` when the broker is away; nobody
-    waits for a recording longer than seconds, so it is not sent again. One that comes late finds its recording over
-    (`chat.voice.recordings.claim`): it carries no expiry, which a worker would judge by its own clock.
+    """Publishes the job of a recording. Raises `kombu.exceptions.OperationalError` if the broker is away. It is not
+    published again, as nobody waits longer than seconds for a recording. A late job finds its recording ended
+    (`chat.voice.recordings.claim`); it has no expiry, because a worker would check that by its own clock.
     """
     with _sending(TRANSCRIBE_QUEUE) as span:
         current_app.send_task(

@@ -1,7 +1,7 @@
-"""Which workers are alive: each says so in Redis every few seconds, from the loop that its answers run on.
+"""Worker heartbeats: each worker writes one to Redis every `EVERY_SECONDS`, from the event loop its answers run on.
 
-A worker that hangs, is cut off or is gone says nothing, and its word is forgotten after `FORGET_SECONDS`. What it says
-is for people and alerts only; whose a run is stands in its lease.
+A worker that hangs, is disconnected or has ended writes none; its last one expires after `FORGET_SECONDS`. Heartbeats
+are for people and alerts only; which worker has a run is decided by its lease.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PREFIX: Final = "worker:"
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """What a worker says of itself. `since` is when it started, seconds since 1970."""
+    """The state of a worker. `since`: when it started, seconds since 1970."""
 
     owner: str
     host: str
@@ -33,26 +33,26 @@ class Heartbeat(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(Heartbeat).decode
 
 
-async def beat(heart: Heartbeat) -> None:
-    """Raises `redis.RedisError`."""
-    await async_redis().set(PREFIX + heart.owner, msgspec.json.encode(heart), ex=FORGET_SECONDS)
+async def beat(heartbeat: Heartbeat) -> None:
+    """Writes a heartbeat. Raises `redis.RedisError`."""
+    await async_redis().set(PREFIX + heartbeat.owner, msgspec.json.encode(heartbeat), ex=FORGET_SECONDS)
 
 
 async def stop_beating(owner: str) -> None:
-    """This worker ends as it should. Raises `redis.RedisError`."""
+    """Removes the heartbeat of a worker that ends normally. Raises `redis.RedisError`."""
     await async_redis().delete(PREFIX + owner)
 
 
 def living_workers() -> list[Heartbeat]:
-    """Workers heard of within `FORGET_SECONDS`, oldest first. Raises `redis.RedisError`."""
+    """The workers with a heartbeat in the last `FORGET_SECONDS`, oldest first. Raises `redis.RedisError`."""
     client = sync_redis()
     names = list(client.scan_iter(match=PREFIX + "*", count=1000))
     found = client.mget(names) if names else []
     assert isinstance(found, list)
-    return sorted((_decode(raw) for raw in found if raw is not None), key=lambda heart: heart.since)
+    return sorted((_decode(raw) for raw in found if raw is not None), key=lambda heartbeat: heartbeat.since)
 
 
 def waiting_jobs() -> int:
-    """Jobs in the broker's queues, where the broker is our Redis. Raises `redis.RedisError`."""
+    """The number of jobs in the queues, if the broker is the same Redis. Raises `redis.RedisError`."""
     client = sync_redis()
     return sum(int(str(client.llen(name))) for name in (GENERATE_QUEUE, TRANSCRIBE_QUEUE))

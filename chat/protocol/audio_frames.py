@@ -30,20 +30,20 @@ class Frame:
 
 
 def parse_frame(data: bytes) -> Frame:
-    """Reads one binary frame. Raises `Invalid` or `TooLarge`, each saying what is wrong."""
+    """Reads one binary frame. Raises `Invalid` or `TooLarge`."""
     if len(data) > AUDIO_HEADER.size + MAX_AUDIO_BYTES:
-        raise TooLarge(f"An audio frame may have {MAX_AUDIO_BYTES} bytes of audio at most.")
+        raise TooLarge(f"An audio frame can have at most {MAX_AUDIO_BYTES} bytes of audio.")
     if len(data) < AUDIO_HEADER.size:
         raise Invalid(f"An audio frame begins with a header of {AUDIO_HEADER.size} bytes.")
     kind, flags, stream, number = AUDIO_HEADER.unpack_from(data)
     pcm = data[AUDIO_HEADER.size :]
     last = bool(flags & LAST)
     if kind != MICROPHONE:
-        raise Invalid(f"Audio of kind {kind} is not known here.")
+        raise Invalid(f"Audio of kind {kind} is not supported.")
     if len(pcm) % 2:
-        raise Invalid("16-bit audio has an even number of bytes.")
+        raise Invalid("16-bit audio must have an even number of bytes.")
     if len(pcm) < MIN_FRAME_MS * BYTES_PER_MS and not last:
-        raise Invalid(f"An audio frame holds {MIN_FRAME_MS} ms at least; only the last may be shorter.")
+        raise Invalid(f"An audio frame must hold at least {MIN_FRAME_MS} ms; only the last may be shorter.")
     return Frame(stream, number, pcm, last)
 
 

@@ -16,7 +16,7 @@ class AfterClose(enum.StrEnum):
 
 
 class Close(enum.IntEnum):
-    """Close codes. Daphne can send 1000 and 3000-4999 only."""
+    """Close codes. Daphne can only send 1000 and 3000-4999."""
 
     after: AfterClose
     message: str  # for the user, where the client stops

@@ -1,7 +1,6 @@
-"""The wire protocol `chat.v1` (docs/protocol.md): commands in, frames out, close codes. Pure: no Django, no I/O.
+"""The commands of the wire protocol `chat.v1` (docs/protocol.md), and how a text frame is read. No Django, no I/O.
 
 Commands are a tagged union checked by msgspec: unknown fields, wrong types and unknown types are refused by name.
-Frames out are plain dicts encoded by `encode`; events of the log get their `seq` in front by `stamp`.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A place in a conversation's log: events up to `seq` of `epoch` are known. `seq` 0 is before the first."""
+    """A position in an event log: events up to `seq` of `epoch` are known. `seq` 0 is before the first."""
 
     epoch: Annotated[str, msgspec.Meta(max_length=64)]
     seq: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
-    """Base of all commands. `ref` comes back in the reply."""
+    """Base of all commands. `ref` is returned in the reply."""
 
     ref: Ref | None = None
 
@@ -46,7 +45,7 @@ class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
 
 
 class Traced(Command, frozen=True, kw_only=True):
-    """A command that begins something long. `traceparent`: where in the sender's trace it belongs."""
+    """A command that starts longer work. `traceparent`: the span of the sender's trace it belongs to."""
 
     traceparent: Traceparent | None = None
 
@@ -101,7 +100,7 @@ class AudioCancel(Command, frozen=True, tag="audio.cancel"):
 
 
 class AudioInterrupt(Command, frozen=True, tag="audio.interrupt"):
-    """The person talked over the spoken answer, of which `heard_chars` code points had been said."""
+    """Barge-in: the user talked over the spoken answer, of which `heard_chars` code points had been spoken."""
 
     run_id: uuid.UUID
     heard_chars: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
@@ -129,7 +128,8 @@ AnyCommand = (
     | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
-AnyTraced = MessageSend | MessageEdit | MessageRegenerate | AudioStart
+AnyTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin a run
+AnyTraced = AnyTurn | AudioStart
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 _probe = msgspec.json.Decoder(msgspec.Raw)
@@ -143,7 +143,7 @@ def parse_command(frame: str) -> AnyCommand:
     except UnicodeEncodeError:
         raise Invalid("The frame is not valid Unicode.") from None
     if len(raw) > MAX_FRAME_BYTES:
-        raise TooLarge(f"A frame may have {MAX_FRAME_BYTES} bytes at most; this one has {len(raw)}.")
+        raise TooLarge(f"A frame can have at most {MAX_FRAME_BYTES} bytes; this one has {len(raw)}.")
     try:
         return _decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -162,7 +162,7 @@ _ref_decoder = msgspec.json.Decoder(_Named)
 
 
 def ref_of(frame: str) -> str | None:
-    """The `ref` of a frame that is no command, if it has one, so that its error reaches whoever waits for it."""
+    """The `ref` of an invalid frame, if it has one, so that the client can match the error to it."""
     try:
         return _ref_decoder.decode(frame).ref if len(frame) <= MAX_FRAME_BYTES else None
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
@@ -170,15 +170,15 @@ def ref_of(frame: str) -> str | None:
 
 
 def check_text(text: str) -> str:
-    """The text of a message as it is kept. Raises `Invalid` or `TooLarge`."""
+    """The text of a message as it is stored. Raises `Invalid` or `TooLarge`."""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise Invalid("The text has half a character (a lone surrogate) in it.") from None
+        raise Invalid("The text contains half of a character (a lone surrogate).") from None
     if "\x00" in text:
-        raise Invalid("The text has a NUL character in it.")
+        raise Invalid("The text contains a NUL character.")
     if size > MAX_TEXT_BYTES:
-        raise TooLarge(f"A message may have {MAX_TEXT_BYTES} bytes at most; this one has {size}.")
+        raise TooLarge(f"A message can have at most {MAX_TEXT_BYTES} bytes; this one has {size}.")
     if not text.strip():
         raise Invalid("The text is empty.")
     return text

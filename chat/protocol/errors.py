@@ -1,12 +1,12 @@
-"""What can go wrong with a command, as the client is told (docs/protocol.md §5).
+"""The errors a command can be answered with (docs/protocol.md §5).
 
 ChatError
  ├─ Invalid, TooLarge, UnknownCommand   the frame itself
- ├─ NotFound, Forbidden                 what one may not see, what one may not do
- ├─ Conflict, Busy                      the state of things
- ├─ RateLimited, QuotaExceeded          come back later (`retry_after`, seconds)
- ├─ AsrUnavailable                      speech recognition is down, crashed, or full
- └─ Unavailable, Internal               our side; the same `client_id` may be sent again
+ ├─ NotFound, Forbidden                 no access, or not enough rights
+ ├─ Conflict, Busy                      the state of the conversation does not allow it
+ ├─ RateLimited, QuotaExceeded          try again later (`retry_after`, seconds)
+ ├─ AsrUnavailable                      speech recognition is down, has crashed, or is full
+ └─ Unavailable, Internal               a fault of the server; the same `client_id` may be sent again
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Iterator
 
 
 class ChatError(Exception):
-    """An error with a code for the client and a sentence for the person.
+    """An error with a code for the client and a sentence for the user. `retry_after`: seconds.
 
-    `retryable`: the client may send the very same command again by itself, with the same `client_id`.
+    `retryable`: the client may send the same command again automatically, with the same `client_id`.
     """
 
     code = "internal"
-    default_message = "Something went wrong on our side."
+    default_message = "Something went wrong on the server. Try again."
     retryable = False
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
@@ -32,12 +32,12 @@ class ChatError(Exception):
 
 class Invalid(ChatError):
     code = "invalid"
-    default_message = "This message could not be understood."
+    default_message = "This request isn't valid."
 
 
 class UnknownCommand(ChatError):
     code = "unknown_command"
-    default_message = "This server does not know that command."
+    default_message = "This server doesn't support that command."
 
 
 class TooLarge(ChatError):
@@ -47,38 +47,38 @@ class TooLarge(ChatError):
 
 class NotFound(ChatError):
     code = "not_found"
-    default_message = "There is no such thing here, or you may not see it."
+    default_message = "This doesn't exist, or you don't have access to it."
 
 
 class Forbidden(ChatError):
     code = "forbidden"
-    default_message = "You may read this conversation, but not write in it."
+    default_message = "You can read this conversation, but not write in it."
 
 
 class Conflict(ChatError):
     code = "conflict"
-    default_message = "The same id was already used for something else."
+    default_message = "This id has already been used for a different message."
 
 
 class Busy(ChatError):
     code = "busy"
-    default_message = "An answer is still being written here. Stop it, or wait for it."
+    default_message = "An answer is still in progress. Wait for it to finish, or stop it."
 
 
 class RateLimited(ChatError):
     code = "rate_limited"
-    default_message = "That was too quick. Please wait a moment."
+    default_message = "You're sending too fast. Please wait a moment."
     retryable = True
 
 
 class QuotaExceeded(ChatError):
     code = "quota_exceeded"
-    default_message = "Your allowance is used up."
+    default_message = "Your quota is used up."
 
 
 class Unavailable(ChatError):
     code = "unavailable"
-    default_message = "The service is not reachable right now. Your message is kept; it is sent again by itself."
+    default_message = "The service is unavailable right now. Your message is kept and will be sent again automatically."
     retryable = True
 
 
@@ -87,10 +87,10 @@ class Internal(ChatError):
 
 
 class AsrUnavailable(ChatError):
-    """`code`: of the recogniser's own error, where it has another (`busy`)."""
+    """`code`: the recogniser's own, where it differs (`busy`)."""
 
     code = "asr_unavailable"
-    default_message = "Speech recognition is not available right now. You can type instead, or try again in a moment."
+    default_message = "Speech recognition is unavailable right now. You can type instead, or try again in a moment."
     retryable = True
 
     def __init__(self, message: str = "", *, code: str = "asr_unavailable") -> None:

@@ -10,12 +10,12 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(frame: dict[str, Any]) -> str:
-    """A frame as it goes out: compact JSON."""
+    """A frame as it is sent: compact JSON."""
     return _encoder.encode(frame).decode()
 
 
 def encode_event(event: dict[str, Any]) -> bytes:
-    """An event as it is logged: JSON without `seq`, which `stamp` puts in front when the log has given it one."""
+    """An event as it is logged: JSON without `seq`, which `stamp` puts in front once the log has assigned it."""
     return _encoder.encode(event)
 
 

@@ -1,7 +1,7 @@
-"""One socket: what goes out, in which order, and how much of it at a time. No commands here (`chat.realtime.consumer`).
+"""The outgoing half of one WebSocket connection: which frames are sent, in which order, and how many at a time.
 
-Frames wait in an outbox that one short-lived task empties; log events go out only within the ack window, so what can
-gather here is bounded by the window and by the replies to commands under way.
+Frames wait in an outbox that one short-lived task empties. Events of the log are sent only within the ack window, so
+the outbox is bounded by that window and by the replies to commands under way. Commands: `chat.realtime.consumer`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import redis
 import structlog
@@ -22,13 +22,16 @@ from django.conf import settings
 from chat.eventlog import store
 from chat.eventlog.replay import length_before, merge
 from chat.protocol.close_codes import Close
-from chat.protocol.commands import Position
+from chat.protocol.commands import Command, Position
 from chat.protocol.frames import encode, stamp
 from chat.protocol.limits import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES
-from chat.realtime.cursor import Action, Cursor, Window
+from chat.realtime.cursor import Action, Cursor, SendWindow
 from chat.telemetry.metrics import counted, event_lag
 
+Part = TypeVar("Part")
 Send = Callable[[dict[str, Any]], Awaitable[None]]
+Reply = Callable[[dict[str, Any], str | None], None]  # takes a frame and the command's `ref`
+Handlers = dict[type[Command], Callable[[Part, Any], Awaitable[None]]]  # which method of a part carries out a command
 
 
 class Read(Protocol):
@@ -43,8 +46,8 @@ PING: Final = encode({"type": "ping"})
 logger = structlog.get_logger(__name__)
 
 
-class Socket:
-    """The outgoing half of a connection: cursors in conversations' logs, a window over all of them, a heartbeat."""
+class Connection:
+    """Sends one client its frames: cursors in conversations' event logs, a window over all of them, a heartbeat."""
 
     def __init__(
         self,
@@ -59,7 +62,7 @@ class Socket:
         self.connection_id = secrets.token_hex(8)
         self.user_id = user_id
         self.session_hash = session_hash
-        self.window = Window(window_bytes)
+        self.window = SendWindow(window_bytes)
         self.cursors: dict[bytes, Cursor] = {}  # by conversation id
         self.closed: int | None = None
         self.last_used = now
@@ -69,7 +72,7 @@ class Socket:
         self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._guards: dict[str, int] = {}  # run id -> text length a snapshot showed, until its next delta or its end
-        # The first beat comes at a random moment, so that sockets that came together do not beat together.
+        # The first ping comes at a random moment, so that sockets opened together do not ping together.
         self._next_ping = now + HEARTBEAT_SECONDS * random.uniform(0.5, 1)
         self._pong_due: float | None = None
 
@@ -84,6 +87,7 @@ class Socket:
             self._flush()
 
     def put_event(self, cursor: Cursor, seq: int, frame: str) -> None:
+        """Sends an event of the log and moves the cursor."""
         self.last_used = time.monotonic()
         counted.events_sent += 1
         cursor.sent(seq, len(frame))
@@ -92,14 +96,14 @@ class Socket:
             self.window.blocked_since = time.monotonic()
 
     def put_ephemeral(self, frame: str) -> None:
-        """Typing and presence: the first to go when the client is slow."""
+        """Sends a frame that may be lost, such as typing or presence; dropped first if the client is slow."""
         if self.window.unacked < self.window.limit // 2:
             self.put(frame)
         else:
             counted.ephemeral_dropped += 1
 
     def close(self, code: Close) -> None:
-        """Closes after what is in the outbox. Once."""
+        """Closes after the outbox is sent. Only the first call counts."""
         if self.closed is None:
             self.closed = int(code)
             self._outbox.append({"type": "websocket.close", "code": int(code)})
@@ -116,25 +120,25 @@ class Socket:
                 for frame in frames:
                     await self._send(frame)
             except Exception:
-                # A socket that misses a frame is worth nothing: the client comes back and resumes.
+                # A client that missed a frame cannot go on: it reconnects and resumes.
                 logger.exception("socket_write_failed", connection=self.connection_id)
                 self._outbox = []
                 self.closed = self.closed or int(Close.GOING_AWAY)
                 await self._send({"type": "websocket.close", "code": int(Close.GOING_AWAY)})
 
     def is_idle(self) -> bool:
-        """Whether all that was put went out."""
+        """Whether everything put so far has been sent."""
         return not self._outbox and (self._writer is None or self._writer.done())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Runs `work` for as long as the socket lives."""
+        """Runs `work` until it ends or the connection closes."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def gone(self) -> None:
-        """The connection is over: end what was under way for it."""
+    async def end(self) -> None:
+        """The connection has closed: cancels the tasks that run for it."""
         self.closed = self.closed or 1006
         tasks = [*self._tasks, *([self._writer] if self._writer else [])]
         for task in tasks:
@@ -145,7 +149,7 @@ class Socket:
     # --- events -------------------------------------------------------------------------------------------------
 
     def on_event(self, message: dict[str, Any]) -> None:
-        """A live event of the channel layer. The frame is made once for all sockets of the process."""
+        """Handles a live event of the channel layer. Its frame is built once for all connections of the process."""
         cursor = self.cursors.get(message["c"])
         if cursor is None:
             return
@@ -171,7 +175,7 @@ class Socket:
             self.reset(message["c"])
 
     def _fits(self, body: bytes) -> bool:
-        """Whether an event goes on where a snapshot's text ended: what came between may be lost with the log."""
+        """Whether an event continues a snapshot's text exactly. If the log was lost, text between may be missing."""
         run_id, length = length_before(body)
         if length is None or run_id not in self._guards:
             return True
@@ -185,6 +189,7 @@ class Socket:
         self.catch_up(conversation)
 
     def forget(self, conversation: bytes) -> bool:
+        """Removes a conversation's cursor; whether there was one."""
         cursor = self.cursors.pop(conversation, None)
         if cursor is None:
             return False
@@ -192,18 +197,19 @@ class Socket:
         return True
 
     def reset(self, conversation: bytes) -> None:
-        """The cursor is worth nothing: the client takes a snapshot."""
+        """The cursor is invalid: tells the client to take a snapshot."""
         if self.forget(conversation):
             counted.resets += 1
             self.put(encode({"type": "reset", "conversation_id": str(uuid.UUID(bytes=conversation))}))
 
     def ack(self, conversation: bytes, seq: int) -> None:
+        """The client has handled a conversation's events up to `seq`."""
         cursor = self.cursors.get(conversation)
         if cursor is None:
             return
         cursor.ack(seq)
         if self.window.full:
-            # Acks that come in, however slowly, start the 30 s anew.
+            # Each ack, however slow, restarts the time after which a slow client is closed.
             self.window.blocked_since = time.monotonic()
             return
         self.window.blocked_since = None
@@ -212,6 +218,7 @@ class Socket:
                 self.catch_up(key)
 
     def catch_up(self, conversation: bytes) -> None:
+        """Starts to read the log from the cursor on, unless that is under way."""
         cursor = self.cursors.get(conversation)
         if cursor is not None and not cursor.reading and self.closed is None:
             cursor.reading = True
@@ -219,7 +226,7 @@ class Socket:
             self.spawn(self._catch_up(conversation, cursor))
 
     def catch_up_all(self) -> None:
-        """The layer's connection was lost and is back: nobody knows what it missed."""
+        """The channel layer was reconnected to Redis and may have missed events of any conversation."""
         for conversation, cursor in list(self.cursors.items()):
             cursor.again = cursor.reading
             self.catch_up(conversation)
@@ -232,7 +239,7 @@ class Socket:
                 try:
                     replay = await self._read(uuid.UUID(bytes=conversation), cursor.position, limit=READ_LIMIT)
                 except (redis.RedisError, OSError) as error:
-                    logger.warning("catch_up_waits", connection=self.connection_id, error=type(error).__name__)
+                    logger.warning("catch_up_delayed", connection=self.connection_id, error=type(error).__name__)
                     await asyncio.sleep(delay * random.uniform(0.5, 1))
                     delay = min(delay * 2, 5.0)
                     continue
@@ -261,10 +268,11 @@ class Socket:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def pong(self) -> None:
+        """The client answered the last ping."""
         self._pong_due = None
 
     def tick(self, now: float) -> None:
-        """Once a second, from the hub."""
+        """Sends a ping or closes, as the time requires. Called once a second (`chat.realtime.open_sockets`)."""
         if self.closed is not None:
             return
         if self._pong_due is not None and now >= self._pong_due:

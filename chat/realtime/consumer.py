@@ -1,17 +1,15 @@
-"""The WebSocket consumer: a thin shell. A frame goes to `chat.protocol`, its command to one service, the result back.
+"""The WebSocket consumer: accepts, authenticates, reads, closes. Which part handles what stands in two tables below.
 
-Channels runs one handler at a time per connection and makes a thread hop before each, which would let a slow send hold
-up a stop, and cost more than the event itself. So this consumer keeps Channels' interface but runs its own loop:
-commands become tasks (four at a time per socket; a stop never waits), and log events come straight from the channel
-layer into `chat.realtime.connection` without a queue, a task or a thread between.
+Channels runs one handler at a time per connection and changes threads before each, so a slow send would delay a stop,
+and the change of threads costs more than an event itself. This consumer keeps Channels' interface but runs its own
+loop: commands become tasks (`chat.realtime.command_runner`), and events of the log go from the channel layer straight
+into `chat.realtime.connection`, without a queue, a task or a thread in between.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -19,63 +17,37 @@ import structlog
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from accounts.auth.revocation import session_group, was_revoked
+from accounts.auth.revocation import session_group, user_group, was_revoked
 from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import place_of
 from chat.catalog import presets
 from chat.eventlog import store
-from chat.eventlog.user_events import user_group
 from chat.protocol.close_codes import Close
-from chat.protocol.commands import (
-    Ack,
-    AnyCommand,
-    AnyTraced,
-    AudioCancel,
-    AudioFlush,
-    AudioInterrupt,
-    AudioStart,
-    AudioStop,
-    MessageEdit,
-    MessageRegenerate,
-    MessageSend,
-    Ping,
-    Pong,
-    RunStop,
-    Subscribe,
-    Traced,
-    Typing,
-    Unsubscribe,
-    parse_command,
-    ref_of,
-)
-from chat.protocol.errors import ChatError, Internal, RateLimited, Unavailable
+from chat.protocol.commands import AnyCommand, Command
 from chat.protocol.frames import encode
 from chat.protocol.limits import HEARTBEAT_SECONDS, MAX_AUDIO_BYTES, MAX_TEXT_BYTES, PROTOCOL, WINDOW_BYTES
-from chat.realtime import rate_limits
-from chat.realtime.connection import Socket
+from chat.realtime import microphone, rate_limits, subscriptions, turns
+from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
+from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.delivery_trace import follow_delivery
 from chat.realtime.microphone import Microphone
-from chat.realtime.open_sockets import hub
-from chat.realtime.subscriptions import COMMAND_SECONDS, Following
+from chat.realtime.open_sockets import open_sockets
+from chat.realtime.subscriptions import Subscriptions
+from chat.realtime.turns import Turns
 from chat.telemetry import metrics, tracing
-from chat.turns import stop
 
-COMMANDS_AT_ONCE: Final = 4
-COMMANDS_WAITING: Final = 32
-MALFORMED_LIMIT: Final = 10  # within MALFORMED_SECONDS: 4400
-MALFORMED_SECONDS: Final = 60.0
 REVALIDATE_SECONDS: Final = 300.0
-RECHECK_SECONDS: Final = 5.0  # when PostgreSQL was away
+RECHECK_SECONDS: Final = 5.0  # if PostgreSQL was away
 
 logger = structlog.get_logger(__name__)
 
 
 class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no types
-    """One browser tab, and every conversation it has open."""
+    """One WebSocket: a browser tab with every conversation it has open."""
 
-    socket: Socket
+    connection: Connection
     user_id: uuid.UUID
 
     async def __call__(
@@ -87,249 +59,181 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.scope = scope
         self.user_id = scope["user_id"]
         self.session_hash: str = scope["session_hash"]
-        self.place = place_of((scope.get("client") or ("",))[0])
-        self.frame_limit = rate_limits.FrameLimit()
-        self.socket = Socket(send, self.user_id, self.session_hash)
+        self.address = place_of((scope.get("client") or ("",))[0])
+        self.connection = Connection(send, self.user_id, self.session_hash)
         # This task is the connection's own, and the tasks it starts inherit what is bound here.
-        structlog.contextvars.bind_contextvars(connection=self.socket.connection_id, user=str(self.user_id))
-        named = {"antiphon.connection.id": self.socket.connection_id, "user.id": str(self.user_id)}
-        self.life = tracing.start_span("socket", tracing.SpanKind.SERVER, parent="", attributes=named)
-        self.microphone = Microphone(self.socket, self.user_id, reply=self.reply, fail=self.error)
+        structlog.contextvars.bind_contextvars(connection=self.connection.connection_id, user=str(self.user_id))
+        named = {"antiphon.connection.id": self.connection.connection_id, "user.id": str(self.user_id)}
+        self.span = tracing.start_span("socket", tracing.SpanKind.SERVER, parent="", attributes=named)
+        self.commands = CommandRunner(
+            self.connection, self.address, self.span, carry_out=self.carry_out, on_audio=self.on_audio
+        )
+        reply, fail = self.commands.reply, self.commands.error
+        self.microphone = Microphone(self.connection, self.user_id, reply=reply, fail=fail)
         self.layer = store.channel_layer()
-        self.slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
-        self.waiting = 0
-        self.malformed: deque[float] = deque(maxlen=MALFORMED_LIMIT)
         await receive()  # websocket.connect
         self.channel: str = await self.layer.new_channel()
-        self.following = Following(self.socket, self.channel, reply=self.reply)
-        hub().add(self.socket)
+        self.subscriptions = Subscriptions(self.connection, self.channel, reply=reply)
+        self.turns = Turns(self.user_id, self.subscriptions, reply=reply)
+        open_sockets().add(self.connection)
         try:
-            if await self.open(send):
-                while (message := await receive())["type"] != "websocket.disconnect":
-                    self.on_frame(message.get("text"), message.get("bytes"))
-                self.socket.closed = self.socket.closed or message.get("code") or 1006
+            await self.open(send)
+            while (message := await receive())["type"] != "websocket.disconnect":
+                self.commands.on_frame(message.get("text"), message.get("bytes"))
+            self.connection.closed = self.connection.closed or message.get("code") or 1006
         finally:
-            hub().remove(self.socket)
-            rate_limits.connections().leave(self.socket.connection_id)
-            await self.microphone.gone()
-            await self.socket.gone()
-            metrics.count_close(self.socket.closed or 1006)
-            await self.following.absent()
-            self.layer.release(self.channel)
-            self.life.set_attribute("antiphon.close.code", self.socket.closed or 1006)
-            self.life.end()
+            await self.close()
 
-    async def open(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> bool:
-        """Joins the user's groups, then greets. The groups first: a session that ends meanwhile is not missed."""
+    async def open(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """Accepts, then greets or closes. Joins the user's groups first, so that no end of the session is missed."""
         self.layer.attach(self.channel, self.on_layer)
+        offers: dict[str, Any] = {}
+        refusal: Close | None = None
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
-                if not await rate_limits.connections().enter(self.socket.connection_id, self.user_id, self.place):
-                    await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
+                counts = rate_limits.connection_counts()
+                if not await counts.enter(self.connection.connection_id, self.user_id, self.address):
                     metrics.denials["connections"] += 1
-                    self.socket.close(Close.FLOOD)
-                    return True
-                await self.following.join(user_group(self.user_id))
-                await self.following.join(session_group(self.session_hash))
-                revoked = await was_revoked(self.user_id, self.session_hash)
-                offers = await in_db(presets.offers, self.user_id)
+                    refusal = Close.FLOOD
+                else:
+                    await self.subscriptions.join(user_group(self.user_id))
+                    await self.subscriptions.join(session_group(self.session_hash))
+                    if await was_revoked(self.user_id, self.session_hash):
+                        refusal = Close.SESSION_ENDED
+                    offers = await in_db(presets.offers, self.user_id)
         except OUTAGE as error:
             logger.warning("socket_not_opened", error=type(error).__name__)
-            await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-            self.socket.close(Close.GOING_AWAY)
-            return True
+            refusal = Close.GOING_AWAY
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL})
-        if revoked:
-            self.socket.close(Close.SESSION_ENDED)
-        elif hub().draining:
-            self.socket.close(Close.GOING_AWAY)
-        else:
-            self.socket.put(
-                encode(
-                    {
-                        "type": "hello",
-                        "protocol": PROTOCOL,
-                        "connection_id": self.socket.connection_id,
-                        "heartbeat_s": HEARTBEAT_SECONDS,
-                        "limits": {
-                            "text_bytes": MAX_TEXT_BYTES,
-                            "audio_bytes": MAX_AUDIO_BYTES,
-                            "window_bytes": WINDOW_BYTES,
-                        },
-                        **offers,
-                        "traceparent": True,
-                        "features": ["voice"] if settings.ASR_BACKENDS else [],
-                    }
-                )
-            )
-            self.socket.spawn(self.revalidate())
-            self.socket.spawn(self.following.renew_presence())
-        return True
+        if refusal is None and open_sockets().draining:
+            refusal = Close.GOING_AWAY
+        if refusal is not None:
+            self.connection.close(refusal)
+            return
+        self.connection.put(encode(_hello(self.connection.connection_id, offers)))
+        self.connection.spawn(self.revalidate())
+        self.connection.spawn(self.subscriptions.renew_presence())
 
-    # --- from the layer -----------------------------------------------------------------------------------------
+    async def close(self) -> None:
+        """The socket has closed: ends and releases everything that belongs to it."""
+        open_sockets().remove(self.connection)
+        rate_limits.connection_counts().leave(self.connection.connection_id)
+        await self.microphone.end()
+        await self.connection.end()
+        metrics.count_close(self.connection.closed or 1006)
+        await self.subscriptions.end_presence()
+        self.layer.release(self.channel)
+        self.span.set_attribute("antiphon.close.code", self.connection.closed or 1006)
+        self.span.end()
+
+    # --- from the client ----------------------------------------------------------------------------------------
+
+    async def carry_out(self, command: AnyCommand) -> None:
+        await HANDLERS[type(command)](self, command)
+
+    def on_audio(self, data: bytes) -> None:
+        self.microphone.on_bytes(data)
+
+    # --- from the channel layer ---------------------------------------------------------------------------------
 
     def on_layer(self, message: dict[str, Any]) -> None:
         """A message of the channel layer, called by its reader: nothing here may wait."""
         kind = message["type"]
-        if kind == "log.event":
-            self.socket.on_event(message)
-        elif kind == "notice":
-            self.socket.put(message["frame"])
-        elif kind == "ephemeral":
-            if message["from"] != self.socket.connection_id and message["c"] in self.socket.cursors:
-                self.socket.put_ephemeral(message["frame"])
-        elif kind.startswith("recording."):
-            self.microphone.on_layer(message)
-            if kind == "recording.sent" and self.microphone.made(message):
-                self.socket.spawn(self.following.follow_sent(message))
-        elif kind == "session.ended":
-            self.socket.close(Close.SESSION_ENDED)
-        elif kind == "access.removed":
-            self.following.remove_access(message["c"])
-        elif kind == "layer.reset":
-            self.socket.catch_up_all()
-            self.socket.spawn(self.check_session())
-        elif kind == "run.traced" and tracing.is_enabled():
-            self.socket.spawn(follow_delivery(self.socket, self.life, message))
+        if kind == "log.event":  # one per token: not through the table
+            self.connection.on_event(message)
+        elif (handle := LAYER_HANDLERS.get(kind)) is not None:
+            handle(self, message)
+
+    def on_notice(self, message: dict[str, Any]) -> None:
+        self.connection.put(message["frame"])
+
+    def on_ephemeral(self, message: dict[str, Any]) -> None:
+        if message["from"] != self.connection.connection_id and message["c"] in self.connection.cursors:
+            self.connection.put_ephemeral(message["frame"])
+
+    def on_recording(self, message: dict[str, Any]) -> None:
+        self.microphone.on_layer(message)
+
+    def on_recording_sent(self, message: dict[str, Any]) -> None:
+        if self.microphone.is_recording(message):
+            self.connection.spawn(self.subscriptions.follow_dictated(message))
+
+    def on_session_ended(self, _: dict[str, Any]) -> None:
+        self.connection.close(Close.SESSION_ENDED)
+
+    def on_access_removed(self, message: dict[str, Any]) -> None:
+        self.subscriptions.remove_access(message["c"])
+
+    def on_layer_reset(self, _: dict[str, Any]) -> None:
+        self.connection.catch_up_all()
+        self.connection.spawn(self.check_session())
+
+    def on_run_traced(self, message: dict[str, Any]) -> None:
+        if tracing.is_enabled():
+            self.connection.spawn(follow_delivery(self.connection, self.span, message))
+
+    # --- the session --------------------------------------------------------------------------------------------
 
     async def revalidate(self) -> None:
-        """Asks PostgreSQL now and then whether session and memberships still stand, should an end have been missed."""
+        """Checks session and memberships in PostgreSQL every five minutes, in case the message of an end was lost."""
         while True:
             await asyncio.sleep(REVALIDATE_SECONDS)
             await self.check_session()
 
     async def check_session(self) -> None:
+        """Closes the connection if its session has ended; ends subscriptions the user has lost access to."""
         while True:
             try:
                 if await in_db(still_valid, self.user_id, self.session_hash):
-                    await self.following.check_access()
+                    await self.subscriptions.check_access()
                 else:
-                    self.socket.close(Close.SESSION_ENDED)
+                    self.connection.close(Close.SESSION_ENDED)
             except OUTAGE as error:
-                logger.warning("session_not_checked", error=type(error).__name__)
+                logger.warning("session_check_failed", error=type(error).__name__)
                 await asyncio.sleep(RECHECK_SECONDS)
             else:
                 return
 
-    # --- from the client ----------------------------------------------------------------------------------------
 
-    def on_frame(self, text: str | None, data: bytes | None) -> None:
-        """One frame. Acks and pings are answered on the spot, everything else becomes a task."""
-        metrics.counted.frames_received += 1
-        if self.socket.closed is not None:
-            return
-        if wait := self.frame_limit.take():
-            metrics.denials["frames"] += 1
-            self.slow_down(rate_limits.too_quick(wait), ref_of(text) if text is not None else None)
-            return
-        try:
-            if text is None:
-                self.microphone.on_bytes(data or b"")
-                return
-            command = parse_command(text)
-        except ChatError as error:
-            self.refuse(error, ref_of(text) if text is not None else None)
-            return
-        if isinstance(command, Ack):
-            self.socket.ack(command.conversation_id.bytes, command.seq)
-            return
-        if isinstance(command, Pong):
-            self.socket.pong()
-            return
-        if isinstance(command, Ping):
-            self.reply({"type": "pong"}, command.ref)
-            return
-        self.socket.last_used = time.monotonic()
-        if self.waiting >= COMMANDS_WAITING:
-            metrics.denials["waiting"] += 1
-            self.slow_down(RateLimited("Too many commands wait for their answers.", retry_after=1), command.ref)
-            return
-        self.waiting += 1
-        self.socket.spawn(self.run(command))
+def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "hello",
+        "protocol": PROTOCOL,
+        "connection_id": connection_id,
+        "heartbeat_s": HEARTBEAT_SECONDS,
+        "limits": {"text_bytes": MAX_TEXT_BYTES, "audio_bytes": MAX_AUDIO_BYTES, "window_bytes": WINDOW_BYTES},
+        **offers,
+        "traceparent": True,
+        "features": ["voice"] if settings.ASR_BACKENDS else [],
+    }
 
-    def refuse(self, error: ChatError, ref: str | None) -> None:
-        """A frame that is no command. The tenth within a minute ends the connection."""
-        self.error(error, ref)
-        now = time.monotonic()
-        self.malformed.append(now)
-        if len(self.malformed) == MALFORMED_LIMIT and now - self.malformed[0] < MALFORMED_SECONDS:
-            self.socket.close(Close.MALFORMED)
 
-    def slow_down(self, error: RateLimited, ref: str | None) -> None:
-        """Too much at a time. Who does not listen is shut out."""
-        self.error(error, ref)
-        if self.frame_limit.is_flood():
-            self.socket.close(Close.FLOOD)
+Handler = Callable[[ChatConsumer, Any], Awaitable[None]]
 
-    async def run(self, command: AnyCommand) -> None:
-        """Carries out one command and answers it, whatever happens."""
-        try:
-            if isinstance(command, RunStop | AudioInterrupt):
-                await self.limited(command)
-            elif isinstance(command, Traced):
-                await self.trace(command)
-            else:
-                async with self.slots:
-                    await self.limited(command)
-        except RateLimited as error:
-            self.slow_down(error, command.ref)
-        except ChatError as error:
-            self.error(error, command.ref)
-        except OUTAGE as error:
-            logger.warning("command_failed", command=type(command).__name__, error=type(error).__name__)
-            self.error(Unavailable(), command.ref)
-        except Exception:
-            logger.exception("command_crashed", command=type(command).__name__)
-            self.error(Internal(), command.ref)
-        finally:
-            self.waiting -= 1
 
-    async def trace(self, command: AnyTraced) -> None:
-        """Carries out a command that belongs to a trace: its log lines, its jobs and its run say which."""
-        command = tracing.with_traceparent(command)
-        structlog.contextvars.bind_contextvars(trace=tracing.trace_id(command.traceparent))
-        name = str(command.__struct_config__.tag)
-        with tracing.span(name, tracing.SpanKind.SERVER, parent=command.traceparent, by_client=True) as span:
-            tracing.current.set(tracing.traceparent_of(span) or command.traceparent or "")
-            tracing.add_link(span, self.life)
-            tracing.add_link(self.life, span)
-            async with self.slots:
-                await self.limited(command)
+def _by(part: Callable[[ChatConsumer], Part], handlers: Handlers[Part]) -> dict[type[Command], Handler]:
+    """The handlers of one part of a connection, to be called with the consumer."""
 
-    async def limited(self, command: AnyCommand) -> None:
-        with metrics.count_command(command):
-            async with asyncio.timeout(COMMAND_SECONDS):
-                await rate_limits.take(rate_limits.wanted_by(command, self.user_id, self.session_hash, self.place))
-                await self.carry_out(command)
+    def of(handle: Callable[[Part, Any], Awaitable[None]]) -> Handler:
+        return lambda consumer, command: handle(part(consumer), command)
 
-    async def carry_out(self, command: AnyCommand) -> None:
-        if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
-            await self.following.submit(command)
-        elif isinstance(command, RunStop):
-            await stop.stop(self.user_id, command.run_id)
-            self.reply({"type": "ok"}, command.ref)
-        elif isinstance(command, AudioInterrupt):
-            await stop.interrupt(self.user_id, command.run_id, command.heard_chars)
-            self.reply({"type": "ok"}, command.ref)
-        elif isinstance(command, Subscribe):
-            await self.following.subscribe(command)
-        elif isinstance(command, Unsubscribe):
-            await self.following.unsubscribe(command)
-        elif isinstance(command, Typing):
-            await self.following.typing(command)
-        elif isinstance(command, AudioStart | AudioFlush | AudioStop | AudioCancel):
-            await self.microphone.carry_out(command)
+    return {kind: of(handle) for kind, handle in handlers.items()}
 
-    # --- replies ------------------------------------------------------------------------------------------------
 
-    def reply(self, frame: dict[str, Any], ref: str | None) -> None:
-        if ref is not None:
-            frame["ref"] = ref
-        self.socket.put(encode(frame))
+# Each part registers its own commands. `CommandRunner` handles ack, ping and pong itself.
+HANDLERS: Final[dict[type[Command], Handler]] = (
+    _by(lambda consumer: consumer.turns, turns.HANDLERS)
+    | _by(lambda consumer: consumer.subscriptions, subscriptions.HANDLERS)
+    | _by(lambda consumer: consumer.microphone, microphone.HANDLERS)
+)
 
-    def error(self, error: ChatError, ref: str | None) -> None:
-        metrics.errors[error.code] += 1
-        frame: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message}
-        if error.retry_after is not None:
-            frame["retry_after"] = error.retry_after
-        self.reply(frame, ref)
+LAYER_HANDLERS: Final[dict[str, Callable[[ChatConsumer, dict[str, Any]], None]]] = {
+    "notice": ChatConsumer.on_notice,
+    "ephemeral": ChatConsumer.on_ephemeral,
+    "session.ended": ChatConsumer.on_session_ended,
+    "access.removed": ChatConsumer.on_access_removed,
+    "layer.reset": ChatConsumer.on_layer_reset,
+    "run.traced": ChatConsumer.on_run_traced,
+    "recording.sent": ChatConsumer.on_recording_sent,
+    **dict.fromkeys(microphone.LAYER_HANDLERS, ChatConsumer.on_recording),
+}

@@ -1,9 +1,9 @@
-"""What one socket is sent of a conversation's log, and when. Pure: no Django, no Redis, no await.
+"""What one connection is sent of a conversation's event log, and when. No Django, no Redis, no await.
 
-A `Cursor` is a socket's place in one conversation. Live events that continue it go straight out; anything else is a
-reason to read the log from the cursor on, which is always right because the log is the truth and the layer only a
-doorbell. A `Window` bounds what a socket was sent and has not acknowledged, over all its conversations: over it
-nothing is sent and nothing is queued, since the log keeps it; the next ack reads the log and goes on.
+A `Cursor` is a connection's position in one event log. A live event that continues it is sent at once. After any other
+event the log is read from the cursor on; that is always correct, because the log has every event and the channel layer
+may lose some. A `SendWindow` limits the bytes sent and not yet acknowledged, over all conversations of a connection.
+While it is full nothing is sent or queued: the log keeps the events, and the next ack starts to read them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class Action(enum.Enum):
 
     SEND = "send"  # it continues the cursor
     DROP = "drop"  # already sent
-    READ = "read"  # a gap, or the socket is behind: read the log from the cursor on
+    READ = "read"  # a gap, or the connection is behind: read the log from the cursor on
     WAIT = "wait"  # a read is under way or the window is full: the log keeps it
-    RESET = "reset"  # another epoch: the cursor is worth nothing
+    RESET = "reset"  # another epoch: the cursor is invalid
 
 
-class Window:
-    """Bytes sent to a socket and not yet acknowledged."""
+class SendWindow:
+    """Bytes sent on a connection and not yet acknowledged."""
 
     __slots__ = ("blocked_since", "limit", "unacked")
 
@@ -41,15 +41,15 @@ class Window:
 
 
 class Cursor:
-    """One socket's place in one conversation's log."""
+    """One connection's position in one conversation's event log."""
 
     __slots__ = ("_sent", "acked", "again", "behind", "epoch", "head", "reading", "seq", "window")
 
-    def __init__(self, position: Position, window: Window, *, reading: bool = False) -> None:
+    def __init__(self, position: Position, window: SendWindow, *, reading: bool = False) -> None:
         self.epoch = position.epoch
         self.seq = position.seq  # the last one sent
         self.head = position.seq  # the last one known to exist
-        self.acked = position.seq
+        self.acked = position.seq  # the last one the client has handled
         self.window = window
         self.reading = reading
         self.behind = False
@@ -61,7 +61,7 @@ class Cursor:
         return Position(self.epoch, self.seq)
 
     def offer(self, epoch: str, seq: int) -> Action:
-        """A live event has come in."""
+        """What to do with a live event that has come in."""
         if epoch != self.epoch:
             return Action.RESET
         if seq <= self.seq:
@@ -77,14 +77,14 @@ class Cursor:
         return Action.SEND
 
     def sent(self, seq: int, size: int) -> None:
-        """A frame that brings the client up to `seq` went out with `size` bytes."""
+        """Records a frame of `size` bytes that brings the client up to `seq`."""
         self.seq = seq
         self.head = max(self.head, seq)
         self._sent.append((seq, size + FRAME_OVERHEAD))
         self.window.unacked += size + FRAME_OVERHEAD
 
     def ack(self, seq: int) -> bool:
-        """The client has handled all up to `seq`. True when the log must be read because room came free."""
+        """The client has handled everything up to `seq`. True if the log must be read, as the window has room again."""
         if not self.acked < seq <= self.seq:
             return False
         self.acked = seq
@@ -94,10 +94,10 @@ class Cursor:
 
     @property
     def wants_read(self) -> bool:
-        """Events are waiting in the log, nobody reads them yet, and there is room to send."""
+        """Whether events wait in the log, no read is under way, and the window has room."""
         return not self.reading and not self.window.full and self.head > self.seq
 
     def forget(self) -> None:
-        """The subscription ends: what it had under way no longer counts."""
+        """Ends the subscription: its unacknowledged bytes no longer count."""
         self.window.unacked -= sum(size for _, size in self._sent)
         self._sent.clear()

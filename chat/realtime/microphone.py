@@ -1,7 +1,7 @@
-"""The recording of one socket: its commands, its frames on their way to Redis, and what its worker says.
+"""The recordings of one connection: their commands, their audio on its way to Redis, and their worker's messages.
 
-Frames are checked and passed on, never decoded here. Redis is written by one task, a batch at a time; what it cannot
-take waits, 5 s at the most.
+Audio frames are checked and passed on, never decoded here. One task writes them to Redis in batches; while Redis is
+away they wait, up to 5 s of audio.
 """
 
 from __future__ import annotations
@@ -23,25 +23,23 @@ from chat.models import RecordingStatus
 from chat.protocol.audio_frames import BYTES_PER_MS, parse_frame
 from chat.protocol.commands import AudioCancel, AudioFlush, AudioStart, AudioStop
 from chat.protocol.errors import AsrUnavailable, Busy, ChatError, Invalid, NotFound
-from chat.realtime.connection import Socket
+from chat.realtime.connection import Connection, Handlers, Reply
 from chat.voice import recordings
 from chat.voice.intake import AudioChunk, Backlog, Intake
 
 OPEN_SECONDS: Final = 15.0  # a worker answers within
-ORPHAN_SECONDS: Final = 8.0  # without a worker's lease: it is gone
+ORPHAN_SECONDS: Final = 8.0  # without a worker's lease, before the recording is ended
 LATE_SECONDS: Final = 5.0  # frames of a recording that the server closed are on their way so long
 COMPLAINT_SECONDS: Final = 1.0  # between two errors about the same recording's frames
 
 logger = structlog.get_logger(__name__)
 
-Command = AudioStart | AudioFlush | AudioStop | AudioCancel
-Reply = Callable[[dict[str, Any], str | None], None]
 Fail = Callable[[ChatError, str | None], None]
 
 
 @dataclass(slots=True)
-class Take:
-    """A recording in progress."""
+class Recorder:
+    """A recording in progress. `id` is None until its row exists, `intake` until a worker listens."""
 
     stream: int
     ref: str | None
@@ -64,196 +62,231 @@ class Take:
 
 
 class Microphone:
-    """What a socket records: one recording at a time, while earlier ones may still be heard to their end."""
+    """Records one recording at a time; earlier ones may still be transcribed to their end."""
 
-    def __init__(self, socket: Socket, user_id: uuid.UUID, *, reply: Reply, fail: Fail) -> None:
-        self._socket = socket
+    def __init__(self, connection: Connection, user_id: uuid.UUID, *, reply: Reply, fail: Fail) -> None:
+        self._connection = connection
         self._user_id = user_id
         self._reply = reply
         self._fail = fail
-        self._take: Take | None = None
-        self._takes: dict[str, Take] = {}  # by recording id, until closed
+        self._recorder: Recorder | None = None
+        self._recorders: dict[str, Recorder] = {}  # by recording id, until closed
         self._streams = 0
         self._ended = (-1, 0.0)  # stream that the server closed, and when
 
     # --- commands -----------------------------------------------------------------------------------------------
 
-    async def carry_out(self, command: Command) -> None:
-        if isinstance(command, AudioStart):
-            await self._start(command)
-            return
-        take = self._take
-        if take is None or take.id != command.recording_id:
-            raise NotFound("That recording is not in progress here.")
-        if isinstance(command, AudioFlush):
-            take.command("flush")
-        else:
-            self._stop(take, "cancel" if isinstance(command, AudioCancel) else "stop")
+    async def flush(self, command: AudioFlush) -> None:
+        """Asks for a final transcript of the audio so far."""
+        self._current(command.recording_id).command("flush")
         self._reply({"type": "ok"}, command.ref)
 
-    async def _start(self, command: AudioStart) -> None:
+    async def stop(self, command: AudioStop) -> None:
+        """Ends the recording; what was said is still transcribed."""
+        self._stop(self._current(command.recording_id), "stop")
+        self._reply({"type": "ok"}, command.ref)
+
+    async def cancel(self, command: AudioCancel) -> None:
+        """Ends the recording and discards it."""
+        self._stop(self._current(command.recording_id), "cancel")
+        self._reply({"type": "ok"}, command.ref)
+
+    def _current(self, recording_id: uuid.UUID) -> Recorder:
+        recorder = self._recorder
+        if recorder is None or recorder.id != recording_id:
+            raise NotFound("That recording is not in progress on this connection.")
+        return recorder
+
+    async def start(self, command: AudioStart) -> None:
         if not settings.ASR_BACKENDS:
-            raise AsrUnavailable("Speech recognition is switched off on this server.")
-        if self._take is not None and not self._take.stopping:
-            raise Busy("A recording is in progress on this connection already.")
+            raise AsrUnavailable("Speech recognition is turned off on this server.")
+        if self._recorder is not None and not self._recorder.stopping:
+            raise Busy("A recording is already in progress on this connection.")
         self._streams = (self._streams + 1) % 65536
-        take = self._take = Take(self._streams, command.ref)
+        recorder = self._recorder = Recorder(self._streams, command.ref)
         try:
-            take.id = await recordings.begin(self._user_id, command)
+            recorder.id = await recordings.begin(self._user_id, command)
         except BaseException:
-            if self._take is take:
-                self._take = None
+            if self._recorder is recorder:
+                self._recorder = None
             raise
-        self._takes[take.id.hex] = take
-        self._socket.spawn(self._pass_on(take))
-        for message in take.early:
-            if message["recording"] == take.id.hex:
+        self._recorders[recorder.id.hex] = recorder
+        self._connection.spawn(self._pass_on(recorder))
+        for message in recorder.early:
+            if message["recording"] == recorder.id.hex:
                 self.on_layer(message)
 
-    def _stop(self, take: Take, how: str) -> None:
-        if not take.stopping:
-            take.stopping = True
-            take.command(how)
+    def _stop(self, recorder: Recorder, how: str) -> None:
+        if not recorder.stopping:
+            recorder.stopping = True
+            recorder.command(how)
 
-    async def gone(self) -> None:
-        """The socket closed. What was said so far is still heard to its end."""
-        take, self._take = self._take, None
-        if take is not None and take.id is not None and not take.closed and not take.stopping:
-            take.command("stop")
+    async def end(self) -> None:
+        """The connection has closed. What was said so far is still transcribed."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None and recorder.id is not None and not recorder.closed and not recorder.stopping:
+            recorder.command("stop")
             try:
-                await recordings.send(take.id, take.backlog.take())
+                await recordings.send(recorder.id, recorder.backlog.take())
             except (redis.RedisError, OSError) as error:
-                logger.warning("recording_not_stopped", error=type(error).__name__, note="its worker notices")
+                logger.warning("recording_stop_failed", error=type(error).__name__, note="its worker times out")
 
     # --- frames -------------------------------------------------------------------------------------------------
 
     def on_bytes(self, data: bytes) -> None:
-        """One binary frame. Raises `Invalid` or `TooLarge`; one that comes too fast is dropped and answered."""
+        """Takes one binary frame. Audio that comes too fast is dropped. Raises `Invalid` or `TooLarge`."""
         frame = parse_frame(data)
-        take = self._take
+        recorder = self._recorder
         now = time.monotonic()
-        if take is None or frame.stream != take.stream:
+        if recorder is None or frame.stream != recorder.stream:
             if self._ended[0] == frame.stream and now - self._ended[1] < LATE_SECONDS:
                 return
-            raise Invalid("No recording is in progress for this audio.")
-        if take.intake is None:
-            raise Invalid("Audio may be sent after `audio.started`, not before.")
-        if take.stopping:
+            raise Invalid("This audio belongs to no recording in progress.")
+        if recorder.intake is None:
+            raise Invalid("Audio may only be sent after `audio.started`.")
+        if recorder.stopping:
             raise Invalid("This recording was stopped.")
-        self._socket.last_used = now
-        offset = take.intake.audio_bytes
+        self._connection.last_used = now
+        offset = recorder.intake.audio_bytes
         try:
-            missing = take.intake.take(frame, now)
+            missing = recorder.intake.take(frame, now)
         except ChatError as error:
             if error.code == "invalid":
                 raise
-            if now - take.complained >= COMPLAINT_SECONDS:
-                take.complained = now
+            if now - recorder.complained >= COMPLAINT_SECONDS:
+                recorder.complained = now
                 self._fail(error, None)
             return
         if missing:
-            self._warn(take, "audio_gap", missing)
+            self._warn(recorder, "audio_gap", missing)
         if frame.pcm:
-            take.push(AudioChunk(offset, frame.pcm))
+            recorder.push(AudioChunk(offset, frame.pcm))
         if frame.last:
-            self._stop(take, "stop")
+            self._stop(recorder, "stop")
 
-    def _warn(self, take: Take, code: str, ms: int) -> None:
-        assert take.id is not None
-        self._socket.put(recordings.recording_frame("audio.warning", take.id, code=code, ms=ms))
+    def _warn(self, recorder: Recorder, code: str, ms: int) -> None:
+        assert recorder.id is not None
+        self._connection.put(recordings.recording_frame("audio.warning", recorder.id, code=code, ms=ms))
 
-    async def _pass_on(self, take: Take) -> None:
-        """Writes to Redis until the recording is closed, and notices when nobody listens."""
-        assert take.id is not None
+    async def _pass_on(self, recorder: Recorder) -> None:
+        """Writes to Redis until the recording is closed; ends it when no worker listens to it."""
+        assert recorder.id is not None
         listened = time.monotonic()
         limit = OPEN_SECONDS
-        while not take.closed:
+        while not recorder.closed:
             try:
                 async with asyncio.timeout(1):
-                    await take.wake.wait()
+                    await recorder.wake.wait()
             except TimeoutError:
                 pass
-            take.wake.clear()
-            entries = take.backlog.take()
+            recorder.wake.clear()
+            entries = recorder.backlog.take()
             try:
-                attended = await recordings.send(take.id, entries)
+                attended = await recordings.send(recorder.id, entries)
             except (redis.RedisError, OSError) as error:
-                logger.warning("audio_waits", error=type(error).__name__)
-                take.backlog.give_back(entries)
+                logger.warning("audio_write_delayed", error=type(error).__name__)
+                recorder.backlog.give_back(entries)
                 await asyncio.sleep(0.2)
                 attended = False
             now = time.monotonic()
             if attended:
                 listened, limit = now, ORPHAN_SECONDS
-            elif now - listened > limit and not take.closed:
-                await self._abandon(take)
+            elif now - listened > limit and not recorder.closed:
+                await self._abandon(recorder)
 
-    async def _abandon(self, take: Take) -> None:
-        """No worker listens (any more)."""
-        assert take.id is not None
-        logger.warning("recording_abandoned", recording=str(take.id), opened=take.opened)
-        audio_ms = take.intake.audio_bytes // BYTES_PER_MS if take.intake else 0
-        self._close(take)
+    async def _abandon(self, recorder: Recorder) -> None:
+        """Ends a recording that no worker listens to, or no longer."""
+        assert recorder.id is not None
+        logger.warning("recording_abandoned", recording=str(recorder.id), opened=recorder.opened)
+        audio_ms = recorder.intake.audio_bytes // BYTES_PER_MS if recorder.intake else 0
+        self._close(recorder)
         try:
-            await in_db(recordings.finish, take.id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=audio_ms)
-            await recordings.release(self._user_id, take.id)
+            await in_db(recordings.finish, recorder.id, RecordingStatus.FAILED, reason="worker_lost", audio_ms=audio_ms)
+            await recordings.release(self._user_id, recorder.id)
         except OUTAGE as error:
-            logger.warning("recording_unclosed", recording=str(take.id), error=type(error).__name__)
-        self._fail(AsrUnavailable(), None if take.opened else take.ref)
-        if take.opened:
-            self._socket.put(
-                recordings.recording_frame("audio.closed", take.id, reason="worker_lost", audio_ms=audio_ms)
+            logger.warning("recording_close_failed", recording=str(recorder.id), error=type(error).__name__)
+        self._fail(AsrUnavailable(), None if recorder.opened else recorder.ref)
+        if recorder.opened:
+            self._connection.put(
+                recordings.recording_frame("audio.closed", recorder.id, reason="worker_lost", audio_ms=audio_ms)
             )
 
-    def _close(self, take: Take) -> None:
-        take.closed = True
-        take.wake.set()
-        if take.id is not None:
-            self._takes.pop(take.id.hex, None)
-        self._ended = (take.stream, time.monotonic())
-        if self._take is take:
-            self._take = None
+    def _close(self, recorder: Recorder) -> None:
+        recorder.closed = True
+        recorder.wake.set()
+        if recorder.id is not None:
+            self._recorders.pop(recorder.id.hex, None)
+        self._ended = (recorder.stream, time.monotonic())
+        if self._recorder is recorder:
+            self._recorder = None
 
-    def made(self, message: dict[str, Any]) -> bool:
-        """Whether a message of the layer is about a recording of this socket."""
-        return message["recording"] in self._takes
+    def is_recording(self, message: dict[str, Any]) -> bool:
+        """Whether a message of the channel layer is about a recording of this connection."""
+        return message["recording"] in self._recorders
 
     # --- from the worker ----------------------------------------------------------------------------------------
 
     def on_layer(self, message: dict[str, Any]) -> None:
-        """What a worker says of one of the user's recordings. Notices go to all sockets of the user."""
-        kind = message["type"]
-        if kind == "recording.notice":
-            if message["light"]:
-                self._socket.put_ephemeral(message["frame"])
-            else:
-                self._socket.put(message["frame"])
+        """Handles a worker's message about one of the user's recordings. All sockets of the user get them."""
+        LAYER_HANDLERS[message["type"]](self, message)
+
+    def _recorder_of(self, message: dict[str, Any]) -> Recorder | None:
+        """The recorder of a message; None if it is another connection's, or not known yet."""
+        recorder = self._recorders.get(message["recording"])
+        if recorder is None and self._recorder is not None and self._recorder.id is None:
+            self._recorder.early.append(message)  # the worker was quicker than our own enqueueing
+        return recorder
+
+    def on_notice(self, message: dict[str, Any]) -> None:
+        if message["light"]:
+            self._connection.put_ephemeral(message["frame"])
+        else:
+            self._connection.put(message["frame"])
+
+    def on_opened(self, message: dict[str, Any]) -> None:
+        recorder = self._recorder_of(message)
+        if recorder is None or recorder.opened:
             return
-        if kind == "recording.closed":
-            self._socket.put(message["frame"])
-        take = self._takes.get(message["recording"])
-        if take is None:
-            if self._take is not None and self._take.id is None:
-                self._take.early.append(message)  # the worker was quicker than our own enqueueing
-            return
-        if kind == "recording.opened" and not take.opened:
-            take.opened = True
-            take.intake = Intake(time.monotonic())
-            self._reply(
-                {
-                    "type": "audio.started",
-                    "recording_id": str(take.id),
-                    "stream": take.stream,
-                    "backend": message["backend"],
-                    "language": message["language"],
-                    "limits": message["limits"],
-                },
-                take.ref,
-            )
-        elif kind == "recording.refused":
-            self._fail(AsrUnavailable(message["message"], code=message["code"]), take.ref)
-            self._close(take)
-        elif kind == "recording.failed":
+        recorder.opened = True
+        recorder.intake = Intake(time.monotonic())
+        self._reply(
+            {
+                "type": "audio.started",
+                "recording_id": str(recorder.id),
+                "stream": recorder.stream,
+                "backend": message["backend"],
+                "language": message["language"],
+                "limits": message["limits"],
+            },
+            recorder.ref,
+        )
+
+    def on_refused(self, message: dict[str, Any]) -> None:
+        if (recorder := self._recorder_of(message)) is not None:
+            self._fail(AsrUnavailable(message["message"], code=message["code"]), recorder.ref)
+            self._close(recorder)
+
+    def on_failed(self, message: dict[str, Any]) -> None:
+        if self._recorder_of(message) is not None:
             self._fail(AsrUnavailable(message["message"], code=message["code"]), None)
-        elif kind == "recording.closed":
-            self._close(take)
+
+    def on_closed(self, message: dict[str, Any]) -> None:
+        self._connection.put(message["frame"])
+        if (recorder := self._recorder_of(message)) is not None:
+            self._close(recorder)
+
+
+HANDLERS: Final[Handlers[Microphone]] = {
+    AudioStart: Microphone.start,
+    AudioFlush: Microphone.flush,
+    AudioStop: Microphone.stop,
+    AudioCancel: Microphone.cancel,
+}
+
+LAYER_HANDLERS: Final[dict[str, Callable[[Microphone, dict[str, Any]], None]]] = {
+    "recording.notice": Microphone.on_notice,
+    "recording.opened": Microphone.on_opened,
+    "recording.refused": Microphone.on_refused,
+    "recording.failed": Microphone.on_failed,
+    "recording.closed": Microphone.on_closed,
+}

@@ -1,7 +1,6 @@
-"""The sockets of this web process: their heartbeats, their limits in time, and how they leave at a deploy.
+"""The open sockets of this web process: their pings and timeouts, and how they are closed at a deploy.
 
-One clock for all: a tick a second walks over the sockets. A timer each would cost memory, and pings that start at
-random moments stay spread out without one.
+One task ticks once a second for all of them; a timer for each would cost memory.
 """
 
 from __future__ import annotations
@@ -23,105 +22,106 @@ from chat.recovery import reaper
 from chat.telemetry import metrics
 
 if TYPE_CHECKING:
-    from chat.realtime.connection import Socket
+    from chat.realtime.connection import Connection
 
 TICK_SECONDS: Final = 1.0
 
 logger = structlog.get_logger(__name__)
 
 
-class Hub:
-    """All sockets of one event loop."""
+class OpenSockets:
+    """All connections of one event loop."""
 
     def __init__(self) -> None:
-        self.sockets: set[Socket] = set()
+        self.connections: set[Connection] = set()
         self.draining = False
         self.process = f"{gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._ticker: asyncio.Task[None] | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._beater: asyncio.Task[None] | None = None
+        self._recovery: asyncio.Task[None] | None = None
+        self._publisher: asyncio.Task[None] | None = None
 
-    def add(self, socket: Socket) -> None:
-        self.sockets.add(socket)
+    def add(self, connection: Connection) -> None:
+        self.connections.add(connection)
         metrics.counted.opened += 1
         if self._ticker is None or self._ticker.done():
             self._ticker = asyncio.create_task(self._tick())
-        if self._beater is None or self._beater.done():
-            self._beater = asyncio.create_task(self._beat())
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(reaper.keep())
+        if self._publisher is None or self._publisher.done():
+            self._publisher = asyncio.create_task(self._publish_online())
+        if self._recovery is None:
+            self._recovery = asyncio.create_task(reaper.run())
 
-    def remove(self, socket: Socket) -> None:
-        self.sockets.discard(socket)
+    def remove(self, connection: Connection) -> None:
+        self.connections.discard(connection)
 
     async def _tick(self) -> None:
-        while self.sockets:
+        while self.connections:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
-            for socket in list(self.sockets):
+            for connection in list(self.connections):
                 try:
-                    socket.tick(now)
+                    connection.tick(now)
                 except Exception:
-                    logger.exception("tick_failed", connection=socket.connection_id)
+                    logger.exception("tick_failed", connection=connection.connection_id)
 
-    async def _beat(self) -> None:
-        """Says who is here while there is somebody, and once more when there is nobody."""
-        said = -1
-        while self.sockets or said:
-            people = {socket.user_id for socket in self.sockets}
-            said = len(self.sockets)
+    async def _publish_online(self) -> None:
+        """Publishes which users are connected while there are any, and once more when there are none."""
+        published = -1
+        while self.connections or published:
+            users = {connection.user_id for connection in self.connections}
+            published = len(self.connections)
             try:
-                await online.say_online(self.process, said, people)
+                await online.say_online(self.process, published, users)
             except (redis.RedisError, OSError, TimeoutError) as error:
-                logger.warning("online_not_said", error=type(error).__name__)
-            if said:
+                logger.warning("online_users_not_published", error=type(error).__name__)
+            if published:
                 await asyncio.sleep(online.EVERY_SECONDS)
 
     async def drain(self, seconds: float) -> None:
-        """Closes every socket with 4000, evenly spread over `seconds`; sockets that still come are closed at once.
+        """Closes every connection with code 4000, evenly spread over `seconds`. New ones are closed at once.
 
-        Returns when all are gone, or 2 s after the last one was told.
+        Returns when all are closed, or 2 s after the last close frame.
         """
         self.draining = True
-        waiting = list(self.sockets)
+        waiting = list(self.connections)
         random.shuffle(waiting)
-        logger.info("draining", sockets=len(waiting), seconds=seconds)
+        logger.info("drain_started", sockets=len(waiting), seconds=seconds)
         began = time.monotonic()
-        for place, socket in enumerate(waiting):
-            due = began + seconds * place / len(waiting)
+        for index, connection in enumerate(waiting):
+            due = began + seconds * index / len(waiting)
             if (delay := due - time.monotonic()) > 0:
                 await asyncio.sleep(delay)
-            socket.close(Close.GOING_AWAY)
+            connection.close(Close.GOING_AWAY)
         deadline = time.monotonic() + 2
-        while self.sockets and time.monotonic() < deadline:
-            for socket in list(self.sockets):
-                socket.close(Close.GOING_AWAY)
+        while self.connections and time.monotonic() < deadline:
+            for connection in list(self.connections):
+                connection.close(Close.GOING_AWAY)
             await asyncio.sleep(0.05)
 
 
-_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
+_by_loop: dict[asyncio.AbstractEventLoop, OpenSockets] = {}
 
 
-def hub() -> Hub:
-    """The hub of the running loop."""
+def open_sockets() -> OpenSockets:
+    """The open sockets of the running loop."""
     loop = asyncio.get_running_loop()
-    found = _hubs.get(loop)
+    found = _by_loop.get(loop)
     if found is None:
-        for gone in [known for known in _hubs if known.is_closed()]:
-            del _hubs[gone]
-        found = _hubs[loop] = Hub()
+        for closed in [known for known in _by_loop if known.is_closed()]:
+            del _by_loop[closed]
+        found = _by_loop[loop] = OpenSockets()
     return found
 
 
 async def drain(seconds: float) -> None:
-    await hub().drain(seconds)
+    """Closes this process's sockets (`OpenSockets.drain`)."""
+    await open_sockets().drain(seconds)
 
 
-def _open_sockets() -> list[Socket]:
-    return [socket for known in list(_hubs.values()) for socket in list(known.sockets)]
+def _connections() -> list[Connection]:
+    return [connection for known in list(_by_loop.values()) for connection in list(known.connections)]
 
 
-metrics.gauges["sockets"] = lambda: len(_open_sockets())
-metrics.gauges["subscriptions"] = lambda: sum(len(socket.cursors) for socket in _open_sockets())
-metrics.gauges["unacked_bytes"] = lambda: sum(socket.window.unacked for socket in _open_sockets())
-metrics.gauges["blocked_sockets"] = lambda: sum(socket.window.full for socket in _open_sockets())
+metrics.gauges["sockets"] = lambda: len(_connections())
+metrics.gauges["subscriptions"] = lambda: sum(len(one.cursors) for one in _connections())
+metrics.gauges["unacked_bytes"] = lambda: sum(one.window.unacked for one in _connections())
+metrics.gauges["blocked_sockets"] = lambda: sum(one.window.full for one in _connections())

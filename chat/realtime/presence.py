@@ -1,8 +1,8 @@
-"""Who has a shared conversation open right now. Kept in Redis, where an entry that nobody renews goes by itself.
+"""Which users have a shared conversation open right now. Kept in Redis, where an entry that is not renewed expires.
 
-    presence:<conversation>   sorted set, member "<user>:<connection>:<name>", score = when it ends (Redis's clock)
+    presence:<conversation>   sorted set, member "<user>:<connection>:<name>", score = when it expires (Redis's clock)
 
-Conversations of one person alone cost nothing: the consumer asks only where there are several members.
+Only conversations with several members have entries.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ return {changed and 1 or 0, redis.call('ZRANGE', KEYS[1], 0, -1)}
 
 
 class Presence:
-    """One socket's presence in the shared conversations it follows."""
+    """One connection's presence in the shared conversations it follows. All methods raise if Redis is away."""
 
     def __init__(self, user_id: uuid.UUID, connection_id: str) -> None:
         self.user_id = user_id
@@ -41,9 +41,10 @@ class Presence:
         self.present: set[uuid.UUID] = set()
 
     async def enter(self, conversation_id: uuid.UUID, name: str) -> None:
+        """The connection follows a conversation from now on; `name` is shown to the others."""
         self.name = name
         self.present.add(conversation_id)
-        await self._touch(conversation_id, here=True, tell=True)
+        await self._touch(conversation_id, here=True, publish=True)
 
     async def leave(self, conversation_id: uuid.UUID) -> None:
         if conversation_id in self.present:
@@ -59,21 +60,21 @@ class Presence:
         for conversation_id in list(self.present):
             await self._touch(conversation_id, here=True)
 
-    async def _touch(self, conversation_id: uuid.UUID, *, here: bool, tell: bool = False) -> None:
-        """Writes the entry; tells everybody when who is there has changed (`tell`: in any case)."""
+    async def _touch(self, conversation_id: uuid.UUID, *, here: bool, publish: bool = False) -> None:
+        """Writes or removes the entry. Publishes who is present if that changed, or in any case with `publish`."""
         group = store.group_name(conversation_id)
         entry = f"{self.user_id}:{self.connection_id}:{self.name}"
         key = f"presence:{conversation_id.hex}"
         layer = store.channel_layer()
         changed, entries = await layer.group_execute(group, "EVAL", _TOUCH, 1, key, entry, int(here), ENTRY_SECONDS)
-        if changed or tell:
-            frame = {"type": "presence", "conversation_id": str(conversation_id), "users": people(entries)}
+        if changed or publish:
+            frame = {"type": "presence", "conversation_id": str(conversation_id), "users": users(entries)}
             message = {"type": "ephemeral", "c": conversation_id.bytes, "from": "", "frame": encode(frame)}
             await layer.group_send(group, message)
 
 
-def people(entries: list[bytes]) -> list[dict[str, Any]]:
-    """Each person once, however many tabs they have open, in the order of their ids."""
+def users(entries: list[bytes]) -> list[dict[str, Any]]:
+    """Each user once, however many tabs they have open, ordered by id."""
     found = {}
     for entry in entries:
         user_id, _, rest = entry.decode().partition(":")

@@ -1,13 +1,14 @@
-"""Limits of sockets: how often a command may come, and how many sockets a user or an address may have.
+"""Rate limits of commands and frames, and limits on how many sockets a user or an address may have open.
 
-Both are counted in Redis, over all web processes, each in one round trip through the channel layer's pipeline. They
-protect the service, so without Redis they let everybody through; nobody waits for them longer than `PATIENCE_SECONDS`.
+Commands and sockets are counted in Redis over all web processes, each in one round trip through the channel layer's
+pipeline. The limits protect the service, so while Redis is away everything is allowed; nothing waits for them longer
+than `REDIS_SECONDS`.
 
     rate:<what>:<whose>         string      see `accounts.lib.rate_limit`
     sockets:user:<id>           sorted set  the user's sockets, by when each would be forgotten (s)
     sockets:address:<address>   the same for an address
 
-A process that dies stops renewing its sockets, and they are forgotten within `FORGET_SECONDS`.
+A process that dies stops renewing its sockets; they expire within `FORGET_SECONDS`.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ from chat.protocol.commands import (
 from chat.protocol.errors import RateLimited
 from chat.telemetry import metrics
 
-GROUP: Final = "limits"  # where the layer has several servers, one of them counts everything
-PATIENCE_SECONDS: Final = 1.0
-PAUSE_SECONDS: Final = 2.0  # after a failure Redis is not asked again for so long
+GROUP: Final = "limits"  # if the channel layer has several servers, the one of this group counts everything
+REDIS_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 2.0  # after a failure, before Redis is asked again
 FORGET_SECONDS: Final = 30
 RENEW_SECONDS: Final = 10.0
 RENEW_AT_ONCE: Final = 500  # sockets in one script
@@ -81,53 +82,53 @@ _paused: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, float] = weakref.W
 
 
 async def _ask(script: str, *args: Any) -> Any:
-    """The script's reply, or None when Redis is away."""
+    """The script's reply; None if Redis is away."""
     loop = asyncio.get_running_loop()
     if loop.time() < _paused.get(loop, 0.0):
         return None
     layer = channel_layer()
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(REDIS_SECONDS):
             try:
                 return await layer.group_execute(GROUP, "EVALSHA", _DIGESTS[script], *args)
             except redis.exceptions.NoScriptError:
                 return await layer.group_execute(GROUP, "EVAL", script, *args)
     except AWAY as error:
         _paused[loop] = loop.time() + PAUSE_SECONDS
-        logger.warning("limits_not_counted", error=type(error).__name__)
+        logger.warning("limits_not_checked", error=type(error).__name__)
         return None
 
 
-async def take(wanted: Sequence[Want]) -> None:
-    """Counts one of each, or none of them. Raises `RateLimited` with `retry_after`."""
+async def acquire(wanted: Sequence[Want]) -> None:
+    """Counts one under each limit, or under none of them and raises `RateLimited` with `retry_after`."""
     if not wanted:
         return
     reply = await _ask(rate_limit.SCRIPT, *rate_limit.arguments(wanted))
     if reply is not None and reply[0] > 0:
         metrics.denials["commands"] += 1
-        raise too_quick(reply[0] / 1e6)
+        raise rate_limited(reply[0] / 1e6)
 
 
-def too_quick(seconds: float) -> RateLimited:
-    """Rounded up, so that who waits as long as told gets through."""
+def rate_limited(seconds: float) -> RateLimited:
+    """The error that asks to wait. `retry_after` is rounded up, so that whoever waits that long is let through."""
     return RateLimited(retry_after=math.ceil(seconds * 10) / 10)
 
 
-def wanted_by(command: AnyCommand, user_id: uuid.UUID, session_hash: str, place: str) -> list[Want]:
-    """What a command counts against. Stopping has a count of its own: whoever sends too much can still stop."""
+def required_limits(command: AnyCommand, user_id: uuid.UUID, session_hash: str, address: str) -> list[Want]:
+    """The limits a command counts under. Stopping has its own, so that whoever sends too much can still stop."""
     if isinstance(command, RunStop | AudioInterrupt):
         return wants((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
     if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
         named.append((f"messages:user:{user_id.hex}", settings.RATE_MESSAGES_PER_USER))
-        named.append((place and f"messages:address:{place}", settings.RATE_MESSAGES_PER_ADDRESS))
+        named.append((address and f"messages:address:{address}", settings.RATE_MESSAGES_PER_ADDRESS))
     elif isinstance(command, AudioStart):
         named.append((f"recordings:{user_id.hex}", settings.RATE_RECORDINGS))
     return wants(*named)
 
 
 class FrameLimit:
-    """The frames of one socket, counted in the process, and how often this socket was told to slow down."""
+    """Counts the frames of one connection, within the process, and how often it was told to slow down."""
 
     __slots__ = ("_frames", "_refusals")
 
@@ -135,28 +136,28 @@ class FrameLimit:
         self._frames = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_FRAMES))
         self._refusals = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_REFUSALS))
 
-    def take(self) -> float:
-        """Counts a frame: 0, or the seconds to wait."""
+    def try_acquire(self) -> float:
+        """Counts a frame; 0, or the seconds to wait if it is one too many."""
         return self._frames.take(time.monotonic())
 
     def is_flood(self) -> bool:
-        """Counts a refusal: whether it was one too many."""
+        """Counts a refusal; whether it was one too many."""
         return self._refusals.take(time.monotonic()) > 0
 
 
-class Connections:
-    """The sockets of this loop, as Redis counts them."""
+class ConnectionCounts:
+    """Keeps the open sockets of one event loop counted in Redis, by user and by address."""
 
     def __init__(self) -> None:
         self._keys: dict[str, list[str]] = {}  # by connection id
         self._tasks: set[asyncio.Task[Any]] = set()
         self._renewing: asyncio.Task[None] | None = None
 
-    async def enter(self, connection_id: str, user_id: uuid.UUID, place: str) -> bool:
-        """Counts a socket; False when its user or its address has as many as allowed."""
+    async def enter(self, connection_id: str, user_id: uuid.UUID, address: str) -> bool:
+        """Counts a socket; False if its user or its address has as many as allowed."""
         limited = [(f"sockets:user:{user_id.hex}", settings.RATE_CONNECTIONS_PER_USER)]
-        if place:
-            limited.append((f"sockets:address:{place}", settings.RATE_CONNECTIONS_PER_ADDRESS))
+        if address:
+            limited.append((f"sockets:address:{address}", settings.RATE_CONNECTIONS_PER_ADDRESS))
         limited = [(key, limit) for key, limit in limited if limit]
         if not limited:
             return True
@@ -170,7 +171,7 @@ class Connections:
         return True
 
     def leave(self, connection_id: str) -> None:
-        """Counts it no longer. What Redis does not hear now it forgets by itself."""
+        """Stops counting a socket. If Redis is away, its entry expires."""
         keys = self._keys.pop(connection_id, None)
         if keys:
             task = asyncio.create_task(self._forget(connection_id, keys))
@@ -179,14 +180,14 @@ class Connections:
 
     async def _forget(self, connection_id: str, keys: list[str]) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(REDIS_SECONDS):
                 for key in keys:
                     await channel_layer().group_execute(GROUP, "ZREM", key, connection_id)
         except AWAY as error:
-            logger.warning("socket_not_uncounted", error=type(error).__name__)
+            logger.warning("connection_count_not_released", error=type(error).__name__)
 
     async def _renew(self) -> None:
-        """For as long as there are sockets. After Redis lost its memory this counts them anew."""
+        """Runs as long as there are sockets. If Redis lost its data, this counts them again."""
         while self._keys:
             await asyncio.sleep(RENEW_SECONDS)
             pairs = [(key, connection_id) for connection_id, keys in self._keys.items() for key in keys]
@@ -197,13 +198,13 @@ class Connections:
                     await _ask(_RENEW, len(keys), *keys, FORGET_SECONDS, *ids)
 
 
-_connections: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Connections] = weakref.WeakKeyDictionary()
+_counts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, ConnectionCounts] = weakref.WeakKeyDictionary()
 
 
-def connections() -> Connections:
-    """The counted sockets of the running loop."""
+def connection_counts() -> ConnectionCounts:
+    """The counts of the running loop."""
     loop = asyncio.get_running_loop()
-    found = _connections.get(loop)
+    found = _counts.get(loop)
     if found is None:
-        found = _connections[loop] = Connections()
+        found = _counts[loop] = ConnectionCounts()
     return found

@@ -1,12 +1,14 @@
-"""The conversations that one socket follows: joining and leaving them, speaking in them, being seen in them."""
+"""The conversations one connection follows: subscribing, unsubscribing, typing, presence, and losing access."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -17,35 +19,35 @@ from chat.conversations.membership import member_of, memberships, open_conversat
 from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import store
 from chat.protocol.close_codes import Close
-from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, Position, Subscribe, Typing, Unsubscribe
+from chat.protocol.commands import Position, Subscribe, Typing, Unsubscribe
 from chat.protocol.errors import NotFound, RateLimited
 from chat.protocol.frames import encode
-from chat.realtime.connection import Socket
+from chat.realtime.connection import Connection, Handlers, Reply
 from chat.realtime.presence import RENEW_SECONDS, Presence
-from chat.telemetry import latency_marks, metrics
-from chat.turns import submit
+from chat.telemetry import metrics
 
-COMMAND_SECONDS: Final = 5.0  # until a command has an answer, come what may
+LEAVE_SECONDS: Final = 5.0  # for the presence entries of a connection that has closed
 TYPING_SECONDS: Final = 1.0
-MAX_SUBSCRIPTIONS: Final = 100
+MAX_SUBSCRIPTIONS: Final = 100  # of one connection
 
-Reply = Callable[[dict[str, Any], str | None], None]
+_slots = threading.Lock()  # held for microseconds; `Slot.reserve` runs on database threads
 
 logger = structlog.get_logger(__name__)
 
 
-class Following:
-    """What a socket does in conversations. `channel` is its name in the channel layer."""
+class Subscriptions:
+    """The subscriptions of one connection. `channel` is its name in the channel layer."""
 
-    def __init__(self, socket: Socket, channel: str, *, reply: Reply) -> None:
-        self.socket = socket
-        self.user_id = socket.user_id
+    def __init__(self, connection: Connection, channel: str, *, reply: Reply) -> None:
+        self.connection = connection
+        self.user_id = connection.user_id
         self.channel = channel
         self.reply = reply
         self.layer = store.channel_layer()
-        self.presence = Presence(self.user_id, socket.connection_id)
+        self.presence = Presence(self.user_id, connection.connection_id)
         self.joining = asyncio.Lock()
-        self.removals: Counter[bytes] = Counter()  # by conversation: a `follow` that was on its way then must not be
+        self.reserved: Counter[bytes] = Counter()  # by conversation: see `Slot`
+        self.removals: Counter[bytes] = Counter()  # by conversation: a subscription begun before must not complete
         self.last_typing = 0.0
         self.display_name = ""
 
@@ -55,20 +57,38 @@ class Following:
     async def leave(self, group: str) -> None:
         await self.layer.group_discard(group, self.channel)
 
+    # --- the limit ----------------------------------------------------------------------------------------------
+
+    def has_room(self, conversation: bytes) -> bool:
+        """Whether the connection follows this conversation, or may follow one more."""
+        cursors, reserved = self.connection.cursors, self.reserved
+        if conversation in cursors or conversation in reserved:
+            return True
+        return len(cursors) + sum(1 for one in list(reserved) if one not in cursors) < MAX_SUBSCRIPTIONS
+
+    def slot(self) -> Slot:
+        """Reserves one subscription, once it is known for which conversation. To be released."""
+        return Slot(self)
+
+    # --- commands -----------------------------------------------------------------------------------------------
+
     async def subscribe(self, command: Subscribe) -> None:
-        """Join, wait until the subscription is live, then read from the client's position: no event falls between."""
+        """Joins the conversation's group first and then reads from the client's position: no event is missed."""
         async with self.joining:
+            slot = self.slot()
             try:
-                await self._subscribe(command)
+                await self._subscribe(command, slot)
             except NotFound:
                 metrics.resumes["denied"] += 1
                 raise
+            finally:
+                slot.release()
 
-    async def _subscribe(self, command: Subscribe) -> None:
+    async def _subscribe(self, command: Subscribe, slot: Slot) -> None:
         conversation = command.conversation_id
         removals = self.removals[conversation.bytes]
         name, shared = await in_db(open_conversation, self.user_id, conversation)
-        self.check_room(conversation)
+        slot.reserve(conversation)
         await self.join(store.group_name(conversation))
         reply: dict[str, Any] = {
             "type": "subscribed",
@@ -90,59 +110,20 @@ class Following:
             await self.leave(store.group_name(conversation))
             raise NotFound
         metrics.resumes["recovered" if reply["recovered"] else "snapshot"] += 1
-        self.socket.put(encode(reply))
-        self.socket.follow(conversation.bytes, position, lengths=lengths)
+        self.connection.put(encode(reply))
+        self.connection.follow(conversation.bytes, position, lengths=lengths)
         if shared:
             await self.presence.enter(conversation, name)
 
-    def check_room(self, conversation: uuid.UUID) -> None:
-        if conversation.bytes not in self.socket.cursors and len(self.socket.cursors) >= MAX_SUBSCRIPTIONS:
-            raise RateLimited(f"A socket can follow {MAX_SUBSCRIPTIONS} conversations at the most.")
-
-    async def submit(self, command: MessageSend | MessageEdit | MessageRegenerate) -> None:
-        """Send, edit or regenerate: rows and job first, then the news; the sender follows from just before it."""
-        received = latency_marks.now()
-        removals = self.removals.copy()
-        accepted = await submit.submit(self.user_id, command)
-        latency_marks.mark(accepted.run_id, "received", received)
-        conversation = accepted.conversation_id
+    async def unsubscribe(self, command: Unsubscribe) -> None:
         async with self.joining:
-            subscribed = conversation.bytes in self.socket.cursors
-            if not subscribed:
-                self.check_room(conversation)
-                await self.join(store.group_name(conversation))
-            appended = await submit.announce(accepted)
-            if appended is not None and not appended.skipped:
-                position = Position(appended.epoch, appended.seq - len(accepted.announcement))
-            else:
-                position = await store.before_message(conversation, accepted.message_id)
-            self.reply(
-                {
-                    "type": "message.accepted",
-                    "conversation_id": str(conversation),
-                    "message_id": str(accepted.message_id),
-                    "run_id": str(accepted.run_id),
-                    "duplicate": accepted.duplicate,
-                    "position": position,
-                },
-                command.ref,
-            )
-            if not subscribed and self.removals[conversation.bytes] == removals[conversation.bytes]:
-                self.socket.follow(conversation.bytes, position)
-
-    async def follow_sent(self, message: dict[str, Any]) -> None:
-        """What was spoken here began a conversation: this socket follows it from its first message on."""
-        conversation = uuid.UUID(message["conversation_id"])
-        async with self.joining:
-            if conversation.bytes in self.socket.cursors:
-                return
-            await self.join(store.group_name(conversation))
-            self.socket.put(message["frame"])
-            self.socket.follow(conversation.bytes, Position(message["epoch"], message["seq"]))
+            self.connection.forget(command.conversation_id.bytes)
+            await self.leave_conversation(command.conversation_id)
+        self.reply({"type": "ok"}, command.ref)
 
     async def typing(self, command: Typing) -> None:
-        """Tells the others, at the most once a second. Only of a conversation this socket follows."""
-        if command.conversation_id.bytes not in self.socket.cursors:
+        """Publishes that the user types, at most once a second, in a conversation this connection follows."""
+        if command.conversation_id.bytes not in self.connection.cursors:
             raise NotFound
         now = time.monotonic()
         if now - self.last_typing < TYPING_SECONDS:
@@ -161,44 +142,52 @@ class Following:
             {
                 "type": "ephemeral",
                 "c": command.conversation_id.bytes,
-                "from": self.socket.connection_id,
+                "from": self.connection.connection_id,
                 "frame": encode(frame),
             },
         )
 
+    # --- what others change -------------------------------------------------------------------------------------
+
+    async def follow_dictated(self, message: dict[str, Any]) -> None:
+        """A recording of this connection began a conversation: follows it from its first message on."""
+        conversation = uuid.UUID(message["conversation_id"])
+        async with self.joining:
+            if conversation.bytes in self.connection.cursors:
+                return
+            await self.join(store.group_name(conversation))
+            self.connection.put(message["frame"])
+            self.connection.follow(conversation.bytes, Position(message["epoch"], message["seq"]))
+
     def remove_access(self, conversation: bytes) -> None:
-        """The user is no longer a member. A socket that had nothing else open closes."""
+        """The user is no longer a member. A connection that followed nothing else is closed."""
         self.removals[conversation] += 1
-        if self.socket.forget(conversation):
-            self.socket.spawn(self.leave_conversation(uuid.UUID(bytes=conversation)))
-            if not self.socket.cursors:
-                self.socket.close(Close.ACCESS_REMOVED)
+        if self.connection.forget(conversation):
+            self.connection.spawn(self.leave_conversation(uuid.UUID(bytes=conversation)))
+            if not self.connection.cursors:
+                self.connection.close(Close.ACCESS_REMOVED)
 
     async def check_access(self) -> None:
-        """Lets go of conversations whose members the user is no longer among, should nobody have said so."""
-        followed = [uuid.UUID(bytes=one) for one in self.socket.cursors]
+        """Ends subscriptions to conversations of which the user is no longer a member, if the message was lost."""
+        followed = [uuid.UUID(bytes=one) for one in self.connection.cursors]
         allowed = await in_db(memberships, self.user_id, followed) if followed else set()
         for one in followed:
             if one not in allowed:
                 self.remove_access(one.bytes)
 
-    async def unsubscribe(self, command: Unsubscribe) -> None:
-        async with self.joining:
-            self.socket.forget(command.conversation_id.bytes)
-            await self.leave_conversation(command.conversation_id)
-        self.reply({"type": "ok"}, command.ref)
-
     async def leave_conversation(self, conversation: uuid.UUID) -> None:
         await self.leave(store.group_name(conversation))
         await self.presence.leave(conversation)
 
-    async def absent(self) -> None:
-        """The connection is over; should Redis be away, the entries go by themselves."""
+    # --- presence -----------------------------------------------------------------------------------------------
+
+    async def end_presence(self) -> None:
+        """The connection has closed. If Redis is away, the entries expire."""
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with asyncio.timeout(LEAVE_SECONDS):
                 await self.presence.leave_all()
         except OUTAGE as error:
-            logger.warning("presence_not_left", error=type(error).__name__)
+            logger.warning("presence_not_removed", error=type(error).__name__)
 
     async def renew_presence(self) -> None:
         while True:
@@ -207,3 +196,64 @@ class Following:
                 await self.presence.renew()
             except OUTAGE as error:
                 logger.warning("presence_not_renewed", error=type(error).__name__)
+
+
+class Slot:
+    """A reserved subscription, so that commands carried out at the same time stay within the limit together."""
+
+    __slots__ = ("_conversation", "_released", "_removals", "_subscriptions")
+
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self._subscriptions = subscriptions
+        self._removals = subscriptions.removals.copy()
+        self._conversation: bytes | None = None
+        self._released = False
+
+    def reserve(self, conversation: uuid.UUID) -> None:
+        """Raises `RateLimited` if the connection may not follow one more conversation. Any thread may call it."""
+        with _slots:
+            if not self._subscriptions.has_room(conversation.bytes):
+                raise RateLimited(
+                    f"This connection already follows {MAX_SUBSCRIPTIONS} conversations. Close one of them first."
+                )
+            if not self._released:  # otherwise the command has timed out meanwhile
+                self._conversation = conversation.bytes
+                self._subscriptions.reserved[conversation.bytes] += 1
+
+    def release(self) -> None:
+        """Ends the reservation, if there is one."""
+        with _slots:
+            self._released = True
+            if self._conversation is not None:
+                reserved = self._subscriptions.reserved
+                reserved[self._conversation] -= 1
+                if not reserved[self._conversation]:
+                    del reserved[self._conversation]
+
+    @asynccontextmanager
+    async def join(self, conversation: uuid.UUID) -> AsyncIterator[Callable[[Position], None]]:
+        """Joins the conversation's group; the function it yields follows the conversation from a position on.
+
+        Does nothing for a conversation that is followed already, or if there is no room and none was reserved.
+        """
+        subscriptions, key = self._subscriptions, conversation.bytes
+        async with subscriptions.joining:
+            connection = subscriptions.connection
+            wanted = key not in connection.cursors and subscriptions.has_room(key)
+            if wanted:
+                await subscriptions.join(store.group_name(conversation))
+
+            def follow(position: Position) -> None:
+                if wanted and subscriptions.removals[key] == self._removals[key]:
+                    connection.follow(key, position)
+                elif wanted:
+                    connection.spawn(subscriptions.leave_conversation(conversation))
+
+            yield follow
+
+
+HANDLERS: Final[Handlers[Subscriptions]] = {
+    Subscribe: Subscriptions.subscribe,
+    Unsubscribe: Subscriptions.unsubscribe,
+    Typing: Subscriptions.typing,
+}

@@ -1,7 +1,7 @@
-"""Whether the ledger adds up: reservations belong to what is under way, and every sum is that of its rows.
+"""Checks the quota accounts: every reservation belongs to something under way, and every sum is that of its rows.
 
-Each question is one statement, so it sees one moment; what changes together is changed in one transaction, so on a
-busy system the answers are as good as at rest.
+Each check is one statement, so it sees one moment. What belongs together is changed in one transaction, so the checks
+are correct on a busy system, too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from django.db import connection, transaction
 
 from accounts.quotas.balance import SUM
 
-# These two tables are named here because runs and recordings hold reservations; no module of `chat` is needed for it.
 _ORPHANS: Final = """
 SELECT r.id FROM accounts_reservation r LEFT JOIN chat_run ON chat_run.id = r.run_id
 LEFT JOIN chat_recording ON chat_recording.id = r.recording_id
@@ -74,7 +73,7 @@ _SET: Final = "UPDATE accounts_allowance a SET {} = found.right_one FROM ({}) fo
 
 
 def check_ledger(*, repair: bool = False) -> list[str]:
-    """A sentence for each kind of thing that is wrong; none when all adds up. `repair` puts it right from the rows."""
+    """A sentence for each kind of error; none if all sums are right. `repair` corrects them from the rows."""
     with transaction.atomic(), connection.cursor() as cursor:
         if repair:
             cursor.execute("SET LOCAL lock_timeout = '10s'")
@@ -84,7 +83,7 @@ def check_ledger(*, repair: bool = False) -> list[str]:
             )
         wrong = []
         if orphans := _rows(cursor, _ORPHANS):
-            wrong.append(f"{len(orphans)} reservations that no run or recording holds")
+            wrong.append(f"{len(orphans)} reservations without a run or recording under way")
             if repair:
                 cursor.execute("DELETE FROM accounts_reservation WHERE id = ANY(%s)", [[row[0] for row in orphans]])
         for column, query in (("reserved", _RESERVED), ("used", _USED), ("extra", _EXTRA)):
@@ -100,8 +99,8 @@ def check_ledger(*, repair: bool = False) -> list[str]:
 
 
 def free_orphans() -> int:
-    """Gives back what is reserved for runs and recordings that are no more, such as those of people who were deleted
-    meanwhile; how many. What ends in the usual way has given back already.
+    """Frees reservations of runs and recordings that have ended or no longer exist, such as those of deleted users;
+    returns how many. A run or recording that ends normally has freed its own already.
     """
     with connection.cursor() as cursor:
         cursor.execute(_FREE)

@@ -1,4 +1,4 @@
-"""Ends recordings whose worker or socket is gone."""
+"""Ends recordings whose worker and socket are gone, and frees reservations that nothing uses any more."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from chat.telemetry import metrics
 from chat.voice import recordings
 
 logger = structlog.get_logger(__name__)
-ORPHANS_SECONDS: Final = 15.0  # between two looks for recordings without a worker, and for what is reserved for nobody
+EVERY_SECONDS: Final = 15.0
 
 
-class Orphans:
-    """Ends recordings whose worker and socket are both gone, and frees what is reserved for runs that no longer exist.
+class RecordingRecovery:
+    """Ends unattended recordings and frees unused reservations, at most every `EVERY_SECONDS`.
 
-    A lease that is not there may be one that Redis has just forgotten, so it takes two looks.
+    A missing lease may be one that Redis has just lost, so a recording is ended when it is found without one twice.
     """
 
     def __init__(self) -> None:
         self._suspects: set[uuid.UUID] = set()
-        self._looked = float("-inf")
+        self._ran_at = float("-inf")
 
-    async def look(self) -> None:
-        if time.monotonic() - self._looked < ORPHANS_SECONDS:
+    async def run(self) -> None:
+        if time.monotonic() - self._ran_at < EVERY_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._ran_at = time.monotonic()
         if overdue := await in_db(recordings.overdue):
             unattended = await recordings.unattended(overdue)
             for recording_id in unattended & self._suspects:

@@ -1,6 +1,6 @@
-"""Finds and mends what should not exist: rows that no code writes, but restored backups, old bugs and hands do.
+"""Finds and repairs rows that should not exist: left by restored backups, by old bugs, or by changes made by hand.
 
-What a running system does by itself within seconds (`chat.recovery`) is done here too, for a system that is not.
+Also runs the recovery steps that a running system does by itself within seconds (`chat.recovery.reaper`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from chat.recovery.ledger import check_ledger
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something wrong in the database. `find` gives ids; `mend` takes them as `%(ids)s`."""
+    """Something wrong in the database. `find` selects ids; `repair` takes them as `%(ids)s`."""
 
     what: str
     find: str
-    mend: str
+    repair: str
 
 
 # In this order: an answer without a run is ended before a tip is chosen.
 FAULTS: Final = (
     Fault(
-        "answers not as their ended runs left them",
+        "answers whose status is not that of their ended run",
         "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id "
         "WHERE r.status NOT IN ('queued', 'running') "
         "AND m.status <> CASE r.status WHEN 'done' THEN 'complete' ELSE r.status END",
@@ -37,19 +37,19 @@ FAULTS: Final = (
         "FROM chat_run r WHERE r.message_id = m.id AND m.id = ANY(%(ids)s)",
     ),
     Fault(
-        "answers that wait for a run that does not exist",
+        "unfinished answers without a run",
         "SELECT m.id FROM chat_message m LEFT JOIN chat_run r ON r.message_id = m.id "
         "WHERE m.role = 'assistant' AND m.status IN ('pending', 'streaming') AND r.id IS NULL",
         "UPDATE chat_message SET status = 'interrupted' WHERE id = ANY(%(ids)s)",
     ),
     Fault(
-        "ended answers of runs that are still to come",
+        "finished answers of runs that have not ended",
         "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id "
         "WHERE r.status IN ('queued', 'running') AND m.status NOT IN ('pending', 'streaming')",
         "UPDATE chat_message SET status = 'pending' WHERE id = ANY(%(ids)s)",
     ),
     Fault(
-        "messages under a message of another conversation",
+        "messages whose parent is in another conversation",
         "SELECT m.id FROM chat_message m JOIN chat_message p ON p.id = m.parent_id "
         "WHERE p.conversation_id <> m.conversation_id",
         "UPDATE chat_message m SET parent_id = (SELECT e.id FROM chat_message e "
@@ -58,14 +58,14 @@ FAULTS: Final = (
         "WHERE m.id = ANY(%(ids)s)",
     ),
     Fault(
-        "runs in another conversation than their answers",
+        "runs whose answer is in another conversation",
         "SELECT r.id FROM chat_run r JOIN chat_message m ON m.id = r.message_id "
         "WHERE r.conversation_id <> m.conversation_id",
         "UPDATE chat_run r SET conversation_id = m.conversation_id FROM chat_message m "
         "WHERE m.id = r.message_id AND r.id = ANY(%(ids)s)",
     ),
     Fault(
-        "conversations that do not know their newest message",
+        "conversations without their newest message as tip",
         "SELECT c.id FROM chat_conversation c LEFT JOIN chat_message t ON t.id = c.tip_id "
         "WHERE t.conversation_id IS DISTINCT FROM c.id "
         "AND EXISTS (SELECT FROM chat_message m WHERE m.conversation_id = c.id)",
@@ -74,21 +74,21 @@ FAULTS: Final = (
     ),
 )
 
-# What `chat.recovery` mends: a question, and the step.
+# What is wrong, the query that finds it, and the recovery step that repairs it.
 _LATE: Final = "clock_timestamp() - interval '30 seconds'"
 STEPS: Final[tuple[tuple[str, str, Callable[[], Any]], ...]] = (
     (
-        "runs whose worker is gone",
+        "runs whose lease has expired",
         "SELECT id FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp()",
         reaper.reap,
     ),
     (
-        "runs that wait and have not been given to the workers for 30 s",
+        "queued runs whose job was last published over 30 s ago",
         f"SELECT id FROM chat_run WHERE status = 'queued' AND (enqueued_at IS NULL OR enqueued_at < {_LATE})",  # noqa: S608 -- constants
         reaper.sweep,
     ),
     (
-        "runs whose end is not in the log",
+        "ended runs whose closing event is not in the log",
         f"SELECT id FROM chat_run WHERE NOT ended_in_log AND finished_at < {_LATE}",  # noqa: S608 -- constants
         reaper.close_endings,
     ),
@@ -96,25 +96,25 @@ STEPS: Final[tuple[tuple[str, str, Callable[[], Any]], ...]] = (
 
 
 def repair(*, dry_run: bool = False) -> list[str]:
-    """A sentence for each kind of fault; none when all is well. Everything but a `dry_run` mends what it names."""
+    """A sentence for each kind of fault; none if there is none. Unless it is a `dry_run`, they are repaired."""
     found = []
     for what, question, step in STEPS:
         if ids := _ids(question):
             found.append(_sentence(ids, what))
             if not dry_run:
-                async_to_sync(_alone)(step)
+                async_to_sync(_run_alone)(step)
     for fault in FAULTS:
         with transaction.atomic():
             if ids := _ids(fault.find):
                 found.append(_sentence(ids, fault.what))
                 if not dry_run:
                     with connection.cursor() as cursor:
-                        cursor.execute(fault.mend, {"ids": ids})
+                        cursor.execute(fault.repair, {"ids": ids})
     return found + check_ledger(repair=not dry_run)
 
 
-async def _alone(step: Callable[[], Any]) -> None:
-    """One step of recovery on a loop that ends with it."""
+async def _run_alone(step: Callable[[], Any]) -> None:
+    """Runs one recovery step on an event loop of its own."""
     try:
         await step()
     finally:

@@ -23,7 +23,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import Session
 from chat.eventlog import store
-from chat.eventlog.user_events import conversation_listed
+from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import ACTIVE, Conversation, Member, Recording, RecordingStatus, Run, Submission
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.voice import audio_files
@@ -163,7 +163,7 @@ def delete_event_logs(conversations: list[uuid.UUID], members: list[tuple[uuid.U
             keys = (store.stream_key(one), store.meta_key(one))
             await store.channel_layer().group_execute(store.group_name(one), "DEL", *keys)
         for one, member in members or ():
-            await conversation_listed(member, {"conversation_id": str(one), "title": "", "deleted": True})
+            await notify_conversation_listed(member, {"conversation_id": str(one), "title": "", "deleted": True})
 
     try:
         async_to_sync(drop)()

@@ -1,20 +1,20 @@
-"""What is kept of an answer that somebody talked over: what was heard."""
+"""Barge-in: cuts a spoken answer that the user talked over to the part that was heard."""
 
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from typing import Final
 
 from chat.markdown import render
-from chat.models import Message, MessageStatus, Run
 
-LONGEST_WORD: Final = 40  # code points; what runs on for longer is a script that does not part words by spaces
+LONGEST_WORD: Final = 40  # code points; anything longer is a script that does not separate words by spaces
 
 
 def heard_part(text: str, heard_chars: int) -> str:
-    """The beginning of `text` that was spoken: up to `heard_chars` code points, without the word that was cut into.
+    """The beginning of `text`, up to `heard_chars` code points, without a word that was interrupted.
 
-    Always a prefix. Ends after a word, never inside one, nor between a letter and its accent, nor with a space.
+    Always a prefix. It ends after a word, never inside one, between a letter and its accent, or with a space.
     """
     if heard_chars >= len(text):
         return text
@@ -28,23 +28,31 @@ def heard_part(text: str, heard_chars: int) -> str:
     return text[:cut].rstrip()
 
 
-def keep_what_was_heard(run: Run, message: Message) -> bool:
-    """Whether something was cut off. Nothing keeps what was."""
-    if run.heard_chars is None:
-        return False
-    kept = heard_part(message.text, run.heard_chars)
-    if len(kept) >= len(message.text.rstrip()):
-        run.heard_chars = None
-        return False
-    run.heard_chars, run.produced_chars = len(kept), len(message.text)
-    message.text, message.html = kept, render(kept)
-    if message.status == MessageStatus.COMPLETE:
-        message.status = MessageStatus.STOPPED
-    return True
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What is kept of an answer, in code points: `heard_chars` of `produced_chars`."""
+
+    text: str
+    html: str
+    heard_chars: int
+    produced_chars: int
+
+
+def cut_answer(text: str, heard_chars: int | None) -> Cut | None:
+    """Cuts an answer to what was heard of it. None if the user did not talk over it, or had heard all of it.
+
+    The removed part is not kept.
+    """
+    if heard_chars is None:
+        return None
+    kept = heard_part(text, heard_chars)
+    if len(kept) >= len(text.rstrip()):
+        return None
+    return Cut(kept, render(kept), len(kept), len(text))
 
 
 def _joined(before: str, after: str) -> bool:
-    """Whether two neighbours belong to one word."""
+    """Whether two neighbouring characters belong to one word."""
     return bool(unicodedata.combining(after)) or (_in_word(before) and _in_word(after))
 
 

@@ -1,18 +1,24 @@
-"""Appends the closing event of a run to the event log."""
+"""Appends the closing events of runs to the event log, and notes in PostgreSQL that they are there."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Final
 
 from accounts.lib.db import in_db
-from chat.eventlog import store
+from chat.eventlog import events, store
 from chat.eventlog.events import Event
-from chat.runs.ending import TERMINAL_NUMBER, Ended, announcements, mark_ended_in_log
+from chat.models import Run
+from chat.runs.ending import Ended
+
+# Number of the append that closes an attempt: beyond every other, so that any process may make it, once
+# (`chat.eventlog.store`).
+TERMINAL_NUMBER: Final = 1_000_000_000
 
 
 async def close_in_log(*ended: Ended) -> None:
-    """Appends closing events, once each however often it is called, and notes that they are there."""
+    """Appends closing events, each once however often it is called, and notes that they are in the log."""
     silent = [one.run_id for one in ended if one.silent]
     announced = await in_db(announcements, silent) if silent else {}
     appends = []
@@ -24,24 +30,24 @@ async def close_in_log(*ended: Ended) -> None:
     await in_db(mark_ended_in_log, [one.run_id for one in ended])
 
 
-async def close_attempt(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, said: Sequence[Event]) -> None:
-    """Appends what ends an attempt that showed nothing, before the next one, which would fence it.
+async def close_attempt(
+    conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, closing_events: Sequence[Event]
+) -> None:
+    """Appends the end of an attempt that showed nothing, before the next attempt, which would fence it.
 
-    The message is announced too, should the process that took it have died before: where the log knows the run, both
-    are skipped.
+    Announces the message as well, in case the process that accepted it died before. If the log has the run already,
+    both appends are skipped.
     """
     announced = await in_db(announcements, [run_id])
     await store.append(
         store.Append(conversation_id, announced[run_id], run_id, attempt=0, number=1),
-        store.Append(conversation_id, said, run_id, attempt, TERMINAL_NUMBER),
+        store.Append(conversation_id, closing_events, run_id, attempt, TERMINAL_NUMBER),
     )
 
 
 def closing(ended: Ended) -> list[store.Append]:
-    """The appends that close a run. Their numbers are beyond every other, so whoever was thought dead writes no more,
-    and any process may make them, once.
-    """
-    said = [ended.event, *([ended.kept] if ended.kept else [])]
+    """The appends that close a run. After them a worker that was presumed dead can append nothing more to it."""
+    closing_events = [ended.event, *([ended.kept] if ended.kept else [])]
     return [
         store.Append(
             ended.conversation_id,
@@ -51,5 +57,23 @@ def closing(ended: Ended) -> list[store.Append]:
             number,
             anew=not ended.whole and number == TERMINAL_NUMBER,
         )
-        for number, event in enumerate(said, TERMINAL_NUMBER)
+        for number, event in enumerate(closing_events, TERMINAL_NUMBER)
     ]
+
+
+def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
+    """The first events of these runs, by run id: they must be in the log before any other."""
+    runs = Run.objects.select_related("message", "prompt__author").filter(pk__in=run_ids)
+    return {
+        run.pk: [
+            events.message_created(run.prompt),
+            events.message_created(run.message),
+            events.run_queued(run, attempt=1),
+        ]
+        for run in runs
+    }
+
+
+def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> None:
+    """Notes that the closing events of these runs are in the log."""
+    Run.objects.filter(pk__in=run_ids).update(ended_in_log=True)

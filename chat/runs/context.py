@@ -1,4 +1,4 @@
-"""What a worker needs to answer a run: the run itself and the branch of messages it answers."""
+"""What a worker needs for a run: the run itself and the branch of messages it answers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 from django.conf import settings
 from django.db import connection
 
-CONTEXT_MESSAGES: Final = 400  # of a branch, at the most, are read for the model
-CHARACTERS_PER_TOKEN: Final = 6  # more than any usual text has, so that the budget's trimming decides
+CONTEXT_MESSAGES: Final = 400  # of a branch are read for the model, at most
+CHARACTERS_PER_TOKEN: Final = 6  # more than ordinary text has, so that the trimming to the token budget decides
 
-# Newest first, until so many messages or characters: more than any context takes is not read.
+# Newest first, up to so many messages or characters: no more than a context can hold is read.
 _CONTEXT: Final = """
 WITH RECURSIVE path(parent_id, role, text, depth, size) AS (
     SELECT parent_id, role, text, 0, length(text) FROM chat_message WHERE id = %s
@@ -25,14 +25,14 @@ SELECT role, text FROM path WHERE role = 'user' OR text <> '' ORDER BY depth DES
 
 
 def log_context_of(run: uuid.UUID, conversation: uuid.UUID, user: uuid.UUID | None, trace: str) -> dict[str, str]:
-    """The names by which log lines about a run are found; empty ones are left out."""
+    """The fields by which log lines about a run are found; empty ones are left out."""
     found = {"run": run, "conversation": conversation, "user": user, "trace": trace}
     return {name: str(value) for name, value in found.items() if value}
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A run as its worker knows it."""
+class ClaimedRun:
+    """A run as the worker that claimed it knows it."""
 
     id: uuid.UUID
     conversation_id: uuid.UUID
@@ -41,11 +41,11 @@ class Held:
     model: str
     attempt: int
     queued_ms: int
-    user_id: uuid.UUID | None  # who asked
+    user_id: uuid.UUID | None  # who asked; None once deleted
     trace_id: str
 
     def log_context(self) -> dict[str, str]:
-        """What every log line about it says."""
+        """The fields of every log line about it."""
         return log_context_of(self.id, self.conversation_id, self.user_id, self.trace_id)
 
 

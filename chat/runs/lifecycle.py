@@ -1,7 +1,7 @@
-"""The life of a run in PostgreSQL: claim → renew and checkpoint → end. Sync; each function is one transaction.
+"""Claims, renews, checkpoints and requeues runs in PostgreSQL. Sync; each function is one transaction.
 
-A claim counts an attempt and gives a lease by the database's clock. Every write of a worker carries its attempt and
-its name, so one that lost its lease (paused, cut off, presumed dead) changes nothing any more: it is fenced.
+A claim starts an attempt and a lease, by the database's clock. Every write of a worker names its attempt and its owner,
+so a worker that has lost its lease (paused, disconnected, presumed dead) can change nothing any more: it is fenced.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Run, RunStatus
-from chat.runs.context import Held, read_branch
+from chat.runs.context import ClaimedRun, read_branch
 
 MAX_ATTEMPTS: Final = 3
 
@@ -26,7 +26,7 @@ WITH claimed AS (
     UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %s,
            lease_expires_at = clock_timestamp() + make_interval(secs => %s),
            started_at = COALESCE(started_at, clock_timestamp()), checkpoint_epoch = '', checkpoint_seq = 0,
-           queued_ms = COALESCE(queued_ms, -- not less than none: the clock may have been set back
+           queued_ms = COALESCE(queued_ms, -- at least 0: the clock may have been set back
                GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
     WHERE id = %s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id
@@ -53,9 +53,9 @@ UPDATE chat_message SET text = %s, status = 'streaming' FROM held WHERE chat_mes
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run this worker holds, and what it needs to answer. `path` is (role, text), oldest first."""
+    """A run this worker has claimed, and what it needs to answer. `path` is (role, text), oldest first."""
 
-    run: Held
+    run: ClaimedRun
     system_prompt: str
     path: list[tuple[str, str]]
     temperature: float | None = None
@@ -64,6 +64,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
+    """A lease that was renewed."""
+
     run_id: uuid.UUID
     attempt: int
     stop_requested: bool
@@ -71,7 +73,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The whole text of an answer so far, and the place in the log that it covers exactly."""
+    """The whole text of an answer so far, and the position in the event log up to which it is exactly that text."""
 
     run_id: uuid.UUID
     attempt: int
@@ -82,40 +84,40 @@ class Checkpoint:
 
 
 def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
-    """Takes a queued run, or None when somebody else has it or it has ended: the job was delivered twice."""
+    """Claims a queued run. None if another worker has it or it has ended: the job was delivered twice."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [owner, settings.RUN_LEASE_SECONDS, run_id])
         row = cursor.fetchone()
         if row is None:
             return None
         *fields, system_prompt, temperature, max_tokens = row
-    held = Held(*fields)
+    run = ClaimedRun(*fields)
     prompt = system_prompt or settings.SYSTEM_PROMPT
-    return Claim(held, prompt, read_branch(held.prompt_id), temperature, max_tokens)
+    return Claim(run, prompt, read_branch(run.prompt_id), temperature, max_tokens)
 
 
 def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:
-    """Renews what this worker still holds; a run that is missing from the answer is lost."""
+    """Renews the leases this worker still has. The lease of a run that is not returned is lost."""
     with connection.cursor() as cursor:
         cursor.execute(_RENEW, [settings.RUN_LEASE_SECONDS, list(run_ids), owner])
         return [Lease(*row) for row in cursor.fetchall()]
 
 
 def checkpoint(points: Sequence[Checkpoint], owner: str) -> None:
-    """Stores texts so far, in one round trip. What is fenced is left alone."""
+    """Stores texts so far, in one round trip. Runs whose lease this worker has lost are not changed."""
     with transaction.atomic(), connection.cursor() as cursor:
         rows = [(p.epoch, p.seq, p.endpoint, p.run_id, p.attempt, owner, p.text.replace("\x00", "")) for p in points]
         cursor.executemany(_CHECKPOINT, rows)
 
 
 def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:
-    """Gives a run that showed nothing yet to the next worker; returns the events that say so.
+    """Queues a run that has shown nothing for the next worker; returns the events that announce it.
 
-    For the reaper, when the lease is over; for the `owner` itself, at shutdown. None when it is not so (any more).
+    The `owner` may do so at shutdown; without an `owner` the lease must have expired. Otherwise returns None.
     """
     with transaction.atomic():
-        held = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING)
-        run = (held.filter(lease_owner=owner) if owner else held.filter(lease_expires_at__lt=Now())).first()
+        found = Run.objects.select_for_update().filter(pk=run_id, attempt=attempt, status=RunStatus.RUNNING)
+        run = (found.filter(lease_owner=owner) if owner else found.filter(lease_expires_at__lt=Now())).first()
         if run is None:
             return None
         superseded = events.run_superseded(run, 0)

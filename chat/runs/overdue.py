@@ -51,20 +51,22 @@ class Expired:
     trace_id: str
 
     def log_context(self) -> dict[str, str]:
-        """What every log line about it says."""
+        """The fields of every log line about it."""
         return log_context_of(self.run_id, self.conversation_id, self.user_id, self.trace_id)
 
 
 def expired_runs(limit: int = 50) -> list[Expired]:
-    """Runs whose lease is over by the database's clock, for the reaper. Not taken: `end_run` and `requeue` check."""
+    """Runs whose lease has expired by the database's clock. Not locked: `end_run` and `requeue` check again."""
     with connection.cursor() as cursor:
         cursor.execute(_EXPIRED, [limit])
         return [Expired(*row) for row in cursor.fetchall()]
 
 
 def lost_jobs(soon: float, stale: float, oldest: uuid.UUID | None, limit: int = 100) -> list[uuid.UUID]:
-    """Queued runs whose job was last published more than `soon` seconds ago and before that of the run `oldest`, which
-    is taken next (None: none waits), or more than `stale` seconds ago; marked as published now.
+    """Marks queued runs as published now whose job is presumed lost, and returns their ids.
+
+    That is a job published more than `stale` seconds ago, or more than `soon` seconds ago and before the job of the run
+    `oldest`, the next one in the queue (None: the queue is empty).
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOST_JOBS, {"soon": soon, "stale": stale, "oldest": oldest, "limit": limit})
@@ -72,7 +74,7 @@ def lost_jobs(soon: float, stale: float, oldest: uuid.UUID | None, limit: int = 
 
 
 def unclosed_runs(older_than: float, limit: int = 100) -> list[Ended]:
-    """Ended runs whose closing event has not reached the log for `older_than` seconds."""
+    """Runs that ended more than `older_than` seconds ago and whose closing event is not in the log."""
     with connection.cursor() as cursor:
         cursor.execute(_UNCLOSED, [older_than, limit])
         ids = [row[0] for row in cursor.fetchall()]

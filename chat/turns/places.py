@@ -1,29 +1,47 @@
-"""Where a new message belongs in its conversation."""
+"""Finds where a command's message and answer go in a conversation, and locks that conversation for the transaction."""
 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
-from chat.eventlog import events
-from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend
+from accounts.models import User
+from chat.catalog.presets import choose_preset
+from chat.conversations.membership import WRITERS, member_of
+from chat.models import Conversation, Member, Message, MessageRole, MessageStatus
+from chat.protocol.commands import AnyTurn, MessageEdit, MessageSend
+from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
+from chat.turns.statements import begin_conversation, lock_place, lock_sender, sender
 
-AnyTurn = MessageSend | MessageEdit | MessageRegenerate
 TITLE_LENGTH: Final = 60
 
 
 @dataclass(slots=True)
-class Accepted:
-    """What a command made (or had made before, when `duplicate`)."""
+class Place:
+    """Where a command's message and answer go. With a `prompt` the question exists already and gets another answer."""
 
     conversation_id: uuid.UUID
-    message_id: uuid.UUID  # the user's message; of a regeneration, the new answer
-    run_id: uuid.UUID
-    duplicate: bool
-    announcement: list[events.Event] = field(default_factory=list)
-    members: list[uuid.UUID] = field(default_factory=list)
-    listing: dict[str, Any] = field(default_factory=dict)
+    title: str
+    model: str  # the conversation's own; empty where it has none
+    author: User
+    metered: bool  # quotas apply to the author
+    parent_id: uuid.UUID | None = None
+    prompt: Message | None = None
+    temporary: bool = False
+
+
+def find_place(user_id: uuid.UUID, command: AnyTurn) -> Place:
+    """The place of a command. A new conversation is inserted here. Raises `ChatError`s."""
+    if isinstance(command, MessageSend):
+        return _new_conversation(user_id, command) if command.conversation_id is None else _below(user_id, command)
+    if isinstance(command, MessageEdit):
+        edited, member = _lock_message(user_id, command.message_id, MessageRole.USER)
+        return _beside(edited.conversation, member.user, parent_id=edited.parent_id)
+    answer, member = _lock_message(user_id, command.message_id, MessageRole.ASSISTANT)
+    if answer.parent is None:
+        raise Invalid("This answer has no question.")
+    return _beside(answer.conversation, member.user, prompt=answer.parent)
 
 
 def title_from(text: str) -> str:
@@ -32,3 +50,70 @@ def title_from(text: str) -> str:
     if len(line) <= TITLE_LENGTH:
         return line
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
+
+
+def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
+    if command.parent_id is not None:
+        raise Invalid("A new conversation has no message to reply to.")
+    preset = choose_preset(user_id, command.preset_id, command.model) if command.preset_id else None
+    conversation_id, author, metered = begin_conversation(user_id, temporary=command.temporary, preset=preset)
+    return Place(
+        conversation_id, "", preset.model if preset else "", author, metered, temporary=command.temporary
+    )  # fmt: skip
+
+
+def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
+    """Below the parent that the command names, or below the conversation's newest message."""
+    assert command.conversation_id is not None
+    if command.temporary:
+        raise Invalid("Only a new conversation can be made temporary.")
+    if command.preset_id:
+        raise Invalid("Only a new conversation can be given a preset.")
+    found = lock_place(user_id, command.conversation_id, command.parent_id)
+    if found is None:
+        raise NotFound
+    if found.member_role not in WRITERS:
+        raise Forbidden
+    if found.parent_id is None and found.wanted_id is not None:
+        raise NotFound
+    if found.answer_under_way or found.parent_status in (MessageStatus.PENDING, MessageStatus.STREAMING):
+        raise Busy
+    if found.parent_role == MessageRole.USER:
+        # The tree would have two questions in a row.
+        raise Invalid("A message can only follow an answer, not another message.")
+    return Place(
+        command.conversation_id,
+        found.title,
+        found.model,
+        sender(user_id, found.user_name, found.user_email),
+        found.metered,
+        found.parent_id,
+        temporary=found.temporary,
+    )
+
+
+def _beside(
+    conversation: Conversation, author: User, *, parent_id: uuid.UUID | None = None, prompt: Message | None = None
+) -> Place:
+    """A second version of a message or an answer that is there already."""
+    return Place(
+        conversation.pk, conversation.title, conversation.model, author, lock_sender(author.pk), parent_id, prompt,
+        temporary=conversation.temporary,
+    )  # fmt: skip
+
+
+def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> tuple[Message, Member]:
+    """A message of a conversation the user may write in, with the conversation locked against other turns."""
+    conversation_id = Message.objects.filter(pk=message_id).values_list("conversation_id", flat=True).first()
+    if conversation_id is None:
+        raise NotFound
+    member = member_of(user_id, conversation_id, write=True, with_user=True)
+    Conversation.objects.select_for_update().filter(pk=conversation_id).first()
+    message = Message.objects.select_related("conversation", "parent", "parent__author").filter(pk=message_id).first()
+    if message is None:  # the purge deleted it a moment ago
+        raise NotFound
+    if message.role != role:
+        raise Invalid(
+            "Only your own messages can be edited." if role == MessageRole.USER else "Only answers can be regenerated."
+        )
+    return message, member

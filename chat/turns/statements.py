@@ -1,6 +1,6 @@
-"""The statements of a turn's transaction, in SQL because they are on the way to every first token.
+"""The statements of a turn's transaction. In SQL, because they delay every first token.
 
-Through the ORM the same work is nine statements and three times the time (docs/performance.md).
+Through the ORM the same work takes nine statements and three times as long (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SUBMISSION: Final = """
 SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHERE user_id = %s AND client_id = %s
 """
 
-# The sender's row is locked too: turns of one user come one after the other, so that what is under way can be counted.
+# The sender's row is locked, too: turns of one user run one after the other, so that runs under way can be counted.
 _PLACE: Final = f"""
 SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
@@ -35,7 +35,7 @@ WHERE c.id = %(conversation)s AND c.deleted_at IS NULL
 FOR UPDATE OF c FOR NO KEY UPDATE OF u
 """  # noqa: S608 -- constants
 
-# The database's clock, read under the conversation's lock: its messages are in order whichever process took them.
+# The database's clock, read under the conversation's lock, keeps its messages in order whichever process inserts them.
 _INSERT: Final = """
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
@@ -86,8 +86,8 @@ _SENDER: Final = f"SELECT {METERED} FROM accounts_user u WHERE id = %s FOR NO KE
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a message goes. `parent_*` are None in an empty conversation, or when no message of it has that id."""
+class PlaceRow:
+    """A conversation and the message a new one goes below. `parent_*` are None if there is no such message."""
 
     member_role: str
     title: str
@@ -104,15 +104,15 @@ class Place:
 
 
 def find_submission(user_id: uuid.UUID, client_id: uuid.UUID) -> tuple[bytes, uuid.UUID, uuid.UUID, uuid.UUID] | None:
-    """(fingerprint, conversation, message, run) of a command that was carried out before."""
+    """(fingerprint, conversation, message, run) of a command that was carried out before; else None."""
     with connection.cursor() as cursor:
         cursor.execute(_SUBMISSION, [user_id, client_id])
         row = cursor.fetchone()
     return (bytes(row[0]), *row[1:]) if row else None
 
 
-def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.UUID | None) -> Place | None:
-    """Locks the conversation for this transaction; None when the user is not in it."""
+def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.UUID | None) -> PlaceRow | None:
+    """Locks the conversation for this transaction; None if the user is not a member."""
     asked = {"user": user_id, "conversation": conversation_id, "parent": parent_id}
     with connection.cursor() as cursor:
         for _ in range(2):
@@ -120,8 +120,8 @@ def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.U
             row = cursor.fetchone()
             if row is None:
                 return None
-            place = Place(*row)
-            # Having waited for the lock, PostgreSQL reads the conversation anew but not what it is joined with.
+            place = PlaceRow(*row)
+            # After waiting for the lock PostgreSQL reads the conversation again, but not the rows it is joined with.
             if place.parent_id == place.wanted_id:
                 break
         return place
@@ -131,10 +131,10 @@ def insert_turn(
     *, prompt: Message, answer: Message, run: Run, asks: bool, client_id: uuid.UUID, fingerprint: bytes, title: str,
     choose_model: bool,
 ) -> tuple[list[uuid.UUID], int]:  # fmt: skip
-    """Writes a turn in one statement; the ids of the conversation's members, and how many runs of the user were under
-    way before this one. `asks`: the prompt is new too. What is new gets its `created_at`.
+    """Writes a turn in one statement and sets `created_at` of the new messages. Returns the ids of the conversation's
+    members, and how many runs of the user were under way before this one. `asks`: the prompt is new, too.
 
-    Raises `django.db.IntegrityError` where `submission_once` or `run_one_active_per_branch` says no.
+    Raises `django.db.IntegrityError` for the constraints `submission_once` and `run_one_active_per_branch`.
     """
     values: dict[str, Any] = {
         "prompt": prompt.pk,
@@ -165,7 +165,7 @@ def insert_turn(
 def begin_conversation(
     user_id: uuid.UUID, *, temporary: bool, preset: Preset | None = None
 ) -> tuple[uuid.UUID, User, bool]:
-    """A new conversation of which the user is the owner, in one statement; its id, the sender, whether metered."""
+    """Inserts a conversation that the user owns, in one statement; its id, the sender, and whether quotas apply."""
     conversation_id = uuid7()
     values: dict[str, Any] = {
         "conversation": conversation_id,
@@ -184,7 +184,7 @@ def begin_conversation(
 
 
 def lock_sender(user_id: uuid.UUID) -> bool:
-    """Lets no other turn of the user in until this transaction is over; whether quotas hold the user."""
+    """Makes other turns of the user wait until this transaction is over; whether quotas apply to the user."""
     with connection.cursor() as cursor:
         cursor.execute(_SENDER, [user_id])
         return bool(cursor.fetchone()[0])

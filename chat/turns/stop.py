@@ -1,4 +1,4 @@
-"""Stops a run, from any device."""
+"""Stops a run, and cuts an answer that the user talked over."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ STOP_GROUP: Final = "workers.stop"
 
 
 @dataclass(slots=True)
-class Stopping:
-    """What a stop found. `ended`: the run was waiting and no worker had taken it yet, or its answer was cut."""
+class StopResult:
+    """`ended`: the run was still queued and has ended, or its answer was cut. `running`: a worker must be notified."""
 
     run_id: uuid.UUID
     ended: Ended | None
     running: bool
 
 
-def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
-    """`mark_stopped`, by somebody who may write in its conversation. Raises `ChatError`s."""
+def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None = None) -> StopResult:
+    """`mark_stopped` for a user who may write in the conversation. Raises `ChatError`s."""
     found = Run.objects.filter(pk=run_id).values_list("conversation_id", flat=True).first()
     if found is None:
         raise NotFound
@@ -38,11 +38,11 @@ def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None 
     return mark_stopped(run_id, heard_chars)
 
 
-def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
-    """Marks a run to be stopped; one that waits in the queue ends here. Stopping an ended run changes nothing.
+def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> StopResult:
+    """Marks a run to be stopped; a queued run ends here. StopResult an ended run changes nothing.
 
-    With `heard_chars` somebody talked over the answer: of one in progress its end keeps what was heard, an ended one is
-    cut here. The first who says so is believed: an answer is cut once.
+    With `heard_chars` the user talked over the answer. A running answer is cut to it when it ends; an ended one is cut
+    here. Only the first call counts: an answer is cut once.
     """
     with transaction.atomic():
         run = Run.objects.select_for_update().get(pk=run_id)
@@ -51,29 +51,29 @@ def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> Stopping:
         if run.status not in ACTIVE:
             if heard is not None:
                 ended = cut_to_heard(run, heard)
-            return Stopping(run.id, ended, running=False)
+            return StopResult(run.id, ended, running=False)
         if heard is not None:
             Run.objects.filter(pk=run_id).update(heard_chars=heard)
         if run.status == RunStatus.QUEUED:
             ended = end_run(run.id, run.attempt, RunStatus.STOPPED)
         elif run.stop_requested_at is None:
             Run.objects.filter(pk=run_id).update(stop_requested_at=Now())
-        return Stopping(run.id, ended, run.status == RunStatus.RUNNING)
+        return StopResult(run.id, ended, run.status == RunStatus.RUNNING)
 
 
 async def stop(user_id: uuid.UUID, run_id: uuid.UUID) -> None:
-    """Stops an answer from any device. The worker is told at once; if that is lost, it reads the row within 2 s."""
-    await tell_stopped(await in_db(request_stop, user_id, run_id))
+    """Stops an answer from any device. If the message to its worker is lost, the worker reads the row within 2 s."""
+    await notify_stopped(await in_db(request_stop, user_id, run_id))
 
 
 async def interrupt(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int) -> None:
-    """Stops an answer that somebody talked over, and keeps of it what was heard: `heard_chars` code points."""
-    await tell_stopped(await in_db(request_stop, user_id, run_id, heard_chars))
+    """Stops an answer that the user talked over, and keeps the part that was heard: `heard_chars` code points."""
+    await notify_stopped(await in_db(request_stop, user_id, run_id, heard_chars))
 
 
-async def tell_stopped(stopping: Stopping) -> None:
-    """Tells whoever writes the answer, or the conversation where it has ended. What is lost of it is made up for."""
-    if stopping.ended is not None:
-        await close_in_log(stopping.ended)
-    elif stopping.running:
-        await store.channel_layer().group_send(STOP_GROUP, {"type": "run.stop", "run_id": stopping.run_id.hex})
+async def notify_stopped(result: StopResult) -> None:
+    """Notifies the worker, or closes the run in the event log if it has ended. See `chat.recovery` for lost ones."""
+    if result.ended is not None:
+        await close_in_log(result.ended)
+    elif result.running:
+        await store.channel_layer().group_send(STOP_GROUP, {"type": "run.stop", "run_id": result.run_id.hex})

@@ -1,27 +1,61 @@
-"""Submits a turn: checks, accepts, enqueues, announces."""
+"""Submits a turn: check → commit → enqueue → join → announce.
+
+The page's sockets, dictation and staff's retry all call `submit`. Whatever can refuse a command does so before the
+commit; what fails after the commit is completed by `chat.recovery`, and the caller may send the same command again.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 
 from accounts.lib.db import in_db
 from chat.eventlog import store
-from chat.eventlog.user_events import conversation_listed
+from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import enqueue
+from chat.protocol.commands import AnyTurn, Position
 from chat.telemetry import latency_marks, metrics, tracing
-from chat.turns.accept import accept
-from chat.turns.places import Accepted, AnyTurn
+from chat.turns.accept import Accepted, Check, accept, accept_any
+
+Follow = Callable[[Position], None]
+Join = Callable[[Accepted], AbstractAsyncContextManager[Follow | None]]
 
 logger = structlog.get_logger(__name__)
 
 
-async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
-    """`accept`, then the job goes to the workers and the news into the log, neither waiting for the other."""
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A turn that was accepted and announced."""
+
+    accepted: Accepted
+    position: Position  # just before its first event
+    enqueueing: asyncio.Future[None] | None  # the job on its way to the broker; None for a duplicate
+
+
+@asynccontextmanager
+async def _no_join(accepted: Accepted) -> AsyncIterator[None]:
+    yield
+
+
+async def submit(
+    user_id: uuid.UUID, command: AnyTurn, *, check: Check = accept_any, join: Join = _no_join
+) -> Submitted:
+    """Accepts a turn, enqueues its run and announces it; neither of the two waits for the other.
+
+    `check` may refuse the conversation before the commit (see `accept`). `join` is entered after the commit and before
+    the announcement, so that a caller can join the conversation's group and miss no event; what it yields, if anything,
+    is called with the position to follow from. A duplicate is joined as well, but not enqueued or announced again.
+    Raises `ChatError`s, and one of `OUTAGE` if PostgreSQL or Redis is away.
+    """
+    received = time.monotonic()
     with tracing.span("turn", attributes={"db.system.name": "postgresql"}) as span:
-        accepted = await in_db(accept, user_id, command)
+        accepted = await in_db(accept, user_id, command, check)
         if span.is_recording():
             span.set_attributes(
                 {
@@ -30,29 +64,45 @@ async def submit(user_id: uuid.UUID, command: AnyTurn) -> Accepted:
                     "antiphon.duplicate": accepted.duplicate,
                 }
             )
-    latency_marks.mark(accepted.run_id, "committed")
+    committed = time.monotonic()
     if accepted.duplicate:
         metrics.counted.repeats += 1
-    else:
-        job = asyncio.ensure_future(enqueue(accepted.run_id))
-        job.add_done_callback(_log_failure)
-        job.add_done_callback(lambda _: latency_marks.mark(accepted.run_id, "enqueued"))
-    return accepted
+    enqueueing = None if accepted.duplicate else _enqueue(accepted.run_id)
+    async with join(accepted) as follow:
+        appended = await announce(accepted)
+        if appended is not None:
+            moments = {"received": received, "committed": committed, "announced": time.monotonic()}
+            await latency_marks.hand_over(accepted.run_id, **moments)
+        for member in accepted.members:
+            await notify_conversation_listed(member, accepted.listing)
+        position = await _position_before(accepted, appended)
+        if follow is not None:
+            follow(position)
+    return Submitted(accepted, position, enqueueing)
 
 
 async def announce(accepted: Accepted) -> store.Appended | None:
-    """Appends what `submit` made to the log. Idempotent; the worker does it when this process dies before."""
-    if not accepted.announcement:
+    """Appends the turn's first events to the log, once however often it is called; None for a duplicate.
+
+    The worker does it if this process ends before.
+    """
+    if accepted.announcement is None:
         return None
     with tracing.span("announce"):
-        [appended] = await store.append(
-            store.Append(accepted.conversation_id, accepted.announcement, accepted.run_id, attempt=0, number=1)
-        )
-    latency_marks.mark(accepted.run_id, "announced")
-    await latency_marks.hand_over(accepted.run_id)
-    for member in accepted.members:
-        await conversation_listed(member, accepted.listing)
+        [appended] = await store.append(accepted.announcement)
     return appended
+
+
+async def _position_before(accepted: Accepted, appended: store.Appended | None) -> Position:
+    if accepted.announcement is None or appended is None or appended.skipped:
+        return await store.before_message(accepted.conversation_id, accepted.message_id)
+    return Position(appended.epoch, appended.seq - len(accepted.announcement.events))
+
+
+def _enqueue(run_id: uuid.UUID) -> asyncio.Future[None]:
+    job = asyncio.ensure_future(enqueue(run_id))
+    job.add_done_callback(_log_failure)
+    return job
 
 
 def _log_failure(job: asyncio.Future[None]) -> None:

@@ -24,13 +24,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
+from accounts.auth.revocation import user_group
 from accounts.lib.db import in_db
 from accounts.lib.redis import async_redis
 from accounts.quotas.reservations import QuotaFull, audio_granted, reserve_audio
 from accounts.quotas.settlement import Used, settle_recording
 from chat.conversations.membership import member_of
 from chat.eventlog import store
-from chat.eventlog.user_events import user_group
 from chat.jobs.dispatch import enqueue_transcription
 from chat.models import Recording, RecordingStatus, Utterance
 from chat.protocol.audio_frames import BYTES_PER_MS, FRAME_MS

@@ -12,16 +12,15 @@ import structlog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
-from chat.runs.closing import close_attempt
-from chat.runs.context import Held
-from chat.runs.ending import announcements
+from chat.runs.closing import announcements, close_attempt
+from chat.runs.context import ClaimedRun
 
 RETRY_SECONDS: Final = 0.5
 
 logger = structlog.get_logger(__name__)
 
 
-async def announce(run: Held, is_lost: Callable[[], bool]) -> None:
+async def announce(run: ClaimedRun, is_lost: Callable[[], bool]) -> None:
     """Appends a run's first events, which are missing when the web process died between the commit and the append.
 
     Idempotent. The answer waits for these events, so this retries during an outage until the run `is_lost`.
@@ -37,7 +36,7 @@ async def announce(run: Held, is_lost: Callable[[], bool]) -> None:
             return
 
 
-async def close_previous_attempt(run: Held) -> None:
+async def close_previous_attempt(run: ClaimedRun) -> None:
     """Appends the end of the attempt before. The process that ended it may not have reached the log, and the log
     refuses these events after `run.started` of this attempt. An outage is only logged.
     """

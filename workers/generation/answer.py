@@ -10,7 +10,7 @@ from django.conf import settings
 
 from chat.models import RunStatus
 from chat.runs.lifecycle import Claim
-from chat.telemetry import latency_marks, metrics, tracing
+from chat.telemetry import metrics, tracing
 from workers.generation.context import build_turns
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.run_log import RunLog
@@ -31,6 +31,7 @@ class ModelAnswer:
     def __init__(self, claim: Claim, log: RunLog, model: ChatModel, clock: RunClock) -> None:
         self.endpoint = ""
         self.first_token: float | None = None
+        self.requested_at: float | None = None  # of the first request, monotonic seconds
         self._claim = claim
         self._run = claim.run
         self._log = log
@@ -64,7 +65,6 @@ class ModelAnswer:
                     if text:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
-                            latency_marks.mark(self._run.id, "first_chunk")
                             self.call.note_first_token()
                         self._log.feed(text.replace("\x00", ""))
                     for chunk in chunks:
@@ -83,7 +83,7 @@ class ModelAnswer:
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint
-        latency_marks.mark(self._run.id, "requested")
+        self.requested_at = self.requested_at or time.monotonic()
         self.call.note_request(endpoint, model)
 
     def estimate_usage(self, text: str) -> TokenUsage:

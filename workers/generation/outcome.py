@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from chat.models import RunStatus
-from chat.runs.context import Held
+from chat.runs.context import ClaimedRun
 from workers.providers.base import TokenUsage
 
 
@@ -26,7 +26,7 @@ class RunClock:
 
     __slots__ = ("_claimed_at", "_queued_ms")
 
-    def __init__(self, run: Held) -> None:
+    def __init__(self, run: ClaimedRun) -> None:
         self._claimed_at = time.monotonic()
         self._queued_ms = run.queued_ms or 0
 

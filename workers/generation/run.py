@@ -9,13 +9,12 @@ from dataclasses import replace
 from typing import Final
 
 import structlog
-from django.conf import settings
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.delivery_trace import announce_end
-from chat.eventlog.user_events import quotas_near
+from chat.eventlog.user_events import notify_quotas_low
 from chat.markdown import render
 from chat.models import RunStatus
 from chat.runs.ending import Ended, Ending, end_run
@@ -46,7 +45,8 @@ class Generation:
         self.services = services
         self.claimed = claim.run
         self.span = span
-        self.shown: int | None = None  # when its first text was in the log, ns since 1970; of a traced run only
+        self.shown_at: float | None = None  # when its first text was in the log, monotonic seconds
+        self.shown: int | None = None  # the same in ns since 1970
         self.clock = RunClock(claim.run)
         self.log = services.emitter.open(claim.run.conversation_id, claim.run.id, claim.run.attempt)
         self.answer = ModelAnswer(claim, self.log, services.model, self.clock)
@@ -57,8 +57,7 @@ class Generation:
         self.unwatched_since: float | None = None  # monotonic seconds (`workers.runtime.unwatched`)
         self.finishing = False  # the stream is over; from here on the commit decides whose run it is
         self.log.on_unannounced = lambda: services.spawn(self._announce())
-        if span.is_recording() or settings.TIMING_STAMPS:
-            self.log.on_shown = self._note_shown
+        self.log.on_shown = self._note_shown
         self._on_done = on_done
         self._reader: asyncio.Task[Outcome] | None = None
 
@@ -120,8 +119,7 @@ class Generation:
             logger.exception("run_not_finished", run=str(self.claimed.id), note=note)
 
     def _note_shown(self) -> None:
-        latency_marks.mark(self.claimed.id, "appended")
-        self.shown = time.time_ns()
+        self.shown_at, self.shown = time.monotonic(), time.time_ns()
         self.span.add_event("first_words_in_log")
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
@@ -167,10 +165,17 @@ class Generation:
         if outcome.status is RunStatus.FAILED:
             tracing.mark_failed(self.span, outcome.code)
         on_closed = self._note_closed if self.span.is_recording() else None
-        self.services.emitter.close_run(await latency_marks.attach(ended), on_closed)
+        event = await latency_marks.attach(
+            run.id,
+            ended.event,
+            requested=self.answer.requested_at,
+            first_chunk=self.answer.first_token,
+            appended=self.shown_at,
+        )
+        self.services.emitter.close_run(replace(ended, event=event), on_closed)
         self._count(outcome, ended)
         if ended.user_id is not None and ended.near:
-            self.services.spawn(quotas_near(ended.user_id, ended.near))
+            self.services.spawn(notify_quotas_low(ended.user_id, ended.near))
         logger.info(
             "run_ended",
             run=str(run.id),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from chat.runs.context import Held
+from chat.runs.context import ClaimedRun
 from workers.generation.emitter import Emitter
 from workers.providers.base import ChatModel
 
@@ -21,4 +21,4 @@ class Services:
     model: ChatModel
     owner: str
     spawn: Callable[[Coroutine[Any, Any, None]], None]
-    give_back: Callable[[Held], Awaitable[None]]
+    give_back: Callable[[ClaimedRun], Awaitable[None]]

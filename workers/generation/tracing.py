@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from chat.runs.context import Held
+from chat.runs.context import ClaimedRun
 from chat.telemetry import tracing
 from chat.telemetry.tracing import Span, SpanKind
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workers.providers.base import TokenUsage
 
 
-def start_run_span(run: Held, traceparent: str, *, received: int, claiming: int) -> Span:
+def start_run_span(run: ClaimedRun, traceparent: str, *, received: int, claiming: int) -> Span:
     """Starts a run's span, from `received`, when the job arrived; within it the span of the claim, from `claiming`.
 
     Both times are in nanoseconds since 1970. A job that was published again has no `traceparent`, or that of an
@@ -52,7 +52,7 @@ def start_run_span(run: Held, traceparent: str, *, received: int, claiming: int)
 class ModelCall:
     """The span of one answer of an endpoint, retries included."""
 
-    def __init__(self, run: Held) -> None:
+    def __init__(self, run: ClaimedRun) -> None:
         self.span = tracing.start_span(
             f"chat {run.model}",
             SpanKind.CLIENT,

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from accounts.lib.db import in_db
-from chat.runs.ending import mark_ended_in_log
+from chat.runs.closing import mark_ended_in_log
 from chat.runs.lifecycle import Checkpoint, checkpoint, renew
 from chat.telemetry import metrics
 from workers.generation.emitter import Emitter

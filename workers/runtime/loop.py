@@ -29,8 +29,7 @@ from chat.jobs import worker_heartbeats
 from chat.jobs.dispatch import enqueue, look_at_queue
 from chat.recovery import reaper
 from chat.runs import closing
-from chat.runs.context import Held
-from chat.runs.ending import mark_ended_in_log
+from chat.runs.context import ClaimedRun
 from chat.runs.lifecycle import Claim, claim, requeue
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
@@ -101,7 +100,7 @@ class Runtime:
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
         self.spawn(repeat(self._check_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
         self.spawn(repeat(self._stop_unwatched, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
-        self.spawn(reaper.keep())
+        self.spawn(reaper.run())
         ready.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -148,7 +147,7 @@ class Runtime:
         del self.active[run_id]
         self._slots.release()
 
-    async def give_back(self, run: Held) -> None:
+    async def give_back(self, run: ClaimedRun) -> None:
         """Puts a run with no text yet back into the queue for another worker."""
         events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
         if events is not None:
@@ -237,7 +236,7 @@ class Runtime:
         try:
             async with asyncio.timeout(3):
                 await emitter.drained()
-                await in_db(mark_ended_in_log, emitter.closed)
+                await in_db(closing.mark_ended_in_log, emitter.closed)
         except OUTAGE as error:
             logger.warning("event_log_append_unfinished", error=type(error).__name__, note="the sweeper appends it")
         await asyncio.wait({speech}, timeout=5)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import redis
@@ -14,10 +16,10 @@ import structlog
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
-from chat.eventlog import store
-from chat.protocol.commands import MessageSend, Position
+from chat.protocol.commands import MessageSend
 from chat.protocol.errors import Busy, ChatError
-from chat.turns import submit
+from chat.turns.accept import Accepted
+from chat.turns.submit import submit
 from chat.voice import recordings
 from chat.voice.recordings import ClaimedRecording, recording_frame
 
@@ -79,16 +81,17 @@ class Dictation:
             client_id=uuid.uuid5(self.recording.id, f"{numbers[0]}-{numbers[-1]}"),
             text=" ".join(text for _, text in sent),
         )
-        accepted = await submit.submit(self.recording.user_id, command)
-        del self._pending[: len(sent)]
         is_first = self.conversation_id is None
-        self.conversation_id = accepted.conversation_id
-        await in_db(recordings.note_sent, self.recording.id, numbers, accepted.conversation_id, accepted.message_id)
-        appended = await submit.announce(accepted)
-        if appended is not None and not appended.skipped:
-            position = Position(appended.epoch, appended.seq - len(accepted.announcement))
-        else:
-            position = await store.before_message(accepted.conversation_id, accepted.message_id)
+
+        @asynccontextmanager
+        async def note_sent(accepted: Accepted) -> AsyncIterator[None]:
+            del self._pending[: len(sent)]
+            self.conversation_id = accepted.conversation_id
+            await in_db(recordings.note_sent, self.recording.id, numbers, accepted.conversation_id, accepted.message_id)
+            yield
+
+        submitted = await submit(self.recording.user_id, command, join=note_sent)
+        accepted, position = submitted.accepted, submitted.position
         if is_first:
             frame = recording_frame(
                 "message.accepted",

@@ -15,7 +15,7 @@ from chat.protocol.errors import QuotaExceeded, RateLimited
 from chat.recovery.ledger import check_ledger
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim, requeue
-from chat.turns import places as places_module
+from chat.turns.accept import Accepted
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import MODEL, Elsewhere, end, give, send, standing, together, tokens
 
@@ -29,7 +29,7 @@ def test_fifty_at_once_with_room_for_ten_are_ten(unit: Unit) -> None:
     give(alice, 10 if unit == Unit.MESSAGES else 10_000, unit)
     give(alice, 1_000_000, Unit.INPUT_TOKENS)
     results = together(50, lambda _: send(alice))
-    admitted = [one for one in results if isinstance(one, places_module.Accepted)]
+    admitted = [one for one in results if isinstance(one, Accepted)]
     refused = [one for one in results if isinstance(one, QuotaExceeded)]
     assert (len(admitted), len(refused)) == (10, 40), results
     assert all(one.retry_after and 0 < one.retry_after <= 86_400 for one in refused)
@@ -87,7 +87,7 @@ def test_a_new_allowance_waits_for_an_entry_that_is_being_written() -> None:
         asking = Elsewhere(lambda: send(alice))
         assert asking.blocked()
     asking.join()
-    assert isinstance(asking.outcome, places_module.Accepted), asking.outcome
+    assert isinstance(asking.outcome, Accepted), asking.outcome
     assert standing(alice) == {"messages": (1, 1)}
     assert check_ledger() == []
 
@@ -114,8 +114,8 @@ def test_so_many_answers_at_once_and_no_more(settings: Any) -> None:
     settings.RATE_RUNS_PER_USER = 3
     alice, bob = make_user("Alice"), make_user("Bob")
     results = together(12, lambda number: send(alice if number % 4 else bob))
-    assert sum(isinstance(one, places_module.Accepted) for one in results) == 6, results
-    refused = [one for one in results if not isinstance(one, places_module.Accepted)]
+    assert sum(isinstance(one, Accepted) for one in results) == 6, results
+    refused = [one for one in results if not isinstance(one, Accepted)]
     assert {type(one) for one in refused} == {RateLimited}
     assert all(one.retry_after for one in refused)
     end(Run.objects.filter(requested_by=alice)[0].pk)

@@ -21,7 +21,7 @@ from chat.models import Conversation, Run
 from chat.protocol.errors import QuotaExceeded
 from chat.recovery.ledger import check_ledger, free_orphans
 from chat.runs.lifecycle import claim
-from chat.turns import places
+from chat.turns.accept import Accepted
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import Elsewhere, end, give, refused, send, together, tokens
 
@@ -55,7 +55,7 @@ def test_fifty_at_once_by_five_with_room_for_ten_are_ten() -> None:
         give(one, 100)
     Quota.objects.filter(unit=Unit.OUTPUT_TOKENS).update(limit=1_000_000)
     results = together(50, lambda number: send(members[number % 5]))
-    admitted = [one for one in results if isinstance(one, places.Accepted)]
+    admitted = [one for one in results if isinstance(one, Accepted)]
     refusals = [one for one in results if isinstance(one, QuotaExceeded)]
     assert (len(admitted), len(refusals)) == (10, 40), results
     assert refusals[0].message == "All of Team together may use 10 messages today, and that is used up."
@@ -106,7 +106,7 @@ def test_a_new_period_begins_while_an_answer_ends() -> None:
         with connection.cursor() as cursor:  # had it locked the rows that are there, this would be a deadlock
             cursor.execute("SELECT FROM accounts_allowance FOR UPDATE NOWAIT")
     asking.join()
-    assert isinstance(asking.outcome, places.Accepted), asking.outcome
+    assert isinstance(asking.outcome, Accepted), asking.outcome
     assert {(int(left.used), int(left.reserved)) for left in reservations.quotas_left(alice.pk)} == {(1, 1)}
     assert check_ledger() == []
 
@@ -308,7 +308,7 @@ def test_a_pot_that_is_made_between_two_looks_is_not_filled_without_its_lock(mon
         end(run)
         accepted = Elsewhere(lambda: send(alice))
         accepted.join()
-    assert isinstance(accepted.outcome, places.Accepted), accepted.outcome
+    assert isinstance(accepted.outcome, Accepted), accepted.outcome
     assert pot(first) == (0, 1)
     assert pot(second) == (1, 0)
     assert check_ledger() == []

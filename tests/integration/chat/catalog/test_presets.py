@@ -20,8 +20,7 @@ from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, 
 from chat.protocol.errors import ChatError, Invalid
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Claim, claim
-from chat.turns.accept import _fingerprint, accept
-from chat.turns.places import Accepted
+from chat.turns.accept import Accepted, _fingerprint, accept
 from tests.fixtures.offered_models import forget_models
 from tests.fixtures.run_rows import row
 from tests.integration.chat.views.test_pages import logged_in

@@ -379,17 +379,17 @@ async def test_a_failing_upstream_ends_the_run_with_its_reason(stack: Stack) -> 
 
 
 async def test_a_client_that_does_not_pong_is_closed_4002(upstream: FakeOpenAI, monkeypatch: Any) -> None:
-    """In process, with the clock of the hub's tick: the real wait is half a minute."""
+    """In process, with the clock of the tick: the real wait is half a minute."""
     import time
 
-    from chat.realtime.connection import Socket
+    from chat.realtime.connection import Connection
 
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    socket = Socket(send, uuid.uuid4(), "s")
+    socket = Connection(send, uuid.uuid4(), "s")
     now = time.monotonic()
     socket.tick(now + 26)
     socket.pong()

@@ -36,7 +36,7 @@ CONNECTIONS, HOUSE = 5, 8
 async def allowed(wanted: list[Want], tries: int) -> int:
     async def one() -> bool:
         try:
-            await rate_limits.take(wanted)
+            await rate_limits.acquire(wanted)
         except RateLimited:
             return False
         return True
@@ -77,11 +77,11 @@ async def test_the_wait_is_what_it_says(clean_redis: str) -> None:
     wanted = wants(("short", "2/s"))
     assert await allowed(wanted, 2) == 2
     with pytest.raises(RateLimited) as refused:
-        await rate_limits.take(wanted)
+        await rate_limits.acquire(wanted)
     assert refused.value.retry_after is not None
     assert 0 < refused.value.retry_after <= 0.6
     await asyncio.sleep(refused.value.retry_after)
-    await rate_limits.take(wanted)
+    await rate_limits.acquire(wanted)
 
 
 async def test_a_clock_put_back_shuts_nobody_out(clean_redis: str) -> None:
@@ -89,21 +89,21 @@ async def test_a_clock_put_back_shuts_nobody_out(clean_redis: str) -> None:
     layer = get_channel_layer()
     await layer.group_execute(rate_limits.GROUP, "SET", "rate:clock", str(int((time.time() + 86_400) * 1e6)))
     with pytest.raises(RateLimited) as refused:
-        await rate_limits.take([wanted])
+        await rate_limits.acquire([wanted])
     assert refused.value.retry_after is not None
     assert refused.value.retry_after <= 1
 
 
 async def test_nothing_is_kept_longer_than_it_counts(clean_redis: str) -> None:
-    await rate_limits.take(wants(("a", "100/10s")))
-    await rate_limits.connections().enter("one", uuid.UUID(int=5), "192.0.2.1")
+    await rate_limits.acquire(wants(("a", "100/10s")))
+    await rate_limits.connection_counts().enter("one", uuid.UUID(int=5), "192.0.2.1")
     layer = get_channel_layer()
     keys = await layer.group_execute(rate_limits.GROUP, "KEYS", "*")
     assert len(keys) == 3
     for key in keys:
         assert 0 < await layer.group_execute(rate_limits.GROUP, "PTTL", key) <= 30_000
     assert len(await layer.group_execute(rate_limits.GROUP, "GET", "rate:a")) == 16, "all digits of the microseconds"
-    rate_limits.connections().leave("one")
+    rate_limits.connection_counts().leave("one")
 
 
 # --- Redis away -------------------------------------------------------------------------------------------------------
@@ -121,9 +121,9 @@ def dead_layer(monkeypatch: pytest.MonkeyPatch) -> Generator[str, None, None]:
 async def test_without_redis_everybody_gets_through_and_nobody_waits(dead_layer: str) -> None:
     began = time.monotonic()
     assert await allowed(wants(("away", "1/h")), 50) == 50
-    assert await rate_limits.connections().enter("lonely", uuid.uuid4(), "192.0.2.1")
-    assert time.monotonic() - began < 2 * rate_limits.PATIENCE_SECONDS
-    rate_limits.connections().leave("lonely")
+    assert await rate_limits.connection_counts().enter("lonely", uuid.uuid4(), "192.0.2.1")
+    assert time.monotonic() - began < 2 * rate_limits.REDIS_SECONDS
+    rate_limits.connection_counts().leave("lonely")
 
 
 def test_a_thread_gets_through_without_redis(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_a_thread_gets_through_without_redis(monkeypatch: pytest.MonkeyPatch) ->
 async def test_the_sockets_of_a_dead_process_are_forgotten(clean_redis: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "FORGET_SECONDS", 1)
     user = uuid.uuid4()
-    dead, alive = rate_limits.Connections(), rate_limits.Connections()
+    dead, alive = rate_limits.ConnectionCounts(), rate_limits.ConnectionCounts()
     entered = await asyncio.gather(*(dead.enter(f"dead{n}", user, "") for n in range(25)))
     assert sum(entered) == 20
     assert dead._renewing is not None
@@ -158,7 +158,7 @@ async def test_redis_without_its_memory_learns_the_sockets_again(
     clean_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "RENEW_SECONDS", 0.05)
-    user, sockets = uuid.uuid4(), rate_limits.Connections()
+    user, sockets = uuid.uuid4(), rate_limits.ConnectionCounts()
     for number in range(20):
         assert await sockets.enter(str(number), user, "192.0.2.1")
     layer = get_channel_layer()

@@ -21,7 +21,7 @@ from chat.recovery.reaper import close_endings, reap, sweep
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import MAX_ATTEMPTS, claim, requeue
-from chat.turns.places import Accepted
+from chat.turns.accept import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import row, say, shift

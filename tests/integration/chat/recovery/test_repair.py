@@ -69,7 +69,7 @@ def test_the_command_says_what_it_did(turn: Run) -> None:
 def test_a_run_whose_worker_is_gone(turn: Run) -> None:
     change(turn, status="running", finished_at=None, lease_expires_at=LONG_AGO, lease_owner="x", ended_in_log=False)
     Message.objects.filter(pk=turn.message_id).update(status="streaming")
-    one_fault("1 runs whose worker is gone")
+    one_fault("1 runs whose lease has expired")
     turn.refresh_from_db()
     assert (turn.status, turn.error_code, turn.ended_in_log) == ("interrupted", "worker_lost", True)
     assert turn.message.text == "!"
@@ -77,12 +77,12 @@ def test_a_run_whose_worker_is_gone(turn: Run) -> None:
 
 def test_an_end_that_is_not_in_the_log(turn: Run) -> None:
     change(turn, ended_in_log=False)
-    one_fault("1 runs whose end is not in the log")
+    one_fault("1 ended runs whose closing event is not in the log")
 
 
 def test_an_answer_that_is_written_for_ever(turn: Run) -> None:
     Message.objects.filter(pk=turn.message_id).update(status="streaming")
-    one_fault("1 answers not as their ended runs left them")
+    one_fault("1 answers whose status is not that of their ended run")
     assert Message.objects.get(pk=turn.message_id).status == "complete"
 
 
@@ -90,7 +90,7 @@ def test_an_answer_without_a_run(turn: Run) -> None:
     message = Message.objects.create(
         conversation=turn.conversation, parent=turn.prompt, role="assistant", status="pending"
     )
-    one_fault("1 answers that wait for a run that does not exist")
+    one_fault("1 unfinished answers without a run")
     message.refresh_from_db()
     assert message.status == "interrupted"
 
@@ -100,18 +100,18 @@ def test_a_parent_in_another_conversation(turn: Run) -> None:
     stray = Message.objects.create(conversation=other, role="user", text="elsewhere")
     Conversation.objects.filter(pk=other.pk).update(tip=stray)
     Message.objects.filter(pk=turn.message_id).update(parent=stray)
-    one_fault("1 messages under a message of another conversation")
+    one_fault("1 messages whose parent is in another conversation")
     assert Message.objects.get(pk=turn.message_id).parent_id == turn.prompt_id
 
 
 def test_a_run_in_another_conversation(turn: Run) -> None:
     change(turn, conversation=Conversation.objects.create())
-    one_fault("1 runs in another conversation than their answers")
+    one_fault("1 runs whose answer is in another conversation")
 
 
 def test_a_conversation_without_its_tip(turn: Run) -> None:
     Conversation.objects.update(tip=None)
-    one_fault("1 conversations that do not know their newest message")
+    one_fault("1 conversations without their newest message as tip")
     assert Conversation.objects.get().tip_id == turn.message_id
 
 
@@ -119,6 +119,6 @@ def test_a_reservation_nobody_holds(turn: Run, alice: User) -> None:
     quota = Quota.objects.create(user=alice, limit=10)
     allowance = Allowance.objects.create(user=alice, quota=quota, starts_at=LONG_AGO, reserved=1)
     Reservation.objects.create(run_id=uuid4(), allowance=allowance, amount=1)
-    assert repair()[0].startswith("1 reservations that no run or recording holds")
+    assert repair()[0].startswith("1 reservations without a run or recording under way")
     assert repair() == []
     assert not Reservation.objects.exists()

@@ -17,7 +17,7 @@ from chat.models import Recording, RecordingStatus
 from chat.protocol.commands import AudioStart
 from chat.protocol.errors import QuotaExceeded
 from chat.recovery.ledger import check_ledger, free_orphans
-from chat.recovery.recordings import Orphans
+from chat.recovery.recordings import RecordingRecovery
 from chat.voice import recordings
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import give, price, standing, together
@@ -126,9 +126,9 @@ def test_a_refused_recording_leaves_no_row(alice: User) -> None:
 # --- everybody is gone ------------------------------------------------------------------------------------------------
 
 
-def look(orphans: Orphans) -> None:
-    orphans._looked = float("-inf")
-    async_to_sync(orphans.look)()
+def look(recovery: RecordingRecovery) -> None:
+    recovery._ran_at = float("-inf")
+    async_to_sync(recovery.run)()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -138,8 +138,8 @@ def test_a_recording_that_nobody_listens_to_is_ended_and_what_was_understood_is_
     lost = speak(alice)
     assert recordings.claim(lost) is not None
     recordings.keep_utterance(lost, 1, "Good morning", 200, 1900, None)
-    orphans = Orphans()
-    look(orphans)
+    recovery = RecordingRecovery()
+    look(recovery)
     assert seconds(alice) == (0, 600), "a recording that has just begun waits for its worker"
     Recording.objects.update(created_at=datetime.now(UTC) - timedelta(seconds=30))
     top_ups.top_up(alice.pk, Quota.objects.get().pk, Decimal(5))
@@ -148,9 +148,9 @@ def test_a_recording_that_nobody_listens_to_is_ended_and_what_was_understood_is_
     assert claimed is not None
     Recording.objects.filter(pk=heard).update(created_at=datetime.now(UTC) - timedelta(seconds=30))
     async_to_sync(recordings.renew)(claimed, "worker")
-    look(orphans)
+    look(recovery)
     assert Recording.objects.filter(finished_at=None).count() == 2, "a lease may be one that Redis has just forgotten"
-    look(orphans)
+    look(recovery)
     assert list(Recording.objects.filter(finished_at=None).values_list("pk", flat=True)) == [heard]
     row = Recording.objects.get(pk=lost)
     assert (row.status, row.reason, row.audio_ms) == (RecordingStatus.FAILED, "worker_lost", 1900)

@@ -111,7 +111,7 @@ async def test_a_later_attempt_fences_the_emitter(emitter: Emitter) -> None:
 
 async def test_a_closed_attempt_writes_nothing_more(emitter: Emitter) -> None:
     """The reaper has closed this very attempt; the paused worker comes back."""
-    from chat.runs.ending import TERMINAL_NUMBER
+    from chat.runs.closing import TERMINAL_NUMBER
 
     run = await open_run(emitter)
     run.feed("old")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from accounts.lib.rate_limit import Bucket, Rate, parse_rate, place_of, wants
 from chat.protocol.commands import MessageSend, RunStop, Typing
-from chat.realtime.rate_limits import too_quick, wanted_by
+from chat.realtime.rate_limits import rate_limited, required_limits
 from config.env import RATE_PATTERN
 
 USER = uuid.UUID(int=1)
@@ -75,8 +75,8 @@ def test_no_more_than_twice_the_count_in_any_period_and_waiting_helps(
 
 
 def test_a_wait_is_rounded_up() -> None:
-    assert too_quick(0.01).retry_after == 0.1
-    assert too_quick(1.91).retry_after == 2.0
+    assert rate_limited(0.01).retry_after == 0.1
+    assert rate_limited(1.91).retry_after == 2.0
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_what_is_off_or_nobodys_is_not_counted() -> None:
 
 def test_a_message_counts_for_session_user_and_place_but_a_stop_only_for_itself() -> None:
     send = MessageSend(conversation_id=None, client_id=uuid.uuid4(), text="x")
-    names = [want.name for want in wanted_by(send, USER, "s", "192.0.2.7")]
+    names = [want.name for want in required_limits(send, USER, "s", "192.0.2.7")]
     assert names == ["commands:s", f"messages:user:{USER.hex}", "messages:address:192.0.2.7"]
-    assert [want.name for want in wanted_by(Typing(conversation_id=USER), USER, "s", "x")] == ["commands:s"]
-    assert [want.name for want in wanted_by(RunStop(run_id=USER), USER, "s", "x")] == ["stops:s"]
+    assert [want.name for want in required_limits(Typing(conversation_id=USER), USER, "s", "x")] == ["commands:s"]
+    assert [want.name for want in required_limits(RunStop(run_id=USER), USER, "s", "x")] == ["stops:s"]

@@ -1,4 +1,4 @@
-"""Delivery under any interleaving: the real `Socket` over a log in memory and a network that loses and repeats."""
+"""Delivery under any interleaving: the real `Connection` over a log in memory and a network that loses and repeats."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.eventlog.replay import Entry, extend, merge
+from chat.eventlog.replay import LogEntry, extend, merge
 from chat.eventlog.store import Replay
 from chat.protocol.commands import Position
 from chat.protocol.frames import encode_event
-from chat.realtime.connection import Socket
-from chat.realtime.cursor import Action, Cursor, Window
+from chat.realtime.connection import Connection
+from chat.realtime.cursor import Action, Cursor, SendWindow
 from tests.client import View, apply_event
 
 CONVERSATION = uuid.UUID(int=7)
@@ -27,7 +27,7 @@ class MemoryLog:
 
     def __init__(self) -> None:
         self.epoch = "e1"
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
         self.first = 1
         self.texts: dict[str, str] = {}
 
@@ -35,17 +35,17 @@ class MemoryLog:
     def seq(self) -> int:
         return self.first + len(self.entries) - 1
 
-    def delta(self, run: str, text: str) -> Entry:
+    def delta(self, run: str, text: str) -> LogEntry:
         index = len(self.texts.setdefault(run, ""))
         self.texts[run] += text
         event = {"type": "run.delta", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1}
-        return self._append(Entry(self.seq + 1, encode_event({**event, "index": index, "text": text}), True))
+        return self._append(LogEntry(self.seq + 1, encode_event({**event, "index": index, "text": text}), True))
 
-    def state(self, run: str) -> Entry:
+    def state(self, run: str) -> LogEntry:
         event = {"type": "run.queued", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1}
-        return self._append(Entry(self.seq + 1, encode_event(event), False))
+        return self._append(LogEntry(self.seq + 1, encode_event(event), False))
 
-    def _append(self, entry: Entry) -> Entry:
+    def _append(self, entry: LogEntry) -> LogEntry:
         self.entries.append(entry)
         return entry
 
@@ -62,7 +62,7 @@ class Page:
 
     def __init__(self, log: MemoryLog, view: View, window: int) -> None:
         self.log, self.view = log, view
-        self.socket = Socket(self.receive, uuid.UUID(int=9), "s", window_bytes=window, read=log.read)
+        self.socket = Connection(self.receive, uuid.UUID(int=9), "s", window_bytes=window, read=log.read)
         self.resets = 0
         self.largest_unacked = 0
 
@@ -77,7 +77,7 @@ class Page:
     def follow(self) -> None:
         self.socket.follow(CONVERSATION.bytes, Position(self.view.epoch, self.view.seq))
 
-    def live(self, entry: Entry) -> None:
+    def live(self, entry: LogEntry) -> None:
         stamp = f"{self.log.epoch}:{entry.seq}"
         self.socket.on_event({"c": CONVERSATION.bytes, "__stamp__": stamp, "b": entry.body, "d": entry.delta})
 
@@ -110,7 +110,7 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
     log, view = MemoryLog(), View(epoch="e1")
     page = Page(log, view, window)
     page.follow()
-    on_the_way: list[Entry] = []
+    on_the_way: list[LogEntry] = []
     for step in script:
         match step:
             case ("delta", run, text):
@@ -122,7 +122,7 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
             case ("ack",):
                 page.ack()
             case ("reconnect",):
-                await page.socket.gone()
+                await page.socket.end()
                 page = Page(log, view, window)
                 page.follow()
             case ("run", times):
@@ -139,7 +139,7 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
         assert view.text(run) == text
     longest = max((len(entry.body) for entry in log.entries), default=0) + 200
     assert page.largest_unacked <= window + max(longest, 48 * 1024)
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_nothing_is_sent_over_the_window_until_an_ack_comes() -> None:
@@ -158,7 +158,7 @@ async def test_nothing_is_sent_over_the_window_until_an_ack_comes() -> None:
         await asyncio.sleep(0)
     assert view.seq == 200, "one merged frame brings the rest"
     assert view.text(RUNS[0]) == log.texts[RUNS[0]]
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_another_epoch_resets() -> None:
@@ -172,7 +172,7 @@ async def test_another_epoch_resets() -> None:
     await asyncio.sleep(0.01)
     assert page.resets == 1
     assert not page.socket.cursors
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_a_trimmed_log_resets_rather_than_recover_in_part() -> None:
@@ -185,7 +185,7 @@ async def test_a_trimmed_log_resets_rather_than_recover_in_part() -> None:
     await asyncio.sleep(0.01)
     assert page.resets == 1
     assert view.seq == 0
-    await page.socket.gone()
+    await page.socket.end()
 
 
 async def test_a_delta_that_does_not_continue_the_snapshot_resets() -> None:
@@ -197,11 +197,11 @@ async def test_a_delta_that_does_not_continue_the_snapshot_resets() -> None:
     page.live(log.delta(RUNS[0], "g"))
     await asyncio.sleep(0.01)
     assert page.resets == 1
-    await page.socket.gone()
+    await page.socket.end()
 
 
 def test_actions_of_a_cursor() -> None:
-    cursor = Cursor(Position("e", 5), Window(10_000))
+    cursor = Cursor(Position("e", 5), SendWindow(10_000))
     assert cursor.offer("e", 5) is Action.DROP
     assert cursor.offer("f", 6) is Action.RESET
     assert cursor.offer("e", 6) is Action.SEND

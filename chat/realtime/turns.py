@@ -1,0 +1,83 @@
+"""The commands of one connection that begin or stop an answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from chat.protocol.commands import (
+    AnyTurn,
+    AudioInterrupt,
+    MessageEdit,
+    MessageRegenerate,
+    MessageSend,
+    Position,
+    RunStop,
+)
+from chat.realtime.connection import Handlers, Reply
+from chat.realtime.subscriptions import Subscriptions
+from chat.turns import stop
+from chat.turns.accept import Accepted
+from chat.turns.submit import Follow, submit
+
+
+class Turns:
+    """Submits a user's messages, follows the conversations they are in, and stops answers."""
+
+    def __init__(self, user_id: uuid.UUID, subscriptions: Subscriptions, *, reply: Reply) -> None:
+        self._user_id = user_id
+        self._subscriptions = subscriptions
+        self._reply = reply
+
+    async def submit(self, command: AnyTurn) -> None:
+        """Submits a turn and answers `message.accepted`; the connection follows from just before the message.
+
+        A connection that can follow no more conversations is refused before anything is written. A message that was
+        accepted before is still answered `message.accepted`; its conversation is then not followed.
+        """
+        slot = self._subscriptions.slot()
+
+        @asynccontextmanager
+        async def join(accepted: Accepted) -> AsyncIterator[Follow]:
+            async with slot.join(accepted.conversation_id) as follow:
+
+                def reply_and_follow(position: Position) -> None:
+                    self._reply(
+                        {
+                            "type": "message.accepted",
+                            "conversation_id": str(accepted.conversation_id),
+                            "message_id": str(accepted.message_id),
+                            "run_id": str(accepted.run_id),
+                            "duplicate": accepted.duplicate,
+                            "position": position,
+                        },
+                        command.ref,
+                    )
+                    follow(position)
+
+                yield reply_and_follow
+
+        try:
+            await submit(self._user_id, command, check=slot.reserve, join=join)
+        finally:
+            slot.release()
+
+    async def stop(self, command: RunStop) -> None:
+        await stop.stop(self._user_id, command.run_id)
+        self._reply({"type": "ok"}, command.ref)
+
+    async def interrupt(self, command: AudioInterrupt) -> None:
+        """The user talked over the answer: it stops, and what was heard of it is kept."""
+        await stop.interrupt(self._user_id, command.run_id, command.heard_chars)
+        self._reply({"type": "ok"}, command.ref)
+
+
+HANDLERS: Final[Handlers[Turns]] = {
+    MessageSend: Turns.submit,
+    MessageEdit: Turns.submit,
+    MessageRegenerate: Turns.submit,
+    RunStop: Turns.stop,
+    AudioInterrupt: Turns.interrupt,
+}
