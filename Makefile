@@ -15,6 +15,7 @@ help:
 	@echo "make lint                                          checks of style, types and imports only"
 	@echo "make format                                        format the code"
 	@echo "make bench [QUICK=1]                               measure"
+	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
