@@ -68,7 +68,7 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
     row = Session.objects.select_related("user").filter(hash=hash_, user=user_id, expire_date__gt=Now()).first()
     if row is None or row.user is None or not row.user.is_active:
         return False
-    opened_with = row.get_decoded().get(HASH_SESSION_KEY, "")
+    opened_with = SessionStore().decode(row.session_data).get(HASH_SESSION_KEY, "")
     hashes = [row.user.get_session_auth_hash(), *row.user.get_session_auth_fallback_hash()]
     if not any(constant_time_compare(opened_with, known) for known in hashes):
         return False

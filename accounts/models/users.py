@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -10,27 +11,34 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.db.models.signals import post_save
+from django.dispatch import Signal, receiver
 from django.utils import timezone
 
 from accounts.lib.ids import uuid7
 
+users_changed = Signal()
+"""Sent with `sender=User` after passwords or `is_active` of users were saved, one by one or in bulk.
+
+`users` (list of `User`): those whose sessions are no longer valid. `inactive` (set of UUID): the ids of those among
+them whose account is inactive. `accounts.auth.signals` ends the sessions.
+"""
+
 
 class UserQuerySet(models.QuerySet["User"]):
-    """Bulk changes, as admin actions and scripts make them, end sessions just as saving one user does."""
+    """Bulk updates, as admin actions and scripts make them, end sessions just as saving one user does."""
 
     def update(self, **fields: Any) -> int:
         if not {"is_active", "password"} & fields.keys():
             return super().update(**fields)
-        from accounts.auth import revocation  # it needs this module's models
-
         users = list(self)
         changed = super().update(**fields)
         inactive = set(
             User.objects.filter(pk__in=[user.pk for user in users], is_active=False).values_list("pk", flat=True)
         )
-        for user in users:
-            if "password" in fields or user.pk in inactive:
-                revocation.end_all_sessions(user, barred=user.pk in inactive)
+        ended = [user for user in users if "password" in fields or user.pk in inactive]
+        if ended:
+            users_changed.send(sender=User, users=ended, inactive=inactive)
         return changed
 
     update.alters_data = True  # type: ignore[attr-defined]  # Django's mark: templates may not call it
@@ -133,6 +141,23 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.display_name
 
 
+@receiver(post_save, sender=User)
+def announce_saved_user(
+    sender: type[User], instance: User, created: bool, update_fields: Iterable[str] | None, **kwargs: Any
+) -> None:
+    """Sends `users_changed` for a new password or an inactive account.
+
+    Any new hash counts as a new password, as for `django.contrib.auth`, which rejects sessions opened with the old one.
+    """
+    saved = {"is_active", "password"} if update_fields is None else set(update_fields)
+    deactivated = "is_active" in saved and not instance.is_active
+    new_password = "password" in saved and instance.password != instance.saved_password
+    if "password" in saved:
+        instance.saved_password = instance.password
+    if not created and (deactivated or new_password):
+        users_changed.send(sender=User, users=[instance], inactive={instance.pk} if deactivated else set())
+
+
 class Session(AbstractBaseSession):
     """A browser's session: Django's row and what its person wants to know of it (see `accounts.auth.sessions`).
 
@@ -154,12 +179,6 @@ class Session(AbstractBaseSession):
         if force_update:
             kwargs["update_fields"] = ("session_data", "expire_date", "user")
         super().save(*args, force_update=force_update, **kwargs)
-
-    @classmethod
-    def get_session_store_class(cls) -> type[Any]:
-        from accounts.auth.sessions import SessionStore  # it needs this model
-
-        return SessionStore
 
 
 class Invitation(models.Model):
