@@ -26,8 +26,9 @@ from accounts.auth.revocation import end_all_sessions, end_session
 from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
 from accounts.models.fields import MOST, NANO
-from accounts.quotas import reservations, top_ups
-from accounts.quotas.balance import quota_name
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
+from accounts.quotas.wording import quota_name
 
 REPORT: Final = {  # in what order `UserData.report` is told, and how
     "conversations_deleted": "conversations that nobody else is in, deleted",
@@ -52,7 +53,7 @@ class QuotaTopUpForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["quota"]
         assert isinstance(field, forms.TypedChoiceField)
-        field.choices = [(left.quota_id, quota_name(left)) for left in reservations.quotas_left(person.pk)]
+        field.choices = [(balance.quota_id, quota_name(balance)) for balance in user_balances(person.pk)]
 
 
 class EraseForm(forms.Form):

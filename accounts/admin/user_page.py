@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from accounts.auth.devices import describe_device
 from accounts.models import Plan, Session, User
-from accounts.quotas import reservations
-from accounts.quotas.balance import quota_name
+from accounts.quotas.balance import Balance, user_balances
 from accounts.quotas.usage_report import DAYS, draw_bars, usage_rows
+from accounts.quotas.wording import quota_name
 
 SESSIONS_SHOWN: Final = 20
 _LINKS: Final = (  # what, list, its filter for a person, permission
@@ -43,17 +43,17 @@ class QuotaBar:
 
 
 def quota_bars(user: User) -> list[QuotaBar]:
-    return [_bar(left) for left in reservations.quotas_left(user.pk)]
+    return [_bar(balance) for balance in user_balances(user.pk)]
 
 
-def _bar(left: reservations.Left) -> QuotaBar:
-    gone = left.used + left.reserved
-    percent = min(int(100 * gone / left.limit), 100) if left.limit else 100
-    notes = [] if left.hard else ["only warns"]
-    if left.ends_at:
-        notes.append(f"renews {left.ends_at:%Y-%m-%d %H:%M} UTC")
-    text = f"{_shown(left.left)} of {_shown(left.limit)} {quota_name(left)} left"
-    return QuotaBar(left.quota_id, text, ", ".join(notes), percent, left.used > 0)
+def _bar(balance: Balance) -> QuotaBar:
+    gone = balance.used + balance.reserved
+    percent = min(int(100 * gone / balance.limit), 100) if balance.limit else 100
+    notes = [] if balance.hard else ["only warns"]
+    if balance.ends_at:
+        notes.append(f"renews {balance.ends_at:%Y-%m-%d %H:%M} UTC")
+    text = f"{_shown(balance.remaining)} of {_shown(balance.limit)} {quota_name(balance)} left"
+    return QuotaBar(balance.quota_id, text, ", ".join(notes), percent, balance.used > 0)
 
 
 def _shown(amount: Decimal) -> str:

@@ -34,7 +34,8 @@ from accounts.admin.user_page import describe_person
 from accounts.auth.revocation import end_all_sessions
 from accounts.lib.text_search import PEOPLE, with_words
 from accounts.models import Session, User
-from accounts.quotas import reservations, top_ups
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
 from accounts.staff.import_export import ExchangeAdmin
 from accounts.staff.lists import QuickListAdmin
 
@@ -220,9 +221,9 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
     def reset_periods(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         def reset(person: User) -> None:
             audit.record(request, "reset", person)
-            for left in reservations.quotas_left(person.pk):
-                if not left.pot:  # that is others' too
-                    top_ups.reset(person.pk, left.quota_id, by=request.user.pk)
+            for balance in user_balances(person.pk):
+                if not balance.shared_by:  # a shared quota belongs to the whole group
+                    top_ups.reset(person.pk, balance.quota_id, by=request.user.pk)
 
         self._each(request, queryset, reset)
 

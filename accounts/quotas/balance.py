@@ -16,20 +16,6 @@ from typing import Any, Final
 from django.db import connection
 
 from accounts.models import Unit
-from accounts.quotas import reservations
-from accounts.quotas.wording import UNITS
-
-_PERIODS: Final = {
-    "hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all",
-}  # fmt: skip
-
-
-def quota_name(left: reservations.Left) -> str:
-    """Such as "messages today, gpt-5", "messages today (all of Research together)"."""
-    of = f", {left.model}" if left.model else ""
-    pot = f" (all of {left.pot} together)" if left.pot else ""
-    return f"{UNITS[left.unit]} {_PERIODS[left.period]}{of}{pot}"
-
 
 NEAR: Final = Decimal("0.8")  # of a limit: from here on the person is told
 _GROUP_LOCKS: Final = 0x71756F74  # "quot": the class of the advisory locks of groups, whose ids are the second half
@@ -47,13 +33,13 @@ _PERIOD: Final = """
 APPLYING: Final = f"""
 me AS (
     SELECT u.id, COALESCE(u.plan_id, d.id) AS plan_id, COALESCE(p.time_zone, d.time_zone, 'UTC') AS zone,
-        COALESCE(d.time_zone, 'UTC') AS pot_zone
+        COALESCE(d.time_zone, 'UTC') AS shared_zone
     FROM accounts_user u LEFT JOIN accounts_plan p ON p.id = u.plan_id LEFT JOIN accounts_plan d ON d.is_default
     WHERE u.id = %(user)s
 ), nearest AS (
     SELECT DISTINCT ON (q.model, q.unit, q.period, CASE WHEN q.shared THEN q.group_id END) q.id, q.model, q.unit,
         q.period, q."limit", q.hard, q.starts_at, q.shared, q.group_id,
-        CASE WHEN q.shared THEN pot_zone ELSE zone END AS zone
+        CASE WHEN q.shared THEN shared_zone ELSE zone END AS zone
     FROM me JOIN accounts_quota q ON q.user_id = me.id OR q.plan_id = me.plan_id
         OR q.group_id IN (SELECT g.group_id FROM accounts_user_groups g WHERE g.user_id = me.id)
     ORDER BY q.model, q.unit, q.period, CASE WHEN q.shared THEN q.group_id END,
@@ -64,7 +50,7 @@ me AS (
     FROM nearest, statement_timestamp() AS at WHERE period <> 'fixed' OR starts_at <= at
 )
 """  # noqa: S608 -- constants
-_POTS: Final = f"""
+_SHARED: Final = f"""
 applying AS (
     SELECT q.id, model, unit, period, "limit", hard, group_id, shared, NULL::uuid AS user_id, {_PERIOD}
     FROM accounts_quota q, statement_timestamp() AS at,
@@ -100,7 +86,7 @@ COUNTS: Final = f"{_within('a')} AND (a.user_id = e.user_id OR a.user_id IS NULL
 SUM: Final = _sum("a")
 
 # Who has not asked since a period began has no allowance of it yet; the ledger may know of use all the same.
-_STANDING: Final = f"""
+_BALANCES: Final = f"""
 SELECT q.id, q.model, q.unit, q.period, q."limit", q.hard, q.ends_at, COALESCE(found.used, {_sum("q")}),
     COALESCE(found.reserved, 0), COALESCE(found.extra, 0), COALESCE(g.name, ''), q.starts_at, q.user_id
 FROM applying q LEFT JOIN auth_group g ON q.shared AND g.id = q.group_id
@@ -113,8 +99,8 @@ LEFT JOIN LATERAL (
 ) found ON true
 ORDER BY q.unit, q.period, q.model, q.shared, q.id
 """  # noqa: S608 -- constants
-LEFT: Final = f"WITH {APPLYING} {_STANDING}"
-POTS_LEFT: Final = f"WITH {_POTS} {_STANDING}"
+USER_BALANCES: Final = f"WITH {APPLYING} {_BALANCES}"
+SHARED_BALANCES: Final = f"WITH {_SHARED} {_BALANCES}"
 
 _FILL: Final = f"""
 UPDATE accounts_allowance a SET used = {SUM}
@@ -129,18 +115,9 @@ locked AS MATERIALIZED (
 SELECT ARRAY(SELECT group_id FROM locked), pg_advisory_xact_lock_shared(%(key)s)
 """
 
-_WORDS: Final = {
-    Unit.MESSAGES.value: "messages",
-    Unit.INPUT_TOKENS.value: "tokens of input",
-    Unit.OUTPUT_TOKENS.value: "tokens of output",
-    Unit.MONEY.value: "of spending",
-    Unit.AUDIO_SECONDS.value: "seconds of speech",
-}
-_WHEN: Final = {"hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all"}
-
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Balance:
     """One quota as it stands for one person. `limit` includes top-ups; `ends_at` is None where nothing renews; `pot` is
     the group that shares it, empty where it is the person's own.
     """
@@ -154,18 +131,18 @@ class Left:
     ends_at: datetime | None
     used: Decimal
     reserved: Decimal
-    pot: str = ""
+    shared_by: str = ""
 
     @property
-    def left(self) -> Decimal:
+    def remaining(self) -> Decimal:
         return max(self.limit - self.used - self.reserved, Decimal(0))
 
     @property
-    def near(self) -> bool:
+    def is_near_limit(self) -> bool:
         return self.used + self.reserved >= NEAR * self.limit
 
     @property
-    def seconds(self) -> float | None:
+    def seconds_until_reset(self) -> float | None:
         """Until it renews, by the database's clock, which the periods go by; None when it does not."""
         if self.ends_at is None:
             return None
@@ -182,19 +159,12 @@ class Left:
             "model": self.model or None,
             "limit": shown(self.limit),
             "used": shown(self.used),
-            "left": shown(self.left),
+            "left": shown(self.remaining),
             "hard": self.hard,
-            "near": self.near,
+            "near": self.is_near_limit,
             "renews_at": self.ends_at.isoformat() if self.ends_at else None,
-            "shared_by": self.pot or None,
+            "shared_by": self.shared_by or None,
         }
-
-    def used_up(self) -> str:
-        """A sentence for who is refused."""
-        words = "message" if self.unit == Unit.MESSAGES and self.limit == 1 else _WORDS[self.unit]
-        what = f"{_exact(self.limit)} {words}" + (f" with {self.model}" if self.model else "")
-        who = f"All of {self.pot} together" if self.pot else "You"
-        return f"{who} may use {what} {_WHEN[self.period]}, and that is used up."
 
 
 def _number(amount: Decimal) -> int | float:
@@ -205,24 +175,24 @@ def _exact(amount: Decimal) -> str:
     return f"{amount.normalize():f}"
 
 
-def left_from(row: Sequence[Any]) -> Left:
-    """From the columns that `LEFT` begins with."""
-    quota_id, model, unit, period, limit, hard, ends_at, used, reserved, extra, pot = row
-    return Left(quota_id, model, unit, period, limit + extra, hard, ends_at, used, reserved, pot)
+def balance_from_row(row: Sequence[Any]) -> Balance:
+    """From the columns that `USER_BALANCES` begins with."""
+    quota_id, model, unit, period, limit, hard, ends_at, used, reserved, extra, shared_by = row
+    return Balance(quota_id, model, unit, period, limit + extra, hard, ends_at, used, reserved, shared_by)
 
 
-def quotas_left(user_id: uuid.UUID) -> list[Left]:
+def user_balances(user_id: uuid.UUID) -> list[Balance]:
     """Every quota that holds for a person, as it stands now. Staff's hold nobody back."""
     with connection.cursor() as cursor:
-        cursor.execute(LEFT, {"user": user_id})
-        return [left_from(row[:11]) for row in cursor.fetchall()]
+        cursor.execute(USER_BALANCES, {"user": user_id})
+        return [balance_from_row(row[:11]) for row in cursor.fetchall()]
 
 
-def pots_left(group_id: int) -> list[Left]:
+def shared_balances(group_id: int) -> list[Balance]:
     """Every quota that a group shares."""
     with connection.cursor() as cursor:
-        cursor.execute(POTS_LEFT, {"quota": None, "group": group_id})
-        return [left_from(row[:11]) for row in cursor.fetchall()]
+        cursor.execute(SHARED_BALANCES, {"quota": None, "group": group_id})
+        return [balance_from_row(row[:11]) for row in cursor.fetchall()]
 
 
 # --- new allowances ---------------------------------------------------------------------------------------------------
@@ -232,7 +202,7 @@ def pots_left(group_id: int) -> list[Left]:
 # the same order, before any row is locked: else the two would wait for each other.
 
 
-def hold_entries(user_id: uuid.UUID) -> list[int]:
+def lock_ledger_for_entry(user_id: uuid.UUID) -> list[int]:
     """For the one who writes an entry; the groups the user is in."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_SHARED, {"user": user_id, "class": _GROUP_LOCKS, "key": _key(user_id)})
@@ -240,7 +210,7 @@ def hold_entries(user_id: uuid.UUID) -> list[int]:
     return groups
 
 
-def keep_entries_out(user_id: uuid.UUID | None, group_ids: Iterable[int | None]) -> None:
+def lock_ledger_for_allowances(user_id: uuid.UUID | None, group_ids: Iterable[int | None]) -> None:
     """For the one who makes an allowance: before any row of allowances is touched."""
     with connection.cursor() as cursor:
         for group_id in sorted({one for one in group_ids if one is not None}):
@@ -250,7 +220,7 @@ def keep_entries_out(user_id: uuid.UUID | None, group_ids: Iterable[int | None])
 
 
 def fill(fresh: Sequence[int]) -> dict[int, Decimal]:
-    """What is used of new allowances, by their ids. Under `keep_entries_out`."""
+    """What is used of new allowances, by their ids. Under `lock_ledger_for_allowances`."""
     if not fresh:
         return {}
     with connection.cursor() as cursor:

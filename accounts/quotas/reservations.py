@@ -18,9 +18,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.models import Unit
-from accounts.quotas.balance import APPLYING, fill, keep_entries_out, left_from
-from accounts.quotas.balance import Left as Left
-from accounts.quotas.balance import quotas_left as quotas_left
+from accounts.quotas.balance import APPLYING, Balance, balance_from_row, fill, lock_ledger_for_allowances
+from accounts.quotas.wording import used_up_message
 
 # Whether a user (alias `u`) has quotas at all that hold them: a part of other statements.
 METERED: Final = """(NOT u.is_staff AND EXISTS (SELECT FROM accounts_quota q WHERE q.user_id = u.id
@@ -97,14 +96,14 @@ class QuotaFull(Exception):
 
 def reserve(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, text: str) -> None:
     """Holds back what a run may use. Raises `QuotaFull`; then the caller's transaction must roll back."""
-    for left, amount in _reserve(user_id, run_id=run_id, model=model, input_tokens=len(text) // 4):
-        if not left.hard:
+    for balance, amount in _reserve(user_id, run_id=run_id, model=model, input_tokens=len(text) // 4):
+        if not balance.hard:
             continue
-        if left.unit == Unit.MONEY and amount < 0:
+        if balance.unit == Unit.MONEY and amount < 0:
             raise QuotaFull("This model has no price yet, so your spending limit does not allow it.", None)
-        before = left.used + left.reserved - max(amount, Decimal(0))
-        if before + (1 if left.unit == Unit.MESSAGES else 0) > left.limit or before >= left.limit:
-            raise QuotaFull(left.used_up(), left.seconds)
+        before = balance.used + balance.reserved - max(amount, Decimal(0))
+        if before + (1 if balance.unit == Unit.MESSAGES else 0) > balance.limit or before >= balance.limit:
+            raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
 
 
 def reserve_audio(user_id: uuid.UUID, recording_id: uuid.UUID, seconds: int) -> None:
@@ -115,7 +114,7 @@ def reserve_audio(user_id: uuid.UUID, recording_id: uuid.UUID, seconds: int) -> 
         cursor.execute(f"SELECT {METERED} FROM accounts_user u WHERE id = %s", [user_id])  # noqa: S608 -- a constant
         row = cursor.fetchone()
     if row and row[0]:
-        _hold([left for left, _ in _reserve(user_id, recording_id=recording_id)], recording_id, seconds)
+        _hold([balance for balance, _ in _reserve(user_id, recording_id=recording_id)], recording_id, seconds)
 
 
 def reserve_more_audio(recording_id: uuid.UUID, seconds: int) -> Decimal:
@@ -123,17 +122,17 @@ def reserve_more_audio(recording_id: uuid.UUID, seconds: int) -> Decimal:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_HELD, [recording_id])
-            found = [left_from(row) for row in cursor.fetchall()]
+            found = [balance_from_row(row) for row in cursor.fetchall()]
         return _hold(found, recording_id, seconds)
 
 
-def _hold(found: Sequence[Left], recording_id: uuid.UUID, seconds: int) -> Decimal:
+def _hold(found: Sequence[Balance], recording_id: uuid.UUID, seconds: int) -> Decimal:
     amount = Decimal(seconds)
-    for left in found:
-        if left.hard:
-            if left.left <= 0:
-                raise QuotaFull(left.used_up(), left.seconds)
-            amount = min(amount, left.left)
+    for balance in found:
+        if balance.hard:
+            if balance.remaining <= 0:
+                raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
+            amount = min(amount, balance.remaining)
     with connection.cursor() as cursor:
         cursor.execute(_HOLD_MORE, {"recording": recording_id, "amount": amount})
     return amount
@@ -154,7 +153,7 @@ def _reserve(
     recording_id: uuid.UUID | None = None,
     model: str = "",
     input_tokens: int = 0,
-) -> list[tuple[Left, Decimal]]:
+) -> list[tuple[Balance, Decimal]]:
     """Reserves in every allowance that applies, and makes those that do not exist yet; how each stands then, and what
     was asked of it (-1: nobody knows, there is no price).
     """
@@ -171,8 +170,8 @@ def _reserve(
         cursor.execute(_RESERVE, {**values, "making": False, "seen": []})
         rows = cursor.fetchall()
         if any(row[11] is None for row in rows):
-            keep_entries_out(user_id, [row[14] for row in rows])
+            lock_ledger_for_allowances(user_id, [row[14] for row in rows])
             cursor.execute(_RESERVE, {**values, "making": True, "seen": [row[0] for row in rows]})
             rows = cursor.fetchall()
             used = fill([row[11] for row in rows if row[12]])
-    return [(left_from((*row[:7], used.get(row[11], row[7]), *row[8:11])), row[13]) for row in rows]
+    return [(balance_from_row((*row[:7], used.get(row[11], row[7]), *row[8:11])), row[13]) for row in rows]

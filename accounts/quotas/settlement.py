@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.lib.ids import uuid7
-from accounts.quotas.balance import AMOUNT, COUNTS, Left, hold_entries
+from accounts.quotas.balance import AMOUNT, COUNTS, Balance, lock_ledger_for_entry
 
 _SETTLE: Final = f"""
 WITH price AS (
@@ -96,12 +96,12 @@ class Settled:
     """What it cost (None: there is no price), and how the quotas it counted in stand now."""
 
     cost: Decimal | None = None
-    quotas: list[Left] = field(default_factory=list)
+    quotas: list[Balance] = field(default_factory=list)
 
     @property
-    def near(self) -> list[Left]:
+    def near(self) -> list[Balance]:
         """Those that the person should hear of."""
-        return [left for left in self.quotas if left.near]
+        return [balance for balance in self.quotas if balance.is_near_limit]
 
 
 def settle_run(
@@ -162,7 +162,7 @@ def _settle(
     }
     with transaction.atomic(), connection.cursor() as cursor:
         # An allowance that is being made adds up the ledger under these locks, and must not miss this entry.
-        values["groups"] = hold_entries(user_id) if user_id is not None else []
+        values["groups"] = lock_ledger_for_entry(user_id) if user_id is not None else []
         cursor.execute(_SETTLE, values)
         rows = cursor.fetchall()
-    return Settled(rows[0][0], [Left(*row[1:11]) for row in rows if row[1] is not None])
+    return Settled(rows[0][0], [Balance(*row[1:11]) for row in rows if row[1] is not None])

@@ -10,9 +10,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.models import Quota, TopUp
-from accounts.quotas.balance import LEFT, POTS_LEFT, fill, keep_entries_out
-from accounts.quotas.balance import Left as Left
-from accounts.quotas.balance import quotas_left as quotas_left
+from accounts.quotas.balance import SHARED_BALANCES, USER_BALANCES, fill, lock_ledger_for_allowances
 
 _TOP_UP: Final = """
 INSERT INTO accounts_allowance AS a (user_id, quota_id, starts_at, ends_at, used, reserved, extra)
@@ -62,7 +60,7 @@ def reset(user_id: uuid.UUID | None, quota_id: int, *, by: uuid.UUID | None = No
 def _add(user_id: uuid.UUID | None, quota_id: int, amount: Decimal) -> tuple[int, uuid.UUID | None]:
     """Adds to the allowance of the running period, and locks it; its id, and whose it is (None: a pot's)."""
     found = _running(user_id, quota_id)
-    keep_entries_out(user_id, Quota.objects.filter(pk=quota_id).values_list("group_id", flat=True))
+    lock_ledger_for_allowances(user_id, Quota.objects.filter(pk=quota_id).values_list("group_id", flat=True))
     with connection.cursor() as cursor:
         cursor.execute(_TOP_UP, [found[12], quota_id, found[11], found[6], amount])
         allowance, fresh = cursor.fetchone()
@@ -73,9 +71,9 @@ def _add(user_id: uuid.UUID | None, quota_id: int, amount: Decimal) -> tuple[int
 def _running(user_id: uuid.UUID | None, quota_id: int) -> Sequence[Any]:
     with connection.cursor() as cursor:
         if user_id is None:
-            cursor.execute(POTS_LEFT, {"quota": quota_id, "group": None})
+            cursor.execute(SHARED_BALANCES, {"quota": quota_id, "group": None})
         else:
-            cursor.execute(LEFT, {"user": user_id})
+            cursor.execute(USER_BALANCES, {"user": user_id})
         found = next((row for row in cursor.fetchall() if row[0] == quota_id), None)
     if found is None:
         raise Quota.DoesNotExist(f"Quota {quota_id} does not hold for this user.")

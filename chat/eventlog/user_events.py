@@ -9,7 +9,7 @@ from typing import Any
 import redis
 import structlog
 
-from accounts.quotas.balance import Left
+from accounts.quotas.balance import Balance
 from chat.eventlog.store import channel_layer
 from chat.protocol.frames import encode
 
@@ -20,9 +20,9 @@ def user_group(user_id: uuid.UUID) -> str:
     return f"user.{user_id.hex}"
 
 
-async def quotas_near(user_id: uuid.UUID, quotas: Sequence[Left]) -> None:
+async def quotas_near(user_id: uuid.UUID, quotas: Sequence[Balance]) -> None:
     """Something of the user's is nearly or quite used up. Light: what is lost is said again after the next answer."""
-    frame = encode({"type": "quota", "quotas": [left.frame() for left in quotas]})
+    frame = encode({"type": "quota", "quotas": [balance.frame() for balance in quotas]})
     try:
         await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": frame})
     except (redis.RedisError, OSError) as error:

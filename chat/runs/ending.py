@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.quotas.balance import Left
+from accounts.quotas.balance import Balance
 from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
 from chat.models import ACTIVE, Conversation, Message, MessageStatus, Run, RunStatus
@@ -55,7 +55,7 @@ class Ended:
     event: events.Event
     silent: bool  # it ended without a word, so nobody loses anything by being told of the message again
     user_id: uuid.UUID | None = None
-    near: Sequence[Left] = ()  # quotas the user is near the end of, with this run
+    near: Sequence[Balance] = ()  # quotas the user is near the end of, with this run
     kept: events.Event | None = None
     whole: bool = True  # the log has all of the answer's text
     used: Used | None = None  # what it is billed with, when it has ended just now

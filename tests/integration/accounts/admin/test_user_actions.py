@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from accounts import erasure
 from accounts.models import AuditEntry, Plan, Quota, Session, TopUp, User
-from accounts.quotas import reservations, top_ups
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
 from chat.models import Conversation, Member, Message
 from chat.portability.export import export_user_data
 from chat.retention import erasure as erasure_module
@@ -50,7 +51,7 @@ def verbs() -> list[str]:
 
 
 def left(person: User, quota: Quota) -> Decimal:
-    return next(one.left for one in reservations.quotas_left(person.pk) if one.quota_id == quota.pk)
+    return next(one.remaining for one in user_balances(person.pk) if one.quota_id == quota.pk)
 
 
 class TestTopUp:

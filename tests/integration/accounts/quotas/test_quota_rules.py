@@ -14,7 +14,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import ProtectedError
 
 from accounts.models import Plan, Quota, Unit, UsageEntry, User
-from accounts.quotas.balance import LEFT
+from accounts.quotas.balance import USER_BALANCES
 from chat.models import Run
 from chat.protocol.commands import MessageRegenerate
 from chat.protocol.errors import QuotaExceeded
@@ -116,7 +116,7 @@ def test_periods_are_those_of_the_plans_calendar(
     alice.plan = Plan.objects.create(name="Far away", time_zone=zone)
     alice.save()
     give(alice, 1, period=period)
-    at = LEFT.replace("statement_timestamp() AS at", f"(SELECT timestamptz '{now}' AS at) AS clock")
+    at = USER_BALANCES.replace("statement_timestamp() AS at", f"(SELECT timestamptz '{now}' AS at) AS clock")
     with connection.cursor() as cursor:
         cursor.execute(at, {"user": alice.pk})
         [row] = cursor.fetchall()
@@ -131,7 +131,7 @@ def test_a_fixed_quota_never_renews_and_what_was_used_before_it_does_not_count(a
     with pytest.raises(QuotaExceeded) as full:
         send(alice)
     assert full.value.retry_after is None
-    assert "in all" in full.value.message
+    assert "in total" in full.value.message
 
 
 @pytest.mark.django_db

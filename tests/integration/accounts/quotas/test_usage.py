@@ -19,7 +19,8 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.lib.ids import uuid7
 from accounts.models import AuditEntry, Plan, Price, Quota, Unit, UsageEntry, User
-from accounts.quotas import reservations, top_ups
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
 from accounts.quotas.settlement import Used, settle_run
 from accounts.quotas.usage_report import neutralised
 from chat.recovery.ledger import check_ledger
@@ -222,7 +223,7 @@ def test_a_plan_is_edited_with_its_quotas_and_cannot_be_broken(staff: Browser, a
     for bad in ({"time_zone": "Mars/Olympus"}, {"quotas-0-limit": "-1"}, {"quotas-0-limit": "1e13"}):
         assert staff.post(address, {**form, **bad}, secure=True).status_code == 200
     assert staff.post(address, form, secure=True).status_code == 302
-    assert [left.limit for left in reservations.quotas_left(alice.pk)] == [25]
+    assert [balance.limit for balance in user_balances(alice.pk)] == [25]
     assert AuditEntry.objects.filter(verb="change_quotas").count() == 1
     assert staff.post(f"/admin/accounts/plan/{plan.pk}/delete/", {"post": "yes"}, secure=True).status_code == 403
 
