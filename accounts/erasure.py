@@ -88,7 +88,7 @@ def schedule(user: User, days: int | None = None) -> datetime:
     return locked.erase_at
 
 
-def call_off(user: User) -> bool:
+def cancel(user: User) -> bool:
     """Leaves the account as it was before `schedule`; False when there is nothing to call off."""
     with transaction.atomic():
         locked = User.objects.select_for_update().filter(pk=user.pk, erase_at__isnull=False).first()

@@ -130,7 +130,7 @@ def _unused(email: str) -> QuerySet[Invitation]:
 
 def _count(by: User, email: str) -> None:
     named = (f"invitations:{by.pk.hex}", settings.RATE_INVITATIONS), (f"invited:{_hash(email)}", PER_ADDRESS)
-    if wait := rate_limit.take_now(rate_limit.wants(*named)):
+    if wait := rate_limit.try_acquire(rate_limit.required_limits(*named)):
         raise InvitationError(f"Too many invitations in a short time. Try again in {int(wait // 60) + 1} min.")
 
 

@@ -24,7 +24,7 @@ from accounts import audit
 from accounts.lib.ids import lowest_uuid7
 from accounts.lib.text_search import AUDIT, with_words
 from accounts.models import AuditEntry
-from accounts.quotas.usage_report import neutralised
+from accounts.quotas.usage_report import escape_formula
 from accounts.staff.recorded import HistoryAdmin
 
 COLUMNS: Final = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip", "details")
@@ -116,7 +116,7 @@ async def _lines(rows: QuerySet[AuditEntry]) -> AsyncIterator[str]:
     ask: Callable[..., Any] = sync_to_async(_some, thread_sensitive=False)
     last = None
     while found := await ask(rows, last):
-        yield _csv([neutralised("" if cell is None else str(cell)) for cell in row[1:]] for row in found)
+        yield _csv([escape_formula("" if cell is None else str(cell)) for cell in row[1:]] for row in found)
         last = found[-1][0]
 
 

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.online import people_online
+from accounts.online import users_online
 
 
 class OnlineFilter(admin.SimpleListFilter):
@@ -25,7 +25,7 @@ class OnlineFilter(admin.SimpleListFilter):
         if self.value() != "yes":
             return queryset
         try:
-            return queryset.filter(pk__in=people_online())
+            return queryset.filter(pk__in=users_online())
         except (redis.RedisError, OSError):
             messages.error(request, "Who is online is not known: Redis does not answer.")
             return queryset.none()

@@ -26,7 +26,7 @@ from accounts import audit, invitations, roles
 from accounts.models import Invitation, Plan, User
 from accounts.staff.lists import QuickListAdmin
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class InviteForm(forms.Form):
@@ -154,7 +154,7 @@ def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
     try:
         get_adapter(request).send_mail("account/email/invitation", invitation.email, context)
     except (smtplib.SMTPException, OSError) as error:
-        log.warning("invitation_not_mailed", invitation=str(invitation.pk), error=type(error).__name__)
+        logger.warning("invitation_not_mailed", invitation=str(invitation.pk), error=type(error).__name__)
         messages.error(request, f"The mail to {invitation.email} could not be sent. Send it again later.")
         return
     Invitation.objects.filter(pk=invitation.pk, token_hash=invitation.token_hash).update(mailed_at=timezone.now())

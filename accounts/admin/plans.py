@@ -14,7 +14,7 @@ from unfold.admin import TabularInline
 from accounts import audit
 from accounts.admin.resources import PlanResource, PriceResource, QuotaResource, UsageResource
 from accounts.models import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry, User
-from accounts.staff.import_export import ExchangeAdmin, ExportAdmin
+from accounts.staff.import_export import ExportAdmin, ImportExportAdmin
 from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
 
 
@@ -26,7 +26,7 @@ class QuotaInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(Plan)
-class PlanAdmin(ExchangeAdmin, RecordedAdmin):
+class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     resource_classes: ClassVar = [PlanResource]
     list_display = ("name", "time_zone", "is_default")
     search_fields = ("name",)
@@ -47,7 +47,7 @@ class PlanAdmin(ExchangeAdmin, RecordedAdmin):
 
 
 @admin.register(Quota)
-class QuotaAdmin(ExchangeAdmin, RecordedAdmin):
+class QuotaAdmin(ImportExportAdmin, RecordedAdmin):
     resource_classes: ClassVar = [QuotaResource]
     list_display = ("__str__", "plan", "group", "user", "hard", "shared")
     list_select_related = ("plan", "group", "user")
@@ -60,7 +60,7 @@ class QuotaAdmin(ExchangeAdmin, RecordedAdmin):
 
 
 @admin.register(Price)
-class PriceAdmin(ExchangeAdmin, RecordedAdmin):
+class PriceAdmin(ImportExportAdmin, RecordedAdmin):
     resource_classes: ClassVar = [PriceResource]
     list_display = ("shown_model", "endpoint", "valid_from", "input_per_million", "output_per_million", "currency")
     search_fields = ("model", "endpoint")

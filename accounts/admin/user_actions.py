@@ -74,7 +74,7 @@ class EraseForm(forms.Form):
         return typed
 
 
-class PersonActions:
+class UserActions:
     """Mixed into the users' admin: pages under the person's own."""
 
     admin_site: Any
@@ -213,7 +213,7 @@ class PersonActions:
     def keep(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
         person = self._person(request, id_, "erase_user")
         audit.record(request, "keep", person)
-        if erasure.call_off(person):
+        if erasure.cancel(person):
             messages.success(request, "Called off. The account is as it was.")
         else:
             messages.warning(request, "This account is not to be erased.")

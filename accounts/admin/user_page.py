@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from accounts.auth.devices import describe_device
@@ -16,14 +15,9 @@ from accounts.models import Plan, Session, User
 from accounts.quotas.balance import Balance, user_balances
 from accounts.quotas.usage_report import DAYS, draw_bars, usage_rows
 from accounts.quotas.wording import quota_name
+from accounts.staff.user_links import links_for
 
 SESSIONS_SHOWN: Final = 20
-_LINKS: Final = (  # what, list, its filter for a person, permission
-    ("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"),
-    ("Usage entries", "admin:accounts_usageentry_changelist", "user__exact", "accounts.view_usageentry"),
-    ("Allowances", "admin:accounts_allowance_changelist", "user__exact", "accounts.view_allowance"),
-    ("Top-ups", "admin:accounts_topup_changelist", "q", "accounts.view_topup"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +54,12 @@ def _shown(amount: Decimal) -> str:
     return f"{amount.normalize():,f}".replace(",", "\u202f")
 
 
-def describe_person(viewer: User, person: User) -> dict[str, Any]:
+def describe_user(viewer: User, person: User) -> dict[str, Any]:
     """The page's facts; each only for who may see it. A handful of queries, whatever the person has."""
     context: dict[str, Any] = {
         "person": person,
         "plan": person.plan or Plan.objects.filter(is_default=True).first(),
-        "links": _links(viewer, person),
+        "links": links_for(viewer, person),
         "last_seen": person.last_login,
     }
     if viewer.has_perm("accounts.view_allowance"):
@@ -94,16 +88,3 @@ def _usage(person: User) -> dict[str, Any]:
         "unpriced": sum(row.unpriced for row in models),
         "currency": settings.CURRENCY,
     }
-
-
-def _links(viewer: User, person: User) -> list[tuple[str, str]]:
-    found = []
-    for name, view, parameter, permission in _LINKS:
-        if not viewer.has_perm(permission):
-            continue
-        try:
-            address = reverse(view)
-        except NoReverseMatch:  # that app has no such page
-            continue
-        found.append((name, f"{address}?{parameter}={person.pk}"))
-    return found

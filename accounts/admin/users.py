@@ -29,14 +29,14 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from accounts import audit, erasure, roles
 from accounts.admin.filters import OnlineFilter
 from accounts.admin.resources import UserResource
-from accounts.admin.user_actions import PersonActions, switch
-from accounts.admin.user_page import describe_person
+from accounts.admin.user_actions import UserActions, switch
+from accounts.admin.user_page import describe_user
 from accounts.auth.revocation import end_all_sessions
 from accounts.lib.text_search import PEOPLE, with_words
 from accounts.models import Session, User
 from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
-from accounts.staff.import_export import ExchangeAdmin
+from accounts.staff.import_export import ImportExportAdmin
 from accounts.staff.lists import QuickListAdmin
 
 # Which permission a field takes; None is superusers'.
@@ -51,7 +51,7 @@ FIELDS: dict[str, str | None] = {
 }
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
+class UserForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
     """Refuses to leave the site without an administrator."""
 
     def clean(self) -> dict[str, Any]:
@@ -66,9 +66,9 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(User)
-class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
+class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
     resource_classes: ClassVar = [UserResource]
-    form = PersonForm
+    form = UserForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     change_form_outer_before_template = "admin/accounts/user/person.html"
@@ -248,7 +248,7 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
     ) -> HttpResponse:
         if isinstance(obj, User):
             assert isinstance(request.user, User)  # staff pages are behind a login
-            context |= {**describe_person(request.user, obj), "allowed": self.allowed(request, obj)}
+            context |= {**describe_user(request.user, obj), "allowed": self.allowed(request, obj)}
         kwargs["obj"] = obj
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response

@@ -28,7 +28,7 @@ from accounts.models import Session, User
 MARK_SECONDS = 60  # longer than a ticket lives (accounts.auth.tickets)
 SEND_SECONDS = 2.0
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 def session_hash(session_key: str) -> str:
@@ -54,24 +54,24 @@ def end_session(session_key: str) -> None:
         _announce_on_commit([row[0]], [session_group(row[0])])
 
 
-def end_all_sessions(user: User, *, barred: bool = False) -> int:
+def end_all_sessions(user: User, *, blocked: bool = False) -> int:
     """Ends every session of `user` and says how many there were.
 
-    `barred`, for an account switched off or deleted, also refuses sockets of sessions made at this very moment;
-    the next login lifts it (`lift_bar`).
+    `blocked`, for an account switched off or deleted, also refuses sockets of sessions made at this very moment;
+    the next login lifts it (`unblock_user`).
     """
     found = dict(Session.objects.filter(user=user).values_list("session_key", "hash"))
     Session.objects.filter(session_key__in=found).delete()
-    _announce_on_commit(list(found.values()), [user_group(user.pk)], barred=user.pk if barred else None)
+    _announce_on_commit(list(found.values()), [user_group(user.pk)], blocked=user.pk if blocked else None)
     return len(found)
 
 
-def lift_bar(user_id: uuid.UUID) -> None:
-    """Forgets that the user was barred: the account is in use again. The sessions ended then stay ended."""
+def unblock_user(user_id: uuid.UUID) -> None:
+    """Forgets that the user was blocked: the account is in use again. The sessions ended then stay ended."""
     try:
         sync_redis().delete(_user_mark(user_id))
     except redis.RedisError as error:
-        log.warning("bar_not_lifted", user=str(user_id), error=str(error), expires_in=MARK_SECONDS)
+        logger.warning("session_block_not_removed", user=str(user_id), error=str(error), expires_in=MARK_SECONDS)
 
 
 async def was_revoked(user_id: uuid.UUID, hash_: str) -> bool:
@@ -87,20 +87,20 @@ def _user_mark(user_id: uuid.UUID) -> str:
     return f"revoked:user:{user_id.hex}"
 
 
-def _announce_on_commit(hashes: list[str], groups: list[str], *, barred: uuid.UUID | None = None) -> None:
+def _announce_on_commit(hashes: list[str], groups: list[str], *, blocked: uuid.UUID | None = None) -> None:
     # robust: the rows are gone already, and whoever logs out must not meet an error.
-    transaction.on_commit(partial(_announce, hashes, groups, barred), robust=True)
+    transaction.on_commit(partial(_announce, hashes, groups, blocked), robust=True)
 
 
-def _announce(hashes: list[str], groups: list[str], barred: uuid.UUID | None) -> None:
+def _announce(hashes: list[str], groups: list[str], blocked: uuid.UUID | None) -> None:
     try:
         pipe = sync_redis().pipeline(transaction=False)
-        for mark in [_session_mark(hash_) for hash_ in hashes] + ([_user_mark(barred)] if barred else []):
+        for mark in [_session_mark(hash_) for hash_ in hashes] + ([_user_mark(blocked)] if blocked else []):
             pipe.set(mark, b"1", ex=MARK_SECONDS)
         pipe.execute()
         async_to_sync(_close_sockets)(groups)
     except (redis.RedisError, OSError, TimeoutError, ChannelFull) as error:
-        log.exception("revocation_not_announced", sessions=hashes, groups=groups, error=str(error))
+        logger.exception("revocation_not_announced", sessions=hashes, groups=groups, error=str(error))
 
 
 async def _close_sockets(groups: Iterable[str]) -> None:

@@ -76,7 +76,7 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
     return True
 
 
-def note_client(request: HttpRequest, ip: str | None) -> None:
+def record_client(request: HttpRequest, ip: str | None) -> None:
     """Writes down when, from where and with what the request's session was last seen."""
     if not request.session.session_key:
         request.session.save()

@@ -20,8 +20,8 @@ from accounts.models.users import users_changed
 @receiver(user_logged_in)
 def remember_login(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
     logins["ok"] += 1
-    revocation.lift_bar(user.pk)
-    sessions.note_client(request, client_ip(request))
+    revocation.unblock_user(user.pk)
+    sessions.record_client(request, client_ip(request))
 
 
 @receiver(user_login_failed)
@@ -36,10 +36,10 @@ def end_sessions_of_changed(sender: type[User], users: list[User], inactive: set
     The page that changes one's own password opens a new session afterwards.
     """
     for user in users:
-        revocation.end_all_sessions(user, barred=user.pk in inactive)
+        revocation.end_all_sessions(user, blocked=user.pk in inactive)
 
 
 @receiver(pre_delete, sender=User)
 def end_sessions_of_deleted(sender: type[User], instance: User, **kwargs: Any) -> None:
     """Before the rows go with their user, their sockets' names are taken down."""
-    revocation.end_all_sessions(instance, barred=True)
+    revocation.end_all_sessions(instance, blocked=True)

@@ -20,7 +20,6 @@ from accounts.auth.origins import Origin, parse_origin
 from accounts.auth.tickets import Claims, consume_ticket
 
 PATH = "/ws/"
-PROTOCOL = "chat.v1"
 _TICKET = "ticket."
 
 Scope = dict[str, Any]
@@ -29,7 +28,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 refused: Counter[str] = Counter()  # reason -> refusals of this process
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class HandshakeError(Exception):
@@ -39,20 +38,22 @@ class HandshakeError(Exception):
 class TicketAuthMiddleware:
     """ASGI middleware for websockets: hands on only those that show a ticket, with whose it is in the scope.
 
-    Sets `scope["user_id"]` (UUID) and `scope["session_hash"]` (str); the consumer behind accepts with `PROTOCOL`.
+    Sets `scope["user_id"]` (UUID) and `scope["session_hash"]` (str); the consumer behind accepts with
+    `protocol`, the WebSocket subprotocol that a client must offer.
     """
 
-    def __init__(self, inner: Application) -> None:
+    def __init__(self, inner: Application, protocol: str) -> None:
         self.inner = inner
+        self.protocol = protocol
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            claims = await authenticate(scope)
+            claims = await authenticate(scope, self.protocol)
         except HandshakeError as refusal:
             reason = str(refusal)
             refused[reason] += 1
             origin = _header(scope, b"origin") or ""
-            log.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
+            logger.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
             await receive()  # websocket.connect, which comes first by the specification
             await send({"type": "websocket.close", "code": 4401})
             return
@@ -60,17 +61,17 @@ class TicketAuthMiddleware:
         await self.inner(scope, receive, send)
 
 
-async def authenticate(scope: Scope) -> Claims:
+async def authenticate(scope: Scope, protocol: str) -> Claims:
     """Whose socket this will be. Raises `HandshakeError`."""
     if scope.get("path") != PATH:
         raise HandshakeError("path")
     _check_origin(scope)
-    ticket = _ticket(scope.get("subprotocols") or ())
+    ticket = _ticket(scope.get("subprotocols") or (), protocol)
     session_key = _session_key(scope)
     try:
         claims = await consume_ticket(ticket, session_key)
     except redis.RedisError as error:
-        log.exception("ticket_unreadable", error=str(error))
+        logger.exception("ticket_unreadable", error=str(error))
         raise HandshakeError("unavailable") from error
     if claims is None:
         raise HandshakeError("ticket")
@@ -103,9 +104,9 @@ def _is_secure(scope: Scope) -> bool:
     return scope.get("scheme") == "wss"
 
 
-def _ticket(subprotocols: Iterable[str]) -> str:
+def _ticket(subprotocols: Iterable[str], protocol: str) -> str:
     offered = list(subprotocols)
-    if PROTOCOL not in offered:
+    if protocol not in offered:
         raise HandshakeError("protocol")
     tickets = [name for name in offered if name.startswith(_TICKET)]
     if len(tickets) != 1:

@@ -39,7 +39,7 @@ def decrypt(token: str) -> str:
     raise UnreadableError
 
 
-def encrypt_anew(token: str) -> str:
+def reencrypt(token: str) -> str:
     """The same secret under the first key. Raises `UnreadableError`."""
     from cryptography.fernet import InvalidToken
 

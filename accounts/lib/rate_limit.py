@@ -50,7 +50,7 @@ return {math.ceil(wait), which}
 """
 DIGEST: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class Limit:
     """One thing to count: `name` says what and whose ("messages:user:<id>")."""
 
     name: str
@@ -85,32 +85,32 @@ def parse_rate(text: str) -> Rate | None:
     return Rate(int(found["count"]), int(found["number"] or 1) * _SECONDS[found["unit"]])
 
 
-def wants(*named: tuple[str, str]) -> list[Want]:
+def required_limits(*named: tuple[str, str]) -> list[Limit]:
     """From (name, setting) pairs, without those that are switched off and those of nobody (an empty name)."""
     parsed = ((name, parse_rate(text)) for name, text in named if name)
-    return [Want(name, rate) for name, rate in parsed if rate is not None]
+    return [Limit(name, rate) for name, rate in parsed if rate is not None]
 
 
-def arguments(wanted: Sequence[Want]) -> list[Any]:
+def arguments(limits: Sequence[Limit]) -> list[Any]:
     """What EVAL and EVALSHA take after the script: the number of keys, the keys, the numbers in microseconds."""
     numbers: list[Any] = []
-    for want in wanted:
-        numbers += (f"{want.rate.interval * 1e6:.3f}", f"{want.rate.seconds * 1e6:.0f}")
-    return [len(wanted), *(f"rate:{want.name}" for want in wanted), *numbers]
+    for limit in limits:
+        numbers += (f"{limit.rate.interval * 1e6:.3f}", f"{limit.rate.seconds * 1e6:.0f}")
+    return [len(limits), *(f"rate:{limit.name}" for limit in limits), *numbers]
 
 
-def take_now(wanted: Sequence[Want]) -> float:
+def try_acquire(limits: Sequence[Limit]) -> float:
     """Counts one of each, for threads: 0, or the seconds to wait, when none was counted. 0 when Redis is away, too."""
-    if not wanted:
+    if not limits:
         return 0.0
     client = sync_redis()
     try:
         try:
-            reply: Any = client.evalsha(DIGEST, *arguments(wanted))
+            reply: Any = client.evalsha(DIGEST, *arguments(limits))
         except redis.exceptions.NoScriptError:
-            reply = client.eval(SCRIPT, *arguments(wanted))
+            reply = client.eval(SCRIPT, *arguments(limits))
     except redis.RedisError as error:
-        log.warning("rates_not_counted", error=type(error).__name__)
+        logger.warning("rates_not_counted", error=type(error).__name__)
         return 0.0
     return float(reply[0]) / 1e6
 
@@ -124,7 +124,7 @@ class Bucket:
         self._rate = rate
         self._tat = float("-inf")
 
-    def take(self, now: float) -> float:
+    def try_acquire(self, now: float) -> float:
         """Counts one: 0, or the seconds to wait, when it was not counted."""
         rate = self._rate
         if rate is None:
@@ -137,7 +137,7 @@ class Bucket:
         return 0.0
 
 
-def place_of(address: str) -> str:
+def network_of(address: str) -> str:
     """Whom an address stands for: itself, or its /64 where one person has that many of them (IPv6)."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])

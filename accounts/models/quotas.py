@@ -28,7 +28,7 @@ class Unit(models.TextChoices):
     AUDIO_SECONDS = "audio_seconds"
 
 
-class Period(models.TextChoices):
+class QuotaPeriod(models.TextChoices):
     """Of the calendar, in the plan's time zone; a fixed one begins at `starts_at` and never renews by itself."""
 
     HOUR = "hour"
@@ -118,7 +118,7 @@ class Quota(models.Model):
     )
     model = models.CharField(max_length=200, blank=True, help_text="Empty: all models together.")
     unit = models.CharField(max_length=16, choices=Unit.choices, default=Unit.MESSAGES)
-    period = models.CharField(max_length=8, choices=Period.choices, default=Period.DAY)
+    period = models.CharField(max_length=8, choices=QuotaPeriod.choices, default=QuotaPeriod.DAY)
     limit = amount_field(validators=RANGE)
     hard = models.BooleanField(default=True, help_text="Refuses what is beyond; a soft one only warns.")
     shared = models.BooleanField(
@@ -143,7 +143,7 @@ class Quota(models.Model):
                 violation_error_message="Only a group can share a quota.",
             ),
             models.CheckConstraint(condition=Q(unit__in=Unit.values), name="quota_unit_known"),
-            models.CheckConstraint(condition=Q(period__in=Period.values), name="quota_period_known"),
+            models.CheckConstraint(condition=Q(period__in=QuotaPeriod.values), name="quota_period_known"),
             *(
                 models.UniqueConstraint(
                     fields=[of, "model", "unit", "period", *(["shared"] if of == "group" else [])],

@@ -12,7 +12,7 @@ from django.db.models import Case, F, Subquery, When
 from accounts.models import Plan
 
 
-def in_force(field: str, user: str = "") -> Case:
+def plan_field(field: str, user: str = "") -> Case:
     """For a query: a field of the plan that holds a user, their own or the default. `user` is the way to the user from
     the query's model, with its `__` ("requested_by__"). Null where there is no user's plan and no default.
     """
@@ -20,7 +20,7 @@ def in_force(field: str, user: str = "") -> Case:
     return Case(When(**{f"{user}plan__isnull": False}, then=F(f"{user}plan__{field}")), default=default)
 
 
-def make_first_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
+def create_default_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
     """After `migrate` and `flush`: without any plan a quota could hold for nobody. `apps` may be of an older state."""
     try:
         plans: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "Plan"), using=using)

@@ -115,7 +115,7 @@ def write_rows(rows: Sequence[Row], by: By, out: TextIO, form: Literal["table", 
     if form == "csv":
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows([neutralised(one[name]) for name in columns] for one in shown)
+        writer.writerows([escape_formula(one[name]) for name in columns] for one in shown)
         return
     cells = [[name.replace("_", " ") for name in columns], *([str(one[name]) for name in columns] for one in shown)]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
@@ -128,7 +128,7 @@ def _shown(value: Any) -> Any:
     return f"{value.normalize():f}" if isinstance(value, Decimal) else value
 
 
-def neutralised(cell: Any) -> Any:
+def escape_formula(cell: Any) -> Any:
     """A cell that a spreadsheet shows instead of computing it (OWASP, CSV injection)."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 

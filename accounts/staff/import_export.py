@@ -137,7 +137,7 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
         return stream_file(request, name, "text/csv; charset=utf-8", _lines(resource, queryset))
 
 
-class ExchangeAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # import_export ships no types
+class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # import_export ships no types
     """Also in. Needs the right to bring in, and to add and change what the list holds."""
 
     import_export_change_list_template = "admin/import_export/change_list_import_export.html"

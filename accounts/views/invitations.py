@@ -34,14 +34,16 @@ OPENED = "30/m"  # links opened from one address
 GONE = gettext_lazy("This link was used, is too old, or was taken back. Ask for another one.")
 TAKEN = gettext_lazy("There is an account with this address already: log in.")
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 @require_safe
 @never_cache
 def open_invitation(request: HttpRequest) -> HttpResponse:
     """Takes the link's secret: on to the form, or 410 with what to do, 429 when there were too many."""
-    if rate_limit.take_now(rate_limit.wants((f"opened:{rate_limit.place_of(client_ip(request) or '')}", OPENED))):
+    if rate_limit.try_acquire(
+        rate_limit.required_limits((f"opened:{rate_limit.network_of(client_ip(request) or '')}", OPENED))
+    ):
         return render(request, "429.html", status=429)
     invitation = invitations.find(request.GET.get("token", ""))
     if invitation is None:
@@ -84,7 +86,7 @@ class InvitationForm(SignupForm):  # type: ignore[misc]  # allauth ships no type
                 invitations.fulfil(held, user)
         except IntegrityError:  # signed up by themselves at this moment
             raise ImmediateHttpResponse(refuse(request, TAKEN)) from None
-        log.info("invitation_accepted", invitation=str(held.pk), user_id=str(user.pk))
+        logger.info("invitation_accepted", invitation=str(held.pk), user_id=str(user.pk))
         return user
 
     def signup(self, request: HttpRequest, user: User) -> None:

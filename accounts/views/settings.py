@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import structlog
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
@@ -17,7 +17,12 @@ from accounts.auth.devices import describe_device
 from accounts.auth.revocation import end_session
 from accounts.models import Session, User
 
-log = structlog.get_logger(__name__)
+_links: dict[str, str] = {}  # URL names of other apps' pages, by their name in the template
+
+
+def register_settings_link(name: str, view: str) -> None:
+    """Lets the settings page link to another app's page: `links.<name>` in the template is the URL of `view`."""
+    _links[name] = view
 
 
 class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -47,7 +52,8 @@ def edit_settings(request: HttpRequest) -> HttpResponse:
         {"session": row, "device": describe_device(row.user_agent), "current": row.pk == request.session.session_key}
         for row in live.defer("session_data")
     ]
-    return render(request, "account/settings.html", {"form": form, "sessions": rows})
+    links = {name: reverse(view) for name, view in _links.items()}
+    return render(request, "account/settings.html", {"form": form, "sessions": rows, "links": links})
 
 
 @login_required

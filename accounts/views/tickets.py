@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import redis
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -15,7 +16,8 @@ from accounts.auth.adapter import client_ip
 from accounts.auth.counters import tickets as counted
 from accounts.lib import rate_limit
 from accounts.models import User
-from accounts.views.settings import log
+
+logger = structlog.get_logger(__name__)
 
 
 @require_POST
@@ -27,7 +29,7 @@ def issue_ticket(request: HttpRequest) -> JsonResponse:
     user = request.user
     if not isinstance(user, User) or not request.session.session_key:
         return JsonResponse({"code": "forbidden", "message": "Log in first."}, status=403)
-    if wait := rate_limit.take_now(rate_limit.wants((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
+    if wait := rate_limit.try_acquire(rate_limit.required_limits((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
         counted["rate_limited"] += 1
         seconds = math.ceil(wait)
         body = {"code": "rate_limited", "message": "Too many connections in a short time.", "retry_after": seconds}
@@ -36,8 +38,8 @@ def issue_ticket(request: HttpRequest) -> JsonResponse:
         ticket = tickets.issue_ticket(user.pk, request.session.session_key)
     except redis.RedisError as error:
         counted["unavailable"] += 1
-        log.exception("ticket_not_kept", error=str(error))
+        logger.exception("ticket_not_kept", error=str(error))
         return JsonResponse({"code": "unavailable", "message": "Not reachable right now. Try again."}, status=503)
     counted["issued"] += 1
-    sessions.note_client(request, client_ip(request))
+    sessions.record_client(request, client_ip(request))
     return JsonResponse({"ticket": ticket, "expires_in": tickets.LIFETIME})

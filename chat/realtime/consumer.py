@@ -23,7 +23,7 @@ from accounts.auth.revocation import session_group, was_revoked
 from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
-from accounts.lib.rate_limit import place_of
+from accounts.lib.rate_limit import network_of
 from chat.catalog import presets
 from chat.eventlog import store
 from chat.eventlog.user_events import user_group
@@ -87,7 +87,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.scope = scope
         self.user_id = scope["user_id"]
         self.session_hash: str = scope["session_hash"]
-        self.place = place_of((scope.get("client") or ("",))[0])
+        self.place = network_of((scope.get("client") or ("",))[0])
         self.frame_limit = rate_limits.FrameLimit()
         self.socket = Socket(send, self.user_id, self.session_hash)
         # This task is the connection's own, and the tasks it starts inherit what is bound here.
@@ -218,7 +218,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         metrics.counted.frames_received += 1
         if self.socket.closed is not None:
             return
-        if wait := self.frame_limit.take():
+        if wait := self.frame_limit.try_acquire():
             metrics.denials["frames"] += 1
             self.slow_down(rate_limits.too_quick(wait), ref_of(text) if text is not None else None)
             return
@@ -299,7 +299,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     async def limited(self, command: AnyCommand) -> None:
         with metrics.count_command(command):
             async with asyncio.timeout(COMMAND_SECONDS):
-                await rate_limits.take(rate_limits.wanted_by(command, self.user_id, self.session_hash, self.place))
+                await rate_limits.acquire(rate_limits.limits_of(command, self.user_id, self.session_hash, self.place))
                 await self.carry_out(command)
 
     async def carry_out(self, command: AnyCommand) -> None:

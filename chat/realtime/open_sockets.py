@@ -71,9 +71,9 @@ class Hub:
             people = {socket.user_id for socket in self.sockets}
             said = len(self.sockets)
             try:
-                await online.say_online(self.process, said, people)
+                await online.publish_presence(self.process, said, people)
             except (redis.RedisError, OSError, TimeoutError) as error:
-                logger.warning("online_not_said", error=type(error).__name__)
+                logger.warning("presence_not_published", error=type(error).__name__)
             if said:
                 await asyncio.sleep(online.EVERY_SECONDS)
 

@@ -27,7 +27,7 @@ from channels.exceptions import ChannelFull
 from django.conf import settings
 
 from accounts.lib import rate_limit
-from accounts.lib.rate_limit import Want, wants
+from accounts.lib.rate_limit import Limit, required_limits
 from chat.eventlog.store import channel_layer
 from chat.protocol.commands import (
     AnyCommand,
@@ -98,11 +98,11 @@ async def _ask(script: str, *args: Any) -> Any:
         return None
 
 
-async def take(wanted: Sequence[Want]) -> None:
+async def acquire(limits: Sequence[Limit]) -> None:
     """Counts one of each, or none of them. Raises `RateLimited` with `retry_after`."""
-    if not wanted:
+    if not limits:
         return
-    reply = await _ask(rate_limit.SCRIPT, *rate_limit.arguments(wanted))
+    reply = await _ask(rate_limit.SCRIPT, *rate_limit.arguments(limits))
     if reply is not None and reply[0] > 0:
         metrics.denials["commands"] += 1
         raise too_quick(reply[0] / 1e6)
@@ -113,17 +113,17 @@ def too_quick(seconds: float) -> RateLimited:
     return RateLimited(retry_after=math.ceil(seconds * 10) / 10)
 
 
-def wanted_by(command: AnyCommand, user_id: uuid.UUID, session_hash: str, place: str) -> list[Want]:
+def limits_of(command: AnyCommand, user_id: uuid.UUID, session_hash: str, place: str) -> list[Limit]:
     """What a command counts against. Stopping has a count of its own: whoever sends too much can still stop."""
     if isinstance(command, RunStop | AudioInterrupt):
-        return wants((f"stops:{session_hash}", settings.RATE_COMMANDS))
+        return required_limits((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
     if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
         named.append((f"messages:user:{user_id.hex}", settings.RATE_MESSAGES_PER_USER))
         named.append((place and f"messages:address:{place}", settings.RATE_MESSAGES_PER_ADDRESS))
     elif isinstance(command, AudioStart):
         named.append((f"recordings:{user_id.hex}", settings.RATE_RECORDINGS))
-    return wants(*named)
+    return required_limits(*named)
 
 
 class FrameLimit:
@@ -135,13 +135,13 @@ class FrameLimit:
         self._frames = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_FRAMES))
         self._refusals = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_REFUSALS))
 
-    def take(self) -> float:
+    def try_acquire(self) -> float:
         """Counts a frame: 0, or the seconds to wait."""
-        return self._frames.take(time.monotonic())
+        return self._frames.try_acquire(time.monotonic())
 
     def is_flood(self) -> bool:
         """Counts a refusal: whether it was one too many."""
-        return self._refusals.take(time.monotonic()) > 0
+        return self._refusals.try_acquire(time.monotonic()) > 0
 
 
 class Connections:

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.models import Period, Plan, Quota, Unit, User
+from accounts.models import Plan, Quota, QuotaPeriod, Unit, User
 from accounts.quotas import top_ups
 from accounts.quotas.balance import shared_balances, user_balances
 from chat.management.terminal import show_examples
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         owner.add_argument("--group")
         owner.add_argument("--user", metavar="EMAIL")
         set_.add_argument("--unit", choices=Unit.values, required=True)
-        set_.add_argument("--period", choices=Period.values, required=True)
+        set_.add_argument("--period", choices=QuotaPeriod.values, required=True)
         set_.add_argument("--model", default="", help="only for this model")
         set_.add_argument("--soft", action="store_true", help="warns and does not refuse")
         set_.add_argument("--shared", action="store_true", help="of a group: one pot for all of them together")

@@ -190,10 +190,10 @@ class TestErasing:
         erasure.switch_off(alice)
         first = erasure.schedule(alice)
         assert erasure.schedule(alice) == first, "asked twice, it is not put off"
-        assert erasure.call_off(alice)
+        assert erasure.cancel(alice)
         alice.refresh_from_db()
         assert not alice.is_active
-        assert not erasure.call_off(alice)
+        assert not erasure.cancel(alice)
 
     def test_gone_after_the_grace(self, alice: User, bob: User) -> None:
         erasure.schedule(bob)

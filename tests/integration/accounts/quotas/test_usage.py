@@ -22,7 +22,7 @@ from accounts.models import AuditEntry, Plan, Price, Quota, Unit, UsageEntry, Us
 from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
 from accounts.quotas.settlement import Used, settle_run
-from accounts.quotas.usage_report import neutralised
+from accounts.quotas.usage_report import escape_formula
 from chat.recovery.ledger import check_ledger
 from tests.client import session
 from tests.conftest import PASSWORD, make_user
@@ -88,7 +88,7 @@ def test_no_cell_of_the_csv_is_a_formula(used: None) -> None:
     rows = list(csv.reader(io.StringIO(usage("--by=group", "--format=csv"))))
     assert rows[0][:2] == ["group", "messages"]
     assert "'=cmd|'/c calc'!A0" in [row[0] for row in rows]
-    assert [neutralised(cell) for cell in ("@x", "-1+1", "\tx", "plain", 5)] == ["'@x", "'-1+1", "'\tx", "plain", 5]
+    assert [escape_formula(cell) for cell in ("@x", "-1+1", "\tx", "plain", 5)] == ["'@x", "'-1+1", "'\tx", "plain", 5]
 
 
 @pytest.mark.django_db
