@@ -8,7 +8,8 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from accounts.auth.adapter import client_ip
-from accounts.models import AuditEntry, User
+from accounts.auth.requests import user_of
+from accounts.models import AuditEntry
 
 
 def record(
@@ -24,10 +25,10 @@ def record(
     `what`: the row it was done to, or a model where it was done to a list. `details` is cut after 500 characters; what
     people and models wrote does not belong there.
     """
-    assert isinstance(request.user, User)  # staff pages are behind a login
+    actor = user_of(request)
     AuditEntry.objects.create(
-        actor=request.user,
-        actor_email=request.user.email,
+        actor=actor,
+        actor_email=actor.email,
         verb=verb,
         object_type=what._meta.label_lower,  # noqa: SLF001  # Django documents it
         object_id=str(what.pk) if isinstance(what, Model) else "",

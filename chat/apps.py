@@ -22,7 +22,11 @@ class ChatConfig(AppConfig):
         post_delete.connect(audio_files.delete_file, sender=Recording)
         register_user_data(UserData(export_user_data, erasure.report))
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
-        for name, view in (("usage", "chat:usage"), ("recordings", "chat:recordings"), ("export", "chat:export_own_data")):
+        for name, view in (
+            ("usage", "chat:usage"),
+            ("recordings", "chat:recordings"),
+            ("export", "chat:export_own_data"),
+        ):
             register_settings_link(name, view)
         register_app_permissions(
             "chat",

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, ClassVar, Final
 
-from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import connections
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateFilter
@@ -22,9 +17,9 @@ from unfold.utils import parse_date_str
 
 from accounts import audit
 from accounts.lib.ids import lowest_uuid7
+from accounts.lib.streaming import CSV_TYPE, csv_pieces, escape_formula, pages_by_key, stream_file
 from accounts.lib.text_search import AUDIT, with_words
 from accounts.models import AuditEntry
-from accounts.quotas.usage_report import escape_formula
 from accounts.staff.recorded import HistoryAdmin
 
 COLUMNS: Final = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip", "details")
@@ -105,30 +100,11 @@ class AuditEntryAdmin(HistoryAdmin):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).get_queryset(request)
         audit.record(request, "export", AuditEntry, details=request.GET.urlencode())
-        response = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"'
-        return response
+        pages = (map(_cells, page) for page in pages_by_key(rows, AT_ONCE, newest_first=True))
+        name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
+        return stream_file(request, name, CSV_TYPE, csv_pieces(COLUMNS, pages))
 
 
-async def _lines(rows: QuerySet[AuditEntry]) -> AsyncIterator[str]:
-    """CSV, some rows at a time, each time from where the last ended: no transaction stays open for a slow reader."""
-    yield _csv([COLUMNS])
-    ask: Callable[..., Any] = sync_to_async(_some, thread_sensitive=False)
-    last = None
-    while found := await ask(rows, last):
-        yield _csv([escape_formula("" if cell is None else str(cell)) for cell in row[1:]] for row in found)
-        last = found[-1][0]
-
-
-def _some(rows: QuerySet[AuditEntry], last: uuid.UUID | None) -> list[tuple[Any, ...]]:
-    older = rows if last is None else rows.filter(id__lt=last)
-    try:
-        return list(older.order_by("-id").values_list("id", *COLUMNS)[:AT_ONCE])
-    finally:
-        connections.close_all()  # this thread is nobody's
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerows(rows)
-    return out.getvalue()
+def _cells(entry: AuditEntry) -> list[str]:
+    values = (getattr(entry, column) for column in COLUMNS)
+    return [escape_formula("" if value is None else str(value)) for value in values]

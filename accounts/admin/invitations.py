@@ -23,6 +23,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
 
 from accounts import audit, invitations, roles
+from accounts.auth.requests import user_of
 from accounts.models import Invitation, Plan, User
 from accounts.staff.lists import QuickListAdmin
 
@@ -96,12 +97,13 @@ class InvitationAdmin(QuickListAdmin):
         """Not in a transaction, so that the mail goes out after what it promises is there."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        assert isinstance(request.user, User)  # staff pages are behind a login
-        form = InviteForm(request.user, request.POST or None)
+        form = InviteForm(user_of(request), request.POST or None)
         if request.method == "POST" and form.is_valid():
             chosen = form.cleaned_data
             try:
-                made, secret = invitations.invite(request.user, chosen["email"], chosen.get("plan"), chosen.get("role"))
+                made, secret = invitations.invite(
+                    user_of(request), chosen["email"], chosen.get("plan"), chosen.get("role")
+                )
             except invitations.InvitationError as error:
                 form.add_error("email", str(error))
             except IntegrityError:
@@ -116,11 +118,10 @@ class InvitationAdmin(QuickListAdmin):
 
     @admin.action(description="Send again (the former link ends)", permissions=["invite"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        assert isinstance(request.user, User)  # staff pages are behind a login
         for invitation in queryset:
             audit.record(request, "invite_again", invitation)
             try:
-                secret = invitations.renew(request.user, invitation)
+                secret = invitations.renew(user_of(request), invitation)
             except invitations.InvitationError as error:
                 messages.error(request, str(error))
             else:
@@ -128,10 +129,9 @@ class InvitationAdmin(QuickListAdmin):
 
     @admin.action(description="Revoke", permissions=["invite"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        assert isinstance(request.user, User)  # staff pages are behind a login
         done = 0
         for invitation in queryset:
-            if not invitations.may_give(request.user, invitation.plan, invitation.role):
+            if not invitations.may_give(user_of(request), invitation.plan, invitation.role):
                 messages.error(request, f"The {invitation} is not for you to revoke.")
                 continue
             audit.record(request, "revoke", invitation)

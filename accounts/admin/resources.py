@@ -17,8 +17,8 @@ from django.db import models
 from import_export import fields, resources, results, widgets
 
 from accounts import roles
+from accounts.lib.streaming import FORMULA
 from accounts.models import Plan, Price, Quota, UsageEntry, User
-from accounts.quotas.usage_report import FORMULA
 
 _GUARDED: Final = re.compile(rf"'*[{re.escape(''.join(FORMULA))}]")  # what gets an apostrophe, or got one
 NUMBERS: Final = (models.DecimalField, models.IntegerField)

@@ -5,7 +5,6 @@ written down before it happens.
 from __future__ import annotations
 
 import uuid
-from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
@@ -22,13 +21,14 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidge
 
 from accounts import audit, erasure, roles
 from accounts.admin.user_page import quota_bars
+from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
 from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
 from accounts.models.fields import MOST, NANO
 from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
-from accounts.quotas.wording import quota_name
+from accounts.quotas.wording import plain_number, quota_name
 
 REPORT: Final = {  # in what order `UserData.report` is told, and how
     "conversations_deleted": "conversations that nobody else is in, deleted",
@@ -103,7 +103,7 @@ class UserActions:
 
     def allowed(self, request: HttpRequest, person: User) -> dict[str, bool]:
         """Which of these the member of staff may do to this person."""
-        viewer = _staff(request)
+        viewer = user_of(request)
         names = ("top_up", "disable_user", "end_sessions", "export_user", "erase_user")
         may = roles.may_manage(viewer, person)
         found = {name: may and viewer.has_perm(f"accounts.{name}") for name in names}
@@ -132,13 +132,14 @@ class UserActions:
             bars = quota_bars(person)
             return self._page(request, "top_up", person, form=form, quotas=bars, title=f"Top up {person}")
         chosen = form.cleaned_data
-        audit.record(request, "top_up", person, details=f"{_plain(chosen['amount'])}: {chosen['reason']}")
+        audit.record(request, "top_up", person, details=f"{plain_number(chosen['amount'])}: {chosen['reason']}")
+        by, reason = user_of(request).pk, chosen["reason"]
         try:
-            top_ups.top_up(person.pk, chosen["quota"], chosen["amount"], by=_staff(request).pk, reason=chosen["reason"])
+            top_ups.top_up(person.pk, chosen["quota"], chosen["amount"], by=by, reason=reason)
         except Quota.DoesNotExist:
             messages.error(request, "This quota does not hold for this person any more.")
         else:
-            messages.success(request, f"{_plain(chosen['amount'])} more for {person}.")
+            messages.success(request, f"{plain_number(chosen['amount'])} more for {person}.")
         return _back(person)
 
     @method_decorator(require_POST)
@@ -146,11 +147,11 @@ class UserActions:
         person = self._person(request, id_, "top_up")
         audit.record(request, "reset", person)
         try:
-            made = top_ups.reset(person.pk, quota, by=_staff(request).pk)
+            made = top_ups.reset(person.pk, quota, by=user_of(request).pk)
         except Quota.DoesNotExist:
             messages.error(request, "This quota does not hold for this person any more.")
         else:
-            said = f"Given back: {_plain(made.amount)}." if made else "Nothing of it was used: nothing changed."
+            said = f"Given back: {plain_number(made.amount)}." if made else "Nothing of it was used: nothing changed."
             messages.success(request, said)
         return _back(person)
 
@@ -232,14 +233,5 @@ def switch(request: HttpRequest, person: User, *, on: bool) -> str | None:
     return None
 
 
-def _staff(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # staff pages are behind a login
-    return request.user
-
-
 def _back(person: User) -> HttpResponse:
     return redirect("admin:accounts_user_change", person.pk)
-
-
-def _plain(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"

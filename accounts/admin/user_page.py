@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.auth.devices import describe_device
 from accounts.models import Plan, Session, User
 from accounts.quotas.balance import Balance, user_balances
-from accounts.quotas.usage_report import DAYS, draw_bars, usage_rows
+from accounts.quotas.usage_report import DAYS, draw_days, usage_rows
 from accounts.quotas.wording import quota_name
 from accounts.staff.user_links import links_for
 
@@ -80,7 +80,7 @@ def _usage(person: User) -> dict[str, Any]:
     since = until - timedelta(days=DAYS - 1)
     models = usage_rows(since, until, "model", user_id=person.pk)
     return {
-        "bars": draw_bars(usage_rows(since, until, "day", user_id=person.pk), until),
+        "bars": draw_days(usage_rows(since, until, "day", user_id=person.pk), until),
         "since": since,
         "until": until,
         "models": models,

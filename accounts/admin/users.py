@@ -31,6 +31,7 @@ from accounts.admin.filters import OnlineFilter
 from accounts.admin.resources import UserResource
 from accounts.admin.user_actions import UserActions, switch
 from accounts.admin.user_page import describe_user
+from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions
 from accounts.lib.text_search import PEOPLE, with_words
 from accounts.models import Session, User
@@ -113,8 +114,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
     # --- who may --------------------------------------------------------------------------------------------------
 
     def _is_for(self, request: HttpRequest, user: Model | None) -> bool:
-        assert isinstance(request.user, User)  # staff pages are behind a login
-        return not isinstance(user, User) or roles.may_manage(request.user, user)
+        return not isinstance(user, User) or roles.may_manage(user_of(request), user)
 
     def _may_change(self, request: HttpRequest, field: str) -> bool:
         permission = FIELDS[field]
@@ -169,8 +169,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            assert isinstance(request.user, User)  # staff pages are behind a login
-            kwargs["queryset"] = roles.grantable(request.user)
+            kwargs["queryset"] = roles.grantable(user_of(request))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     # --- lists ----------------------------------------------------------------------------------------------------
@@ -247,8 +246,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
         if isinstance(obj, User):
-            assert isinstance(request.user, User)  # staff pages are behind a login
-            context |= {**describe_user(request.user, obj), "allowed": self.allowed(request, obj)}
+            context |= {**describe_user(user_of(request), obj), "allowed": self.allowed(request, obj)}
         kwargs["obj"] = obj
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response

@@ -11,7 +11,6 @@ exactly, in one round trip and by Redis's clock. Within a process `Bucket` does 
 from __future__ import annotations
 
 import functools
-import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -21,13 +20,13 @@ from typing import Any, Final
 import redis
 import structlog
 
-from accounts.lib.redis import sync_redis
+from accounts.lib.redis import Script, sync_redis
 
 _SHAPE: Final = re.compile(r"(?P<count>[1-9]\d{0,8})/(?P<number>[1-9]\d{0,4})?(?P<unit>[smhd])", re.ASCII)
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-SCRIPT: Final = """
+SCRIPT: Final = Script("""
 local clock = redis.call('TIME')
 local now, wait, which = clock[1] * 1000000 + clock[2], 0, 0
 local due = {}
@@ -47,8 +46,7 @@ if wait < 1 then
   return {0, 0}
 end
 return {math.ceil(wait), which}
-"""
-DIGEST: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+""")
 
 logger = structlog.get_logger(__name__)
 
@@ -103,12 +101,8 @@ def try_acquire(limits: Sequence[Limit]) -> float:
     """Counts one of each, for threads: 0, or the seconds to wait, when none was counted. 0 when Redis is away, too."""
     if not limits:
         return 0.0
-    client = sync_redis()
     try:
-        try:
-            reply: Any = client.evalsha(DIGEST, *arguments(limits))
-        except redis.exceptions.NoScriptError:
-            reply = client.eval(SCRIPT, *arguments(limits))
+        reply = SCRIPT.run(sync_redis(), *arguments(limits))
     except redis.RedisError as error:
         logger.warning("rates_not_counted", error=type(error).__name__)
         return 0.0

@@ -9,16 +9,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import hashlib
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import redis
 import redis.asyncio
 import redis.asyncio.retry
+import redis.exceptions
 import redis.retry
 from django.conf import settings
 from redis.backoff import NoBackoff
+
+
+class Script:
+    """A Lua script. It is called by its SHA-1 digest; its text is sent only to a server that does not know it yet."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def run(self, client: redis.Redis, *args: Any) -> Any:
+        """The reply. `args`: the number of keys, the keys, the arguments. Raises `redis.RedisError`."""
+        try:
+            return client.evalsha(self.digest, *args)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self.text, *args)
+
+    async def run_with(self, execute: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """As `run`, with a coroutine function that sends a command given by its words and waits for the reply."""
+        try:
+            return await execute("EVALSHA", self.digest, *args)
+        except redis.exceptions.NoScriptError:
+            return await execute("EVAL", self.text, *args)
+
 
 _OPTIONS: dict[str, Any] = {
     "socket_timeout": 2,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
@@ -26,13 +25,12 @@ from import_export.tmp_storages import CacheStorage
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import audit
-from accounts.lib.streaming import stream_file
+from accounts.lib.streaming import CSV_TYPE, csv_pieces, pages_by_key, stream_file
 
 AT_ONCE: Final = 1000  # rows of an export that are in memory
 MOST_BYTES: Final = 1_000_000  # of a file that comes in
 MOST_ROWS: Final = 5000
 KEPT_SECONDS: Final = 3600  # between the preview and the yes
-BOM: Final = "\ufeff"  # without it a spreadsheet takes UTF-8 for something older
 
 
 class Gone(Exception):
@@ -134,7 +132,9 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
         resource = self.get_export_resource_classes(request)[0](**self.get_export_resource_kwargs(request))
         audit.record(request, "export", self.model, details=request.GET.urlencode())
         name = f"{self.opts.model_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-        return stream_file(request, name, "text/csv; charset=utf-8", _lines(resource, queryset))
+        columns = [field.column_name for field in resource.get_export_fields()]
+        pages = ([resource.export_resource(row) for row in page] for page in pages_by_key(queryset, AT_ONCE))
+        return stream_file(request, name, CSV_TYPE, csv_pieces(columns, pages, bom=True))
 
 
 class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # import_export ships no types
@@ -172,18 +172,3 @@ class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  
             messages.error(request, "Something has changed since the preview. Nothing was done: bring the file again.")
             return redirect("../import/")
         return super().process_result(result, request)
-
-
-def _lines(resource: Any, queryset: QuerySet[Any]) -> Iterator[str]:
-    columns = [field.column_name for field in resource.get_export_fields()]
-    yield BOM + _csv([columns])
-    ordered, last = queryset.order_by("pk"), None
-    while rows := list((ordered if last is None else ordered.filter(pk__gt=last))[:AT_ONCE]):
-        yield _csv([resource.export_resource(row) for row in rows])
-        last = rows[-1].pk
-
-
-def _csv(rows: list[list[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()

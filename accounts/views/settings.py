@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.auth.devices import describe_device
+from accounts.auth.requests import AuthenticatedRequest
 from accounts.auth.revocation import end_session
 from accounts.models import Session, User
 
@@ -39,9 +40,8 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def edit_settings(request: HttpRequest) -> HttpResponse:
+def edit_settings(request: AuthenticatedRequest) -> HttpResponse:
     """One's name, password and live sessions."""
-    assert isinstance(request.user, User)  # by login_required
     form = NameForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()

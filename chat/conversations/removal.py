@@ -20,8 +20,8 @@ from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
+from accounts.auth.revocation import user_group
 from chat.eventlog import store
-from chat.eventlog.user_events import user_group
 from chat.models import Member
 
 SEND_SECONDS = 2.0

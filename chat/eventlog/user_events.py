@@ -9,15 +9,12 @@ from typing import Any
 import redis
 import structlog
 
+from accounts.auth.revocation import user_group
 from accounts.quotas.balance import Balance
 from chat.eventlog.store import channel_layer
 from chat.protocol.frames import encode
 
 logger = structlog.get_logger(__name__)
-
-
-def user_group(user_id: uuid.UUID) -> str:
-    return f"user.{user_id.hex}"
 
 
 async def quotas_near(user_id: uuid.UUID, quotas: Sequence[Balance]) -> None:

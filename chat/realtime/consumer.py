@@ -19,14 +19,13 @@ import structlog
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from accounts.auth.revocation import session_group, was_revoked
+from accounts.auth.revocation import session_group, user_group, was_revoked
 from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.lib.rate_limit import network_of
 from chat.catalog import presets
 from chat.eventlog import store
-from chat.eventlog.user_events import user_group
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import (
     Ack,

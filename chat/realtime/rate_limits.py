@@ -13,7 +13,7 @@ A process that dies stops renewing its sockets, and they are forgotten within `F
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import functools
 import math
 import time
 import uuid
@@ -28,6 +28,7 @@ from django.conf import settings
 
 from accounts.lib import rate_limit
 from accounts.lib.rate_limit import Limit, required_limits
+from accounts.lib.redis import Script
 from chat.eventlog.store import channel_layer
 from chat.protocol.commands import (
     AnyCommand,
@@ -48,7 +49,7 @@ FORGET_SECONDS: Final = 30
 RENEW_SECONDS: Final = 10.0
 RENEW_AT_ONCE: Final = 500  # sockets in one script
 
-_ENTER: Final = """
+_ENTER: Final = Script("""
 local now, forget, id = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1]), ARGV[2]
 for i = 1, #KEYS do
   redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
@@ -59,20 +60,16 @@ for i = 1, #KEYS do
   redis.call('EXPIRE', KEYS[i], forget)
 end
 return 0
-"""
+""")
 
-_RENEW: Final = """
+_RENEW: Final = Script("""
 local now, forget = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
 for i = 1, #KEYS do
   redis.call('ZADD', KEYS[i], now + forget, ARGV[1 + i])
   redis.call('EXPIRE', KEYS[i], forget)
 end
 return 0
-"""
-
-_DIGESTS: Final = {
-    script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (_ENTER, _RENEW)
-} | {rate_limit.SCRIPT: rate_limit.DIGEST}
+""")
 
 AWAY: Final = (redis.RedisError, ChannelFull, OSError, TimeoutError)
 
@@ -80,7 +77,7 @@ logger = structlog.get_logger(__name__)
 _paused: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, float] = weakref.WeakKeyDictionary()
 
 
-async def _ask(script: str, *args: Any) -> Any:
+async def _ask(script: Script, *args: Any) -> Any:
     """The script's reply, or None when Redis is away."""
     loop = asyncio.get_running_loop()
     if loop.time() < _paused.get(loop, 0.0):
@@ -88,10 +85,7 @@ async def _ask(script: str, *args: Any) -> Any:
     layer = channel_layer()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            try:
-                return await layer.group_execute(GROUP, "EVALSHA", _DIGESTS[script], *args)
-            except redis.exceptions.NoScriptError:
-                return await layer.group_execute(GROUP, "EVAL", script, *args)
+            return await script.run_with(functools.partial(layer.group_execute, GROUP), *args)
     except AWAY as error:
         _paused[loop] = loop.time() + PAUSE_SECONDS
         logger.warning("limits_not_counted", error=type(error).__name__)

@@ -18,6 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from accounts.auth.requests import user_of
 from accounts.quotas.balance import user_balances
 from chat.catalog import offered_models
 from chat.catalog.presets import offered_presets
@@ -27,7 +28,7 @@ from chat.conversations.membership import member_of
 from chat.conversations.snapshot import State, read_state
 from chat.models import Message, Preset
 from chat.retention.periods import temporary_hours
-from chat.views.decorators import for_members, user_of, zone_of
+from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
 
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once

@@ -11,14 +11,14 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
+from accounts.auth.requests import AuthenticatedRequest
 from accounts.quotas.balance import Balance, user_balances
-from accounts.quotas.usage_report import DAYS, Row, draw_bars, usage_rows
+from accounts.quotas.usage_report import DAYS, Row, draw_days, usage_rows
 from accounts.quotas.wording import PERIODS, UNITS
 
 
@@ -62,9 +62,8 @@ def _quota(balance: Balance) -> dict[str, Any]:
 @login_required
 @require_safe
 @never_cache
-def show_usage(request: HttpRequest) -> HttpResponse:
+def show_usage(request: AuthenticatedRequest) -> HttpResponse:
     """The user's quotas, and their usage of the last thirty days (UTC)."""
-    assert isinstance(request.user, User)  # by login_required
     until = datetime.now(UTC).date()
     since = until - timedelta(days=DAYS - 1)
     models = usage_rows(since, until, "model", user_id=request.user.pk)
@@ -72,7 +71,7 @@ def show_usage(request: HttpRequest) -> HttpResponse:
     context = {
         "quotas": [_quota(balance) for balance in user_balances(request.user.pk)],
         "is_held": not request.user.is_staff,
-        "bars": draw_bars(days, until),
+        "bars": draw_days(days, until),
         "since": since,
         "until": until,
         "rows": models,

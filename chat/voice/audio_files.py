@@ -29,7 +29,9 @@ logger = structlog.get_logger(__name__)
 
 def days_kept(user_id: uuid.UUID) -> int:
     """For how many days the audio of this user is stored; 0: not at all."""
-    return User.objects.filter(pk=user_id).annotate(days=plan_field("audio_days")).values_list("days", flat=True)[0] or 0
+    return (
+        User.objects.filter(pk=user_id).annotate(days=plan_field("audio_days")).values_list("days", flat=True)[0] or 0
+    )
 
 
 def store_audio(recording_id: uuid.UUID, wav: IO[bytes]) -> None:

@@ -12,7 +12,7 @@ from django.conf import settings
 
 pytestmark = pytest.mark.unit
 ROOT = Path(settings.BASE_DIR)
-FOREIGN = re.compile(r"(?<![a-z/])(?:chat|workers)(?:_[a-z]+|:[a-z_]+|\.[a-z_]+)")  # chat_run, chat:usage, chat.view_run
+FOREIGN = re.compile(r"(?<![a-z/])(?:chat|workers)(?:_[a-z]+|:[a-z_]+|\.[a-z_]+)")
 SOURCES = sorted(path for path in (ROOT / "accounts").rglob("*.py") if "migrations" not in path.parts)
 TEMPLATES = sorted((ROOT / "templates" / "account").rglob("*.html"))
 OF_CHAT = {"usage.html"}  # a page of chat.views.usage

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.http import StreamingHttpResponse
@@ -105,11 +104,7 @@ def read_csv(response: Any) -> list[list[str]]:
     assert isinstance(response, StreamingHttpResponse)
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"].startswith('attachment; filename="audit-')
-
-    async def collect() -> str:
-        return "".join([part.decode() async for part in response])
-
-    return list(csv.reader(io.StringIO(async_to_sync(collect)())))
+    return list(csv.reader(io.StringIO(b"".join(response).decode())))
 
 
 @pytest.mark.django_db(transaction=True)

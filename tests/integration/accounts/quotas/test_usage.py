@@ -18,11 +18,11 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
 from accounts.lib.ids import uuid7
+from accounts.lib.streaming import escape_formula
 from accounts.models import AuditEntry, Plan, Price, Quota, Unit, UsageEntry, User
 from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
 from accounts.quotas.settlement import Used, settle_run
-from accounts.quotas.usage_report import escape_formula
 from chat.recovery.ledger import check_ledger
 from tests.client import session
 from tests.conftest import PASSWORD, make_user

@@ -18,10 +18,10 @@ import psycopg
 import pytest
 from django.core.management import call_command
 
+from accounts.auth.revocation import user_group
 from accounts.lib.db import in_db
 from accounts.models import Plan, Session, User
 from chat.eventlog import store
-from chat.eventlog.user_events import user_group
 from chat.models import Conversation, Member, Message, Recording, RecordingStatus, Role, Run, Utterance
 from chat.retention import purge as purge_module
 from tests.integration.config.ops.test_operations import conversation, days_ago, run
