@@ -1,4 +1,4 @@
-"""Writes down what staff looked at and did to somebody."""
+"""Records actions of staff in the audit log."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def record(
     conversation_id: uuid.UUID | None = None,
     details: str = "",
 ) -> None:
-    """One entry. Call it before the deed: what cannot be written down must not happen.
+    """Adds an entry. Call it before the action, so that no action happens that is not recorded.
 
-    `what`: the row it was done to, or a model where it was done to a list. `details` is cut after 500 characters; what
-    people and models wrote does not belong there.
+    `what` is the row, or a model if the action concerns a list. `details` is truncated to 500 characters; it must not
+    contain text of messages.
     """
     actor = user_of(request)
     AuditEntry.objects.create(

@@ -1,9 +1,9 @@
-"""Who has a socket open: each web process says so in Redis every few seconds, and what it no longer says is forgotten.
+"""Which users have a socket open. Each web process publishes its users to Redis every few seconds; entries expire.
 
-    online:users    sorted set  user id (hex), score = when it is forgotten (s, Redis's clock)
-    online:sockets   hash        process -> "<when it is forgotten>:<its open sockets>"
+    online:users    sorted set  user id (hex), score = expiry in s by Redis's clock
+    online:sockets   hash        process -> "<expiry>:<number of open sockets>"
 
-For people to look at; nothing is decided by it (limits count sockets of their own, `chat.realtime.rate_limits`).
+For display only. The limits of sockets are counted separately (`chat.realtime.rate_limits`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ return {redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf'), sockets, processes}
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """Counted over all web processes, a person once however many tabs they have open."""
+    """Totals of all web processes. A user counts once, with any number of tabs."""
 
     users: int
     sockets: int
@@ -55,7 +55,7 @@ class Online:
 
 
 async def publish_presence(process: str, sockets: int, users: Collection[uuid.UUID]) -> None:
-    """What one process has open now. Raises `redis.RedisError`."""
+    """Publishes the sockets and users of one process. Raises `redis.RedisError`."""
     ids = [one.hex for one in users]
     for start in range(0, max(len(ids), 1), USERS_PER_SCRIPT):
         some = ids[start : start + USERS_PER_SCRIPT]
@@ -64,13 +64,13 @@ async def publish_presence(process: str, sockets: int, users: Collection[uuid.UU
 
 
 def count_online() -> Online:
-    """As of the last `FORGET_SECONDS`. Raises `redis.RedisError`."""
+    """Totals of the processes that published in the last `FORGET_SECONDS`. Raises `redis.RedisError`."""
     reply: Any = sync_redis().eval(_COUNT, len(KEYS), *KEYS)
     return Online(*map(int, reply))
 
 
 def users_online(limit: int = 1000) -> list[uuid.UUID]:
-    """Some of them when there are more than `limit`. Raises `redis.RedisError`."""
+    """The ids of at most `limit` users who are online. Raises `redis.RedisError`."""
     client = sync_redis()
     now = client.time()
     assert isinstance(now, tuple)

@@ -1,8 +1,8 @@
-"""Roles: groups made ready with permissions, and who may do something to whom.
+"""Roles: groups with predefined permissions, and which users a member of staff may manage.
 
-`migrate` makes them and gives them what they lack. What else a site gives such a group stays, except what the role
-must `never` have: the promise that billing reads no text would be gone, so that is taken away again and logged. Who
-wants another mix makes a group of their own.
+`migrate` creates the groups and adds missing permissions. Permissions that a site adds stay, except those that the role
+must `never` have, such as reading messages for billing: these are removed again and logged. For another combination of
+permissions, a site creates its own group.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ logger = structlog.get_logger(__name__)
 
 
 def _each(verbs: str, *models: str) -> frozenset[str]:
-    """`_each("view add", "accounts.plan")` is accounts.view_plan, accounts.add_plan."""
+    """`_each("view add", "accounts.plan")` returns accounts.view_plan and accounts.add_plan."""
     return frozenset(
         f"{app}.{verb}_{model}"
         for app, _dot, model in (name.partition(".") for name in models)
@@ -100,13 +100,13 @@ def all_roles() -> list[Role]:
 
 
 def create_roles_after_migrate(app_config: AppConfig, using: str = DEFAULT_DB_ALIAS, **_kwargs: Any) -> None:
-    """After the last app's `post_migrate`, when the permissions of all of them are there."""
+    """Creates the roles after the last app's `post_migrate`, when all permissions exist."""
     if app_config == [one for one in apps.get_app_configs() if one.models_module][-1]:
         create_roles(using)
 
 
 def create_roles(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Makes the groups, gives them what they lack and takes what they must not have. Repeating it changes nothing."""
+    """Creates the groups, adds missing permissions and removes forbidden ones. Repeating it changes nothing."""
     known = {
         f"{permission.content_type.app_label}.{permission.codename}": permission
         for permission in Permission.objects.using(using).select_related("content_type")
@@ -118,30 +118,30 @@ def create_roles(using: str = DEFAULT_DB_ALIAS) -> None:
             group.permissions.add(*(known[name] for name in (role.has or everything) & known.keys()))
             if excess := forbidden(role.name, group.permissions.all()):
                 group.permissions.remove(*(known[name] for name in excess))
-                logger.warning("role_corrected", role=role.name, taken_away=excess)
+                logger.warning("role_corrected", role=role.name, removed=excess)
 
 
 def forbidden(role: str, permissions: Iterable[Permission]) -> list[str]:
-    """Which of these a group of this name must never have."""
+    """Which of these permissions a group of this name must never have."""
     never = _roles[role].never if role in _roles else frozenset()
     return sorted(never & _names(permissions))
 
 
 def may_manage(actor: User, target: User) -> bool:
-    """Whether `actor` may change, switch off or erase `target` at all, given the permission for it.
+    """Whether `actor` may change, disable or erase `target`, provided they have the permission for the action.
 
-    Superusers may everybody; others nobody with a right they do not have themselves, and staff only with
-    `assign_roles`. A target's rights count also while it is switched off.
+    Superusers may manage everybody. Others may manage nobody with a permission that they lack themselves, and staff
+    only with `assign_roles`. The permissions of a disabled target count too.
     """
     if actor.is_superuser:
         return True
     if target.is_superuser or (target.is_staff and not actor.has_perm("accounts.assign_roles")):
         return False
-    return _names(rights_of(target)) <= actor.get_all_permissions()
+    return _names(permissions_of(target)) <= actor.get_all_permissions()
 
 
 def may_grant(actor: User, group: Group) -> bool:
-    """Whether `actor` may put people into this group: they have all of its rights themselves."""
+    """Whether `actor` may add users to this group: they need all of its permissions themselves."""
     if actor.is_superuser:
         return True
     names = _names(group.permissions.select_related("content_type"))
@@ -149,13 +149,13 @@ def may_grant(actor: User, group: Group) -> bool:
 
 
 def grantable(actor: User) -> QuerySet[Group]:
-    """The groups that `actor` may put people into."""
+    """The groups that `actor` may add users to."""
     groups = Group.objects.prefetch_related("permissions__content_type").order_by("name")
     return Group.objects.filter(pk__in=[group.pk for group in groups if may_grant(actor, group)]).order_by("name")
 
 
-def rights_of(user: User) -> QuerySet[Permission]:
-    """By name and by group. Django's own answer is empty for who is switched off, and comes back with the account."""
+def permissions_of(user: User) -> QuerySet[Permission]:
+    """The user's own and groups' permissions, also while the user is inactive (Django then returns none)."""
     found = Permission.objects.filter(Q(user=user) | Q(group__user=user))
     return found.select_related("content_type").distinct()
 

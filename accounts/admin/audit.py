@@ -1,4 +1,4 @@
-"""Staff's page about what staff did: to search, to filter, to take along as CSV, never to change."""
+"""The admin page of the audit log: search, filters and CSV export, read-only."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from accounts.models import AuditEntry
 from accounts.staff.recorded import HistoryAdmin
 
 COLUMNS: Final = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip", "details")
-AT_ONCE: Final = 2000  # rows of an export that are in memory
-NEWEST: Final = 1000  # entries whose verbs and kinds of object the filters offer
+ROWS_PER_PAGE: Final = 2000  # of an export, in memory at a time
+NEWEST: Final = 1000  # entries whose verbs and object types the filters offer
 
 
-class Choice(admin.SimpleListFilter):
-    """One column's values among the newest entries: asking all which there are would read the whole table."""
+class NewestValuesFilter(admin.SimpleListFilter):
+    """Offers a column's values among the newest entries, because all values would need a scan of the whole table."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         column = self.parameter_name or ""
@@ -40,16 +40,16 @@ class Choice(admin.SimpleListFilter):
         return queryset.filter(**{self.parameter_name or "": self.value()}) if self.value() else queryset
 
 
-class VerbFilter(Choice):
+class VerbFilter(NewestValuesFilter):
     title = parameter_name = "verb"
 
 
-class ObjectFilter(Choice):
+class ObjectFilter(NewestValuesFilter):
     title, parameter_name = "object", "object_type"
 
 
 class DayFilter(RangeDateFilter):  # type: ignore[misc]  # unfold ships no types
-    """From one day to another, both included, in the site's time zone. Ids are ordered by time, so by them."""
+    """From one day to another, both included, in the site's time zone. Filters by id, as ids are ordered by time."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         since, until = (self._day(end) for end in ("from", "to"))
@@ -75,7 +75,7 @@ class AuditEntryAdmin(HistoryAdmin):
     lookups: ClassVar = frozenset({"conversation_id__exact", "actor__exact", "object_id__exact", "at_from", "at_to"})
     ordering = ("-id",)
     fields = COLUMNS
-    search_help_text = "Words, or their beginnings: who, what, to what; or an id"
+    search_help_text = "Words or prefixes of email, verb, object or details; or an id"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -95,12 +95,12 @@ class AuditEntryAdmin(HistoryAdmin):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """What the list would show with this address, on all its pages, newest first."""
+        """Exports all pages of the list with its filters, newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).get_queryset(request)
         audit.record(request, "export", AuditEntry, details=request.GET.urlencode())
-        pages = (map(_cells, page) for page in pages_by_key(rows, AT_ONCE, newest_first=True))
+        pages = (map(_cells, page) for page in pages_by_key(rows, ROWS_PER_PAGE, newest_first=True))
         name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
         return stream_file(request, name, CSV_TYPE, csv_pieces(COLUMNS, pages))
 

@@ -1,4 +1,4 @@
-"""Staff's pages about plans, quotas, prices, top-ups and what was used."""
+"""The admin pages of plans, quotas, prices, top-ups and usage."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     search_fields = ("name",)
     fieldsets = (
         (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs")}),
-        ("What is kept", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days")}),
+        ("Retention", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days")}),
     )
     inlines = (QuotaInline,)
 
@@ -54,7 +54,7 @@ class QuotaAdmin(ImportExportAdmin, RecordedAdmin):
     list_filter = ("unit", "period")
     lookups: ClassVar = frozenset({"unit__exact", "period__exact", "plan__exact", "user__exact", "group__exact"})
     search_fields = ("user__email", "plan__name", "group__name")
-    search_help_text = "E-mail address, plan or group"
+    search_help_text = "Email address, plan or group"
     raw_id_fields = ("user",)
     fields = ("plan", "group", "user", "unit", "period", "limit", "hard", "shared", "model", "starts_at")
 
@@ -77,12 +77,12 @@ class PriceAdmin(ImportExportAdmin, RecordedAdmin):
 
 @admin.register(TopUp)
 class TopUpAdmin(HistoryAdmin):
-    """Given once, on the person's own page, and never changed."""
+    """Read-only: top-ups are made on the user's page."""
 
     list_display = ("created_at", "user", "quota", "amount", "is_reset", "by", "reason")
     list_select_related = ("user", "quota", "by")
     ordering = ("-id",)
-    search_help_text = "A person's e-mail address or id"
+    search_help_text = "A user's email address or id"
     fields = list_display
 
     def search(self, rows: QuerySet[TopUp], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[TopUp]:
@@ -98,7 +98,7 @@ class AllowanceAdmin(HistoryAdmin):
     lookups: ClassVar = frozenset({"user__exact"})
     ordering = ("-id",)
     fields = list_display
-    search_help_text = "A person's e-mail address"
+    search_help_text = "A user's email address"
 
     def search(self, rows: QuerySet[Allowance], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Allowance]:
         if email is not None:
@@ -121,7 +121,7 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
         "output_tokens", "reasoning_tokens", "audio_seconds", "cost", "estimated",
     )  # fmt: skip
     readonly_fields = ("who",)
-    search_help_text = "A person's e-mail address, or the id of a run, recording, conversation or user"
+    search_help_text = "A user's email address, or the id of a run, recording, conversation or user"
 
     def search(self, rows: QuerySet[UsageEntry], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[UsageEntry]:
         if email is not None:
@@ -130,14 +130,14 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
 
     def get_export_queryset(self, request: HttpRequest) -> QuerySet[UsageEntry]:
         rows: QuerySet[UsageEntry] = super().get_export_queryset(request)
-        people = User.objects.filter(pk=OuterRef("user_id"))  # who is erased has none
-        return rows.select_related(None).annotate(email=Subquery(people.values("email")[:1]))
+        users = User.objects.filter(pk=OuterRef("user_id"))  # erased users are missing
+        return rows.select_related(None).annotate(email=Subquery(users.values("email")[:1]))
 
-    @admin.display(description="Who")
+    @admin.display(description="User")
     def who(self, row: UsageEntry) -> str:
         try:
             return str(row.user or "–")
-        except User.DoesNotExist:  # erased since; the entry stays
+        except User.DoesNotExist:  # erased; the entry stays
             return str(row.user_id)
 
 
@@ -149,16 +149,16 @@ class DailyUsageAdmin(HistoryAdmin):
     ordering = ("-day", "-user", "-model", "-endpoint")  # as the index has it
     fields = (*list_display, "cached_tokens", "reasoning_tokens", "audio_seconds", "estimated")
     readonly_fields = ("who",)
-    search_help_text = "A person's e-mail address"
+    search_help_text = "A user's email address"
 
     def search(self, rows: QuerySet[DailyUsage], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[DailyUsage]:
         if email is not None:
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(user=id_)
 
-    @admin.display(description="Who")
+    @admin.display(description="User")
     def who(self, row: DailyUsage) -> str:
         try:
             return str(row.user or "–")
-        except User.DoesNotExist:  # erased since
+        except User.DoesNotExist:  # erased
             return str(row.user_id)

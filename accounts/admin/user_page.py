@@ -1,4 +1,4 @@
-"""What staff see of one person: state, what is left of their quotas, a month of use, where they are logged in."""
+"""The admin page of one user: state, remaining quotas, usage of the last 30 days, sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SESSIONS_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class QuotaBar:
-    """One quota of a person as a bar, full at 100 `percent`."""
+    """One quota as a bar, full at 100 `percent`."""
 
     id: int
     text: str
@@ -32,20 +32,21 @@ class QuotaBar:
 
     @property
     def color(self) -> str:
-        """unfold's classes: calm, near the limit, at it."""
+        """unfold's class for the colour: normal, near the limit, used up."""
         return "bg-red-600" if self.percent >= 100 else "bg-orange-500" if self.percent >= 80 else "bg-primary-600"
 
 
 def quota_bars(user: User) -> list[QuotaBar]:
+    """A bar for each quota that applies to the user."""
     return [_bar(balance) for balance in user_balances(user.pk)]
 
 
 def _bar(balance: Balance) -> QuotaBar:
-    gone = balance.used + balance.reserved
-    percent = min(int(100 * gone / balance.limit), 100) if balance.limit else 100
-    notes = [] if balance.hard else ["only warns"]
+    used = balance.used + balance.reserved
+    percent = min(int(100 * used / balance.limit), 100) if balance.limit else 100
+    notes = [] if balance.hard else ["soft"]
     if balance.ends_at:
-        notes.append(f"renews {balance.ends_at:%Y-%m-%d %H:%M} UTC")
+        notes.append(f"resets {balance.ends_at:%Y-%m-%d %H:%M} UTC")
     text = f"{_shown(balance.remaining)} of {_shown(balance.limit)} {quota_name(balance)} left"
     return QuotaBar(balance.quota_id, text, ", ".join(notes), percent, balance.used > 0)
 
@@ -54,19 +55,19 @@ def _shown(amount: Decimal) -> str:
     return f"{amount.normalize():,f}".replace(",", "\u202f")
 
 
-def describe_user(viewer: User, person: User) -> dict[str, Any]:
-    """The page's facts; each only for who may see it. A handful of queries, whatever the person has."""
+def describe_user(viewer: User, user: User) -> dict[str, Any]:
+    """The context of the page, with what `viewer` may see. The number of queries is constant."""
     context: dict[str, Any] = {
-        "person": person,
-        "plan": person.plan or Plan.objects.filter(is_default=True).first(),
-        "links": links_for(viewer, person),
-        "last_seen": person.last_login,
+        "person": user,
+        "plan": user.plan or Plan.objects.filter(is_default=True).first(),
+        "links": links_for(viewer, user),
+        "last_seen": user.last_login,
     }
     if viewer.has_perm("accounts.view_allowance"):
-        context["quotas"] = quota_bars(person)
+        context["quotas"] = quota_bars(user)
     if viewer.has_perm("accounts.view_dailyusage"):
-        context["usage"] = _usage(person)
-    live = Session.objects.filter(user=person, expire_date__gt=timezone.now()).order_by("-last_seen_at")
+        context["usage"] = _usage(user)
+    live = Session.objects.filter(user=user, expire_date__gt=timezone.now()).order_by("-last_seen_at")
     sessions = list(live.defer("session_data")[: SESSIONS_SHOWN + 1])
     if sessions:
         context["last_seen"] = sessions[0].last_seen_at
@@ -75,12 +76,12 @@ def describe_user(viewer: User, person: User) -> dict[str, Any]:
     return context
 
 
-def _usage(person: User) -> dict[str, Any]:
+def _usage(user: User) -> dict[str, Any]:
     until = datetime.now(UTC).date()
     since = until - timedelta(days=DAYS - 1)
-    models = usage_rows(since, until, "model", user_id=person.pk)
+    models = usage_rows(since, until, "model", user_id=user.pk)
     return {
-        "bars": draw_days(usage_rows(since, until, "day", user_id=person.pk), until),
+        "bars": draw_days(usage_rows(since, until, "day", user_id=user.pk), until),
         "since": since,
         "until": until,
         "models": models,

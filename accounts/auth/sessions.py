@@ -1,7 +1,7 @@
-"""Sessions in PostgreSQL, each row knowing whose it is: the settings' SESSION_ENGINE.
+"""Sessions in PostgreSQL with the user in each row: the SESSION_ENGINE of the settings.
 
-No cached variant: a copy in Redis would outlive its row when Redis cannot be reached at that moment. When a session
-ends is PostgreSQL's to say: web processes whose clocks differ would not agree on it.
+Sessions are not cached in Redis: a copy would outlive its row if Redis were unreachable when the session ends.
+Expiry uses PostgreSQL's clock, because the clocks of web processes differ.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEEN_EVERY = timedelta(minutes=5)
 
 
 class SessionStore(DatabaseStore):
-    """Django's database store over `accounts.Session`. Whatever deletes a session also closes its sockets."""
+    """Django's database store over `accounts.Session`. Deleting a session also closes its sockets."""
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -61,9 +61,10 @@ class SessionStore(DatabaseStore):
 
 
 def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
-    """Whether a page request with this session would be logged in as this user: what `django.contrib.auth` asks.
+    """Whether a page request with this session would be logged in as this user.
 
-    The row is there and not expired, the user is active, and the password is the one it was opened with.
+    True when the row exists and has not expired, the user is active, and the password has not changed since. Updates
+    when the session was last seen, at most every `SEEN_EVERY`.
     """
     row = Session.objects.select_related("user").filter(hash=hash_, user=user_id, expire_date__gt=Now()).first()
     if row is None or row.user is None or not row.user.is_active:
@@ -77,7 +78,7 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
 
 
 def record_client(request: HttpRequest, ip: str | None) -> None:
-    """Writes down when, from where and with what the request's session was last seen."""
+    """Saves the time, IP address and User-Agent of the session's last request."""
     if not request.session.session_key:
         request.session.save()
     agent = "".join(c for c in request.META.get("HTTP_USER_AGENT", "") if c.isprintable())[:200]

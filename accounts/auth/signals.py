@@ -1,4 +1,4 @@
-"""What must end sessions, caught where it happens whoever does it: a page, the admin, a command, a shell."""
+"""Ends sessions when users change, wherever the change is made: a page, the admin, a command or a shell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from accounts.models.users import users_changed
 
 
 @receiver(user_logged_in)
-def remember_login(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
+def record_login(sender: type[User], request: HttpRequest, user: User, **kwargs: Any) -> None:
     logins["ok"] += 1
     revocation.unblock_user(user.pk)
     sessions.record_client(request, client_ip(request))
@@ -41,5 +41,5 @@ def end_sessions_of_changed(sender: type[User], users: list[User], inactive: set
 
 @receiver(pre_delete, sender=User)
 def end_sessions_of_deleted(sender: type[User], instance: User, **kwargs: Any) -> None:
-    """Before the rows go with their user, their sockets' names are taken down."""
+    """Ends the sessions before their rows are deleted with the user."""
     revocation.end_all_sessions(instance, blocked=True)

@@ -1,7 +1,7 @@
-"""The door of the WebSocket: nothing behind it runs for a foreign page or without a valid ticket (docs/protocol.md §1).
+"""Authenticates WebSocket upgrades by origin, session cookie and ticket (docs/protocol.md §1).
 
-Everything is checked from the request's headers and Redis; no database query. A refusal is `websocket.close` before
-`websocket.accept`, which the server answers with HTTP 403.
+All checks use the request's headers and Redis, never the database. A refusal is `websocket.close` before
+`websocket.accept`; the server answers HTTP 403.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ logger = structlog.get_logger(__name__)
 
 
 class HandshakeError(Exception):
-    """The upgrade is not allowed; the argument is the reason, one of a few words, for logs and counters."""
+    """The upgrade is refused. The argument is the reason, one word, for logs and counters."""
 
 
 class TicketAuthMiddleware:
-    """ASGI middleware for websockets: hands on only those that show a ticket, with whose it is in the scope.
+    """ASGI middleware that passes on only WebSockets with a valid ticket.
 
     Sets `scope["user_id"]` (UUID) and `scope["session_hash"]` (str); the consumer behind accepts with
     `protocol`, the WebSocket subprotocol that a client must offer.
@@ -54,7 +54,7 @@ class TicketAuthMiddleware:
             refused[reason] += 1
             origin = _header(scope, b"origin") or ""
             logger.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
-            await receive()  # websocket.connect, which comes first by the specification
+            await receive()  # websocket.connect is always the first message
             await send({"type": "websocket.close", "code": 4401})
             return
         scope = {**scope, "user_id": claims.user_id, "session_hash": claims.session_hash}
@@ -62,7 +62,7 @@ class TicketAuthMiddleware:
 
 
 async def authenticate(scope: Scope, protocol: str) -> Claims:
-    """Whose socket this will be. Raises `HandshakeError`."""
+    """The claims of the ticket that the client sent. Raises `HandshakeError`."""
     if scope.get("path") != PATH:
         raise HandshakeError("path")
     _check_origin(scope)
@@ -71,7 +71,7 @@ async def authenticate(scope: Scope, protocol: str) -> Claims:
     try:
         claims = await consume_ticket(ticket, session_key)
     except redis.RedisError as error:
-        logger.exception("ticket_unreadable", error=str(error))
+        logger.exception("ticket_read_failed", error=str(error))
         raise HandshakeError("unavailable") from error
     if claims is None:
         raise HandshakeError("ticket")
@@ -88,11 +88,11 @@ def _check_origin(scope: Scope) -> None:
 
 
 def _own(scope: Scope) -> Origin | None:
-    """The origin of this very server as the browser sees it, if the Host is one of ours. A `*` vouches for nothing."""
+    """This server's origin as the browser sees it, if ALLOWED_HOSTS names the Host. A `*` does not count."""
     host = _header(scope, b"host") or ""
     own = parse_origin(f"{'https' if _is_secure(scope) else 'http'}://{host.lower()}")
-    known = [name for name in settings.ALLOWED_HOSTS if name != "*"]
-    return own if own and validate_host(own.host, known) else None
+    hosts = [name for name in settings.ALLOWED_HOSTS if name != "*"]
+    return own if own and validate_host(own.host, hosts) else None
 
 
 def _is_secure(scope: Scope) -> bool:
@@ -122,7 +122,7 @@ def _session_key(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
-    """The header's value; None when it is missing or there are several, since one of them may be a forgery."""
+    """The header's value. None when it is missing or sent several times, since one may be forged."""
     values = [value for header, value in scope.get("headers", ()) if header.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else None
 

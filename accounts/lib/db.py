@@ -1,7 +1,7 @@
-"""ORM work for coroutines: a small pool of threads, each call returning its connection to psycopg's pool.
+"""Database work: for coroutines in a small pool of threads, and with a time limit.
 
-Channels' `database_sync_to_async` runs everything on one thread and leaves connections open; here the number of
-threads bounds both the work under way and the PostgreSQL connections a process holds.
+Channels' `database_sync_to_async` runs everything on one thread and leaves connections open. Here each call returns its
+connection to psycopg's pool, and the number of threads limits the PostgreSQL connections of a process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _call(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return func(*args, **kwargs)
     finally:
-        # With a pool, closing returns the connection; a broken one is thrown away there.
+        # With a pool, closing returns the connection to it. The pool discards broken connections.
         connections.close_all()
 
 
@@ -43,7 +43,7 @@ def release_connections() -> None:
 
 
 async def in_db(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs `func` on a database thread and waits for it. A cancelled caller leaves the call to finish by itself."""
+    """Runs `func` on a database thread and returns its result. If the caller is cancelled, the call still finishes."""
     context = contextvars.copy_context()
     call = functools.partial(_call, func, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, call)

@@ -1,6 +1,4 @@
-"""Usage added up for people to look at: by user, model, day or group, from `DailyUsage`, so it reads few rows; and by
-conversation, which only the entries themselves know.
-"""
+"""Usage reports by user, model, day or group, from `DailyUsage`, and by conversation, from the entries."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ _KEYS: Final[dict[By, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`unpriced` and `estimated` say of how many answers the cost is not known, or the numbers are ours."""
+    """One row of a report. `unpriced` and `estimated` count answers without a cost, or with estimated tokens."""
 
     name: str
     messages: int
@@ -63,10 +61,10 @@ _ENTRY_SUMS: Final[dict[str, Any]] = {
 def usage_rows(
     since: date, until: date, by: By, *, user_id: uuid.UUID | None = None, most: int | None = None
 ) -> list[Row]:
-    """The sums of the days from `since` to `until` (UTC, both included), days in order, else the most costly first, and
-    `most` of them.
+    """The sums of the days from `since` to `until` (UTC, both included): at most `most` rows.
 
-    Who is in several groups counts in each of them; who is in none, under "–".
+    Days are in order; other rows start with the highest cost. Users in several groups count in each of them, users
+    without a group under "–".
     """
     [key] = _KEYS[by]
     counted = _entries(since, until) if by == "conversation" else DailyUsage.objects.filter(day__range=(since, until))
@@ -87,7 +85,7 @@ def usage_rows(
 
 
 def usage_by_day_and_model(since: date, until: date) -> list[tuple[date, str, int, Decimal]]:
-    """(day, model, tokens, cost) of everybody."""
+    """(day, model, tokens, cost) of all users together."""
     days = DailyUsage.objects.filter(day__range=(since, until)).order_by().values_list("day", "model")
     return list(days.annotate(tokens=Sum(F("input_tokens") + F("output_tokens")), cost=Sum("cost")))
 
@@ -98,12 +96,12 @@ def _entries(since: date, until: date) -> QuerySet[UsageEntry]:
 
 
 def _emails(ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID, str]:
-    """Of those who are still there; the others keep their id."""
+    """The email addresses by user id. Erased users are missing."""
     return dict(User.objects.filter(pk__in=[one for one in ids if one]).values_list("pk", "email"))
 
 
 def write_rows(rows: Sequence[Row], by: By, out: TextIO, form: Literal["table", "csv", "json"]) -> None:
-    """Writes what `usage_rows` gave. In CSV no cell is a formula to a spreadsheet."""
+    """Writes rows of `usage_rows`. In CSV, cells that a spreadsheet would take for formulas are escaped."""
     shown = [
         {by: row.name} | {name: _shown(value) for name, value in asdict(row).items() if name in _SUMS} for row in rows
     ]

@@ -146,7 +146,7 @@ class TestWorthNothing:
         assert self.left(revoke) == 410
 
     def test_its_sender_is_switched_off(self) -> None:
-        assert self.left(lambda: erasure.switch_off(self.by)) == 410
+        assert self.left(lambda: erasure.disable(self.by)) == 410
 
     def test_its_sender_may_not_give_that_any_more(self) -> None:
         assert self.left(lambda: self.by.groups.set([Group.objects.get(name="support")])) == 410

@@ -107,7 +107,7 @@ def test_garbage_ends_a_command_with_one_sentence(tmp_path: Path, name: str, val
 SHOW_LIMITS = """
 import json
 from django.conf import settings
-names = [name for name in dir(settings) if name.startswith("RATE_") and name != "RATE_PATTERN"] + ["RECORDINGS_PER_USER"]
+names = {name for name in dir(settings) if name.startswith("RATE_")} - {"RATE_PATTERN"} | {"RECORDINGS_PER_USER"}
 limits = {name: getattr(settings, name) for name in names}
 print(json.dumps([limits, settings.ACCOUNT_RATE_LIMITS["login"]]))
 """

@@ -126,7 +126,7 @@ class TestExport:
     def test_goes_on_over_many_pieces(self, sam: Client, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         for number in range(11):
             write(alice, f"verb_{number}", 20 - number)
-        monkeypatch.setattr(audit, "AT_ONCE", 3)
+        monkeypatch.setattr(audit, "ROWS_PER_PAGE", 3)
         _, *rows = read_csv(sam.get("/admin/accounts/auditentry/export/"))
         assert [row[2] for row in rows] == ["export", *(f"verb_{number}" for number in range(10, -1, -1))]
 

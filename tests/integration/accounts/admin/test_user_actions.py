@@ -132,7 +132,7 @@ class TestSwitching:
     def test_not_oneself_nor_the_last_administrator(self, root: User) -> None:
         assert browser(root).post(address(root, "switch", "off")).status_code == 403
         with pytest.raises(erasure.LastAdministratorError):
-            erasure.switch_off(root)
+            erasure.disable(root)
         other = User.objects.create_superuser("other@example.org", PASSWORD)
         browser(root).post(address(other, "switch", "off"))
         assert list(User.objects.filter(is_active=True, is_superuser=True)) == [root]
@@ -187,7 +187,7 @@ class TestErasing:
         assert verbs() == ["erase", "switch_on", "keep"]
 
     def test_calling_off_leaves_off_what_was_off(self, alice: User) -> None:
-        erasure.switch_off(alice)
+        erasure.disable(alice)
         first = erasure.schedule(alice)
         assert erasure.schedule(alice) == first, "asked twice, it is not put off"
         assert erasure.cancel(alice)

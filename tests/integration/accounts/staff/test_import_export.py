@@ -108,7 +108,7 @@ class TestOut:
         assert (row["email"], row["input_tokens"]) == ("", "3")
 
     def test_some_rows_at_a_time(self, ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(import_export, "AT_ONCE", 4)
+        monkeypatch.setattr(import_export, "ROWS_PER_PAGE", 4)
         User.objects.bulk_create(User(email=f"{n:02}@example.org") for n in range(10))
         with CaptureQueriesContext(connection) as asked:
             rows = export(ada, "user")
