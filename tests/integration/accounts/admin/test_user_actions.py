@@ -166,7 +166,7 @@ class TestErasing:
         theirs, mine = browser(alice), browser(root)
         page = mine.get(address(alice, "erase")).content.decode()
         assert "After 7 days" in page
-        assert "conversations that nobody else is in" in page
+        assert "conversations without other members" in page
         assert mine.post(address(alice, "erase"), {"email": "bob@example.org"}).status_code == 200
         alice.refresh_from_db()
         assert not User.objects.exclude(erase_at=None).exists()
