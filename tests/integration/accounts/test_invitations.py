@@ -62,7 +62,7 @@ class TestAccepting:
         role = Group.objects.get(name="support")
         ada = member("administrator", "Ada")
         assert invite(ada, email="New@Example.org", plan=gold.pk, role=role.pk).status_code == 302
-        assert (mail.outbox[0].to, mail.outbox[0].subject) == ([NEW], "[Antiphon] An invitation to Antiphon")
+        assert (mail.outbox[0].to, mail.outbox[0].subject) == ([NEW], "[Antiphon] You’ve been invited to Antiphon")
         client, response = take(link(), email="somebody@else.org")
         assert response.status_code == 302, response.content
         user = User.objects.get(email=NEW)
@@ -115,7 +115,7 @@ class TestAccepting:
     def test_whoever_is_logged_in_logs_out_first(self, alice: User) -> None:
         invite(member("support"))
         response = log_in(alice).get(link())
-        assert "log out first" in response.content.decode()
+        assert "To create another account, log out" in response.content.decode()
 
     def test_opening_many_is_slowed_down(self) -> None:
         statuses = [Client().get("/accounts/invitation/", {"token": str(n)}).status_code for n in range(35)]

@@ -239,8 +239,8 @@ class TestPage:
             return text
 
         assert "10 of 10 messages this month left" in shown("support")
-        assert "The last 30 days" not in shown("support")
-        assert "The last 30 days" in shown("billing")
+        assert "Last 30 days" not in shown("support")
+        assert "Last 30 days" in shown("billing")
         assert "Remaining quota" not in shown("moderator")
         for role in ("support", "billing", "moderator"):
             assert "argon2" not in shown(role)
