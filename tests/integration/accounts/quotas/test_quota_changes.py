@@ -96,7 +96,7 @@ def test_a_quota_that_has_counted_stays_of_its_kind(alice: User) -> None:
     for name, value in (("unit", Unit.MONEY), ("period", "hour"), ("model", MODEL)):
         changed = Quota.objects.get()
         setattr(changed, name, value)
-        with pytest.raises(ValidationError, match="has counted already"):
+        with pytest.raises(ValidationError, match="already counted"):
             changed.full_clean()
 
 

@@ -236,7 +236,7 @@ def test_a_person_sees_what_is_theirs_and_nothing_else(clean_redis: str, alice: 
     browser = Browser()
     assert browser.get("/accounts/usage/", secure=True).status_code == 302
     browser.login(username=alice.email, password=PASSWORD)
-    assert "Nothing yet" in browser.get("/accounts/usage/", secure=True).content.decode()
+    assert "No usage yet" in browser.get("/accounts/usage/", secure=True).content.decode()
     today = datetime.now(UTC)
     Price.objects.create(model="small", valid_from=DAY, input_per_million=1, output_per_million=2)
     use(alice, "small", today, input_tokens=1_000_000, output_tokens=500_000)
