@@ -1,9 +1,8 @@
 """Watchdog of a process: writes a byte a second into a pipe, from the event loop that its work runs on.
 
-Another byte says once that the process is ready, whatever it logs.
-
-`manage.py up` watches the pipes (`config.stack.supervisor`) and starts a process anew whose loop hangs. Nothing else is
-asked, so that PostgreSQL or Redis being away is never taken for a hang. Without a pipe nothing happens.
+Another byte, written once, says that the process is ready. `manage.py up` reads the pipes (`config.stack.supervisor`)
+and restarts a process whose loop is stuck. An outage of PostgreSQL or Redis does not count as stuck. Without a pipe
+nothing is written.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ READY: Final = b"+"
 
 
 def beat() -> None:
-    """Writes one byte. Never blocks: if nobody reads the pipe and it is full, the byte is dropped."""
+    """Writes the byte that says that the process is alive."""
     _write(ALIVE)
 
 
 def announce_ready() -> None:
-    """Tells whoever started this process that it serves now. Never waits."""
+    """Writes the byte that says that the process is ready to serve."""
     _write(READY)
 
 

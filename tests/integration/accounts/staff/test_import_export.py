@@ -234,7 +234,7 @@ class TestIn:
             ("quota", "plan,group,user,model,unit,period,shared,limit\n,,,,messages,day,0,5\n", "Choose exactly one"),
             ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,messages,day,0,-5\n", "greater"),
             ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,bananas,day,0,5\n", "not a valid"),
-            ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,messages,day,perhaps,5\n", "is not 1 or 0"),
+            ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,messages,day,perhaps,5\n", "1 or 0"),
             ("price", "endpoint,model,valid_from,input_per_million\n,m,yesterday,5\n", "is not a time"),
             ("price", "endpoint,model,valid_from,input_per_million\n,m,2026-01-01,NaN\n", "is not a number"),
             ("price", "endpoint,model,valid_from,output_per_million\n,m,2026-01-01,1\n", "null"),
