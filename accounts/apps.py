@@ -10,6 +10,14 @@ class AccountsConfig(AppConfig):
         from accounts import roles
         from accounts.auth import checks, signals  # noqa: F401  # importing registers them
         from accounts.quotas import plans
+        from accounts.staff.user_links import UserLink, register_user_link
 
-        post_migrate.connect(plans.make_first_plan, sender=self)
-        post_migrate.connect(roles.make_roles_last, dispatch_uid="accounts.roles")
+        post_migrate.connect(plans.create_default_plan, sender=self)
+        post_migrate.connect(roles.create_roles_after_migrate, dispatch_uid="accounts.roles")
+        for title, model, parameter in (
+            ("Usage entries", "usageentry", "user__exact"),
+            ("Allowances", "allowance", "user__exact"),
+            ("Top-ups", "topup", "q"),
+        ):
+            view = f"admin:accounts_{model}_changelist"
+            register_user_link(UserLink(title, view, parameter, f"accounts.view_{model}"))

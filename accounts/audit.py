@@ -1,4 +1,4 @@
-"""Writes down what staff looked at and did to somebody."""
+"""Records actions of staff in the audit log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from django.db.models import Model
 from django.http import HttpRequest
 
 from accounts.auth.adapter import client_ip
-from accounts.models import AuditEntry, User
+from accounts.auth.requests import user_of
+from accounts.models import AuditEntry
 
 
 def record(
@@ -19,15 +20,15 @@ def record(
     conversation_id: uuid.UUID | None = None,
     details: str = "",
 ) -> None:
-    """One entry. Call it before the deed: what cannot be written down must not happen.
+    """Adds an entry. Call it before the action, so that no action happens that is not recorded.
 
-    `what`: the row it was done to, or a model where it was done to a list. `details` is cut after 500 characters; what
-    people and models wrote does not belong there.
+    `what` is the row, or a model if the action concerns a list. `details` is truncated to 500 characters; it must not
+    contain text of messages.
     """
-    assert isinstance(request.user, User)  # staff pages are behind a login
+    actor = user_of(request)
     AuditEntry.objects.create(
-        actor=request.user,
-        actor_email=request.user.email,
+        actor=actor,
+        actor_email=actor.email,
         verb=verb,
         object_type=what._meta.label_lower,  # noqa: SLF001  # Django documents it
         object_id=str(what.pk) if isinstance(what, Model) else "",

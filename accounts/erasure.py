@@ -1,6 +1,6 @@
-"""Erasing a person with a grace: switched off at once, gone later, and reversible until then.
+"""Erasure of users: the account is disabled at once and erased after a grace period, during which it can be cancelled.
 
-What there is about a person beyond their account is another app's to know. It registers `UserData` at start.
+The app that stores a user's data registers `UserData` when it is ready.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from accounts.models import User
 
 
 class LastAdministratorError(Exception):
-    """Nobody could administer the site any more."""
+    """The change would leave the site without an administrator."""
 
     def __init__(self) -> None:
-        super().__init__("This is the last administrator: make another first.")
+        super().__init__("This is the last administrator. Make another user an administrator first.")
 
 
 @dataclass(frozen=True, slots=True)
 class UserData:
-    """How to export and count everything stored about a user beyond the account itself."""
+    """Exports and counts the data of a user that other apps store."""
 
-    export: Callable[[User], Iterator[str]]  # JSON text in pieces, each of bounded size
+    export: Callable[[User], Iterator[str]]  # JSON text in pieces of bounded size
     report: Callable[[User], dict[str, int]]  # how many rows an erasure would delete and keep, by name
 
 
@@ -37,33 +37,35 @@ _registered: list[UserData] = []
 
 
 def register_user_data(data: UserData) -> None:
-    """Called once, when the app that stores the users' data is ready."""
+    """Registers the export and the report. The app that stores the data calls it when it is ready."""
     _registered[:] = [data]
 
 
 def user_data() -> UserData:
+    """What was registered."""
     return _registered[0]
 
 
 def guard_last_administrator(user: User) -> None:
-    """Raises `LastAdministratorError`. Call it in the transaction that takes the administrator away: two at once
-    are counted one after the other.
+    """Raises `LastAdministratorError` if `user` is the only active superuser.
+
+    Call it in the transaction of the change. It locks the superusers, so simultaneous changes are checked in turn.
     """
     left = User.objects.select_for_update().filter(is_superuser=True, is_active=True).order_by("pk")
     if [one.pk for one in left] == [user.pk]:
         raise LastAdministratorError
 
 
-def switch_off(user: User) -> None:
-    """Ends every session, and lets nobody in. Raises `LastAdministratorError`."""
+def disable(user: User) -> None:
+    """Disables the account and ends its sessions. Raises `LastAdministratorError`."""
     with transaction.atomic():
         guard_last_administrator(user)
         user.is_active = False
         user.save(update_fields=["is_active"])
 
 
-def switch_on(user: User) -> bool:
-    """False for who is to be erased: that has to be called off first."""
+def enable(user: User) -> bool:
+    """Enables the account. False if it is scheduled for erasure, which must be cancelled first."""
     if user.erase_at is not None:
         return False
     user.is_active = True
@@ -72,9 +74,9 @@ def switch_on(user: User) -> bool:
 
 
 def schedule(user: User, days: int | None = None) -> datetime:
-    """Switches the account off now and has it erased after so many days (ERASE_GRACE_DAYS); says when.
+    """Disables the account now and schedules its erasure after `days` (default: ERASE_GRACE_DAYS). Returns when.
 
-    Asked again, nothing changes. Raises `LastAdministratorError`.
+    A second call changes nothing. Raises `LastAdministratorError`.
     """
     with transaction.atomic():
         guard_last_administrator(user)
@@ -88,8 +90,8 @@ def schedule(user: User, days: int | None = None) -> datetime:
     return locked.erase_at
 
 
-def call_off(user: User) -> bool:
-    """Leaves the account as it was before `schedule`; False when there is nothing to call off."""
+def cancel(user: User) -> bool:
+    """Cancels the erasure and restores the account's state. False if no erasure is scheduled."""
     with transaction.atomic():
         locked = User.objects.select_for_update().filter(pk=user.pk, erase_at__isnull=False).first()
         if locked is None:
@@ -101,7 +103,7 @@ def call_off(user: User) -> bool:
 
 
 def due() -> QuerySet[User]:
-    """Whose grace is over."""
+    """The users whose grace period is over, in order."""
     return User.objects.filter(erase_at__lte=timezone.now()).order_by("erase_at")
 
 

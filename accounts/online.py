@@ -1,9 +1,9 @@
-"""Who has a socket open: each web process says so in Redis every few seconds, and what it no longer says is forgotten.
+"""Which users have a socket open. Each web process publishes its users to Redis every few seconds; entries expire.
 
-    online:people    sorted set  user id (hex), score = when it is forgotten (s, Redis's clock)
-    online:sockets   hash        process -> "<when it is forgotten>:<its open sockets>"
+    online:users    sorted set  user id (hex), score = expiry in s by Redis's clock
+    online:sockets   hash        process -> "<expiry>:<number of open sockets>"
 
-For people to look at; nothing is decided by it (limits count sockets of their own, `chat.realtime.rate_limits`).
+For display only. The limits of sockets are counted separately (`chat.realtime.rate_limits`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from accounts.lib.redis import async_redis, sync_redis
 
 EVERY_SECONDS: Final = 5.0
 FORGET_SECONDS: Final = 15
-PEOPLE_AT_ONCE: Final = 1000  # in one script
-KEYS: Final = ("online:people", "online:sockets")
+USERS_PER_SCRIPT: Final = 1000  # in one script
+KEYS: Final = ("online:users", "online:sockets")
 
-_SAY: Final = """
+_PUBLISH: Final = """
 local now = tonumber(redis.call('TIME')[1])
 local due = now + tonumber(ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
@@ -30,7 +30,7 @@ for i = 1, #KEYS do redis.call('EXPIRE', KEYS[i], ARGV[1]) end
 return 0
 """
 
-_ASK: Final = """
+_COUNT: Final = """
 local now, sockets, processes = tonumber(redis.call('TIME')[1]), 0, 0
 local said = redis.call('HGETALL', KEYS[2])
 for i = 1, #said, 2 do
@@ -47,30 +47,30 @@ return {redis.call('ZCOUNT', KEYS[1], '(' .. now, '+inf'), sockets, processes}
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """Counted over all web processes, a person once however many tabs they have open."""
+    """Totals of all web processes. A user counts once, with any number of tabs."""
 
-    people: int
+    users: int
     sockets: int
     processes: int
 
 
-async def say_online(process: str, sockets: int, people: Collection[uuid.UUID]) -> None:
-    """What one process has open now. Raises `redis.RedisError`."""
-    ids = [one.hex for one in people]
-    for start in range(0, max(len(ids), 1), PEOPLE_AT_ONCE):
-        some = ids[start : start + PEOPLE_AT_ONCE]
-        reply: Any = async_redis().eval(_SAY, len(KEYS), *KEYS, str(FORGET_SECONDS), process, str(sockets), *some)
+async def publish_presence(process: str, sockets: int, users: Collection[uuid.UUID]) -> None:
+    """Publishes the sockets and users of one process. Raises `redis.RedisError`."""
+    ids = [one.hex for one in users]
+    for start in range(0, max(len(ids), 1), USERS_PER_SCRIPT):
+        some = ids[start : start + USERS_PER_SCRIPT]
+        reply: Any = async_redis().eval(_PUBLISH, len(KEYS), *KEYS, str(FORGET_SECONDS), process, str(sockets), *some)
         await reply
 
 
 def count_online() -> Online:
-    """As of the last `FORGET_SECONDS`. Raises `redis.RedisError`."""
-    reply: Any = sync_redis().eval(_ASK, len(KEYS), *KEYS)
+    """Totals of the processes that published in the last `FORGET_SECONDS`. Raises `redis.RedisError`."""
+    reply: Any = sync_redis().eval(_COUNT, len(KEYS), *KEYS)
     return Online(*map(int, reply))
 
 
-def people_online(limit: int = 1000) -> list[uuid.UUID]:
-    """Some of them when there are more than `limit`. Raises `redis.RedisError`."""
+def users_online(limit: int = 1000) -> list[uuid.UUID]:
+    """The ids of at most `limit` users who are online. Raises `redis.RedisError`."""
     client = sync_redis()
     now = client.time()
     assert isinstance(now, tuple)

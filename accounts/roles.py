@@ -1,14 +1,14 @@
-"""Roles: groups made ready with permissions, and who may do something to whom.
+"""Roles: groups with predefined permissions, and which users a member of staff may manage.
 
-`migrate` makes them and gives them what they lack. What else a site gives such a group stays, except what the role
-must `never` have: the promise that billing reads no text would be gone, so that is taken away again and logged. Who
-wants another mix makes a group of their own.
+`migrate` creates the groups and adds missing permissions. Permissions that a site adds stay, except those that the role
+must `never` have, such as reading messages for billing: these are removed again and logged. For another combination of
+permissions, a site creates its own group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
@@ -19,14 +19,11 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 
-APPS: Final = ("accounts", "chat", "workers")  # whose permissions an administrator has
-READ_TEXT: Final = "chat.read_message_body"
-
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 def _each(verbs: str, *models: str) -> frozenset[str]:
-    """`_each("view add", "accounts.plan")` is accounts.view_plan, accounts.add_plan."""
+    """`_each("view add", "accounts.plan")` returns accounts.view_plan and accounts.add_plan."""
     return frozenset(
         f"{app}.{verb}_{model}"
         for app, _dot, model in (name.partition(".") for name in models)
@@ -36,89 +33,115 @@ def _each(verbs: str, *models: str) -> frozenset[str]:
 
 _LIMITS: Final = ("accounts.plan", "accounts.quota", "accounts.price")
 _CHANGE_LIMITS: Final = _each("add change delete", *_LIMITS)
-_RULE: Final = _each("add change delete", "accounts.user") | {"accounts.assign_roles", "accounts.erase_user"}
+_MANAGE_USERS: Final = _each("add change delete", "accounts.user") | {"accounts.assign_roles", "accounts.erase_user"}
 
 
 @dataclass(frozen=True, slots=True)
-class RoleKind:
-    """`has` None is everything. Permissions that a version does not know yet are left out."""
+class Role:
+    """A group with the permissions it `has` and those it must `never` have. `has` is None where it has all of them.
+
+    Permissions that the database does not have yet are left out.
+    """
 
     name: str
     has: frozenset[str] | None
     never: frozenset[str] = frozenset()
 
 
-ROLES: Final = (
-    RoleKind(
-        "support",
-        _each("view", "accounts.user", "accounts.plan", "accounts.quota", "accounts.allowance", "accounts.topup")
-        | _each("view", "accounts.invitation", "chat.run")
-        | {"accounts.view_dashboard", "accounts.end_sessions", "accounts.top_up", "accounts.invite_user"},
-        never=_CHANGE_LIMITS | _RULE | {READ_TEXT, "accounts.assign_plan", "accounts.export_user"},
-    ),
-    RoleKind(
-        "moderator",
-        _each("view", "accounts.user", "chat.conversation", "chat.message", "chat.run")
-        | {"accounts.disable_user", "accounts.end_sessions", "chat.operate_run", READ_TEXT},
-        never=_CHANGE_LIMITS | _RULE | {"accounts.assign_plan", "accounts.top_up"},
-    ),
-    RoleKind(
-        "billing",
-        _each("view", "accounts.user", *_LIMITS, "accounts.allowance", "accounts.topup")
-        | _each("view", "accounts.usageentry", "accounts.dailyusage")
-        | _CHANGE_LIMITS
-        | {"accounts.view_dashboard", "accounts.top_up", "accounts.assign_plan"}
-        | {"accounts.export_lists", "accounts.import_lists"},
-        never=_RULE | {READ_TEXT, "accounts.export_user"},
-    ),
-    RoleKind("administrator", None),
-)
-BY_NAME: Final = {role.name: role for role in ROLES}
+_apps: Final = {"accounts"}  # an administrator has all of their permissions
+_roles: Final = {
+    role.name: role
+    for role in (
+        Role(
+            "support",
+            _each("view", "accounts.user", "accounts.plan", "accounts.quota", "accounts.allowance", "accounts.topup")
+            | _each("view", "accounts.invitation")
+            | {"accounts.view_dashboard", "accounts.end_sessions", "accounts.top_up", "accounts.invite_user"},
+            never=_CHANGE_LIMITS | _MANAGE_USERS | {"accounts.assign_plan", "accounts.export_user"},
+        ),
+        Role(
+            "moderator",
+            _each("view", "accounts.user") | {"accounts.disable_user", "accounts.end_sessions"},
+            never=_CHANGE_LIMITS | _MANAGE_USERS | {"accounts.assign_plan", "accounts.top_up"},
+        ),
+        Role(
+            "billing",
+            _each("view", "accounts.user", *_LIMITS, "accounts.allowance", "accounts.topup")
+            | _each("view", "accounts.usageentry", "accounts.dailyusage")
+            | _CHANGE_LIMITS
+            | {"accounts.view_dashboard", "accounts.top_up", "accounts.assign_plan"}
+            | {"accounts.export_lists", "accounts.import_lists"},
+            never=_MANAGE_USERS | {"accounts.export_user"},
+        ),
+        Role("administrator", None),
+    )
+}
 
 
-def make_roles_last(app_config: AppConfig, using: str = DEFAULT_DB_ALIAS, **_kwargs: Any) -> None:
-    """After the last app's `post_migrate`, when the permissions of all of them are there."""
+def register_app_permissions(
+    app: str, *, has: Mapping[str, Iterable[str]] | None = None, never: Mapping[str, Iterable[str]] | None = None
+) -> None:
+    """Adds an app's permissions to roles, by their names. The administrator gets all permissions of the app.
+
+    An app calls it when it is ready. Raises `KeyError` for a role that does not exist.
+    """
+    _apps.add(app)
+    for name, permissions in (has or {}).items():
+        role = _roles[name]
+        _roles[name] = replace(role, has=(role.has or frozenset()) | frozenset(permissions))
+    for name, permissions in (never or {}).items():
+        role = _roles[name]
+        _roles[name] = replace(role, never=role.never | frozenset(permissions))
+
+
+def all_roles() -> list[Role]:
+    """The roles with what every app registered for them."""
+    return list(_roles.values())
+
+
+def create_roles_after_migrate(app_config: AppConfig, using: str = DEFAULT_DB_ALIAS, **_kwargs: Any) -> None:
+    """Creates the roles after the last app's `post_migrate`, when all permissions exist."""
     if app_config == [one for one in apps.get_app_configs() if one.models_module][-1]:
-        make_roles(using)
+        create_roles(using)
 
 
-def make_roles(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Makes the groups, gives them what they lack and takes what they must not have. Repeating it changes nothing."""
+def create_roles(using: str = DEFAULT_DB_ALIAS) -> None:
+    """Creates the groups, adds missing permissions and removes forbidden ones. Repeating it changes nothing."""
     known = {
         f"{permission.content_type.app_label}.{permission.codename}": permission
         for permission in Permission.objects.using(using).select_related("content_type")
     }
-    everything = {name for name in known if name.partition(".")[0] in APPS}
+    everything = {name for name in known if name.partition(".")[0] in _apps}
     with transaction.atomic(using):
-        for role in ROLES:
+        for role in all_roles():
             group, _created = Group.objects.using(using).get_or_create(name=role.name)
             group.permissions.add(*(known[name] for name in (role.has or everything) & known.keys()))
             if excess := forbidden(role.name, group.permissions.all()):
                 group.permissions.remove(*(known[name] for name in excess))
-                log.warning("role_corrected", role=role.name, taken_away=excess)
+                logger.warning("role_corrected", role=role.name, removed=excess)
 
 
 def forbidden(role: str, permissions: Iterable[Permission]) -> list[str]:
-    """Which of these a group of this name must never have."""
-    never = BY_NAME[role].never if role in BY_NAME else frozenset()
+    """Which of these permissions a group of this name must never have."""
+    never = _roles[role].never if role in _roles else frozenset()
     return sorted(never & _names(permissions))
 
 
 def may_manage(actor: User, target: User) -> bool:
-    """Whether `actor` may change, switch off or erase `target` at all, given the permission for it.
+    """Whether `actor` may change, disable or erase `target`, provided they have the permission for the action.
 
-    Superusers may everybody; others nobody with a right they do not have themselves, and staff only with
-    `assign_roles`. A target's rights count also while it is switched off.
+    Superusers may manage everybody. Others may manage nobody with a permission that they lack themselves, and staff
+    only with `assign_roles`. The permissions of a disabled target count too.
     """
     if actor.is_superuser:
         return True
     if target.is_superuser or (target.is_staff and not actor.has_perm("accounts.assign_roles")):
         return False
-    return _names(rights_of(target)) <= actor.get_all_permissions()
+    return _names(permissions_of(target)) <= actor.get_all_permissions()
 
 
 def may_grant(actor: User, group: Group) -> bool:
-    """Whether `actor` may put people into this group: they have all of its rights themselves."""
+    """Whether `actor` may add users to this group: they need all of its permissions themselves."""
     if actor.is_superuser:
         return True
     names = _names(group.permissions.select_related("content_type"))
@@ -126,13 +149,13 @@ def may_grant(actor: User, group: Group) -> bool:
 
 
 def grantable(actor: User) -> QuerySet[Group]:
-    """The groups that `actor` may put people into."""
+    """The groups that `actor` may add users to."""
     groups = Group.objects.prefetch_related("permissions__content_type").order_by("name")
     return Group.objects.filter(pk__in=[group.pk for group in groups if may_grant(actor, group)]).order_by("name")
 
 
-def rights_of(user: User) -> QuerySet[Permission]:
-    """By name and by group. Django's own answer is empty for who is switched off, and comes back with the account."""
+def permissions_of(user: User) -> QuerySet[Permission]:
+    """The user's own and groups' permissions, also while the user is inactive (Django then returns none)."""
     found = Permission.objects.filter(Q(user=user) | Q(group__user=user))
     return found.select_related("content_type").distinct()
 

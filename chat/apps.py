@@ -9,11 +9,32 @@ class ChatConfig(AppConfig):
         from django.db.models.signals import post_delete
 
         from accounts.erasure import UserData, register_user_data
+        from accounts.roles import register_app_permissions
+        from accounts.staff.user_links import UserLink, register_user_link
+        from accounts.views.settings import register_settings_link
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.models import Recording
+        from chat.models.messages import READ_TEXT
         from chat.portability.export import export_user_data
         from chat.retention import erasure
         from chat.voice import audio_files
 
         post_delete.connect(audio_files.delete_file, sender=Recording)
         register_user_data(UserData(export_user_data, erasure.report))
+        register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
+        for name, view in (
+            ("usage", "chat:usage"),
+            ("recordings", "chat:recordings"),
+            ("export", "chat:export_own_data"),
+        ):
+            register_settings_link(name, view)
+        register_app_permissions(
+            "chat",
+            has={
+                "support": ("chat.view_run",),
+                "moderator": (
+                    "chat.view_conversation", "chat.view_message", "chat.view_run", "chat.operate_run", READ_TEXT,
+                ),
+            },
+            never={"support": (READ_TEXT,), "billing": (READ_TEXT,)},
+        )  # fmt: skip

@@ -22,9 +22,10 @@ SOCKET_PATH = "/ws/"
 
 def make_sockets() -> Any:
     from accounts.auth.websocket import TicketAuthMiddleware
+    from chat.protocol.limits import PROTOCOL
     from chat.realtime.consumer import ChatConsumer
 
-    return TicketAuthMiddleware(ChatConsumer.as_asgi())
+    return TicketAuthMiddleware(ChatConsumer.as_asgi(), PROTOCOL)
 
 
 sockets = make_sockets()

@@ -16,6 +16,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvValidationError, validate
 
+from accounts.auth.origins import parse_origin
+from accounts.lib import urls
+
 RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accounts.lib.rate_limit
 
 
@@ -67,8 +70,7 @@ def origins(env: Env) -> list[str]:
     """`ALLOWED_ORIGINS`: full origins, each `https://host[:port]`."""
     found = [origin.rstrip("/") for origin in env.list("ALLOWED_ORIGINS", [], subcast=str)]
     for origin in found:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+        if parse_origin(origin.lower()) is None:
             raise ImproperlyConfigured(f"ALLOWED_ORIGINS: {origin!r} is not an origin such as https://chat.example.org")
     return found
 
@@ -76,6 +78,16 @@ def origins(env: Env) -> list[str]:
 def at_least(smallest: float) -> validate.Range:
     """A validator that rejects numbers below `smallest`."""
     return validate.Range(min=smallest)
+
+
+def count_or_off(env: Env, name: str, default: int) -> int:
+    """A limit: a whole number, or 0 for "off" and "0", which mean no limit."""
+    text: str = env.str(name, str(default))
+    if text == "off":
+        return 0
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        raise ImproperlyConfigured(f"{name}: {text!r} is not a whole number from 0, or off.")
+    return int(text)
 
 
 def redis_from_url(url: str) -> str:
@@ -88,19 +100,16 @@ def redis_from_url(url: str) -> str:
 def split_url(name: str, url: str) -> SplitResult:
     """The parts of a URL, with a valid port. Raises `ImproperlyConfigured`, which names the setting."""
     try:
-        parts = urlsplit(url)
-        _ = parts.port
+        return urls.split_url(url)
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}: {error}") from None
-    return parts
 
 
 def http_url(env: Env, name: str) -> str:
     """An HTTP URL, or empty. Error messages leave the value out, since it may contain a password."""
     url: str = env.str(name, "")
     try:
-        parts = urlsplit(url)
-        valid = not url or (parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0)
+        valid = not url or urls.is_http(urls.split_url(url))
     except ValueError:
         valid = False
     if not valid:

@@ -18,6 +18,7 @@ from config.env import (
     RATE_PATTERN,
     at_least,
     broker_url,
+    count_or_off,
     database_from_url,
     encryption_keys,
     http_url,
@@ -174,7 +175,7 @@ SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least
 
 # --- limits (docs/limits.md) -----------------------------------------------------------------------------------------
 # "30/m": 30 at once, then one every 2 s. Units s, m, h, d, with a number before them if need be; "off" or "0" is no
-# limit. Where Redis is away there is none either.
+# limit, also for the numbers of connections and runs. Without Redis there is no limit either, except that of runs.
 _a_rate = validate.Regexp(RATE_PATTERN, error="Not a rate such as 30/m, 120/10s or off.")
 RATE_FRAMES: str = env.str("RATE_FRAMES", "200/s", validate=_a_rate)  # of one socket, audio and acks too
 RATE_REFUSALS: str = env.str("RATE_REFUSALS", "50/10s", validate=_a_rate)  # a socket told so often to slow down closes
@@ -183,9 +184,9 @@ RATE_MESSAGES_PER_USER: str = env.str("RATE_MESSAGES_PER_USER", "30/m", validate
 RATE_MESSAGES_PER_ADDRESS: str = env.str("RATE_MESSAGES_PER_ADDRESS", "240/m", validate=_a_rate)
 RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=_a_rate)  # begun by one user
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=_a_rate)  # of one user, one for each socket
-RATE_CONNECTIONS_PER_USER = env.int("RATE_CONNECTIONS_PER_USER", 20, validate=at_least(0))  # at once; 0 is no limit
-RATE_CONNECTIONS_PER_ADDRESS = env.int("RATE_CONNECTIONS_PER_ADDRESS", 60, validate=at_least(0))
-RATE_RUNS_PER_USER = env.int("RATE_RUNS_PER_USER", 8, validate=at_least(0))  # answers in progress, also queued ones
+RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
+RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
+RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress, also queued ones
 # What an answer under way holds back of quotas of tokens and money, until it is known what it took.
 QUOTA_INPUT_TOKENS = env.int("QUOTA_INPUT_TOKENS", 1000, validate=at_least(1))
 QUOTA_OUTPUT_TOKENS = env.int("QUOTA_OUTPUT_TOKENS", 1000, validate=at_least(1))
@@ -242,7 +243,7 @@ TRANSCRIPTION_PARTIALS = env.bool("TRANSCRIPTION_PARTIALS", True)  # post the gr
 WHISPER_MODEL_DIR: str = env.str("WHISPER_MODEL_DIR", "")
 WHISPER_DEVICE: str = env.str("WHISPER_DEVICE", "auto")
 WHISPER_COMPUTE_TYPE: str = env.str("WHISPER_COMPUTE_TYPE", "default")
-RECORDINGS_PER_USER = env.int("RECORDINGS_PER_USER", 1, validate=at_least(1))  # at once
+RECORDINGS_PER_USER = count_or_off(env, "RECORDINGS_PER_USER", 1)  # at once
 RECORDINGS_AT_ONCE = env.int("RECORDINGS_AT_ONCE", 2 * (os.cpu_count() or 1), validate=at_least(1))  # on the server
 RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # of one recording at the most
 
@@ -280,9 +281,9 @@ ERASE_GRACE_DAYS = env.int("ERASE_GRACE_DAYS", 7, validate=at_least(0))  # an er
 INVITATION_DAYS = env.int("INVITATION_DAYS", 7, validate=at_least(1))  # an invitation's link works so long
 RATE_INVITATIONS: str = env.str("RATE_INVITATIONS", "60/h", validate=_a_rate)  # sent by one member of staff
 # Logins from one address, failed or not: number/time/ip.
-LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"[1-9]\d*/\d*[smhd]/ip\Z"))
+LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"(off|0|[1-9]\d*/\d*[smhd]/ip)\Z"))
 # allauth counts in the cache. A failed login counts per e-mail address and place (accounts.auth.adapter).
-ACCOUNT_RATE_LIMITS = {"login": LOGIN_RATE, "login_failed": "10/m/ip,5/15m/key"}
+ACCOUNT_RATE_LIMITS = {"login": None if LOGIN_RATE in ("off", "0") else LOGIN_RATE, "login_failed": "10/m/ip,5/15m/key"}
 # Proxies in front that set X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0, validate=at_least(0))
 

@@ -1,20 +1,15 @@
-"""Staff's page about what staff did: to search, to filter, to take along as CSV, never to change."""
+"""The admin page of the audit log: search, filters and CSV export, read-only."""
 
 from __future__ import annotations
 
-import csv
-import io
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, ClassVar, Final
 
-from asgiref.sync import sync_to_async
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import connections
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateFilter
@@ -22,18 +17,18 @@ from unfold.utils import parse_date_str
 
 from accounts import audit
 from accounts.lib.ids import lowest_uuid7
+from accounts.lib.streaming import CSV_TYPE, csv_pieces, escape_formula, pages_by_key, stream_file
 from accounts.lib.text_search import AUDIT, with_words
 from accounts.models import AuditEntry
-from accounts.quotas.usage_report import neutralised
 from accounts.staff.recorded import HistoryAdmin
 
 COLUMNS: Final = ("at", "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip", "details")
-AT_ONCE: Final = 2000  # rows of an export that are in memory
-NEWEST: Final = 1000  # entries whose verbs and kinds of object the filters offer
+ROWS_PER_PAGE: Final = 2000  # of an export, in memory at a time
+NEWEST: Final = 1000  # entries whose verbs and object types the filters offer
 
 
-class Choice(admin.SimpleListFilter):
-    """One column's values among the newest entries: asking all which there are would read the whole table."""
+class NewestValuesFilter(admin.SimpleListFilter):
+    """Offers a column's values among the newest entries, because all values would need a scan of the whole table."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         column = self.parameter_name or ""
@@ -45,16 +40,16 @@ class Choice(admin.SimpleListFilter):
         return queryset.filter(**{self.parameter_name or "": self.value()}) if self.value() else queryset
 
 
-class VerbFilter(Choice):
+class VerbFilter(NewestValuesFilter):
     title = parameter_name = "verb"
 
 
-class ObjectFilter(Choice):
+class ObjectFilter(NewestValuesFilter):
     title, parameter_name = "object", "object_type"
 
 
 class DayFilter(RangeDateFilter):  # type: ignore[misc]  # unfold ships no types
-    """From one day to another, both included, in the site's time zone. Ids are ordered by time, so by them."""
+    """From one day to another, both included, in the site's time zone. Filters by id, as ids are ordered by time."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         since, until = (self._day(end) for end in ("from", "to"))
@@ -80,7 +75,7 @@ class AuditEntryAdmin(HistoryAdmin):
     lookups: ClassVar = frozenset({"conversation_id__exact", "actor__exact", "object_id__exact", "at_from", "at_to"})
     ordering = ("-id",)
     fields = COLUMNS
-    search_help_text = "Words, or their beginnings: who, what, to what; or an id"
+    search_help_text = "Words or prefixes of email, verb, object or details; or an id"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -100,35 +95,16 @@ class AuditEntryAdmin(HistoryAdmin):
         return [export, *super().get_urls()]
 
     def export_view(self, request: HttpRequest) -> HttpResponseBase:
-        """What the list would show with this address, on all its pages, newest first."""
+        """Exports all pages of the list with its filters, newest first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).get_queryset(request)
         audit.record(request, "export", AuditEntry, details=request.GET.urlencode())
-        response = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"'
-        return response
+        pages = (map(_cells, page) for page in pages_by_key(rows, ROWS_PER_PAGE, newest_first=True))
+        name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
+        return stream_file(request, name, CSV_TYPE, csv_pieces(COLUMNS, pages))
 
 
-async def _lines(rows: QuerySet[AuditEntry]) -> AsyncIterator[str]:
-    """CSV, some rows at a time, each time from where the last ended: no transaction stays open for a slow reader."""
-    yield _csv([COLUMNS])
-    ask: Callable[..., Any] = sync_to_async(_some, thread_sensitive=False)
-    last = None
-    while found := await ask(rows, last):
-        yield _csv([neutralised("" if cell is None else str(cell)) for cell in row[1:]] for row in found)
-        last = found[-1][0]
-
-
-def _some(rows: QuerySet[AuditEntry], last: uuid.UUID | None) -> list[tuple[Any, ...]]:
-    older = rows if last is None else rows.filter(id__lt=last)
-    try:
-        return list(older.order_by("-id").values_list("id", *COLUMNS)[:AT_ONCE])
-    finally:
-        connections.close_all()  # this thread is nobody's
-
-
-def _csv(rows: Iterable[Iterable[Any]]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerows(rows)
-    return out.getvalue()
+def _cells(entry: AuditEntry) -> list[str]:
+    values = (getattr(entry, column) for column in COLUMNS)
+    return [escape_formula("" if value is None else str(value)) for value in values]

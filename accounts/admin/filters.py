@@ -1,4 +1,4 @@
-"""Filters of staff's lists of people."""
+"""Filters of the users' list."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.online import people_online
+from accounts.online import users_online
 
 
 class OnlineFilter(admin.SimpleListFilter):
-    """Who has a page open now, as far as Redis knows."""
+    """Users with a page open now, according to Redis."""
 
     title = "online"
     parameter_name = "online"
@@ -25,7 +25,7 @@ class OnlineFilter(admin.SimpleListFilter):
         if self.value() != "yes":
             return queryset
         try:
-            return queryset.filter(pk__in=people_online())
+            return queryset.filter(pk__in=users_online())
         except (redis.RedisError, OSError):
-            messages.error(request, "Who is online is not known: Redis does not answer.")
+            messages.error(request, "Redis does not respond, so it is unknown who is online.")
             return queryset.none()

@@ -1,4 +1,4 @@
-"""Staff's page of invitations: who was invited, sending a link again, taking it back."""
+"""The admin page of invitations: invite users, send links again, revoke them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
 
 from accounts import audit, invitations, roles
+from accounts.auth.requests import user_of
 from accounts.models import Invitation, Plan, User
 from accounts.staff.lists import QuickListAdmin
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class InviteForm(forms.Form):
-    """Offers only what its reader may give."""
+    """Offers only the plans and roles that `by` may assign."""
 
-    email = forms.EmailField(label="E-mail address", max_length=254, widget=UnfoldAdminEmailInputWidget)
+    email = forms.EmailField(label="Email address", max_length=254, widget=UnfoldAdminEmailInputWidget)
     plan = forms.ModelChoiceField(
-        Plan.objects.none(), required=False, empty_label="The default plan", widget=UnfoldAdminSelectWidget
+        Plan.objects.none(), required=False, empty_label="Default plan", widget=UnfoldAdminSelectWidget
     )
     role = forms.ModelChoiceField(
-        Group.objects.none(), required=False, empty_label="None: not on the staff", widget=UnfoldAdminSelectWidget
+        Group.objects.none(), required=False, empty_label="None (not staff)", widget=UnfoldAdminSelectWidget
     )
 
     def __init__(self, by: User, *args: Any, **kwargs: Any) -> None:
@@ -61,7 +62,7 @@ class InvitationAdmin(QuickListAdmin):
     lookups: ClassVar = frozenset({"by__exact"})
     ordering = ("-id",)
     search_fields = ("email",)
-    search_help_text = "E-mail address"
+    search_help_text = "Email address"
     fields = readonly_fields = (
         "email", "plan", "role", "by", "coloured_state", "created_at", "mailed_at", "expires_at", "accepted_at",
         "accepted_by", "revoked_at",
@@ -93,19 +94,20 @@ class InvitationAdmin(QuickListAdmin):
         return invitations.state(row)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Not in a transaction, so that the mail goes out after what it promises is there."""
+        """Not in a transaction, so that the mail is sent after the invitation is committed."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        assert isinstance(request.user, User)  # staff pages are behind a login
-        form = InviteForm(request.user, request.POST or None)
+        form = InviteForm(user_of(request), request.POST or None)
         if request.method == "POST" and form.is_valid():
             chosen = form.cleaned_data
             try:
-                made, secret = invitations.invite(request.user, chosen["email"], chosen.get("plan"), chosen.get("role"))
+                made, secret = invitations.invite(
+                    user_of(request), chosen["email"], chosen.get("plan"), chosen.get("role")
+                )
             except invitations.InvitationError as error:
                 form.add_error("email", str(error))
             except IntegrityError:
-                form.add_error("email", "Somebody else invited this address at this moment.")
+                form.add_error("email", "This address has just been invited by someone else.")
             else:
                 audit.record(request, "invite", made)
                 send(request, made, secret)
@@ -114,13 +116,12 @@ class InvitationAdmin(QuickListAdmin):
         context["days"] = settings.INVITATION_DAYS
         return TemplateResponse(request, "admin/accounts/invitation/invite.html", context)
 
-    @admin.action(description="Send again (the former link ends)", permissions=["invite"])
+    @admin.action(description="Send again (invalidates the previous link)", permissions=["invite"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        assert isinstance(request.user, User)  # staff pages are behind a login
         for invitation in queryset:
             audit.record(request, "invite_again", invitation)
             try:
-                secret = invitations.renew(request.user, invitation)
+                secret = invitations.renew(user_of(request), invitation)
             except invitations.InvitationError as error:
                 messages.error(request, str(error))
             else:
@@ -128,11 +129,10 @@ class InvitationAdmin(QuickListAdmin):
 
     @admin.action(description="Revoke", permissions=["invite"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
-        assert isinstance(request.user, User)  # staff pages are behind a login
         done = 0
         for invitation in queryset:
-            if not invitations.may_give(request.user, invitation.plan, invitation.role):
-                messages.error(request, f"The {invitation} is not for you to revoke.")
+            if not invitations.may_invite(user_of(request), invitation.plan, invitation.role):
+                messages.error(request, f"You may not revoke this invitation: {invitation.email}.")
                 continue
             audit.record(request, "revoke", invitation)
             done += invitations.revoke(invitation)
@@ -145,17 +145,17 @@ class InvitationAdmin(QuickListAdmin):
 
 
 def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
-    """Mails the link. Without a mail server it is shown to the sender, once; then nothing proves the address."""
+    """Mails the link. Without a mail server the sender sees it once, and opening it does not verify the address."""
     link = request.build_absolute_uri(f"{reverse('account_invitation')}?token={secret}")
     if not settings.EMAIL_HOST and settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
-        messages.warning(request, f"No mail server is set, so pass this link on to {invitation.email}: {link}")
+        messages.warning(request, f"No mail server is configured. Give {invitation.email} this link: {link}")
         return
     context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": settings.SITE_NAME}
     try:
         get_adapter(request).send_mail("account/email/invitation", invitation.email, context)
     except (smtplib.SMTPException, OSError) as error:
-        log.warning("invitation_not_mailed", invitation=str(invitation.pk), error=type(error).__name__)
-        messages.error(request, f"The mail to {invitation.email} could not be sent. Send it again later.")
+        logger.warning("invitation_mail_failed", invitation=str(invitation.pk), error=type(error).__name__)
+        messages.error(request, f"The email to {invitation.email} could not be sent. Try again later.")
         return
     Invitation.objects.filter(pk=invitation.pk, token_hash=invitation.token_hash).update(mailed_at=timezone.now())
     messages.success(request, f"Invited: {invitation.email}.")

@@ -1,4 +1,4 @@
-"""Staff's pages about plans, quotas, prices, top-ups and what was used."""
+"""The admin pages of plans, quotas, prices, top-ups and usage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unfold.admin import TabularInline
 from accounts import audit
 from accounts.admin.resources import PlanResource, PriceResource, QuotaResource, UsageResource
 from accounts.models import Allowance, DailyUsage, Plan, Price, Quota, TopUp, UsageEntry, User
-from accounts.staff.import_export import ExchangeAdmin, ExportAdmin
+from accounts.staff.import_export import ExportAdmin, ImportExportAdmin
 from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
 
 
@@ -26,13 +26,13 @@ class QuotaInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(Plan)
-class PlanAdmin(ExchangeAdmin, RecordedAdmin):
+class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     resource_classes: ClassVar = [PlanResource]
     list_display = ("name", "time_zone", "is_default")
     search_fields = ("name",)
     fieldsets = (
         (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs")}),
-        ("What is kept", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days")}),
+        ("Retention", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days")}),
     )
     inlines = (QuotaInline,)
 
@@ -47,20 +47,20 @@ class PlanAdmin(ExchangeAdmin, RecordedAdmin):
 
 
 @admin.register(Quota)
-class QuotaAdmin(ExchangeAdmin, RecordedAdmin):
+class QuotaAdmin(ImportExportAdmin, RecordedAdmin):
     resource_classes: ClassVar = [QuotaResource]
     list_display = ("__str__", "plan", "group", "user", "hard", "shared")
     list_select_related = ("plan", "group", "user")
     list_filter = ("unit", "period")
     lookups: ClassVar = frozenset({"unit__exact", "period__exact", "plan__exact", "user__exact", "group__exact"})
     search_fields = ("user__email", "plan__name", "group__name")
-    search_help_text = "E-mail address, plan or group"
+    search_help_text = "Email address, plan or group"
     raw_id_fields = ("user",)
     fields = ("plan", "group", "user", "unit", "period", "limit", "hard", "shared", "model", "starts_at")
 
 
 @admin.register(Price)
-class PriceAdmin(ExchangeAdmin, RecordedAdmin):
+class PriceAdmin(ImportExportAdmin, RecordedAdmin):
     resource_classes: ClassVar = [PriceResource]
     list_display = ("shown_model", "endpoint", "valid_from", "input_per_million", "output_per_million", "currency")
     search_fields = ("model", "endpoint")
@@ -77,12 +77,12 @@ class PriceAdmin(ExchangeAdmin, RecordedAdmin):
 
 @admin.register(TopUp)
 class TopUpAdmin(HistoryAdmin):
-    """Given once, on the person's own page, and never changed."""
+    """Read-only: top-ups are made on the user's page."""
 
     list_display = ("created_at", "user", "quota", "amount", "is_reset", "by", "reason")
     list_select_related = ("user", "quota", "by")
     ordering = ("-id",)
-    search_help_text = "A person's e-mail address or id"
+    search_help_text = "A user's email address or id"
     fields = list_display
 
     def search(self, rows: QuerySet[TopUp], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[TopUp]:
@@ -98,7 +98,7 @@ class AllowanceAdmin(HistoryAdmin):
     lookups: ClassVar = frozenset({"user__exact"})
     ordering = ("-id",)
     fields = list_display
-    search_help_text = "A person's e-mail address"
+    search_help_text = "A user's email address"
 
     def search(self, rows: QuerySet[Allowance], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Allowance]:
         if email is not None:
@@ -121,7 +121,7 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
         "output_tokens", "reasoning_tokens", "audio_seconds", "cost", "estimated",
     )  # fmt: skip
     readonly_fields = ("who",)
-    search_help_text = "A person's e-mail address, or the id of a run, recording, conversation or user"
+    search_help_text = "A user's email address, or the id of a run, recording, conversation or user"
 
     def search(self, rows: QuerySet[UsageEntry], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[UsageEntry]:
         if email is not None:
@@ -130,14 +130,14 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
 
     def get_export_queryset(self, request: HttpRequest) -> QuerySet[UsageEntry]:
         rows: QuerySet[UsageEntry] = super().get_export_queryset(request)
-        people = User.objects.filter(pk=OuterRef("user_id"))  # who is erased has none
-        return rows.select_related(None).annotate(email=Subquery(people.values("email")[:1]))
+        users = User.objects.filter(pk=OuterRef("user_id"))  # erased users are missing
+        return rows.select_related(None).annotate(email=Subquery(users.values("email")[:1]))
 
-    @admin.display(description="Who")
+    @admin.display(description="User")
     def who(self, row: UsageEntry) -> str:
         try:
             return str(row.user or "–")
-        except User.DoesNotExist:  # erased since; the entry stays
+        except User.DoesNotExist:  # erased; the entry stays
             return str(row.user_id)
 
 
@@ -149,16 +149,16 @@ class DailyUsageAdmin(HistoryAdmin):
     ordering = ("-day", "-user", "-model", "-endpoint")  # as the index has it
     fields = (*list_display, "cached_tokens", "reasoning_tokens", "audio_seconds", "estimated")
     readonly_fields = ("who",)
-    search_help_text = "A person's e-mail address"
+    search_help_text = "A user's email address"
 
     def search(self, rows: QuerySet[DailyUsage], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[DailyUsage]:
         if email is not None:
             return rows.filter(user__in=User.objects.filter(email=email).values("pk"))
         return rows.filter(user=id_)
 
-    @admin.display(description="Who")
+    @admin.display(description="User")
     def who(self, row: DailyUsage) -> str:
         try:
             return str(row.user or "–")
-        except User.DoesNotExist:  # erased since
+        except User.DoesNotExist:  # erased
             return str(row.user_id)

@@ -1,7 +1,7 @@
-"""What of people, plans, quotas, prices and usage goes into files and comes back out of them (django-import-export).
+"""CSV columns of users, plans, quotas, prices and usage (django-import-export).
 
-A row is found by what people call it, an e-mail address or a name, never by a number of the database. In a file no
-cell is a formula to a spreadsheet: one that would be gets an apostrophe, which is taken off on the way in.
+Rows are identified by an email address or a name, never by a database id. Cells that a spreadsheet would take for
+formulas get an apostrophe on export, which import removes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from django.db import models
 from import_export import fields, resources, results, widgets
 
 from accounts import roles
+from accounts.lib.streaming import FORMULA
 from accounts.models import Plan, Price, Quota, UsageEntry, User
-from accounts.quotas.usage_report import FORMULA
 
-_GUARDED: Final = re.compile(rf"'*[{re.escape(''.join(FORMULA))}]")  # what gets an apostrophe, or got one
+_GUARDED: Final = re.compile(rf"'*[{re.escape(''.join(FORMULA))}]")  # cells that get an apostrophe, or already have one
 NUMBERS: Final = (models.DecimalField, models.IntegerField)
 
 
 class Amount(widgets.Widget):  # type: ignore[misc]  # import_export ships no types
-    """An exact decimal, without zeros at its end."""
+    """An exact decimal without trailing zeros."""
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> Decimal | None:
         if value in (None, ""):
@@ -43,7 +43,7 @@ class Amount(widgets.Widget):  # type: ignore[misc]  # import_export ships no ty
 
 
 class Moment(widgets.Widget):  # type: ignore[misc]  # as above
-    """ISO 8601; without an offset it is UTC."""
+    """A time in ISO 8601; UTC if it has no offset."""
 
     def clean(self, value: Any, row: Any = None, **kwargs: Any) -> datetime | None:
         if value in (None, ""):
@@ -51,7 +51,7 @@ class Moment(widgets.Widget):  # type: ignore[misc]  # as above
         try:
             found = datetime.fromisoformat(str(value).strip())
         except ValueError:
-            raise ValueError(f"{value!r} is not a moment such as 2026-05-01T12:00:00Z.") from None
+            raise ValueError(f"{value!r} is not a time such as 2026-05-01T12:00:00Z.") from None
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
@@ -59,7 +59,7 @@ class Moment(widgets.Widget):  # type: ignore[misc]  # as above
 
 
 class Flag(widgets.Widget):  # type: ignore[misc]  # as above
-    """1 or 0. A word that is neither would else be taken for no."""
+    """1 or 0. Refuses other values, which import_export would read as no."""
 
     _known: ClassVar = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -67,14 +67,14 @@ class Flag(widgets.Widget):  # type: ignore[misc]  # as above
         try:
             return bool(self._known[str(value).strip().lower()])
         except KeyError:
-            raise ValueError(f"{value!r} is neither 1 nor 0.") from None
+            raise ValueError(f"{value!r} is not 1 or 0.") from None
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
         return "1" if value else "0"
 
 
 class Named(widgets.Widget):  # type: ignore[misc]  # as above
-    """Another row by its name."""
+    """A related row by its name."""
 
     def __init__(self, model: type[models.Model], field: str) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ _WIDGETS: Final = (
 
 
 class QuietError(results.Error):  # type: ignore[misc]  # as above
-    """The sentence, and not where in the program it was raised."""
+    """An error without its traceback."""
 
     @property
     def traceback(self) -> str:
@@ -109,7 +109,7 @@ class QuietError(results.Error):  # type: ignore[misc]  # as above
 
 
 class PlainResource(resources.ModelResource):  # type: ignore[misc]  # as above
-    """`actor` is whoever brings a file in: what they may not change in a form, a file does not change either."""
+    """Base class. `actor` is the user who imports: they may change no more by a file than in a form."""
 
     def __init__(self, actor: User | None = None) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class PlainResource(resources.ModelResource):  # type: ignore[misc]  # as above
         return QuietError
 
     def columns(self) -> list[str]:
-        """What a file may have: also what only goes out, so that a file that went out comes in as it is."""
+        """The columns that a file may have, including read-only ones, so that an exported file can be imported."""
         return [field.column_name for field in self.fields.values()]
 
     def keys(self) -> list[str]:
@@ -142,9 +142,7 @@ class PlainResource(resources.ModelResource):  # type: ignore[misc]  # as above
             if not isinstance(cell, str) or not self._is_text(field):
                 continue
             if cell.startswith(FORMULA):
-                why = (
-                    f"{field.column_name}: {cell[:40]!r} is a formula to a spreadsheet. If it is meant, put a ' before."
-                )
+                why = f"{field.column_name}: {cell[:40]!r} looks like a formula. Put a ' before it to keep it as text."
                 raise ValidationError(why)
             if _GUARDED.match(cell):
                 row[field.column_name] = cell[1:]
@@ -165,7 +163,7 @@ class _Meta:
 
 
 class UserResource(PlainResource):
-    """Rights do not come from files, nor do passwords: whoever is new sets theirs by “forgot password”."""
+    """Imports neither permissions nor passwords. New users set a password with “Forgot password?”."""
 
     plan = fields.Field("plan", "plan", Named(Plan, "name"))
     groups = fields.Field("groups", "groups", readonly=True)
@@ -191,13 +189,13 @@ class UserResource(PlainResource):
         if new:
             instance.set_unusable_password()
         elif self.actor is None or not roles.may_manage(self.actor, instance):
-            raise ValidationError(f"{instance.email} is not for you to change.")
+            raise ValidationError(f"{instance.email} : you may not change this user.")
 
     def import_instance(self, instance: User, row: Any, **kwargs: Any) -> None:
         before = instance.plan_id
         super().import_instance(instance, row, **kwargs)
         if instance.plan_id != before and not (self.actor and self.actor.has_perm("accounts.assign_plan")):
-            raise ValidationError({"plan": "You may not choose people's plans."})
+            raise ValidationError({"plan": "You may not change users' plans."})
 
 
 class PlanResource(PlainResource):
@@ -208,7 +206,7 @@ class PlanResource(PlainResource):
 
 
 class QuotaResource(PlainResource):
-    """One quota is told from another by whose it is, its unit, period and model, and whether it is shared."""
+    """A quota is identified by its owner, unit, period and model, and whether it is shared."""
 
     plan = fields.Field("plan", "plan", Named(Plan, "name"))
     group = fields.Field("group", "group", Named(Group, "name"))
@@ -228,7 +226,7 @@ class PriceResource(PlainResource):
 
 
 class UsageResource(PlainResource):
-    """Only out: the ledger is written by runs and recordings alone."""
+    """Export only: usage is recorded by runs and recordings."""
 
     email = fields.Field("email", "email", readonly=True)
 

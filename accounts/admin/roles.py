@@ -1,4 +1,4 @@
-"""Staff's pages about people, their roles, and what staff did."""
+"""The admin page of roles (groups)."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ admin.site.unregister(EmailAddress)
 
 
 class GroupForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
-    """A role stays what its name says (`accounts.roles`)."""
+    """Refuses permissions that a role must never have (`accounts.roles`)."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
         names = {self.instance.name if self.instance.pk else "", self.cleaned_data.get("name", "")}
         excess = {one for name in names for one in roles.forbidden(name, self.cleaned_data.get("permissions", ()))}
         if excess:
-            text = f"This role must never have {', '.join(sorted(excess))}. Make a group of your own for that."
+            text = f"This role must never have {', '.join(sorted(excess))}. Create a separate group for that."
             raise ValidationError({"permissions": text})
         return cleaned
 
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, RecordedAdmin):
-    """Rights are superusers' business: whoever may edit a group could give themselves any."""
+    """Only superusers edit groups, since anybody who may edit them could get any permission."""
 
     form = GroupForm
 

@@ -1,11 +1,10 @@
-"""What staff do to one person: each a POST of its own, allowed by a permission and by `roles.may_manage`, and
-written down before it happens.
+"""Actions of staff on one user. Each is a POST that needs a permission and `roles.may_manage`, and is recorded in the
+audit log before it happens.
 """
 
 from __future__ import annotations
 
 import uuid
-from decimal import Decimal
 from typing import Any, Final
 
 from django import forms
@@ -22,59 +21,64 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidge
 
 from accounts import audit, erasure, roles
 from accounts.admin.user_page import quota_bars
+from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
 from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
 from accounts.models.fields import MOST, NANO
-from accounts.quotas import reservations, top_ups
-from accounts.quotas.balance import quota_name
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
+from accounts.quotas.wording import plain_number, quota_name
 
-REPORT: Final = {  # in what order `UserData.report` is told, and how
-    "conversations_deleted": "conversations that nobody else is in, deleted",
-    "conversations_left": "shared conversations, left to the others",
-    "conversations_handed_over": "of these, given another owner",
-    "messages_blanked": "messages in shared conversations, their words replaced by “(erased)”",
-    "recordings_deleted": "recordings, deleted",
+REPORT: Final = {  # the labels of `UserData.report`, in order
+    "conversations_deleted": "conversations without other members, deleted",
+    "conversations_left": "shared conversations, kept for the other members",
+    "conversations_handed_over": "of these, transferred to another owner",
+    "messages_blanked": "messages in shared conversations, text replaced by “(erased)”",
+    "recordings_deleted": "voice recordings, deleted",
     "sessions_ended": "sessions, ended",
-    "audit_entries_kept": "entries of the audit log about what they did as staff, kept",
+    "audit_entries_kept": "audit log entries of their actions as staff, kept",
 }
 
 
 class QuotaTopUpForm(forms.Form):
+    """Offers the quotas that apply to a user."""
+
     quota = forms.TypedChoiceField(coerce=int, widget=UnfoldAdminSelectWidget)
     amount = forms.DecimalField(
         min_value=NANO, max_value=MOST, max_digits=24, decimal_places=9, widget=UnfoldAdminDecimalFieldWidget,
-        help_text="Added to the period that is running.",
+        help_text="Added to the current period.",
     )  # fmt: skip
-    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, help_text="For whoever asks later.")
+    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, help_text="Shown with the top-up.")
 
-    def __init__(self, person: User, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field = self.fields["quota"]
         assert isinstance(field, forms.TypedChoiceField)
-        field.choices = [(left.quota_id, quota_name(left)) for left in reservations.quotas_left(person.pk)]
+        field.choices = [(balance.quota_id, quota_name(balance)) for balance in user_balances(user.pk)]
 
 
 class EraseForm(forms.Form):
-    """Typing the address is the confirmation."""
+    """Asks for the user's email address as confirmation."""
 
     email = forms.CharField(
-        label="Type the person's address to confirm", widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+        label="Type the user's email address to confirm",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
-    def __init__(self, person: User, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.person = person
+        self.user = user
 
     def clean_email(self) -> str:
         typed = str(self.cleaned_data["email"]).strip().lower()
-        if typed != self.person.email:
-            raise ValidationError("That is not this person's address.")
+        if typed != self.user.email:
+            raise ValidationError("This is not the user's email address.")
         return typed
 
 
-class PersonActions:
-    """Mixed into the users' admin: pages under the person's own."""
+class UserActions:
+    """Pages below a user's admin page, for `UserAdmin`."""
 
     admin_site: Any
     opts: Any
@@ -98,147 +102,139 @@ class PersonActions:
             )
             for route, view in views.items()
         ]
-        return [*named, *super().get_urls()]  # type: ignore[misc]  # ModelAdmin's, beside which this is mixed in
+        return [*named, *super().get_urls()]  # type: ignore[misc]  # ModelAdmin's, which this is mixed into
 
-    def allowed(self, request: HttpRequest, person: User) -> dict[str, bool]:
-        """Which of these the member of staff may do to this person."""
-        viewer = _staff(request)
+    def allowed(self, request: HttpRequest, user: User) -> dict[str, bool]:
+        """Which actions the member of staff may do on this user, by permission."""
+        viewer = user_of(request)
         names = ("top_up", "disable_user", "end_sessions", "export_user", "erase_user")
-        may = roles.may_manage(viewer, person)
+        may = roles.may_manage(viewer, user)
         found = {name: may and viewer.has_perm(f"accounts.{name}") for name in names}
-        if viewer.pk == person.pk:  # nobody shuts themselves out by mistake, or gives themselves more
+        if viewer.pk == user.pk:  # staff cannot lock themselves out, or top up their own quotas
             found |= dict.fromkeys(("disable_user", "erase_user"), False)
             found["top_up"] = found["top_up"] and viewer.is_superuser
         return found
 
-    def _person(self, request: HttpRequest, id_: uuid.UUID, permission: str) -> User:
-        """404 for nobody, 403 for who may not."""
+    def _managed_user(self, request: HttpRequest, id_: uuid.UUID, permission: str) -> User:
+        """The user, if the action is allowed. 404 for an unknown user, 403 if it is not allowed."""
         if not request.user.has_perm(f"accounts.{permission}"):
-            raise PermissionDenied  # before it is told whether there is such a person
-        person: User = get_object_or_404(User, pk=id_)
-        if not self.allowed(request, person)[permission]:
+            raise PermissionDenied  # before the response reveals whether the user exists
+        user: User = get_object_or_404(User, pk=id_)
+        if not self.allowed(request, user)[permission]:
             raise PermissionDenied
-        return person
+        return user
 
-    def _page(self, request: HttpRequest, template: str, person: User, **context: Any) -> HttpResponse:
-        shared = {**self.admin_site.each_context(request), "opts": self.opts, "original": person, "person": person}
+    def _page(self, request: HttpRequest, template: str, user: User, **context: Any) -> HttpResponse:
+        shared = {**self.admin_site.each_context(request), "opts": self.opts, "original": user, "person": user}
         return TemplateResponse(request, f"admin/accounts/user/{template}.html", {**shared, **context})
 
     def top_up(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
-        person = self._person(request, id_, "top_up")
-        form = QuotaTopUpForm(person, request.POST or None)
+        user = self._managed_user(request, id_, "top_up")
+        form = QuotaTopUpForm(user, request.POST or None)
         if request.method != "POST" or not form.is_valid():
-            bars = quota_bars(person)
-            return self._page(request, "top_up", person, form=form, quotas=bars, title=f"Top up {person}")
+            bars = quota_bars(user)
+            return self._page(request, "top_up", user, form=form, quotas=bars, title=f"Top up {user}")
         chosen = form.cleaned_data
-        audit.record(request, "top_up", person, details=f"{_plain(chosen['amount'])}: {chosen['reason']}")
+        audit.record(request, "top_up", user, details=f"{plain_number(chosen['amount'])}: {chosen['reason']}")
+        by, reason = user_of(request).pk, chosen["reason"]
         try:
-            top_ups.top_up(person.pk, chosen["quota"], chosen["amount"], by=_staff(request).pk, reason=chosen["reason"])
+            top_ups.top_up(user.pk, chosen["quota"], chosen["amount"], by=by, reason=reason)
         except Quota.DoesNotExist:
-            messages.error(request, "This quota does not hold for this person any more.")
+            messages.error(request, "This quota no longer applies to this user.")
         else:
-            messages.success(request, f"{_plain(chosen['amount'])} more for {person}.")
-        return _back(person)
+            messages.success(request, f"Added {plain_number(chosen['amount'])} for {user}.")
+        return _back(user)
 
     @method_decorator(require_POST)
     def reset_period(self, request: HttpRequest, id_: uuid.UUID, quota: int) -> HttpResponse:
-        person = self._person(request, id_, "top_up")
-        audit.record(request, "reset", person)
+        user = self._managed_user(request, id_, "top_up")
+        audit.record(request, "reset", user)
         try:
-            made = top_ups.reset(person.pk, quota, by=_staff(request).pk)
+            made = top_ups.reset(user.pk, quota, by=user_of(request).pk)
         except Quota.DoesNotExist:
-            messages.error(request, "This quota does not hold for this person any more.")
+            messages.error(request, "This quota no longer applies to this user.")
         else:
-            said = f"Given back: {_plain(made.amount)}." if made else "Nothing of it was used: nothing changed."
+            said = f"Reset: {plain_number(made.amount)}." if made else "Nothing was used, so nothing changed."
             messages.success(request, said)
-        return _back(person)
+        return _back(user)
 
     @method_decorator(require_POST)
     def switch(self, request: HttpRequest, id_: uuid.UUID, to: str) -> HttpResponse:
-        person = self._person(request, id_, "disable_user")
+        user = self._managed_user(request, id_, "disable_user")
         on = to == "on"
-        if wrong := switch(request, person, on=on):
+        if wrong := switch(request, user, on=on):
             messages.error(request, wrong)
         else:
-            now = "may log in again" if on else "is switched off, and every session has ended"
-            messages.success(request, f"{person} {now}.")
-        return _back(person)
+            now = "may log in again" if on else "has been disabled and logged out everywhere"
+            messages.success(request, f"{user} {now}.")
+        return _back(user)
 
     @method_decorator(require_POST)
     def end_all(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
-        person = self._person(request, id_, "end_sessions")
-        audit.record(request, "end_sessions", person)
-        messages.success(request, f"Sessions ended: {end_all_sessions(person)}.")
-        return _back(person)
+        user = self._managed_user(request, id_, "end_sessions")
+        audit.record(request, "end_sessions", user)
+        messages.success(request, f"Sessions ended: {end_all_sessions(user)}.")
+        return _back(user)
 
     @method_decorator(require_POST)
     def end_one(self, request: HttpRequest, id_: uuid.UUID, hash_: str) -> HttpResponse:
-        person = self._person(request, id_, "end_sessions")
-        session = Session.objects.filter(user=person, hash=hash_).first()
+        user = self._managed_user(request, id_, "end_sessions")
+        session = Session.objects.filter(user=user, hash=hash_).first()
         if session is None:
-            messages.warning(request, "That session had ended already.")
+            messages.warning(request, "The session had already ended.")
         else:
-            audit.record(request, "end_session", person)
+            audit.record(request, "end_session", user)
             end_session(session.session_key)
-            messages.success(request, "That session is ended.")
-        return _back(person)
+            messages.success(request, "The session has been ended.")
+        return _back(user)
 
     @method_decorator(require_POST)
     def export(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponseBase:
-        """Everything about the person, what they wrote too: hence a permission of its own."""
-        person = self._person(request, id_, "export_user")
-        audit.record(request, "export_user", person)
-        pieces = erasure.user_data().export(person)
-        return stream_file(request, f"{person.email}.json", "application/json", pieces)
+        """All data of the user with their messages, which needs a permission of its own."""
+        user = self._managed_user(request, id_, "export_user")
+        audit.record(request, "export_user", user)
+        pieces = erasure.user_data().export(user)
+        return stream_file(request, f"{user.email}.json", "application/json", pieces)
 
     def erase(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
-        person = self._person(request, id_, "erase_user")
-        if person.erase_at is not None:
-            return _back(person)
-        form = EraseForm(person, request.POST or None)
+        user = self._managed_user(request, id_, "erase_user")
+        if user.erase_at is not None:
+            return _back(user)
+        form = EraseForm(user, request.POST or None)
         if request.method == "POST" and form.is_valid():
-            audit.record(request, "erase", person)
+            audit.record(request, "erase", user)
             try:
-                erasure.schedule(person)  # the person's page says when it happens
+                erasure.schedule(user)  # the user's page shows when
             except erasure.LastAdministratorError as error:
                 messages.error(request, str(error))
-            return _back(person)
-        found = erasure.user_data().report(person)
+            return _back(user)
+        found = erasure.user_data().report(user)
         report = [(text, found[name]) for name, text in REPORT.items() if name in found]
         days = settings.ERASE_GRACE_DAYS
-        return self._page(request, "erase", person, form=form, report=report, days=days, title=f"Erase {person}")
+        return self._page(request, "erase", user, form=form, report=report, days=days, title=f"Erase {user}")
 
     @method_decorator(require_POST)
     def keep(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
-        person = self._person(request, id_, "erase_user")
-        audit.record(request, "keep", person)
-        if erasure.call_off(person):
-            messages.success(request, "Called off. The account is as it was.")
+        user = self._managed_user(request, id_, "erase_user")
+        audit.record(request, "keep", user)
+        if erasure.cancel(user):
+            messages.success(request, "Erasure cancelled. The account is as it was before.")
         else:
-            messages.warning(request, "This account is not to be erased.")
-        return _back(person)
+            messages.warning(request, "No erasure is scheduled for this account.")
+        return _back(user)
 
 
-def switch(request: HttpRequest, person: User, *, on: bool) -> str | None:
-    """Switches an account on or off; a sentence when that may not be."""
-    audit.record(request, "switch_on" if on else "switch_off", person)
+def switch(request: HttpRequest, user: User, *, on: bool) -> str | None:
+    """Enables or disables an account. Returns an error message if it cannot, else None."""
+    audit.record(request, "switch_on" if on else "switch_off", user)
     if on:
-        return None if erasure.switch_on(person) else f"{person} is to be erased: call that off first."
+        return None if erasure.enable(user) else f"{user} is scheduled for erasure. Cancel that first."
     try:
-        erasure.switch_off(person)
+        erasure.disable(user)
     except erasure.LastAdministratorError as error:
         return str(error)
     return None
 
 
-def _staff(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # staff pages are behind a login
-    return request.user
-
-
-def _back(person: User) -> HttpResponse:
-    return redirect("admin:accounts_user_change", person.pk)
-
-
-def _plain(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"
+def _back(user: User) -> HttpResponse:
+    return redirect("admin:accounts_user_change", user.pk)

@@ -1,4 +1,4 @@
-"""What staff see of one person: state, what is left of their quotas, a month of use, where they are logged in."""
+"""The admin page of one user: state, remaining quotas, usage of the last 30 days, sessions."""
 
 from __future__ import annotations
 
@@ -8,27 +8,21 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
 from accounts.auth.devices import describe_device
 from accounts.models import Plan, Session, User
-from accounts.quotas import reservations
-from accounts.quotas.balance import quota_name
-from accounts.quotas.usage_report import DAYS, draw_bars, usage_rows
+from accounts.quotas.balance import Balance, user_balances
+from accounts.quotas.usage_report import DAYS, draw_days, usage_rows
+from accounts.quotas.wording import quota_name
+from accounts.staff.user_links import links_for
 
 SESSIONS_SHOWN: Final = 20
-_LINKS: Final = (  # what, list, its filter for a person, permission
-    ("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"),
-    ("Usage entries", "admin:accounts_usageentry_changelist", "user__exact", "accounts.view_usageentry"),
-    ("Allowances", "admin:accounts_allowance_changelist", "user__exact", "accounts.view_allowance"),
-    ("Top-ups", "admin:accounts_topup_changelist", "q", "accounts.view_topup"),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaBar:
-    """One quota of a person as a bar, full at 100 `percent`."""
+    """One quota as a bar, full at 100 `percent`."""
 
     id: int
     text: str
@@ -38,41 +32,42 @@ class QuotaBar:
 
     @property
     def color(self) -> str:
-        """unfold's classes: calm, near the limit, at it."""
+        """unfold's class for the colour: normal, near the limit, used up."""
         return "bg-red-600" if self.percent >= 100 else "bg-orange-500" if self.percent >= 80 else "bg-primary-600"
 
 
 def quota_bars(user: User) -> list[QuotaBar]:
-    return [_bar(left) for left in reservations.quotas_left(user.pk)]
+    """A bar for each quota that applies to the user."""
+    return [_bar(balance) for balance in user_balances(user.pk)]
 
 
-def _bar(left: reservations.Left) -> QuotaBar:
-    gone = left.used + left.reserved
-    percent = min(int(100 * gone / left.limit), 100) if left.limit else 100
-    notes = [] if left.hard else ["only warns"]
-    if left.ends_at:
-        notes.append(f"renews {left.ends_at:%Y-%m-%d %H:%M} UTC")
-    text = f"{_shown(left.left)} of {_shown(left.limit)} {quota_name(left)} left"
-    return QuotaBar(left.quota_id, text, ", ".join(notes), percent, left.used > 0)
+def _bar(balance: Balance) -> QuotaBar:
+    used = balance.used + balance.reserved
+    percent = min(int(100 * used / balance.limit), 100) if balance.limit else 100
+    notes = [] if balance.hard else ["soft"]
+    if balance.ends_at:
+        notes.append(f"resets {balance.ends_at:%Y-%m-%d %H:%M} UTC")
+    text = f"{_shown(balance.remaining)} of {_shown(balance.limit)} {quota_name(balance)} left"
+    return QuotaBar(balance.quota_id, text, ", ".join(notes), percent, balance.used > 0)
 
 
 def _shown(amount: Decimal) -> str:
     return f"{amount.normalize():,f}".replace(",", "\u202f")
 
 
-def describe_person(viewer: User, person: User) -> dict[str, Any]:
-    """The page's facts; each only for who may see it. A handful of queries, whatever the person has."""
+def describe_user(viewer: User, user: User) -> dict[str, Any]:
+    """The context of the page, with what `viewer` may see. The number of queries is constant."""
     context: dict[str, Any] = {
-        "person": person,
-        "plan": person.plan or Plan.objects.filter(is_default=True).first(),
-        "links": _links(viewer, person),
-        "last_seen": person.last_login,
+        "person": user,
+        "plan": user.plan or Plan.objects.filter(is_default=True).first(),
+        "links": links_for(viewer, user),
+        "last_seen": user.last_login,
     }
     if viewer.has_perm("accounts.view_allowance"):
-        context["quotas"] = quota_bars(person)
+        context["quotas"] = quota_bars(user)
     if viewer.has_perm("accounts.view_dailyusage"):
-        context["usage"] = _usage(person)
-    live = Session.objects.filter(user=person, expire_date__gt=timezone.now()).order_by("-last_seen_at")
+        context["usage"] = _usage(user)
+    live = Session.objects.filter(user=user, expire_date__gt=timezone.now()).order_by("-last_seen_at")
     sessions = list(live.defer("session_data")[: SESSIONS_SHOWN + 1])
     if sessions:
         context["last_seen"] = sessions[0].last_seen_at
@@ -81,12 +76,12 @@ def describe_person(viewer: User, person: User) -> dict[str, Any]:
     return context
 
 
-def _usage(person: User) -> dict[str, Any]:
+def _usage(user: User) -> dict[str, Any]:
     until = datetime.now(UTC).date()
     since = until - timedelta(days=DAYS - 1)
-    models = usage_rows(since, until, "model", user_id=person.pk)
+    models = usage_rows(since, until, "model", user_id=user.pk)
     return {
-        "bars": draw_bars(usage_rows(since, until, "day", user_id=person.pk), until),
+        "bars": draw_days(usage_rows(since, until, "day", user_id=user.pk), until),
         "since": since,
         "until": until,
         "models": models,
@@ -94,16 +89,3 @@ def _usage(person: User) -> dict[str, Any]:
         "unpriced": sum(row.unpriced for row in models),
         "currency": settings.CURRENCY,
     }
-
-
-def _links(viewer: User, person: User) -> list[tuple[str, str]]:
-    found = []
-    for name, view, parameter, permission in _LINKS:
-        if not viewer.has_perm(permission):
-            continue
-        try:
-            address = reverse(view)
-        except NoReverseMatch:  # that app has no such page
-            continue
-        found.append((name, f"{address}?{parameter}={person.pk}"))
-    return found

@@ -1,7 +1,7 @@
-"""Staff's pages about people: who they are, what they may still use, switching them off, erasing them.
+"""The admin pages of users: list, form, quotas, disabling, erasure.
 
-Who may do what: each deed has a permission, and `roles.may_manage` says to whom. Nobody gives rights that they do not
-have, and nobody but superusers makes superusers.
+Each action needs a permission, and `roles.may_manage` decides on which users it is allowed. Staff cannot give
+permissions that they lack themselves, and only superusers can create superusers.
 """
 
 from __future__ import annotations
@@ -29,16 +29,18 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from accounts import audit, erasure, roles
 from accounts.admin.filters import OnlineFilter
 from accounts.admin.resources import UserResource
-from accounts.admin.user_actions import PersonActions, switch
-from accounts.admin.user_page import describe_person
+from accounts.admin.user_actions import UserActions, switch
+from accounts.admin.user_page import describe_user
+from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions
-from accounts.lib.text_search import PEOPLE, with_words
+from accounts.lib.text_search import USERS, with_words
 from accounts.models import Session, User
-from accounts.quotas import reservations, top_ups
-from accounts.staff.import_export import ExchangeAdmin
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
+from accounts.staff.import_export import ImportExportAdmin
 from accounts.staff.lists import QuickListAdmin
 
-# Which permission a field takes; None is superusers'.
+# The permission to change a field. None: superusers only.
 FIELDS: dict[str, str | None] = {
     "email": "accounts.change_user",
     "name": "accounts.change_user",
@@ -50,8 +52,8 @@ FIELDS: dict[str, str | None] = {
 }
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
-    """Refuses to leave the site without an administrator."""
+class UserForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
+    """Refuses a change that would leave the site without an administrator."""
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -65,9 +67,9 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]  # unfold ships no types
 
 
 @admin.register(User)
-class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
+class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin):  # type: ignore[type-arg]  # in the stubs only
     resource_classes: ClassVar = [UserResource]
-    form = PersonForm
+    form = UserForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     change_form_outer_before_template = "admin/accounts/user/person.html"
@@ -84,8 +86,8 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
             "groups__isnull",
         }
     )
-    search_fields = ("pk",)  # shows the box; `get_search_results` answers it
-    search_help_text = "Words of the e-mail address or name, or their beginnings; or an id"
+    search_fields = ("pk",)  # shows the search box; `get_search_results` implements it
+    search_help_text = "Words or prefixes of the email address or name; or an id"
     ordering = ("-id",)  # ids are ordered by time
     filter_horizontal = ("groups", "user_permissions")
     actions = ("switch_off", "switch_on", "end_sessions", "reset_periods")
@@ -107,13 +109,12 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
         try:
             return queryset.filter(pk=uuid.UUID(term)), False
         except ValueError:
-            return with_words(queryset, PEOPLE, term), False
+            return with_words(queryset, USERS, term), False
 
-    # --- who may --------------------------------------------------------------------------------------------------
+    # --- permissions --------------------------------------------------------------------------------------------------
 
     def _is_for(self, request: HttpRequest, user: Model | None) -> bool:
-        assert isinstance(request.user, User)  # staff pages are behind a login
-        return not isinstance(user, User) or roles.may_manage(request.user, user)
+        return not isinstance(user, User) or roles.may_manage(user_of(request), user)
 
     def _may_change(self, request: HttpRequest, field: str) -> bool:
         permission = FIELDS[field]
@@ -123,7 +124,7 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
         return any(self._may_change(request, field) for field in FIELDS) and self._is_for(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False  # erasing also knows what they wrote in others' conversations
+        return False  # users are erased instead, which also handles their messages in other conversations
 
     def has_disable_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.disable_user")
@@ -139,16 +140,16 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
 
     @method_decorator(sensitive_post_parameters())
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002  # Django's name
-        person = self.get_object(request, unquote(id))
-        if person is not None:
-            if not self._may_set_password(request, person):
+        user = self.get_object(request, unquote(id))
+        if user is not None:
+            if not self._may_set_password(request, user):
                 raise PermissionDenied
             if request.method == "POST":
-                audit.record(request, "set_password", person)
+                audit.record(request, "set_password", user)
         return super().user_change_password(request, id, form_url)
 
-    def _may_set_password(self, request: HttpRequest, person: User) -> bool:
-        return self._may_change(request, "email") and self._is_for(request, person)
+    def _may_set_password(self, request: HttpRequest, user: User) -> bool:
+        return self._may_change(request, "email") and self._is_for(request, user)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return tuple(field for field in FIELDS if not self._may_change(request, field)) if obj else ()
@@ -163,13 +164,12 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
         return (
             (None, {"fields": ("email", "name", *password)}),
             ("Limits", {"fields": ("plan",)}),
-            ("Rights", {"fields": rights}),
+            ("Permissions", {"fields": rights}),
         )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            assert isinstance(request.user, User)  # staff pages are behind a login
-            kwargs["queryset"] = roles.grantable(request.user)
+            kwargs["queryset"] = roles.grantable(user_of(request))
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     # --- lists ----------------------------------------------------------------------------------------------------
@@ -191,63 +191,62 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
         return user.seen_at
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Status", label={"active": "success", "off": "warning", "to be erased": "danger"}
+        description="Status", label={"active": "success", "disabled": "warning", "to be erased": "danger"}
     )
     def status(self, user: User) -> str:
-        return "to be erased" if user.erase_at else "active" if user.is_active else "off"
+        return "to be erased" if user.erase_at else "active" if user.is_active else "disabled"
 
-    @action(description="Invite somebody", icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
+    @action(description="Invite a user", icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
 
-    @admin.action(description="Switch off (ends every session)", permissions=["disable"])
+    @admin.action(description="Disable (ends all sessions)", permissions=["disable"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._each(request, queryset, lambda person: switch(request, person, on=False))
+        self._each(request, queryset, lambda user: switch(request, user, on=False))
 
-    @admin.action(description="Switch on", permissions=["disable"])
+    @admin.action(description="Enable", permissions=["disable"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        self._each(request, queryset, lambda person: switch(request, person, on=True))
+        self._each(request, queryset, lambda user: switch(request, user, on=True))
 
-    @admin.action(description="End every session", permissions=["end_sessions"])
+    @admin.action(description="End all sessions", permissions=["end_sessions"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        def end(person: User) -> None:
-            audit.record(request, "end_sessions", person)
-            end_all_sessions(person)
+        def end(user: User) -> None:
+            audit.record(request, "end_sessions", user)
+            end_all_sessions(user)
 
         self._each(request, queryset, end)
 
-    @admin.action(description="Reset quotas (give back what was used in this period)", permissions=["top_up"])
+    @admin.action(description="Reset quotas of the current period", permissions=["top_up"])
     def reset_periods(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        def reset(person: User) -> None:
-            audit.record(request, "reset", person)
-            for left in reservations.quotas_left(person.pk):
-                if not left.pot:  # that is others' too
-                    top_ups.reset(person.pk, left.quota_id, by=request.user.pk)
+        def reset(user: User) -> None:
+            audit.record(request, "reset", user)
+            for balance in user_balances(user.pk):
+                if not balance.shared_by:  # a shared quota belongs to the whole group
+                    top_ups.reset(user.pk, balance.quota_id, by=request.user.pk)
 
         self._each(request, queryset, reset)
 
     def _each(self, request: HttpRequest, queryset: QuerySet[User], do: Callable[[User], str | None]) -> None:
-        """Does it to those whom this member of staff may touch, never to themselves; `do` says what went wrong."""
-        people = list(queryset)
+        """Calls `do` for users that this member of staff may manage, except themselves. It returns an error or None."""
+        users = list(queryset)
         done = 0
-        for person in people:
-            if person.pk == request.user.pk or not self._is_for(request, person):
-                wrong: str | None = f"{person} is not for you to change."
+        for user in users:
+            if user.pk == request.user.pk or not self._is_for(request, user):
+                wrong: str | None = f"You may not change {user}."
             else:
-                wrong = do(person)
+                wrong = do(user)
             if wrong:
                 messages.error(request, wrong)
             done += not wrong
-        messages.success(request, f"Done for {done} of {len(people)}.")
+        messages.success(request, f"Done for {done} of {len(users)}.")
 
-    # --- one person -----------------------------------------------------------------------------------------------
+    # --- one user -----------------------------------------------------------------------------------------------
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
         if isinstance(obj, User):
-            assert isinstance(request.user, User)  # staff pages are behind a login
-            context |= {**describe_person(request.user, obj), "allowed": self.allowed(request, obj)}
+            context |= {**describe_user(user_of(request), obj), "allowed": self.allowed(request, obj)}
         kwargs["obj"] = obj
         response: HttpResponse = super().render_change_form(request, context, *args, **kwargs)
         return response
@@ -259,5 +258,5 @@ class UserAdmin(PersonActions, ExchangeAdmin, DjangoUserAdmin, QuickListAdmin): 
         if not change:
             audit.record(request, "add", obj)
         elif "email" in form.changed_data:
-            # allauth keeps addresses of its own, which would go on receiving links to reset the password.
+            # allauth stores addresses of its own, which would still receive links to reset the password.
             EmailAddress.objects.filter(user=obj).delete()

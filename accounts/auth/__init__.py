@@ -1,1 +1,1 @@
-"""Who is logged in: sessions and their end, socket tickets, origins, devices."""
+"""Authentication: sessions and their revocation, WebSocket tickets, origins, devices."""

@@ -1,4 +1,4 @@
-"""What Antiphon decides where allauth asks."""
+"""Antiphon's settings of allauth: who may sign up, failed log-ins, the client's address."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from accounts.auth.counters import logins
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Sign-up by setting or invitation, and failed logins counted so that nobody can lock another person out."""
+    """Allows sign-up by setting or invitation, and counts failed log-ins so that nobody can lock another user out."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return bool(settings.SIGNUP_OPEN) or getattr(request, "invitation", None) is not None
 
     def is_email_verified(self, request: HttpRequest, email: str) -> bool:
-        """A link that came by mail proves the address it was sent to."""
+        """Whether the address is verified: an opened invitation link verifies the address it was mailed to."""
         invitation = getattr(request, "invitation", None)
         if invitation is not None and invitation.mailed_at is not None and invitation.email == email.lower():
             return True
@@ -38,8 +38,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return _on_site(self.request, super().get_reset_password_from_key_url(key))
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
-        # allauth counts failures per address and site wherever they come from, so five wrong guesses from anywhere
-        # would shut the owner out. Counted per address and place, they shut out the one who guesses.
+        # allauth counts failures per email address, so five wrong guesses from anywhere would lock the owner out.
+        # Counted per email address and IP address, they lock out only the client that guesses.
         login = credentials.get("email", "").lower()
         return f"{login}|{client_ip(request)}"
 
@@ -54,7 +54,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         try:
             return str(super().get_client_ip(request))
         except PermissionDenied:
-            return "0.0.0.0"  # noqa: S104  # a unix socket's client has no address; all of them share one limit
+            return "0.0.0.0"  # noqa: S104  # clients of a unix socket have no address and share one limit
 
 
 def site_url(request: HttpRequest) -> str:
@@ -74,6 +74,6 @@ def _on_site(request: HttpRequest, url: str) -> str:
 
 
 def client_ip(request: HttpRequest) -> str | None:
-    """The client's address, through as many proxies as TRUSTED_PROXIES says; None when there is none."""
+    """The client's IP address behind the number of proxies in TRUSTED_PROXIES. None for a unix socket."""
     ip = AccountAdapter(request).get_client_ip(request)
-    return None if ip == "0.0.0.0" else ip  # noqa: S104  # the mark of "none" above
+    return None if ip == "0.0.0.0" else ip  # noqa: S104  # as above

@@ -1,4 +1,4 @@
-"""Says at start what would only be noticed when a socket does not open."""
+"""System checks of the settings that WebSocket connections depend on."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def check_origins(app_configs: Any, **kwargs: Any) -> list[checks.CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS and not settings.ALLOWED_ORIGINS:
         found.append(
             checks.Warning(
-                "ALLOWED_HOSTS is '*', which lets no page open a socket.",
-                hint="Name the site's address in ALLOWED_ORIGINS, for instance https://chat.example.org.",
+                "With ALLOWED_HOSTS='*', no page can open a WebSocket.",
+                hint="Set ALLOWED_ORIGINS to the address of the site, for example https://chat.example.org.",
                 id="accounts.W001",
             )
         )

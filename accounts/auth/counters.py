@@ -1,8 +1,8 @@
-"""What this package counts, since the process began. `chat.telemetry.metrics` shows it."""
+"""Counters since the process started. `chat.telemetry.metrics` exports them."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 tickets: Counter[str] = Counter()  # issued, rate_limited, unavailable
-logins: Counter[str] = Counter()  # ok, failed, locked (too many failures, so this one was not even tried)
+logins: Counter[str] = Counter()  # ok, failed, locked (refused after too many failures)

@@ -1,10 +1,10 @@
-"""Says in a few words what a session runs on, from the browser's own description of itself."""
+"""Names a session's browser and system from its User-Agent header."""
 
 from __future__ import annotations
 
 import re
 
-# The first match wins: every browser names the ones it imitates.
+# The first match wins, because browsers also name the browsers they imitate.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -19,7 +19,7 @@ _SYSTEMS = (
 
 
 def describe_device(user_agent: str) -> str:
-    """For instance "Firefox on Linux"; what cannot be told is left out, and an unknown client keeps its own name."""
+    """For example "Firefox on Linux". Unknown parts are left out; an unknown client keeps the name it sends."""
     browser = next((name for pattern, name in _BROWSERS if re.search(pattern, user_agent)), "")
     system = next((name for pattern, name in _SYSTEMS if re.search(pattern, user_agent)), "")
     if browser and system:

@@ -1,4 +1,4 @@
-"""Web origins (RFC 6454 §6.1), compared in full: scheme, host and port."""
+"""Web origins (RFC 6454 §6.1): scheme, host and port."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Origin(NamedTuple):
 
 
 def parse_origin(text: str) -> Origin | None:
-    """The origin, or None for anything a browser would not send: `null`, a path, a name and password, spaces."""
+    """The origin, or None for text that is not one: `null`, or with a path, a user name or spaces. Lower case only."""
     match = _SHAPE.fullmatch(text)
     if match is None:
         return None

@@ -1,7 +1,7 @@
-"""Sessions in PostgreSQL, each row knowing whose it is: the settings' SESSION_ENGINE.
+"""Sessions in PostgreSQL with the user in each row: the SESSION_ENGINE of the settings.
 
-No cached variant: a copy in Redis would outlive its row when Redis cannot be reached at that moment. When a session
-ends is PostgreSQL's to say: web processes whose clocks differ would not agree on it.
+Sessions are not cached in Redis: a copy would outlive its row if Redis were unreachable when the session ends.
+Expiry uses PostgreSQL's clock, because the clocks of web processes differ.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEEN_EVERY = timedelta(minutes=5)
 
 
 class SessionStore(DatabaseStore):
-    """Django's database store over `accounts.Session`. Whatever deletes a session also closes its sockets."""
+    """Django's database store over `accounts.Session`. Deleting a session also closes its sockets."""
 
     @classmethod
     def get_model_class(cls) -> type[Session]:
@@ -61,14 +61,15 @@ class SessionStore(DatabaseStore):
 
 
 def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
-    """Whether a page request with this session would be logged in as this user: what `django.contrib.auth` asks.
+    """Whether a page request with this session would be logged in as this user.
 
-    The row is there and not expired, the user is active, and the password is the one it was opened with.
+    True when the row exists and has not expired, the user is active, and the password has not changed since. Updates
+    when the session was last seen, at most every `SEEN_EVERY`.
     """
     row = Session.objects.select_related("user").filter(hash=hash_, user=user_id, expire_date__gt=Now()).first()
     if row is None or row.user is None or not row.user.is_active:
         return False
-    opened_with = row.get_decoded().get(HASH_SESSION_KEY, "")
+    opened_with = SessionStore().decode(row.session_data).get(HASH_SESSION_KEY, "")
     hashes = [row.user.get_session_auth_hash(), *row.user.get_session_auth_fallback_hash()]
     if not any(constant_time_compare(opened_with, known) for known in hashes):
         return False
@@ -76,8 +77,8 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
     return True
 
 
-def note_client(request: HttpRequest, ip: str | None) -> None:
-    """Writes down when, from where and with what the request's session was last seen."""
+def record_client(request: HttpRequest, ip: str | None) -> None:
+    """Saves the time, IP address and User-Agent of the session's last request."""
     if not request.session.session_key:
         request.session.save()
     agent = "".join(c for c in request.META.get("HTTP_USER_AGENT", "") if c.isprintable())[:200]

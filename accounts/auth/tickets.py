@@ -1,7 +1,7 @@
-"""Tickets: what a page shows at the WebSocket upgrade instead of a secret in a URL (docs/protocol.md §1).
+"""Tickets that authenticate a WebSocket upgrade, so that no secret is in a URL (docs/protocol.md §1).
 
-256 random bits, used once, dead after 30 s. Redis holds the ticket's SHA-256 and what it is good for; the ticket
-itself is held by the browser alone.
+A ticket is 256 random bits, valid once, for 30 s. Redis stores its SHA-256 and its claims; only the browser has the
+ticket itself.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from accounts.auth.revocation import session_hash, was_revoked
 from accounts.lib.redis import async_redis, sync_redis
 
 LIFETIME = 30  # seconds
-_TAKEN = 10  # seconds that a handshake may ask again: longer than both of its tries take (accounts.lib.redis)
+_REPLAY_SECONDS = 10  # a handshake may repeat its call for this long; longer than both tries (accounts.lib.redis)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as base64url without padding
 
-# A reply that is late or lost makes the client library ask once more, when the ticket is gone: whoever took it, known
-# by a number of the handshake's own, is told again.
-_TAKE = """
+# When a reply is late or lost, the client library repeats the call. The ticket is then already consumed, so the
+# handshake that consumed it, which sends a random number of its own, gets the same reply again.
+_CONSUME = """
 local value = redis.call('GETDEL', KEYS[1])
 if value then
   redis.call('SET', KEYS[2], ARGV[1] .. value, 'EX', ARGV[2])
@@ -38,7 +38,7 @@ return false
 
 
 class Claims(msgspec.Struct, frozen=True):
-    """Whose ticket it is, which session asked for it (`revocation.session_hash`), and for what."""
+    """The user and the session (`revocation.session_hash`) that a ticket was issued to, and its purpose."""
 
     user_id: uuid.UUID
     session_hash: str
@@ -46,7 +46,7 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = "ws") -> str:
-    """A new ticket, 43 characters of base64url. Raises `redis.RedisError` when it cannot be kept."""
+    """A new ticket, 43 characters of base64url. Raises `redis.RedisError` when it cannot be stored."""
     ticket = secrets.token_urlsafe(32)
     claims = Claims(user_id, session_hash(session_key), purpose)
     sync_redis().set(f"ticket:{_name(ticket)}", msgspec.msgpack.encode(claims), ex=LIFETIME)
@@ -54,17 +54,18 @@ def issue_ticket(user_id: uuid.UUID, session_key: str, purpose: str = "ws") -> s
 
 
 async def consume_ticket(ticket: str, session_key: str, purpose: str = "ws") -> Claims | None:
-    """What the ticket says, once; None when unknown, used, expired, or not for this session and purpose.
+    """The claims of the ticket. None if it is unknown, used, expired, or for another session or purpose.
 
-    Taken and deleted in one step: of any number of simultaneous uses one at the most succeeds, and a ticket shown
-    by the wrong session is used up all the same. The call itself may be tried twice on the way (`accounts.lib.redis`).
-    Also None when the session or its user was revoked meanwhile.
+    The ticket is read and deleted in one step: of several simultaneous uses at most one succeeds, and a ticket that
+    the wrong session sends is consumed too. Also None when the session or its user has been revoked.
     Raises `redis.RedisError`.
     """
     if not _SHAPE.fullmatch(ticket):
         return None
     name = _name(ticket)
-    asked: Any = async_redis().eval(_TAKE, 2, f"ticket:{name}", f"taken:{name}", secrets.token_bytes(16), _TAKEN)
+    asked: Any = async_redis().eval(
+        _CONSUME, 2, f"ticket:{name}", f"taken:{name}", secrets.token_bytes(16), _REPLAY_SECONDS
+    )
     value = await asked
     if value is None:
         return None

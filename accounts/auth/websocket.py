@@ -1,7 +1,7 @@
-"""The door of the WebSocket: nothing behind it runs for a foreign page or without a valid ticket (docs/protocol.md §1).
+"""Authenticates WebSocket upgrades by origin, session cookie and ticket (docs/protocol.md §1).
 
-Everything is checked from the request's headers and Redis; no database query. A refusal is `websocket.close` before
-`websocket.accept`, which the server answers with HTTP 403.
+All checks use the request's headers and Redis, never the database. A refusal is `websocket.close` before
+`websocket.accept`; the server answers HTTP 403.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from accounts.auth.origins import Origin, parse_origin
 from accounts.auth.tickets import Claims, consume_ticket
 
 PATH = "/ws/"
-PROTOCOL = "chat.v1"
 _TICKET = "ticket."
 
 Scope = dict[str, Any]
@@ -29,48 +28,50 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 refused: Counter[str] = Counter()  # reason -> refusals of this process
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class HandshakeError(Exception):
-    """The upgrade is not allowed; the argument is the reason, one of a few words, for logs and counters."""
+    """The upgrade is refused. The argument is the reason, one word, for logs and counters."""
 
 
 class TicketAuthMiddleware:
-    """ASGI middleware for websockets: hands on only those that show a ticket, with whose it is in the scope.
+    """ASGI middleware that passes on only WebSockets with a valid ticket.
 
-    Sets `scope["user_id"]` (UUID) and `scope["session_hash"]` (str); the consumer behind accepts with `PROTOCOL`.
+    Sets `scope["user_id"]` (UUID) and `scope["session_hash"]` (str); the consumer behind accepts with
+    `protocol`, the WebSocket subprotocol that a client must offer.
     """
 
-    def __init__(self, inner: Application) -> None:
+    def __init__(self, inner: Application, protocol: str) -> None:
         self.inner = inner
+        self.protocol = protocol
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            claims = await authenticate(scope)
+            claims = await authenticate(scope, self.protocol)
         except HandshakeError as refusal:
             reason = str(refusal)
             refused[reason] += 1
             origin = _header(scope, b"origin") or ""
-            log.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
-            await receive()  # websocket.connect, which comes first by the specification
+            logger.warning("socket_refused", reason=reason, origin=origin[:200], client=_peer(scope))
+            await receive()  # websocket.connect is always the first message
             await send({"type": "websocket.close", "code": 4401})
             return
         scope = {**scope, "user_id": claims.user_id, "session_hash": claims.session_hash}
         await self.inner(scope, receive, send)
 
 
-async def authenticate(scope: Scope) -> Claims:
-    """Whose socket this will be. Raises `HandshakeError`."""
+async def authenticate(scope: Scope, protocol: str) -> Claims:
+    """The claims of the ticket that the client sent. Raises `HandshakeError`."""
     if scope.get("path") != PATH:
         raise HandshakeError("path")
     _check_origin(scope)
-    ticket = _ticket(scope.get("subprotocols") or ())
+    ticket = _ticket(scope.get("subprotocols") or (), protocol)
     session_key = _session_key(scope)
     try:
         claims = await consume_ticket(ticket, session_key)
     except redis.RedisError as error:
-        log.exception("ticket_unreadable", error=str(error))
+        logger.exception("ticket_read_failed", error=str(error))
         raise HandshakeError("unavailable") from error
     if claims is None:
         raise HandshakeError("ticket")
@@ -87,11 +88,11 @@ def _check_origin(scope: Scope) -> None:
 
 
 def _own(scope: Scope) -> Origin | None:
-    """The origin of this very server as the browser sees it, if the Host is one of ours. A `*` vouches for nothing."""
+    """This server's origin as the browser sees it, if ALLOWED_HOSTS names the Host. A `*` does not count."""
     host = _header(scope, b"host") or ""
     own = parse_origin(f"{'https' if _is_secure(scope) else 'http'}://{host.lower()}")
-    known = [name for name in settings.ALLOWED_HOSTS if name != "*"]
-    return own if own and validate_host(own.host, known) else None
+    hosts = [name for name in settings.ALLOWED_HOSTS if name != "*"]
+    return own if own and validate_host(own.host, hosts) else None
 
 
 def _is_secure(scope: Scope) -> bool:
@@ -103,9 +104,9 @@ def _is_secure(scope: Scope) -> bool:
     return scope.get("scheme") == "wss"
 
 
-def _ticket(subprotocols: Iterable[str]) -> str:
+def _ticket(subprotocols: Iterable[str], protocol: str) -> str:
     offered = list(subprotocols)
-    if PROTOCOL not in offered:
+    if protocol not in offered:
         raise HandshakeError("protocol")
     tickets = [name for name in offered if name.startswith(_TICKET)]
     if len(tickets) != 1:
@@ -121,7 +122,7 @@ def _session_key(scope: Scope) -> str:
 
 
 def _header(scope: Scope, name: bytes) -> str | None:
-    """The header's value; None when it is missing or there are several, since one of them may be a forgery."""
+    """The header's value. None when it is missing or sent several times, since one may be forged."""
     values = [value for header, value in scope.get("headers", ()) if header.lower() == name]
     return values[0].decode("latin-1") if len(values) == 1 else None
 

@@ -1,1 +1,1 @@
-"""What every process needs and that knows of no model: Redis, ids, encryption, rate limits, formatting."""
+"""Helpers of every process that use no model: Redis, database, ids, encryption, rate limits, formatting."""

@@ -1,4 +1,4 @@
-"""Stacked bars as shapes for an SVG: drawn by the server, so they need no script and no style of their own."""
+"""Stacked bars as shapes for an SVG. The server draws them, so they need no script."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BAR: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What one bar stands for: values from bottom to top, a sentence about it, and what lies behind it."""
+    """The data of one bar: its values from bottom to top, a title, and a link."""
 
     title: str
     values: tuple[float, ...]
@@ -22,6 +22,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
+    """One value of a bar. `series` is its index in `Column.values`."""
+
     series: int
     y: float
     height: float
@@ -29,6 +31,8 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
+    """One bar with its segments from bottom to top."""
+
     x: int
     title: str
     href: str
@@ -37,7 +41,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`most`: what the highest bar stands for; 0 when there is nothing to draw."""
+    """Bars from left to right. `most` is the sum of the highest bar, 0 when there is nothing to draw."""
 
     width: int
     most: float
@@ -45,7 +49,7 @@ class Chart:
 
 
 def draw(columns: Sequence[Column]) -> Chart:
-    """Bars from left to right, high in proportion to their sums. What is there at all is at least a line."""
+    """Draws a bar for each column, in proportion to its sum. A value above zero is at least one unit high."""
     most = max((sum(column.values) for column in columns), default=0.0)
     bars = []
     for place, column in enumerate(columns):
@@ -60,5 +64,5 @@ def draw(columns: Sequence[Column]) -> Chart:
 
 
 def share(value: float, most: float) -> float:
-    """Percent of the longest bar of a list."""
+    """`value` in percent of `most`, the longest bar of a list; 0 when `most` is 0."""
     return round(100 * value / most, 1) if most else 0.0

@@ -1,23 +1,25 @@
-"""ORM work for coroutines: a small pool of threads, each call returning its connection to psycopg's pool.
+"""Database work: for coroutines in a small pool of threads, and with a time limit.
 
-Channels' `database_sync_to_async` runs everything on one thread and leaves connections open; here the number of
-threads bounds both the work under way and the PostgreSQL connections a process holds.
+Channels' `database_sync_to_async` runs everything on one thread and leaves connections open. Here each call returns its
+connection to psycopg's pool, and the number of threads limits the PostgreSQL connections of a process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from django.conf import settings
-from django.db import connections
+from django.db import OperationalError, connection, connections, transaction
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_QUERY_CANCELED = "57014"  # SQLSTATE
 
 
 @functools.cache
@@ -29,12 +31,39 @@ def _call(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return func(*args, **kwargs)
     finally:
-        # With a pool, closing returns the connection; a broken one is thrown away there.
+        # With a pool, closing returns the connection to it. The pool discards broken connections.
         connections.close_all()
 
 
+def release_connections() -> None:
+    """Gives this thread's connections back to the pool, unless a transaction is open on them."""
+    for one in connections.all(initialized_only=True):
+        if not one.in_atomic_block:
+            one.close()
+
+
 async def in_db(func: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs `func` on a database thread and waits for it. A cancelled caller leaves the call to finish by itself."""
+    """Runs `func` on a database thread and returns its result. If the caller is cancelled, the call still finishes."""
     context = contextvars.copy_context()
     call = functools.partial(_call, func, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_executor(), context.run, call)
+
+
+class QueryTimeoutError(Exception):
+    """A statement took longer than `statement_timeout` allows."""
+
+
+@contextlib.contextmanager
+def statement_timeout(seconds: float) -> Iterator[None]:
+    """A transaction whose statements may take `seconds` each. Raises `QueryTimeoutError` when one takes longer."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{int(seconds * 1000)}ms"])
+            yield
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL statement_timeout TO DEFAULT")  # an outer transaction goes on without it
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") != _QUERY_CANCELED:
+            raise
+        raise QueryTimeoutError from error

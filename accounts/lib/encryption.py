@@ -1,8 +1,8 @@
 """Secrets that staff enter, encrypted before they reach the database.
 
-Fernet (AES-128-CBC with HMAC-SHA256), from the `cryptography` package. The first of ENCRYPTION_KEYS encrypts, each of
-them decrypts, and last of all SECRET_KEY does: with no ENCRYPTION_KEYS it is the only one, and what it encrypted stays
-readable once there are some. Each is a long random text, made a Fernet key by HKDF (RFC 5869).
+Uses Fernet (AES-128-CBC with HMAC-SHA256) of the `cryptography` package. The first of ENCRYPTION_KEYS encrypts; all of
+them decrypt, then SECRET_KEY. Without ENCRYPTION_KEYS, SECRET_KEY encrypts, and what it encrypted stays readable after
+keys are set. Each is a long random text from which HKDF (RFC 5869) derives a Fernet key.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ PURPOSE: Final = b"antiphon: secrets that staff enter"
 
 
 class UnreadableError(Exception):
-    """A secret was encrypted with a key that is not here, as in a backup that came back without its SECRET_KEY."""
+    """No key decrypts the secret, for example after a backup was restored with another SECRET_KEY."""
 
 
 def encrypt(secret: str) -> str:
-    """The secret as it is kept, about 4/3 of its length and 100 characters more."""
+    """The encrypted secret, about 4/3 of its length plus 100 characters."""
     return _fernet(*_secrets()).encrypt(secret.encode()).decode()
 
 
 def decrypt(token: str) -> str:
-    """What `encrypt` was given. Raises `UnreadableError`."""
+    """The secret that was encrypted. Raises `UnreadableError`."""
     from cryptography.fernet import InvalidToken
 
     try:
@@ -39,8 +39,8 @@ def decrypt(token: str) -> str:
     raise UnreadableError
 
 
-def encrypt_anew(token: str) -> str:
-    """The same secret under the first key. Raises `UnreadableError`."""
+def reencrypt(token: str) -> str:
+    """The same secret, encrypted with the first key. Raises `UnreadableError`."""
     from cryptography.fernet import InvalidToken
 
     try:
@@ -56,7 +56,7 @@ def _secrets() -> list[str]:
 
 @functools.lru_cache(maxsize=4)
 def _fernet(*secrets: str) -> MultiFernet:
-    # Only processes that meet a secret load the package.
+    # Imported here so that only processes that use a secret load the package.
     from cryptography.fernet import Fernet, MultiFernet
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF

@@ -1,4 +1,4 @@
-"""Numbers as staff's pages show them. Digits are grouped by thin spaces that do not break."""
+"""Formats numbers and times for the admin. Digits are grouped with narrow no-break spaces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOTHING = "–"
 
 
 def number(value: float | None) -> str:
-    """Whole below a million, else in millions or more with three digits."""
+    """A whole number below a million, else three digits with M, G or T."""
     if value is None:
         return NOTHING
     for size, name in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
@@ -22,11 +22,12 @@ def number(value: float | None) -> str:
 
 
 def milliseconds(value: int | None) -> str:
+    """For example "1 200 ms"."""
     return NOTHING if value is None else f"{value:,}\u202fms".replace(",", "\u202f")
 
 
 def seconds(value: float) -> str:
-    """The largest unit that makes sense: 40 s, 12 min, 3 h, 5 d."""
+    """In the largest unit of which there are at least two: 40 s, 12 min, 3 h, 5 d."""
     for size, name in ((86400, "d"), (3600, "h"), (60, "min")):
         if value >= 2 * size:
             return f"{value / size:.0f}\u202f{name}"
@@ -34,7 +35,7 @@ def seconds(value: float) -> str:
 
 
 def money(value: Decimal | None) -> str:
-    """Two places where that says something, else as many as the first digits need."""
+    """An amount with the currency: two decimal places, or four or six for small amounts."""
     if value is None:
         return NOTHING
     places = 2 if not value or abs(value) >= 1 else 4 if abs(value) >= Decimal("0.001") else 6
@@ -42,11 +43,11 @@ def money(value: Decimal | None) -> str:
 
 
 def moment(value: datetime) -> str:
-    """In the site's time zone, with the day where it is not today."""
+    """The time in the site's time zone, with the date if it is not today."""
     local = timezone.localtime(value)
     return f"{local:%H:%M}" if local.date() == timezone.localdate() else f"{local:%d %b %H:%M}"
 
 
 def clock(value: datetime) -> str:
-    """To the second, in the site's time zone, on one line."""
+    """Date and time to the second in the site's time zone, with no-break spaces."""
     return f"{timezone.localtime(value):%d %b %Y %H:%M:%S}".replace(" ", "\u00a0")

@@ -1,4 +1,4 @@
-"""The errors that mean one of our servers is away, so that the same may be tried again. The one list of them."""
+"""The errors that mean PostgreSQL or Redis is unavailable and the operation may be tried again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import django.db
 import psycopg_pool
 import redis
 
-# Not `django.db.Error`: a broken rule or an unknown column will not be better the next time. Not `OSError`: the clients
-# of both servers turn theirs into these, and a full disk is nobody's absence.
+# Not `django.db.Error`: a violated constraint or an unknown column fails again. Not `OSError`: the clients of both
+# servers convert theirs to these errors, and a full disk is not an outage.
 OUTAGE: Final = (
     redis.RedisError,
     django.db.OperationalError,

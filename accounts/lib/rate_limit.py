@@ -1,17 +1,16 @@
-"""Rates: how often somebody may do something. GCRA, the generic cell rate algorithm (ITU-T I.371, annex A).
+"""Rate limits with GCRA, the generic cell rate algorithm (ITU-T I.371, annex A).
 
-A rate of "30/m" lets 30 come at once and then one every two seconds. All that is kept of it is one moment, the
-theoretical arrival time (TAT): when the next one would be due if all came evenly. What comes more than a whole period
-before it is early, and how early is `retry_after`.
+A rate of "30/m" allows a burst of 30 and then one request every two seconds. Its only state is the theoretical arrival
+time (TAT): when the next request would be due if all came evenly. A request that comes more than a whole period before
+it is refused; the difference is `retry_after`.
 
-In Redis one script looks at any number of rates and counts in all of them or in none, so parallel callers are counted
-exactly, in one round trip and by Redis's clock. Within a process `Bucket` does the same without Redis.
+One Redis script checks any number of limits and counts in all of them or in none, in one round trip and by Redis's
+clock, so parallel callers are counted exactly. `Bucket` does the same within a process.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -21,20 +20,20 @@ from typing import Any, Final
 import redis
 import structlog
 
-from accounts.lib.redis import sync_redis
+from accounts.lib.redis import Script, sync_redis
 
 _SHAPE: Final = re.compile(r"(?P<count>[1-9]\d{0,8})/(?P<number>[1-9]\d{0,4})?(?P<unit>[smhd])", re.ASCII)
 _SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-SCRIPT: Final = """
+SCRIPT: Final = Script("""
 local clock = redis.call('TIME')
 local now, wait, which = clock[1] * 1000000 + clock[2], 0, 0
 local due = {}
 for i = 1, #KEYS do
   local interval, period = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
   local tat = tonumber(redis.call('GET', KEYS[i]) or 0)
-  -- Never more than a period ahead, unless the clock was put back.
+  -- At most a period ahead, unless the clock was set back.
   tat = math.min(math.max(tat, now), now + period)
   due[i] = tat + interval
   local early = due[i] - period - now
@@ -47,28 +46,27 @@ if wait < 1 then
   return {0, 0}
 end
 return {math.ceil(wait), which}
-"""
-DIGEST: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+""")
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`count` at once, and no more than `count` in each period of `seconds` from then on."""
+    """A burst of `count`, and from then on `count` in each `seconds`."""
 
     count: int
     seconds: float
 
     @property
     def interval(self) -> float:
-        """Seconds between two when they come evenly."""
+        """Seconds between evenly spaced requests."""
         return self.seconds / self.count
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
-    """One thing to count: `name` says what and whose ("messages:user:<id>")."""
+class Limit:
+    """A rate limit to check. `name` says what is counted and for whom ("messages:user:<id>")."""
 
     name: str
     rate: Rate
@@ -76,7 +74,10 @@ class Want:
 
 @functools.lru_cache(maxsize=256)
 def parse_rate(text: str) -> Rate | None:
-    """A setting: "30/m", "120/10s", units s, m, h, d; "off" and "0" are None, no limit. Raises `ValueError`."""
+    """The rate of a setting such as "30/m" or "120/10s", with units s, m, h, d. Raises `ValueError`.
+
+    None for "off" and "0", which mean no limit.
+    """
     if text in ("off", "0"):
         return None
     found = _SHAPE.fullmatch(text)
@@ -85,38 +86,37 @@ def parse_rate(text: str) -> Rate | None:
     return Rate(int(found["count"]), int(found["number"] or 1) * _SECONDS[found["unit"]])
 
 
-def wants(*named: tuple[str, str]) -> list[Want]:
-    """From (name, setting) pairs, without those that are switched off and those of nobody (an empty name)."""
+def required_limits(*named: tuple[str, str]) -> list[Limit]:
+    """The limits of (name, setting) pairs, without those that are "off" and those with an empty name."""
     parsed = ((name, parse_rate(text)) for name, text in named if name)
-    return [Want(name, rate) for name, rate in parsed if rate is not None]
+    return [Limit(name, rate) for name, rate in parsed if rate is not None]
 
 
-def arguments(wanted: Sequence[Want]) -> list[Any]:
-    """What EVAL and EVALSHA take after the script: the number of keys, the keys, the numbers in microseconds."""
+def arguments(limits: Sequence[Limit]) -> list[Any]:
+    """The arguments of `SCRIPT`: the number of keys, the keys, and the numbers in microseconds."""
     numbers: list[Any] = []
-    for want in wanted:
-        numbers += (f"{want.rate.interval * 1e6:.3f}", f"{want.rate.seconds * 1e6:.0f}")
-    return [len(wanted), *(f"rate:{want.name}" for want in wanted), *numbers]
+    for limit in limits:
+        numbers += (f"{limit.rate.interval * 1e6:.3f}", f"{limit.rate.seconds * 1e6:.0f}")
+    return [len(limits), *(f"rate:{limit.name}" for limit in limits), *numbers]
 
 
-def take_now(wanted: Sequence[Want]) -> float:
-    """Counts one of each, for threads: 0, or the seconds to wait, when none was counted. 0 when Redis is away, too."""
-    if not wanted:
+def try_acquire(limits: Sequence[Limit]) -> float:
+    """Counts one request in each of the limits, from a thread. Returns 0, or the seconds to wait if one refuses.
+
+    A refused request counts in none of them. While Redis is unavailable, returns 0.
+    """
+    if not limits:
         return 0.0
-    client = sync_redis()
     try:
-        try:
-            reply: Any = client.evalsha(DIGEST, *arguments(wanted))
-        except redis.exceptions.NoScriptError:
-            reply = client.eval(SCRIPT, *arguments(wanted))
+        reply = SCRIPT.run(sync_redis(), *arguments(limits))
     except redis.RedisError as error:
-        log.warning("rates_not_counted", error=type(error).__name__)
+        logger.warning("rate_limit_not_checked", error=type(error).__name__)
         return 0.0
     return float(reply[0]) / 1e6
 
 
 class Bucket:
-    """One rate within a process. `now` is any monotonic clock, in seconds."""
+    """A rate limit within a process. `now` is the time of any monotonic clock in seconds."""
 
     __slots__ = ("_rate", "_tat")
 
@@ -124,8 +124,8 @@ class Bucket:
         self._rate = rate
         self._tat = float("-inf")
 
-    def take(self, now: float) -> float:
-        """Counts one: 0, or the seconds to wait, when it was not counted."""
+    def try_acquire(self, now: float) -> float:
+        """Counts a request and returns 0, or returns the seconds to wait without counting it."""
         rate = self._rate
         if rate is None:
             return 0.0
@@ -137,8 +137,8 @@ class Bucket:
         return 0.0
 
 
-def place_of(address: str) -> str:
-    """Whom an address stands for: itself, or its /64 where one person has that many of them (IPv6)."""
+def network_of(address: str) -> str:
+    """The network to count an IP address under: the address, or its /64 for IPv6, which one client may own."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,7 +1,7 @@
-"""The process's Redis clients. They stand here because `accounts` is the lowest layer and all others need them.
+"""The process's Redis clients, and Lua scripts.
 
-Every wait has an end: connecting and replies take 2 s each at the most, a call is tried twice (a pooled connection may
-have died), so whoever asks knows within 5 s. Idle connections are checked before use.
+Connecting and waiting for a reply time out after 2 s each. A call is tried twice, because a pooled connection may be
+dead, so every call returns within 5 s. Idle connections are checked before use.
 """
 
 from __future__ import annotations
@@ -9,16 +9,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import hashlib
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import redis
 import redis.asyncio
 import redis.asyncio.retry
+import redis.exceptions
 import redis.retry
 from django.conf import settings
 from redis.backoff import NoBackoff
+
+
+class Script:
+    """A Lua script. It is called by its SHA-1 digest; its text is sent only to a server that does not know it yet."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def run(self, client: redis.Redis, *args: Any) -> Any:
+        """The reply. `args`: the number of keys, the keys, the arguments. Raises `redis.RedisError`."""
+        try:
+            return client.evalsha(self.digest, *args)
+        except redis.exceptions.NoScriptError:
+            return client.eval(self.text, *args)
+
+    async def run_with(self, execute: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """As `run`, with a coroutine function that sends a command given by its words and waits for the reply."""
+        try:
+            return await execute("EVALSHA", self.digest, *args)
+        except redis.exceptions.NoScriptError:
+            return await execute("EVAL", self.text, *args)
+
 
 _OPTIONS: dict[str, Any] = {
     "socket_timeout": 2,
@@ -27,14 +52,14 @@ _OPTIONS: dict[str, Any] = {
     "protocol": 2,
 }
 
-# With what closes it (`_close_with_loop`), which nobody else holds.
+# Each with the generator that closes it (`_close_with_loop`); this is the only reference to it.
 _of_loop: weakref.WeakKeyDictionary[
     asyncio.AbstractEventLoop, tuple[redis.asyncio.Redis, AsyncGenerator[None, None]]
 ] = weakref.WeakKeyDictionary()
 
 
 def async_redis() -> redis.asyncio.Redis:
-    """The client of the running loop; made on first use, closed with the loop."""
+    """The client of the running event loop, created on first use and closed with the loop."""
     loop = asyncio.get_running_loop()
     known = _of_loop.get(loop)
     if known is None:
@@ -42,13 +67,13 @@ def async_redis() -> redis.asyncio.Redis:
             settings.REDIS_URL, retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **_OPTIONS
         )
         known = _of_loop[loop] = (client, _close_with_loop(client))
-        with contextlib.suppress(StopIteration):  # runs it to its `yield`, where nothing is waited for
+        with contextlib.suppress(StopIteration):  # runs to the `yield` without waiting for anything
             known[1].__anext__().send(None)
     return known[0]
 
 
 async def _close_with_loop(client: redis.asyncio.Redis) -> AsyncGenerator[None, None]:
-    """Waits for the loop's end: whoever ends one as `asyncio.run` does ends its asynchronous generators first."""
+    """Closes the client when the loop ends: `asyncio.run` and the like close asynchronous generators first."""
     try:
         yield
     finally:
@@ -57,5 +82,5 @@ async def _close_with_loop(client: redis.asyncio.Redis) -> AsyncGenerator[None, 
 
 @functools.cache
 def sync_redis() -> redis.Redis:
-    """The client of threads. Thread-safe: each call takes a connection of the pool."""
+    """The client for threads. It is thread-safe: each call uses a connection of the pool."""
     return redis.Redis.from_url(settings.REDIS_URL, retry=redis.retry.Retry(NoBackoff(), 1), **_OPTIONS)

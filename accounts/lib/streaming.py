@@ -1,17 +1,28 @@
-"""Files made while they are sent, so that none is in memory as a whole."""
+"""Files made while they are sent, so that none is in memory as a whole; and CSV."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
+from accounts.lib.db import release_connections
+
+BOM: Final = "\ufeff"  # tells spreadsheets that the file is UTF-8
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+CSV_TYPE: Final = "text/csv; charset=utf-8"
+M = TypeVar("M", bound=Model)
+
 
 def stream_file(request: HttpRequest, name: str, content_type: str, pieces: Iterator[str]) -> StreamingHttpResponse:
-    """A download of `pieces`. When making them fails half-way, the connection is cut: a file is whole or not there."""
+    """A download of `pieces`. An error half-way cuts the connection, so that no client keeps half a file."""
     encoded = (piece.encode() for piece in pieces)
     response = StreamingHttpResponse(
         # Under ASGI, Django would gather a plain iterator in a list first.
@@ -29,3 +40,36 @@ async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
 
     while (piece := await sync_to_async(advance)()) is not None:
         yield piece
+
+
+def csv_pieces(columns: Iterable[str], pages: Iterable[Iterable[Iterable[Any]]], *, bom: bool = False) -> Iterator[str]:
+    """A CSV file as text: first the columns' names, then a piece for each page of rows."""
+    yield (BOM if bom else "") + csv_text([columns])
+    for page in pages:
+        yield csv_text(page)
+
+
+def csv_text(rows: Iterable[Iterable[Any]], *, line_end: str = "\r\n") -> str:
+    """Rows as lines of CSV."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator=line_end).writerows(rows)
+    return out.getvalue()
+
+
+def pages_by_key(rows: QuerySet[M], size: int, *, newest_first: bool = False) -> Iterator[list[M]]:
+    """All rows, in lists of at most `size`, ordered by primary key.
+
+    Each page is a query of its own that starts after the previous page. A slow reader therefore holds neither a
+    transaction nor a database connection.
+    """
+    ordered, after = rows.order_by("-pk" if newest_first else "pk"), "pk__lt" if newest_first else "pk__gt"
+    page = list(ordered[:size])
+    while page:
+        release_connections()
+        yield page
+        page = list(ordered.filter(**{after: page[-1].pk})[:size])
+
+
+def escape_formula(cell: Any) -> Any:
+    """The cell; text that a spreadsheet would compute gets an apostrophe before it (OWASP, CSV injection)."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell

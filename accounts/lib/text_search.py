@@ -1,6 +1,6 @@
-"""Searching rows by words, or their beginnings, with PostgreSQL's full text search and an index over an expression.
+"""Searches rows by words or word prefixes, with PostgreSQL's full text search and an expression index.
 
-Marks that join words (in addresses, verbs, names of models) are taken for blanks, in rows as in what is searched for.
+Characters that join words in addresses, verbs and model names count as spaces, in rows and in search terms.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any, Final
 from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
-# As the indexes have them (migrations 0008 and 0010 of this app), to the letter, or they are not used.
+# Exactly as in the indexes (migrations 0008 and 0010 of this app); otherwise PostgreSQL does not use them.
 AUDIT: Final = """to_tsvector('simple', translate(actor_email || ' ' || verb || ' ' || object_type || ' ' || details,
     '@._-/=&?', '        '))"""
-PEOPLE: Final = """to_tsvector('simple', translate("accounts_user"."email" || ' ' || "accounts_user"."name",
+USERS: Final = """to_tsvector('simple', translate("accounts_user"."email" || ' ' || "accounts_user"."name",
     '@._-/=&?', '        '))"""
 
 
@@ -22,10 +22,10 @@ FEW: Final = 1000
 
 
 def with_words(rows: QuerySet[Any], vector: str, term: str) -> QuerySet[Any]:
-    """Those where every word of the term begins a word of the row; none for a term without words.
+    """The rows in which every word of the term is a prefix of some word. No rows for a term without words.
 
-    PostgreSQL guesses that beginnings of words are frequent, and would go through all rows in their order until it has
-    seen enough. So the index is asked first, without an order, whether they are.
+    PostgreSQL assumes that prefixes are frequent and would scan all rows in order. So the index is first asked, without
+    an order, whether there are few matches.
     """
     words = "".join(letter if letter.isalnum() else " " for letter in term).split()
     if not words:
@@ -36,6 +36,6 @@ def with_words(rows: QuerySet[Any], vector: str, term: str) -> QuerySet[Any]:
 
 
 def has_words(vector: str, words: Iterable[str]) -> RawSQL:
-    """A condition. The words are letters and digits only."""
+    """The condition that a row has all these prefixes. Words must be letters and digits only."""
     query = " & ".join(f"{word}:*" for word in words)
     return RawSQL(f"{vector} @@ to_tsquery('simple', %s)", (query,), output_field=BooleanField())  # noqa: S611 -- a constant and a parameter

@@ -1,9 +1,8 @@
-"""A process's sign of life to whoever started it: a byte a second into a pipe, from the loop that its work runs on.
+"""Watchdog of a process: writes a byte a second into a pipe, from the event loop that its work runs on.
 
-Another byte says once that the process is ready, whatever it logs.
-
-`manage.py up` watches the pipes (`config.stack.supervisor`) and starts a process anew whose loop hangs. Nothing else is
-asked, so that PostgreSQL or Redis being away is never taken for a hang. Without a pipe nothing happens.
+Another byte, written once, says that the process is ready. `manage.py up` reads the pipes (`config.stack.supervisor`)
+and restarts a process whose loop is stuck. An outage of PostgreSQL or Redis does not count as stuck. Without a pipe
+nothing is written.
 """
 
 from __future__ import annotations
@@ -24,24 +23,25 @@ READY: Final = b"+"
 
 
 def beat() -> None:
-    """Gives one sign. Never waits: a pipe that nobody reads is full some day, and that is all right."""
+    """Writes the byte that says that the process is alive."""
     _write(ALIVE)
 
 
 def announce_ready() -> None:
-    """Tells whoever started this process that it serves now. Never waits."""
+    """Writes the byte that says that the process is ready to serve."""
     _write(READY)
 
 
 def _write(sign: bytes) -> None:
+    """Writes one byte. Never blocks: if nobody reads the pipe and it is full, the byte is dropped."""
     with contextlib.suppress(OSError, ValueError):
         os.write(int(os.environ.get(VARIABLE, "")), sign)
 
 
 def keep(loop: asyncio.AbstractEventLoop) -> None:
-    """Gives signs for as long as `loop` turns. To be called on it."""
+    """Writes bytes for as long as `loop` runs. Call it on the loop."""
     if VARIABLE in os.environ:
-        tell_where_it_hangs()
+        print_stacks_on_signal()
         _beat_again(loop)
 
 
@@ -51,9 +51,9 @@ def _beat_again(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def keep_in_thread() -> None:
-    """For a process without a loop: it only shows that the process runs at all."""
+    """Writes bytes from a thread, for a process without an event loop. Shows only that the process runs."""
     if VARIABLE in os.environ:
-        tell_where_it_hangs()
+        print_stacks_on_signal()
         threading.Thread(target=_keep_beating, name="pulse", daemon=True).start()
 
 
@@ -63,6 +63,6 @@ def _keep_beating() -> None:
         time.sleep(EVERY_SECONDS)
 
 
-def tell_where_it_hangs() -> None:
-    """SIGUSR2 prints what every thread is at, without a value: also of a process whose threads wait for each other."""
+def print_stacks_on_signal() -> None:
+    """Lets SIGUSR2 print the stack of every thread, without values of variables; works in a deadlocked process too."""
     faulthandler.register(signal.SIGUSR2, all_threads=True)

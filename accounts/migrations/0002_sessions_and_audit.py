@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=accounts.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('actor_email', models.EmailField(help_text='As it was then.', max_length=254)),
+                ('actor_email', models.EmailField(help_text='Email address of the actor at that time.', max_length=254)),
                 ('verb', models.CharField(max_length=40)),
                 ('object_type', models.CharField(help_text='app.model', max_length=60)),
                 ('object_id', models.CharField(max_length=64)),

@@ -12,6 +12,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterModelOptions(
             name='user',
-            options={'permissions': (('view_dashboard', 'Can see the dashboard: who uses what, and what is broken'),)},
+            options={'permissions': (('view_dashboard', 'Can view the dashboard'),)},
         ),
     ]

@@ -14,27 +14,27 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='plan',
             name='audio_days',
-            field=models.PositiveIntegerField(default=0, help_text='0: what is said is not kept as audio.', validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(36500)], verbose_name='days speech is kept'),
+            field=models.PositiveIntegerField(default=0, help_text='0: audio is not kept.', validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(36500)], verbose_name='audio retention (days)'),
         ),
         migrations.AddField(
             model_name='plan',
             name='retention_days',
-            field=models.PositiveIntegerField(blank=True, help_text='One that nobody touched for so long goes. Empty: it stays.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='days a conversation is kept'),
+            field=models.PositiveIntegerField(blank=True, help_text='Conversations without activity for this long are deleted. If empty, they are kept.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(36500)], verbose_name='conversation retention (days)'),
         ),
         migrations.AddField(
             model_name='plan',
             name='temporary_hours',
-            field=models.PositiveIntegerField(blank=True, help_text="Empty: as the deployment's setting says.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(876000)], verbose_name='hours a temporary conversation is kept'),
+            field=models.PositiveIntegerField(blank=True, help_text="If empty, the deployment's setting applies.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(876000)], verbose_name='temporary conversation retention (hours)'),
         ),
         migrations.AddField(
             model_name='plan',
             name='trash_days',
-            field=models.PositiveIntegerField(blank=True, help_text='So long a deleted conversation can be brought back. Empty: as the setting KEEP_DELETED_DAYS says.', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(36500)], verbose_name='days in the trash'),
+            field=models.PositiveIntegerField(blank=True, help_text='How long a deleted conversation can be restored. If empty, the setting KEEP_DELETED_DAYS applies.', null=True, validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(36500)], verbose_name='trash retention (days)'),
         ),
         migrations.AddField(
             model_name='plan',
             name='unwatched_runs',
-            field=models.CharField(blank=True, choices=[('continue', 'go on'), ('stop', 'stop after the grace')], help_text='Empty: as the setting UNWATCHED_RUNS says.', max_length=8, verbose_name='answers nobody has open'),
+            field=models.CharField(blank=True, choices=[('continue', 'continue'), ('stop', 'stop after the grace period')], help_text='What happens to an answer that nobody has open. If empty, the setting UNWATCHED_RUNS applies.', max_length=8, verbose_name='unwatched answers'),
         ),
         migrations.AddConstraint(
             model_name='plan',

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             name='Invitation',
             fields=[
                 ('id', models.UUIDField(default=accounts.lib.ids.uuid7, editable=False, primary_key=True, serialize=False)),
-                ('email', models.EmailField(max_length=254, verbose_name='e-mail address')),
+                ('email', models.EmailField(max_length=254, verbose_name='email address')),
                 ('token_hash', models.CharField(editable=False, max_length=64, unique=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('expires_at', models.DateTimeField(editable=False)),
@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name='user',
-            options={'permissions': (('view_dashboard', 'Can see the dashboard: who uses what, and what is broken'), ('disable_user', 'Can switch accounts off and on'), ('end_sessions', "Can end people's sessions"), ('top_up', 'Can give people more of a quota, and reset periods'), ('assign_plan', "Can choose a person's plan"), ('assign_roles', 'Can make people staff, in roles that have no more rights than oneself'), ('invite_user', 'Can invite people'), ('export_user', 'Can download everything about a person, what they wrote too'), ('erase_user', 'Can erase people'), ('export_lists', 'Can download lists as files'), ('import_lists', 'Can upload lists of what one may change'))},
+            options={'permissions': (('view_dashboard', 'Can view the dashboard'), ('disable_user', 'Can disable and enable accounts'), ('end_sessions', "Can end users' sessions"), ('top_up', 'Can top up and reset quotas'), ('assign_plan', "Can change a user's plan"), ('assign_roles', 'Can give staff access and roles that have no more permissions than oneself'), ('invite_user', 'Can invite users'), ('export_user', 'Can export all data of a user, including messages'), ('erase_user', 'Can erase users'), ('export_lists', 'Can export lists'), ('import_lists', 'Can import lists of objects that one may change'))},
         ),
         migrations.AddField(
             model_name='user',

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='quota',
             name='shared',
-            field=models.BooleanField(db_default=False, default=False, help_text='One pot for all of the group together, beside what each of them may use; else each by themselves.'),
+            field=models.BooleanField(db_default=False, default=False, help_text='On: the group shares one allowance, in addition to personal quotas. Off: each member gets this quota.'),
         ),
         migrations.AddField(
             model_name='reservation',
@@ -35,12 +35,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='usageentry',
             name='groups',
-            field=django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), db_default=[], default=list, help_text='The ids of those the person was in then.', size=None),
+            field=django.contrib.postgres.fields.ArrayField(base_field=models.IntegerField(), db_default=[], default=list, help_text='Ids of the groups that the user was in at that time.', size=None),
         ),
         migrations.AlterField(
             model_name='allowance',
             name='user',
-            field=models.ForeignKey(help_text='Empty: the pot of a group.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allowances', to=settings.AUTH_USER_MODEL),
+            field=models.ForeignKey(help_text='Empty for the shared quota of a group.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='allowances', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AlterField(
             model_name='reservation',
@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='topup',
             name='user',
-            field=models.ForeignKey(blank=True, help_text='Empty where a group shares the quota.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='top_ups', to=settings.AUTH_USER_MODEL),
+            field=models.ForeignKey(blank=True, help_text='Empty for a shared quota.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='top_ups', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddIndex(
             model_name='allowance',
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='quota',
-            constraint=models.UniqueConstraint(condition=models.Q(('group__isnull', False)), fields=('group', 'model', 'unit', 'period', 'shared'), name='quota_once_per_group', violation_error_message='There is such a quota already: change that one.'),
+            constraint=models.UniqueConstraint(condition=models.Q(('group__isnull', False)), fields=('group', 'model', 'unit', 'period', 'shared'), name='quota_once_per_group', violation_error_message='This quota already exists. Change that one instead.'),
         ),
         migrations.AddConstraint(
             model_name='reservation',

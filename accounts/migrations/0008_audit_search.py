@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='auditentry',
             name='details',
-            field=models.CharField(blank=True, db_default='', default='', help_text='What else is worth knowing; no message text.', max_length=500),
+            field=models.CharField(blank=True, db_default='', default='', help_text='More about the action. Never message text.', max_length=500),
         ),
         migrations.AddIndex(
             model_name='auditentry',

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='user',
             name='plan',
-            field=models.ForeignKey(blank=True, db_index=False, help_text='Empty: the default plan.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='users', to='accounts.plan'),
+            field=models.ForeignKey(blank=True, db_index=False, help_text='If empty, the default plan applies.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='users', to='accounts.plan'),
         ),
         migrations.AddIndex(
             model_name='user',

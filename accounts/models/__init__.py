@@ -1,7 +1,7 @@
 """Users, sessions, invitations, the audit log; plans, quotas and usage."""
 
 from accounts.models.audit import AuditEntry
-from accounts.models.quotas import Allowance, Period, Plan, Quota, Reservation, TopUp, Unit, Unwatched
+from accounts.models.quotas import Allowance, Plan, Quota, QuotaPeriod, Reservation, TopUp, Unit, Unwatched
 from accounts.models.usage import DailyUsage, Price, UsageEntry
 from accounts.models.users import Invitation, Session, User, UserManager, UserQuerySet
 
@@ -10,10 +10,10 @@ __all__ = [
     "AuditEntry",
     "DailyUsage",
     "Invitation",
-    "Period",
     "Plan",
     "Price",
     "Quota",
+    "QuotaPeriod",
     "Reservation",
     "Session",
     "TopUp",

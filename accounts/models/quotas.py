@@ -1,7 +1,7 @@
-"""What people may use, what they used, and what it cost. Money is in one currency, exact to a billionth.
+"""Plans, quotas, allowances, reservations and top-ups. Money is in one currency, exact to a billionth.
 
-Plan ── Quota ── Allowance (one person or pot, one period: used, reserved, extra) ── Reservation (one run under way)
-UsageEntry, append-only, is the truth; Allowance and DailyUsage add it up (`chat.recovery.ledger.check_ledger`).
+Plan ── Quota ── Allowance (one user or shared quota in one period: used, reserved, extra) ── Reservation (one run)
+Usage entries are authoritative. Allowances and daily usage are their sums (`chat.recovery.ledger.check_ledger`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Unit(models.TextChoices):
     AUDIO_SECONDS = "audio_seconds"
 
 
-class Period(models.TextChoices):
-    """Of the calendar, in the plan's time zone; a fixed one begins at `starts_at` and never renews by itself."""
+class QuotaPeriod(models.TextChoices):
+    """Calendar periods in the plan's time zone. A fixed period starts at `starts_at` and never renews."""
 
     HOUR = "hour"
     DAY = "day"
@@ -39,37 +39,39 @@ class Period(models.TextChoices):
 
 
 class Unwatched(models.TextChoices):
-    """Of an answer that nobody has open; the values are those of the setting UNWATCHED_RUNS."""
+    """What happens to an answer that nobody has open. The values are those of the setting UNWATCHED_RUNS."""
 
-    CONTINUE = "continue", "go on"
-    STOP = "stop", "stop after the grace"
+    CONTINUE = "continue", "continue"
+    STOP = "stop", "stop after the grace period"
 
 
 class Plan(models.Model):
-    """A user's limits, and how long what is theirs is kept. Who has no plan of their own has the default one."""
+    """Limits and retention periods. A user without a plan of their own has the default plan."""
 
     name = models.CharField(max_length=80, unique=True)
-    time_zone = models.CharField(max_length=64, default="UTC", help_text="Such as Europe/Berlin: when a day begins.")
-    is_default = models.BooleanField("default", default=False, help_text="For everybody who has no other.")
+    time_zone = models.CharField(
+        max_length=64, default="UTC", help_text="For example Europe/Berlin. Days begin at midnight in this zone."
+    )
+    is_default = models.BooleanField(
+        "default", default=False, help_text="Applies to users without a plan of their own."
+    )
     unwatched_runs = models.CharField(
-        "answers nobody has open", max_length=8, blank=True, choices=Unwatched.choices,
-        help_text="Empty: as the setting UNWATCHED_RUNS says.",
+        "unwatched answers", max_length=8, blank=True, choices=Unwatched.choices,
+        help_text="What happens to an answer that nobody has open. If empty, the setting UNWATCHED_RUNS applies.",
     )  # fmt: skip
     retention_days = days_field(
-        "days a conversation is kept", LONGEST_DAYS, least=1, null=True, blank=True,
-        help_text="One that nobody touched for so long goes. Empty: it stays.",
+        "conversation retention (days)", LONGEST_DAYS, least=1, null=True, blank=True,
+        help_text="Conversations without activity for this long are deleted. If empty, they are kept.",
     )  # fmt: skip
     trash_days = days_field(
-        "days in the trash", LONGEST_DAYS, null=True, blank=True,
-        help_text="So long a deleted conversation can be brought back. Empty: as the setting KEEP_DELETED_DAYS says.",
+        "trash retention (days)", LONGEST_DAYS, null=True, blank=True,
+        help_text="How long a deleted conversation can be restored. If empty, the setting KEEP_DELETED_DAYS applies.",
     )  # fmt: skip
     temporary_hours = days_field(
-        "hours a temporary conversation is kept", 24 * LONGEST_DAYS, least=1, null=True, blank=True,
-        help_text="Empty: as the deployment's setting says.",
+        "temporary conversation retention (hours)", 24 * LONGEST_DAYS, least=1, null=True, blank=True,
+        help_text="If empty, the deployment's setting applies.",
     )  # fmt: skip
-    audio_days = days_field(
-        "days speech is kept", LONGEST_DAYS, default=0, help_text="0: what is said is not kept as audio."
-    )
+    audio_days = days_field("audio retention (days)", LONGEST_DAYS, default=0, help_text="0: audio is not kept.")
 
     class Meta:
         constraints = (
@@ -94,21 +96,21 @@ class Plan(models.Model):
         try:
             zoneinfo.ZoneInfo(self.time_zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValidationError({"time_zone": "There is no such time zone."}) from None
+            raise ValidationError({"time_zone": "This time zone does not exist."}) from None
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         """Raises `ProtectedError` while somebody has the plan, or when it is the default."""
         if self.is_default:
-            raise models.ProtectedError("The default plan is everybody's: make another one the default first.", {self})
+            raise models.ProtectedError("This is the default plan. Make another plan the default first.", {self})
         return super().delete(*args, **kwargs)
 
 
 class Quota(models.Model):
-    """So much of a unit in each period, for each person of a plan or a group, or for one user.
+    """A limit of one unit in each period, for each user of a plan or a group, or for one user.
 
-    The nearest wins among quotas of the same unit, period and model: the user's own, else the most generous of their
-    groups', else the plan's. Quotas that differ in one of the three hold side by side. A shared one is a pot: all who
-    are in its group draw from it, and it holds beside everything else.
+    Among quotas of the same unit, period and model the most specific applies: the user's own, else the most generous
+    of their groups', else the plan's. Quotas that differ in one of the three apply side by side. A shared quota is
+    common to all members of its group and applies in addition.
     """
 
     plan = models.ForeignKey(Plan, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas")
@@ -116,16 +118,19 @@ class Quota(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="quotas"
     )
-    model = models.CharField(max_length=200, blank=True, help_text="Empty: all models together.")
+    model = models.CharField(max_length=200, blank=True, help_text="If empty, the quota counts all models together.")
     unit = models.CharField(max_length=16, choices=Unit.choices, default=Unit.MESSAGES)
-    period = models.CharField(max_length=8, choices=Period.choices, default=Period.DAY)
+    period = models.CharField(max_length=8, choices=QuotaPeriod.choices, default=QuotaPeriod.DAY)
     limit = amount_field(validators=RANGE)
-    hard = models.BooleanField(default=True, help_text="Refuses what is beyond; a soft one only warns.")
+    hard = models.BooleanField(
+        default=True, help_text="A hard quota refuses requests beyond the limit. A soft one only warns."
+    )
     shared = models.BooleanField(
         default=False, db_default=False,
-        help_text="One pot for all of the group together, beside what each of them may use; else each by themselves.",
+        help_text="On: the group shares one allowance, in addition to personal quotas. "
+        "Off: each member gets this quota.",
     )  # fmt: skip
-    starts_at = models.DateTimeField(default=timezone.now, help_text="When a fixed period begins.")
+    starts_at = models.DateTimeField(default=timezone.now, help_text="Start of a fixed period.")
 
     class Meta:
         constraints = (
@@ -134,7 +139,7 @@ class Quota(models.Model):
                 | Q(plan=None, group__isnull=False, user=None)
                 | Q(plan=None, group=None, user__isnull=False),
                 name="quota_of_one",
-                violation_error_message="A quota is of a plan, of a group or of a user: of one of them.",
+                violation_error_message="Choose exactly one of plan, group and user.",
             ),
             models.CheckConstraint(condition=Q(limit__gte=0, limit__lte=MOST), name="quota_limit_sane"),
             models.CheckConstraint(
@@ -143,13 +148,13 @@ class Quota(models.Model):
                 violation_error_message="Only a group can share a quota.",
             ),
             models.CheckConstraint(condition=Q(unit__in=Unit.values), name="quota_unit_known"),
-            models.CheckConstraint(condition=Q(period__in=Period.values), name="quota_period_known"),
+            models.CheckConstraint(condition=Q(period__in=QuotaPeriod.values), name="quota_period_known"),
             *(
                 models.UniqueConstraint(
                     fields=[of, "model", "unit", "period", *(["shared"] if of == "group" else [])],
                     condition=Q((f"{of}__isnull", False)),
                     name=f"quota_once_per_{of}",
-                    violation_error_message="There is such a quota already: change that one.",
+                    violation_error_message="This quota already exists. Change that one instead.",
                 )
                 for of in ("plan", "group", "user")
             ),
@@ -161,28 +166,30 @@ class Quota(models.Model):
         return f"{what} of {self.model}" if self.model else what
 
     def clean(self) -> None:
-        """What has been counted is of one kind for ever; the limit, and whether it is hard or shared, may change."""
+        """Once usage is counted, only the limit and whether the quota is hard or shared may change."""
         super().clean()
         if not self._state.adding and self.allowances.exists():
             kind = ("plan_id", "group_id", "user_id", "model", "unit", "period")
             before = Quota.objects.values_list(*kind).get(pk=self.pk)
             if tuple(getattr(self, name) for name in kind) != before:
-                raise ValidationError("This quota has counted already: only its limit can change. Make another one.")
+                raise ValidationError(
+                    "Usage is already counted in this quota, so only its limit can change. Create another quota."
+                )
 
 
 class Allowance(models.Model):
-    """What one person, or all who share it, used of one quota in one period. Changed only in SQL."""
+    """Usage of one quota in one period, by one user or by the group that shares it. Changed only in SQL."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="allowances",
-        help_text="Empty: the pot of a group.",
+        help_text="Empty for the shared quota of a group.",
     )  # fmt: skip
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="allowances")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True)
     used = amount_field(default=0)
-    reserved = amount_field(default=0, help_text="By answers that are under way.")
-    extra = amount_field(default=0, help_text="By top-ups.")
+    reserved = amount_field(default=0, help_text="Reserved by answers in progress.")
+    extra = amount_field(default=0, help_text="Added by top-ups.")
 
     class Meta:
         indexes = (models.Index(fields=["user", "ends_at"], name="allowance_running"),)
@@ -196,7 +203,7 @@ class Allowance(models.Model):
 
 
 class Reservation(models.Model):
-    """What a run or recording under way may use. It goes when that ends, however it does."""
+    """The amount that a run or recording in progress may use. Deleted when the run or recording ends."""
 
     run_id = models.UUIDField(null=True)
     recording_id = models.UUIDField(null=True)
@@ -219,14 +226,15 @@ class Reservation(models.Model):
 
 
 class TopUp(models.Model):
-    """More of a quota in the period in which it is made, for one person or, of a shared quota, for all who share it; a
-    reset is one of as much as was used.
+    """An addition to a quota in the current period, for one user or, with a shared quota, for its group.
+
+    A reset is a top-up of the amount that was used.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="top_ups",
-        help_text="Empty where a group shares the quota.",
+        help_text="Empty for a shared quota.",
     )  # fmt: skip
     quota = models.ForeignKey(Quota, on_delete=models.CASCADE, related_name="top_ups")
     amount = amount_field(validators=MORE_THAN_NONE)

@@ -15,23 +15,29 @@ from accounts.models.fields import MOST, RANGE, amount_field
 
 
 def _owner(**options: Any) -> models.ForeignKey[Any, Any]:
-    """A user whose entries outlive them, hence without a constraint: no foreign key's rule may touch a row."""
+    """A user. Entries outlive their user, so there is no database constraint."""
     return models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", **options
     )
 
 
 class Price(models.Model):
-    """What a model costs from a moment on. The nearest wins: the model's own before that of all models, then the
-    endpoint's own, then the newest. A model without a price costs nobody knows what (`UsageEntry.cost` is null).
+    """What a model costs from `valid_from` on. The most specific price applies: for this model before one for all
+    models, then for this endpoint, then the newest. Without a price, the cost is unknown (`UsageEntry.cost` is null).
     """
 
-    endpoint = models.CharField(max_length=200, blank=True, help_text="Host of the endpoint; empty: any.")
-    model = models.CharField(max_length=200, blank=True, help_text="Empty: any model.")
+    endpoint = models.CharField(
+        max_length=200, blank=True, help_text="Host of the endpoint. If empty, the price applies to every endpoint."
+    )
+    model = models.CharField(max_length=200, blank=True, help_text="If empty, the price applies to every model.")
     valid_from = models.DateTimeField(default=timezone.now)
     input_per_million = amount_field("per million input tokens", validators=RANGE)
     cached_per_million = amount_field(
-        "per million cached input tokens", null=True, blank=True, validators=RANGE, help_text="Empty: as other input."
+        "per million cached input tokens",
+        null=True,
+        blank=True,
+        validators=RANGE,
+        help_text="If empty, the price of other input applies.",
     )
     output_per_million = amount_field("per million output tokens", validators=RANGE)
     audio_per_minute = amount_field("per minute of audio", default=0, validators=RANGE)
@@ -55,10 +61,10 @@ class Price(models.Model):
 
 
 class UsageEntry(models.Model):
-    """What one answer or recording used. Append-only: a trigger refuses UPDATE and DELETE. One per run."""
+    """Usage of one run or recording. Append-only: a trigger refuses UPDATE and DELETE."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    at = models.DateTimeField(help_text="When it was asked for, which is when it counts.")
+    at = models.DateTimeField(help_text="When the answer was requested. It counts in that period.")
     user = _owner(null=True)
     run_id = models.UUIDField(null=True, unique=True)
     recording_id = models.UUIDField(null=True, unique=True)
@@ -67,14 +73,19 @@ class UsageEntry(models.Model):
     endpoint = models.CharField(max_length=200, blank=True)
     messages = models.PositiveSmallIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
-    cached_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the input.")
+    cached_tokens = models.PositiveBigIntegerField(default=0, help_text="Included in the input tokens.")
     output_tokens = models.PositiveBigIntegerField(default=0)
-    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text="Part of the output.")
+    reasoning_tokens = models.PositiveBigIntegerField(default=0, help_text="Included in the output tokens.")
     audio_seconds = amount_field(default=0)
-    cost = amount_field(null=True, help_text="Empty: there was no price.")
-    estimated = models.BooleanField(default=False, help_text="The endpoint did not say; the numbers are ours.")
+    cost = amount_field(null=True, help_text="Empty if the model had no price.")
+    estimated = models.BooleanField(
+        default=False, help_text="The provider did not report usage. The numbers are estimates."
+    )
     groups = ArrayField(
-        models.IntegerField(), default=list, db_default=[], help_text="The ids of those the person was in then."
+        models.IntegerField(),
+        default=list,
+        db_default=[],
+        help_text="Ids of the groups that the user was in at that time.",
     )
 
     class Meta:
@@ -92,7 +103,7 @@ class UsageEntry(models.Model):
 
 
 class DailyUsage(models.Model):
-    """The entries of a day (UTC) added up, for speed. `unpriced` and `estimated` count entries."""
+    """Sums of the usage entries of a day (UTC). `unpriced` and `estimated` count entries."""
 
     day = models.DateField()
     user = _owner(null=True)

@@ -1,7 +1,8 @@
-"""Who uses the system, where they are logged in, and what staff looked at."""
+"""Users, their sessions, and invitations."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -10,41 +11,48 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.db.models.signals import post_save
+from django.dispatch import Signal, receiver
 from django.utils import timezone
 
 from accounts.lib.ids import uuid7
 
+users_changed = Signal()
+"""Sent with `sender=User` after passwords or `is_active` of users were saved, one by one or in bulk.
+
+`users` (list of `User`): those whose sessions are no longer valid. `inactive` (set of UUID): the ids of those among
+them whose account is inactive. `accounts.auth.signals` ends the sessions.
+"""
+
 
 class UserQuerySet(models.QuerySet["User"]):
-    """Bulk changes, as admin actions and scripts make them, end sessions just as saving one user does."""
+    """Bulk updates, as admin actions and scripts make them, end sessions just as saving one user does."""
 
     def update(self, **fields: Any) -> int:
         if not {"is_active", "password"} & fields.keys():
             return super().update(**fields)
-        from accounts.auth import revocation  # it needs this module's models
-
         users = list(self)
         changed = super().update(**fields)
         inactive = set(
             User.objects.filter(pk__in=[user.pk for user in users], is_active=False).values_list("pk", flat=True)
         )
-        for user in users:
-            if "password" in fields or user.pk in inactive:
-                revocation.end_all_sessions(user, barred=user.pk in inactive)
+        ended = [user for user in users if "password" in fields or user.pk in inactive]
+        if ended:
+            users_changed.send(sender=User, users=ended, inactive=inactive)
         return changed
 
     update.alters_data = True  # type: ignore[attr-defined]  # Django's mark: templates may not call it
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by e-mail address."""
+    """Creates users by email address."""
 
     def get_queryset(self) -> UserQuerySet:
         return UserQuerySet(self.model, using=self._db)
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
         if not email:
-            raise ValueError("a user needs an e-mail address")
+            raise ValueError("a user needs an email address")
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -58,25 +66,25 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person. The e-mail address is the login; the name is what others in a conversation see."""
+    """A user. They log in with the email address; other members of a conversation see the name."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField("e-mail address", max_length=254, unique=True)
+    email = models.EmailField("email address", max_length=254, unique=True)
     name = models.CharField(max_length=120, blank=True)
     is_active = models.BooleanField(
-        "active", default=True, help_text="Switch off instead of deleting: ends every session."
+        "active", default=True, help_text="Disable the account instead of deleting it. Ends all sessions."
     )
-    is_staff = models.BooleanField("staff", default=False, help_text="May open the admin.")
+    is_staff = models.BooleanField("staff", default=False, help_text="Can log in to the admin.")
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     plan = models.ForeignKey(
         "accounts.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="users", db_index=False,
-        help_text="Empty: the default plan.",
+        help_text="If empty, the default plan applies.",
     )  # fmt: skip
-    erase_at = models.DateTimeField("erased at", null=True, editable=False)  # when all of it goes; off until then
-    was_active = models.BooleanField(db_default=True, editable=False)  # calling the erasure off switches it on again
+    erase_at = models.DateTimeField("erased at", null=True, editable=False)  # inactive until then
+    was_active = models.BooleanField(db_default=True, editable=False)  # `is_active` before the erasure was scheduled
 
     objects: ClassVar[UserManager] = UserManager()
-    saved_password: str | None = None  # the hash that the row holds, as far as this instance knows
+    saved_password: str | None = None  # the hash in the row, as last loaded or saved
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -84,21 +92,21 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         permissions = (
-            ("view_dashboard", "Can see the dashboard: who uses what, and what is broken"),
-            ("disable_user", "Can switch accounts off and on"),
-            ("end_sessions", "Can end people's sessions"),
-            ("top_up", "Can give people more of a quota, and reset periods"),
-            ("assign_plan", "Can choose a person's plan"),
-            ("assign_roles", "Can make people staff, in roles that have no more rights than oneself"),
-            ("invite_user", "Can invite people"),
-            ("export_user", "Can download everything about a person, what they wrote too"),
-            ("erase_user", "Can erase people"),
-            ("export_lists", "Can download lists as files"),
-            ("import_lists", "Can upload lists of what one may change"),
+            ("view_dashboard", "Can view the dashboard"),
+            ("disable_user", "Can disable and enable accounts"),
+            ("end_sessions", "Can end users' sessions"),
+            ("top_up", "Can top up and reset quotas"),
+            ("assign_plan", "Can change a user's plan"),
+            ("assign_roles", "Can give staff access and roles that have no more permissions than oneself"),
+            ("invite_user", "Can invite users"),
+            ("export_user", "Can export all data of a user, including messages"),
+            ("erase_user", "Can erase users"),
+            ("export_lists", "Can export lists"),
+            ("import_lists", "Can import lists of objects that one may change"),
         )
         indexes = (
             models.Index(fields=["erase_at"], condition=Q(erase_at__isnull=False), name="user_erased_next"),
-            # For staff's list; one more, over the words of a person, is in the migration.
+            # For the admin's list. The text search index is in a migration.
             models.Index(fields=["-id"], condition=Q(is_staff=True), name="user_staff"),
             models.Index(fields=["-id"], condition=Q(is_active=False), name="user_switched_off"),
             models.Index(fields=["plan", "-id"], name="user_by_plan"),
@@ -111,7 +119,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     @classmethod
     def from_db(cls, *args: Any, **kwargs: Any) -> User:
         user = super().from_db(*args, **kwargs)
-        user.saved_password = user.__dict__.get("password")  # not there when deferred
+        user.saved_password = user.__dict__.get("password")  # missing when deferred
         return user
 
     def refresh_from_db(self, *args: Any, **kwargs: Any) -> None:
@@ -133,10 +141,27 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.display_name
 
 
-class Session(AbstractBaseSession):
-    """A browser's session: Django's row and what its person wants to know of it (see `accounts.auth.sessions`).
+@receiver(post_save, sender=User)
+def announce_saved_user(
+    sender: type[User], instance: User, created: bool, update_fields: Iterable[str] | None, **kwargs: Any
+) -> None:
+    """Sends `users_changed` for a new password or an inactive account.
 
-    `hash` names the session where its key, a secret, must not stand: in groups, tickets, logs and pages.
+    Any new hash counts as a new password, as for `django.contrib.auth`, which rejects sessions opened with the old one.
+    """
+    saved = {"is_active", "password"} if update_fields is None else set(update_fields)
+    deactivated = "is_active" in saved and not instance.is_active
+    new_password = "password" in saved and instance.password != instance.saved_password
+    if "password" in saved:
+        instance.saved_password = instance.password
+    if not created and (deactivated or new_password):
+        users_changed.send(sender=User, users=[instance], inactive={instance.pk} if deactivated else set())
+
+
+class Session(AbstractBaseSession):
+    """A browser's session: Django's row, and where it was last used from (see `accounts.auth.sessions`).
+
+    `hash` identifies the session in groups, tickets, logs and pages, where the secret session key must not appear.
     """
 
     hash = models.CharField(max_length=32, unique=True, editable=False)
@@ -150,30 +175,24 @@ class Session(AbstractBaseSession):
         return f"session {self.hash[:8]}"
 
     def save(self, *args: Any, force_update: bool = False, **kwargs: Any) -> None:
-        # The store writes a fresh instance over the row at each change; what only this model knows must stay.
+        # Django's store saves a new instance over the row at each change; the fields of this model must stay.
         if force_update:
             kwargs["update_fields"] = ("session_data", "expire_date", "user")
         super().save(*args, force_update=force_update, **kwargs)
 
-    @classmethod
-    def get_session_store_class(cls) -> type[Any]:
-        from accounts.auth.sessions import SessionStore  # it needs this model
-
-        return SessionStore
-
 
 class Invitation(models.Model):
-    """An address that may make an account, once, until `expires_at`. The link's secret is kept as a hash only."""
+    """An email address that may create one account until `expires_at`. Only a hash of the link's secret is stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    email = models.EmailField("e-mail address", max_length=254)
+    email = models.EmailField("email address", max_length=254)
     plan = models.ForeignKey("accounts.Plan", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     role = models.ForeignKey("auth.Group", null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     token_hash = models.CharField(max_length=64, unique=True, editable=False)
     by = models.ForeignKey(User, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(editable=False)
-    mailed_at = models.DateTimeField(null=True, editable=False)  # then opening the link proves the address
+    mailed_at = models.DateTimeField(null=True, editable=False)  # if set, opening the link verifies the address
     accepted_at = models.DateTimeField(null=True, editable=False)
     accepted_by = models.ForeignKey(User, null=True, editable=False, on_delete=models.SET_NULL, related_name="+")
     revoked_at = models.DateTimeField(null=True, editable=False)

@@ -1,7 +1,7 @@
-"""How quotas stand: which of them hold for a person, in which periods, and what is used, reserved and left of each.
+"""Balances: which quotas apply to a user, in which periods, and what is used, reserved and remaining of each.
 
-An allowance is a person's, or the pot of a group that shares a quota (`user_id` is null). The pieces of SQL here are
-parts of other modules' statements; an alias is named where one is meant.
+An allowance belongs to a user, or to a group with a shared quota (then `user_id` is null). Other modules build their
+statements from the SQL here; comments name the aliases that it expects.
 """
 
 from __future__ import annotations
@@ -16,25 +16,11 @@ from typing import Any, Final
 from django.db import connection
 
 from accounts.models import Unit
-from accounts.quotas import reservations
-from accounts.quotas.wording import UNITS
 
-_PERIODS: Final = {
-    "hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all",
-}  # fmt: skip
+NEAR: Final = Decimal("0.8")  # of a limit; from here on the user is notified
+_GROUP_LOCKS: Final = 0x71756F74  # "quot": the first key of groups' advisory locks; the group's id is the second
 
-
-def quota_name(left: reservations.Left) -> str:
-    """Such as "messages today, gpt-5", "messages today (all of Research together)"."""
-    of = f", {left.model}" if left.model else ""
-    pot = f" (all of {left.pot} together)" if left.pot else ""
-    return f"{UNITS[left.unit]} {_PERIODS[left.period]}{of}{pot}"
-
-
-NEAR: Final = Decimal("0.8")  # of a limit: from here on the person is told
-_GROUP_LOCKS: Final = 0x71756F74  # "quot": the class of the advisory locks of groups, whose ids are the second half
-
-# Periods by the database's calendar: date_trunc with a zone knows where clocks are put forward and back.
+# Periods of the calendar: date_trunc with a time zone takes changes of the clocks into account.
 _PERIOD: Final = """
     CASE WHEN period = 'fixed' THEN starts_at ELSE date_trunc(period, at, zone) END AS starts_at,
     CASE period WHEN 'fixed' THEN NULL WHEN 'hour' THEN date_trunc('hour', at, zone) + interval '1 hour'
@@ -42,18 +28,18 @@ _PERIOD: Final = """
     END AS ends_at
 """
 
-# The quotas that hold for a user, `applying`. A pot holds beside everything else, and has its periods from the default
-# plan, so that they are the same for all who share it.
+# The quotas that apply to a user, as `applying`. A shared quota applies in addition to personal ones. Its periods use
+# the default plan's time zone, so that they are the same for all members of the group.
 APPLYING: Final = f"""
 me AS (
     SELECT u.id, COALESCE(u.plan_id, d.id) AS plan_id, COALESCE(p.time_zone, d.time_zone, 'UTC') AS zone,
-        COALESCE(d.time_zone, 'UTC') AS pot_zone
+        COALESCE(d.time_zone, 'UTC') AS shared_zone
     FROM accounts_user u LEFT JOIN accounts_plan p ON p.id = u.plan_id LEFT JOIN accounts_plan d ON d.is_default
     WHERE u.id = %(user)s
 ), nearest AS (
     SELECT DISTINCT ON (q.model, q.unit, q.period, CASE WHEN q.shared THEN q.group_id END) q.id, q.model, q.unit,
         q.period, q."limit", q.hard, q.starts_at, q.shared, q.group_id,
-        CASE WHEN q.shared THEN pot_zone ELSE zone END AS zone
+        CASE WHEN q.shared THEN shared_zone ELSE zone END AS zone
     FROM me JOIN accounts_quota q ON q.user_id = me.id OR q.plan_id = me.plan_id
         OR q.group_id IN (SELECT g.group_id FROM accounts_user_groups g WHERE g.user_id = me.id)
     ORDER BY q.model, q.unit, q.period, CASE WHEN q.shared THEN q.group_id END,
@@ -64,7 +50,7 @@ me AS (
     FROM nearest, statement_timestamp() AS at WHERE period <> 'fixed' OR starts_at <= at
 )
 """  # noqa: S608 -- constants
-_POTS: Final = f"""
+_SHARED: Final = f"""
 applying AS (
     SELECT q.id, model, unit, period, "limit", hard, group_id, shared, NULL::uuid AS user_id, {_PERIOD}
     FROM accounts_quota q, statement_timestamp() AS at,
@@ -73,19 +59,19 @@ applying AS (
 )
 """  # noqa: S608 -- constants
 
-# What an entry (alias `e`) counts in a quota (alias `q`).
+# How much an entry (alias `e`) counts in a quota (alias `q`).
 AMOUNT: Final = """CASE q.unit WHEN 'messages' THEN e.messages WHEN 'input_tokens' THEN e.input_tokens
     WHEN 'output_tokens' THEN e.output_tokens WHEN 'money' THEN COALESCE(e.cost, 0)
     WHEN 'audio_seconds' THEN e.audio_seconds END"""
 
 
 def _within(a: str) -> str:
-    """Whether an entry (alias `e`) falls into an allowance (alias `a`) of a quota (alias `q`), whosoever it is."""
+    """SQL: whether an entry (alias `e`) is in the period and of the model of an allowance (alias `a`, quota `q`)."""
     return f"e.at >= {a}.starts_at AND ({a}.ends_at IS NULL OR e.at < {a}.ends_at) AND q.model IN ('', e.model)"
 
 
 def _sum(a: str) -> str:
-    """Of all entries, for an allowance (alias `a`) of a quota (alias `q`). In two halves, each with its index."""
+    """SQL: the sum of all entries for an allowance (alias `a`) of a quota (alias `q`). Each half uses an index."""
     return f"""(SELECT COALESCE(sum(amount), 0) FROM (
         SELECT {AMOUNT} AS amount FROM accounts_usageentry e WHERE e.user_id = {a}.user_id AND {_within(a)}
         UNION ALL
@@ -94,13 +80,13 @@ def _sum(a: str) -> str:
     ) counted)"""  # noqa: S608 -- constants
 
 
-# Whether an entry (alias `e`) is one of those that an allowance (alias `a`) of a quota (alias `q`) adds up: for a pot,
-# those of whoever was in the group when they were put down.
+# Whether an entry (alias `e`) counts in an allowance (alias `a`) of a quota (alias `q`). A shared quota counts the
+# entries of users who were in the group when the entry was recorded.
 COUNTS: Final = f"{_within('a')} AND (a.user_id = e.user_id OR a.user_id IS NULL AND q.group_id = ANY(e.groups))"
 SUM: Final = _sum("a")
 
-# Who has not asked since a period began has no allowance of it yet; the ledger may know of use all the same.
-_STANDING: Final = f"""
+# A user without requests in a period has no allowance for it yet, but the ledger may have usage.
+_BALANCES: Final = f"""
 SELECT q.id, q.model, q.unit, q.period, q."limit", q.hard, q.ends_at, COALESCE(found.used, {_sum("q")}),
     COALESCE(found.reserved, 0), COALESCE(found.extra, 0), COALESCE(g.name, ''), q.starts_at, q.user_id
 FROM applying q LEFT JOIN auth_group g ON q.shared AND g.id = q.group_id
@@ -113,10 +99,10 @@ LEFT JOIN LATERAL (
 ) found ON true
 ORDER BY q.unit, q.period, q.model, q.shared, q.id
 """  # noqa: S608 -- constants
-LEFT: Final = f"WITH {APPLYING} {_STANDING}"
-POTS_LEFT: Final = f"WITH {_POTS} {_STANDING}"
+USER_BALANCES: Final = f"WITH {APPLYING} {_BALANCES}"
+SHARED_BALANCES: Final = f"WITH {_SHARED} {_BALANCES}"
 
-_FILL: Final = f"""
+_ADD_RECORDED_USAGE: Final = f"""
 UPDATE accounts_allowance a SET used = {SUM}
 FROM accounts_quota q WHERE q.id = a.quota_id AND a.id = ANY(%s) RETURNING a.id, a.used
 """  # noqa: S608 -- constants
@@ -129,20 +115,12 @@ locked AS MATERIALIZED (
 SELECT ARRAY(SELECT group_id FROM locked), pg_advisory_xact_lock_shared(%(key)s)
 """
 
-_WORDS: Final = {
-    Unit.MESSAGES.value: "messages",
-    Unit.INPUT_TOKENS.value: "tokens of input",
-    Unit.OUTPUT_TOKENS.value: "tokens of output",
-    Unit.MONEY.value: "of spending",
-    Unit.AUDIO_SECONDS.value: "seconds of speech",
-}
-_WHEN: Final = {"hour": "this hour", "day": "today", "week": "this week", "month": "this month", "fixed": "in all"}
-
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """One quota as it stands for one person. `limit` includes top-ups; `ends_at` is None where nothing renews; `pot` is
-    the group that shares it, empty where it is the person's own.
+class Balance:
+    """The balance of one quota. `limit` includes top-ups, and `ends_at` is None if the period does not renew.
+
+    `shared_by` is the name of the group that shares the quota, or empty for a personal quota.
     """
 
     quota_id: int
@@ -154,19 +132,21 @@ class Left:
     ends_at: datetime | None
     used: Decimal
     reserved: Decimal
-    pot: str = ""
+    shared_by: str = ""
 
     @property
-    def left(self) -> Decimal:
+    def remaining(self) -> Decimal:
+        """What is neither used nor reserved; never negative."""
         return max(self.limit - self.used - self.reserved, Decimal(0))
 
     @property
-    def near(self) -> bool:
+    def is_near_limit(self) -> bool:
+        """Whether the share `NEAR` of the limit, or more, is used or reserved."""
         return self.used + self.reserved >= NEAR * self.limit
 
     @property
-    def seconds(self) -> float | None:
-        """Until it renews, by the database's clock, which the periods go by; None when it does not."""
+    def seconds_until_reset(self) -> float | None:
+        """Seconds until the period renews, by the database's clock, which periods follow. None if it does not renew."""
         if self.ends_at is None:
             return None
         with connection.cursor() as cursor:
@@ -174,7 +154,7 @@ class Left:
             return max(float(cursor.fetchone()[0]), 1.0)
 
     def frame(self) -> dict[str, Any]:
-        """As the `quota` frame has it: messages, tokens and seconds as numbers, money as a string."""
+        """The balance as an entry of the `quota` frame: money is a string, other amounts are numbers."""
         shown: Any = _exact if self.unit == Unit.MONEY else _number
         return {
             "unit": self.unit,
@@ -182,19 +162,12 @@ class Left:
             "model": self.model or None,
             "limit": shown(self.limit),
             "used": shown(self.used),
-            "left": shown(self.left),
+            "left": shown(self.remaining),
             "hard": self.hard,
-            "near": self.near,
+            "near": self.is_near_limit,
             "renews_at": self.ends_at.isoformat() if self.ends_at else None,
-            "shared_by": self.pot or None,
+            "shared_by": self.shared_by or None,
         }
-
-    def used_up(self) -> str:
-        """A sentence for who is refused."""
-        words = "message" if self.unit == Unit.MESSAGES and self.limit == 1 else _WORDS[self.unit]
-        what = f"{_exact(self.limit)} {words}" + (f" with {self.model}" if self.model else "")
-        who = f"All of {self.pot} together" if self.pot else "You"
-        return f"{who} may use {what} {_WHEN[self.period]}, and that is used up."
 
 
 def _number(amount: Decimal) -> int | float:
@@ -205,43 +178,43 @@ def _exact(amount: Decimal) -> str:
     return f"{amount.normalize():f}"
 
 
-def left_from(row: Sequence[Any]) -> Left:
-    """From the columns that `LEFT` begins with."""
-    quota_id, model, unit, period, limit, hard, ends_at, used, reserved, extra, pot = row
-    return Left(quota_id, model, unit, period, limit + extra, hard, ends_at, used, reserved, pot)
+def balance_from_row(row: Sequence[Any]) -> Balance:
+    """A balance from the first eleven columns of `USER_BALANCES`."""
+    quota_id, model, unit, period, limit, hard, ends_at, used, reserved, extra, shared_by = row
+    return Balance(quota_id, model, unit, period, limit + extra, hard, ends_at, used, reserved, shared_by)
 
 
-def quotas_left(user_id: uuid.UUID) -> list[Left]:
-    """Every quota that holds for a person, as it stands now. Staff's hold nobody back."""
+def user_balances(user_id: uuid.UUID) -> list[Balance]:
+    """The current balance of every quota that applies to a user. For staff the quotas do not refuse anything."""
     with connection.cursor() as cursor:
-        cursor.execute(LEFT, {"user": user_id})
-        return [left_from(row[:11]) for row in cursor.fetchall()]
+        cursor.execute(USER_BALANCES, {"user": user_id})
+        return [balance_from_row(row[:11]) for row in cursor.fetchall()]
 
 
-def pots_left(group_id: int) -> list[Left]:
-    """Every quota that a group shares."""
+def shared_balances(group_id: int) -> list[Balance]:
+    """The current balance of every quota that a group shares."""
     with connection.cursor() as cursor:
-        cursor.execute(POTS_LEFT, {"quota": None, "group": group_id})
-        return [left_from(row[:11]) for row in cursor.fetchall()]
+        cursor.execute(SHARED_BALANCES, {"quota": None, "group": group_id})
+        return [balance_from_row(row[:11]) for row in cursor.fetchall()]
 
 
 # --- new allowances ---------------------------------------------------------------------------------------------------
-# One begins with what the ledger has of its period, for a quota may be newer than its period. So no entry may be under
-# way meanwhile that the sum does not see and that does not see the allowance. Whoever writes an entry holds the locks
-# of its user and groups, shared; whoever makes an allowance holds those of its user and pots alone, and takes them, in
-# the same order, before any row is locked: else the two would wait for each other.
+# A new allowance starts with the usage that the ledger already has of its period, because a quota may be newer than its
+# period. Meanwhile no entry may be written that the sum misses and that misses the allowance. So writers of entries
+# take shared locks of the user and the user's groups, and writers of allowances take exclusive locks of the user and of
+# the groups with shared quotas. Both take them in the same order and before any row lock, so they cannot deadlock.
 
 
-def hold_entries(user_id: uuid.UUID) -> list[int]:
-    """For the one who writes an entry; the groups the user is in."""
+def lock_ledger_for_entry(user_id: uuid.UUID) -> list[int]:
+    """Takes the locks for writing a usage entry. Returns the ids of the user's groups."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_SHARED, {"user": user_id, "class": _GROUP_LOCKS, "key": _key(user_id)})
         groups: list[int] = cursor.fetchone()[0]
     return groups
 
 
-def keep_entries_out(user_id: uuid.UUID | None, group_ids: Iterable[int | None]) -> None:
-    """For the one who makes an allowance: before any row of allowances is touched."""
+def lock_ledger_for_allowances(user_id: uuid.UUID | None, group_ids: Iterable[int | None]) -> None:
+    """Takes the locks for creating allowances. Call it before any allowance is read or written."""
     with connection.cursor() as cursor:
         for group_id in sorted({one for one in group_ids if one is not None}):
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_GROUP_LOCKS, group_id])
@@ -249,12 +222,12 @@ def keep_entries_out(user_id: uuid.UUID | None, group_ids: Iterable[int | None])
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_key(user_id)])
 
 
-def fill(fresh: Sequence[int]) -> dict[int, Decimal]:
-    """What is used of new allowances, by their ids. Under `keep_entries_out`."""
+def add_recorded_usage(fresh: Sequence[int]) -> dict[int, Decimal]:
+    """Adds the ledger's usage to new allowances and returns it by their ids. Needs `lock_ledger_for_allowances`."""
     if not fresh:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_FILL, [list(fresh)])
+        cursor.execute(_ADD_RECORDED_USAGE, [list(fresh)])
         return dict(cursor.fetchall())
 
 

@@ -1,4 +1,4 @@
-"""Which plan applies to a user, and the plan every new site starts with."""
+"""Which plan applies to a user, and the default plan of a new site."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from django.db.models import Case, F, Subquery, When
 from accounts.models import Plan
 
 
-def in_force(field: str, user: str = "") -> Case:
-    """For a query: a field of the plan that holds a user, their own or the default. `user` is the way to the user from
-    the query's model, with its `__` ("requested_by__"). Null where there is no user's plan and no default.
+def plan_field(field: str, user: str = "") -> Case:
+    """A query expression: a field of the plan that applies to a user, their own or the default plan.
+
+    `user` is the lookup of the user from the query's model with its `__`, such as "requested_by__". Null if the user
+    has no plan and there is no default plan.
     """
     default = Subquery(Plan.objects.filter(is_default=True).values(field)[:1])
     return Case(When(**{f"{user}plan__isnull": False}, then=F(f"{user}plan__{field}")), default=default)
 
 
-def make_first_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
-    """After `migrate` and `flush`: without any plan a quota could hold for nobody. `apps` may be of an older state."""
+def create_default_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
+    """Creates the plan "Default" if there is no plan. Runs after `migrate` and `flush`, also on old states."""
     try:
         plans: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "Plan"), using=using)
     except LookupError:

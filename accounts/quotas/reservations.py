@@ -1,10 +1,10 @@
-"""Reserves quota when a turn is admitted; `accounts.quotas.settlement` settles it when its run ends.
+"""Reserves quota when a turn is accepted; `accounts.quotas.settlement` settles it when the run ends.
 
-`reserve` is one statement of the turn's own transaction. It adds to every allowance that applies and looks at the sums
-afterwards: the rows are locked until the transaction ends, so parallel turns are counted one after the other and
-those for which there is no room roll back. A message needs room for one; of tokens and money nobody knows how much an
-answer takes, so there must be something left, and what the settings guess is held back until the answer has ended. Of
-seconds of speech a recording gets what is left, as long as it may last, and so never goes beyond (`reserve_audio`).
+`reserve` is one statement in the turn's transaction. It adds to every allowance that applies and then checks the sums.
+The rows stay locked until the transaction ends, so parallel turns are counted one after the other, and those beyond the
+limit roll back. A message needs room for one message. The tokens and cost of an answer are not known in advance, so
+something must remain, and the amounts of the settings stay reserved until the answer ends. A recording reserves what
+remains of the seconds of speech, up to its maximum length, so it never exceeds the quota (`reserve_audio`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.models import Unit
-from accounts.quotas.balance import APPLYING, fill, keep_entries_out, left_from
-from accounts.quotas.balance import Left as Left
-from accounts.quotas.balance import quotas_left as quotas_left
+from accounts.quotas.balance import APPLYING, Balance, add_recorded_usage, balance_from_row, lock_ledger_for_allowances
+from accounts.quotas.wording import used_up_message
 
-# Whether a user (alias `u`) has quotas at all that hold them: a part of other statements.
+# SQL: whether any quota applies to a user (alias `u`).
 METERED: Final = """(NOT u.is_staff AND EXISTS (SELECT FROM accounts_quota q WHERE q.user_id = u.id
     OR q.plan_id = COALESCE(u.plan_id, (SELECT p.id FROM accounts_plan p WHERE p.is_default))
     OR q.group_id IN (SELECT g.group_id FROM accounts_user_groups g WHERE g.user_id = u.id)))"""
 
-# Where an allowance does not exist yet, nothing is done but to say so, unless `making`: then of the quotas that were
-# seen before and whose locks are held since; one that came meanwhile holds from the next time on.
+# If an allowance does not exist yet, the statement reserves nothing and reports it. With `creating` it creates the
+# allowances of the quotas in `seen`, whose locks are then held. A quota added in between applies from the next call on.
 _RESERVE: Final = f"""
 WITH {APPLYING}, wanted AS (
     SELECT *, CASE unit
@@ -41,7 +40,7 @@ WITH {APPLYING}, wanted AS (
             ORDER BY model DESC, endpoint DESC, valid_from DESC LIMIT 1), 9), -1)
         END::numeric AS amount
     FROM applying WHERE CASE WHEN %(run)s::uuid IS NULL THEN unit = 'audio_seconds'
-        ELSE unit <> 'audio_seconds' AND model IN ('', %(model)s) END AND (NOT %(making)s OR id = ANY(%(seen)s))
+        ELSE unit <> 'audio_seconds' AND model IN ('', %(model)s) END AND (NOT %(creating)s OR id = ANY(%(seen)s))
 ), missing AS (
     SELECT FROM wanted w WHERE NOT EXISTS (
         SELECT FROM accounts_allowance a
@@ -50,31 +49,31 @@ WITH {APPLYING}, wanted AS (
         SELECT FROM accounts_allowance a
         WHERE a.user_id IS NULL AND a.quota_id = w.id AND a.starts_at = w.starts_at
     ))
-), taken AS (
+), changed AS (
     INSERT INTO accounts_allowance AS a (user_id, quota_id, starts_at, ends_at, used, reserved, extra)
     SELECT user_id, id, starts_at, ends_at, 0, GREATEST(amount, 0), 0 FROM wanted
-    WHERE %(making)s OR NOT EXISTS (SELECT FROM missing) ORDER BY id, starts_at
+    WHERE %(creating)s OR NOT EXISTS (SELECT FROM missing) ORDER BY id, starts_at
     ON CONFLICT (user_id, quota_id, starts_at) DO UPDATE SET reserved = a.reserved + EXCLUDED.reserved
     RETURNING a.*, a.xmax = 0 AS fresh
-), held AS (
+), reserved_now AS (
     INSERT INTO accounts_reservation (run_id, recording_id, allowance_id, amount)
-    SELECT %(run)s, %(recording)s, taken.id, GREATEST(wanted.amount, 0)
-    FROM taken JOIN wanted ON wanted.id = taken.quota_id
+    SELECT %(run)s, %(recording)s, changed.id, GREATEST(wanted.amount, 0)
+    FROM changed JOIN wanted ON wanted.id = changed.quota_id
 )
 SELECT wanted.id, wanted.model, unit, period, "limit", hard, wanted.ends_at, used, reserved, extra,
-    COALESCE((SELECT name FROM auth_group g WHERE shared AND g.id = group_id), ''), taken.id, fresh, amount,
+    COALESCE((SELECT name FROM auth_group g WHERE shared AND g.id = group_id), ''), changed.id, fresh, amount,
     group_id
-FROM wanted LEFT JOIN taken ON wanted.id = taken.quota_id ORDER BY wanted.id
+FROM wanted LEFT JOIN changed ON wanted.id = changed.quota_id ORDER BY wanted.id
 """  # noqa: S608 -- constants
 
-# What a recording holds already, and what is left of it, locked in the order in which everybody locks.
-_HELD: Final = """
+# The balances in which a recording has reservations, locked in the order that all statements use.
+_RESERVED_BY_RECORDING: Final = """
 SELECT q.id, q.model, q.unit, q.period, q."limit", q.hard, a.ends_at, a.used, a.reserved, a.extra,
     CASE WHEN q.shared THEN (SELECT name FROM auth_group g WHERE g.id = q.group_id) ELSE '' END
 FROM accounts_reservation r JOIN accounts_allowance a ON a.id = r.allowance_id
 JOIN accounts_quota q ON q.id = a.quota_id WHERE r.recording_id = %s ORDER BY a.quota_id, a.starts_at FOR UPDATE OF a
 """
-_HOLD_MORE: Final = """
+_RESERVE_MORE: Final = """
 WITH more AS (
     UPDATE accounts_reservation SET amount = amount + %(amount)s WHERE recording_id = %(recording)s
     RETURNING allowance_id
@@ -88,7 +87,7 @@ JOIN accounts_quota q ON q.id = a.quota_id WHERE r.recording_id = %s AND q.hard
 
 
 class QuotaFull(Exception):
-    """A hard quota has no room. The argument is a sentence for the person; `retry_after` is seconds, or None."""
+    """A hard quota is used up. The argument is a sentence for the user; `retry_after` is in seconds, or None."""
 
     def __init__(self, message: str, retry_after: float | None) -> None:
         self.retry_after = retry_after
@@ -96,51 +95,54 @@ class QuotaFull(Exception):
 
 
 def reserve(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, text: str) -> None:
-    """Holds back what a run may use. Raises `QuotaFull`; then the caller's transaction must roll back."""
-    for left, amount in _reserve(user_id, run_id=run_id, model=model, input_tokens=len(text) // 4):
-        if not left.hard:
+    """Reserves what a run may use. Raises `QuotaFull`; then the caller's transaction must roll back."""
+    for balance, amount in _reserve(user_id, run_id=run_id, model=model, input_tokens=len(text) // 4):
+        if not balance.hard:
             continue
-        if left.unit == Unit.MONEY and amount < 0:
+        if balance.unit == Unit.MONEY and amount < 0:
             raise QuotaFull("This model has no price yet, so your spending limit does not allow it.", None)
-        before = left.used + left.reserved - max(amount, Decimal(0))
-        if before + (1 if left.unit == Unit.MESSAGES else 0) > left.limit or before >= left.limit:
-            raise QuotaFull(left.used_up(), left.seconds)
+        before = balance.used + balance.reserved - max(amount, Decimal(0))
+        if before + (1 if balance.unit == Unit.MESSAGES else 0) > balance.limit or before >= balance.limit:
+            raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
 
 
 def reserve_audio(user_id: uuid.UUID, recording_id: uuid.UUID, seconds: int) -> None:
-    """Holds back what a recording may use: what is left of every hard quota, `seconds` at the most. Raises `QuotaFull`
-    where nothing is left; then the caller's transaction must roll back.
+    """Reserves what a recording may use: what remains of every hard quota, at most `seconds`.
+
+    Raises `QuotaFull` if nothing remains; then the caller's transaction must roll back.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {METERED} FROM accounts_user u WHERE id = %s", [user_id])  # noqa: S608 -- a constant
         row = cursor.fetchone()
     if row and row[0]:
-        _hold([left for left, _ in _reserve(user_id, recording_id=recording_id)], recording_id, seconds)
+        _reserve_remaining(
+            [balance for balance, _ in _reserve(user_id, recording_id=recording_id)], recording_id, seconds
+        )
 
 
 def reserve_more_audio(recording_id: uuid.UUID, seconds: int) -> Decimal:
-    """Holds back more for a recording that goes on, `seconds` at the most; how much. Raises `QuotaFull`."""
+    """Reserves at most `seconds` more for a recording in progress. Returns how many. Raises `QuotaFull`."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_HELD, [recording_id])
-            found = [left_from(row) for row in cursor.fetchall()]
-        return _hold(found, recording_id, seconds)
+            cursor.execute(_RESERVED_BY_RECORDING, [recording_id])
+            found = [balance_from_row(row) for row in cursor.fetchall()]
+        return _reserve_remaining(found, recording_id, seconds)
 
 
-def _hold(found: Sequence[Left], recording_id: uuid.UUID, seconds: int) -> Decimal:
+def _reserve_remaining(found: Sequence[Balance], recording_id: uuid.UUID, seconds: int) -> Decimal:
     amount = Decimal(seconds)
-    for left in found:
-        if left.hard:
-            if left.left <= 0:
-                raise QuotaFull(left.used_up(), left.seconds)
-            amount = min(amount, left.left)
+    for balance in found:
+        if balance.hard:
+            if balance.remaining <= 0:
+                raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
+            amount = min(amount, balance.remaining)
     with connection.cursor() as cursor:
-        cursor.execute(_HOLD_MORE, {"recording": recording_id, "amount": amount})
+        cursor.execute(_RESERVE_MORE, {"recording": recording_id, "amount": amount})
     return amount
 
 
 def audio_granted(recording_id: uuid.UUID) -> Decimal | None:
-    """The seconds that hard quotas let a recording last; None where none holds it."""
+    """The seconds that a recording may last by its hard quotas. None if no hard quota applies."""
     with connection.cursor() as cursor:
         cursor.execute(_GRANTED, [recording_id])
         granted: Decimal | None = cursor.fetchone()[0]
@@ -154,9 +156,10 @@ def _reserve(
     recording_id: uuid.UUID | None = None,
     model: str = "",
     input_tokens: int = 0,
-) -> list[tuple[Left, Decimal]]:
-    """Reserves in every allowance that applies, and makes those that do not exist yet; how each stands then, and what
-    was asked of it (-1: nobody knows, there is no price).
+) -> list[tuple[Balance, Decimal]]:
+    """Reserves in every allowance that applies and creates missing ones. Returns each new balance and reserved amount.
+
+    An amount of -1 means that the model has no price.
     """
     values = {
         "user": user_id,
@@ -168,11 +171,11 @@ def _reserve(
     }
     used: dict[int, Decimal] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_RESERVE, {**values, "making": False, "seen": []})
+        cursor.execute(_RESERVE, {**values, "creating": False, "seen": []})
         rows = cursor.fetchall()
         if any(row[11] is None for row in rows):
-            keep_entries_out(user_id, [row[14] for row in rows])
-            cursor.execute(_RESERVE, {**values, "making": True, "seen": [row[0] for row in rows]})
+            lock_ledger_for_allowances(user_id, [row[14] for row in rows])
+            cursor.execute(_RESERVE, {**values, "creating": True, "seen": [row[0] for row in rows]})
             rows = cursor.fetchall()
-            used = fill([row[11] for row in rows if row[12]])
-    return [(left_from((*row[:7], used.get(row[11], row[7]), *row[8:11])), row[13]) for row in rows]
+            used = add_recorded_usage([row[11] for row in rows if row[12]])
+    return [(balance_from_row((*row[:7], used.get(row[11], row[7]), *row[8:11])), row[13]) for row in rows]

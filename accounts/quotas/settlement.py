@@ -1,7 +1,7 @@
-"""Usage: what runs and recordings used goes into the ledger, once each, and what they had reserved is free again.
+"""Settles runs and recordings: records their usage in the ledger once and releases their reservations.
 
-One statement writes the entry with its cost, adds it to its day and to every allowance it counts in, and deletes the
-reservations. It is part of the transaction that ends the run, so a run that has ended has settled.
+One statement writes the entry with its cost, adds it to the daily usage and to every allowance in which it counts, and
+deletes the reservations. It is part of the transaction that ends the run, so every run that has ended is settled.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.lib.ids import uuid7
-from accounts.quotas.balance import AMOUNT, COUNTS, Left, hold_entries
+from accounts.quotas.balance import AMOUNT, COUNTS, Balance, lock_ledger_for_entry
 
 _SETTLE: Final = f"""
 WITH price AS (
@@ -78,7 +78,7 @@ ORDER BY settled.id
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What there is to put down. Cached tokens are part of the input, reasoning of the output."""
+    """The usage to record. Cached tokens are included in the input, reasoning tokens in the output."""
 
     model: str
     endpoint: str = ""
@@ -93,15 +93,15 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What it cost (None: there is no price), and how the quotas it counted in stand now."""
+    """The cost (None if the model has no price) and the new balances of the quotas in which it counted."""
 
     cost: Decimal | None = None
-    quotas: list[Left] = field(default_factory=list)
+    quotas: list[Balance] = field(default_factory=list)
 
     @property
-    def near(self) -> list[Left]:
-        """Those that the person should hear of."""
-        return [left for left in self.quotas if left.near]
+    def near(self) -> list[Balance]:
+        """The balances that the user should be notified of."""
+        return [balance for balance in self.quotas if balance.is_near_limit]
 
 
 def settle_run(
@@ -112,8 +112,9 @@ def settle_run(
     *,
     conversation_id: uuid.UUID | None = None,
 ) -> Settled:
-    """Puts down what a run used, or None for nothing, and frees what it had reserved. Call it in the transaction
-    that ends the run; the second time it does nothing.
+    """Records the usage of a run (None: no usage) and releases its reservations.
+
+    Call it in the transaction that ends the run. A second call does nothing.
     """
     return _settle(user_id, at, used, conversation_id, run_id=run_id)
 
@@ -126,8 +127,9 @@ def settle_recording(
     *,
     conversation_id: uuid.UUID | None = None,
 ) -> Settled:
-    """Puts down what a recording used, or None for nothing, and frees what it had reserved. Call it in the transaction
-    that ends the recording; the second time it does nothing.
+    """Records the usage of a recording (None: no usage) and releases its reservations.
+
+    Call it in the transaction that ends the recording. A second call does nothing.
     """
     return _settle(user_id, at, used, conversation_id, recording_id=recording_id)
 
@@ -141,7 +143,7 @@ def _settle(
     run_id: uuid.UUID | None = None,
     recording_id: uuid.UUID | None = None,
 ) -> Settled:
-    put_down = used or Used("")
+    usage = used or Used("")
     values: dict[str, Any] = {
         "id": uuid7(),
         "at": at,
@@ -150,19 +152,19 @@ def _settle(
         "recording": recording_id,
         "conversation": conversation_id,
         "counts": used is not None,
-        "model": put_down.model,
-        "endpoint": put_down.endpoint,
-        "messages": put_down.messages,
-        "input": put_down.input_tokens,
-        "cached": min(put_down.cached_tokens, put_down.input_tokens),
-        "output": put_down.output_tokens,
-        "reasoning": put_down.reasoning_tokens,
-        "audio": put_down.audio_seconds,
-        "estimated": put_down.estimated,
+        "model": usage.model,
+        "endpoint": usage.endpoint,
+        "messages": usage.messages,
+        "input": usage.input_tokens,
+        "cached": min(usage.cached_tokens, usage.input_tokens),
+        "output": usage.output_tokens,
+        "reasoning": usage.reasoning_tokens,
+        "audio": usage.audio_seconds,
+        "estimated": usage.estimated,
     }
     with transaction.atomic(), connection.cursor() as cursor:
-        # An allowance that is being made adds up the ledger under these locks, and must not miss this entry.
-        values["groups"] = hold_entries(user_id) if user_id is not None else []
+        # An allowance that is being created sums the ledger under these locks and must not miss this entry.
+        values["groups"] = lock_ledger_for_entry(user_id) if user_id is not None else []
         cursor.execute(_SETTLE, values)
         rows = cursor.fetchall()
-    return Settled(rows[0][0], [Left(*row[1:11]) for row in rows if row[1] is not None])
+    return Settled(rows[0][0], [Balance(*row[1:11]) for row in rows if row[1] is not None])

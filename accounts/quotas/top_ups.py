@@ -1,4 +1,4 @@
-"""Adds to a quota for its current period, or resets it."""
+"""Top-ups and resets of a quota in its current period."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.models import Quota, TopUp
-from accounts.quotas.balance import LEFT, POTS_LEFT, fill, keep_entries_out
-from accounts.quotas.balance import Left as Left
-from accounts.quotas.balance import quotas_left as quotas_left
+from accounts.quotas.balance import SHARED_BALANCES, USER_BALANCES, add_recorded_usage, lock_ledger_for_allowances
 
 _TOP_UP: Final = """
 INSERT INTO accounts_allowance AS a (user_id, quota_id, starts_at, ends_at, used, reserved, extra)
@@ -31,11 +29,11 @@ def top_up(
     reason: str = "",
     is_reset: bool = False,
 ) -> TopUp:
-    """More of a quota in the period that is running: of a shared one for its pot, and then `user_id` may be any of the
-    group, or None. Two at once both count.
+    """Adds `amount` to a quota in its current period. Two simultaneous top-ups both count.
 
-    Raises `django.core.exceptions.ValidationError` for an amount that is none, and `Quota.DoesNotExist` for a quota
-    that does not hold for this user.
+    A top-up of a shared quota is for the whole group; `user_id` may then be any member, or None. Raises
+    `django.core.exceptions.ValidationError` for an invalid amount and `Quota.DoesNotExist` for a quota that does not
+    apply to this user.
     """
     made = TopUp(quota_id=quota_id, amount=amount, by_id=by, reason=reason, is_reset=is_reset)
     made.clean_fields(exclude=["quota", "user", "by"])
@@ -46,7 +44,7 @@ def top_up(
 
 
 def reset(user_id: uuid.UUID | None, quota_id: int, *, by: uuid.UUID | None = None) -> TopUp | None:
-    """Gives back what was used of a quota in the period that is running; None when nothing was."""
+    """Tops a quota up by what was used in its current period. None if nothing was used."""
     with transaction.atomic():
         allowance, _ = _add(user_id, quota_id, Decimal(0))
         with connection.cursor() as cursor:
@@ -60,23 +58,23 @@ def reset(user_id: uuid.UUID | None, quota_id: int, *, by: uuid.UUID | None = No
 
 
 def _add(user_id: uuid.UUID | None, quota_id: int, amount: Decimal) -> tuple[int, uuid.UUID | None]:
-    """Adds to the allowance of the running period, and locks it; its id, and whose it is (None: a pot's)."""
+    """Adds to the current allowance and locks it. Returns its id and its user (None for a shared quota)."""
     found = _running(user_id, quota_id)
-    keep_entries_out(user_id, Quota.objects.filter(pk=quota_id).values_list("group_id", flat=True))
+    lock_ledger_for_allowances(user_id, Quota.objects.filter(pk=quota_id).values_list("group_id", flat=True))
     with connection.cursor() as cursor:
         cursor.execute(_TOP_UP, [found[12], quota_id, found[11], found[6], amount])
         allowance, fresh = cursor.fetchone()
-    fill([allowance] if fresh else [])
+    add_recorded_usage([allowance] if fresh else [])
     return int(allowance), found[12]
 
 
 def _running(user_id: uuid.UUID | None, quota_id: int) -> Sequence[Any]:
     with connection.cursor() as cursor:
         if user_id is None:
-            cursor.execute(POTS_LEFT, {"quota": quota_id, "group": None})
+            cursor.execute(SHARED_BALANCES, {"quota": quota_id, "group": None})
         else:
-            cursor.execute(LEFT, {"user": user_id})
+            cursor.execute(USER_BALANCES, {"user": user_id})
         found = next((row for row in cursor.fetchall() if row[0] == quota_id), None)
     if found is None:
-        raise Quota.DoesNotExist(f"Quota {quota_id} does not hold for this user.")
+        raise Quota.DoesNotExist(f"Quota {quota_id} does not apply to this user.")
     return tuple(found)

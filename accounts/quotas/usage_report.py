@@ -1,10 +1,7 @@
-"""Usage added up for people to look at: by user, model, day or group, from `DailyUsage`, so it reads few rows; and by
-conversation, which only the entries themselves know.
-"""
+"""Usage reports by user, model, day or group, from `DailyUsage`, and by conversation, from the entries."""
 
 from __future__ import annotations
 
-import csv
 import json
 import uuid
 from collections.abc import Sequence
@@ -16,6 +13,8 @@ from typing import Any, Final, Literal, TextIO
 from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
+from accounts.lib import charts
+from accounts.lib.streaming import csv_text, escape_formula
 from accounts.models import DailyUsage, UsageEntry, User
 
 By = Literal["user", "model", "day", "group", "conversation"]
@@ -27,12 +26,11 @@ _KEYS: Final[dict[By, tuple[str, ...]]] = {
     "group": ("user__groups__name",),
     "conversation": ("conversation_id",),
 }
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`unpriced` and `estimated` say of how many answers the cost is not known, or the numbers are ours."""
+    """One row of a report. `unpriced` and `estimated` count answers without a cost, or with estimated tokens."""
 
     name: str
     messages: int
@@ -63,10 +61,10 @@ _ENTRY_SUMS: Final[dict[str, Any]] = {
 def usage_rows(
     since: date, until: date, by: By, *, user_id: uuid.UUID | None = None, most: int | None = None
 ) -> list[Row]:
-    """The sums of the days from `since` to `until` (UTC, both included), days in order, else the most costly first, and
-    `most` of them.
+    """The sums of the days from `since` to `until` (UTC, both included): at most `most` rows.
 
-    Who is in several groups counts in each of them; who is in none, under "–".
+    Days are in order; other rows start with the highest cost. Users in several groups count in each of them, users
+    without a group under "–".
     """
     [key] = _KEYS[by]
     counted = _entries(since, until) if by == "conversation" else DailyUsage.objects.filter(day__range=(since, until))
@@ -87,7 +85,7 @@ def usage_rows(
 
 
 def usage_by_day_and_model(since: date, until: date) -> list[tuple[date, str, int, Decimal]]:
-    """(day, model, tokens, cost) of everybody."""
+    """(day, model, tokens, cost) of all users together."""
     days = DailyUsage.objects.filter(day__range=(since, until)).order_by().values_list("day", "model")
     return list(days.annotate(tokens=Sum(F("input_tokens") + F("output_tokens")), cost=Sum("cost")))
 
@@ -98,12 +96,12 @@ def _entries(since: date, until: date) -> QuerySet[UsageEntry]:
 
 
 def _emails(ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID, str]:
-    """Of those who are still there; the others keep their id."""
+    """The email addresses by user id. Erased users are missing."""
     return dict(User.objects.filter(pk__in=[one for one in ids if one]).values_list("pk", "email"))
 
 
 def write_rows(rows: Sequence[Row], by: By, out: TextIO, form: Literal["table", "csv", "json"]) -> None:
-    """Writes what `usage_rows` gave. In CSV no cell is a formula to a spreadsheet."""
+    """Writes rows of `usage_rows`. In CSV, cells that a spreadsheet would take for formulas are escaped."""
     shown = [
         {by: row.name} | {name: _shown(value) for name, value in asdict(row).items() if name in _SUMS} for row in rows
     ]
@@ -113,9 +111,8 @@ def write_rows(rows: Sequence[Row], by: By, out: TextIO, form: Literal["table", 
         return
     columns = [by, *_SUMS]
     if form == "csv":
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([neutralised(one[name]) for name in columns] for one in shown)
+        lines = [columns, *([escape_formula(one[name]) for name in columns] for one in shown)]
+        out.write(csv_text(lines, line_end="\n"))
         return
     cells = [[name.replace("_", " ") for name in columns], *([str(one[name]) for name in columns] for one in shown)]
     widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
@@ -128,37 +125,28 @@ def _shown(value: Any) -> Any:
     return f"{value.normalize():f}" if isinstance(value, Decimal) else value
 
 
-def neutralised(cell: Any) -> Any:
-    """A cell that a spreadsheet shows instead of computing it (OWASP, CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-
-
 DAYS: Final = 30
-HEIGHT: Final = 100  # of the highest bar, in the drawing's units; a day is 10 wide
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """One day of the drawing."""
+class DayBar:
+    """One day in a chart: `x`, `y` and `height` are in the units of `accounts.lib.charts`."""
 
     day: date
     tokens: int
     x: int
-    height: int
-
-    @property
-    def y(self) -> int:
-        return HEIGHT - self.height
+    y: float
+    height: float
 
 
-def draw_bars(rows: list[Row], until: date) -> list[Bar]:
-    """A bar for each of the `DAYS` days that end with `until`, high in proportion to its tokens."""
-    tokens = {row.name: row.input_tokens + row.output_tokens for row in rows}
+def draw_days(rows: list[Row], until: date) -> list[DayBar]:
+    """A bar of tokens for each of the `DAYS` days that end with `until`, from the rows of `usage_rows(by="day")`."""
+    tokens = {row.name: row.tokens for row in rows}
     days = [until - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    most = max((tokens.get(str(day), 0) for day in days), default=0)
+    used = [tokens.get(str(day), 0) for day in days]
+    chart = charts.draw([charts.Column(str(day), (count,)) for day, count in zip(days, used, strict=True)])
     bars = []
-    for place, day in enumerate(days):
-        used = tokens.get(str(day), 0)
-        height = max(round(HEIGHT * used / most), 1) if used else 0
-        bars.append(Bar(day, used, place * 10, height))
+    for day, count, bar in zip(days, used, chart.bars, strict=True):
+        y, height = (bar.segments[0].y, bar.segments[0].height) if bar.segments else (charts.HEIGHT, 0.0)
+        bars.append(DayBar(day, count, bar.x, y, height))
     return bars

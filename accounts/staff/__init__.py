@@ -1,1 +1,1 @@
-"""The admin site itself and the base classes of every admin. It registers no model."""
+"""The admin site and the base classes of every admin page. Registers no model."""

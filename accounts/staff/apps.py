@@ -2,6 +2,6 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class StaffConfig(AdminConfig):
-    """Stands for `django.contrib.admin` in INSTALLED_APPS: the admin on our own site class."""
+    """Replaces `django.contrib.admin` in INSTALLED_APPS, to use our own site class."""
 
     default_site = "accounts.staff.site.StaffSite"

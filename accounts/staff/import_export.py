@@ -1,15 +1,13 @@
-"""Lists in and out of CSV files, for the pages whose admin says so (django-import-export in unfold's look).
+"""CSV export and import for admin pages (django-import-export with unfold's look).
 
-Out: what the list shows with its filters, some rows at a time from key to key, so that `AT_ONCE` of them are in memory
-and no transaction stays open for a slow reader. In: a file of bounded size, read strictly, shown row by row before
-anything is done, then all of it or nothing.
+An export has the rows of the list with its filters, in pages of `ROWS_PER_PAGE`. An import is a file of limited size
+that is parsed strictly, previewed row by row, and then imported completely or not at all.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
@@ -26,75 +24,74 @@ from import_export.tmp_storages import CacheStorage
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import audit
-from accounts.lib.streaming import stream_file
+from accounts.lib.streaming import CSV_TYPE, csv_pieces, pages_by_key, stream_file
 
-AT_ONCE: Final = 1000  # rows of an export that are in memory
-MOST_BYTES: Final = 1_000_000  # of a file that comes in
-MOST_ROWS: Final = 5000
-KEPT_SECONDS: Final = 3600  # between the preview and the yes
-BOM: Final = "\ufeff"  # without it a spreadsheet takes UTF-8 for something older
-
-
-class Gone(Exception):
-    """The file that was previewed is not kept any more."""
+ROWS_PER_PAGE: Final = 1000  # of an export, in memory at a time
+MAX_BYTES: Final = 1_000_000  # of an imported file
+MAX_ROWS: Final = 5000
+PREVIEW_SECONDS: Final = 3600  # how long a file waits for confirmation
 
 
-class ShortStorage(CacheStorage):  # type: ignore[misc]  # import_export ships no types
-    """In Redis, where any web process finds it; named by a random number in the form."""
+class PreviewExpired(Exception):
+    """The previewed file is no longer stored."""
 
-    CACHE_LIFETIME = KEPT_SECONDS
+
+class PreviewStorage(CacheStorage):  # type: ignore[misc]  # import_export ships no types
+    """Stores previewed files in Redis, for all web processes, under a random name that the form contains."""
+
+    CACHE_LIFETIME = PREVIEW_SECONDS
 
     def read(self) -> Any:
         found = cache.get(self.CACHE_PREFIX + self.name)
         if found is None:
-            raise Gone
+            raise PreviewExpired
         return found
 
 
 def read_table(data: bytes) -> list[list[str]]:
-    """The lines of a CSV file, the header first. Raises `ValidationError` with a sentence."""
-    if len(data) > MOST_BYTES:
-        raise ValidationError(f"The file has more than {MOST_BYTES // 1000} kB: split it.")
+    """The lines of a CSV file, starting with the header. Raises `ValidationError`."""
+    if len(data) > MAX_BYTES:
+        raise ValidationError(f"The file is larger than {MAX_BYTES // 1000} kB. Split it.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValidationError(f"The file is not UTF-8 (byte {error.start}): save it as “CSV UTF-8”.") from None
+        raise ValidationError(f"The file is not UTF-8 (byte {error.start}). Save it as “CSV UTF-8”.") from None
     if "\0" in text:
-        raise ValidationError("The file is not text: it has a NUL in it.")
+        raise ValidationError("The file is not text: it contains a NUL character.")
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
-        raise ValidationError(f"The file is not CSV, or ends too early: {error}.") from None
+        raise ValidationError(f"The file is not valid CSV or is incomplete: {error}.") from None
     lines = [line for line in lines if line]
     if len(lines) < 2:
-        raise ValidationError("There is nothing in the file: a first line with the columns' names, then the rows.")
-    if len(lines) > MOST_ROWS + 1:
-        raise ValidationError(f"The file has more than {MOST_ROWS} rows: split it.")
+        raise ValidationError("The file has no rows. It needs a first line with column names, then the rows.")
+    if len(lines) > MAX_ROWS + 1:
+        raise ValidationError(f"The file has more than {MAX_ROWS} rows. Split it.")
     return lines
 
 
 def check_table(lines: list[list[str]], columns: list[str], keys: list[str]) -> None:
-    """Whether these are rows of a resource. Raises `ValidationError` with a sentence."""
+    """Raises `ValidationError` if a column is unknown, missing or repeated, or a row is malformed or repeated."""
     header, *rows = lines
     for name in header:
         if header.count(name) > 1:
-            raise ValidationError(f"The column {name!r} is there twice.")
+            raise ValidationError(f"The column {name!r} appears twice.")
         if name not in columns:
-            raise ValidationError(f"There is no column {name[:60]!r}. Known are {', '.join(columns)}.")
+            raise ValidationError(f"Unknown column {name[:60]!r}. Known columns: {', '.join(columns)}.")
     if missing := [name for name in keys if name not in header]:
-        raise ValidationError(f"Missing: {', '.join(missing)}. Rows are told apart by {', '.join(keys)}.")
+        raise ValidationError(f"Missing: {', '.join(missing)}. Rows are identified by {', '.join(keys)}.")
     places = [header.index(name) for name in keys]
     seen: dict[tuple[str, ...], int] = {}
     for number, row in enumerate(rows, 2):
         if len(row) != len(header):
-            raise ValidationError(f"Line {number} has {len(row)} cells, and there are {len(header)} columns.")
+            raise ValidationError(f"Line {number} has {len(row)} cells instead of {len(header)}.")
         key = tuple(row[place].strip().lower() for place in places)
         if (first := seen.setdefault(key, number)) != number:
-            raise ValidationError(f"Line {number} is of the same row as line {first}.")
+            raise ValidationError(f"Line {number} is the same object as line {first}.")
 
 
 class CheckedImportForm(ImportForm):  # type: ignore[misc]  # unfold ships no types
-    """Refuses a file as a whole before any row of it is looked at."""
+    """Checks the whole file before any row is processed."""
 
     def __init__(self, formats: Any, resources: Any, **kwargs: Any) -> None:
         super().__init__(formats, resources, **kwargs)
@@ -102,8 +99,8 @@ class CheckedImportForm(ImportForm):  # type: ignore[misc]  # unfold ships no ty
 
     def clean_import_file(self) -> Any:
         file = self.cleaned_data["import_file"]
-        if file.size > MOST_BYTES:
-            raise ValidationError(f"The file has more than {MOST_BYTES // 1000} kB: split it.")
+        if file.size > MAX_BYTES:
+            raise ValidationError(f"The file is larger than {MAX_BYTES // 1000} kB. Split it.")
         lines = read_table(file.read())
         file.seek(0)
         check_table(lines, self.resource.columns(), self.resource.keys())
@@ -111,7 +108,7 @@ class CheckedImportForm(ImportForm):  # type: ignore[misc]  # unfold ships no ty
 
 
 class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no types
-    """`resource_classes` has one. Needs the right to look, and to take along."""
+    """Adds CSV export. Needs the permissions to view the list and to export lists. `resource_classes` has one class."""
 
     formats: ClassVar = [CSV]
     export_form_class = ExportForm
@@ -126,7 +123,10 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
         context: dict[str, Any] = super().init_request_context_data(request, form)
         resource = self.get_export_resource_classes(request)[0]()
         columns = [field.column_name for field in resource.get_export_fields()]
-        return {**context, "fields_list": [(resource.get_display_name(), columns)]}  # not those of an import
+        return {
+            **context,
+            "fields_list": [(resource.get_display_name(), columns)],
+        }
 
     def _do_file_export(
         self, file_format: Any, request: HttpRequest, queryset: QuerySet[Any], export_form: Any = None
@@ -134,16 +134,18 @@ class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no 
         resource = self.get_export_resource_classes(request)[0](**self.get_export_resource_kwargs(request))
         audit.record(request, "export", self.model, details=request.GET.urlencode())
         name = f"{self.opts.model_name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.csv"
-        return stream_file(request, name, "text/csv; charset=utf-8", _lines(resource, queryset))
+        columns = [field.column_name for field in resource.get_export_fields()]
+        pages = ([resource.export_resource(row) for row in page] for page in pages_by_key(queryset, ROWS_PER_PAGE))
+        return stream_file(request, name, CSV_TYPE, csv_pieces(columns, pages, bom=True))
 
 
-class ExchangeAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # import_export ships no types
-    """Also in. Needs the right to bring in, and to add and change what the list holds."""
+class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # import_export ships no types
+    """Adds CSV import too. Needs the permissions to import lists and to add and change these objects."""
 
     import_export_change_list_template = "admin/import_export/change_list_import_export.html"
     import_form_class = CheckedImportForm
-    tmp_storage_class = ShortStorage
-    skip_admin_log = True  # the audit log has it
+    tmp_storage_class = PreviewStorage
+    skip_admin_log = True  # the audit log has an entry
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         rights = ["accounts.import_lists"]
@@ -156,10 +158,10 @@ class ExchangeAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # im
     def process_import(self, request: HttpRequest, **kwargs: Any) -> Any:
         try:
             return super().process_import(request, **kwargs)
-        except Gone:
-            messages.error(request, "The file was kept for an hour and is gone: bring it again.")
+        except PreviewExpired:
+            messages.error(request, "The preview has expired. Upload the file again.")
         except redis.RedisError:
-            messages.error(request, "The file cannot be read back at the moment: Redis does not answer.")
+            messages.error(request, "The file cannot be read because Redis does not respond. Try again later.")
         return redirect("..")
 
     def process_dataset(self, dataset: Any, form: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -169,21 +171,6 @@ class ExchangeAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  # im
 
     def process_result(self, result: Any, request: HttpRequest) -> Any:
         if result.has_errors() or result.has_validation_errors():
-            messages.error(request, "Something has changed since the preview. Nothing was done: bring the file again.")
+            messages.error(request, "The data has changed since the preview; nothing was imported. Try again.")
             return redirect("../import/")
         return super().process_result(result, request)
-
-
-def _lines(resource: Any, queryset: QuerySet[Any]) -> Iterator[str]:
-    columns = [field.column_name for field in resource.get_export_fields()]
-    yield BOM + _csv([columns])
-    ordered, last = queryset.order_by("pk"), None
-    while rows := list((ordered if last is None else ordered.filter(pk__gt=last))[:AT_ONCE]):
-        yield _csv([resource.export_resource(row) for row in rows])
-        last = rows[-1].pk
-
-
-def _csv(rows: list[list[str]]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerows(rows)
-    return out.getvalue()

@@ -1,4 +1,4 @@
-"""Base classes for admin lists that stay fast with many rows: no COUNT, no deep OFFSET."""
+"""Base classes of admin lists that stay fast with many rows: no COUNT, no deep OFFSET."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unfold.views import ChangeList
 
 
 class OnePage(Page):  # type: ignore[type-arg]  # the parameter exists in the stubs only
-    """Knows whether there is a next page because one row more than it shows was read."""
+    """A page that knows whether there is a next one, because one more row was read than it shows."""
 
     def __init__(self, rows: Sequence[Any], number: int, paginator: UncountedPaginator) -> None:
         self.is_last = len(rows) <= paginator.per_page
@@ -26,10 +26,10 @@ class OnePage(Page):  # type: ignore[type-arg]  # the parameter exists in the st
 
 
 class UncountedPaginator(Paginator):  # type: ignore[type-arg]  # as above
-    """Pages forward and back, without counting. Deep pages read all before them, so there is an end to them."""
+    """Pages without a count. Deep pages read all rows before them, so there are at most `most_pages`."""
 
     template_name = "admin/pages.html"
-    count = 10**9  # what Django's list asks before anything was read; not shown
+    count = 10**9  # Django's list asks for it before reading; it is not shown
     most_pages = 200
 
     def validate_number(self, number: Any) -> int:
@@ -43,22 +43,23 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]  # as above
 
 
 class UncountedList(ChangeList):  # type: ignore[misc]  # unfold ships no types
+    """A list that counts only the rows of its page."""
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_count = self.full_result_count = len(self.result_list)  # of the page: no more is known
+        self.result_count = self.full_result_count = len(self.result_list)  # of this page
 
 
 class QuickListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
-    """Lists without counts, and no question to the database but those foreseen.
+    """Lists without counts that allow only known lookups.
 
-    Django lets a list's address ask for any field of its own model (`?text__contains=`), which would answer, one
-    letter at a time, what a person may not read. Here only `lookups` may be asked for, and what a filter class of
-    the list takes.
+    Django lets a list's URL filter by any field of its model (`?text__contains=`), which would reveal text, letter by
+    letter, to staff who may not read it. Here only `lookups` and the parameters of the list's filters are allowed.
     """
 
     lookups: ClassVar[frozenset[str]] = frozenset()
     paginator: Any = UncountedPaginator
-    sortable_by: ClassVar[Any] = ()  # an order that no index has would sort the whole table
+    sortable_by: ClassVar[Any] = ()  # an order without an index would sort the whole table
     show_full_result_count = False
     list_disable_select_all = True
     show_facets = ShowFacets.NEVER
@@ -72,9 +73,9 @@ class QuickListAdmin(ModelAdmin):  # type: ignore[misc]  # unfold ships no types
         return UncountedList
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponseBase | None:
-        """Actions are for rows that somebody saw and ticked, never for all there are."""
+        """Runs an action on selected rows only, never on all pages."""
         if request.POST.get("select_across") not in (None, "", "0"):
-            messages.error(request, "Tick the rows on this page: an action on all pages is not possible.")
+            messages.error(request, "Select rows on this page. Actions on all pages are not possible.")
             return None
         response: HttpResponseBase | None = super().response_action(request, queryset)
         return response

@@ -1,4 +1,4 @@
-"""Base classes for admin pages whose changes are written to the audit log."""
+"""Base classes of admin pages with an audit log or without changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accounts.staff.lists import QuickListAdmin
 
 
 class RecordedAdmin(QuickListAdmin):
-    """Each change is in the audit log, written before it happens."""
+    """Records each change in the audit log before it happens."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         if change:
@@ -29,18 +29,18 @@ class RecordedAdmin(QuickListAdmin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
-        found.pop("delete_selected", None)  # one at a time, so that each is looked at and recorded
+        found.pop("delete_selected", None)  # objects are deleted one by one, so that each is recorded
         return found
 
 
 class HistoryAdmin(QuickListAdmin):
-    """What has happened: to look at, never to change."""
+    """A read-only list."""
 
-    search_fields = ("pk",)  # shows the box; `search` answers it
+    search_fields = ("pk",)  # shows the search box; `search` implements it
     actions: Any = None
 
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
-        """The rows for an id or an e-mail address. Both use an index."""
+        """The rows for an id or an email address. Both must use an index."""
         raise NotImplementedError
 
     def get_search_results(

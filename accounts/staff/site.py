@@ -1,4 +1,4 @@
-"""The admin site: unfold's look, the site's own login page, a strict Content-Security-Policy, lists that stay quick."""
+"""The admin site: unfold's look, the site's own log-in page, and a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from unfold.sites import UnfoldAdminSite
 
 View = Callable[..., HttpResponseBase]
 
-# Alpine, which unfold is built on, evaluates the expressions in its attributes and writes style attributes. Scripts and
-# style elements still need to come from this site or carry the nonce.
+# Alpine, which unfold uses, evaluates expressions in attributes and writes style attributes. Scripts and style elements
+# must still come from this site or carry the nonce.
 POLICY = {"script-src": [UNSAFE_EVAL], "style-src-attr": [UNSAFE_INLINE]}
 
 
 class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
-    """The site's own login page is the only door, with its rate limits; who is not staff gets 403."""
+    """Staff log in on the site's own log-in page, with its rate limits. Other users get 403."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pages: list[tuple[str, View, str]] = []
 
     def add_page(self, route: str, view: View, name: str) -> None:
-        """A page that is no model's. `view` checks what its visitor may see; staff are already let in."""
+        """Adds a page without a model. Only staff reach `view`, which checks further permissions."""
         self._pages.append((route, view, name))
 
     def get_urls(self) -> list[Any]:
@@ -43,5 +43,5 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context: dict[str, Any] = super().each_context(request)
-        # unfold writes these into a style element without a nonce; our skeleton.html does it with one.
+        # unfold writes these into a style element without a nonce. Our skeleton.html writes them with one.
         return {**context, "theme_colors": context["colors"], "colors": None}

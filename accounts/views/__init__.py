@@ -1,1 +1,1 @@
-"""Pages about an account: settings, invitations; and socket tickets."""
+"""Pages of an account: settings and invitations; and WebSocket tickets."""

@@ -1,7 +1,7 @@
-"""Where an invitation's link leads: to the sign-up page, for that address only, also when sign-up is closed.
+"""The page of an invitation link: sign-up for the invited email address, even when sign-up is closed.
 
-The secret stands in the query, which no log shows, and goes into the session at once: the page itself has a plain
-address that can be seen in a referrer or over a shoulder.
+The secret is in the query, which logs leave out. It moves to the session at once, so that the page's URL does not
+reveal it.
 """
 
 from __future__ import annotations
@@ -29,41 +29,44 @@ from accounts.models import Invitation, User
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-KEPT = "invitation"  # of the session: the secret's hash
-OPENED = "30/m"  # links opened from one address
-GONE = gettext_lazy("This link was used, is too old, or was taken back. Ask for another one.")
-TAKEN = gettext_lazy("There is an account with this address already: log in.")
+SESSION_KEY = "invitation"  # its value is the hash of the secret
+OPEN_RATE = "30/m"  # of links opened from one IP address
+GONE = gettext_lazy("This link was already used, has expired or was revoked. Ask for a new invitation.")
+TAKEN = gettext_lazy("An account with this email address already exists. Log in instead.")
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 @require_safe
 @never_cache
 def open_invitation(request: HttpRequest) -> HttpResponse:
-    """Takes the link's secret: on to the form, or 410 with what to do, 429 when there were too many."""
-    if rate_limit.take_now(rate_limit.wants((f"opened:{rate_limit.place_of(client_ip(request) or '')}", OPENED))):
+    """Checks the link's secret and redirects to the form. Answers 410 for a bad link, 429 beyond OPEN_RATE."""
+    if rate_limit.try_acquire(
+        rate_limit.required_limits((f"opened:{rate_limit.network_of(client_ip(request) or '')}", OPEN_RATE))
+    ):
         return render(request, "429.html", status=429)
     invitation = invitations.find(request.GET.get("token", ""))
     if invitation is None:
         return refuse(request, GONE)
     if request.user.is_authenticated:
-        return refuse(request, _("You are logged in. To make another account, log out first and open the link again."))
+        return refuse(request, _("You are logged in. To create another account, log out and open the link again."))
     if User.objects.filter(email__iexact=invitation.email).exists():
         return refuse(request, TAKEN)
-    request.session[KEPT] = invitation.token_hash
+    request.session[SESSION_KEY] = invitation.token_hash
     return redirect("account_accept_invitation")
 
 
 def refuse(request: HttpRequest, why: StrOrPromise) -> HttpResponse:
+    """The page with status 410 that says why the link does not work."""
     return render(request, "account/invitation_refused.html", {"why": why}, status=410)
 
 
 class InvitationForm(SignupForm):  # type: ignore[misc]  # allauth ships no types
-    """allauth's sign-up for one address, which cannot be changed, with a name."""
+    """allauth's sign-up form with a name, for the invited address, which cannot be changed."""
 
     name = forms.CharField(
         label=gettext_lazy("Name"), max_length=120, required=False,
-        help_text=gettext_lazy("What others in a conversation see. Empty shows the first part of your e-mail address."),
+        help_text=gettext_lazy("Shown to other members of a conversation. If empty, they see part of your email."),
         widget=forms.TextInput(attrs={"autocomplete": "name", "autofocus": True}),
     )  # fmt: skip
     field_order = ("email", "name", "password1")
@@ -72,19 +75,19 @@ class InvitationForm(SignupForm):  # type: ignore[misc]  # allauth ships no type
         super().__init__(*args, **kwargs)
         self.invitation = invitation
         self.fields["email"].initial = invitation.email
-        self.fields["email"].disabled = True  # what is posted for it is not looked at
+        self.fields["email"].disabled = True  # a posted value is ignored
 
     def save(self, request: HttpRequest) -> User:
         try:
             with transaction.atomic():
-                held = invitations.hold(self.invitation.token_hash)
-                if held is None:
+                invitation = invitations.lock(self.invitation.token_hash)
+                if invitation is None:
                     raise ImmediateHttpResponse(refuse(request, GONE))
                 user: User = super().save(request)
-                invitations.fulfil(held, user)
-        except IntegrityError:  # signed up by themselves at this moment
+                invitations.accept(invitation, user)
+        except IntegrityError:  # the user signed up without the invitation at the same moment
             raise ImmediateHttpResponse(refuse(request, TAKEN)) from None
-        log.info("invitation_accepted", invitation=str(held.pk), user_id=str(user.pk))
+        logger.info("invitation_accepted", invitation=str(invitation.pk), user_id=str(user.pk))
         return user
 
     def signup(self, request: HttpRequest, user: User) -> None:
@@ -93,14 +96,19 @@ class InvitationForm(SignupForm):  # type: ignore[misc]  # allauth ships no type
 
 
 class AcceptInvitation(SignupView):  # type: ignore[misc]  # allauth ships no types
+    """Sign-up by invitation, once `open_invitation` has put the hash of the secret into the session."""
+
     template_name = "account/invitation.html"
     form_class = InvitationForm
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        invitation = invitations.find_by_hash(request.session.get(KEPT, ""))
+        invitation = invitations.find_by_hash(request.session.get(SESSION_KEY, ""))
         if invitation is None and not request.user.is_authenticated:
-            return refuse(request, _("Open the link in the mail again. If it was used or is too old, ask for another."))
-        request.invitation = invitation  # type: ignore[attr-defined]  # for the adapter: it opens sign-up, and vouches
+            return refuse(
+                request,
+                _("Open the link in your email again. If it was used or has expired, ask for a new invitation."),
+            )
+        request.invitation = invitation  # type: ignore[attr-defined]  # the adapter then allows sign-up and knows that the address is verified
         return super().dispatch(request, *args, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
@@ -109,7 +117,7 @@ class AcceptInvitation(SignupView):  # type: ignore[misc]  # allauth ships no ty
 
     def form_valid(self, form: InvitationForm) -> HttpResponse:
         response: HttpResponse = super().form_valid(form)
-        self.request.session.pop(KEPT, None)
+        self.request.session.pop(SESSION_KEY, None)
         return response
 
 

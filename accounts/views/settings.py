@@ -1,23 +1,29 @@
-"""Tickets for the socket, and a person's own settings."""
+"""The settings page: name and sessions of the user."""
 
 from __future__ import annotations
 
-import structlog
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.auth.devices import describe_device
+from accounts.auth.requests import AuthenticatedRequest
 from accounts.auth.revocation import end_session
 from accounts.models import Session, User
 
-log = structlog.get_logger(__name__)
+_links: dict[str, str] = {}  # URL names of other apps' pages, by their name in the template
+
+
+def register_settings_link(name: str, view: str) -> None:
+    """Lets the settings page link to another app's page: `links.<name>` in the template is the URL of `view`."""
+    _links[name] = view
 
 
 class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -26,47 +32,46 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         fields = ("name",)
         labels = {"name": gettext_lazy("Name")}  # noqa: RUF012  # Django reads it once
         help_texts = {  # noqa: RUF012  # as above
-            "name": gettext_lazy(
-                "What others in a conversation see. Empty shows the first part of your e-mail address."
-            )
+            "name": gettext_lazy("Shown to other members of a conversation. If empty, they see part of your email.")
         }
 
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def edit_settings(request: HttpRequest) -> HttpResponse:
-    """One's name, password and live sessions."""
-    assert isinstance(request.user, User)  # by login_required
+def edit_settings(request: AuthenticatedRequest) -> HttpResponse:
+    """The user's name and sessions, with links to the other settings."""
     form = NameForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
         form.save()
-        messages.success(request, _("Your name is saved."))
+        messages.success(request, _("Your name has been saved."))
         return redirect("account_settings")
     live = Session.objects.filter(user=request.user, expire_date__gt=Now()).order_by("-last_seen_at")
     rows = [
         {"session": row, "device": describe_device(row.user_agent), "current": row.pk == request.session.session_key}
         for row in live.defer("session_data")
     ]
-    return render(request, "account/settings.html", {"form": form, "sessions": rows})
+    links = {name: reverse(view) for name, view in _links.items()}
+    return render(request, "account/settings.html", {"form": form, "sessions": rows, "links": links})
 
 
 @login_required
 @require_POST
 def end_one_session(request: HttpRequest, hash_: str) -> HttpResponse:
-    """Ends one of one's own sessions; anybody else's is not found."""
+    """Ends one of the user's sessions. 404 for other sessions."""
     row = Session.objects.filter(user=request.user.pk, hash=hash_).only("session_key").first()
     if row is None:
         raise Http404
     end_session(row.session_key)
-    messages.success(request, _("That session is ended."))
+    messages.success(request, _("The session has been ended."))
     return redirect("account_settings")
 
 
 @login_required
 @require_POST
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
+    """Ends all sessions of the user but the current one."""
     others = Session.objects.filter(user=request.user.pk).exclude(pk=request.session.session_key)
     for key in others.values_list("session_key", flat=True):
         end_session(key)
-    messages.success(request, _("All your other sessions are ended."))
+    messages.success(request, _("All other sessions have been ended."))
     return redirect("account_settings")

@@ -1,10 +1,11 @@
-"""Issues the short-lived ticket that opens a WebSocket."""
+"""Issues the short-lived tickets that authenticate a WebSocket."""
 
 from __future__ import annotations
 
 import math
 
 import redis
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -15,29 +16,37 @@ from accounts.auth.adapter import client_ip
 from accounts.auth.counters import tickets as counted
 from accounts.lib import rate_limit
 from accounts.models import User
-from accounts.views.settings import log
+
+logger = structlog.get_logger(__name__)
 
 
 @require_POST
 @never_cache
 def issue_ticket(request: HttpRequest) -> JsonResponse:
-    """A ticket for this session's next socket (docs/protocol.md §1): 200, 403 when not logged in,
-    429 with `retry_after` when there were too many, 503 without Redis.
+    """A ticket for this session's next WebSocket (docs/protocol.md §1).
+
+    Answers 200, 403 when not logged in, 429 with `retry_after` beyond RATE_TICKETS, 503 while Redis is unavailable.
     """
     user = request.user
     if not isinstance(user, User) or not request.session.session_key:
         return JsonResponse({"code": "forbidden", "message": "Log in first."}, status=403)
-    if wait := rate_limit.take_now(rate_limit.wants((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
+    if wait := rate_limit.try_acquire(rate_limit.required_limits((f"tickets:{user.pk.hex}", settings.RATE_TICKETS))):
         counted["rate_limited"] += 1
         seconds = math.ceil(wait)
-        body = {"code": "rate_limited", "message": "Too many connections in a short time.", "retry_after": seconds}
+        body = {
+            "code": "rate_limited",
+            "message": "Too many connections. Please wait.",
+            "retry_after": seconds,
+        }
         return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
     try:
         ticket = tickets.issue_ticket(user.pk, request.session.session_key)
     except redis.RedisError as error:
         counted["unavailable"] += 1
-        log.exception("ticket_not_kept", error=str(error))
-        return JsonResponse({"code": "unavailable", "message": "Not reachable right now. Try again."}, status=503)
+        logger.exception("ticket_store_failed", error=str(error))
+        return JsonResponse(
+            {"code": "unavailable", "message": "The service is temporarily unavailable. Please try again."}, status=503
+        )
     counted["issued"] += 1
-    sessions.note_client(request, client_ip(request))
+    sessions.record_client(request, client_ip(request))
     return JsonResponse({"ticket": ticket, "expires_in": tickets.LIFETIME})

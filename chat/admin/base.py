@@ -16,8 +16,9 @@ from django.http import HttpRequest, HttpResponse
 from accounts import audit
 from accounts.staff.recorded import HistoryAdmin
 from chat.models import Conversation
+from chat.models.messages import READ_TEXT
 
-PERMISSION = "chat.read_message_body"
+PERMISSION = READ_TEXT
 
 
 class BodyAdmin(HistoryAdmin):

@@ -80,7 +80,7 @@ def now_tiles(state: DatabaseState, live: RedisState | None, links: Links) -> It
         yield Tile("Open sockets", None, NO_REDIS)
     else:
         online = live.online
-        yield Tile("Users online", number(online.people), "with a page open", users)
+        yield Tile("Users online", number(online.users), "with a page open", users)
         yield Tile("Open sockets", number(online.sockets), plural(online.processes, "web process", "es"), users)
     yield Tile("Answers in progress", number(state.running), "", links.runs(status__exact="running"))
     yield _queue_tile(state, live, links)

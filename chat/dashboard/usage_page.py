@@ -24,12 +24,12 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from accounts import audit
+from accounts.auth.requests import user_of
+from accounts.lib.db import QueryTimeoutError, statement_timeout
 from accounts.lib.formatting import NOTHING, money, number
 from accounts.lib.streaming import stream_file
-from accounts.models import User
 from accounts.quotas.usage_report import By, Row, usage_by_day_and_model, usage_rows, write_rows
 from chat.dashboard.panels import Panel, Step, Tile, price_note, usage_panels
-from chat.dashboard.queries import QueryTimeoutError, statement_timeout
 
 PERMISSION: Final = "accounts.view_dailyusage"
 KINDS: Final[dict[By, str]] = {"user": "User", "model": "Model", "group": "Group", "day": "Day (UTC)"}
@@ -78,8 +78,7 @@ def show_usage(request: HttpRequest) -> HttpResponseBase:
     today = datetime.now(UTC).date()
     query = parse_query(request, today)
     if request.GET.get("format") == "csv":
-        assert isinstance(request.user, User)  # staff pages are behind a login
-        audit.record(request, "export_usage", request.user)
+        audit.record(request, "export_usage", user_of(request))
         name = f"usage-by-{query.by}-{query.since}-{query.until}.csv"
         return stream_file(request, name, "text/csv; charset=utf-8", _file(query))
     try:

@@ -17,7 +17,7 @@ that was closed, it is refused: its writer is fenced.
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import secrets
 import time
 import uuid
@@ -25,9 +25,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
-import redis.exceptions
 from channels.layers import get_channel_layer
 
+from accounts.lib.redis import Script
 from chat.eventlog.replay import LogEntry
 from chat.protocol.commands import Position
 
@@ -44,7 +44,7 @@ local at = string.find(info, 'run_id:', 1, true)
 local server = at and string.sub(info, at + 7, at + 46) or ''
 """
 
-_APPEND: Final = (
+_APPEND: Final = Script(
     _SERVER
     + """
 local fresh, ttl, meta_ttl, maxlen = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -105,7 +105,7 @@ return out
 """
 )
 
-_POSITION: Final = (
+_POSITION: Final = Script(
     _SERVER
     + """
 local known = redis.call('HMGET', KEYS[1], 'e', 's', 't', 'i')
@@ -118,10 +118,6 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {ARGV[1], 0, 0}
 """
 )
-
-_DIGESTS: Final = {
-    script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (_APPEND, _POSITION)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +176,12 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-async def _run(group: str, script: str, keys: list[str], args: list[Any]) -> Any:
+async def _run(group: str, script: Script, keys: list[str], args: list[Any]) -> Any:
     """Runs a script by its digest on the server of `group`, in the channel layer's own pipeline, which costs a fraction
     of a call of redis-py's client. Sends the whole script if Redis does not have it.
     """
-    layer = channel_layer()
-    try:
-        return await layer.group_execute(group, "EVALSHA", _DIGESTS[script], len(keys), *keys, *args)
-    except redis.exceptions.NoScriptError:
-        return await layer.group_execute(group, "EVAL", script, len(keys), *keys, *args)
+    execute = functools.partial(channel_layer().group_execute, group)
+    return await script.run_with(execute, len(keys), *keys, *args)
 
 
 async def append(*appends: Append) -> list[Appended]:
@@ -244,7 +237,7 @@ async def read(conversation_id: uuid.UUID, after: Position, *, limit: int = 1_00
     pipe = server.pipeline(transaction=True)  # both as of one moment
     # The script also begins the log again if it is from another Redis process, and may lack its last events.
     keys = (meta_key(conversation_id), stream_key(conversation_id))
-    pipe.eval(_POSITION, 2, *keys, new_epoch(), META_TTL_MS)
+    pipe.eval(_POSITION.text, 2, *keys, new_epoch(), META_TTL_MS)
     pipe.xrange(stream_key(conversation_id), min=f"{after.seq + 1}-0", max="+", count=limit)
     (epoch, last, _), raw = await pipe.execute()
     here = Position(epoch.decode(), int(last))

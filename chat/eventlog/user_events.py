@@ -10,16 +10,16 @@ import redis
 import structlog
 
 from accounts.auth.revocation import user_group
-from accounts.quotas.balance import Left
+from accounts.quotas.balance import Balance
 from chat.eventlog.store import channel_layer
 from chat.protocol.frames import encode
 
 logger = structlog.get_logger(__name__)
 
 
-async def notify_quotas_low(user_id: uuid.UUID, quotas: Sequence[Left]) -> None:
+async def notify_quotas_low(user_id: uuid.UUID, quotas: Sequence[Balance]) -> None:
     """Notifies a user of quotas that are nearly or fully used up. If it is lost, the next answer repeats it."""
-    frame = encode({"type": "quota", "quotas": [left.frame() for left in quotas]})
+    frame = encode({"type": "quota", "quotas": [balance.frame() for balance in quotas]})
     try:
         await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": frame})
     except (redis.RedisError, OSError) as error:

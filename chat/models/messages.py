@@ -11,6 +11,8 @@ from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.statuses import MessageRole, MessageStatus
 
+READ_TEXT = "chat.read_message_body"  # the permission to read what people and models wrote
+
 
 class Message(models.Model):
     """One node of a conversation's tree. Messages are never rewritten: an edit or a regenerated answer is a sibling."""

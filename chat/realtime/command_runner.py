@@ -163,7 +163,7 @@ class CommandRunner:
         with metrics.count_command(command):
             async with asyncio.timeout(COMMAND_SECONDS):
                 user_id, session = self.connection.user_id, self.connection.session_hash
-                await rate_limits.acquire(rate_limits.required_limits(command, user_id, session, self._address))
+                await rate_limits.acquire(rate_limits.limits_of(command, user_id, session, self._address))
                 await self._carry_out(command)
 
     # --- replies ------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from accounts.auth.revocation import session_group, user_group, was_revoked
 from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
-from accounts.lib.rate_limit import place_of
+from accounts.lib.rate_limit import network_of
 from chat.catalog import presets
 from chat.eventlog import store
 from chat.protocol.close_codes import Close
@@ -59,7 +59,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.scope = scope
         self.user_id = scope["user_id"]
         self.session_hash: str = scope["session_hash"]
-        self.address = place_of((scope.get("client") or ("",))[0])
+        self.address = network_of((scope.get("client") or ("",))[0])
         self.connection = Connection(send, self.user_id, self.session_hash)
         # This task is the connection's own, and the tasks it starts inherit what is bound here.
         structlog.contextvars.bind_contextvars(connection=self.connection.connection_id, user=str(self.user_id))

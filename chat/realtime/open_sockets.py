@@ -70,9 +70,9 @@ class OpenSockets:
             users = {connection.user_id for connection in self.connections}
             published = len(self.connections)
             try:
-                await online.say_online(self.process, published, users)
+                await online.publish_presence(self.process, published, users)
             except (redis.RedisError, OSError, TimeoutError) as error:
-                logger.warning("online_users_not_published", error=type(error).__name__)
+                logger.warning("presence_not_published", error=type(error).__name__)
             if published:
                 await asyncio.sleep(online.EVERY_SECONDS)
 

@@ -14,7 +14,7 @@ A process that dies stops renewing its sockets; they expire within `FORGET_SECON
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import functools
 import math
 import time
 import uuid
@@ -28,7 +28,8 @@ from channels.exceptions import ChannelFull
 from django.conf import settings
 
 from accounts.lib import rate_limit
-from accounts.lib.rate_limit import Want, wants
+from accounts.lib.rate_limit import Limit, required_limits
+from accounts.lib.redis import Script
 from chat.eventlog.store import channel_layer
 from chat.protocol.commands import (
     AnyCommand,
@@ -49,7 +50,7 @@ FORGET_SECONDS: Final = 30
 RENEW_SECONDS: Final = 10.0
 RENEW_AT_ONCE: Final = 500  # sockets in one script
 
-_ENTER: Final = """
+_ENTER: Final = Script("""
 local now, forget, id = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1]), ARGV[2]
 for i = 1, #KEYS do
   redis.call('ZREMRANGEBYSCORE', KEYS[i], '-inf', now)
@@ -60,20 +61,16 @@ for i = 1, #KEYS do
   redis.call('EXPIRE', KEYS[i], forget)
 end
 return 0
-"""
+""")
 
-_RENEW: Final = """
+_RENEW: Final = Script("""
 local now, forget = tonumber(redis.call('TIME')[1]), tonumber(ARGV[1])
 for i = 1, #KEYS do
   redis.call('ZADD', KEYS[i], now + forget, ARGV[1 + i])
   redis.call('EXPIRE', KEYS[i], forget)
 end
 return 0
-"""
-
-_DIGESTS: Final = {
-    script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest() for script in (_ENTER, _RENEW)
-} | {rate_limit.SCRIPT: rate_limit.DIGEST}
+""")
 
 AWAY: Final = (redis.RedisError, ChannelFull, OSError, TimeoutError)
 
@@ -81,7 +78,7 @@ logger = structlog.get_logger(__name__)
 _paused: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, float] = weakref.WeakKeyDictionary()
 
 
-async def _ask(script: str, *args: Any) -> Any:
+async def _ask(script: Script, *args: Any) -> Any:
     """The script's reply; None if Redis is away."""
     loop = asyncio.get_running_loop()
     if loop.time() < _paused.get(loop, 0.0):
@@ -89,21 +86,18 @@ async def _ask(script: str, *args: Any) -> Any:
     layer = channel_layer()
     try:
         async with asyncio.timeout(REDIS_SECONDS):
-            try:
-                return await layer.group_execute(GROUP, "EVALSHA", _DIGESTS[script], *args)
-            except redis.exceptions.NoScriptError:
-                return await layer.group_execute(GROUP, "EVAL", script, *args)
+            return await script.run_with(functools.partial(layer.group_execute, GROUP), *args)
     except AWAY as error:
         _paused[loop] = loop.time() + PAUSE_SECONDS
         logger.warning("limits_not_checked", error=type(error).__name__)
         return None
 
 
-async def acquire(wanted: Sequence[Want]) -> None:
+async def acquire(limits: Sequence[Limit]) -> None:
     """Counts one under each limit, or under none of them and raises `RateLimited` with `retry_after`."""
-    if not wanted:
+    if not limits:
         return
-    reply = await _ask(rate_limit.SCRIPT, *rate_limit.arguments(wanted))
+    reply = await _ask(rate_limit.SCRIPT, *rate_limit.arguments(limits))
     if reply is not None and reply[0] > 0:
         metrics.denials["commands"] += 1
         raise rate_limited(reply[0] / 1e6)
@@ -114,17 +108,17 @@ def rate_limited(seconds: float) -> RateLimited:
     return RateLimited(retry_after=math.ceil(seconds * 10) / 10)
 
 
-def required_limits(command: AnyCommand, user_id: uuid.UUID, session_hash: str, address: str) -> list[Want]:
+def limits_of(command: AnyCommand, user_id: uuid.UUID, session_hash: str, address: str) -> list[Limit]:
     """The limits a command counts under. Stopping has its own, so that whoever sends too much can still stop."""
     if isinstance(command, RunStop | AudioInterrupt):
-        return wants((f"stops:{session_hash}", settings.RATE_COMMANDS))
+        return required_limits((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
     if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
         named.append((f"messages:user:{user_id.hex}", settings.RATE_MESSAGES_PER_USER))
         named.append((address and f"messages:address:{address}", settings.RATE_MESSAGES_PER_ADDRESS))
     elif isinstance(command, AudioStart):
         named.append((f"recordings:{user_id.hex}", settings.RATE_RECORDINGS))
-    return wants(*named)
+    return required_limits(*named)
 
 
 class FrameLimit:
@@ -138,11 +132,11 @@ class FrameLimit:
 
     def try_acquire(self) -> float:
         """Counts a frame; 0, or the seconds to wait if it is one too many."""
-        return self._frames.take(time.monotonic())
+        return self._frames.try_acquire(time.monotonic())
 
     def is_flood(self) -> bool:
         """Counts a refusal; whether it was one too many."""
-        return self._refusals.take(time.monotonic()) > 0
+        return self._refusals.try_acquire(time.monotonic()) > 0
 
 
 class ConnectionCounts:

@@ -27,7 +27,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Greatest
 
 from accounts.models import Plan, User
-from accounts.quotas.plans import in_force
+from accounts.quotas.plans import plan_field
 from chat.models import Conversation, Member, Role
 
 
@@ -65,7 +65,7 @@ def past_retention(period: RetentionPeriod, rows: QuerySet[Conversation], now: d
         return rows.none()
     # First by an index: rows that no plan would delete yet.
     rows = _before(rows, period, now - shortest * period.unit)
-    span: Any = in_force(period.field, "user__")
+    span: Any = plan_field(period.field, "user__")
     owners = Member.objects.filter(conversation=OuterRef("pk"), role=Role.OWNER)
     if default is None:
         owners = owners.annotate(span=span)
@@ -87,5 +87,5 @@ def _before(rows: QuerySet[Conversation], period: RetentionPeriod, moment: datet
 
 def temporary_hours(user: User) -> int:
     """How many hours a temporary conversation of this user is kept after its last message."""
-    hours = User.objects.filter(pk=user.pk).values_list(in_force("temporary_hours"), flat=True).first()
+    hours = User.objects.filter(pk=user.pk).values_list(plan_field("temporary_hours"), flat=True).first()
     return settings.TEMPORARY_HOURS if hours is None else hours

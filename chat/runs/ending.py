@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.quotas.balance import Left
+from accounts.quotas.balance import Balance
 from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
 from chat.models import ACTIVE, Conversation, Message, MessageStatus, Run, RunStatus
@@ -59,7 +59,7 @@ class Ended:
     event: events.Event
     silent: bool  # it ended without any text, so announcing its message again loses nothing
     user_id: uuid.UUID | None = None
-    near: Sequence[Left] = ()  # quotas the user has nearly used up, with this run
+    near: Sequence[Balance] = ()  # quotas the user has nearly used up, with this run
     kept: events.Event | None = None
     whole: bool = True  # the event log has all of the answer's text
     used: Used | None = None  # what it is billed with, if it has ended just now

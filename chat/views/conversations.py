@@ -18,7 +18,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from accounts.quotas.balance import quotas_left
+from accounts.auth.requests import user_of
+from accounts.quotas.balance import user_balances
 from chat.catalog import offered_models
 from chat.catalog.presets import offered_presets
 from chat.conversations import listing
@@ -27,7 +28,7 @@ from chat.conversations.membership import member_of
 from chat.conversations.snapshot import State, read_state
 from chat.models import Message, Preset
 from chat.retention.periods import temporary_hours
-from chat.views.decorators import for_members, user_of, zone_of
+from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
 
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
@@ -87,7 +88,9 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
         "temporary_hours": temporary_hours(user),
-        "quotas": [] if user.is_staff else [left.frame() for left in quotas_left(user.pk) if left.near],
+        "quotas": []
+        if user.is_staff
+        else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
         "urls": {
             "root": reverse("chat:new"),

@@ -16,7 +16,6 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from accounts.lib.outage import OUTAGE
-from accounts.models import User
 from chat.protocol.errors import ChatError, Forbidden, NotFound, Unavailable
 
 logger = structlog.get_logger(__name__)
@@ -55,11 +54,6 @@ def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
             return JsonResponse({"code": error.code, "message": error.message}, status=status)
 
     return require_POST(for_members(answer))
-
-
-def user_of(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # by login_required
-    return request.user
 
 
 def zone_of(request: HttpRequest) -> ZoneInfo:

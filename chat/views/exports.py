@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
+from accounts.auth.requests import user_of
 from chat.conversations.membership import member_of
 from chat.portability.export import FORMAT, VERSION, conversation_data, export_user_data
 from chat.portability.markdown_export import to_markdown
-from chat.views.decorators import for_members, user_of
+from chat.views.decorators import for_members
 
 
 @require_safe

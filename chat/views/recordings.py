@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.auth.requests import user_of
 from accounts.lib.formatting import seconds
 from chat.models import Recording
-from chat.views.decorators import for_members, user_of
+from chat.views.decorators import for_members
 from chat.voice import audio_files
 from chat.voice.audio_files import audio_file
 

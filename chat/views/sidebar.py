@@ -9,9 +9,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.auth.requests import user_of
 from chat.conversations import listing
 from chat.protocol.errors import Invalid
-from chat.views.decorators import command, for_members, user_of, zone_of
+from chat.views.decorators import command, for_members, zone_of
 
 
 @require_safe

@@ -11,15 +11,15 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.models import Unit, User
-from accounts.quotas.balance import Left, quotas_left
-from accounts.quotas.usage_report import DAYS, Row, draw_bars, usage_rows
+from accounts.auth.requests import AuthenticatedRequest
+from accounts.quotas.balance import Balance, user_balances
+from accounts.quotas.usage_report import DAYS, Row, draw_days, usage_rows
+from accounts.quotas.wording import PERIODS, UNITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +46,32 @@ def conversations_of(user_id: uuid.UUID, since: date, until: date, most: int) ->
 
 
 CONVERSATIONS: Final = 10  # listed
-_UNITS: Final = {
-    Unit.MESSAGES.value: _("messages"),
-    Unit.INPUT_TOKENS.value: _("input tokens"),
-    Unit.OUTPUT_TOKENS.value: _("output tokens"),
-    Unit.MONEY.value: settings.CURRENCY,
-    Unit.AUDIO_SECONDS.value: _("seconds of speech"),
-}
-_PERIODS: Final = {
-    "hour": _("this hour"), "day": _("today"), "week": _("this week"), "month": _("this month"), "fixed": _("in total"),
-}  # fmt: skip
 
 
-def _quota(left: Left) -> dict[str, Any]:
-    shown = left.frame()
+def _quota(balance: Balance) -> dict[str, Any]:
+    shown = balance.frame()
     return {
         **shown,
-        "unit": _UNITS[left.unit],
-        "period": _PERIODS[left.period],
-        "renews_at": left.ends_at,
-        "percent": min(int(100 * (left.used + left.reserved) / left.limit), 100) if left.limit else 100,
+        "unit": UNITS[balance.unit],
+        "period": PERIODS[balance.period],
+        "renews_at": balance.ends_at,
+        "percent": min(int(100 * (balance.used + balance.reserved) / balance.limit), 100) if balance.limit else 100,
     }
 
 
 @login_required
 @require_safe
 @never_cache
-def show_usage(request: HttpRequest) -> HttpResponse:
+def show_usage(request: AuthenticatedRequest) -> HttpResponse:
     """The user's quotas, and their usage of the last thirty days (UTC)."""
-    assert isinstance(request.user, User)  # by login_required
     until = datetime.now(UTC).date()
     since = until - timedelta(days=DAYS - 1)
     models = usage_rows(since, until, "model", user_id=request.user.pk)
     days = usage_rows(since, until, "day", user_id=request.user.pk)
     context = {
-        "quotas": [_quota(left) for left in quotas_left(request.user.pk)],
+        "quotas": [_quota(balance) for balance in user_balances(request.user.pk)],
         "is_held": not request.user.is_staff,
-        "bars": draw_bars(days, until),
+        "bars": draw_days(days, until),
         "since": since,
         "until": until,
         "rows": models,

@@ -21,7 +21,7 @@ from django.http import Http404, HttpResponse
 from django.utils.http import content_disposition_header
 
 from accounts.models import User
-from accounts.quotas.plans import in_force
+from accounts.quotas.plans import plan_field
 from chat.models import Recording
 
 logger = structlog.get_logger(__name__)
@@ -29,7 +29,9 @@ logger = structlog.get_logger(__name__)
 
 def days_kept(user_id: uuid.UUID) -> int:
     """For how many days the audio of this user is stored; 0: not at all."""
-    return User.objects.filter(pk=user_id).annotate(days=in_force("audio_days")).values_list("days", flat=True)[0] or 0
+    return (
+        User.objects.filter(pk=user_id).annotate(days=plan_field("audio_days")).values_list("days", flat=True)[0] or 0
+    )
 
 
 def store_audio(recording_id: uuid.UUID, wav: IO[bytes]) -> None:
@@ -54,7 +56,7 @@ def as_base64(recording: Recording) -> str | None:
 def expired(now: datetime) -> QuerySet[Recording]:
     """Recordings whose audio is past its retention, by the plan in force now."""
     days = models.ExpressionWrapper(F("days") * timedelta(days=1), output_field=models.DurationField())
-    stored = Recording.objects.exclude(audio="").annotate(days=in_force("audio_days", "user__"))
+    stored = Recording.objects.exclude(audio="").annotate(days=plan_field("audio_days", "user__"))
     return stored.filter(Q(user=None) | Q(days=None) | Q(created_at__lt=models.Value(now) - days))
 
 

@@ -95,6 +95,9 @@ def _sets(user_id: uuid.UUID) -> tuple[str, str]:
     return f"recordings:{user_id.hex}", "recordings:all"
 
 
+MANY: Final = 1_000_000  # RECORDINGS_PER_USER=off
+
+
 # --- the web's side ---------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +106,7 @@ async def begin(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
     recording_id = await in_db(_insert, user_id, command)
     refused = await async_redis().register_script(_ADMIT)(
         keys=list(_sets(user_id)),
-        args=[CLAIM_MS, recording_id.hex, settings.RECORDINGS_PER_USER, settings.RECORDINGS_AT_ONCE],
+        args=[CLAIM_MS, recording_id.hex, settings.RECORDINGS_PER_USER or MANY, settings.RECORDINGS_AT_ONCE],
     )
     if refused:
         await in_db(finish, recording_id, RecordingStatus.FAILED, reason="busy")

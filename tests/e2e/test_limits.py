@@ -34,7 +34,7 @@ def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[
         page.keyboard.press("Enter")
         mine = page.locator(".message-user").last
         expect(mine).to_contain_text("Two, which I would not like to write again")
-        expect(mine.locator(".message-note")).to_contain_text("You may use 1 message today, and that is used up.")
+        expect(mine.locator(".message-note")).to_contain_text("You have used up your quota of 1 message today.")
         page.reload()
         expect(left, "before anything is sent").to_contain_text("0 of 1 messages left today. More from")
         left.get_by_role("link", name="Usage").click()

@@ -79,7 +79,7 @@ def test_a_top_up(rita: Page, stack: Stack) -> None:
     stack.sql(USE, pat)
     watch = Watch(rita, stack.url)
     rita.goto(f"{stack.url}/admin/accounts/user/")
-    expect(rita.get_by_role("link", name="Invite somebody")).to_be_visible()
+    expect(rita.get_by_role("link", name="Invite a user")).to_be_visible()
     shoot(rita, "people")
     rita.get_by_role("link", name="paula@example.org").click()
     expect(rita.get_by_text("10 of 10 messages today left")).to_be_visible()
@@ -90,7 +90,7 @@ def test_a_top_up(rita: Page, stack: Stack) -> None:
     rita.get_by_label("Reason").fill("a thesis")
     shoot(rita, "top-up")
     rita.get_by_role("button", name="Top up").click()
-    expect(rita.get_by_text("5 more for paula@example.org.")).to_be_visible()
+    expect(rita.get_by_text("Added 5 for paula@example.org.")).to_be_visible()
     expect(rita.get_by_text("15 of 15 messages today left")).to_be_visible()
     shoot(rita, "person")
     with rita.expect_download() as download:
@@ -106,7 +106,7 @@ def test_switching_somebody_off_while_they_are_here(rita: Page, stack: Stack, br
     rita.goto(f"{stack.url}/admin/accounts/user/{id_}/change/")
     expect(rita.get_by_text("Chrome on Linux")).to_be_visible()
     rita.get_by_role("button", name="Disable").click()
-    expect(rita.get_by_text("is switched off, and every session has ended")).to_be_visible()
+    expect(rita.get_by_text("has been disabled and logged out everywhere")).to_be_visible()
     expect(theirs).to_have_url(f"{stack.url}/accounts/login/?next=%2F", timeout=5000)
     theirs.get_by_label("Email").fill("quentin@example.org")
     theirs.get_by_label("Password").fill(PASSWORD)
@@ -117,8 +117,8 @@ def test_switching_somebody_off_while_they_are_here(rita: Page, stack: Stack, br
 
 def test_an_invitation(rita: Page, stack: Stack, browser: Browser) -> None:
     rita.goto(f"{stack.url}/admin/accounts/user/")
-    rita.get_by_role("link", name="Invite somebody").click()
-    rita.get_by_label("E-mail address").fill("newcomer@example.org")
+    rita.get_by_role("link", name="Invite a user").click()
+    rita.get_by_label("Email address").fill("newcomer@example.org")
     rita.get_by_label("Role").select_option(label="support")
     shoot(rita, "invite")
     rita.get_by_role("button", name="Invite").click()
@@ -158,7 +158,7 @@ def test_an_erasure_called_off(rita: Page, stack: Stack) -> None:
     [row] = stack.sql(state, id_)
     assert row == {"is_active": False, "later": True}
     rita.get_by_role("button", name="Cancel erasure").click()
-    expect(rita.get_by_text("Called off. The account is as it was.")).to_be_visible()
+    expect(rita.get_by_text("Erasure cancelled. The account is as it was before.")).to_be_visible()
     [row] = stack.sql(state, id_)
     assert row == {"is_active": True, "later": None}
 

@@ -92,8 +92,8 @@ def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> N
         ("accounts/user/", "bob@example.org"),
         (f"accounts/user/{alice}/change/", "No active sessions"),
         (f"accounts/user/{alice}/password/", "Password"),
-        ("accounts/user/add/", "E-mail address"),
-        (f"accounts/user/{alice}/erase/", "conversations that nobody else is in"),
+        ("accounts/user/add/", "Email address"),
+        (f"accounts/user/{alice}/erase/", "conversations without other members"),
         (f"accounts/user/{alice}/top-up/", "No quota holds"),
         ("auth/group/add/", "Permissions"),
     ):
@@ -135,10 +135,10 @@ def test_people_keep_their_account(live: Callable[..., Stack], browser: Browser)
     page.goto(f"{stack.url}/accounts/settings/")
     shoot(page, "settings")
     page.get_by_role("button", name="Log out on Chrome on Linux").click()
-    expect(page.get_by_text("That session is ended.")).to_be_visible()
+    expect(page.get_by_text("The session has been ended.")).to_be_visible()
     page.get_by_label("Name").fill("Newcomer")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("Your name is saved.")).to_be_visible()
+    expect(page.get_by_text("Your name has been saved.")).to_be_visible()
     other.goto(f"{stack.url}/accounts/settings/")
     expect(other).to_have_url(f"{stack.url}/accounts/login/?next=/accounts/settings/")
 

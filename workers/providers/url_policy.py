@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
+
+from accounts.lib.urls import is_http, split_url
 
 _REFUSED: Final = tuple(
     map(
@@ -53,7 +55,7 @@ def check_address(url: str) -> str:
     parts = _split(url.strip())
     if parts.scheme not in ("http", "https"):
         raise ValueError("The address must begin with http:// or https://.")
-    if not parts.hostname or parts.port == 0 or any(character.isspace() for character in parts.netloc):
+    if not is_http(parts) or any(character.isspace() for character in parts.netloc):
         raise ValueError("Enter an address such as https://api.openai.com/v1.")
     if parts.username is not None or parts.password is not None:
         raise ValueError("The address must not contain a user name or password. Use the field for the API key.")
@@ -61,7 +63,7 @@ def check_address(url: str) -> str:
         raise ValueError("The address must not contain ? or #: paths such as /chat/completions are appended to it.")
     if parts.path.rstrip("/").endswith(("/chat/completions", "/models")):
         raise ValueError("Enter only the part that all paths share; it often ends in /v1.")
-    host = parts.hostname
+    host = parts.hostname or ""
     looks_numeric = host.replace(".", "").isdigit() or ":" in host
     if looks_numeric and not may_connect(host):
         raise ValueError(REFUSED)
@@ -70,8 +72,6 @@ def check_address(url: str) -> str:
 
 def _split(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
-        _ = parts.port, parts.hostname
+        return split_url(url)
     except ValueError:
         raise ValueError("Enter an address such as https://api.openai.com/v1.") from None
-    return parts

@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from accounts.lib.db import in_db
 from accounts.models import Unwatched
-from accounts.quotas.plans import in_force
+from accounts.quotas.plans import plan_field
 from chat.eventlog import store
 from chat.models import Run
 from workers.generation.run import Generation
@@ -59,7 +59,7 @@ async def find_unwatched(conversations: Iterable[uuid.UUID]) -> set[uuid.UUID]:
 
 def runs_to_stop(run_ids: Iterable[uuid.UUID]) -> set[uuid.UUID]:
     """Those of the unwatched `run_ids` that must stop. Not cached: a plan may have changed since the last call."""
-    runs = Run.objects.filter(pk__in=list(run_ids)).annotate(rule=in_force("unwatched_runs", "requested_by__"))
+    runs = Run.objects.filter(pk__in=list(run_ids)).annotate(rule=plan_field("unwatched_runs", "requested_by__"))
     stopped = Q(rule=Unwatched.STOP)
     if settings.UNWATCHED_RUNS == Unwatched.STOP:
         stopped |= Q(rule="") | Q(rule=None)

@@ -1,1 +1,1 @@
-"""The database engine: Django's own for PostgreSQL, with a pool that notices a restart."""
+"""The database engine: Django's own for PostgreSQL, with a pool that detects restarts of the server."""

@@ -1,8 +1,8 @@
-"""Django's engine for PostgreSQL, whose pooled connections are looked at before they are used.
+"""Django's engine for PostgreSQL, which checks pooled connections before it uses them.
 
-When PostgreSQL restarts, every idle connection is dead and would fail the next request each. Asking the server before
-each use costs a round trip; looking whether the socket has anything to read costs microseconds, and an idle connection
-has something to read only when the server has hung up.
+After PostgreSQL restarts, every idle connection is dead, and each would fail a request. A query before each use would
+cost a round trip. Polling the socket costs microseconds, and an idle connection is readable only if the server has
+closed it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         pool = self.pool
         if pool is None or not has_hung_up(connection):
             return connection
-        pool.drain()  # the others are dead too
+        pool.drain()  # the other idle connections are dead too
         connection.close()
         pool.putconn(connection)
         return super().get_new_connection(conn_params)
 
 
 def has_hung_up(connection: Any) -> bool:
-    """Whether the server has closed an idle connection. Does not wait."""
+    """Whether the server has closed an idle connection. Does not block."""
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     return bool(poll.poll(0))

@@ -46,7 +46,7 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError("There is no account with this address.")
         if options["undo"]:
-            if not erasure.call_off(user):
+            if not erasure.cancel(user):
                 raise CommandError("This account is not to be erased.")
             self.stdout.write("Called off. The account is as it was.")
             return

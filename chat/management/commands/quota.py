@@ -10,9 +10,9 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.models import Period, Plan, Quota, Unit, User
+from accounts.models import Plan, Quota, QuotaPeriod, Unit, User
 from accounts.quotas import top_ups
-from accounts.quotas.balance import pots_left, quotas_left
+from accounts.quotas.balance import shared_balances, user_balances
 from chat.management.terminal import show_examples
 
 
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         owner.add_argument("--group")
         owner.add_argument("--user", metavar="EMAIL")
         set_.add_argument("--unit", choices=Unit.values, required=True)
-        set_.add_argument("--period", choices=Period.values, required=True)
+        set_.add_argument("--period", choices=QuotaPeriod.values, required=True)
         set_.add_argument("--model", default="", help="only for this model")
         set_.add_argument("--soft", action="store_true", help="warns and does not refuse")
         set_.add_argument("--shared", action="store_true", help="of a group: one pot for all of them together")
@@ -68,18 +68,22 @@ class Command(BaseCommand):
 
     def show(self, options: dict[str, Any]) -> None:
         user = _user(options["email"]) if options.get("email") else None
-        found = quotas_left(user.pk) if user else pots_left(_owner({**options, "user": None, "plan": None})["group"].pk)
+        found = (
+            user_balances(user.pk)
+            if user
+            else shared_balances(_owner({**options, "user": None, "plan": None})["group"].pk)
+        )
         if options.get("json"):
-            self.stdout.write(json.dumps([{"quota": left.quota_id, **left.frame()} for left in found]))
+            self.stdout.write(json.dumps([{"quota": balance.quota_id, **balance.frame()} for balance in found]))
             return
-        for left in found:
-            frame = left.frame()
+        for balance in found:
+            frame = balance.frame()
             parts = [
-                f"{left.quota_id:>5}",
-                f"{frame['left']} of {frame['limit']} {left.unit.replace('_', ' ')} left",
-                f"({left.period}{', ' + left.model if left.model else ''}{'' if left.hard else ', soft'})",
-                f"shared by {left.pot}" if left.pot else "",
-                f"renews {left.ends_at:%Y-%m-%d %H:%M} UTC" if left.ends_at else "",
+                f"{balance.quota_id:>5}",
+                f"{frame['left']} of {frame['limit']} {balance.unit.replace('_', ' ')} left",
+                f"({balance.period}{', ' + balance.model if balance.model else ''}{'' if balance.hard else ', soft'})",
+                f"shared by {balance.shared_by}" if balance.shared_by else "",
+                f"renews {balance.ends_at:%Y-%m-%d %H:%M} UTC" if balance.ends_at else "",
             ]
             self.stdout.write("  ".join(part for part in parts if part))
         if not found:
@@ -113,7 +117,9 @@ class Command(BaseCommand):
 
     def reset(self, options: dict[str, Any]) -> None:
         user = _user(options["email"])
-        for quota in options["quota"] or [left.quota_id for left in quotas_left(user.pk) if not left.pot]:
+        for quota in options["quota"] or [
+            balance.quota_id for balance in user_balances(user.pk) if not balance.shared_by
+        ]:
             top_ups.reset(user.pk, quota)
         self.show(options)
 

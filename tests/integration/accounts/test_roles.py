@@ -17,6 +17,7 @@ from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan,
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Conversation, Member, Message, Run
+from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
@@ -44,36 +45,36 @@ def names(role: str) -> set[str]:
 class TestMaking:
     def test_what_they_may(self) -> None:
         assert {"accounts.top_up", "accounts.end_sessions", "accounts.view_user"} <= names("support")
-        assert not {"accounts.change_user", "accounts.change_plan", roles.READ_TEXT} & names("support")
-        assert roles.READ_TEXT in names("moderator")
-        assert roles.READ_TEXT not in names("billing")
+        assert not {"accounts.change_user", "accounts.change_plan", READ_TEXT} & names("support")
+        assert READ_TEXT in names("moderator")
+        assert READ_TEXT not in names("billing")
         assert {"accounts.view_usageentry", "accounts.change_price"} <= names("billing")
-        assert {"accounts.assign_roles", roles.READ_TEXT, "chat.operate_run"} <= names("administrator")
+        assert {"accounts.assign_roles", READ_TEXT, "chat.operate_run"} <= names("administrator")
         assert not {name for name in names("administrator") if name.startswith("auth.")}
 
     def test_every_name_exists(self) -> None:
         """A slip in a name would leave a role without the right, in silence."""
-        named = set().union(*((role.has or set()) | role.never for role in roles.ROLES))
+        named = set().union(*((role.has or set()) | role.never for role in roles.all_roles()))
         known = {
             f"{one.content_type.app_label}.{one.codename}" for one in Permission.objects.select_related("content_type")
         }
         assert named <= known
 
     def test_no_role_has_what_it_never_may(self) -> None:
-        for role in roles.ROLES:
+        for role in roles.all_roles():
             assert not (role.has or set()) & role.never, role.name
 
     def test_repeating_keeps_a_sites_own(self, caplog: pytest.LogCaptureFixture) -> None:
         group = Group.objects.get(name="support")
-        group.permissions.add(permission("accounts.view_dailyusage"), permission(roles.READ_TEXT))
+        group.permissions.add(permission("accounts.view_dailyusage"), permission(READ_TEXT))
         group.permissions.remove(permission("accounts.top_up"))
         count = Group.objects.count()
-        roles.make_roles()
+        roles.create_roles()
         assert Group.objects.count() == count
         held = names("support")
         assert "accounts.view_dailyusage" in held  # the site's own
         assert "accounts.top_up" in held  # given back
-        assert roles.READ_TEXT not in held  # never, and said
+        assert READ_TEXT not in held  # never, and said
         assert "role_corrected" in caplog.text
 
 
@@ -107,7 +108,7 @@ class TestAuthority:
     def test_granting(self) -> None:
         Group.objects.create(name="gardeners").permissions.add(permission("auth.change_group"))
         Group.objects.create(name="plain")
-        made = {role.name for role in roles.ROLES}
+        made = {role.name for role in roles.all_roles()}
 
         def may_give(role: str) -> set[str]:
             return set(roles.grantable(member(role, f"{role}-giver")).values_list("name", flat=True))
@@ -337,7 +338,7 @@ class TestEscalation:
         group = Group.objects.get(name="billing")
         assert log_in(member("administrator", "Ada")).get(f"/admin/auth/group/{group.pk}/change/").status_code == 403
         root = log_in(User.objects.create_superuser("root@example.org", "x"))
-        form = {"name": "billing", "permissions": [permission(roles.READ_TEXT).pk]}
+        form = {"name": "billing", "permissions": [permission(READ_TEXT).pk]}
         answer = root.post(f"/admin/auth/group/{group.pk}/change/", form)
         assert "must never have chat.read_message_body" in answer.content.decode()
         assert not roles.forbidden("billing", group.permissions.all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from config.env import broker_url, database_from_url, origins, redis_from_url, secret_key, stack_url
+from accounts.lib.rate_limit import parse_rate
+from config.env import broker_url, count_or_off, database_from_url, origins, redis_from_url, secret_key, stack_url
 
 ROOT = Path(__file__).parents[3]
 
@@ -100,3 +102,41 @@ def test_garbage_ends_a_command_with_one_sentence(tmp_path: Path, name: str, val
     assert done.returncode == 1
     assert done.stderr.startswith(f"Setting {name}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+SHOW_LIMITS = """
+import json
+from django.conf import settings
+names = {name for name in dir(settings) if name.startswith("RATE_")} - {"RATE_PATTERN"} | {"RECORDINGS_PER_USER"}
+limits = {name: getattr(settings, name) for name in names}
+print(json.dumps([limits, settings.ACCOUNT_RATE_LIMITS["login"]]))
+"""
+
+
+@pytest.mark.parametrize("off", ["off", "0"])
+def test_off_means_no_limit_for_every_limit(tmp_path: Path, off: str) -> None:
+    settings_text = (ROOT / "config" / "settings.py").read_text()
+    names = sorted(set(re.findall(r"^(RATE_[A-Z_]+)\b", settings_text, re.MULTILINE)))
+    assert len(names) >= 11
+    limits = dict.fromkeys([*names, "RECORDINGS_PER_USER", "LOGIN_RATE"], off)
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_LIMITS],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "ANTIPHON_VAR": str(tmp_path), **limits},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found, login = json.loads(done.stdout)
+    assert login is None
+    assert sorted(found) == sorted([*names, "RECORDINGS_PER_USER"])
+    for name, value in found.items():
+        assert (parse_rate(value) if isinstance(value, str) else value or None) is None, name
+
+
+@pytest.mark.parametrize("value", ["-1", "1.5", "many", "", "Off", "1e3", "٣"])
+def test_another_count_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("RATE_RUNS_PER_USER", value)
+    with pytest.raises(ImproperlyConfigured, match="RATE_RUNS_PER_USER"):
+        count_or_off(Env(), "RATE_RUNS_PER_USER", 8)

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from accounts.lib.encryption import UnreadableError, encrypt_anew
+from accounts.lib.encryption import UnreadableError, reencrypt
 from workers.models import Endpoint
 
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         with transaction.atomic():
             for row in Endpoint.objects.select_for_update().exclude(encrypted_key="").order_by("name"):
                 try:
-                    row.encrypted_key = encrypt_anew(row.encrypted_key)
+                    row.encrypted_key = reencrypt(row.encrypted_key)
                 except UnreadableError:
                     unreadable.append(row.name)
                     continue

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from accounts import erasure
 from accounts.models import AuditEntry, Plan, Quota, Session, TopUp, User
-from accounts.quotas import reservations, top_ups
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
 from chat.models import Conversation, Member, Message
 from chat.portability.export import export_user_data
 from chat.retention import erasure as erasure_module
@@ -50,7 +51,7 @@ def verbs() -> list[str]:
 
 
 def left(person: User, quota: Quota) -> Decimal:
-    return next(one.left for one in reservations.quotas_left(person.pk) if one.quota_id == quota.pk)
+    return next(one.remaining for one in user_balances(person.pk) if one.quota_id == quota.pk)
 
 
 class TestTopUp:
@@ -131,7 +132,7 @@ class TestSwitching:
     def test_not_oneself_nor_the_last_administrator(self, root: User) -> None:
         assert browser(root).post(address(root, "switch", "off")).status_code == 403
         with pytest.raises(erasure.LastAdministratorError):
-            erasure.switch_off(root)
+            erasure.disable(root)
         other = User.objects.create_superuser("other@example.org", PASSWORD)
         browser(root).post(address(other, "switch", "off"))
         assert list(User.objects.filter(is_active=True, is_superuser=True)) == [root]
@@ -165,7 +166,7 @@ class TestErasing:
         theirs, mine = browser(alice), browser(root)
         page = mine.get(address(alice, "erase")).content.decode()
         assert "After 7 days" in page
-        assert "conversations that nobody else is in" in page
+        assert "conversations without other members" in page
         assert mine.post(address(alice, "erase"), {"email": "bob@example.org"}).status_code == 200
         alice.refresh_from_db()
         assert not User.objects.exclude(erase_at=None).exists()
@@ -186,13 +187,13 @@ class TestErasing:
         assert verbs() == ["erase", "switch_on", "keep"]
 
     def test_calling_off_leaves_off_what_was_off(self, alice: User) -> None:
-        erasure.switch_off(alice)
+        erasure.disable(alice)
         first = erasure.schedule(alice)
         assert erasure.schedule(alice) == first, "asked twice, it is not put off"
-        assert erasure.call_off(alice)
+        assert erasure.cancel(alice)
         alice.refresh_from_db()
         assert not alice.is_active
-        assert not erasure.call_off(alice)
+        assert not erasure.cancel(alice)
 
     def test_gone_after_the_grace(self, alice: User, bob: User) -> None:
         erasure.schedule(bob)
@@ -238,8 +239,8 @@ class TestPage:
             return text
 
         assert "10 of 10 messages this month left" in shown("support")
-        assert "The last 30 days" not in shown("support")
-        assert "The last 30 days" in shown("billing")
+        assert "Last 30 days" not in shown("support")
+        assert "Last 30 days" in shown("billing")
         assert "Remaining quota" not in shown("moderator")
         for role in ("support", "billing", "moderator"):
             assert "argon2" not in shown(role)

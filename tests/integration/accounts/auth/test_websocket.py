@@ -58,7 +58,7 @@ async def knock(
     headers = [(name, value) for name, value in values.items() if value is not None]
     if subprotocols is None:
         subprotocols = ["chat.v1", f"ticket.{issue_ticket(USER, KEY)}"]
-    socket = WebsocketCommunicator(TicketAuthMiddleware(inner), path, [*headers, *more], list(subprotocols))
+    socket = WebsocketCommunicator(TicketAuthMiddleware(inner, "chat.v1"), path, [*headers, *more], list(subprotocols))
     accepted, protocol = await socket.connect()
     assert accepted == (protocol == "chat.v1")
     await socket.wait()

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from accounts.models import Plan, User
 from accounts.models.fields import LONGEST_DAYS
-from accounts.quotas.plans import in_force
+from accounts.quotas.plans import plan_field
 from chat.catalog import offered_models
 from chat.models import Run
 from tests.fixtures.run_rows import say
@@ -73,7 +73,7 @@ def test_without_a_plan_or_an_asker_the_setting_holds(alice: User, settings: Any
 def test_the_plan_in_force_is_ones_own_also_where_it_says_nothing(alice: User, bob: User) -> None:
     the_default(retention_days=90)
     on_plan(alice, retention_days=None)
-    said = dict(User.objects.annotate(days=in_force("retention_days")).values_list("pk", "days"))
+    said = dict(User.objects.annotate(days=plan_field("retention_days")).values_list("pk", "days"))
     assert said == {alice.pk: None, bob.pk: 90}
 
 

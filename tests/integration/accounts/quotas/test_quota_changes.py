@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 
 from accounts.models import Allowance, Plan, Quota, Reservation, Unit, UsageEntry, User
 from accounts.quotas import reservations, top_ups
+from accounts.quotas.balance import user_balances
 from chat.models import Run
 from chat.recovery.ledger import check_ledger, free_orphans
 from tests.fixtures.quota_rows import MODEL, end, give, price, refused, send, standing, tokens
@@ -23,9 +24,9 @@ def test_a_limit_lowered_below_what_is_used_refuses_until_it_renews(alice: User)
     for _ in range(3):
         end(send(alice).run_id)
     Quota.objects.update(limit=1)
-    [left] = reservations.quotas_left(alice.pk)
-    assert left.near
-    assert left.left == 0
+    [balance] = user_balances(alice.pk)
+    assert balance.is_near_limit
+    assert balance.remaining == 0
     assert refused(alice)
     Quota.objects.update(limit=4)
     assert not refused(alice)
@@ -60,8 +61,8 @@ def test_a_reset_while_an_answer_is_written_leaves_that_one_counted(alice: User)
     assert made is not None
     assert made.amount == 1
     end(run)
-    [left] = reservations.quotas_left(alice.pk)
-    assert [int(one) for one in (left.used, left.reserved, left.left)] == [2, 0, 1]
+    [balance] = user_balances(alice.pk)
+    assert [int(one) for one in (balance.used, balance.reserved, balance.remaining)] == [2, 0, 1]
     assert check_ledger() == []
 
 
@@ -95,7 +96,7 @@ def test_a_quota_that_has_counted_stays_of_its_kind(alice: User) -> None:
     for name, value in (("unit", Unit.MONEY), ("period", "hour"), ("model", MODEL)):
         changed = Quota.objects.get()
         setattr(changed, name, value)
-        with pytest.raises(ValidationError, match="has counted already"):
+        with pytest.raises(ValidationError, match="already counted"):
             changed.full_clean()
 
 

@@ -15,8 +15,8 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 
 from accounts.models import Allowance, Plan, Quota, Reservation, TopUp, Unit, UsageEntry, User
-from accounts.quotas import reservations, top_ups
-from accounts.quotas.balance import POTS_LEFT, keep_entries_out, pots_left
+from accounts.quotas import top_ups
+from accounts.quotas.balance import SHARED_BALANCES, lock_ledger_for_allowances, shared_balances, user_balances
 from chat.models import Conversation, Run
 from chat.protocol.errors import QuotaExceeded
 from chat.recovery.ledger import check_ledger, free_orphans
@@ -41,8 +41,8 @@ def share(group: Group, limit: int, unit: Unit = Unit.MESSAGES, period: str = "d
 
 
 def pot(group: Group) -> tuple[float | Decimal, float | Decimal]:
-    [left] = pots_left(group.pk)
-    return left.used, left.reserved
+    [balance] = shared_balances(group.pk)
+    return balance.used, balance.reserved
 
 
 @pytest.mark.django_db(transaction=True)
@@ -58,7 +58,7 @@ def test_fifty_at_once_by_five_with_room_for_ten_are_ten() -> None:
     admitted = [one for one in results if isinstance(one, Accepted)]
     refusals = [one for one in results if isinstance(one, QuotaExceeded)]
     assert (len(admitted), len(refusals)) == (10, 40), results
-    assert refusals[0].message == "All of Team together may use 10 messages today, and that is used up."
+    assert refusals[0].message == "Team has used up its shared quota of 10 messages today."
     assert Run.objects.count() == 10
     assert pot(group) == (0, 10)
     together(10, lambda number: end(admitted[number].run_id))
@@ -86,8 +86,8 @@ def test_asking_and_ending_at_once_while_pots_are_made_never_loses_count() -> No
     for one in members:
         send(one)
     assert check_ledger() == []
-    assert {left.used for left in pots_left(first.pk) if left.unit == Unit.MESSAGES} <= {48}
-    assert [left.used for left in reservations.quotas_left(members[0].pk) if not left.pot] == [12]
+    assert {balance.used for balance in shared_balances(first.pk) if balance.unit == Unit.MESSAGES} <= {48}
+    assert [balance.used for balance in user_balances(members[0].pk) if not balance.shared_by] == [12]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -107,7 +107,7 @@ def test_a_new_period_begins_while_an_answer_ends() -> None:
             cursor.execute("SELECT FROM accounts_allowance FOR UPDATE NOWAIT")
     asking.join()
     assert isinstance(asking.outcome, Accepted), asking.outcome
-    assert {(int(left.used), int(left.reserved)) for left in reservations.quotas_left(alice.pk)} == {(1, 1)}
+    assert {(int(balance.used), int(balance.reserved)) for balance in user_balances(alice.pk)} == {(1, 1)}
     assert check_ledger() == []
 
 
@@ -181,7 +181,7 @@ def test_top_ups_and_resets_are_the_pots(alice: User, bob: User) -> None:
     assert check_ledger() == []
     alice.delete()
     assert check_ledger() == [], "whoever asked for it"
-    assert pots_left(group.pk)[0].limit == 6
+    assert shared_balances(group.pk)[0].limit == 6
     with pytest.raises(Quota.DoesNotExist):
         top_ups.top_up(None, give(bob, 1).pk, Decimal(1))
 
@@ -234,7 +234,7 @@ def test_a_pots_periods_are_the_same_for_all(alice: User, bob: User) -> None:
     assert Allowance.objects.get().used == 2
     clock = "statement_timestamp() AS at", "(SELECT timestamptz '2026-11-23T18:20:00Z' AS at) AS clock"
     with connection.cursor() as cursor:
-        cursor.execute(POTS_LEFT.replace(*clock), {"quota": None, "group": group.pk})
+        cursor.execute(SHARED_BALANCES.replace(*clock), {"quota": None, "group": group.pk})
         [row] = cursor.fetchall()
     assert (row[11], row[6]) == (
         datetime(2026, 11, 23, 18, 15, tzinfo=UTC),
@@ -272,7 +272,7 @@ def test_page_frame_and_command_say_that_it_is_shared(alice: User, bob: User, cl
     share(group, 5)
     for _ in range(4):
         ended = end(send(alice).run_id)
-    assert [left.frame()["shared_by"] for left in ended.near] == ["Blue"]
+    assert [balance.frame()["shared_by"] for balance in ended.near] == ["Blue"]
     client.force_login(bob)
     assert "shared by everyone in Blue" in client.get("/accounts/usage/").content.decode()
 
@@ -297,13 +297,13 @@ def test_a_pot_that_is_made_between_two_looks_is_not_filled_without_its_lock(mon
     first, second = team(alice, name="First"), team(alice, bob, name="Second")
     share(first, 5)
     run = send(bob).run_id
-    keep_out = keep_entries_out
+    keep_out = lock_ledger_for_allowances
 
     def and_then_another(*args: Any) -> None:
         keep_out(*args)
         share(second, 5)
 
-    monkeypatch.setattr("accounts.quotas.reservations.keep_entries_out", and_then_another)
+    monkeypatch.setattr("accounts.quotas.reservations.lock_ledger_for_allowances", and_then_another)
     with transaction.atomic():
         end(run)
         accepted = Elsewhere(lambda: send(alice))

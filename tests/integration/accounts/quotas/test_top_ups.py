@@ -8,7 +8,8 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from accounts.models import Quota, TopUp, User
-from accounts.quotas import reservations, top_ups
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
 from chat.recovery.ledger import check_ledger
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import end, give, refused, send, together
@@ -22,7 +23,7 @@ def test_two_administrators_topping_up_at_once_both_count() -> None:
     quota = give(alice, 1)
     results = together(8, lambda _: top_ups.top_up(alice.pk, quota.pk, Decimal(2)))
     assert {type(one) for one in results} == {TopUp}, results
-    assert reservations.quotas_left(alice.pk)[0].limit == 17
+    assert user_balances(alice.pk)[0].limit == 17
     assert check_ledger() == []
 
 
@@ -35,7 +36,7 @@ def test_a_reset_gives_back_what_was_used_once(alice: User) -> None:
     assert refused(alice)
     assert top_ups.reset(alice.pk, quota.pk) is not None
     assert top_ups.reset(alice.pk, quota.pk) is None
-    assert reservations.quotas_left(alice.pk)[0].left == 2
+    assert user_balances(alice.pk)[0].remaining == 2
     assert check_ledger() == []
 
 

@@ -18,10 +18,11 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
 from accounts.lib.ids import uuid7
+from accounts.lib.streaming import escape_formula
 from accounts.models import AuditEntry, Plan, Price, Quota, Unit, UsageEntry, User
-from accounts.quotas import reservations, top_ups
+from accounts.quotas import top_ups
+from accounts.quotas.balance import user_balances
 from accounts.quotas.settlement import Used, settle_run
-from accounts.quotas.usage_report import neutralised
 from chat.recovery.ledger import check_ledger
 from tests.client import session
 from tests.conftest import PASSWORD, make_user
@@ -87,7 +88,7 @@ def test_no_cell_of_the_csv_is_a_formula(used: None) -> None:
     rows = list(csv.reader(io.StringIO(usage("--by=group", "--format=csv"))))
     assert rows[0][:2] == ["group", "messages"]
     assert "'=cmd|'/c calc'!A0" in [row[0] for row in rows]
-    assert [neutralised(cell) for cell in ("@x", "-1+1", "\tx", "plain", 5)] == ["'@x", "'-1+1", "'\tx", "plain", 5]
+    assert [escape_formula(cell) for cell in ("@x", "-1+1", "\tx", "plain", 5)] == ["'@x", "'-1+1", "'\tx", "plain", 5]
 
 
 @pytest.mark.django_db
@@ -222,7 +223,7 @@ def test_a_plan_is_edited_with_its_quotas_and_cannot_be_broken(staff: Browser, a
     for bad in ({"time_zone": "Mars/Olympus"}, {"quotas-0-limit": "-1"}, {"quotas-0-limit": "1e13"}):
         assert staff.post(address, {**form, **bad}, secure=True).status_code == 200
     assert staff.post(address, form, secure=True).status_code == 302
-    assert [left.limit for left in reservations.quotas_left(alice.pk)] == [25]
+    assert [balance.limit for balance in user_balances(alice.pk)] == [25]
     assert AuditEntry.objects.filter(verb="change_quotas").count() == 1
     assert staff.post(f"/admin/accounts/plan/{plan.pk}/delete/", {"post": "yes"}, secure=True).status_code == 403
 
@@ -235,7 +236,7 @@ def test_a_person_sees_what_is_theirs_and_nothing_else(clean_redis: str, alice: 
     browser = Browser()
     assert browser.get("/accounts/usage/", secure=True).status_code == 302
     browser.login(username=alice.email, password=PASSWORD)
-    assert "Nothing yet" in browser.get("/accounts/usage/", secure=True).content.decode()
+    assert "No usage yet" in browser.get("/accounts/usage/", secure=True).content.decode()
     today = datetime.now(UTC)
     Price.objects.create(model="small", valid_from=DAY, input_per_million=1, output_per_million=2)
     use(alice, "small", today, input_tokens=1_000_000, output_tokens=500_000)

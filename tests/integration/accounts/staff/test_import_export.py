@@ -108,7 +108,7 @@ class TestOut:
         assert (row["email"], row["input_tokens"]) == ("", "3")
 
     def test_some_rows_at_a_time(self, ada: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(import_export, "AT_ONCE", 4)
+        monkeypatch.setattr(import_export, "ROWS_PER_PAGE", 4)
         User.objects.bulk_create(User(email=f"{n:02}@example.org") for n in range(10))
         with CaptureQueriesContext(connection) as asked:
             rows = export(ada, "user")
@@ -171,11 +171,11 @@ class TestIn:
 
     def test_nobody_out_of_reach(self, ada: Client) -> None:
         User.objects.create_superuser("root@example.org", "x", name="Root")
-        assert "not for you to change" in wrong(bring(ada, "user", "email,name\nroot@example.org,Mine\n"))
+        assert "may not change this user" in wrong(bring(ada, "user", "email,name\nroot@example.org,Mine\n"))
 
     def test_all_or_nothing(self, ada: Client) -> None:
         data = "name,time_zone\nOne,UTC\nTwo,Mars/Olympus\n"
-        assert "no such time zone" in wrong(bring(ada, "plan", data))
+        assert "This time zone does not exist" in wrong(bring(ada, "plan", data))
         assert not Plan.objects.filter(name="One").exists()
 
     def test_what_changed_since_the_preview_is_noticed(self, ada: Client) -> None:
@@ -183,13 +183,13 @@ class TestIn:
         preview = bring(ada, "user", "email,name\nnew@example.org,N\nalice@example.org,Alicia\n")
         alice.is_superuser = True
         alice.save()
-        assert "Nothing was done" in confirm(ada, "user", preview).content.decode()
+        assert "nothing was imported" in confirm(ada, "user", preview).content.decode()
         assert not User.objects.filter(email="new@example.org").exists()
 
     def test_a_file_that_is_gone(self, ada: Client) -> None:
         preview = bring(ada, "user", "email\nnew@example.org\n")
         cache.clear()
-        assert "bring it again" in confirm(ada, "user", preview).content.decode()
+        assert "Upload the file again" in confirm(ada, "user", preview).content.decode()
 
     @pytest.mark.parametrize("model", ["plan", "quota", "price"])
     def test_what_went_out_comes_back_in(self, ada: Client, model: str) -> None:
@@ -216,10 +216,10 @@ class TestIn:
         [
             (b"", "empty"),
             ("email,name\nx@example.org,Müller\n".encode("latin-1"), "not UTF-8"),
-            (b"email,password\nx@example.org,x\n", "no column 'password'"),
-            (b"email\n" + b"x" * 1_000_001, "more than 1000 kB"),
+            (b"email,password\nx@example.org,x\n", "Unknown column 'password'"),
+            (b"email\n" + b"x" * 1_000_001, "larger than 1000 kB"),
             (b"email\nnobody\n", "valid email"),
-            (b"email,name\nx@example.org,=cmd|' /C calc'!A0\n", "is a formula"),
+            (b"email,name\nx@example.org,=cmd|' /C calc'!A0\n", "looks like a formula"),
             (b"email,plan\nx@example.org,Platinum\n", "no plan 'Platinum'"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
@@ -231,11 +231,11 @@ class TestIn:
     @pytest.mark.parametrize(
         ("model", "data", "says"),
         [
-            ("quota", "plan,group,user,model,unit,period,shared,limit\n,,,,messages,day,0,5\n", "of one of them"),
+            ("quota", "plan,group,user,model,unit,period,shared,limit\n,,,,messages,day,0,5\n", "Choose exactly one"),
             ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,messages,day,0,-5\n", "greater"),
             ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,bananas,day,0,5\n", "not a valid"),
-            ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,messages,day,perhaps,5\n", "neither"),
-            ("price", "endpoint,model,valid_from,input_per_million\n,m,yesterday,5\n", "is not a moment"),
+            ("quota", "plan,group,user,model,unit,period,shared,limit\nDefault,,,,messages,day,perhaps,5\n", "1 or 0"),
+            ("price", "endpoint,model,valid_from,input_per_million\n,m,yesterday,5\n", "is not a time"),
             ("price", "endpoint,model,valid_from,input_per_million\n,m,2026-01-01,NaN\n", "is not a number"),
             ("price", "endpoint,model,valid_from,output_per_million\n,m,2026-01-01,1\n", "null"),
         ],

@@ -265,7 +265,7 @@ def test_read_few_of_many() -> None:
             if read > READ:
                 worst.append(f"{table} {question}: {read:.0f} rows\n{rows.explain()}")
     assert not worst, "\n\n".join(worst)
-    for vector, model in ((text_search.PEOPLE, User), (text_search.AUDIT, AuditEntry)):
+    for vector, model in ((text_search.USERS, User), (text_search.AUDIT, AuditEntry)):
         first = model.objects.filter(text_search.has_words(vector, ["never"])).order_by()[: text_search.FEW]
         plan = carried_out(first)
         assert rows_read(plan, model._meta.db_table) == 0, first.explain()

@@ -98,7 +98,7 @@ class TestFigures:
         make_run(bob, status="queued", ago=20)
         Recording.objects.create(user=alice, client_id=uuid.uuid4(), language="en", mode="dictate", status="listening")
         Recording.objects.create(user=bob, client_id=uuid.uuid4(), language="en", mode="dictate", status="done")
-        say = async_to_sync(online.say_online)
+        say = async_to_sync(online.publish_presence)
         say("web-1", 3, [alice.pk, bob.pk])
         say("web-2", 1, [alice.pk])
         async_to_sync(beat)(Heartbeat("w", "host-1", 42, runs=1, slots=500, draining=False, since=0.0))

@@ -17,7 +17,7 @@ from channels.layers import get_channel_layer
 from django.test import Client as Browser
 
 from accounts.lib import rate_limit
-from accounts.lib.rate_limit import Want, parse_rate, wants
+from accounts.lib.rate_limit import Limit, parse_rate, required_limits
 from accounts.models import User
 from chat.channel_layer import StreamingChannelLayer
 from chat.protocol.errors import RateLimited
@@ -33,7 +33,7 @@ CONNECTIONS, HOUSE = 5, 8
 # --- counted exactly --------------------------------------------------------------------------------------------------
 
 
-async def allowed(wanted: list[Want], tries: int) -> int:
+async def allowed(wanted: list[Limit], tries: int) -> int:
     async def one() -> bool:
         try:
             await rate_limits.acquire(wanted)
@@ -61,20 +61,20 @@ def in_threads(count: int, work: Any) -> list[Any]:
 
 
 def test_callers_on_many_loops_and_threads_share_one_count(clean_redis: str) -> None:
-    wanted = wants(("everybody", "25/h"))
+    wanted = required_limits(("everybody", "25/h"))
     by_loops = in_threads(4, lambda: asyncio.run(allowed(wanted, 10)))
-    by_threads = in_threads(4, lambda: rate_limit.take_now(wanted) == 0)
+    by_threads = in_threads(4, lambda: rate_limit.try_acquire(wanted) == 0)
     assert sum(by_loops) + sum(by_threads) == 25
 
 
 async def test_all_are_counted_or_none(clean_redis: str) -> None:
-    wide, narrow = wants(("wide", "10/h"), ("narrow", "2/h"))
+    wide, narrow = required_limits(("wide", "10/h"), ("narrow", "2/h"))
     assert await allowed([wide, narrow], 5) == 2
     assert await allowed([wide], 20) == 8, "what the narrow one refused was not counted in the wide one"
 
 
 async def test_the_wait_is_what_it_says(clean_redis: str) -> None:
-    wanted = wants(("short", "2/s"))
+    wanted = required_limits(("short", "2/s"))
     assert await allowed(wanted, 2) == 2
     with pytest.raises(RateLimited) as refused:
         await rate_limits.acquire(wanted)
@@ -85,7 +85,7 @@ async def test_the_wait_is_what_it_says(clean_redis: str) -> None:
 
 
 async def test_a_clock_put_back_shuts_nobody_out(clean_redis: str) -> None:
-    [wanted] = wants(("clock", "2/s"))
+    [wanted] = required_limits(("clock", "2/s"))
     layer = get_channel_layer()
     await layer.group_execute(rate_limits.GROUP, "SET", "rate:clock", str(int((time.time() + 86_400) * 1e6)))
     with pytest.raises(RateLimited) as refused:
@@ -95,7 +95,7 @@ async def test_a_clock_put_back_shuts_nobody_out(clean_redis: str) -> None:
 
 
 async def test_nothing_is_kept_longer_than_it_counts(clean_redis: str) -> None:
-    await rate_limits.acquire(wants(("a", "100/10s")))
+    await rate_limits.acquire(required_limits(("a", "100/10s")))
     await rate_limits.connection_counts().enter("one", uuid.UUID(int=5), "192.0.2.1")
     layer = get_channel_layer()
     keys = await layer.group_execute(rate_limits.GROUP, "KEYS", "*")
@@ -120,7 +120,7 @@ def dead_layer(monkeypatch: pytest.MonkeyPatch) -> Generator[str, None, None]:
 
 async def test_without_redis_everybody_gets_through_and_nobody_waits(dead_layer: str) -> None:
     began = time.monotonic()
-    assert await allowed(wants(("away", "1/h")), 50) == 50
+    assert await allowed(required_limits(("away", "1/h")), 50) == 50
     assert await rate_limits.connection_counts().enter("lonely", uuid.uuid4(), "192.0.2.1")
     assert time.monotonic() - began < 2 * rate_limits.REDIS_SECONDS
     rate_limits.connection_counts().leave("lonely")
@@ -134,7 +134,7 @@ def test_a_thread_gets_through_without_redis(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(rate_limit, "sync_redis", lambda: redis.Redis(port=port, socket_timeout=1))
     rate = parse_rate("1/h")
     assert rate is not None
-    assert [rate_limit.take_now([Want("away", rate)]) for _ in range(3)] == [0, 0, 0]
+    assert [rate_limit.try_acquire([Limit("away", rate)]) for _ in range(3)] == [0, 0, 0]
 
 
 # --- connections ------------------------------------------------------------------------------------------------------

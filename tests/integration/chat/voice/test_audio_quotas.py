@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 
 from accounts.models import Quota, Reservation, Unit, UsageEntry, User
 from accounts.quotas import reservations, top_ups
+from accounts.quotas.balance import user_balances
 from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Recording, RecordingStatus
 from chat.protocol.commands import AudioStart
@@ -70,7 +71,7 @@ def test_a_recording_holds_what_it_may_last_and_gives_back_what_it_did_not(alice
     for _ in range(2):
         recordings.finish(first, DONE, reason="stopped", audio_ms=5500, backend="pocketsphinx")
     recordings.finish(second, RecordingStatus.FAILED, reason="busy")
-    held = {(left.period, float(left.used), float(left.reserved)) for left in reservations.quotas_left(alice.pk)}
+    held = {(balance.period, float(balance.used), float(balance.reserved)) for balance in user_balances(alice.pk)}
     assert held == {
         ("day", 5.5, 0),
         ("hour", 5.5, 0),

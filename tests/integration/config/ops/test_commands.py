@@ -15,7 +15,7 @@ import pytest
 from django.core.management import CommandError, call_command, load_command_class
 from django.core.management.base import CommandParser
 
-from accounts.models import Period, Quota, Unit, User
+from accounts.models import Quota, QuotaPeriod, Unit, User
 from chat.models import Conversation
 from tests.integration.config.ops.test_operations import conversation
 from tests.stack import ROOT
@@ -58,7 +58,7 @@ def said_by(*command: str) -> Any:
 
 
 def test_answers_for_scripts(alice: User, clean_redis: str) -> None:
-    Quota.objects.create(user=alice, unit=Unit.MESSAGES, period=Period.DAY, limit=5)
+    Quota.objects.create(user=alice, unit=Unit.MESSAGES, period=QuotaPeriod.DAY, limit=5)
     [left] = said_by("quota", "show", "alice@example.org", "--json")
     assert (left["left"], left["unit"], left["period"]) == (5, "messages", "day")
     assert said_by("usage", "--json") == []

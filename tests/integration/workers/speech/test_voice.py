@@ -310,7 +310,7 @@ async def test_a_recording_ends_where_the_quota_does(stack: Stack) -> None:
         await speaker.say(silence(3_000))
         closed = await client.next("audio.closed", recording_id=speaker.id)
         assert (closed["reason"], closed["audio_ms"]) == ("quota_exceeded", 2_500)
-        assert closed["message"] == "You may use 2.5 seconds of speech today, and that is used up."
+        assert closed["message"] == "You have used up your quota of 2.5 seconds of speech today."
         again = await start(client)
         assert (again["code"], again["message"]) == ("quota_exceeded", closed["message"])
         [left] = stack.sql("SELECT used, reserved FROM accounts_allowance WHERE user_id = %s", row["id"])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.lib.rate_limit import Bucket, Rate, parse_rate, place_of, wants
+from accounts.lib.rate_limit import Bucket, Rate, network_of, parse_rate, required_limits
 from chat.protocol.commands import MessageSend, RunStop, Typing
-from chat.realtime.rate_limits import rate_limited, required_limits
+from chat.realtime.rate_limits import limits_of, rate_limited
 from config.env import RATE_PATTERN
 
 USER = uuid.UUID(int=1)
@@ -42,16 +42,16 @@ def test_garbage_is_refused_where_it_is_set_and_where_it_is_read(text: str) -> N
 
 def test_so_many_at_once_then_one_at_a_time() -> None:
     bucket = Bucket(Rate(3, 30))
-    assert [bucket.take(100.0) for _ in range(4)] == [0, 0, 0, 10]
-    assert bucket.take(109.9) == pytest.approx(0.1)
-    assert bucket.take(110.0) == 0
-    assert bucket.take(110.0) == pytest.approx(10)
-    assert [bucket.take(200.0) for _ in range(4)] == [0, 0, 0, 10], "an hour of rest does not save up more"
+    assert [bucket.try_acquire(100.0) for _ in range(4)] == [0, 0, 0, 10]
+    assert bucket.try_acquire(109.9) == pytest.approx(0.1)
+    assert bucket.try_acquire(110.0) == 0
+    assert bucket.try_acquire(110.0) == pytest.approx(10)
+    assert [bucket.try_acquire(200.0) for _ in range(4)] == [0, 0, 0, 10], "an hour of rest does not save up more"
 
 
 def test_a_bucket_that_is_off_takes_everything() -> None:
     bucket = Bucket(None)
-    assert not any(bucket.take(0) for _ in range(10_000))
+    assert not any(bucket.try_acquire(0) for _ in range(10_000))
 
 
 @given(
@@ -65,10 +65,10 @@ def test_no_more_than_twice_the_count_in_any_period_and_waiting_helps(
     bucket, now, taken = Bucket(Rate(count, seconds)), 0.0, []
     for pause in pauses:
         now += pause
-        if wait := bucket.take(now):
+        if wait := bucket.try_acquire(now):
             assert 0 < wait <= seconds * (1 + 1e-9)  # floats
             now += wait * (1 + 1e-9) + 1e-6
-            assert bucket.take(now) == 0, "whoever waited as long as told gets through"
+            assert bucket.try_acquire(now) == 0, "whoever waited as long as told gets through"
         taken.append(now)
     for start in taken:
         assert sum(start <= moment < start + seconds for moment in taken) <= 2 * count
@@ -92,16 +92,16 @@ def test_a_wait_is_rounded_up() -> None:
     ],
 )
 def test_the_many_addresses_of_one_place_are_one(address: str, place: str) -> None:
-    assert place_of(address) == place
+    assert network_of(address) == place
 
 
 def test_what_is_off_or_nobodys_is_not_counted() -> None:
-    assert wants(("a", "off"), ("", "1/s"), ("b", "2/s")) == wants(("b", "2/s"))
+    assert required_limits(("a", "off"), ("", "1/s"), ("b", "2/s")) == required_limits(("b", "2/s"))
 
 
 def test_a_message_counts_for_session_user_and_place_but_a_stop_only_for_itself() -> None:
     send = MessageSend(conversation_id=None, client_id=uuid.uuid4(), text="x")
-    names = [want.name for want in required_limits(send, USER, "s", "192.0.2.7")]
+    names = [limit.name for limit in limits_of(send, USER, "s", "192.0.2.7")]
     assert names == ["commands:s", f"messages:user:{USER.hex}", "messages:address:192.0.2.7"]
-    assert [want.name for want in required_limits(Typing(conversation_id=USER), USER, "s", "x")] == ["commands:s"]
-    assert [want.name for want in required_limits(RunStop(run_id=USER), USER, "s", "x")] == ["stops:s"]
+    assert [limit.name for limit in limits_of(Typing(conversation_id=USER), USER, "s", "x")] == ["commands:s"]
+    assert [limit.name for limit in limits_of(RunStop(run_id=USER), USER, "s", "x")] == ["stops:s"]

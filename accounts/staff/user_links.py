@@ -1,0 +1,37 @@
+"""Links of the admin's user page to lists about that user. Each app registers links to its own lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from accounts.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class UserLink:
+    """`view` is the URL name of a list and `parameter` its query parameter that takes the user's id."""
+
+    title: str
+    view: str
+    parameter: str
+    permission: str
+
+
+_registered: list[UserLink] = []
+
+
+def register_user_link(link: UserLink) -> None:
+    """Adds a link. An app calls it when it is ready; registering the same link again changes nothing."""
+    if link not in _registered:
+        _registered.append(link)
+
+
+def links_for(viewer: User, user: User) -> list[tuple[str, str]]:
+    """(title, URL) of the lists that `viewer` may see, about `user`."""
+    return [
+        (link.title, f"{reverse(link.view)}?{link.parameter}={user.pk}")
+        for link in _registered
+        if viewer.has_perm(link.permission)
+    ]
