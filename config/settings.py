@@ -1,6 +1,6 @@
-"""All settings, in reading order. Values come from the environment and `.env`; garbage is refused by name.
+"""All settings. Values come from the environment and `.env`.
 
-A variable that is set but cannot be read stops the program with one sentence (see `config.env`).
+An invalid value stops the program with a message that names the variable (see `config.env`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ env.read_env(os.environ.get("ANTIPHON_ENV_FILE", str(BASE_DIR / ".env")), recurs
 # --- the basics ------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = secret_key(env, VAR_DIR)
-ENCRYPTION_KEYS = encryption_keys(env)  # of secrets in the database, the newest first; none: SECRET_KEY's
+ENCRYPTION_KEYS = encryption_keys(env)  # for secrets in the database, newest first; empty: SECRET_KEY
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 # Full origins (scheme, host, port) that may open a socket or post a form. `manage.py up` adds its own.
 ALLOWED_ORIGINS: list[str] = origins(env)
@@ -101,10 +101,10 @@ TEMPLATES = [
 ]
 
 # --- PostgreSQL and Redis --------------------------------------------------------------------------------------------
-# Empty means the private servers of `manage.py up`, whose addresses stand in var/.
+# Empty: the private servers of `manage.py up`, whose addresses are stored in var/.
 DATABASE_URL: str = env.str("DATABASE_URL", "") or stack_url(VAR_DIR, "database_url")
 REDIS_URL: str = redis_from_url(env.str("REDIS_URL", "") or stack_url(VAR_DIR, "redis_url"))
-DATABASE_POOL = env.int("DATABASE_POOL", 8, validate=at_least(1))  # connections per process at the most
+DATABASE_POOL = env.int("DATABASE_POOL", 8, validate=at_least(1))  # maximum connections per process
 DATABASES: dict[str, Any] = {"default": database_from_url(DATABASE_URL, pool=DATABASE_POOL)}
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "chat.channel_layer.StreamingChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}}
@@ -113,105 +113,115 @@ CACHES = {
 }
 
 # --- Celery ----------------------------------------------------------------------------------------------------------
-# Jobs carry ids; the truth about them is in PostgreSQL (leases, attempts). Delivery is a doorbell.
+# Jobs carry only ids. Leases and attempts in PostgreSQL decide who runs them; a delivered job is only a notification.
 CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or broker_url(REDIS_URL)
 CELERY_TASK_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_BACKEND = None
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = False  # with `acks_late` a job that kills its worker would come back for ever
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # with `acks_late`, a job that kills its worker would return for ever
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
-CELERY_TASK_PUBLISH_RETRY = False  # a publisher fails at once; the row in PostgreSQL waits for the sweeper
+CELERY_TASK_PUBLISH_RETRY = False  # publishing fails at once; the sweeper publishes the queued row again
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a stream outlives a moment without Redis
-CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # pub/sub that may be lost; a stop is a column of the run
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a stream survives a short outage of Redis
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # it uses pub/sub, which may be lost; a stop is a column of the run
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for Redis as long as it takes
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for Redis without a limit
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
-    # Seconds until an unacknowledged job comes back although its worker may live: above the longest recording or run.
+    # Seconds until an unacknowledged job is delivered again: longer than the longest recording or run.
     "visibility_timeout": env.int("VISIBILITY_TIMEOUT", 3600, validate=at_least(60)),
-    # Without these a publish waits for ever on a dead connection, and a worker can stop consuming in silence.
+    # Without these, publishing can block for ever on a dead connection, and a worker can silently stop consuming.
     "socket_timeout": 5,
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "health_check_interval": 10,
     "retry_on_timeout": True,
     "priority_steps": [0],  # one list per queue, not four
-    # A job is a doorbell: the lease in PostgreSQL says who is at work, and the sweeper rings again (chat.recovery).
-    # kombu's own memory of jobs under way would cost a third of a worker's time per answer, and ring late and twice.
+    # The lease in PostgreSQL says which worker owns a run, and the sweeper publishes lost jobs again (chat.recovery).
+    # kombu's bookkeeping of jobs in progress would cost a third of a worker's time per answer, and deliver late and twice.
     "ack_emulation": False,
 }
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
 }
-PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # one clean-up takes so long at the most
-KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # so long a deletion can be undone
+PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # maximum seconds of one clean-up
+KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # how long a deletion can be undone
 TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
-KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # so long a send is not made twice
-KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # what was understood; audio never is
+KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # how long idempotency records are kept
+KEEP_RECORDING_DAYS = env.int(
+    "KEEP_RECORDING_DAYS", 30, validate=at_least(1)
+)  # transcripts; audio is kept only if the plan says so
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
-WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs taken up at once; streams have their loop
+WORKER_THREADS = env.int(
+    "WORKER_THREADS", 8, validate=at_least(1)
+)  # jobs started at once; streams run on one event loop
 WORKER_STREAMS = env.int("WORKER_STREAMS", 500, validate=at_least(1))  # answers in progress per worker process
 WORKER_DRAIN_SECONDS = env.float(
     "WORKER_DRAIN_SECONDS", 8.0, validate=at_least(0)
-)  # answers may finish so long at a stop
-RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", 7.0, validate=at_least(3))  # a silent worker loses its runs after
-# Answers that nobody has open: they go on (and are there when somebody comes back), or stop after a grace.
+)  # seconds answers may still finish at shutdown
+RUN_LEASE_SECONDS = env.float(
+    "RUN_LEASE_SECONDS", 7.0, validate=at_least(3)
+)  # a worker that stops renewing loses its runs after
+# Unwatched answers: continue (and are there when somebody returns), or stop after a grace period.
 UNWATCHED_RUNS: str = env.str("UNWATCHED_RUNS", "continue", validate=validate.OneOf(["continue", "stop"]))
 UNWATCHED_GRACE_SECONDS = env.float("UNWATCHED_GRACE_SECONDS", 60.0, validate=at_least(1))
 WORKER_STUCK_SECONDS = env.float(
     "WORKER_STUCK_SECONDS", 30.0, validate=at_least(5)
-)  # a worker that takes no job from a queue that is not empty ends after
+)  # a worker that takes no jobs from a non-empty queue exits after
 PROCESS_STUCK_SECONDS = env.float(
     "PROCESS_STUCK_SECONDS", 30.0, validate=at_least(2)
-)  # `manage.py up` starts a process anew whose loop has not turned for so long
-SOCKET_SLOW_SECONDS = env.float("SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1))  # over the window without an ack
-SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket closes after
+)  # `manage.py up` restarts a process whose event loop is stuck for so long
+SOCKET_SLOW_SECONDS = env.float(
+    "SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1)
+)  # with a full send window and no acknowledgement
+SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket is closed after
 
 # --- limits (docs/limits.md) -----------------------------------------------------------------------------------------
-# "30/m": 30 at once, then one every 2 s. Units s, m, h, d, with a number before them if need be; "off" or "0" is no
-# limit, also for the numbers of connections and runs. Without Redis there is no limit either, except that of runs.
+# "30/m": a burst of 30, then one every 2 s. Units: s, m, h, d, optionally with a number before. "off" or "0" means no
+# limit, also for connections and runs. While Redis is unavailable only the limit of runs applies.
 _a_rate = validate.Regexp(RATE_PATTERN, error="Not a rate such as 30/m, 120/10s or off.")
-RATE_FRAMES: str = env.str("RATE_FRAMES", "200/s", validate=_a_rate)  # of one socket, audio and acks too
-RATE_REFUSALS: str = env.str("RATE_REFUSALS", "50/10s", validate=_a_rate)  # a socket told so often to slow down closes
-RATE_COMMANDS: str = env.str("RATE_COMMANDS", "120/10s", validate=_a_rate)  # of one session, all its tabs
-RATE_MESSAGES_PER_USER: str = env.str("RATE_MESSAGES_PER_USER", "30/m", validate=_a_rate)  # edits and retries too
+RATE_FRAMES: str = env.str("RATE_FRAMES", "200/s", validate=_a_rate)  # per socket, including audio and acks
+RATE_REFUSALS: str = env.str("RATE_REFUSALS", "50/10s", validate=_a_rate)  # refusals until a socket is closed
+RATE_COMMANDS: str = env.str("RATE_COMMANDS", "120/10s", validate=_a_rate)  # per session, across its tabs
+RATE_MESSAGES_PER_USER: str = env.str(
+    "RATE_MESSAGES_PER_USER", "30/m", validate=_a_rate
+)  # including edits and regenerations
 RATE_MESSAGES_PER_ADDRESS: str = env.str("RATE_MESSAGES_PER_ADDRESS", "240/m", validate=_a_rate)
-RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=_a_rate)  # begun by one user
-RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=_a_rate)  # of one user, one for each socket
+RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=_a_rate)  # started by one user
+RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=_a_rate)  # per user; each socket needs one
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
-RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress, also queued ones
-# What an answer under way holds back of quotas of tokens and money, until it is known what it took.
+RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress or queued
+# Reserved for an answer in progress from quotas of tokens and money, until its usage is known.
 QUOTA_INPUT_TOKENS = env.int("QUOTA_INPUT_TOKENS", 1000, validate=at_least(1))
 QUOTA_OUTPUT_TOKENS = env.int("QUOTA_OUTPUT_TOKENS", 1000, validate=at_least(1))
 CURRENCY: str = env.str("CURRENCY", "USD", validate=validate.Regexp(r"[A-Z]{3}\Z", error="Not a code such as USD."))
 
-TIMING_STAMPS = env.bool("TIMING_STAMPS", False)  # `make bench`: tell each hop of a first token in run.done
+TIMING_STAMPS = env.bool("TIMING_STAMPS", False)  # `make bench`: reports each hop of a first token in run.done
 
 # --- the model -------------------------------------------------------------------------------------------------------
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
 CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
-# Where an answer comes from when the endpoint above is down; its model stands for whichever was chosen.
+# The fallback while the endpoint above is down; its model replaces whichever was chosen.
 OPENAI_FALLBACK_BASE_URL: str = env.str("OPENAI_FALLBACK_BASE_URL", "")
 OPENAI_FALLBACK_API_KEY: str = env.str("OPENAI_FALLBACK_API_KEY", "")
 OPENAI_FALLBACK_MODEL: str = env.str("OPENAI_FALLBACK_MODEL", "")
 OLLAMA_URL: str = env.str("OLLAMA_URL", "http://127.0.0.1:11434")
-MODEL_CONNECT_TIMEOUT = env.float("MODEL_CONNECT_TIMEOUT", 5.0)  # seconds, all of these
+MODEL_CONNECT_TIMEOUT = env.float("MODEL_CONNECT_TIMEOUT", 5.0)  # seconds, like the next three
 MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 30.0)
 MODEL_IDLE_TIMEOUT = env.float("MODEL_IDLE_TIMEOUT", 20.0)
 MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 300.0)
 MODEL_RETRY_SECONDS = env.float(
     "MODEL_RETRY_SECONDS", 10.0, validate=at_least(1)
-)  # an endpoint given up is tried after
+)  # seconds until an endpoint that is down is tried again
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
-DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # how fast the demo model speaks
+DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # speed of the demo model
 SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")
 
 # --- speech ----------------------------------------------------------------------------------------------------------
@@ -220,7 +230,7 @@ SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answ
 _ASR_INSTALLED = ["pocketsphinx"] if find_spec("pocketsphinx") else []
 ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", _ASR_INSTALLED, subcast=str) if name]
 ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
-ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # of silence end an utterance
+ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # silence that ends an utterance
 ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker for pocketsphinx; 0: 2 per core
 POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: only its sentences are recognised
 DEEPGRAM_API_KEY: str = env.str("DEEPGRAM_API_KEY", "")
@@ -229,7 +239,7 @@ DEEPGRAM_MODEL: str = env.str("DEEPGRAM_MODEL", "nova-3")
 ASSEMBLYAI_API_KEY: str = env.str("ASSEMBLYAI_API_KEY", "")
 ASSEMBLYAI_URL: str = env.str("ASSEMBLYAI_URL", "wss://streaming.assemblyai.com")
 ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-streaming-english")
-# The two OpenAI kinds take OPENAI_API_KEY where they have no key of their own.
+# The two OpenAI backends use OPENAI_API_KEY if they have no key of their own.
 OPENAI_REALTIME_API_KEY: str = env.str("OPENAI_REALTIME_API_KEY", "")
 OPENAI_REALTIME_URL: str = env.str("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime")
 OPENAI_REALTIME_MODEL: str = env.str("OPENAI_REALTIME_MODEL", "gpt-live-transcribe")
@@ -239,13 +249,13 @@ OPENAI_REALTIME_MODEL_IN_URL = env.bool("OPENAI_REALTIME_MODEL_IN_URL", False)
 TRANSCRIPTION_API_KEY: str = env.str("TRANSCRIPTION_API_KEY", "")
 TRANSCRIPTION_URL: str = env.str("TRANSCRIPTION_URL", "https://api.openai.com/v1")
 TRANSCRIPTION_MODEL: str = env.str("TRANSCRIPTION_MODEL", "gpt-transcribe")
-TRANSCRIPTION_PARTIALS = env.bool("TRANSCRIPTION_PARTIALS", True)  # post the growing utterance every second
+TRANSCRIPTION_PARTIALS = env.bool("TRANSCRIPTION_PARTIALS", True)  # send the growing utterance every second
 WHISPER_MODEL_DIR: str = env.str("WHISPER_MODEL_DIR", "")
 WHISPER_DEVICE: str = env.str("WHISPER_DEVICE", "auto")
 WHISPER_COMPUTE_TYPE: str = env.str("WHISPER_COMPUTE_TYPE", "default")
 RECORDINGS_PER_USER = count_or_off(env, "RECORDINGS_PER_USER", 1)  # at once
 RECORDINGS_AT_ONCE = env.int("RECORDINGS_AT_ONCE", 2 * (os.cpu_count() or 1), validate=at_least(1))  # on the server
-RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # of one recording at the most
+RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # maximum length of one recording
 
 # --- accounts --------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -263,31 +273,31 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": _VALIDATION + "CommonPasswordValidator"},
     {"NAME": _VALIDATION + "UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
 ]
-SESSION_ENGINE = "accounts.auth.sessions"  # rows that know their person, and sockets that close with them
+SESSION_ENGINE = "accounts.auth.sessions"  # sessions are rows with a user; their sockets close with them
 ACCOUNT_ADAPTER = "accounts.auth.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
-# none: in at once; optional: in at once, and a mail asks; mandatory: in after the mail's link, and only then does the
-# sign-up page not tell whether an address is taken.
+# none: logged in at once; optional: logged in at once, with a confirmation email; mandatory: logged in after following
+# the link in the email. Only with mandatory does the sign-up page not reveal whether an address has an account.
 ACCOUNT_EMAIL_VERIFICATION = env.str(
     "EMAIL_VERIFICATION", "none", validate=validate.OneOf(["none", "optional", "mandatory"])
 )
-ACCOUNT_CHANGE_EMAIL = True  # one address per person; a new one counts once its mail's link was opened
+ACCOUNT_CHANGE_EMAIL = True  # one address per user; a new one replaces it once it is confirmed
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ERASE_GRACE_DAYS = env.int("ERASE_GRACE_DAYS", 7, validate=at_least(0))  # an erasure can be called off so long
-INVITATION_DAYS = env.int("INVITATION_DAYS", 7, validate=at_least(1))  # an invitation's link works so long
-RATE_INVITATIONS: str = env.str("RATE_INVITATIONS", "60/h", validate=_a_rate)  # sent by one member of staff
-# Logins from one address, failed or not: number/time/ip.
+ERASE_GRACE_DAYS = env.int("ERASE_GRACE_DAYS", 7, validate=at_least(0))  # how long an erasure can be cancelled
+INVITATION_DAYS = env.int("INVITATION_DAYS", 7, validate=at_least(1))  # how long an invitation link is valid
+RATE_INVITATIONS: str = env.str("RATE_INVITATIONS", "60/h", validate=_a_rate)  # sent by one staff member
+# Log-in attempts from one IP address, failed or not: number/time/ip.
 LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"(off|0|[1-9]\d*/\d*[smhd]/ip)\Z"))
-# allauth counts in the cache. A failed login counts per e-mail address and place (accounts.auth.adapter).
+# allauth counts in the cache. Failed log-ins count per email address and network (accounts.auth.adapter).
 ACCOUNT_RATE_LIMITS = {"login": None if LOGIN_RATE in ("off", "0") else LOGIN_RATE, "login_failed": "10/m/ip,5/15m/key"}
 # Proxies in front that set X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0, validate=at_least(0))
 
-# Mail goes to the terminal until a server is named.
+# Email goes to the terminal until a mail server is configured.
 EMAIL_HOST: str = env.str("EMAIL_HOST", "")
 EMAIL_PORT = env.int("EMAIL_PORT", 587)
 EMAIL_HOST_USER: str = env.str("EMAIL_HOST_USER", "")
@@ -300,31 +310,31 @@ DEFAULT_FROM_EMAIL: str = env.str("EMAIL_FROM", f"{SITE_NAME} <noreply@localhost
 ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
 ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_HOST)
 
-# Behind a proxy that ends TLS and sets X-Forwarded-Proto: everything over https, and nothing else.
-# `manage.py up` on a loopback address switches it off.
+# Everything over https, behind a proxy that terminates TLS and sets X-Forwarded-Proto.
+# `manage.py up` on a loopback address turns it off.
 HTTPS = env.bool("HTTPS", True)
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]  # asked by machines beside us
+    SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]  # requested by machines on the same network
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = True
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
-    # Subdomains and browsers' preload lists are for the owner of the domain to decide, not for one of its sites.
+    # Subdomains and browsers' preload lists are the domain owner's decision, not that of one of its sites.
     SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 # --- running ---------------------------------------------------------------------------------------------------------
-# On SIGTERM a web process lets its sockets go over this many seconds, so that clients do not all come back at once.
+# On SIGTERM a web process closes its sockets over this many seconds, so that clients do not all reconnect at once.
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", 10.0, validate=at_least(0))
-# Prometheus: /metrics of a web process answers this machine, or whoever shows the token. A port of its own is for
-# workers, and for web processes that share theirs: unset is none, 0 is a free one (the log says which).
-METRICS = env.bool("METRICS", True)  # off: no page, and no histograms; plain counters go on
+# Prometheus: /metrics of a web process answers the same machine, or requests with the token. Workers, and web processes
+# that share a port, need a port of their own: unset means none, 0 a free one (which is logged).
+METRICS = env.bool("METRICS", True)  # off: no page and no histograms; plain counters continue
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")
 METRICS_HOST: str = env.str("METRICS_HOST", "127.0.0.1")
 WEB_METRICS_PORT: int | None = env.int("WEB_METRICS_PORT", None)
 WORKER_METRICS_PORT: int | None = env.int("WORKER_METRICS_PORT", None)
 # OpenTelemetry: traces go to this collector over OTLP/HTTP; empty is none. OTEL_TRACES_SAMPLER and the other standard
-# variables hold too (config.observability.tracing). Wants the packages of requirements-otel.txt.
+# variables apply too (config.observability.tracing). Needs the packages of requirements-otel.txt.
 TRACES_ENDPOINT: str = http_url(env, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or http_url(
     env, "OTEL_EXPORTER_OTLP_ENDPOINT"
 )
@@ -365,7 +375,7 @@ UNFOLD: dict[str, Any] = {
 # --- pages -----------------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
-# Names carry a hash of the content, so browsers keep files for ever. Tests serve them from where they lie.
+# File names contain a hash of the content, so browsers can cache them for ever. Tests serve the original files.
 STATIC_VERSIONED = env.bool("STATIC_VERSIONED", True)
 _STATICFILES = (
     "servestatic.storage.CompressedManifestStaticFilesStorage"
@@ -379,7 +389,7 @@ STORAGES = {
 SERVESTATIC_USE_FINDERS = not STATIC_VERSIONED
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]  # others once there are catalogues: half a translation is worse than none
+LANGUAGES = [("en", "English")]  # others once their catalogues are complete
 TIME_ZONE = "UTC"
 USE_TZ = True
 X_FRAME_OPTIONS = "DENY"
