@@ -142,7 +142,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "retry_on_timeout": True,
     "priority_steps": [0],  # one list per queue, not four
     # The lease in PostgreSQL says which worker owns a run, and the sweeper publishes lost jobs again (chat.recovery).
-    # kombu's bookkeeping of jobs in progress would cost a third of a worker's time per answer, and deliver late and twice.
+    # kombu's bookkeeping of jobs in progress would cost a third of a worker's time per answer, and deliver twice.
     "ack_emulation": False,
 }
 CELERY_TIMEZONE = "UTC"
@@ -153,20 +153,14 @@ PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # maxim
 KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # how long a deletion can be undone
 TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
 KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # how long idempotency records are kept
-KEEP_RECORDING_DAYS = env.int(
-    "KEEP_RECORDING_DAYS", 30, validate=at_least(1)
-)  # transcripts; audio is kept only if the plan says so
+KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # transcripts
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
-WORKER_THREADS = env.int(
-    "WORKER_THREADS", 8, validate=at_least(1)
-)  # jobs started at once; streams run on one event loop
+WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs started at once
 WORKER_STREAMS = env.int("WORKER_STREAMS", 500, validate=at_least(1))  # answers in progress per worker process
 WORKER_DRAIN_SECONDS = env.float(
     "WORKER_DRAIN_SECONDS", 8.0, validate=at_least(0)
 )  # seconds answers may still finish at shutdown
-RUN_LEASE_SECONDS = env.float(
-    "RUN_LEASE_SECONDS", 7.0, validate=at_least(3)
-)  # a worker that stops renewing loses its runs after
+RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", 7.0, validate=at_least(3))  # without renewal
 # Unwatched answers: continue (and are there when somebody returns), or stop after a grace period.
 UNWATCHED_RUNS: str = env.str("UNWATCHED_RUNS", "continue", validate=validate.OneOf(["continue", "stop"]))
 UNWATCHED_GRACE_SECONDS = env.float("UNWATCHED_GRACE_SECONDS", 60.0, validate=at_least(1))
@@ -176,9 +170,7 @@ WORKER_STUCK_SECONDS = env.float(
 PROCESS_STUCK_SECONDS = env.float(
     "PROCESS_STUCK_SECONDS", 30.0, validate=at_least(2)
 )  # `manage.py up` restarts a process whose event loop is stuck for so long
-SOCKET_SLOW_SECONDS = env.float(
-    "SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1)
-)  # with a full send window and no acknowledgement
+SOCKET_SLOW_SECONDS = env.float("SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1))  # without an ack
 SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket is closed after
 
 # --- limits (docs/limits.md) -----------------------------------------------------------------------------------------
@@ -188,9 +180,7 @@ _a_rate = validate.Regexp(RATE_PATTERN, error="Not a rate such as 30/m, 120/10s 
 RATE_FRAMES: str = env.str("RATE_FRAMES", "200/s", validate=_a_rate)  # per socket, including audio and acks
 RATE_REFUSALS: str = env.str("RATE_REFUSALS", "50/10s", validate=_a_rate)  # refusals until a socket is closed
 RATE_COMMANDS: str = env.str("RATE_COMMANDS", "120/10s", validate=_a_rate)  # per session, across its tabs
-RATE_MESSAGES_PER_USER: str = env.str(
-    "RATE_MESSAGES_PER_USER", "30/m", validate=_a_rate
-)  # including edits and regenerations
+RATE_MESSAGES_PER_USER: str = env.str("RATE_MESSAGES_PER_USER", "30/m", validate=_a_rate)  # with edits
 RATE_MESSAGES_PER_ADDRESS: str = env.str("RATE_MESSAGES_PER_ADDRESS", "240/m", validate=_a_rate)
 RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=_a_rate)  # started by one user
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=_a_rate)  # per user; each socket needs one
