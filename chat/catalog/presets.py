@@ -6,12 +6,12 @@ A conversation copies its preset when it starts, so changing, disabling or delet
 from __future__ import annotations
 
 import threading
-import time
 import uuid
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
 import structlog
+from cachetools import TTLCache, cached
 
 from accounts.lib.outage import OUTAGE
 from accounts.models import User
@@ -45,7 +45,7 @@ def offered_presets(user_id: uuid.UUID) -> list[OfferedPreset]:
 
     The user's groups are queried only when a preset is limited to groups.
     """
-    known = _cache.get()
+    known = _enabled_presets()
     if not any(one.groups for one in known):
         return [one.shown for one in known]
     theirs = _groups_of(user_id)
@@ -83,38 +83,20 @@ def choose_preset(user_id: uuid.UUID, preset_id: uuid.UUID, model: str | None) -
 
 def clear_presets_cache() -> None:
     """Makes the next reader of this process query the database."""
-    _cache.clear()
+    _enabled_presets.cache_clear()
 
 
 def _groups_of(user_id: uuid.UUID) -> set[int]:
     return set(User.groups.through.objects.filter(user_id=user_id).values_list("group_id", flat=True))
 
 
-class _Cache:
-    """The presets as this process last read them. Many threads read; one of them queries."""
-
-    def __init__(self) -> None:
-        self._known: list[_Known] = []
-        self._due = 0.0
-        self._lock = threading.Lock()
-
-    def get(self) -> list[_Known]:
-        if time.monotonic() < self._due:
-            return self._known
-        with self._lock:
-            if time.monotonic() >= self._due:
-                self._known = [
-                    _Known(
-                        OfferedPreset(id=str(row.pk), name=row.name, description=row.description, model=row.model),
-                        frozenset(group.pk for group in row.groups.all()),
-                    )
-                    for row in Preset.objects.filter(enabled=True).prefetch_related("groups")
-                ]
-                self._due = time.monotonic() + CACHED_SECONDS
-            return self._known
-
-    def clear(self) -> None:
-        self._due = 0.0
-
-
-_cache = _Cache()
+@cached(TTLCache(maxsize=1, ttl=CACHED_SECONDS), condition=threading.Condition())
+def _enabled_presets() -> list[_Known]:
+    """The presets as this process last read them. One thread queries; the others wait for it."""
+    return [
+        _Known(
+            OfferedPreset(id=str(row.pk), name=row.name, description=row.description, model=row.model),
+            frozenset(group.pk for group in row.groups.all()),
+        )
+        for row in Preset.objects.filter(enabled=True).prefetch_related("groups")
+    ]

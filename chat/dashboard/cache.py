@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from cachetools import TLRUCache
+
 T = TypeVar("T")
+
+MAX_VALUES: Final = 256
 
 
 class FigureCache:
     """Values of this process, each with its own lifetime. One thread computes a value; the others wait for it."""
 
     def __init__(self) -> None:
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._values: dict[str, tuple[float, Any]] = {}
+        self._computing: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()  # the cache itself is not thread-safe
+        self._values: TLRUCache[str, tuple[float, Any]] = TLRUCache(MAX_VALUES, lambda _, kept, now: now + kept[0])
 
     def get(self, key: str, seconds: float, compute: Callable[[], T]) -> T:
         """The value of `key`, computed again when it is older than `seconds`."""
-        with self._locks[key]:
-            expires, value = self._values.get(key, (0.0, None))
-            if time.monotonic() >= expires:
-                value = compute()
-                self._values[key] = (time.monotonic() + seconds, value)
-            return value  # type: ignore[no-any-return]  # what `compute` of this key returned
+        with self._computing[key]:
+            with self._lock:
+                kept = self._values.get(key)
+            if kept is None:
+                kept = (seconds, compute())
+                with self._lock:
+                    self._values[key] = kept
+            return kept[1]
 
     def clear(self) -> None:
-        self._values.clear()
+        with self._lock:
+            self._values.clear()
 
 
 cache: Final = FigureCache()

@@ -159,7 +159,7 @@ async def test_presets_cost_a_socket_nothing_without_postgresql(monkeypatch: pyt
     def away() -> None:
         raise OperationalError
 
-    monkeypatch.setattr("chat.catalog.presets._cache.get", away)
+    monkeypatch.setattr("chat.catalog.presets._enabled_presets", away)
     assert await in_db(offers, uuid.uuid4()) == {"models": offered_models.offered_models()}
 
 
