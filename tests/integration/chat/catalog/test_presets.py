@@ -112,7 +112,7 @@ def test_a_preset_whose_model_is_gone_is_refused_with_a_sentence(alice: User) ->
 
 def test_it_is_for_new_conversations_only(alice: User) -> None:
     first = answered(alice, None)
-    with pytest.raises(Invalid, match="with the first message"):
+    with pytest.raises(Invalid, match="Only a new conversation"):
         send(alice, make(), first.conversation_id)
 
 
@@ -156,10 +156,10 @@ def test_the_same_command_has_the_same_fingerprint_as_before_there_were_presets(
 async def test_presets_cost_a_socket_nothing_without_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db import OperationalError
 
-    def away() -> None:
+    def away(_user_id: uuid.UUID) -> None:
         raise OperationalError
 
-    monkeypatch.setattr("chat.catalog.presets._enabled_presets", away)
+    monkeypatch.setattr("chat.catalog.presets.offered_presets", away)
     assert await in_db(offers, uuid.uuid4()) == {"models": offered_models.offered_models()}
 
 
