@@ -1,0 +1,1 @@
+"""Conversations: models, event log, runs, sockets, pages and the admin of them."""

@@ -1,0 +1,1 @@
+"""Worker processes: they run models and speech recognition."""

@@ -1,4 +1,4 @@
-"""The dashboard's present: answers, queue, users, workers. One statement, and one look at Redis."""
+"""Current answers, queue, users and workers: one SQL statement and one Redis read."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The wire protocol chat.v1: commands, frames, errors, close codes, sizes. Pure; described in docs/protocol.md."""
+"""The wire protocol chat.v1: commands, frames, errors, close codes, sizes. No I/O; described in docs/protocol.md."""

@@ -1,1 +1,1 @@
-"""Mends what a crash left behind: expired leases, lost jobs, unclosed runs."""
+"""Recovers after a crash: expired leases, lost jobs, missing closing events."""

@@ -1,4 +1,4 @@
-"""What the pages' templates need beyond Django: icons, the modules' import map, and a message's words."""
+"""Template tags of the pages: icons, the import map of the scripts, and a message's text."""
 
 from __future__ import annotations
 

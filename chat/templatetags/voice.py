@@ -1,4 +1,4 @@
-"""Whether this server hears people."""
+"""Template tag: whether speech recognition is enabled."""
 
 from __future__ import annotations
 

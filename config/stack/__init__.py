@@ -1,1 +1,1 @@
-"""The servers and processes of one machine: what `manage.py up` and the tests start and stop."""
+"""The servers and processes of one machine, which `manage.py up` and the tests start and stop."""

@@ -1,4 +1,4 @@
-"""Who the private PostgreSQL runs as, and where it finds its programs.
+"""The operating system user that the private PostgreSQL runs as, and the path of its programs.
 
 An ordinary user runs it as is. PostgreSQL refuses root, so root runs it as `nobody`, from any folder:
 - its data may lie in a folder that only root enters: it gets the one capability to pass through folders

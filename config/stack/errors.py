@@ -1,4 +1,4 @@
-"""What goes wrong when a stack is started, said to the person who started it."""
+"""Errors while starting a stack, with messages for the operator."""
 
 from __future__ import annotations
 

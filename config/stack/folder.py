@@ -1,4 +1,4 @@
-"""The data folder of a stack: who holds it, its secrets, and where sockets can be."""
+"""The data folder of a stack: its lock, its secrets and the paths of its sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps the logs of private servers from filling the disk: the file so far becomes `<name>.1`, once it is too large."""
+"""Rotates the logs of the private servers: a file that grows too large becomes `<name>.1`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which port each process shows its metrics on, so that several of a kind on one machine do not want the same one."""
+"""Assigns each process of one machine a metrics port of its own."""
 
 from __future__ import annotations
 

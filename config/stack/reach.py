@@ -1,4 +1,4 @@
-"""Whether the PostgreSQL and Redis that somebody named can be used; if not, one sentence with the way out."""
+"""Checks that the configured PostgreSQL and Redis can be used; if not, says how to fix it."""
 
 from __future__ import annotations
 

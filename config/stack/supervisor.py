@@ -1,4 +1,4 @@
-"""Keeps a set of child processes alive, speaks their output with a name in front, and ends them in order.
+"""Starts, restarts and stops child processes, and prefixes their output with their names.
 
 A child that ends is started again. So is one that hangs: each sends a byte a second (`accounts.lib.watchdog`), and one
 that has started to and then sends nothing for `stuck_seconds` is killed. Only time during which this process was awake

@@ -94,7 +94,7 @@ def test_staff_find_their_way(live: Callable[..., Stack], browser: Browser) -> N
         (f"accounts/user/{alice}/password/", "Password"),
         ("accounts/user/add/", "Email address"),
         (f"accounts/user/{alice}/erase/", "conversations without other members"),
-        (f"accounts/user/{alice}/top-up/", "No quota holds"),
+        (f"accounts/user/{alice}/top-up/", "No quota applies"),
         ("auth/group/add/", "Permissions"),
     ):
         page.goto(f"{stack.url}/admin/{path}")

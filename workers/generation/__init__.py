@@ -1,1 +1,1 @@
-"""One run: context, model, emitter, end."""
+"""Carries out one run: reads the context, streams the answer, stores its end."""

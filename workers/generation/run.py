@@ -1,4 +1,4 @@
-"""One run in its worker, on the worker's loop: context, stream, emit, commit, close."""
+"""One run in its worker: reads the context, streams the answer into the log, commits and closes it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Model APIs behind one contract (`base`): router, circuit breaker, failover, discovery."""

@@ -1,4 +1,4 @@
-"""One round for all runs of this process: leases, lost stops, checkpoints, and ends that are in the log."""
+"""Renews the leases of all runs of this process, writes their checkpoints, and applies stops that did not arrive."""
 
 from __future__ import annotations
 

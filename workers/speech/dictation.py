@@ -1,4 +1,4 @@
-"""Final transcripts that are sent as messages without the speaker's doing, through the same turn as any message.
+"""Sends final transcripts automatically as messages, through the same turn as any message.
 
 Utterances that end while an answer is being written wait for its end and are sent as one message.
 """

@@ -1,4 +1,4 @@
-"""`manage.py erase_user`: a person and their words, gone."""
+"""`manage.py erase_user`: disables a user and erases everything stored about them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from chat.retention.erasure import erase, survey
 
 class Command(BaseCommand):
     help = (
-        "Switches an account off and has it erased after ERASE_GRACE_DAYS: conversations that are this person's alone, "
-        "their words in shared ones (which stay, with another owner if need be), recordings, sessions; open sockets "
-        "close at once. Until then --undo calls it off; --now does not wait. Audit entries and the usage ledger stay, "
-        "since nothing may change them. Asks first. See --dry-run, and `export_user` before. "
-        "Ends with 0, or with 1 and nothing done: no such person, the last administrator, or the question not answered."
+        "Disables an account and erases it after ERASE_GRACE_DAYS: conversations that only this user is a member of, "
+        "their messages in shared ones (which stay, with a new owner if needed), recordings, sessions. Open sockets "
+        "close at once. Until then --undo cancels it; --now does not wait. Audit entries and the usage ledger are kept, "
+        "because they are append-only. Asks for confirmation. See --dry-run, and run `export_user` first. "
+        "Exit code 0, or 1 with nothing done: no such user, the last administrator, or not confirmed."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--now", action="store_true", help="for good, without a grace")
-        parser.add_argument("--undo", action="store_true", help="call a scheduled erasure off")
-        parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+        parser.add_argument("--now", action="store_true", help="permanently, without a grace period")
+        parser.add_argument("--undo", action="store_true", help="cancel a scheduled erasure")
+        parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument("--json", action="store_true", help="the report as JSON")
         show_examples(
             parser,
-            ("erase_user ana@example.org --dry-run", "what would go"),
-            ("erase_user ana@example.org", "off now, erased when the grace is over; asks first"),
-            ("erase_user ana@example.org --undo", "she changed her mind"),
+            ("erase_user ana@example.org --dry-run", "what would be deleted"),
+            ("erase_user ana@example.org", "disabled now, erased after the grace period; asks first"),
+            ("erase_user ana@example.org --undo", "cancel it within the grace period"),
             ("erase_user ana@example.org --now --yes", "at once, from a script"),
         )
 
@@ -47,16 +47,16 @@ class Command(BaseCommand):
             raise CommandError("There is no account with this address.")
         if options["undo"]:
             if not erasure.cancel(user):
-                raise CommandError("This account is not to be erased.")
-            self.stdout.write("Called off. The account is as it was.")
+                raise CommandError("This account is not scheduled for erasure.")
+            self.stdout.write("Cancelled. The account is as it was before.")
             return
         now = options["now"] or settings.ERASE_GRACE_DAYS == 0
         if not (options["dry_run"] or options["yes"]):
-            _ask(user, "for good" if now else f"in {settings.ERASE_GRACE_DAYS} days")
+            _ask(user, "permanently" if now else f"in {settings.ERASE_GRACE_DAYS} days")
         try:
             report = self._do(user, now=now, dry_run=options["dry_run"])
         except erasure.LastAdministratorError:
-            raise CommandError("This is the last administrator: make another first (`createsuperuser`).") from None
+            raise CommandError("This is the last administrator: create another first (`createsuperuser`).") from None
         if options["json"]:
             self.stdout.write(json.dumps(report))
             return
@@ -65,7 +65,7 @@ class Command(BaseCommand):
         elif now:
             self.stdout.write("Erased.")
         else:
-            self.stdout.write(f"Switched off, and erased from {report.pop('erase_at')} on, unless --undo comes before:")
+            self.stdout.write(f"Disabled; will be erased after {report.pop('erase_at')} unless cancelled with --undo:")
         for name, number in report.items():
             self.stdout.write(f"  {number:>6}  {name.replace('_', ' ')}")
 
@@ -80,6 +80,6 @@ class Command(BaseCommand):
 
 def _ask(user: User, when: str) -> None:
     if not sys.stdin.isatty():
-        raise CommandError("Nobody is there to be asked: --yes does it, --dry-run shows it.")
+        raise CommandError("No terminal to ask for confirmation: --yes erases, --dry-run shows what would be deleted.")
     if input(f"Erase {user.email} {when}? Type the address again: ") != user.email:
         raise CommandError("Nothing was erased.")

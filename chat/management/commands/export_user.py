@@ -1,4 +1,4 @@
-"""`manage.py export_user`: everything about one person, as JSON."""
+"""`manage.py export_user`: everything stored about one user, as JSON."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from chat.portability.export import export_user_data
 
 class Command(BaseCommand):
     help = (
-        "Writes account, sessions, conversations (every branch) and recordings' words of one person as JSON, to FILE "
+        "Writes a user's account, sessions, conversations (all branches) and transcripts as JSON, to FILE "
         "(readable by its owner only, never overwritten) or to the terminal. `import_chats` reads it. "
-        "Ends with 0, or 1 when there is no such person or the file cannot be written, and then it is not there."
+        "Exit code 0, or 1 if there is no such user or the file cannot be written; then no file is left behind."
     )
     requires_system_checks = ()
 

@@ -1,4 +1,4 @@
-"""`manage.py import_chats`: conversations from elsewhere."""
+"""`manage.py import_chats`: imports conversations exported by Antiphon, ChatGPT or Open WebUI."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ SHOWN = 20  # refused ones named on the terminal; --json has all
 
 class Command(BaseCommand):
     help = (
-        "Reads conversations, with all their branches, into a person's account. FILE is ChatGPT's export as it was "
+        "Imports conversations, with all branches, into a user's account. FILE is ChatGPT's export as it was "
         "downloaded (.zip) or its conversations.json, Open WebUI's export of all chats, or what `export_user` wrote. "
-        "Pictures and files become [image] and [attachment]; what tools said is left out. Repeating it adds nothing. "
-        "A file that is not read whole imports nothing. "
-        "Ends with 0 when all is there, 1 when some conversations were refused, 2 when the file was."
+        "Images and files become [image] and [attachment]; tool output is left out. Repeating it adds nothing. "
+        "A file that cannot be read to its end imports nothing. "
+        "Exit code 0 if everything is imported, 1 if some conversations were refused, 2 if the file was."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("email", help="whose they will be")
+        parser.add_argument("email", help="the user who will own them")
         parser.add_argument("file", type=Path)
         parser.add_argument("--dry-run", action="store_true", help="read and check everything, change nothing")
-        parser.add_argument("--json", action="store_true", help="for scripts: numbers, and what was refused and why")
+        parser.add_argument("--json", action="store_true", help="for scripts: counts, and what was refused and why")
         show_examples(
             parser,
             ("import_chats ana@example.org chatgpt.zip --dry-run", "what is in it?"),
@@ -66,7 +66,7 @@ class Command(BaseCommand):
         else:
             verb = "Would import" if options["dry_run"] else "Imported"
             what = f"{said['new']} conversations with {said['messages']} messages"
-            self.stdout.write(f"{verb} {what}; {said['known']} are here already.")
+            self.stdout.write(f"{verb} {what}; {said['known']} already exist.")
             for one in refused[:SHOWN]:
                 self.stdout.write(f"Left out: {one['place']}: {one['reason']}")
             if len(refused) > SHOWN:

@@ -1,4 +1,4 @@
-"""`manage.py purge`: the end of what has had its time."""
+"""`manage.py purge`: permanently deletes data past its retention."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from chat.retention import purge
 
 class Command(BaseCommand):
     help = (
-        "Deletes for good what has had its time: deleted conversations, temporary ones, conversations nobody touched "
-        "for longer than their owner's plan keeps them (pinned ones stay), expired sessions, old memories of sends, "
-        "old recordings' words. In small batches that nobody waits for; interrupted at any moment, it goes on the next "
-        "time. `manage.py beat` has it done every hour. Ends with 0."
+        "Permanently deletes expired data: trash, temporary chats, conversations past their plan's retention (pinned "
+        "ones are kept), expired sessions, old idempotency records and transcripts. Works in small batches and can be "
+        "interrupted at any time; the next run continues. `manage.py beat` runs it every hour. Exit code 0."
     )
     requires_system_checks = ()
 

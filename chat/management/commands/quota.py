@@ -1,4 +1,4 @@
-"""`manage.py quota`: shows what a person has left, sets limits, gives more."""
+"""`manage.py quota`: shows balances, sets limits, tops up."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from chat.management.terminal import show_examples
 
 class Command(BaseCommand):
     help = (
-        "Shows and changes quotas. Numbers of quotas are those that `quota show` prints. A change holds at once, for "
-        "answers that begin from then on. Ends with 0, or 1 when there is no such person, group, plan or quota."
+        "Shows and changes quotas. `quota show` prints the numbers of quotas. A change applies at once, to answers "
+        "that start from then on. Exit code 0, or 1 if there is no such user, group, plan or quota."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
-        show = verbs.add_parser("show", help="what a person has left, or what is left of what a group shares")
+        show = verbs.add_parser("show", help="the balances of a user, or of a group's shared quotas")
         whose = show.add_mutually_exclusive_group(required=True)
         whose.add_argument("email", nargs="?")
         whose.add_argument("--group")
-        show.add_argument("--json", action="store_true", help="for scripts: a list, as the protocol's `quota` frame")
-        set_ = verbs.add_parser("set", help="sets the limit of a plan, a group or a person")
+        show.add_argument("--json", action="store_true", help="for scripts: a list, like the protocol's `quota` frame")
+        set_ = verbs.add_parser("set", help="sets the limit of a plan, a group or a user")
         owner = set_.add_mutually_exclusive_group(required=True)
         owner.add_argument("--plan")
         owner.add_argument("--group")
@@ -37,17 +37,17 @@ class Command(BaseCommand):
         set_.add_argument("--unit", choices=Unit.values, required=True)
         set_.add_argument("--period", choices=QuotaPeriod.values, required=True)
         set_.add_argument("--model", default="", help="only for this model")
-        set_.add_argument("--soft", action="store_true", help="warns and does not refuse")
-        set_.add_argument("--shared", action="store_true", help="of a group: one pot for all of them together")
-        set_.add_argument("limit", help='a number, or "none" to take the quota away')
-        more = verbs.add_parser("top-up", help="gives more in the period that is running")
-        more.add_argument("email", help="of a shared quota: anybody who shares it")
+        set_.add_argument("--soft", action="store_true", help="only warns, never refuses")
+        set_.add_argument("--shared", action="store_true", help="for a group: one allowance that all members share")
+        set_.add_argument("limit", help='a number, or "none" to remove the quota')
+        more = verbs.add_parser("top-up", help="adds to the current period")
+        more.add_argument("email", help="for a shared quota: any user who shares it")
         more.add_argument("quota", type=int)
         more.add_argument("amount")
         more.add_argument("--reason", default="")
-        again = verbs.add_parser("reset", help="gives back what a person used in the period that is running")
+        again = verbs.add_parser("reset", help="resets a user's usage in the current period")
         again.add_argument("email")
-        again.add_argument("quota", type=int, nargs="*", help="when none is named, all of the person's own")
+        again.add_argument("quota", type=int, nargs="*", help="default: all of the user's own quotas")
 
         show_examples(
             parser,
@@ -87,9 +87,9 @@ class Command(BaseCommand):
             ]
             self.stdout.write("  ".join(part for part in parts if part))
         if not found:
-            self.stdout.write("No quota holds." if user else "This group shares no quota.")
+            self.stdout.write("No quota applies." if user else "This group has no shared quota.")
         elif user and user.is_staff:
-            self.stdout.write("Staff are not held by them.")
+            self.stdout.write("Quotas do not apply to staff.")
 
     def set(self, options: dict[str, Any]) -> None:
         owner = _owner(options)
@@ -101,7 +101,7 @@ class Command(BaseCommand):
             if quota is None:
                 raise CommandError("There is no such quota.")
             quota.delete()
-            self.stdout.write("Taken away.")
+            self.stdout.write("Removed.")
             return
         quota = quota or Quota(**owner, **kind)
         quota.limit = _number(options["limit"])
@@ -127,7 +127,7 @@ class Command(BaseCommand):
 def _user(email: str) -> User:
     user = User.objects.filter(email=email.lower()).first()
     if user is None:
-        raise CommandError(f"There is nobody with the address {email}.")
+        raise CommandError(f"There is no user with the address {email}.")
     return user
 
 

@@ -1,4 +1,4 @@
-"""`manage.py repair`: finds and mends what should not exist."""
+"""`manage.py repair`: finds and repairs inconsistent rows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from chat.recovery.repair import repair
 
 class Command(BaseCommand):
     help = (
-        "Finds rows that contradict each other or that nobody looks after, mends them, and says what it did. Safe "
-        "beside a running system. Ends with 0 when nothing is wrong any more, 1 when something is: with --dry-run "
-        "what it found, else what it could not mend."
+        "Finds rows that contradict each other or that no process works on, repairs them, and reports what it did. "
+        "Safe on a running system. Exit code 0 if nothing is wrong (any more), otherwise 1: with --dry-run for what it "
+        "found, else for what it could not repair."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="only say what is wrong")
+        parser.add_argument("--dry-run", action="store_true", help="only report what is wrong")
         parser.add_argument("--json", action="store_true", help="for scripts: an object with `found` and `left`")
         show_examples(
             parser,
@@ -42,7 +42,7 @@ class Command(BaseCommand):
             elif options["dry_run"]:
                 self.stdout.write("Nothing was changed.")
             else:
-                self.stdout.write("All of it is mended." if not left else "Still wrong:\n" + "\n".join(left))
+                self.stdout.write("Everything has been repaired." if not left else "Still wrong:\n" + "\n".join(left))
         self.stdout.flush()
         if left:
             sys.exit(1)

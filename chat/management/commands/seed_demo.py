@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: something to look at."""
+"""`manage.py seed_demo`: creates a demo user with conversations."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ SEEDS: Final = {
 
 class Command(BaseCommand):
     help = (
-        f"Makes the person {ADDRESS} with a few conversations, and prints a password once. Repeating it adds nothing."
+        f"Creates the user {ADDRESS} with a few conversations, and prints a password once. Repeating it adds nothing."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         show_examples(
             parser,
-            ("seed_demo", "make them, and print the password"),
-            (f"erase_user {ADDRESS} --now", "take it all away again"),
+            ("seed_demo", "create them, and print the password"),
+            (f"erase_user {ADDRESS} --now", "delete all of it again"),
         )
 
     def handle(self, *_args: object, **_options: Any) -> None:

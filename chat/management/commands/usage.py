@@ -1,4 +1,4 @@
-"""`manage.py usage`: who used what, and what it cost."""
+"""`manage.py usage`: usage and cost by user, model, day, group or conversation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _day(text: str) -> date:
 class Command(BaseCommand):
     help = (
         "Shows usage by user, model, day, group or conversation. Days are UTC, both included; money is in CURRENCY. "
-        "Ends with 0, or with 1 when there is no such person or the days are the wrong way round."
+        "Exit code 0, or 1 if there is no such user or the dates are in the wrong order."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--from", dest="since", type=_day, default=today - timedelta(days=29), help="30 days ago")
         parser.add_argument("--to", dest="until", type=_day, default=today, help="today")
         parser.add_argument("--by", choices=KINDS, default="user")
-        parser.add_argument("--user", metavar="EMAIL", help="of this person only")
+        parser.add_argument("--user", metavar="EMAIL", help="only of this user")
         parser.add_argument("--format", dest="form", choices=("table", "csv", "json"), default="table")
         parser.add_argument("--json", action="store_const", const="json", dest="form", help="the same as --format json")
         show_examples(
@@ -51,11 +51,11 @@ class Command(BaseCommand):
         if options["user"]:
             user_id = User.objects.filter(email=options["user"].lower()).values_list("pk", flat=True).first()
             if user_id is None:
-                raise CommandError(f"There is nobody with the address {options['user']}.")
+                raise CommandError(f"There is no user with the address {options['user']}.")
         rows = usage_rows(since, until, options["by"], user_id=user_id)
         write_rows(rows, options["by"], self.stdout, options["form"])  # type: ignore[arg-type]  # writes as a file does
         if options["form"] == "table":
             total, unpriced = sum(row.cost for row in rows), sum(row.unpriced for row in rows)
-            self.stdout.write(f"{since} to {until}: {total:.6f} {settings.CURRENCY} in all")
+            self.stdout.write(f"{since} to {until}: {total:.6f} {settings.CURRENCY} in total")
             if unpriced and options["by"] != "group":
                 self.stdout.write(f"without the cost of {unpriced} answers whose model had no price (see the admin)")

@@ -1,4 +1,4 @@
-"""`manage.py beat`: the clock. Exactly one per system."""
+"""`manage.py beat`: starts the scheduler of periodic tasks (Celery beat). Run exactly one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from config.celery import app
 
 
 class Command(BaseCommand):
-    help = "Runs the clock that sends the recurring jobs. One process of it is enough; two do no harm but work twice."
+    help = "Runs the scheduler of periodic jobs. One process is enough; two do no harm but work twice."
     requires_system_checks = ()
 
     def handle(self, *_args: object, **_options: object) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: everything an installation stands on, and what to do about what is wrong."""
+"""`manage.py doctor`: checks everything an installation needs, and says how to fix problems."""
 
 from __future__ import annotations
 

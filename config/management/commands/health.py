@@ -1,4 +1,4 @@
-"""`manage.py health`: whether it serves, now."""
+"""`manage.py health`: checks whether web, workers and queue work right now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py prepare`: the database and the static files as this version needs them. Repeating it changes nothing."""
+"""`manage.py prepare`: migrates the database and collects static files. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from accounts.models import User
 
 
 class Command(BaseCommand):
-    help = "Migrates the database, gathers static files when they changed, makes the first administrator when told."
+    help = "Migrates the database, collects static files if they changed, creates the first administrator if asked."
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--admin-email", default="", help="make this administrator when there is none at all")
+        parser.add_argument("--admin-email", default="", help="create this administrator if there is none")
         parser.epilog = "The administrator's password comes from ADMIN_PASSWORD; without one it is made up."
 
     def handle(self, *_args: object, **options: Any) -> None:

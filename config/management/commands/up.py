@@ -1,4 +1,4 @@
-"""`manage.py up`: everything on this machine, until Ctrl-C."""
+"""`manage.py up`: runs everything on this machine until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--name", default="worker", help="told apart in logs and leases (default: worker)")
-        parser.add_argument("--queues", default=",".join(settings.WORKER_QUEUES), help="default: all of them")
+        parser.add_argument("--name", default="worker", help="its name in logs and leases (default: worker)")
+        parser.add_argument("--queues", default=",".join(settings.WORKER_QUEUES), help="default: all")
         parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS)
 
     def handle(self, *_args: object, **options: Any) -> None:

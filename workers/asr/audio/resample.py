@@ -1,4 +1,4 @@
-"""16 kHz to 24 kHz, which OpenAI's realtime sessions take only. Pure.
+"""Resamples 16 kHz audio to 24 kHz, the only rate that OpenAI's realtime sessions accept. No I/O.
 
 Windowed-sinc interpolation at the ratio 3:2: of three output samples one is an input sample, the others lie at 2/3 and
 1/3 between two. Eight taps keep speech's images 40 dB down; about 1 ms of work for 100 ms of audio.

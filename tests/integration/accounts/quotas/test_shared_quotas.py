@@ -283,7 +283,7 @@ def test_page_frame_and_command_say_that_it_is_shared(alice: User, bob: User, cl
 
     assert "1 of 5 messages left  (day)  shared by Blue" in told("show", "bob@example.org")
     assert "1 of 5" in told("show", "--group", "Blue")
-    assert "shares no quota" in told("show", "--group", team(name="Other").name)
+    assert "has no shared quota" in told("show", "--group", team(name="Other").name)
     told("set", "--group", "Blue", "--shared", "--unit", "messages", "--period", "day", "7")
     told("set", "--group", "Blue", "--unit", "messages", "--period", "day", "2")
     assert sorted(Quota.objects.values_list("shared", "limit")) == [(False, 2), (True, 7)]

@@ -113,7 +113,7 @@ def quota(*options: str) -> str:
 
 @pytest.mark.django_db
 def test_an_operator_sets_tops_up_and_resets(alice: User) -> None:
-    assert "No quota holds" in quota("show", alice.email)
+    assert "No quota applies" in quota("show", alice.email)
     quota("set", "--plan=Default", "--unit=messages", "--period=month", "100")
     quota("set", f"--user={alice.email}", "--unit=messages", "--period=month", "3", "--soft")
     row = Quota.objects.get(user=alice)

@@ -62,7 +62,7 @@ def test_the_command_says_what_it_did(turn: Run) -> None:
     call_command("repair", stdout=output)
     lines = output.getvalue().splitlines()
     assert lines[1] == "Nothing was changed."
-    assert lines[3] == "All of it is mended."
+    assert lines[3] == "Everything has been repaired."
     assert str(turn.conversation_id) in lines[0] == lines[2]
 
 
