@@ -20,7 +20,7 @@ class Command(BaseCommand):
     help = (
         "Disables an account and erases it after ERASE_GRACE_DAYS: conversations that only this user is a member of, "
         "their messages in shared ones (which stay, with a new owner if needed), recordings, sessions. Open sockets "
-        "close at once. Until then --undo cancels it; --now does not wait. Audit entries and the usage ledger are kept, "
+        "close at once. Until then --undo cancels it; --now does not wait. Audit entries and the usage ledger stay, "
         "because they are append-only. Asks for confirmation. See --dry-run, and run `export_user` first. "
         "Exit code 0, or 1 with nothing done: no such user, the last administrator, or not confirmed."
     )
