@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import django
 import pytest
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import connections
 
+from tests import templates
 from tests.servers import servers
 
 if TYPE_CHECKING:
@@ -28,6 +30,9 @@ django.setup()  # here, and not by pytest-django: it would read the settings bef
 
 # The real hash with less work: it is asked for hundreds of times. Processes of a live stack keep the real cost.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
+
+# Django's test database begins as a copy of one that is migrated, so that no migration is left to do.
+connections["default"].settings_dict["TEST"]["TEMPLATE"] = templates.MIGRATED
 
 TESTS = Path(__file__).parent
 KINDS = ("unit", "integration", "e2e", "chaos")

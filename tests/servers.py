@@ -14,6 +14,7 @@ from pathlib import Path
 
 from config.stack.postgres import PrivatePostgres
 from config.stack.valkey import PrivateValkey
+from tests import templates
 
 # Speed over safety: this cluster lives for minutes.
 FAST = {
@@ -37,7 +38,7 @@ FOREIGN = (
 
 
 class Servers:
-    """PostgreSQL (database `antiphon` for in-process tests) and Redis in `folder`."""
+    """PostgreSQL (whose `test_antiphon` Django makes for in-process tests) and Redis in `folder`."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="antiphon-", dir=_short_temporary_folder()))
@@ -65,9 +66,10 @@ class Servers:
         os.environ.update(self.environment())
 
     def start(self) -> None:
-        """Starts both; a second call does nothing. Django's test runner makes its database from `antiphon`'s name."""
+        """Starts both; a second call does nothing. PostgreSQL has the databases of tests/templates.py to copy."""
         if not self.running:
             self.running = True
+            templates.install(self.postgres, self.environment())
             self.postgres.start()
             self.redis.start()
 

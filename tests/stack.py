@@ -4,8 +4,8 @@
         stack = live(web=2, workers=1, env={"OPENAI_BASE_URL": fake.url})
         stack.webs[0].kill(signal.SIGKILL); stack.webs[0].restart()
 
-Each stack has a database of its own (a copy of one migrated once per session, with Alice, Bob and Mallory in it), a
-Redis of its own and free ports. Processes end with the test, and with the test session however that ends.
+Each stack has a database of its own (a copy of one that is migrated and has Alice, Bob and Mallory in it), a Redis of
+its own and free ports. Processes end with the test, and with the test session however that ends.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from psycopg.rows import dict_row
 from config.stack import leash
 from config.stack.postgres import PrivatePostgres
 from config.stack.valkey import PrivateValkey
+from tests import templates
+from tests.commands import Commands
 from tests.servers import FAST, FOREIGN, servers
 
-ROOT = Path(__file__).parent.parent
-PASSWORD = "correct horse battery staple"
-TEMPLATE = "live_template"
+ROOT = templates.ROOT
+PASSWORD = templates.PASSWORD
 READY_SECONDS = 40.0
 
 # Hundreds of sockets of a few people on one address: wide limits, which still cost what limits cost.
@@ -53,14 +54,6 @@ UNLIMITED = {
     ),
     **dict.fromkeys(("RATE_CONNECTIONS_PER_USER", "RATE_CONNECTIONS_PER_ADDRESS", "RATE_RUNS_PER_USER"), "100000"),
 }
-
-CAST = f"""
-from accounts.models import User
-from allauth.account.models import EmailAddress
-for name in ("Alice", "Bob", "Mallory"):
-    user = User.objects.create_user(f"{{name.lower()}}@example.org", {PASSWORD!r}, name=name)
-    EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
-"""
 
 
 class NotReadyError(AssertionError):
@@ -212,6 +205,7 @@ class Stack:
         self.beat = Process("beat", ["beat"], self.env, self.folder) if beat else None
         for process in self.processes:
             process.env.update((env_of or {}).get(process.name, {}))
+        self.commands = Commands(self.env)
 
     @property
     def url(self) -> str:
@@ -224,8 +218,10 @@ class Stack:
     def start(self) -> None:
         self.redis.start()
         if self.own_postgres:
+            templates.install(self.postgres, servers.environment())
             self.postgres.start()
-        make_database(self.postgres, self.database)
+        make = f'CREATE DATABASE "{self.database}" TEMPLATE {templates.LIVE} STRATEGY file_copy'
+        templates.in_server(self.postgres, make)
         for process in self.processes:
             process.start()
         for web in self.webs:
@@ -234,6 +230,7 @@ class Stack:
             worker.await_ready()
 
     def stop(self) -> None:
+        self.commands.stop()
         for process in self.processes:
             process.kill() if process.popen and process.popen.poll() is None else None
         for process in self.processes:
@@ -242,7 +239,7 @@ class Stack:
         if self.own_postgres:
             self.postgres.stop()
         else:
-            _in_server(self.postgres, f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+            templates.in_server(self.postgres, f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
 
     def sql(self, query: str, *args: Any) -> list[dict[str, Any]]:
         """Rows of a query in this stack's database."""
@@ -252,7 +249,18 @@ class Stack:
 
     def manage(self, *command: str, stdin: str | None = None) -> str:
         """Runs a `manage.py` command; its output. Raises when it fails."""
-        return manage(self.env, *command, stdin=stdin)
+        done = self.commands.run(*command, stdin=stdin)
+        if done.code != 0:
+            raise NotReadyError(f"manage.py {' '.join(command)} ended with {done.code}:\n{done.out}{done.err}")
+        return done.out
+
+    def add_user(self, name: str, **fields: object) -> str:
+        """Makes a person with everybody's password; the e-mail address. A name may be asked for again and again."""
+        email = f"{name.lower()}-{os.urandom(3).hex()}@example.org"
+        options = {"name": name, **fields}
+        script = f"from accounts.models import User; User.objects.create_user({email!r}, {PASSWORD!r}, **{options!r})"
+        self.manage("shell", "--no-imports", "-c", script)
+        return email
 
     def logs(self) -> str:
         return "\n".join(f"=== {process.name}\n{process.output()[-6000:]}" for process in self.processes)
@@ -268,33 +276,6 @@ def get_status(url: str, path: str) -> int:
         return 0
     finally:
         connection.close()
-
-
-def manage(env: Mapping[str, str], *command: str, stdin: str | None = None) -> str:
-    done = subprocess.run(
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT, env=dict(env), input=stdin, capture_output=True, text=True, timeout=50, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise NotReadyError(f"manage.py {' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def make_database(postgres: PrivatePostgres, name: str) -> None:
-    """A new database: a copy of the migrated template, which is made on first use."""
-    if not _in_server(postgres, f"SELECT 1 FROM pg_database WHERE datname = '{TEMPLATE}'"):  # noqa: S608 -- a constant
-        _in_server(postgres, "CREATE DATABASE live_making")
-        env = {**os.environ, **servers.environment(), "DATABASE_URL": postgres.url("live_making")}
-        manage(env, "prepare")
-        manage(env, "shell", "--no-imports", "-c", CAST)
-        _in_server(postgres, f"ALTER DATABASE live_making RENAME TO {TEMPLATE}")
-    _in_server(postgres, f'CREATE DATABASE "{name}" TEMPLATE {TEMPLATE} STRATEGY file_copy')
-
-
-def _in_server(postgres: PrivatePostgres, statement: str) -> list[Any]:
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        cursor = connection.execute(statement)
-        return cursor.fetchall() if cursor.description else []
 
 
 @contextlib.contextmanager

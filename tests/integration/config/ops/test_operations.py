@@ -22,23 +22,28 @@ from accounts.models import Session, User
 from chat.models import Conversation, Member, Message, MessageRole, Recording, Role, Utterance
 from tests.client import session
 from tests.stack import ROOT, Stack
+from tests.templates import in_server
 
 Live = Callable[..., Stack]
 pytestmark = pytest.mark.timeout(180)  # each command is a process of its own
 
 
 def run(stack: Stack, *command: str, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit code and output of a `manage.py` command."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *command],
-        cwd=ROOT, env={**stack.env, **(env or {})}, capture_output=True, text=True, timeout=50, check=False,
-    )  # fmt: skip
-    return done.returncode, done.stdout if "--json" in command else done.stdout + done.stderr
+    """Exit code and output of a `manage.py` command; with another environment where `env` has some."""
+    if env is None:
+        code, out, err = stack.commands.run(*command)
+    else:
+        done = subprocess.run(
+            [sys.executable, "manage.py", *command],
+            cwd=ROOT, env={**stack.env, **env}, capture_output=True, text=True, timeout=50, check=False,
+        )  # fmt: skip
+        code, out, err = done.returncode, done.stdout, done.stderr
+    return code, out if "--json" in command else out + err
 
 
 def findings(stack: Stack, command: str = "health", **env: str) -> tuple[int, dict[str, dict[str, str]]]:
     urls = [f"--url={web.url}" for web in stack.webs[:1]]
-    code, text = run(stack, command, "--json", *urls, env=env)
+    code, text = run(stack, command, "--json", *urls, env=env or None)
     shown = json.loads(text)
     assert {"ok": 0, "warn": 1, "fail": 2}[shown["level"]] == code
     return code, {finding["name"]: finding for finding in shown["findings"]}
@@ -236,8 +241,6 @@ async def test_an_erased_persons_socket_closes(live: Live) -> None:
 
 
 def test_a_backup_comes_back_whole(live: Live, tmp_path: Path) -> None:
-    from tests.stack import _in_server
-
     stack = live(web=0, workers=0)
     insert = "INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at)"
     stack.sql(f"{insert} VALUES (%s, 'Kept – ünïcode', '', '', now(), now())", str(uuid.uuid4()))
@@ -257,7 +260,7 @@ def test_a_backup_comes_back_whole(live: Live, tmp_path: Path) -> None:
     assert "not empty" in text
 
     empty = f"{stack.database}_empty"
-    _in_server(stack.postgres, f'CREATE DATABASE "{empty}"')
+    in_server(stack.postgres, f'CREATE DATABASE "{empty}"')
     env = {"DATABASE_URL": stack.postgres.url(empty)}
     try:
         hostile = tmp_path / "truncated.dump"
@@ -277,7 +280,7 @@ def test_a_backup_comes_back_whole(live: Live, tmp_path: Path) -> None:
         code, text = run(stack, "prepare", env=env)
         assert code == 0, text
     finally:
-        _in_server(stack.postgres, f'DROP DATABASE "{empty}" WITH (FORCE)')
+        in_server(stack.postgres, f'DROP DATABASE "{empty}" WITH (FORCE)')
 
 
 def run_sql(env: Any, query: str) -> list[Any]:
