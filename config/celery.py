@@ -1,4 +1,4 @@
-"""The Celery application. Tasks are named in `chat.jobs.dispatch` and live in `workers.tasks`."""
+"""The Celery application. Tasks live in `workers.tasks` and `workers.runtime.maintenance`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("antiphon")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["workers"])
+app.autodiscover_tasks(["workers.runtime"], related_name="maintenance")
 
 
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]  # celery has no types
