@@ -25,11 +25,8 @@ help:
 up: .venv/runtime
 	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
 
-# Two at a time: most tests wait for processes. Each worker has servers of its own; a file stays with one worker.
-# Those that kill things measure how long it takes to recover, so they run alone.
-test: lint browser promtool
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not chaos" $(ARGS) $(if $(ARGS),|| [ $$? = 5 ])
-	$(BIN)/python -m pytest -m chaos $(ARGS) $(if $(ARGS),|| [ $$? = 5 ])
+test: .venv/development browser promtool
+	@.ci/test $(ARGS)
 
 chaos: .venv/development
 	CHAOS_LONG=1 $(BIN)/python -m pytest tests/chaos --timeout=1800 $(ARGS)

@@ -7,7 +7,6 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.chaos.driving import measurements
 from tests.conftest import FAILED
 
 
@@ -19,13 +18,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if len(short) < len(items):
         config.hook.pytest_deselected(items=[item for item in items if item not in short])
         items[:] = short
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if measurements:
-        terminalreporter.section("measured, in seconds where nothing else is said")
-        for line in measurements:
-            terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

@@ -1,45 +1,22 @@
-"""What the chaos tests share: a stack with its scripted model, watched clients, and who holds which run."""
+"""What the chaos tests share: watched clients, and who holds which run."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.client import Client, Session, View, session
-from tests.fakes.openai_server import FakeOpenAI
 from tests.history import History, fresh_snapshots
-from tests.stack import Stack, Web, Worker, run_stack
-
-measurements: list[str] = []  # said at the end of the test run
-
-
-def measured(what: str, seconds: object) -> None:
-    """Notes a recovery time."""
-    measurements.append(f"{what}: {seconds}")
+from tests.stack import Stack, Web, Worker
 
 
 def answer(tokens: int) -> str:
     """What the scripted model says in so many tokens."""
     return "".join(f"tok{number} " for number in range(tokens))
-
-
-@contextlib.contextmanager
-def stack_with_model(
-    *, env: dict[str, str] | None = None, **options: Any
-) -> Generator[tuple[Stack, FakeOpenAI], None, None]:
-    with FakeOpenAI() as upstream:
-        merged = {
-            "OPENAI_BASE_URL": upstream.url,
-            "OPENAI_API_KEY": "sk-test",
-            "CHAT_MODELS": "small,large",
-            **(env or {}),
-        }
-        with run_stack(env=merged, **options) as stack:
-            yield stack, upstream
 
 
 @dataclass

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from tests.chaos.clocks import off_by
-from tests.chaos.driving import answer, holder, measured, poll, scene, stack_with_model
+from tests.chaos.driving import answer, holder, poll, scene
 from tests.client import Session, session
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.measurements import measured
+from tests.fixtures.stacks import stack_with_model
 from tests.stack import NotReadyError, Stack
 
 LEASE = 3.0

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from config.stack import leash
-from tests.chaos.driving import answer, measured, poll, scene, stack_with_model
+from tests.chaos.driving import answer, poll, scene
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.measurements import measured
+from tests.fixtures.stacks import stack_with_model
 from tests.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")

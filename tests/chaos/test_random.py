@@ -12,7 +12,7 @@ import signal
 import time
 import uuid
 from collections import Counter
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.chaos.driving import measured, scene, stack_with_model
+from tests.chaos.driving import scene
 from tests.chaos.people import Hand, Page, World, restart_redis
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.measurements import measured
 from tests.stack import Stack
 
 LONG = bool(os.environ.get("CHAOS_LONG"))
@@ -38,12 +39,7 @@ page = st.integers(0, 1)  # of Alice's
 anyone = st.integers(0, BOB)
 any_one = st.integers(0, 1000)
 
-
-@pytest.fixture(scope="module")
-def system() -> Generator[tuple[Stack, FakeOpenAI], None, None]:
-    env = {"RUN_LEASE_SECONDS": "3", "LOGIN_RATE": "100000/m/ip"}
-    with stack_with_model(web=2, workers=2, env=env) as running:
-        yield running
+SYSTEM = {"web": 2, "workers": 2, "env": {"RUN_LEASE_SECONDS": "3", "LOGIN_RATE": "100000/m/ip"}}
 
 
 class People(RuleBasedStateMachine):

@@ -14,9 +14,11 @@ import pytest
 import redis
 
 from config.stack.valkey import PrivateValkey
-from tests.chaos.driving import Scene, answer, measured, poll, scene, stack_with_model
+from tests.chaos.driving import Scene, answer, poll, scene
 from tests.chaos.proxy import FaultProxy
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.measurements import measured
+from tests.fixtures.stacks import stack_with_model
 from tests.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")

@@ -11,9 +11,22 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.chaos.driving import answer, measured, poll, scene, stack_with_model
+from tests.chaos.driving import answer, poll, scene
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.measurements import measured
+from tests.fixtures.stacks import stack_with_model
 from tests.stack import Stack
+
+SYSTEM = {
+    "web": 1,
+    "workers": 1,
+    "env": {
+        "MODEL_CONNECT_TIMEOUT": "1",
+        "MODEL_FIRST_CHUNK_TIMEOUT": "1.5",
+        "MODEL_IDLE_TIMEOUT": "1",
+        "MODEL_RETRY_SECONDS": "4",
+    },
+}
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 
@@ -44,18 +57,6 @@ def other() -> Generator[FakeOpenAI, None, None]:
     """The endpoint to fall back on, where a test has it up."""
     with FakeOpenAI() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def system() -> Generator[tuple[Stack, FakeOpenAI], None, None]:
-    env = {
-        "MODEL_CONNECT_TIMEOUT": "1",
-        "MODEL_FIRST_CHUNK_TIMEOUT": "1.5",
-        "MODEL_IDLE_TIMEOUT": "1",
-        "MODEL_RETRY_SECONDS": "4",
-    }
-    with stack_with_model(web=1, workers=1, env=env) as running:
-        yield running
 
 
 def requests(upstream: FakeOpenAI, prompt: str) -> list[Any]:

@@ -11,27 +11,23 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Generator
 from typing import Any
 
 import psutil
 import pytest
 from yarl import URL
 
-from tests.chaos.driving import answer, measured, restart, scene, stack_with_model
+from tests.chaos.driving import answer, restart, scene
 from tests.client import Session, View
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.measurements import measured
 from tests.stack import Stack, get_status
 
 DRAIN = 4.0
 
+SYSTEM = {"web": 2, "workers": 1, "env": {"DRAIN_SECONDS": str(DRAIN)}}
+
 pytestmark = pytest.mark.asyncio(loop_scope="function")
-
-
-@pytest.fixture(scope="module")
-def system() -> Generator[tuple[Stack, FakeOpenAI], None, None]:
-    with stack_with_model(web=2, workers=1, env={"DRAIN_SECONDS": str(DRAIN)}) as running:
-        yield running
 
 
 async def test_r9_a_killed_web_process(system: tuple[Stack, FakeOpenAI]) -> None:

@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +16,19 @@ from celery import Celery
 from chat.jobs.dispatch import GENERATE, GENERATE_QUEUE
 from config.env import broker_url
 from config.stack.valkey import PrivateValkey
-from tests.chaos.driving import answer, holder, measured, poll, restart, scene, stack_with_model
+from tests.chaos.driving import answer, holder, poll, restart, scene
 from tests.chaos.proxy import FaultProxy
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.measurements import measured
+from tests.fixtures.stacks import stack_with_model
 from tests.stack import Stack, Worker
 
 LEASE = 4.0
 TAKEN_OVER = LEASE + 5.5  # seconds: the reaper's round, the next worker's start, and noise; 10 s in all at the default
 
+SYSTEM = {"web": 1, "workers": 2, "env": {"RUN_LEASE_SECONDS": str(LEASE), "WORKER_DRAIN_SECONDS": "2"}}
+
 pytestmark = pytest.mark.asyncio(loop_scope="function")
-
-
-@pytest.fixture(scope="module")
-def system() -> Generator[tuple[Stack, FakeOpenAI], None, None]:
-    env = {"RUN_LEASE_SECONDS": str(LEASE), "WORKER_DRAIN_SECONDS": "2"}
-    with stack_with_model(web=1, workers=2, env=env) as running:
-        yield running
 
 
 def prompts(upstream: FakeOpenAI, text: str) -> int:

@@ -1,4 +1,4 @@
-"""One running stack for all browser tests, and a page of Alice's in it."""
+"""A browser for each file, and a page of Alice's in the shared stack (tests/fixtures/stacks.py)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.e2e.browsing import chromium, log_in
-from tests.fakes.openai_server import FakeOpenAI
-from tests.stack import Stack, run_stack
-
-
-@pytest.fixture(scope="session")
-def upstream() -> Iterator[FakeOpenAI]:
-    with FakeOpenAI() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def stack(upstream: FakeOpenAI) -> Iterator[Stack]:
-    env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small,large"}
-    with run_stack(web=1, workers=1, env=env) as running:
-        yield running
+from tests.stack import Stack
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import http.client
 import os
-from collections.abc import Generator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -25,26 +24,16 @@ keeper.user_permissions.set(Permission.objects.filter(content_type__app_label="a
 """
 
 
-@pytest.fixture(scope="module")
-def stack() -> Generator[Stack, None, None]:
-    with run_stack(web=2, workers=0, env={"LOGIN_RATE": "1000/m/ip"}) as running:
-        running.manage("shell", "--no-imports", "-c", KEEPER)
-        yield running
-
-
-def make_user(stack: Stack, name: str) -> str:
-    """A new person's e-mail address: ending sessions must not disturb another test."""
-    email = f"{name}-{os.urandom(3).hex()}@example.org"
-    script = f"from accounts.models import User; User.objects.create_user({email!r}, {PASSWORD!r})"
-    stack.manage("shell", "--no-imports", "-c", script)
-    return email
+@pytest.fixture(scope="module", autouse=True)
+def keeper(stack: Stack) -> None:
+    stack.manage("shell", "--no-imports", "-c", KEEPER)
 
 
 class TestEndings:
     """Each within 2 s, with 4401, on both processes, and nobody else's socket."""
 
     async def check(self, stack: Stack, way: str) -> None:
-        email = await asyncio.to_thread(make_user, stack, way.replace("_", "-"))
+        email = await asyncio.to_thread(stack.add_user, way)  # ending sessions must not disturb another test
         async with (
             session(stack.url, email, fresh=True) as here,
             session(stack.url, email, fresh=True) as there,
@@ -97,7 +86,7 @@ class TestEndings:
 
 
 async def test_ending_the_other_session_from_the_settings_page(stack: Stack) -> None:
-    email = await asyncio.to_thread(make_user, stack, "settings")
+    email = await asyncio.to_thread(stack.add_user, "settings")
     async with session(stack.url, email, fresh=True) as here, session(stack.url, email, fresh=True) as there:
         mine, other = await here.connect(), await there.connect(at=stack.webs[1].url)
         assert (await here.post("/accounts/sessions/end-others/")).status == 302

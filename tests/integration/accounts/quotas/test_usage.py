@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,7 +26,7 @@ from chat.recovery.ledger import check_ledger
 from tests.client import session
 from tests.conftest import PASSWORD, make_user
 from tests.fakes.openai_server import FakeOpenAI
-from tests.stack import Stack, run_stack
+from tests.stack import Stack
 
 DAY = datetime(2026, 5, 4, 23, 59, tzinfo=UTC)
 
@@ -260,16 +259,9 @@ def test_a_person_sees_what_is_theirs_and_nothing_else(clean_redis: str, alice: 
 # --- over a real socket -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def stack() -> Generator[Stack, None, None]:
-    with FakeOpenAI() as upstream:
-        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small"}
-        with run_stack(web=1, workers=1, env=env) as running:
-            yield running
-
-
 @pytest.mark.asyncio(loop_scope="function")
-async def test_what_is_left_is_told_live_and_then_refused(stack: Stack) -> None:
+async def test_what_is_left_is_told_live_and_then_refused(system: tuple[Stack, FakeOpenAI]) -> None:
+    stack, _ = system
     stack.manage("quota", "set", "--user=alice@example.org", "--unit=messages", "--period=day", "2")
     stack.sql(
         "INSERT INTO accounts_price (endpoint, model, valid_from, input_per_million, output_per_million,"
@@ -298,7 +290,8 @@ async def test_what_is_left_is_told_live_and_then_refused(stack: Stack) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="function")
-async def test_a_killed_worker_holds_nothing_for_a_minute(stack: Stack) -> None:
+async def test_a_killed_worker_holds_nothing_for_a_minute(system: tuple[Stack, FakeOpenAI]) -> None:
+    stack, _ = system
     stack.manage("quota", "set", "--user=bob@example.org", "--unit=messages", "--period=day", "5")
     stack.manage("quota", "set", "--user=bob@example.org", "--unit=output_tokens", "--period=day", "100000")
     async with session(stack.url, "bob@example.org") as bob:

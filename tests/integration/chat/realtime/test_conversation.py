@@ -7,7 +7,6 @@ import contextlib
 import json
 import time
 import uuid
-from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -16,23 +15,9 @@ import redis
 from tests.client import Client, View, session
 from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED
 from tests.fakes.openai_server import FakeOpenAI
-from tests.stack import Stack, run_stack
+from tests.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[FakeOpenAI, None, None]:
-    with FakeOpenAI() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stack(upstream: FakeOpenAI) -> Generator[Stack, None, None]:
-    env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small,large"}
-    env["SOCKET_SLOW_SECONDS"] = "2"
-    with run_stack(web=2, workers=1, env=env) as running:
-        yield running
 
 
 @contextlib.asynccontextmanager
@@ -303,15 +288,15 @@ async def test_logging_out_closes_this_session_on_every_server(stack: Stack) -> 
 
 
 async def test_being_deactivated_closes_all_sockets(stack: Stack) -> None:
-    async with user(stack, "bob", fresh=True) as bob, user(stack, "bob", fresh=True) as elsewhere:
-        sockets = [await bob.connect(), await elsewhere.connect(at=stack.webs[1].url)]
+    email = await asyncio.to_thread(stack.add_user, "Dora")
+    async with session(stack.url, email, fresh=True) as dora, session(stack.url, email, fresh=True) as elsewhere:
+        sockets = [await dora.connect(), await elsewhere.connect(at=stack.webs[1].url)]
         deactivate = (
-            "from accounts.models import User; user = User.objects.get(email='bob@example.org'); "
-            "user.is_active = {}; user.save()"
+            f"from accounts.models import User; user = User.objects.get(email={email!r}); "
+            "user.is_active = False; user.save()"
         )
-        await asyncio.to_thread(stack.manage, "shell", "--no-imports", "-c", deactivate.format(False))
+        await asyncio.to_thread(stack.manage, "shell", "--no-imports", "-c", deactivate)
         assert [await socket.closed(2) for socket in sockets] == [4401, 4401]
-        await asyncio.to_thread(stack.manage, "shell", "--no-imports", "-c", deactivate.format(True))
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -405,7 +390,7 @@ async def test_a_client_that_does_not_pong_is_closed_4002(upstream: FakeOpenAI, 
 async def test_who_acknowledges_nothing_is_closed_4001_and_resumes(stack: Stack) -> None:
     async with user(stack) as alice:
         views: dict[str, View] = {}
-        client = await alice.connect(views=views, ack=False)
+        client = await alice.connect(at=stack.webs[1].url, views=views, ack=False)  # it closes slow ones after 2 s
         accepted = await client.say("Much [[tokens=400 size=2000 rate=200]]")
         one, run_id = accepted["conversation_id"], accepted["run_id"]
         await client.shows(run_id, 200_000)
@@ -414,7 +399,7 @@ async def test_who_acknowledges_nothing_is_closed_4001_and_resumes(stack: Stack)
         assert await client.closed(8) == 4001
         assert time.monotonic() - full > 1
         assert len(client.shown(run_id)) < 800_000, "the window is 256 KiB"
-        again = await alice.connect(at=stack.webs[1].url, views=views)
+        again = await alice.connect(views=views)
         position = {"epoch": views[one].epoch, "seq": views[one].seq}
         assert (await again.ask("subscribe", conversation_id=one, position=position))["recovered"] is True
         assert len((await again.ended(run_id))["text"]) == 800_000

@@ -24,8 +24,8 @@ from chat.protocol.errors import RateLimited
 from chat.realtime import rate_limits
 from tests.client import Client, Session, session
 from tests.conftest import PASSWORD
-from tests.fakes.openai_server import FakeOpenAI
-from tests.stack import Stack, run_stack
+from tests.fixtures.stacks import stack_with_model
+from tests.stack import Stack
 
 CONNECTIONS, HOUSE = 5, 8
 
@@ -176,20 +176,17 @@ async def test_redis_without_its_memory_learns_the_sockets_again(
 
 @pytest.fixture(scope="module")
 def stack() -> Generator[Stack, None, None]:
-    with FakeOpenAI() as upstream:
-        env = {
-            "OPENAI_BASE_URL": upstream.url,
-            "OPENAI_API_KEY": "sk-test",
-            "CHAT_MODELS": "small",
-            "RATE_FRAMES": "200/s",
-            "RATE_COMMANDS": "120/10s",
-            "RATE_MESSAGES_PER_USER": "10/h",
-            "RATE_CONNECTIONS_PER_USER": str(CONNECTIONS),
-            "RATE_CONNECTIONS_PER_ADDRESS": str(HOUSE),
-            "RATE_RUNS_PER_USER": "3",
-        }
-        with run_stack(web=2, workers=1, env=env) as running:
-            yield running
+    env = {
+        "CHAT_MODELS": "small",
+        "RATE_FRAMES": "200/s",
+        "RATE_COMMANDS": "120/10s",
+        "RATE_MESSAGES_PER_USER": "10/h",
+        "RATE_CONNECTIONS_PER_USER": str(CONNECTIONS),
+        "RATE_CONNECTIONS_PER_ADDRESS": str(HOUSE),
+        "RATE_RUNS_PER_USER": "3",
+    }
+    with stack_with_model(web=2, workers=1, env=env) as (running, _):
+        yield running
 
 
 @contextlib.asynccontextmanager

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from typing import Any
-
-import pytest
 
 from tests.client import Client, Session, session
 from tests.fakes.openai_server import FakeOpenAI
 from tests.history import History, fresh_snapshots
-from tests.stack import Stack, run_stack
+from tests.stack import Stack
 
 SLOW = "Tell me [[tokens=400 rate=50]]"  # tok0 tok1 tok2 …
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[FakeOpenAI]:
-    with FakeOpenAI() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stack(upstream: FakeOpenAI) -> Generator[Stack]:
-    env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small"}
-    with run_stack(web=2, workers=1, env=env) as running:
-        yield running
 
 
 @contextlib.asynccontextmanager

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
-from collections.abc import Generator
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.fakes.openai_server import FakeOpenAI
-from tests.stack import PASSWORD, ROOT, Stack, run_stack
-
-
-@pytest.fixture(scope="module")
-def stack() -> Generator[Stack, None, None]:
-    with FakeOpenAI() as upstream:
-        env = {"OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-test", "CHAT_MODELS": "small"}
-        with run_stack(web=1, workers=1, env=env) as running:
-            yield running
+from tests.stack import PASSWORD, Stack
 
 
 def loadtest(stack: Stack, *options: str, url: str = "", stdin: str = "") -> tuple[int, str, str]:
     """Exit code, standard output, standard error."""
-    command = [sys.executable, "-W", "ignore", "manage.py", "loadtest", url or stack.url, *options]
-    done = subprocess.run(
-        command, cwd=ROOT, env=stack.env, input=stdin, capture_output=True, text=True, timeout=50, check=False
-    )
-    return done.returncode, done.stdout, done.stderr
+    return stack.commands.run("loadtest", url or stack.url, *options, stdin=stdin)
 
 
 def as_json(text: str) -> dict[str, Any]:

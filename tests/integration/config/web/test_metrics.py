@@ -17,24 +17,18 @@ from prometheus_client.parser import text_string_to_metric_families
 from chat.telemetry import metrics
 from chat.telemetry.histogram import FrameHistogram
 from tests.client import session
-from tests.fakes.openai_server import FakeOpenAI
-from tests.stack import Stack, run_stack
+from tests.fixtures.stacks import stack_with_model
+from tests.stack import Stack
 
 TOKEN = "a-token-for-scrapes"
 
 
 @pytest.fixture(scope="module")
 def stack() -> Generator[Stack, None, None]:
-    with FakeOpenAI() as upstream:
-        env = {
-            "OPENAI_BASE_URL": upstream.url,
-            "OPENAI_API_KEY": "sk-test",
-            "CHAT_MODELS": "small",
-            "WORKER_METRICS_PORT": "0",
-            "WEB_METRICS_PORT": "0",
-        }
-        with run_stack(web=1, workers=1, env=env) as running:
-            yield running
+    """Nobody else's, for what is counted here; of one model, so that its label is in every figure."""
+    env = {"CHAT_MODELS": "small", "WORKER_METRICS_PORT": "0", "WEB_METRICS_PORT": "0"}
+    with stack_with_model(web=1, workers=1, env=env) as (running, _):
+        yield running
 
 
 def scrape(port: int, headers: dict[str, str] | None = None) -> tuple[int, str]:

@@ -21,17 +21,12 @@ from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_recognisers import Recogniser, needs_pocketsphinx, recogniser
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, utterance
 from tests.fakes.openai_server import FakeOpenAI
-from tests.stack import Stack, run_stack
+from tests.fixtures.stacks import stack_with_model
+from tests.stack import Stack
 
 FIRST, SECOND = SENTENCES
 FRAME_BYTES = 100 * BYTES_PER_MS
 HEADER = struct.Struct("!BBHI")
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Generator[FakeOpenAI]:
-    with FakeOpenAI() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +36,20 @@ def asr(tmp_path_factory: pytest.TempPathFactory) -> Generator[Recogniser]:
 
 
 @pytest.fixture(scope="module")
-def stack(upstream: FakeOpenAI, asr: Recogniser) -> Generator[Stack]:
-    env = {
-        "OPENAI_BASE_URL": upstream.url,
-        "OPENAI_API_KEY": "sk-test",
-        "CHAT_MODELS": "small",
-        **asr.env,
-        "RECORDINGS_PER_USER": "2",
-        "RECORDINGS_AT_ONCE": "3",
-    }
-    with run_stack(web=2, workers=1, env=env) as running:
+def system(asr: Recogniser) -> Generator[tuple[Stack, FakeOpenAI]]:
+    env = {"CHAT_MODELS": "small", **asr.env, "RECORDINGS_PER_USER": "2", "RECORDINGS_AT_ONCE": "3"}
+    with stack_with_model(web=2, workers=1, env=env) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def stack(system: tuple[Stack, FakeOpenAI]) -> Stack:
+    return system[0]
+
+
+@pytest.fixture(scope="module")
+def upstream(system: tuple[Stack, FakeOpenAI]) -> FakeOpenAI:
+    return system[1]
 
 
 @contextlib.asynccontextmanager
