@@ -70,8 +70,7 @@ def alternate(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     for tests in files.values():
         found[any(map(_starts_processes, tests))].append(tests)
     quick, slow = found
-    pairs = zip_longest(slow, quick, fillvalue=[])
-    return [test for pair in pairs for tests in pair for test in tests]
+    return [test for pair in zip_longest(slow, quick) for tests in pair for test in tests or ()]
 
 
 def _starts_processes(item: pytest.Item) -> bool:

@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from config.stack.postgres import PrivatePostgres
 from config.stack.valkey import PrivateValkey
 from tests import templates
 
@@ -43,7 +42,7 @@ class Servers:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="antiphon-", dir=_short_temporary_folder()))
         self.folder.chmod(0o711)
-        self.postgres = PrivatePostgres(self.folder / "p", options=FAST)
+        self.postgres = templates.make_server(self.folder / "p", FAST)
         self.redis = PrivateValkey(self.folder / "r")
         self.running = False
 

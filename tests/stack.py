@@ -182,7 +182,7 @@ class Stack:
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="live-", dir=servers.folder))
         self.redis = PrivateValkey(self.folder / "r")
-        self.postgres = PrivatePostgres(self.folder / "p", options=FAST) if own_postgres else servers.postgres
+        self.postgres = templates.make_server(self.folder / "p", FAST) if own_postgres else servers.postgres
         self.own_postgres = own_postgres
         self.database = self.folder.name.replace("-", "_").lower()
         listeners = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(web)]
@@ -220,8 +220,7 @@ class Stack:
         if self.own_postgres:
             templates.install(self.postgres, servers.environment())
             self.postgres.start()
-        make = f'CREATE DATABASE "{self.database}" TEMPLATE {templates.LIVE} STRATEGY file_copy'
-        templates.in_server(self.postgres, make)
+        make_database(self.postgres, self.database)
         for process in self.processes:
             process.start()
         for web in self.webs:
@@ -276,6 +275,11 @@ def get_status(url: str, path: str) -> int:
         return 0
     finally:
         connection.close()
+
+
+def make_database(postgres: PrivatePostgres, name: str) -> None:
+    """A new database of a server that has the templates: migrated, with Alice, Bob and Mallory."""
+    templates.in_server(postgres, f'CREATE DATABASE "{name}" TEMPLATE {templates.LIVE} STRATEGY file_copy')
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ ROOT: Final = Path(__file__).parent.parent
 KEPT: Final = ROOT / ".pytest_cache" / "d" / "databases"
 MIGRATED: Final = "migrated"
 LIVE: Final = "live_template"
+SERVER_PASSWORD: Final = "of-a-server-that-only-its-owner-reaches"
 PASSWORD: Final = "correct horse battery staple"
 CAST: Final = f"""
 from accounts.models import User
@@ -36,6 +37,13 @@ for name in ("Alice", "Bob", "Mallory"):
     user = User.objects.create_user(f"{{name.lower()}}@example.org", {PASSWORD!r}, name=name)
     EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
 """
+
+
+def make_server(folder: Path, options: Mapping[str, str]) -> PrivatePostgres:
+    """A server with the password that all copies have. Its socket lies in a folder that only its owner enters."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "pg.password").write_text(SERVER_PASSWORD)
+    return PrivatePostgres(folder, options=options)
 
 
 def install(postgres: PrivatePostgres, environment: Mapping[str, str]) -> None:
@@ -99,6 +107,6 @@ def _manage(env: Mapping[str, str], *command: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """The cluster's files and its password. `cp` keeps their owner, which is another account where this is root."""
+    """The cluster's files. `cp` keeps their owner, which is another account where this is root."""
     target.mkdir(mode=0o711, parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", source / "pg", source / "pg.password", target], check=True)
+    subprocess.run(["cp", "-a", source / "pg", target], check=True)

@@ -19,7 +19,8 @@ from django.utils import timezone
 from accounts import erasure, invitations
 from accounts.models import AuditEntry, Invitation, Plan, User
 from tests.conftest import PASSWORD
-from tests.integration.accounts.test_roles import log_in, member
+from tests.fixtures.people import logged_in
+from tests.integration.accounts.test_roles import member
 
 pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
 
@@ -35,7 +36,7 @@ def _closed(settings: Any) -> None:
 
 
 def invite(by: User, **form: Any) -> Any:
-    return log_in(by).post(ADD, {"email": NEW, **form})
+    return logged_in(by).post(ADD, {"email": NEW, **form})
 
 
 def link() -> str:
@@ -114,7 +115,7 @@ class TestAccepting:
 
     def test_whoever_is_logged_in_logs_out_first(self, alice: User) -> None:
         invite(member("support"))
-        response = log_in(alice).get(link())
+        response = logged_in(alice).get(link())
         assert "To create another account, log out" in response.content.decode()
 
     def test_opening_many_is_slowed_down(self) -> None:
@@ -141,7 +142,7 @@ class TestWorthNothing:
     def test_revoked(self) -> None:
         def revoke() -> None:
             chosen = {"action": "revoke", "_selected_action": [str(Invitation.objects.get().pk)]}
-            log_in(self.by).post(LIST, chosen)
+            logged_in(self.by).post(LIST, chosen)
 
         assert self.left(revoke) == 410
 
@@ -191,10 +192,10 @@ class TestSending:
         invite(sam)
         first = link()
         chosen = {"action": "send_again", "_selected_action": [str(Invitation.objects.get().pk)]}
-        log_in(sam).post(LIST, chosen)
+        logged_in(sam).post(LIST, chosen)
         assert take(first)[1].status_code == 410
         assert take(link())[1].status_code == 302
-        log_in(sam).post(LIST, chosen)
+        logged_in(sam).post(LIST, chosen)
         assert len(mail.outbox) == 2, "used ones are not sent"
 
     def test_a_mail_server_that_fails_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,14 +203,14 @@ class TestSending:
             raise smtplib.SMTPServerDisconnected("no")
 
         monkeypatch.setattr("django.core.mail.EmailMessage.send", fail)
-        sam = log_in(member("support"))
+        sam = logged_in(member("support"))
         page = sam.post(ADD, {"email": NEW}, follow=True).content.decode()
         assert "could not be sent" in page
         assert Invitation.objects.get().mailed_at is None
 
     def test_without_a_mail_server_the_link_is_shown_and_proves_nothing(self, settings: Any) -> None:
         settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
-        page = log_in(member("support")).post(ADD, {"email": NEW}, follow=True).content.decode()
+        page = logged_in(member("support")).post(ADD, {"email": NEW}, follow=True).content.decode()
         found = re.search(r"http://testserver(/accounts/invitation/\?token=[\w-]+)", page)
         assert found
         assert take(found[1])[1].status_code == 302

@@ -19,6 +19,7 @@ from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Conversation, Member, Message, Run
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
+from tests.fixtures.people import logged_in
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -217,16 +218,10 @@ def do(client: Client, person: User, quota: Quota) -> set[str]:
     return allowed
 
 
-def log_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 class TestGrid:
     @pytest.mark.parametrize("role", GRID)
     def test_role_by_verb_by_object(self, role: str) -> None:
-        world, client = World(), log_in(member(role))
+        world, client = World(), logged_in(member(role))
         found = {}
         for model in admin.site._registry:
             label = model._meta.label_lower
@@ -238,7 +233,7 @@ class TestGrid:
 
     @pytest.mark.parametrize("role", GRID)
     def test_role_by_deed(self, role: str) -> None:
-        world, client = World(), log_in(member(role))
+        world, client = World(), logged_in(member(role))
         assert do(client, world.alice, world.quota) == DEEDS[role]
         colleague = member("moderator", "Colleague")
         assert do(client, colleague, world.quota) == (DEEDS[role] if role == "administrator" else set())
@@ -249,7 +244,7 @@ class TestGrid:
         world = World()
         strong = make_user("Strong")
         strong.groups.add(Group.objects.get(name="administrator"))  # rights without being staff
-        for client, status in ((Client(), {302}), (log_in(strong), {302, 403})):
+        for client, status in ((Client(), {302}), (logged_in(strong), {302, 403})):
             for label, row in world.rows.items():
                 path = f"/admin/{label.replace('.', '/')}/"
                 for page in (path, f"{path}add/", f"{path}{row.pk}/change/"):
@@ -262,7 +257,7 @@ class TestGrid:
 
     @pytest.mark.parametrize("role", ["support", "billing"])
     def test_no_message_text(self, role: str) -> None:
-        world, client = World(), log_in(member(role))
+        world, client = World(), logged_in(member(role))
         for label, row in world.rows.items():
             for page in ("", f"{row.pk}/change/"):
                 shown = client.get(f"/admin/{label.replace('.', '/')}/{page}").content.decode()
@@ -270,7 +265,7 @@ class TestGrid:
         assert not AuditEntry.objects.filter(verb="read_body").exists()
 
     def test_a_moderator_reads_and_it_is_written_down(self) -> None:
-        world, client = World(), log_in(member("moderator"))
+        world, client = World(), logged_in(member("moderator"))
         row = world.rows["chat.message"]
         assert SECRET in client.get(f"/admin/chat/message/{row.pk}/change/").content.decode()
         assert AuditEntry.objects.get(verb="read_body").object_id == str(row.pk)
@@ -281,7 +276,7 @@ class TestEscalation:
 
     def change(self, actor: User, person: User, **fields: Any) -> int:
         form = {"email": person.email, "name": person.name, **fields}
-        status = log_in(actor).post(f"/admin/accounts/user/{person.pk}/change/", form).status_code
+        status = logged_in(actor).post(f"/admin/accounts/user/{person.pk}/change/", form).status_code
         return int(status)
 
     def rights(self, person: User) -> tuple[bool, bool, set[str], int]:
@@ -321,10 +316,10 @@ class TestEscalation:
         ada, root = member("administrator", "Ada"), User.objects.create_superuser("root@example.org", "x")
         assert self.change(ada, root, email="mine@example.org") == 403
         new = {"password1": "quite another battery", "password2": "quite another battery"}
-        assert log_in(ada).post(f"/admin/accounts/user/{root.pk}/password/", new).status_code == 403
+        assert logged_in(ada).post(f"/admin/accounts/user/{root.pk}/password/", new).status_code == 403
         chosen = {"_selected_action": [str(root.pk)]}
         for action in ("switch_off", "end_sessions", "reset_periods"):
-            log_in(ada).post("/admin/accounts/user/", {"action": action, **chosen})
+            logged_in(ada).post("/admin/accounts/user/", {"action": action, **chosen})
         root.refresh_from_db()
         assert (root.email, root.is_active, root.check_password("x")) == ("root@example.org", True, True)
 
@@ -336,8 +331,8 @@ class TestEscalation:
 
     def test_groups_are_superusers_and_roles_keep_their_promise(self) -> None:
         group = Group.objects.get(name="billing")
-        assert log_in(member("administrator", "Ada")).get(f"/admin/auth/group/{group.pk}/change/").status_code == 403
-        root = log_in(User.objects.create_superuser("root@example.org", "x"))
+        assert logged_in(member("administrator", "Ada")).get(f"/admin/auth/group/{group.pk}/change/").status_code == 403
+        root = logged_in(User.objects.create_superuser("root@example.org", "x"))
         form = {"name": "billing", "permissions": [permission(READ_TEXT).pk]}
         answer = root.post(f"/admin/auth/group/{group.pk}/change/", form)
         assert "must never have chat.read_message_body" in answer.content.decode()

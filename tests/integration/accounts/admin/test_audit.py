@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.http import StreamingHttpResponse
 from django.test import Client
@@ -18,7 +17,7 @@ from django.utils import timezone
 from accounts.admin import audit
 from accounts.lib.ids import lowest_uuid7, uuid7
 from accounts.models import AuditEntry, User
-from tests.conftest import make_user
+from tests.fixtures.people import staff_client
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -27,13 +26,7 @@ CONVERSATION = uuid.UUID("01a206c5-d689-726e-9509-562ef2015463")
 
 @pytest.fixture
 def sam() -> Client:
-    user = make_user("Sam")
-    user.is_staff = True
-    user.save()
-    user.user_permissions.set(Permission.objects.filter(codename="view_auditentry"))
-    client = Client()
-    client.force_login(user)
-    return client
+    return staff_client("view_auditentry")
 
 
 def write(actor: User, verb: str, days_ago: int = 0, **facts: Any) -> AuditEntry:

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from accounts import erasure
@@ -20,15 +19,10 @@ from chat.models import Conversation, Member, Message
 from chat.portability.export import export_user_data
 from chat.retention import erasure as erasure_module
 from tests.conftest import PASSWORD
+from tests.fixtures.people import logged_in
 from tests.integration.accounts.test_roles import member
 
 pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
-
-
-def browser(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture
@@ -56,7 +50,7 @@ def left(person: User, quota: Quota) -> Decimal:
 
 class TestTopUp:
     def test_more_for_this_period(self, alice: User, quota: Quota) -> None:
-        cleo = browser(member("support"))
+        cleo = logged_in(member("support"))
         assert cleo.get(address(alice, "top-up")).status_code == 200
         form = {"quota": quota.pk, "amount": "5", "reason": "a thesis"}
         assert cleo.post(address(alice, "top-up"), form).status_code == 302
@@ -72,14 +66,14 @@ class TestTopUp:
     )
     def test_nonsense_is_refused(self, alice: User, quota: Quota, wrong: dict[str, str]) -> None:
         form = {"quota": quota.pk, "amount": "5", "reason": "x"} | wrong
-        response = browser(member("support")).post(address(alice, "top-up"), form)
+        response = logged_in(member("support")).post(address(alice, "top-up"), form)
         assert response.status_code == 200
         assert response.context["form"].errors
         assert left(alice, quota) == 10
         assert verbs() == []
 
     def test_reset(self, alice: User, quota: Quota) -> None:
-        cleo = browser(member("support"))
+        cleo = logged_in(member("support"))
         cleo.post(address(alice, "reset", quota.pk))  # nothing was used
         assert not TopUp.objects.exists()
         top_ups.top_up(alice.pk, quota.pk, Decimal(1))
@@ -89,16 +83,16 @@ class TestTopUp:
         assert verbs() == ["reset", "reset"]
 
     def test_only_by_post(self, alice: User, quota: Quota) -> None:
-        cleo = browser(member("administrator"))
+        cleo = logged_in(member("administrator"))
         for deed in (("reset", quota.pk), ("switch", "off"), ("end-sessions",), ("export",), ("keep",)):
             assert cleo.get(address(alice, *deed)).status_code == 405, deed
 
 
 class TestSessions:
     def test_ending_one(self, alice: User) -> None:
-        browser(alice), browser(alice)  # two places
+        logged_in(alice), logged_in(alice)  # two places
         first, second = Session.objects.filter(user=alice)
-        cleo = browser(member("support"))
+        cleo = logged_in(member("support"))
         page = cleo.get(address(alice, "change")).content.decode()
         assert first.hash in page
         assert first.session_key not in page
@@ -107,21 +101,21 @@ class TestSessions:
         assert verbs() == ["end_session"]
 
     def test_not_anothers(self, alice: User, bob: User) -> None:
-        browser(bob)
-        cleo = browser(member("support"))
+        logged_in(bob)
+        cleo = logged_in(member("support"))
         cleo.post(address(alice, "end-session", Session.objects.get(user=bob).hash))
         assert Session.objects.filter(user=bob).exists()
 
     def test_ending_all(self, alice: User) -> None:
-        browser(alice), browser(alice)
-        browser(member("moderator")).post(address(alice, "end-sessions"))
+        logged_in(alice), logged_in(alice)
+        logged_in(member("moderator")).post(address(alice, "end-sessions"))
         assert not Session.objects.filter(user=alice).exists()
 
 
 class TestSwitching:
     def test_off_and_on(self, alice: User) -> None:
-        theirs = browser(alice)
-        dan = browser(member("moderator"))
+        theirs = logged_in(alice)
+        dan = logged_in(member("moderator"))
         dan.post(address(alice, "switch", "off"))
         assert theirs.get("/accounts/usage/").status_code == 302
         assert not theirs.login(email=alice.email, password=PASSWORD)
@@ -130,14 +124,14 @@ class TestSwitching:
         assert verbs() == ["switch_off", "switch_on"]
 
     def test_not_oneself_nor_the_last_administrator(self, root: User) -> None:
-        assert browser(root).post(address(root, "switch", "off")).status_code == 403
+        assert logged_in(root).post(address(root, "switch", "off")).status_code == 403
         with pytest.raises(erasure.LastAdministratorError):
             erasure.disable(root)
         other = User.objects.create_superuser("other@example.org", PASSWORD)
-        browser(root).post(address(other, "switch", "off"))
+        logged_in(root).post(address(other, "switch", "off"))
         assert list(User.objects.filter(is_active=True, is_superuser=True)) == [root]
         form = {"email": root.email, "name": "", "is_staff": "on"}  # the box "superuser" is not ticked
-        response = browser(root).post(address(root, "change"), form)
+        response = logged_in(root).post(address(root, "change"), form)
         assert "last administrator" in response.content.decode()
         root.refresh_from_db()
         assert root.is_superuser
@@ -148,7 +142,7 @@ class TestDownload:
         made = Conversation.objects.create(title="Mine", model="m")
         Member.objects.create(conversation=made, user=alice, role="owner")
         Message.objects.create(conversation=made, role="user", author=alice, text="Grüße")
-        response = browser(member("administrator")).post(address(alice, "export"))
+        response = logged_in(member("administrator")).post(address(alice, "export"))
         data = json.loads(b"".join(response))
         assert data == json.loads("".join(export_user_data(alice)))
         assert data["conversations"][0]["messages"][0]["text"] == "Grüße"
@@ -157,13 +151,13 @@ class TestDownload:
 
     @pytest.mark.parametrize("role", ["support", "moderator", "billing", ""])
     def test_not_for_others(self, alice: User, role: str) -> None:
-        assert browser(member(role)).post(address(alice, "export")).status_code == 403
+        assert logged_in(member(role)).post(address(alice, "export")).status_code == 403
         assert verbs() == []
 
 
 class TestErasing:
     def test_scheduled_and_called_off(self, root: User, alice: User) -> None:
-        theirs, mine = browser(alice), browser(root)
+        theirs, mine = logged_in(alice), logged_in(root)
         page = mine.get(address(alice, "erase")).content.decode()
         assert "After 7 days" in page
         assert "conversations without other members" in page
@@ -220,8 +214,8 @@ class TestErasing:
 
     def test_the_last_administrator_stays(self, root: User) -> None:
         other = member("administrator")
-        assert browser(root).get(address(root, "erase")).status_code == 403
-        assert browser(other).post(address(root, "erase"), {"email": root.email}).status_code == 403
+        assert logged_in(root).get(address(root, "erase")).status_code == 403
+        assert logged_in(other).post(address(root, "erase"), {"email": root.email}).status_code == 403
         with pytest.raises(erasure.LastAdministratorError):
             erasure.schedule(root)
         root.refresh_from_db()
@@ -230,11 +224,11 @@ class TestErasing:
 
 class TestPage:
     def test_what_it_tells_whom(self, alice: User, quota: Quota) -> None:
-        browser(alice)
+        logged_in(alice)
 
         def shown(role: str) -> str:
             text: str = (
-                browser(member(role, f"{role}{User.objects.count()}")).get(address(alice, "change")).content.decode()
+                logged_in(member(role, f"{role}{User.objects.count()}")).get(address(alice, "change")).content.decode()
             )
             return text
 
@@ -249,8 +243,8 @@ class TestPage:
 
     def test_asks_little(self, root: User, alice: User, quota: Quota, django_assert_max_num_queries: Any) -> None:
         for _ in range(8):
-            browser(alice)
-        client = browser(root)
+            logged_in(alice)
+        client = logged_in(root)
         client.get(address(alice, "change"))
         with django_assert_max_num_queries(26):
             client.get(address(alice, "change"))

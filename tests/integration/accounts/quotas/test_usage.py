@@ -24,8 +24,9 @@ from accounts.quotas.balance import user_balances
 from accounts.quotas.settlement import Used, settle_run
 from chat.recovery.ledger import check_ledger
 from tests.client import session
-from tests.conftest import PASSWORD, make_user
+from tests.conftest import PASSWORD
 from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.people import staff_client
 from tests.stack import Stack
 
 DAY = datetime(2026, 5, 4, 23, 59, tzinfo=UTC)
@@ -151,12 +152,7 @@ def test_what_cannot_be_is_refused(alice: User, options: list[str]) -> None:
 
 @pytest.fixture
 def staff(clean_redis: str, db: None) -> Browser:
-    sam = make_user("Sam")
-    sam.is_staff = sam.is_superuser = True
-    sam.save()
-    browser = Browser()
-    browser.login(username=sam.email, password=PASSWORD)
-    return browser
+    return staff_client(superuser=True)
 
 
 LISTS = ("plan", "quota", "price", "topup", "allowance", "usageentry", "dailyusage")

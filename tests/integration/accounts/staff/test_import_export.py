@@ -21,7 +21,8 @@ from accounts.models import AuditEntry, Plan, Price, Quota, UsageEntry, User
 from accounts.quotas.settlement import Used, settle_recording
 from accounts.staff import import_export
 from tests.conftest import PASSWORD, make_user
-from tests.integration.accounts.test_roles import log_in, member
+from tests.fixtures.people import logged_in
+from tests.integration.accounts.test_roles import member
 
 pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
 
@@ -30,7 +31,7 @@ LISTS = ("user", "plan", "quota", "price", "usageentry")
 
 @pytest.fixture
 def ada() -> Client:
-    return log_in(member("administrator", "Ada"))
+    return logged_in(member("administrator", "Ada"))
 
 
 def export(client: Client, model: str, query: str = "") -> list[dict[str, str]]:
@@ -118,7 +119,7 @@ class TestOut:
 
     @pytest.mark.parametrize("role", ["support", "moderator", "billing", ""])
     def test_for_whom(self, role: str) -> None:
-        client = log_in(member(role))
+        client = logged_in(member(role))
         out = {model for model in LISTS if client.get(f"/admin/accounts/{model}/export/").status_code == 200}
         into = {model for model in LISTS if client.get(f"/admin/accounts/{model}/import/").status_code == 200}
         assert out == (set(LISTS) if role == "billing" else set())

@@ -20,6 +20,7 @@ from accounts.lib import text_search
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, TopUp, UsageEntry, User
 from chat.models import Conversation, Member, Message, Preset, Recording, Run
 from tests.conftest import make_user
+from tests.fixtures.people import staff_client
 from workers.models import Endpoint
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
@@ -27,10 +28,7 @@ pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 @pytest.fixture
 def root() -> Client:
-    user = User.objects.create_superuser("root@example.org", "correct horse battery staple")
-    client = Client()
-    client.force_login(user)
-    return client
+    return staff_client(superuser=True)
 
 
 # --- as little for many rows as for few ------------------------------------------------------------------------------

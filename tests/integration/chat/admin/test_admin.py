@@ -16,6 +16,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, Session, User
 from chat.models import Conversation, Member, Message, Run
 from tests.conftest import PASSWORD, make_user
+from tests.fixtures.people import staff_client
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -25,7 +26,7 @@ LISTS = [
 ]  # fmt: skip
 
 
-def make_conversation(owner: User) -> Conversation:
+def make_failed_conversation(owner: User) -> Conversation:
     conversation = Conversation.objects.create(title=TITLE, system_prompt=PROMPT, model="m-1")
     Member.objects.create(conversation=conversation, user=owner, role="owner")
     question = Message.objects.create(conversation=conversation, role="user", author=owner, text=QUESTION)
@@ -41,29 +42,23 @@ def make_conversation(owner: User) -> Conversation:
 
 @pytest.fixture
 def conversation(alice: User) -> Conversation:
-    return make_conversation(alice)
+    return make_failed_conversation(alice)
 
 
-def staff_client(*permissions: str, superuser: bool = False) -> Client:
+def viewer(*permissions: str, superuser: bool = False) -> Client:
     """A browser of a member of staff who may view everything, and has these permissions besides."""
-    user = make_user("Sam")
-    user.is_staff, user.is_superuser = True, superuser
-    user.save()
-    user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    user.user_permissions.add(*Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
+    views = Permission.objects.filter(codename__startswith="view_").values_list("codename", flat=True)
+    return staff_client(*views, *permissions, superuser=superuser)
 
 
 @pytest.fixture
 def sam(db: None) -> Client:
-    return staff_client()
+    return viewer()
 
 
 @pytest.fixture
 def reader(db: None) -> Client:
-    return staff_client("read_message_body")
+    return viewer("read_message_body")
 
 
 def page(client: Client, path: str, **query: str) -> str:
@@ -178,7 +173,7 @@ class TestBodies:
 class TestHistory:
     @pytest.mark.parametrize("model", ["conversation", "message", "run"])
     def test_nobody_changes_it(self, conversation: Conversation, model: str) -> None:
-        root = staff_client(superuser=True)
+        root = viewer(superuser=True)
         row = {"conversation": Conversation, "message": Message, "run": Run}[model].objects.first()  # type: ignore[attr-defined]  # mypy joins them to object
         assert root.get(f"/admin/chat/{model}/add/").status_code == 403
         assert root.get(f"/admin/chat/{model}/{row.pk}/delete/").status_code == 403
@@ -202,7 +197,7 @@ class TestHistory:
         assert "sam@example.org" in page(root, "accounts/auditentry")
 
     def test_submissions_are_hidden(self) -> None:
-        assert staff_client(superuser=True).get("/admin/chat/submission/").status_code == 404
+        assert viewer(superuser=True).get("/admin/chat/submission/").status_code == 404
 
 
 class TestDoor:
@@ -221,7 +216,7 @@ class TestDoor:
 
     @pytest.mark.parametrize("path", LISTS)
     def test_each_list_needs_its_permission(self, path: str) -> None:
-        sam = staff_client()
+        sam = viewer()
         User.objects.get(email="sam@example.org").user_permissions.clear()
         assert sam.get(f"/admin/{path}/").status_code == 403
 
@@ -247,7 +242,7 @@ class TestPeople:
 
     @pytest.fixture
     def keeper(self, db: None) -> Client:
-        return staff_client("change_user", "add_user", "delete_user", "disable_user", "end_sessions")
+        return viewer("change_user", "add_user", "delete_user", "disable_user", "end_sessions")
 
     def test_switching_off(
         self, keeper: Client, alice: User, bob: User, django_capture_on_commit_callbacks: Callable[..., Any]
@@ -301,7 +296,7 @@ class TestPeople:
 
     def test_groups_are_for_superusers(self, db: None) -> None:
         group = Group.objects.create(name="g")
-        keeper = staff_client("view_group", "change_group", "add_group")
+        keeper = viewer("view_group", "change_group", "add_group")
         for path in ("", "add/", f"{group.pk}/change/"):
             assert keeper.get(f"/admin/auth/group/{path}").status_code == 403
 
@@ -338,7 +333,7 @@ class TestPeople:
 
 class TestLists:
     def test_load_no_bodies(self, conversation: Conversation) -> None:
-        client = staff_client(superuser=True)
+        client = viewer(superuser=True)
         for path in LISTS[:-1]:
             with CaptureQueriesContext(connection) as queries:
                 page(client, path)

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
@@ -16,25 +15,15 @@ from chat.admin.run_timeline import timeline_of
 from chat.models import Conversation, Member, Message, Run, RunStatus
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from tests.conftest import make_user
+from tests.fixtures.people import staff_client
 from tests.fixtures.run_rows import row, say, shift
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
 
-def staff(*permissions: str) -> Client:
-    user = make_user("Sam")
-    user.is_staff = True
-    user.save()
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def sam() -> Client:
-    return staff("view_run", "operate_run")
+    return staff_client("view_run", "operate_run")
 
 
 @pytest.fixture
@@ -146,7 +135,7 @@ class TestRetry:
 class TestDoor:
     @pytest.mark.parametrize("name", ["stop", "retry"])
     def test_needs_the_permission(self, run_id: uuid.UUID, name: str) -> None:
-        sam = staff("view_run")
+        sam = staff_client("view_run")
         assert sam.post(f"/admin/chat/run/{run_id}/{name}/").status_code == 403
         page = sam.get(f"/admin/chat/run/{run_id}/change/").content.decode()
         assert f"/{name}/" not in page

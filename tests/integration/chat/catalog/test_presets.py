@@ -22,8 +22,8 @@ from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Claim, claim
 from chat.turns.accept import Accepted, _fingerprint, accept
 from tests.fixtures.offered_models import forget_models
-from tests.fixtures.run_rows import row
-from tests.integration.chat.views.test_pages import logged_in
+from tests.fixtures.people import logged_in
+from tests.fixtures.run_rows import row, say
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "two_models")]
 
@@ -44,11 +44,7 @@ def make(name: str = "Pirate", **values: Any) -> Preset:
 
 
 def send(user: User, preset: Preset | None = None, conversation_id: uuid.UUID | None = None, **more: Any) -> Accepted:
-    preset_id = preset.pk if preset else None
-    command = MessageSend(
-        conversation_id=conversation_id, client_id=uuid.uuid4(), text="Ahoy", preset_id=preset_id, **more
-    )
-    return accept(user.pk, command)
+    return say(user, "Ahoy", conversation_id, preset_id=preset.pk if preset else None, **more)
 
 
 def claimed(run_id: uuid.UUID) -> Claim:
@@ -129,7 +125,7 @@ def test_who_may_choose_it(alice: User, bob: User) -> None:
     with pytest.raises(Invalid, match="no longer available"):
         send(bob, crews)
     with pytest.raises(Invalid, match="no longer available"):
-        accept(bob.pk, MessageSend(conversation_id=None, client_id=uuid.uuid4(), text="x", preset_id=uuid.uuid4()))
+        say(bob, preset_id=uuid.uuid4())
 
 
 def test_hello_names_presets_only_where_there_are_some(alice: User) -> None:

@@ -13,7 +13,6 @@ import pytest
 import redis
 from asgiref.sync import async_to_sync
 from django.contrib import admin
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -32,6 +31,7 @@ from chat.dashboard.period import PERIODS
 from chat.jobs.worker_heartbeats import Heartbeat, beat
 from chat.models import Conversation, Message, Recording, Run
 from tests.conftest import make_user
+from tests.fixtures.people import staff_client
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -43,19 +43,11 @@ def forget() -> Iterator[None]:
     cache.clear()
 
 
-def staff(*permissions: str) -> Client:
-    user = make_user("Sam")
-    user.is_staff = True
-    user.save()
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def sam() -> Client:
-    return staff("view_dashboard", "view_run", "view_user", "view_dailyusage", "view_usageentry", "view_recording")
+    return staff_client(
+        "view_dashboard", "view_run", "view_user", "view_dailyusage", "view_usageentry", "view_recording"
+    )
 
 
 def make_run(owner: User, ago: float = 60, status: str = "done", used: Used | None = None, **facts: Any) -> Run:
@@ -204,13 +196,13 @@ class TestNotKnown:
 
 class TestDoor:
     def test_others_get_the_plain_index(self) -> None:
-        html = show(staff("view_run"))
+        html = show(staff_client("view_run"))
         assert "staff-board" not in html
         assert "/admin/chat/run/" in html
 
     def test_no_link_where_one_may_not_go(self, alice: User) -> None:
         make_run(alice, status="failed", error_code="upstream_timeout", used=Used("m-1", input_tokens=4))
-        html = show(staff("view_dashboard"))
+        html = show(staff_client("view_dashboard"))
         assert tile(html, "Failed runs")[0] == "1"
         assert not re.findall(r'href="/admin/(chat|accounts)/', html)
 
@@ -296,7 +288,7 @@ class TestWays:
         assert "<html" not in html
 
     def test_the_sidebar_has_what_one_may_see(self) -> None:
-        html = show(staff("view_run", "view_auditentry"))
+        html = show(staff_client("view_run", "view_auditentry"))
         for page in ("/admin/chat/run/", "/admin/accounts/auditentry/", "/admin/help/", "/accounts/usage/"):
             assert f'href="{page}"' in html, page
         for page in ("/admin/accounts/user/", "/admin/accounts/plan/"):

@@ -20,6 +20,7 @@ from accounts.models import AuditEntry, Price, User
 from accounts.quotas.settlement import Used, settle_run
 from chat.dashboard import usage_page
 from chat.dashboard.usage_page import MAX_ROWS, ReportQuery, panels
+from tests.fixtures.people import logged_in
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
@@ -31,12 +32,11 @@ def use(user: User, model: str = "small", ago: int = 0, **used: Any) -> None:
 
 
 @pytest.fixture
-def sam(bob: User, client: Client) -> Client:
+def sam(bob: User) -> Client:
     bob.is_staff = True
     bob.save()
     bob.user_permissions.set(Permission.objects.filter(codename__in=["view_dailyusage", "view_user"]))
-    client.force_login(bob)
-    return client
+    return logged_in(bob)
 
 
 @pytest.fixture

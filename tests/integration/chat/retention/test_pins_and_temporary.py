@@ -20,7 +20,9 @@ from chat.portability.importer import import_conversations, read_file
 from chat.protocol.commands import MessageSend, parse_command
 from chat.protocol.errors import Invalid
 from chat.turns.accept import _fingerprint, accept
-from tests.integration.chat.views.test_pages import logged_in, make_conversation, make_version
+from tests.fixtures.conversation_rows import make_conversation, make_version
+from tests.fixtures.people import logged_in
+from tests.fixtures.run_rows import message
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
@@ -70,14 +72,10 @@ class TestPins:
             listing.pin(alice.pk, second.pk, pinned=True)
 
 
-def send(text: str, conversation_id: uuid.UUID | None = None, *, temporary: bool = False) -> MessageSend:
-    return MessageSend(conversation_id=conversation_id, client_id=uuid.uuid4(), text=text, temporary=temporary)
-
-
 class TestTemporary:
     def test_it_is_in_no_list_and_its_address_shows_it(self, alice: User) -> None:
-        accepted = accept(alice.pk, send("A secret question", temporary=True))
-        accept(alice.pk, send("An ordinary one"))
+        accepted = accept(alice.pk, message("A secret question", temporary=True))
+        accept(alice.pk, message("An ordinary one"))
         assert accepted.listing["temporary"] is True
         assert groups(alice) == {"Today": ["An ordinary one"]}
         page = logged_in(alice).get(f"/c/{accepted.conversation_id}/").content.decode()
@@ -86,14 +84,14 @@ class TestTemporary:
         assert "A secret question" not in logged_in(alice).get("/").content.decode()
 
     def test_it_is_so_from_the_first_message_on(self, alice: User) -> None:
-        ordinary = accept(alice.pk, send("An ordinary one"))
+        ordinary = accept(alice.pk, message("An ordinary one"))
         with pytest.raises(Invalid, match="from its first message on"):
-            accept(alice.pk, send("More", ordinary.conversation_id, temporary=True))
+            accept(alice.pk, message("More", conversation_id=ordinary.conversation_id, temporary=True))
         assert Message.objects.count() == 2
         assert not Conversation.objects.filter(temporary=True).exists()
 
     def test_it_is_never_pinned(self, alice: User) -> None:
-        accepted = accept(alice.pk, send("Soon gone", temporary=True))
+        accepted = accept(alice.pk, message("Soon gone", temporary=True))
         with pytest.raises(Invalid, match="Temporary"):
             listing.pin(alice.pk, accepted.conversation_id, pinned=True)
         with pytest.raises(IntegrityError, match="conversation_temporary_or_pinned"):

@@ -16,7 +16,7 @@ from accounts.lib.db import in_db
 from accounts.models import User
 from chat.eventlog import store
 from chat.models import Member, Message, Run, RunStatus, Submission
-from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend
+from chat.protocol.commands import MessageEdit, MessageRegenerate
 from chat.protocol.errors import Busy, ChatError, Conflict, Forbidden, Invalid, NotFound
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
@@ -24,7 +24,7 @@ from chat.turns import stop
 from chat.turns.accept import accept
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce
-from tests.fixtures.run_rows import row, say
+from tests.fixtures.run_rows import message, row, say
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,28 +57,24 @@ def at_once(*works: Callable[[], Any]) -> list[Any]:
     return found
 
 
-def send(text: str = "Hello", **fields: Any) -> MessageSend:
-    return MessageSend(**{"conversation_id": None, "client_id": uuid.uuid4(), "text": text, **fields})
-
-
 @pytest.mark.usefixtures("clean_redis")
 class TestRows:
     def test_twenty_at_once_are_one_message(self, alice: User) -> None:
-        command = send()
+        command = message()
         accepted = at_once(*[lambda: accept(alice.pk, command)] * 20)
         assert len({(one.message_id, one.run_id) for one in accepted}) == 1
         assert [one.duplicate for one in accepted].count(False) == 1
         assert (Message.objects.count(), Run.objects.count(), Submission.objects.count()) == (2, 1, 1)
 
     def test_the_same_id_for_something_else_is_a_conflict(self, alice: User) -> None:
-        command = send()
+        command = message()
         accept(alice.pk, command)
         with pytest.raises(Conflict):
-            accept(alice.pk, send("Other", client_id=command.client_id))
+            accept(alice.pk, message("Other", client_id=command.client_id))
 
     def test_a_trace_goes_with_the_run_and_another_one_makes_no_conflict(self, alice: User) -> None:
         first, other = (f"00-{digit * 32}-{digit * 16}-01" for digit in "ab")
-        command = send(traceparent=first)
+        command = message(traceparent=first)
         accepted = accept(alice.pk, command)
         assert accept(alice.pk, msgspec.structs.replace(command, traceparent=other)).duplicate
         held = claim(accepted.run_id, "w")
@@ -91,19 +87,19 @@ class TestRows:
         }
 
     def test_ids_are_each_persons_own(self, alice: User, bob: User) -> None:
-        command = send()
+        command = message()
         assert accept(alice.pk, command).message_id != accept(bob.pk, command).message_id
 
     def test_ten_messages_at_once_in_one_conversation_are_one_and_nine_busy(self, alice: User) -> None:
         first = say(alice)
         assert claim(first.run_id, "w")
         end_run(first.run_id, 1, RunStatus.DONE, Ending("answer"))
-        found = at_once(*[lambda: accept(alice.pk, send(conversation_id=first.conversation_id))] * 10)
+        found = at_once(*[lambda: accept(alice.pk, message(conversation_id=first.conversation_id))] * 10)
         assert sum(isinstance(one, Busy) for one in found) == 9
         assert Run.objects.filter(status="queued").count() == 1
 
     def test_a_repeated_command_of_one_who_left_finds_nothing(self, alice: User) -> None:
-        command = send()
+        command = message()
         accepted = accept(alice.pk, command)
         Member.objects.filter(conversation_id=accepted.conversation_id).delete()
         with pytest.raises(NotFound):
@@ -118,7 +114,7 @@ class TestRows:
         if member == "viewer":
             Member.objects.create(conversation_id=accepted.conversation_id, user=bob, role="viewer")
         commands = (
-            send(conversation_id=accepted.conversation_id),
+            message(conversation_id=accepted.conversation_id),
             MessageEdit(message_id=accepted.message_id, client_id=uuid.uuid4(), text="x"),
             MessageRegenerate(message_id=answer, client_id=uuid.uuid4()),
         )
@@ -131,9 +127,9 @@ class TestRows:
 
     def test_nothing_is_left_of_what_was_refused(self, alice: User) -> None:
         with pytest.raises(Invalid):
-            accept(alice.pk, send(text=" "))
+            accept(alice.pk, message(text=" "))
         with pytest.raises(Invalid):
-            accept(alice.pk, send(model="no such model"))
+            accept(alice.pk, message(model="no such model"))
         assert not Submission.objects.exists()
         assert not Message.objects.exists()
 

@@ -20,52 +20,12 @@ from django.utils import timezone
 from accounts.models import User
 from chat.conversations import listing
 from chat.models import Conversation, Member, Message, Role, Run
+from tests.fixtures.conversation_rows import make_conversation, make_version
+from tests.fixtures.people import logged_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
 NOWHERE = uuid.UUID(int=1)
-
-
-def make_conversation(
-    owner: User, messages: int = 2, *, title: str = "Crocodiles", age_days: float = 0
-) -> Conversation:
-    """A path of `messages`, question and answer in turn; the texts are `text 0`, `text 1`, …"""
-    conversation = Conversation.objects.create(title=title)
-    Member.objects.create(conversation=conversation, user=owner, role=Role.OWNER)
-    begun = timezone.now() - datetime.timedelta(days=age_days, seconds=messages)
-    made: list[Message] = []
-    for number in range(messages):
-        message = Message(
-            conversation=conversation,
-            parent=made[-1] if made else None,
-            role="assistant" if number % 2 else "user",
-            author=None if number % 2 else owner,
-            text=f"text {number}",
-            created_at=begun + datetime.timedelta(seconds=number),
-        )
-        made.append(message)
-    Message.objects.bulk_create(made)
-    Conversation.objects.filter(pk=conversation.pk).update(tip=made[-1] if made else None, updated_at=begun)
-    conversation.refresh_from_db()
-    return conversation
-
-
-def make_version(of: Message, text: str) -> Message:
-    """Another version of a message: a sibling, newer than it."""
-    return Message.objects.create(
-        conversation=of.conversation,
-        parent=of.parent,
-        role=of.role,
-        author=of.author,
-        text=text,
-        created_at=of.created_at + datetime.timedelta(seconds=0.5),
-    )
-
-
-def logged_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
-    return client
 
 
 class Page(HTMLParser):
@@ -170,7 +130,7 @@ class TestWhoMaySee:
     def test_no_command_works_without_the_csrf_token(self, alice: User) -> None:
         conversation = make_conversation(alice)
         client = Client(enforce_csrf_checks=True)
-        client.force_login(alice, backend="allauth.account.auth_backends.AuthenticationBackend")
+        client.force_login(alice)
         response = client.post(f"/c/{conversation.pk}/delete/")
         assert response.status_code == 403
         assert "The form has expired." in response.content.decode()

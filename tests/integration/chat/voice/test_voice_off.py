@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from accounts.models import User
 from config.ops.diagnosis import Level, examine
 from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED
+from tests.fixtures.people import logged_in
 from workers.asr import registry
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
@@ -23,9 +23,7 @@ OFF = "Voice input is off"
 
 
 def page_of(user: User, path: str = "/") -> str:
-    client = Client()
-    client.force_login(user)
-    response = client.get(path)
+    response = logged_in(user).get(path)
     assert response.status_code == 200
     return response.content.decode()
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import structlog
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.core import serializers
 from django.db import connection
 from django.test import Client
@@ -19,7 +18,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.lib.redis import sync_redis
 from accounts.models import AuditEntry
-from tests.conftest import make_user
+from tests.fixtures.people import staff_client
 from workers import admin as pages
 from workers.endpoints.connection_test import ConnectionTestResult
 from workers.models import Endpoint, EndpointModel
@@ -30,21 +29,11 @@ KEY = "sk-page-canary-77d0"
 ADD = "/admin/workers/endpoint/add/"
 
 
-def client_of(*permissions: str) -> Client:
-    user = make_user("Sam")
-    user.is_staff = True
-    user.save()
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def keeper(db: None) -> Client:
     """May do everything about endpoints."""
     verbs = ("view", "add", "change", "delete")
-    return client_of(
+    return staff_client(
         *(f"{verb}_endpoint" for verb in verbs), *(f"{verb}_endpointmodel" for verb in verbs), "test_endpoint"
     )
 
@@ -176,7 +165,7 @@ def test_who_may_do_what(permissions: tuple[str, ...], verbs: set[str], monkeypa
     row = Endpoint(name="Ours", base_url="http://models.example.org/v1")
     row.set_key(KEY)
     row.save()
-    client = client_of(*permissions)
+    client = staff_client(*permissions)
     shown = client.get(page_of(row))
     assert (shown.status_code == 200) == ("view" in verbs)
     assert ("Test connection" in shown.content.decode()) == ("test" in verbs)
