@@ -79,7 +79,7 @@ def test_stopping_an_answer_closes_it_at_the_model(page: Page, desk: Page, stack
     watch = Watch(desk, stack.url)
     desk.goto(f"{stack.url}/admin/chat/run/?status__exact=running")
     desk.locator("main a[href*='/admin/chat/run/'], a[href*='/change/']").first.click()
-    expect(desk.get_by_text("ClaimedRecording by a worker")).to_be_visible()
+    expect(desk.get_by_text("Claimed by a worker")).to_be_visible()
     shoot(desk, "run-running")
     stop = desk.get_by_role("button", name="Stop")
     stop.wait_for()

@@ -119,7 +119,9 @@ class TestAccepting:
         assert "To create another account, log out" in response.content.decode()
 
     def test_opening_many_is_slowed_down(self) -> None:
-        statuses = [Client().get("/accounts/invitation/", {"token": str(n)}).status_code for n in range(35)]
+        statuses: list[int] = []
+        while 429 not in statuses and len(statuses) < 100:  # on a busy machine some are allowed again meanwhile
+            statuses.append(Client().get("/accounts/invitation/", {"token": str(len(statuses))}).status_code)
         assert statuses[0] == 410
         assert statuses[-1] == 429
 

@@ -196,7 +196,7 @@ class TestRedisAway:
                 visitor = Session(stack.url, http)
                 answer = await visitor.post("/accounts/login/", {"login": "bob@example.org", "password": PASSWORD})
                 assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
-                assert "Not reachable right now" in await answer.text()
+                assert "Temporarily unavailable" in await answer.text()
                 assert (await alice.post("/ws/ticket/")).status == 503
                 assert (await alice.http.get(stack.url + "/accounts/settings/")).status == 200
                 assert (await alice.post("/accounts/logout/")).status == 302

@@ -181,7 +181,7 @@ class TestTimeline:
         shift(run_id, created_at=-10, enqueued_at=-9.9, started_at=-9.5, stop_requested_at=-1)
         end_run(run_id, 1, RunStatus.STOPPED, Ending("Hal", first_token_ms=900, total_ms=9100))
         titles = [step.title for step in timeline_of(row(run_id)).steps]
-        assert titles == ["Created", "Job published", "ClaimedRecording by a worker", "First token", "Stop requested",
+        assert titles == ["Created", "Job published", "Claimed by a worker", "First token", "Stop requested",
                           "Finished", "Not in the event log yet"]  # fmt: skip
         page = sam.get(f"/admin/chat/run/{run_id}/change/").content.decode()
         for fact in ("worker-7", "attempt 1 of 3", "9\u202f100\u202fms", "Time by phase"):
