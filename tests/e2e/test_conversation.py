@@ -306,7 +306,7 @@ class TestTrouble:
         expect(page.locator(".message")).to_have_count(0)
 
     @pytest.mark.parametrize(
-        ("code", "words"), [(4400, "do not understand each other"), (4429, "Too many connections"), (4403, "no longer")]
+        ("code", "words"), [(4400, "out of date"), (4429, "Too many connections"), (4403, "no longer")]
     )
     def test_a_final_close_is_said(self, page: Page, code: int, words: str) -> None:
         tries: list[int] = []

@@ -152,7 +152,7 @@ class TestReading:
         assert heard[0] == "A heading"
         assert heard[1].startswith("Some strong and soft words")
         assert "Code, python, 2 lines" in heard
-        assert heard[-1] == "The answer is complete."
+        assert heard[-1] == "Answer complete."
         assert len(heard) <= 8
 
     def test_a_phone_has_the_list_in_a_drawer(self, browser: Browser, login: Any, stack: Stack) -> None:

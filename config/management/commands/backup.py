@@ -17,7 +17,7 @@ class Command(BaseCommand):
         "Writes a consistent copy of the database to FILE while the program runs (pg_dump's custom format). Sessions "
         "are left out, so that nobody can log in with a stolen backup. Only its owner can read the file; an "
         "incomplete file is removed. Keep SECRET_KEY (or var/secret_key) with it; Redis needs no backup. "
-        "Exit status: 0, or 1 if the backup failed."
+        "Exit code: 0, or 1 if the backup failed."
     )
     requires_system_checks = ()
 

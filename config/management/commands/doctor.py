@@ -10,7 +10,7 @@ class Command(health.Command):
     help = (
         "Checks settings, versions, database, Redis, clock, disk, administrator, the model's endpoint, web, workers, "
         "queue and clean-up, and says what to do about each. Changes nothing. "
-        "Ends with 0 when all is well, 1 when somebody should look, 2 when something is broken."
+        "Exit code 0: all is well, 1: something needs attention, 2: something is broken."
     )
     names = tuple(CHECKS)
     examples = (

@@ -19,7 +19,7 @@ EXIT: Final = {Level.OK: 0, Level.WARN: 1, Level.FAIL: 2}
 class Command(BaseCommand):
     help = (
         "Asks database, Redis, a web process (/readyz), the workers' heartbeats and the queue. "
-        "Ends with 0 when all is well, 1 when somebody should look, 2 when it does not serve."
+        "Exit code 0: healthy, 1: something needs attention, 2: not serving."
     )
     requires_system_checks = ()
     names: tuple[str, ...] = SERVING

@@ -24,7 +24,7 @@ class Command(BaseCommand):
         "It creates accounts (up to 15, loadtest-...@example.org; delete them with `manage.py erase_user`), "
         "or logs in with --email. Messages cost what your model costs. The server's rate limits apply: "
         "30 messages a minute per user, unless RATE_... is set. "
-        "Exit status: 1 if a limit given here was exceeded, 2 if the test could not run."
+        "Exit code: 1 if a limit given here was exceeded, 2 if the test could not run."
     )
     requires_system_checks = ()
 

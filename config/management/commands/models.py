@@ -29,7 +29,7 @@ class Command(BaseCommand):
     help = (
         "Lists the models on offer, the default first. --test sends a model a short message and reports how long the"
         " answer took; it also tests each endpoint that is configured in the admin, from this machine."
-        " Exit status: 0, or 1 if an endpoint cannot be reached or does not answer."
+        " Exit code: 0, or 1 if an endpoint cannot be reached or does not answer."
     )
     requires_system_checks = ()
 

@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = (
         "Restores a FILE that `backup` wrote into the database of DATABASE_URL, which must be empty. If it fails, "
         "the database is unchanged. Afterwards run `prepare`, empty Redis (its event logs are out of date) and start. "
-        "Exit status: 0, or 1 if the restore failed."
+        "Exit code: 0, or 1 if the restore failed."
     )
     requires_system_checks = ()
 

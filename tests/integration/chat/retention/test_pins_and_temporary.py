@@ -85,7 +85,7 @@ class TestTemporary:
 
     def test_it_is_so_from_the_first_message_on(self, alice: User) -> None:
         ordinary = accept(alice.pk, message("An ordinary one"))
-        with pytest.raises(Invalid, match="from its first message on"):
+        with pytest.raises(Invalid, match="Only a new conversation"):
             accept(alice.pk, message("More", conversation_id=ordinary.conversation_id, temporary=True))
         assert Message.objects.count() == 2
         assert not Conversation.objects.filter(temporary=True).exists()

@@ -255,7 +255,7 @@ class TestWhatIsShown:
         response = client.get(f"/c/{conversation.pk}/")
         assert response.status_code == 503
         assert response["Retry-After"] == "10"
-        assert "Your conversations are out of reach." in response.content.decode()
+        assert "Part of this site isn’t responding right now." in response.content.decode()
 
 
 class TestPolicy:

@@ -55,7 +55,7 @@ def values(port: int) -> dict[str, float]:
 
 def port_beside(stack: Stack, index: int) -> int:
     """The port that a process printed for its metrics alone."""
-    [line] = [line for line in stack.processes[index].output().splitlines() if '"event": "metrics"' in line]
+    [line] = [line for line in stack.processes[index].output().splitlines() if '"event": "metrics_served"' in line]
     return int(json.loads(line)["port"])
 
 

@@ -323,7 +323,7 @@ async def test_one_recording_per_socket_and_some_per_server(stack: Stack) -> Non
         assert (await start(one))["code"] == "busy"
         refused = await start(three)
         assert refused["code"] == "busy"
-        assert "somewhere else" in refused["message"]
+        assert "another device or tab" in refused["message"]
         his, hers = await bob.connect(), await bob.connect()
         speakers.append(await recording(his))
         full = await start(hers)
