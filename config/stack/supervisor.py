@@ -30,7 +30,7 @@ LONGEST_LOOK = 1.0  # seconds of silence counted between two looks, however long
 LAST_WORDS_SECONDS = 1.0  # a child that hangs says where, before it is killed
 COLOURS = (36, 32, 33, 35, 34, 31)  # ANSI foregrounds, in turn
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class Child:
@@ -160,7 +160,7 @@ class Supervisor:
         if self._terminal:
             self.write(name, line)
         else:
-            getattr(log, level)(line, process=name)
+            getattr(logger, level)(line, process=name)
 
     def write(self, name: str, line: str) -> None:
         """A child's line: as it is, on a terminal with the child's name in front, in its colour."""
