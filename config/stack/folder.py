@@ -22,7 +22,9 @@ def take_lock(var: Path) -> IO[str]:
         var.mkdir(parents=True, exist_ok=True)
         file = (var / "up.lock").open("a+")
     except OSError as error:
-        raise StackError(f"{var} cannot be written ({error.strerror}): make it yours, or set ANTIPHON_VAR.") from None
+        raise StackError(
+            f"{var} cannot be written ({error.strerror}): change its owner, or set ANTIPHON_VAR."
+        ) from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -31,7 +33,7 @@ def take_lock(var: Path) -> IO[str]:
         with contextlib.suppress(OSError, ValueError):
             known = json.loads((var / "stack.json").read_text())
         where = f" at {known['url']} (process {known['pid']})" if known else ""
-        raise StackError(f"Antiphon is already running on {var}{where}: stop that one first, or use it.") from None
+        raise StackError(f"Antiphon is already running on {var}{where}: stop it first, or use it.") from None
     return file
 
 
@@ -46,7 +48,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def socket_folder(var: Path) -> Path:
-    """Where the private servers put their sockets: in `var`, unless its path is too long or its file system has none.
+    """The folder for the private servers' sockets: `var`, unless its path is too long or does not allow sockets.
 
     Then a folder in /tmp whose name follows from the path, so that one left by a killed `up` is found again.
     """
@@ -62,7 +64,7 @@ def socket_folder(var: Path) -> Path:
 
 
 def holds_sockets(folder: Path) -> bool:
-    """Whether a unix socket can be made in `folder`, which is made when missing."""
+    """Whether a unix socket can be created in `folder`, which is created if missing."""
     probe = folder / "probe.sock"
     try:
         folder.mkdir(mode=0o711, parents=True, exist_ok=True)

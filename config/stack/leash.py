@@ -1,4 +1,4 @@
-"""Starts a process that cannot outlive the one that started it, whatever ends that one (SIGKILL too).
+"""Starts child processes that end with their parent, even if the parent is killed with SIGKILL.
 
 `start` runs this very file as a small program that arranges it and then becomes the command. On Linux the kernel
 does the rest (prctl(2), PR_SET_PDEATHSIG); elsewhere the program stays and watches for its parent.
@@ -37,9 +37,9 @@ def start(
     output: int | IO[Any] | None = None,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Starts `command` in a session of its own; it gets `at_parents_end` when this process ends.
+    """Starts `command` in a session of its own; it is sent the signal `at_parents_end` when this process ends.
 
-    `prefix` is a command that runs the rest as somebody else. `output` takes both stdout and stderr.
+    `prefix` is a command that runs the rest as another user. `output` takes both stdout and stderr.
     """
     leash = [sys.executable, "-I", "-S", __file__, str(int(at_parents_end)), str(os.getpid())]
 
@@ -52,7 +52,7 @@ def start(
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,
             pass_fds=pass_fds,
-            start_new_session=True,  # Ctrl-C in a terminal reaches the parent only, which stops the rest in order
+            start_new_session=True,  # so that Ctrl-C reaches only the parent, which stops the rest in order
         )
 
     if threading.current_thread() is threading.main_thread():
@@ -66,7 +66,7 @@ def _starter() -> ThreadPoolExecutor:
 
 
 def end(process: subprocess.Popen[bytes], *, sig: signal.Signals = signal.SIGTERM, seconds: float = 10.0) -> bool:
-    """Asks the process to end with `sig`, then kills what is left of its session. True when it went by itself."""
+    """Asks the process to end with `sig`, then kills the rest of its session. Returns whether it ended by itself."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(sig)
@@ -84,7 +84,7 @@ def end(process: subprocess.Popen[bytes], *, sig: signal.Signals = signal.SIGTER
 def _become(sig: int, parent: int, command: list[str]) -> None:
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, sig, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before the kernel was told
+        if os.getppid() != parent:  # the parent ended before the kernel was told
             sys.exit(1)
         os.execvp(command[0], command)  # noqa: S606 -- no shell is wanted: the command is a list
     child = subprocess.Popen(command, close_fds=False)

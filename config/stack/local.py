@@ -1,4 +1,4 @@
-"""All of Antiphon on one machine: private servers where none are named, then web, worker and clock processes.
+"""All of Antiphon on one machine: private servers unless others are configured, then web, worker and beat processes.
 
 Order: lock, listening sockets, servers, `prepare`, children, their word that they are ready, `/readyz`. Everything that
 can be refused is refused before anything is started.
@@ -31,11 +31,11 @@ from config.stack.steps import steps
 from config.stack.supervisor import Child, Supervisor
 from config.stack.valkey import PrivateValkey
 
-# Ctrl-C is over within 15 s: children end side by side, then Redis and PostgreSQL.
+# Ctrl-C takes at most 15 s: children end in parallel, then Valkey and PostgreSQL.
 WEB_DRAIN: Final = "2"
 WORKER_DRAIN: Final = "3"
 CHILD_GRACE: Final = 8.0
-DRAIN_MARGIN: Final = 15.0  # where a drain is set: after it, a process hands over what is left
+DRAIN_MARGIN: Final = 15.0  # if a drain is set: after it, a process hands over what is left
 SERVER_GRACE: Final = 2.5
 RESTARTS: Final = 5
 POLL_SECONDS: Final = 0.1
@@ -44,7 +44,7 @@ LEAST_FREE_BYTES: Final = 200 * 2**20
 
 @dataclass(frozen=True)
 class Options:
-    """What `manage.py up` was asked for. Empty URLs mean private servers."""
+    """The options of `manage.py up`. Empty URLs mean private servers."""
 
     host: str
     port: int
@@ -81,7 +81,7 @@ class LocalStack:
         """Returns when all processes are ready and `/readyz` is 200, or as soon as `is_over`. Raises `StackError`."""
         self._lock = take_lock(self.var)
         if shutil.disk_usage(self.var).free < LEAST_FREE_BYTES:
-            raise StackError(f"Less than 200 MB are free where {self.var} lies: make room, or set ANTIPHON_VAR.")
+            raise StackError(f"Less than 200 MB of disk space are free for {self.var}. Make room, or set ANTIPHON_VAR.")
         listener = self._listener = open_socket(self.options.host, self.options.port)
         port = listener.getsockname()[1]
         self.url = url_of(self.options.host, port)
@@ -113,7 +113,7 @@ class LocalStack:
         await_quiet(supervisor, is_over)
 
     def watch(self, is_over: Callable[[], bool]) -> None:
-        """Keeps all of it running until `is_over`. Raises `StackError` when a server does not come back."""
+        """Keeps everything running until `is_over`. Raises `StackError` if a server does not come back."""
         assert self.supervisor is not None
         looked = time.monotonic()
         while not is_over():
@@ -127,17 +127,17 @@ class LocalStack:
             time.sleep(POLL_SECONDS)
 
     def _look_after_servers(self, is_over: Callable[[], bool]) -> None:
-        """Starts a private server again that somebody or something else ended."""
+        """Restarts a private server that was ended from outside."""
         assert self.supervisor is not None
         if self._postgres is not None and self._postgres.finish_shutdown():
-            self.supervisor.say("up", "postgres was asked to shut down; ending its connections and starting it again")
+            self.supervisor.say("up", "postgres was asked to shut down; closing its connections and restarting it")
         for name, server in (("postgres", self._postgres), ("valkey", self._valkey)):
             if server is not None and server.has_ended():
-                self.supervisor.say("up", f"{name} ended; starting it again")
+                self.supervisor.say("up", f"{name} ended; restarting it")
                 restart(server, is_over)
 
     def stop(self, is_urgent: Callable[[], bool] = lambda: False) -> None:
-        """Ends what was started, last first, each part within its own limit. `is_urgent`: kill the children now."""
+        """Stops everything in reverse order, each part within its time limit. `is_urgent`: kill the children now."""
         if self._listener is not None:
             self._listener.close()
         if self.supervisor is not None:
@@ -192,7 +192,7 @@ class LocalStack:
             "PYTHONUNBUFFERED": "1",
         }
         if is_loopback(self.options.host):
-            env.setdefault("HTTPS", "0")  # a page of this machine, over http
+            env.setdefault("HTTPS", "0")  # served on this machine only, over http
         if sys.stdout.isatty():
             env["FORCE_COLOR"] = "1"
         return env
@@ -218,7 +218,7 @@ class LocalStack:
         return found
 
     def metrics_places(self) -> list[str]:
-        """Where the processes that have a metrics port of their own show them; a free port stands in their logs."""
+        """The addresses of the metrics ports; a port that was chosen freely is in the logs."""
         host = self.options.metrics_host
         ports = {name: next(iter(variables.values())) for name, variables in self.metrics.items()}
         return [f"{name} {host}:{port}" for name, port in ports.items() if port != "0"]
@@ -247,12 +247,12 @@ class LocalStack:
 
 
 def grace(variable: str, env: Mapping[str, str]) -> float:
-    """Seconds that a process gets to end: more than `CHILD_GRACE` where its drain is set to more."""
+    """Seconds that a process gets to end: more than `CHILD_GRACE` if its drain is longer."""
     return max(CHILD_GRACE, float(env[variable]) + DRAIN_MARGIN) if os.environ.get(variable) else CHILD_GRACE
 
 
 def restart(server: PrivatePostgres | PrivateValkey, is_over: Callable[[], bool]) -> None:
-    """Starts a server again, patiently: what is left of a killed PostgreSQL takes a moment to notice.
+    """Restarts a server, with retries: the remaining processes of a killed PostgreSQL need a moment to end.
 
     Returns early when `is_over`. Raises `StackError` when the server does not come back.
     """

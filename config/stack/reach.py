@@ -12,7 +12,7 @@ from config.env import database_from_url
 from config.stack.errors import StackError
 
 SECONDS: Final = 5
-SILENT: Final = f"says nothing within {SECONDS} s. It hangs, a firewall is between, or the address is wrong"
+SILENT: Final = f"did not answer within {SECONDS} s. It hangs, a firewall blocks it, or the address is wrong"
 OLDEST_POSTGRES: Final = 14  # of Django 5.2
 OLDEST_REDIS: Final = (6, 2)  # GETDEL
 
@@ -28,11 +28,11 @@ def check_database(url: str) -> None:
     except psycopg.ProgrammingError as error:
         raise StackError(f"DATABASE_URL: {str(error).strip()}.") from None
     except psycopg.errors.ConnectionTimeout:
-        raise StackError(f"PostgreSQL at {place} {SILENT}: correct DATABASE_URL, or look at its log.") from None
+        raise StackError(f"PostgreSQL at {place} {SILENT}: correct DATABASE_URL, or check its log.") from None
     except psycopg.OperationalError as error:
         said = str(error)
         if "authentication failed" in said or "no password supplied" in said:
-            wrong = f"PostgreSQL at {place} refuses the password of {user!r}: correct it in DATABASE_URL."
+            wrong = f"PostgreSQL at {place} rejects the password of {user!r}: correct it in DATABASE_URL."
         elif "does not exist" in said and "role" in said:
             wrong = f"PostgreSQL at {place} has no user {user!r}: create it, or name another in DATABASE_URL."
         elif "does not exist" in said:
@@ -44,7 +44,7 @@ def check_database(url: str) -> None:
             )
         raise StackError(wrong) from None
     if version < OLDEST_POSTGRES:
-        raise StackError(f"PostgreSQL at {place} is version {version}; {OLDEST_POSTGRES} is the oldest that will do.")
+        raise StackError(f"PostgreSQL at {place} is version {version}; version {OLDEST_POSTGRES} or newer is required.")
 
 
 def check_redis(url: str) -> None:
@@ -58,9 +58,9 @@ def check_redis(url: str) -> None:
     try:
         version = str(client.info("server")["redis_version"])
     except redis.AuthenticationError:
-        raise StackError(f"Redis at {place} refuses the password: correct it in REDIS_URL.") from None
+        raise StackError(f"Redis at {place} rejects the password: correct it in REDIS_URL.") from None
     except redis.TimeoutError:
-        raise StackError(f"Redis at {place} {SILENT}: correct REDIS_URL, or look at its log.") from None
+        raise StackError(f"Redis at {place} {SILENT}: correct REDIS_URL, or check its log.") from None
     except redis.RedisError:
         raise StackError(
             f"Redis at {place} cannot be reached: start it, correct REDIS_URL, "
@@ -69,4 +69,4 @@ def check_redis(url: str) -> None:
     finally:
         client.close()
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
-        raise StackError(f"Redis at {place} is version {version}; 6.2 is the oldest that will do.")
+        raise StackError(f"Redis at {place} is version {version}; version 6.2 or newer is required.")

@@ -24,10 +24,10 @@ from config.stack import leash
 
 FIRST_WAIT = 0.5  # seconds before a child that ended is started again ...
 LONGEST_WAIT = 30.0  # ... doubled each time, up to this
-STEADY_SECONDS = 30.0  # a child that ran this long starts over with the first wait
+STEADY_SECONDS = 30.0  # after running this long, a child restarts with the first wait again
 POLL_SECONDS = 0.1
-LONGEST_LOOK = 1.0  # seconds of silence counted between two looks, however long it was
-LAST_WORDS_SECONDS = 1.0  # a child that hangs says where, before it is killed
+LONGEST_LOOK = 1.0  # at most so many seconds of silence are counted between two checks
+STACK_TRACE_SECONDS = 1.0  # for a stuck child to print its stack traces before it is killed
 COLOURS = (36, 32, 33, 35, 34, 31)  # ANSI foregrounds, in turn
 
 logger = structlog.get_logger(__name__)
@@ -59,10 +59,10 @@ class Child:
         self.started = 0.0
         self.failures = 0
         self.due: float | None = None  # when to start it again
-        self.pulse: int | None = None  # the pipe it gives its signs into
-        self.begun = False  # it has given one
-        self.silent = 0.0  # seconds since the last one
-        self.condemned: float | None = None  # when it is killed, because it hangs
+        self.pulse: int | None = None  # the pipe it writes heartbeats to
+        self.begun = False  # it has written one
+        self.silent = 0.0  # seconds since the last heartbeat
+        self.kill_at: float | None = None  # when it is killed, because it is stuck
 
 
 class Supervisor:
@@ -77,7 +77,7 @@ class Supervisor:
         self._printing = threading.Lock()
         self._terminal = sys.stdout.isatty()
         self._width = 8
-        self.last_line = time.monotonic()  # when a child last wrote one
+        self.last_line = time.monotonic()  # when a child last wrote a line
 
     def add(self, child: Child) -> None:
         self.children.append(child)
@@ -88,24 +88,24 @@ class Supervisor:
             self._start(child)
 
     def look(self) -> None:
-        """One round: notices ended children and those that hang, starts those that are due."""
+        """One round: restarts children that have ended, and kills those that are stuck."""
         now = time.monotonic()
         awake, self._looked = min(now - self._looked, LONGEST_LOOK), now
         for child in self.children:
             self._listen(child, now, awake)
             if child.process is not None and (code := child.process.poll()) is not None:
-                leash.end(child.process)  # what it may have left in its session
+                leash.end(child.process)  # processes it may have left in its session
                 child.process, child.ready = None, False
                 child.failures = 0 if now - child.started > STEADY_SECONDS else child.failures
                 wait = min(FIRST_WAIT * 2**child.failures, LONGEST_WAIT)
                 child.failures += 1
                 child.due = now + wait
-                self.say("up", f"{child.name} ended ({describe_exit(code)}); starting it again in {wait:g} s")
+                self.say("up", f"{child.name} ended ({describe_exit(code)}); restarting it in {wait:g} s")
             if child.due is not None and now >= child.due:
                 self._start(child)
 
     def _listen(self, child: Child, now: float, awake: float) -> None:
-        """Takes its signs of life; one that hangs says where, and is killed."""
+        """Reads its heartbeats. A stuck child prints its stack traces and is killed."""
         if child.process is None or child.pulse is None:
             return
         try:
@@ -114,17 +114,17 @@ class Supervisor:
             signs = b""
         if signs:
             child.ready = child.ready or READY in signs
-            child.begun, child.silent, child.condemned = True, 0.0, None
+            child.begun, child.silent, child.kill_at = True, 0.0, None
             return
         child.silent += awake if child.begun else 0.0
-        if child.condemned is None and child.silent >= self.stuck_seconds:
-            child.condemned = now + LAST_WORDS_SECONDS
-            said = f"{child.name} hangs: it gave no sign of life for {self.stuck_seconds:g} s; killing it"
+        if child.kill_at is None and child.silent >= self.stuck_seconds:
+            child.kill_at = now + STACK_TRACE_SECONDS
+            said = f"{child.name} is stuck: no heartbeat for {self.stuck_seconds:g} s; killing it"
             self.say("up", said, level="error")
             with contextlib.suppress(ProcessLookupError):
                 child.process.send_signal(signal.SIGUSR2)
-        elif child.condemned is not None and now >= child.condemned:
-            child.condemned = None
+        elif child.kill_at is not None and now >= child.kill_at:
+            child.kill_at = None
             leash.end(child.process, sig=signal.SIGKILL)
 
     def stop(self, is_urgent: Callable[[], bool]) -> None:
@@ -150,20 +150,20 @@ class Supervisor:
             time.sleep(POLL_SECONDS if running else 0)
 
     def write_block(self, text: str) -> None:
-        """Several lines of our own, which no child's line divides."""
+        """Prints several lines without a child's line between them."""
         with self._printing, contextlib.suppress(OSError):
             sys.stdout.write(text)
             sys.stdout.flush()
 
     def say(self, name: str, line: str, *, level: str = "info") -> None:
-        """A line of our own. On a terminal the name stands in front; else it is one more line of JSON."""
+        """Prints a line of `up` itself: with its name in front on a terminal, as JSON otherwise."""
         if self._terminal:
             self.write(name, line)
         else:
             getattr(logger, level)(line, process=name)
 
     def write(self, name: str, line: str) -> None:
-        """A child's line: as it is, on a terminal with the child's name in front, in its colour."""
+        """Prints a child's line unchanged; on a terminal with the child's coloured name in front."""
         if self._terminal:
             names = [child.name for child in self.children]
             colour = COLOURS[names.index(name) % len(COLOURS)] if name in names else 1
@@ -178,7 +178,7 @@ class Supervisor:
         if child.pulse is not None:
             os.close(child.pulse)
         child.pulse, theirs = os.pipe()
-        child.ready, child.begun, child.silent, child.condemned = False, False, 0.0, None
+        child.ready, child.begun, child.silent, child.kill_at = False, False, 0.0, None
         os.set_blocking(child.pulse, False)
         os.set_blocking(theirs, False)
         try:

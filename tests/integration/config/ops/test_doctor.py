@@ -59,9 +59,9 @@ def test_servers_that_hang_are_told_from_those_that_are_away(monkeypatch: pytest
     monkeypatch.setattr(reach, "SECONDS", 2)  # libpq's least
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
         port = silent.getsockname()[1]
-        with pytest.raises(StackError, match=f"Redis at 127.0.0.1:{port} says nothing within .* hangs"):
+        with pytest.raises(StackError, match=f"Redis at 127.0.0.1:{port} did not answer within .* hangs"):
             reach.check_redis(f"redis://127.0.0.1:{port}/0")
-        with pytest.raises(StackError, match=f"PostgreSQL at 127.0.0.1:{port} says nothing within .* hangs"):
+        with pytest.raises(StackError, match=f"PostgreSQL at 127.0.0.1:{port} did not answer within .* hangs"):
             reach.check_database(f"postgresql://somebody:secret@127.0.0.1:{port}/antiphon")
     with pytest.raises(StackError, match="cannot be reached: start it"):
         reach.check_redis(f"redis://127.0.0.1:{port}/0")

@@ -49,7 +49,7 @@ def test_a_child_that_ends_comes_back_after_growing_waits(
     supervisor.add(child)
     supervisor.start()
     until(supervisor, lambda: len(said) == 3)
-    assert said == [f"brief ended (exit code 3); starting it again in {wait} s" for wait in ("0.05", "0.1", "0.2")]
+    assert said == [f"brief ended (exit code 3); restarting it in {wait} s" for wait in ("0.05", "0.1", "0.2")]
     assert capfd.readouterr().out.count("hello") >= 2
 
 
@@ -184,8 +184,8 @@ def test_a_child_that_hangs_is_killed_and_started_anew(
     until(supervisor, lambda: child.begun and child.process is not None and child.process.pid != first)
     assert time.monotonic() - began >= 1
     assert said == [
-        "alive hangs: it gave no sign of life for 1 s; killing it",
-        "alive ended (SIGKILL); starting it again in 0.05 s",
+        "alive is stuck: no heartbeat for 1 s; killing it",
+        "alive ended (SIGKILL); restarting it in 0.05 s",
     ]
     if how == signal.SIGUSR1:  # a stopped process says nothing
         assert "most recent call first" in capfd.readouterr().out

@@ -148,9 +148,9 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
         assert still_there([dead], 5) == []
     for words in ("bin/postgres", "valkey-server"):
         first.child(words).kill()
-    first.await_output("postgres ended; starting it again")
-    first.await_output("valkey ended; starting it again")
-    first.await_output("web1 ended (SIGKILL); starting it again in 0.5 s")
+    first.await_output("postgres ended; restarting it")
+    first.await_output("valkey ended; restarting it")
+    first.await_output("web1 ended (SIGKILL); restarting it in 0.5 s")
     first.await_output("worker1 ended (SIGKILL)")
     first.await_output("beat ended (SIGKILL)")
     deadline = time.monotonic() + 30
@@ -159,7 +159,7 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
 
     asked = first.child("bin/postgres")
     asked.terminate()  # it waits for the open connections, and lets nobody in
-    first.await_output("postgres was asked to shut down; ending its connections and starting it again", 10)
+    first.await_output("postgres was asked to shut down; closing its connections and restarting it", 10)
     assert still_there([asked], 10) == []
     deadline = time.monotonic() + 30
     while get_status(first.known["url"], "/readyz") != 200:
@@ -170,7 +170,7 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
     for process in frozen:
         process.suspend()
     for name in ("web1", "worker1", "beat"):
-        first.await_output(f"{name} hangs: it gave no sign of life for 4 s; killing it", 20)
+        first.await_output(f"{name} is stuck: no heartbeat for 4 s; killing it", 20)
     assert still_there(frozen, 5) == []
     deadline = time.monotonic() + 30
     while get_status(first.known["url"], "/readyz") != 200:
@@ -222,9 +222,9 @@ def test_a_taken_metrics_port_is_said_in_one_sentence(up: Starter) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("antiphon:", "antiphon:wrong"), "refuses the password of 'antiphon': correct it in DATABASE_URL"),
+        (("antiphon:", "antiphon:wrong"), "rejects the password of 'antiphon': correct it in DATABASE_URL"),
         (("/antiphon?", "/nowhere?"), "has no database 'nowhere': create it"),
-        (("://antiphon:", "://nobody-here:"), "refuses the password of 'nobody-here'"),
+        (("://antiphon:", "://nobody-here:"), "rejects the password of 'nobody-here'"),
         (("host=", "host=/nowhere"), "cannot be reached: start it, correct DATABASE_URL, or unset it"),
     ],
 )
