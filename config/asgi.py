@@ -13,11 +13,11 @@ static_files = get_asgi_application()  # sets Django up, so it comes before impo
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 
+from accounts.auth.websocket import SOCKET_PATH  # noqa: E402
 from config.web import health, metrics  # noqa: E402
 from config.web.pages import Pages  # noqa: E402
 
 pages = Pages()
-SOCKET_PATH = "/ws/"
 
 
 def make_sockets() -> Any:

@@ -19,7 +19,7 @@ from django.http.request import validate_host
 from accounts.auth.origins import Origin, parse_origin
 from accounts.auth.tickets import Claims, consume_ticket
 
-PATH = "/ws/"
+SOCKET_PATH = "/ws/"
 _TICKET = "ticket."
 
 Scope = dict[str, Any]
@@ -63,7 +63,7 @@ class TicketAuthMiddleware:
 
 async def authenticate(scope: Scope, protocol: str) -> Claims:
     """The claims of the ticket that the client sent. Raises `HandshakeError`."""
-    if scope.get("path") != PATH:
+    if scope.get("path") != SOCKET_PATH:
         raise HandshakeError("path")
     _check_origin(scope)
     ticket = _ticket(scope.get("subprotocols") or (), protocol)

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from accounts.auth.websocket import SOCKET_PATH
 from accounts.quotas.balance import user_balances
 from chat.catalog import offered_models
 from chat.catalog.presets import offered_presets
@@ -95,7 +96,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "urls": {
             "root": reverse("chat:new"),
             "ticket": reverse("ticket"),
-            "socket": "/ws/",
+            "socket": SOCKET_PATH,
             "conversations": reverse("chat:conversations"),
             "login": reverse("account_login"),
             "icons": static("chat/img/icons.svg"),

@@ -19,7 +19,8 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
-PROTOCOL: Final = "chat.v1"
+from chat.protocol.limits import PROTOCOL
+
 TERMINAL: Final = frozenset({"run.done", "run.stopped", "run.failed", "run.interrupted"})
 ACK_EVERY: Final = 16  # events
 ANSWER_SECONDS: Final = 120.0  # an answer that has not ended by then counts as lost
