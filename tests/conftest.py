@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Generator, Iterable
-from itertools import zip_longest
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,6 @@ connections["default"].settings_dict["TEST"]["TEMPLATE"] = templates.MIGRATED
 TESTS = Path(__file__).parent
 pytest_plugins = ["tests.fixtures.measurements", "tests.fixtures.stacks"]
 KINDS = ("unit", "integration", "e2e", "chaos")
-PROCESS_FIXTURES = {"live", "stack", "system", "up"}
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 PASSWORD = "correct horse battery staple"
 
@@ -48,35 +46,12 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Each test is marked by its folder; the quick ones come first, but for workers of xdist (`alternate`)."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test is marked by its folder; the quick ones come first."""
     for item in items:
         if (kind := kind_of(item)) in KINDS:
             item.add_marker(kind)
     items.sort(key=lambda item: KINDS.index(kind_of(item)) if kind_of(item) in KINDS else len(KINDS))
-    if hasattr(config, "workerinput"):
-        items[:] = alternate(items)
-
-
-def alternate(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """The same tests, file by file, so that those that start processes alternate with the others.
-
-    Workers take files in this order. What waits runs beside what computes, and no long file is left for the end.
-    """
-    files: dict[Path, list[pytest.Item]] = {}
-    for item in items:
-        files.setdefault(item.path, []).append(item)
-    found: tuple[list[list[pytest.Item]], list[list[pytest.Item]]] = ([], [])
-    for tests in files.values():
-        found[any(map(_starts_processes, tests))].append(tests)
-    quick, slow = found
-    return [test for pair in zip_longest(slow, quick) for tests in pair for test in tests or ()]
-
-
-def _starts_processes(item: pytest.Item) -> bool:
-    fixtures, module = getattr(item, "fixturenames", ()), getattr(item, "module", None)
-    of_its_own = hasattr(module, "run_stack") or hasattr(module, "stack_with_model")
-    return of_its_own or not PROCESS_FIXTURES.isdisjoint(fixtures)
 
 
 def kind_of(item: pytest.Item) -> str:

@@ -79,7 +79,7 @@ def test_a_table_for_people_says_what_has_no_price(used: None) -> None:
     lines = usage().splitlines()
     assert lines[0].split()[:2] == ["user", "messages"]
     assert lines[1].startswith("alice@example.org")
-    assert "0.004000 USD in all" in lines[3]
+    assert "0.004000 USD in total" in lines[3]
     assert "1 answers whose model had no price" in lines[4]
 
 
@@ -253,6 +253,8 @@ def test_a_person_sees_what_is_theirs_and_nothing_else(clean_redis: str, alice: 
 
 
 # --- over a real socket -----------------------------------------------------------------------------------------------
+
+SYSTEM = {"web": 1, "workers": 1, "env": {"CHAT_MODELS": "small"}}
 
 
 @pytest.mark.asyncio(loop_scope="function")

@@ -158,7 +158,7 @@ async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
             kept = look_into_redis(stack)
             outputs |= {process.name: process.output() for process in stack.processes}
             outputs["traces"] = b"".join(collector.raw).decode(errors="replace")
-            [line] = [line for line in stack.workers[0].output().splitlines() if '"event": "metrics"' in line]
+            [line] = [line for line in stack.workers[0].output().splitlines() if '"event": "metrics_served"' in line]
             outputs["worker's metrics"] = fetch(json.loads(line)["port"], "/metrics")
             for path in ("/metrics", "/readyz"):
                 outputs[path] = fetch(stack.webs[0].port, path)
