@@ -142,9 +142,9 @@ def test_a_voice_that_fails_says_why(page: Page) -> None:
     send(page, 'Speak [[text="One. Two."]]')
     ended(page)
     for broken, sentence in (
-        ("voiceFails = 'not-allowed'", "only after you have clicked"),
-        ("voiceFails = 'synthesis-failed'", "voice failed (synthesis-failed)"),
-        ("voiceless = true", "no voice to read aloud with"),
+        ("voiceFails = 'not-allowed'", "Click or type on this page first"),
+        ("voiceFails = 'synthesis-failed'", "Reading aloud failed (synthesis-failed)"),
+        ("voiceless = true", "no voice for reading aloud"),
     ):
         page.evaluate(f"() => {{ window.{broken}; }}")
         page.get_by_role("button", name="Read aloud", exact=True).click()
