@@ -1,3 +1,5 @@
+import gc
+
 from django.apps import AppConfig
 
 
@@ -5,3 +7,6 @@ class ConfigConfig(AppConfig):
     """Provides the commands that run the program (`manage.py up`, `serve`, ...)."""
 
     name = "config"
+
+    def ready(self) -> None:
+        gc.enable()  # manage.py disables it while modules are loaded; this app is the last

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import django
 import pytest
+from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connections
 
@@ -27,6 +29,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 servers.set_environment()
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
+admin.autodiscover()  # in the order of INSTALLED_APPS, before a test imports an admin module
+settings.SERVESTATIC_AUTOREFRESH = True  # no scan of all static files for each test client
 
 # The real hash with less work: it is asked for hundreds of times. Processes of a live stack keep the real cost.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1

@@ -17,6 +17,7 @@ CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"),
     *("--disable-sync", "--disable-default-apps"),
+    *("--disable-gpu", "--disable-software-rasterizer"),
 ]
 
 
