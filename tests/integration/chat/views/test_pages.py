@@ -331,8 +331,9 @@ class TestTheList:
     @pytest.mark.parametrize("zone", ["../../etc/passwd", "\x00", "Nowhere/Land", "", "A" * 5000])
     def test_an_odd_time_zone_is_utc(self, alice: User, zone: str) -> None:
         client = logged_in(alice)
-        client.cookies["timezone"] = zone
-        assert client.get("/").status_code == 200
+        cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
+        # As a header: newer releases of Python refuse to make such a cookie.
+        assert client.get("/", headers={"cookie": f"{cookies}; timezone={zone}"}).status_code == 200
 
     def test_it_goes_on_where_it_stopped(self, alice: User) -> None:
         for number in range(45):
