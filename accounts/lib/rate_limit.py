@@ -124,12 +124,15 @@ class Bucket:
         self._rate = rate
         self._tat = float("-inf")
 
-    def try_acquire(self, now: float) -> float:
-        """Counts a request and returns 0, or returns the seconds to wait without counting it."""
+    def try_acquire(self, now: float, count: int = 1) -> float:
+        """Counts `count` requests and returns 0, or returns the seconds to wait without counting them.
+
+        More than the whole rate at once count as the whole rate, so that they are possible at all.
+        """
         rate = self._rate
         if rate is None:
             return 0.0
-        due = max(self._tat, now) + rate.interval
+        due = max(self._tat, now) + rate.interval * min(count, rate.count)
         early = due - rate.seconds - now
         if early > 1e-9:
             return early

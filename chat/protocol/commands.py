@@ -5,6 +5,7 @@ Commands are a tagged union checked by msgspec: unknown fields, wrong types and 
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from typing import Annotated, Final, Literal
@@ -132,51 +133,110 @@ AnyTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin a
 AnyTraced = AnyTurn | AudioStart
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
-_probe = msgspec.json.Decoder(msgspec.Raw)
 _UNKNOWN_TYPE: Final = re.compile(r"Invalid value '.*' - at `\$\.type`", re.DOTALL)
+# C0 and C1 controls and DEL, without tab, line feed and carriage return: no font shows them, PostgreSQL stores no NUL.
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def parse_command(frame: str) -> AnyCommand:
     """Reads one text frame. Raises `TooLarge`, `UnknownCommand` or `Invalid`, each saying what is wrong and where."""
-    try:
-        raw = frame.encode()
-    except UnicodeEncodeError:
-        raise Invalid("The frame is not valid Unicode.") from None
+    raw = _encode(frame)
     if len(raw) > MAX_FRAME_BYTES:
         raise TooLarge(f"A frame can have at most {MAX_FRAME_BYTES} bytes; this one has {len(raw)}.")
     try:
-        return _decoder.decode(raw)
+        return _decode(raw)
     except msgspec.ValidationError as error:
         if _UNKNOWN_TYPE.search(str(error)):
             raise UnknownCommand from None
         raise Invalid(f"{error}.") from None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, ValueError):
         raise Invalid("The frame is not JSON, or nested too deeply.") from None
 
 
-class _Named(msgspec.Struct):
-    ref: Ref | None = None
-
-
-_ref_decoder = msgspec.json.Decoder(_Named)
-
-
-def ref_of(frame: str) -> str | None:
-    """The `ref` of an invalid frame, if it has one, so that the client can match the error to it."""
+def _decode(raw: bytes) -> AnyCommand:
     try:
-        return _ref_decoder.decode(frame).ref if len(frame) <= MAX_FRAME_BYTES else None
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return _decoder.decode(raw)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        return _decoder.decode(_repair(raw))
+
+
+def _repair(raw: bytes) -> bytes:
+    """JSON without what strict parsers refuse and browsers write: `JSON.stringify` escapes a lone surrogate.
+
+    Each one becomes U+FFFD. Raises `ValueError` for what is not JSON.
+    """
+    value = json.loads(raw, parse_constant=_refuse_constant)
+    return _encode(json.dumps(value, ensure_ascii=False))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _encode(text: str) -> bytes:
+    """UTF-8, in which each lone surrogate is U+FFFD, as browsers encode it."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+class Named(msgspec.Struct, frozen=True):
+    """How the sender names a frame: in every answer to it, so that the sender knows which command it belongs to."""
+
+    ref: str | None = None
+    client_id: str | None = None
+
+
+class _Loose(msgspec.Struct):
+    ref: msgspec.Raw = msgspec.Raw(b"null")
+    client_id: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_loose_decoder = msgspec.json.Decoder(_Loose)
+_name_decoder: msgspec.json.Decoder[str] = msgspec.json.Decoder(Ref)
+
+
+def names_of(frame: str | None) -> Named:
+    """The names in a frame that was refused, whatever else is wrong with it; without those it does not have."""
+    if frame is None:
+        return Named()
+    try:
+        raw = _encode(frame)
+        try:
+            found = _loose_decoder.decode(raw)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            found = _loose_decoder.decode(_repair(raw))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return Named()
+    return Named(_name(found.ref), _name(found.client_id))
+
+
+def _name(raw: msgspec.Raw) -> str | None:
+    try:
+        return _name_decoder.decode(raw)
+    except msgspec.MsgspecError:
         return None
 
 
-def check_text(text: str) -> str:
-    """The text of a message as it is stored. Raises `Invalid` or `TooLarge`."""
-    try:
-        size = len(text.encode())
-    except UnicodeEncodeError:
-        raise Invalid("The text contains half of a character (a lone surrogate).") from None
-    if "\x00" in text:
-        raise Invalid("The text contains a NUL character.")
+def named(command: Command) -> Named:
+    """The names in a command."""
+    client_id = getattr(command, "client_id", None)
+    return Named(command.ref, str(client_id) if client_id is not None else None)
+
+
+def clean_text(text: str) -> str:
+    """The text of a message as it is stored: without control characters, and without halves of characters.
+
+    Raises `Invalid` if nothing is left, and `TooLarge`.
+    """
+    raw = _encode(text)
+    text = _CONTROLS.sub("", raw.decode())
+    size = len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise TooLarge(f"A message can have at most {MAX_TEXT_BYTES} bytes; this one has {size}.")
     if not text.strip():

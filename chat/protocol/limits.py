@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 PROTOCOL: Final = "chat.v1"
-MAX_FRAME_BYTES: Final = 64 * 1024
-MAX_TEXT_BYTES: Final = 48 * 1024  # of one message's text in UTF-8, so that its frame fits
+MAX_TEXT_BYTES: Final = 48 * 1024  # of one message's text in UTF-8
+# JSON may write each byte of a text as six (`\u0001`): the longest text always fits, with the other fields.
+MAX_FRAME_BYTES: Final = 6 * MAX_TEXT_BYTES + 8 * 1024
+HARD_FRAME_BYTES: Final = 2 * MAX_FRAME_BYTES  # larger frames are not read: the connection is closed
+COUNTED_FRAME_BYTES: Final = 16 * 1024  # a larger frame counts as several under the limit of frames
 MAX_AUDIO_BYTES: Final = 8_000
 WINDOW_BYTES: Final = 256 * 1024
 HEARTBEAT_SECONDS: Final = 25

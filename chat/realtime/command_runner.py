@@ -22,15 +22,18 @@ from chat.protocol.commands import (
     AnyTraced,
     AudioInterrupt,
     Command,
+    Named,
     Ping,
     Pong,
     RunStop,
     Traced,
+    named,
+    names_of,
     parse_command,
-    ref_of,
 )
 from chat.protocol.errors import ChatError, Internal, RateLimited, Unavailable
 from chat.protocol.frames import encode
+from chat.protocol.limits import COUNTED_FRAME_BYTES
 from chat.realtime import rate_limits
 from chat.realtime.connection import Connection
 from chat.telemetry import metrics, tracing
@@ -45,7 +48,10 @@ logger = structlog.get_logger(__name__)
 
 
 class CommandRunner:
-    """The incoming half of a connection. `carry_out` and `on_audio` are the consumer's."""
+    """The incoming half of a connection. `carry_out` and `on_audio` are the consumer's.
+
+    `frame_limit`: the server's for this connection, under which it counts control frames too.
+    """
 
     def __init__(
         self,
@@ -55,13 +61,14 @@ class CommandRunner:
         *,
         carry_out: Callable[[AnyCommand], Awaitable[None]],
         on_audio: Callable[[bytes], None],
+        frame_limit: rate_limits.FrameLimit | None = None,
     ) -> None:
         self.connection = connection
         self._address = address
         self._span = connection_span
         self._carry_out = carry_out
         self._on_audio = on_audio
-        self._frame_limit = rate_limits.FrameLimit()
+        self._frame_limit = frame_limit or rate_limits.FrameLimit()
         self._slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self._waiting = 0
         self._malformed: deque[float] = deque(maxlen=MALFORMED_LIMIT)
@@ -71,9 +78,9 @@ class CommandRunner:
         metrics.counted.frames_received += 1
         if self.connection.closed is not None:
             return
-        if wait := self._frame_limit.try_acquire():
+        if wait := self._frame_limit.try_acquire(1 + len(text or data or "") // COUNTED_FRAME_BYTES):
             metrics.denials["frames"] += 1
-            self._slow_down(rate_limits.rate_limited(wait), ref_of(text) if text is not None else None)
+            self._slow_down(rate_limits.rate_limited(wait), names_of(text))
             return
         try:
             if text is None:
@@ -81,7 +88,7 @@ class CommandRunner:
                 return
             command = parse_command(text)
         except ChatError as error:
-            self._refuse(error, ref_of(text) if text is not None else None)
+            self._refuse(error, names_of(text))
             return
         at_once = AT_ONCE.get(type(command))
         if at_once is not None:
@@ -90,7 +97,7 @@ class CommandRunner:
         self.connection.last_used = time.monotonic()
         if self._waiting >= COMMANDS_WAITING:
             metrics.denials["waiting"] += 1
-            self._slow_down(RateLimited("Too many commands are waiting. Try again.", retry_after=1), command.ref)
+            self._slow_down(RateLimited("Too many commands are waiting. Try again.", retry_after=1), named(command))
             return
         self._waiting += 1
         self.connection.spawn(self._run(command))
@@ -108,17 +115,17 @@ class CommandRunner:
 
     # --- limits -------------------------------------------------------------------------------------------------
 
-    def _refuse(self, error: ChatError, ref: str | None) -> None:
+    def _refuse(self, error: ChatError, names: Named) -> None:
         """Answers a frame that is not a command. The tenth within a minute closes the connection."""
-        self.error(error, ref)
+        self.refuse(error, names)
         now = time.monotonic()
         self._malformed.append(now)
         if len(self._malformed) == MALFORMED_LIMIT and now - self._malformed[0] < MALFORMED_SECONDS:
             self.connection.close(Close.MALFORMED)
 
-    def _slow_down(self, error: RateLimited, ref: str | None) -> None:
+    def _slow_down(self, error: RateLimited, names: Named) -> None:
         """Answers a command over a limit. A client that is told too often is disconnected."""
-        self.error(error, ref)
+        self.refuse(error, names)
         if self._frame_limit.is_flood():
             self.connection.close(Close.FLOOD)
 
@@ -135,15 +142,15 @@ class CommandRunner:
                 async with self._slots:
                     await self._limited(command)
         except RateLimited as error:
-            self._slow_down(error, command.ref)
+            self._slow_down(error, named(command))
         except ChatError as error:
-            self.error(error, command.ref)
+            self.refuse(error, named(command))
         except OUTAGE as error:
             logger.warning("command_failed", command=type(command).__name__, error=type(error).__name__)
-            self.error(Unavailable(), command.ref)
+            self.refuse(Unavailable(), named(command))
         except Exception:
             logger.exception("command_crashed", command=type(command).__name__)
-            self.error(Internal(), command.ref)
+            self.refuse(Internal(), named(command))
         finally:
             self._waiting -= 1
 
@@ -176,11 +183,17 @@ class CommandRunner:
 
     def error(self, error: ChatError, ref: str | None) -> None:
         """Sends an error frame; without a `ref` it belongs to no command."""
+        self.refuse(error, Named(ref))
+
+    def refuse(self, error: ChatError, names: Named) -> None:
+        """Sends an error frame to whoever sent the frame with these names."""
         metrics.errors[error.code] += 1
         frame: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message}
+        if names.client_id is not None:
+            frame["client_id"] = names.client_id
         if error.retry_after is not None:
             frame["retry_after"] = error.retry_after
-        self.reply(frame, ref)
+        self.reply(frame, names.ref)
 
 
 AT_ONCE: Final[dict[type[Command], Callable[[CommandRunner, Any], None]]] = {

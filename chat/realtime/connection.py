@@ -69,6 +69,7 @@ class Connection:
         self._send = send
         self._read = read
         self._outbox: list[dict[str, Any]] = []
+        self._begun = False  # whether the handshake is over
         self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._guards: dict[str, int] = {}  # run id -> text length a snapshot showed, until its next delta or its end
@@ -102,6 +103,17 @@ class Connection:
         else:
             counted.ephemeral_dropped += 1
 
+    def begin(self, greeting: str) -> None:
+        """The handshake is over: sends the greeting, then what waits. A connection that was closed is only closed.
+
+        What is sent before would end the handshake with an error.
+        """
+        waiting, self._outbox, self._begun = self._outbox, [], True
+        if self.closed is None:
+            self.put(greeting)
+        self._outbox += [message for message in waiting if self.closed in (None, message.get("code"))]
+        self._flush()
+
     def close(self, code: Close) -> None:
         """Closes after the outbox is sent. Only the first call counts."""
         if self.closed is None:
@@ -110,7 +122,7 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        if self._writer is None or self._writer.done():
+        if self._begun and (self._writer is None or self._writer.done()):
             self._writer = asyncio.create_task(self._write())
 
     async def _write(self) -> None:

@@ -27,7 +27,14 @@ from chat.eventlog import store
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import AnyCommand, Command
 from chat.protocol.frames import encode
-from chat.protocol.limits import HEARTBEAT_SECONDS, MAX_AUDIO_BYTES, MAX_TEXT_BYTES, PROTOCOL, WINDOW_BYTES
+from chat.protocol.limits import (
+    HEARTBEAT_SECONDS,
+    MAX_AUDIO_BYTES,
+    MAX_FRAME_BYTES,
+    MAX_TEXT_BYTES,
+    PROTOCOL,
+    WINDOW_BYTES,
+)
 from chat.realtime import microphone, rate_limits, subscriptions, turns
 from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
 from chat.realtime.connection import Connection, Handlers, Part
@@ -66,7 +73,12 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         named = {"antiphon.connection.id": self.connection.connection_id, "user.id": str(self.user_id)}
         self.span = tracing.start_span("socket", tracing.SpanKind.SERVER, parent="", attributes=named)
         self.commands = CommandRunner(
-            self.connection, self.address, self.span, carry_out=self.carry_out, on_audio=self.on_audio
+            self.connection,
+            self.address,
+            self.span,
+            carry_out=self.carry_out,
+            on_audio=self.on_audio,
+            frame_limit=scope.get("frame_limit"),
         )
         reply, fail = self.commands.reply, self.commands.error
         self.microphone = Microphone(self.connection, self.user_id, reply=reply, fail=fail)
@@ -109,8 +121,10 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             refusal = Close.GOING_AWAY
         if refusal is not None:
             self.connection.close(refusal)
+        # What arrived for the user meanwhile, such as the news of another tab, follows the greeting.
+        self.connection.begin(encode(_hello(self.connection.connection_id, offers)))
+        if self.connection.closed is not None:
             return
-        self.connection.put(encode(_hello(self.connection.connection_id, offers)))
         self.connection.spawn(self.revalidate())
         self.connection.spawn(self.subscriptions.renew_presence())
 
@@ -201,7 +215,12 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         "protocol": PROTOCOL,
         "connection_id": connection_id,
         "heartbeat_s": HEARTBEAT_SECONDS,
-        "limits": {"text_bytes": MAX_TEXT_BYTES, "audio_bytes": MAX_AUDIO_BYTES, "window_bytes": WINDOW_BYTES},
+        "limits": {
+            "text_bytes": MAX_TEXT_BYTES,
+            "frame_bytes": MAX_FRAME_BYTES,
+            "audio_bytes": MAX_AUDIO_BYTES,
+            "window_bytes": WINDOW_BYTES,
+        },
         **offers,
         "traceparent": True,
         "features": ["voice"] if settings.ASR_BACKENDS else [],

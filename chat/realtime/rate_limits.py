@@ -122,7 +122,10 @@ def limits_of(command: AnyCommand, user_id: uuid.UUID, session_hash: str, addres
 
 
 class FrameLimit:
-    """Counts the frames of one connection, within the process, and how often it was told to slow down."""
+    """Counts the frames of one connection, within the process, and how often it was told to slow down.
+
+    Shared by the server, which counts control frames and fragments, and the consumer, which counts messages.
+    """
 
     __slots__ = ("_frames", "_refusals")
 
@@ -130,9 +133,9 @@ class FrameLimit:
         self._frames = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_FRAMES))
         self._refusals = rate_limit.Bucket(rate_limit.parse_rate(settings.RATE_REFUSALS))
 
-    def try_acquire(self) -> float:
-        """Counts a frame; 0, or the seconds to wait if it is one too many."""
-        return self._frames.try_acquire(time.monotonic())
+    def try_acquire(self, frames: int = 1) -> float:
+        """Counts `frames` frames; 0, or the seconds to wait if they are too many."""
+        return self._frames.try_acquire(time.monotonic(), frames)
 
     def is_flood(self) -> bool:
         """Counts a refusal; whether it was one too many."""

@@ -23,7 +23,7 @@ from chat.conversations.membership import member_of
 from chat.eventlog import events
 from chat.eventlog.store import Append
 from chat.models import Message, MessageRole, MessageStatus, Run
-from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, check_text
+from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, clean_text
 from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded, RateLimited
 from chat.telemetry import metrics, tracing
 from chat.turns.places import Place, find_place, title_from
@@ -71,7 +71,7 @@ def accept(user_id: uuid.UUID, command: AnyTurn, check: Check = accept_any) -> A
     asked about a duplicate. Raises `ChatError`s.
     """
     if isinstance(command, MessageSend | MessageEdit):
-        check_text(command.text)
+        command = msgspec.structs.replace(command, text=clean_text(command.text))
     if isinstance(command, MessageSend) and command.attachments:
         raise Invalid("Files can't be attached yet.")
     fingerprint = _fingerprint(command)
