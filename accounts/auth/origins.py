@@ -27,3 +27,12 @@ def parse_origin(text: str) -> Origin | None:
     if not 0 < port < 65536:
         return None
     return Origin(match["scheme"], match["host"], port)
+
+
+def plain_scheme(text: str) -> str:
+    """`https` or `http` for what a proxy reports in X-Forwarded-Proto: the first entry, in any case, also wss and ws.
+
+    Anything else is returned as it is, in lower case.
+    """
+    scheme = text.partition(",")[0].strip().lower()
+    return {"wss": "https", "ws": "http"}.get(scheme, scheme)

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.http import parse_cookie
 from django.http.request import validate_host
 
-from accounts.auth.origins import Origin, parse_origin
+from accounts.auth.origins import Origin, parse_origin, plain_scheme
 from accounts.auth.tickets import Claims, consume_ticket
 
 SOCKET_PATH = "/ws/"
@@ -100,7 +100,7 @@ def _is_secure(scope: Scope) -> bool:
     if proxy:
         name, value = proxy
         header = _header(scope, name.removeprefix("HTTP_").replace("_", "-").lower().encode())
-        return (header or "").split(",")[0].strip() == value
+        return plain_scheme(header or "") == value
     return scope.get("scheme") == "wss"
 
 

@@ -1,10 +1,12 @@
-"""The access log, and the client's address behind proxies."""
+"""The access log, and the client's address and scheme behind proxies."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 import structlog
+
+from accounts.auth.origins import plain_scheme
 
 QUIET: Final = ("/livez", "/readyz", "/static/")  # frequent; logged at level debug unless they fail
 
@@ -18,6 +20,15 @@ def forwarded_address(headers: list[tuple[bytes, bytes]], proxies: int) -> str:
     """
     entries = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin1").split(",")
     return entries[-proxies].strip() if len(entries) >= proxies else ""
+
+
+def with_plain_scheme(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers, with the values of X-Forwarded-Proto written as Django compares them."""
+    name = b"x-forwarded-proto"
+    return [
+        (header, plain_scheme(value.decode("latin1")).encode("latin1") if header == name else value)
+        for header, value in headers
+    ]
 
 
 def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:

@@ -23,16 +23,17 @@ from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
 from accounts.lib import watchdog  # noqa: E402
+from chat.protocol.limits import HARD_FRAME_BYTES  # noqa: E402
 from chat.realtime.open_sockets import drain  # noqa: E402
 from config.ops.gc_tuning import settle  # noqa: E402
-from config.web.access_log import forwarded_address, log_action  # noqa: E402
+from config.web.access_log import forwarded_address, log_action, with_plain_scheme  # noqa: E402
+from config.web.deadlines import DeadlineFactory  # noqa: E402
 from config.web.health import State  # noqa: E402
 from config.web.websocket import DirectFactory  # noqa: E402
 
 daphne.server.WebSocketFactory = DirectFactory  # Server.run() creates one by this name; there is no other hook
+daphne.server.HTTPFactory = DeadlineFactory  # likewise
 
-# The consumer answers a text frame over 64 KiB with an error; a larger message than this closes the connection.
-HARD_FRAME_BYTES: Final = 256 * 1024
 REQUEST_SECONDS: Final = 60
 REQUEST_GRACE_SECONDS: Final = 5  # for requests in progress, after the last socket
 
@@ -77,8 +78,11 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Daphne's own, with the client's address as the trusted proxies report it. Daphne would take the first entry
-        of X-Forwarded-For, which the client can write.
+        of X-Forwarded-For, which the client can write. The scope of a socket has the `frame_limit` of its server side.
         """
+        scope["headers"] = with_plain_scheme(scope["headers"])
+        if scope["type"] == "websocket":
+            scope["frame_limit"] = protocol.frame_limit
         if self.proxies and (address := forwarded_address(scope["headers"], self.proxies)):
             scope["client"] = protocol.client_addr = [address, 0]
         return super().create_application(protocol, scope)

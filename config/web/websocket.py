@@ -5,6 +5,9 @@ per frame. A socket without buffered data nearly always accepts a frame at once,
 transports do. The rest is buffered by Twisted. Once `MAX_BUFFERED_BYTES` are buffered, the next frame aborts the
 connection (1006); the ack window (docs/protocol.md §3) keeps a well-behaved client far below that. A single frame may
 be larger, such as the end of a very long answer.
+
+Pings, pongs and fragments count under the limit of frames (`RATE_FRAMES`), together with the messages that the consumer
+counts: answering them costs this process as much.
 """
 
 from __future__ import annotations
@@ -15,8 +18,12 @@ from typing import Any, Final
 import structlog
 from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 
+from chat.protocol.close_codes import Close
+from chat.realtime.rate_limits import FrameLimit
 from chat.telemetry import metrics
 
+CONTINUATION: Final = 0  # opcodes of RFC 6455 §5.2: this, and those from PING on, are frames without a message
+PING: Final = 9
 MAX_BUFFERED_BYTES: Final = 768 * 1024  # per connection, in this process; without the kernel's buffers
 
 counted: Counter[str] = Counter()
@@ -26,7 +33,46 @@ logger = structlog.get_logger(__name__)
 class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no types
     """One WebSocket connection."""
 
+    frame_limit: FrameLimit
+    refused_frame = False  # the frame being read is over the limit
+    flooded = False  # the connection is being closed for its frames; what else it sends is not read
+
     maxMessagePayloadSize: int  # noqa: N815 -- Autobahn's; of messages that come in, set by the factory
+
+    def onConnect(self, request: Any) -> Any:  # noqa: N802 -- Autobahn's
+        """Daphne's own, which decodes subprotocols as ASCII. Others are none of ours: the upgrade is refused (403)."""
+        self.frame_limit = FrameLimit()
+        offered = request.headers.get("sec-websocket-protocol", "")
+        if not offered.isascii():
+            request.headers["sec-websocket-protocol"] = ""
+        return super().onConnect(request)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's
+        if not self.flooded:
+            super().dataReceived(data)
+
+    def onFrameBegin(self) -> None:  # noqa: N802 -- Autobahn's
+        super().onFrameBegin()
+        opcode = self.current_frame.opcode
+        if opcode == CONTINUATION or opcode >= PING:
+            self.refused_frame = self.frame_limit.try_acquire() > 0
+            if self.refused_frame:
+                metrics.denials["frames"] += 1
+                self.flooded = self.frame_limit.is_flood()
+
+    def onFrameEnd(self) -> bool | None:  # noqa: N802 -- Autobahn's
+        """Autobahn's own; False ends the reading of what has arrived."""
+        if not self.flooded:
+            proceed: bool | None = super().onFrameEnd()
+            return proceed
+        logger.warning("socket_flooded", client=self.client_addr)
+        self.sendClose(code=int(Close.FLOOD))
+        return False
+
+    def onPing(self, payload: bytes) -> None:  # noqa: N802 -- Autobahn's
+        """Answers a ping that is within the limit."""
+        if not self.refused_frame:
+            super().onPing(payload)
 
     def sendMessage(self, payload: bytes, *args: Any, **options: Any) -> None:  # noqa: N802 -- Autobahn's
         """Autobahn's own, without the limit on received messages: the end of a long answer exceeds it."""

@@ -64,7 +64,7 @@ async def test_sockets_elsewhere_and_huge_frames_are_refused(live: Live) -> None
         assert refused.value.status == 403
 
         client = await browser.connect()
-        await client.ws.send_str('{"type": "ping", "ref": "' + "x" * 100_000 + '"}')  # over 64 KiB: the consumer's word
+        await client.ws.send_str('{"type": "ping", "ref": "' + "x" * 400_000 + '"}')  # the consumer's word
         assert (await client.next("error"))["code"] == "too_large"
         assert (await client.ask("ping"))["type"] == "pong"
         with contextlib.suppress(ConnectionError):  # over the hard limit: cut while it is still being sent
@@ -72,6 +72,50 @@ async def test_sockets_elsewhere_and_huge_frames_are_refused(live: Live) -> None
         assert await client.closed() not in (None, 1000)
     assert "Traceback" not in stack.webs[0].output()
     assert stack.webs[0].status() == 200
+
+
+@pytest.mark.parametrize("kind", ["ping", "pong", "fragment"])
+async def test_frames_without_a_message_count_under_the_limit_of_frames(live: Live, kind: str) -> None:
+    stack = live(workers=0, env={"RATE_FRAMES": "50/s", "RATE_REFUSALS": "20/10s"})
+    async with session(stack.url) as browser:
+        flooding, calm = await browser.connect(), await browser.connect()
+        for _ in range(20):
+            await calm.ws.ping()  # within the limit, and answered
+        assert (await calm.ask("ping"))["type"] == "pong"
+        writer = flooding.ws._writer
+        assert writer.transport is not None
+        masked = {"ping": b"\x89\x80", "pong": b"\x8a\x80", "fragment": b"\x00\x80"}[kind] + bytes(4)
+        opening = b"\x01\x80" + bytes(4) if kind == "fragment" else b""
+        writer.transport.write(opening + masked * 20_000)
+        assert await flooding.closed() == 4429
+        assert (await calm.ask("ping"))["type"] == "pong"
+        await calm.close()
+    assert "Traceback" not in stack.webs[0].output()
+
+
+async def test_a_subprotocol_that_is_not_ascii_is_refused(live: Live) -> None:
+    stack = live(workers=0)
+    port = stack.webs[0].port
+    for offered in ("chat.v1, tické", "chat.v1%C3%A9"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = (
+            f"GET /ws/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {stack.url}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Protocol: {offered}\r\n\r\n"
+        )
+        writer.write(head.encode("latin1"))
+        assert (await reader.readline()).split()[1] == b"403"
+        writer.close()
+    assert "Traceback" not in stack.webs[0].output()
+
+
+async def test_a_proxy_that_says_wss_is_one_of_https(live: Live) -> None:
+    stack = live(workers=0, env={"HTTPS": "1", "TRUSTED_PROXIES": "1"})
+    async with aiohttp.ClientSession() as http:
+        for scheme, status in (("wss", 200), ("HTTPS", 200), ("ws", 301)):
+            headers = {"X-Forwarded-Proto": scheme}
+            async with http.get(stack.url + "/accounts/login/", headers=headers, allow_redirects=False) as page:
+                assert page.status == status, scheme
 
 
 async def test_the_access_log_has_no_query_strings(live: Live) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from config.web.access_log import forwarded_address, log_action
+from config.web.access_log import forwarded_address, log_action, with_plain_scheme
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,16 @@ from config.web.access_log import forwarded_address, log_action
 def test_the_address_is_the_one_our_outermost_proxy_saw(forwarded: list[bytes], proxies: int, address: str) -> None:
     headers = [(b"host", b"x"), *((b"x-forwarded-for", value) for value in forwarded)]
     assert forwarded_address(headers, proxies) == address
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [(b"wss", b"https"), (b"WSS", b"https"), (b"HTTPS", b"https"), (b"ws", b"http"), (b"https, http", b"https"),
+     (b"", b""), (b"gopher", b"gopher")],
+)  # fmt: skip
+def test_the_scheme_of_a_proxy_is_read_in_any_way_it_is_written(sent: bytes, read: bytes) -> None:
+    assert with_plain_scheme([(b"x-forwarded-proto", sent)]) == [(b"x-forwarded-proto", read)]
+    assert with_plain_scheme([(b"host", b"WSS")]) == [(b"host", b"WSS")]
 
 
 def http(path: str, status: int = 200) -> dict[str, Any]:

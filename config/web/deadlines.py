@@ -1,0 +1,87 @@
+"""Deadlines for the arrival of HTTP requests. Twisted's own timeout starts again with every byte.
+
+A client that sends a byte now and then would otherwise hold a connection, and with many of them all of a process's
+file descriptors, for as long as it likes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import daphne.http_protocol
+from daphne.http_protocol import WebRequest
+from twisted.web import http
+
+HEAD_SECONDS: Final = 20.0  # from a request's first byte to the end of its headers
+BODY_SECONDS: Final = 30.0  # from there to the end of its body ...
+BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... and a second more for so many bytes that have arrived
+
+TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is untyped in parts
+    """One HTTP connection, which is closed with 408 when a request takes too long to arrive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._deadline: Any = None
+        self._arrived = 0
+
+    def connectionMade(self) -> None:  # noqa: N802 -- Twisted's
+        super().connectionMade()
+        self._await(HEAD_SECONDS)
+
+    def dataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's
+        if self._deadline is None and not self._handlingRequest:
+            self._await(HEAD_SECONDS)  # the next request of a kept connection begins
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:  # noqa: N802 -- Twisted's
+        self._arrived = 0
+        self._await(BODY_SECONDS)
+        super().allHeadersReceived()
+
+    def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's
+        if self._deadline is not None and self._deadline.active():
+            before, self._arrived = self._arrived, self._arrived + len(data)
+            self._deadline.delay(self._arrived // BODY_BYTES_PER_SECOND - before // BODY_BYTES_PER_SECOND)
+        super().rawDataReceived(data)
+
+    def arrived(self) -> None:
+        """A request is complete."""
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802 -- Twisted's
+        self.arrived()
+        super().connectionLost(reason)
+
+    def _await(self, seconds: float) -> None:
+        self.arrived()
+        self._deadline = self.callLater(seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        self._deadline = None
+        self.transport.write(TIMEOUT)
+        self.loseConnection()
+        self.callLater(self.abortTimeout, self.transport.abortConnection)
+
+
+class DeadlineRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
+    """One request."""
+
+    def process(self) -> Any:
+        self.channel.arrived()
+        return super().process()
+
+
+class DeadlineFactory(daphne.http_protocol.HTTPFactory):  # type: ignore[misc]  # as above
+    """Creates `DeadlineChannel`s: HTTP/1.1 only, since TLS ends at the proxy."""
+
+    protocol = DeadlineChannel
+
+    def buildProtocol(self, addr: Any) -> Any:  # noqa: N802 -- Twisted's
+        channel = super().buildProtocol(addr)
+        channel.requestFactory = DeadlineRequest
+        return channel

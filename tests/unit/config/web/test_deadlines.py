@@ -1,0 +1,85 @@
+"""A request has a time by which it must have arrived, however slowly its bytes come."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web import http
+
+from config.web.deadlines import BODY_BYTES_PER_SECOND, BODY_SECONDS, HEAD_SECONDS, DeadlineChannel
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+
+class Request(http.Request):  # type: ignore[misc]  # twisted.web is untyped in parts
+    def process(self) -> None:
+        self.channel.arrived()
+        self.content.close()
+        self.setHeader(b"content-length", b"2")
+        self.write(b"ok")
+        self.finish()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def channel(clock: Clock) -> Generator[Any, None, None]:
+    made = DeadlineChannel()
+    made.callLater, made.timeOut, made.requestFactory = clock.callLater, 60, Request
+    made.makeConnection(StringTransport())
+    yield made
+    made.connectionLost(Failure(ConnectionDone()))
+
+
+def trickle(channel: Any, clock: Clock, data: bytes, seconds: float) -> float:
+    """Sends a byte every `seconds`; after how many seconds the connection is closed."""
+    for number in range(len(data)):
+        if channel.transport.disconnecting:
+            return number * seconds
+        channel.dataReceived(data[number : number + 1])
+        clock.advance(seconds)
+    return len(data) * seconds
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", b"GET / HTTP/1.1\r\nX: aaaaaaaaaaaaaaaaaaaaa"]
+)
+def test_headers_that_trickle_in_are_cut(channel: Any, clock: Clock, data: bytes) -> None:
+    assert trickle(channel, clock, data, 5) == HEAD_SECONDS
+    assert channel.transport.value().startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_connection_that_sends_nothing_is_cut(channel: Any, clock: Clock) -> None:
+    clock.advance(HEAD_SECONDS)
+    assert channel.transport.disconnecting
+
+
+def test_a_body_that_trickles_in_is_cut(channel: Any, clock: Clock) -> None:
+    channel.dataReceived(HEAD)
+    assert trickle(channel, clock, b"x" * 100, 5) == BODY_SECONDS
+
+
+def test_a_body_that_arrives_at_the_least_rate_is_read(channel: Any, clock: Clock) -> None:
+    channel.dataReceived(HEAD)
+    for _ in range(1_000_000 // BODY_BYTES_PER_SECOND):
+        channel.dataReceived(b"x" * BODY_BYTES_PER_SECOND)
+        clock.advance(1)
+    channel.dataReceived(b"x" * (1_000_000 % BODY_BYTES_PER_SECOND))
+    assert b"200 OK" in channel.transport.value()
+
+
+def test_a_kept_connection_has_a_deadline_for_its_next_request(channel: Any, clock: Clock) -> None:
+    channel.dataReceived(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert channel.transport.value().endswith(b"ok")
+    clock.advance(HEAD_SECONDS + 10)
+    assert not channel.transport.disconnecting
+    assert trickle(channel, clock, b"GET /" + b"a" * 100, 5) == HEAD_SECONDS
