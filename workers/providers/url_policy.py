@@ -19,7 +19,7 @@ _REFUSED: Final = tuple(
         (
             "169.254.0.0/16",  # link-local: AWS, Azure, Google Cloud, DigitalOcean, Oracle, OpenStack
             "fe80::/10",
-            "fd00:ec2::254/128",  # AWS over IPv6
+            "fd00:ec2::/32",  # AWS over IPv6: metadata (::254), container credentials (::23), DNS, time
             "100.100.100.200/32",  # Alibaba Cloud
             "168.63.129.16/32",  # Azure's host
             "192.0.0.192/32",  # Oracle Cloud, older
@@ -30,6 +30,7 @@ _REFUSED: Final = tuple(
         ),
     )
 )
+_LAST_32_BITS: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 REFUSED: Final = "This address cannot be used for a model: cloud providers serve machine credentials there."
 
 
@@ -43,9 +44,20 @@ def may_connect(address: str) -> bool:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address):
-        found = found.ipv4_mapped or found.sixtofour or found
-    return not any(found.version == network.version and found in network for network in _REFUSED)
+    return not any(
+        one.version == network.version and one in network for one in (found, *_embedded(found)) for network in _REFUSED
+    )
+
+
+def _embedded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that packets to an IPv6 address may end at, by translation or in a tunnel."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return []
+    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+    # NAT64, RFC 6052 (well-known prefix) and RFC 8215 (local prefix), and "IPv4-compatible" ::a.b.c.d
+    if any(address in network for network in _LAST_32_BITS):
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [one for one in found if one is not None]
 
 
 def check_address(url: str) -> str:

@@ -289,6 +289,8 @@ class TestAddresses:
             ("https://host/v1/chat/completions", "Enter only the part"),
             ("http://169.254.169.254/latest", "cloud providers"),
             ("http://[::ffff:169.254.169.254]/", "cloud providers"),
+            ("http://[::169.254.169.254]/", "cloud providers"),
+            ("http://[64:ff9b::a9fe:a9fe]/", "cloud providers"),
             ("http://[fd00:ec2::254]/", "cloud providers"),
             ("http://[fe80::1]/v1", "cloud providers"),
             ("http://2852039166/", "cloud providers"),  # 169.254.169.254
