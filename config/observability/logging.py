@@ -16,6 +16,8 @@ SECRET_WORDS = ("password", "secret", "token", "ticket", "api_key", "authorizati
 # ... except counts and durations whose names contain one of them.
 HARMLESS = frozenset({"input_tokens", "output_tokens", "tokens", "first_token_ms"})
 
+DETAIL = "\nDETAIL:"  # as psycopg writes it behind the error itself
+
 
 def configure(options: dict[str, Any]) -> None:
     """Django's LOGGING_CONFIG. `options`: `level` (a level's name) and `format` (auto, human or json)."""
@@ -30,6 +32,7 @@ def configure(options: dict[str, Any]) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if human else "iso", utc=not human),
         structlog.processors.StackInfoRenderer(),
         hide_secrets,
+        hide_rows,
     ]
     final: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if human:
@@ -84,4 +87,19 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
         low = name.lower()
         if name not in HARMLESS and any(word in low for word in SECRET_WORDS):
             event[name] = "…"
+    return event
+
+
+def hide_rows(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Removes DETAIL from PostgreSQL's errors: "Failing row contains (…)" quotes what somebody wrote."""
+    found = event.get("exc_info")
+    if not found:
+        return event
+    error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
+    seen: set[int] = set()
+    while isinstance(error, BaseException) and id(error) not in seen:
+        seen.add(id(error))
+        if error.args and isinstance(error.args[0], str) and DETAIL in error.args[0]:
+            error.args = (error.args[0].partition(DETAIL)[0], *error.args[1:])
+        error = error.__cause__ or error.__context__
     return event

@@ -50,3 +50,31 @@ def test_human_lines_are_for_reading() -> None:
     assert "sent" in line
     assert "user" in line
     assert not line.startswith("{")
+
+
+ROWS = """
+import logging, sys
+import structlog
+from django.db.utils import IntegrityError
+from config.observability.logging import configure
+configure({"level": "INFO", "format": sys.argv[1]})
+def fail():
+    try:
+        raise ValueError("null value in column x\\nDETAIL:  Failing row contains (1, s3cret\\nTraceback s3cret).")
+    except ValueError as error:
+        raise IntegrityError(*error.args) from error
+for log in (structlog.get_logger("ours"), logging.getLogger("theirs")):
+    try:
+        fail()
+    except IntegrityError:
+        log.exception("failed")
+"""
+
+
+def test_the_values_of_a_row_are_not_in_a_traceback() -> None:
+    for form in ("json", "human"):
+        done = subprocess.run(
+            [sys.executable, "-c", ROWS, form], capture_output=True, text=True, check=True, timeout=30
+        )
+        assert done.stderr.count("null value in column x") >= 4
+        assert "s3cret" not in done.stderr
