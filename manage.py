@@ -7,6 +7,7 @@ import sys
 
 
 def main() -> None:
+    os.umask(0o077)  # what is written is for this user only: messages, recordings, logs, keys
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     gc.disable()  # scanning what is being loaded takes a tenth of the time; config/apps.py enables it
     if sys.argv[1:2] == ["up"] and not {"-h", "--help"} & set(sys.argv):

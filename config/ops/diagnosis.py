@@ -12,7 +12,7 @@ import django.db
 import redis
 from django.core.exceptions import ImproperlyConfigured
 
-from config.ops import installation_checks, model_checks, serving_checks
+from config.ops import https_checks, installation_checks, model_checks, serving_checks
 from config.ops.findings import FAIL, OK, WARN, Finding, Found, Level
 from config.stack.errors import StackError
 
@@ -62,6 +62,7 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "model": model_checks.check_model,
     "voice": model_checks.check_voice,
     "web": serving_checks.check_web,
+    "https": https_checks.check_https,
     "workers": serving_checks.check_workers,
     "queue": serving_checks.check_queue,
     "maintenance": serving_checks.check_maintenance,

@@ -13,11 +13,13 @@ from django.conf import settings
 from django.core import checks
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.http.request import validate_host
 
+from accounts.auth.origins import parse_origin
 from accounts.lib.redis import sync_redis
 from accounts.models import User
 from config.observability import tracing
-from config.ops.findings import FAIL, LOOPBACK_NAMES, OK, WARN, Found
+from config.ops.findings import FAIL, OK, WARN, Found
 from config.stack.reach import check_database as connect_to_database
 from config.stack.reach import check_redis as connect_to_redis
 
@@ -36,15 +38,19 @@ def check_settings(_url: str) -> Found:
             "; ".join(f"{message.id}: {message.msg}" for message in wrong),
             str(wrong[0].hint or "Fix it."),
         )
-    if not settings.HTTPS and set(settings.ALLOWED_HOSTS) <= LOOPBACK_NAMES:
-        return OK, "Django's checks report no problems; plain HTTP, for this machine only.", ""
-    if not settings.HTTPS:
+    strange = [origin for origin in settings.ALLOWED_ORIGINS if not _is_host_of_ours(origin)]
+    if strange:
         return (
-            WARN,
-            "HTTPS is off: passwords and cookies are sent unencrypted.",
-            "This is fine on a single machine. Otherwise put a proxy with TLS in front and unset HTTPS.",
+            FAIL,
+            f"ALLOWED_ORIGINS has {strange[0]}, whose host is not in ALLOWED_HOSTS: its pages answer 400.",
+            "Add the host to ALLOWED_HOSTS.",
         )
-    return OK, "Django's deployment checks report no problems.", ""
+    return OK, "Django's checks report no problems. Whether https is on: see the check `https`.", ""
+
+
+def _is_host_of_ours(origin: str) -> bool:
+    found = parse_origin(origin.lower())
+    return found is not None and validate_host(found.host, settings.ALLOWED_HOSTS)
 
 
 def check_versions(_url: str) -> Found:

@@ -1,6 +1,7 @@
 """The operating system user that the private PostgreSQL runs as, and the path of its programs.
 
-An ordinary user runs it directly. PostgreSQL refuses to run as root, so root runs it as `nobody`, from any folder:
+An ordinary user runs it directly, and `manage.py up` is one soon after its start (config.stack.root). PostgreSQL
+refuses to run as root, so where up stays root (ANTIPHON_USER=root), and in tests, it runs as `nobody`, from any folder:
 - its data may lie in a folder that only root enters: it gets the one capability to pass through folders
   (capabilities(7), CAP_DAC_READ_SEARCH; CAP_DAC_OVERRIDE where a container withholds it);
 - its programs may too, and they look for themselves with access(2), which knows no capabilities: then they are copied
@@ -34,6 +35,8 @@ class Account:
         self.binaries = installed()
         self.other = os.geteuid() == 0
         if not self.other:
+            if not os.access(self.binaries / "postgres", os.X_OK):
+                self.binaries = copy_for_everybody(self.binaries)  # made before this process left root
             return
         account = pwd.getpwnam("nobody")
         self.uid, self.gid = account.pw_uid, account.pw_gid
@@ -85,6 +88,8 @@ def copy_for_everybody(binaries: Path) -> Path:
                     )
                 libraries = package.with_name(f"{package.name}.libs")
                 shutil.copytree(libraries, Path(partial, "copy", libraries.name))
+                for folder, _, _ in os.walk(Path(partial, "copy")):
+                    Path(folder).chmod(0o755)  # whatever this process's umask is
                 Path(partial, "copy").rename(target)
         except OSError as error:
             raise StackError(

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import socket
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO, Any
@@ -19,7 +20,7 @@ from config.stack.postgres import fits_socket
 def take_lock(var: Path) -> IO[str]:
     """Holds var/up.lock until closed (flock(2): it ends with the process, however that ends)."""
     try:
-        var.mkdir(parents=True, exist_ok=True)
+        var.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = (var / "up.lock").open("a+")
     except OSError as error:
         raise StackError(
@@ -35,6 +36,21 @@ def take_lock(var: Path) -> IO[str]:
         where = f" at {known['url']} (process {known['pid']})" if known else ""
         raise StackError(f"Antiphon is already running on {var}{where}: stop it first, or use it.") from None
     return file
+
+
+def close_to_others(var: Path) -> None:
+    """Takes everything under `var` from other users, as versions that were less strict left it.
+
+    PostgreSQL looks after its own folder. The sockets' folder stays passable: their own modes say who may connect.
+    """
+    for folder, inner, names in os.walk(var):
+        if Path(folder) == var:
+            inner[:] = [name for name in inner if name not in ("pg", "run")]
+        for path in (Path(folder), *(Path(folder, name) for name in names)):
+            with contextlib.suppress(OSError):  # gone meanwhile, or of somebody else
+                mode = path.lstat().st_mode
+                if not stat.S_ISLNK(mode) and mode & 0o077:
+                    path.chmod(stat.S_IMODE(mode) & 0o700)
 
 
 def write_private(path: Path, text: str) -> None:

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import IO, Final
 
 from config.stack import metrics_ports
+from config.stack.environment import child_environment, secrets_of
 from config.stack.errors import StackError
-from config.stack.folder import socket_folder, take_lock, write_private
+from config.stack.folder import close_to_others, socket_folder, take_lock, write_private
 from config.stack.logs import EVERY_SECONDS, bound
-from config.stack.ports import is_loopback, open_socket, url_of
+from config.stack.ports import open_socket, url_of
 from config.stack.postgres import USER, PrivatePostgres
 from config.stack.prepared import Prepared
 from config.stack.reach import check_database, check_redis
@@ -55,6 +56,7 @@ class Options:
     admin_email: str
     admin_password: str
     origins: tuple[str, ...]
+    https: bool  # a proxy in front terminates TLS (config.stack.https)
     stuck_seconds: float
     metrics_host: str = "127.0.0.1"
     metrics_ports: Mapping[str, int | None] = field(default_factory=lambda: {"web": None, "worker": None})
@@ -80,6 +82,7 @@ class LocalStack:
     def start(self, is_over: Callable[[], bool]) -> None:
         """Returns when all processes are ready and `/readyz` is 200, or as soon as `is_over`. Raises `StackError`."""
         self._lock = take_lock(self.var)
+        close_to_others(self.var)
         if shutil.disk_usage(self.var).free < LEAST_FREE_BYTES:
             raise StackError(f"Less than 200 MB of disk space are free for {self.var}. Make room, or set ANTIPHON_VAR.")
         listener = self._listener = open_socket(self.options.host, self.options.port)
@@ -181,18 +184,19 @@ class LocalStack:
 
     def _environment(self, database_url: str, redis_url: str) -> dict[str, str]:
         port = self.url.rpartition(":")[2]
-        ours = {self.url, *(f"http://{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))}
+        # Behind TLS nobody comes by http: then this machine's own http addresses are no origins of ours.
+        names = () if self.options.https else ("127.0.0.1", "localhost", "[::1]")
+        ours = {f"http://{name}:{port}" for name in names} | ({self.url} if names else set())
         env = {
-            **os.environ,
+            **child_environment(),
             "DATABASE_URL": database_url,
             "REDIS_URL": redis_url,
+            "HTTPS": "1" if self.options.https else "0",
             "ALLOWED_ORIGINS": ",".join([*self.options.origins, *sorted(ours - set(self.options.origins))]),
             "DRAIN_SECONDS": os.environ.get("DRAIN_SECONDS", WEB_DRAIN),
             "WORKER_DRAIN_SECONDS": os.environ.get("WORKER_DRAIN_SECONDS", WORKER_DRAIN),
             "PYTHONUNBUFFERED": "1",
         }
-        if is_loopback(self.options.host):
-            env.setdefault("HTTPS", "0")  # served on this machine only, over http
         if sys.stdout.isatty():
             env["FORCE_COLOR"] = "1"
         return env
@@ -207,7 +211,7 @@ class LocalStack:
         process = subprocess.run(
             command,
             cwd=self.root,
-            env={**env, "ADMIN_PASSWORD": options.admin_password},
+            env=env | {"ADMIN_PASSWORD": options.admin_password} if options.admin_password else env,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if process.returncode != 0:
@@ -234,12 +238,21 @@ class LocalStack:
         return [
             Child("beat", [*manage, "beat"], grace=CHILD_GRACE),
             *(
-                Child(name, [*manage, "worker", f"--name={name}"], grace=worker_grace, env=self.metrics.get(name))
+                Child(
+                    name,
+                    [*manage, "worker", f"--name={name}"],
+                    grace=worker_grace,
+                    env={**self.metrics.get(name, {}), **secrets_of("worker")},
+                )
                 for name in self._names("worker")
             ),
             *(
                 Child(
-                    name, [*manage, "serve", f"--fd={fd}"], grace=web_grace, pass_fds=(fd,), env=self.metrics.get(name)
+                    name,
+                    [*manage, "serve", f"--fd={fd}"],
+                    grace=web_grace,
+                    pass_fds=(fd,),
+                    env={**self.metrics.get(name, {}), **secrets_of("web")},
                 )
                 for name in self._names("web")
             ),

@@ -19,12 +19,24 @@ from psycopg import sql
 
 from config.stack import leash
 from config.stack.account import VERSION, Account
+from config.stack.environment import server_environment
 from config.stack.errors import StackError
-from config.stack.logs import bound
+from config.stack.logs import bound, open_private
 
 USER = "antiphon"
 PORT = 5432  # of no meaning but in the socket's file name
 FAST_SHUTDOWN_SECONDS = 10.0  # of a server that somebody else asked to end, before it is killed
+# People's words stand in statements, whose values Django writes into them, and in errors: "invalid input syntax …",
+# DETAIL: "Failing row contains …". The log has neither; the process whose statement failed logs which error it was.
+QUIET = {
+    "log_min_messages": "log",  # messages of the server itself, and not the errors of statements
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",  # without DETAIL, such as the statement of a process that crashed
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+}
 SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path of Linux without its NUL (macOS: 103)
 
 
@@ -77,18 +89,19 @@ class PrivatePostgres:
             "unix_socket_directories": str(self.sockets),
             "unix_socket_permissions": "0700",
             "port": str(PORT),
+            **QUIET,
             **self.options,
         }
         flags = [f"-c{name}={value}" for name, value in settings.items()]
         self._clear_away()
         self._shutdown_began = None
         bound(self.log)
-        with self.log.open("ab") as log:
+        with open_private(self.log) as log:
             self.process = leash.start(
                 [str(account.binaries / "postgres"), "-D", str(self.data), *flags],
                 at_parents_end=signal.SIGINT,  # "fast": ends sessions, then itself
                 prefix=account.prefix,
-                env=_environment(),
+                env=server_environment(),
                 output=log,
             )
         self._await_ready(seconds)
@@ -138,7 +151,7 @@ class PrivatePostgres:
                     "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--auth=scram-sha-256",
                     f"--pwfile={file.name}", "--no-sync", "--no-instructions",
                 ],
-                capture_output=True, text=True, env=_environment(), cwd="/", check=False,
+                capture_output=True, text=True, env=server_environment(), cwd="/", check=False,
             )  # fmt: skip
         if done.returncode != 0:
             raise StackError(f"PostgreSQL could not make its files in {self.data}: {_last_line(done.stderr)}")
@@ -184,12 +197,6 @@ class PrivatePostgres:
         raise StackError(
             f"PostgreSQL did not start: {_last_line(self.log.read_text(errors='replace'))} (all of it: {self.log})"
         )
-
-
-def _environment() -> dict[str, str]:
-    """Ours without what would point libpq or the server elsewhere."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _last_line(text: str) -> str:

@@ -17,8 +17,9 @@ from typing import Any
 import redis
 
 from config.stack import leash
+from config.stack.environment import server_environment
 from config.stack.errors import StackError
-from config.stack.logs import bound
+from config.stack.logs import bound, open_private
 
 
 def binary() -> Path:
@@ -45,10 +46,10 @@ class PrivateValkey:
         return f"unix://{self.socket}"
 
     def start(self, *, seconds: float = 15.0) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
         bound(self.log)
-        with self.log.open("ab") as log:
+        with open_private(self.log) as log:
             self.process = leash.start(
                 [
                     str(binary()), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
@@ -56,6 +57,7 @@ class PrivateValkey:
                     "--maxmemory-policy", "noeviction", *self.options,
                 ],
                 at_parents_end=signal.SIGTERM,
+                env=server_environment(),
                 output=log,
             )  # fmt: skip
         self._await_ready(seconds)

@@ -13,8 +13,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandParser
 
 from config.stack.errors import StackError
+from config.stack.https import behind_tls
 from config.stack.local import LocalStack, Options
 from config.stack.ports import is_loopback
+from config.stack.root import leave_root
 from config.stack.steps import steps
 from config.stack.stopped import Stopped
 from workers.asr.registry import open_chain
@@ -41,6 +43,21 @@ class Command(BaseCommand):
             open_chain()  # speech: the settings are checked, nothing is loaded
         except ImproperlyConfigured as error:
             sys.exit(f"Setting {error}. Correct it in the environment or in .env.")
+        try:
+            https = behind_tls(
+                options["host"],
+                settings.ALLOWED_ORIGINS,
+                settings.ALLAUTH_TRUSTED_PROXY_COUNT,
+                settings.HTTPS if "HTTPS" in os.environ else None,
+            )
+            leave_root(
+                settings.BASE_DIR,
+                settings.VAR_DIR.absolute(),
+                options["port"],
+                own_database=not os.environ.get("DATABASE_URL"),
+            )
+        except StackError as error:
+            sys.exit(str(error))
         stopped = Stopped()
         stack = LocalStack(
             settings.BASE_DIR,
@@ -55,6 +72,7 @@ class Command(BaseCommand):
                 admin_email=os.environ.get("ADMIN_EMAIL") or DEFAULT_ADMIN,
                 admin_password=os.environ.get("ADMIN_PASSWORD", ""),
                 origins=tuple(settings.ALLOWED_ORIGINS),
+                https=https,
                 stuck_seconds=settings.PROCESS_STUCK_SECONDS,
                 metrics_host=settings.METRICS_HOST,
                 metrics_ports={
@@ -79,10 +97,10 @@ class Command(BaseCommand):
             stack.stop(stopped.insists)
 
 
-def describe_access() -> str:
+def describe_access(*, https: bool) -> str:
     """How people on other machines get in."""
     hosts = f"by the names in ALLOWED_HOSTS ({', '.join(settings.ALLOWED_HOSTS)}) and ALLOWED_ORIGINS"
-    if settings.HTTPS:
+    if https:
         return f"{hosts}, over https through a proxy; HTTPS=0 in .env serves plain http"
     return f"{hosts}, over plain http"
 
@@ -101,7 +119,7 @@ def describe(stack: LocalStack, model: str, seconds: float) -> str:
     if admin["password"]:
         login += f"   password: {admin['password']}   (shown this once)"
     lines = [
-        ("Open", stack.url),
+        ("Open", next((origin for origin in stack.options.origins if origin.startswith("https://")), stack.url)),
         ("Log in", login),
         ("Reset", password_command(stack.root, admin["email"]) if admin["email"] else ""),
         ("Staff", f"{stack.url}/admin/"),
@@ -109,8 +127,8 @@ def describe(stack: LocalStack, model: str, seconds: float) -> str:
         ("Metrics", ", ".join(stack.metrics_places())),
         ("Stop", "Ctrl-C"),
     ]
-    if not is_loopback(stack.options.host):
-        lines.insert(1, ("Others", describe_access()))
+    if not is_loopback(stack.options.host) or stack.options.https:
+        lines.insert(1, ("Others", describe_access(https=stack.options.https)))
     lines = [(name, text) for name, text in lines if text]
     width = max(len(text) for _, text in lines) + 10
     inner = "\n".join(f"  {name:<7} {text}" for name, text in lines)

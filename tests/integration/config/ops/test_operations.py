@@ -316,11 +316,13 @@ def test_a_clock_that_stopped_is_noticed(clean_redis: str) -> None:
     assert level() is Level.WARN
 
 
-def test_plain_http_is_right_on_this_machine_only(settings: Any) -> None:
+def test_an_origin_whose_host_is_not_allowed_is_named(settings: Any) -> None:
     from config.ops.diagnosis import Level, examine
 
-    settings.HTTPS = settings.DEBUG = False
-    settings.ALLOWED_HOSTS = ["localhost", "127.0.0.1"]
+    settings.DEBUG = False
+    settings.ALLOWED_HOSTS, settings.ALLOWED_ORIGINS = ["chat.example.org"], ["https://chat.example.org"]
     assert examine(["settings"])[0].level is Level.OK
-    settings.ALLOWED_HOSTS = ["chat.example.org"]
-    assert examine(["settings"])[0].level is Level.WARN
+    settings.ALLOWED_HOSTS = ["localhost"]
+    [finding] = examine(["settings"])
+    assert finding.level is Level.FAIL
+    assert "https://chat.example.org" in finding.said
