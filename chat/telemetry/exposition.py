@@ -27,8 +27,9 @@ RESUMES: Final = ("recovered", "snapshot", "denied")
 UPSTREAM: Final = (
     "upstream_unreachable", "upstream_timeout", "upstream_cut", "upstream_rate_limited", "upstream_quota",
     "upstream_unauthorized", "upstream_refused", "upstream_error", "upstream_garbage", "upstream_empty",
-    "model_not_found", "context_too_long",
+    "upstream_tool_call", "model_not_found", "context_too_long",
 )  # fmt: skip
+ODDITIES: Final = ("event", "field", "no_json", "no_object", "usage")
 REFUSALS: Final = ("path", "origin", "protocol", "ticket", "session", "unavailable")
 
 
@@ -82,6 +83,8 @@ COUNTERS: Final = (
     Family("runs_ended_total", "Runs ended, by outcome.", lambda: metrics.runs, ("outcome",), OUTCOMES),
     Family("upstream_errors_total", "Runs that failed at the model's endpoint, by error code.",
            lambda: metrics.upstream, ("code",), UPSTREAM),
+    Family("upstream_oddities_total", "What model endpoints sent beside the protocol and was ignored, by kind.",
+           lambda: metrics.oddities, ("kind",), ODDITIES),
     Family("tokens_total", "Tokens, by direction and model; estimated where the endpoint reports no usage.",
            lambda: metrics.tokens, ("direction", "model")),
     Family("cost_total", "Cost of answers at the prices in force, by model, in CURRENCY.", lambda: metrics.costs,

@@ -88,9 +88,12 @@ def _reel(script: Script) -> list[bytes]:
 @functools.lru_cache(maxsize=64)
 def _split_reel(script: Script, *, usage: bool) -> list[bytes]:
     """The whole body in writes of `split` bytes, cutting through lines and characters."""
-    events = [reasoning_event(script, index) for index in range(script.reasoning)]
-    events += [token_event(script, index) for index in range(token_count(script))]
-    body = role_event(script) + b"".join(events) + _closing(script, usage=usage)
+    if script.body == "raw":
+        body = script.text.encode()
+    else:
+        events = [reasoning_event(script, index) for index in range(script.reasoning)]
+        events += [token_event(script, index) for index in range(token_count(script))]
+        body = role_event(script) + b"".join(events) + _closing(script, usage=usage)
     return [frame(body[start : start + script.split]) for start in range(0, len(body), script.split)]
 
 
@@ -122,9 +125,10 @@ class Playback:
         return min(at, len(self.writes)), name
 
     def start(self) -> None:
-        self.connection.transport.write(HEADERS)
-        if self.script.body == "raw":
-            self.connection.transport.write(frame(self.script.text.encode()))
+        self.connection.transport.write(HEADERS.replace(b"200 OK", b"%d OK" % self.script.status))
+        if self.script.body == "raw" and not self.script.split:
+            if self.script.text:
+                self.connection.transport.write(frame(self.script.text.encode()))
             self._close_body()
             return
         self.due = time.monotonic() + self.script.first_delay

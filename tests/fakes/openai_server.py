@@ -265,7 +265,7 @@ class FakeOpenAI:
         options = request.body.get("stream_options") or {}
         if script.disconnect:
             connection.transport.close()
-        elif script.status != 200:
+        elif script.status >= 300:
             extra = f"retry-after: {script.retry_after}\r\n" if script.retry_after else ""
             connection.send_whole(
                 script.status, error_body(script, request.headers.get("authorization", "")), extra=extra

@@ -26,6 +26,8 @@ class TokenUsage:
     """Tokens of one answer. `cached_tokens` are part of the input, `reasoning_tokens` part of the output.
 
     `estimated` is true when the endpoint did not report usage and the numbers come from `token_estimate.py`.
+    `implausible` is true when it reported numbers that cannot be right (negative, or beyond any model): those were
+    replaced by estimates.
     """
 
     input_tokens: int
@@ -33,6 +35,7 @@ class TokenUsage:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+    implausible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,13 @@ class ProviderError(Exception):
     `retry_after`  seconds that the endpoint asked to wait, or None
     `reason`       what went wrong, in more detail than `code`: name, refused, connect, tls, address, or "HTTP 404";
                    never text from the endpoint
+    `said`         the endpoint's own words, with secrets removed, for staff; `request_id` is its name of the request
 
     Codes: upstream_unreachable (no connection), upstream_timeout (one of the timeouts),
     upstream_cut (the connection was lost), upstream_rate_limited, upstream_quota (no credit left there),
     upstream_unauthorized (our key), upstream_refused (this request), upstream_error (its own failure),
     upstream_garbage (not a response of this protocol), upstream_empty (an answer without text),
-    model_not_found, context_too_long.
+    upstream_tool_call (a call of a tool instead of an answer), model_not_found, context_too_long.
     """
 
     def __init__(
@@ -86,6 +90,8 @@ class ProviderError(Exception):
         retry_after: float | None = None,
         detail: str = "",
         reason: str = "",
+        said: str = "",
+        request_id: str = "",
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -94,6 +100,8 @@ class ProviderError(Exception):
         self.retry_after = retry_after
         self.detail = detail
         self.reason = reason
+        self.said = said
+        self.request_id = request_id
 
 
 class ChatModel(Protocol):

@@ -12,8 +12,9 @@ import structlog
 
 from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options, ProviderError
 from workers.providers.config import Timeouts
+from workers.providers.openai.learned import Learned
 from workers.providers.openai.network_errors import EDGE_ERRORS, translate
-from workers.providers.openai.request import OpenAIRequest, Unsupported
+from workers.providers.openai.request import OpenAIRequest
 from workers.providers.openai.transport import OpenAITransport
 
 MODELS_TIMEOUT: Final = 10.0  # seconds
@@ -37,7 +38,7 @@ class OpenAIChat:
 
     def __init__(self, base_url: str, api_key: str, *, timeouts: Timeouts | None = None, strict: bool = False) -> None:
         self.transport = OpenAITransport(base_url, api_key, timeouts or Timeouts.from_settings(), strict=strict)
-        self.unsupported = Unsupported()
+        self.learned = Learned()
 
     async def open(self) -> None:
         """Requests the list of models, which leaves a warm connection. A failure is only logged."""
@@ -69,7 +70,7 @@ class OpenAIChat:
         options: Options = DEFAULT,
         on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
-        request = OpenAIRequest(self.transport, self.unsupported, model, turns, options, on_request)
+        request = OpenAIRequest(self.transport, self.learned, model, turns, options, on_request)
         try:
             yield request
         finally:

@@ -7,7 +7,9 @@ The endpoint's own text is never shown to users. Secrets are removed before it i
 from __future__ import annotations
 
 import email.utils
+import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +75,6 @@ _BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     401: _KEY,
     402: _QUOTA,
     403: _FORBIDDEN,
-    404: _MODEL,
     408: _SLOW,
     409: _BROKEN,
     413: _CONTEXT,
@@ -81,13 +82,24 @@ _BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     429: _RATE,
     504: _SLOW,
 }
-_CONTEXT_WORDS: Final = (
-    "context length",
-    "context size",
-    "context window",
-    "maximum context",
-    "too many tokens",
-    "too long",
+SAID_CHARS: Final = 20_000  # of the endpoint's own words, in which reasons are looked for
+
+# What is said where there is no code, in lower case. Each is one reason, worded by vLLM, llama.cpp, Ollama, LiteLLM,
+# OpenRouter, Gemini, TGI, LM Studio and others.
+_CONTEXT_WORDS: Final = re.compile(
+    r"context[ _](?:length|size|window)|maximum context|too many (?:input |prompt )?tokens|(?<!took )too long"
+    r"|(?:prompt|input) (?:is|has|contains|exceeds).{0,40}(?:exceed|larger|longer|maximum|limit)"
+    r"|reduce (?:the|your) (?:length|prompt)|input length|input (?:token count|tokens?) .{0,40}exceed"
+    r"|must have less than \d+ tokens|n_ctx"
+)
+_KEY_WORDS: Final = re.compile(
+    r"api[ _-]?key|invalid (?:token|credentials|authentication)|authenticat|unauthori[sz]ed|access token|bearer token"
+)
+_MODEL_WORDS: Final = re.compile(
+    r"model\b.{0,120}?\b(?:not found|(?:does|do|did) not exist|doesn't exist|not a valid model|not loaded"
+    r"|no longer|not available|isn't available|is not served)"
+    r"|(?:unknown|invalid|no such|unsupported) model|no model (?:named|called|with)|model_not_found",
+    re.DOTALL,
 )
 
 
@@ -101,8 +113,9 @@ def error_from_answer(
     fields = _error_fields(body)
     code, words = str(fields.get("code") or ""), str(fields.get("message") or "")
     if code.isdigit():  # OpenRouter and vLLM put an HTTP status there
-        status = status or int(code)
-    kind = _find_kind(status, (code, str(fields.get("type") or "")), words.lower(), whole=bool(fields))
+        status = status or (int(code) if len(code) == 3 else None)
+    said = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+    kind = _find_kind(status, (code, str(fields.get("type") or "")), (words or said).lower())
     retry_after = parse_retry_after(headers or {})
     detail = f"HTTP {status}" if status else "error in the stream"
     detail = " ".join(part for part in (detail, code, words or str(body or "")) if part)
@@ -114,6 +127,8 @@ def error_from_answer(
         retry_after=retry_after,
         detail=scrub(detail, secrets),
         reason=f"HTTP {status}" if status else "",
+        said=scrub(said, secrets, SAID_CHARS),
+        request_id=scrub((headers or {}).get("x-request-id") or "", secrets, 100),
     )
 
 
@@ -128,19 +143,33 @@ def busy(retry_after: float | None) -> str:
 
 
 def _error_fields(body: object) -> dict[str, Any]:
-    if isinstance(body, dict):
-        inner = body.get("error", body)
-        return inner if isinstance(inner, dict) else {"message": inner}
-    return {}
+    """`code`, `type` and `message` of an error, however it is wrapped: as an object, in an array, in `detail`."""
+    if isinstance(body, list):
+        return _error_fields(body[0]) if body else {}
+    if not isinstance(body, dict):
+        return {"message": body} if isinstance(body, str) else {}
+    for name in ("error", "detail"):
+        inner = body.get(name)
+        if isinstance(inner, dict | list) and inner:
+            return _error_fields(inner)
+        if isinstance(inner, str) and inner:
+            return {**body, "message": inner}
+    if "msg" in body and "message" not in body:  # pydantic, within `detail`
+        return {**body, "message": f"{body.get('loc', '')} {body['msg']}"}
+    return body
 
 
-def _find_kind(status: int | None, codes: tuple[str, ...], words: str, *, whole: bool) -> ErrorKind:
+def _find_kind(status: int | None, codes: tuple[str, ...], words: str) -> ErrorKind:
     for code in codes:
         if code in _BY_CODE:
             return _BY_CODE[code]
-    if status in (None, 400, 413, 422, 500) and any(phrase in words for phrase in _CONTEXT_WORDS):
+    if status in (None, 400, 413, 422, 500) and _CONTEXT_WORDS.search(words):
         return _CONTEXT  # llama.cpp and others have no code for this
-    if status == 404 and not (whole and "model" in words):
+    if status in (None, 400, 401, 403) and _KEY_WORDS.search(words):
+        return _KEY
+    if status in (None, 400, 404, 422, 500) and _MODEL_WORDS.search(words):
+        return _MODEL
+    if status == 404:
         return _ADDRESS
     if status is None:
         return _BROKEN
@@ -168,9 +197,9 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, seconds) if seconds < float("inf") else None
 
 
-def scrub(text: str, secrets: tuple[str, ...]) -> str:
-    """`text` on one line, cut to `DETAIL_CHARS`, with each secret replaced by ***."""
+def scrub(text: str, secrets: tuple[str, ...], characters: int = DETAIL_CHARS) -> str:
+    """`text` on one line, cut to so many characters, with each secret replaced by ***."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
-    return " ".join(text.split())[:DETAIL_CHARS]
+    return " ".join(text.split())[:characters]

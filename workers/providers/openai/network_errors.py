@@ -11,7 +11,7 @@ import openai
 
 from workers.providers.base import ProviderError
 from workers.providers.openai.errors import NOT_SET_UP, TOO_SLOW, error_from_answer, scrub
-from workers.providers.openai.sse import CUT
+from workers.providers.openai.reader import CUT
 from workers.providers.url_policy import RefusedAddressError
 
 EDGE_ERRORS: Final = (

@@ -10,37 +10,33 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Final, cast
 
 import httpx2
 import msgspec
 import structlog
 
-from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError
+from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
 from workers.providers.idle_timeout import IdleTimeout
-from workers.providers.openai.errors import REFUSED_BY_FILTER, TOO_SLOW, error_from_answer
+from workers.providers.openai.errors import TOO_SLOW, error_from_answer
+from workers.providers.openai.learned import Learned, Lesson, find_lesson
 from workers.providers.openai.network_errors import EDGE_ERRORS, translate
-from workers.providers.openai.sse import AnswerReader
+from workers.providers.openai.oddities import note_oddity
+from workers.providers.openai.reader import AnswerReader
 from workers.providers.openai.transport import OpenAITransport
+from workers.providers.openai.verdict import NOTHING, find_fault, fold_system, shorten
 from workers.providers.token_estimate import estimate_usage
 
 logger = structlog.get_logger(__name__)
 
 RETRIES: Final = 2
 MAX_RETRY_AFTER: Final = 10.0  # seconds; a request is not retried by itself when the endpoint asks for a longer wait
-TAIL_TIMEOUT: Final = 5.0  # seconds from the finish reason to the end: only the usage is missing then
+TAIL_TIMEOUT: Final = 5.0  # seconds from the answer's end to the stream's: only the usage is missing then
 MAX_ERROR_BYTES: Final = 64 * 1024
+TEACHING_CODES: Final = frozenset({"upstream_refused", "context_too_long", "upstream_error"})
 
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(slots=True)
-class Unsupported:
-    """What an endpoint has turned out not to accept. Its later requests go without."""
-
-    stream_usage: bool = False  # `stream_options`
-    options: set[tuple[str, str]] = field(default_factory=set)  # (model, option)
 
 
 class OpenAIRequest:
@@ -49,7 +45,7 @@ class OpenAIRequest:
     def __init__(
         self,
         transport: OpenAITransport,
-        unsupported: Unsupported,
+        learned: Learned,
         model: str,
         turns: Sequence[ChatTurn],
         options: Options,
@@ -57,16 +53,20 @@ class OpenAIRequest:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
-        self._unsupported = unsupported
+        self._learned = learned
         self._model = model
         self._turns = turns
         self._options = options
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
-        self._reader = AnswerReader(secrets=transport.secrets)
+        self._sent: dict[str, Any] = {}  # the fields of the last request
+        self._longest: int | None = None  # the longest answer, in tokens, that this prompt leaves room for
+        self._shortened = False
+        self._reader = self._new_reader()
         self._tries = 0
         self._over = False
+        self._fault: ProviderError | None = None  # why a complete stream is no answer
         self._deadline = self._loop.time() + transport.timeouts.total
         self._first_byte_by: float | None = None  # its deadline; None once it has arrived
         self._idle_timeout = IdleTimeout(self._loop)
@@ -100,6 +100,8 @@ class OpenAIRequest:
         """The next chunks; an empty list is the end. Raises `ProviderError`, outside of any handler, because an
         exception of the transport holds the request and with it the key.
         """
+        if self._fault is not None:
+            raise self._fault
         reader = self._reader
         broken: Exception | None = None
         try:
@@ -113,7 +115,7 @@ class OpenAIRequest:
             pass
         except EDGE_ERRORS as error:
             broken = error
-        if broken is not None and reader.finish_reason is None:
+        if broken is not None and not reader.ended:
             if isinstance(broken, TimeoutError):
                 raise self._timeout()
             raise translate(broken, self._transport.secrets, answering=self._first_byte_by is None)
@@ -125,21 +127,24 @@ class OpenAIRequest:
         raise reader.failure
 
     async def _request(self) -> AsyncIterator[bytes]:
-        body: dict[str, Any] = {
+        turns = self._turns
+        if self._learned.refuses(self._model, "system"):
+            turns = fold_system(turns)
+        self._sent = {
             "model": self._model,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in self._turns],
+            "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
             "stream": True,
         }
-        if not self._unsupported.stream_usage:
-            body["stream_options"] = {"include_usage": True}
-        body |= self._option_fields()
-        encoded = _encode(body)
+        if not self._learned.refuses(self._model, "stream_options"):
+            self._sent["stream_options"] = {"include_usage": True}
+        self._sent |= self._option_fields()
+        encoded = _encode(self._sent)
         self._first_byte_by = min(self._loop.time() + self._transport.timeouts.first_chunk, self._deadline)
         if self._on_request is not None:
             self._on_request(self._transport.host, self._model)
         async with asyncio.timeout_at(self._first_byte_by):
             response = self._response = await self._transport.send(encoded)
-            refusal = await self._read_refusal(response) if response.status_code != 200 else None
+            refusal = None if 200 <= response.status_code < 300 else await self._read_refusal(response)
         if refusal is not None:
             raise refusal
         if response.headers.get("content-encoding", "identity") != "identity":
@@ -148,14 +153,17 @@ class OpenAIRequest:
         return aiter(cast("httpx2.AsyncByteStream", response.stream))
 
     def _option_fields(self) -> dict[str, float]:
-        """The options in the form that this model of this endpoint accepts (`_retry` finds out)."""
+        """The options in the form that this model of this endpoint accepts (`learned.py`)."""
         fields: dict[str, float] = {}
-        refused = self._unsupported.options
-        if self._options.temperature is not None and (self._model, "temperature") not in refused:
+        refused = self._learned.refuses
+        if self._options.temperature is not None and not refused(self._model, "temperature"):
             fields["temperature"] = self._options.temperature
-        if self._options.max_tokens is not None:
-            newer = (self._model, "max_tokens") in refused
-            fields["max_completion_tokens" if newer else "max_tokens"] = self._options.max_tokens
+        limits = (self._options.max_tokens, self._longest, self._learned.limit(self._model))
+        newer = refused(self._model, "max_tokens")
+        dropped = refused(self._model, "answer_length") or (newer and refused(self._model, "max_completion_tokens"))
+        if self._options.max_tokens is not None and not dropped:
+            longest = min(limit for limit in limits if limit is not None)
+            fields["max_completion_tokens" if newer else "max_tokens"] = longest
         return fields
 
     async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
@@ -173,24 +181,33 @@ class OpenAIRequest:
     async def _next_bytes(self, source: AsyncIterator[bytes]) -> bytes:
         limit = self._first_byte_by
         if limit is None:
-            wait = self._transport.timeouts.idle if self._reader.finish_reason is None else TAIL_TIMEOUT
+            wait = TAIL_TIMEOUT if self._reader.settled else self._transport.timeouts.idle
             limit = min(self._loop.time() + wait, self._deadline)
         data = await self._idle_timeout.wait(anext(source), until=limit)
         self._first_byte_by = None
         return data
 
     def _finish(self, chunks: list[Chunk]) -> list[Chunk]:
-        """The last chunks of a complete answer, with a usage. Raises `ProviderError` when the answer is empty."""
+        """The last chunks of a complete stream, with a usage. Raises `ProviderError` when it has no text.
+
+        An answer of nothing but reasoning costs money, so its usage comes first, and the error with the next step.
+        """
         reader = self._reader
-        self._over = True
-        if not reader.has_output and reader.finish_reason not in ("tool_calls", "function_call"):
-            if reader.finish_reason == "content_filter":
-                raise ProviderError("upstream_refused", REFUSED_BY_FILTER)
-            raise ProviderError("upstream_empty", "The model sent an empty answer. Please try again.")
-        if reader.usage is None:
-            usage = estimate_usage(self._turns, "".join(reader.text), "".join(reader.reasoning))
-            chunks.append(Chunk(usage=usage))
+        self._fault = find_fault(reader)
+        if self._fault is not None and not reader.reasoning:
+            raise self._fault
+        self._over = self._fault is None
+        if reader.usage is None or reader.usage.implausible:
+            chunks.append(Chunk(usage=self._estimate()))
+        elif self._fault is not None:
+            chunks.append(Chunk(usage=reader.usage))
         return chunks
+
+    def _estimate(self) -> TokenUsage:
+        """The usage where the endpoint reported none, or none that can be right."""
+        reader = self._reader
+        usage = estimate_usage(self._turns, "".join(reader.text), "".join(reader.reasoning))
+        return replace(usage, implausible=reader.usage is not None)
 
     def _timeout(self) -> ProviderError:
         limits = self._transport.timeouts
@@ -208,18 +225,17 @@ class OpenAIRequest:
 
     async def _retry(self, failure: ProviderError) -> None:
         """Waits until the request may be sent again, or raises `failure`."""
-        if not self._unsupported.stream_usage and "stream_options" in failure.detail and not self._reader.has_output:
-            self._unsupported.stream_usage = True  # an older server: later requests go without it
-            self._release()
-            return
-        if failure.code == "upstream_refused" and not self._reader.has_output:
-            for name in ("temperature", "max_tokens"):
-                if name in failure.detail and name in self._option_fields():
-                    # OpenAI's reasoning models accept no temperature, and have another name for the limit.
-                    logger.info("model_option_refused", model=self._model, option=name)
-                    self._unsupported.options.add((self._model, name))
-                    self._release()
-                    return
+        if not self._reader.has_output:
+            if (lesson := self._find_lesson(failure)) is not None:
+                self._learn(lesson)
+                self._release()
+                return
+            if failure.reason == NOTHING and not self._shortened:
+                # Some servers say so that a prompt is too long.
+                self._turns, self._shortened = shorten(self._turns), True
+                logger.info("model_context_shortened", model=self._model, turns=len(self._turns))
+                self._release()
+                return
         if self._reader.has_output:
             failure.retryable = False
         wait = _backoff(self._tries, failure)
@@ -232,12 +248,30 @@ class OpenAIRequest:
         self._release()
         await asyncio.sleep(wait)
 
+    def _find_lesson(self, failure: ProviderError) -> Lesson | None:
+        if failure.code not in TEACHING_CODES:
+            return None
+        has_system = any(turn["role"] == "system" for turn in self._sent.get("messages", ()))
+        return find_lesson(failure.said, self._sent, has_system=has_system)
+
+    def _learn(self, lesson: Lesson) -> None:
+        """From now on, requests for this model are what it accepts."""
+        logger.info("model_option_refused", model=self._model, option=lesson.what, limit=lesson.limit)
+        self._learned.add(self._model, lesson)
+        if lesson.limit is not None:
+            self._longest = lesson.limit
+
+    def _new_reader(self) -> AnswerReader:
+        host = self._transport.host
+        return AnswerReader(secrets=self._transport.secrets, report=lambda kind, found: note_oddity(host, kind, found))
+
     def _release(self) -> asyncio.Task[None] | None:
         """Ends the response, if there is one that is not closed yet."""
         response, self._response = self._response, None
         whole = self._reader.done
         self._source = None
-        self._reader = AnswerReader(secrets=self._transport.secrets)
+        self._reader = self._new_reader()
+        self._fault = None
         if response is None or response.is_closed:
             return None
         return self._transport.release(response, drain=whole)

@@ -154,6 +154,7 @@ class TestAfterTheFirstToken:
             ("tokens=9 rate=100 garbage=3", "upstream_garbage"),
             ("tokens=9 garbage=3", "upstream_garbage"),
             ("tokens=3 finish=none done=0", "upstream_cut"),
+            ("tokens=3 finish=none", "upstream_cut"),
             ("reasoning=3 tokens=9 rate=100 cut=3", "upstream_cut"),
         ],
     )

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from tests.fakes.listening import KEY, TIMEOUTS, Endpoints, ask, fail, listen
-from tests.fakes.openai_scripts import answer_text, parse_script
+from tests.fakes.openai_oddities import STREAMS, WITHOUT_USAGE, chunk
+from tests.fakes.openai_scripts import Script, answer_text, parse_script
 from tests.fakes.openai_server import FakeOpenAI
-from workers.providers.base import Options, ProviderError, TokenUsage
+from workers.providers.base import ChatTurn, Options, ProviderError, TokenUsage
 from workers.providers.openai.client import OpenAIChat
 from workers.providers.token_estimate import estimate_tokens
 
@@ -49,8 +50,9 @@ class TestAnswers:
             "tokens=2 size=300000",
             "tokens=5 accept_delay=0.1 first_delay=0.1",
             "tokens=5 done=0",
-            "tokens=5 finish=none",
             "tokens=5 body=json",
+            "tokens=5 body=json finish=none",
+            "tokens=5 status=201",
         ],
     )
     async def test_ways_of_writing(self, endpoints: Endpoints, script: str) -> None:
@@ -104,6 +106,56 @@ class TestAnswers:
         url = upstream.url.replace("http://", "http://alice:s%40crt@")
         assert (await listen(endpoints.open(url, key=""), "tokens=1")).text == "tok0 "
         assert upstream.chats[0].headers["authorization"] == "Basic YWxpY2U6c0BjcnQ="
+
+
+class TestOddStreams:
+    """What real servers send (`tests/fakes/openai_oddities.py`), over a real socket."""
+
+    @pytest.mark.parametrize("name", [name for name, stream in STREAMS.items() if not stream.code])
+    async def test_the_answer_is_whole(self, upstream: FakeOpenAI, endpoints: Endpoints, name: str) -> None:
+        stream = STREAMS[name]
+        upstream.play(Script(body="raw", text=stream.body.decode()))
+        heard = await listen(endpoints.open())
+        assert heard.text == stream.text
+        assert heard.usage.implausible == (name in WITHOUT_USAGE)
+        assert heard.usage.estimated == (stream.counts is None)
+        assert 0 < heard.usage.output_tokens < 100
+        assert len(upstream.chats) == 1
+
+    async def test_finish_with_every_chunk_is_no_end(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+        """The pauses are longer than what a stream may take from its end to its close."""
+        body = chunk("Hello ", finish="stop") + chunk("world", finish="stop") + chunk("", finish="stop")
+        upstream.play(Script(body="raw", text=body.decode(), split=100, drip=0.4))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("workers.providers.openai.request.TAIL_TIMEOUT", 0.1)
+            assert (await listen(endpoints.open())).text == "Hello world"
+
+    @pytest.mark.parametrize("body", ["", "\n\n", "\ufeff"])
+    async def test_nothing_is_tried_once_more_with_a_shorter_context(
+        self, upstream: FakeOpenAI, endpoints: Endpoints, body: str
+    ) -> None:
+        turns = [ChatTurn("system", "Be brief.")]
+        for number in range(4):
+            turns += [ChatTurn("user", f"question {number}"), ChatTurn("assistant", f"answer {number}")]
+        turns.append(ChatTurn("user", "and now?"))
+        upstream.play(Script(body="raw", text=body))
+        said = []
+        async with endpoints.open().stream("fake-large", turns) as answer:
+            async for chunks in answer:
+                said += [one.text for one in chunks]
+        assert "".join(said).startswith("tok0 ")
+        first, second = (chat.body["messages"] for chat in upstream.chats)
+        assert len(first) == 10
+        assert [turn["content"] for turn in second] == [
+            "Be brief.", "question 2", "answer 2", "question 3", "answer 3", "and now?",
+        ]  # fmt: skip
+
+    async def test_nothing_twice_is_said_as_that(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+        upstream.play(Script(body="raw", text=""), times=2)
+        error = await fail(endpoints.open())
+        assert error.code == "upstream_empty"
+        assert error.message.startswith("The model's server sent nothing.")
+        assert len(upstream.chats) == 2
 
 
 class TestConnections:

@@ -1,0 +1,223 @@
+"""Decodes one event of a chat completion. Only the text, the tool calls and the end are decoded strictly.
+
+The fast path decodes into typed structs that skip every unused field; the vendor package's stream builds models field
+by field, which costs several times as much for each chunk. An event that does not fit is decoded again, field by field:
+a field of another type is left out and reported, and never costs the answer. Format: OpenAI API reference, "The chat
+completion chunk object"; `reasoning_content` is DeepSeek's and vLLM's, `reasoning` OpenRouter's and Ollama's, content
+in parts Mistral's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from workers.providers.base import ProviderError
+from workers.providers.openai.sse import GARBAGE
+
+Report = Callable[[str, object], None]
+"""Called with the kind of something unexpected, and the event or the field it was found in."""
+
+
+class Part(msgspec.Struct, gc=False):
+    type: str = "text"
+    text: str | None = None
+    thinking: list[Part] | None = None
+
+
+class Delta(msgspec.Struct, gc=False):
+    content: str | list[Part] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[Any] | None = None
+    function_call: dict[str, Any] | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    delta: Delta | None = None
+    message: Delta | None = None  # in a body that was not streamed
+    finish_reason: str | None = None
+    error: Any = None
+
+
+class InputDetails(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class OutputDetails(msgspec.Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, gc=False):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek
+    prompt_tokens_details: InputDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
+
+
+class Event(msgspec.Struct, gc=False):
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    error: Any = None
+    object: str | None = None
+    message: Any = None  # of an error without an outer "error"
+    code: Any = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is an event of a chat completion, or an error."""
+        return self.choices is not None or self.usage is not None or bool(self.error) or self.object == "error"
+
+
+_decode: Final = msgspec.json.Decoder(Event).decode
+
+
+def decode_event(data: bytes, report: Report) -> Event | None:
+    """The event in `data`; None for a keep-alive or something unknown, which is reported.
+
+    Raises `ProviderError` for JSON that is broken and for text or tool calls of another type: part of the answer would
+    be missing.
+    """
+    try:
+        event = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        event = _decode_leniently(data, report)
+    if event is not None and not event.known:
+        report("event", data)
+        return None
+    return event
+
+
+def _decode_leniently(data: bytes, report: Report) -> Event | None:
+    # Bytes that are not UTF-8, and escaped lone surrogates such as \ud83d: the rest of the text is usable.
+    words = data.decode(errors="replace").strip()
+    if words in ("", "null"):
+        return None  # a keep-alive
+    try:
+        value = json.loads(words)
+    except (ValueError, RecursionError):
+        if words[0] in '{["':
+            raise garbage(f"{len(data)} bytes that are not JSON") from None
+        report("no_json", data)
+        return None
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = value[0]  # an error in an array, as Gemini sends it
+    if not isinstance(value, dict):
+        report("no_object", value)
+        return None
+    report("field", value)
+    return _event(value)
+
+
+def garbage(detail: str) -> ProviderError:
+    return ProviderError("upstream_garbage", GARBAGE, detail=detail)
+
+
+def _event(value: dict[str, Any]) -> Event:
+    choices = value.get("choices")
+    found = [_choice(one) for one in choices if isinstance(one, dict)] if isinstance(choices, list) else None
+    return Event(
+        choices=found,
+        usage=_usage(value["usage"]) if isinstance(value.get("usage"), dict) else None,
+        error=value.get("error"),
+        object=_text(value.get("object")),
+        message=value.get("message"),
+        code=value.get("code"),
+    )
+
+
+def _choice(value: dict[str, Any]) -> Choice:
+    return Choice(
+        delta=_delta(value.get("delta")),
+        message=_delta(value.get("message")),
+        finish_reason=_finish_reason(value.get("finish_reason")),
+        error=value.get("error"),
+    )
+
+
+def _delta(value: object) -> Delta | None:
+    if not value:
+        return None
+    if isinstance(value, str):
+        return Delta(content=value)
+    if not isinstance(value, dict):
+        raise garbage(f"a delta that is a {type(value).__name__}")
+    calls, function = value.get("tool_calls"), value.get("function_call")
+    if not isinstance(calls or [], list) or not isinstance(function or {}, dict):
+        raise garbage("tool calls of another type")
+    return Delta(
+        content=_content(value.get("content")),
+        reasoning_content=_text(value.get("reasoning_content")),
+        reasoning=_text(value.get("reasoning")),
+        refusal=_text(value.get("refusal")),
+        tool_calls=calls or None,
+        function_call=function or None,
+    )
+
+
+def _content(value: object) -> str | list[Part] | None:
+    if (not value and value != 0) or value is False:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        value = [value]
+    if isinstance(value, list):
+        return [part for part in map(_part, value) if part is not None]
+    raise garbage(f"text that is a {type(value).__name__}")
+
+
+def _part(value: object) -> Part | None:
+    if isinstance(value, str):
+        return Part(text=value)
+    if not isinstance(value, dict):
+        return None
+    thinking = value.get("thinking")
+    if isinstance(thinking, str):
+        thinking = [thinking]
+    parts = [part for part in map(_part, thinking) if part is not None] if isinstance(thinking, list) else None
+    return Part(type=_text(value.get("type")) or "text", text=_text(value.get("text")), thinking=parts)
+
+
+def _finish_reason(value: object) -> str | None:
+    """A finish reason of another type still says that this is the end."""
+    if isinstance(value, dict):
+        return _text(value.get("type")) or _text(value.get("reason")) or "stop"
+    return value if isinstance(value, str) else "stop" if value else None
+
+
+def _usage(value: dict[str, Any]) -> Usage:
+    read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    return Usage(
+        prompt_tokens=_number(value.get("prompt_tokens")),
+        completion_tokens=_number(value.get("completion_tokens")),
+        prompt_cache_hit_tokens=_number(value.get("prompt_cache_hit_tokens")),
+        prompt_tokens_details=InputDetails(_number(read.get("cached_tokens"))) if isinstance(read, dict) else None,
+        completion_tokens_details=(
+            OutputDetails(_number(written.get("reasoning_tokens"))) if isinstance(written, dict) else None
+        ),
+    )
+
+
+def _number(value: object) -> int | None:
+    """A count of tokens that may be written as `7`, `7.0` or `"7"`; None for anything else."""
+    if isinstance(value, str) and len(value) <= 40:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):  # not a number, or infinite
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

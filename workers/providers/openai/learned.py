@@ -1,0 +1,99 @@
+"""What an endpoint's models have turned out not to accept, learnt from their refusals and remembered for a while."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cachetools import TTLCache
+
+REMEMBERED_SECONDS: Final = 3600.0  # then it is tried again: a server may have been updated
+REMEMBERED: Final = 2000  # facts of one endpoint
+
+# Phrases around the largest answer that a model accepts, as OpenAI, vLLM, Anthropic, Groq and pydantic word it.
+_ROOM: Final = re.compile(r"(\d+)\s*>\s*(\d+)\s*-\s*(\d+)")
+_ASKED: Final = re.compile(r"maximum context length is (\d+) tokens.{0,80}?\((\d+) in the messages", re.DOTALL)
+_LIMIT: Final = re.compile(
+    r"(?:at most|less than or equal to|no more than|up to|maximum (?:value |allowed )?(?:of|is)|<=|\d\s*>)\W{0,3}(\d+)"
+)
+_TOO_LARGE: Final = re.compile(r"too (?:large|high|big|many)|less than or equal|at most|exceed|maximum|\d\s*>\s*\d")
+_SYSTEM: Final = re.compile(
+    r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"
+    r"|developer instruction|roles must alternate"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One thing that a model does not accept: the name of a field, `system`, or `answer_length`.
+
+    `limit` is the longest answer in tokens that may be asked for. `once`: it depends on this request's prompt.
+    """
+
+    what: str
+    limit: int | None = None
+    once: bool = False
+
+
+class Learned:
+    """The facts known about one endpoint, by model."""
+
+    def __init__(self) -> None:
+        self._facts: TTLCache[tuple[str, str], int | None] = TTLCache(REMEMBERED, REMEMBERED_SECONDS)
+
+    def refuses(self, model: str, what: str) -> bool:
+        return (model, what) in self._facts
+
+    def limit(self, model: str) -> int | None:
+        """The longest answer, in tokens, that the model accepts to be asked for; None: not known."""
+        return self._facts.get((model, "limit"))
+
+    def add(self, model: str, lesson: Lesson) -> None:
+        if lesson.limit is None:
+            self._facts[model, lesson.what] = None
+        elif not lesson.once:
+            self._facts[model, "limit"] = lesson.limit
+
+
+def find_lesson(said: str, sent: Mapping[str, object], *, has_system: bool) -> Lesson | None:
+    """What a refusal teaches. `said` is its whole text; `sent` are the fields of the request.
+
+    Only fields that were sent are looked for. `has_system`: the request has a message with the role system.
+    """
+    words = said.lower()
+    if "stream_options" in sent and ("stream_options" in words or "include_usage" in words):
+        return Lesson("stream_options")
+    name = "max_tokens" if "max_tokens" in sent else "max_completion_tokens"
+    asked = sent.get(name)
+    if isinstance(asked, int):
+        if (lesson := _learn_room(words, asked)) is not None:
+            return lesson
+        if "max_tokens" in words or "max_completion_tokens" in words:
+            return _learn_limit(words, asked) if _TOO_LARGE.search(words) else Lesson(name)
+    if "temperature" in sent and "temperature" in words:
+        return Lesson("temperature")
+    if has_system and _SYSTEM.search(words):
+        return Lesson("system")
+    return None
+
+
+def _learn_room(words: str, asked: int) -> Lesson | None:
+    """The refusal says how many tokens the prompt leaves for the answer."""
+    if found := _ROOM.search(words):
+        limit = int(found[2]) - int(found[3])
+    elif found := _ASKED.search(words):
+        limit = int(found[1]) - int(found[2])
+    else:
+        return None
+    return Lesson("answer_length", limit, once=True) if 0 < limit < asked else None
+
+
+def _learn_limit(words: str, asked: int) -> Lesson | None:
+    """The answer that was asked for is too long; the refusal may say how long it may be."""
+    if _ROOM.search(words) or _ASKED.search(words):
+        return None  # it is the prompt that is too long
+    found = _LIMIT.search(words)
+    limit = int(found[1]) if found else 0
+    return Lesson("answer_length", limit if 0 < limit < asked else None)
