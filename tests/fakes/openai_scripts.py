@@ -35,6 +35,7 @@ class Script:
     accept_delay: float = 0.0  # before the response's headers
     first_delay: float = 0.0  # after the headers, before the first token
     status: int = 200
+    said: str = ""  # the error's message, likewise
     code: str = ""  # the error's code, for a status other than 200
     retry_after: str = ""
     fails: int = 0  # the status is for this many requests with the same last message; then the script plays
@@ -220,7 +221,7 @@ def error_body(script: Script, authorization: str) -> bytes:
         429: "rate_limit_exceeded",
     }
     code = script.code or codes.get(script.status, "server_error")
-    message = "The fake model says no."
+    message = script.said or "The fake model says no."
     if code == "context_length_exceeded":
         message = "This model's maximum context length is 4096 tokens. Please reduce the length of the messages."
     if script.echo_key:

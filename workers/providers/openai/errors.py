@@ -96,7 +96,7 @@ _KEY_WORDS: Final = re.compile(
     r"api[ _-]?key|invalid (?:token|credentials|authentication)|authenticat|unauthori[sz]ed|access token|bearer token"
 )
 _MODEL_WORDS: Final = re.compile(
-    r"model\b.{0,120}?\b(?:not found|(?:does|do|did) not exist|doesn't exist|not a valid model|not loaded"
+    r"models?\b.{0,120}?\b(?:not found|(?:does|do|did) not exist|doesn't exist|not a valid model|not loaded"
     r"|no longer|not available|isn't available|is not served)"
     r"|(?:unknown|invalid|no such|unsupported) model|no model (?:named|called|with)|model_not_found",
     re.DOTALL,

@@ -225,6 +225,31 @@ class TestOptions:
             {"max_completion_tokens"},
         ]
 
+    async def test_one_models_refusal_is_not_the_others(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+        endpoint = endpoints.open()
+        await listen(endpoint, "tokens=1 strict=1")
+        async with endpoint.stream("fake-small", ask("tokens=1")) as answer:
+            assert [chunks async for chunks in answer]
+        assert ["stream_options" in chat.body for chat in upstream.chats] == [True, False, True]
+
+    async def test_a_longest_answer_that_is_named_is_used(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+        endpoint = endpoints.open()
+        said = "max_tokens is too large: 9000. This model supports at most 4096 completion tokens."
+        upstream.play(Script(status=400, said=said))
+        for _ in range(2):
+            assert await self.told(endpoint, "tokens=1", Options(max_tokens=9000)) == "tok0 "
+        assert [chat.body["max_tokens"] for chat in upstream.chats] == [9000, 4096, 4096]
+
+    async def test_a_system_prompt_that_is_refused_goes_into_the_question(
+        self, upstream: FakeOpenAI, endpoints: Endpoints
+    ) -> None:
+        endpoint = endpoints.open()
+        upstream.play(Script(status=400, said="System role not supported"))
+        for _ in range(2):
+            assert (await listen(endpoint, "tokens=1")).text == "tok0 "
+        _, *folded = (chat.body["messages"] for chat in upstream.chats)
+        assert folded == [[{"role": "user", "content": "Be brief.\n\nTell me [[tokens=1]]"}]] * 2
+
     async def test_a_refusal_for_another_reason_is_not_asked_again(
         self, upstream: FakeOpenAI, endpoints: Endpoints
     ) -> None:

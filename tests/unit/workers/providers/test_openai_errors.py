@@ -42,6 +42,25 @@ from workers.providers.openai.errors import error_from_answer, parse_retry_after
         (529, {"error": {"type": "overloaded_error", "message": "busy"}}, "upstream_error", True),
         (302, "", "upstream_error", False),
         (418, {}, "upstream_error", False),
+        (400, [{"error": {"code": 400, "message": "API key not valid."}}], "upstream_unauthorized", False),
+        (
+            404,
+            [{"error": {"code": 404, "message": "models/x is not found for API version v1"}}],
+            "model_not_found",
+            False,
+        ),
+        (400, [{"error": {"message": "The input token count (9) exceeds the maximum (8)"}}], "context_too_long", False),
+        (404, {"detail": "Model not found"}, "model_not_found", False),
+        (400, {"detail": "Invalid model name passed in model=x"}, "model_not_found", False),
+        (403, {"detail": "Invalid API key"}, "upstream_unauthorized", False),
+        (422, {"detail": [{"loc": ["body"], "msg": "prompt is too long"}]}, "context_too_long", False),
+        (400, {"detail": {"error": {"message": "too many tokens"}}}, "context_too_long", False),
+        (404, 'model "x" not found, try pulling it first', "model_not_found", False),
+        (400, "x is not a valid model ID: model x does not exist", "model_not_found", False),
+        (401, "Incorrect API key provided", "upstream_unauthorized", False),
+        (400, "`inputs` must have less than 4096 tokens", "context_too_long", False),
+        (404, "404 page not found", "upstream_refused", False),
+        (500, "the request took too long", "upstream_error", True),
     ],
 )
 def test_statuses(status: int, body: Any, code: str, retryable: bool) -> None:
@@ -98,6 +117,14 @@ def test_secrets_are_struck_out() -> None:
     error = error_from_answer(401, body, secrets=("sk-canary-1",))
     assert "sk-canary-1" not in f"{error} {error!r} {error.message} {error.detail} {error.code}"
     assert "***" in error.detail
+
+
+def test_the_endpoints_own_words_are_for_staff_without_secrets() -> None:
+    body = {"detail": [{"msg": "x" * 500}, {"loc": ["body", "stream_options"], "key": "sk-canary-1"}]}
+    error = error_from_answer(422, body, {"x-request-id": "req-7"}, secrets=("sk-canary-1",))
+    assert "stream_options" in error.said
+    assert "sk-canary-1" not in error.said
+    assert error.request_id == "req-7"
 
 
 def test_the_detail_is_one_short_line() -> None:

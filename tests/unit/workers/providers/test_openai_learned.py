@@ -1,0 +1,87 @@
+"""What a refusal teaches about a model, in the words that real servers use."""
+
+from __future__ import annotations
+
+import pytest
+
+from workers.providers.base import ChatTurn
+from workers.providers.openai.learned import Learned, Lesson, find_lesson
+from workers.providers.openai.verdict import fold_system, shorten
+
+ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("said", "lesson"),
+    [
+        (
+            '{"detail":[{"loc":["body","n"],"msg":"' + "x" * 3000 + '"},{"loc":["body","stream_options"]}]}',
+            Lesson("stream_options"),
+        ),
+        (
+            "Unsupported parameter: 'max_tokens' is not supported here. Use 'max_completion_tokens' instead.",
+            Lesson("max_tokens"),
+        ),
+        (
+            "max_tokens is too large: 5000. This model supports at most 4096 completion tokens.",
+            Lesson("answer_length", 4096),
+        ),
+        (
+            "max_tokens: 5000 > 4096, which is the maximum allowed number of output tokens",
+            Lesson("answer_length", 4096),
+        ),
+        ("`max_tokens` must be less than or equal to `4096`, the maximum value", Lesson("answer_length", 4096)),
+        (
+            '{"type":"less_than_equal","loc":["body","max_tokens"],"msg":"Input should be less than or equal to 4096"}',
+            Lesson("answer_length", 4096),
+        ),
+        ("max_tokens is too large", Lesson("answer_length")),
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 5000. Its context is 4096 tokens, you sent 100 (5000 > 4096 - 100).",
+            Lesson("answer_length", 3996, once=True),
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. You requested 5100 (100 in the messages, 5000 in …).",
+            Lesson("answer_length", 3996, once=True),
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. You requested 10000 (5000 in the messages, 5000 in …).",
+            None,
+        ),
+        ("Unsupported value: 'temperature' does not support 0.3 with this model.", Lesson("temperature")),
+        ("System role not supported", Lesson("system")),
+        ("Developer instruction is not enabled for models/gemma-3-27b-it", Lesson("system")),
+        ("Conversation roles must alternate user/assistant/user/assistant/...", Lesson("system")),
+        ("messages.0.role: 'system' is not one of ['user', 'assistant']", Lesson("system")),
+        ("no", None),
+    ],
+)
+def test_lessons(said: str, lesson: Lesson | None) -> None:
+    assert find_lesson(said, ALL, has_system=True) == lesson
+
+
+def test_only_what_was_sent_is_blamed() -> None:
+    for said in ("stream_options", "max_tokens", "temperature", "system role"):
+        assert find_lesson(said, {}, has_system=False) is None
+
+
+def test_each_model_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    learned = Learned()
+    learned.add("a", Lesson("stream_options"))
+    learned.add("a", Lesson("answer_length", 100))
+    learned.add("a", Lesson("answer_length", 50, once=True))
+    assert learned.refuses("a", "stream_options")
+    assert not learned.refuses("b", "stream_options")
+    assert (learned.limit("a"), learned.limit("b")) == (100, None)
+
+
+def test_the_system_prompt_goes_into_the_first_question() -> None:
+    turns = [ChatTurn("system", "Be brief."), ChatTurn("user", "a"), ChatTurn("assistant", "b"), ChatTurn("user", "c")]
+    assert fold_system(turns) == [ChatTurn("user", "Be brief.\n\na"), *turns[2:]]
+    assert fold_system(turns[1:]) == turns[1:]
+
+
+def test_a_shorter_context_begins_with_a_question() -> None:
+    turns = [ChatTurn("system", "s"), ChatTurn("user", "a"), ChatTurn("assistant", "b"), ChatTurn("user", "c")]
+    assert shorten(turns) == [turns[0], turns[3]]
+    assert shorten(turns[:2]) == turns[:2]
