@@ -36,8 +36,8 @@ class RunAdmin(HistoryAdmin):
     )  # fmt: skip
     list_display_links = None
     list_select_related = ("requested_by",)
-    list_filter = ("status", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
-    lookups: ClassVar = frozenset({"status__exact", "conversation__exact"})
+    list_filter = ("status", "finish", ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter)
+    lookups: ClassVar = frozenset({"status__exact", "finish__exact", "conversation__exact"})
     ordering = ("-created_at",)
     search_help_text = "Run, message or conversation id, or a user's email address"
     actions = ("stop_runs", "retry_runs")
@@ -47,6 +47,7 @@ class RunAdmin(HistoryAdmin):
                            ("prompt_link", "message_link"))}),
         ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
+        ("The provider", {"fields": ("finish", "upstream_said", "upstream_request", "usage_implausible")}),
         ("Processing", {"fields": (("attempt", "lease_owner", "lease_expires_at"),
                                    ("checkpoint_seq", "ended_in_log"))}),
     )  # fmt: skip

@@ -6,7 +6,7 @@ import uuid
 from typing import Any, Final, Protocol
 
 from chat.eventlog.payloads import failure_of, message_dict, usage_of
-from chat.models import Conversation, Message, Run, RunStatus
+from chat.models import Conversation, Finish, Message, Run, RunStatus
 from chat.protocol.frames import encode_event
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
@@ -100,6 +100,7 @@ def run_ended(run: Run, message: Message) -> Event:
         event["html"] = message.html
     if run.status == RunStatus.DONE:
         event["html"] = message.html
+        event["finish"] = run.finish or Finish.STOP.value
     else:
         event |= {"code": code, "message": sentence, "retryable": True}
     event["usage"] = usage_of(run)

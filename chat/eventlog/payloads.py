@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chat.models import Message, Run, RunStatus
+from chat.models import Finish, Message, Run, RunStatus
 
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
+
+
+_FINISH_NOTES: Final = {
+    Finish.LENGTH.value: "Reached the length limit.",
+    Finish.FILTERED.value: "The provider's content filter ended this answer.",
+    Finish.TOOL_LIMIT.value: "Reached the limit of tool calls.",
+}
+
+
+def finish_note(finish: str) -> str:
+    """A sentence for the user about a complete answer that did not end by itself; else empty."""
+    return _FINISH_NOTES.get(finish, "")
 
 
 def failure_of(run: Run) -> tuple[str | None, str | None]:
@@ -32,6 +44,8 @@ def run_dict(run: Run, *, text_length: int = 0) -> dict[str, Any]:
         "usage": usage_of(run),
         "timing": {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms},
     }
+    if run.status == RunStatus.DONE:
+        shown["finish"] = run.finish or Finish.STOP.value
     if run.heard_chars is not None and run.produced_chars is not None:
         shown["heard_chars"] = run.heard_chars
     return shown

@@ -5,7 +5,7 @@ from chat.models.messages import Message
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.recordings import Recording, Utterance
 from chat.models.runs import Run, Submission
-from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, MessageRole, MessageStatus, RecordingStatus, RunStatus
+from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Finish, MessageRole, MessageStatus, RecordingStatus, RunStatus
 
 __all__ = [
     "ACTIVE",
@@ -13,6 +13,7 @@ __all__ = [
     "MAX_PROMPT",
     "SLOW_MS",
     "Conversation",
+    "Finish",
     "Member",
     "Message",
     "MessageRole",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
-from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, RunStatus
+from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Finish, RunStatus
 
 
 class Run(models.Model):
@@ -57,11 +57,25 @@ class Run(models.Model):
     produced_chars = models.PositiveIntegerField(
         null=True, blank=True, help_text="After a barge-in: how many characters had been generated."
     )
+    finish = models.CharField(
+        max_length=10, choices=Finish.choices, blank=True, default="", db_default="",
+        help_text="How a complete answer ended. Empty: there is none.",
+    )  # fmt: skip
+    upstream_said = models.TextField(
+        "the provider said", blank=True, default="", db_default="",
+        help_text="Why it failed, in the provider's own words, with secrets masked.",
+    )  # fmt: skip
+    upstream_request = models.CharField(
+        "the provider's request id", max_length=100, blank=True, default="", db_default=""
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
     usage_estimated = models.BooleanField(default=False)
+    usage_implausible = models.BooleanField(
+        default=False, db_default=False, help_text="The provider reported numbers that cannot be right."
+    )
     cost = models.DecimalField(
         max_digits=24, decimal_places=9, null=True, blank=True, help_text="Empty: no usage, or no price."
     )

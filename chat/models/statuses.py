@@ -30,6 +30,15 @@ class RunStatus(models.TextChoices):
     INTERRUPTED = "interrupted"
 
 
+class Finish(models.TextChoices):
+    """How a complete answer ended (docs/protocol.md §2)."""
+
+    STOP = "stop", "finished"
+    LENGTH = "length", "length limit reached"
+    FILTERED = "filtered", "cut by the provider's content filter"
+    TOOL_LIMIT = "tool_limit", "tool limit reached"
+
+
 ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
 SLOW_MS = 5000  # from here on, a time to the first token counts as slow

@@ -81,9 +81,12 @@ def conversation_data(member: Member) -> dict[str, Any]:
                 "mine": message.author_id == member.user_id,
                 "text": message.text,
                 "status": message.status,
+                "finish": message.run.finish or None if hasattr(message, "run") else None,
                 "created_at": message.created_at.isoformat(),
             }
-            for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
+            for message in Message.objects.filter(conversation=conversation)
+            .select_related("run")
+            .order_by("created_at", "id")
         ],
     }
 

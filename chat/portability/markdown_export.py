@@ -7,6 +7,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from chat.conversations.branches import path_ids
+from chat.eventlog.payloads import finish_note
 from chat.models import Member, Message, MessageRole, MessageStatus
 
 MAX_PATH: Final = 100_000  # messages
@@ -23,6 +24,8 @@ def to_markdown(member: Member) -> str:
         text = message.text.strip()
         if message.status in UNFINISHED:
             text += f"\n\n*({_('not finished')})*"
+        elif hasattr(message, "run") and (note := finish_note(message.run.finish)):
+            text += f"\n\n*({note})*"
         parts += [f"## {_speaker(message)}", text]
     return "\n\n".join(part for part in parts if part) + "\n"
 

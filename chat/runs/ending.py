@@ -28,6 +28,9 @@ class Ending:
 
     text: str
     html: str = ""
+    finish: str = ""  # how a complete answer ended (`chat.models.statuses.Finish`)
+    upstream_said: str = ""  # the provider's words about a failure, for staff
+    upstream_request: str = ""
     error_code: str = ""
     error_message: str = ""
     input_tokens: int | None = None
@@ -35,6 +38,7 @@ class Ending:
     cached_tokens: int = 0  # of the input
     reasoning_tokens: int = 0  # of the output
     usage_estimated: bool = False
+    usage_implausible: bool = False  # what was reported cannot be right, so it was estimated
     endpoint: str = ""  # host of the one that answered, or was asked last
     first_token_ms: int | None = None
     total_ms: int | None = None
@@ -177,8 +181,13 @@ def _cut(message: Message, heard_chars: int | None) -> Cut | None:
 
 
 def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
-    """What a run is billed with. One that failed without any text, or never began, used nothing."""
-    if ending is None or (status == RunStatus.FAILED and not ending.text):
+    """What a run is billed with. One that failed without any text, or never began, used nothing, but for the thinking
+    that the provider reported.
+    """
+    if ending is None:
+        return None
+    thought = ending.reasoning_tokens and not ending.usage_estimated
+    if status == RunStatus.FAILED and not ending.text and not thought:
         return None
     endpoint = ending.endpoint or run.endpoint
     used = Used(run.model, endpoint, messages=1)

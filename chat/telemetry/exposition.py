@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from accounts.auth import counters as auth_counters
 from accounts.auth import websocket
-from chat.models import ACTIVE, RunStatus
+from chat.models import ACTIVE, Finish, RunStatus
 from chat.telemetry import metrics
 from chat.telemetry.metrics import CLOSE_CODES, PREFIX, counted
 
@@ -83,6 +83,8 @@ COUNTERS: Final = (
     Family("runs_ended_total", "Runs ended, by outcome.", lambda: metrics.runs, ("outcome",), OUTCOMES),
     Family("upstream_errors_total", "Runs that failed at the model's endpoint, by error code.",
            lambda: metrics.upstream, ("code",), UPSTREAM),
+    Family("answers_finished_total", "Complete answers, by how they ended: stop, length, filtered, tool_limit.",
+           lambda: metrics.finishes, ("finish",), tuple(Finish.values)),
     Family("upstream_oddities_total", "What model endpoints sent beside the protocol and was ignored, by kind.",
            lambda: metrics.oddities, ("kind",), ODDITIES),
     Family("tokens_total", "Tokens, by direction and model; estimated where the endpoint reports no usage.",

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from chat.eventlog.payloads import finish_note
 from chat.markdown import render
 from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
@@ -95,7 +96,7 @@ def trouble(message: dict[str, Any]) -> str:
             return str(said or _("The answer was interrupted."))
         case "failed":
             return str(said or _("The model could not answer."))
-    return ""
+    return finish_note(run.get("finish") or "")
 
 
 @register.filter

@@ -12,7 +12,7 @@ from chat.models import RunStatus
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
 from workers.generation.context import build_turns
-from workers.generation.outcome import Outcome, RunClock
+from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.run_log import RunLog
 from workers.generation.tracing import ModelCall
 from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
@@ -56,6 +56,7 @@ class ModelAnswer:
     async def _stream(self) -> Outcome:
         options = Options(self._claim.temperature, self._claim.max_tokens)
         usage: TokenUsage | None = None
+        reason: str | None = None
         try:
             async with self._model.stream(
                 self._run.model, self._turns, options=options, on_request=self._note_request
@@ -69,6 +70,7 @@ class ModelAnswer:
                         self._log.feed(text.replace("\x00", ""))
                     for chunk in chunks:
                         usage = chunk.usage or usage
+                        reason = chunk.finish_reason or reason
                     if self._log.fenced:
                         break
         except ProviderError as error:
@@ -77,9 +79,19 @@ class ModelAnswer:
             logger.warning(
                 "upstream_failed", run=str(self._run.id), code=error.code, detail=error.detail, model=self._run.model
             )
-            return Outcome(RunStatus.FAILED, error.code, error.message, usage, self.first_token_ms)
+            return Outcome(
+                RunStatus.FAILED,
+                error.code,
+                error.message,
+                usage,
+                self.first_token_ms,
+                said=error.said,
+                request_id=error.request_id,
+            )
         self.call.note_usage(usage)
-        return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms)
+        finish = finish_of(reason)
+        metrics.finishes[finish] += 1
+        return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms, finish=finish)
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint

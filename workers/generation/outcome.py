@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Final
 
-from chat.models import RunStatus
+from chat.models import Finish, RunStatus
 from chat.runs.context import ClaimedRun
 from workers.providers.base import TokenUsage
 
@@ -19,6 +20,23 @@ class Outcome:
     message: str = ""
     usage: TokenUsage | None = None
     first_token_ms: int | None = None
+    finish: str = ""  # of a complete answer
+    said: str = ""  # the provider's own words about a failure, for staff, and its id of the request
+    request_id: str = ""
+
+
+_FINISHES: Final = {
+    "length": Finish.LENGTH, "max_tokens": Finish.LENGTH, "max_output_tokens": Finish.LENGTH,
+    "model_length": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH,
+    "content_filter": Finish.FILTERED, "safety": Finish.FILTERED, "recitation": Finish.FILTERED,
+    "refusal": Finish.FILTERED, "prohibited_content": Finish.FILTERED, "blocklist": Finish.FILTERED,
+    "sensitive": Finish.FILTERED,
+}  # fmt: skip
+
+
+def finish_of(reason: str | None) -> str:
+    """How an answer with text ended, by the finish reason as OpenAI, Mistral, Anthropic, Gemini and others word it."""
+    return _FINISHES.get((reason or "").lower(), Finish.STOP).value
 
 
 class RunClock:

@@ -28,6 +28,7 @@ from workers.generation.services import Services
 FLUSH_SECONDS: Final = 5.0  # how long the end of an answer waits for the log; then it ends without it
 COMMIT_SECONDS: Final = 60.0  # how long it waits for PostgreSQL; then the reaper ends the run
 RETRY_SECONDS: Final = 0.5
+UPSTREAM_SAID_CHARS: Final = 4_000  # of a provider's words that are stored with a run
 
 logger = structlog.get_logger(__name__)
 
@@ -235,6 +236,9 @@ class Generation:
         ending = Ending(
             text=text,
             html=render(text) if text else "",
+            finish=outcome.finish,
+            upstream_said=outcome.said[:UPSTREAM_SAID_CHARS],
+            upstream_request=outcome.request_id,
             error_code=outcome.code,
             error_message=outcome.message,
             input_tokens=usage.input_tokens,
@@ -243,6 +247,7 @@ class Generation:
             reasoning_tokens=usage.reasoning_tokens,
             endpoint=self.answer.endpoint,
             usage_estimated=usage.estimated,
+            usage_implausible=usage.implausible,
             first_token_ms=outcome.first_token_ms,
             total_ms=self.clock.elapsed_ms(),
         )

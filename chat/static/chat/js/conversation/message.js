@@ -16,6 +16,12 @@ const TROUBLE = /** @type {Record<string, string>} */ ({
   stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model couldn’t answer.",
 });
 
+const FINISH = /** @type {Record<string, string>} */ ({
+  length: "Reached the length limit.",
+  filtered: "The provider's content filter ended this answer.",
+  tool_limit: "Reached the limit of tool calls.",
+});
+
 export class MessageView {
   /**
    * @param {HTMLElement} element
@@ -103,7 +109,8 @@ export class MessageView {
     } else {
       this.setText(message.text);
       this.show(message.html);
-      this.note(message.run?.message || TROUBLE[message.status] || "");
+      this.note(message.run?.message || TROUBLE[message.status] || FINISH[message.run?.finish ?? ""] || "");
+      this.element.dataset.finish = message.run?.finish ?? "";
       if (message.run) this.describe(message.run);
     }
   }
@@ -172,6 +179,8 @@ export class MessageView {
     this.live?.end();
     this.show(event.html);
     if (status !== "complete") this.note(event.message || TROUBLE[status]);
+    else this.note(FINISH[event.finish] ?? "");
+    this.element.dataset.finish = event.finish ?? "";
     this.describe({ ...event, model: this.model });
     return true;
   }

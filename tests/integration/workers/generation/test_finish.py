@@ -1,0 +1,75 @@
+"""How an answer ended, from the model's finish reason to the run, the event, the snapshot and the page."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.client import session
+from tests.fakes.openai_oddities import STREAMS
+from tests.fakes.openai_scripts import Script
+from tests.fakes.openai_server import FakeOpenAI
+from tests.stack import Stack
+from workers.generation.outcome import finish_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="function")
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"), [("stop", "stop"), ("length", "length"), ("content_filter", "filtered"), ("eos", "stop")]
+)
+async def test_it_is_in_the_run_the_event_and_the_snapshot(stack: Stack, reason: str, finish: str) -> None:
+    assert finish_of(reason) == finish
+    async with session(stack.url, "finish@example.org") as alice:
+        client = await alice.connect()
+        accepted = await client.say(f"Hello [[tokens=3 finish={reason}]]")
+        run = await client.ended(accepted["run_id"])
+        assert (run["final"]["type"], run["final"]["finish"]) == ("run.done", finish)
+        assert run["text"] == "tok0 tok1 tok2 "
+        [row] = stack.sql("SELECT finish, status FROM chat_run WHERE id = %s", accepted["run_id"])
+        assert (row["finish"], row["status"]) == (finish, "done")
+
+
+@pytest.mark.parametrize("name", ["negative usage", "huge usage"])
+async def test_implausible_usage_is_marked_and_the_run_is_done(stack: Stack, upstream: FakeOpenAI, name: str) -> None:
+    upstream.play(Script(body="raw", text=STREAMS[name].body.decode()))
+    async with session(stack.url, "finish@example.org") as alice:
+        client = await alice.connect()
+        accepted = await client.say("Hello")
+        run = await client.ended(accepted["run_id"])
+        assert (run["final"]["type"], run["text"]) == ("run.done", "Hello world")
+        [row] = stack.sql(
+            "SELECT usage_implausible, usage_estimated, output_tokens FROM chat_run WHERE id = %s", accepted["run_id"]
+        )
+        assert (row["usage_implausible"], row["usage_estimated"]) == (True, True)
+        assert 0 < row["output_tokens"] < 100
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("tokens=0 reasoning=3 finish=length", "length limit while it was thinking"),
+        ("tokens=0 reasoning=3", "gave no answer"),
+        ("tokens=0 finish=tool_calls", "asked for a tool"),
+    ],
+)
+async def test_no_answer_is_said_as_that_and_can_be_retried(stack: Stack, script: str, words: str) -> None:
+    async with session(stack.url, "finish@example.org") as alice:
+        client = await alice.connect()
+        accepted = await client.say(f"Hello [[{script}]]")
+        final = (await client.ended(accepted["run_id"]))["final"]
+        assert (final["type"], final["retryable"]) == ("run.failed", True)
+        assert words in final["message"]
+        [row] = stack.sql("SELECT finish, output_tokens FROM chat_run WHERE id = %s", accepted["run_id"])
+        assert row["finish"] == ""
+        if "reasoning" in script:
+            assert row["output_tokens"] == 3, "thinking is billed"
+
+
+async def test_what_the_provider_said_is_kept_for_staff(stack: Stack) -> None:
+    async with session(stack.url, "finish@example.org") as alice:
+        client = await alice.connect()
+        accepted = await client.say("Hello [[status=400]]")
+        final = (await client.ended(accepted["run_id"]))["final"]
+        assert "The fake model says no" not in str(final)
+        [row] = stack.sql("SELECT upstream_said FROM chat_run WHERE id = %s", accepted["run_id"])
+        assert "The fake model says no." in row["upstream_said"]
