@@ -201,18 +201,18 @@ CURRENCY: str = env.str("CURRENCY", "USD", validate=validate.Regexp(r"[A-Z]{3}\Z
 TIMING_STAMPS = env.bool("TIMING_STAMPS", False)  # `make bench`: reports each hop of a first token in run.done
 
 # --- the model -------------------------------------------------------------------------------------------------------
-OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
+OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "").strip()
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
 CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
 # The fallback while the endpoint above is down; its model replaces whichever was chosen.
-OPENAI_FALLBACK_BASE_URL: str = env.str("OPENAI_FALLBACK_BASE_URL", "")
+OPENAI_FALLBACK_BASE_URL: str = env.str("OPENAI_FALLBACK_BASE_URL", "").strip()
 OPENAI_FALLBACK_API_KEY: str = env.str("OPENAI_FALLBACK_API_KEY", "")
 OPENAI_FALLBACK_MODEL: str = env.str("OPENAI_FALLBACK_MODEL", "")
-OLLAMA_URL: str = env.str("OLLAMA_URL", "http://127.0.0.1:11434")
+OLLAMA_URL: str = env.str("OLLAMA_URL", "http://127.0.0.1:11434").strip()
 MODEL_CONNECT_TIMEOUT = env.float("MODEL_CONNECT_TIMEOUT", 5.0)  # seconds, like the next three
-MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 30.0)
-MODEL_IDLE_TIMEOUT = env.float("MODEL_IDLE_TIMEOUT", 20.0)
-MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 300.0)
+MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 600.0)
+MODEL_IDLE_TIMEOUT = env.float("MODEL_IDLE_TIMEOUT", 120.0)
+MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 3600.0)
 MODEL_RETRY_SECONDS = env.float(
     "MODEL_RETRY_SECONDS", 10.0, validate=at_least(1)
 )  # seconds until an endpoint that is down is tried again

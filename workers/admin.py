@@ -6,12 +6,10 @@ import uuid
 from typing import Any
 from urllib.parse import urlsplit
 
-import redis
 from django import forms
-from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection
+from django.db import connection, transaction
 from django.forms import ModelForm
 from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -28,12 +26,10 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
-from accounts.lib.redis import sync_redis
 from accounts.staff.recorded import RecordedAdmin
-from chat.catalog.offered_models import KEY
 from workers.endpoints.connection_test import request_connection_test
+from workers.endpoints.overview import count_offered, environment_endpoints, listed_models
 from workers.models import Endpoint, EndpointModel, Use
-from workers.providers.discovery import decode_published
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -111,7 +107,7 @@ class ModelFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
 class ModelInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
     model = EndpointModel
     formset = ModelFormSet
-    fields = ("name", "label", "position")
+    fields = ("name", "label", "position", "first_chunk_timeout", "idle_timeout", "total_timeout")
     extra = 0
     verbose_name_plural = "models (none: those that the endpoint lists)"
 
@@ -175,7 +171,26 @@ class EndpointAdmin(RecordedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         test = self.admin_site.admin_view(require_POST(self.test_connection))
-        return [path("<uuid:object_id>/test/", test, name="workers_endpoint_test"), *super().get_urls()]
+        show = self.admin_site.admin_view(require_POST(self.show_model))
+        return [
+            path("<uuid:object_id>/test/", test, name="workers_endpoint_test"),
+            path("<uuid:object_id>/models/", show, name="workers_endpoint_model"),
+            *super().get_urls(),
+        ]
+
+    def show_model(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
+        """Decides whether a model that the endpoint lists is offered (`model`, and `shown` 1 or 0)."""
+        name = request.POST.get("model", "")[:200]
+        with transaction.atomic():
+            endpoint = get_object_or_404(Endpoint.objects.select_for_update(), pk=object_id)
+            if not self.has_change_permission(request, endpoint):
+                raise PermissionDenied
+            if name:
+                shown = request.POST.get("shown") == "1"
+                endpoint.show_model(name, shown=shown)
+                endpoint.save(update_fields=["shown_models", "hidden_models"])
+                audit.record(request, "show_model" if shown else "hide_model", endpoint)
+        return redirect("admin:workers_endpoint_change", endpoint.pk)
 
     def test_connection(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
         """Has a worker test the saved endpoint, and shows the result."""
@@ -195,14 +210,19 @@ class EndpointAdmin(RecordedAdmin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        may_test = request.user.has_perm("workers.test_endpoint")
-        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), "may_test": may_test})
+        context = {
+            **(extra_context or {}),
+            "may_test": request.user.has_perm("workers.test_endpoint"),
+            "may_choose": self.has_change_permission(request),
+            "listed_models": listed_models(object_id) if object_id else None,
+        }
+        return super().changeform_view(request, object_id, form_url, context)
 
     # --- the list ------------------------------------------------------------------------------------------------
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        self._offered = _count_offered()
-        context = {**(extra_context or {}), "settings_endpoints": _environment()}
+        self._offered = count_offered()
+        context = {**(extra_context or {}), "settings_endpoints": environment_endpoints()}
         return super().changelist_view(request, context)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
@@ -228,41 +248,3 @@ class EndpointAdmin(RecordedAdmin):
     @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
     def last_test(self, row: Endpoint) -> str:
         return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
-
-
-def _count_offered() -> dict[str, int] | None:
-    """The number of offered models by endpoint, as published by the workers; None when Redis is unreachable."""
-    try:
-        raw = sync_redis().get(KEY)
-    except redis.RedisError:
-        return None
-    assert raw is None or isinstance(raw, bytes)
-    return {endpoint: len(models) for endpoint, models in decode_published(raw).items()}
-
-
-def _environment() -> list[dict[str, str]]:
-    """The endpoints of the environment with their settings, without secrets."""
-    found = []
-    if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
-        found.append(
-            {
-                "id": "environment",
-                "setting": "OPENAI_BASE_URL",
-                "place": _place(settings.OPENAI_BASE_URL),
-                "key": "with a key" if settings.OPENAI_API_KEY else "without a key",
-            }
-        )
-        if settings.OPENAI_FALLBACK_BASE_URL:
-            found.append(
-                {
-                    "id": "environment-fallback",
-                    "setting": "OPENAI_FALLBACK_BASE_URL",
-                    "place": _place(settings.OPENAI_FALLBACK_BASE_URL),
-                    "key": "with a key" if settings.OPENAI_FALLBACK_API_KEY else "without a key",
-                }
-            )
-    return found
-
-
-def _place(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2] or "api.openai.com"

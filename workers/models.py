@@ -21,10 +21,9 @@ from workers.providers.url_policy import check_address
 _SECONDS: Final = (MinValueValidator(0.1), MaxValueValidator(3600))
 
 
-def _seconds(name: str, setting: str) -> models.FloatField[Any, Any]:
-    return models.FloatField(
-        name, null=True, blank=True, validators=_SECONDS, help_text=f"In seconds. Empty: the setting {setting}."
-    )
+def _seconds(name: str, setting: str, otherwise: str = "") -> models.FloatField[Any, Any]:
+    otherwise = otherwise or f"Empty: the setting {setting}."
+    return models.FloatField(name, null=True, blank=True, validators=_SECONDS, help_text=f"In seconds. {otherwise}")
 
 
 class EndpointKind(models.TextChoices):
@@ -59,6 +58,18 @@ class Endpoint(models.Model):
     )  # fmt: skip
     fallback_model = models.CharField(
         max_length=200, blank=True, help_text="The model to use there. Empty: the model that the user chose."
+    )
+    shown_models = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        editable=False,
+        help_text="Names of listed models that are offered although they look hidden.",
+    )
+    hidden_models = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        editable=False,
+        help_text="Names of listed models not to offer.",
     )
     connect_timeout = _seconds("connect timeout", "MODEL_CONNECT_TIMEOUT")
     first_chunk_timeout = _seconds("first-token timeout", "MODEL_FIRST_CHUNK_TIMEOUT")
@@ -109,6 +120,11 @@ class Endpoint(models.Model):
         self.encrypted_key = encryption.encrypt(key) if key else ""
         self.key_set_at = timezone.now() if key else None
 
+    def show_model(self, name: str, *, shown: bool) -> None:
+        """Decides whether a listed model is offered, whatever its endpoint or its name says. Does not save."""
+        self.shown_models = sorted({*self.shown_models, name} if shown else {*self.shown_models} - {name})
+        self.hidden_models = sorted({*self.hidden_models} - {name} if shown else {*self.hidden_models, name})
+
     def read_key(self) -> str:
         """The API key, or empty. Raises `encryption.UnreadableError`. Only to be called to connect to the endpoint."""
         return encryption.decrypt(self.encrypted_key) if self.encrypted_key else ""
@@ -120,6 +136,9 @@ class EndpointModel(models.Model):
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="models")
     name = models.CharField("model", max_length=200, help_text="The name that the endpoint uses.")
     label = models.CharField(max_length=200, blank=True, help_text="The name that users see. Empty: the same.")
+    first_chunk_timeout = _seconds("first-token timeout", "", "Empty: the endpoint's.")
+    idle_timeout = _seconds("idle timeout", "", "Empty: the endpoint's.")
+    total_timeout = _seconds("total timeout", "", "Empty: the endpoint's.")
     position = models.PositiveIntegerField(default=10)
 
     class Meta:

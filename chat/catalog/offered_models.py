@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import msgspec
 import redis
@@ -29,8 +29,14 @@ DEMO_LABEL: Final = "Demo (no model connected)"
 
 
 class OfferedModel(TypedDict):
+    """`window` is in tokens. What nobody knows of a model is left out."""
+
     id: str
     label: str
+    window: NotRequired[int]
+    sees: NotRequired[bool]
+    tools: NotRequired[bool]
+    thinks: NotRequired[bool]
 
 
 _decode = msgspec.json.Decoder(list[OfferedModel]).decode

@@ -163,7 +163,7 @@ class FakeOpenAI:
 
     @property
     def chats(self) -> list[Request]:
-        return [request for request in self.requests if request.path.endswith("/chat/completions")]
+        return [request for request in self.requests if request.path.partition("?")[0].endswith("/chat/completions")]
 
     def play(self, script: Script | str, *, times: int = 1) -> None:
         """The next `times` requests get this script, whatever they ask for."""
@@ -220,16 +220,17 @@ class FakeOpenAI:
         return request
 
     def answer(self, connection: _Connection, request: Request) -> None:
+        path = request.path.partition("?")[0]
         if request.path == "/api/version" and self.ollama:
             connection.send_whole(200, b'{"version":"0.0.0-fake"}')
         elif request.path.startswith("/_"):
             connection.send_whole(200, json.dumps(self._control(request)).encode())
         elif self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
             connection.send_whole(401, error_body(Script(status=401), ""))
-        elif request.path == "/v1/models":
+        elif path == "/v1/models":
             entries = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self.models]
             connection.send_whole(self.models_status, json.dumps({"object": "list", "data": entries}).encode())
-        elif request.path == "/v1/chat/completions" and request.body:
+        elif path == "/v1/chat/completions" and request.body:
             self._chat(connection, request, self._choose(request))
         else:
             connection.send_whole(404, b'{"detail":"Not Found"}')

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import redis
 from celery import current_app
+from django.conf import settings
 
 from accounts.lib.db import in_db
 from accounts.lib.redis import async_redis, sync_redis
@@ -24,14 +25,18 @@ from chat.jobs.worker_heartbeats import living_workers
 from workers.endpoints.service import define
 from workers.models import Endpoint
 from workers.providers import discovery
-from workers.providers.base import ChatModel, ChatTurn, ProviderError
+from workers.providers.base import ChatModel, ChatTurn, ListedModel, ProviderError
 from workers.providers.config import Definition
-from workers.providers.router import select_chat_models
+from workers.providers.selection import select_offered
 from workers.providers.url_policy import REFUSED
 
 TASK: Final = "workers.tasks.test_endpoint"
 TEST_SECONDS: Final = 20.0  # for the whole test, so that the page does not wait for ever
 WAIT_SECONDS: Final = 25.0
+LIST_REASONS: Final = frozenset(
+    {"HTTP 401", "HTTP 403", "HTTP 404", "HTTP 405", "HTTP 501"}
+)  # chats may work all the same
+SYSTEM_PROMPT: Final = "You are a helpful assistant."  # where none is set: chats have one, too
 QUESTION: Final = "Say hello in one word."
 
 
@@ -119,15 +124,21 @@ async def run_connection_test(definition: Definition) -> ConnectionTestResult:
 async def _run(chat: ChatModel, definition: Definition) -> ConnectionTestResult:
     started = time.monotonic()
     listed: list[str] | None = None
+    models: list[ListedModel] = []
     note = ""
     try:
-        listed = await chat.models()
+        models = await chat.list_models()
+        listed = [model.id for model in models]
     except ProviderError as failure:
-        if not definition.models or failure.reason != "HTTP 404":
+        if not definition.models or failure.reason not in LIST_REASONS:
             raise
-        note = " It does not list its models; those entered here are offered."
+        note = f" It does not list its models ({failure.reason}); those entered here are offered."
     listed_ms = _ms(started)
-    names = [name for name, _ in definition.models] or select_chat_models(listed or [])
+    names = [name for name, _ in definition.models]
+    names = names or [model.id for model in select_offered(models, definition)]
+    if models and not names:
+        message = "None of the models that the endpoint lists is for chatting. Show one of them here, or enter one."
+        return ConnectionTestResult(False, message, code="no_model", models=len(models))
     if not names:
         message = "The endpoint responds but lists no models. Load one there, or enter one here."
         return ConnectionTestResult(False, message, code="no_model", models=0)
@@ -151,8 +162,12 @@ async def _run(chat: ChatModel, definition: Definition) -> ConnectionTestResult:
 
 
 async def _wait_for_first_token(chat: ChatModel, model: str) -> None:
-    """Returns at the first token. That closes the connection, so little is billed."""
-    async with chat.stream(model, [ChatTurn("user", QUESTION)]) as batches:
+    """Returns at the first token of a request like those of chats. That closes the connection, so little is billed.
+
+    Raises `ProviderError` also for an answer without text, such as a call of a tool.
+    """
+    turns = [ChatTurn("system", settings.SYSTEM_PROMPT or SYSTEM_PROMPT), ChatTurn("user", QUESTION)]
+    async with chat.stream(model, turns) as batches:
         async for chunks in batches:
             if any(chunk.text or chunk.reasoning for chunk in chunks):
                 return

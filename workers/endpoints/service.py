@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import django.db
@@ -34,6 +35,12 @@ def define(row: Endpoint) -> Definition:
         key = row.read_key()
     except UnreadableError:
         trouble = UNREADABLE
+    timeouts = Timeouts(
+        connect=row.connect_timeout or settings.MODEL_CONNECT_TIMEOUT,
+        first_chunk=row.first_chunk_timeout or settings.MODEL_FIRST_CHUNK_TIMEOUT,
+        idle=row.idle_timeout or settings.MODEL_IDLE_TIMEOUT,
+        total=row.total_timeout or settings.MODEL_TOTAL_TIMEOUT,
+    )
     return Definition(
         id=str(row.pk),
         name=row.name,
@@ -41,13 +48,23 @@ def define(row: Endpoint) -> Definition:
         api_key=key,
         models=tuple((model.name, model.label or model.name) for model in row.models.all()),
         offered=row.use == Use.OFFERED,
+        shown=frozenset(row.shown_models),
+        hidden=frozenset(row.hidden_models),
         fallback=str(row.fallback_id or ""),
         fallback_model=row.fallback_model,
-        timeouts=Timeouts(
-            connect=row.connect_timeout or settings.MODEL_CONNECT_TIMEOUT,
-            first_chunk=row.first_chunk_timeout or settings.MODEL_FIRST_CHUNK_TIMEOUT,
-            idle=row.idle_timeout or settings.MODEL_IDLE_TIMEOUT,
-            total=row.total_timeout or settings.MODEL_TOTAL_TIMEOUT,
+        timeouts=timeouts,
+        model_timeouts=tuple(
+            (
+                model.name,
+                replace(
+                    timeouts,
+                    first_chunk=model.first_chunk_timeout or timeouts.first_chunk,
+                    idle=model.idle_timeout or timeouts.idle,
+                    total=model.total_timeout or timeouts.total,
+                ),
+            )
+            for model in row.models.all()
+            if model.first_chunk_timeout or model.idle_timeout or model.total_timeout
         ),
         strict=True,
         trouble=trouble,

@@ -58,6 +58,20 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     finish_reason: str | None = None
 
 
+class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model that an endpoint lists. `window` is in tokens; None is: the endpoint does not say.
+
+    `hidden` is why it is not offered, for staff; empty: it is for chatting, as far as anybody can tell.
+    """
+
+    id: str
+    hidden: str = ""
+    window: int | None = None
+    sees: bool | None = None
+    tools: bool | None = None
+    thinks: bool | None = None
+
+
 OnRequest = Callable[[str, str], None]
 """Called before each request with the endpoint's host, which prices and the usage ledger use, and the model's name."""
 
@@ -118,6 +132,9 @@ class ChatModel(Protocol):
 
     async def models(self) -> list[str]:
         """Names of the models the endpoint offers, the default first. Raises `ProviderError`."""
+
+    async def list_models(self) -> list[ListedModel]:
+        """The same models with what is known of them. Raises `ProviderError`."""
 
     def stream(
         self,

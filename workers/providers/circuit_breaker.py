@@ -1,4 +1,4 @@
-"""The circuit breaker of a model endpoint.
+"""The circuit breakers of a model endpoint: one for its connections, and one for each of its models.
 
 While it is closed, every request passes. After `FAILURES` failures within `WINDOW_SECONDS` it opens: requests fail at
 once instead of each waiting for its own timeout. After MODEL_RETRY_SECONDS it lets one request through (half-open).
@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
+from cachetools import LRUCache
 
 logger = structlog.get_logger(__name__)
 
+MODELS: Final = 500  # models of one endpoint whose failures are remembered
 FAILURES: Final = 5
 WINDOW_SECONDS: Final = 30.0
 
@@ -67,3 +69,18 @@ class CircuitBreaker:
     def cancelled(self) -> None:
         """A request was cancelled before the endpoint sent anything, so the state of the endpoint is still unknown."""
         self._probing = False
+
+
+class ModelBreakers:
+    """The circuit breakers of an endpoint's models, made when a model is first asked for. Not thread-safe."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._clock = clock
+        self._by_model: LRUCache[str, CircuitBreaker] = LRUCache(MODELS)
+
+    def of(self, model: str) -> CircuitBreaker:
+        breaker = self._by_model.get(model)
+        if breaker is None:
+            breaker = self._by_model[model] = CircuitBreaker(self._seconds, self._clock)
+        return breaker

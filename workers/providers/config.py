@@ -37,7 +37,9 @@ class Definition:
     `id`        the id of its row, or a name for one of the environment
     `models`    (id, label) of the models it serves; empty: those it lists
     `offered`   whether users may choose its models; else it is only a fallback
+    `shown`, `hidden`  names of listed models that staff decided to offer, or not to
     `fallback`  the id of the endpoint to use while this one is down; `fallback_model` is its model (empty: the same)
+    `model_timeouts`  (id, timeouts) of models with timeouts of their own
     `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
     `trouble`   why it cannot be used at all, for the operator; empty: it can be used
     """
@@ -49,16 +51,19 @@ class Definition:
     api_key: str = field(default="", repr=False)
     models: tuple[tuple[str, str], ...] = ()
     offered: bool = True
+    shown: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
     fallback: str = ""
     fallback_model: str = ""
     timeouts: Timeouts = field(default_factory=Timeouts.from_settings)
+    model_timeouts: tuple[tuple[str, Timeouts], ...] = ()
     strict: bool = False
     trouble: str = ""
 
     @property
     def connection(self) -> tuple[object, ...]:
         """What its client is made from. While this is unchanged, the client and its connections are kept."""
-        return (self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.strict)
+        return (self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.strict)
 
     @property
     def place(self) -> str:

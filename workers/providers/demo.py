@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from chat.catalog.offered_models import DEMO_LABEL, DEMO_MODEL
-from workers.providers.base import DEFAULT, ChatTurn, Chunk, OnRequest, Options
+from workers.providers.base import DEFAULT, ChatTurn, Chunk, ListedModel, OnRequest, Options
 from workers.providers.token_estimate import estimate_usage
 
 __all__ = ["DEMO_LABEL", "DEMO_MODEL", "DemoModel"]
@@ -60,6 +60,9 @@ class DemoModel:
 
     async def models(self) -> list[str]:
         return [DEMO_MODEL]
+
+    async def list_models(self) -> list[ListedModel]:
+        return [ListedModel(DEMO_MODEL)]
 
     @contextlib.asynccontextmanager
     async def stream(

@@ -15,14 +15,22 @@ import msgspec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from accounts.lib.redis import async_redis
-from chat.catalog.offered_models import DEMO_LABEL, DEMO_MODEL, KEY, OfferedModel, publish_models
-from workers.providers.base import ChatModel
+from accounts.lib.redis import async_redis, sync_redis
+from chat.catalog.offered_models import (
+    DEMO_LABEL,
+    DEMO_MODEL,
+    KEY,
+    PUBLISHED_SECONDS,
+    OfferedModel,
+    publish_models,
+)
+from workers.providers.base import ChatModel, ListedModel
 from workers.providers.config import ClientKind, Definition
 from workers.providers.demo import DemoModel
 from workers.providers.router import ModelRouter, Offer
 
 PROBE_TIMEOUT: Final = 0.5  # seconds to wait for a local Ollama
+MAX_LISTED: Final = 2000  # models of one endpoint that the admin shows
 LIST_TIMEOUT: Final = 2.0  # seconds to wait for slow endpoints before the models of the others are published
 
 
@@ -101,7 +109,13 @@ def make_client(definition: Definition) -> ChatModel:
     # Importing the package takes a second, so only processes that use a model do, before the first answer.
     from workers.providers.openai.client import OpenAIChat
 
-    return OpenAIChat(definition.base_url, definition.api_key, timeouts=definition.timeouts, strict=definition.strict)
+    return OpenAIChat(
+        definition.base_url,
+        definition.api_key,
+        timeouts=definition.timeouts,
+        model_timeouts=dict(definition.model_timeouts),
+        strict=definition.strict,
+    )
 
 
 def describe() -> str:
@@ -128,6 +142,31 @@ async def publish_offered(router: ModelRouter) -> None:
         await asyncio.to_thread(publish_models, router.catalog)
     await refresh
     await asyncio.to_thread(publish_models, router.catalog)
+    await _publish_listed(router)
+
+
+async def _publish_listed(router: ModelRouter) -> None:
+    """Publishes everything that the endpoints of the admin list, for the admin. Raises a Redis error."""
+    async with async_redis().pipeline(transaction=False) as pipe:
+        for member in router.members.values():
+            if member.definition.strict and member.listed is not None:
+                body = msgspec.json.encode(member.listed[:MAX_LISTED])
+                pipe.set(listed_key(member.definition.id), body, ex=PUBLISHED_SECONDS)
+        await pipe.execute()
+
+
+def listed_key(endpoint: str) -> str:
+    return f"{KEY}:listed:{endpoint}"
+
+
+_decode_listed = msgspec.json.Decoder(list[ListedModel]).decode
+
+
+def read_listed(endpoint: str) -> list[ListedModel] | None:
+    """What an endpoint of the admin lists; None while no worker knows. Sync. Raises a Redis error."""
+    raw = sync_redis().get(listed_key(endpoint))
+    assert raw is None or isinstance(raw, bytes)
+    return None if raw is None else _decode_listed(raw)
 
 
 _decode = msgspec.json.Decoder(list[Offer]).decode
@@ -138,7 +177,8 @@ def decode_published(raw: bytes | str | None) -> dict[str, list[OfferedModel]]:
     found: dict[str, list[OfferedModel]] = {}
     try:
         for offer in _decode(raw) if raw else []:
-            found.setdefault(offer["endpoint"], []).append(OfferedModel(id=offer["id"], label=offer["label"]))
+            model = OfferedModel(**{name: value for name, value in offer.items() if name != "endpoint"})  # type: ignore[typeddict-item]
+            found.setdefault(offer["endpoint"], []).append(model)
     except msgspec.MsgspecError:
         pass  # published by a version without the endpoint field
     return found

@@ -5,34 +5,70 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from django.conf import settings
 
-from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.circuit_breaker import CircuitBreaker
+from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
+from workers.providers.circuit_breaker import CircuitBreaker, ModelBreakers
 
 logger = structlog.get_logger(__name__)
 
-# The endpoint has a problem. With any other error (a wrong key, a long prompt) it works as it should.
-UNHEALTHY_CODES: Final = frozenset(
-    {"upstream_unreachable", "upstream_timeout", "upstream_cut", "upstream_error", "upstream_garbage"}
-)
+UNREACHABLE: Final = "upstream_unreachable"  # the endpoint has a problem, whatever the model
+# The model has a problem; another one of the same endpoint may work. A timeout is none: a slow model is no dead one.
+# With any other error (a wrong key, a long prompt) it works as it should.
+UNHEALTHY_CODES: Final = frozenset({"upstream_cut", "upstream_error", "upstream_garbage"})
 # Errors after which another endpoint is tried. Not those of the request itself: it would fail there too.
 FAILOVER_CODES: Final = UNHEALTHY_CODES | {
-    "upstream_unavailable", "upstream_rate_limited", "upstream_quota", "upstream_unauthorized", "upstream_empty",
-    "model_not_found",
+    UNREACHABLE, "upstream_timeout", "upstream_unavailable", "upstream_rate_limited", "upstream_quota",
+    "upstream_unauthorized", "upstream_empty", "model_not_found",
 }  # fmt: skip
 
 
 @dataclass(slots=True)
 class GuardedEndpoint:
-    """An endpoint and its circuit breaker. `model`, when given, is requested instead of the one that the user chose."""
+    """An endpoint and its circuit breakers: `breaker` counts failed connections, `models` the other failures of each
+    model. `model`, when given, is requested instead of the one that the user chose.
+    """
 
     chat: ChatModel
     breaker: CircuitBreaker
     model: str = ""
+    models: ModelBreakers = field(default_factory=lambda: ModelBreakers(settings.MODEL_RETRY_SECONDS))
+
+    def try_acquire(self, model: str) -> float | None:
+        """None if `model` may be requested; else the seconds to wait. Then one of the next three must be called."""
+        if not self.breaker.try_acquire():
+            return self.breaker.retry_after
+        breaker = self.models.of(model)
+        if not breaker.try_acquire():
+            self.breaker.cancelled()
+            return breaker.retry_after
+        return None
+
+    def succeeded(self, model: str) -> None:
+        self.breaker.succeeded()
+        self.models.of(model).succeeded()
+
+    def failed(self, model: str, code: str) -> None:
+        breaker = self.models.of(model)
+        if code == UNREACHABLE:
+            self.breaker.failed()
+            breaker.cancelled()
+            return
+        self.breaker.succeeded()  # it could be reached
+        if code in UNHEALTHY_CODES:
+            breaker.failed()
+        elif code == "upstream_timeout":
+            breaker.cancelled()
+        else:
+            breaker.succeeded()
+
+    def cancelled(self, model: str) -> None:
+        self.breaker.cancelled()
+        self.models.of(model).cancelled()
 
 
 class GuardedModel:
@@ -55,6 +91,9 @@ class GuardedModel:
 
     async def models(self) -> list[str]:
         return await self.endpoints[0].chat.models()
+
+    async def list_models(self) -> list[ListedModel]:
+        return await self.endpoints[0].chat.list_models()
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -119,8 +158,8 @@ class FailoverAnswer:
         """Opens a stream of the next endpoint whose breaker allows it. Raises the last failure when there is none."""
         while self._left:
             endpoint = self._left.pop(0)
-            if not endpoint.breaker.try_acquire():
-                wait = endpoint.breaker.retry_after
+            wait = endpoint.try_acquire(self._name(endpoint))
+            if wait is not None:
                 self._failure = self._failure or ProviderError(
                     "upstream_unavailable",
                     "The model can't be reached right now. Please try again in a moment.",
@@ -132,7 +171,7 @@ class FailoverAnswer:
                 logger.info("model_failover_started", because=self._failure.code)
             self._pending_endpoint = endpoint
             self._stream = endpoint.chat.stream(
-                endpoint.model or self._model, self._turns, options=self._options, on_request=self._on_request
+                self._name(endpoint), self._turns, options=self._options, on_request=self._on_request
             )
             self._chunks = await self._stream.__aenter__()
             return
@@ -141,17 +180,18 @@ class FailoverAnswer:
 
     def _note_success(self) -> None:
         if self._pending_endpoint is not None:
-            self._pending_endpoint.breaker.succeeded()
+            self._pending_endpoint.succeeded(self._name(self._pending_endpoint))
             self._pending_endpoint = None
+
+    def _name(self, endpoint: GuardedEndpoint) -> str:
+        """The name of the model there."""
+        return endpoint.model or self._model
 
     async def _note_failure(self, failure: ProviderError) -> None:
         endpoint, self._pending_endpoint = self._pending_endpoint, None
         self._failure = failure
         if endpoint is not None:
-            if failure.code in UNHEALTHY_CODES:
-                endpoint.breaker.failed()
-            else:
-                endpoint.breaker.succeeded()
+            endpoint.failed(self._name(endpoint), failure.code)
         await self._leave()
 
     async def _leave(self) -> None:
@@ -162,6 +202,6 @@ class FailoverAnswer:
     async def close(self) -> None:
         """Ends the answer, finished or not."""
         if self._pending_endpoint is not None:
-            self._pending_endpoint.breaker.cancelled()
+            self._pending_endpoint.cancelled(self._name(self._pending_endpoint))
             self._pending_endpoint = None
         await self._leave()

@@ -15,21 +15,22 @@ from typing import Final
 import structlog
 
 from chat.catalog.offered_models import PUBLISHED_SECONDS, OfferedModel
-from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
-from workers.providers.circuit_breaker import CircuitBreaker
+from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
+from workers.providers.circuit_breaker import CircuitBreaker, ModelBreakers
 from workers.providers.config import Definition
 from workers.providers.failover import GuardedEndpoint, GuardedModel
+from workers.providers.selection import make_labels, offered, select_offered
 
 logger = structlog.get_logger(__name__)
 
 REFRESH_SECONDS: Final = 5.0  # the shortest time between two refreshes for a model that no endpoint is known to serve
 
-# Models of a long list that are not for chatting, and the preferred default when none is configured.
-NO_CHAT: Final = (
-    "audio", "babbage", "dall-e", "davinci", "embed", "image", "instruct", "moderation", "realtime", "rerank",
-    "search", "sora", "transcribe", "tts", "whisper",
-)  # fmt: skip
+# The preferred default when none is configured.
 PREFERRED: Final = ("gpt-5-mini", "gpt-5", "gpt-4.1-mini", "gpt-4o-mini")
+
+
+def _preference(model: ListedModel) -> int:
+    return PREFERRED.index(model.id) if model.id in PREFERRED else len(PREFERRED)
 
 
 class Offer(OfferedModel):
@@ -45,7 +46,8 @@ class RouterMember:
         self.definition = definition
         self.chat = chat
         self.breaker = breaker
-        self.listed: list[str] | None = None  # the models of its last successful response
+        self.breakers = ModelBreakers(breaker.seconds)
+        self.listed: list[ListedModel] | None = None  # the models of its last successful response
         self.known_at = time.monotonic()  # when that was; at first, when this object was created
         self.failure: ProviderError | None = None  # why the last request failed
         self.streams = 0
@@ -54,12 +56,14 @@ class RouterMember:
     def offers(self, published: Mapping[str, list[OfferedModel]]) -> list[OfferedModel]:
         """Its offered models: those that staff named, else those it lists, else those that were published before."""
         if self.definition.models:
-            return [OfferedModel(id=name, label=label) for name, label in self.definition.models]
+            known = {model.id: model for model in self.listed or ()}
+            return [offered(known.get(name, ListedModel(name)), label) for name, label in self.definition.models]
         if time.monotonic() - self.known_at > PUBLISHED_SECONDS:
             return []  # it has been unreachable for too long
         if self.listed is None:
             return published.get(self.definition.id, [])
-        return [OfferedModel(id=name, label=name) for name in select_chat_models(self.listed)]
+        found = sorted(select_offered(self.listed, self.definition), key=_preference)
+        return [offered(model, label) for model, label in zip(found, make_labels(found), strict=True)]
 
 
 class Route:
@@ -69,8 +73,8 @@ class Route:
         self.members = list(members)
         first, *others = members
         self.model = GuardedModel(
-            [GuardedEndpoint(first.chat, first.breaker)]
-            + [GuardedEndpoint(one.chat, one.breaker, model=first.definition.fallback_model) for one in others]
+            [GuardedEndpoint(first.chat, first.breaker, models=first.breakers)]
+            + [GuardedEndpoint(one.chat, one.breaker, first.definition.fallback_model, one.breakers) for one in others]
         )
 
 
@@ -126,7 +130,7 @@ class ModelRouter:
     async def _refresh_member(self, member: RouterMember) -> None:
         member.streams += 1  # so that it is not closed in between
         try:
-            member.listed, member.failure = await member.chat.models(), None
+            member.listed, member.failure = await member.chat.list_models(), None
             member.known_at = time.monotonic()
             self._route()
         except ProviderError as failure:
@@ -166,6 +170,10 @@ class ModelRouter:
         if not self.catalog and failures:
             raise failures[0].with_traceback(None)
         return [model["id"] for model in self.catalog]
+
+    async def list_models(self) -> list[ListedModel]:
+        """Everything that the endpoints list, without asking them again."""
+        return [model for member in self.members.values() for model in member.listed or ()]
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -214,9 +222,3 @@ class ModelRouter:
             task = asyncio.get_running_loop().create_task(member.chat.close())
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
-
-
-def select_chat_models(names: Sequence[str]) -> list[str]:
-    """The models of a list that are for chatting, as far as their names tell, with the preferred default first."""
-    found = [name for name in names if not any(word in name.lower() for word in NO_CHAT)] or names
-    return sorted(found, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))

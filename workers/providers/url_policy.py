@@ -8,11 +8,13 @@ no access to these credentials.
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, parse_qsl
 
 from accounts.lib.urls import is_http, split_url
 
+SECRET_PARAMETER: Final = re.compile("key|token|secret|signature|password", re.IGNORECASE)
 _REFUSED: Final = tuple(
     map(
         ipaddress.ip_network,
@@ -62,7 +64,8 @@ def _embedded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ip
 
 def check_address(url: str) -> str:
     """The normalized address. Raises `ValueError` with a sentence for the user; it does not repeat the value, which may
-    hold a password. Host names are resolved and checked when a connection is made, not here.
+    hold a password. A query stays: it goes with every request. Host names are resolved and checked when a connection
+    is made, not here.
     """
     parts = _split(url.strip())
     if parts.scheme not in ("http", "https"):
@@ -71,8 +74,10 @@ def check_address(url: str) -> str:
         raise ValueError("Enter an address such as https://api.openai.com/v1.")
     if parts.username is not None or parts.password is not None:
         raise ValueError("The address must not contain a user name or password. Use the field for the API key.")
-    if parts.query or parts.fragment:
-        raise ValueError("The address must not contain ? or #: paths such as /chat/completions are appended to it.")
+    if parts.fragment:
+        raise ValueError("The address must not contain #.")
+    if any(SECRET_PARAMETER.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        raise ValueError("The address must not contain a key or token. Use the field for the API key.")
     if parts.path.rstrip("/").endswith(("/chat/completions", "/models")):
         raise ValueError("Enter only the part that all paths share; it often ends in /v1.")
     host = parts.hostname or ""

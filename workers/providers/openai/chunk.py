@@ -83,6 +83,7 @@ def decode_event(data: bytes, report: Report) -> Event | None:
     Raises `ProviderError` for JSON that is broken and for text or tool calls of another type: part of the answer would
     be missing.
     """
+    event: Event | None
     try:
         event = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -194,17 +195,17 @@ def _finish_reason(value: object) -> str | None:
 def _usage(value: dict[str, Any]) -> Usage:
     read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
     return Usage(
-        prompt_tokens=_number(value.get("prompt_tokens")),
-        completion_tokens=_number(value.get("completion_tokens")),
-        prompt_cache_hit_tokens=_number(value.get("prompt_cache_hit_tokens")),
-        prompt_tokens_details=InputDetails(_number(read.get("cached_tokens"))) if isinstance(read, dict) else None,
+        prompt_tokens=read_number(value.get("prompt_tokens")),
+        completion_tokens=read_number(value.get("completion_tokens")),
+        prompt_cache_hit_tokens=read_number(value.get("prompt_cache_hit_tokens")),
+        prompt_tokens_details=InputDetails(read_number(read.get("cached_tokens"))) if isinstance(read, dict) else None,
         completion_tokens_details=(
-            OutputDetails(_number(written.get("reasoning_tokens"))) if isinstance(written, dict) else None
+            OutputDetails(read_number(written.get("reasoning_tokens"))) if isinstance(written, dict) else None
         ),
     )
 
 
-def _number(value: object) -> int | None:
+def read_number(value: object) -> int | None:
     """A count of tokens that may be written as `7`, `7.0` or `"7"`; None for anything else."""
     if isinstance(value, str) and len(value) <= 40:
         try:

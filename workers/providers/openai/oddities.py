@@ -35,10 +35,11 @@ def note_oddity(endpoint: str, kind: str, found: object) -> None:
 def sample_of(found: object) -> str:
     """The shape of a decoded event, or of its bytes, as one short line without anybody's words."""
     if isinstance(found, bytes):
+        size = len(found)
         try:
             found = json.loads(found)
         except (ValueError, RecursionError):
-            return f"{len(found)} bytes that are not JSON"
+            return f"{size} bytes that are not JSON"
     return json.dumps(_shape(found, DEPTH))[:SAMPLE_CHARS]
 
 

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
+from workers.providers.config import Timeouts
 from workers.providers.idle_timeout import IdleTimeout
 from workers.providers.openai.errors import TOO_SLOW, error_from_answer
 from workers.providers.openai.learned import Learned, Lesson, find_lesson
@@ -50,9 +51,11 @@ class OpenAIRequest:
         turns: Sequence[ChatTurn],
         options: Options,
         on_request: OnRequest | None,
+        timeouts: Timeouts,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
+        self._timeouts = timeouts
         self._learned = learned
         self._model = model
         self._turns = turns
@@ -67,7 +70,7 @@ class OpenAIRequest:
         self._tries = 0
         self._over = False
         self._fault: ProviderError | None = None  # why a complete stream is no answer
-        self._deadline = self._loop.time() + transport.timeouts.total
+        self._deadline = self._loop.time() + timeouts.total
         self._first_byte_by: float | None = None  # its deadline; None once it has arrived
         self._idle_timeout = IdleTimeout(self._loop)
 
@@ -139,7 +142,7 @@ class OpenAIRequest:
             self._sent["stream_options"] = {"include_usage": True}
         self._sent |= self._option_fields()
         encoded = _encode(self._sent)
-        self._first_byte_by = min(self._loop.time() + self._transport.timeouts.first_chunk, self._deadline)
+        self._first_byte_by = min(self._loop.time() + self._timeouts.first_chunk, self._deadline)
         if self._on_request is not None:
             self._on_request(self._transport.host, self._model)
         async with asyncio.timeout_at(self._first_byte_by):
@@ -181,7 +184,7 @@ class OpenAIRequest:
     async def _next_bytes(self, source: AsyncIterator[bytes]) -> bytes:
         limit = self._first_byte_by
         if limit is None:
-            wait = TAIL_TIMEOUT if self._reader.settled else self._transport.timeouts.idle
+            wait = TAIL_TIMEOUT if self._reader.settled else self._timeouts.idle
             limit = min(self._loop.time() + wait, self._deadline)
         data = await self._idle_timeout.wait(anext(source), until=limit)
         self._first_byte_by = None
@@ -210,7 +213,7 @@ class OpenAIRequest:
         return replace(usage, implausible=reader.usage is not None)
 
     def _timeout(self) -> ProviderError:
-        limits = self._transport.timeouts
+        limits = self._timeouts
         if self._loop.time() >= self._deadline:
             message, detail = "The answer took too long and was stopped.", f"total timeout of {limits.total:g} s"
         elif self._first_byte_by is not None:

@@ -12,7 +12,7 @@ import base64
 import contextlib
 import socket
 from typing import Any, Final, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import aiohttp
 import httpx2
@@ -21,7 +21,7 @@ from django.conf import settings
 
 from workers.providers.config import Timeouts
 from workers.providers.openai.network_errors import EDGE_ERRORS
-from workers.providers.url_policy import REFUSED, RefusedAddressError, may_connect
+from workers.providers.url_policy import REFUSED, SECRET_PARAMETER, RefusedAddressError, may_connect
 
 DRAIN_TIMEOUT: Final = 0.25  # seconds to read the rest of a body after its [DONE], so that the connection can be kept
 CLOSE_TIMEOUT: Final = 1.0
@@ -34,13 +34,18 @@ OPENAI_URL: Final = "https://api.openai.com/v1"
 class OpenAITransport:
     """The HTTP client of one endpoint. One instance belongs to one event loop.
 
-    `base_url` may hold `user:password@` for a proxy with basic authentication. With an empty `api_key` no key is sent.
+    A query in `base_url` goes with every request. It may also hold `user:password@` for a proxy with basic
+    authentication. With an empty `api_key` no key is sent.
     `strict` refuses the addresses of `workers.providers.url_policy` and follows no redirects. `secrets` are the values
     that no log line may hold; `host` is the endpoint's host name.
     """
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, strict: bool = False) -> None:
-        address, authorization, secrets = _split_credentials(base_url or OPENAI_URL, api_key)
+        address, authorization, secrets = _split_credentials(base_url.strip() or OPENAI_URL, api_key)
+        parts = urlsplit(address)  # its query, such as Azure's api-version, goes with every request
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        address = urlunsplit(parts._replace(query="", fragment=""))
+        secrets += tuple(value for name, value in query.items() if SECRET_PARAMETER.search(name))
         self.timeouts = timeouts
         self.secrets = secrets
         self.host = urlsplit(address).hostname or ""
@@ -57,12 +62,13 @@ class OpenAITransport:
         self._client = openai.AsyncOpenAI(
             api_key=api_key or "none",  # the package requires one; what is sent is `authorization`
             base_url=address,
+            default_query=query,
             max_retries=0,
             timeout=timeout,
             http_client=self._http,
         )
         self._auth: dict[str, str | openai.Omit] = {"Authorization": authorization or openai.Omit()}
-        self._chat = self._prepare(authorization)
+        self._chat = self._prepare(authorization, query)
         self._closing: set[asyncio.Task[None]] = set()
 
     def _guard_connections(self) -> None:
@@ -80,14 +86,17 @@ class OpenAITransport:
 
         transport.client = make_session
 
-    def _prepare(self, authorization: str) -> httpx2.Request:
+    def _prepare(self, authorization: str, query: dict[str, str]) -> httpx2.Request:
         """The chat request without its body."""
         headers = {name: value for name, value in self._client.default_headers.items() if isinstance(value, str)}
         headers |= {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Content-Type": "application/json"}
         headers.pop("Authorization", None)
         if authorization:
             headers["Authorization"] = authorization
-        request = self._http.build_request("POST", self._client.base_url.join("chat/completions"), headers=headers)
+        url = self._client.base_url.join("chat/completions")
+        if query:
+            url = url.copy_merge_params(query)
+        request = self._http.build_request("POST", url, headers=headers)
         del request.headers["Content-Length"]  # the body is not known yet
         return request
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 from django.contrib.admin.models import LogEntry
@@ -22,6 +23,8 @@ from tests.fixtures.people import staff_client
 from workers import admin as pages
 from workers.endpoints.connection_test import ConnectionTestResult
 from workers.models import Endpoint, EndpointModel
+from workers.providers.base import ListedModel
+from workers.providers.discovery import listed_key
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -210,3 +213,39 @@ def test_a_restored_backup_says_which_keys_are_lost(settings: Settings, keeper: 
     keeper.post(page_of(row), form(api_key=KEY))
     row.refresh_from_db()
     assert row.read_key() == KEY
+
+
+class TestListedModels:
+    """What an endpoint lists, what of it is hidden and why, and staff's switch."""
+
+    def listed(self, client: Client) -> Endpoint:
+        row = add(client)
+        models = [ListedModel("gpt-5"), ListedModel("tts-1", hidden="its name is that of a model for speech")]
+        sync_redis().set(listed_key(str(row.pk)), msgspec.json.encode(models))
+        return row
+
+    def test_staff_see_what_is_hidden_and_why(self, keeper: Client) -> None:
+        page = keeper.get(page_of(self.listed(keeper))).content.decode()
+        assert "No: its name is that of a model for speech" in page
+        assert page.index("tts-1") < page.index("gpt-5"), "those that are hidden come first"
+
+    def test_staff_decide(self, keeper: Client) -> None:
+        row = self.listed(keeper)
+        url = f"/admin/workers/endpoint/{row.pk}/models/"
+        assert keeper.post(url, {"model": "tts-1", "shown": "1"}).status_code == 302
+        assert keeper.post(url, {"model": "gpt-5", "shown": "0"}).status_code == 302
+        row.refresh_from_db()
+        assert (row.shown_models, row.hidden_models) == (["tts-1"], ["gpt-5"])
+        assert "No: hidden by staff" in keeper.get(page_of(row)).content.decode()
+        assert set(AuditEntry.objects.values_list("verb", flat=True)) >= {"show_model", "hide_model"}
+        keeper.post(url, {"model": "gpt-5", "shown": "1"})
+        row.refresh_from_db()
+        assert (row.shown_models, row.hidden_models) == (["gpt-5", "tts-1"], [])
+
+    def test_those_who_may_only_look_decide_nothing(self, keeper: Client) -> None:
+        row = self.listed(keeper)
+        viewer = staff_client("view_endpoint")
+        assert 'aria-label="Offer tts-1"' not in viewer.get(page_of(row)).content.decode()
+        url = f"/admin/workers/endpoint/{row.pk}/models/"
+        assert viewer.post(url, {"model": "tts-1", "shown": "1"}).status_code == 403
+        assert keeper.get(url).status_code == 405

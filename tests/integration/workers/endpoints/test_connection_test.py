@@ -57,8 +57,30 @@ async def test_it_works(one: FakeOpenAI) -> None:
     assert "It lists 2 models (" in result.message
     assert result.message.endswith("Not in its list: missing.")
     assert (result.models, result.model) == (2, "fake-large")
-    assert one.chats[0].body["messages"] == [{"role": "user", "content": connection_test.QUESTION}]
+    assert [turn["role"] for turn in one.chats[0].body["messages"]] == ["system", "user"], "as chats send it"
+    assert one.chats[0].body["messages"][1]["content"] == connection_test.QUESTION
     assert await asyncio.to_thread(one.chats[0].wait_ended, 2), "it goes after the first word"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_one_that_refuses_to_list_but_answers(one: FakeOpenAI, status: int) -> None:
+    one.models_status = status
+    result = await run_connection_test(defined("a", one, models=(("fake-large", "Large"),)))
+    assert result.passed
+    assert f"It does not list its models (HTTP {status})" in result.message
+
+
+async def test_one_that_lists_no_model_for_chatting(one: FakeOpenAI) -> None:
+    one.models = ["nomic-embed-text"]
+    result = await run_connection_test(defined("a", one))
+    assert (result.passed, result.code, result.models) == (False, "no_model", 1)
+    assert (await run_connection_test(defined("a", one, shown=frozenset({"nomic-embed-text"})))).passed
+
+
+async def test_a_bare_call_of_a_tool_is_no_answer(one: FakeOpenAI) -> None:
+    one.play("tokens=0 finish=tool_calls")
+    result = await run_connection_test(defined("a", one))
+    assert (result.passed, result.code) == (False, "upstream_tool_call")
 
 
 async def test_one_that_lists_nothing_but_serves_what_is_named(one: FakeOpenAI) -> None:

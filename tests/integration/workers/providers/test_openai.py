@@ -259,6 +259,17 @@ class TestOptions:
 
 
 class TestModels:
+    async def test_a_query_in_the_address_goes_with_every_request(
+        self, upstream: FakeOpenAI, endpoints: Endpoints
+    ) -> None:
+        endpoint = endpoints.open(f"  {upstream.url}/?api-version=2024-10-21 ")
+        assert await endpoint.models() == ["fake-large", "fake-small"]
+        assert (await listen(endpoint, "tokens=1")).text == "tok0 "
+        assert [request.path for request in upstream.requests] == [
+            "/v1/models?api-version=2024-10-21",
+            "/v1/chat/completions?api-version=2024-10-21",
+        ]
+
     async def test_the_list(self, endpoints: Endpoints) -> None:
         assert await endpoints.open().models() == ["fake-large", "fake-small"]
 

@@ -5,10 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, OnRequest, Options, ProviderError
+from workers.providers.base import (
+    DEFAULT,
+    ChatModel,
+    ChatTurn,
+    Chunk,
+    ListedModel,
+    OnRequest,
+    Options,
+    ProviderError,
+)
 from workers.providers.circuit_breaker import FAILURES, WINDOW_SECONDS, CircuitBreaker
 from workers.providers.failover import GuardedEndpoint, GuardedModel
 
@@ -104,6 +114,9 @@ class Scripted:
     async def models(self) -> list[str]:
         return ["m"]
 
+    async def list_models(self) -> list[ListedModel]:
+        return [ListedModel("m")]
+
     @contextlib.asynccontextmanager
     async def stream(
         self,
@@ -171,6 +184,65 @@ async def test_an_open_breaker_fails_at_once_and_skips_to_the_next() -> None:
     assert caught.value.retry_after
     assert await ask(GuardedModel([*alone.endpoints, guard(other)])) == "hello"
     assert len(down.asked) == FAILURES
+
+
+class OneBad:
+    """An endpoint with one model that fails, and others that answer."""
+
+    def __init__(self, error: str) -> None:
+        self.bad, self.good = Scripted(error=error), Scripted("hello")
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def models(self) -> list[str]:
+        return []
+
+    async def list_models(self) -> list[ListedModel]:
+        return []
+
+    def stream(
+        self, model: str, turns: Sequence[ChatTurn], *, options: Options = DEFAULT, on_request: OnRequest | None = None
+    ) -> AbstractAsyncContextManager[AsyncIterator[list[Chunk]]]:
+        return (self.bad if model == "bad" else self.good).stream(model, turns)
+
+
+async def ask_for(model: GuardedModel, name: str) -> str:
+    said = []
+    async with model.stream(name, []) as answer:
+        async for chunks in answer:
+            said += [chunk.text for chunk in chunks]
+    return "".join(said)
+
+
+async def test_one_models_failures_leave_the_others_of_its_endpoint() -> None:
+    model = GuardedModel([guard(OneBad("upstream_error"))])
+    for _ in range(FAILURES):
+        with pytest.raises(ProviderError, match="upstream_error"):
+            await ask_for(model, "bad")
+    with pytest.raises(ProviderError, match="upstream_unavailable"):
+        await ask_for(model, "bad")
+    assert await ask_for(model, "good") == "hello"
+    assert model.endpoints[0].breaker.state == "closed"
+
+
+async def test_an_endpoint_that_cannot_be_reached_is_left_for_all_models() -> None:
+    model = GuardedModel([guard(OneBad("upstream_unreachable"))])
+    for _ in range(FAILURES):
+        with pytest.raises(ProviderError, match="upstream_unreachable"):
+            await ask_for(model, "bad")
+    with pytest.raises(ProviderError, match="upstream_unavailable"):
+        await ask_for(model, "good")
+
+
+async def test_a_slow_model_opens_nothing() -> None:
+    slow = OneBad("upstream_timeout")
+    model = GuardedModel([guard(slow)])
+    for _ in range(FAILURES * 2):
+        with pytest.raises(ProviderError, match="upstream_timeout"):
+            await ask_for(model, "bad")
+    assert len(slow.bad.asked) == FAILURES * 2
 
 
 async def test_refusals_do_not_open_it() -> None:

@@ -37,15 +37,15 @@ ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3}
         ),
         ("max_tokens is too large", Lesson("answer_length")),
         (
-            "'max_tokens' or 'max_completion_tokens' is too large: 5000. Its context is 4096 tokens, you sent 100 (5000 > 4096 - 100).",
+            "'max_tokens' is too large: 5000. Its context is 4096, you sent 100 (5000 > 4096 - 100).",
             Lesson("answer_length", 3996, once=True),
         ),
         (
-            "This model's maximum context length is 4096 tokens. You requested 5100 (100 in the messages, 5000 in …).",
+            "This model's maximum context length is 4096 tokens. You asked for 5100 (100 in the messages, …).",
             Lesson("answer_length", 3996, once=True),
         ),
         (
-            "This model's maximum context length is 4096 tokens. You requested 10000 (5000 in the messages, 5000 in …).",
+            "This model's maximum context length is 4096 tokens. You asked for 10000 (5000 in the messages, …).",
             None,
         ),
         ("Unsupported value: 'temperature' does not support 0.3 with this model.", Lesson("temperature")),

@@ -1,0 +1,184 @@
+"""Reads an endpoint's list of models: what each model is, and which of them are not for chatting.
+
+The fields are those of OpenAI, llama.cpp (`meta.n_ctx`), vLLM (`max_model_len`), LM Studio (`type`), Ollama and Mistral
+(`capabilities`), OpenRouter (`architecture`, `supported_parameters`), Together (`type`), LiteLLM (`mode`) and Groq.
+Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+from workers.providers.base import ListedModel, ProviderError
+from workers.providers.openai.chunk import read_number
+
+MAX_WINDOW: Final = 1_000_000_000  # tokens; more is not a context window
+NO_LIST: Final = "The model's server did not send a list of models."
+
+# What an endpoint says of a model, as whole words.
+_NO_CHAT: Final[dict[str, str]] = {
+    "embedding": "embedding", "embeddings": "embedding", "embed": "embedding", "feature": "embedding",
+    "rerank": "reranking", "reranker": "reranking", "reranking": "reranking",
+    "moderation": "moderation", "classification": "moderation",
+    "image": "images", "video": "video",
+    "transcription": "speech", "speech": "speech", "tts": "speech", "asr": "speech", "realtime": "speech",
+}  # fmt: skip
+_CHAT: Final = frozenset({"chat", "llm", "vlm", "language", "completion", "responses", "generation", "text", "code"})
+
+# Families by the whole words of a name, where the endpoint says nothing. All words of a key must be there.
+_FAMILIES: Final[dict[frozenset[str], str]] = {
+    **{frozenset({word}): "embedding" for word in ("embed", "embedding", "embeddings", "bge", "gte", "e5", "minilm")},
+    **{frozenset({word}): "reranking" for word in ("rerank", "reranker")},
+    frozenset({"moderation"}): "moderation",
+    **{frozenset({word}): "speech" for word in ("whisper", "tts", "transcribe", "realtime")},
+    frozenset({"gpt", "audio"}): "speech",
+    **{frozenset({word}): "images" for word in ("sora", "sdxl", "imagen")},
+    frozenset({"dall", "e"}): "images",
+    frozenset({"gpt", "image"}): "images",
+    frozenset({"stable", "diffusion"}): "images",
+    **{frozenset({word, "002"}): "completion without chat" for word in ("babbage", "davinci")},
+    frozenset({"gpt", "turbo", "instruct"}): "completion without chat",
+}
+_WORDS: Final = re.compile(r"[a-z]+|\d+[a-z]*")
+
+
+def parse_models(body: bytes) -> list[ListedModel]:
+    """The models of a response, each once, in its order. Entries without a name are left out.
+
+    Raises `ProviderError` when it is no list at all.
+    """
+    try:
+        found = json.loads(body.decode(errors="replace").removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        raise ProviderError("upstream_garbage", NO_LIST) from None
+    if isinstance(found, dict) and ("data" in found or "models" in found):
+        found = found.get("data") or found.get("models") or []  # Ollama sends null when it has no model
+    if not isinstance(found, list):
+        raise ProviderError("upstream_garbage", NO_LIST)
+    models: dict[str, ListedModel] = {}
+    for entry in found:
+        model = _read(entry)
+        if model is not None:
+            models.setdefault(model.id, model)
+    return list(models.values())
+
+
+def _read(entry: object) -> ListedModel | None:
+    if isinstance(entry, str):
+        entry = {"id": entry}
+    if not isinstance(entry, dict):
+        return None
+    name = next((entry[key] for key in ("id", "name", "model") if isinstance(entry.get(key), str)), "").strip()
+    if not name or "\x00" in name or len(name) > 200:
+        return None
+    able = _abilities(entry)
+    kind, said = _kind(entry, able)
+    if said:
+        reason = "" if kind == "chat" else f"the endpoint lists it for {kind}"
+    else:
+        kind = _family(name)
+        reason = f"its name is that of a model for {kind}" if kind else ""
+    given = _modalities(entry, "input")
+    return ListedModel(
+        id=name,
+        hidden=reason,
+        window=_window(entry),
+        sees=_either(able, ("vision", "image", "images"), "image" in given if given else None),
+        tools=_either(able, ("tools", "tool", "function_calling", "tool_use", "tool_choice"), None),
+        thinks=_either(able, ("thinking", "reasoning", "include_reasoning"), None),
+    )
+
+
+def _abilities(entry: dict[str, Any]) -> dict[str, bool]:
+    """What is said that the model can, or cannot, do."""
+    found: dict[str, bool] = {}
+    for key in ("capabilities", "supported_parameters", "supported_features"):
+        said = entry.get(key)
+        if isinstance(said, list):
+            found |= {one.lower(): True for one in said if isinstance(one, str)}
+        elif isinstance(said, dict):
+            found |= {str(name).lower(): value for name, value in said.items() if isinstance(value, bool)}
+    return found
+
+
+def _either(able: dict[str, bool], names: tuple[str, ...], otherwise: bool | None) -> bool | None:
+    said = [able[name] for name in names if name in able]
+    return any(said) if said else otherwise
+
+
+def _kind(entry: dict[str, Any], able: dict[str, bool]) -> tuple[str, bool]:
+    """The kind of the model, and whether the endpoint says anything about it."""
+    for key in ("mode", "type", "task"):
+        words = _words(entry.get(key))
+        if words and words & _CHAT and not words & {"image", "video", "speech"}:
+            return "chat", True
+        for word in words:
+            if word in _NO_CHAT:
+                return _NO_CHAT[word], True
+    produced = _modalities(entry, "output")
+    if produced:
+        return ("chat", True) if "text" in produced else (" and ".join(sorted(produced)), True)
+    if able.get("completion_chat") is False:
+        return "other uses than chat", True
+    chats = any(able.get(name) for name in ("completion", "completion_chat", "chat", "chat_completion"))
+    if chats:
+        return "chat", True
+    for name in able:
+        if able[name] and name in _NO_CHAT and name not in ("image", "video", "speech"):
+            return _NO_CHAT[name], True
+    return "", False
+
+
+def _modalities(entry: dict[str, Any], side: str) -> set[str]:
+    """What goes into a model (`side` input) or comes out of it (output), as far as the endpoint says."""
+    design = entry.get("architecture")
+    design = design if isinstance(design, dict) else {}
+    both = entry.get("modalities")
+    for said in (design.get(f"{side}_modalities"), entry.get(f"{side}_modalities")):
+        if isinstance(said, list):
+            return {one.lower() for one in said if isinstance(one, str)}
+    if isinstance(both, dict) and isinstance(both.get(side), list):
+        return {one.lower() for one in both[side] if isinstance(one, str)}
+    line = design.get("modality")
+    if isinstance(line, str) and "->" in line:
+        part = line.split("->")[0 if side == "input" else 1]
+        return {one.strip().lower() for one in part.split("+")}
+    return set()
+
+
+def _family(name: str) -> str:
+    words = _words(name)
+    return next((kind for family, kind in _FAMILIES.items() if family <= words), "")
+
+
+def _words(text: object) -> set[str]:
+    """The whole words of a name: letters together, and numbers with the letters after them (`e5`, `4o`)."""
+    if not isinstance(text, str):
+        return set()
+    found = set()
+    for part in re.split(r"[^a-z0-9]+", text.lower()):
+        found.add(part)
+        found.update(_WORDS.findall(part) if not part.isdigit() else ())
+    return found - {""}
+
+
+def _window(entry: dict[str, Any]) -> int | None:
+    """The context window in tokens. llama.cpp's `n_ctx` is what was loaded, `n_ctx_train` what the model could do."""
+    meta = entry.get("meta")
+    meta = meta if isinstance(meta, dict) else {}
+    said = [meta.get("n_ctx")]
+    said += [
+        entry.get(key)
+        for key in (
+            "max_model_len", "loaded_context_length", "context_length", "context_window", "max_context_length",
+            "max_input_tokens",
+        )
+    ]  # fmt: skip
+    said.append(meta.get("n_ctx_train"))
+    for one in said:
+        number = read_number(one)
+        if number is not None and 0 < number <= MAX_WINDOW:
+            return number
+    return None
