@@ -1,7 +1,7 @@
 """The connection test of an endpoint, done by a worker, because workers are what will send requests to it.
 
-The admin puts a job into the queue of answers and waits for the result in a Redis list. The result only has sentences
-from this module: what an endpoint sends may contain the key that it was sent.
+The admin puts a job into the queue of answers and waits for the result in a Redis list. Of what the
+endpoint itself says, the result has at most `SAID_CHARS`, with the key and parts of it masked.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ LIST_REASONS: Final = frozenset(
     {"HTTP 401", "HTTP 403", "HTTP 404", "HTTP 405", "HTTP 501"}
 )  # chats may work all the same
 SYSTEM_PROMPT: Final = "You are a helpful assistant."  # where none is set: chats have one, too
+SAID_CHARS: Final = 500
 QUESTION: Final = "Say hello in one word."
 
 
@@ -178,7 +179,13 @@ def _ms(since: float) -> int:
 
 
 def explain(failure: ProviderError, definition: Definition) -> str:
-    """Why the endpoint does not work, for the staff who can fix it."""
+    """Why the endpoint does not work, and what it said, for the staff who can fix it."""
+    said = failure.said[:SAID_CHARS]
+    request = f" Its id of the request: {failure.request_id}." if failure.request_id else ""
+    return _reason(failure, definition) + (f" It said: {said}" if said else "") + request
+
+
+def _reason(failure: ProviderError, definition: Definition) -> str:
     place = definition.place
     by_reason = {
         "name": f"The workers cannot resolve the host name {place.partition(':')[0]}.",

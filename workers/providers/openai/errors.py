@@ -82,6 +82,8 @@ _BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     429: _RATE,
     504: _SLOW,
 }
+SHORTEST_KEY: Final = 12  # characters of a secret of which a part is a secret, too
+KEY_START: Final = 6
 SAID_CHARS: Final = 20_000  # of the endpoint's own words, in which reasons are looked for
 
 # What is said where there is no code, in lower case. Each is one reason, worded by vLLM, llama.cpp, Ollama, LiteLLM,
@@ -202,4 +204,7 @@ def scrub(text: str, secrets: tuple[str, ...], characters: int = DETAIL_CHARS) -
     for secret in secrets:
         if secret:
             text = text.replace(secret, "***")
+        if len(secret) >= SHORTEST_KEY:  # servers also repeat its beginning, or both ends with stars between
+            text = re.sub(re.escape(secret[:KEY_START]) + r"[^\s\"',;]*", "***", text)
+            text = re.sub(r"[\w-]*[*•…]{3,}[\w*•…-]+", "***", text)
     return " ".join(text.split())[:characters]

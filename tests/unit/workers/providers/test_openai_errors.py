@@ -127,6 +127,16 @@ def test_the_endpoints_own_words_are_for_staff_without_secrets() -> None:
     assert error.request_id == "req-7"
 
 
+@pytest.mark.parametrize(
+    "echo", ["sk-canary-0123456789", "sk-canary-01", "sk-c*******6789", "*****6789", "sk-can…6789"]
+)
+def test_parts_of_a_key_are_struck_out(echo: str) -> None:
+    error = error_from_answer(401, {"error": {"message": f"Bad key: {echo}."}}, secrets=("sk-canary-0123456789",))
+    assert "6789" not in error.said + error.detail
+    assert "canary-0" not in error.said
+    assert "Bad key: ***" in error.said
+
+
 def test_the_detail_is_one_short_line() -> None:
     detail = error_from_answer(500, "line\n" * 1000).detail
     assert "\n" not in detail
