@@ -74,6 +74,8 @@ class Event(msgspec.Struct, gc=False):
         return self.choices is not None or self.usage is not None or bool(self.error) or self.object == "error"
 
 
+NO_JSON: Final = object()
+
 _decode: Final = msgspec.json.Decoder(Event).decode
 
 
@@ -99,11 +101,11 @@ def _decode_leniently(data: bytes, report: Report) -> Event | None:
     words = data.decode(errors="replace").strip()
     if words in ("", "null"):
         return None  # a keep-alive
-    try:
-        value = json.loads(words)
-    except (ValueError, RecursionError):
+    value = load_json(words)
+    if value is NO_JSON:
+        # Raised outside of a handler, because the decoder's exception holds the text.
         if words[0] in '{["':
-            raise garbage(f"{len(data)} bytes that are not JSON") from None
+            raise garbage(f"{len(data)} bytes that are not JSON")
         report("no_json", data)
         return None
     if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -113,6 +115,14 @@ def _decode_leniently(data: bytes, report: Report) -> Event | None:
         return None
     report("field", value)
     return _event(value)
+
+
+def load_json(text: str) -> object:
+    """The value, or `NO_JSON`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return NO_JSON
 
 
 def garbage(detail: str) -> ProviderError:

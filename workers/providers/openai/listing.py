@@ -7,12 +7,11 @@ Pure: no I/O.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
 from workers.providers.base import ListedModel, ProviderError
-from workers.providers.openai.chunk import read_number
+from workers.providers.openai.chunk import load_json, read_number
 
 MAX_WINDOW: Final = 1_000_000_000  # tokens; more is not a context window
 NO_LIST: Final = "The model's server did not send a list of models."
@@ -49,10 +48,7 @@ def parse_models(body: bytes) -> list[ListedModel]:
 
     Raises `ProviderError` when it is no list at all.
     """
-    try:
-        found = json.loads(body.decode(errors="replace").removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
-        raise ProviderError("upstream_garbage", NO_LIST) from None
+    found = load_json(body.decode(errors="replace").removeprefix("\ufeff"))
     if isinstance(found, dict) and ("data" in found or "models" in found):
         found = found.get("data") or found.get("models") or []  # Ollama sends null when it has no model
     if not isinstance(found, list):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="function")
 )
 async def test_it_is_in_the_run_the_event_and_the_snapshot(stack: Stack, reason: str, finish: str) -> None:
     assert finish_of(reason) == finish
-    async with session(stack.url, "finish@example.org") as alice:
+    async with session(stack.url, "alice@example.org") as alice:
         client = await alice.connect()
         accepted = await client.say(f"Hello [[tokens=3 finish={reason}]]")
         run = await client.ended(accepted["run_id"])
@@ -32,7 +32,7 @@ async def test_it_is_in_the_run_the_event_and_the_snapshot(stack: Stack, reason:
 @pytest.mark.parametrize("name", ["negative usage", "huge usage"])
 async def test_implausible_usage_is_marked_and_the_run_is_done(stack: Stack, upstream: FakeOpenAI, name: str) -> None:
     upstream.play(Script(body="raw", text=STREAMS[name].body.decode()))
-    async with session(stack.url, "finish@example.org") as alice:
+    async with session(stack.url, "alice@example.org") as alice:
         client = await alice.connect()
         accepted = await client.say("Hello")
         run = await client.ended(accepted["run_id"])
@@ -53,7 +53,7 @@ async def test_implausible_usage_is_marked_and_the_run_is_done(stack: Stack, ups
     ],
 )
 async def test_no_answer_is_said_as_that_and_can_be_retried(stack: Stack, script: str, words: str) -> None:
-    async with session(stack.url, "finish@example.org") as alice:
+    async with session(stack.url, "alice@example.org") as alice:
         client = await alice.connect()
         accepted = await client.say(f"Hello [[{script}]]")
         final = (await client.ended(accepted["run_id"]))["final"]
@@ -66,7 +66,7 @@ async def test_no_answer_is_said_as_that_and_can_be_retried(stack: Stack, script
 
 
 async def test_what_the_provider_said_is_kept_for_staff(stack: Stack) -> None:
-    async with session(stack.url, "finish@example.org") as alice:
+    async with session(stack.url, "alice@example.org") as alice:
         client = await alice.connect()
         accepted = await client.say("Hello [[status=400]]")
         final = (await client.ended(accepted["run_id"]))["final"]
