@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from chat.markdown import render
 from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
+from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
 
 register = template.Library()
 
@@ -58,8 +59,11 @@ def modules(context: Context) -> SafeString:
 
 @register.simple_tag
 def protocol() -> SafeString:
-    """What js/wire/protocol.js needs of the server's protocol: close codes, and which errors may be tried again."""
-    return json_script({"closes": describe_close_codes(), "retryable": retryable_codes()}, "protocol")
+    """What js/wire/protocol.js needs of the protocol: close codes, errors that may be tried again, sizes in bytes."""
+    limits = {"text_bytes": MAX_TEXT_BYTES, "frame_bytes": MAX_FRAME_BYTES}
+    return json_script(
+        {"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol"
+    )
 
 
 # Not modules of the conversation page: a script of every page, one of the admin's dashboard, the audio thread's.

@@ -1,6 +1,8 @@
 /** The message field: grows with its text, keeps a draft, sends; its button is Stop while an answer is in progress. */
 
 import { recall, remember } from "antiphon/lib/storage";
+import { LIMITS } from "antiphon/wire/protocol";
+import { byteLength, cleanText } from "antiphon/lib/text";
 
 export class Composer {
   /**
@@ -20,7 +22,7 @@ export class Composer {
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
     this.hintText = this.hint.textContent ?? "";
-    this.limit = Infinity; // bytes of a message, from `hello`
+    this.limit = LIMITS.text_bytes; // of a message; `hello` may say another
     this.busy = false;
     this.held = false;
     this.field.value = this.field.value || recall(options.draftKey()) || "";
@@ -49,14 +51,14 @@ export class Composer {
   }
 
   submit() {
-    const text = this.field.value;
+    const text = cleanText(this.field.value);
     if (this.busy || this.held || !text.trim() || this.size > this.limit) return;
     this.write("");
     this.options.onSend(text);
   }
 
   get size() {
-    return new TextEncoder().encode(this.field.value).length;
+    return byteLength(this.field.value);
   }
 
   /** @param {string} text */

@@ -38,7 +38,7 @@ export function openEditor(view, send) {
   };
   field.addEventListener("input", fit);
   field.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (event.isComposing || event.keyCode === 229) return; // an input method's key; 229 in Safari, after the word
     if (event.key === "Escape") {
       event.stopPropagation();
       close();

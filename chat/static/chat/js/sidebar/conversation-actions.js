@@ -126,7 +126,7 @@ export class ConversationActions {
       }
     };
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing) return;
+      if (event.isComposing || event.keyCode === 229) return; // an input method's key; 229 in Safari, after the word
       if (event.key === "Enter") finish(true);
       else if (event.key === "Escape") finish(false);
       event.stopPropagation();
