@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import uuid
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
 
 BATCH: Final = 50  # conversations saved in one transaction
+RENDERED_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,18 @@ def _save_together(user: User, fresh: list[ImportedConversation]) -> None:
         conversation, rows = _rows(user, imported)
         conversations.append(conversation)
         messages += rows
+    answers = [message for message in messages if message.role == MessageRole.ASSISTANT]
+    for answer, html in zip(answers, _render_all([answer.text for answer in answers]), strict=True):
+        answer.html = html
     # Tips refer to messages that follow: foreign keys are checked at the end of the transaction.
     Conversation.objects.bulk_create(conversations)
     Member.objects.bulk_create([Member(conversation=one, user=user, role=Role.OWNER) for one in conversations])
     Message.objects.bulk_create(messages, batch_size=1_000)
+
+
+def _render_all(texts: list[str]) -> list[str]:
+    with ThreadPoolExecutor(RENDERED_AT_ONCE) as threads:
+        return list(threads.map(render, texts))
 
 
 def _rows(user: User, imported: ImportedConversation) -> tuple[Conversation, list[Message]]:
@@ -175,7 +185,6 @@ def _rows(user: User, imported: ImportedConversation) -> tuple[Conversation, lis
                 role=message.role,
                 author=user if is_question and message.mine else None,
                 text=message.text,
-                html="" if is_question else render(message.text),
                 status=MessageStatus.COMPLETE,
                 created_at=at,
             )

@@ -24,6 +24,7 @@ from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
 register = template.Library()
 
 ACTIVE: Final = ("pending", "streaming")
+ENDLESS: Final = 1_000  # characters of a word; js/lib/text.js has the same
 
 
 @register.simple_tag
@@ -61,9 +62,7 @@ def modules(context: Context) -> SafeString:
 def protocol() -> SafeString:
     """What js/wire/protocol.js needs of the protocol: close codes, errors that may be tried again, sizes in bytes."""
     limits = {"text_bytes": MAX_TEXT_BYTES, "frame_bytes": MAX_FRAME_BYTES}
-    return json_script(
-        {"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol"
-    )
+    return json_script({"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol")
 
 
 # Not modules of the conversation page: a script of every page, one of the admin's dashboard, the audio thread's.
@@ -85,6 +84,12 @@ def answer(message: dict[str, Any]) -> SafeString:
     if message["status"] in ACTIVE:
         return SafeString("")
     return mark_safe(message["html"] or render(message["text"]))  # noqa: S308  # sanitised by chat.markdown
+
+
+@register.filter
+def endless(text: str) -> bool:
+    """Whether a text has a word of `ENDLESS` characters: its lines take seconds to lay out with kerning."""
+    return len(text) >= ENDLESS and any(len(word) >= ENDLESS for word in text.split())
 
 
 @register.filter

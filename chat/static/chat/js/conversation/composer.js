@@ -2,6 +2,8 @@
 
 import { recall, remember } from "antiphon/lib/storage";
 import { LIMITS } from "antiphon/wire/protocol";
+import { isComposing } from "antiphon/lib/keys";
+import { showNote } from "antiphon/conversation/status";
 import { byteLength, cleanText } from "antiphon/lib/text";
 
 export class Composer {
@@ -32,6 +34,18 @@ export class Composer {
       event.preventDefault();
       this.submit();
     });
+    this.field.addEventListener("paste", (event) => {
+      const data = event.clipboardData;
+      if (data?.files.length && !data.getData("text/plain")) refuseFiles(event);
+    });
+    for (const kind of ["dragover", "drop"]) {
+      document.addEventListener(kind, (event) => {
+        const { dataTransfer } = /** @type {DragEvent} */ (event);
+        if (!dataTransfer?.types.includes("Files")) return;
+        if (kind === "drop") refuseFiles(event); // the browser would leave the page and open the file
+        else event.preventDefault();
+      });
+    }
     this.stopButton.addEventListener("click", () => this.options.onStop());
     this.changed();
   }
@@ -39,7 +53,7 @@ export class Composer {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     // While an input method composes a word, Enter chooses it.
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposing(event)) return;
     const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -98,4 +112,10 @@ export class Composer {
     this.show();
     if (hadFocus && !this.busy) this.field.focus(); // the button one had the focus on is gone
   }
+}
+
+/** @param {Event} event */
+function refuseFiles(event) {
+  event.preventDefault();
+  showNote("Images and files can’t be sent. Copy the text you need and paste it.");
 }

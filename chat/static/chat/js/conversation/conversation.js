@@ -142,7 +142,7 @@ export class Conversation {
 
   /** An error: of the subscription, or of a frame that the server could not read. @param {Frame} frame */
   refused(frame) {
-    if (!frame.ref) return void (this.socket.rejectUnread(frame) || showNote(frame.message));
+    if (!frame.ref) return void (this.socket.unanswered.rejectUnread(frame) || showNote(frame.message));
     if (!this.subscription?.waiting || frame.ref !== this.subscription.ref) return undefined;
     if (frame.code === "not_found") return location.reload();
     if (isRetryable(frame.code)) return this.subscription.retry(frame);

@@ -4,21 +4,11 @@
  * knows them by their `client_id`. One that the connection cannot carry is rejected instead.
  */
 
-import {
-  LIMITS, PROTOCOL, TRACED, CommandError, afterClose, closeMessage, isOfMessage, isUnexplained, makeId, makeTraceparent,
-} from "antiphon/wire/protocol";
+import { LIMITS, PROTOCOL, TRACED, afterClose, closeMessage, makeId, makeTraceparent } from "antiphon/wire/protocol";
+import { Unanswered } from "antiphon/wire/unanswered";
 import { byteLength } from "antiphon/lib/text";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
-/**
- * @typedef {object} Waiting a command that waits for its reply
- * @property {Frame} frame
- * @property {string} traceparent
- * @property {(reply: Frame) => void} resolve
- * @property {(error: Error) => void} reject
- * @property {boolean} delivered on the present connection
- * @property {number} losses connections that were lost before it was answered
- */
 /** @typedef {"connecting" | "open" | "reconnecting" | "resting" | "offline" | "stopped"} State */
 
 const FIRST_DELAY_MS = 500;
@@ -30,10 +20,7 @@ const CONNECT_MS = 10_000;
 const OFFLINE_MS = 1_500; // how long a connection has to show that it lives although the browser says it is offline
 const QUIET_MS = 3_500; // silence while something is awaited; then the server is asked
 const REPLY_MS = 3_500; // and must answer within this time
-const MOST_LOSSES = 3; // connections lost with one unanswered command
 
-const TOO_LARGE = "This message is too long to be sent. Shorten it, or send it in parts.";
-const NOT_CARRIED = "The connection was lost each time this message was sent. Something on the way may not let it through.";
 const BLOCKED = "The server or a firewall in front of it refuses the connection (403). Trying again…";
 
 export class Socket {
@@ -66,8 +53,7 @@ export class Socket {
     this.csrf = options.csrf;
     this.refusals = 0; // of tickets, one after another
     this.traces = false; // whether the server takes a `traceparent`; one of an older version does not
-    /** @type {Map<string, Waiting>} */
-    this.unanswered = new Map();
+    this.unanswered = new Unanswered();
     addEventListener("online", () => this.wake());
     addEventListener("offline", () => this.lostNetwork());
     setInterval(() => this.listen(), 1_000);
@@ -107,48 +93,21 @@ export class Socket {
    */
   request(frame) {
     const sent = { ...frame, ref: frame.ref ?? makeId() };
-    return new Promise((resolve, reject) => {
-      const traceparent = TRACED.has(sent.type) ? makeTraceparent() : "";
-      /** @type {Waiting} */
-      const command = { frame: sent, traceparent, resolve, reject, delivered: false, losses: 0 };
-      this.unanswered.set(sent.ref, command);
-      this.deliver(command);
-    });
+    return this.unanswered.add(sent, TRACED.has(sent.type) ? makeTraceparent() : "", (command) => this.deliver(command));
   }
 
   /** Waits no longer for the reply to a command. @param {string} ref */
   forget(ref) {
-    this.unanswered.delete(ref);
+    this.unanswered.commands.delete(ref);
   }
 
-  /** @param {Waiting} command */
+  /** @param {import("antiphon/wire/unanswered").Waiting} command */
   deliver(command) {
     if (!this.ready) return;
     const { frame, traceparent } = command;
     const whole = traceparent && this.traces ? { ...frame, traceparent } : frame;
-    if (byteLength(JSON.stringify(whole)) > this.frameBytes) this.reject(command, "too_large", TOO_LARGE);
+    if (byteLength(JSON.stringify(whole)) > this.frameBytes) this.unanswered.rejectTooLarge(command);
     else command.delivered = this.send(whole);
-  }
-
-  /** @param {Waiting} command @param {string} code @param {string} message */
-  reject(command, code, message) {
-    this.unanswered.delete(command.frame.ref);
-    command.reject(new CommandError({ type: "error", code, message }));
-  }
-
-  /**
-   * An error without a `ref`, for a frame that the server could not read.
-   * @param {Frame} error @returns {boolean} whether it is that of one of our commands
-   */
-  rejectUnread(error) {
-    const sent = [...this.unanswered.values()].filter((command) => command.delivered);
-    const size = (/** @type {Waiting} */ command) => JSON.stringify(command.frame).length;
-    const longest = sent.sort((a, b) => size(b) - size(a))[0];
-    // Of several commands, only what is too large points at one.
-    if (!longest || (sent.length > 1 && error.code !== "too_large")) return false;
-    this.unanswered.delete(longest.frame.ref);
-    longest.reject(new CommandError(error));
-    return true;
   }
 
   /** The browser says that there is no network. It may be wrong: a server on this machine can be reached. */
@@ -229,12 +188,7 @@ export class Socket {
     this.watch((this.heartbeat + 15) * 1000);
     if (frame.type === "hello") return this.greet(frame);
     if (frame.type === "ping") return void this.send({ type: "pong" });
-    const waiting = frame.ref && this.unanswered.get(frame.ref);
-    if (waiting) {
-      this.unanswered.delete(frame.ref);
-      if (frame.type === "error") waiting.reject(new CommandError(frame));
-      else waiting.resolve(frame);
-    }
+    this.unanswered.answer(frame);
     return this.options.onFrame(frame);
   }
 
@@ -247,7 +201,7 @@ export class Socket {
     this.openedAt = performance.now();
     this.enter("open");
     this.options.onHello(hello);
-    for (const command of [...this.unanswered.values()]) if (!command.delivered) this.deliver(command);
+    for (const command of this.unanswered.undelivered) this.deliver(command);
   }
 
   /** @param {number} code */
@@ -258,27 +212,12 @@ export class Socket {
     this.ready = false;
     this.probing = false;
     const next = afterClose(code);
-    this.countLosses(code, next === "stop");
+    this.unanswered.lost(code, next === "stop");
     if (next === "reconnect") this.retry();
     else if (next === "rest") this.enter("resting");
     else {
       this.enter("stopped", next === "stop" ? closeMessage(code) : "");
       if (next === "login") this.options.onLogin();
-    }
-  }
-
-  /**
-   * Rejects the commands that the connection was lost with, where sending them again cannot help: a command that closes
-   * each connection would do so for ever. @param {number} code @param {boolean} isFinal
-   */
-  countLosses(code, isFinal) {
-    for (const command of [...this.unanswered.values()]) {
-      if (isFinal) this.reject(command, "closed", closeMessage(code));
-      else if (!command.delivered) continue;
-      else if (isOfMessage(code)) this.reject(command, "too_large", TOO_LARGE);
-      else if (isUnexplained(code) && navigator.onLine !== false) command.losses += 1;
-      if (command.losses >= MOST_LOSSES) this.reject(command, "not_carried", NOT_CARRIED);
-      command.delivered = false;
     }
   }
 
