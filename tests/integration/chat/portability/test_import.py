@@ -371,7 +371,9 @@ def test_a_large_file_takes_little_memory_and_time(alice: User, tmp_path: Path) 
 
 def test_a_conversation_that_the_database_refuses_is_left_out(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others of its batch are saved."""
-    monkeypatch.setattr("chat.portability.importer.render", lambda text: "\x00" if text == "Bad." else text)
+    monkeypatch.setattr(
+        "chat.portability.importer._render_all", lambda texts: ["\x00" if text == "Bad." else text for text in texts]
+    )
     bad = chatgpt(node("q", None, "user", "?"), node("a", "q", "assistant", "Bad."), name="c-2")
     twice = [TRIP, bad, chatgpt(node("q", None, "user", "Other?"), name="c-3"), TRIP]
     assert load(alice, twice) == ["new", "The database refuses it (DataError).", "new", "known"]
