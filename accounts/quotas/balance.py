@@ -20,12 +20,24 @@ from accounts.models import Unit
 NEAR: Final = Decimal("0.8")  # of a limit; from here on the user is notified
 _GROUP_LOCKS: Final = 0x71756F74  # "quot": the first key of groups' advisory locks; the group's id is the second
 
-# Periods of the calendar: date_trunc with a time zone takes changes of the clocks into account.
-_PERIOD: Final = """
-    CASE WHEN period = 'fixed' THEN starts_at ELSE date_trunc(period, at, zone) END AS starts_at,
+
+def _first(local: str) -> str:
+    """SQL for the first moment with a local time.
+
+    Where clocks go back at 01:00, midnight comes twice, and PostgreSQL by itself takes the second.
+    """
+    return f"""(SELECT CASE WHEN (t - interval '1 hour') AT TIME ZONE zone = {local} THEN t - interval '1 hour'
+            ELSE t END
+        FROM (SELECT {local} AT TIME ZONE zone AS t) AS moment)"""  # noqa: S608 -- constants
+
+
+# Periods of the calendar, with changes of the clocks taken into account.
+_LOCAL: Final = "date_trunc(period, at AT TIME ZONE zone)"
+_PERIOD: Final = f"""
+    CASE period WHEN 'fixed' THEN starts_at WHEN 'hour' THEN date_trunc('hour', at, zone)
+        ELSE {_first(_LOCAL)} END AS starts_at,
     CASE period WHEN 'fixed' THEN NULL WHEN 'hour' THEN date_trunc('hour', at, zone) + interval '1 hour'
-        ELSE (date_trunc(period, at AT TIME ZONE zone) + ('1 ' || period)::interval) AT TIME ZONE zone
-    END AS ends_at
+        ELSE {_first(f"({_LOCAL} + ('1 ' || period)::interval)")} END AS ends_at
 """
 
 # The quotas that apply to a user, as `applying`. A shared quota applies in addition to personal ones. Its periods use

@@ -1,30 +1,36 @@
-"""Imports conversations into a user's account: a file is read whole and checked, then saved one by one.
+"""Imports conversations into a user's account: a file is read to its end and checked, then read again and saved.
 
 Nothing in the file is trusted. An invalid conversation is refused with a sentence that names the place, and the others
 are imported. A conversation is saved completely or not at all. Ids are derived from the file's ids and the user
-(UUIDv5), so importing a file again adds nothing.
+(UUIDv5), so importing a file again adds nothing. No more than `BATCH` conversations are in memory.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
 from chat.markdown import render
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role
 from chat.portability import formats
-from chat.portability.archive import MAX_BYTES, ImportRefusedError, read_documents
-from chat.portability.formats import ImportedConversation
+from chat.portability.archive import MAX_BYTES, open_documents
+from chat.portability.formats import Format, ImportedConversation
+from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
+
+BATCH: Final = 50  # conversations saved in one transaction
+RENDERED_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -37,83 +43,168 @@ class ImportOutcome:
     reason: str = ""
 
 
-def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> list[ImportedConversation]:
-    """The conversations in a file, JSON or an archive of it, up to `max_bytes` unpacked.
+class ImportFile:
+    """A file that was read to its end: iterating reads it again, one conversation at a time.
 
-    One that cannot be imported has an `error`. Raises `ImportRefusedError` when the whole file is refused, `OSError`
-    when it cannot be read.
+    `len` is the number of entries, of which some may not be imported. A conversation that cannot be has an `error`.
     """
-    conversations: list[ImportedConversation] = []
-    for name, data in read_documents(file, max_bytes=max_bytes):
-        conversations += formats.read_conversations(name, data)
-    for imported in conversations:
-        if not imported.error:
+
+    def __init__(self, file: Path | IO[bytes], max_bytes: int) -> None:
+        self._file = file
+        self._max_bytes = max_bytes
+        with contextlib.closing(self._documents()) as documents:
+            self._formats: list[Format] = [formats.detect_format(document) for document in documents]
+
+    def __len__(self) -> int:
+        return sum(known.count for known in self._formats)
+
+    def __iter__(self) -> Iterator[ImportedConversation]:
+        with contextlib.closing(self._documents()) as documents:
+            for document, known in zip(documents, self._formats, strict=True):
+                for imported in formats.read_conversations(document, known):
+                    _check(imported)
+                    yield imported
+
+    def _documents(self) -> Generator[JsonStream, None, None]:
+        return open_documents(self._file, max_bytes=self._max_bytes)
+
+
+def _check(imported: ImportedConversation) -> None:
+    """Makes it what can be stored, or sets its `error`."""
+    if not imported.error:
+        try:
+            normalise_tree(imported)
+        except ImportRefusedError as error:
+            imported.error = str(error)
+    imported.title = " ".join(clean_text(imported.title).split())[:200]
+    imported.place = clean_text(imported.place)
+    imported.error = clean_text(imported.error)
+
+
+def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> ImportFile:
+    """Checks a file, JSON or an archive of it, up to `max_bytes` unpacked.
+
+    Raises `ImportRefusedError` when the whole file is refused, `OSError` when it cannot be read.
+    """
+    return ImportFile(file, max_bytes)
+
+
+def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool = False) -> Iterator[ImportOutcome]:
+    """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file."""
+    waiting = iter(conversations)
+    while batch := list(itertools.islice(waiting, BATCH)):
+        fresh = _unknown(user, batch)
+        failed = {} if dry_run else _save(user, fresh)
+        new = {id(imported) for imported in fresh}
+        for imported in batch:
+            if reason := imported.error or failed.get(id(imported), ""):
+                yield ImportOutcome("refused", imported.place, reason=reason)
+            else:
+                kind = "new" if id(imported) in new else "known"
+                yield ImportOutcome(kind, imported.place, len(imported.messages))
+
+
+def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConversation]:
+    """The conversations to save: not imported before, also if in the trash now, and not twice in the file.
+
+    One of our own export may still be there under its own id.
+    """
+    good = [imported for imported in batch if not imported.error]
+    own = [pk for imported in good if imported.native and (pk := _uuid(imported.id))]
+    theirs = Member.objects.filter(user=user, conversation_id__in=own)
+    known = set(theirs.values_list("conversation_id", flat=True))
+    ids = [_id(user, imported) for imported in good]
+    known |= set(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    fresh = []
+    for pk, imported in zip(ids, good, strict=True):
+        if pk not in known and not (imported.native and _uuid(imported.id) in known):
+            fresh.append(imported)
+            known.add(pk)
+    return fresh
+
+
+def _save(user: User, fresh: list[ImportedConversation]) -> dict[int, str]:
+    """Saves them together, else one by one: what the database refuses has its reason, by `id`, in the result."""
+    try:
+        _save_together(user, fresh)
+    except (DataError, IntegrityError):
+        failed = {}
+        for imported in fresh:
             try:
-                normalise_tree(imported)
-            except ImportRefusedError as error:
-                imported.error = str(error)
-        imported.title = " ".join(clean_text(imported.title).split())[:200]
-    return conversations
-
-
-def import_conversations(
-    user: User, conversations: list[ImportedConversation], *, dry_run: bool = False
-) -> Iterator[ImportOutcome]:
-    """Saves each conversation; with `dry_run`, only yields what would become of it."""
-    for imported in conversations:
-        if imported.error:
-            yield ImportOutcome("refused", imported.place, reason=imported.error)
-            continue
-        created = not _exists(user, imported) and (dry_run or save_conversation(user, imported))
-        yield ImportOutcome("new" if created else "known", imported.place, len(imported.messages))
+                _save_together(user, [imported])
+            except (DataError, IntegrityError) as error:
+                failed[id(imported)] = f"The database refuses it ({type(error).__name__})."
+        return failed
+    return {}
 
 
 def save_conversation(user: User, imported: ImportedConversation) -> bool:
     """Creates the conversation; False when it exists already, also in the trash."""
+    fresh = _unknown(user, [imported])
+    _save_together(user, fresh)
+    return bool(fresh)
+
+
+@transaction.atomic
+def _save_together(user: User, fresh: list[ImportedConversation]) -> None:
+    conversations, messages = [], []
+    for imported in fresh:
+        conversation, rows = _rows(user, imported)
+        conversations.append(conversation)
+        messages += rows
+    answers = [message for message in messages if message.role == MessageRole.ASSISTANT]
+    for answer, html in zip(answers, _render_all([answer.text for answer in answers]), strict=True):
+        answer.html = html
+    # Tips refer to messages that follow: foreign keys are checked at the end of the transaction.
+    Conversation.objects.bulk_create(conversations)
+    Member.objects.bulk_create([Member(conversation=one, user=user, role=Role.OWNER) for one in conversations])
+    Message.objects.bulk_create(messages, batch_size=1_000)
+
+
+def _render_all(texts: list[str]) -> list[str]:
+    with ThreadPoolExecutor(RENDERED_AT_ONCE) as threads:
+        return list(threads.map(render, texts))
+
+
+def _rows(user: User, imported: ImportedConversation) -> tuple[Conversation, list[Message]]:
     conversation_id = _id(user, imported)
-    ids = {message.id: uuid.uuid5(conversation_id, message.id) for message in imported.messages}
-    with transaction.atomic():
-        at = imported.messages[0].at or timezone.now()
-        # `created_at` is the time of the import, so that retention (chat.retention.periods) counts from here.
-        conversation, created = Conversation.objects.get_or_create(
-            pk=conversation_id, defaults={"title": imported.title}
-        )
-        if not created:
-            return False
-        Member.objects.create(conversation=conversation, user=user, role=Role.OWNER)
-        rows = []
-        for message in imported.messages:
-            # Later than the one before, also without a time in the file: siblings are shown by time.
-            at = max(message.at or at, at + timedelta(microseconds=1))
-            is_question = message.role == MessageRole.USER
-            rows.append(
-                Message(
-                    id=ids[message.id],
-                    conversation=conversation,
-                    parent_id=ids[message.parent] if message.parent else None,
-                    role=message.role,
-                    author=user if is_question and message.mine else None,
-                    text=message.text,
-                    html="" if is_question else render(message.text),
-                    status=MessageStatus.COMPLETE,
-                    created_at=at,
-                )
+    ids = {message.id: uuid.uuid5(conversation_id, _name(message.id)) for message in imported.messages}
+    at = imported.messages[0].at or timezone.now()
+    # `created_at` is the time of the import, so that retention (chat.retention.periods) counts from here.
+    conversation = Conversation(pk=conversation_id, title=imported.title)
+    rows = []
+    for message in imported.messages:
+        # Later than the one before, also without a time in the file: siblings are shown by time.
+        at = max(message.at or at, at + timedelta(microseconds=1))
+        is_question = message.role == MessageRole.USER
+        rows.append(
+            Message(
+                id=ids[message.id],
+                conversation=conversation,
+                parent_id=ids[message.parent] if message.parent else None,
+                role=message.role,
+                author=user if is_question and message.mine else None,
+                text=message.text,
+                status=MessageStatus.COMPLETE,
+                created_at=at,
             )
-        Message.objects.bulk_create(rows, batch_size=500)
-        conversation.tip_id = ids[imported.tip] if imported.tip else rows[-1].pk
-        conversation.updated_at = min(at, timezone.now())
-        conversation.save(update_fields=["tip", "updated_at"])
-    return True
-
-
-def _exists(user: User, imported: ImportedConversation) -> bool:
-    """Whether it was imported before or, when it is our own export, is still there under its own id."""
-    if imported.native:
-        with contextlib.suppress(ValueError):
-            if Member.objects.filter(user=user, conversation_id=uuid.UUID(imported.id)).exists():
-                return True
-    return Conversation.objects.filter(pk=_id(user, imported)).exists()
+        )
+    conversation.tip_id = ids[imported.tip] if imported.tip else rows[-1].pk
+    conversation.updated_at = min(at, timezone.now())
+    return conversation, rows
 
 
 def _id(user: User, imported: ImportedConversation) -> uuid.UUID:
-    return uuid.uuid5(user.pk, imported.id)
+    return uuid.uuid5(user.pk, _name(imported.id))
+
+
+def _name(name: str) -> str:
+    """An id of the file as text that has bytes: half of a surrogate pair becomes its escape."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

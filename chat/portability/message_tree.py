@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from chat.models import MessageRole
-from chat.portability.archive import ImportRefusedError
 from chat.portability.formats import ImportedConversation, ImportedMessage
+from chat.portability.json_stream import ImportRefusedError
 
 MAX_MESSAGES: Final = 20_000  # of one conversation
 MAX_TEXT: Final = 1_000_000  # characters of one message

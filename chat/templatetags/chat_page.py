@@ -20,10 +20,12 @@ from chat.eventlog.payloads import finish_note
 from chat.markdown import render
 from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
+from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
 
 register = template.Library()
 
 ACTIVE: Final = ("pending", "streaming")
+ENDLESS: Final = 1_000  # characters of a word; js/lib/text.js has the same
 
 
 @register.simple_tag
@@ -59,8 +61,9 @@ def modules(context: Context) -> SafeString:
 
 @register.simple_tag
 def protocol() -> SafeString:
-    """What js/wire/protocol.js needs of the server's protocol: close codes, and which errors may be tried again."""
-    return json_script({"closes": describe_close_codes(), "retryable": retryable_codes()}, "protocol")
+    """What js/wire/protocol.js needs of the protocol: close codes, errors that may be tried again, sizes in bytes."""
+    limits = {"text_bytes": MAX_TEXT_BYTES, "frame_bytes": MAX_FRAME_BYTES}
+    return json_script({"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol")
 
 
 # Not modules of the conversation page: a script of every page, one of the admin's dashboard, the audio thread's.
@@ -82,6 +85,12 @@ def answer(message: dict[str, Any]) -> SafeString:
     if message["status"] in ACTIVE:
         return SafeString("")
     return mark_safe(message["html"] or render(message["text"]))  # noqa: S308  # sanitised by chat.markdown
+
+
+@register.filter
+def endless(text: str) -> bool:
+    """Whether a text has a word of `ENDLESS` characters: its lines take seconds to lay out with kerning."""
+    return len(text) >= ENDLESS and any(len(word) >= ENDLESS for word in text.split())
 
 
 @register.filter

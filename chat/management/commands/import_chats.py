@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
 from chat.management.terminal import Bar, show_examples
-from chat.portability.archive import ImportRefusedError
 from chat.portability.importer import import_conversations, read_file
+from chat.portability.json_stream import ImportRefusedError
 
 SHOWN = 20  # refused ones named on the terminal; --json has all
 

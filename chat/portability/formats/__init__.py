@@ -1,57 +1,94 @@
 """Formats of conversations to import, one file each: our own export, ChatGPT's, Open WebUI's.
 
-Each is read by its shape (msgspec), which names the place of an error; unknown fields are ignored.
+Each is read by its shape (msgspec); unknown fields are ignored. A document is read twice: to its end to find out its
+format and that it is whole, then for its conversations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from chat.portability.archive import ImportRefusedError
 from chat.portability.export import FORMAT
 from chat.portability.formats import chatgpt, open_webui, own
 from chat.portability.formats.base import ImportedConversation, ImportedMessage
+from chat.portability.json_stream import ImportRefusedError, JsonStream
 
-__all__ = ["ImportedConversation", "ImportedMessage", "read_conversations"]
+__all__ = ["Format", "ImportedConversation", "ImportedMessage", "detect_format", "read_conversations"]
 
 NO_EXPORT: Final = "is not an export from Antiphon, ChatGPT (conversations.json) or Open WebUI."
 
 # A format's reader makes a conversation of one entry of the file; None for one that is not to be imported.
 Reader = Callable[[Any], ImportedConversation | None]
-READERS: Final[tuple[tuple[str, Reader], ...]] = (
-    ("mapping", chatgpt.read_conversation),  # by the key that every entry of the format has
-    ("chat", open_webui.read_conversation),
-)
+READERS: Final[dict[str, Reader]] = {
+    "mapping": chatgpt.read_conversation,  # by the key that every entry of the format has
+    "chat": open_webui.read_conversation,
+}
 
 
-def read_conversations(name: str, data: Any) -> Iterator[ImportedConversation]:
-    """The conversations of one document. Raises `ImportRefusedError` when its format is unknown."""
-    entries, reader = _detect_format(name, data)
-    for number, entry in enumerate(entries, 1):
-        title = entry.get("title") if isinstance(entry, dict) else None
-        suffix = f" (“{title[:60]}”)" if isinstance(title, str) and title.strip() else ""
-        try:
-            conversation = reader(entry)
-        except msgspec.ValidationError as error:
-            conversation = ImportedConversation("", "", error=f"{error}.")
-        except (OverflowError, ValueError):
-            conversation = ImportedConversation("", "", error="It contains a number that is out of range.")
-        if conversation is not None:
-            conversation.place = f"{name}, conversation {number}{suffix}"
-            yield conversation
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The format of one document: the list that has its entries, the key of each, their reader, and how many they are.
+
+    `single`: the document itself is the only entry.
+    """
+
+    entries_of: str
+    key: str
+    reader: Reader
+    count: int
+    single: bool = False
 
 
-def _detect_format(name: str, data: Any) -> tuple[list[Any], Reader]:
-    if isinstance(data, dict) and data.get("format") == FORMAT:
-        return own.list_conversations(name, data), own.read_conversation
-    entries = data
-    if isinstance(data, dict) and any(key in data for key, _reader in READERS):
-        entries = [data]  # a single conversation
-    if isinstance(entries, list) and entries:
-        for key, reader in READERS:
-            if all(isinstance(entry, dict) and key in entry for entry in entries):
-                return entries, reader
-    raise ImportRefusedError(f"{name} {NO_EXPORT}")
+def detect_format(document: JsonStream) -> Format:
+    """Reads the document to its end. Raises `ImportRefusedError` when it is not whole or not known, `OSError`."""
+    lists: dict[str, int] = {}
+    keys: set[str] = set()
+    for name, entry in document.entries():
+        lists[name] = lists.get(name, 0) + 1
+        if name == "" and isinstance(entry, dict):
+            keys |= READERS.keys() & entry.keys()
+    head = document.head
+    if head is not None and head.get("format") == FORMAT:
+        own.check_head(document.name, head)
+        return Format("conversations", "", own.read_conversation, lists.get("conversations", 0))
+    if head is not None:
+        keys = READERS.keys() & head.keys()
+    if len(keys) != 1:
+        raise ImportRefusedError(f"{document.name} {NO_EXPORT}")
+    [key] = keys
+    return Format("", key, READERS[key], 1 if head is not None else lists[""], single=head is not None)
+
+
+def read_conversations(document: JsonStream, known: Format) -> Iterator[ImportedConversation]:
+    """The conversations of a document. One that cannot be read has an `error`. Raises `ImportRefusedError`."""
+    number = 0
+    for name, entry in document.entries():
+        if name == known.entries_of and not known.single:
+            number += 1
+            yield from _read(document.name, number, entry, known)
+    if known.single:
+        yield from _read(document.name, 1, document.head, known)
+
+
+def _read(document: str, number: int, entry: Any, known: Format) -> Iterator[ImportedConversation]:
+    """The conversation of one entry, if it is to be imported."""
+    title = entry.get("title") if isinstance(entry, dict) else None
+    suffix = f" (“{title[:60]}”)" if isinstance(title, str) and title.strip() else ""
+    conversation: ImportedConversation | None
+    try:
+        if known.key and not (isinstance(entry, dict) and known.key in entry):
+            what = f"has no “{known.key}”" if isinstance(entry, dict) else "is not an object"
+            conversation = ImportedConversation("", "", error=f"It is no conversation: it {what}.")
+        else:
+            conversation = known.reader(entry)
+    except msgspec.ValidationError as error:
+        conversation = ImportedConversation("", "", error=f"{error}.")
+    except (OverflowError, ValueError):
+        conversation = ImportedConversation("", "", error="It contains a number that is out of range.")
+    if conversation is not None:
+        conversation.place = f"{document}, conversation {number}{suffix}"
+        yield conversation

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
@@ -42,10 +43,32 @@ class ImportedConversation:
     native: bool = False
 
 
-def timestamp(seconds: float | None) -> datetime | None:
-    """The time from seconds, or milliseconds, since 1970; None for a value outside this century."""
+def timestamp(value: Any) -> datetime | None:
+    """The time from seconds, or milliseconds, since 1970, as a number or as text, or from ISO 8601.
+
+    None for anything else, and for a value outside this century.
+    """
+    seconds = _seconds(value)
     if seconds is not None and 946_684_800_000 < seconds < 4_102_444_800_000:
         seconds /= 1000
     if seconds is None or not 946_684_800 < seconds < 4_102_444_800:
         return None
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, int | float):
+        return value
+    if not isinstance(value, str):
+        return None
+    with contextlib.suppress(ValueError):
+        return float(value)
+    with contextlib.suppress(ValueError, OverflowError):
+        at = datetime.fromisoformat(value.strip())
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return None
+
+
+def text_of(value: Any) -> str:
+    """The value if it is text, else the empty string."""
+    return value if isinstance(value, str) else ""

@@ -8,54 +8,69 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from chat.portability.formats.base import ATTACHMENT, IMAGE, Id, ImportedConversation, ImportedMessage, timestamp
+from chat.portability.formats.base import (
+    ATTACHMENT,
+    IMAGE,
+    Id,
+    ImportedConversation,
+    ImportedMessage,
+    text_of,
+    timestamp,
+)
 
-_REASONING: Final = re.compile(r'<details type="reasoning".*?</details>\s*', re.DOTALL)
+# Reasoning, tool calls and code that was run: shown folded there, and not part of the answer.
+_STEPS: Final = re.compile(
+    r'^<details type="(?:reasoning|tool_calls|code_interpreter)".*?</details>\s*', re.DOTALL | re.MULTILINE
+)
 
 
 class Message(Struct):
     role: str
-    id: str | None = None
     content: str | list[Any] | None = None
-    parentId: str | None = None  # noqa: N815 -- their name
-    timestamp: float | None = None
-    files: list[Any] | None = None
+    timestamp: Any = None
+    files: Any = None
 
 
 class History(Struct):
-    messages: dict[Id, Message]
-    currentId: str | None = None  # noqa: N815 -- their name
+    messages: dict[Id, Any]
+    currentId: Any = None  # noqa: N815 -- their name
 
 
 class Chat(Struct):
-    title: str | None = None
+    title: Any = None
     history: History | None = None
-    messages: list[Message] | None = None
+    messages: list[Any] | None = None
 
 
 class Conversation(Struct):
     id: Id
     chat: Chat
-    title: str | None = None
+    title: Any = None
 
 
 def read_conversation(entry: Any) -> ImportedConversation:
     one = msgspec.convert(entry, Conversation)
-    title = one.title or one.chat.title or ""
+    title = text_of(one.title) or text_of(one.chat.title)
     if one.chat.history is not None and one.chat.history.messages:
         tree = one.chat.history.messages
-        messages = [
-            ImportedMessage(key, m.parentId, m.role, _content(m), timestamp(m.timestamp)) for key, m in tree.items()
-        ]
-        return ImportedConversation(one.id, title, messages, one.chat.history.currentId)
-    messages = []
-    for number, m in enumerate(one.chat.messages or []):
-        messages.append(
-            ImportedMessage(
-                str(number), str(number - 1) if number else None, m.role, _content(m), timestamp(m.timestamp)
-            )
-        )
+        messages = [_message(key, _parent(node), node) for key, node in tree.items()]
+        return ImportedConversation(one.id, title, messages, text_of(one.chat.history.currentId) or None)
+    path = enumerate(one.chat.messages or [])
+    messages = [_message(str(number), str(number - 1) if number else None, node) for number, node in path]
     return ImportedConversation(one.id, title, messages)
+
+
+def _parent(node: Any) -> str | None:
+    return text_of(node.get("parentId")) or None if isinstance(node, dict) else None
+
+
+def _message(key: str, parent: str | None, node: Any) -> ImportedMessage:
+    """A node of the tree, without text when it is not readable: others may be below it."""
+    try:
+        message = msgspec.convert(node, Message)
+    except msgspec.ValidationError:
+        return ImportedMessage(key, parent, "", "", None)
+    return ImportedMessage(key, parent, message.role, _content(message), timestamp(message.timestamp))
 
 
 def _content(message: Message) -> str:
@@ -63,7 +78,8 @@ def _content(message: Message) -> str:
         parts = [part for part in message.content if isinstance(part, dict)]
         texts = [part["text"] if isinstance(part.get("text"), str) else IMAGE for part in parts]
     else:
-        texts = [_REASONING.sub("", message.content or "")]
-    for file in message.files or ():
+        content = message.content or ""
+        texts = [_STEPS.sub("", content) if message.role == "assistant" else content]
+    for file in message.files if isinstance(message.files, list) else ():
         texts.append(IMAGE if isinstance(file, dict) and file.get("type") == "image" else ATTACHMENT)
     return "\n\n".join(text for text in texts if text.strip())

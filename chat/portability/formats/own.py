@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from chat.portability.archive import ImportRefusedError
 from chat.portability.export import VERSION
 from chat.portability.formats.base import Id, ImportedConversation, ImportedMessage, timestamp
+from chat.portability.json_stream import ImportRefusedError
 
 
 class Message(Struct):
@@ -31,14 +31,12 @@ class Conversation(Struct):
     temporary: bool = False
 
 
-def list_conversations(name: str, data: dict[str, Any]) -> list[Any]:
-    """The entries of an export. Raises `ImportRefusedError`."""
+def check_head(name: str, data: dict[str, Any]) -> None:
+    """Raises `ImportRefusedError` for an export of another version, or without conversations."""
     if data.get("version") != VERSION:
         raise ImportRefusedError(f"{name} was exported by a newer version.")
-    entries = data.get("conversations")
-    if not isinstance(entries, list):
+    if not isinstance(data.get("conversations"), list):
         raise ImportRefusedError(f"{name} has no list of conversations.")
-    return entries
 
 
 def read_conversation(entry: Any) -> ImportedConversation | None:

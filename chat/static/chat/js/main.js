@@ -21,7 +21,13 @@ conversation.onQuota(page.quotas ?? []);
 new MessageActions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
-document.getElementById("logout")?.addEventListener("submit", forgetWords);
+const logout = /** @type {HTMLFormElement | null} */ (document.getElementById("logout"));
+logout?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const submit = () => logout.submit();
+  const longest = new Promise((resolve) => setTimeout(resolve, 1_000));
+  Promise.race([forgetWords(), longest]).then(submit, submit);
+});
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
 startVoice(conversation, startSpeechPlayback(conversation));
 conversation.start();

@@ -106,6 +106,12 @@ def test_another_answer_counts_too(alice: User) -> None:
         ("Europe/Berlin", "day", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
         ("Europe/Berlin", "hour", "2026-10-25T00:30:00Z", "2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"),
         ("Europe/Berlin", "hour", "2026-10-25T01:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"),
+        # The Azores put them back at 01:00Z, when it is 01:00 there: midnight comes twice, the day begins at the first.
+        ("Atlantic/Azores", "day", "2026-10-24T23:59:00Z", "2026-10-24T00:00:00Z", "2026-10-25T00:00:00Z"),
+        ("Atlantic/Azores", "day", "2026-10-25T00:30:00Z", "2026-10-25T00:00:00Z", "2026-10-26T01:00:00Z"),
+        ("Atlantic/Azores", "day", "2026-10-25T01:30:00Z", "2026-10-25T00:00:00Z", "2026-10-26T01:00:00Z"),
+        ("America/Havana", "month", "2026-11-01T04:30:00Z", "2026-11-01T04:00:00Z", "2026-12-01T05:00:00Z"),
+        ("America/Havana", "week", "2026-11-01T05:30:00Z", "2026-10-26T04:00:00Z", "2026-11-02T05:00:00Z"),
         # ... and forward: 23 hours.
         ("Europe/Berlin", "day", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
     ],

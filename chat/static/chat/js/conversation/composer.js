@@ -1,6 +1,10 @@
 /** The message field: grows with its text, keeps a draft, sends; its button is Stop while an answer is in progress. */
 
 import { recall, remember } from "antiphon/lib/storage";
+import { LIMITS } from "antiphon/wire/protocol";
+import { isComposing } from "antiphon/lib/keys";
+import { showNote } from "antiphon/conversation/status";
+import { byteLength, cleanText } from "antiphon/lib/text";
 
 export class Composer {
   /**
@@ -20,7 +24,7 @@ export class Composer {
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
     this.hintText = this.hint.textContent ?? "";
-    this.limit = Infinity; // bytes of a message, from `hello`
+    this.limit = LIMITS.text_bytes; // of a message; `hello` may say another
     this.busy = false;
     this.held = false;
     this.field.value = this.field.value || recall(options.draftKey()) || "";
@@ -30,6 +34,18 @@ export class Composer {
       event.preventDefault();
       this.submit();
     });
+    this.field.addEventListener("paste", (event) => {
+      const data = event.clipboardData;
+      if (data?.files.length && !data.getData("text/plain")) refuseFiles(event);
+    });
+    for (const kind of ["dragover", "drop"]) {
+      document.addEventListener(kind, (event) => {
+        const { dataTransfer } = /** @type {DragEvent} */ (event);
+        if (!dataTransfer?.types.includes("Files")) return;
+        if (kind === "drop") refuseFiles(event); // the browser would leave the page and open the file
+        else event.preventDefault();
+      });
+    }
     this.stopButton.addEventListener("click", () => this.options.onStop());
     this.changed();
   }
@@ -37,7 +53,7 @@ export class Composer {
   /** @param {KeyboardEvent} event */
   onKey(event) {
     // While an input method composes a word, Enter chooses it.
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposing(event)) return;
     const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -49,14 +65,14 @@ export class Composer {
   }
 
   submit() {
-    const text = this.field.value;
+    const text = cleanText(this.field.value);
     if (this.busy || this.held || !text.trim() || this.size > this.limit) return;
     this.write("");
     this.options.onSend(text);
   }
 
   get size() {
-    return new TextEncoder().encode(this.field.value).length;
+    return byteLength(this.field.value);
   }
 
   /** @param {string} text */
@@ -96,4 +112,10 @@ export class Composer {
     this.show();
     if (hadFocus && !this.busy) this.field.focus(); // the button one had the focus on is gone
   }
+}
+
+/** @param {Event} event */
+function refuseFiles(event) {
+  event.preventDefault();
+  showNote("Images and files can’t be sent. Copy the text you need and paste it.");
 }

@@ -8,8 +8,11 @@ import { Outbox } from "antiphon/wire/outbox";
 import { Picker } from "antiphon/conversation/picker";
 import { Scroll } from "antiphon/conversation/scroll";
 import { Socket } from "antiphon/wire/socket";
+import { isRetryable } from "antiphon/wire/protocol";
+import { LogIn } from "antiphon/wire/log-in";
 import { ConnectionLine, showNote } from "antiphon/conversation/status";
-import { remember } from "antiphon/lib/storage";
+import { recallAll, remember } from "antiphon/lib/storage";
+import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
 
@@ -22,6 +25,8 @@ export class Conversation {
   constructor(page) {
     this.page = page;
     this.stopping = "";
+    this.tab = new Tab();
+    this.logIn = new LogIn(page);
     /** @type {Frame[]} events of a new conversation that came before we knew its id */
     this.early = [];
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
@@ -48,12 +53,14 @@ export class Conversation {
       csrf: page.csrf,
       onHello: (hello) => this.onHello(hello),
       onFrame: (frame) => this.onFrame(frame),
-      onState: (state, detail) => this.line.show(state, detail),
+      onState: (state, detail) => this.showState(state, detail),
       onLogin: () => this.leave(),
+      readCsrf: () => this.logIn.readCsrf(),
+      isAwaiting: () => Boolean(this.transcript.running),
     });
     this.line = new ConnectionLine(element("connection"), () => this.socket.wake());
     this.composer = new Composer(/** @type {HTMLFormElement} */ (element("composer")), {
-      draftKey: () => `draft.${page.user.id}.${page.conversation_id ?? "new"}`,
+      draftKey: () => `draft.${page.user.id}.${page.conversation_id ?? `new.${this.tab.id}`}`,
       onSend: (text) => this.send(text),
       onStop: () => this.stop(),
       onEditLast: () => this.editLast(),
@@ -61,6 +68,7 @@ export class Conversation {
     this.outbox = new Outbox({
       socket: this.socket,
       transcript: this.transcript,
+      tab: this.tab,
       userId: page.user.id,
       conversationId: () => page.conversation_id,
       onAccepted: (frame, command) => this.accepted(frame, command),
@@ -73,11 +81,20 @@ export class Conversation {
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
   }
 
-  start() {
-    this.outbox.restore();
-    if ([...this.outbox.items.values()].some((item) => item.command.temporary)) this.temporary.set(true);
+  async start() {
     this.changed();
-    return this.socket.connect();
+    const connected = this.socket.connect();
+    await this.outbox.restore();
+    if ([...this.outbox.items.values()].some((item) => item.command.temporary)) this.temporary.set(true);
+    if (!this.page.conversation_id) await adoptDraft(this.composer, this.tab, `draft.${this.page.user.id}.new`);
+    this.changed();
+    return connected;
+  }
+
+  /** @param {import("antiphon/wire/socket").State} state @param {string} detail */
+  showState(state, detail) {
+    this.line.show(state, detail);
+    if (state !== "open") this.outbox?.pump(); // `onHello` sends, after it has subscribed
   }
 
   /** @param {string} id @param {import("antiphon/wire/protocol").Position | null} position */
@@ -93,11 +110,13 @@ export class Conversation {
 
   /** @param {Frame} hello */
   onHello(hello) {
-    this.composer.limit = hello.limits?.text_bytes ?? Infinity;
+    this.composer.limit = hello.limits?.text_bytes ?? this.composer.limit;
     this.picker.offer(hello);
     this.composer.show();
     this.early = [];
     this.subscription?.subscribe();
+    this.outbox.pump();
+    this.logIn.succeeded();
   }
 
   /** @param {Frame} frame */
@@ -112,7 +131,7 @@ export class Conversation {
     else if (frame.type === "reset" && ours) this.subscription?.resync();
     else if (frame.type === "conversation.listed") this.noteListed(frame);
     else if (frame.type === "quota") this.onQuota?.(frame.quotas);
-    else if (frame.type === "error" && !frame.ref) this.refused(frame);
+    else if (frame.type === "error") this.refused(frame);
   }
 
   /** @param {Frame} notice */
@@ -121,10 +140,13 @@ export class Conversation {
     this.onListed?.(notice);
   }
 
-  /** An error that answers no command of ours but a subscription. @param {Frame} frame */
+  /** An error: of the subscription, or of a frame that the server could not read. @param {Frame} frame */
   refused(frame) {
-    if (frame.code === "not_found" && this.subscription?.waiting) location.reload();
-    else if (frame.code === "unavailable") setTimeout(() => this.subscription?.waiting && this.subscription.subscribe(), 2_000);
+    if (!frame.ref) return void (this.socket.unanswered.rejectUnread(frame) || showNote(frame.message));
+    if (!this.subscription?.waiting || frame.ref !== this.subscription.ref) return undefined;
+    if (frame.code === "not_found") return location.reload();
+    if (isRetryable(frame.code)) return this.subscription.retry(frame);
+    return showNote(frame.message);
   }
 
   /** @param {Frame} event */
@@ -204,6 +226,7 @@ export class Conversation {
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
     this.onChanged?.();
+    if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end
   }
 
   /** @param {string} title */
@@ -214,9 +237,22 @@ export class Conversation {
 
   /** The session has ended: to the log-in page. The draft is kept. */
   leave() {
-    const next = encodeURIComponent(location.pathname);
-    location.assign(`${this.page.urls.login}?next=${next}`);
+    if (!this.logIn.open()) this.line.show("stopped", "You’re logged in, but the server refuses the connection. Reload the page to try again.");
   }
+}
+
+/**
+ * Fills an empty composer of a new conversation with the draft of a tab that is closed.
+ * @param {Composer} composer @param {Tab} tab @param {string} prefix of the keys of such drafts
+ */
+async function adoptDraft(composer, tab, prefix) {
+  await tab.ready;
+  const open = await tab.others();
+  if (composer.field.value) return composer.changed();
+  const orphan = recallAll(`${prefix}.`).find(([key]) => !open.has(key.slice(prefix.length + 1)));
+  if (!orphan) return undefined;
+  remember(orphan[0], null);
+  return composer.write(orphan[1]);
 }
 
 /** @param {string} id */

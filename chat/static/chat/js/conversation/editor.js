@@ -1,5 +1,7 @@
 /** Edits a message in place: the edited text becomes another version of it. */
 
+import { isComposing } from "antiphon/lib/keys";
+
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
 /**
@@ -38,7 +40,7 @@ export function openEditor(view, send) {
   };
   field.addEventListener("input", fit);
   field.addEventListener("keydown", (event) => {
-    if (event.isComposing) return;
+    if (isComposing(event)) return;
     if (event.key === "Escape") {
       event.stopPropagation();
       close();

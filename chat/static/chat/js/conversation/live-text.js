@@ -4,6 +4,7 @@
  */
 
 import * as smd from "streaming-markdown";
+import { isEndless } from "antiphon/lib/text";
 
 const LINK = /^(https?:\/\/|mailto:)/i;
 const LANGUAGE = /^[A-Za-z0-9+#._-]{1,30}/;
@@ -28,6 +29,8 @@ export class LiveText {
     this.onBlock = onBlock;
     this.plain = false;
     this.text = "";
+    this.word = ""; // since the last blank
+    body.classList.remove("endless");
     body.replaceChildren();
     this.parser = smd.parser(this.renderer());
   }
@@ -35,6 +38,7 @@ export class LiveText {
   /** @param {string} text */
   write(text) {
     this.text += text;
+    this.measure(text);
     if (this.plain) {
       this.body.lastElementChild?.append(text);
       return;
@@ -44,6 +48,13 @@ export class LiveText {
     } catch {
       this.showPlain(); // a parser's slip must not lose words
     }
+  }
+
+  /** Marks a text with an endless word, which takes seconds to lay out with kerning. @param {string} text */
+  measure(text) {
+    const start = text.search(/\s\S*$/); // of the last word
+    if (isEndless(this.word + text)) this.body.classList.add("endless");
+    this.word = start < 0 ? this.word + text : text.slice(start + 1);
   }
 
   end() {

@@ -3,6 +3,7 @@
 import { confirmOn, copyText } from "antiphon/conversation/code";
 import { openEditor } from "antiphon/conversation/editor";
 import { FetchError, fetchPiece } from "antiphon/lib/fetch";
+import { cleanText } from "antiphon/lib/text";
 import { makeId } from "antiphon/wire/protocol";
 import { showNote } from "antiphon/conversation/status";
 
@@ -50,7 +51,10 @@ export class MessageActions {
       case "next":
         return this.flip(view, action);
       case "resend":
-        return outbox.deliver(view.clientId);
+        return outbox.resend(view.clientId);
+      case "discard":
+        outbox.takeBack(view.clientId);
+        return composer.field.focus();
       case "take-back": {
         const text = outbox.takeBack(view.clientId);
         composer.write(composer.field.value ? `${text}\n\n${composer.field.value}` : text);
@@ -76,7 +80,7 @@ export class MessageActions {
   edit(view) {
     if (this.conversation.transcript.busy) return showNote("An answer is still in progress. Stop it or wait until it’s finished.");
     return openEditor(view, (text) =>
-      this.conversation.socket.request({ type: "message.edit", message_id: view.id, client_id: makeId(), text }),
+      this.conversation.socket.request({ type: "message.edit", message_id: view.id, client_id: makeId(), text: cleanText(text) }),
     );
   }
 

@@ -2,6 +2,7 @@
 
 import { LiveText } from "antiphon/conversation/live-text";
 import { codePoints, skipPoints } from "antiphon/wire/protocol";
+import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -85,6 +86,13 @@ export class MessageView {
     if (place) place.textContent = words;
   }
 
+  /** Shows a text as it is. @param {string} text */
+  showText(text) {
+    this.setText(text);
+    this.body.classList.toggle("endless", isEndless(text));
+    this.body.textContent = text;
+  }
+
   /** Takes over the server's state of the whole message. @param {Message} message */
   assign(message) {
     this.placed = true;
@@ -99,8 +107,7 @@ export class MessageView {
     if (name && message.author) name.textContent = message.author.name;
     this.setStatus(message.status);
     if (this.role === "user") {
-      this.setText(message.text);
-      this.body.textContent = message.text;
+      this.showText(message.text);
     } else if (this.active) {
       if (message.text !== this.text || !this.live) {
         this.setText(message.text);
@@ -187,6 +194,7 @@ export class MessageView {
 
   /** @param {string | null | undefined} html made and sanitised by the server */
   show(html) {
+    this.body.classList.toggle("endless", isEndless(this.text));
     if (html) this.body.innerHTML = html;
     else if (!this.live || this.live.text !== this.text) {
       this.openLive();

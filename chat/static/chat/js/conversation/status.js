@@ -36,7 +36,7 @@ export class ConnectionLine {
       this.button.hidden = state === "connecting";
       this.element.hidden = false;
     };
-    if (this.element.hidden && state !== "stopped" && state !== "offline") this.timer = setTimeout(appear, QUIET_MS);
+    if (this.element.hidden && !detail && state !== "stopped" && state !== "offline") this.timer = setTimeout(appear, QUIET_MS);
     else appear();
   }
 }

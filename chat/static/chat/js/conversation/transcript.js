@@ -112,8 +112,7 @@ export class Transcript {
   addLocal(clientId, text) {
     const view = this.make("user");
     view.clientId = clientId;
-    view.setText(text);
-    view.body.textContent = text;
+    view.showText(text);
     this.path.push(view);
     this.root.append(view.element);
     this.changed();

@@ -1,5 +1,6 @@
 /** Keyboard shortcuts, all listed in the help dialog, where single keys can be switched off (WCAG 2.1.4); and dialogs. */
 
+import { isComposing } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
 
 /** @param {import("antiphon/conversation/conversation").Conversation} conversation @param {import("antiphon/sidebar/sidebar").Sidebar} sidebar */
@@ -16,7 +17,7 @@ export function startShortcuts(conversation, sidebar) {
   });
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing || document.querySelector("dialog[open]")) return;
+    if (event.defaultPrevented || isComposing(event) || document.querySelector("dialog[open]")) return;
     const writing = /** @type {Element} */ (event.target).closest?.("input, textarea, select, [contenteditable]");
     const command = (event.ctrlKey || event.metaKey) && event.shiftKey && !event.altKey;
     const key = event.key.toLowerCase();

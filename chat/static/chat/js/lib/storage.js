@@ -1,3 +1,5 @@
+import { forgetMessages } from "antiphon/lib/database";
+
 /** What this browser stores. Everything may be missing: storage can be full, blocked or cleared. */
 
 /** @param {string} key @param {"local" | "session"} [where] */
@@ -6,6 +8,16 @@ export function recall(key, where = "local") {
     return (where === "local" ? localStorage : sessionStorage).getItem(`antiphon.${key}`);
   } catch {
     return null;
+  }
+}
+
+/** All that is stored under keys that begin alike. @param {string} prefix @returns {[string, string][]} */
+export function recallAll(prefix) {
+  try {
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(`antiphon.${prefix}`));
+    return keys.map((key) => [key.slice("antiphon.".length), localStorage.getItem(key) ?? ""]);
+  } catch {
+    return [];
   }
 }
 
@@ -20,11 +32,12 @@ export function remember(key, value, where = "local") {
   }
 }
 
-/** Deletes all drafts and unsent messages: others may use this browser. */
+/** Deletes all drafts and unsent messages: others may use this browser. @returns {Promise<unknown>} when all are gone */
 export function forgetWords() {
   for (const storage of [localStorage, sessionStorage]) {
     for (const key of Object.keys(storage)) {
-      if (/^antiphon\.(draft|outbox)\./.test(key)) storage.removeItem(key);
+      if (/^antiphon\.draft\./.test(key)) storage.removeItem(key);
     }
   }
+  return forgetMessages();
 }

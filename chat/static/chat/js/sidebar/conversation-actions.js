@@ -2,6 +2,7 @@
 
 import { FetchError, post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
+import { isComposing } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
 
 export class ConversationActions {
@@ -126,7 +127,7 @@ export class ConversationActions {
       }
     };
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing) return;
+      if (isComposing(event)) return;
       if (event.key === "Enter") finish(true);
       else if (event.key === "Escape") finish(false);
       event.stopPropagation();

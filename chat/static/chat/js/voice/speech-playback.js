@@ -1,5 +1,6 @@
 /** Reads answers aloud with the browser's speech synthesis, sentence by sentence as they arrive (docs/voice.md). */
 
+import { isComposing } from "antiphon/lib/keys";
 import { base, guessLanguage } from "antiphon/voice/language";
 import { Sentences } from "antiphon/voice/markdown-to-speech";
 import { showNote } from "antiphon/conversation/status";
@@ -59,6 +60,7 @@ export class SpeechPlayback {
 
   /** Escape ends reading, before it ends anything else; Alt + R reads the last answer. @param {KeyboardEvent} event */
   onKey(event) {
+    if (isComposing(event)) return;
     const open = document.querySelector(":popover-open, dialog[open]");
     if (event.key === "Escape" && this.reading && !open) this.stop();
     else if (event.code === "KeyR" && event.altKey && !event.ctrlKey && !event.metaKey && !event.repeat && !open) this.readLast();

@@ -1,5 +1,6 @@
 /** Voice recording: the button, the panel with the partial transcript, and what happens to the final one (docs/voice.md). */
 
+import { isComposing } from "antiphon/lib/keys";
 import { AudioSender } from "antiphon/voice/audio-sender";
 import { CONNECTION_LOST, ENDINGS, NOT_CONNECTED, WARNINGS, clock } from "antiphon/voice/messages";
 import { makeId } from "antiphon/wire/protocol";
@@ -58,6 +59,7 @@ export class Voice {
 
   /** Alt + V, held, is push-to-talk; Escape discards the recording. @param {KeyboardEvent} event @param {boolean} down */
   onKey(event, down) {
+    if (isComposing(event)) return;
     if (event.code === "KeyV" && event.altKey && !event.ctrlKey && !event.metaKey && down) {
       event.preventDefault();
       if (!event.repeat && this.phase === "off") {

@@ -3,6 +3,8 @@
  * The server never skips: a `seq` may jump where deltas were merged, and never goes back but on our own request.
  */
 
+import { makeId } from "antiphon/wire/protocol";
+
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Position} Position */
 
@@ -23,16 +25,24 @@ export class Subscription {
     this.conversationId = conversationId;
     this.position = position;
     this.options = options;
+    this.ref = ""; // of the latest `subscribe`
     this.waiting = true; // for `subscribed`: until then events are of an earlier request
     this.unacked = 0;
     this.timer = 0;
+    this.refusals = 0; // one after another
+  }
+
+  /** Asks again later: the server cannot now. @param {Frame} error */
+  retry(error) {
+    const grown = Math.min(30, 2 ** ++this.refusals) * (0.5 + Math.random() / 2);
+    setTimeout(() => this.waiting && this.ref === error.ref && this.subscribe(), 1000 * (error.retry_after ?? grown));
   }
 
   /** Asks for what comes after our position; without one, for a snapshot. */
   subscribe() {
     this.waiting = true;
     /** @type {Frame} */
-    const frame = { type: "subscribe", conversation_id: this.conversationId };
+    const frame = { type: "subscribe", conversation_id: this.conversationId, ref: (this.ref = makeId()) };
     if (this.position) frame.position = this.position;
     this.options.request(frame);
   }
@@ -52,6 +62,7 @@ export class Subscription {
   /** @param {Frame} frame the reply `subscribed` */
   subscribed(frame) {
     this.waiting = false;
+    this.refusals = 0;
     if (!frame.recovered || !this.position) this.position = frame.position;
     if (!frame.recovered && frame.snapshot) this.options.onSnapshot(frame.snapshot);
   }

@@ -1,22 +1,39 @@
 /**
- * Messages that the server has not accepted yet. Each is shown at once, kept through reloads of this tab, and sent with
- * one `client_id` until it is accepted: sent twice, it is still one message.
+ * Messages that the server has not accepted yet. Each is shown at once, kept in this browser until it is accepted, also
+ * after its tab is closed, and sent with one `client_id`: sent twice, it is still one message. They are sent in order,
+ * each after the answer to the one before.
  */
 
 import { makeId, isRetryable } from "antiphon/wire/protocol";
-import { recall, remember } from "antiphon/lib/storage";
+import { forgetMessage, storedMessages, storeMessage } from "antiphon/lib/database";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").CommandError} CommandError */
+/**
+ * @typedef {object} Item
+ * @property {Frame} command
+ * @property {"waiting" | "sending" | "unsent"} state `unsent`: refused; the person or a timer decides
+ * @property {boolean} sent whether the server may have it already
+ * @property {string} ref of the command that is being sent
+ * @property {number} tries
+ * @property {number} timer
+ * @property {boolean} overdue whether its reply is
+ * @property {number} at
+ */
 
 const FIRST_WAIT_S = 1;
 const LONGEST_WAIT_S = 30;
+const REPLY_MS = 8_000; // without a reply for this long, a message can be edited or deleted
+const NO_CONNECTION = "Waiting for a connection. It’s sent as soon as there is one.";
+const NO_REPLY = "The server hasn’t confirmed it yet.";
+const ITS_TURN = "Waiting for its turn.";
 
 export class Outbox {
   /**
    * @param {object} options
    * @param {import("antiphon/wire/socket").Socket} options.socket
    * @param {import("antiphon/conversation/transcript").Transcript} options.transcript
+   * @param {import("antiphon/lib/tab").Tab} options.tab
    * @param {string} options.userId
    * @param {() => string | null} options.conversationId
    * @param {(frame: Frame, command: Frame) => void} options.onAccepted
@@ -24,19 +41,27 @@ export class Outbox {
    */
   constructor(options) {
     this.options = options;
-    /** @type {Map<string, {command: Frame, tries: number, timer: number}>} */
+    /** @type {Map<string, Item>} */
     this.items = new Map();
   }
 
-  get key() {
-    return `outbox.${this.options.userId}.${this.options.conversationId() ?? "new"}`;
-  }
-
-  /** Sends what this tab could not send before its reload. */
-  restore() {
-    const kept = recall(this.key, "session");
-    if (!kept) return;
-    for (const command of /** @type {Frame[]} */ (JSON.parse(kept))) this.add(command);
+  /** Takes over what this tab, or one that is closed, could not send. */
+  async restore() {
+    const { tab, userId, transcript } = this.options;
+    await tab.ready;
+    const [open, all] = [await tab.others(), await storedMessages(userId)];
+    const here = all.filter(
+      (one) => one.conversationId === this.options.conversationId() && !open.has(one.tab) && !this.items.has(one.clientId),
+    );
+    // New conversations of several closed tabs stay apart: one of them is taken.
+    const owner = here.some((one) => one.tab === tab.id) ? tab.id : here[0]?.tab;
+    for (const one of here) {
+      if (one.conversationId === null && one.tab !== owner) continue;
+      const item = this.insert(one.command, one.at, one.sent);
+      transcript.addLocal(one.clientId, one.command.text);
+      this.store(item);
+    }
+    this.pump();
   }
 
   /** @param {string} text @param {{parentId?: string, model?: string, presetId?: string, temporary?: boolean}} place */
@@ -49,81 +74,129 @@ export class Outbox {
     if (place.model) command.model = place.model;
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
     if (place.temporary) command.temporary = true;
-    this.add(command);
+    const item = this.insert(command, Date.now(), false);
+    this.options.transcript.addLocal(command.client_id, text);
+    this.store(item);
+    this.pump();
   }
 
-  /** @param {Frame} command */
-  add(command) {
-    this.items.set(command.client_id, { command, tries: 0, timer: 0 });
-    this.options.transcript.addLocal(command.client_id, command.text);
-    this.save();
-    this.deliver(command.client_id);
+  /** @param {Frame} command @param {number} at @param {boolean} sent @returns {Item} */
+  insert(command, at, sent) {
+    /** @type {Item} */
+    const item = { command, state: "waiting", sent, ref: "", tries: 0, timer: 0, overdue: false, at };
+    this.items.set(command.client_id, item);
+    return item;
+  }
+
+  /** Sends the first waiting message, if it is its turn, and shows what the others wait for. */
+  pump() {
+    const items = [...this.items.values()];
+    const { socket, transcript } = this.options;
+    const next = items.find((item) => item.state !== "waiting") ? undefined : items[0];
+    // One that the server may have must be asked for at once: the answer in progress may be its own.
+    if (next && socket.ready && (next.sent || !transcript.running)) this.deliver(next);
+    for (const item of items) {
+      if (item.state === "unsent") continue;
+      const words = socket.ready ? (item.state === "sending" ? (item.overdue ? NO_REPLY : "") : ITS_TURN) : NO_CONNECTION;
+      this.show(item, words ? "waiting" : "local", words);
+    }
+  }
+
+  /** @param {Item} item @param {string} status @param {string} words */
+  show(item, status, words) {
+    const view = this.options.transcript.findLocal(item.command.client_id);
+    if (!view || (view.status === status && view.trouble === words)) return;
+    view.setStatus(status);
+    view.note(words);
+    this.options.transcript.changed();
+  }
+
+  /** @param {Item} item */
+  async deliver(item) {
+    const { command } = item;
+    if (!item.sent && !command.conversation_id && this.options.conversationId()) this.follow(command);
+    item.state = "sending";
+    item.sent = true;
+    item.ref = makeId();
+    this.store(item);
+    item.overdue = false;
+    item.timer = setTimeout(() => {
+      item.overdue = true;
+      this.pump();
+    }, REPLY_MS);
+    try {
+      const frame = await this.options.socket.request({ ...command, ref: item.ref });
+      clearTimeout(item.timer);
+      const forgotten = this.forget(command.client_id);
+      if (frame.duplicate) await forgotten; // the page may be left
+      this.options.onAccepted(frame, command);
+      for (const other of this.items.values()) this.store(other); // their conversation may exist now
+      this.options.transcript.confirm(command.client_id, frame.message_id);
+      this.pump();
+    } catch (error) {
+      this.failed(item, /** @type {CommandError} */ (error));
+    }
+  }
+
+  /** The message before it has created the conversation in the meantime. @param {Frame} command */
+  follow(command) {
+    command.conversation_id = this.options.conversationId();
+    delete command.preset_id;
+    delete command.temporary;
+  }
+
+  /** @param {Item} item @param {CommandError} error */
+  failed(item, error) {
+    clearTimeout(item.timer);
+    item.state = "unsent";
+    this.options.onRefused(error.message);
+    if (isRetryable(error.code)) {
+      item.tries += 1;
+      const grown = Math.min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** item.tries) * (0.5 + Math.random() / 2);
+      this.countDown(item, error.message, Math.ceil(error.retryAfter ?? grown));
+    } else this.show(item, "unsent", error.message);
+  }
+
+  /** @param {Item} item @param {string} words @param {number} seconds */
+  countDown(item, words, seconds) {
+    if (item.state !== "unsent") return;
+    if (seconds <= 0) return void this.resend(item.command.client_id);
+    this.show(item, "unsent", `${words} Retrying in ${seconds} s.`);
+    item.timer = setTimeout(() => this.countDown(item, words, seconds - 1), 1000);
+  }
+
+  /** Sends a refused message again. @param {string} clientId */
+  resend(clientId) {
+    const item = this.items.get(clientId);
+    if (item?.state !== "unsent") return;
+    clearTimeout(item.timer);
+    item.state = "waiting";
+    this.pump();
+  }
+
+  /** Takes a message back that is not accepted: to edit it, or to delete it. @param {string} clientId @returns {string} its text */
+  takeBack(clientId) {
+    const item = this.items.get(clientId);
+    const view = this.options.transcript.findLocal(clientId);
+    if (view) this.options.transcript.remove(view);
+    if (!item) return "";
+    clearTimeout(item.timer);
+    this.options.socket.forget(item.ref);
+    this.forget(clientId);
+    this.pump();
+    return item.command.text;
+  }
+
+  /** @param {Item} item */
+  store({ command, sent, at }) {
+    const { tab, userId, conversationId } = this.options;
+    const stored = { clientId: command.client_id, userId, conversationId: conversationId(), tab: tab.id, at, sent, command };
+    storeMessage(stored);
   }
 
   /** @param {string} clientId */
-  async deliver(clientId) {
-    const item = this.items.get(clientId);
-    if (!item) return;
-    clearTimeout(item.timer);
-    const view = this.options.transcript.findLocal(clientId);
-    view?.setStatus("local");
-    view?.note("");
-    this.options.transcript.changed();
-    try {
-      const frame = await this.options.socket.request(item.command);
-      const key = this.key;
-      this.items.delete(clientId);
-      this.save(key);
-      this.options.onAccepted(frame, item.command);
-      this.options.transcript.confirm(clientId, frame.message_id);
-    } catch (error) {
-      this.failed(clientId, /** @type {CommandError} */ (error));
-    }
-  }
-
-  /** @param {string} clientId @param {CommandError} error */
-  failed(clientId, error) {
-    const item = this.items.get(clientId);
-    const view = this.options.transcript.findLocal(clientId);
-    if (!item || !view) return;
-    view.setStatus("unsent");
-    this.options.onRefused(error.message);
-    if (!isRetryable(error.code)) {
-      view.note(error.message);
-    } else {
-      item.tries += 1;
-      const grown = Math.min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** item.tries) * (0.5 + Math.random() / 2);
-      this.countDown(clientId, error.message, Math.ceil(error.retryAfter ?? grown));
-    }
-    this.options.transcript.changed();
-  }
-
-  /** @param {string} clientId @param {string} words @param {number} seconds */
-  countDown(clientId, words, seconds) {
-    const item = this.items.get(clientId);
-    const view = this.options.transcript.findLocal(clientId);
-    if (!item || !view || view.status !== "unsent") return;
-    if (seconds <= 0) {
-      this.deliver(clientId);
-      return;
-    }
-    view.note(`${words} Retrying in ${seconds} s.`);
-    item.timer = setTimeout(() => this.countDown(clientId, words, seconds - 1), 1000);
-  }
-
-  /** Takes an unsent message back for editing. @param {string} clientId @returns {string} its text */
-  takeBack(clientId) {
-    const item = this.items.get(clientId);
-    clearTimeout(item?.timer);
+  forget(clientId) {
     this.items.delete(clientId);
-    this.save();
-    const view = this.options.transcript.findLocal(clientId);
-    if (view) this.options.transcript.remove(view);
-    return item?.command.text ?? "";
-  }
-
-  save(key = this.key) {
-    const commands = [...this.items.values()].map((item) => item.command);
-    remember(key, commands.length ? JSON.stringify(commands) : null, "session");
+    return forgetMessage(clientId);
   }
 }

@@ -33,10 +33,15 @@ export const PROTOCOL = "chat.v1";
 
 /**
  * The server's own list (chat/protocol), put into the page: what each close code asks for, and which error codes may be
- * sent again.
- * @type {{closes: Record<string, {after: "reconnect" | "rest" | "login" | "stop", message: string}>, retryable: string[]}}
+ * sent again; sizes in bytes, which `hello` may replace.
+ * @typedef {{after: "reconnect" | "rest" | "login" | "stop", message: string}} AfterClose
+ * @type {{closes: Record<string, AfterClose>, retryable: string[], limits: {text_bytes: number, frame_bytes: number}}}
  */
-const SERVER = JSON.parse(document.getElementById("protocol")?.textContent ?? '{"closes": {}, "retryable": []}');
+const SERVER = JSON.parse(
+  document.getElementById("protocol")?.textContent ?? '{"closes": {}, "retryable": [], "limits": {}}',
+);
+
+export const LIMITS = { text_bytes: Infinity, frame_bytes: Infinity, ...SERVER.limits };
 
 /**
  * What to do when a socket closes: `reconnect`, `rest` (reconnect when the page is used again), `login`, or `stop`.
@@ -45,6 +50,16 @@ const SERVER = JSON.parse(document.getElementById("protocol")?.textContent ?? '{
  */
 export function afterClose(code) {
   return SERVER.closes[code]?.after ?? "reconnect";
+}
+
+/** Whether a close says that a message was at fault (RFC 6455 §7.4.1: protocol, data type, encoding, policy, size). @param {number} code */
+export function isOfMessage(code) {
+  return [1002, 1003, 1007, 1008, 1009].includes(code);
+}
+
+/** Whether a close does not say why, as when the connection breaks; the server's own codes do. @param {number} code */
+export function isUnexplained(code) {
+  return !(code in SERVER.closes) && code !== 1001 && code !== 1012;
 }
 
 /** @param {number} code */

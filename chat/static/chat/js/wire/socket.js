@@ -1,10 +1,12 @@
 /**
  * The one socket of this tab: ticket, connection, hello; and again after every loss, with full jitter.
  * Commands wait here for their reply and are sent again, unchanged, on the next connection: the server
- * knows them by their `client_id`.
+ * knows them by their `client_id`. One that the connection cannot carry is rejected instead.
  */
 
-import { PROTOCOL, TRACED, CommandError, afterClose, closeMessage, makeId, makeTraceparent } from "antiphon/wire/protocol";
+import { LIMITS, PROTOCOL, TRACED, afterClose, closeMessage, makeId, makeTraceparent } from "antiphon/wire/protocol";
+import { Unanswered } from "antiphon/wire/unanswered";
+import { byteLength } from "antiphon/lib/text";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {"connecting" | "open" | "reconnecting" | "resting" | "offline" | "stopped"} State */
@@ -14,6 +16,12 @@ const LONGEST_DELAY_MS = 30_000;
 const STEADY_MS = 10_000; // a connection this old resets the delays
 const PROBE_MS = 5_000; // how long a returning page waits for a sign of life
 const TICKET_MS = 10_000;
+const CONNECT_MS = 10_000;
+const OFFLINE_MS = 1_500; // how long a connection has to show that it lives although the browser says it is offline
+const QUIET_MS = 3_500; // silence while something is awaited; then the server is asked
+const REPLY_MS = 3_500; // and must answer within this time
+
+const BLOCKED = "The server or a firewall in front of it refuses the connection (403). Trying again…";
 
 export class Socket {
   /**
@@ -25,6 +33,8 @@ export class Socket {
    * @param {(frame: Frame) => void} options.onFrame
    * @param {(state: State, detail: string) => void} options.onState
    * @param {() => void} options.onLogin the session is over
+   * @param {() => Promise<string | null>} options.readCsrf a fresh CSRF token of the server; null when logged out
+   * @param {() => boolean} options.isAwaiting whether frames are expected soon, as while an answer is written
    */
   constructor(options) {
     this.options = options;
@@ -38,11 +48,15 @@ export class Socket {
     this.timer = 0;
     this.watchdog = 0;
     this.heartbeat = 25;
+    this.heardAt = 0; // when the last frame came
+    this.frameBytes = LIMITS.frame_bytes;
+    this.csrf = options.csrf;
+    this.refusals = 0; // of tickets, one after another
     this.traces = false; // whether the server takes a `traceparent`; one of an older version does not
-    /** @type {Map<string, {frame: Frame, traceparent: string, resolve: (reply: Frame) => void, reject: (error: Error) => void}>} */
-    this.unanswered = new Map();
+    this.unanswered = new Unanswered();
     addEventListener("online", () => this.wake());
-    addEventListener("offline", () => this.state !== "stopped" && !this.ready && this.enter("offline"));
+    addEventListener("offline", () => this.lostNetwork());
+    setInterval(() => this.listen(), 1_000);
     addEventListener("pageshow", (event) => event.persisted && this.wake());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.wake());
     for (const use of ["pointerdown", "keydown", "focus"]) {
@@ -64,6 +78,7 @@ export class Socket {
     this.socket = socket;
     socket.onmessage = (event) => this.socket === socket && this.receive(JSON.parse(event.data));
     socket.onclose = (event) => this.socket === socket && this.closed(event.code);
+    this.watch(CONNECT_MS);
   }
 
   /** Sends a frame that needs no reply; lost when there is no connection. @param {Frame} frame */
@@ -78,16 +93,42 @@ export class Socket {
    */
   request(frame) {
     const sent = { ...frame, ref: frame.ref ?? makeId() };
-    return new Promise((resolve, reject) => {
-      const command = { frame: sent, traceparent: TRACED.has(sent.type) ? makeTraceparent() : "", resolve, reject };
-      this.unanswered.set(sent.ref, command);
-      this.deliver(command);
-    });
+    return this.unanswered.add(sent, TRACED.has(sent.type) ? makeTraceparent() : "", (command) => this.deliver(command));
   }
 
-  /** @param {{frame: Frame, traceparent: string}} command */
-  deliver({ frame, traceparent }) {
-    return this.send(traceparent && this.traces ? { ...frame, traceparent } : frame);
+  /** Waits no longer for the reply to a command. @param {string} ref */
+  forget(ref) {
+    this.unanswered.commands.delete(ref);
+  }
+
+  /** @param {import("antiphon/wire/unanswered").Waiting} command */
+  deliver(command) {
+    if (!this.ready) return;
+    const { frame, traceparent } = command;
+    const whole = traceparent && this.traces ? { ...frame, traceparent } : frame;
+    if (byteLength(JSON.stringify(whole)) > this.frameBytes) this.unanswered.rejectTooLarge(command);
+    else command.delivered = this.send(whole);
+  }
+
+  /** The browser says that there is no network. It may be wrong: a server on this machine can be reached. */
+  lostNetwork() {
+    if (this.state === "stopped") return;
+    if (!this.ready) this.enter("offline");
+    else this.probe(OFFLINE_MS);
+  }
+
+  /** Asks a server that is silent while something is awaited, so that a dead connection is noticed within seconds. */
+  listen() {
+    if (!this.ready || this.probing || document.visibilityState !== "visible") return;
+    if (!this.unanswered.size && !this.options.isAwaiting()) return;
+    if (performance.now() - this.heardAt > QUIET_MS) this.probe(REPLY_MS);
+  }
+
+  /** @param {number} ms */
+  probe(ms) {
+    this.probing = true;
+    this.send({ type: "ping" });
+    this.watch(ms);
   }
 
   /** Looks at once whether the connection still lives: the page came back, or the network did. */
@@ -96,10 +137,7 @@ export class Socket {
     if (!this.socket) {
       this.failures = Math.min(this.failures, 1);
       this.connect();
-    } else if (this.ready) {
-      this.send({ type: "ping" });
-      this.watch(PROBE_MS);
-    }
+    } else if (this.ready) this.probe(PROBE_MS);
   }
 
   /** @returns {Promise<string | null>} null when there is none, and what follows is on its way */
@@ -108,16 +146,15 @@ export class Socket {
     try {
       const response = await fetch(this.options.ticketUrl, {
         method: "POST",
-        headers: { "X-CSRFToken": this.options.csrf, Accept: "application/json" },
+        headers: { "X-CSRFToken": this.csrf, Accept: "application/json" },
         signal: AbortSignal.timeout(TICKET_MS),
       });
       if (turn !== this.turn) return null;
-      if (response.status === 401 || response.status === 403) {
-        this.enter("stopped");
-        this.options.onLogin();
-        return null;
+      if (response.status === 401 || response.status === 403) return await this.refused();
+      if (response.ok) {
+        this.refusals = 0;
+        return (await response.json()).ticket;
       }
-      if (response.ok) return (await response.json()).ticket;
       this.retry(Number(response.headers.get("Retry-After")) * 1000 || 0);
     } catch {
       if (turn === this.turn) this.retry();
@@ -125,17 +162,33 @@ export class Socket {
     return null;
   }
 
+  /**
+   * No ticket: the session may be over, the CSRF token may be replaced (by a log-in in another tab), or a firewall may
+   * refuse. Only the first leads to the log-in page. @returns {Promise<null>}
+   */
+  async refused() {
+    const turn = this.turn;
+    const csrf = await this.options.readCsrf(); // rejects without a connection
+    if (turn !== this.turn) return null;
+    if (csrf === null) {
+      this.enter("stopped");
+      this.options.onLogin();
+      return null;
+    }
+    this.csrf = csrf || this.csrf;
+    this.refusals += 1;
+    this.retry(0, this.refusals > 1 ? BLOCKED : "");
+    return null;
+  }
+
   /** @param {Frame} frame */
   receive(frame) {
+    this.heardAt = performance.now();
+    this.probing = false;
     this.watch((this.heartbeat + 15) * 1000);
     if (frame.type === "hello") return this.greet(frame);
     if (frame.type === "ping") return void this.send({ type: "pong" });
-    const waiting = frame.ref && this.unanswered.get(frame.ref);
-    if (waiting) {
-      this.unanswered.delete(frame.ref);
-      if (frame.type === "error") waiting.reject(new CommandError(frame));
-      else waiting.resolve(frame);
-    }
+    this.unanswered.answer(frame);
     return this.options.onFrame(frame);
   }
 
@@ -144,10 +197,11 @@ export class Socket {
     this.ready = true;
     this.heartbeat = hello.heartbeat_s ?? this.heartbeat;
     this.traces = Boolean(hello.traceparent);
+    this.frameBytes = hello.limits?.frame_bytes ?? LIMITS.frame_bytes;
     this.openedAt = performance.now();
     this.enter("open");
     this.options.onHello(hello);
-    for (const command of this.unanswered.values()) this.deliver(command);
+    for (const command of this.unanswered.undelivered) this.deliver(command);
   }
 
   /** @param {number} code */
@@ -156,7 +210,9 @@ export class Socket {
     this.socket = null;
     if (this.ready && performance.now() - (this.openedAt ?? 0) > STEADY_MS) this.failures = 0;
     this.ready = false;
+    this.probing = false;
     const next = afterClose(code);
+    this.unanswered.lost(code, next === "stop");
     if (next === "reconnect") this.retry();
     else if (next === "rest") this.enter("resting");
     else {
@@ -165,11 +221,14 @@ export class Socket {
     }
   }
 
-  /** Tries again after a random part of a growing delay: clients of a lost server must not come back all at once. */
-  retry(atLeast = 0) {
+  /**
+   * Tries again after a random part of a growing delay: clients of a lost server must not come back all at once.
+   * @param {number} [atLeast] ms @param {string} [detail] why, where it is known
+   */
+  retry(atLeast = 0, detail = "") {
     const longest = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(this.failures, 10));
     this.failures += 1;
-    this.enter(navigator.onLine === false ? "offline" : "reconnecting");
+    this.enter(navigator.onLine === false ? "offline" : "reconnecting", detail);
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.connect(), atLeast + Math.random() * longest);
   }

@@ -1,0 +1,255 @@
+"""What becomes of a message that is refused, cannot be sent, or cannot be carried, in a real browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
+
+from tests.e2e.browsing import STREAMING, answers, ended, reopen, send, shoot
+from tests.stack import Stack
+
+pytestmark = pytest.mark.timeout(120)
+
+NOTE = ".message-user .message-note"
+
+
+class Wire:
+    """The sockets of one page. `on_send` gets each message and its socket, and says whether the server gets it too."""
+
+    def __init__(self, on_send: Callable[[dict[str, Any], WebSocketRoute], bool]) -> None:
+        self.on_send = on_send
+        self.sent: list[dict[str, Any]] = []
+        self.opened = 0
+        self.silent = False
+
+    def __call__(self, route: WebSocketRoute) -> None:
+        self.opened += 1
+        server = route.connect_to_server()
+
+        def from_page(data: str | bytes) -> None:
+            if self.silent:
+                return
+            frame = json.loads(data)
+            if frame["type"] == "message.send":
+                self.sent.append(frame)
+                if not self.on_send(frame, route):
+                    return
+            server.send(data)
+
+        route.on_message(from_page)
+        server.on_message(lambda data: None if self.silent else route.send(data))
+
+
+def connected(page: Page) -> None:
+    expect(page.locator("#connection")).to_have_attribute("data-state", "open", timeout=20_000)
+
+
+class TestRefusals:
+    def test_an_error_without_a_ref_finds_its_message(self, page: Page) -> None:
+        def refuse(_frame: dict[str, Any], route: WebSocketRoute) -> bool:
+            route.send(json.dumps({"type": "error", "ref": None, "code": "too_large", "message": "That is too long."}))
+            return False
+
+        reopen(page, Wire(refuse))
+        connected(page)
+        send(page, "Too long for it")
+        expect(page.locator(NOTE)).to_contain_text("That is too long.")
+        expect(page.locator(NOTE).get_by_role("button")).to_have_text(
+            ["Send again", "Edit", "Delete"], use_inner_text=True
+        )
+        shoot(page, "refused")
+        page.locator(NOTE).get_by_role("button", name="Delete").click()
+        expect(page.locator(".message")).to_have_count(0)
+        page.reload()
+        connected(page)
+        expect(page.locator(".message")).to_have_count(0)
+
+    def test_what_no_frame_can_carry_is_refused_by_the_page(self, page: Page) -> None:
+        """`hello` says how large a frame may be, as the page itself does before."""
+        wire = Wire(lambda _frame, _route: True)
+
+        def narrow(route: WebSocketRoute) -> None:
+            server = route.connect_to_server()
+
+            def from_server(data: str | bytes) -> None:
+                frame = json.loads(data)
+                if frame["type"] == "hello":
+                    frame["limits"]["frame_bytes"] = 1_000
+                route.send(json.dumps(frame))
+
+            def from_page(data: str | bytes) -> None:
+                wire.sent.append(json.loads(data))
+                server.send(data)
+
+            route.on_message(from_page)
+            server.on_message(from_server)
+
+        reopen(page, narrow)
+        connected(page)
+        send(page, '"1",' * 200)
+        expect(page.locator(NOTE)).to_contain_text("too long to be sent")
+        assert all(frame["type"] != "message.send" for frame in wire.sent)
+        page.locator(NOTE).get_by_role("button", name="Edit").click()
+        page.locator("#text").fill("Shorter [[tokens=2]]")
+        page.locator("#text").press("Enter")
+        ended(page)
+
+    @pytest.mark.parametrize(("code", "times"), [(1009, 1), (1006, 3)])
+    def test_a_message_that_closes_the_socket_is_not_sent_for_ever(self, page: Page, code: int, times: int) -> None:
+        def close(_frame: dict[str, Any], route: WebSocketRoute) -> bool:
+            route.close(code=code if code != 1006 else 3999)  # a close that does not say why
+            return False
+
+        wire = Wire(close)
+        reopen(page, wire)
+        connected(page)
+        send(page, "The straw")
+        expect(page.locator(".message-user[data-status=unsent]")).to_be_visible(timeout=30_000)
+        connected(page)
+        page.wait_for_timeout(1_500)
+        assert len(wire.sent) == times
+        expect(page.locator(NOTE).get_by_role("button", name="Delete")).to_be_visible()
+        expect(page.get_by_role("button", name="Stop the answer")).to_be_hidden()
+
+    def test_half_characters_and_control_characters_are_cleaned(self, page: Page) -> None:
+        wire = Wire(lambda _frame, _route: True)
+        reopen(page, wire)
+        connected(page)
+        page.evaluate("""() => {
+            const field = document.getElementById("text");
+            field.value = "a\\ud800b\\u0000c\\u0007\\td\\n\U0001f600 [[tokens=2]]";
+            field.dispatchEvent(new Event("input"));
+        }""")
+        page.locator("#text").press("Enter")
+        ended(page)
+        assert wire.sent[0]["text"] == "a\ufffdbc\td\n\U0001f600 [[tokens=2]]"
+
+
+class TestWaiting:
+    def test_a_message_waits_for_the_network_and_outlives_its_tab(
+        self, page: Page, context: BrowserContext, stack: Stack
+    ) -> None:
+        connected(page)
+        context.set_offline(True)
+        page.route_web_socket("**/ws/", lambda route: route.close(code=3999))
+        page.evaluate("dispatchEvent(new Event('offline'))")
+        expect(page.locator("#connection")).to_have_attribute("data-state", "offline")
+        send(page, "First of two [[tokens=2]]")
+        expect(page.locator(".message-user[data-status=waiting]")).to_have_count(1)
+        expect(page.locator(NOTE).first).to_contain_text("Waiting for a connection")
+        expect(page.get_by_role("button", name="Stop the answer")).to_be_hidden()
+        send(page, "Second of two [[tokens=2]]")
+        expect(page.locator(".message-user[data-status=waiting]")).to_have_count(2)
+        shoot(page, "waiting")
+        page.wait_for_timeout(300)
+        page.close()
+        context.set_offline(False)
+        later = context.new_page()
+        later.goto(f"{stack.url}/")
+        ended(later, 2)
+        expect(later.locator(".message-user .message-body")).to_have_text(
+            ["First of two [[tokens=2]]", "Second of two [[tokens=2]]"]
+        )
+        [row] = stack.sql("SELECT count(DISTINCT conversation_id) AS n FROM chat_message WHERE text LIKE '%%of two%%'")
+        assert row["n"] == 1
+        other = context.new_page()
+        other.goto(f"{stack.url}/")
+        connected(other)
+        expect(other.locator(".message")).to_have_count(0)
+
+    def test_two_new_tabs_have_a_draft_each(self, page: Page, context: BrowserContext, stack: Stack) -> None:
+        connected(page)
+        page.locator("#text").fill("draft of one")
+        other = context.new_page()
+        other.goto(f"{stack.url}/")
+        connected(other)
+        expect(other.locator("#text")).to_have_value("")
+        other.locator("#text").fill("draft of the other")
+        for tab, draft in ((page, "draft of one"), (other, "draft of the other")):
+            tab.reload()
+            expect(tab.locator("#text")).to_have_value(draft)
+        page.close()
+        again = context.new_page()
+        again.goto(f"{stack.url}/")
+        expect(again.locator("#text")).to_have_value("draft of one")
+        for tab in (other, again):
+            tab.locator("#text").fill("")
+
+
+class TestConnection:
+    @pytest.mark.parametrize("body", ["<h1>Forbidden</h1>", '{"code": "forbidden", "message": "No."}'])
+    def test_a_firewall_that_refuses_tickets_makes_no_circle(self, page: Page, body: str) -> None:
+        loads: list[str] = []
+        tries: list[int] = []
+
+        def forbid(route: Route) -> None:
+            tries.append(1)
+            route.fulfill(status=403, body=body)
+
+        page.route("**/ws/ticket/", forbid)
+        page.on("framenavigated", lambda frame: loads.append(frame.url))
+        page.reload()
+        expect(page.locator("#connection")).to_contain_text("refuses the connection")
+        page.wait_for_timeout(3_000)
+        assert len(loads) == 1
+        assert 2 <= len(tries) <= 10
+        shoot(page, "blocked")
+        page.unroute("**/ws/ticket/")
+        page.get_by_role("button", name="Try now").click()
+        connected(page)
+
+    def test_a_silent_connection_is_noticed_while_an_answer_is_written(self, page: Page) -> None:
+        wire = Wire(lambda _frame, _route: True)
+        reopen(page, wire)
+        connected(page)
+        send(page, "Go on [[tokens=600 rate=30]]")
+        page.locator(f"{STREAMING} .prose p").wait_for()
+        wire.silent = True
+        expect(page.locator("#connection")).to_contain_text("Reconnecting", timeout=10_500)
+        wire.silent = False
+        ended(page)
+        assert answers(page).locator(".message-body").inner_text().split()[-1] == "tok599"
+
+    def test_the_browsers_word_is_checked_within_two_seconds(self, page: Page, context: BrowserContext) -> None:
+        wire = Wire(lambda _frame, _route: True)
+        reopen(page, wire)
+        connected(page)
+        wire.silent = True
+        context.set_offline(True)
+        expect(page.locator("#connection")).to_contain_text("You’re offline", timeout=2_500)
+        wire.silent = False
+        context.set_offline(False)
+        connected(page)
+        expect(page.locator("#connection")).to_be_hidden()
+
+    def test_a_subscription_over_a_limit_is_asked_for_again(self, page: Page) -> None:
+        send(page, "Followed [[tokens=2]]")
+        ended(page)
+        asked: list[dict[str, Any]] = []
+
+        def refuse(route: WebSocketRoute) -> None:
+            server = route.connect_to_server()
+
+            def from_page(data: str | bytes) -> None:
+                frame = json.loads(data)
+                if frame["type"] == "subscribe":
+                    asked.append(frame)
+                    if len(asked) == 1:
+                        error = {"type": "error", "code": "rate_limited", "message": "Too fast.", "retry_after": 1}
+                        route.send(json.dumps({**error, "ref": frame["ref"]}))
+                        return
+                server.send(data)
+
+            route.on_message(from_page)
+            server.on_message(route.send)
+
+        reopen(page, refuse)
+        connected(page)
+        send(page, "And on [[tokens=2]]")
+        ended(page, 2)
+        page.wait_for_timeout(1_200)
+        assert len(asked) == 2
