@@ -18,7 +18,9 @@ import uvloop
 
 asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # before daphne.server, which creates its loop when imported
 
+import daphne.http_protocol  # noqa: E402
 import daphne.server  # noqa: E402
+from daphne.http_protocol import WebRequest  # noqa: E402
 from daphne.server import Server  # noqa: E402
 from twisted.internet import reactor  # noqa: E402
 
@@ -29,7 +31,28 @@ from config.web.access_log import forwarded_address, log_action  # noqa: E402
 from config.web.health import State  # noqa: E402
 from config.web.websocket import DirectFactory  # noqa: E402
 
-daphne.server.WebSocketFactory = DirectFactory  # Server.run() creates one by this name; there is no other hook
+
+class StreamingRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
+    """A request whose response may take as long as it likes once it has begun, and is never cut in silence."""
+
+    def check_timeouts(self) -> None:
+        """Ends a request that has no response within the limit. Daphne's own would end a long download like a whole
+        one.
+        """
+        if not self._response_started:
+            super().check_timeouts()
+
+    def handle_exception(self, exception: BaseException) -> None:
+        """Answers 500, or breaks the connection where the response has begun: the client sees that it is not whole."""
+        if not self._response_started:
+            super().handle_exception(exception)
+        elif self.channel is not None:
+            self.channel.abortConnection()
+
+
+# Daphne creates both by these names; there is no other hook.
+daphne.server.WebSocketFactory = DirectFactory
+daphne.http_protocol.WebRequest = StreamingRequest
 
 # The consumer answers a text frame over 64 KiB with an error; a larger message than this closes the connection.
 HARD_FRAME_BYTES: Final = 256 * 1024
