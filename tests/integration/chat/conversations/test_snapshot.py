@@ -61,11 +61,12 @@ def end_elsewhere(run_id: uuid.UUID, text: str) -> None:
 async def test_an_end_committed_between_two_reads(answering: Accepted, monkeypatch: pytest.MonkeyPatch) -> None:
     """The messages were read before the commit and the runs after it; the closing event is not in the log yet."""
     read_runs = snapshot._with_runs
-    calls = []
+    calls: list[int] = []
 
     def end_and_read(rows: Any, *, versions: bool) -> Any:
         if not calls:
-            calls.append(end_elsewhere(answering.run_id, "half of it, and the rest"))
+            calls.append(1)
+            end_elsewhere(answering.run_id, "half of it, and the rest")
         return read_runs(rows, versions=versions)
 
     monkeypatch.setattr(snapshot, "_with_runs", end_and_read)
@@ -81,7 +82,7 @@ async def test_redis_loses_the_log_before_the_text_is_completed_from_it(
 ) -> None:
     before, _ = await store.position(answering.conversation_id)
     read_entries = store.entries
-    lost = []
+    lost: list[Any] = []
 
     async def lose_and_read(*args: Any, **kwargs: Any) -> Any:
         if not lost:
