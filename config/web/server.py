@@ -47,7 +47,7 @@ class StreamingRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
         if not self._response_started:
             super().handle_exception(exception)
         elif self.channel is not None:
-            self.channel.abortConnection()
+            self.channel.transport.abortConnection()
 
 
 # Daphne creates both by these names; there is no other hook.
