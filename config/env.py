@@ -19,6 +19,8 @@ from environs import Env, EnvValidationError, validate
 from accounts.auth.origins import parse_origin
 from accounts.lib import urls
 
+LOCK_MS = 4_000  # below the 5 s within which a command is answered
+IDLE_TRANSACTION_MS = 60_000
 RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accounts.lib.rate_limit
 
 
@@ -92,6 +94,14 @@ def count_or_off(env: Env, name: str, default: int) -> int:
 
 def redis_from_url(url: str) -> str:
     """`REDIS_URL`, validated: `redis://`, `rediss://` or `unix://`."""
+    scheme, _, rest = url.partition("://")
+    if "sentinel" in scheme.lower():
+        raise ImproperlyConfigured(
+            "REDIS_URL: Sentinel addresses are not supported. Name one address that always leads to the primary: "
+            "a service address, HAProxy or a Sentinel-aware proxy"
+        )
+    if "," in rest.partition("/")[0].rpartition("@")[2]:
+        raise ImproperlyConfigured("REDIS_URL: names several hosts, but only one address is supported")
     if url and split_url("REDIS_URL", url).scheme not in ("redis", "rediss", "unix"):
         raise ImproperlyConfigured("REDIS_URL: only redis://, rediss:// and unix:// addresses are understood")
     return url
@@ -126,6 +136,15 @@ def broker_url(redis_url: str) -> str:
     return f"redis+socket://{parts.path}?virtual_host={number}"
 
 
+def broker_options(url: str) -> dict[str, Any]:
+    """Options of Celery's transport for this broker. RabbitMQ confirms each job, so that one that was written to a
+    dead connection is known to be lost; seconds.
+    """
+    if not url.startswith(("amqp", "pyamqp")):
+        return {}
+    return {"confirm_publish": True, "read_timeout": 10, "write_timeout": 10}
+
+
 def stack_url(var: Path, name: str) -> str:
     """The URL of a private server that `manage.py up` runs (from var/stack.json), or empty."""
     try:
@@ -135,12 +154,20 @@ def stack_url(var: Path, name: str) -> str:
 
 
 def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
-    """Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=…` URL."""
-    parts = split_url("DATABASE_URL", url or "postgresql:///antiphon")
+    """Django's DATABASES entry for a `postgresql://user:password@host:port/name?option=…` URL.
+
+    It may name several hosts, as libpq's URLs may: `postgresql://user@one:5432,two:5432/name?target_session_attrs=…`.
+    """
+    url, hosts, ports = _several_hosts(url or "postgresql:///antiphon")
+    parts = split_url("DATABASE_URL", url)
     if parts.scheme not in ("postgresql", "postgres"):
         raise ImproperlyConfigured("DATABASE_URL: only postgresql:// addresses are understood")
     query = dict(parse_qsl(parts.query))
-    host = query.pop("host", "") or unquote(parts.hostname or "")
+    host = query.pop("host", "") or hosts or unquote(parts.hostname or "")
+    # Nothing waits for a lock without a limit: a command is answered, a lease is renewed a moment later, a migration
+    # fails with the reason. Nor does a process that hangs, or is cut off, keep its own locks. Milliseconds.
+    limits = f"-c lock_timeout={LOCK_MS} -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_MS}"
+    query["options"] = f"{limits} {query.get('options', '')}".strip()
     # Connection attempts time out soon, so that the next caller tries again: psycopg's pool itself doubles its pause
     # after each failure, and would notice a restored database half a minute late.
     options = {**query, "pool": {"min_size": 1, "max_size": pool, "timeout": 5, "reconnect_timeout": 2}}
@@ -150,6 +177,19 @@ def database_from_url(url: str, *, pool: int) -> dict[str, Any]:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
-        "PORT": str(parts.port or ""),
+        "PORT": ports or str(parts.port or ""),
         "OPTIONS": options,
     }
+
+
+def _several_hosts(url: str) -> tuple[str, str, str]:
+    """The URL with one host in place of several; their names and their ports, each in libpq's notation."""
+    scheme, separator, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, hosts = place.rpartition("@")
+    if "," not in hosts:
+        return url, "", ""
+    found = [split_url("DATABASE_URL", f"postgresql://{one}") for one in hosts.split(",")]
+    names = ",".join(unquote(one.hostname or "") for one in found)
+    ports = ",".join(str(one.port or 5432) for one in found)
+    return f"{scheme}{separator}{user}{at}several{slash}{path}", names, ports

@@ -17,6 +17,7 @@ from environs import Env, validate
 from config.env import (
     RATE_PATTERN,
     at_least,
+    broker_options,
     broker_url,
     count_or_off,
     database_from_url,
@@ -150,7 +151,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     # The lease in PostgreSQL says which worker owns a run, and the sweeper publishes lost jobs again (chat.recovery).
     # kombu's bookkeeping of jobs in progress would cost a third of a worker's time per answer, and deliver twice.
     "ack_emulation": False,
-}
+} | broker_options(CELERY_BROKER_URL)
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},

@@ -17,6 +17,7 @@ from accounts.lib.db import release_connections
 
 BOM: Final = "\ufeff"  # tells spreadsheets that the file is UTF-8
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+ROWS_LINE: Final = "# rows: "
 CSV_TYPE: Final = "text/csv; charset=utf-8"
 M = TypeVar("M", bound=Model)
 
@@ -43,10 +44,19 @@ async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
 
 
 def csv_pieces(columns: Iterable[str], pages: Iterable[Iterable[Iterable[Any]]], *, bom: bool = False) -> Iterator[str]:
-    """A CSV file as text: first the columns' names, then a piece for each page of rows."""
+    """A CSV file as text: first the columns' names, then a piece for each page of rows, then `rows_line`."""
     yield (BOM if bom else "") + csv_text([columns])
+    count = 0
     for page in pages:
-        yield csv_text(page)
+        rows = list(page)
+        count += len(rows)
+        yield csv_text(rows)
+    yield csv_text([[rows_line(count)]])
+
+
+def rows_line(count: int) -> str:
+    """The last line of a CSV file, by which a reader knows that it is whole."""
+    return f"{ROWS_LINE}{count}"
 
 
 def csv_text(rows: Iterable[Iterable[Any]], *, line_end: str = "\r\n") -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
@@ -24,7 +25,7 @@ from import_export.tmp_storages import CacheStorage
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import audit
-from accounts.lib.streaming import CSV_TYPE, csv_pieces, pages_by_key, stream_file
+from accounts.lib.streaming import CSV_TYPE, ROWS_LINE, csv_pieces, pages_by_key, rows_line, stream_file
 
 ROWS_PER_PAGE: Final = 1000  # of an export, in memory at a time
 MAX_BYTES: Final = 1_000_000  # of an imported file
@@ -48,6 +49,24 @@ class PreviewStorage(CacheStorage):  # type: ignore[misc]  # import_export ships
         return found
 
 
+def is_rows_line(line: Sequence[Any]) -> bool:
+    """Whether a line is the last one of an exported file, which a spreadsheet may have filled with empty cells."""
+    return bool(line) and str(line[0]).startswith(ROWS_LINE) and not any(line[1:])
+
+
+class ExportedCSV(CSV):  # type: ignore[misc]  # import_export ships no types
+    """CSV; the last line of an exported file is no row."""
+
+    def get_title(self) -> str:
+        return "csv"
+
+    def create_dataset(self, in_stream: Any, **kwargs: Any) -> Any:
+        dataset = super().create_dataset(in_stream, **kwargs)
+        if len(dataset) and is_rows_line(dataset[-1]):
+            del dataset[-1]
+        return dataset
+
+
 def read_table(data: bytes) -> list[list[str]]:
     """The lines of a CSV file, starting with the header. Raises `ValidationError`."""
     if len(data) > MAX_BYTES:
@@ -63,6 +82,8 @@ def read_table(data: bytes) -> list[list[str]]:
     except csv.Error as error:
         raise ValidationError(f"The file is not valid CSV or is incomplete: {error}.") from None
     lines = [line for line in lines if line]
+    if lines and is_rows_line(lines[-1]) and lines.pop()[0] != rows_line(len(lines) - 1):
+        raise ValidationError("The file is incomplete: its last line names another number of rows.")
     if len(lines) < 2:
         raise ValidationError("The file has no rows. It needs a first line with column names, then the rows.")
     if len(lines) > MAX_ROWS + 1:
@@ -110,7 +131,7 @@ class CheckedImportForm(ImportForm):  # type: ignore[misc]  # unfold ships no ty
 class ExportAdmin(ExportMixin):  # type: ignore[misc]  # import_export ships no types
     """Adds CSV export. Needs the permissions to view the list and to export lists. `resource_classes` has one class."""
 
-    formats: ClassVar = [CSV]
+    formats: ClassVar = [ExportedCSV]
     export_form_class = ExportForm
     model: Any
     opts: Any

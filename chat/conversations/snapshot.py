@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from django.db import connection, transaction
+
 from accounts.lib.db import in_db
 from chat.conversations.branches import path_ids
 from chat.eventlog import store
@@ -106,17 +108,30 @@ async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> 
     """
     for attempt in range(READ_ATTEMPTS):
         before, state_before = await store.position(conversation_id)
-        rows = await in_db(load)
+        rows = await in_db(_at_one_moment, load)
         after, state_after = await store.position(conversation_id)
         if (before.epoch, state_before) != (after.epoch, state_after):
             continue
-        texts = await _texts_at(
-            conversation_id, after, [run for run in rows.runs.values() if run.status in ACTIVE], rows
-        )
-        if texts is not None:
+        active = [run for run in rows.runs.values() if run.status in ACTIVE]
+        texts = await _texts_at(conversation_id, after, active, rows)
+        if texts is not None and (not active or await _epoch(conversation_id) == after.epoch):
             return _state(after, rows, texts)
         await asyncio.sleep(0.05 * 2**attempt)  # until the next checkpoint
     raise Unavailable("This conversation is busy. Try again in a moment.")
+
+
+def _at_one_moment(load: Callable[[], _Rows]) -> _Rows:
+    """The rows of one moment. Read one by one, an answer could be half written and its run already ended."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return load()
+
+
+async def _epoch(conversation_id: uuid.UUID) -> str:
+    """The log's epoch now: another one than before if Redis has lost the log meanwhile."""
+    here, _ = await store.position(conversation_id)
+    return here.epoch
 
 
 async def _texts_at(

@@ -27,7 +27,7 @@ from accounts import audit
 from accounts.auth.requests import user_of
 from accounts.lib.db import QueryTimeoutError, statement_timeout
 from accounts.lib.formatting import NOTHING, money, number
-from accounts.lib.streaming import stream_file
+from accounts.lib.streaming import rows_line, stream_file
 from accounts.quotas.usage_report import By, Row, usage_by_day_and_model, usage_rows, write_rows
 from chat.dashboard.panels import Panel, Step, Tile, price_note, usage_panels
 
@@ -121,8 +121,9 @@ def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -
 
 def _file(query: ReportQuery) -> Iterator[str]:
     out = io.StringIO()
-    write_rows(usage_rows(query.since, query.until, query.by), query.by, out, "csv")
-    yield out.getvalue()
+    rows = usage_rows(query.since, query.until, query.by)
+    write_rows(rows, query.by, out, "csv")
+    yield f"{out.getvalue()}{rows_line(len(rows))}\n"
 
 
 def tiles(days: Sequence[Row]) -> list[Tile]:

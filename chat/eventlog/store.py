@@ -7,6 +7,7 @@
 
 PostgreSQL holds the durable state; the log is a cache that may be lost at any time. It then begins again under a new
 epoch, which tells every reader that its position is invalid (as in Centrifugo's stream broker, docs/architecture.md).
+It also begins again when a run goes on whose earlier events it does not have: a snapshot taken before then lacks text.
 The log also begins again in another Redis process: a promoted replica, or a server that has loaded its file, may lack
 the last events and would give their numbers to others.
 
@@ -42,12 +43,19 @@ _SERVER: Final = """
 local info = redis.call('INFO', 'server')
 local at = string.find(info, 'run_id:', 1, true)
 local server = at and string.sub(info, at + 7, at + 46) or ''
+local now = redis.call('TIME')
+"""
+# A call whose reply was lost is sent again with the same arguments, perhaps to a server that has lost everything. The
+# time makes another epoch of it, so that no epoch has two events of one `seq`.
+_FRESH: Final = """
+local fresh = string.sub(redis.sha1hex(ARGV[1] .. server .. now[1] .. '.' .. now[2]), 1, 16)
 """
 
 _APPEND: Final = Script(
     _SERVER
+    + _FRESH
     + """
-local fresh, ttl, meta_ttl, maxlen = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local ttl, meta_ttl, maxlen = ARGV[2], ARGV[3], ARGV[4]
 local out, a = {}, 5
 for k = 1, #KEYS, 2 do
   local meta, stream = KEYS[k], KEYS[k + 1]
@@ -67,10 +75,12 @@ for k = 1, #KEYS, 2 do
     if attempt < at then
       status = attempt == 0 and 0 or -1
     elseif attempt == at and number <= n then
-      status = (n >= 1000000000 and number < 1000000000) and -1 or 0
+      status = (n >= 999999999 and number < 999999999) and -1 or 0
     end
   elseif attempt == 1 and number == 1 then
     status = -2
+  elseif run ~= '' and number > 1 then
+    state = '2'
   end
   if status == 1 and state == '2' and epoch ~= fresh then
     epoch, seq = fresh, 0
@@ -107,15 +117,16 @@ return out
 
 _POSITION: Final = Script(
     _SERVER
+    + _FRESH
     + """
 local known = redis.call('HMGET', KEYS[1], 'e', 's', 't', 'i')
 if known[1] and known[4] == server then
   return {known[1], tonumber(known[2]), tonumber(known[3])}
 end
 redis.call('DEL', KEYS[1], KEYS[2])
-redis.call('HSET', KEYS[1], 'e', ARGV[1], 'i', server, 's', 0, 't', 0)
+redis.call('HSET', KEYS[1], 'e', fresh, 'i', server, 's', 0, 't', 0)
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return {ARGV[1], 0, 0}
+return {fresh, 0, 0}
 """
 )
 
@@ -144,7 +155,7 @@ class Appended:
     epoch: str
     seq: int
     skipped: bool = False  # it had been made before
-    fenced: bool = False  # a later attempt has written, or this one was closed: the writer must stop
+    fenced: bool = False  # a later attempt has written, or this one was fenced or closed: the writer must stop
     unannounced: bool = False  # the first append of a run whose message the log does not have: announce it before
 
 
@@ -173,6 +184,7 @@ def channel_layer() -> StreamingChannelLayer:
 
 
 def new_epoch() -> str:
+    """What the scripts make a new epoch of, together with the server and its time."""
     return secrets.token_hex(8)
 
 

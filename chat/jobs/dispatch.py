@@ -22,6 +22,7 @@ GENERATE: Final = "workers.tasks.generate"
 GENERATE_QUEUE: Final = "generate"
 TRANSCRIBE: Final = "workers.tasks.transcribe"
 TRANSCRIBE_QUEUE: Final = "transcribe"
+ASK_SECONDS: Final = 5.0  # for a connection to ask the broker on
 
 __all__ = ["GENERATE", "GENERATE_QUEUE", "BrokerAway", "Queue", "enqueue", "enqueue_generation", "look_at_queue"]
 
@@ -33,11 +34,11 @@ class _Job(msgspec.Struct):
 
 
 class Queue(msgspec.Struct, frozen=True):
-    """The jobs waiting in the broker. `known` is false if the broker is not a Redis."""
+    """The jobs waiting in the broker. `known` is false if it does not say how many there are."""
 
     known: bool
     length: int = 0
-    oldest: uuid.UUID | None = None  # the run whose job is next
+    oldest: uuid.UUID | None = None  # the run whose job is next; only Redis says so
 
 
 @functools.cache
@@ -79,12 +80,13 @@ async def enqueue(run_id: uuid.UUID) -> None:
 
 
 async def look_at_queue() -> Queue:
-    """The queue of runs: Celery adds jobs at the left of a Redis list and takes them from the right.
+    """The queue of runs: Celery adds jobs at the left of a Redis list and takes them from the right. Any other broker
+    is asked for the number of jobs.
 
-    Raises `redis.RedisError`.
+    Raises `redis.RedisError` or `BrokerAway`.
     """
     if not settings.CELERY_BROKER_URL.startswith(("redis", "rediss", "unix")):
-        return Queue(known=False)
+        return await asyncio.get_running_loop().run_in_executor(_executor(), _ask_broker)
     async with async_redis().pipeline(transaction=True) as pipe:
         pipe.llen(GENERATE_QUEUE)
         pipe.lindex(GENERATE_QUEUE, -1)
@@ -96,6 +98,23 @@ async def look_at_queue() -> Queue:
         return Queue(known=True, length=length, oldest=uuid.UUID(run_id))
     except (msgspec.DecodeError, ValueError, TypeError):
         return Queue(known=True, length=length)  # not a job of this program
+
+
+def _ask_broker() -> Queue:
+    """The number of waiting jobs, by a passive declaration (AMQP 0-9-1, `queue.declare`), which every transport of
+    kombu answers that can count. Raises `BrokerAway`.
+    """
+    with current_app.pool.acquire(block=True, timeout=ASK_SECONDS) as connection:
+        try:
+            with connection.channel() as channel:
+                return Queue(known=True, length=channel.queue_declare(GENERATE_QUEUE, passive=True).message_count)
+        except connection.channel_errors:
+            return Queue(known=True)  # nothing has declared the queue yet, so it has no jobs
+        except (*connection.connection_errors, OSError) as error:
+            connection.collapse()  # the next call connects again
+            raise BrokerAway(str(error)) from error
+        except (AttributeError, NotImplementedError):
+            return Queue(known=False)
 
 
 def enqueue_transcription(recording_id: uuid.UUID) -> None:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
+import time
+import uuid
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -21,18 +25,35 @@ from chat.eventlog.replay import extend
 from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
 from chat.recovery.recordings import RecordingRecovery
-from chat.runs.closing import close_attempt, close_in_log
+from chat.runs.closing import close_attempt, close_in_log, fence
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import MAX_ATTEMPTS, requeue
-from chat.runs.overdue import Expired, expired_runs, lost_jobs, unclosed_runs
+from chat.runs.overdue import (
+    Expired,
+    any_expired,
+    give_up,
+    lost_jobs,
+    note_unpublished,
+    take_expired,
+    unclosed_runs,
+)
 from chat.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
 
 EVERY_SECONDS: Final = 2.0
-LOST_JOB_SECONDS: Final = 3.0  # if the queue has passed it, so no worker has the job
-STALE_JOB_SECONDS: Final = 300.0  # if that is not known
+LOST_JOB_SECONDS: Final = 3.0  # if the queue is empty or has passed it, so no worker has the job
+STALE_JOB_SECONDS: Final = 60.0  # whatever is known of the queue
+TAKEN_SECONDS: Final = 5.0  # the lease of a process that ends a lost worker's run
+SLOW_SECONDS: Final = 1.0  # a read that takes longer has waited for a table's lock
+GRACE_SECONDS: Final = 3.0  # after an outage of PostgreSQL: workers that live renew their leases first
 UNCLOSED_SECONDS: Final = 5.0
+
+
+class _Outage:
+    """When this process last saw PostgreSQL not answer, monotonic seconds."""
+
+    seen_at = float("-inf")
 
 
 async def run() -> None:
@@ -51,14 +72,28 @@ async def run() -> None:
 
 async def reap() -> None:
     """Ends or requeues the runs whose lease has expired."""
-    for run in await in_db(expired_runs):
+    began = time.monotonic()
+    try:
+        found = await in_db(any_expired)
+    except OUTAGE:
+        _Outage.seen_at = time.monotonic()
+        raise
+    if time.monotonic() - began > SLOW_SECONDS:
+        _Outage.seen_at = time.monotonic()
+    # No worker could renew its leases either: they are late, not lost.
+    if not found or time.monotonic() - _Outage.seen_at < GRACE_SECONDS:
+        return
+    owner = f"reaper:{secrets.token_hex(8)}"
+    for run in await in_db(take_expired, owner, TAKEN_SECONDS):
         try:
+            await fence(run.conversation_id, run.run_id, run.attempt, silent=not run.text)
             text = await _text_in_log(run)
         except (redis.RedisError, OSError) as error:
             # How much users have seen is not known now, and the answer must not end with less than that.
             logger.warning("reap_delayed", run=str(run.run_id), error=type(error).__name__)
+            await in_db(give_up, run.run_id, owner)
             continue
-        await _end_or_requeue(run, text)
+        await _end_or_requeue(run, text, owner)
 
 
 async def _text_in_log(run: Expired) -> str:
@@ -69,14 +104,14 @@ async def _text_in_log(run: Expired) -> str:
     return extend(run.text, str(run.run_id), run.attempt, entries) or run.text
 
 
-async def _end_or_requeue(run: Expired, text: str) -> None:
+async def _end_or_requeue(run: Expired, text: str, owner: str) -> None:
     if not text and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
-        events = await in_db(requeue, run.run_id, run.attempt)
+        events = await in_db(requeue, run.run_id, run.attempt, owner=owner)
         if events is not None:
             metrics.recoveries["requeued"] += 1
             logger.warning("run_requeued", attempt=run.attempt, **run.log_context())
             await close_attempt(run.conversation_id, run.run_id, run.attempt, events)
-            await enqueue(run.run_id)
+            await publish([run.run_id])
         return
     status, code, sentence = (
         RunStatus.INTERRUPTED,
@@ -89,7 +124,7 @@ async def _end_or_requeue(run: Expired, text: str) -> None:
         status, code = RunStatus.FAILED, "attempts_exhausted"
         sentence = f"{MAX_ATTEMPTS} workers were lost while writing this answer. Try again later."
     ending = Ending(text, error_code=code, error_message=sentence)
-    ended = await in_db(end_run, run.run_id, run.attempt, status, ending, expired=True)
+    ended = await in_db(end_run, run.run_id, run.attempt, status, ending, owner=owner)
     if ended is not None:
         metrics.recoveries["reaped"] += 1
         metrics.count_run(
@@ -106,15 +141,26 @@ async def _end_or_requeue(run: Expired, text: str) -> None:
 async def sweep() -> None:
     """Publishes the jobs of queued runs again that were lost with the broker's memory, with a worker, or on the way.
 
-    The queue is first in, first out, so a job that was published before the oldest one in it is lost. A long queue is
-    therefore not mistaken for lost jobs, and a lost job is found as soon in a busy system as in an idle one.
+    The rows say which runs wait, whatever the broker. What it says of its queue only makes the search faster: of Redis
+    the next job is known, and a job that was published before it is lost; of any other broker the number of jobs.
     """
     queue = await look_at_queue()
-    soon = LOST_JOB_SECONDS if queue.known and (queue.oldest or not queue.length) else STALE_JOB_SECONDS
-    for run_id in await in_db(lost_jobs, soon, STALE_JOB_SECONDS, queue.oldest):
-        metrics.recoveries["republished"] += 1
-        logger.info("job_republished", run=str(run_id))
-        await enqueue(run_id)
+    empty = queue.known and not queue.length
+    lost = await in_db(lost_jobs, LOST_JOB_SECONDS, STALE_JOB_SECONDS, empty=empty, oldest=queue.oldest)
+    if lost:
+        metrics.recoveries["republished"] += len(lost)
+        logger.info("jobs_republished", runs=[str(run_id) for run_id in lost])
+        await publish(lost)
+
+
+async def publish(run_ids: Sequence[uuid.UUID]) -> None:
+    """Publishes the jobs of queued runs. If the broker is away, the next round does it. Raises `BrokerAway`."""
+    for place, run_id in enumerate(run_ids):
+        try:
+            await enqueue(run_id)
+        except (*OUTAGE, BrokerAway):
+            await in_db(note_unpublished, run_ids[place:])
+            raise
 
 
 async def close_endings() -> None:

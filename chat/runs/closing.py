@@ -15,6 +15,7 @@ from chat.runs.ending import Ended
 # Number of the append that closes an attempt: beyond every other, so that any process may make it, once
 # (`chat.eventlog.store`).
 TERMINAL_NUMBER: Final = 1_000_000_000
+FENCE_NUMBER: Final = TERMINAL_NUMBER - 1  # of the append without events that ends the writes of an attempt
 
 
 async def close_in_log(*ended: Ended) -> None:
@@ -28,6 +29,18 @@ async def close_in_log(*ended: Ended) -> None:
         appends += closing(one)
     await store.append(*appends)
     await in_db(mark_ended_in_log, [one.run_id for one in ended])
+
+
+async def fence(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, *, silent: bool) -> None:
+    """From now on the worker of this attempt can append nothing, so that the log has all of its text.
+
+    `silent`: PostgreSQL has no text of it. Its message is then announced, in case nobody has done so.
+    """
+    appends = [store.Append(conversation_id, (), run_id, attempt, FENCE_NUMBER)]
+    if silent:
+        announced = await in_db(announcements, [run_id])
+        appends.insert(0, store.Append(conversation_id, announced[run_id], run_id, attempt=0, number=1))
+    await store.append(*appends)
 
 
 async def close_attempt(

@@ -35,19 +35,34 @@ SELECT claimed.*, c.system_prompt, c.temperature, c.max_tokens
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
 """
 
+# A row that somebody else has locked is left out, so that its lease does not hold up those of the other runs.
 _RENEW: Final = """
-UPDATE chat_run SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)
-WHERE id = ANY(%s) AND lease_owner = %s AND status = 'running'
-RETURNING id, attempt, stop_requested_at IS NOT NULL
+WITH free AS (
+    SELECT id FROM chat_run WHERE id = ANY(%(ids)s) AND lease_owner = %(owner)s AND status = 'running'
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+), renewed AS (
+    UPDATE chat_run SET lease_expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+    WHERE id IN (SELECT id FROM free)
+)
+SELECT id, attempt, stop_requested_at IS NOT NULL
+FROM chat_run WHERE id = ANY(%(ids)s) AND lease_owner = %(owner)s AND status = 'running'
 """
 
 _CHECKPOINT: Final = """
-WITH held AS (
-    UPDATE chat_run SET checkpoint_epoch = %s, checkpoint_seq = %s, endpoint = %s
-    WHERE id = %s AND attempt = %s AND lease_owner = %s AND status = 'running'
-    RETURNING message_id
+WITH given AS (
+    SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[])
+        AS given (run_id, attempt, epoch, seq, endpoint, text)
+), held AS (
+    SELECT r.id, r.message_id FROM given
+    JOIN chat_run r ON r.id = given.run_id AND r.attempt = given.attempt
+    JOIN chat_message m ON m.id = r.message_id
+    WHERE r.lease_owner = %s AND r.status = 'running' ORDER BY r.id FOR NO KEY UPDATE OF r, m SKIP LOCKED
+), run AS (
+    UPDATE chat_run r SET checkpoint_epoch = given.epoch, checkpoint_seq = given.seq, endpoint = given.endpoint
+    FROM given, held WHERE r.id = held.id AND given.run_id = held.id
 )
-UPDATE chat_message SET text = %s, status = 'streaming' FROM held WHERE chat_message.id = held.message_id
+UPDATE chat_message m SET text = given.text, status = 'streaming'
+FROM given, held WHERE m.id = held.message_id AND given.run_id = held.id RETURNING held.id
 """
 
 
@@ -64,7 +79,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that was renewed."""
+    """A lease that this worker has: renewed, or of a row that is locked at the moment."""
 
     run_id: uuid.UUID
     attempt: int
@@ -97,17 +112,24 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
 
 
 def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:
-    """Renews the leases this worker still has. The lease of a run that is not returned is lost."""
+    """Renews the leases this worker still has. The lease of a run that is not returned is lost.
+
+    Waits for no row: a run whose row is locked keeps its lease as it is.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_RENEW, [settings.RUN_LEASE_SECONDS, list(run_ids), owner])
+        cursor.execute(_RENEW, {"seconds": settings.RUN_LEASE_SECONDS, "ids": list(run_ids), "owner": owner})
         return [Lease(*row) for row in cursor.fetchall()]
 
 
-def checkpoint(points: Sequence[Checkpoint], owner: str) -> None:
-    """Stores texts so far, in one round trip. Runs whose lease this worker has lost are not changed."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        rows = [(p.epoch, p.seq, p.endpoint, p.run_id, p.attempt, owner, p.text.replace("\x00", "")) for p in points]
-        cursor.executemany(_CHECKPOINT, rows)
+def checkpoint(points: Sequence[Checkpoint], owner: str) -> set[uuid.UUID]:
+    """Stores texts so far, in one statement; the ids of the runs that it stored.
+
+    Runs whose lease this worker has lost, or whose rows are locked at the moment, are not changed.
+    """
+    rows = [(p.run_id, p.attempt, p.epoch, p.seq, p.endpoint, p.text.replace("\x00", "")) for p in points]
+    with connection.cursor() as cursor:
+        cursor.execute(_CHECKPOINT, [*map(list, zip(*rows, strict=True)), owner])
+        return {row[0] for row in cursor.fetchall()}
 
 
 def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:

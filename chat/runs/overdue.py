@@ -3,32 +3,60 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.db import connection
+from django.db import connection, transaction
 
 from chat.models import Run
 from chat.runs.context import log_context_of
 from chat.runs.ending import Ended, ended_of
 
-_EXPIRED: Final = """
-SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text,
-       r.stop_requested_at IS NOT NULL, r.requested_by_id, r.trace_id
-FROM chat_run r JOIN chat_message m ON m.id = r.message_id
-WHERE r.status = 'running' AND r.lease_expires_at < clock_timestamp()
-ORDER BY r.lease_expires_at LIMIT %s FOR UPDATE OF r SKIP LOCKED
+_ANY_EXPIRED: Final = """
+SELECT EXISTS (SELECT FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp())
 """
 
+_TAKE: Final = """
+UPDATE chat_run SET lease_owner = %s, lease_expires_at = clock_timestamp() + make_interval(secs => %s)
+WHERE id IN (
+    SELECT id FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp()
+    ORDER BY lease_expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+) RETURNING id
+"""
+
+# A statement of its own: the texts must be at least as new as the checkpoints of the rows that were locked.
+_TAKEN: Final = """
+SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text,
+       r.stop_requested_at IS NOT NULL, r.requested_by_id, r.trace_id
+FROM chat_run r JOIN chat_message m ON m.id = r.message_id WHERE r.id = ANY(%s) ORDER BY r.created_at
+"""
+
+_GIVE_UP: Final = """
+UPDATE chat_run SET lease_expires_at = clock_timestamp() - interval '1 millisecond'
+WHERE id = %s AND lease_owner = %s AND status = 'running'
+"""
+
+# A run waits at least `soon` seconds. Its job is lost if the queue is empty or has passed it. Where the order of the
+# queue is not known, a run of a later message that was claimed shows that it has passed; and a run that nobody claims
+# is published again after twice the time each, so that even a long queue gets few jobs twice.
 _LOST_JOBS: Final = """
 UPDATE chat_run SET enqueued_at = clock_timestamp() WHERE id IN (
-    SELECT id FROM chat_run WHERE status = 'queued' AND (
-        enqueued_at < clock_timestamp() - make_interval(secs => %(stale)s)
-        OR enqueued_at < clock_timestamp() - make_interval(secs => %(soon)s) AND (
-            %(oldest)s::uuid IS NULL OR enqueued_at < (SELECT enqueued_at FROM chat_run WHERE id = %(oldest)s)))
+    SELECT id FROM chat_run r WHERE status = 'queued' AND (
+        enqueued_at IS NULL OR enqueued_at < clock_timestamp() - make_interval(secs => %(soon)s) AND (
+            %(empty)s
+            OR enqueued_at < clock_timestamp() - make_interval(secs => %(stale)s)
+            OR enqueued_at < (SELECT enqueued_at FROM chat_run WHERE id = %(oldest)s)
+            OR %(oldest)s::uuid IS NULL AND (
+                enqueued_at < clock_timestamp() - (enqueued_at - created_at)
+                OR attempt = 0 AND enqueued_at < created_at + interval '1 second' AND created_at < (
+                    SELECT max(created_at) FROM chat_run WHERE status = 'running' AND attempt = 1
+                ) - interval '1 second')))
     ORDER BY enqueued_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ) RETURNING id
 """
+
+_UNPUBLISHED: Final = "UPDATE chat_run SET enqueued_at = created_at WHERE id = ANY(%s) AND status = 'queued'"
 
 _UNCLOSED: Final = """
 SELECT id FROM chat_run WHERE NOT ended_in_log AND finished_at < clock_timestamp() - make_interval(secs => %s)
@@ -55,22 +83,46 @@ class Expired:
         return log_context_of(self.run_id, self.conversation_id, self.user_id, self.trace_id)
 
 
-def expired_runs(limit: int = 50) -> list[Expired]:
-    """Runs whose lease has expired by the database's clock. Not locked: `end_run` and `requeue` check again."""
+def any_expired() -> bool:
+    """Whether a run's lease has expired by the database's clock."""
     with connection.cursor() as cursor:
-        cursor.execute(_EXPIRED, [limit])
+        cursor.execute(_ANY_EXPIRED)
+        return bool(cursor.fetchone()[0])
+
+
+def take_expired(owner: str, seconds: float, limit: int = 50) -> list[Expired]:
+    """Takes the leases of runs that have expired, for `seconds`: from now on their workers can write nothing to
+    PostgreSQL. Rows that somebody has locked are left for the next time.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(_TAKE, [owner, seconds, limit])
+        cursor.execute(_TAKEN, [[row[0] for row in cursor.fetchall()]])
         return [Expired(*row) for row in cursor.fetchall()]
 
 
-def lost_jobs(soon: float, stale: float, oldest: uuid.UUID | None, limit: int = 100) -> list[uuid.UUID]:
+def give_up(run_id: uuid.UUID, owner: str) -> None:
+    """Lets a lease that `take_expired` took expire now, so that any process can take it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_UP, [run_id, owner])
+
+
+def lost_jobs(
+    soon: float, stale: float, *, empty: bool, oldest: uuid.UUID | None = None, limit: int = 100
+) -> list[uuid.UUID]:
     """Marks queued runs as published now whose job is presumed lost, and returns their ids.
 
-    That is a job published more than `stale` seconds ago, or more than `soon` seconds ago and before the job of the run
-    `oldest`, the next one in the queue (None: the queue is empty).
+    `soon`, `stale`: seconds since the job was published, before which it is never and after which it always is
+    presumed lost. `empty`: no job waits in the broker. `oldest`: the run whose job is next, where the broker says so.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_LOST_JOBS, {"soon": soon, "stale": stale, "oldest": oldest, "limit": limit})
+        cursor.execute(_LOST_JOBS, {"soon": soon, "stale": stale, "empty": empty, "oldest": oldest, "limit": limit})
         return [row[0] for row in cursor.fetchall()]
+
+
+def note_unpublished(run_ids: Sequence[uuid.UUID]) -> None:
+    """The broker has not got the jobs of these runs: the sweeper publishes them in its next round."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNPUBLISHED, [list(run_ids)])
 
 
 def unclosed_runs(older_than: float, limit: int = 100) -> list[Ended]:

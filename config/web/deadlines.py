@@ -1,4 +1,4 @@
-"""Deadlines for the arrival of HTTP requests. Twisted's own timeout starts again with every byte.
+"""Deadlines for the arrival of HTTP requests, none for a response that has begun. Twisted's own timeout starts again with every byte.
 
 A client that sends a byte now and then would otherwise hold a connection, and with many of them all of a process's
 file descriptors, for as long as it likes.
@@ -69,11 +69,25 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
 
 
 class DeadlineRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
-    """One request."""
+    """One request. Its response may take as long as it likes once it has begun, and is never cut in silence."""
 
     def process(self) -> Any:
         self.channel.arrived()
         return super().process()
+
+    def check_timeouts(self) -> None:
+        """Ends a request that has no response within the limit. Daphne's own would end a long download like a whole
+        one.
+        """
+        if not self._response_started:
+            super().check_timeouts()
+
+    def handle_exception(self, exception: BaseException) -> None:
+        """Answers 500, or breaks the connection where the response has begun: the client sees that it is not whole."""
+        if not self._response_started:
+            super().handle_exception(exception)
+        elif self.channel is not None:
+            self.channel.transport.abortConnection()
 
 
 class DeadlineFactory(daphne.http_protocol.HTTPFactory):  # type: ignore[misc]  # as above

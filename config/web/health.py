@@ -1,7 +1,7 @@
 """`/livez` and `/readyz`, answered before Django, so without host check, redirect, session and middleware.
 
 `/livez` shows that the event loop runs. `/readyz` shows that this process can serve: it checks database, migrations,
-Redis and a round trip through the channel layer, each with its own time limit, and that it is not draining.
+its tables, Redis and a round trip through the channel layer, each with its own time limit, and that it is not draining.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 from channels.layers import get_channel_layer
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from accounts.lib.db import in_db
@@ -22,6 +22,7 @@ from accounts.lib.redis import async_redis
 
 PATHS: Final = frozenset({"/livez", "/readyz"})
 CHECK_SECONDS: Final = 2.0
+LOCK_NOT_AVAILABLE: Final = "55P03"  # SQLSTATE
 
 logger = structlog.get_logger(__name__)
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -43,7 +44,8 @@ async def application(scope: dict[str, Any], _receive: object, send: Send) -> No
         return
     wrong = await find_wrong()
     if wrong:
-        await _answer(send, 503, {"status": "unavailable", "wrong": wrong})
+        status = "degraded" if wrong.keys() == {"tables"} else "unavailable"
+        await _answer(send, 503, {"status": status, "wrong": wrong})
     else:
         await _answer(send, 200, {"status": "ok"})
 
@@ -54,6 +56,7 @@ async def find_wrong() -> dict[str, str]:
         return {"draining": "this process is stopping"}
     checks = {
         "database": _check_database(),
+        "tables": _check_tables(),
         "redis": _check_redis(),
         "channel_layer": _check_channel_layer(),
     }
@@ -87,6 +90,23 @@ def _query_database() -> str | None:
     if missing:
         return f"{len(missing)} migrations are not applied"
     State.migrated = True
+    return None
+
+
+async def _check_tables() -> str | None:
+    return await in_db(_lock_tables) if State.migrated else None
+
+
+def _lock_tables() -> str | None:
+    """Takes the locks that a message needs, and releases them: a change of these tables may hold them for long."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', '1s', true)")
+            cursor.execute("LOCK TABLE chat_conversation, chat_message, chat_run IN ROW EXCLUSIVE MODE")
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", "") != LOCK_NOT_AVAILABLE:
+            raise
+        return "locked: a migration or another change of the tables is under way"
     return None
 
 

@@ -31,8 +31,10 @@ from config.web.deadlines import DeadlineFactory  # noqa: E402
 from config.web.health import State  # noqa: E402
 from config.web.websocket import DirectFactory  # noqa: E402
 
-daphne.server.WebSocketFactory = DirectFactory  # Server.run() creates one by this name; there is no other hook
-daphne.server.HTTPFactory = DeadlineFactory  # likewise
+
+# Daphne creates both by these names; there is no other hook.
+daphne.server.WebSocketFactory = DirectFactory
+daphne.server.HTTPFactory = DeadlineFactory
 
 REQUEST_SECONDS: Final = 60
 REQUEST_GRACE_SECONDS: Final = 5  # for requests in progress, after the last socket

@@ -65,9 +65,10 @@ class LeaseKeeper:
                 points.append(replace(point, endpoint=generation.answer.endpoint))
         if not points:
             return
+        saved: set[uuid.UUID] = set()
         try:
-            await in_db(checkpoint, points, self._owner)
-        except BaseException:
+            saved = await in_db(checkpoint, points, self._owner)
+        finally:
             for generation in self._active.values():
-                generation.log.saved_length = -1  # PostgreSQL may not have it: saved again in the next round
-            raise
+                if generation.claimed.id not in saved:
+                    generation.log.saved_length = -1  # PostgreSQL may not have it: saved again in the next round

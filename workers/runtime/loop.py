@@ -14,7 +14,6 @@ import threading
 import time
 import uuid
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any, Final
 
 import redis
@@ -26,7 +25,7 @@ from accounts.lib import watchdog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.jobs import worker_heartbeats
-from chat.jobs.dispatch import enqueue, look_at_queue
+from chat.jobs.dispatch import look_at_queue
 from chat.recovery import reaper
 from chat.runs import closing
 from chat.runs.context import ClaimedRun
@@ -137,14 +136,17 @@ class Runtime:
 
     def _start(self, claimed: Claim, run_span: Span) -> None:
         run_id = claimed.run.id
-        generation = Generation(self.services, claimed, partial(self._release, run_id), run_span)
+        generation = Generation(self.services, claimed, lambda: self._release(generation), run_span)
+        if (before := self.active.get(run_id)) is not None:
+            before.lose()  # this process was paused, and its run was queued again before it noticed
         self.active[run_id] = generation
         if self.stops.is_stopped(run_id):
             generation.stop()
         self.spawn(generation.run())
 
-    def _release(self, run_id: uuid.UUID) -> None:
-        del self.active[run_id]
+    def _release(self, generation: Generation) -> None:
+        if self.active.get(generation.claimed.id) is generation:  # not the next attempt, claimed by this process, too
+            del self.active[generation.claimed.id]
         self._slots.release()
 
     async def give_back(self, run: ClaimedRun) -> None:
@@ -152,7 +154,7 @@ class Runtime:
         events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
         if events is not None:
             await closing.close_attempt(run.conversation_id, run.id, run.attempt, events)
-            await enqueue(run.id)
+            await reaper.publish([run.id])
 
     # --- recordings and connection tests ------------------------------------------------------------------------
 

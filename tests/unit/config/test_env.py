@@ -15,7 +15,16 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
 from accounts.lib.rate_limit import parse_rate
-from config.env import broker_url, count_or_off, database_from_url, origins, redis_from_url, secret_key, stack_url
+from config.env import (
+    broker_options,
+    broker_url,
+    count_or_off,
+    database_from_url,
+    origins,
+    redis_from_url,
+    secret_key,
+    stack_url,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,6 +42,39 @@ def test_a_database_on_a_unix_socket_is_named_by_its_folder() -> None:
     entry = database_from_url("postgresql://ann@/chat?host=/run/pg%20one", pool=1)
     assert entry["HOST"] == "/run/pg one"
     assert "host" not in entry["OPTIONS"]
+
+
+def test_several_database_hosts() -> None:
+    url = "postgresql://ann:p%40ss@one.example.org:6543,two.example.org/chat?target_session_attrs=read-write"
+    entry = database_from_url(url, pool=1)
+    assert (entry["HOST"], entry["PORT"]) == ("one.example.org,two.example.org", "6543,5432")
+    assert (entry["USER"], entry["PASSWORD"], entry["NAME"]) == ("ann", "p@ss", "chat")
+    assert entry["OPTIONS"]["target_session_attrs"] == "read-write"
+
+
+def test_no_statement_waits_for_a_lock_without_a_limit() -> None:
+    entry = database_from_url("postgresql:///chat?options=-c%20search_path%3Dx", pool=1)
+    assert entry["OPTIONS"]["options"] == (
+        "-c lock_timeout=4000 -c idle_in_transaction_session_timeout=60000 -c search_path=x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis+sentinel://one:26379/mymaster", "Sentinel addresses are not supported"),
+        ("sentinel://one:26379,two:26379/0", "Sentinel addresses are not supported"),
+        ("redis://one:6379,two:6379/0", "several hosts"),
+    ],
+)
+def test_redis_addresses_that_are_refused_say_why(url: str, reason: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=reason):
+        redis_from_url(url)
+
+
+def test_rabbitmq_confirms_jobs() -> None:
+    assert broker_options("amqp://guest@127.0.0.1//")["confirm_publish"] is True
+    assert broker_options("redis://127.0.0.1") == {}
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "accounts.lib.db", "postgresql://h:port/x", "postgresql://h:99999/x"])

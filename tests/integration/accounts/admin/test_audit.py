@@ -97,7 +97,9 @@ def read_csv(response: Any) -> list[list[str]]:
     assert isinstance(response, StreamingHttpResponse)
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert response["Content-Disposition"].startswith('attachment; filename="audit-')
-    return list(csv.reader(io.StringIO(b"".join(response).decode())))
+    head, *rows, last = csv.reader(io.StringIO(b"".join(response).decode()))
+    assert last == [f"# rows: {len(rows)}"]
+    return [head, *rows]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
@@ -39,7 +40,10 @@ def export(client: Client, model: str, query: str = "") -> list[dict[str, str]]:
     assert response.status_code == 200
     assert response["Content-Type"].startswith("text/csv"), response.content.decode()[-3000:]
     text = b"".join(response).decode("utf-8-sig")
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    lines = text.splitlines(keepends=True)
+    rows = list(csv.DictReader(io.StringIO("".join(lines[:-1]), newline="")))
+    assert lines[-1] == f"# rows: {len(rows)}\r\n", "the last line says how many there are"
+    return rows
 
 
 def bring(client: Client, model: str, data: str | bytes, name: str = "rows.csv") -> Any:
@@ -252,3 +256,12 @@ class TestIn:
     def test_usage_is_never_brought_in(self, ada: Client) -> None:
         bring(ada, "usageentry", "model\nm\n")  # there is no such page
         assert not UsageEntry.objects.exists()
+
+
+def test_an_exported_file_can_be_imported_and_half_of_it_cannot() -> None:
+    whole = b"name\r\nOne\r\nTwo\r\n# rows: 2\r\n"
+    assert import_export.read_table(whole) == [["name"], ["One"], ["Two"]]
+    assert import_export.read_table(whole.replace(b"2\r\n", b"2,,\r\n"))[-1] == ["Two"], "a spreadsheet has saved it"
+    assert len(import_export.ExportedCSV().create_dataset(whole.decode())) == 2
+    with pytest.raises(ValidationError, match="another number of rows"):
+        import_export.read_table(whole.replace(b"Two\r\n", b""))

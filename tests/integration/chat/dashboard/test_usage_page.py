@@ -57,7 +57,10 @@ def show(client: Client, **query: str) -> str:
 def rows_of(client: Client, **query: str) -> list[dict[str, str]]:
     answer: Any = client.get(reverse("admin:usage"), {"format": "csv", **query})
     assert "attachment" in answer["Content-Disposition"]
-    return list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    text, _, last = answer.getvalue().decode().rpartition("# rows: ")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert last == f"{len(rows)}\n"
+    return rows
 
 
 def test_what_it_shows(sam: Client, used: None, alice: User) -> None:

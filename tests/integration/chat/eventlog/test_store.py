@@ -134,7 +134,35 @@ async def test_an_ending_that_the_log_does_not_lead_up_to_begins_it_anew(convers
     assert (await store.read(conversation, Position(before.epoch, before.seq))).entries is None, "take a snapshot"
     assert await store.append(end) == [store.Appended(after.epoch, 2, skipped=True)], "once"
     assert (await add(conversation, " the text", run_id=run, attempt=1, number=2)).fenced
-    assert (await add(conversation, "more", run_id=other, attempt=1, number=2)).epoch == after.epoch
+    more = await add(conversation, "more", run_id=other, attempt=1, number=2)
+    assert more.epoch != after.epoch, "the log has nothing of what this run wrote before, either"
+    assert (await add(conversation, "and more", run_id=other, attempt=1, number=3)).epoch == more.epoch
+
+
+async def test_a_call_sent_again_to_an_empty_server_begins_another_epoch(
+    conversation: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client sends a call again whose reply was lost. Were the epoch its argument, two logs would have the same."""
+    monkeypatch.setattr(store, "new_epoch", lambda: "the same argument")
+    first = await add(conversation, "a")
+    position, _ = await store.position(conversation)
+    sync_redis().flushall()
+    second = await add(conversation, "a")
+    sync_redis().flushall()
+    third, _ = await store.position(conversation)
+    assert position.epoch == first.epoch
+    assert len({first.epoch, second.epoch, third.epoch}) == 3
+
+
+async def test_a_fenced_attempt_writes_nothing_more(conversation: uuid.UUID) -> None:
+    run = uuid.uuid4()
+    await add(conversation, "announced", run_id=run, attempt=0, number=1)
+    shown = await add(conversation, "text", run_id=run, attempt=1, number=1)
+    fence = await add(conversation, run_id=run, attempt=1, number=999_999_999)
+    assert (fence.seq, fence.skipped) == (shown.seq, False)
+    assert (await add(conversation, "more", run_id=run, attempt=1, number=2)).fenced
+    closed = await add(conversation, "end", run_id=run, attempt=1, number=1_000_000_000)
+    assert (closed.epoch, closed.seq) == (shown.epoch, shown.seq + 1), "its end comes after the fence"
 
 
 async def test_the_position_tells_events_from_deltas(conversation: uuid.UUID) -> None:

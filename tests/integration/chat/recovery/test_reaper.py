@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
 from accounts.models import User
 from chat.eventlog import events, store
-from chat.jobs.dispatch import GENERATE_QUEUE, enqueue, look_at_queue
+from chat.jobs import dispatch
+from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
 from chat.protocol.commands import Position
+from chat.recovery import reaper
 from chat.recovery.reaper import close_endings, reap, sweep
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import MAX_ATTEMPTS, claim, requeue
+from chat.runs.lifecycle import MAX_ATTEMPTS, claim, renew, requeue
+from chat.runs.overdue import give_up, take_expired
 from chat.turns.accept import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce
@@ -71,6 +76,113 @@ async def test_what_people_have_seen_is_kept(turn: Accepted) -> None:
     assert run.ended_in_log
     last = (await logged(turn))[-1]
     assert (last["type"], last["text_length"]) == ("run.interrupted", 11)
+
+
+async def test_a_worker_that_was_only_slow_writes_nothing_behind_the_end(
+    turn: Accepted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes back between the reading of its text and the commit: the text that users see must be the one stored."""
+    await announce(turn)
+    await lose_lease(turn.run_id)
+    await write(turn, "seen by all", number=2)
+    read_text = reaper._text_in_log
+    late: list[store.Appended] = []
+
+    async def read_and_write(run: Any) -> str:
+        text = await read_text(run)
+        delta = events.run_delta(str(turn.conversation_id), str(turn.run_id), 1, len(text), ", and more")
+        late.extend(await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, 1, 3)))
+        return text
+
+    monkeypatch.setattr(reaper, "_text_in_log", read_and_write)
+    await reap()
+    assert [one.fenced for one in late] == [True]
+    assert (await in_db(row, turn.run_id)).message.text == "seen by all"
+    assert kinds(await logged(turn))[-2:] == ["run.delta", "run.interrupted"]
+
+
+async def test_a_lease_is_taken_from_its_worker_before_its_text_is_read(turn: Accepted) -> None:
+    await lose_lease(turn.run_id)
+    [taken] = await in_db(take_expired, "reaper", 5)
+    assert taken.run_id == turn.run_id
+    assert await in_db(renew, [turn.run_id], "w") == []
+    assert await in_db(end_run, turn.run_id, 1, RunStatus.DONE, Ending("late"), owner="w") is None
+    assert await in_db(take_expired, "another", 5) == []
+    await in_db(give_up, turn.run_id, "reaper")
+    assert [one.run_id for one in await in_db(take_expired, "another", 5)] == [turn.run_id]
+
+
+async def test_after_an_outage_of_postgresql_living_workers_renew_first(
+    turn: Accepted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lose_lease(turn.run_id)
+    monkeypatch.setattr(reaper._Outage, "seen_at", time.monotonic())
+    await reap()
+    assert (await in_db(row, turn.run_id)).lease_owner == "w"
+    monkeypatch.setattr(reaper._Outage, "seen_at", time.monotonic() - reaper.GRACE_SECONDS)
+    await reap()
+    assert (await in_db(row, turn.run_id)).status == "queued"
+
+
+@pytest.fixture
+def other_broker(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Celery:
+    """A broker that is no Redis: kombu's own, in memory. It says how many jobs wait, and not which is next."""
+    app = Celery(broker=f"memory://{uuid.uuid4()}")
+    monkeypatch.setattr(dispatch, "current_app", app)
+    settings.CELERY_BROKER_URL = "memory://"
+    return app
+
+
+async def test_the_sweeper_publishes_again_with_any_broker(turn: Accepted, other_broker: Celery) -> None:
+    assert await look_at_queue() == dispatch.Queue(known=True), "nothing was ever published"
+    await in_db(shift, turn.run_id, enqueued_at=-4)
+    await sweep()
+    await sweep()
+    assert await look_at_queue() == dispatch.Queue(known=True, length=1)
+
+
+async def test_a_long_queue_of_any_broker_is_left_alone(
+    alice: User, layer: None, other_broker: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what the queue has passed is published again, and what nobody claims for twice as long each time."""
+    lost, claimed, waiting = [(await in_db(say, alice)).run_id for _ in range(3)]
+    for run_id, seconds in ((lost, -30), (claimed, -20), (waiting, -10)):
+        await in_db(shift, run_id, created_at=seconds, enqueued_at=seconds)
+    await in_db(claim, claimed, "w")
+    published: list[uuid.UUID] = []
+
+    async def note(run_id: uuid.UUID) -> None:
+        published.append(run_id)
+
+    monkeypatch.setattr(reaper, "enqueue", note)
+    monkeypatch.setattr(dispatch, "_ask_broker", lambda: dispatch.Queue(known=True, length=2))
+    await in_db(shift, waiting, created_at=-10, enqueued_at=-4)  # after 6 s it was published again, 4 s ago
+    await sweep()
+    assert published == [lost]
+    await in_db(shift, waiting, created_at=-14, enqueued_at=-8)
+    await sweep()
+    assert published == [lost, waiting], "6 s after the message, and again after 6 s"
+
+
+async def test_a_job_that_the_broker_has_refused_is_published_in_the_next_round(
+    turn: Accepted, other_broker: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long its run has waited: it was not published, so nothing is to be waited for."""
+    published: list[uuid.UUID] = []
+    away = True
+
+    async def enqueue_or_fail(run_id: uuid.UUID) -> None:
+        if away:
+            raise BrokerAway
+        published.append(run_id)
+
+    monkeypatch.setattr(reaper, "enqueue", enqueue_or_fail)
+    await in_db(shift, turn.run_id, created_at=-40, enqueued_at=-25)
+    with pytest.raises(BrokerAway):
+        await sweep()
+    away = False
+    await sweep()
+    assert published == [turn.run_id]
 
 
 async def test_what_showed_nothing_gets_another_attempt_in_order(turn: Accepted) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections, transaction
 
 from accounts.models import UsageEntry, User
-from chat.models import Message, RunStatus
+from chat.models import Message, Run, RunStatus
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Checkpoint, checkpoint, claim, renew, requeue
-from chat.runs.overdue import expired_runs, lost_jobs, unclosed_runs
+from chat.runs.overdue import any_expired, lost_jobs, take_expired, unclosed_runs
 from tests.fixtures.run_rows import row, say, shift
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
@@ -66,11 +67,13 @@ def test_a_lease_is_renewed_by_its_owner_only(run_id: uuid.UUID) -> None:
 
 def test_only_what_is_over_expires(run_id: uuid.UUID) -> None:
     claim(run_id, "w")
-    assert expired_runs() == []
+    assert not any_expired()
+    assert take_expired("reaper", 5) == []
     assert end_run(run_id, 1, RunStatus.INTERRUPTED, expired=True) is None
     assert requeue(run_id, 1) is None
     shift(run_id, lease_expires_at=-0.01)
-    [expired] = expired_runs()
+    assert any_expired()
+    [expired] = take_expired("reaper", 5)
     assert (expired.run_id, expired.attempt, expired.text) == (run_id, 1, "")
 
 
@@ -131,19 +134,45 @@ def test_a_job_is_lost_when_the_queue_is_past_it(alice: User) -> None:
     lost, oldest, young = (say(alice).run_id for _ in range(3))
     for run_id, seconds in ((lost, -30), (oldest, -20), (young, -10)):
         shift(run_id, enqueued_at=seconds)
-    assert lost_jobs(3, 300, oldest) == [lost]
-    assert lost_jobs(3, 300, oldest) == [], "it was published a moment ago"
+    assert lost_jobs(3, 300, empty=False, oldest=oldest) == [lost]
+    assert lost_jobs(3, 300, empty=False, oldest=oldest) == [], "it was published a moment ago"
 
 
 def test_with_an_empty_queue_whatever_waits_is_lost(alice: User) -> None:
     old, fresh = say(alice).run_id, say(alice).run_id
     shift(old, enqueued_at=-4)
-    assert lost_jobs(3, 300, None) == [old]
-    assert fresh not in lost_jobs(3, 300, None)
+    assert lost_jobs(3, 300, empty=True) == [old]
+    assert fresh not in lost_jobs(3, 300, empty=True)
 
 
 def test_what_waited_very_long_is_published_in_any_case(alice: User) -> None:
     oldest, stale = say(alice).run_id, say(alice).run_id
     shift(oldest, enqueued_at=-400)
     shift(stale, enqueued_at=-350)
-    assert set(lost_jobs(3, 300, oldest)) == {oldest, stale}
+    assert set(lost_jobs(3, 300, empty=False, oldest=oldest)) == {oldest, stale}
+
+
+def test_a_locked_row_costs_no_other_run_its_lease(alice: User) -> None:
+    """Somebody's transaction holds the row of one run, and of another's message."""
+    locked, half, free = (say(alice).run_id for _ in range(3))
+    for run_id in (locked, half, free):
+        claim(run_id, "w")
+        shift(run_id, lease_expires_at=1)
+    before = {run_id: row(run_id).lease_expires_at for run_id in (locked, free)}
+    points = [Checkpoint(run_id, 1, "e", 1, "text") for run_id in (locked, half, free)]
+
+    def work() -> tuple[set[uuid.UUID], set[uuid.UUID]]:
+        try:
+            return {lease.run_id for lease in renew([locked, half, free], "w")}, checkpoint(points, "w")
+        finally:
+            connections.close_all()
+
+    with transaction.atomic(), ThreadPoolExecutor(1) as other:
+        Run.objects.select_for_update().get(pk=locked)
+        Message.objects.select_for_update().get(pk=row(half).message_id)
+        held, saved = other.submit(work).result(timeout=3)
+    assert held == {locked, half, free}, "none of them is lost"
+    assert saved == {free}
+    assert row(locked).lease_expires_at == before[locked]
+    assert row(free).lease_expires_at > before[free]  # type: ignore[operator]
+    assert (row(free).message.text, row(half).message.text) == ("text", "")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command, load_command_class
+from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.core.management.base import CommandParser
 
 from accounts.models import Quota, QuotaPeriod, Unit, User
@@ -44,6 +44,24 @@ def test_help_teaches_and_its_examples_can_be_typed(name: str, app: str) -> None
             parser_of(command, apps[command]).parse_args(words)  # exits where it is wrong
     if name not in ("quota", "seed_demo"):
         assert "xit code" in " ".join(text.split()), f"{name} --help does not say what its exit code means"
+
+
+OURS = sorted((name, app) for name, app in get_commands().items() if app in ("accounts", "chat", "config", "workers"))
+
+
+def test_all_commands_are_known_here() -> None:
+    assert {name for name, _ in OURS} >= {*dict(COMMANDS), "loadtest", "prepare", "serve", "up", "worker", "beat"}
+
+
+@pytest.mark.parametrize(("name", "app"), OURS)
+def test_every_command_has_help_and_its_json_is_an_option(name: str, app: str) -> None:
+    """argparse formats help with `%`, so a lone percent sign in a text breaks `--help`, and nothing else."""
+    parser = parser_of(name, app)
+    assert "usage: manage.py" in parser.format_help()
+    for action in parser._actions:
+        if "--json" in action.option_strings:
+            assert action.const is True
+            assert action.help
 
 
 @pytest.mark.parametrize("name", ["purge", "import_chats", "erase_user", "repair"])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.stack import Stack
@@ -33,6 +34,17 @@ def await_status(stack: Stack, status: int, seconds: float) -> dict[str, Any]:
         if found == status:
             return body
         assert time.monotonic() < deadline, (found, body)
+
+
+def test_readiness_says_that_tables_are_locked(live: Live) -> None:
+    """As by an ALTER TABLE: the database answers, and no message can be accepted."""
+    stack = live(workers=0)
+    await_status(stack, 200, 10)
+    with psycopg.connect(stack.env["DATABASE_URL"]) as lock:
+        lock.execute("LOCK TABLE chat_run IN ACCESS EXCLUSIVE MODE")
+        status, body = ask(stack, "/readyz")
+        assert (status, body["status"], list(body["wrong"])) == (503, "degraded", ["tables"])
+    await_status(stack, 200, 5)
 
 
 def test_readiness_names_what_is_wrong_and_recovers(live: Live) -> None:
