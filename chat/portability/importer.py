@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat.markdown import render
+from chat.markdown.pool import shared_pool
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role
 from chat.portability import formats
 from chat.portability.archive import MAX_BYTES, ImportRefusedError, read_documents
@@ -94,7 +94,7 @@ def save_conversation(user: User, imported: ImportedConversation) -> bool:
                     role=message.role,
                     author=user if is_question and message.mine else None,
                     text=message.text,
-                    html="" if is_question else render(message.text),
+                    html="" if is_question else shared_pool().render(message.text),
                     status=MessageStatus.COMPLETE,
                     created_at=at,
                 )

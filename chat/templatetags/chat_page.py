@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from chat.markdown import render
+from chat.markdown.plain import plain
 from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
 
@@ -77,10 +77,13 @@ def _module_paths() -> dict[str, str]:
 
 @register.filter
 def answer(message: dict[str, Any]) -> SafeString:
-    """An answer's HTML. One in progress is empty: the page writes it from its source, as it goes on."""
+    """An answer's HTML, as it is stored; before it has any (`workers.runtime.rendering`), its text as it was written.
+
+    One in progress is empty: the page writes it from its source, as it goes on. Nothing is rendered in a request.
+    """
     if message["status"] in ACTIVE:
         return SafeString("")
-    return mark_safe(message["html"] or render(message["text"]))  # noqa: S308  # sanitised by chat.markdown
+    return mark_safe(message["html"] or plain(message["text"]))  # noqa: S308  # sanitised, or escaped
 
 
 @register.filter
