@@ -19,7 +19,7 @@ from chat.eventlog.delivery_trace import announce_end
 from chat.eventlog.user_events import notify_quotas_low
 from chat.markdown.pool import shared_pool
 from chat.models import Run, RunStatus
-from chat.runs.barge_in import heard_part
+from chat.runs.barge_in import cut_answer
 from chat.runs.ending import Ended, Ending, end_run
 from chat.runs.lifecycle import Claim
 from chat.telemetry import latency_marks, metrics, tracing
@@ -229,8 +229,8 @@ class Generation:
         kept = text
         if self.stop_requested:
             with contextlib.suppress(*OUTAGE):  # the commit waits for PostgreSQL
-                heard = await in_db(_heard_chars, self.claimed.id)
-                kept = text if heard is None else heard_part(text, heard)
+                cut = cut_answer(text, await in_db(_heard_chars, self.claimed.id))
+                kept = cut.text if cut else text
         html = await shared_pool().render_soon(kept) if kept else ""
         return {kept: html} if html else {}
 
