@@ -13,6 +13,7 @@ import html
 import itertools
 import re
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -74,8 +75,11 @@ def render(text: str) -> str:
         return _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
     except TooCostlyError as error:
         logger.info("formatting_left_out", limit=str(error), length=len(text))
-    except Exception:  # a bug in the parser must not lose an answer, which is then shown as plain text
-        logger.exception("markdown_failed", length=len(text))
+    except Exception as error:  # a bug in the parser must not lose an answer, which is then shown as plain text
+        # Not the exception's own words, which may quote the text.
+        *_, frame = traceback.extract_tb(error.__traceback__)
+        place = f"{frame.filename}:{frame.lineno}"
+        logger.error("markdown_failed", error=type(error).__name__, place=place, length=len(text))
     return plain_with_note(text)
 
 

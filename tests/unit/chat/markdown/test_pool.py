@@ -37,7 +37,7 @@ def pool() -> Iterator[RenderPool]:
 
 
 def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return psutil.pid_exists(pid) and bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 def test_a_process_renders_one_text_after_the_other(process: RenderProcess) -> None:
