@@ -32,7 +32,7 @@ from chat.markdown.plain import plain_with_note
 
 logger = structlog.get_logger(__name__)
 
-HIGHLIGHT_SECONDS: Final = 0.5  # for all code blocks of a text together
+HIGHLIGHT_SECONDS: Final = 0.5  # of CPU time, for all code blocks of a text together
 
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9+#._-]{1,30}")
 _TASK: Final = re.compile(r"\[([ xX])\][ \t]+")
@@ -71,13 +71,13 @@ def render(text: str) -> str:
     try:
         check_text(text)
         parser = _parser()
-        env = {"deadline": time.monotonic() + HIGHLIGHT_SECONDS}
+        env = {"deadline": time.thread_time() + HIGHLIGHT_SECONDS}
         return _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
     except TooCostlyError as error:
         logger.info("formatting_left_out", limit=str(error), length=len(text))
     except Exception as error:  # a bug in the parser must not lose an answer, which is then shown as plain text
         # Not the exception's own words, which may quote the text.
-        *_, frame = traceback.extract_tb(error.__traceback__)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{frame.filename}:{frame.lineno}"
         logger.error("markdown_failed", error=type(error).__name__, place=place, length=len(text))
     return plain_with_note(text)
@@ -151,7 +151,7 @@ def _code(code: str, language: str, deadline: float) -> str:
 
 def _until(deadline: float, tokens: Iterator[tuple[Any, str]]) -> Iterator[tuple[Any, str]]:
     for token in tokens:
-        if time.monotonic() > deadline:
+        if time.thread_time() > deadline:
             raise TimeoutError
         yield token
 

@@ -57,9 +57,9 @@ class ModelAnswer:
             return await self._stream()
 
     async def _stream(self) -> Outcome:
-        await self._limits.open(estimate_turns(self._turns))
-        if self._limits.reached is not None:
-            return self._limits.reached
+        refused = await self._limits.open(estimate_turns(self._turns))
+        if refused is not None:
+            return refused
         options = Options(self._claim.temperature, self._limits.max_tokens(self._claim.max_tokens))
         usage: TokenUsage | None = None
         try:

@@ -32,13 +32,14 @@ class AnswerLimits:
         self._ceiling: Ceiling | None = None
         self._input_tokens = 0
 
-    async def open(self, input_tokens: int) -> None:
-        """Reads what is left of the quotas. Sets `reached` if that is nothing, so that no request is sent."""
+    async def open(self, input_tokens: int) -> Outcome | None:
+        """Reads what is left of the quotas. If that is nothing, returns how the run ends, and no request is sent."""
         self._input_tokens = input_tokens
         self._ceiling = await self._reserve(0)
         if self._ceiling is not None and self._ceiling.possible < 1:
             # Failed and without text: it is not counted as a message.
-            self.reached = Outcome(RunStatus.FAILED, "quota_exceeded", self._ceiling.message)
+            return Outcome(RunStatus.FAILED, "quota_exceeded", self._ceiling.message)
+        return None
 
     def max_tokens(self, chosen: int | None) -> int | None:
         """The `max_tokens` of the request: the conversation's own, or what is left if that is less."""

@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from accounts.lib.db import in_db
+from accounts.lib.redis import async_redis
 from accounts.models import User
 from chat.eventlog import events, store
 from chat.markdown.plain import NOTE
@@ -131,9 +132,9 @@ async def test_answers_in_progress_are_left_alone(alice: User, layer: None) -> N
 
 
 async def test_only_one_worker_renders_at_a_time(turn: Accepted) -> None:
-    await rendering.async_redis().set(rendering._CLAIM, "1", ex=5)
+    await async_redis().set(rendering._CLAIM, "1", ex=5)
     await render_missing()
     assert (await in_db(row, turn.run_id)).message.html == ""
-    await rendering.async_redis().delete(rendering._CLAIM)
+    await async_redis().delete(rendering._CLAIM)
     await render_missing()
     assert (await in_db(row, turn.run_id)).message.html == HTML
