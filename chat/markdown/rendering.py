@@ -75,7 +75,7 @@ def render(text: str) -> str:
         return _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
     except TooCostlyError as error:
         logger.info("formatting_left_out", limit=str(error), length=len(text))
-    except Exception as error:  # a bug in the parser must not lose an answer, which is then shown as plain text
+    except Exception as error:  # noqa: BLE001 -- a bug in the parser must not lose an answer
         # Not the exception's own words, which may quote the text.
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{frame.filename}:{frame.lineno}"
