@@ -217,6 +217,7 @@ MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 3600.0)
 MODEL_RETRY_SECONDS = env.float(
     "MODEL_RETRY_SECONDS", 10.0, validate=at_least(1)
 )  # seconds until an endpoint that is down is tried again
+ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
 DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # speed of the demo model
 SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")

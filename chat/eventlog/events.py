@@ -99,7 +99,7 @@ def run_ended(run: Run, message: Message) -> Event:
     if message.html:
         event["html"] = message.html
     if run.status == RunStatus.DONE:
-        event["html"] = message.html
+        event["html"] = message.html or None
         event["finish"] = run.finish or Finish.STOP.value
     else:
         event |= {"code": code, "message": sentence, "retryable": True}

@@ -11,6 +11,10 @@ from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.statuses import MessageRole, MessageStatus
 
+# An answer that has ended, and whose HTML is still to be made.
+UNRENDERED = (
+    Q(role="assistant", html="") & ~Q(text="") & ~Q(status__in=(MessageStatus.PENDING, MessageStatus.STREAMING))
+)
 READ_TEXT = "chat.read_message_body"  # the permission to read what people and models wrote
 
 
@@ -31,7 +35,10 @@ class Message(models.Model):
 
     class Meta:
         permissions = (("read_message_body", "Can read message text"),)
-        indexes = (models.Index(fields=["conversation", "created_at"], name="message_by_time"),)
+        indexes = (
+            models.Index(fields=["conversation", "created_at"], name="message_by_time"),
+            models.Index(fields=["id"], condition=UNRENDERED, name="message_unrendered"),
+        )
         constraints = (
             models.CheckConstraint(condition=Q(role__in=MessageRole.values), name="message_role_known"),
             models.CheckConstraint(condition=Q(status__in=MessageStatus.values), name="message_status_known"),

@@ -21,7 +21,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat.markdown import render
+from chat.markdown.pool import shared_pool
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role
 from chat.portability import formats
 from chat.portability.archive import MAX_BYTES, open_documents
@@ -163,7 +163,7 @@ def _save_together(user: User, fresh: list[ImportedConversation]) -> None:
 
 def _render_all(texts: list[str]) -> list[str]:
     with ThreadPoolExecutor(RENDERED_AT_ONCE) as threads:
-        return list(threads.map(render, texts))
+        return list(threads.map(shared_pool().render, texts))
 
 
 def _rows(user: User, imported: ImportedConversation) -> tuple[Conversation, list[Message]]:

@@ -6,8 +6,6 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
-from chat.markdown import render
-
 LONGEST_WORD: Final = 40  # code points; anything longer is a script that does not separate words by spaces
 
 
@@ -33,7 +31,6 @@ class Cut:
     """What is kept of an answer, in code points: `heard_chars` of `produced_chars`."""
 
     text: str
-    html: str
     heard_chars: int
     produced_chars: int
 
@@ -48,7 +45,7 @@ def cut_answer(text: str, heard_chars: int | None) -> Cut | None:
     kept = heard_part(text, heard_chars)
     if len(kept) >= len(text.rstrip()):
         return None
-    return Cut(kept, render(kept), len(kept), len(text))
+    return Cut(kept, len(kept), len(text))
 
 
 def _joined(before: str, after: str) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -24,13 +24,17 @@ CHARACTERS_PER_ESTIMATED_TOKEN: Final = 4  # of what a lost worker's model read 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is known of a run at its end. Times in milliseconds."""
+    """What is known of a run at its end. Times in milliseconds.
+
+    `rendered` has HTML by text: of the whole text, and of the part that the user heard. What has none is stored without
+    HTML, and a worker makes it soon (`workers.runtime.rendering`): nothing is rendered here, where rows are locked.
+    """
 
     text: str
-    html: str = ""
     finish: str = ""  # how a complete answer ended (`chat.models.statuses.Finish`)
     upstream_said: str = ""  # the provider's words about a failure, for staff
     upstream_request: str = ""
+    rendered: Mapping[str, str] = field(default_factory=dict)
     error_code: str = ""
     error_message: str = ""
     input_tokens: int | None = None
@@ -92,7 +96,7 @@ def end_run(
         if ending is None:
             fields: dict[str, Any] = {}
         else:
-            message.text, message.html = ending.text, ending.html
+            message.text, message.html = ending.text, ending.rendered.get(ending.text, "")
             # Of a lost worker's run the last checkpoint knows the endpoint.
             fields = ending.run_fields() | {"endpoint": ending.endpoint or run.endpoint}
         message.status = MessageStatus.COMPLETE if status == RunStatus.DONE else MessageStatus(status.value)
@@ -103,7 +107,8 @@ def end_run(
                 "output_tokens": used.output_tokens,
                 "usage_estimated": used.estimated,
             }
-        cut = _cut(message, run.heard_chars)  # what was written is billed, also if the user did not hear it
+        # What was written is billed, also if the user did not hear it.
+        cut = _cut(message, run.heard_chars, ending.rendered if ending else {})
         message.save(update_fields=["text", "html", "status"])
         # As late as possible: from here to the commit everybody who shares a quota waits.
         settled = settle_run(run.requested_by_id, run.pk, run.created_at, used, conversation_id=run.conversation_id)
@@ -128,7 +133,7 @@ def cut_to_heard(run: Run, heard_chars: int) -> Ended | None:
     The run keeps its status: its attempt has had its one end.
     """
     message = Message.objects.select_related("author").get(pk=run.message_id)
-    cut = _cut(message, heard_chars)
+    cut = _cut(message, heard_chars, {})
     if cut is None:
         return None
     run.heard_chars, run.produced_chars = cut.heard_chars, cut.produced_chars
@@ -170,11 +175,11 @@ def _update(run_id: uuid.UUID, **fields: Any) -> Run:
     return run
 
 
-def _cut(message: Message, heard_chars: int | None) -> Cut | None:
+def _cut(message: Message, heard_chars: int | None, rendered: Mapping[str, str]) -> Cut | None:
     """Cuts a message to what was heard of it, if the user talked over it; whether it did, and how."""
     cut = cut_answer(message.text, heard_chars)
     if cut is not None:
-        message.text, message.html = cut.text, cut.html
+        message.text, message.html = cut.text, rendered.get(cut.text, "")
         if message.status == MessageStatus.COMPLETE:
             message.status = MessageStatus.STOPPED
     return cut

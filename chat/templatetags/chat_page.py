@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from chat.eventlog.payloads import finish_note
-from chat.markdown import render
+from chat.markdown.plain import plain
 from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
 from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
@@ -81,10 +81,13 @@ def _module_paths() -> dict[str, str]:
 
 @register.filter
 def answer(message: dict[str, Any]) -> SafeString:
-    """An answer's HTML. One in progress is empty: the page writes it from its source, as it goes on."""
+    """An answer's HTML, as it is stored; before it has any (`workers.runtime.rendering`), its text as it was written.
+
+    One in progress is empty: the page writes it from its source, as it goes on. Nothing is rendered in a request.
+    """
     if message["status"] in ACTIVE:
         return SafeString("")
-    return mark_safe(message["html"] or render(message["text"]))  # noqa: S308  # sanitised by chat.markdown
+    return mark_safe(message["html"] or plain(message["text"]))  # noqa: S308  # sanitised, or escaped
 
 
 @register.filter

@@ -13,8 +13,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString, mark_safe
 
-from chat.markdown import render
-
 PATH: Final = Path(settings.BASE_DIR) / "docs" / "staff.md"
 
 
@@ -28,7 +26,12 @@ def show_handbook(request: HttpRequest) -> HttpResponse:
 
 @functools.cache
 def read_handbook() -> SafeString:
-    """The handbook as sanitised HTML, without its first heading, images and links to other files (not served)."""
+    """The handbook as sanitised HTML, without its first heading, images and links to other files (not served).
+
+    The file is the project's own, so this process renders it, once.
+    """
+    from chat.markdown.rendering import render  # the parser is loaded only where somebody reads the handbook
+
     text = PATH.read_text().partition("\n")[2]
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n*", "", text)
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)

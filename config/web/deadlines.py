@@ -1,7 +1,7 @@
-"""Deadlines for the arrival of HTTP requests, none for a response that has begun. Twisted's own timeout starts again with every byte.
+"""Deadlines for the arrival of HTTP requests, none for a response that has begun.
 
-A client that sends a byte now and then would otherwise hold a connection, and with many of them all of a process's
-file descriptors, for as long as it likes.
+Twisted's own timeout starts again with every byte. A client that sends a byte now and then would
+otherwise hold a connection, and with many of them all of a process's file descriptors, for as long as it likes.
 """
 
 from __future__ import annotations

@@ -31,7 +31,6 @@ from config.web.deadlines import DeadlineFactory  # noqa: E402
 from config.web.health import State  # noqa: E402
 from config.web.websocket import DirectFactory  # noqa: E402
 
-
 # Daphne creates both by these names; there is no other hook.
 daphne.server.WebSocketFactory = DirectFactory
 daphne.server.HTTPFactory = DeadlineFactory

@@ -11,7 +11,7 @@ from tests.e2e.browsing import MARKDOWN, STREAMING, Watch, body, ended, send
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
-from tests.unit.chat.test_markdown import HOSTILE
+from tests.unit.chat.markdown.test_rendering import HOSTILE
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -12,11 +12,12 @@ from chat.models import RunStatus
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
 from workers.generation.context import build_turns
+from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.run_log import RunLog
 from workers.generation.tracing import ModelCall
 from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
-from workers.providers.token_estimate import estimate_usage
+from workers.providers.token_estimate import estimate_turns, estimate_usage, larger_usage
 
 logger = structlog.get_logger(__name__)
 
@@ -38,6 +39,8 @@ class ModelAnswer:
         self._model = model
         self._clock = clock
         self._turns: Sequence[ChatTurn] = ()
+        self._limits = AnswerLimits(claim.run)
+        self._reasoning: list[str] = []  # counted, not kept
 
     @property
     def first_token_ms(self) -> int | None:
@@ -54,7 +57,10 @@ class ModelAnswer:
             return await self._stream()
 
     async def _stream(self) -> Outcome:
-        options = Options(self._claim.temperature, self._claim.max_tokens)
+        refused = await self._limits.open(estimate_turns(self._turns))
+        if refused is not None:
+            return refused
+        options = Options(self._claim.temperature, self._limits.max_tokens(self._claim.max_tokens))
         usage: TokenUsage | None = None
         reason: str | None = None
         try:
@@ -63,15 +69,19 @@ class ModelAnswer:
             ) as batches:
                 async for chunks in batches:
                     text = "".join([chunk.text for chunk in chunks])
+                    reasoning = "".join([chunk.reasoning for chunk in chunks])
+                    if reasoning:
+                        self._reasoning.append(reasoning)
+                    text = await self._limits.admit(text.replace("\x00", ""), reasoning)
                     if text:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
                             self.call.note_first_token()
-                        self._log.feed(text.replace("\x00", ""))
+                        self._log.feed(text)
                     for chunk in chunks:
                         usage = chunk.usage or usage
                         reason = chunk.finish_reason or reason
-                    if self._log.fenced:
+                    if self._log.fenced or self._limits.reached is not None:
                         break
         except ProviderError as error:
             metrics.upstream[error.code] += 1
@@ -89,6 +99,8 @@ class ModelAnswer:
                 request_id=error.request_id,
             )
         self.call.note_usage(usage)
+        if (reached := self._limits.reached) is not None:
+            return Outcome(reached.status, reached.code, reached.message, usage, self.first_token_ms)
         finish = finish_of(reason)
         metrics.finishes[finish] += 1
         return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms, finish=finish)
@@ -98,6 +110,11 @@ class ModelAnswer:
         self.requested_at = self.requested_at or time.monotonic()
         self.call.note_request(endpoint, model)
 
-    def estimate_usage(self, text: str) -> TokenUsage:
-        """The usage of an answer for which the endpoint reported none: zero when no request was sent."""
-        return estimate_usage(self._turns, text) if self.endpoint else TokenUsage(0, 0, estimated=True)
+    def billed_usage(self, reported: TokenUsage | None, text: str) -> TokenUsage:
+        """What an answer of `text` is billed with: what the endpoint reported, unless that cannot be; otherwise what is
+        counted here, which is zero when no request was sent.
+        """
+        if not self.endpoint:
+            return reported or TokenUsage(0, 0, estimated=True)
+        counted = estimate_usage(self._turns, text, "".join(self._reasoning))
+        return counted if reported is None else larger_usage(reported, counted)

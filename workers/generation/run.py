@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -15,8 +17,9 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.delivery_trace import announce_end
 from chat.eventlog.user_events import notify_quotas_low
-from chat.markdown import render
-from chat.models import RunStatus
+from chat.markdown.pool import shared_pool
+from chat.models import Run, RunStatus
+from chat.runs.barge_in import cut_answer
 from chat.runs.ending import Ended, Ending, end_run
 from chat.runs.lifecycle import Claim
 from chat.telemetry import latency_marks, metrics, tracing
@@ -155,8 +158,10 @@ class Generation:
             return
         if behind:
             self.log.abandon()
+        with tracing.span("render"):
+            rendered = await self._render(text)
         with tracing.span("commit", attributes={"db.system.name": "postgresql"}):
-            ended = await self._commit(outcome, text)
+            ended = await self._commit(outcome, text, rendered)
         if ended is None:
             logger.warning("run_lost", run=str(run.id), attempt=run.attempt)
             return
@@ -218,24 +223,34 @@ class Generation:
         report = announce_end(self.claimed.conversation_id, end, traceparent=traceparent, shown=self.shown)
         self.services.spawn(report)
 
-    async def _commit(self, outcome: Outcome, text: str) -> Ended | None:
+    async def _render(self, text: str) -> dict[str, str]:
+        """The HTML of what is kept of the answer, by its text; empty if it takes too long. The lease is renewed
+        meanwhile, and the process's other answers go on.
+        """
+        kept = text
+        if self.stop_requested:
+            with contextlib.suppress(*OUTAGE):  # the commit waits for PostgreSQL
+                cut = cut_answer(text, await in_db(_heard_chars, self.claimed.id))
+                kept = cut.text if cut else text
+        html = await shared_pool().render_soon(kept) if kept else ""
+        return {kept: html} if html else {}
+
+    async def _commit(self, outcome: Outcome, text: str, rendered: Mapping[str, str]) -> Ended | None:
         """Writes the end to PostgreSQL; retries during an outage. None: the run was not this worker's any more."""
         deadline = time.monotonic() + COMMIT_SECONDS
         while True:
             try:
-                return await in_db(self._end, outcome, text)
+                return await in_db(self._end, outcome, text, rendered)
             except OUTAGE:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _end(self, outcome: Outcome, text: str) -> Ended | None:
-        usage = outcome.usage
-        if usage is None:
-            usage = outcome.usage = self.answer.estimate_usage(text)
+    def _end(self, outcome: Outcome, text: str, rendered: Mapping[str, str]) -> Ended | None:
+        usage = self.answer.billed_usage(outcome.usage, text)
         ending = Ending(
             text=text,
-            html=render(text) if text else "",
+            rendered=rendered,
             finish=outcome.finish,
             upstream_said=outcome.said[:UPSTREAM_SAID_CHARS],
             upstream_request=outcome.request_id,
@@ -257,3 +272,8 @@ class Generation:
         """The log lacks the run's first events. Its deltas wait until these are there."""
         await announce(self.claimed, lambda: self.lost)
         self.log.announced()
+
+
+def _heard_chars(run_id: uuid.UUID) -> int | None:
+    """How much of a spoken answer its user has heard; None unless they talked over it."""
+    return Run.objects.values_list("heard_chars", flat=True).filter(pk=run_id).first()

@@ -15,13 +15,16 @@ leave room below a hard limit. It takes one pass of a compiled pattern, about 20
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from workers.providers.base import ChatTurn, TokenUsage
 
 TURN_TOKENS: Final = 4  # what a chat template puts around each message (OpenAI Cookbook, "How to count tokens")
 ANSWER_TOKENS: Final = 3  # and before the answer
+TAIL_CHARS: Final = 256  # how much of a growing text is counted again with each piece
 
 _LETTERS: Final = "\u00aa-\u10ff\u1200-\u1fff"
 _CJK: Final = "\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
@@ -54,3 +57,57 @@ def estimate_usage(turns: Iterable[ChatTurn], text: str, reasoning: str = "") ->
         reasoning_tokens=thought,
         estimated=True,
     )
+
+
+# A reported count is the tokenizer's own, so it is more exact than ours, which may be a third too high. Far below ours
+# it is wrong, or a lie: then ours, which is the larger one, is used.
+IMPLAUSIBLE_FACTOR: Final = 2
+IMPLAUSIBLE_TOKENS: Final = 200
+
+
+def larger_usage(reported: TokenUsage, counted: TokenUsage) -> TokenUsage:
+    """The usage to bill: each count as reported, or as counted here where the reported one is implausibly small."""
+    used = reported
+    if _is_implausible(reported.input_tokens, counted.input_tokens):
+        used = replace(used, input_tokens=counted.input_tokens, estimated=True)
+    if _is_implausible(reported.output_tokens, counted.output_tokens):
+        used = replace(used, output_tokens=counted.output_tokens, estimated=True)
+    return used
+
+
+def _is_implausible(reported: int, counted: int) -> bool:
+    return counted > IMPLAUSIBLE_FACTOR * reported + IMPLAUSIBLE_TOKENS
+
+
+class TokenCounter:
+    """Counts the tokens of a text that arrives in pieces, at the cost of each piece, with the estimate of the whole."""
+
+    __slots__ = ("_counted", "_tail")
+
+    def __init__(self) -> None:
+        self._counted = 0
+        self._tail = ""
+
+    @property
+    def tokens(self) -> int:
+        return self._counted + estimate_tokens(self._tail)
+
+    def add(self, text: str) -> None:
+        self._tail += text
+        if len(self._tail) > TAIL_CHARS:
+            cut = len(self._tail.rstrip()) - len(_last_word(self._tail))
+            cut = len(self._tail[:cut].rstrip()) or len(self._tail)  # before white space, which is counted as one run
+            self._counted += estimate_tokens(self._tail[:cut])
+            self._tail = self._tail[cut:]
+
+
+def _last_word(text: str) -> str:
+    return text.rsplit(maxsplit=1)[-1] if text.strip() else ""
+
+
+def prefix_of_tokens(text: str, tokens: int) -> str:
+    """The longest beginning of `text` that has at most so many tokens, by the estimate."""
+    if estimate_tokens(text) <= tokens:
+        return text
+    length = bisect_right(range(len(text) + 1), tokens, key=lambda end: estimate_tokens(text[:end])) - 1
+    return text[: max(length, 0)]

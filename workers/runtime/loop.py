@@ -26,6 +26,7 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.jobs import worker_heartbeats
 from chat.jobs.dispatch import look_at_queue
+from chat.markdown.pool import shared_pool
 from chat.recovery import reaper
 from chat.runs import closing
 from chat.runs.context import ClaimedRun
@@ -40,6 +41,7 @@ from workers.generation.services import Services
 from workers.generation.tracing import start_run_span
 from workers.runtime.leases import LeaseKeeper
 from workers.runtime.liveness import Liveness
+from workers.runtime.rendering import RENDER_EVERY_SECONDS, render_missing
 from workers.runtime.repeat import repeat
 from workers.runtime.stops import StopListener
 from workers.runtime.unwatched import stop_unwatched
@@ -99,7 +101,9 @@ class Runtime:
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
         self.spawn(repeat(self._check_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
         self.spawn(repeat(self._stop_unwatched, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
+        self.spawn(repeat(render_missing, every=RENDER_EVERY_SECONDS))
         self.spawn(reaper.run())
+        shared_pool().start()
         ready.set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

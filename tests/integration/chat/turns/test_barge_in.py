@@ -88,11 +88,14 @@ async def test_a_finished_answer_is_cut_and_its_run_stays_done(stack: Stack) -> 
         assert (await interrupt(client, run_id, 14))["type"] == "ok"
         updated = await client.next("message.updated")
         assert updated["message"]["text"] == "**One two**"
-        assert updated["message"]["html"] == "<p><strong>One two</strong></p>\n"
+        assert updated["message"]["html"] is None, "nothing is rendered in the web process"
         assert updated["message"]["status"] == "stopped"
         assert updated["message"]["run"]["status"] == "done"
         row = stored(stack, run_id)
         assert (row["shown"], row["status"], row["heard_chars"], row["produced_chars"]) == ("stopped", "done", 11, 28)
+        rendered = await client.next("message.updated")
+        assert rendered["message"] == updated["message"] | {"html": "<p><strong>One two</strong></p>\n"}
+        assert stored(stack, run_id)["html"] == rendered["message"]["html"]
         await history.settle(stack)
         [rows] = [await fresh_snapshots(await alice.connect(), [conversation])]
         history.check(stack, rows)

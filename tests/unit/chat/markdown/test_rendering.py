@@ -1,4 +1,4 @@
-"""`chat.markdown.render`: what people see of an answer, and that nothing in one can run or load anything."""
+"""`chat.markdown.rendering.render`: what people see of an answer, and that nothing in one can run or load anything."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat import markdown
-from chat.markdown import render
+from chat.markdown import rendering
+from chat.markdown.plain import NOTE, plain
+from chat.markdown.rendering import render
 
 pytestmark = pytest.mark.unit
 
-TAGS = markdown._TAGS
+TAGS = rendering._TAGS
 ATTRIBUTES = {"href", "rel", "target", "class", "start", "data-language", "tabindex"}
 URL = "https://evil.example/x"
 
@@ -170,7 +171,7 @@ def test_hostile_text_comes_out_harmless(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_sanitiser_alone_is_enough(text: str) -> None:
     """The second layer must hold if the first ever lets HTML through."""
-    found = read(markdown._cleaner.clean(text)).found
+    found = read(rendering._cleaner.clean(text)).found
     assert found == []
 
 
@@ -302,7 +303,7 @@ def test_a_megabyte_is_shown_as_written() -> None:
 
 
 def test_highlighting_stops_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(markdown, "HIGHLIGHT_SECONDS", -1)
+    monkeypatch.setattr(rendering, "HIGHLIGHT_SECONDS", -1)
     assert render("```python\nx = 1\n```") == '<pre class="code" data-language="python"><code>x = 1\n</code></pre>\n'
 
 
@@ -310,5 +311,41 @@ def test_a_failing_parser_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> No
     def fail() -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(markdown, "_parser", fail)
-    assert render("a < b") == '<div class="plain">a &lt; b</div>'
+    monkeypatch.setattr(rendering, "_parser", fail)
+    assert render("a < b") == f'<div class="plain">a &lt; b</div><p class="plain-note">{NOTE}</p>'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("![" * 30_000, id="images"),
+        pytest.param("(" * 10_000 + "\n" + "[" * 10_000, id="brackets"),
+        pytest.param("a\n" * 60_000, id="lines"),
+        pytest.param("*a_ " * 40_000, id="emphasis"),
+        pytest.param("http://a." * 20_000, id="addresses"),
+        pytest.param("://" * 10_000, id="schemes"),
+        pytest.param("http://a/(((" * 5_000, id="brackets in addresses"),
+        pytest.param("mailto:a" * 5_000, id="mail addresses"),
+    ],
+)
+def test_what_costs_too_much_is_shown_as_written_and_says_so(text: str) -> None:
+    started = time.process_time()
+    html = render(text)
+    assert time.process_time() - started < 2
+    assert html == f'{plain(text)}<p class="plain-note">{NOTE}</p>'
+    assert plain("a < b\nc") == '<div class="plain">a &lt; b\nc</div>'
+
+
+@pytest.mark.parametrize(
+    ("language", "unit", "times"),
+    [("html+ng2", "(", 10_000), ("html+ng2", "(", 20_000), ("html+handlebars", "{{", 10_000)],
+)
+def test_a_language_whose_lexer_backtracks_is_not_coloured(language: str, unit: str, times: int) -> None:
+    started = time.process_time()
+    html = render(f"```{language}\n{unit * times}\n```")
+    assert time.process_time() - started < 2
+    assert html == f'<pre class="code" data-language="{language}"><code>{unit * times}\n</code></pre>\n'
+
+
+def test_brackets_in_code_do_not_count() -> None:
+    assert "plain-note" not in render("```json\n" + "[1, 2],\n" * 9_000 + "```")

@@ -2,7 +2,8 @@
 
 Two independent layers keep hostile text harmless: markdown-it-py runs with raw HTML off, and nh3 then keeps only the
 elements and attributes named here. Nothing in the result can load anything: images become links that name them.
-`render` never raises; its time is bounded by cutting off what is costly to lay out (see the limits below).
+`render` never raises. Its limits keep its time short for every input that is known; what is not known is stopped by the
+deadline of the process that it runs in (`chat.markdown.pool`). Only that process and the handbook import this module.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import html
 import itertools
 import re
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -22,17 +24,15 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
-from pygments.lexer import Lexer
-from pygments.lexers import get_lexer_by_name
 from pygments.token import STANDARD_TYPES
-from pygments.util import ClassNotFound
+
+from chat.markdown.lexers import find_lexer, is_plain_enough
+from chat.markdown.limits import MAX_NESTING, TooCostlyError, check_blocks, check_text
+from chat.markdown.plain import plain_with_note
 
 logger = structlog.get_logger(__name__)
 
-MAX_RICH_CHARS: Final = 200_000  # of a whole text; a longer one is shown as plain text
-MAX_HIGHLIGHT_CHARS: Final = 40_000  # of one code block
-HIGHLIGHT_SECONDS: Final = 0.5  # for all code blocks of a text together
-MAX_NESTING: Final = 40  # levels of blocks; markdown-it drops deeper ones, so such a text is shown as plain text
+HIGHLIGHT_SECONDS: Final = 0.5  # of CPU time, for all code blocks of a text together
 
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9+#._-]{1,30}")
 _TASK: Final = re.compile(r"\[([ xX])\][ \t]+")
@@ -64,23 +64,23 @@ _cleaner: Final = nh3.Cleaner(
 
 
 def render(text: str) -> str:
-    """The HTML of an answer: a string that may stand in a page as it is. Never raises; an empty text gives ''."""
+    """The HTML of an answer: a string that may stand in a page as it is. Never raises; an empty text gives ''.
+
+    A text beyond the limits is shown as it was written, with a note that says so.
+    """
     try:
-        if len(text) > MAX_RICH_CHARS:
-            return _plain(text)
+        check_text(text)
         parser = _parser()
-        env = {"deadline": time.monotonic() + HIGHLIGHT_SECONDS}
-        tokens = parser.parse(text, env)
-        if any(token.level >= MAX_NESTING - 1 for token in tokens):
-            return _plain(text)
-        return _cleaner.clean(parser.renderer.render(tokens, parser.options, env))
-    except Exception:  # a bug in the parser must not lose an answer, which is then shown as plain text
-        logger.exception("markdown_failed", length=len(text))
-        return _plain(text)
-
-
-def _plain(text: str) -> str:
-    return f'<div class="plain">{html.escape(text)}</div>' if text else ""
+        env = {"deadline": time.thread_time() + HIGHLIGHT_SECONDS}
+        return _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
+    except TooCostlyError as error:
+        logger.info("formatting_left_out", limit=str(error), length=len(text))
+    except Exception as error:  # noqa: BLE001 -- a bug in the parser must not lose an answer
+        # Not the exception's own words, which may quote the text.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{frame.filename}:{frame.lineno}"
+        logger.error("markdown_failed", error=type(error).__name__, place=place, length=len(text))
+    return plain_with_note(text)
 
 
 class _Renderer(RendererHTML):
@@ -117,6 +117,7 @@ def _parser() -> MarkdownIt:
     if parser.linkify:
         # Only what is written as an address becomes one: `main.py` is a file, not a site in Paraguay.
         parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
+    parser.core.ruler.after("block", "limits", lambda state: check_blocks(state.tokens))
     parser.core.ruler.push("own_classes", _give_classes)
     return parser
 
@@ -137,7 +138,7 @@ def _give_classes(state: StateCore) -> None:
 
 
 def _code(code: str, language: str, deadline: float) -> str:
-    lexer = _lexer(language) if len(code) <= MAX_HIGHLIGHT_CHARS else None
+    lexer = find_lexer(language) if is_plain_enough(code) else None
     body = html.escape(code, quote=False)
     if lexer:
         try:
@@ -148,20 +149,9 @@ def _code(code: str, language: str, deadline: float) -> str:
     return f'<pre class="code"{label}><code>{body}</code></pre>\n'
 
 
-@functools.lru_cache(maxsize=64)
-def _lexer(language: str) -> Lexer | None:
-    if not language:
-        return None
-    try:
-        # Nothing may be added or cut: the copied code is the model's, to the letter.
-        return get_lexer_by_name(language.lower(), stripnl=False, ensurenl=False)
-    except ClassNotFound:
-        return None
-
-
 def _until(deadline: float, tokens: Iterator[tuple[Any, str]]) -> Iterator[tuple[Any, str]]:
-    for count, token in enumerate(tokens):
-        if count % 64 == 0 and time.monotonic() > deadline:
+    for token in tokens:
+        if time.thread_time() > deadline:
             raise TimeoutError
         yield token
 

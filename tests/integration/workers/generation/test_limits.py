@@ -1,0 +1,159 @@
+"""An answer ends at its greatest length and at what is left of a hard quota, and is billed with what it really had."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any, cast
+
+import pytest
+
+from accounts.lib.db import in_db
+from accounts.models import Unit, User
+from accounts.quotas.ceilings import reserve_output
+from chat.models import RunStatus
+from chat.runs.lifecycle import claim
+from tests.fixtures.quota_rows import give, send
+from workers.generation.answer import ModelAnswer
+from workers.generation.outcome import Outcome, RunClock
+from workers.generation.run_log import RunLog
+from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, TokenUsage
+from workers.providers.token_estimate import estimate_tokens
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
+MIB = 1024 * 1024
+
+
+class ScriptedModel:
+    """A `ChatModel` that answers with these chunks and counts how many were read."""
+
+    def __init__(self, *batches: list[Chunk]) -> None:
+        self.batches = batches
+        self.read = 0
+        self.options: Options | None = None
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, model: str, turns: Sequence[ChatTurn], *, options: Options, on_request: OnRequest
+    ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
+        self.options = options
+
+        async def play() -> AsyncGenerator[list[Chunk]]:
+            on_request("host", model)
+            for batch in self.batches:
+                self.read += 1
+                yield batch
+
+        answer = play()
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+
+async def answer(user: User, model: ScriptedModel) -> tuple[Outcome, str, TokenUsage]:
+    """How the run ends, its text, and what is billed."""
+    accepted = await in_db(send, user)
+    claimed = await in_db(claim, accepted.run_id, "worker")
+    assert claimed is not None
+    log = RunLog(lambda *_: None, accepted.conversation_id, accepted.run_id, 1)
+    reader = ModelAnswer(claimed, log, cast("Any", model), RunClock(claimed.run))
+    outcome = await reader.read()
+    return outcome, log.text, reader.billed_usage(outcome.usage, log.text)
+
+
+def words(count: int) -> list[list[Chunk]]:
+    return [[Chunk(f"word{number % 10} ")] for number in range(count)]
+
+
+async def test_ten_megabytes_are_kept_to_the_greatest_length(alice: User, settings: Any) -> None:
+    settings.ANSWER_MAX_CHARS = 50_000
+    model = ScriptedModel(*[[Chunk("x" * MIB)]] * 10, [Chunk(usage=TokenUsage(3, 5), finish_reason="stop")])
+    outcome, text, billed = await answer(alice, model)
+    assert (outcome.status, outcome.code) == (RunStatus.STOPPED, "answer_too_long")
+    assert outcome.message == "The answer was stopped at its maximum length of 50,000 characters."
+    assert text == "x" * 50_000
+    assert model.read == 1
+    assert billed.output_tokens == estimate_tokens(text)
+
+
+async def test_an_answer_of_the_greatest_length_is_complete(alice: User, settings: Any) -> None:
+    settings.ANSWER_MAX_CHARS = 10
+    outcome, text, _ = await answer(alice, ScriptedModel([Chunk("12345")], [Chunk("67890")]))
+    assert (outcome.status, text) == (RunStatus.DONE, "1234567890")
+
+
+async def test_endless_reasoning_is_ended(alice: User, settings: Any) -> None:
+    settings.ANSWER_MAX_CHARS = 1000
+    model = ScriptedModel(*[[Chunk(reasoning="think " * 100)]] * 1000)
+    outcome, text, billed = await answer(alice, model)
+    assert (outcome.status, outcome.code, text) == (RunStatus.STOPPED, "answer_too_long", "")
+    assert model.read == 9
+    assert billed.reasoning_tokens == billed.output_tokens == 900
+
+
+async def test_a_hard_quota_of_1500_tokens_ends_an_answer_at_1500_tokens(alice: User) -> None:
+    await in_db(give, alice, 1500, Unit.OUTPUT_TOKENS)
+    model = ScriptedModel(*words(20_000))
+    outcome, text, billed = await answer(alice, model)
+    assert model.options is not None
+    assert model.options.max_tokens == 1500
+    assert (outcome.status, outcome.code) == (RunStatus.STOPPED, "quota_exceeded")
+    assert outcome.message == "The answer was stopped. You have used up your quota of 1500 output tokens today."
+    assert 1490 <= billed.output_tokens <= 1500
+    assert len(text) < 6000
+
+
+async def test_one_read_with_everything_is_cut_at_the_quota(alice: User) -> None:
+    await in_db(give, alice, 1500, Unit.OUTPUT_TOKENS)
+    outcome, text, billed = await answer(alice, ScriptedModel([Chunk("word " * 100_000)]))
+    assert outcome.code == "quota_exceeded"
+    assert (billed.output_tokens, text) == (1500, ("word " * 1500).rstrip() + " ")
+
+
+async def test_an_answer_within_the_quota_is_complete(alice: User) -> None:
+    await in_db(give, alice, 1500, Unit.OUTPUT_TOKENS)
+    outcome, text, _ = await answer(alice, ScriptedModel(*words(700)))
+    assert outcome.status is RunStatus.DONE
+    assert text.count("word") == 700
+
+
+async def test_what_other_answers_take_meanwhile_is_not_there(alice: User) -> None:
+    await in_db(give, alice, 3000, Unit.OUTPUT_TOKENS)
+    other = (await in_db(send, alice)).run_id
+    await in_db(lambda: reserve_output(other, "small", input_tokens=0, wanted=2000))
+    outcome, _, billed = await answer(alice, ScriptedModel(*words(5000)))
+    assert outcome.code == "quota_exceeded"
+    assert 990 <= billed.output_tokens <= 1000
+
+
+async def test_a_claimed_usage_of_5_is_not_believed(alice: User) -> None:
+    text = "word " * 20_000
+    model = ScriptedModel([Chunk(text)], [Chunk(usage=TokenUsage(1, 5), finish_reason="stop")])
+    outcome, _, billed = await answer(alice, model)
+    assert outcome.status is RunStatus.DONE
+    assert (billed.output_tokens, billed.estimated) == (20_000, True)
+
+
+async def test_a_plausible_report_is_billed_as_it_is(alice: User) -> None:
+    reported = TokenUsage(40, 900, cached_tokens=3, reasoning_tokens=20)
+    model = ScriptedModel([Chunk("word " * 1000)], [Chunk(usage=reported, finish_reason="stop")])
+    assert (await answer(alice, model))[2] == reported
+
+
+async def test_without_anything_left_no_request_is_sent(alice: User) -> None:
+    await in_db(give, alice, 10, Unit.OUTPUT_TOKENS)
+    accepted = await in_db(send, alice)
+
+    def use_up() -> None:
+        from accounts.models import Allowance
+
+        Allowance.objects.update(used=10)
+
+    claimed = await in_db(claim, accepted.run_id, "worker")
+    assert claimed is not None
+    await in_db(use_up)
+    model = ScriptedModel(*words(10))
+    log = RunLog(lambda *_: None, accepted.conversation_id, accepted.run_id, 1)
+    outcome = await ModelAnswer(claimed, log, cast("Any", model), RunClock(claimed.run)).read()
+    assert (outcome.status, outcome.code, model.read) == (RunStatus.FAILED, "quota_exceeded", 0)

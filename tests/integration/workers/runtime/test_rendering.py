@@ -1,0 +1,142 @@
+"""HTML is stored once, whoever ended the answer, and no request makes it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.lib.db import in_db
+from accounts.lib.redis import async_redis
+from accounts.models import User
+from chat.eventlog import events, store
+from chat.markdown.plain import NOTE
+from chat.markdown.pool import RenderPool
+from chat.models import Message, Run, RunStatus
+from chat.recovery.reaper import reap
+from chat.runs.closing import close_in_log
+from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import claim
+from chat.turns.accept import Accepted
+from chat.turns.stop import request_stop
+from chat.turns.submit import announce
+from tests.fixtures.run_rows import row, say, shift
+from workers.runtime import rendering
+from workers.runtime.rendering import render_missing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TEXT = "**a** < b\nand `c`"
+HTML = "<p><strong>a</strong> &lt; b\nand <code>c</code></p>\n"
+
+
+@pytest.fixture
+async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
+    yield
+    await store.channel_layer().close()
+
+
+@pytest.fixture
+async def turn(alice: User, layer: None) -> Accepted:
+    """A run whose worker was lost after it had shown `TEXT`, and that the reaper has ended."""
+    accepted = await in_db(say, alice)
+    await announce(accepted)
+    await in_db(claim, accepted.run_id, "w")
+    await in_db(shift, accepted.run_id, lease_expires_at=-1)
+    delta = events.run_delta(str(accepted.conversation_id), str(accepted.run_id), 1, 0, TEXT)
+    await store.append(store.Append(accepted.conversation_id, [delta], accepted.run_id, 1, number=2))
+    await reap()
+    return accepted
+
+
+async def updates(turn: Accepted) -> list[dict[str, Any]]:
+    here, _ = await store.position(turn.conversation_id)
+    entries = await store.entries(turn.conversation_id, after=0, until=here.seq)
+    return [event for event in (json.loads(one.body) for one in entries) if event["type"] == "message.updated"]
+
+
+def page(user: User, turn: Accepted) -> str:
+    client = Client()
+    client.force_login(user)
+    response = client.get(f"/c/{turn.conversation_id}/")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+async def test_an_answer_that_the_reaper_ended_is_rendered_once(turn: Accepted, alice: User) -> None:
+    message = (await in_db(row, turn.run_id)).message
+    assert (message.text, message.html) == (TEXT, "")
+    assert '<div class="plain">**a** &lt; b\nand `c`</div>' in await in_db(page, alice, turn)
+    await render_missing()
+    message = (await in_db(row, turn.run_id)).message
+    assert (message.html, message.status) == (HTML, "interrupted")
+    [event] = await updates(turn)
+    assert (event["message"]["html"], event["message"]["text"]) == (HTML, TEXT)
+    assert event["message"]["run"]["code"] == "worker_lost"
+    assert HTML in await in_db(page, alice, turn)
+    await render_missing()
+    assert len(await updates(turn)) == 1
+
+
+async def test_pages_never_render(turn: Accepted, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str:
+        raise AssertionError("rendered in a request")
+
+    monkeypatch.setattr(RenderPool, "render", fail)
+    monkeypatch.setattr("chat.markdown.rendering.render", fail)
+    for _ in range(2):
+        assert "**a** &lt; b" in await in_db(page, alice, turn)
+
+
+async def test_an_answer_cut_after_its_end_is_rendered_again(alice: User, layer: None) -> None:
+    turn = await in_db(say, alice)
+    await announce(turn)
+    await in_db(claim, turn.run_id, "w")
+    ending = Ending(
+        "**One two** three", rendered={"**One two** three": "<p>whole</p>"}, input_tokens=1, output_tokens=4
+    )
+    ended = await in_db(end_run, turn.run_id, 1, RunStatus.DONE, ending, owner="w")
+    assert ended is not None
+    await close_in_log(ended)
+    assert (await in_db(row, turn.run_id)).message.html == "<p>whole</p>"
+    result = await in_db(request_stop, alice.pk, turn.run_id, 12)
+    await render_missing()
+    assert (await in_db(row, turn.run_id)).message.html == "", "its end is not in the log yet"
+    assert result.ended is not None
+    await close_in_log(result.ended)
+    await render_missing()
+    assert (await in_db(row, turn.run_id)).message.html == "<p><strong>One two</strong></p>\n"
+
+
+async def test_one_without_a_run_and_one_that_is_too_costly(turn: Accepted) -> None:
+    def make() -> Message:
+        message: Message = Run.objects.get(pk=turn.run_id).message
+        message.pk, message.text = None, "![" * 30_000
+        message.id = type(message)._meta.pk.get_default()
+        message.save(force_insert=True)
+        return message
+
+    made = await in_db(make)
+    await render_missing()
+    html = await in_db(lambda: Message.objects.get(pk=made.pk).html)
+    assert html == f'<div class="plain">{"![" * 30_000}</div><p class="plain-note">{NOTE}</p>'
+    assert len(await updates(turn)) == 1
+
+
+async def test_answers_in_progress_are_left_alone(alice: User, layer: None) -> None:
+    turn = await in_db(say, alice)
+    await in_db(claim, turn.run_id, "w")
+    await in_db(lambda: Message.objects.filter(run__pk=turn.run_id).update(text="so far", status="streaming"))
+    await render_missing()
+    assert (await in_db(row, turn.run_id)).message.html == ""
+
+
+async def test_only_one_worker_renders_at_a_time(turn: Accepted) -> None:
+    await async_redis().set(rendering._CLAIM, "1", ex=5)
+    await render_missing()
+    assert (await in_db(row, turn.run_id)).message.html == ""
+    await async_redis().delete(rendering._CLAIM)
+    await render_missing()
+    assert (await in_db(row, turn.run_id)).message.html == HTML

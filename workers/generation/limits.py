@@ -1,0 +1,86 @@
+"""Ends an answer that reaches a limit while it is written: its length, or what is left of its user's hard quota."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from django.conf import settings
+
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from accounts.quotas.ceilings import Ceiling, reserve_output
+from chat.models import RunStatus
+from chat.runs.context import ClaimedRun
+from workers.generation.outcome import Outcome
+from workers.providers.token_estimate import TokenCounter, prefix_of_tokens
+
+REASONING_FACTOR: Final = 5  # reasoning, which nobody is shown, may be so many times as long as an answer
+
+logger = structlog.get_logger(__name__)
+
+
+class AnswerLimits:
+    """The limits of one answer. `reached` is how the run ends once one of them is reached; None before."""
+
+    def __init__(self, run: ClaimedRun) -> None:
+        self.reached: Outcome | None = None
+        self._run = run
+        self._characters = 0
+        self._reasoning_characters = 0
+        self._counter = TokenCounter()
+        self._ceiling: Ceiling | None = None
+        self._input_tokens = 0
+
+    async def open(self, input_tokens: int) -> Outcome | None:
+        """Reads what is left of the quotas. If that is nothing, returns how the run ends, and no request is sent."""
+        self._input_tokens = input_tokens
+        self._ceiling = await self._reserve(0)
+        if self._ceiling is not None and self._ceiling.possible < 1:
+            # Failed and without text: it is not counted as a message.
+            return Outcome(RunStatus.FAILED, "quota_exceeded", self._ceiling.message)
+        return None
+
+    def max_tokens(self, chosen: int | None) -> int | None:
+        """The `max_tokens` of the request: the conversation's own, or what is left if that is less."""
+        if self._ceiling is None:
+            return chosen
+        return min(chosen or self._ceiling.possible, self._ceiling.possible)
+
+    async def admit(self, text: str, reasoning: str = "") -> str:
+        """The part of `text` that is within the limits: all of it until one is reached, which sets `reached`."""
+        text = self._within_length(text, reasoning)
+        if self._ceiling is None:
+            return text
+        before = self._counter.tokens
+        self._counter.add(reasoning)
+        self._counter.add(text)
+        tokens = self._counter.tokens
+        if tokens > self._ceiling.reserved:
+            self._ceiling = await self._reserve(tokens + settings.QUOTA_OUTPUT_TOKENS) or self._ceiling
+        if tokens > self._ceiling.reserved:
+            text = prefix_of_tokens(text, max(self._ceiling.reserved - before, 0))
+            message = f"The answer was stopped. {self._ceiling.message}"
+            self.reached = Outcome(RunStatus.STOPPED, "quota_exceeded", message)
+        return text
+
+    def _within_length(self, text: str, reasoning: str) -> str:
+        room = settings.ANSWER_MAX_CHARS - self._characters
+        self._characters += len(text)
+        self._reasoning_characters += len(reasoning)
+        if len(text) > room or self._reasoning_characters > REASONING_FACTOR * settings.ANSWER_MAX_CHARS:
+            message = f"The answer was stopped at its maximum length of {settings.ANSWER_MAX_CHARS:,} characters."
+            self.reached = Outcome(RunStatus.STOPPED, "answer_too_long", message)
+            return text[:room]
+        return text
+
+    async def _reserve(self, wanted: int) -> Ceiling | None:
+        """The ceiling with up to `wanted` tokens reserved. During an outage, the one that was known before."""
+        try:
+            return await in_db(
+                reserve_output, self._run.id, self._run.model, input_tokens=self._input_tokens, wanted=wanted
+            )
+        except OUTAGE as error:
+            logger.warning("quota_not_checked", run=str(self._run.id), error=type(error).__name__)
+            known = self._ceiling
+            return known and Ceiling(known.possible, known.possible, known.message)
