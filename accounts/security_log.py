@@ -94,5 +94,15 @@ def _password_reset(sender: object, request: HttpRequest, user: User, **kwargs: 
 
 
 @receiver(allauth_signals.email_changed)
-def _email_changed(sender: object, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    report(request, "email_change", user)
+def _email_changed(
+    sender: object, request: HttpRequest, from_email_address: Any, to_email_address: Any, **kwargs: Any
+) -> None:
+    before, after = from_email_address.email if from_email_address else "", to_email_address.email
+    # Who opens the confirmation link may be logged out: the address says whose account it is.
+    report(
+        request,
+        "email_change",
+        to_email_address.user,
+        email=before,
+        details=f"{before} to {after}" if before else f"confirmed {after}",
+    )

@@ -4,6 +4,6 @@ const secret = location.hash.slice(1);
 if (secret) {
   history.replaceState(null, "", location.pathname);
   const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-open-link]"));
-  form.elements.namedItem("secret").value = secret;
+  /** @type {HTMLInputElement} */ (form.elements.namedItem("secret")).value = secret;
   form.submit();
 }
