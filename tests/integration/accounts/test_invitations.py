@@ -81,7 +81,9 @@ class TestAccepting:
         assert client.get("/admin/accounts/user/").status_code == 200
         kept = Invitation.objects.get()
         assert (kept.accepted_by, invitations.state(kept)) == (user, "accepted")
-        assert list(AuditEntry.objects.values_list("verb", "actor_email")) == [("invite", ada.email)]
+        assert list(AuditEntry.objects.order_by("id").values_list("verb", "actor_email")) == [
+            ("invite", ada.email), ("sign_up", NEW), ("login", NEW),
+        ]  # fmt: skip
         assert not User.objects.filter(email="somebody@else.org").exists()
 
     def test_the_page_keeps_the_secret_to_itself(self) -> None:

@@ -72,7 +72,7 @@ class TestEvents:
         alice.refresh_from_db()
         assert alice.email == "other@example.org"
         changed = AuditEntry.objects.get(verb="email_change")
-        assert (changed.actor_email, changed.object_id) == ("alice@example.org", str(alice.pk))
+        assert (changed.actor_id, changed.object_id) == (alice.pk, str(alice.pk))
         assert changed.details == "alice@example.org to other@example.org"
 
     def test_refused_permissions_are_recorded_and_bounded(self) -> None:
