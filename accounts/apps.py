@@ -7,7 +7,10 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from accounts import roles
+        from accounts import (
+            roles,
+            security_log,  # noqa: F401  # importing registers its receivers
+        )
         from accounts.auth import checks, signals  # noqa: F401  # importing registers them
         from accounts.quotas import plans
         from accounts.staff.user_links import UserLink, register_user_link

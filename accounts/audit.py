@@ -1,4 +1,4 @@
-"""Records actions of staff in the audit log."""
+"""Records actions of staff, and security events, in the audit log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from accounts.auth.adapter import client_ip
 from accounts.auth.requests import user_of
-from accounts.models import AuditEntry
+from accounts.models import AuditEntry, User
 
 
 def record(
@@ -33,6 +33,24 @@ def record(
         object_type=what._meta.label_lower,  # noqa: SLF001  # Django documents it
         object_id=str(what.pk) if isinstance(what, Model) else "",
         conversation_id=conversation_id,
+        ip=client_ip(request),
+        details=details[:500],
+    )
+
+
+def record_event(request: HttpRequest, verb: str, user: User | None, *, email: str = "", details: str = "") -> None:
+    """Adds a security event of `user`'s account. The actor is whoever is logged in, or who just logged in, else nobody.
+
+    `email` is what was typed, where nobody is logged in.
+    """
+    known = getattr(request, "user", None)
+    actor = known if isinstance(known, User) else None
+    AuditEntry.objects.create(
+        actor=actor,
+        actor_email=(actor.email if actor else email or (user.email if user else ""))[:254],
+        verb=verb,
+        object_type=User._meta.label_lower,  # noqa: SLF001  # Django documents it
+        object_id=str(user.pk) if user else "",
         ip=client_ip(request),
         details=details[:500],
     )

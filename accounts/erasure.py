@@ -65,11 +65,20 @@ def disable(user: User) -> None:
 
 
 def enable(user: User) -> bool:
-    """Enables the account. False if it is scheduled for erasure, which must be cancelled first."""
-    if user.erase_at is not None:
+    """Enables the account. False if it is scheduled for erasure or waits for approval, which must be decided first."""
+    if user.erase_at is not None or user.awaits_approval:
         return False
     user.is_active = True
     user.save(update_fields=["is_active"])
+    return True
+
+
+def approve(user: User) -> bool:
+    """Lets in a user who waits for approval. False if they do not wait, or if an erasure is scheduled."""
+    waiting = User.objects.filter(pk=user.pk, awaits_approval=True, erase_at=None)
+    if not waiting.update(is_active=True, awaits_approval=False):
+        return False
+    user.is_active, user.awaits_approval = True, False
     return True
 
 

@@ -56,7 +56,8 @@ _roles: Final = {
             "support",
             _each("view", "accounts.user", "accounts.plan", "accounts.quota", "accounts.allowance", "accounts.topup")
             | _each("view", "accounts.invitation")
-            | {"accounts.view_dashboard", "accounts.end_sessions", "accounts.top_up", "accounts.invite_user"},
+            | {"accounts.view_dashboard", "accounts.end_sessions", "accounts.top_up", "accounts.invite_user"}
+            | {"accounts.approve_user"},
             never=_CHANGE_LIMITS | _MANAGE_USERS | {"accounts.assign_plan", "accounts.export_user"},
         ),
         Role(

@@ -24,6 +24,9 @@ IDLE_TRANSACTION_MS = 60_000
 RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accounts.lib.rate_limit
 
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
 def read_settings() -> None:
     """Reads the settings; exits with a message if a variable has an invalid value."""
     from django.conf import settings
@@ -75,6 +78,20 @@ def origins(env: Env) -> list[str]:
         if parse_origin(origin.lower()) is None:
             raise ImproperlyConfigured(f"ALLOWED_ORIGINS: {origin!r} is not an origin such as https://chat.example.org")
     return found
+
+
+def serves_loopback_only(hosts: list[str], allowed_origins: list[str]) -> bool:
+    """Whether only browsers on this machine are served: all host names and all origins are loopback names."""
+    names = [*hosts, *(urlsplit(origin).hostname or "" for origin in allowed_origins)]
+    return all(name.strip("[]") in LOOPBACK for name in names)
+
+
+def sign_up(env: Env, *, loopback_only: bool) -> str:
+    """`SIGN_UP`: open, approval or invitation. The default is open where only this machine is served."""
+    if env.str("SIGNUP_OPEN", ""):
+        raise ImproperlyConfigured("SIGNUP_OPEN: it is now called SIGN_UP, with the values open, approval, invitation")
+    default = "open" if loopback_only else "invitation"
+    return env.str("SIGN_UP", "", validate=validate.OneOf(["", "open", "approval", "invitation"])) or default
 
 
 def at_least(smallest: float) -> validate.Range:

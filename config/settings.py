@@ -26,6 +26,8 @@ from config.env import (
     origins,
     redis_from_url,
     secret_key,
+    serves_loopback_only,
+    sign_up,
     stack_url,
 )
 
@@ -43,6 +45,7 @@ ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", 
 # Full origins (scheme, host, port) that may open a socket or post a form. `manage.py up` adds its own.
 ALLOWED_ORIGINS: list[str] = origins(env)
 CSRF_TRUSTED_ORIGINS = ALLOWED_ORIGINS
+LOOPBACK_ONLY: bool = serves_loopback_only(ALLOWED_HOSTS, ALLOWED_ORIGINS)
 SITE_NAME = "Antiphon"
 
 INSTALLED_APPS = [
@@ -81,6 +84,8 @@ MIDDLEWARE = [
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "config.web.outage.OutageMiddleware",
+    "config.web.privacy.PrivacyMiddleware",
+    "config.web.refusals.RefusalMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -190,6 +195,7 @@ RATE_COMMANDS: str = env.str("RATE_COMMANDS", "120/10s", validate=_a_rate)  # pe
 RATE_MESSAGES_PER_USER: str = env.str("RATE_MESSAGES_PER_USER", "30/m", validate=_a_rate)  # with edits
 RATE_MESSAGES_PER_ADDRESS: str = env.str("RATE_MESSAGES_PER_ADDRESS", "240/m", validate=_a_rate)
 RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=_a_rate)  # started by one user
+RATE_HTTP_COMMANDS: str = env.str("RATE_HTTP_COMMANDS", "60/m", validate=_a_rate)  # per user: rename, pin, delete …
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=_a_rate)  # per user; each socket needs one
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
@@ -253,12 +259,15 @@ WHISPER_DEVICE: str = env.str("WHISPER_DEVICE", "auto")
 WHISPER_COMPUTE_TYPE: str = env.str("WHISPER_COMPUTE_TYPE", "default")
 RECORDINGS_PER_USER = count_or_off(env, "RECORDINGS_PER_USER", 1)  # at once
 RECORDINGS_AT_ONCE = env.int("RECORDINGS_AT_ONCE", 2 * (os.cpu_count() or 1), validate=at_least(1))  # on the server
+RECORDINGS_PER_ADDRESS = count_or_off(env, "RECORDINGS_PER_ADDRESS", max(1, RECORDINGS_AT_ONCE // 2))  # at once
 RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # maximum length of one recording
 
 # --- accounts --------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
-SIGNUP_OPEN = env.bool("SIGNUP_OPEN", True)
+# open: anybody; approval: anybody asks, staff approve; invitation: invited addresses only. The default is open where
+# only this machine is served, else invitation.
+SIGN_UP: str = sign_up(env, loopback_only=LOOPBACK_ONLY)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 PASSWORD_HASHERS = [
@@ -269,9 +278,18 @@ _VALIDATION = "django.contrib.auth.password_validation."
 AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": _VALIDATION + "MinimumLengthValidator", "OPTIONS": {"min_length": 8}},
     {"NAME": _VALIDATION + "CommonPasswordValidator"},
+    {"NAME": _VALIDATION + "NumericPasswordValidator"},
     {"NAME": _VALIDATION + "UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ("email", "name")}},
+    {"NAME": "accounts.auth.passwords.RepetitionValidator"},
+    {"NAME": "accounts.auth.passwords.GuessableWordValidator"},
 ]
 SESSION_ENGINE = "accounts.auth.sessions"  # sessions are rows with a user; their sockets close with them
+# A session ends so long after the log-in, and so long after the last request or the last sign of an open page.
+SESSION_COOKIE_AGE = env.int("SESSION_DAYS", 14, validate=at_least(1)) * 24 * 3600
+SESSION_IDLE_HOURS = env.float("SESSION_IDLE_HOURS", 72.0, validate=at_least(0.25))
+SESSION_STAFF_HOURS = env.float("SESSION_STAFF_HOURS", 12.0, validate=at_least(0.25))
+SESSION_STAFF_IDLE_MINUTES = env.float("SESSION_STAFF_IDLE_MINUTES", 60.0, validate=at_least(10))
+PASSWORD_RESET_TIMEOUT = 24 * 3600  # seconds that a link to choose a new password is valid
 ACCOUNT_ADAPTER = "accounts.auth.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
@@ -295,7 +313,7 @@ ACCOUNT_RATE_LIMITS = {"login": None if LOGIN_RATE in ("off", "0") else LOGIN_RA
 # Proxies in front that set X-Forwarded-For.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXIES", 0, validate=at_least(0))
 
-# Email goes to the terminal until a mail server is configured.
+# Without a mail server no email is sent: the terminal and logs are no place for links that log somebody in.
 EMAIL_HOST: str = env.str("EMAIL_HOST", "")
 EMAIL_PORT = env.int("EMAIL_PORT", 587)
 EMAIL_HOST_USER: str = env.str("EMAIL_HOST_USER", "")
@@ -303,7 +321,7 @@ EMAIL_HOST_PASSWORD: str = env.str("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", EMAIL_PORT == 587)
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", EMAIL_PORT == 465)
 EMAIL_TIMEOUT = 10
-EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'dummy'}.EmailBackend"
 DEFAULT_FROM_EMAIL: str = env.str("EMAIL_FROM", f"{SITE_NAME} <noreply@localhost>")
 ACCOUNT_EMAIL_SUBJECT_PREFIX = f"[{SITE_NAME}] "
 ACCOUNT_EMAIL_NOTIFICATIONS = bool(EMAIL_HOST)

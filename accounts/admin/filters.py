@@ -29,3 +29,16 @@ class OnlineFilter(admin.SimpleListFilter):
         except (redis.RedisError, OSError):
             messages.error(request, "Redis does not respond, so it is unknown who is online.")
             return queryset.none()
+
+
+class WaitingFilter(admin.SimpleListFilter):
+    """Users who signed up and wait for approval (SIGN_UP=approval)."""
+
+    title = "approval"
+    parameter_name = "approval"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("waiting", "Waits for approval")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(awaits_approval=True) if self.value() == "waiting" else queryset

@@ -23,6 +23,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
 
 from accounts import audit, invitations, roles
+from accounts.auth.adapter import mail_is_configured
 from accounts.auth.requests import user_of
 from accounts.models import Invitation, Plan, User
 from accounts.staff.lists import QuickListAdmin
@@ -146,8 +147,8 @@ class InvitationAdmin(QuickListAdmin):
 
 def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
     """Mails the link. Without a mail server the sender sees it once, and opening it does not verify the address."""
-    link = request.build_absolute_uri(f"{reverse('account_invitation')}?token={secret}")
-    if not settings.EMAIL_HOST and settings.EMAIL_BACKEND.endswith("console.EmailBackend"):
+    link = request.build_absolute_uri(f"{reverse('account_invitation')}#{secret}")
+    if not mail_is_configured():
         messages.warning(request, f"No mail server is configured. Give {invitation.email} this link: {link}")
         return
     context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": settings.SITE_NAME}

@@ -4,9 +4,12 @@ audit log before it happens.
 
 from __future__ import annotations
 
+import smtplib
 import uuid
 from typing import Any, Final
 
+import structlog
+from allauth.account.adapter import get_adapter
 from django import forms
 from django.conf import settings
 from django.contrib import messages
@@ -14,13 +17,15 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import audit, erasure, roles
 from accounts.admin.user_page import quota_bars
+from accounts.auth.adapter import mail_is_configured, make_reset_key, reset_link, site_url
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
 from accounts.lib.streaming import stream_file
@@ -29,6 +34,8 @@ from accounts.models.fields import MOST, NANO
 from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
 from accounts.quotas.wording import plain_number, quota_name
+
+logger = structlog.get_logger(__name__)
 
 REPORT: Final = {  # the labels of `UserData.report`, in order
     "conversations_deleted": "conversations without other members, deleted",
@@ -93,6 +100,8 @@ class UserActions:
             "export": self.export,
             "erase": self.erase,
             "keep": self.keep,
+            "approve": self.approve,
+            "reset-link": self.create_reset_link,
         }
         named = [
             path(
@@ -110,6 +119,8 @@ class UserActions:
         names = ("top_up", "disable_user", "end_sessions", "export_user", "erase_user")
         may = roles.may_manage(viewer, user)
         found = {name: may and viewer.has_perm(f"accounts.{name}") for name in names}
+        found["approve_user"] = may and viewer.has_perm("accounts.approve_user") and user.awaits_approval
+        found["change_user"] = may and viewer.has_perm("accounts.change_user")  # who may set a password
         if viewer.pk == user.pk:  # staff cannot lock themselves out, or top up their own quotas
             found |= dict.fromkeys(("disable_user", "erase_user"), False)
             found["top_up"] = found["top_up"] and viewer.is_superuser
@@ -214,6 +225,28 @@ class UserActions:
         return self._page(request, "erase", user, form=form, report=report, days=days, title=f"Erase {user}")
 
     @method_decorator(require_POST)
+    def approve(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        user = self._managed_user(request, id_, "approve_user")
+        if wrong := approve(request, user):
+            messages.error(request, wrong)
+        else:
+            messages.success(request, f"{user} may log in now.")
+        return _back(user)
+
+    @method_decorator(require_POST)
+    @method_decorator(never_cache)
+    def create_reset_link(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        """Shows a link to choose a new password, once: it is stored nowhere."""
+        user = self._managed_user(request, id_, "change_user")
+        if not user.is_active:
+            messages.error(request, f"{user} may not log in at present.")
+            return _back(user)
+        audit.record(request, "reset_link", user)
+        link = reset_link(request, make_reset_key(user))
+        hours = settings.PASSWORD_RESET_TIMEOUT // 3600
+        return self._page(request, "reset_link", user, link=link, hours=hours, title=f"Reset link for {user}")
+
+    @method_decorator(require_POST)
     def keep(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
         user = self._managed_user(request, id_, "erase_user")
         audit.record(request, "keep", user)
@@ -228,11 +261,28 @@ def switch(request: HttpRequest, user: User, *, on: bool) -> str | None:
     """Enables or disables an account. Returns an error message if it cannot, else None."""
     audit.record(request, "switch_on" if on else "switch_off", user)
     if on:
+        if user.awaits_approval:
+            return f"{user} waits for approval. Approve the account instead."
         return None if erasure.enable(user) else f"{user} is scheduled for erasure. Cancel that first."
     try:
         erasure.disable(user)
     except erasure.LastAdministratorError as error:
         return str(error)
+    return None
+
+
+def approve(request: HttpRequest, user: User) -> str | None:
+    """Approves an account and mails its owner. Returns an error message if it cannot, else None."""
+    audit.record(request, "approve", user)
+    if not erasure.approve(user):
+        return f"{user} does not wait for approval."
+    if mail_is_configured():
+        context = {"login_url": site_url(request) + reverse("account_login")}
+        try:
+            get_adapter(request).send_mail("account/email/approved", user.email, context)
+        except (smtplib.SMTPException, OSError) as error:
+            logger.warning("approval_mail_failed", user_id=str(user.pk), error=type(error).__name__)
+            messages.warning(request, f"The email to {user.email} could not be sent.")
     return None
 
 

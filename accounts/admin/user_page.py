@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
-from django.utils import timezone
 
 from accounts.auth.devices import describe_device
-from accounts.models import Plan, Session, User
+from accounts.auth.sessions import live_sessions
+from accounts.models import Plan, User
 from accounts.quotas.balance import Balance, user_balances
 from accounts.quotas.usage_report import DAYS, draw_days, usage_rows
 from accounts.quotas.wording import quota_name
@@ -67,7 +67,7 @@ def describe_user(viewer: User, user: User) -> dict[str, Any]:
         context["quotas"] = quota_bars(user)
     if viewer.has_perm("accounts.view_dailyusage"):
         context["usage"] = _usage(user)
-    live = Session.objects.filter(user=user, expire_date__gt=timezone.now()).order_by("-last_seen_at")
+    live = live_sessions().filter(user=user).order_by("-last_seen_at")
     sessions = list(live.defer("session_data")[: SESSIONS_SHOWN + 1])
     if sessions:
         context["last_seen"] = sessions[0].last_seen_at

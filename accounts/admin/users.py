@@ -27,9 +27,9 @@ from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import audit, erasure, roles
-from accounts.admin.filters import OnlineFilter
+from accounts.admin.filters import OnlineFilter, WaitingFilter
 from accounts.admin.resources import UserResource
-from accounts.admin.user_actions import UserActions, switch
+from accounts.admin.user_actions import UserActions, approve, switch
 from accounts.admin.user_page import describe_user
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions
@@ -75,7 +75,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
     change_form_outer_before_template = "admin/accounts/user/person.html"
     list_display = ("email", "name", "plan", "role", "last_seen", "status", "date_joined")
     list_select_related = ("plan",)
-    list_filter = (OnlineFilter, "is_active", "is_staff", "plan", "groups")
+    list_filter = (OnlineFilter, WaitingFilter, "is_active", "is_staff", "plan", "groups")
     lookups: ClassVar = frozenset(
         {
             "is_active__exact",
@@ -90,7 +90,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
     search_help_text = "Words or prefixes of the email address or name; or an id"
     ordering = ("-id",)  # ids are ordered by time
     filter_horizontal = ("groups", "user_permissions")
-    actions = ("switch_off", "switch_on", "end_sessions", "reset_periods")
+    actions = ("approve_accounts", "switch_off", "switch_on", "end_sessions", "reset_periods")
     actions_list = ("invite",)
     add_fieldsets = ((None, {"fields": ("email", "name", "password1", "password2")}),)
 
@@ -128,6 +128,9 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
 
     def has_disable_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.disable_user")
+
+    def has_approve_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.approve_user")
 
     def has_invite_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.invite_user")
@@ -191,14 +194,24 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         return user.seen_at
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Status", label={"active": "success", "disabled": "warning", "to be erased": "danger"}
-    )
+        description="Status", label={
+            "active": "success", "disabled": "warning", "to be erased": "danger", "waits for approval": "info",
+        },
+    )  # fmt: skip
     def status(self, user: User) -> str:
-        return "to be erased" if user.erase_at else "active" if user.is_active else "disabled"
+        if user.erase_at:
+            return "to be erased"
+        if user.awaits_approval:
+            return "waits for approval"
+        return "active" if user.is_active else "disabled"
 
     @action(description="Invite a user", icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
+
+    @admin.action(description="Approve (lets in whoever waits)", permissions=["approve"])
+    def approve_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._each(request, queryset, lambda user: approve(request, user))
 
     @admin.action(description="Disable (ends all sessions)", permissions=["disable"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

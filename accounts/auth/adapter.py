@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
+import smtplib
+import threading
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import structlog
+from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.utils import user_pk_to_url_str
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpRequest
+from django.core.mail import EmailMessage
+from django.dispatch import Signal
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
 
+from accounts.auth import guessing
 from accounts.auth.counters import logins
+from accounts.lib.rate_limit import network_of
+from accounts.models import User
+
+account_locked = Signal()
+"""Sent with `request`, `user` (None for an unknown address) and `email` when an account is locked."""
+
+logger = structlog.get_logger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
     """Allows sign-up by setting or invitation, and counts failed log-ins so that nobody can lock another user out."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return bool(settings.SIGNUP_OPEN) or getattr(request, "invitation", None) is not None
+        return settings.SIGN_UP != "invitation" or getattr(request, "invitation", None) is not None
+
+    def save_user(self, request: HttpRequest, user: User, form: Any, commit: bool = True) -> User:
+        """Saves a new account. With SIGN_UP=approval it stays inactive until staff approve it, unless invited."""
+        if settings.SIGN_UP == "approval" and getattr(request, "invitation", None) is None:
+            user.is_active, user.awaits_approval = False, True
+        saved: User = super().save_user(request, user, form, commit)
+        return saved
+
+    def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
+        return redirect("account_waiting" if user.awaits_approval else "account_inactive")
+
+    def respond_email_verification_sent(self, request: HttpRequest, user: User | None) -> HttpResponseBase:
+        # Without a user, somebody signed up with an address that has an account: the page must be that of a new one.
+        if user is None and settings.SIGN_UP == "approval":
+            return redirect("account_waiting")
+        answer: HttpResponseBase = super().respond_email_verification_sent(request, user)
+        return answer
 
     def is_email_verified(self, request: HttpRequest, email: str) -> bool:
         """Whether the address is verified: an opened invitation link verifies the address it was mailed to."""
@@ -27,7 +62,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return bool(super().is_email_verified(request, email))
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Sends a mail under the site's own name and address, whichever host name the request came to."""
+        """Sends a mail under the site's own name and address, whichever host name the request came to.
+
+        Without a mail server nothing is sent, and the text appears nowhere: it may hold a link that logs somebody in.
+        """
+        if not mail_is_configured():
+            logger.warning("mail_not_sent", template=template_prefix, reason="EMAIL_HOST is not set")
+            return
         site = {"site_name": settings.SITE_NAME, "site_url": site_url(self.request)}
         super().send_mail(template_prefix, email, {**site, **context})
 
@@ -35,26 +76,72 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return _on_site(request, super().get_email_confirmation_url(request, emailconfirmation))
 
     def get_reset_password_from_key_url(self, key: str) -> str:
-        return _on_site(self.request, super().get_reset_password_from_key_url(key))
+        return reset_link(self.request, key)
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         # allauth counts failures per email address, so five wrong guesses from anywhere would lock the owner out.
-        # Counted per email address and IP address, they lock out only the client that guesses.
+        # Counted per email address and network, they lock out only the place that guesses.
         login = credentials.get("email", "").lower()
-        return f"{login}|{client_ip(request)}"
+        return f"{login}|{place_of(request)}"
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Refuses after too many failures of this network, or of this account from all networks together."""
         try:
             super().pre_authenticate(request, **credentials)
-        except ValidationError:  # too many failures
+            if guessing.is_locked(credentials.get("email", ""), place_of(request)):
+                raise self.validation_error("too_many_login_attempts")
+        except ValidationError:
             logins["locked"] += 1
             raise
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        email = credentials.get("email", "")
+        user = User.objects.filter(email__iexact=email).first() if email else None
+        if guessing.count_failure(email):
+            account_locked.send(sender=User, request=request, user=user, email=email)
+            if user is not None:
+                self._mail_locked(request, user)
+
+    def _mail_locked(self, request: HttpRequest, user: User) -> None:
+        """Mails the owner in a thread: waiting for the mail server would reveal that the account exists."""
+        if not mail_is_configured():
+            return
+        context = {
+            "user": user, "ip": client_ip(request), "timestamp": timezone.now(),
+            "site_name": settings.SITE_NAME, "site_url": site_url(request),
+        }  # fmt: skip
+        message = self.render_mail("account/email/account_locked", user.email, context)
+        threading.Thread(target=_send, args=[message], name="mail", daemon=True).start()
 
     def get_client_ip(self, request: HttpRequest) -> str:
         try:
             return str(super().get_client_ip(request))
         except PermissionDenied:
             return "0.0.0.0"  # noqa: S104  # clients of a unix socket have no address and share one limit
+
+
+def mail_is_configured() -> bool:
+    """Whether mail reaches anybody."""
+    return bool(settings.EMAIL_HOST) or not settings.EMAIL_BACKEND.endswith(
+        ("console.EmailBackend", "dummy.EmailBackend")
+    )
+
+
+def _send(message: EmailMessage) -> None:
+    try:
+        message.send()
+    except (smtplib.SMTPException, OSError) as error:
+        logger.warning("lockout_mail_failed", error=type(error).__name__)
+
+
+def reset_link(request: HttpRequest, key: str) -> str:
+    """A link to choose a new password. The secret is in the fragment, which no server or proxy gets to see."""
+    return f"{site_url(request)}{reverse('account_open_reset')}#{key}"
+
+
+def make_reset_key(user: User) -> str:
+    """The secret of a `reset_link` that works once, for PASSWORD_RESET_TIMEOUT seconds."""
+    return f"{user_pk_to_url_str(user)}-{app_settings.PASSWORD_RESET_TOKEN_GENERATOR().make_token(user)}"
 
 
 def site_url(request: HttpRequest) -> str:
@@ -71,6 +158,11 @@ def _on_site(request: HttpRequest, url: str) -> str:
     """The same path on the site's origin."""
     parts = urlsplit(url)
     return site_url(request) + urlunsplit(("", "", *parts[2:]))
+
+
+def place_of(request: HttpRequest) -> str:
+    """The network that guesses are counted by: the IPv4 address, or the IPv6 address's /64."""
+    return network_of(client_ip(request) or "")
 
 
 def client_ip(request: HttpRequest) -> str | None:

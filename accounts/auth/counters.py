@@ -6,3 +6,8 @@ from collections import Counter
 
 tickets: Counter[str] = Counter()  # issued, rate_limited, unavailable
 logins: Counter[str] = Counter()  # ok, failed, locked (refused after too many failures)
+security_events: Counter[str] = Counter()  # the verbs of accounts.security_log
+SECURITY_EVENTS = (
+    "login", "login_failed", "account_locked", "sign_up", "password_change", "password_reset", "email_change",
+    "permission_refused",
+)  # fmt: skip

@@ -11,10 +11,13 @@ from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from accounts.auth import revocation
@@ -40,9 +43,11 @@ class SessionStore(DatabaseStore):
         return row
 
     def _get_session_from_db(self) -> Session | None:
-        row = Session.objects.filter(session_key=self.session_key, expire_date__gt=Now()).first()
+        row = live_sessions().filter(session_key=self.session_key).first()
         if row is None:
             self._session_key = None
+        else:
+            _mark_seen(row)
         return row
 
     async def _aget_session_from_db(self) -> Session | None:
@@ -66,15 +71,33 @@ def still_valid(user_id: uuid.UUID, hash_: str) -> bool:
     True when the row exists and has not expired, the user is active, and the password has not changed since. Updates
     when the session was last seen, at most every `SEEN_EVERY`.
     """
-    row = Session.objects.select_related("user").filter(hash=hash_, user=user_id, expire_date__gt=Now()).first()
+    row = live_sessions().select_related("user").filter(hash=hash_, user=user_id).first()
     if row is None or row.user is None or not row.user.is_active:
         return False
     opened_with = SessionStore().decode(row.session_data).get(HASH_SESSION_KEY, "")
     hashes = [row.user.get_session_auth_hash(), *row.user.get_session_auth_fallback_hash()]
     if not any(constant_time_compare(opened_with, known) for known in hashes):
         return False
-    Session.objects.filter(pk=row.pk, last_seen_at__lt=Now() - SEEN_EVERY).update(last_seen_at=Now())
+    _mark_seen(row)
     return True
+
+
+def live_sessions() -> QuerySet[Session]:
+    """Sessions that have not expired: by age, by idle time, and by the shorter limits of staff."""
+    idle = Now() - timedelta(hours=settings.SESSION_IDLE_HOURS)
+    staff_idle = Now() - timedelta(minutes=settings.SESSION_STAFF_IDLE_MINUTES)
+    staff_age = Now() - timedelta(hours=settings.SESSION_STAFF_HOURS)
+    return Session.objects.filter(
+        Q(user=None) | Q(user__is_staff=False) | Q(last_seen_at__gt=staff_idle, created_at__gt=staff_age),
+        expire_date__gt=Now(),
+        last_seen_at__gt=idle,
+    )
+
+
+def _mark_seen(row: Session) -> None:
+    """Updates when the session was last seen, at most every `SEEN_EVERY`."""
+    if row.last_seen_at < timezone.now() - SEEN_EVERY:  # the clock only decides whether to ask the database
+        Session.objects.filter(pk=row.pk, last_seen_at__lt=Now() - SEEN_EVERY).update(last_seen_at=Now())
 
 
 def record_client(request: HttpRequest, ip: str | None) -> None:

@@ -151,3 +151,8 @@ def network_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def is_this_machine(network: str) -> bool:
+    """Whether a `network_of` is this machine's own: a proxy beside this server, or its own user."""
+    return network.startswith("127.") or network in ("::/64", "")

@@ -1,4 +1,4 @@
-"""The audit log: what staff viewed and changed. Append-only."""
+"""The audit log: what staff viewed and changed, and security events. Append-only."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from accounts.models.users import User
 
 
 class AuditEntry(models.Model):
-    """An action of a member of staff. Append-only: a trigger refuses UPDATE and DELETE.
+    """An action of a member of staff, or a security event. Append-only: a trigger refuses UPDATE and DELETE.
 
-    The entry outlives its actor, so the foreign key has no database constraint.
+    The entry outlives its actor, so the foreign key has no database constraint. A failed log-in has no actor; its
+    `actor_email` is what was typed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     at = models.DateTimeField(default=timezone.now, editable=False)
-    actor = models.ForeignKey(User, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
+    actor = models.ForeignKey(User, null=True, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+")
     actor_email = models.EmailField(max_length=254, help_text="Email address of the actor at that time.")
     verb = models.CharField(max_length=40)
     object_type = models.CharField(max_length=60, help_text="app.model")

@@ -72,6 +72,7 @@ class Plan(models.Model):
         help_text="If empty, the deployment's setting applies.",
     )  # fmt: skip
     audio_days = days_field("audio retention (days)", LONGEST_DAYS, default=0, help_text="0: audio is not kept.")
+    quota_offered = models.BooleanField(db_default=False, default=False, editable=False)  # see quotas.plans
 
     class Meta:
         constraints = (

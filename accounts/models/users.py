@@ -80,6 +80,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         "accounts.Plan", null=True, blank=True, on_delete=models.PROTECT, related_name="users", db_index=False,
         help_text="If empty, the default plan applies.",
     )  # fmt: skip
+    awaits_approval = models.BooleanField(db_default=False, default=False, editable=False)  # signed up, not let in yet
     erase_at = models.DateTimeField("erased at", null=True, editable=False)  # inactive until then
     was_active = models.BooleanField(db_default=True, editable=False)  # `is_active` before the erasure was scheduled
 
@@ -94,6 +95,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         permissions = (
             ("view_dashboard", "Can view the dashboard"),
             ("disable_user", "Can disable and enable accounts"),
+            ("approve_user", "Can approve accounts that wait for approval"),
             ("end_sessions", "Can end users' sessions"),
             ("top_up", "Can top up and reset quotas"),
             ("assign_plan", "Can change a user's plan"),
@@ -109,6 +111,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             # For the admin's list. The text search index is in a migration.
             models.Index(fields=["-id"], condition=Q(is_staff=True), name="user_staff"),
             models.Index(fields=["-id"], condition=Q(is_active=False), name="user_switched_off"),
+            models.Index(fields=["-id"], condition=Q(awaits_approval=True), name="user_awaits_approval"),
             models.Index(fields=["plan", "-id"], name="user_by_plan"),
         )
         constraints = (models.UniqueConstraint(Lower("email"), name="user_email_ci_unique"),)

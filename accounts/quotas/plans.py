@@ -1,15 +1,20 @@
-"""Which plan applies to a user, and the default plan of a new site."""
+"""Which plan applies to a user; the default plan and default quota of a new site."""
 
 from __future__ import annotations
 
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
 from django.apps import apps as all_apps
 from django.apps.registry import Apps
+from django.conf import settings
+from django.core.exceptions import FieldError
 from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models import Case, F, Subquery, When
 
-from accounts.models import Plan
+from accounts.models import Plan, Quota
+
+DEFAULT_MESSAGES: Final = Decimal(200)  # a day, for each user of the default plan of a site that others reach
 
 
 def plan_field(field: str, user: str = "") -> Case:
@@ -23,10 +28,32 @@ def plan_field(field: str, user: str = "") -> Case:
 
 
 def create_default_plan(using: str = DEFAULT_DB_ALIAS, apps: Apps = all_apps, **_kwargs: Any) -> None:
-    """Creates the plan "Default" if there is no plan. Runs after `migrate` and `flush`, also on old states."""
+    """Creates the plan "Default" if there is no plan, with a quota where others than this machine are served.
+
+    Runs after `migrate` and `flush`, also on old states. The quota is created once, while there are no users but staff:
+    it surprises nobody, and an operator who deletes it keeps it deleted.
+    """
     try:
         plans: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "Plan"), using=using)
     except LookupError:
         return
     if not plans.exists():
         plans.create(name="Default", is_default=True)
+    if settings.LOOPBACK_ONLY:
+        return
+    try:
+        quotas: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "Quota"), using=using)
+        users: models.QuerySet[Any] = models.QuerySet(apps.get_model("accounts", "User"), using=using)
+        default = plans.filter(is_default=True, quota_offered=False).first()
+    except (LookupError, FieldError):
+        return
+    if default is None or users.filter(is_staff=False).exists():
+        return
+    if not quotas.filter(plan=default).exists():
+        quotas.create(plan=default, unit="messages", period="day", limit=DEFAULT_MESSAGES)
+    plans.filter(pk=default.pk).update(quota_offered=True)
+
+
+def has_default_quota() -> bool:
+    """Whether a hard quota applies to every user without a plan or group of their own."""
+    return Quota.objects.filter(plan__is_default=True, hard=True, model="").exists()

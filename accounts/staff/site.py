@@ -12,6 +12,9 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import path
 from unfold.sites import UnfoldAdminSite
 
+from accounts.auth.requests import user_of
+from accounts.staff.notices import notices_for
+
 View = Callable[..., HttpResponseBase]
 
 # Alpine, which unfold uses, evaluates expressions in attributes and writes style attributes. Scripts and style elements
@@ -33,6 +36,9 @@ class StaffSite(UnfoldAdminSite):  # type: ignore[misc]  # unfold ships no types
     def get_urls(self) -> list[Any]:
         own = [path(route, self.admin_view(view), name=name) for route, view, name in self._pages]
         return own + list(super().get_urls())
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        return super().index(request, {**(extra_context or {}), "notices": notices_for(user_of(request))})
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return secure_admin_login(super().login)(request, extra_context)

@@ -1,7 +1,7 @@
 """The page of an invitation link: sign-up for the invited email address, even when sign-up is closed.
 
-The secret is in the query, which logs leave out. It moves to the session at once, so that the page's URL does not
-reveal it.
+The secret is in the link's fragment, which browsers do not send: no server's or proxy's log has it. The page's script
+posts it, and its hash moves to the session.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts import invitations
 from accounts.auth.adapter import client_ip
@@ -37,15 +37,17 @@ TAKEN = gettext_lazy("An account with this email address already exists. Log in 
 logger = structlog.get_logger(__name__)
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def open_invitation(request: HttpRequest) -> HttpResponse:
-    """Checks the link's secret and redirects to the form. Answers 410 for a bad link, 429 beyond OPEN_RATE."""
+    """Checks a posted secret and redirects to the form. Answers 410 for a bad link, 429 beyond OPEN_RATE."""
+    if request.method != "POST":
+        return render(request, "account/open_link.html")
     if rate_limit.try_acquire(
         rate_limit.required_limits((f"opened:{rate_limit.network_of(client_ip(request) or '')}", OPEN_RATE))
     ):
         return render(request, "429.html", status=429)
-    invitation = invitations.find(request.GET.get("token", ""))
+    invitation = invitations.find(request.POST.get("secret", ""))
     if invitation is None:
         return refuse(request, GONE)
     if request.user.is_authenticated:

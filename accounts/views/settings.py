@@ -5,7 +5,6 @@ from __future__ import annotations
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.auth.devices import describe_device
 from accounts.auth.requests import AuthenticatedRequest
 from accounts.auth.revocation import end_session
+from accounts.auth.sessions import live_sessions
 from accounts.models import Session, User
 
 _links: dict[str, str] = {}  # URL names of other apps' pages, by their name in the template
@@ -45,7 +45,7 @@ def edit_settings(request: AuthenticatedRequest) -> HttpResponse:
         form.save()
         messages.success(request, _("Your name has been saved."))
         return redirect("account_settings")
-    live = Session.objects.filter(user=request.user, expire_date__gt=Now()).order_by("-last_seen_at")
+    live = live_sessions().filter(user=request.user).order_by("-last_seen_at")
     rows = [
         {"session": row, "device": describe_device(row.user_agent), "current": row.pk == request.session.session_key}
         for row in live.defer("session_data")

@@ -46,8 +46,8 @@ class RecordingAdmin(HistoryAdmin):
         return [path("<uuid:pk>/audio/", download, name="chat_recording_audio"), *super().get_urls()]
 
     def download_audio(self, request: HttpRequest, pk: uuid.UUID) -> HttpResponseBase:
-        """The audio as a file, for staff who may read message text, with an entry in the audit log."""
-        if not request.user.has_perm(PERMISSION):
+        """The audio as a file, for staff who may view recordings and read message text. Recorded in the audit log."""
+        if not (self.has_view_permission(request) and request.user.has_perm(PERMISSION)):
             raise PermissionDenied
         recording = Recording.objects.filter(pk=pk).exclude(audio="").first()
         if recording is not None:

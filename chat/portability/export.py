@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from accounts.models import Session, User
-from chat.models import Member, Message, Recording
+from chat.models import Member, Message, Recording, Role
 from chat.voice import audio_files
 
 FORMAT: Final = "antiphon.export"
@@ -54,24 +54,29 @@ def _head(user: User) -> dict[str, Any]:
 
 def _conversations(user: User) -> Iterator[dict[str, Any]]:
     memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
-    for member in memberships:
+    # What its owner has deleted is gone for a viewer, who wrote nothing in it.
+    for member in memberships.exclude(role=Role.VIEWER, conversation__deleted_at__isnull=False):
         yield conversation_data(member)
 
 
 def conversation_data(member: Member) -> dict[str, Any]:
-    """A conversation with every branch, as plain data for JSON. `mine` marks the messages that this member wrote."""
+    """A conversation with every branch, as plain data for JSON. `mine` marks the messages that this member wrote.
+
+    A viewer gets neither the system prompt nor when the owner deleted it: no page shows them either.
+    """
     conversation = member.conversation
+    is_viewer = member.role == Role.VIEWER
     return {
         "id": str(conversation.pk),
         "title": conversation.title,
         "role": member.role,
         "model": conversation.model,
-        "system_prompt": conversation.system_prompt,
+        "system_prompt": "" if is_viewer else conversation.system_prompt,
         "created_at": conversation.created_at.isoformat(),
         "updated_at": conversation.updated_at.isoformat(),
         "pinned": conversation.pinned_at is not None,
         "temporary": conversation.temporary,
-        "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at else None,
+        "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at and not is_viewer else None,
         "tip": str(conversation.tip_id) if conversation.tip_id else None,
         "messages": [
             {

@@ -21,7 +21,7 @@ from accounts.auth.revocation import session_group, user_group, was_revoked
 from accounts.auth.sessions import still_valid
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
-from accounts.lib.rate_limit import network_of
+from accounts.lib.rate_limit import is_this_machine, network_of
 from chat.catalog import presets
 from chat.eventlog import store
 from chat.protocol.close_codes import Close
@@ -81,7 +81,9 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             frame_limit=scope.get("frame_limit"),
         )
         reply, fail = self.commands.reply, self.commands.error
-        self.microphone = Microphone(self.connection, self.user_id, reply=reply, fail=fail)
+        self.microphone = Microphone(
+            self.connection, self.user_id, "" if is_this_machine(self.address) else self.address, reply=reply, fail=fail
+        )
         self.layer = store.channel_layer()
         await receive()  # websocket.connect
         self.channel: str = await self.layer.new_channel()

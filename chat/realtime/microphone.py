@@ -64,9 +64,10 @@ class Recorder:
 class Microphone:
     """Records one recording at a time; earlier ones may still be transcribed to their end."""
 
-    def __init__(self, connection: Connection, user_id: uuid.UUID, *, reply: Reply, fail: Fail) -> None:
+    def __init__(self, connection: Connection, user_id: uuid.UUID, address: str, *, reply: Reply, fail: Fail) -> None:
         self._connection = connection
         self._user_id = user_id
+        self._address = address
         self._reply = reply
         self._fail = fail
         self._recorder: Recorder | None = None
@@ -105,7 +106,7 @@ class Microphone:
         self._streams = (self._streams + 1) % 65536
         recorder = self._recorder = Recorder(self._streams, command.ref)
         try:
-            recorder.id = await recordings.begin(self._user_id, command)
+            recorder.id = await recordings.begin(self._user_id, command, self._address)
         except BaseException:
             if self._recorder is recorder:
                 self._recorder = None

@@ -77,6 +77,8 @@ COUNTERS: Final = (
            ("result",), ("issued", "rate_limited", "unavailable")),
     Family("logins_total", "Log-in attempts, by result; locked: refused after too many failures.",
            lambda: auth_counters.logins, ("result",), ("ok", "failed", "locked")),
+    Family("security_events_total", "Events of the security log, by kind (docs/security.md).",
+           lambda: auth_counters.security_events, ("event",), auth_counters.SECURITY_EVENTS),
     Family("commands_total", "Commands, by type and result (ok, an error code, or error).", lambda: metrics.commands,
            ("type", "result")),
     Family("errors_sent_total", "Error frames sent to clients, by code.", lambda: metrics.errors, ("code",)),

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
+from accounts.auth.requests import user_of
+from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
 from chat.protocol.errors import ChatError, Forbidden, NotFound, Unavailable
+from chat.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
 
@@ -44,9 +50,19 @@ def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse
 
 
 def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
-    """A POST by the page's script. The view's dict becomes JSON, a `ChatError` its code and message."""
+    """A POST by the page's script. The view's dict becomes JSON, a `ChatError` its code and message.
+
+    Beyond RATE_HTTP_COMMANDS of one user it answers 429 with `Retry-After`, and does nothing.
+    """
 
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        limits = rate_limit.required_limits((f"http:{user_of(request).pk.hex}", settings.RATE_HTTP_COMMANDS))
+        if wait := rate_limit.try_acquire(limits):
+            metrics.denials["commands"] += 1
+            seconds = math.ceil(wait)
+            said = _("Too many requests. Try again in %(seconds)d s.") % {"seconds": seconds}
+            body = {"code": "rate_limited", "message": said, "retry_after": seconds}
+            return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
         try:
             return JsonResponse(view(request, *args, **kwargs))
         except ChatError as error:

@@ -53,6 +53,15 @@ for k = 1, 2 do
   redis.call('ZREMRANGEBYSCORE', KEYS[k], '-inf', now)
   if redis.call('ZCARD', KEYS[k]) >= tonumber(ARGV[2 + k]) then return k end
 end
+if KEYS[3] then  -- the ids of this address; those that no longer count in all are over
+  local held = 0
+  for _, other in ipairs(redis.call('SMEMBERS', KEYS[3])) do
+    if redis.call('ZSCORE', KEYS[2], other) then held = held + 1 else redis.call('SREM', KEYS[3], other) end
+  end
+  if held >= tonumber(ARGV[5]) then return 3 end
+  redis.call('SADD', KEYS[3], id)
+  redis.call('PEXPIRE', KEYS[3], 3600000)
+end
 for k = 1, 2 do
   redis.call('ZADD', KEYS[k], now + tonumber(ARGV[1]), id)
   redis.call('PEXPIRE', KEYS[k], 3600000)
@@ -101,12 +110,21 @@ MANY: Final = 1_000_000  # RECORDINGS_PER_USER=off
 # --- the web's side ---------------------------------------------------------------------------------------------------
 
 
-async def begin(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
-    """A new recording, on its way to a worker. Raises `ChatError`s; `Busy` when too many are in progress."""
+async def begin(user_id: uuid.UUID, command: AudioStart, address: str = "") -> uuid.UUID:
+    """A new recording, on its way to a worker. Raises `ChatError`s; `Busy` when too many are in progress.
+
+    `address` is the client's network, which may have RECORDINGS_PER_ADDRESS at once; empty means no limit.
+    """
     recording_id = await in_db(_insert, user_id, command)
     refused = await async_redis().register_script(_ADMIT)(
-        keys=list(_sets(user_id)),
-        args=[CLAIM_MS, recording_id.hex, settings.RECORDINGS_PER_USER or MANY, settings.RECORDINGS_AT_ONCE],
+        keys=[*_sets(user_id), *([f"recordings:address:{address}"] if address else [])],
+        args=[
+            CLAIM_MS,
+            recording_id.hex,
+            settings.RECORDINGS_PER_USER or MANY,
+            settings.RECORDINGS_AT_ONCE,
+            settings.RECORDINGS_PER_ADDRESS or MANY,
+        ],
     )
     if refused:
         await in_db(finish, recording_id, RecordingStatus.FAILED, reason="busy")

@@ -59,6 +59,7 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "clock": installation_checks.check_clock,
     "disk": installation_checks.check_disk,
     "administrator": installation_checks.check_administrator,
+    "sign-up": installation_checks.check_sign_up,
     "model": model_checks.check_model,
     "voice": model_checks.check_voice,
     "web": serving_checks.check_web,
@@ -68,6 +69,6 @@ CHECKS: Final[dict[str, Callable[[str], Found]]] = {
     "maintenance": serving_checks.check_maintenance,
     "traces": installation_checks.check_traces,
 }
-NEEDS: Final = {"clock": "database", "administrator": "database", "queue": "database", "model": "database",
-                "workers": "redis", "maintenance": "redis"}  # fmt: skip
+NEEDS: Final = {"clock": "database", "administrator": "database", "sign-up": "database", "queue": "database",
+                "model": "database", "workers": "redis", "maintenance": "redis"}  # fmt: skip
 SERVING: Final = ("database", "redis", "web", "workers", "queue")

@@ -18,6 +18,8 @@ from django.http.request import validate_host
 from accounts.auth.origins import parse_origin
 from accounts.lib.redis import sync_redis
 from accounts.models import User
+from accounts.quotas.plans import has_default_quota
+from accounts.staff.notices import OPEN_WITHOUT_QUOTA, is_open_without_quota
 from config.observability import tracing
 from config.ops.findings import FAIL, OK, WARN, Found
 from config.stack.reach import check_database as connect_to_database
@@ -124,6 +126,23 @@ def check_administrator(_url: str) -> Found:
     if not count:
         return (WARN, "There is no administrator.", "Create one: `manage.py createsuperuser`.")
     return OK, f"{count} administrator{'' if count == 1 else 's'}.", ""
+
+
+def check_sign_up(_url: str) -> Found:
+    if is_open_without_quota():
+        return (
+            WARN,
+            OPEN_WITHOUT_QUOTA,
+            "Add a hard quota to the default plan, or set SIGN_UP to approval or invitation.",
+        )
+    who = {
+        "open": "Sign-up is open to everybody who reaches the site",
+        "approval": "Sign-up needs the approval of staff",
+        "invitation": "Sign-up is by invitation",
+    }[settings.SIGN_UP]
+    if settings.SIGN_UP == "open" and settings.LOOPBACK_ONLY:
+        return OK, f"{who}, which is this machine only.", ""
+    return OK, f"{who}; the default plan has {'a' if has_default_quota() else 'no'} hard quota.", ""
 
 
 def check_traces(_url: str) -> Found:

@@ -153,3 +153,28 @@ def test_people_keep_their_account(live: Callable[..., Stack], browser: Browser)
     page.get_by_role("button", name="Log out on this device").click()
     expect(page).to_have_url(f"{stack.url}/accounts/login/")
     assert not complaints.found, "\n".join(complaints.found)
+
+
+@pytest.mark.timeout(180)
+def test_a_reset_link_s_secret_stays_in_the_browser(live: Callable[..., Stack], browser: Browser) -> None:
+    stack = live(web=1, workers=0)
+    *_, alice = stack.manage("shell", "--no-imports", "-c", SETUP).split()
+    staff = browser.new_context().new_page()
+    staff.goto(f"{stack.url}/admin/accounts/user/{alice}/change/")
+    log_in(staff, stack, ROOT)
+    staff.get_by_role("button", name="Create a reset link").click()
+    link = staff.locator("code").inner_text()
+    page = browser.new_context().new_page()
+    complaints = Complaints(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(link)
+    page.get_by_label("New Password", exact=True).fill("quite another battery")
+    shoot(page, "reset-from-staff")
+    page.get_by_label("New Password (again)").fill("quite another battery")
+    page.get_by_role("button", name="Save password").click()
+    expect(page.get_by_text("changed").first).to_be_visible()
+    secret = link.partition("#")[2]
+    assert secret.partition("-")[2] not in "".join(url.partition("#")[0] for url in asked)
+    assert secret not in stack.logs()
+    assert not complaints.found, "\n".join(complaints.found)

@@ -152,7 +152,7 @@ class TestDownload:
     @pytest.mark.parametrize("role", ["support", "moderator", "billing", ""])
     def test_not_for_others(self, alice: User, role: str) -> None:
         assert logged_in(member(role)).post(address(alice, "export")).status_code == 403
-        assert verbs() == []
+        assert verbs() == ["permission_refused"]
 
 
 class TestErasing:

@@ -152,8 +152,9 @@ def reset_password(browser: Browser) -> None:
 
     visitor = Client()
     assert visitor.post("/accounts/password/reset/", {"email": browser.user.email}).status_code == 302
-    link = next(word for word in str(mail.outbox[-1].body).split() if "/password/reset/key/" in word)
-    form_address = visitor.get(link.removeprefix("http://testserver"))["Location"]
+    link = next(word for word in str(mail.outbox[-1].body).split() if "/password/open/#" in word)
+    path, _hash, secret = link.removeprefix("http://testserver").partition("#")
+    form_address = visitor.post(path, {"secret": secret})["Location"]
     assert visitor.post(form_address, {"password1": NEW, "password2": NEW}).status_code == 302
 
 

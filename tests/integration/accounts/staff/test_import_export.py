@@ -159,10 +159,10 @@ class TestIn:
         confirm(ada, "user", bring(ada, "user", "email\nnew@example.org\n"))
         Client().post("/accounts/password/reset/", {"email": "new@example.org"})
         [sent] = mail.outbox
-        found = re.search(r"http://testserver(/accounts/password/reset/key/\S+)", str(sent.body))
+        found = re.search(r"http://testserver(/accounts/password/open/)#(\S+)", str(sent.body))
         assert found
         client = Client()
-        form = client.get(found[1], follow=True)
+        form = client.post(found[1], {"secret": found[2]}, follow=True)
         done = client.post(form.redirect_chain[-1][0], {"password1": PASSWORD, "password2": PASSWORD})
         assert done.status_code == 302
         assert Client().login(email="new@example.org", password=PASSWORD)

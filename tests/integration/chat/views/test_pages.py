@@ -127,6 +127,29 @@ class TestWhoMaySee:
             response = client.post(f"/c/{conversation.pk}/{command}/", {"title": "x"})
             assert (response.status_code, response.json()["code"]) == (403, "forbidden")
 
+    def test_commands_have_a_rate(self, alice: User, clean_redis: str, settings: Any) -> None:
+        settings.RATE_HTTP_COMMANDS = "5/m"
+        conversation = make_conversation(alice)
+        client = logged_in(alice)
+        answers = [client.post(f"/c/{conversation.pk}/rename/", {"title": str(number)}) for number in range(7)]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+        assert answers[-1].json()["code"] == "rate_limited"
+        assert 1 <= int(answers[-1]["Retry-After"]) <= 12
+        conversation.refresh_from_db()
+        assert conversation.title == "4"
+
+    def test_a_viewer_s_export_has_neither_prompt_nor_deletion(self, alice: User, bob: User) -> None:
+        conversation = make_conversation(alice)
+        Conversation.objects.filter(pk=conversation.pk).update(system_prompt="Secret instructions")
+        Member.objects.create(conversation=conversation, user=bob, role=Role.VIEWER)
+        path = f"/c/{conversation.pk}/export/"
+        assert b"Secret instructions" in logged_in(alice).get(path, {"as": "json"}).content
+        assert b"Secret instructions" not in logged_in(bob).get(path, {"as": "json"}).content
+        assert b"Secret instructions" not in logged_in(bob).get("/conversations/export/").content
+        Conversation.objects.filter(pk=conversation.pk).update(deleted_at=timezone.now())
+        assert b"text 0" not in logged_in(bob).get("/conversations/export/").content
+        assert b"text 0" in logged_in(alice).get("/conversations/export/").content
+
     def test_no_command_works_without_the_csrf_token(self, alice: User) -> None:
         conversation = make_conversation(alice)
         client = Client(enforce_csrf_checks=True)

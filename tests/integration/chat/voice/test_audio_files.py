@@ -23,6 +23,7 @@ from chat.retention import purge
 from chat.retention.erasure import erase
 from chat.voice import audio_files
 from tests.fakes.asr_speech import tone
+from tests.fixtures.people import staff_client
 from workers.speech.wav_file import WavFile
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,6 +124,14 @@ def test_staff_listen_with_the_permission_and_an_entry(alice: User, plan: Plan, 
     assert answer.status_code == (200 if may else 403)
     entries = AuditEntry.objects.filter(verb="download_recording", object_id=str(row.pk), actor=staff)
     assert entries.count() == (1 if may else 0)
+
+
+@pytest.mark.parametrize("names", [["read_message_body"], ["view_recording"], []])
+def test_staff_without_both_rights_get_no_audio_by_its_address(alice: User, plan: Plan, names: list[str]) -> None:
+    row = recorded(alice)
+    answer = staff_client(*names).get(f"/admin/chat/recording/{row.pk}/audio/")
+    assert answer.status_code == 403
+    assert not AuditEntry.objects.filter(verb="download_recording").exists()
 
 
 def test_it_is_exported_and_goes_with_its_speaker(alice: User, plan: Plan) -> None:

@@ -60,6 +60,20 @@ def test_a_request_is_one_line_without_its_query() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/accounts/confirm-email/MQ:1s3cret/", "/accounts/confirm-email/…"),
+        ("/accounts/password/reset/key/4-s3cret-9/", "/accounts/password/reset/key/…"),
+        ("/accounts/password/reset/key/4-set-password/", "/accounts/password/reset/key/4-set-password/"),
+        ("/accounts/password/reset/key/done/", "/accounts/password/reset/key/done/"),
+        ("/accounts/confirm-email/", "/accounts/confirm-email/"),
+    ],
+)
+def test_keys_in_paths_are_masked(path: str, shown: str) -> None:
+    assert http(path)["event"] == f"GET {shown}"
+
+
+@pytest.mark.parametrize(
     ("path", "status", "level"),
     [("/", 500, "info"), ("/readyz", 200, "debug"), ("/readyz", 503, "info"), ("/static/x.js", 200, "debug"),
      ("/static/x.js", 404, "info")],

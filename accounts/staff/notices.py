@@ -1,0 +1,33 @@
+"""Notices on the admin's first page: what staff should do about sign-up."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.urls import reverse
+
+from accounts.models import Plan, User
+from accounts.quotas.plans import has_default_quota
+
+OPEN_WITHOUT_QUOTA = (
+    "Anybody can sign up and use the model without a limit: sign-up is open, and the default plan has no hard quota."
+)
+
+
+def is_open_without_quota() -> bool:
+    """Whether people from outside this machine can create an account that no hard quota limits."""
+    return settings.SIGN_UP == "open" and not settings.LOOPBACK_ONLY and not has_default_quota()
+
+
+def notices_for(viewer: User) -> list[tuple[str, str, str]]:
+    """What the viewer may do something about: sentences, each with the text and address of a link."""
+    found = []
+    if viewer.has_perm("accounts.view_plan") and is_open_without_quota():
+        plan = Plan.objects.filter(is_default=True).first()
+        address = reverse("admin:accounts_plan_change", args=[plan.pk]) if plan else reverse("admin:accounts_plan_add")
+        found.append((OPEN_WITHOUT_QUOTA, "Add a quota", address))
+    if viewer.has_perm("accounts.approve_user") and (
+        waiting := User.objects.filter(awaits_approval=True)[:100].count()
+    ):
+        said = f"{waiting} account{'' if waiting == 1 else 's'} waiting for approval."
+        found.append((said, "Show", f"{reverse('admin:accounts_user_changelist')}?approval=waiting"))
+    return found

@@ -1,0 +1,107 @@
+"""Guessing one account's password from many places, and from many addresses of one place."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.contrib.auth.password_validation import validate_password
+from django.core import mail
+from django.core.exceptions import ValidationError
+from django.test import Client
+
+from accounts.auth import guessing
+from accounts.lib.redis import sync_redis
+from accounts.models import AuditEntry, User
+from tests.conftest import PASSWORD
+
+pytestmark = [pytest.mark.usefixtures("clean_redis"), pytest.mark.django_db]
+WRONG = "not the password"
+
+
+def log_in(email: str, password: str, ip: str) -> Any:
+    return Client().post("/accounts/login/", {"login": email, "password": password}, REMOTE_ADDR=ip)
+
+
+def guess_from_many_places(email: str, count: int = guessing.FREE) -> None:
+    for number in range(count):
+        log_in(email, WRONG, f"198.51.{number}.7")
+
+
+def test_ten_addresses_of_one_ipv6_network_are_one_place(alice: User) -> None:
+    answers = [log_in(alice.email, WRONG, f"2001:db8:1:2::{number:x}").content.decode() for number in range(10)]
+    assert sum("Too many failed" in answer for answer in answers) == 5
+    assert log_in(alice.email, PASSWORD, "2001:db8:1:3::1").status_code == 302
+
+
+def test_from_many_places_the_account_is_locked(alice: User) -> None:
+    guess_from_many_places(alice.email)
+    refused = log_in(alice.email, PASSWORD, "203.0.113.1")
+    assert "Too many failed" in refused.content.decode()
+
+
+def test_the_owner_s_own_places_are_not_locked_out(alice: User) -> None:
+    assert log_in(alice.email, PASSWORD, "203.0.113.1").status_code == 302
+    guess_from_many_places(alice.email)
+    assert log_in(alice.email, PASSWORD, "203.0.113.1").status_code == 302
+    assert log_in(alice.email, PASSWORD, "203.0.113.2").status_code == 200
+
+
+def test_the_lock_grows_and_has_an_end(alice: User) -> None:
+    name = guessing._name(alice.email)
+    left = []
+    for _ in range(guessing.FREE + 8):
+        guessing.count_failure(alice.email)
+        left.append(sync_redis().ttl(f"guess:lock:{name}"))
+    assert left[guessing.FREE - 2] == -2  # no lock yet
+    assert left[guessing.FREE - 1] in (29, 30)
+    assert left[guessing.FREE] in (59, 60)
+    assert max(left) <= guessing.LONGEST_SECONDS
+    before = sync_redis().ttl(f"guess:lock:{name}")
+    log_in(alice.email, WRONG, "203.0.113.9")  # refused unread: does not prolong it
+    assert sync_redis().ttl(f"guess:lock:{name}") <= before
+    sync_redis().delete(f"guess:lock:{name}")  # as its time does
+    assert log_in(alice.email, PASSWORD, "203.0.113.9").status_code == 302
+
+
+def test_a_new_password_ends_it(alice: User) -> None:
+    guess_from_many_places(alice.email)
+    Client().post("/accounts/password/reset/", {"email": alice.email})
+    link = next(word for word in str(mail.outbox[-1].body).split() if "/password/open/#" in word)
+    client = Client(REMOTE_ADDR="203.0.113.5")
+    path, _hash, secret = link.removeprefix("http://testserver").partition("#")
+    form = client.post(path, {"secret": secret})["Location"]
+    new = "quite another battery"
+    assert client.post(form, {"password1": new, "password2": new}).status_code == 302
+    assert log_in(alice.email, new, "203.0.113.5").status_code == 302
+
+
+def test_an_unknown_address_is_answered_alike_and_the_owner_is_told_once(alice: User) -> None:
+    for email in (alice.email, "nobody@example.org"):
+        guess_from_many_places(email, guessing.FREE + 3)
+        assert "Too many failed" in log_in(email, WRONG, "203.0.113.1").content.decode()
+    deadline = time.monotonic() + 5
+    while not mail.outbox and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert [message.to for message in mail.outbox] == [[alice.email]]
+    assert "guessing your password" in mail.outbox[0].subject
+    locked = AuditEntry.objects.filter(verb="account_locked").order_by("id")
+    assert [(row.actor_id, row.actor_email, row.object_id) for row in locked] == [
+        (None, alice.email, str(alice.pk)), (None, "nobody@example.org", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["        ", "aaaaaaaaaa", "antiphon", "Antiphon2026!", "summer2026", "Winter-2025", "2026december",
+     "1234567890123", "password2026!", "dragon123456"],
+)  # fmt: skip
+def test_what_guessers_try_first_is_refused(password: str) -> None:
+    with pytest.raises(ValidationError):
+        validate_password(password)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "summer rain 2026", "πλ" * 64, "x7$kP2!qZ9"])
+def test_what_they_do_not_is_taken(password: str) -> None:
+    validate_password(password)
