@@ -145,12 +145,17 @@ def http_url(env: Env, name: str) -> str:
 
 
 def broker_url(redis_url: str) -> str:
-    """The same Redis in Celery's notation: `redis+socket://` for `unix://`, with the database in `virtual_host`."""
+    """The same Redis in Celery's notation: `redis+socket://` for `unix://`, with the database in `virtual_host`.
+
+    A user and a password stay before the path.
+    """
     parts = urlsplit(redis_url)
     if parts.scheme != "unix":
         return redis_url
     number = dict(parse_qsl(parts.query)).get("db", "0")
-    return f"redis+socket://{parts.path}?virtual_host={number}"
+    return (
+        f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
+    )
 
 
 def broker_options(url: str) -> dict[str, Any]:

@@ -94,6 +94,7 @@ def test_another_redis_is_refused_by_name(url: str) -> None:
     [
         ("redis://h:6379/2", "redis://h:6379/2"),
         ("unix:///run/redis.sock", "redis+socket:///run/redis.sock?virtual_host=0"),
+        ("unix://me:p%40w@/run/redis.sock", "redis+socket://me:p%40w@/run/redis.sock?virtual_host=0"),
         ("unix:///run/redis.sock?db=3", "redis+socket:///run/redis.sock?virtual_host=3"),
     ],
 )
