@@ -193,7 +193,7 @@ class TestHistory:
             with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
                 change()
         User.objects.get(email="sam@example.org").delete()
-        assert AuditEntry.objects.get().actor_email == "sam@example.org"
+        assert set(AuditEntry.objects.filter(pk=entry.pk).values_list("actor_email", flat=True)) == {"sam@example.org"}
         assert "sam@example.org" in page(root, "accounts/auditentry")
 
     def test_submissions_are_hidden(self) -> None:

@@ -60,7 +60,7 @@ def test_every_command_has_help_and_its_json_is_an_option(name: str, app: str) -
     assert "usage: manage.py" in parser.format_help()
     for action in parser._actions:
         if "--json" in action.option_strings:
-            assert action.const is True
+            assert action.nargs == 0, "a flag"
             assert action.help
 
 
