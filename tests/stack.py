@@ -49,10 +49,12 @@ UNLIMITED = {
             "RATE_MESSAGES_PER_ADDRESS",
             "RATE_RECORDINGS",
             "RATE_TICKETS",
+            "RATE_HTTP_COMMANDS",
         ),
         "1000000/s",
     ),
     **dict.fromkeys(("RATE_CONNECTIONS_PER_USER", "RATE_CONNECTIONS_PER_ADDRESS", "RATE_RUNS_PER_USER"), "100000"),
+    "ANSWER_MAX_CHARS": "10000000",
 }
 
 

@@ -410,6 +410,7 @@ async def test_a_client_that_does_not_pong_is_closed_4002(upstream: FakeOpenAI, 
         sent.append(message)
 
     socket = Connection(send, uuid.uuid4(), "s")
+    socket.begin("{}")
     now = time.monotonic()
     socket.tick(now + 26)
     socket.pong()
