@@ -153,9 +153,7 @@ def broker_url(redis_url: str) -> str:
     if parts.scheme != "unix":
         return redis_url
     number = dict(parse_qsl(parts.query)).get("db", "0")
-    return (
-        f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
-    )
+    return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
 
 
 def broker_options(url: str) -> dict[str, Any]:

@@ -418,7 +418,6 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
         name: []
         for name in (
             "accelerometer",
-            "bluetooth",
             "browsing-topics",
             "camera",
             "clipboard-read",

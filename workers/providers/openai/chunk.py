@@ -85,10 +85,13 @@ def decode_event(data: bytes, report: Report) -> Event | None:
     Raises `ProviderError` for JSON that is broken and for text or tool calls of another type: part of the answer would
     be missing.
     """
-    event: Event | None
+    event: Event | None = None
+    strict = True
     try:
         event = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
+        strict = False
+    if not strict:  # outside of the handler: an error raised here would hold the decoder's, and with it the text
         event = _decode_leniently(data, report)
     if event is not None and not event.known:
         report("event", data)
