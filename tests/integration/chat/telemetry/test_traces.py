@@ -108,6 +108,7 @@ async def test_one_trace_from_the_client_to_the_model_and_back() -> None:
         "context": "run",
         "chat small": "run",
         "flush": "run",
+        "render": "run",
         "commit": "run",
         "deliver": "run",
     }

@@ -43,6 +43,7 @@ export class Outbox {
     this.options = options;
     /** @type {Map<string, Item>} */
     this.items = new Map();
+    this.expected = ""; // the run of the message accepted last, until the page shows its answer
   }
 
   /** Takes over what this tab, or one that is closed, could not send. */
@@ -94,12 +95,28 @@ export class Outbox {
     const { socket, transcript } = this.options;
     const next = items.find((item) => item.state !== "waiting") ? undefined : items[0];
     // One that the server may have must be asked for at once: the answer in progress may be its own.
-    if (next && socket.ready && (next.sent || !transcript.running)) this.deliver(next);
+    if (next && socket.ready && (next.sent || !(transcript.running || this.expects()))) this.deliver(next);
     for (const item of items) {
       if (item.state === "unsent") continue;
       const words = socket.ready ? (item.state === "sending" ? (item.overdue ? NO_REPLY : "") : ITS_TURN) : NO_CONNECTION;
       this.show(item, words ? "waiting" : "local", words);
     }
+  }
+
+  /** Whether the answer to the message before has yet to appear: until then nothing shows that it is in progress. */
+  expects() {
+    if (this.options.transcript.runs.has(this.expected)) this.expected = "";
+    return this.expected !== "";
+  }
+
+  /** @param {string} runId */
+  expect(runId) {
+    this.expected = runId;
+    setTimeout(() => {
+      if (this.expected !== runId) return;
+      this.expected = ""; // it is on another branch, or was removed
+      this.pump();
+    }, REPLY_MS);
   }
 
   /** @param {Item} item @param {string} status @param {string} words */
@@ -127,6 +144,7 @@ export class Outbox {
     try {
       const frame = await this.options.socket.request({ ...command, ref: item.ref });
       clearTimeout(item.timer);
+      if (!frame.duplicate) this.expect(frame.run_id);
       const forgotten = this.forget(command.client_id);
       if (frame.duplicate) await forgotten; // the page may be left
       this.options.onAccepted(frame, command);
