@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
+import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib import admin
@@ -37,6 +38,10 @@ Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2Password
 
 # Django's test database begins as a copy of one that is migrated, so that no migration is left to do.
 connections["default"].settings_dict["TEST"]["TEMPLATE"] = templates.MIGRATED
+
+# How quick an example is depends on what else the machine does; no property is about that.
+hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("tests")
 
 TESTS = Path(__file__).parent
 pytest_plugins = ["tests.fixtures.measurements", "tests.fixtures.stacks"]
