@@ -29,7 +29,7 @@ TAIL_CHARS: Final = 256  # how much of a growing text is counted again with each
 _LETTERS: Final = "\u00aa-\u10ff\u1200-\u1fff"
 _CJK: Final = "\u1100-\u11ff\u2e80-\ua4cf\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
 _find_ascii_tokens: Final = re.compile(
-    r"[A-Za-z]{1,6}|[0-9]{1,3}|[\n\r]+|[!-/:-@\[-`{-~]{1,2}|[\t ]{2,8}|[\x00-\x1f]"
+    r"[A-Za-z]{1,6}|[0-9]{1,3}|[\n\r]+|[!-/:-@\[-`{-~]{1,2}|[\t ]{2,8}|[\x00-\x1f\x7f]"
 ).findall
 _find_other_tokens: Final = re.compile(f"[{_LETTERS}]{{1,3}}|[{_CJK}]|([^\x00-\x7f{_LETTERS}{_CJK}])").findall
 

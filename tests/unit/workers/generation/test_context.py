@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from workers.generation.context import build_turns
@@ -111,6 +111,7 @@ class TestTokens:
         assert estimate_tokens(text) <= len(text.encode())
 
     @given(st.text(min_size=1).filter(str.strip))
+    @example("\x7f")
     def test_a_visible_text_is_never_free(self, text: str) -> None:
         assert estimate_tokens(text) >= 1
 
