@@ -114,7 +114,9 @@ def test_taking_the_audit_log_along(desk: Page, stack: Stack, tmp_path: Path) ->
         desk.get_by_role("link", name="Export as CSV").click()
     kept = tmp_path / "audit.csv"
     download.value.save_as(kept)
-    rows = list(csv.DictReader(kept.read_text().splitlines()))
+    *lines, end = kept.read_text().splitlines()
+    rows = list(csv.DictReader(lines))
+    assert end == f"# rows: {len(rows)}"
     assert {row["verb"] for row in rows} == {"read_body"}
     assert str(conversation) in {row["object_id"] for row in rows}
     exports = stack.sql("SELECT details FROM accounts_auditentry WHERE verb = 'export'")
