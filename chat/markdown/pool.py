@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -145,6 +145,10 @@ class RenderPool:
             return plain_with_note(text)
         with self._take() as process:
             return process.render(text)
+
+    def render_all(self, texts: Iterable[str]) -> list[str]:
+        """`render` for each, as many at once as there are processes."""
+        return list(self._threads.map(self.render, texts))
 
     async def render_soon(self, text: str) -> str:
         """The HTML of `text`, or '' if there is none within `WAIT_SECONDS`: then it is made later, in the background.

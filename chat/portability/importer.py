@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import uuid
 from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +29,6 @@ from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
 
 BATCH: Final = 50  # conversations saved in one transaction
-RENDERED_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -153,17 +151,12 @@ def _save_together(user: User, fresh: list[ImportedConversation]) -> None:
         conversations.append(conversation)
         messages += rows
     answers = [message for message in messages if message.role == MessageRole.ASSISTANT]
-    for answer, html in zip(answers, _render_all([answer.text for answer in answers]), strict=True):
+    for answer, html in zip(answers, shared_pool().render_all(answer.text for answer in answers), strict=True):
         answer.html = html
     # Tips refer to messages that follow: foreign keys are checked at the end of the transaction.
     Conversation.objects.bulk_create(conversations)
     Member.objects.bulk_create([Member(conversation=one, user=user, role=Role.OWNER) for one in conversations])
     Message.objects.bulk_create(messages, batch_size=1_000)
-
-
-def _render_all(texts: list[str]) -> list[str]:
-    with ThreadPoolExecutor(RENDERED_AT_ONCE) as threads:
-        return list(threads.map(shared_pool().render, texts))
 
 
 def _rows(user: User, imported: ImportedConversation) -> tuple[Conversation, list[Message]]:

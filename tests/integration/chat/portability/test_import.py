@@ -19,6 +19,7 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import Plan, User
 from chat.conversations.snapshot import read_state
+from chat.markdown.pool import shared_pool
 from chat.models import Conversation, Message
 from chat.portability.export import export_user_data
 from chat.portability.importer import import_conversations, read_file
@@ -372,7 +373,7 @@ def test_a_large_file_takes_little_memory_and_time(alice: User, tmp_path: Path) 
 def test_a_conversation_that_the_database_refuses_is_left_out(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others of its batch are saved."""
     monkeypatch.setattr(
-        "chat.portability.importer._render_all", lambda texts: ["\x00" if text == "Bad." else text for text in texts]
+        shared_pool(), "render_all", lambda texts: ["\x00" if text == "Bad." else text for text in texts]
     )
     bad = chatgpt(node("q", None, "user", "?"), node("a", "q", "assistant", "Bad."), name="c-2")
     twice = [TRIP, bad, chatgpt(node("q", None, "user", "Other?"), name="c-3"), TRIP]
