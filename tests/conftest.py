@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,15 @@ def clean_redis() -> str:
     client.flushall()
     client.close()
     return servers.redis.url
+
+
+@pytest.fixture
+async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
+    """The channel layer on an empty Redis; closed after the test."""
+    from chat.eventlog import store
+
+    yield
+    await store.channel_layer().close()
 
 
 def make_user(name: str) -> User:

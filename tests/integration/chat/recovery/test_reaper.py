@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -32,12 +31,6 @@ from chat.turns.submit import announce
 from tests.fixtures.run_rows import row, say, shift
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
-    yield
-    await store.channel_layer().close()
 
 
 @pytest.fixture

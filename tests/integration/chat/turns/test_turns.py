@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,12 +27,6 @@ from chat.turns.submit import announce
 from tests.fixtures.run_rows import message, row, say
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
-    yield
-    await store.channel_layer().close()
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:

@@ -7,7 +7,7 @@ import re
 import signal
 import stat
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -28,22 +28,6 @@ RELATIVE = re.compile(r"""(?:from\s*|import\s*\(?|url\()["']?(\.{0,2}/[^"')\s]+)
 HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 
 Starter = Callable[..., Up]
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Generator[Starter, None, None]:
-    """Starts `up` on a data folder of this test; stops it at the end."""
-    made: list[Up] = []
-
-    def start(*options: str, var: Path | None = None, **env: str) -> Up:
-        one = Up(var or tmp_path / "var", *options, env=env)
-        made.append(one)
-        one.start()
-        return one
-
-    yield start
-    for one in made:
-        one.stop()
 
 
 async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, tmp_path: Path) -> None:

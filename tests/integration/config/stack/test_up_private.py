@@ -8,7 +8,7 @@ import pwd
 import re
 import stat
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,20 +24,6 @@ from tests.servers import FAST
 
 pytestmark = pytest.mark.timeout(240)
 CANARY = "canary-of-a-private-message"
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Generator[Callable[..., Up], None, None]:
-    made: list[Up] = []
-
-    def start(*options: str, **env: str) -> Up:
-        made.append(Up(tmp_path / "var", *options, env=env))
-        made[-1].start()
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.stop()
 
 
 def login_page(url: str, scheme: str, host: str) -> http.client.HTTPResponse:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import uuid
-from collections.abc import Callable, Generator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -35,20 +34,6 @@ def database() -> str:
     name = f"up_{uuid.uuid4().hex}"
     make_database(servers.postgres, name)
     return servers.postgres.url(name)
-
-
-@pytest.fixture
-def up(tmp_path: Path) -> Generator[Callable[..., Up], None, None]:
-    made: list[Up] = []
-
-    def start(*options: str, **env: str) -> Up:
-        made.append(Up(tmp_path / "var", *options, env=env))
-        made[-1].start()
-        return made[-1]
-
-    yield start
-    for one in made:
-        one.stop()
 
 
 def free_ports(count: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -30,12 +29,6 @@ from workers.runtime.rendering import render_missing
 pytestmark = pytest.mark.django_db(transaction=True)
 TEXT = "**a** < b\nand `c`"
 HTML = "<p><strong>a</strong> &lt; b\nand <code>c</code></p>\n"
-
-
-@pytest.fixture
-async def layer(clean_redis: str) -> AsyncGenerator[None, None]:
-    yield
-    await store.channel_layer().close()
 
 
 @pytest.fixture
