@@ -39,6 +39,10 @@ class FakeAssemblyAI(SocketServer):
         await connection.send(json.dumps({"type": "Begin", "id": "s", "expires_at": int(time.time()) + 10_800}))
         order, start = 0, 0
 
+        async def say(message: dict[str, Any]) -> None:
+            with contextlib.suppress(ConnectionClosed):  # what the client sent before it left still counts
+                await connection.send(json.dumps(message))
+
         async def turn(words: tuple[str, ...], at_ms: int, *, end: bool = False, formatted: bool = False) -> None:
             heard = [
                 {"text": word, "start": start + 100 * n, "end": at_ms, "confidence": 0.8,
@@ -50,14 +54,13 @@ class FakeAssemblyAI(SocketServer):
                 "transcript": " ".join(final),
                 "end_of_turn_confidence": 0.9 if end else 0.02, "words": heard, "utterance": "",
             }  # fmt: skip
-            with contextlib.suppress(ConnectionClosed):  # what the client still sent is heard all the same
-                await connection.send(json.dumps(message))
+            await say(message)
 
         async def hear(sound: Sound) -> None:
             nonlocal order, start
             if sound.kind == "start":
                 start = sound.at_ms
-                await connection.send(json.dumps({"type": "SpeechStarted", "timestamp": sound.at_ms}))
+                await say({"type": "SpeechStarted", "timestamp": sound.at_ms})
             elif sound.kind == "words":
                 await turn(sound.words, sound.at_ms)
             else:
