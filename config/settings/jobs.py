@@ -1,0 +1,73 @@
+"""Celery, the workers and the scheduled clean-up.
+
+Jobs carry only ids. Leases and attempts in PostgreSQL decide who runs them; a delivered job is only a notification.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from environs import validate
+
+from config.env import at_least, broker_options, broker_url
+from config.settings.environment import env
+from config.settings.stores import REDIS_URL
+
+CELERY_BROKER_URL: str = env.str("CELERY_BROKER_URL", "") or broker_url(REDIS_URL)
+CELERY_TASK_SERIALIZER = CELERY_EVENT_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = False  # with `acks_late`, a job that kills its worker would return for ever
+CELERY_TASK_DEFAULT_QUEUE = "maintenance"
+CELERY_TASK_PUBLISH_RETRY = False  # publishing fails at once; the sweeper publishes the queued row again
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a stream survives a short outage of Redis
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # it uses pub/sub, which may be lost; a stop is a column of the run
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for Redis without a limit
+CELERY_BROKER_CONNECTION_TIMEOUT = 5
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+    # Seconds until an unacknowledged job is delivered again: longer than the longest recording or run.
+    "visibility_timeout": env.int("VISIBILITY_TIMEOUT", 3600, validate=at_least(60)),
+    # Without these, publishing can block for ever on a dead connection, and a worker can silently stop consuming.
+    "socket_timeout": 5,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "retry_on_timeout": True,
+    "priority_steps": [0],  # one list per queue, not four
+    # The lease in PostgreSQL says which worker owns a run, and the sweeper publishes lost jobs again (chat.recovery).
+    # kombu's bookkeeping of jobs in progress would cost a third of a worker's time per answer, and deliver twice.
+    "ack_emulation": False,
+} | broker_options(CELERY_BROKER_URL)
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
+}
+PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # maximum seconds of one clean-up
+KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # how long a deletion can be undone
+TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
+KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # how long idempotency records are kept
+KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # transcripts
+WORKER_QUEUES = ("generate", "transcribe", "maintenance")
+WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs started at once
+WORKER_STREAMS = env.int("WORKER_STREAMS", 500, validate=at_least(1))  # answers in progress per worker process
+WORKER_DRAIN_SECONDS = env.float(
+    "WORKER_DRAIN_SECONDS", 8.0, validate=at_least(0)
+)  # seconds answers may still finish at shutdown
+RUN_LEASE_SECONDS = env.float("RUN_LEASE_SECONDS", 7.0, validate=at_least(3))  # without renewal
+# Unwatched answers: continue (and are there when somebody returns), or stop after a grace period.
+UNWATCHED_RUNS: str = env.str("UNWATCHED_RUNS", "continue", validate=validate.OneOf(["continue", "stop"]))
+UNWATCHED_GRACE_SECONDS = env.float("UNWATCHED_GRACE_SECONDS", 60.0, validate=at_least(1))
+WORKER_STUCK_SECONDS = env.float(
+    "WORKER_STUCK_SECONDS", 30.0, validate=at_least(5)
+)  # a worker that takes no jobs from a non-empty queue exits after
+PROCESS_STUCK_SECONDS = env.float(
+    "PROCESS_STUCK_SECONDS", 30.0, validate=at_least(2)
+)  # `manage.py up` restarts a process whose event loop is stuck for so long
+SOCKET_SLOW_SECONDS = env.float("SOCKET_SLOW_SECONDS", 30.0, validate=at_least(1))  # without an ack
+SOCKET_IDLE_SECONDS = env.float("SOCKET_IDLE_SECONDS", 3600.0, validate=at_least(1))  # an unused socket is closed after

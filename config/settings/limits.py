@@ -1,0 +1,30 @@
+"""Rates, counts at once, and what is reserved from quotas (docs/limits.md).
+
+"30/m": a burst of 30, then one every 2 s. Units: s, m, h, d, optionally with a number before. "off" or "0" means no
+limit, also for connections and runs. While Redis is unavailable only the limit of runs applies.
+"""
+
+from __future__ import annotations
+
+from environs import validate
+
+from config.env import at_least, count_or_off
+from config.settings.environment import a_rate, env
+
+RATE_FRAMES: str = env.str("RATE_FRAMES", "200/s", validate=a_rate)  # per socket, including audio and acks
+RATE_REFUSALS: str = env.str("RATE_REFUSALS", "50/10s", validate=a_rate)  # refusals until a socket is closed
+RATE_COMMANDS: str = env.str("RATE_COMMANDS", "120/10s", validate=a_rate)  # per session, across its tabs
+RATE_MESSAGES_PER_USER: str = env.str("RATE_MESSAGES_PER_USER", "30/m", validate=a_rate)  # with edits
+RATE_MESSAGES_PER_ADDRESS: str = env.str("RATE_MESSAGES_PER_ADDRESS", "240/m", validate=a_rate)
+RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=a_rate)  # started by one user
+RATE_HTTP_COMMANDS: str = env.str("RATE_HTTP_COMMANDS", "60/m", validate=a_rate)  # per user: rename, pin, delete …
+RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user; each socket needs one
+RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
+RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
+RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress or queued
+# Reserved for an answer in progress from quotas of tokens and money, until its usage is known.
+QUOTA_INPUT_TOKENS = env.int("QUOTA_INPUT_TOKENS", 1000, validate=at_least(1))
+QUOTA_OUTPUT_TOKENS = env.int("QUOTA_OUTPUT_TOKENS", 1000, validate=at_least(1))
+CURRENCY: str = env.str("CURRENCY", "USD", validate=validate.Regexp(r"[A-Z]{3}\Z", error="Not a code such as USD."))
+
+TIMING_STAMPS = env.bool("TIMING_STAMPS", False)  # `make bench`: reports each hop of a first token in run.done

@@ -1,0 +1,26 @@
+"""The model endpoints, and how long an answer may take and be."""
+
+from __future__ import annotations
+
+from config.env import at_least
+from config.settings.environment import env
+
+OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "").strip()
+OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
+CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
+# The fallback while the endpoint above is down; its model replaces whichever was chosen.
+OPENAI_FALLBACK_BASE_URL: str = env.str("OPENAI_FALLBACK_BASE_URL", "").strip()
+OPENAI_FALLBACK_API_KEY: str = env.str("OPENAI_FALLBACK_API_KEY", "")
+OPENAI_FALLBACK_MODEL: str = env.str("OPENAI_FALLBACK_MODEL", "")
+OLLAMA_URL: str = env.str("OLLAMA_URL", "http://127.0.0.1:11434").strip()
+MODEL_CONNECT_TIMEOUT = env.float("MODEL_CONNECT_TIMEOUT", 5.0)  # seconds, like the next three
+MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 600.0)
+MODEL_IDLE_TIMEOUT = env.float("MODEL_IDLE_TIMEOUT", 120.0)
+MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 3600.0)
+MODEL_RETRY_SECONDS = env.float(
+    "MODEL_RETRY_SECONDS", 10.0, validate=at_least(1)
+)  # seconds until an endpoint that is down is tried again
+ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
+MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
+DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # speed of the demo model
+SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")

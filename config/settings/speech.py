@@ -1,0 +1,44 @@
+"""Voice input: the recognisers and the limits of recordings. See docs/voice.md."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+from environs import validate
+
+from config.env import at_least, count_or_off
+from config.settings.environment import env
+
+# Recognisers in order of preference: pocketsphinx, deepgram, assemblyai, openai_realtime, openai_http, whisper.
+# Empty turns voice input off. pocketsphinx is the default where its optional package is installed. See docs/voice.md.
+_ASR_INSTALLED = ["pocketsphinx"] if find_spec("pocketsphinx") else []
+ASR_BACKENDS: list[str] = [name for name in env.list("ASR_BACKENDS", _ASR_INSTALLED, subcast=str) if name]
+ASR_LANGUAGE: str = env.str("ASR_LANGUAGE", "en")
+ASR_SILENCE_MS = env.int("ASR_SILENCE_MS", 500, validate=at_least(200))  # silence that ends an utterance
+ASR_SPEAKERS = env.int("ASR_SPEAKERS", 0, validate=at_least(0))  # per worker for pocketsphinx; 0: 2 per core
+POCKETSPHINX_GRAMMAR: str = env.str("POCKETSPHINX_GRAMMAR", "")  # a JSGF file: only its sentences are recognised
+DEEPGRAM_API_KEY: str = env.str("DEEPGRAM_API_KEY", "")
+DEEPGRAM_URL: str = env.str("DEEPGRAM_URL", "wss://api.deepgram.com")
+DEEPGRAM_MODEL: str = env.str("DEEPGRAM_MODEL", "nova-3")
+ASSEMBLYAI_API_KEY: str = env.str("ASSEMBLYAI_API_KEY", "")
+ASSEMBLYAI_URL: str = env.str("ASSEMBLYAI_URL", "wss://streaming.assemblyai.com")
+ASSEMBLYAI_MODEL: str = env.str("ASSEMBLYAI_MODEL", "universal-streaming-english")
+# The two OpenAI backends use OPENAI_API_KEY if they have no key of their own.
+OPENAI_REALTIME_API_KEY: str = env.str("OPENAI_REALTIME_API_KEY", "")
+OPENAI_REALTIME_URL: str = env.str("OPENAI_REALTIME_URL", "wss://api.openai.com/v1/realtime")
+OPENAI_REALTIME_MODEL: str = env.str("OPENAI_REALTIME_MODEL", "gpt-live-transcribe")
+OPENAI_REALTIME_FORM: str = env.str("OPENAI_REALTIME_FORM", "ga", validate=validate.OneOf(["ga", "beta"]))
+OPENAI_REALTIME_VAD: str = env.str("OPENAI_REALTIME_VAD", "auto", validate=validate.OneOf(["auto", "client", "server"]))
+OPENAI_REALTIME_MODEL_IN_URL = env.bool("OPENAI_REALTIME_MODEL_IN_URL", False)
+TRANSCRIPTION_API_KEY: str = env.str("TRANSCRIPTION_API_KEY", "")
+TRANSCRIPTION_URL: str = env.str("TRANSCRIPTION_URL", "https://api.openai.com/v1")
+TRANSCRIPTION_MODEL: str = env.str("TRANSCRIPTION_MODEL", "gpt-transcribe")
+TRANSCRIPTION_PARTIALS = env.bool("TRANSCRIPTION_PARTIALS", True)  # send the growing utterance every second
+WHISPER_MODEL_DIR: str = env.str("WHISPER_MODEL_DIR", "")
+WHISPER_DEVICE: str = env.str("WHISPER_DEVICE", "auto")
+WHISPER_COMPUTE_TYPE: str = env.str("WHISPER_COMPUTE_TYPE", "default")
+RECORDINGS_PER_USER = count_or_off(env, "RECORDINGS_PER_USER", 1)  # at once
+RECORDINGS_AT_ONCE = env.int("RECORDINGS_AT_ONCE", 2 * (os.cpu_count() or 1), validate=at_least(1))  # on the server
+RECORDINGS_PER_ADDRESS = count_or_off(env, "RECORDINGS_PER_ADDRESS", max(1, RECORDINGS_AT_ONCE // 2))  # at once
+RECORDING_SECONDS = env.int("RECORDING_SECONDS", 600, validate=at_least(1))  # maximum length of one recording
