@@ -134,6 +134,11 @@ def settle_recording(
     return _settle(user_id, at, used, conversation_id, recording_id=recording_id)
 
 
+def settle_for_site(at: datetime, used: Used, *, conversation_id: uuid.UUID | None = None) -> Settled:
+    """Records usage that the site pays for, such as a conversation's title: it belongs to no user and no quota."""
+    return _settle(None, at, used, conversation_id)
+
+
 def _settle(
     user_id: uuid.UUID | None,
     at: datetime,

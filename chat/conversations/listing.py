@@ -116,7 +116,7 @@ def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:
         raise Invalid("Enter a title.")
     conversation.title = title[:MAX_TITLE]
     conversation.save(update_fields=["title"])
-    _notify_members(conversation, renamed=True)
+    notify_members(conversation, renamed=True)
     return conversation.title
 
 
@@ -133,7 +133,7 @@ def pin(user_id: uuid.UUID, conversation_id: uuid.UUID, *, pinned: bool) -> None
         raise Invalid(f"You can pin up to {MAX_PINS} conversations. Unpin one first.")
     conversation.pinned_at = timezone.now() if pinned else None
     conversation.save(update_fields=["pinned_at"])
-    _notify_members(conversation)
+    notify_members(conversation)
 
 
 def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
@@ -143,7 +143,7 @@ def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
         raise Forbidden("Only an owner can delete this conversation.")
     member.conversation.deleted_at = timezone.now()
     member.conversation.save(update_fields=["deleted_at"])
-    _notify_members(member.conversation, deleted=True)
+    notify_members(member.conversation, deleted=True)
 
 
 def restore(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
@@ -158,10 +158,10 @@ def restore(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
         raise NotFound
     member.conversation.deleted_at = None
     member.conversation.save(update_fields=["deleted_at"])
-    _notify_members(member.conversation)
+    notify_members(member.conversation)
 
 
-def _notify_members(conversation: Conversation, *, renamed: bool = False, deleted: bool = False) -> None:
+def notify_members(conversation: Conversation, *, renamed: bool = False, deleted: bool = False) -> None:
     """Notifies every open tab of every member. Without Redis, tabs see the change when they next load."""
     listing = {
         "conversation_id": str(conversation.id),

@@ -50,6 +50,7 @@ runs: Final[Counter[str]] = Counter()
 upstream: Final[Counter[str]] = Counter()
 oddities: Final[Counter[str]] = Counter()  # in what endpoints send, by kind
 finishes: Final[Counter[str]] = Counter()  # of complete answers
+titles: Final[Counter[str]] = Counter()  # asked of a model, by result
 tokens: Final[Counter[tuple[str, str]]] = Counter()
 costs: Final[dict[str, float]] = {}
 denials: Final[Counter[str]] = Counter()

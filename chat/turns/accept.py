@@ -20,13 +20,14 @@ from django.db import IntegrityError, transaction
 from accounts.quotas import reservations
 from chat.catalog import offered_models
 from chat.conversations.membership import member_of
+from chat.conversations.titles import title_from
 from chat.eventlog import events
 from chat.eventlog.store import Append
 from chat.models import Message, MessageRole, MessageStatus, Run
 from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, clean_text
 from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded, RateLimited
 from chat.telemetry import metrics, tracing
-from chat.turns.places import Place, find_place, title_from
+from chat.turns.places import Place, find_place
 from chat.turns.statements import find_submission, insert_turn
 
 Check = Callable[[uuid.UUID], None]

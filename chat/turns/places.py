@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Final
 
 from accounts.models import User
 from chat.catalog.presets import choose_preset
@@ -13,8 +12,6 @@ from chat.models import Conversation, Member, Message, MessageRole, MessageStatu
 from chat.protocol.commands import AnyTurn, MessageEdit, MessageSend
 from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
 from chat.turns.statements import begin_conversation, lock_place, lock_sender, sender
-
-TITLE_LENGTH: Final = 60
 
 
 @dataclass(slots=True)
@@ -42,14 +39,6 @@ def find_place(user_id: uuid.UUID, command: AnyTurn) -> Place:
     if answer.parent is None:
         raise Invalid("This answer has no question.")
     return _beside(answer.conversation, member.user, prompt=answer.parent)
-
-
-def title_from(text: str) -> str:
-    """A conversation's first title: the start of its first message, cut between words."""
-    line = " ".join(text.split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
 
 
 def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:

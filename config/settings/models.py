@@ -23,4 +23,8 @@ MODEL_RETRY_SECONDS = env.float(
 ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
 DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # speed of the demo model
+# The model that gives a conversation its title after the first answer; "same": the one that answered. Empty: the title
+# stays the start of the first message.
+TITLE_MODEL: str = env.str("TITLE_MODEL", "").strip()
+TITLE_MAX_TOKENS = env.int("TITLE_MAX_TOKENS", 200, validate=at_least(10))  # with room for a model that thinks first
 SYSTEM_PROMPT: str = env.str("SYSTEM_PROMPT", "You are a helpful assistant. Answer in Markdown.")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 import structlog
+from django.conf import settings
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -180,6 +181,8 @@ class Generation:
         )
         self.services.emitter.close_run(replace(ended, event=event), on_closed)
         self._count(outcome, ended)
+        if settings.TITLE_MODEL and outcome.status is RunStatus.DONE:
+            self.services.spawn(self.services.titles.write(run))
         if ended.user_id is not None and ended.near:
             self.services.spawn(notify_quotas_low(ended.user_id, ended.near))
         logger.info(

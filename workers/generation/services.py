@@ -8,6 +8,7 @@ from typing import Any
 
 from chat.runs.context import ClaimedRun
 from workers.generation.emitter import Emitter
+from workers.generation.titles import TitleWriter
 from workers.providers.base import ChatModel
 
 
@@ -19,6 +20,7 @@ class Services:
 
     emitter: Emitter
     model: ChatModel
+    titles: TitleWriter
     owner: str
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     give_back: Callable[[ClaimedRun], Awaitable[None]]

@@ -38,6 +38,7 @@ from workers.endpoints.service import EndpointSync
 from workers.generation.emitter import Emitter
 from workers.generation.run import Generation
 from workers.generation.services import Services
+from workers.generation.titles import TitleWriter
 from workers.generation.tracing import start_run_span
 from workers.runtime.leases import LeaseKeeper
 from workers.runtime.liveness import Liveness
@@ -90,7 +91,8 @@ class Runtime:
         emitter = Emitter()
         self.endpoint_sync = EndpointSync()
         await self.endpoint_sync.open()
-        self.services = Services(emitter, self.endpoint_sync.router, self.owner, self.spawn, self.give_back)
+        router = self.endpoint_sync.router
+        self.services = Services(emitter, router, TitleWriter(router), self.owner, self.spawn, self.give_back)
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
         self.spawn(repeat(leases.renew, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))

@@ -1,0 +1,72 @@
+"""Titles of conversations: the start of the first message, then the one that a model writes (`TITLE_MODEL`)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from chat.conversations.listing import notify_members
+from chat.models import Conversation, Message
+
+TITLE_LENGTH: Final = 60
+MAX_WORDS: Final = 6
+
+_LABEL: Final = re.compile(r"(?:chat |conversation )?title\s*[:：]\s*", re.IGNORECASE)
+_MARKS: Final = "\"'`*_#“”„‟‘’‚«»‹›「」『』《》【】()[]"
+
+
+def title_from(text: str) -> str:
+    """A conversation's first title: the start of its first message, cut between words."""
+    line = " ".join(text.split())
+    if len(line) <= TITLE_LENGTH:
+        return line
+    return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstExchange:
+    """The first question of a conversation and the start of its answer, and the title made of the question's words."""
+
+    title: str
+    question: str
+    answer: str
+
+
+def find_untitled(message_id: uuid.UUID, *, chars: int) -> FirstExchange | None:
+    """The exchange to name a conversation after, each text cut to `chars` characters; None unless the message answers
+    the conversation's first question and its title is still made of the question's words. Temporary chats keep theirs.
+    """
+    found = (
+        Message.objects.filter(pk=message_id, parent__parent=None, conversation__temporary=False)
+        .exclude(parent=None)
+        .values_list("conversation__title", "parent__text", "text")
+        .first()
+    )
+    if found is None:
+        return None
+    title, question, answer = found
+    if not answer.strip() or title != title_from(question):
+        return None
+    return FirstExchange(title, question[:chars], answer[:chars])
+
+
+def clean_title(said: str) -> str:
+    """A title from what a model said: its first line without marks, labels and quotes, at most `MAX_WORDS` words and
+    `TITLE_LENGTH` characters. Empty when there is none.
+    """
+    plain = "".join(" " if unicodedata.category(one) in ("Cc", "Zl", "Zp") and one != "\n" else one for one in said)
+    line = next((line for line in plain.split("\n") if line.strip(_MARKS + " -")), "")
+    line = _LABEL.sub("", line.strip(_MARKS + " -"), count=1).strip(_MARKS + " -")
+    title = " ".join(line.split()[:MAX_WORDS]).rstrip(" .,;:。、，")
+    return title if len(title) <= TITLE_LENGTH else title[: TITLE_LENGTH - 1].rstrip() + "…"
+
+
+def replace_title(conversation_id: uuid.UUID, before: str, title: str) -> bool:
+    """Gives a conversation its title and notifies its members; False if it was renamed or deleted meanwhile."""
+    changed = Conversation.objects.filter(pk=conversation_id, title=before, deleted_at=None).update(title=title)
+    if changed:
+        notify_members(Conversation.objects.get(pk=conversation_id), renamed=True)
+    return bool(changed)
