@@ -52,9 +52,9 @@ async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
     await in_db(shift, run_id, lease_expires_at=-1)
 
 
-async def write(turn: Accepted, text: str, number: int, attempt: int = 1) -> None:
+async def write(turn: Accepted, text: str, number: int, attempt: int = 1, *, thinking: bool = False) -> None:
     ids = (str(turn.conversation_id), str(turn.run_id))
-    delta = events.run_delta(*ids, attempt, 0, text)
+    delta = (events.run_reasoning if thinking else events.run_delta)(*ids, attempt, 0, text)
     await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, attempt, number))
 
 
@@ -78,16 +78,16 @@ async def test_a_worker_that_was_only_slow_writes_nothing_behind_the_end(
     await announce(turn)
     await lose_lease(turn.run_id)
     await write(turn, "seen by all", number=2)
-    read_text = reaper._text_in_log
+    read_texts = reaper._texts_in_log
     late: list[store.Appended] = []
 
-    async def read_and_write(run: Any) -> str:
-        text = await read_text(run)
+    async def read_and_write(run: Any) -> tuple[str, str]:
+        text, reasoning = await read_texts(run)
         delta = events.run_delta(str(turn.conversation_id), str(turn.run_id), 1, len(text), ", and more")
         late.extend(await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, 1, 3)))
-        return text
+        return text, reasoning
 
-    monkeypatch.setattr(reaper, "_text_in_log", read_and_write)
+    monkeypatch.setattr(reaper, "_texts_in_log", read_and_write)
     await reap()
     assert [one.fenced for one in late] == [True]
     assert (await in_db(row, turn.run_id)).message.text == "seen by all"
