@@ -155,7 +155,11 @@ async def test_the_places_that_never_have_it(stack: Stack, upstream: FakeOpenAI)
         listed = [frame for frame in client.frames if frame["type"] == "conversation.listed"]
         assert listed
         pages = [json.dumps([stored, listed], default=str)]
-        for path in (f"c/{conversation}/export/?as=json", f"c/{conversation}/export/?as=markdown", "conversations/export/"):
+        for path in (
+            f"c/{conversation}/export/?as=json",
+            f"c/{conversation}/export/?as=markdown",
+            "conversations/export/",
+        ):
             async with alice.http.get(f"{stack.url}/{path}") as answer:
                 assert answer.status == 200, path
                 pages.append(await answer.text())
