@@ -149,8 +149,8 @@ class TestEvents:
         _, shown = self.play(page, [*BEGUN, thought(0, "ab"), thought(0, "ab"), thought(1, "bcd")])
         assert (shown["thought"], shown["thinks"]) == ("abcd", True)
         assert self.play(page, [*BEGUN, thought(0, "ab"), thought(3, "d")])[0][-1] is False
-        for reasoning in ({}, {"reasoning": {"length": 1}}):
-            assert self.play(page, [*BEGUN, thought(0, "ab"), run("done", text_length=0, **reasoning)])[0][-1] is False
+        for end in (run("done", text_length=0), run("done", text_length=0, reasoning={"length": 1})):
+            assert self.play(page, [*BEGUN, thought(0, "ab"), end])[0][-1] is False
 
     def test_a_new_attempt_replaces_it(self, page: Page) -> None:
         lost = [*BEGUN, thought(0, "lost"), run("interrupted", text_length=0, next_attempt=2)]
