@@ -168,7 +168,7 @@ export class MessageView {
     const fresh = delta.index < this.points ? skipPoints(delta.text, this.points - delta.index) : delta.text;
     if (!fresh) return true;
     if (this.status === "pending") this.setStatus("streaming");
-    this.thinking?.pause();
+    if (this.thinking?.active) this.thinking.pause();
     this.text += fresh;
     this.points += codePoints(fresh);
     this.live?.write(fresh);

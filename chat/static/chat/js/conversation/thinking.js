@@ -132,7 +132,7 @@ export class Thinking {
   /** Writes the text as Markdown, while it is open. */
   render() {
     if (!this.root.open || this.live) return;
-    this.live = new LiveText(this.place, (block) => this.reading && this.onBlock(block));
+    this.live = new LiveText(this.place, (block) => this.reading && this.root.open && this.onBlock(block));
     if (this.text) this.live.write(this.text);
     this.reading = this.active;
     if (!this.active) this.live.end();
