@@ -14,7 +14,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.history import History, fresh_snapshots
 from tests.stack import Stack
 
-pytestmark = pytest.mark.asyncio(loop_scope="function")
+pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
 
 
 def thoughts(count: int) -> str:
@@ -169,7 +169,8 @@ async def test_the_places_that_never_have_it(stack: Stack, upstream: FakeOpenAI)
             assert "think0" not in page
         for path in (f"c/{conversation}/export/?as=json&reasoning=1", "conversations/export/?reasoning=1"):
             async with alice.http.get(f"{stack.url}/{path}") as answer:
-                [one] = json.loads(await answer.text())["conversations"]
+                exported = json.loads(await answer.text())["conversations"]
+                [one] = [found for found in exported if found["id"] == conversation]
                 assert one["messages"][1]["reasoning"] == thoughts(3) + "tagged secret"
                 assert one["messages"][0]["reasoning"] is None
         async with alice.http.get(f"{stack.url}/c/{conversation}/") as answer:
