@@ -74,8 +74,8 @@ first_token: Final = Histogram(
     "Time from the message's commit to the first text of the answer, thinking before it included.",
     registry=registry, buckets=SECONDS,
 )  # fmt: skip
-first_reasoning: Final = Histogram(
-    PREFIX + "first_reasoning_seconds", "Time from the message's commit until the model began to think, where it did.",
+first_output: Final = Histogram(
+    PREFIX + "first_output_seconds", "Time from the message's commit to the first thinking or text, which is shown.",
     registry=registry, buckets=SECONDS,
 )  # fmt: skip
 run_length: Final = Histogram(
@@ -148,7 +148,7 @@ def count_run(
     for histogram, milliseconds in (
         (queue_wait, queued_ms),
         (first_token, first_token_ms),
-        (first_reasoning, first_reasoning_ms),
+        (first_output, min((ms for ms in (first_token_ms, first_reasoning_ms) if ms is not None), default=None)),
         (run_length, total_ms),
     ):
         if milliseconds is not None:
