@@ -1,7 +1,7 @@
 """A client of `chat.v1` for tests: logs in like a browser, keeps a view of each conversation, records every frame.
 
 The view is made from what the protocol promises and nothing else: snapshots, then events in order of `seq`, deltas
-appended at their `index`, a new attempt replacing the text of the one before.
+appended at their `index`, a new attempt replacing the text of the one before. Reasoning is a text like the answer.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import aiohttp
 from yarl import URL
 
 PASSWORD = "correct horse battery staple"
+DELTAS = {"run.delta": "text", "run.reasoning": "reasoning"}  # what of a run each adds to
 TERMINAL = {"run.done", "run.stopped", "run.failed", "run.interrupted"}
 
 
@@ -34,7 +35,7 @@ class View:
     epoch: str = ""
     seq: int = 0
     messages: dict[str, dict[str, Any]] = field(default_factory=dict)
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # attempt, text, ended (type) by run id
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # attempt, text, reasoning, ended (type) by run id
     resets: int = 0
     passed_over: set[str] = field(default_factory=set)  # runs under way when this client came in by speaking elsewhere
 
@@ -259,6 +260,7 @@ def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
             view.runs[run["run_id"]] = {
                 **run,
                 "text": message["text"],
+                "reasoning": (run.get("reasoning") or {}).get("text", ""),
                 "ended": ended,
                 "endings": [],
                 "cut": "heard_chars" in run,
@@ -268,7 +270,7 @@ def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
 def apply_event(view: View, event: dict[str, Any]) -> None:
     if event["seq"] <= view.seq:
         raise ProtocolViolationError(f"seq {event['seq']} after {view.seq}: {event}")
-    merged = event["type"] == "run.delta"
+    merged = event["type"] in DELTAS
     if event["seq"] != view.seq + 1 and not merged:
         raise ProtocolViolationError(f"a gap: seq {event['seq']} after {view.seq}: {event}")
     view.seq = event["seq"]
@@ -278,13 +280,14 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         return
     if not event["type"].startswith("run."):
         return
-    if event["run_id"] not in view.runs and (event.get("index") or event.get("text_length")):
+    if event["run_id"] not in view.runs and (event.get("index") or event.get("text_length") or event.get("reasoning")):
         view.passed_over.add(event["run_id"])  # who comes in by `message.accepted` sees what is after it, and no more
     if event["run_id"] in view.passed_over:
         return
     fresh: dict[str, Any] = {
         "attempt": 0,
         "text": "",
+        "reasoning": "",
         "ended": None,
         "endings": [],
         "cut": False,
@@ -294,17 +297,23 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
     if event["attempt"] < run["attempt"]:
         return
     if event["attempt"] > run["attempt"]:
-        run.update(attempt=event["attempt"], text="", ended=None)
-    if event["type"] == "run.delta":
-        if event["index"] != len(run["text"]):
-            raise ProtocolViolationError(f"delta at {event['index']}, but {len(run['text'])} characters are there")
-        run["text"] += event["text"]
+        run.update(attempt=event["attempt"], text="", reasoning="", ended=None)
+    if event["type"] in DELTAS:
+        kind = DELTAS[event["type"]]
+        if event["index"] != len(run[kind]):
+            raise ProtocolViolationError(
+                f"delta of {kind} at {event['index']}, but {len(run[kind])} characters are there"
+            )
+        run[kind] += event["text"]
     elif event["type"] in TERMINAL:
         run["endings"].append((event["type"], event["attempt"]))
         run["ended"] = None if event.get("next_attempt") else event["type"]
         run["final"] = event
         if event["text_length"] != len(run["text"]) and not run["cut"]:
             raise ProtocolViolationError(f"{event['type']} says {event['text_length']}, shown are {len(run['text'])}")
+        thought = (event.get("reasoning") or {}).get("length", 0)
+        if thought != len(run["reasoning"]) and not event.get("next_attempt"):
+            raise ProtocolViolationError(f"{event['type']} says {thought}, shown are {len(run['reasoning'])}")
 
 
 def _keep_what_was_heard(view: View, message: dict[str, Any]) -> None:

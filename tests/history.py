@@ -10,7 +10,8 @@ After Jepsen: clients only record while things break; one pure function judges a
     I1  one client_id is one message, and what was accepted is there
     I2  one run for each thing asked, one answer for each run, all of them at an end
     I3  an answer in PostgreSQL is what the deltas of its last attempt add up to, for every client; one that somebody
-        talked over (its run says how much was heard, and of how much) is the beginning of that, and that long
+        talked over (its run says how much was heard, and of how much) is the beginning of that, and that long; so is
+        what the model thought, which nobody cuts
     I4  `seq` goes up without a gap for each client and epoch, and is the same event for everybody
     I5  exactly one closing event for each attempt
     I6  what is billed is there once, for every run that ended, and for no other
@@ -28,7 +29,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tests.client import TERMINAL, Client, ProtocolViolationError, View, apply_event, apply_snapshot
+from tests.client import DELTAS, TERMINAL, Client, ProtocolViolationError, View, apply_event, apply_snapshot
 from tests.stack import Stack
 
 REVOKED_SECONDS = 2.0
@@ -65,6 +66,7 @@ class Rows:
     members: set[tuple[str, str]] = field(default_factory=set)  # (conversation, user's name)
     bills: list[dict[str, Any]] = field(default_factory=list)  # run_id, input_tokens, output_tokens
     reserved: list[str] = field(default_factory=list)  # runs that quotas are held back for
+    reasoning: dict[str, str] = field(default_factory=dict)  # by run
 
 
 class History:
@@ -134,6 +136,7 @@ def read_rows(stack: Stack) -> Rows:
             )
         },
         bills=of("SELECT run_id, input_tokens, output_tokens FROM accounts_usageentry WHERE run_id IS NOT NULL"),
+        reasoning={row["run_id"]: row["text"] for row in of("SELECT run_id, text FROM chat_reasoning")},
         reserved=[row["run_id"] for row in of("SELECT run_id FROM accounts_reservation")],
         submissions=of(
             f"SELECT {name}, client_id, message_id, run_id FROM chat_submission JOIN accounts_user u ON u.id = user_id"  # noqa: S608 -- a constant
@@ -292,7 +295,7 @@ def _same_for_all(viewers: list[Viewer]) -> list[str]:
     known: dict[tuple[str, str, int], dict[str, Any]] = {}
     found = []
     for _, epoch, frame in _located(viewers):
-        if frame["type"] != "run.delta":
+        if frame["type"] not in DELTAS:
             place = (frame["conversation_id"], epoch, frame["seq"])
             if known.setdefault(place, frame) != frame:
                 found.append(f"I4 {place} is {known[place]} for one and {frame} for another")
@@ -326,6 +329,12 @@ def _texts(viewers: list[Viewer], rows: Rows) -> list[str]:
                 if row is None:
                     found.append(f"I3 {viewer.user} saw run {run_id}, which PostgreSQL does not have")
                     continue
+                thought = rows.reasoning.get(run_id, "")
+                seen = len(thought) if shown["ended"] else len(shown["reasoning"])
+                if shown["attempt"] == row["attempt"] and thought[:seen] != shown["reasoning"]:
+                    found.append(
+                        f"I3 {viewer.user} has {shown['reasoning'][-60:]!r} of {run_id}, thought was {thought[-60:]!r}"
+                    )
                 stored = rows.messages[row["message_id"]]["text"]
                 if row["heard_chars"] is not None and not shown["cut"]:
                     # It had left before the cut.
@@ -362,7 +371,7 @@ def _fresh(viewers: list[Viewer], snapshots: Iterable[dict[str, Any]]) -> list[s
                     continue  # before this viewer's time
                 found += [
                     f"I9 run {run_id}: {name} is {view.runs[run_id][name]!r}, fresh {run[name]!r}"
-                    for name in ("text", "ended", "attempt")
+                    for name in ("text", "reasoning", "ended", "attempt")
                     if view.runs[run_id][name] != run[name]
                 ]
             if extra := view.messages.keys() - fresh.messages.keys() if not frame["snapshot"].get("has_more") else None:

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from accounts.models import User
 from chat.admin.base import BodyAdmin
 from chat.admin.links import page_link
-from chat.models import Message
+from chat.models import Message, Reasoning
 
 
 @admin.register(Message)
@@ -26,7 +26,7 @@ class MessageAdmin(BodyAdmin):
     ordering = ("-id",)  # ids are ordered by time
     search_help_text = "Message or conversation id, or an author's email address"
     facts = ("id", "conversation_link", "parent_link", "role", "author", "status", "created_at")
-    body_fields = ("body",)
+    body_fields = ("reasoning", "body")
     body_title = "Message text"
 
     @classmethod
@@ -49,6 +49,13 @@ class MessageAdmin(BodyAdmin):
     @admin.display(description="Answer to")
     def parent_link(self, row: Message) -> SafeString | str:
         return page_link("message", row.parent_id)
+
+    @admin.display(description="Thinking")
+    def reasoning(self, row: Message) -> SafeString | str:
+        texts = Reasoning.objects.filter(run__message=row).values_list("text", flat=True)
+        return (
+            format_html('<div class="whitespace-pre-wrap break-words">{}</div>', "\n\n".join(texts)) if texts else "–"
+        )
 
     @admin.display(description="Text")
     def body(self, row: Message) -> SafeString:

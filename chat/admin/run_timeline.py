@@ -59,6 +59,7 @@ def _steps(run: Run) -> list[Step]:
         ("Created", run.created_at, "message, answer and run committed"),
         ("Job published", run.enqueued_at, "most recently" if run.attempt > 1 else ""),
         ("Claimed by a worker", run.started_at, " · ".join(filter(None, (attempts, run.lease_owner)))),
+        ("Thinking began", _later(run, run.first_reasoning_ms), ""),
         ("First token", _later(run, run.first_token_ms), run.endpoint),
         ("Stop requested", run.stop_requested_at, ""),
         ("Finished", run.finished_at, run.get_status_display().lower()),

@@ -45,9 +45,10 @@ class RunAdmin(HistoryAdmin):
     fieldsets = (
         (None, {"fields": (("id", "trace_id"), ("model", "endpoint"), ("requested_by", "conversation_link"),
                            ("prompt_link", "message_link"))}),
-        ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "usage_estimated"),
+        ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "reasoning_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
         ("The provider", {"fields": ("finish", "upstream_said", "upstream_request", "usage_implausible")}),
+        ("Thinking", {"fields": (("effort", "thought_for", "reasoning_chars"), "reasoning_link")}),
         ("Processing", {"fields": (("attempt", "lease_owner", "lease_expires_at"),
                                    ("checkpoint_seq", "ended_in_log"))}),
     )  # fmt: skip
@@ -200,6 +201,15 @@ class RunAdmin(HistoryAdmin):
     @admin.display(description="Question")
     def prompt_link(self, row: Run) -> SafeString | str:
         return page_link("message", row.prompt_id)
+
+    @admin.display(description="Thought for")
+    def thought_for(self, row: Run) -> str:
+        return milliseconds(row.reasoning_ms) if row.reasoning_chars else "–"
+
+    @admin.display(description="What it thought")
+    def reasoning_link(self, row: Run) -> SafeString | str:
+        """On the answer's page, which shows texts to those who may read them and records it."""
+        return page_link("message", row.message_id) if row.reasoning_chars else "–"
 
     @admin.display(description="Answer")
     def message_link(self, row: Run) -> SafeString | str:

@@ -14,8 +14,8 @@ from accounts.lib.db import in_db
 from chat.conversations.branches import path_ids
 from chat.eventlog import store
 from chat.eventlog.payloads import message_dict
-from chat.eventlog.replay import extend
-from chat.models import ACTIVE, Conversation, Message, Run
+from chat.eventlog.replay import ReasoningDelta, extend
+from chat.models import ACTIVE, Conversation, Message, Reasoning, Run
 from chat.protocol.commands import Position
 from chat.protocol.errors import Unavailable
 
@@ -40,6 +40,8 @@ class _Rows:
     conversation: Conversation
     messages: list[Message]
     runs: dict[uuid.UUID, Run] = field(default_factory=dict)  # by id of the answer
+    texts: dict[uuid.UUID, str] = field(default_factory=dict)  # of answers in progress, by their ids
+    reasoning: dict[uuid.UUID, str] = field(default_factory=dict)  # by id of the answer, where there is some
     versions: dict[uuid.UUID, list[str]] = field(default_factory=dict)  # by message id, where there are several
     has_more: bool = False
 
@@ -47,6 +49,9 @@ class _Rows:
 def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     ids = [message.pk for message in rows.messages]
     rows.runs = {run.message_id: run for run in Run.objects.filter(message_id__in=ids)}
+    if thought := {run.pk: run.message_id for run in rows.runs.values() if run.reasoning_chars}:
+        texts = Reasoning.objects.filter(run__in=thought).values_list("run", "text")
+        rows.reasoning = {thought[run_id]: text for run_id, text in texts}
     if versions:
         siblings: dict[tuple[Any, str], list[Any]] = {}
         parents = {message.parent_id for message in rows.messages}
@@ -79,10 +84,13 @@ def _load_newest(conversation_id: uuid.UUID) -> _Rows:
         .filter(conversation_id=conversation_id)
         .order_by("-created_at", "-id")[: SNAPSHOT_MESSAGES + 1]
     )
+    thought = dict(
+        Run.objects.filter(message__in=newest, reasoning_chars__gt=0).values_list("message", "reasoning_chars")
+    )
     kept: list[Message] = []
     size = 0
     for message in newest[:SNAPSHOT_MESSAGES]:
-        size += len(message.text.encode()) + len(message.html.encode())
+        size += len(message.text.encode()) + len(message.html.encode()) + thought.get(message.pk, 0)
         if kept and size > SNAPSHOT_BYTES and message.status not in ("pending", "streaming"):
             break
         kept.append(message)
@@ -113,9 +121,9 @@ async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> 
         if (before.epoch, state_before) != (after.epoch, state_after):
             continue
         active = [run for run in rows.runs.values() if run.status in ACTIVE]
-        texts = await _texts_at(conversation_id, after, active, rows)
-        if texts is not None and (not active or await _epoch(conversation_id) == after.epoch):
-            return _state(after, rows, texts)
+        whole = await _complete(conversation_id, after, active, rows)
+        if whole and (not active or await _epoch(conversation_id) == after.epoch):
+            return _state(after, rows)
         await asyncio.sleep(0.05 * 2**attempt)  # until the next checkpoint
     raise Unavailable("This conversation is busy. Try again in a moment.")
 
@@ -134,29 +142,33 @@ async def _epoch(conversation_id: uuid.UUID) -> str:
     return here.epoch
 
 
-async def _texts_at(
-    conversation_id: uuid.UUID, position: Position, active: Sequence[Run], rows: _Rows
-) -> dict[uuid.UUID, str] | None:
-    """The texts of the answers in progress as of `position`, by message id; None when the log lacks a part of them."""
+async def _complete(conversation_id: uuid.UUID, position: Position, active: Sequence[Run], rows: _Rows) -> bool:
+    """Makes the texts and the reasoning of the answers in progress those of `position`. False when the log lacks a part
+    of them.
+    """
     if not active:
-        return {}
+        return True
     known = [run.checkpoint_seq if run.checkpoint_epoch == position.epoch else 0 for run in active]
     entries = await store.entries(conversation_id, after=min(known), until=position.seq)
-    stored = {message.pk: message.text for message in rows.messages}
-    texts: dict[uuid.UUID, str] = {}
+    messages = {message.pk: message for message in rows.messages}
     for run, seq in zip(active, known, strict=True):
+        message = messages[run.message_id]
         later = [entry for entry in entries if entry.seq > seq]
-        text = extend(stored[run.message_id], str(run.id), run.attempt, later)
-        if text is None:
-            return None
-        texts[run.message_id] = text
-    return texts
+        text = extend(message.text, str(run.id), run.attempt, later)
+        reasoning = extend(rows.reasoning.get(message.pk, ""), str(run.id), run.attempt, later, ReasoningDelta)
+        if text is None or reasoning is None:
+            return False
+        rows.texts[message.pk] = text
+        if reasoning:
+            rows.reasoning[message.pk] = reasoning
+    return True
 
 
-def _state(position: Position, rows: _Rows, texts: dict[uuid.UUID, str]) -> State:
+def _state(position: Position, rows: _Rows) -> State:
     messages = []
     for message in rows.messages:
-        shown = message_dict(message, rows.runs.get(message.pk), text=texts.get(message.pk))
+        pk = message.pk
+        shown = message_dict(message, rows.runs.get(pk), text=rows.texts.get(pk), reasoning=rows.reasoning.get(pk))
         if message.pk in rows.versions:
             shown["versions"] = rows.versions[message.pk]
         messages.append(shown)

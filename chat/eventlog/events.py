@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final, Protocol
 
-from chat.eventlog.payloads import failure_of, message_dict, usage_of
+from chat.eventlog.payloads import failure_of, message_dict, reasoning_of, timing_of, usage_of
 from chat.models import Conversation, Finish, Message, Run, RunStatus
 from chat.protocol.frames import encode_event
 
@@ -83,6 +83,20 @@ def run_delta(conversation_id: str, run_id: str, attempt: int, index: int, text:
     return encode_event(event), True
 
 
+def run_reasoning(conversation_id: str, run_id: str, attempt: int, index: int, text: str) -> Event:
+    """A delta of what the model thinks. Every run has one step, number 0."""
+    event = {
+        "type": "run.reasoning",
+        "conversation_id": conversation_id,
+        "run_id": run_id,
+        "attempt": attempt,
+        "step": 0,
+        "index": index,
+        "text": text,
+    }
+    return encode_event(event), True
+
+
 def run_ended(run: Run, message: Message) -> Event:
     """The one closing event of the run's current attempt. `text_length` is the length of all deltas; if the user talked
     over the answer, `message.updated` follows with the part that is kept.
@@ -101,10 +115,12 @@ def run_ended(run: Run, message: Message) -> Event:
     if run.status == RunStatus.DONE:
         event["html"] = message.html or None
         event["finish"] = run.finish or Finish.STOP.value
-    else:
+    if run.status != RunStatus.DONE or code:
         event |= {"code": code, "message": sentence, "retryable": True}
+    if run.reasoning_chars:
+        event["reasoning"] = reasoning_of(run)
     event["usage"] = usage_of(run)
-    event["timing"] = {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms}
+    event["timing"] = timing_of(run)
     return _state(event)
 
 

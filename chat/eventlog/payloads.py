@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from chat.models import Finish, Message, Run, RunStatus
 
+NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
 
 
@@ -21,6 +22,13 @@ def finish_note(finish: str) -> str:
     return _FINISH_NOTES.get(finish, "")
 
 
+def no_answer_note(finish: str) -> str:
+    """A sentence for the user about a complete run whose model thought and wrote nothing."""
+    if finish == Finish.LENGTH:
+        return "The model reached its length limit while it was thinking, before it gave an answer."
+    return "The model was thinking but gave no answer."
+
+
 def failure_of(run: Run) -> tuple[str | None, str | None]:
     """Why a run's answer is incomplete: a code, and a sentence for the user. Both None if it is complete."""
     if run.heard_chars is not None and not run.error_code:
@@ -28,10 +36,10 @@ def failure_of(run: Run) -> tuple[str | None, str | None]:
     return run.error_code or None, run.error_message or None
 
 
-def run_dict(run: Run, *, text_length: int = 0) -> dict[str, Any]:
-    """A run as sent to clients."""
+def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) -> dict[str, Any]:
+    """A run as sent to clients. `reasoning` is its whole text where it is known, also of a run in progress."""
     code, sentence = failure_of(run)
-    shown = {
+    shown: dict[str, Any] = {
         "run_id": str(run.id),
         "message_id": str(run.message_id),
         "attempt": run.attempt,
@@ -39,16 +47,38 @@ def run_dict(run: Run, *, text_length: int = 0) -> dict[str, Any]:
         "status": run.status,
         "code": code,
         "message": sentence,
-        "retryable": run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.STOPPED),
+        "retryable": run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.STOPPED) or code == NO_ANSWER,
         "text_length": text_length,
         "usage": usage_of(run),
-        "timing": {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms},
+        "timing": timing_of(run),
     }
+    if run.reasoning_chars or reasoning:
+        shown["reasoning"] = reasoning_of(run)
+        if reasoning is not None:
+            shown["reasoning"] |= {"length": len(reasoning), "text": reasoning}
     if run.status == RunStatus.DONE:
         shown["finish"] = run.finish or Finish.STOP.value
     if run.heard_chars is not None and run.produced_chars is not None:
         shown["heard_chars"] = run.heard_chars
     return shown
+
+
+def reasoning_of(run: Run) -> dict[str, Any]:
+    """How much a model thought, without the text: `length` in code points, `ms` and `tokens` (0 while not known)."""
+    return {"length": run.reasoning_chars, "ms": run.reasoning_ms, "tokens": run.reasoning_tokens}
+
+
+def lengths_of(run: dict[str, Any]) -> dict[str, int]:
+    """The lengths of an answer's text and reasoning, from a run as sent to clients."""
+    return {"text": run["text_length"], "reasoning": run.get("reasoning", {}).get("length", 0)}
+
+
+def timing_of(run: Run) -> dict[str, Any]:
+    """Milliseconds from the message's commit; `first_reasoning_ms` only of a run whose model thought."""
+    timing = {"queued_ms": run.queued_ms, "first_token_ms": run.first_token_ms, "total_ms": run.total_ms}
+    if run.first_reasoning_ms is not None:
+        timing["first_reasoning_ms"] = run.first_reasoning_ms
+    return timing
 
 
 def usage_of(run: Run) -> dict[str, Any]:
@@ -60,7 +90,9 @@ def usage_of(run: Run) -> dict[str, Any]:
     }
 
 
-def message_dict(message: Message, run: Run | None = None, *, text: str | None = None) -> dict[str, Any]:
+def message_dict(
+    message: Message, run: Run | None = None, *, text: str | None = None, reasoning: str | None = None
+) -> dict[str, Any]:
     """A message as sent to clients. `message.author` should be loaded."""
     shown = message.text if text is None else text
     author = message.author
@@ -73,5 +105,5 @@ def message_dict(message: Message, run: Run | None = None, *, text: str | None =
         "html": message.html or None,
         "status": message.status,
         "created_at": message.created_at.isoformat(),
-        "run": run_dict(run, text_length=len(shown)) if run else None,
+        "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }

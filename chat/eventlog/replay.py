@@ -33,11 +33,28 @@ class Delta(msgspec.Struct, tag="run.delta", tag_field="type"):
     text: str
 
 
-_delta_decoder: Final = msgspec.json.Decoder(Delta)
+class ReasoningDelta(msgspec.Struct, tag="run.reasoning", tag_field="type"):
+    """A `run.reasoning` as it is in the log: a delta of what the model thinks in this step."""
+
+    conversation_id: str
+    run_id: str
+    attempt: int
+    step: int
+    index: int
+    text: str
 
 
-def read_delta(body: bytes) -> Delta:
+AnyDelta = Delta | ReasoningDelta
+
+_delta_decoder: Final[msgspec.json.Decoder[AnyDelta]] = msgspec.json.Decoder(AnyDelta)
+
+
+def read_delta(body: bytes) -> AnyDelta:
     return _delta_decoder.decode(body)
+
+
+class _Length(msgspec.Struct):
+    length: int
 
 
 class _Start(msgspec.Struct):
@@ -47,25 +64,45 @@ class _Start(msgspec.Struct):
     run_id: str = ""
     index: int | None = None  # of a delta
     text_length: int | None = None  # of an ending
+    reasoning: _Length | None = None  # likewise
+    next_attempt: int | None = None
 
 
 _start_decoder: Final = msgspec.json.Decoder(_Start)
 
 
-def length_before(body: bytes) -> tuple[str, int | None]:
-    """(run id, code points of its answer that a client must have before this event); None if any number will do."""
+def lengths_before(body: bytes) -> tuple[str, dict[str, int | None]]:
+    """(run id, code points of its `text` and `reasoning` that a client must have before this event).
+
+    What is not named may have any length, also after the event; None is: any length, but for the last time.
+    """
     event = _start_decoder.decode(body)
-    return event.run_id, event.text_length if event.index is None else event.index
+    if event.index is not None:
+        return event.run_id, {"reasoning" if event.type == "run.reasoning" else "text": event.index}
+    if event.text_length is None:
+        return event.run_id, {}
+    thought = event.reasoning.length if event.reasoning else 0
+    return event.run_id, {"text": event.text_length, "reasoning": None if event.next_attempt else thought}
 
 
-def extend(text: str, run_id: str, attempt: int, entries: Iterable[LogEntry]) -> str | None:
-    """`text` of a run with the logged deltas of this attempt written over it; None where they leave a gap."""
+def extend(
+    text: str, run_id: str, attempt: int, entries: Iterable[LogEntry], kind: type[AnyDelta] = Delta
+) -> str | None:
+    """`text` of a run with the logged deltas of this attempt written over it; None where they leave a gap.
+
+    With `ReasoningDelta` as `kind`, `text` is the run's reasoning.
+    """
     parts, length = [text], len(text)
     for entry in entries:
         if not entry.delta:
             continue
         delta = read_delta(entry.body)
-        if delta.run_id != run_id or delta.attempt != attempt or delta.index + len(delta.text) <= length:
+        if (
+            not isinstance(delta, kind)
+            or delta.run_id != run_id
+            or delta.attempt != attempt
+            or delta.index + len(delta.text) <= length
+        ):
             continue
         if delta.index > length:
             return None
@@ -75,13 +112,18 @@ def extend(text: str, run_id: str, attempt: int, entries: Iterable[LogEntry]) ->
     return "".join(parts)
 
 
+def _stream_of(delta: AnyDelta) -> tuple[str, int, int | None]:
+    """What a delta is a part of: the run, the attempt, and the step of its reasoning."""
+    return delta.run_id, delta.attempt, delta.step if isinstance(delta, ReasoningDelta) else None
+
+
 def merge(entries: Iterable[LogEntry]) -> Iterator[tuple[int, bytes]]:
-    """(seq, body) of the frames that bring a client up to date: runs of deltas of one answer become one frame.
+    """(seq, body) of the frames that bring a client up to date: runs of deltas of one text become one frame.
 
     A merged frame has the `seq` of the last delta and the `index` of the first (protocol §3).
     """
     texts: list[str] = []
-    first: Delta | None = None
+    first: AnyDelta | None = None
     newest: LogEntry | None = None  # the newest entry in `texts`
     length = size = 0
 
@@ -91,15 +133,7 @@ def merge(entries: Iterable[LogEntry]) -> Iterator[tuple[int, bytes]]:
             if len(texts) == 1:
                 yield newest.seq, newest.body
             else:
-                event = {
-                    "type": "run.delta",
-                    "conversation_id": first.conversation_id,
-                    "run_id": first.run_id,
-                    "attempt": first.attempt,
-                    "index": first.index,
-                    "text": "".join(texts),
-                }
-                yield newest.seq, encode_event(event)
+                yield newest.seq, encode_event(msgspec.to_builtins(first) | {"text": "".join(texts)})
         texts.clear()
         first = newest = None
         length = size = 0
@@ -112,7 +146,7 @@ def merge(entries: Iterable[LogEntry]) -> Iterator[tuple[int, bytes]]:
         delta = read_delta(entry.body)
         joins = (
             first is not None
-            and (delta.run_id, delta.attempt) == (first.run_id, first.attempt)
+            and _stream_of(delta) == _stream_of(first)
             and delta.index == first.index + length
             and size + len(entry.body) <= MAX_MERGED_BYTES
         )

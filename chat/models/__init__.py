@@ -4,8 +4,18 @@ from chat.models.conversations import Conversation, Member, Role
 from chat.models.messages import Message
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.recordings import Recording, Utterance
-from chat.models.runs import Run, Submission
-from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Finish, MessageRole, MessageStatus, RecordingStatus, RunStatus
+from chat.models.runs import Reasoning, Run, Submission
+from chat.models.statuses import (
+    ACTIVE,
+    FAILED,
+    SLOW_MS,
+    Effort,
+    Finish,
+    MessageRole,
+    MessageStatus,
+    RecordingStatus,
+    RunStatus,
+)
 
 __all__ = [
     "ACTIVE",
@@ -13,12 +23,14 @@ __all__ = [
     "MAX_PROMPT",
     "SLOW_MS",
     "Conversation",
+    "Effort",
     "Finish",
     "Member",
     "Message",
     "MessageRole",
     "MessageStatus",
     "Preset",
+    "Reasoning",
     "Recording",
     "RecordingStatus",
     "Role",

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
-from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Finish, RunStatus
+from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Effort, Finish, RunStatus
 
 
 class Run(models.Model):
@@ -36,6 +36,10 @@ class Run(models.Model):
     endpoint = models.CharField(
         max_length=200, blank=True, default="", db_default="", help_text="Host of the endpoint that answered."
     )
+    effort = models.CharField(
+        max_length=6, choices=Effort.choices, blank=True, default="", db_default="",
+        help_text="How much the model should think. Empty: its default.",
+    )  # fmt: skip
     status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.QUEUED)
 
     attempt = models.PositiveIntegerField(default=0)
@@ -72,6 +76,11 @@ class Run(models.Model):
     error_message = models.TextField(blank=True)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)
     output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    reasoning_tokens = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Part of the output tokens: what the model thought."
+    )
+    reasoning_chars = models.PositiveIntegerField(default=0, db_default=0, help_text="Length of the stored thinking.")
+    reasoning_ms = models.PositiveIntegerField(default=0, db_default=0, help_text="How long the model thought.")
     usage_estimated = models.BooleanField(default=False)
     usage_implausible = models.BooleanField(
         default=False, db_default=False, help_text="The provider reported numbers that cannot be right."
@@ -80,7 +89,12 @@ class Run(models.Model):
         max_digits=24, decimal_places=9, null=True, blank=True, help_text="Empty: no usage, or no price."
     )
     queued_ms = models.PositiveIntegerField(null=True, blank=True)
-    first_token_ms = models.PositiveIntegerField(null=True, blank=True)
+    first_token_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="To the first text of the answer; thinking before it is part of that time."
+    )
+    first_reasoning_ms = models.PositiveIntegerField(
+        null=True, blank=True, help_text="To the first of the thinking. Empty: there was none."
+    )
     total_ms = models.PositiveIntegerField(null=True, blank=True)
     trace_id = models.CharField(
         max_length=32, blank=True, default="", db_default="", help_text="Identifies the run's log lines and its trace."
@@ -125,6 +139,20 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.id} ({self.status})"
+
+
+class Reasoning(models.Model):
+    """What the model thought before and between the text of its answer: shown to people, and no part of the answer.
+
+    A table of its own, so that nothing that reads runs or messages has it by accident. It covers the event log as
+    `message.text` does.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="reasoning")
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return f"reasoning of run {self.run_id}"
 
 
 class Submission(models.Model):

@@ -39,6 +39,14 @@ class Finish(models.TextChoices):
     TOOL_LIMIT = "tool_limit", "tool limit reached"
 
 
+class Effort(models.TextChoices):
+    """How much a model should think before it answers."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
 ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
 SLOW_MS = 5000  # from here on, a time to the first token counts as slow

@@ -7,21 +7,26 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from accounts.models import Session, User
-from chat.models import Member, Message, Recording, Role
+from chat.models import Member, Message, Reasoning, Recording, Role
 from chat.voice import audio_files
 
 FORMAT: Final = "antiphon.export"
 VERSION: Final = 1
 
 
-def export_user_data(user: User) -> Iterator[str]:
+def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     """JSON text in pieces, so that no more than one conversation is in memory.
+
+    `reasoning`: with what the models thought, which is no part of their answers.
 
     It has the account, the sessions (without their keys), the conversations with every branch, and the recordings with
     their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
-    for name, items in (("conversations", _conversations(user)), ("recordings", _recordings(user))):
+    for name, items in (
+        ("conversations", _conversations(user, reasoning=reasoning)),
+        ("recordings", _recordings(user)),
+    ):
         yield f', "{name}": ['
         for number, item in enumerate(items):
             yield (",\n" if number else "\n") + json.dumps(item, ensure_ascii=False)
@@ -52,20 +57,22 @@ def _head(user: User) -> dict[str, Any]:
     }
 
 
-def _conversations(user: User) -> Iterator[dict[str, Any]]:
+def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:
     memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
     # What its owner has deleted is gone for a viewer, who wrote nothing in it.
     for member in memberships.exclude(role=Role.VIEWER, conversation__deleted_at__isnull=False):
-        yield conversation_data(member)
+        yield conversation_data(member, reasoning=reasoning)
 
 
-def conversation_data(member: Member) -> dict[str, Any]:
+def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, Any]:
     """A conversation with every branch, as plain data for JSON. `mine` marks the messages that this member wrote.
 
     A viewer gets neither the system prompt nor when the owner deleted it: no page shows them either.
     """
     conversation = member.conversation
     is_viewer = member.role == Role.VIEWER
+    thoughts = Reasoning.objects.filter(run__conversation=conversation) if reasoning else Reasoning.objects.none()
+    thought = dict(thoughts.values_list("run__message", "text"))
     return {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -88,6 +95,7 @@ def conversation_data(member: Member) -> dict[str, Any]:
                 "status": message.status,
                 "finish": message.run.finish or None if hasattr(message, "run") else None,
                 "created_at": message.created_at.isoformat(),
+                **({"reasoning": thought.get(message.pk)} if reasoning else {}),
             }
             for message in Message.objects.filter(conversation=conversation)
             .select_related("run")

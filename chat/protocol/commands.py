@@ -51,7 +51,19 @@ class Traced(Command, frozen=True, kw_only=True):
     traceparent: Traceparent | None = None
 
 
-class MessageSend(Traced, frozen=True, tag="message.send"):
+class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the model should answer this once. None is: as it does by itself."""
+
+    effort: Literal["low", "medium", "high"] | None = None  # how much it thinks
+
+
+class Turn(Traced, frozen=True, kw_only=True):
+    """A command that begins a run."""
+
+    options: TurnOptions | None = None
+
+
+class MessageSend(Turn, frozen=True, tag="message.send"):
     conversation_id: uuid.UUID | None
     client_id: uuid.UUID
     text: str
@@ -62,13 +74,13 @@ class MessageSend(Traced, frozen=True, tag="message.send"):
     preset_id: uuid.UUID | None = None  # likewise
 
 
-class MessageEdit(Traced, frozen=True, tag="message.edit"):
+class MessageEdit(Turn, frozen=True, tag="message.edit"):
     message_id: uuid.UUID
     client_id: uuid.UUID
     text: str
 
 
-class MessageRegenerate(Traced, frozen=True, tag="message.regenerate"):
+class MessageRegenerate(Turn, frozen=True, tag="message.regenerate"):
     message_id: uuid.UUID
     client_id: uuid.UUID
     model: ModelName | None = None

@@ -20,7 +20,7 @@ import structlog
 from django.conf import settings
 
 from chat.eventlog import store
-from chat.eventlog.replay import length_before, merge
+from chat.eventlog.replay import lengths_before, merge
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import Command, Position
 from chat.protocol.frames import encode, stamp
@@ -72,7 +72,8 @@ class Connection:
         self._begun = False  # whether the handshake is over
         self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._guards: dict[str, int] = {}  # run id -> text length a snapshot showed, until its next delta or its end
+        # Run id -> lengths of `text` and `reasoning` that a snapshot showed, until the next delta of it, or the end.
+        self._guards: dict[str, dict[str, int]] = {}
         # The first ping comes at a random moment, so that sockets opened together do not ping together.
         self._next_ping = now + HEARTBEAT_SECONDS * random.uniform(0.5, 1)
         self._pong_due: float | None = None
@@ -187,13 +188,17 @@ class Connection:
             self.reset(message["c"])
 
     def _fits(self, body: bytes) -> bool:
-        """Whether an event continues a snapshot's text exactly. If the log was lost, text between may be missing."""
-        run_id, length = length_before(body)
-        if length is None or run_id not in self._guards:
-            return True
-        return self._guards.pop(run_id) == length
+        """Whether an event continues a snapshot's texts exactly. If the log was lost, text between may be missing."""
+        run_id, lengths = lengths_before(body)
+        guard = self._guards.get(run_id, {})
+        fits = all(length in (None, guard.pop(kind, length)) for kind, length in lengths.items())
+        if lengths and not (guard and fits):
+            self._guards.pop(run_id, None)
+        return fits
 
-    def follow(self, conversation: bytes, position: Position, *, lengths: dict[str, int] | None = None) -> None:
+    def follow(
+        self, conversation: bytes, position: Position, *, lengths: dict[str, dict[str, int]] | None = None
+    ) -> None:
         """Puts a cursor at `position` and catches up from there. `lengths`: of unfinished answers in a snapshot."""
         self.forget(conversation)
         self.cursors[conversation] = Cursor(position, self.window)

@@ -18,6 +18,7 @@ from accounts.lib.outage import OUTAGE
 from chat.conversations.membership import member_of, memberships, open_conversation
 from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import store
+from chat.eventlog.payloads import lengths_of
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import Position, Subscribe, Typing, Unsubscribe
 from chat.protocol.errors import NotFound, RateLimited
@@ -96,7 +97,7 @@ class Subscriptions:
             "conversation_id": str(conversation),
             "recovered": False,
         }
-        lengths: dict[str, int] = {}
+        lengths: dict[str, dict[str, int]] = {}
         position = command.position
         if position is not None and (await store.read(conversation, position, limit=1)).entries is not None:
             reply |= {"position": position, "recovered": True}
@@ -105,7 +106,7 @@ class Subscriptions:
             position = state.position
             snapshot = {"messages": state.messages, "runs": state.runs, "has_more": state.has_more}
             reply |= {"position": position, "snapshot": snapshot}
-            lengths = {run["run_id"]: run["text_length"] for run in state.runs}
+            lengths = {run["run_id"]: lengths_of(run) for run in state.runs}
         if self.removals[conversation.bytes] != removals:
             await self.leave(store.group_name(conversation))
             raise NotFound

@@ -21,7 +21,7 @@ import structlog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import store
-from chat.eventlog.replay import extend
+from chat.eventlog.replay import ReasoningDelta, extend
 from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
 from chat.recovery.recordings import RecordingRecovery
@@ -86,25 +86,26 @@ async def reap() -> None:
     owner = f"reaper:{secrets.token_hex(8)}"
     for run in await in_db(take_expired, owner, TAKEN_SECONDS):
         try:
-            await fence(run.conversation_id, run.run_id, run.attempt, silent=not run.text)
-            text = await _text_in_log(run)
+            await fence(run.conversation_id, run.run_id, run.attempt, silent=not (run.text or run.reasoning))
+            text, reasoning = await _texts_in_log(run)
         except (redis.RedisError, OSError) as error:
             # How much users have seen is not known now, and the answer must not end with less than that.
             logger.warning("reap_delayed", run=str(run.run_id), error=type(error).__name__)
             await in_db(give_up, run.run_id, owner)
             continue
-        await _end_or_requeue(run, text, owner)
+        await _end_or_requeue(run, text, reasoning, owner)
 
 
-async def _text_in_log(run: Expired) -> str:
-    """The checkpoint with what the log has beyond it: the text users have seen."""
+async def _texts_in_log(run: Expired) -> tuple[str, str]:
+    """The checkpoint with what the log has beyond it: the text and the reasoning that users have seen."""
     here, _ = await store.position(run.conversation_id)
     after = run.seq if run.epoch == here.epoch else 0
     entries = await store.entries(run.conversation_id, after=after, until=here.seq)
-    return extend(run.text, str(run.run_id), run.attempt, entries) or run.text
+    reasoning = extend(run.reasoning, str(run.run_id), run.attempt, entries, ReasoningDelta) or run.reasoning
+    return extend(run.text, str(run.run_id), run.attempt, entries) or run.text, reasoning
 
 
-async def _end_or_requeue(run: Expired, text: str, owner: str) -> None:
+async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -> None:
     if not text and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
         events = await in_db(requeue, run.run_id, run.attempt, owner=owner)
         if events is not None:
@@ -123,7 +124,7 @@ async def _end_or_requeue(run: Expired, text: str, owner: str) -> None:
     elif not text:
         status, code = RunStatus.FAILED, "attempts_exhausted"
         sentence = f"{MAX_ATTEMPTS} workers were lost while writing this answer. Try again later."
-    ending = Ending(text, error_code=code, error_message=sentence)
+    ending = Ending(text, reasoning=reasoning, error_code=code, error_message=sentence)
     ended = await in_db(end_run, run.run_id, run.attempt, status, ending, owner=owner)
     if ended is not None:
         metrics.recoveries["reaped"] += 1

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from accounts.quotas.balance import Balance
 from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
-from chat.models import ACTIVE, Conversation, Message, MessageStatus, Run, RunStatus
+from chat.models import ACTIVE, Conversation, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import read_branch
 
@@ -31,6 +31,8 @@ class Ending:
     """
 
     text: str
+    reasoning: str = ""  # what the model thought
+    reasoning_ms: int | None = None  # None: what the last checkpoint says
     finish: str = ""  # how a complete answer ended (`chat.models.statuses.Finish`)
     upstream_said: str = ""  # the provider's words about a failure, for staff
     upstream_request: str = ""
@@ -45,11 +47,15 @@ class Ending:
     usage_implausible: bool = False  # what was reported cannot be right, so it was estimated
     endpoint: str = ""  # host of the one that answered, or was asked last
     first_token_ms: int | None = None
+    first_reasoning_ms: int | None = None
     total_ms: int | None = None
 
     def run_fields(self) -> dict[str, Any]:
         """The fields that are columns of the run's row."""
-        return {name: value for name, value in asdict(self).items() if name in _RUN_COLUMNS}
+        fields = {name: value for name, value in asdict(self).items() if name in _RUN_COLUMNS}
+        if self.reasoning_ms is None:
+            del fields["reasoning_ms"]
+        return fields | {"reasoning_chars": len(self.reasoning)}
 
 
 _RUN_COLUMNS: Final = frozenset(field.attname for field in Run._meta.concrete_fields)  # noqa: SLF001  # Django documents it
@@ -65,7 +71,7 @@ class Ended:
     run_id: uuid.UUID
     attempt: int
     event: events.Event
-    silent: bool  # it ended without any text, so announcing its message again loses nothing
+    silent: bool  # it ended without any text or reasoning, so announcing its message again loses nothing
     user_id: uuid.UUID | None = None
     near: Sequence[Balance] = ()  # quotas the user has nearly used up, with this run
     kept: events.Event | None = None
@@ -105,8 +111,11 @@ def end_run(
             fields |= {
                 "input_tokens": used.input_tokens,
                 "output_tokens": used.output_tokens,
+                "reasoning_tokens": used.reasoning_tokens,
                 "usage_estimated": used.estimated,
             }
+        if ending is not None:
+            _store_reasoning(run, ending.reasoning)
         # What was written is billed, also if the user did not hear it.
         cut = _cut(message, run.heard_chars, ending.rendered if ending else {})
         message.save(update_fields=["text", "html", "status"])
@@ -151,9 +160,18 @@ def ended_of(run: Run, message: Message) -> Ended:
         run.pk,
         run.attempt,
         events.run_ended(run, message),
-        silent=not message.text and not cut,
+        silent=not (message.text or cut or run.reasoning_chars),
         kept=events.message_updated(message, run) if cut else None,
     )
+
+
+def _store_reasoning(run: Run, text: str) -> None:
+    if text:
+        Reasoning.objects.bulk_create(
+            [Reasoning(run=run, text=text)], update_conflicts=True, unique_fields=["run"], update_fields=["text"]
+        )
+    elif run.reasoning_chars:
+        Reasoning.objects.filter(run=run).delete()
 
 
 def _lock(run_id: uuid.UUID, attempt: int, *, owner: str | None, expired: bool) -> Run | None:
@@ -191,16 +209,17 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
     """
     if ending is None:
         return None
-    thought = ending.reasoning_tokens and not ending.usage_estimated
-    if status == RunStatus.FAILED and not ending.text and not thought:
+    reported = ending.reasoning_tokens and not ending.usage_estimated
+    if status == RunStatus.FAILED and not ending.text and not reported:
         return None
     endpoint = ending.endpoint or run.endpoint
     used = Used(run.model, endpoint, messages=1)
     if ending.output_tokens is None:  # its worker was lost, and nobody counted
         # The endpoint was certainly asked if there is text, or if a checkpoint knows it.
-        read = _tokens_read(run) if ending.text or endpoint else 0
-        written = -(-len(ending.text) // CHARACTERS_PER_ESTIMATED_TOKEN)
-        return replace(used, input_tokens=read, output_tokens=written, estimated=True)
+        read = _tokens_read(run) if ending.text or ending.reasoning or endpoint else 0
+        thought = -(-len(ending.reasoning) // CHARACTERS_PER_ESTIMATED_TOKEN)
+        written = -(-len(ending.text) // CHARACTERS_PER_ESTIMATED_TOKEN) + thought
+        return replace(used, input_tokens=read, output_tokens=written, reasoning_tokens=thought, estimated=True)
     return replace(
         used,
         input_tokens=ending.input_tokens or 0,

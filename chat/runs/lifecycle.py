@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from chat.eventlog import events
-from chat.models import Message, MessageStatus, Run, RunStatus
+from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.context import ClaimedRun, read_branch
 
 MAX_ATTEMPTS: Final = 3
@@ -29,7 +29,7 @@ WITH claimed AS (
            queued_ms = COALESCE(queued_ms, -- at least 0: the clock may have been set back
                GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
     WHERE id = %s AND status = 'queued'
-    RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id
+    RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id, effort
 )
 SELECT claimed.*, c.system_prompt, c.temperature, c.max_tokens
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
@@ -50,16 +50,21 @@ FROM chat_run WHERE id = ANY(%(ids)s) AND lease_owner = %(owner)s AND status = '
 
 _CHECKPOINT: Final = """
 WITH given AS (
-    SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[])
-        AS given (run_id, attempt, epoch, seq, endpoint, text)
+    SELECT * FROM unnest(%s::uuid[], %s::int[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::int[])
+        AS given (run_id, attempt, epoch, seq, endpoint, text, reasoning, reasoning_ms)
 ), held AS (
     SELECT r.id, r.message_id FROM given
     JOIN chat_run r ON r.id = given.run_id AND r.attempt = given.attempt
     JOIN chat_message m ON m.id = r.message_id
     WHERE r.lease_owner = %s AND r.status = 'running' ORDER BY r.id FOR NO KEY UPDATE OF r, m SKIP LOCKED
 ), run AS (
-    UPDATE chat_run r SET checkpoint_epoch = given.epoch, checkpoint_seq = given.seq, endpoint = given.endpoint
+    UPDATE chat_run r SET checkpoint_epoch = given.epoch, checkpoint_seq = given.seq, endpoint = given.endpoint,
+        reasoning_ms = given.reasoning_ms, reasoning_chars = COALESCE(length(given.reasoning), r.reasoning_chars)
     FROM given, held WHERE r.id = held.id AND given.run_id = held.id
+), reasoning AS (
+    INSERT INTO chat_reasoning (run_id, text) SELECT held.id, given.reasoning FROM given, held
+    WHERE given.run_id = held.id AND given.reasoning IS NOT NULL
+    ON CONFLICT (run_id) DO UPDATE SET text = excluded.text
 )
 UPDATE chat_message m SET text = given.text, status = 'streaming'
 FROM given, held WHERE m.id = held.message_id AND given.run_id = held.id RETURNING held.id
@@ -75,6 +80,7 @@ class Claim:
     path: list[tuple[str, str]]
     temperature: float | None = None
     max_tokens: int | None = None
+    effort: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +94,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The whole text of an answer so far, and the position in the event log up to which it is exactly that text."""
+    """The whole text of an answer so far, and the position in the event log up to which it is exactly that text.
+
+    `reasoning` is the whole reasoning; None if it is stored already. `reasoning_ms` is how long it took so far.
+    """
 
     run_id: uuid.UUID
     attempt: int
@@ -96,6 +105,8 @@ class Checkpoint:
     seq: int
     text: str
     endpoint: str = ""
+    reasoning: str | None = None
+    reasoning_ms: int = 0
 
 
 def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
@@ -105,10 +116,10 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
         row = cursor.fetchone()
         if row is None:
             return None
-        *fields, system_prompt, temperature, max_tokens = row
+        *fields, effort, system_prompt, temperature, max_tokens = row
     run = ClaimedRun(*fields)
     prompt = system_prompt or settings.SYSTEM_PROMPT
-    return Claim(run, prompt, read_branch(run.prompt_id), temperature, max_tokens)
+    return Claim(run, prompt, read_branch(run.prompt_id), temperature, max_tokens, effort)
 
 
 def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:
@@ -126,14 +137,18 @@ def checkpoint(points: Sequence[Checkpoint], owner: str) -> set[uuid.UUID]:
 
     Runs whose lease this worker has lost, or whose rows are locked at the moment, are not changed.
     """
-    rows = [(p.run_id, p.attempt, p.epoch, p.seq, p.endpoint, p.text.replace("\x00", "")) for p in points]
+    rows = [
+        (p.run_id, p.attempt, p.epoch, p.seq, p.endpoint, p.text.replace("\x00", ""), p.reasoning, p.reasoning_ms)
+        for p in points
+    ]
     with connection.cursor() as cursor:
         cursor.execute(_CHECKPOINT, [*map(list, zip(*rows, strict=True)), owner])
         return {row[0] for row in cursor.fetchall()}
 
 
 def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:
-    """Queues a run that has shown nothing for the next worker; returns the events that announce it.
+    """Queues a run that has shown no text for the next worker; returns the events that announce it. Reasoning that it
+    has shown is dropped: the next attempt replaces it.
 
     The `owner` may do so at shutdown; without an `owner` the lease must have expired. Otherwise returns None.
     """
@@ -146,6 +161,13 @@ def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> lis
         run.status = RunStatus.QUEUED
         run.lease_owner, run.lease_expires_at = "", None
         run.enqueued_at = Now()
-        run.save(update_fields=["status", "lease_owner", "lease_expires_at", "enqueued_at"])
+        run.checkpoint_epoch, run.checkpoint_seq, run.reasoning_chars, run.reasoning_ms = "", 0, 0, 0
+        run.save(
+            update_fields=[
+                "status", "lease_owner", "lease_expires_at", "enqueued_at",
+                "checkpoint_epoch", "checkpoint_seq", "reasoning_chars", "reasoning_ms",
+            ]
+        )  # fmt: skip
+        Reasoning.objects.filter(run=run).delete()
         Message.objects.filter(pk=run.message_id).update(text="", status=MessageStatus.PENDING)
         return [superseded, events.run_queued(run, attempt=attempt + 1)]

@@ -27,9 +27,10 @@ WHERE id IN (
 
 # A statement of its own: the texts must be at least as new as the checkpoints of the rows that were locked.
 _TAKEN: Final = """
-SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text,
+SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text, COALESCE(t.text, ''),
        r.stop_requested_at IS NOT NULL, r.requested_by_id, r.trace_id
-FROM chat_run r JOIN chat_message m ON m.id = r.message_id WHERE r.id = ANY(%s) ORDER BY r.created_at
+FROM chat_run r JOIN chat_message m ON m.id = r.message_id LEFT JOIN chat_reasoning t ON t.run_id = r.id
+WHERE r.id = ANY(%s) ORDER BY r.created_at
 """
 
 _GIVE_UP: Final = """
@@ -66,7 +67,7 @@ ORDER BY finished_at LIMIT %s
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A run whose worker has not renewed its lease. `text` is the last checkpoint."""
+    """A run whose worker has not renewed its lease. `text` and `reasoning` are of the last checkpoint."""
 
     run_id: uuid.UUID
     conversation_id: uuid.UUID
@@ -74,6 +75,7 @@ class Expired:
     epoch: str
     seq: int
     text: str
+    reasoning: str
     stop_requested: bool
     user_id: uuid.UUID | None
     trace_id: str

@@ -122,7 +122,7 @@ FRAME_HISTOGRAMS: Final = (
      metrics.event_lag),
 )  # fmt: skip
 HISTOGRAMS: Final = (
-    "queue_wait_seconds", "first_token_seconds", "run_seconds", "command_seconds",
+    "queue_wait_seconds", "first_token_seconds", "first_output_seconds", "run_seconds", "command_seconds",
     *(name for name, *_ in FRAME_HISTOGRAMS),
 )  # fmt: skip
 LAYER_GAUGES: Final = frozenset({"subscriptions", "channels", "groups", "pending_bytes"})

@@ -70,7 +70,12 @@ queue_wait: Final = Histogram(
     registry=registry, buckets=SECONDS,
 )  # fmt: skip
 first_token: Final = Histogram(
-    PREFIX + "first_token_seconds", "Time from the message's commit to the model's first token.",
+    PREFIX + "first_token_seconds",
+    "Time from the message's commit to the first text of the answer, thinking before it included.",
+    registry=registry, buckets=SECONDS,
+)  # fmt: skip
+first_output: Final = Histogram(
+    PREFIX + "first_output_seconds", "Time from the message's commit to the first thinking or text, which is shown.",
     registry=registry, buckets=SECONDS,
 )  # fmt: skip
 run_length: Final = Histogram(
@@ -125,6 +130,7 @@ def count_run(
     model: str,
     queued_ms: int | None = None,
     first_token_ms: int | None = None,
+    first_reasoning_ms: int | None = None,
     total_ms: int | None = None,
     input_tokens: int = 0,
     output_tokens: int = 0,
@@ -142,6 +148,7 @@ def count_run(
     for histogram, milliseconds in (
         (queue_wait, queued_ms),
         (first_token, first_token_ms),
+        (first_output, min((ms for ms in (first_token_ms, first_reasoning_ms) if ms is not None), default=None)),
         (run_length, total_ms),
     ):
         if milliseconds is not None:

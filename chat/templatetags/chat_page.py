@@ -91,6 +91,31 @@ def answer(message: dict[str, Any]) -> SafeString:
 
 
 @register.filter
+def thinking(message: dict[str, Any]) -> str:
+    """How long the model thought, for a person; empty where it did not. Kept level with thinking.js."""
+    reasoning = (message["run"] or {}).get("reasoning")
+    if not reasoning:
+        return ""
+    if message["status"] in ACTIVE and not message["text"]:
+        return str(_("Thinking…"))
+    return str(_("Thought for %(time)s") % {"time": spell_seconds(reasoning["ms"])})
+
+
+def spell_seconds(milliseconds: int) -> str:
+    """Whole seconds, at least one: `24 s`, `2 min 5 s`."""
+    seconds = max(1, round(milliseconds / 1000))
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
+
+
+@register.filter
+def thoughts(message: dict[str, Any]) -> str:
+    """What the model thought, as a plain text. Of an answer in progress the page writes it, from its source."""
+    if message["status"] in ACTIVE:
+        return ""
+    return str((message["run"] or {}).get("reasoning", {}).get("text", ""))
+
+
+@register.filter
 def endless(text: str) -> bool:
     """Whether a text has a word of `ENDLESS` characters: its lines take seconds to lay out with kerning."""
     return len(text) >= ENDLESS and any(len(word) >= ENDLESS for word in text.split())
@@ -108,7 +133,7 @@ def trouble(message: dict[str, Any]) -> str:
             return str(said or _("The answer was interrupted."))
         case "failed":
             return str(said or _("The model could not answer."))
-    return finish_note(run.get("finish") or "")
+    return str(said or finish_note(run.get("finish") or ""))
 
 
 @register.filter

@@ -101,7 +101,7 @@ def _fingerprint(command: AnyTurn) -> bytes:
     body = msgspec.structs.asdict(command)
     for name in ("ref", "client_id", "traceparent"):
         body.pop(name)
-    for name in ("temporary", "preset_id"):
+    for name in ("temporary", "preset_id", "options"):
         if not body.get(name):
             body.pop(name, None)  # fingerprints from before these fields existed stay valid
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
@@ -141,6 +141,7 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes, place: Pla
         message_id=answer.pk,
         requested_by_id=user_id,
         model=_model_for(chosen, place.model),
+        effort=(command.options.effort if command.options else None) or "",
         trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
     )
     rows = _Rows(prompt, answer, run, place.title or title_from(text), is_new=place.prompt is None)

@@ -50,10 +50,10 @@ WITH clock AS MATERIALIZED (
            now + interval '1 microsecond'
     FROM clock
 ), run AS (
-    INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, status, attempt,
+    INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, effort, status, attempt,
         lease_owner, enqueued_at, checkpoint_epoch, checkpoint_seq, ended_in_log, error_code, error_message,
         usage_estimated, trace_id, created_at)
-    VALUES (%(run)s, %(conversation)s, %(prompt)s, %(answer)s, %(user)s, %(model)s, 'queued', 0,
+    VALUES (%(run)s, %(conversation)s, %(prompt)s, %(answer)s, %(user)s, %(model)s, %(effort)s, 'queued', 0,
         '', clock_timestamp(), '', 0, false, '', '', false, %(trace)s, clock_timestamp())
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
@@ -146,6 +146,7 @@ def insert_turn(
         "text": prompt.text if asks else "",
         "asks": asks,
         "model": run.model,
+        "effort": run.effort,
         "trace": run.trace_id,
         "choose": choose_model,
         "client_id": client_id,

@@ -21,13 +21,16 @@ from chat.views.decorators import for_members
 @require_safe
 @for_members
 def export_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """`as=markdown`: the newest path, for reading. `as=json`: every branch, which an import can read."""
+    """`as=markdown`: the newest path, for reading. `as=json`: every branch, which an import can read; with
+    `reasoning=1` also what the models thought.
+    """
     member = member_of(user_of(request).pk, conversation_id, with_user=True)
     name = slugify(member.conversation.title) or "conversation"
     if request.GET.get("as") == "markdown":
         return _download(to_markdown(member), f"{name}.md", "text/markdown")
     if request.GET.get("as") == "json":
-        data: dict[str, Any] = {"format": FORMAT, "version": VERSION, "conversations": [conversation_data(member)]}
+        one = conversation_data(member, reasoning=_wants_reasoning(request))
+        data: dict[str, Any] = {"format": FORMAT, "version": VERSION, "conversations": [one]}
         return _download(json.dumps(data, ensure_ascii=False, indent=1), f"{name}.json", "application/json")
     raise Http404
 
@@ -35,9 +38,13 @@ def export_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Htt
 @require_safe
 @for_members
 def export_own_data(request: HttpRequest) -> HttpResponse:
-    """Everything stored about the user, as `manage.py export_user` writes it."""
-    text = "".join(export_user_data(user_of(request)))
+    """Everything stored about the user, as `manage.py export_user` writes it, with its option as `reasoning=1`."""
+    text = "".join(export_user_data(user_of(request), reasoning=_wants_reasoning(request)))
     return _download(text, f"antiphon-{timezone.now():%Y-%m-%d}.json", "application/json")
+
+
+def _wants_reasoning(request: HttpRequest) -> bool:
+    return request.GET.get("reasoning") == "1"
 
 
 def _download(text: str, name: str, content_type: str) -> HttpResponse:

@@ -21,6 +21,7 @@ MODEL_RETRY_SECONDS = env.float(
     "MODEL_RETRY_SECONDS", 10.0, validate=at_least(1)
 )  # seconds until an endpoint that is down is tried again
 ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
+REASONING_MAX_CHARS = env.int("REASONING_MAX_CHARS", 100_000, validate=at_least(1))  # of thinking are shown and kept
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
 DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # speed of the demo model
 # The model that gives a conversation its title after the first answer; "same": the one that answered. Empty: the title

@@ -55,11 +55,12 @@ PLAY = """async ({ events, snapshot }) => {
     const { applyEvent, applySnapshot } = await import("antiphon/wire/apply-events");
     const root = document.createElement("section");
     document.body.append(root);
-    const transcript = new Transcript(root, { onChange() {}, onBlock() {}, onEnd() {} });
+    const transcript = new Transcript(root, { onChange() {}, onBlock() {}, onWords() {}, onEnd() {} });
     const whole = events.map((event) => applyEvent(transcript, event));
     if (snapshot) whole.push(applySnapshot(transcript, snapshot));
     const shown = transcript.path.map((view) => ({
         id: view.id, status: view.status, text: view.text, words: view.body.innerText.trim(), versions: view.versions,
+        thought: view.thinking?.text, folded: view.thinking?.words.textContent, thinks: view.thinking?.active,
     }));
     root.remove();
     return { whole, shown };

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 import structlog
 from django.conf import settings
 
+from chat.eventlog.payloads import NO_ANSWER, no_answer_note
 from chat.models import RunStatus
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
@@ -15,8 +18,9 @@ from workers.generation.context import build_turns
 from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.run_log import RunLog
+from workers.generation.thinking import Thinking
 from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
+from workers.providers.base import ChatModel, ChatTurn, Effort, Options, ProviderError, TokenUsage
 from workers.providers.token_estimate import estimate_turns, estimate_usage, larger_usage
 
 logger = structlog.get_logger(__name__)
@@ -26,7 +30,8 @@ class ModelAnswer:
     """Reads one answer of the model into a run's log.
 
     `endpoint` is the host of the endpoint that was asked last, which is the one that answers; empty before the first
-    request. `first_token` is when the first text came, in seconds of the monotonic clock.
+    request. `first_token` is when the first text of the answer came, in seconds of the monotonic clock; what the model
+    thought before it is not that text.
     """
 
     def __init__(self, claim: Claim, log: RunLog, model: ChatModel, clock: RunClock) -> None:
@@ -40,11 +45,20 @@ class ModelAnswer:
         self._clock = clock
         self._turns: Sequence[ChatTurn] = ()
         self._limits = AnswerLimits(claim.run)
-        self._reasoning: list[str] = []  # counted, not kept
+        self.thinking = Thinking(log)
 
     @property
     def first_token_ms(self) -> int | None:
         return self._clock.ms(self.first_token)
+
+    @property
+    def first_reasoning_ms(self) -> int | None:
+        return self._clock.ms(self.thinking.first)
+
+    @property
+    def reasoning_ms(self) -> int:
+        """How long the model has thought so far."""
+        return self.thinking.elapsed_ms()
 
     async def read(self) -> Outcome:
         """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
@@ -54,13 +68,17 @@ class ModelAnswer:
             )
         self.call = ModelCall(self._run)
         with tracing.use_span(self.call.span):
-            return await self._stream()
+            try:
+                return await self._stream()
+            finally:
+                self.thinking.pause()
 
     async def _stream(self) -> Outcome:
         refused = await self._limits.open(estimate_turns(self._turns))
         if refused is not None:
             return refused
-        options = Options(self._claim.temperature, self._limits.max_tokens(self._claim.max_tokens))
+        effort = cast("Effort | None", self._claim.effort or None)
+        options = Options(self._claim.temperature, self._limits.max_tokens(self._claim.max_tokens), effort)
         usage: TokenUsage | None = None
         reason: str | None = None
         try:
@@ -71,12 +89,15 @@ class ModelAnswer:
                     text = "".join([chunk.text for chunk in chunks])
                     reasoning = "".join([chunk.reasoning for chunk in chunks])
                     if reasoning:
-                        self._reasoning.append(reasoning)
+                        if self.thinking.first is None:
+                            self.call.note_first_reasoning()
+                        self.thinking.feed(reasoning.replace("\x00", ""))
                     text = await self._limits.admit(text.replace("\x00", ""), reasoning)
                     if text:
                         if self.first_token is None:
                             self.first_token = time.monotonic()
                             self.call.note_first_token()
+                        self.thinking.pause()
                         self._log.feed(text)
                     for chunk in chunks:
                         usage = chunk.usage or usage
@@ -103,7 +124,10 @@ class ModelAnswer:
             return Outcome(reached.status, reached.code, reached.message, usage, self.first_token_ms)
         finish = finish_of(reason)
         metrics.finishes[finish] += 1
-        return Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms, finish=finish)
+        outcome = Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms, finish=finish)
+        if self.first_token is None and self.thinking.first is not None:
+            outcome.code, outcome.message = NO_ANSWER, no_answer_note(finish)
+        return outcome
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint
@@ -116,5 +140,10 @@ class ModelAnswer:
         """
         if not self.endpoint:
             return reported or TokenUsage(0, 0, estimated=True)
-        counted = estimate_usage(self._turns, text, "".join(self._reasoning))
-        return counted if reported is None else larger_usage(reported, counted)
+        counted = estimate_usage(self._turns, text, self.thinking.text)
+        if reported is None:
+            return counted
+        used = larger_usage(reported, counted)
+        if used.reasoning_tokens or not counted.reasoning_tokens:
+            return used
+        return replace(used, reasoning_tokens=min(counted.reasoning_tokens, used.output_tokens))

@@ -191,6 +191,7 @@ class Generation:
             status=outcome.status.value,
             code=outcome.code,
             characters=len(text),
+            reasoning_ms=self.answer.reasoning_ms,
             first_token_ms=outcome.first_token_ms,
             total_ms=self.clock.elapsed_ms(),
         )
@@ -215,6 +216,7 @@ class Generation:
             cost=ended.cost,
             queued_ms=self.claimed.queued_ms,
             first_token_ms=outcome.first_token_ms,
+            first_reasoning_ms=self.answer.first_reasoning_ms,
             total_ms=self.clock.elapsed_ms(),
             input_tokens=used.input_tokens if used else 0,
             output_tokens=used.output_tokens if used else 0,
@@ -253,6 +255,8 @@ class Generation:
         usage = self.answer.billed_usage(outcome.usage, text)
         ending = Ending(
             text=text,
+            reasoning=self.log.reasoning,
+            reasoning_ms=self.answer.reasoning_ms,
             rendered=rendered,
             finish=outcome.finish,
             upstream_said=outcome.said[:UPSTREAM_SAID_CHARS],
@@ -267,6 +271,7 @@ class Generation:
             usage_estimated=usage.estimated,
             usage_implausible=usage.implausible,
             first_token_ms=outcome.first_token_ms,
+            first_reasoning_ms=self.answer.first_reasoning_ms,
             total_ms=self.clock.elapsed_ms(),
         )
         return end_run(self.claimed.id, self.claimed.attempt, outcome.status, ending, owner=self.services.owner)

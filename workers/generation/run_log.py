@@ -1,4 +1,4 @@
-"""The text and events of one attempt at an answer, and how much of them is in the event log."""
+"""The text, reasoning and events of one attempt at an answer, and how much of them is in the event log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 
 from chat.eventlog import events, store
 from chat.runs.lifecycle import Checkpoint
+from workers.generation.growing_text import GrowingText
 
 MAX_DELTA_CHARACTERS: Final = 8_000  # code points, so that no frame is longer than 64 KiB, however much is waiting
 
@@ -25,23 +26,21 @@ class RunLog:
     """
 
     __slots__ = (
+        "_answer",
         "_events",
-        "_flushed",
-        "_pending",
+        "_reasoning",
         "_schedule",
         "attempt",
         "conversation_id",
         "due",
         "epoch",
         "fenced",
-        "flushed_length",
         "ids",
         "in_flight",
         "number",
         "on_shown",
         "on_unannounced",
         "run_id",
-        "saved_length",
         "seq",
         "text_taken_at",
         "unannounced",
@@ -65,11 +64,9 @@ class RunLog:
         self.on_unannounced: Callable[[], None] = _nothing
         self.on_shown: Callable[[], None] | None = None  # called once, when the first text is in the log
         self.in_flight: store.Append | None = None
-        self.flushed_length = 0  # code points of the text that are in the log
-        self.saved_length = -1  # ... and in PostgreSQL
         self.text_taken_at = 0.0  # when text last went into an append, seconds of the monotonic clock
-        self._flushed: list[str] = []
-        self._pending: list[str] = []
+        self._answer = GrowingText(saved_length=-1)
+        self._reasoning = GrowingText(saved_length=0)  # a run without any stores none
         self._events: list[events.Event] = []
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -77,9 +74,11 @@ class RunLog:
 
     def feed(self, text: str) -> None:
         """Adds text of the answer."""
-        first = not self.flushed_length and not self._pending
-        self._pending.append(text)
-        self._schedule(self, first)
+        self._schedule(self, self._answer.feed(text))
+
+    def think(self, text: str) -> None:
+        """Adds what the model thinks: a text of its own, with the same rules."""
+        self._schedule(self, self._reasoning.feed(text))
 
     def event(self, event: events.Event) -> None:
         """Adds an event that is not a delta. It goes before the text that is waiting (only `run.started` does that)."""
@@ -96,7 +95,8 @@ class RunLog:
 
     def abandon(self) -> None:
         """Drops what is not in the log yet, because the log was unreachable too long: only the run's end follows."""
-        self._pending.clear()
+        self._answer.drop_pending()
+        self._reasoning.drop_pending()
         self._events.clear()
         if self.in_flight is not None:
             self.in_flight = replace(self.in_flight, events=())
@@ -110,33 +110,49 @@ class RunLog:
 
     @property
     def has_pending(self) -> bool:
-        return bool(self._pending or self._events)
+        return bool(self._answer.has_pending or self._reasoning.has_pending or self._events)
 
     @property
     def text(self) -> str:
         """The whole text, including what is not in the log yet."""
-        return "".join(self._flushed) + "".join(self._pending)
+        return self._answer.text
+
+    @property
+    def flushed_length(self) -> int:
+        """Code points of the text that are in the log, or on their way there."""
+        return self._answer.flushed_length
+
+    @property
+    def reasoning(self) -> str:
+        """The whole reasoning, likewise."""
+        return self._reasoning.text
 
     def next_append(self, now: float, gaps: list[float]) -> store.Append:
-        """What is waiting, as one append. Returns the same one until `note_result`. The seconds since the text before
-        are added to `gaps`.
+        """What is waiting, as one append, reasoning before text. Returns the same one until `note_result`. The seconds
+        since the text before are added to `gaps`.
         """
         if self.in_flight is None:
             made, self._events = self._events, []
-            text = "".join(self._pending)
-            self._pending.clear()
-            if text:
-                for start in range(0, len(text), MAX_DELTA_CHARACTERS):
-                    piece = text[start : start + MAX_DELTA_CHARACTERS]
-                    made.append(events.run_delta(*self.ids, self.attempt, self.flushed_length + start, piece))
-                self._flushed.append(text)
-                self.flushed_length += len(text)
+            made += self._deltas(self._reasoning, events.run_reasoning)
+            if texts := self._deltas(self._answer, events.run_delta):
+                made += texts
                 if self.text_taken_at:
                     gaps.append(now - self.text_taken_at)
                 self.text_taken_at = now
             self.number += 1
             self.in_flight = store.Append(self.conversation_id, made, self.run_id, self.attempt, self.number)
         return self.in_flight
+
+    def _deltas(
+        self, growing: GrowingText, build: Callable[[str, str, int, int, str], events.Event]
+    ) -> list[events.Event]:
+        """What is not in the log yet of a text, as deltas."""
+        index = growing.flushed_length
+        text = growing.take()
+        return [
+            build(*self.ids, self.attempt, index + start, text[start : start + MAX_DELTA_CHARACTERS])
+            for start in range(0, len(text), MAX_DELTA_CHARACTERS)
+        ]
 
     def note_result(self, result: store.Appended) -> None:
         """The append under way has this outcome."""
@@ -145,21 +161,25 @@ class RunLog:
             self.on_unannounced()
             return
         self.in_flight = None
-        if self.on_shown is not None and self.flushed_length:
+        if self.on_shown is not None and self._answer.flushed_length:
             shown, self.on_shown = self.on_shown, None
             shown()
         if result.fenced:
             self.fenced = True
         if self.epoch and result.epoch != self.epoch:
             # The log was lost. Readers only have the text in PostgreSQL, so that must reach to where the log continues.
-            self.saved_length = -1
+            self.forget_saved()
         self.epoch, self.seq = result.epoch, result.seq
 
     def checkpoint(self) -> Checkpoint | None:
         """What PostgreSQL should store, or None when it already does."""
-        if self.in_flight is not None or self.flushed_length == self.saved_length or not self.epoch:
+        saved = self._answer.is_saved and self._reasoning.is_saved
+        if self.in_flight is not None or saved or not self.epoch:
             return None
-        if len(self._flushed) > 1:
-            self._flushed = ["".join(self._flushed)]
-        self.saved_length = self.flushed_length
-        return Checkpoint(self.run_id, self.attempt, self.epoch, self.seq, "".join(self._flushed))
+        reasoning = None if self._reasoning.is_saved else self._reasoning.save()
+        return Checkpoint(self.run_id, self.attempt, self.epoch, self.seq, self._answer.save(), reasoning=reasoning)
+
+    def forget_saved(self) -> None:
+        """PostgreSQL may not have the texts: the next checkpoint has them all."""
+        self._answer.saved_length = -1
+        self._reasoning.saved_length = -1 if self._reasoning.flushed_length else 0

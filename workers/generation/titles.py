@@ -80,6 +80,7 @@ class TitleWriter:
         ]
         asked: list[tuple[str, str]] = []
         said: list[str] = []
+        thought: list[str] = []
         usage: TokenUsage | None = None
         try:
             async with self._model.stream(
@@ -89,14 +90,15 @@ class TitleWriter:
                 async for chunks in batches:
                     for chunk in chunks:
                         said.append(chunk.text)
+                        thought.append(chunk.reasoning)
                         usage = chunk.usage or usage
         finally:
-            text = "".join(said)
+            text, reasoning = "".join(said), "".join(thought)
             if asked:
                 endpoint, name = asked[-1]
-                used = usage or estimate_usage(turns, text)
+                used = usage or estimate_usage(turns, text, reasoning)
                 await in_db(_bill, run, _used(name, endpoint, used))
-        return text
+        return "" if text == reasoning else text  # the same: thinking that was never closed, which is no title
 
 
 def _find(run: ClaimedRun) -> FirstExchange | None:

@@ -64,6 +64,7 @@ class ModelCall:
             },
         )
         self._requested = time.monotonic()
+        self._began = False  # something has arrived
 
     def note_request(self, host: str, model: str) -> None:
         """A request is sent. After a failover it goes to another endpoint than the one before."""
@@ -76,8 +77,17 @@ class ModelCall:
 
     def note_first_token(self) -> None:
         """The first text has arrived."""
-        self.span.add_event("first_token")
-        self.span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._requested)
+        self._note_chunk("first_token")
+
+    def note_first_reasoning(self) -> None:
+        """The model has begun to think."""
+        self._note_chunk("first_reasoning")
+
+    def _note_chunk(self, name: str) -> None:
+        self.span.add_event(name)
+        if not self._began:
+            self.span.set_attribute("gen_ai.response.time_to_first_chunk", time.monotonic() - self._requested)
+        self._began = True
 
     def note_usage(self, usage: TokenUsage | None) -> None:
         """Adds the token counts that the endpoint reported, if any."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -38,19 +38,27 @@ class TokenUsage:
     implausible: bool = False
 
 
+Effort = Literal["low", "medium", "high"]
+"""How much a model should think before it answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Options of an answer. None is the model's default. A model that rejects an option is asked again without it."""
 
     temperature: float | None = None
     max_tokens: int | None = None  # of the answer
+    effort: Effort | None = None
 
 
 DEFAULT: Final = Options()
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
-    """A piece of an answer. `usage`, when given, replaces that of an earlier chunk."""
+    """A piece of an answer. `usage`, when given, replaces that of an earlier chunk.
+
+    `reasoning` is what the model thinks, and no part of the answer's text. In a chunk with both it comes before `text`.
+    """
 
     text: str = ""
     reasoning: str = ""
@@ -148,6 +156,7 @@ class ChatModel(Protocol):
 
         The request is sent on the first `anext`. `on_request` is called just before, and again for each retry and
         each failover: the endpoint of the last call is the one that answers.
-        Iterating raises `ProviderError`. Every complete answer has a list with a usage before its end.
+        Iterating raises `ProviderError`. Every complete answer has a list with a usage before its end. An answer of
+        nothing but reasoning is complete: it ends with its usage and finish reason, and without an error.
         Leaving the context, also by cancellation, closes the connection to the endpoint at once.
         """

@@ -62,7 +62,9 @@ class LeaseKeeper:
         for generation in self._active.values():
             point = None if generation.finishing else generation.log.checkpoint()
             if point is not None:
-                points.append(replace(point, endpoint=generation.answer.endpoint))
+                points.append(
+                    replace(point, endpoint=generation.answer.endpoint, reasoning_ms=generation.answer.reasoning_ms)
+                )
         if not points:
             return
         saved: set[uuid.UUID] = set()
@@ -71,4 +73,4 @@ class LeaseKeeper:
         finally:
             for generation in self._active.values():
                 if generation.claimed.id not in saved:
-                    generation.log.saved_length = -1  # PostgreSQL may not have it: saved again in the next round
+                    generation.log.forget_saved()  # saved again in the next round

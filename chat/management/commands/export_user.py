@@ -24,6 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("file", nargs="?", type=Path)
+        parser.add_argument("--reasoning", action="store_true", help="With what the models thought.")
         show_examples(
             parser,
             ("export_user ana@example.org ana.json", "all there is about her, into a file"),
@@ -35,8 +36,9 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError("There is no account with this address.")
         file: Path | None = options["file"]
+        reasoning: bool = options["reasoning"]
         if file is None:
-            for piece in export_user_data(user):
+            for piece in export_user_data(user, reasoning=reasoning):
                 self.stdout.write(piece, ending="")
             return
         total = user.memberships.count()
@@ -46,7 +48,7 @@ class Command(BaseCommand):
             raise CommandError(f"{file}: {error.strerror}.") from None
         try:
             with os.fdopen(opened, "w", errors="replace") as out, Bar() as bar:
-                for number, piece in enumerate(export_user_data(user)):
+                for number, piece in enumerate(export_user_data(user, reasoning=reasoning)):
                     out.write(piece)
                     bar.show("conversations", min(number, total), total)
         except BaseException as error:

@@ -51,10 +51,10 @@ def good() -> Story:
         event(3, "run.queued", attempt=1, message_id=ANSWER),
         event(4, "run.started", attempt=1),
         event(5, "run.interrupted", attempt=1, text_length=0, next_attempt=2),
-        event(6, "run.started"),
+        event(6, "run.reasoning", step=0, index=0, text="Hm."),
         event(7, "run.delta", index=0, text="Good "),
         event(8, "run.delta", index=5, text="day"),
-        event(9, "run.done", text_length=8),
+        event(9, "run.done", text_length=8, reasoning={"length": 3}),
     ]
     accepted = {
         "type": "message.accepted", "ref": "1", "conversation_id": CONVERSATION, "message_id": PROMPT, "run_id": RUN,
@@ -81,7 +81,7 @@ def good() -> Story:
         Socket(copy.deepcopy([subscribed, {**again, "ref": "2"}, *log[7:]]), [20.0] * 4, [{**command, "ref": "2"}]),
     ]
     bob = [Socket(copy.deepcopy([empty, *log[:6], merged, log[8]]), [30.0] * 9, [])]
-    run = {"run_id": RUN, "attempt": 2, "status": "done"}
+    run = {"run_id": RUN, "attempt": 2, "status": "done", "reasoning": {"length": 3, "text": "Hm."}}
     shown = [prompt, {**answer, "text": "Good day", "run": run}]
     fresh = {**empty, "position": {"epoch": "e", "seq": 9}, "snapshot": {"messages": shown, "has_more": False}}
     rows = Rows(
@@ -96,6 +96,7 @@ def good() -> Story:
                 "heard_chars": None, "produced_chars": None,
             }
         },
+        reasoning={RUN: "Hm."},
         bills=[{"run_id": RUN, "input_tokens": 5, "output_tokens": 2}],
         submissions=[{"user": "alice", "client_id": KEY, "message_id": PROMPT, "run_id": RUN}],
         members={(CONVERSATION, "alice"), (CONVERSATION, "bob")},
@@ -111,7 +112,7 @@ def test_a_good_history_has_no_violation() -> None:
 def talked_over() -> Story:
     """Alice talks over the answer; Bob has left by then."""
     story = good()
-    run = {"run_id": RUN, "attempt": 2, "status": "done", "heard_chars": 4}
+    run = {"run_id": RUN, "attempt": 2, "status": "done", "heard_chars": 4, "reasoning": {"length": 3, "text": "Hm."}}
     kept = {**MESSAGE, "id": ANSWER, "parent_id": PROMPT, "role": "assistant", "text": "Good", "run": run}
     last = story.viewers[0].sockets[1]
     last.frames.append(event(10, "message.updated", message=kept))
@@ -181,6 +182,10 @@ BAD: dict[str, tuple[str, Callable[[Story], object]]] = {
     "stored text is shorter": ("I3", lambda s: s.rows.messages[ANSWER].update(text="Good")),
     "a client misses words": ("I3", lambda s: change(s, 7, text="Good")),
     "attempts are mixed": ("I3", lambda s: change(s, 7, index=4)),
+    "stored thinking is longer": ("I3", lambda s: s.rows.reasoning.update({RUN: "Hm. Well."})),
+    "thinking is not stored": ("I3", lambda s: s.rows.reasoning.clear()),
+    "a client misses thinking": ("I3", lambda s: change(s, 6, text="Hm")),
+    "thinking comes at another place": ("I3", lambda s: change(s, 6, index=1)),
     "an end that nobody stored": ("I3", lambda s: s.rows.runs[RUN].update(status="stopped")),
     "an event is missing": ("I4", lambda s: drop(s.bob, 3)),
     "an event comes twice": ("I4", lambda s: repeat(s.bob, 4)),
@@ -199,6 +204,7 @@ BAD: dict[str, tuple[str, Callable[[Story], object]]] = {
     "reading on after the end of access": ("I8", lambda s: s.viewers[1].revoked.update({CONVERSATION: 27.5})),
     "reading on after logout": ("I8", lambda s: s.viewers[1].revoked.update({"*": 27.5})),
     "a snapshot says otherwise": ("I9", lambda s: s.snapshots[0]["snapshot"]["messages"][1].update(text="Good d")),
+    "a snapshot lacks thinking": ("I9", lambda s: s.snapshots[0]["snapshot"]["messages"][1]["run"].pop("reasoning")),
     "a snapshot lacks a message": ("I9", lambda s: s.snapshots[0]["snapshot"]["messages"].pop(0)),
     "a message nobody was told of": (
         "I9",

@@ -3,8 +3,8 @@
 The fast path decodes into typed structs that skip every unused field; the vendor package's stream builds models field
 by field, which costs several times as much for each chunk. An event that does not fit is decoded again, field by field:
 a field of another type is left out and reported, and never costs the answer. Format: OpenAI API reference, "The chat
-completion chunk object"; `reasoning_content` is DeepSeek's and vLLM's, `reasoning` OpenRouter's and Ollama's, content
-in parts Mistral's.
+completion chunk object"; `reasoning_content` is DeepSeek's and vLLM's, `reasoning` and `reasoning_details` are
+OpenRouter's, `reasoning` also Ollama's and vLLM's, `thinking` is Ollama's own API's, content in parts Mistral's.
 """
 
 from __future__ import annotations
@@ -32,9 +32,16 @@ class Delta(msgspec.Struct, gc=False):
     content: str | list[Part] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    thinking: str | None = None
+    reasoning_details: list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[Any] | None = None
     function_call: dict[str, Any] | None = None
+
+    @property
+    def thought(self) -> str:
+        """What the model thinks. Some servers send it under two names at once: then one of them counts."""
+        return self.reasoning_content or self.reasoning or self.thinking or _thought(self.reasoning_details) or ""
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -166,12 +173,25 @@ def _delta(value: object) -> Delta | None:
         raise garbage("tool calls of another type")
     return Delta(
         content=_content(value.get("content")),
-        reasoning_content=_text(value.get("reasoning_content")),
-        reasoning=_text(value.get("reasoning")),
+        reasoning_content=_thought(value.get("reasoning_content")),
+        reasoning=_thought(value.get("reasoning")),
+        thinking=_thought(value.get("thinking")),
+        reasoning_details=details if isinstance(details := value.get("reasoning_details"), list) else None,
         refusal=_text(value.get("refusal")),
         tool_calls=calls or None,
         function_call=function or None,
     )
+
+
+def _thought(value: object) -> str | None:
+    """Reasoning as a text, or as objects that have one; encrypted reasoning has none."""
+    if isinstance(value, list):
+        return "".join(_thought(one) or "" for one in value) or None
+    if isinstance(value, dict):
+        return next(
+            (text for key in ("text", "summary", "thinking", "content") if (text := _text(value.get(key)))), None
+        )
+    return _text(value)
 
 
 def _content(value: object) -> str | list[Part] | None:

@@ -19,6 +19,10 @@ _LIMIT: Final = re.compile(
     r"(?:at most|less than or equal to|no more than|up to|maximum (?:value |allowed )?(?:of|is)|<=|\d\s*>)\W{0,3}(\d+)"
 )
 _TOO_LARGE: Final = re.compile(r"too (?:large|high|big|many)|less than or equal|at most|exceed|maximum|\d\s*>\s*\d")
+_EFFORT: Final = re.compile(
+    r"reasoning[_. ]?effort|(?:not support|unsupported).{0,40}(?:reasoning|thinking)"
+    r"|(?:reasoning|thinking).{0,40}(?:not supported|unsupported)"
+)
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"
     r"|developer instruction|roles must alternate"
@@ -72,6 +76,8 @@ def find_lesson(said: str, sent: Mapping[str, object], *, has_system: bool) -> L
             return lesson
         if "max_tokens" in words or "max_completion_tokens" in words:
             return _learn_limit(words, asked) if _TOO_LARGE.search(words) else Lesson(name)
+    if "reasoning_effort" in sent and _EFFORT.search(words):
+        return Lesson("reasoning_effort")
     if "temperature" in sent and "temperature" in words:
         return Lesson("temperature")
     if has_system and _SYSTEM.search(words):

@@ -9,10 +9,12 @@ from workers.providers.base import Chunk, ProviderError, TokenUsage
 from workers.providers.openai.chunk import Choice, Event, Part, Report, Usage, decode_event, garbage
 from workers.providers.openai.errors import NOT_SET_UP, error_from_answer
 from workers.providers.openai.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter
+from workers.providers.thinking_tags import ThinkingTags
 
 CUT: Final = "The connection to the model was lost in the middle of the answer."
 MAX_TOKENS: Final = 100_000_000  # more in one answer is not plausible; no context window has a tenth of it
 FAILED_REASONS: Final = frozenset({"error", "network_error"})
+LENGTH_REASONS: Final = frozenset({"length", "max_tokens"})
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATE_AT_END: Final = re.compile("[\ud800-\udbff]$")
@@ -39,6 +41,7 @@ class AnswerReader:
         self._secrets = secrets
         self._report = report
         self._splitter = EventSplitter()
+        self._tags = ThinkingTags()
         self._head = b""
         self._marked = False  # the place of a byte order mark has been passed
         self._body: bytearray | None = None
@@ -121,8 +124,11 @@ class AnswerReader:
                     raise
         if self._half:
             self._half = ""
-            self.text.append("\ufffd")
-            chunks.append(Chunk("\ufffd"))
+            self._note(chunks, self._tags.feed("\ufffd"))
+        self._note(chunks, self._tags.end())
+        if self._tags.unclosed and not self.text and self.finish_reason not in (None, *LENGTH_REASONS):
+            # The model forgot the closing tag: what it wrote is the only answer there is.
+            self._note(chunks, [Chunk(self._tags.unclosed)])
         if self.finish_reason is None and self._strange and not self.has_output:
             raise garbage("nothing but unknown events")
         if self.finish_reason is None and self.began and (self.has_output or not self.done):
@@ -157,7 +163,7 @@ class AnswerReader:
         output = False
         if delta is not None:
             content = delta.content or delta.refusal
-            reasoning = delta.reasoning_content or delta.reasoning
+            reasoning = delta.thought
             if content or reasoning:
                 self._add(chunks, content, reasoning)
                 output = True
@@ -179,14 +185,16 @@ class AnswerReader:
             thoughts = "".join(part.text or "" for parts in content for part in parts.thinking or ())
             reasoning = (reasoning or "") + thoughts
             content = "".join(part.text or "" for part in content)
+        if reasoning:
+            self._note(chunks, [Chunk(reasoning=_mend(reasoning))])
         text = self._clean(content) if content else ""
-        thought = _mend(reasoning) if reasoning else ""
         if text:
-            self.text.append(text)
-        if thought:
-            self.reasoning.append(thought)
-        if text or thought:
-            chunks.append(Chunk(text, thought))
+            self._note(chunks, self._tags.feed(text))
+
+    def _note(self, chunks: list[Chunk], found: list[Chunk]) -> None:
+        for chunk in found:
+            (self.text if chunk.text else self.reasoning).append(chunk.text or chunk.reasoning)
+        chunks += found
 
     def _clean(self, text: str) -> str:
         """`text` without NUL and lone surrogates, which no database or socket accepts. Surrogate pairs are joined."""

@@ -155,9 +155,9 @@ class OpenAIRequest:
         # The transport's own iterator: two generators less for each read than `aiter_raw`.
         return aiter(cast("httpx2.AsyncByteStream", response.stream))
 
-    def _option_fields(self) -> dict[str, float]:
+    def _option_fields(self) -> dict[str, float | str]:
         """The options in the form that this model of this endpoint accepts (`learned.py`)."""
-        fields: dict[str, float] = {}
+        fields: dict[str, float | str] = {}
         refused = self._learned.refuses
         if self._options.temperature is not None and not refused(self._model, "temperature"):
             fields["temperature"] = self._options.temperature
@@ -167,6 +167,8 @@ class OpenAIRequest:
         if self._options.max_tokens is not None and not dropped:
             longest = min(limit for limit in limits if limit is not None)
             fields["max_completion_tokens" if newer else "max_tokens"] = longest
+        if self._options.effort is not None and not refused(self._model, "reasoning_effort"):
+            fields["reasoning_effort"] = self._options.effort
         return fields
 
     async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
@@ -193,7 +195,7 @@ class OpenAIRequest:
     def _finish(self, chunks: list[Chunk]) -> list[Chunk]:
         """The last chunks of a complete stream, with a usage. Raises `ProviderError` when it has no text.
 
-        An answer of nothing but reasoning costs money, so its usage comes first, and the error with the next step.
+        Reasoning costs money also then, so its usage comes first, and the error with the next step.
         """
         reader = self._reader
         self._fault = find_fault(reader)

@@ -10,11 +10,10 @@ from workers.providers.openai.errors import REFUSED_BY_FILTER
 from workers.providers.openai.reader import AnswerReader
 
 NOTHING: Final = "nothing"  # the reason of an error: not even one event came
-_LENGTH: Final = frozenset({"length", "max_tokens"})
 
 
 def find_fault(reader: AnswerReader) -> ProviderError | None:
-    """Why a stream that ended is no answer; None if it has text."""
+    """Why a stream that ended is no answer; None if it has text, or nothing but reasoning."""
     if reader.text:
         return None
     if reader.finish_reason == "content_filter":
@@ -23,11 +22,7 @@ def find_fault(reader: AnswerReader) -> ProviderError | None:
         message = "The model asked for a tool that isn't available here. Try again, or choose another model."
         return ProviderError("upstream_tool_call", message)
     if reader.reasoning:
-        if reader.finish_reason in _LENGTH:
-            message = "The model reached its length limit while it was thinking, before it gave an answer. Try again."
-        else:
-            message = "The model was thinking but gave no answer. Try again."
-        return ProviderError("upstream_empty", message)
+        return None
     if not reader.began:
         message = "The model's server sent nothing. Please try again, or shorten the conversation."
         return ProviderError("upstream_empty", message, reason=NOTHING)

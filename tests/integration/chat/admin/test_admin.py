@@ -14,13 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import AuditEntry, Session, User
-from chat.models import Conversation, Member, Message, Run
+from chat.models import Conversation, Member, Message, Reasoning, Run
 from tests.conftest import PASSWORD, make_user
 from tests.fixtures.people import staff_client
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 QUESTION, ANSWER, TITLE, PROMPT = "Krokodil?", "<b>Alligator!</b>", "About Krokodile", "You are a zookeeper."
+THOUGHT = "<i>Schnappi</i>, the little Krokodil?"
 LISTS = [
     "accounts/user", "accounts/auditentry", "chat/conversation", "chat/message", "chat/run", "auth/group",
 ]  # fmt: skip
@@ -33,10 +34,12 @@ def make_failed_conversation(owner: User) -> Conversation:
     answer = Message.objects.create(
         conversation=conversation, parent=question, role="assistant", text=ANSWER, html=f"<p>{ANSWER}</p>"
     )
-    Run.objects.create(
+    run = Run.objects.create(
         conversation=conversation, prompt=question, message=answer, requested_by=owner, model="m-1", status="failed",
         finished_at=timezone.now(), error_code="upstream_timeout", error_message="No answer in 30 s.",
+        reasoning_chars=len(THOUGHT), reasoning_ms=24_000, reasoning_tokens=9,
     )  # fmt: skip
+    Reasoning.objects.create(run=run, text=THOUGHT)
     return conversation
 
 
@@ -80,7 +83,7 @@ def pages_of(conversation: Conversation) -> list[str]:
     ]
 
 
-SECRETS = re.compile("krokodil|alligator|zookeeper", re.IGNORECASE)
+SECRETS = re.compile("krokodil|alligator|zookeeper|schnappi", re.IGNORECASE)
 
 
 class TestBodies:
@@ -90,7 +93,7 @@ class TestBodies:
         assert not AuditEntry.objects.exists()
 
     @pytest.mark.parametrize("path", ["chat/message", "chat/conversation", "chat/run"])
-    @pytest.mark.parametrize("term", ["krokodil", "alligator", "zookeeper", "About"])
+    @pytest.mark.parametrize("term", ["krokodil", "alligator", "zookeeper", "schnappi", "About"])
     def test_search_does_not_look_into_them(
         self, reader: Client, conversation: Conversation, path: str, term: str
     ) -> None:
@@ -132,7 +135,9 @@ class TestBodies:
     def test_with_the_permission_and_an_entry_each_time(self, reader: Client, conversation: Conversation) -> None:
         message = Message.objects.get(conversation=conversation, role="assistant")
         for _ in range(2):
-            assert "&lt;b&gt;Alligator!&lt;/b&gt;" in page(reader, f"chat/message/{message.pk}/change")
+            shown = page(reader, f"chat/message/{message.pk}/change")
+            assert "&lt;b&gt;Alligator!&lt;/b&gt;" in shown
+            assert "&lt;i&gt;Schnappi&lt;/i&gt;" in shown
         shown = page(reader, f"chat/conversation/{conversation.pk}/change")
         assert TITLE in shown
         assert PROMPT in shown
@@ -166,7 +171,13 @@ class TestBodies:
             assert not SECRETS.search(page(reader, path)), path
 
     def test_names_of_things_say_nothing(self, conversation: Conversation) -> None:
-        things = [conversation, *Message.objects.all(), *Run.objects.all(), *Member.objects.all()]
+        things = [
+            conversation,
+            *Message.objects.all(),
+            *Run.objects.all(),
+            *Member.objects.all(),
+            *Reasoning.objects.all(),
+        ]
         assert not SECRETS.search(" ".join(f"{thing} {thing!r}" for thing in things))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
@@ -38,8 +38,10 @@ async def answering(alice: User, clean_redis: str) -> AsyncGenerator[Accepted, N
     await store.channel_layer().close()
 
 
-async def write(turn: Accepted, index: int, text: str, number: int) -> store.Appended:
-    delta = events.run_delta(str(turn.conversation_id), str(turn.run_id), 1, index, text)
+async def write(
+    turn: Accepted, index: int, text: str, number: int, build: Callable[..., events.Event] = events.run_delta
+) -> store.Appended:
+    delta = build(str(turn.conversation_id), str(turn.run_id), 1, index, text)
     [appended] = await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, 1, number))
     return appended
 
@@ -104,3 +106,23 @@ async def test_a_run_that_goes_on_in_a_lost_log_ends_the_positions_of_shorter_te
     appended = await write(answering, 10, ", and more", 4)
     assert appended.epoch != state.position.epoch
     assert (await store.read(answering.conversation_id, state.position)).entries is None
+
+
+async def test_reasoning_is_of_the_same_moment_as_the_text(answering: Accepted) -> None:
+    """Both texts are completed from the log, each beyond its checkpoint."""
+    run = answering.run_id
+    first = await write(answering, 0, "hm", 4, events.run_reasoning)
+    point = Checkpoint(run, 1, first.epoch, first.seq, "half of it", reasoning="hm", reasoning_ms=500)
+    assert await in_db(checkpoint, [point], "w") == {run}
+    later = await write(answering, 2, ", well", 5, events.run_reasoning)
+    await write(answering, 10, ".", 6)
+    for read in (snapshot.read_snapshot, snapshot.read_state):
+        state = await read(answering.conversation_id)
+        [shown] = state.runs
+        assert shown["reasoning"] == {"length": 8, "ms": 500, "tokens": 0, "text": "hm, well"}
+        assert state.messages[-1]["text"] == "half of it."
+        assert state.position.seq == later.seq + 1
+    done = await in_db(end_run, run, 1, RunStatus.DONE, Ending("half of it.", reasoning="hm, well", reasoning_ms=900))
+    assert done is not None
+    state = await snapshot.read_snapshot(answering.conversation_id)
+    assert state.messages[-1]["run"]["reasoning"] == {"length": 8, "ms": 900, "tokens": 2, "text": "hm, well"}

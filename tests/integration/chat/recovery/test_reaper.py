@@ -17,13 +17,13 @@ from accounts.models import User
 from chat.eventlog import events, store
 from chat.jobs import dispatch
 from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway, enqueue, look_at_queue
-from chat.models import RunStatus
+from chat.models import Reasoning, RunStatus
 from chat.protocol.commands import Position
 from chat.recovery import reaper
 from chat.recovery.reaper import close_endings, reap, sweep
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import MAX_ATTEMPTS, claim, renew, requeue
+from chat.runs.lifecycle import MAX_ATTEMPTS, Checkpoint, checkpoint, claim, renew, requeue
 from chat.runs.overdue import give_up, take_expired
 from chat.turns.accept import Accepted
 from chat.turns.stop import request_stop
@@ -52,9 +52,9 @@ async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
     await in_db(shift, run_id, lease_expires_at=-1)
 
 
-async def write(turn: Accepted, text: str, number: int, attempt: int = 1) -> None:
+async def write(turn: Accepted, text: str, number: int, attempt: int = 1, *, thinking: bool = False) -> None:
     ids = (str(turn.conversation_id), str(turn.run_id))
-    delta = events.run_delta(*ids, attempt, 0, text)
+    delta = (events.run_reasoning if thinking else events.run_delta)(*ids, attempt, 0, text)
     await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, attempt, number))
 
 
@@ -71,6 +71,37 @@ async def test_what_people_have_seen_is_kept(turn: Accepted) -> None:
     assert (last["type"], last["text_length"]) == ("run.interrupted", 11)
 
 
+async def test_thinking_alone_goes_to_the_next_worker_and_is_dropped(turn: Accepted) -> None:
+    await announce(turn)
+    await lose_lease(turn.run_id)
+    await write(turn, "hm, well", number=2, thinking=True)
+    here, _ = await store.position(turn.conversation_id)
+    point = Checkpoint(turn.run_id, 1, here.epoch, here.seq, "", reasoning="hm, well", reasoning_ms=900)
+    assert await in_db(checkpoint, [point], "w") == {turn.run_id}
+    run = await in_db(row, turn.run_id)
+    assert (run.reasoning_chars, run.reasoning_ms, run.checkpoint_seq) == (8, 900, here.seq)
+    await reap()
+    run = await in_db(row, turn.run_id)
+    assert (run.status, run.reasoning_chars, run.reasoning_ms, run.checkpoint_seq) == ("queued", 0, 0, 0)
+    assert not await in_db(Reasoning.objects.filter(run=turn.run_id).exists)
+    assert kinds(await logged(turn))[-2:] == ["run.interrupted", "run.queued"]
+
+
+async def test_thinking_beyond_the_checkpoint_is_kept_with_the_text(turn: Accepted) -> None:
+    await announce(turn)
+    await lose_lease(turn.run_id)
+    await write(turn, "hm, well", number=2, thinking=True)
+    await write(turn, "yes", number=3)
+    await reap()
+    run = await in_db(row, turn.run_id)
+    assert (run.status, run.message.text, run.reasoning_chars) == ("interrupted", "yes", 8)
+    assert (await in_db(Reasoning.objects.get, run=turn.run_id)).text == "hm, well"
+    assert run.reasoning_tokens == 2
+    assert run.output_tokens == 3, "thinking counts as output"
+    last = (await logged(turn))[-1]
+    assert (last["type"], last["text_length"], last["reasoning"]["length"]) == ("run.interrupted", 3, 8)
+
+
 async def test_a_worker_that_was_only_slow_writes_nothing_behind_the_end(
     turn: Accepted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,16 +109,16 @@ async def test_a_worker_that_was_only_slow_writes_nothing_behind_the_end(
     await announce(turn)
     await lose_lease(turn.run_id)
     await write(turn, "seen by all", number=2)
-    read_text = reaper._text_in_log
+    read_texts = reaper._texts_in_log
     late: list[store.Appended] = []
 
-    async def read_and_write(run: Any) -> str:
-        text = await read_text(run)
+    async def read_and_write(run: Any) -> tuple[str, str]:
+        text, reasoning = await read_texts(run)
         delta = events.run_delta(str(turn.conversation_id), str(turn.run_id), 1, len(text), ", and more")
         late.extend(await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, 1, 3)))
-        return text
+        return text, reasoning
 
-    monkeypatch.setattr(reaper, "_text_in_log", read_and_write)
+    monkeypatch.setattr(reaper, "_texts_in_log", read_and_write)
     await reap()
     assert [one.fenced for one in late] == [True]
     assert (await in_db(row, turn.run_id)).message.text == "seen by all"

@@ -47,9 +47,9 @@ async def test_implausible_usage_is_marked_and_the_run_is_done(stack: Stack, ups
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("tokens=0 reasoning=3 finish=length", "length limit while it was thinking"),
-        ("tokens=0 reasoning=3", "gave no answer"),
         ("tokens=0 finish=tool_calls", "asked for a tool"),
+        ("tokens=0 reasoning=3 finish=tool_calls", "asked for a tool"),
+        ("tokens=0", "empty answer"),
     ],
 )
 async def test_no_answer_is_said_as_that_and_can_be_retried(stack: Stack, script: str, words: str) -> None:
@@ -63,6 +63,35 @@ async def test_no_answer_is_said_as_that_and_can_be_retried(stack: Stack, script
         assert row["finish"] == ""
         if "reasoning" in script:
             assert row["output_tokens"] == 3, "thinking is billed"
+
+
+@pytest.mark.parametrize(
+    ("finish", "words"), [("length", "length limit while it was thinking"), ("stop", "thinking but gave no answer")]
+)
+async def test_an_answer_of_nothing_but_thinking_is_done_and_can_be_retried(
+    stack: Stack, finish: str, words: str
+) -> None:
+    async with session(stack.url, "alice@example.org") as alice:
+        client = await alice.connect()
+        accepted = await client.say(f"Hello [[tokens=0 reasoning=3 finish={finish}]]")
+        run = await client.ended(accepted["run_id"])
+        final = run["final"]
+        assert (final["type"], final["finish"], final["retryable"], final["code"]) == (
+            "run.done", finish, True, "no_answer",
+        )  # fmt: skip
+        assert words in final["message"]
+        assert (run["text"], run["reasoning"]) == ("", "think0 think1 think2 ")
+        [row] = stack.sql(
+            "SELECT finish, output_tokens, reasoning_tokens, reasoning_chars FROM chat_run WHERE id = %s",
+            accepted["run_id"],
+        )
+        assert (row["finish"], row["output_tokens"], row["reasoning_tokens"], row["reasoning_chars"]) == (
+            finish, 3, 3, 21,
+        )  # fmt: skip
+        async with alice.http.get(f"{stack.url}/c/{accepted['conversation_id']}/") as page:
+            html = await page.text()
+        assert words in html
+        assert "think0 think1 think2" in html
 
 
 async def test_what_the_provider_said_is_kept_for_staff(stack: Stack) -> None:

@@ -140,3 +140,8 @@ async def test_a_failure_leaves_them_too_and_is_billed_to_the_site(alice: User) 
     entry = await in_db(UsageEntry.objects.get, user=None)
     assert entry.estimated
     assert entry.input_tokens > 50
+
+
+async def test_thinking_that_was_never_closed_is_no_title(alice: User) -> None:
+    run = await in_db(answer, alice)
+    assert await title_after(run, TitleModel("Let me think of a title.")) == title_from(QUESTION)

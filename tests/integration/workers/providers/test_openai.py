@@ -225,6 +225,14 @@ class TestOptions:
             {"max_completion_tokens"},
         ]
 
+    async def test_effort_is_sent_until_the_model_refuses_it(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
+        endpoint = endpoints.open()
+        assert await self.told(endpoint, "tokens=1", Options(effort="low")) == "tok0 "
+        upstream.play(Script(status=400, said="Unrecognized request argument supplied: reasoning_effort"))
+        for _ in range(2):
+            assert await self.told(endpoint, "tokens=1", Options(effort="high")) == "tok0 "
+        assert [chat.body.get("reasoning_effort") for chat in upstream.chats] == ["low", "high", None, None]
+
     async def test_one_models_refusal_is_not_the_others(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
         endpoint = endpoints.open()
         await listen(endpoint, "tokens=1 strict=1")

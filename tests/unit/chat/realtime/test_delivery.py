@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chat.eventlog.replay import LogEntry, extend, merge
+from chat.eventlog.replay import LogEntry, ReasoningDelta, extend, merge
 from chat.eventlog.store import Replay
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import Position
@@ -32,6 +33,7 @@ class MemoryLog:
         self.entries: list[LogEntry] = []
         self.first = 1
         self.texts: dict[str, str] = {}
+        self.thoughts: dict[str, str] = {}
 
     @property
     def seq(self) -> int:
@@ -42,6 +44,17 @@ class MemoryLog:
         self.texts[run] += text
         event = {"type": "run.delta", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1}
         return self._append(LogEntry(self.seq + 1, encode_event({**event, "index": index, "text": text}), True))
+
+    def thought(self, run: str, text: str) -> LogEntry:
+        index = len(self.thoughts.setdefault(run, ""))
+        self.thoughts[run] += text
+        event = {"type": "run.reasoning", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1, "step": 0}
+        return self._append(LogEntry(self.seq + 1, encode_event({**event, "index": index, "text": text}), True))
+
+    def end(self, run: str) -> LogEntry:
+        event: dict[str, Any] = {"type": "run.done", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1}
+        event |= {"text_length": len(self.texts.get(run, "")), "reasoning": {"length": len(self.thoughts.get(run, ""))}}
+        return self._append(LogEntry(self.seq + 1, encode_event(event), False))
 
     def state(self, run: str) -> LogEntry:
         event = {"type": "run.queued", "conversation_id": str(CONVERSATION), "run_id": run, "attempt": 1}
@@ -91,6 +104,7 @@ class Page:
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("delta"), st.sampled_from(RUNS), st.text(min_size=1, max_size=30)),
+        st.tuples(st.just("thought"), st.sampled_from(RUNS), st.text(min_size=1, max_size=30)),
         st.tuples(st.just("state"), st.sampled_from(RUNS)),
         st.tuples(
             st.just("arrive"), st.integers(0, 12)
@@ -118,6 +132,8 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
         match step:
             case ("delta", run, text):
                 on_the_way.append(log.delta(run, text))
+            case ("thought", run, text):
+                on_the_way.append(log.thought(run, text))
             case ("state", run):
                 on_the_way.append(log.state(run))
             case ("arrive", place) if on_the_way:
@@ -140,6 +156,8 @@ async def play(script: list[tuple[Any, ...]], window: int) -> None:
     assert view.seq == log.seq
     for run, text in log.texts.items():
         assert view.text(run) == text
+    for run, text in log.thoughts.items():
+        assert view.runs[run]["reasoning"] == text
     longest = max((len(entry.body) for entry in log.entries), default=0) + 200
     assert page.largest_unacked <= window + max(longest, 48 * 1024)
     await page.socket.end()
@@ -196,7 +214,7 @@ async def test_a_delta_that_does_not_continue_the_snapshot_resets() -> None:
     log.delta(RUNS[0], "abcdef")
     page = Page(log, view, 1_000)
     view.seq = 1
-    page.socket.follow(CONVERSATION.bytes, Position("e1", 1), lengths={RUNS[0]: 4})
+    page.socket.follow(CONVERSATION.bytes, Position("e1", 1), lengths={RUNS[0]: {"text": 4}})
     page.live(log.delta(RUNS[0], "g"))
     await asyncio.sleep(0.01)
     assert page.resets == 1
@@ -229,10 +247,52 @@ def test_merging_keeps_state_events_apart_and_counts_code_points() -> None:
     assert frames[3][1]["index"] == 3
 
 
+def test_merging_keeps_what_was_thought_apart_from_the_answer() -> None:
+    log = MemoryLog()
+    for text in ("hm", "m"):
+        log.thought(RUNS[0], text)
+    for text in ("a", "b"):
+        log.delta(RUNS[0], text)
+    log.thought(RUNS[0], "so")
+    frames = [(seq, json.loads(body)) for seq, body in merge(log.entries)]
+    assert [(seq, frame["type"], frame["index"], frame["text"]) for seq, frame in frames] == [
+        (2, "run.reasoning", 0, "hmm"), (4, "run.delta", 0, "ab"), (5, "run.reasoning", 3, "so"),
+    ]  # fmt: skip
+    assert frames[0][1]["step"] == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "fits"),
+    [
+        (lambda log: log.thought(RUNS[0], "more"), True),
+        (lambda log: (log.thought(RUNS[0], "lost"), log.thought(RUNS[0], "more"))[1], False),
+        (lambda log: log.delta(RUNS[0], "first"), True),
+        (lambda log: log.end(RUNS[0]), True),
+        (lambda log: (log.thought(RUNS[0], "lost"), log.end(RUNS[0]))[1], False),
+    ],
+)
+async def test_reasoning_must_continue_a_snapshot_too(event: Callable[[MemoryLog], LogEntry], *, fits: bool) -> None:
+    """A snapshot in the middle of thinking; the log was lost since, so nothing but the lengths shows a gap."""
+    log, view = MemoryLog(), View(epoch="e1")
+    log.thought(RUNS[0], "hmm")
+    page = Page(log, view, 1_000)
+    view.runs[RUNS[0]] = {"attempt": 1, "text": "", "reasoning": "hmm", "ended": None, "endings": [], "cut": False}
+    entry = event(log)
+    view.seq = entry.seq - 1
+    page.socket.follow(CONVERSATION.bytes, Position("e1", view.seq), lengths={RUNS[0]: {"text": 0, "reasoning": 3}})
+    page.live(entry)
+    await asyncio.sleep(0.01)
+    assert page.resets == (0 if fits else 1)
+    await page.socket.end()
+
+
 def test_extending_a_checkpoint() -> None:
     log = MemoryLog()
     for text in ("ab", "cd", "ef"):
         log.delta(RUNS[0], text)
+        log.thought(RUNS[0], f"{text}?")
+    assert extend("ab?", RUNS[0], 1, log.entries, ReasoningDelta) == "ab?cd?ef?"
+    assert extend("", RUNS[0], 1, log.entries[2:], ReasoningDelta) is None
     assert extend("abc", RUNS[0], 1, log.entries) == "abcdef"
     assert extend("", RUNS[0], 1, log.entries[1:]) is None
     assert extend("abcdef", RUNS[0], 1, log.entries) == "abcdef"

@@ -8,7 +8,7 @@ from workers.providers.base import ChatTurn
 from workers.providers.openai.learned import Learned, Lesson, find_lesson
 from workers.providers.openai.verdict import fold_system, shorten
 
-ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3}
+ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_effort": "low"}
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,10 @@ ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3}
             None,
         ),
         ("Unsupported value: 'temperature' does not support 0.3 with this model.", Lesson("temperature")),
+        ("Unrecognized request argument supplied: reasoning_effort", Lesson("reasoning_effort")),
+        ("Unsupported value: 'reasoning_effort' does not support 'low' with this model.", Lesson("reasoning_effort")),
+        ('"llama3.2:3b" does not support thinking', Lesson("reasoning_effort")),
+        ("Reasoning is not supported by this model", Lesson("reasoning_effort")),
         ("System role not supported", Lesson("system")),
         ("Developer instruction is not enabled for models/gemma-3-27b-it", Lesson("system")),
         ("Conversation roles must alternate user/assistant/user/assistant/...", Lesson("system")),
@@ -61,7 +65,7 @@ def test_lessons(said: str, lesson: Lesson | None) -> None:
 
 
 def test_only_what_was_sent_is_blamed() -> None:
-    for said in ("stream_options", "max_tokens", "temperature", "system role"):
+    for said in ("stream_options", "max_tokens", "temperature", "system role", "reasoning_effort"):
         assert find_lesson(said, {}, has_system=False) is None
 
 

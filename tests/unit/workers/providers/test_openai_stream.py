@@ -35,6 +35,10 @@ def text_of(chunks: list[Chunk]) -> str:
     return "".join(chunk.text for chunk in chunks)
 
 
+def reasoning_of(chunks: list[Chunk]) -> str:
+    return "".join(chunk.reasoning for chunk in chunks)
+
+
 STOP = event(finish="stop")
 DONE = b"data: [DONE]\n\n"
 
@@ -100,16 +104,60 @@ class TestAnswer:
         assert [chunk.text for chunk in reader.feed(event({"content": "a"}) + event({"content": "b"}))] == ["a", "b"]
         assert reader.feed(b": keep-alive\n\n") == []
 
-    @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+    @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "thinking"])
     def test_reasoning(self, field: str) -> None:
         _, chunks = read(event({field: "hm "}), event({"content": "yes"}), STOP)
-        assert "".join(chunk.reasoning for chunk in chunks) == "hm "
+        assert reasoning_of(chunks) == "hm "
         assert text_of(chunks) == "yes"
+
+    @pytest.mark.parametrize(
+        "delta",
+        [
+            {
+                "reasoning_details": [
+                    {"type": "reasoning.text", "text": "hm "},
+                    {"type": "reasoning.encrypted", "data": "x"},
+                ]
+            },
+            {"reasoning_details": [{"type": "reasoning.summary", "summary": "hm "}]},
+            {"reasoning": "hm ", "reasoning_details": [{"type": "reasoning.text", "text": "hm "}]},
+            {"reasoning": "hm ", "reasoning_content": "hm "},
+            {"thinking": {"content": "hm "}},
+            {"reasoning": [{"text": "h"}, {"text": "m "}]},
+        ],
+    )
+    def test_reasoning_in_details_is_read_once(self, delta: dict[str, Any]) -> None:
+        _, chunks = read(event(delta), event({"content": "yes", "reasoning_details": None}), STOP)
+        assert (reasoning_of(chunks), text_of(chunks)) == ("hm ", "yes")
+
+    def test_tags_in_the_text(self) -> None:
+        pieces = [event({"content": one}) for one in "<think>hm</think>\n\nyes <think>"]
+        reader, chunks = read(*pieces, STOP)
+        assert (reasoning_of(chunks), text_of(chunks)) == ("hm", "yes <think>")
+        assert ("".join(reader.reasoning), "".join(reader.text)) == ("hm", "yes <think>")
+
+    @pytest.mark.parametrize(
+        ("finish", "text"), [("stop", "The answer is 42."), ("length", ""), ("content_filter", "The answer is 42.")]
+    )
+    def test_an_unclosed_tag_never_hides_the_whole_answer(self, finish: str, text: str) -> None:
+        _, chunks = read(event({"content": "<think>The answer is 42."}), event(finish=finish))
+        assert (reasoning_of(chunks), text_of(chunks)) == ("The answer is 42.", text)
+
+    def test_an_unclosed_tag_after_an_answer_stays_thinking(self) -> None:
+        _, chunks = read(event({"content": "yes\n<think>hm"}), STOP)
+        assert (reasoning_of(chunks), text_of(chunks)) == ("hm", "yes\n")
+
+    def test_a_cut_in_an_unclosed_tag_is_a_cut(self) -> None:
+        reader = AnswerReader()
+        chunks = reader.feed(event({"content": "<think>hm</th"})) + reader.end()
+        assert (reasoning_of(chunks), text_of(chunks)) == ("hm</th", "")
+        assert reader.failure is not None
+        assert (reader.failure.code, reader.failure.retryable) == ("upstream_cut", False)
 
     def test_content_in_parts(self) -> None:
         parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": "yes"}]
         _, chunks = read(event({"content": parts}), STOP)
-        assert chunks[0] == Chunk("yes", "hm")
+        assert chunks[:2] == [Chunk(reasoning="hm"), Chunk("yes")]
 
     def test_a_refusal_is_text(self) -> None:
         assert text_of(read(event({"refusal": "I cannot."}), STOP)[1]) == "I cannot."

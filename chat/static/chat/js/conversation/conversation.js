@@ -44,7 +44,8 @@ export class Conversation {
       userId: page.user.id,
       onChange: () => this.changed(),
       onBlock: (block) => this.announcer.block(block),
-      onEnd: (view) => this.announcer.say(view.status === "complete" ? "Answer complete." : view.trouble),
+      onWords: (words) => this.announcer.say(words),
+      onEnd: (view) => this.announcer.say(view.status === "complete" && view.text ? "Answer complete." : view.trouble),
     });
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({

@@ -1,6 +1,7 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
 import { LiveText } from "antiphon/conversation/live-text";
+import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
@@ -27,8 +28,9 @@ export class MessageView {
   /**
    * @param {HTMLElement} element
    * @param {(block: Element) => void} onBlock called with each block of an answer as it is finished
+   * @param {(words: string) => void} say tells a screen reader
    */
-  constructor(element, onBlock) {
+  constructor(element, onBlock, say) {
     this.element = element;
     this.onBlock = onBlock;
     this.body = /** @type {HTMLElement} */ (element.querySelector(".message-body"));
@@ -39,15 +41,17 @@ export class MessageView {
     this.runId = dataset.run ?? "";
     this.attempt = Number(dataset.attempt) || 0;
     this.versions = dataset.versions ? dataset.versions.split(" ") : [];
-    const source = element.querySelector(".message-source > script");
-    this.text = /** @type {string} */ (JSON.parse(source?.textContent || '""') ?? "");
-    source?.parentElement?.remove();
+    const [text, reasoning] = [...element.querySelectorAll(".message-source > script")].map((one) => JSON.parse(one.textContent || '""'));
+    this.text = /** @type {string} */ (text ?? "");
+    element.querySelector(".message-source")?.remove();
     this.points = codePoints(this.text);
     /** @type {LiveText | null} */
     this.live = null;
     this.model = dataset.model ?? "";
     this.clientId = ""; // of our own message, while the server does not have it
     this.placed = Boolean(this.id); // the server has told us all of it
+    this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
+    if (reasoning) this.thinking?.assign(reasoning, this.active && !this.text);
     if (this.role === "assistant") {
       if (this.active) this.openLive();
       else dressCode(this.body);
@@ -113,11 +117,13 @@ export class MessageView {
         this.setText(message.text);
         this.openLive();
       }
+      this.thinking?.assign(message.run?.reasoning, !message.text);
     } else {
       this.setText(message.text);
       this.show(message.html);
       this.note(message.run?.message || TROUBLE[message.status] || FINISH[message.run?.finish ?? ""] || "");
       this.element.dataset.finish = message.run?.finish ?? "";
+      this.thinking?.assign(message.run?.reasoning, false);
       if (message.run) this.describe(message.run);
     }
   }
@@ -130,9 +136,12 @@ export class MessageView {
 
   /** @param {{run_id: string, attempt: number, model?: string}} run */
   setRun(run) {
-    if (run.attempt > this.attempt && this.text && this.active) {
-      this.setText(""); // a new attempt replaces the text of the one before
-      this.openLive();
+    if (run.attempt > this.attempt && this.active) {
+      this.thinking?.clear(); // a new attempt replaces what there is of the one before
+      if (this.text) {
+        this.setText("");
+        this.openLive();
+      }
     }
     this.runId = run.run_id;
     this.attempt = Math.max(this.attempt, run.attempt);
@@ -159,10 +168,23 @@ export class MessageView {
     const fresh = delta.index < this.points ? skipPoints(delta.text, this.points - delta.index) : delta.text;
     if (!fresh) return true;
     if (this.status === "pending") this.setStatus("streaming");
+    if (this.thinking?.active) this.thinking.pause();
     this.text += fresh;
     this.points += codePoints(fresh);
     this.live?.write(fresh);
     return true;
+  }
+
+  /**
+   * A delta of what the model thinks.
+   * @param {Frame} delta
+   * @returns {boolean} false when text before it is missing
+   */
+  think(delta) {
+    if (delta.attempt < this.attempt || !this.active) return true;
+    if (delta.attempt > this.attempt) this.setRun(/** @type {any} */ (delta));
+    if (this.status === "pending") this.setStatus("streaming");
+    return this.thinking?.append(delta) ?? true;
   }
 
   /**
@@ -180,13 +202,13 @@ export class MessageView {
       this.wait("The answer was interrupted. Starting again…");
       return true;
     }
-    if (event.text_length !== this.points) return false;
+    if (event.text_length !== this.points || (event.reasoning?.length ?? 0) !== this.thinking?.points) return false;
     const status = ENDED[event.type];
     this.setStatus(status);
     this.live?.end();
     this.show(event.html);
-    if (status !== "complete") this.note(event.message || TROUBLE[status]);
-    else this.note(FINISH[event.finish] ?? "");
+    this.thinking?.end(event.reasoning?.ms);
+    this.note(event.message || TROUBLE[status] || FINISH[event.finish] || "");
     this.element.dataset.finish = event.finish ?? "";
     this.describe({ ...event, model: this.model });
     return true;

@@ -15,6 +15,7 @@ export class Transcript {
    * @param {string} options.userId
    * @param {() => void} options.onChange after anything changed
    * @param {(block: Element) => void} options.onBlock
+   * @param {(words: string) => void} options.onWords what a screen reader is to be told
    * @param {(view: MessageView) => void} options.onEnd an answer ended
    */
   constructor(root, options) {
@@ -58,7 +59,7 @@ export class Transcript {
     const piece = /** @type {HTMLElement | null} */ (root.querySelector(".piece"));
     this.tip = piece?.dataset.tip || this.tip;
     const views = [...root.querySelectorAll("article.message")].map((element) => {
-      const view = new MessageView(/** @type {HTMLElement} */ (element), this.options.onBlock);
+      const view = new MessageView(/** @type {HTMLElement} */ (element), this.options.onBlock, this.options.onWords);
       if (view.versions.length > 1) view.setVersions(view.versions);
       if (view.runId) this.runs.set(view.runId, view.id);
       return view;
@@ -105,7 +106,7 @@ export class Transcript {
   make(role) {
     const blank = /** @type {HTMLTemplateElement} */ (document.getElementById(`blank-${role}`));
     const piece = /** @type {DocumentFragment} */ (blank.content.cloneNode(true));
-    return new MessageView(/** @type {HTMLElement} */ (piece.querySelector("article")), this.options.onBlock);
+    return new MessageView(/** @type {HTMLElement} */ (piece.querySelector("article")), this.options.onBlock, this.options.onWords);
   }
 
   /** Shows one's message at once, before the server has it. @param {string} clientId @param {string} text */

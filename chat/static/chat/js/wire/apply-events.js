@@ -28,6 +28,8 @@ export function applyEvent(transcript, event) {
     case "run.delta":
       // No `changed`: a delta touches only the text of the answer in progress.
       return answerOf(transcript, event)?.append(event) ?? true;
+    case "run.reasoning":
+      return answerOf(transcript, event)?.think(event) ?? true;
     case "run.done":
     case "run.stopped":
     case "run.failed":

@@ -20,6 +20,7 @@ export const PROTOCOL = "chat.v1";
  * @property {string[]} [versions]
  * @property {string} [client_id]
  */
+/** @typedef {{length: number, ms?: number, tokens?: number, text?: string}} Reasoning */
 /**
  * @typedef {object} Run
  * @property {string} run_id
@@ -27,6 +28,8 @@ export const PROTOCOL = "chat.v1";
  * @property {number} attempt
  * @property {string} model
  * @property {string | null} [message]
+ * @property {string} [finish]
+ * @property {Reasoning} [reasoning]
  * @property {{output_tokens: number | null, estimated?: boolean}} [usage]
  * @property {{total_ms: number | null}} [timing]
  */
