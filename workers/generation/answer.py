@@ -44,7 +44,7 @@ class ModelAnswer:
         self._model = model
         self._clock = clock
         self._turns: Sequence[ChatTurn] = ()
-        self._limits = AnswerLimits(claim.run)
+        self._limits = AnswerLimits(claim)
         self.thinking = Thinking(log)
 
     @property
