@@ -152,12 +152,11 @@ def reserve_output(
     """
     ceilings = []
     with transaction.atomic(), connection.cursor() as cursor:
-        asked: dict[str, Any] = {"run": run_id, "model": model, "starts": starts}
-        cursor.execute(_LOCKED, asked)
+        cursor.execute(_LOCKED, {"run": run_id, "model": model, "starts": starts})
         for one in reserved_quotas(cursor.fetchall()):
             change = one.change(input_tokens, wanted)
             if change:
-                values = {"change": change, "reservation": one.reservation_id, "allowance": one.allowance_id}
+                values: dict[str, Any] = {"change": change, "reservation": one.reservation_id, "allowance": one.allowance_id}
                 cursor.execute(_CHANGE, values)
             ceilings.append(one.ceiling(input_tokens, change))
     return _narrowest(ceilings)
