@@ -156,8 +156,8 @@ def reserve_output(
         for one in reserved_quotas(cursor.fetchall()):
             change = one.change(input_tokens, wanted)
             if change:
-                values: dict[str, Any] = {"change": change, "reservation": one.reservation_id, "allowance": one.allowance_id}
-                cursor.execute(_CHANGE, values)
+                held = {"reservation": one.reservation_id, "allowance": one.allowance_id}
+                cursor.execute(_CHANGE, {"change": change, **held})
             ceilings.append(one.ceiling(input_tokens, change))
     return _narrowest(ceilings)
 
