@@ -55,6 +55,7 @@ class Servers:
             "DATABASE_URL": self.postgres.url(),
             "REDIS_URL": self.redis.url,
             "HTTPS": "0",
+            "ANTIPHON_USER": "root",  # these servers take no connections of another user's
             "STATIC_VERSIONED": "0",
             "OLLAMA_URL": "http://127.0.0.1:9",  # the discard port: nobody answers
         }

@@ -41,6 +41,16 @@ def used_up_message(balance: Balance) -> str:
     return f"{who} of {quota} {PERIODS[balance.period]}."
 
 
+def input_too_long_message(balance: Balance, needed: int, left: Decimal) -> str:
+    """The sentence for a user whose conversation has more input tokens than a quota has left."""
+    owner = f"the shared quota of {balance.shared_by}" if balance.shared_by else "your quota"
+    quota = f"{plain_number(balance.limit)} {UNITS[balance.unit]}" + (f" with {balance.model}" if balance.model else "")
+    return (
+        f"This conversation needs about {needed} input tokens. Only {plain_number(left)} are left of {owner} of "
+        f"{quota} {PERIODS[balance.period]}. A new conversation needs fewer."
+    )
+
+
 def plain_number(amount: Decimal) -> str:
     """The exact amount without trailing zeros or an exponent."""
     return f"{amount.normalize():f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
@@ -23,6 +23,7 @@ from chat.admin.links import link, page_link
 from chat.admin.run_actions import retry_run, stop_run, why_no_retry, why_no_stop
 from chat.admin.run_timeline import timeline_of
 from chat.models import Run, RunStatus
+from chat.models.messages import READ_TEXT
 from chat.protocol.errors import Conflict
 
 PERMISSION: Final = "chat.operate_run"
@@ -47,11 +48,30 @@ class RunAdmin(HistoryAdmin):
                            ("prompt_link", "message_link"))}),
         ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "reasoning_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
-        ("The provider", {"fields": ("finish", "upstream_said", "upstream_request", "usage_implausible")}),
+        ("The provider", {"fields": ("finish", "upstream_request", "usage_implausible")}),
         ("Thinking", {"fields": (("effort", "thought_for", "reasoning_chars"), "reasoning_link")}),
         ("Processing", {"fields": (("attempt", "lease_owner", "lease_expires_at"),
                                    ("checkpoint_seq", "ended_in_log"))}),
     )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request).defer("upstream_said")
+        return rows
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
+        """A provider's words about a failure may quote the question, so they are shown like the text of messages."""
+        found = list(super().get_fieldsets(request, obj))
+        if request.user.has_perm(READ_TEXT):
+            found.append(("The provider's words", {"fields": ("upstream_said",)}))
+        return found
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        if obj is not None and request.user.has_perm(READ_TEXT) and obj.upstream_said:
+            audit.record(request, "read_body", obj, conversation_id=obj.conversation_id)
+        response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return response
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(PERMISSION)

@@ -146,9 +146,9 @@ class RenderPool:
         with self._take() as process:
             return process.render(text)
 
-    def render_all(self, texts: Iterable[str]) -> list[str]:
-        """`render` for each, as many at once as there are processes."""
-        return list(self._threads.map(self.render, texts))
+    def render_all(self, texts: Iterable[str]) -> Iterator[str]:
+        """`render` for each, as many at once as there are processes. It begins at once; the result waits for each."""
+        return self._threads.map(self.render, texts)
 
     async def render_soon(self, text: str) -> str:
         """The HTML of `text`, or '' if there is none within `WAIT_SECONDS`: then it is made later, in the background.

@@ -2,7 +2,7 @@
 
 Nothing in the file is trusted. An invalid conversation is refused with a sentence that names the place, and the others
 are imported. A conversation is saved completely or not at all. Ids are derived from the file's ids and the user
-(UUIDv5), so importing a file again adds nothing. No more than `BATCH` conversations are in memory.
+(UUIDv5), so importing a file again adds nothing. A few batches of `BATCH` conversations are in memory.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import uuid
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Collection, Generator, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Final
@@ -29,6 +30,7 @@ from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
 
 BATCH: Final = 50  # conversations saved in one transaction
+BATCHES_AHEAD: Final = 1  # that are rendered while the one before them is saved
 
 
 @dataclass(frozen=True)
@@ -87,30 +89,80 @@ def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> ImportFi
     return ImportFile(file, max_bytes)
 
 
+@dataclass
+class _Batch:
+    """Conversations of the file, and the rows of those to save. Their answers are being rendered: `html`, in order."""
+
+    entries: list[ImportedConversation]
+    rows: dict[int, _Rows] = field(default_factory=dict)  # by the `id` of the conversation of the file
+    html: Iterator[str] = field(default_factory=lambda: iter(()))
+
+    def await_html(self) -> None:
+        """Waits for the HTML of the answers, and sets it."""
+        answers = (answer for rows in self.rows.values() for answer in rows.answers)
+        for answer, html in zip(answers, self.html, strict=True):
+            answer.html = html
+
+
+@dataclass
+class _Rows:
+    """What is saved of one conversation."""
+
+    conversation: Conversation
+    messages: list[Message]
+
+    @property
+    def answers(self) -> list[Message]:
+        return [message for message in self.messages if message.role == MessageRole.ASSISTANT]
+
+
 def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool = False) -> Iterator[ImportOutcome]:
-    """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file."""
+    """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file.
+
+    While the answers of one batch are rendered in other processes, the next is read, and the one before is saved.
+    """
     waiting = iter(conversations)
-    while batch := list(itertools.islice(waiting, BATCH)):
-        fresh = _unknown(user, batch)
-        failed = {} if dry_run else _save(user, fresh)
-        new = {id(imported) for imported in fresh}
-        for imported in batch:
-            if reason := imported.error or failed.get(id(imported), ""):
-                yield ImportOutcome("refused", imported.place, reason=reason)
-            else:
-                kind = "new" if id(imported) in new else "known"
-                yield ImportOutcome(kind, imported.place, len(imported.messages))
+    rendering: deque[_Batch] = deque()
+    while entries := list(itertools.islice(waiting, BATCH)):
+        coming = {rows.conversation.pk for batch in rendering for rows in batch.rows.values()}
+        rendering.append(_prepare(user, entries, coming, render=not dry_run))
+        if len(rendering) > BATCHES_AHEAD:
+            yield from _finish(user, rendering.popleft(), dry_run=dry_run)
+    while rendering:
+        yield from _finish(user, rendering.popleft(), dry_run=dry_run)
 
 
-def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConversation]:
+def _prepare(user: User, entries: list[ImportedConversation], coming: set[uuid.UUID], *, render: bool) -> _Batch:
+    """Makes the rows and begins to render. `coming`: the ids of conversations that are not saved yet."""
+    batch = _Batch(entries, {id(one): _make_rows(user, one) for one in _unknown(user, entries, coming)})
+    if render:
+        answers = [answer for rows in batch.rows.values() for answer in rows.answers]
+        batch.html = shared_pool().render_all(answer.text for answer in answers)
+    return batch
+
+
+def _finish(user: User, batch: _Batch, *, dry_run: bool) -> Iterator[ImportOutcome]:
+    """Saves a batch together, else its conversations one by one; yields what became of each."""
+    failed = {} if dry_run else _save(user, batch)
+    for imported in batch.entries:
+        if reason := imported.error or failed.get(id(imported), ""):
+            yield ImportOutcome("refused", imported.place, reason=reason)
+        else:
+            kind = "new" if id(imported) in batch.rows else "known"
+            yield ImportOutcome(kind, imported.place, len(imported.messages))
+
+
+def _unknown(
+    user: User, batch: list[ImportedConversation], coming: Collection[uuid.UUID] = ()
+) -> list[ImportedConversation]:
     """The conversations to save: not imported before, also if in the trash now, and not twice in the file.
 
     One of our own export may still be there under its own id.
     """
     good = [imported for imported in batch if not imported.error]
     own = [pk for imported in good if imported.native and (pk := _uuid(imported.id))]
-    theirs = Member.objects.filter(user=user, conversation_id__in=own)
-    known = set(theirs.values_list("conversation_id", flat=True))
+    theirs = Member.objects.filter(user=user, conversation_id__in=own) if own else Member.objects.none()
+    known = {*coming, *theirs.values_list("conversation_id", flat=True)}
     ids = [_id(user, imported) for imported in good]
     known |= set(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
     fresh = []
@@ -121,45 +173,39 @@ def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConv
     return fresh
 
 
-def _save(user: User, fresh: list[ImportedConversation]) -> dict[int, str]:
-    """Saves them together, else one by one: what the database refuses has its reason, by `id`, in the result."""
+def _save(user: User, batch: _Batch) -> dict[int, str]:
+    """Saves the rows together, else one by one: what the database refuses has its reason, by `id`, in the result."""
+    batch.await_html()
     try:
-        _save_together(user, fresh)
+        _save_together(user, batch.rows.values())
     except (DataError, IntegrityError):
         failed = {}
-        for imported in fresh:
+        for key, rows in batch.rows.items():
             try:
-                _save_together(user, [imported])
+                _save_together(user, [rows])
             except (DataError, IntegrityError) as error:
-                failed[id(imported)] = f"The database refuses it ({type(error).__name__})."
+                failed[key] = f"The database refuses it ({type(error).__name__})."
         return failed
     return {}
 
 
 def save_conversation(user: User, imported: ImportedConversation) -> bool:
     """Creates the conversation; False when it exists already, also in the trash."""
-    fresh = _unknown(user, [imported])
-    _save_together(user, fresh)
-    return bool(fresh)
+    batch = _prepare(user, [imported], set(), render=True)
+    batch.await_html()
+    _save_together(user, batch.rows.values())
+    return bool(batch.rows)
 
 
 @transaction.atomic
-def _save_together(user: User, fresh: list[ImportedConversation]) -> None:
-    conversations, messages = [], []
-    for imported in fresh:
-        conversation, rows = _rows(user, imported)
-        conversations.append(conversation)
-        messages += rows
-    answers = [message for message in messages if message.role == MessageRole.ASSISTANT]
-    for answer, html in zip(answers, shared_pool().render_all(answer.text for answer in answers), strict=True):
-        answer.html = html
+def _save_together(user: User, saved: Collection[_Rows]) -> None:
     # Tips refer to messages that follow: foreign keys are checked at the end of the transaction.
-    Conversation.objects.bulk_create(conversations)
-    Member.objects.bulk_create([Member(conversation=one, user=user, role=Role.OWNER) for one in conversations])
-    Message.objects.bulk_create(messages, batch_size=1_000)
+    Conversation.objects.bulk_create([rows.conversation for rows in saved])
+    Member.objects.bulk_create([Member(conversation=rows.conversation, user=user, role=Role.OWNER) for rows in saved])
+    Message.objects.bulk_create([message for rows in saved for message in rows.messages], batch_size=1_000)
 
 
-def _rows(user: User, imported: ImportedConversation) -> tuple[Conversation, list[Message]]:
+def _make_rows(user: User, imported: ImportedConversation) -> _Rows:
     conversation_id = _id(user, imported)
     ids = {message.id: uuid.uuid5(conversation_id, _name(message.id)) for message in imported.messages}
     at = imported.messages[0].at or timezone.now()
@@ -184,7 +230,7 @@ def _rows(user: User, imported: ImportedConversation) -> tuple[Conversation, lis
         )
     conversation.tip_id = ids[imported.tip] if imported.tip else rows[-1].pk
     conversation.updated_at = min(at, timezone.now())
-    return conversation, rows
+    return _Rows(conversation, rows)
 
 
 def _id(user: User, imported: ImportedConversation) -> uuid.UUID:

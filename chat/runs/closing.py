@@ -6,7 +6,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Final
 
+import structlog
+from django.db import connection
+
 from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.events import Event
 from chat.models import Run
@@ -16,6 +20,14 @@ from chat.runs.ending import Ended
 # (`chat.eventlog.store`).
 TERMINAL_NUMBER: Final = 1_000_000_000
 FENCE_NUMBER: Final = TERMINAL_NUMBER - 1  # of the append without events that ends the writes of an attempt
+
+RENDER_GROUP: Final = "workers.render"  # of all workers, which render answers that ended without HTML
+_MARK: Final = """
+UPDATE chat_run r SET ended_in_log = true FROM chat_message m WHERE m.id = r.message_id AND r.id = ANY(%s)
+RETURNING m.text <> '' AND m.html = ''
+"""
+
+logger = structlog.get_logger(__name__)
 
 
 async def close_in_log(*ended: Ended) -> None:
@@ -28,7 +40,17 @@ async def close_in_log(*ended: Ended) -> None:
             appends.append(store.Append(one.conversation_id, announced[one.run_id], one.run_id, attempt=0, number=1))
         appends += closing(one)
     await store.append(*appends)
-    await in_db(mark_ended_in_log, [one.run_id for one in ended])
+    await note_closed([one.run_id for one in ended])
+
+
+async def note_closed(run_ids: Sequence[uuid.UUID]) -> None:
+    """Notes that the closing events of these runs are in the log. If one has no HTML, the workers are notified."""
+    if not await in_db(mark_ended_in_log, run_ids):
+        return
+    try:
+        await store.channel_layer().group_send(RENDER_GROUP, {"type": "answer.unrendered"})
+    except OUTAGE as error:
+        logger.warning("rendering_not_requested", error=type(error).__name__, note="workers look for it by themselves")
 
 
 async def fence(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, *, silent: bool) -> None:
@@ -87,6 +109,8 @@ def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
     }
 
 
-def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> None:
-    """Notes that the closing events of these runs are in the log."""
-    Run.objects.filter(pk__in=run_ids).update(ended_in_log=True)
+def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> bool:
+    """Notes that the closing events of these runs are in the log. Returns whether one has text without HTML."""
+    with connection.cursor() as cursor:
+        cursor.execute(_MARK, [list(run_ids)])
+        return any(unrendered for [unrendered] in cursor.fetchall())

@@ -15,13 +15,14 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.context import ClaimedRun, read_branch
 
 MAX_ATTEMPTS: Final = 3
 
-_CLAIM: Final = """
+_CLAIM: Final = f"""
 WITH claimed AS (
     UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %s,
            lease_expires_at = clock_timestamp() + make_interval(secs => %s),
@@ -31,9 +32,10 @@ WITH claimed AS (
     WHERE id = %s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id, effort
 )
-SELECT claimed.*, c.system_prompt, c.temperature, c.max_tokens
+SELECT claimed.*, c.system_prompt, c.temperature, c.max_tokens, quota.*
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
-"""
+LEFT JOIN LATERAL ({RESERVED_BY_CLAIMED}) quota ON true
+"""  # noqa: S608 -- constants
 
 # A row that somebody else has locked is left out, so that its lease does not hold up those of the other runs.
 _RENEW: Final = """
@@ -73,7 +75,9 @@ FROM given, held WHERE m.id = held.message_id AND given.run_id = held.id RETURNI
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run this worker has claimed, and what it needs to answer. `path` is (role, text), oldest first."""
+    """A run this worker has claimed, and what it needs to answer. `path` is (role, text), oldest first. `quotas`: what
+    the run has reserved in hard quotas of tokens and money.
+    """
 
     run: ClaimedRun
     system_prompt: str
@@ -81,6 +85,7 @@ class Claim:
     temperature: float | None = None
     max_tokens: int | None = None
     effort: str = ""
+    quotas: Sequence[ReservedQuota] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +118,14 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
     """Claims a queued run. None if another worker has it or it has ended: the job was delivered twice."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [owner, settings.RUN_LEASE_SECONDS, run_id])
-        row = cursor.fetchone()
-        if row is None:
-            return None
-        *fields, effort, system_prompt, temperature, max_tokens = row
+        rows = cursor.fetchall()  # one, or one for each quota
+    if not rows:
+        return None
+    *fields, effort, system_prompt, temperature, max_tokens = rows[0][:-QUOTA_COLUMNS]
+    quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
     prompt = system_prompt or settings.SYSTEM_PROMPT
-    return Claim(run, prompt, read_branch(run.prompt_id), temperature, max_tokens, effort)
+    return Claim(run, prompt, read_branch(run.prompt_id), temperature, max_tokens, effort, quotas)
 
 
 def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:

@@ -41,7 +41,7 @@ def show_offline(request: HttpRequest) -> HttpResponse:
 def serve_service_worker(request: HttpRequest) -> HttpResponse:
     """The service worker, at the root so that it covers every page, with the versioned files of the offline page."""
     files = [
-        *("css/tokens.css", "css/base.css", "css/pages.css", "js/boot.js", "img/mark.svg"),
+        *("css/tokens.css", "css/base.css", "css/pages.css", "js/boot.js", "js/log-out.js", "img/mark.svg"),
         *("vendor/fonts/inter-latin-wght-normal.woff2", "vendor/fonts/source-serif-4-latin-wght-normal.woff2"),
     ]
     urls = [reverse("chat:offline"), *(static(f"chat/{name}") for name in files)]

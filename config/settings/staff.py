@@ -16,6 +16,7 @@ UNFOLD: dict[str, Any] = {
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("chat/img/mark.svg")},
     ],
     "STYLES": [lambda _request: static("chat/css/staff.css")],
+    "SCRIPTS": [lambda _request: static("chat/js/log-out.js")],
     "DASHBOARD_CALLBACK": "chat.dashboard.home.add_dashboard",
     "SIDEBAR": {"show_search": True, "navigation": "config.staff.navigation.build_sidebar"},
     "COLORS": {  # the pages' accent, from light to dark: OKLCH lightness and chroma at one hue

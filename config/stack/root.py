@@ -1,4 +1,4 @@
-"""Leaves root: `manage.py up` that root starts runs as a user of its own, with everything that it starts.
+"""Leaves root: `manage.py up`, `serve`, `worker` and `beat` that root starts run as a user of their own.
 
 The user is `antiphon`, which is created if it is missing, or the one that ANTIPHON_USER names. It is never `nobody`,
 whose files and processes belong to other services too.
@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from django.conf import settings
+
 from config.stack.account import copy_for_everybody, installed
 from config.stack.errors import StackError
 from config.stack.steps import steps
@@ -25,14 +27,16 @@ FORMER: Final = "nobody"  # whom earlier versions ran PostgreSQL as
 FIRST_FREE_PORT: Final = 1024  # below, a process needs a capability to listen
 
 
-def leave_root(root: Path, var: Path, port: int, *, own_database: bool) -> None:
-    """If this is root, becomes the user: gives it `var`, and runs this command again. Then it does not return.
+def leave_root(port: int = 0, *, own_database: bool = False) -> None:
+    """If this is root, becomes the user: gives it `VAR_DIR`, and runs this command again. Then it does not return.
 
+    `port`: where it will listen itself; 0 if it does not. `own_database`: whether it will start a private PostgreSQL.
     ANTIPHON_USER=root stays root. Raises `StackError`.
     """
     name = os.environ.get(VARIABLE) or USER
     if os.geteuid() != 0 or name == "root":
         return
+    root, var = settings.BASE_DIR, settings.VAR_DIR.absolute()
     account = find_user(name)
     setpriv = shutil.which("setpriv")
     if setpriv is None:

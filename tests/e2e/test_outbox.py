@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, WebSocketRoute, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, WebSocketRoute, expect
 
-from tests.e2e.browsing import STREAMING, answers, ended, reopen, send, shoot
+from tests.e2e.browsing import STREAMING, answers, ended, log_in, reopen, send, shoot
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -128,6 +129,80 @@ class TestRefusals:
         ended(page)
         assert wire.sent[0]["text"] == "a\ufffdbc\td\n\U0001f600 [[tokens=2]]"
 
+    def test_the_longest_text_is_accepted_however_it_is_escaped(self, page: Page) -> None:
+        """48,000 bytes, of which half are quotes: a frame of 72 KB."""
+        text = '"1",' * 12_000
+        connected(page)
+        send(page, text)
+        ended(page)
+        page.reload()
+        expect(page.locator(".message-user")).to_have_count(1)
+        expect(page.locator(".message-user .message-body")).to_have_text(text)
+        assert page.locator(".message-user .message-body").text_content() == text
+
+    def test_every_refusal_reaches_the_message_with_a_way_on(self, page: Page) -> None:
+        codes = ["invalid", "forbidden", "not_found", "quota_exceeded", "conflict", "too_large", "malformed",
+                 "internal", "rate_limited", "unavailable", "busy"]  # fmt: skip
+        refusing = iter(codes)
+
+        def refuse(frame: dict[str, Any], route: WebSocketRoute) -> bool:
+            code = next(refusing)
+            error = {"type": "error", "ref": frame["ref"], "code": code, "message": f"No: {code}.", "retry_after": 60}
+            route.send(json.dumps(error))
+            return False
+
+        reopen(page, Wire(refuse))
+        connected(page)
+        for code in codes:
+            send(page, f"Refused as {code}")
+            expect(page.locator(NOTE)).to_contain_text(f"No: {code}.")
+            page.locator(NOTE).get_by_role("button", name="Delete").click()
+            expect(page.locator(".message")).to_have_count(0)
+
+
+WRITTEN = """async () => {
+    const database = await new Promise((resolve) => {
+        const request = indexedDB.open("antiphon", 1);
+        request.onupgradeneeded = () => request.result.createObjectStore("outbox", { keyPath: "clientId" });
+        request.onsuccess = () => resolve(request.result);
+    });
+    const waiting = await new Promise((resolve) => {
+        const request = database.transaction("outbox").objectStore("outbox").count();
+        request.onsuccess = () => resolve(request.result);
+    });
+    database.close();
+    const drafts = [localStorage, sessionStorage].flatMap((one) => Object.keys(one));
+    return [waiting, drafts.filter((key) => key.startsWith("antiphon.draft.")).length];
+}"""
+
+
+class TestLogOut:
+    @pytest.mark.parametrize("path", ["/accounts/logout/", "/accounts/settings/"])
+    def test_nothing_that_was_written_is_left(self, browser: Browser, stack: Stack, path: str) -> None:
+        """Where the browser does not know `Clear-Site-Data`, too."""
+
+        def drop_header(route: Route) -> None:
+            if route.request.method != "POST":
+                return route.continue_()
+            response = route.fetch(max_redirects=0)
+            kept = {name: value for name, value in response.headers.items() if name != "clear-site-data"}
+            assert kept != response.headers
+            return route.fulfill(response=response, headers=kept)
+
+        context = browser.new_context()
+        page = log_in(context, stack, "bob")
+        reopen(page, Wire(lambda _frame, _route: False))
+        connected(page)
+        send(page, "Never arrives")
+        page.locator("#text").fill("a draft")
+        page.goto(f"{stack.url}{path}")
+        assert page.evaluate(WRITTEN) == [1, 1]
+        page.route("**/accounts/logout/", drop_header)
+        page.get_by_role("main").get_by_role("button", name=re.compile("^Log out( on this device)?$")).click()
+        page.wait_for_url("**/accounts/login/**")
+        assert page.evaluate(WRITTEN) == [0, 0]
+        context.close()
+
 
 class TestWaiting:
     def test_a_message_waits_for_the_network_and_outlives_its_tab(
@@ -161,7 +236,14 @@ class TestWaiting:
         connected(other)
         expect(other.locator(".message")).to_have_count(0)
 
-    def test_two_new_tabs_have_a_draft_each(self, page: Page, context: BrowserContext, stack: Stack) -> None:
+    @pytest.mark.parametrize("locks", [True, False], ids=["locks", "no locks"])
+    def test_two_new_tabs_have_a_draft_each(
+        self, page: Page, context: BrowserContext, stack: Stack, locks: bool
+    ) -> None:
+        """Also on plain http off this machine, where browsers have no Web Locks."""
+        if not locks:
+            context.add_init_script("Object.defineProperty(navigator, 'locks', { value: undefined })")
+            page.reload()
         connected(page)
         page.locator("#text").fill("draft of one")
         other = context.new_page()

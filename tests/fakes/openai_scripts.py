@@ -148,7 +148,9 @@ def garbage_event(script: Script) -> bytes:
 
 def error_event(script: Script, authorization: str) -> bytes:
     code = script.code or "server_error"
-    message = f"Incorrect API key provided: {authorization}." if script.echo_key else "The fake model fell over."
+    message = script.said or "The fake model fell over."
+    if script.echo_key:
+        message = f"Incorrect API key provided: {authorization}."
     return event(script, json.dumps({"error": {"message": message, "type": code, "code": code}}))
 
 

@@ -44,7 +44,7 @@ class ModelAnswer:
         self._model = model
         self._clock = clock
         self._turns: Sequence[ChatTurn] = ()
-        self._limits = AnswerLimits(claim.run)
+        self._limits = AnswerLimits(claim)
         self.thinking = Thinking(log)
 
     @property
@@ -108,7 +108,11 @@ class ModelAnswer:
             metrics.upstream[error.code] += 1
             tracing.mark_failed(self.call.span, error.code)
             logger.warning(
-                "upstream_failed", run=str(self._run.id), code=error.code, detail=error.detail, model=self._run.model
+                "upstream_failed",
+                run=str(self._run.id),
+                code=error.code,
+                detail=error.logged_detail,
+                model=self._run.model,
             )
             return Outcome(
                 RunStatus.FAILED,

@@ -9,9 +9,9 @@ from django.conf import settings
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
-from accounts.quotas.ceilings import Ceiling, reserve_output
+from accounts.quotas.ceilings import UNLIMITED, Ceiling, known_ceiling, reserve_output
 from chat.models import RunStatus
-from chat.runs.context import ClaimedRun
+from chat.runs.lifecycle import Claim
 from workers.generation.outcome import Outcome
 from workers.providers.token_estimate import TokenCounter, prefix_of_tokens
 
@@ -23,9 +23,10 @@ logger = structlog.get_logger(__name__)
 class AnswerLimits:
     """The limits of one answer. `reached` is how the run ends once one of them is reached; None before."""
 
-    def __init__(self, run: ClaimedRun) -> None:
+    def __init__(self, claim: Claim) -> None:
         self.reached: Outcome | None = None
-        self._run = run
+        self._run = claim.run
+        self._quotas = claim.quotas
         self._characters = 0
         self._reasoning_characters = 0
         self._counter = TokenCounter()
@@ -33,12 +34,19 @@ class AnswerLimits:
         self._input_tokens = 0
 
     async def open(self, input_tokens: int) -> Outcome | None:
-        """Reads what is left of the quotas. If that is nothing, returns how the run ends, and no request is sent."""
+        """Takes what the claim knows of the quotas; asks PostgreSQL only to change a reservation.
+
+        If nothing is left, returns how the run ends, and no request is sent.
+        """
         self._input_tokens = input_tokens
-        self._ceiling = await self._reserve(0)
+        self._ceiling, must_change = known_ceiling(self._quotas, input_tokens)
+        if must_change:
+            self._ceiling = await self._reserve(0, starts=True)
         if self._ceiling is not None and self._ceiling.possible < 1:
             # Failed and without text: it is not counted as a message.
             return Outcome(RunStatus.FAILED, "quota_exceeded", self._ceiling.message)
+        if self._ceiling is not None and self._ceiling.reserved >= UNLIMITED:
+            self._ceiling = None
         return None
 
     def max_tokens(self, chosen: int | None) -> int | None:
@@ -74,11 +82,16 @@ class AnswerLimits:
             return text[:room]
         return text
 
-    async def _reserve(self, wanted: int) -> Ceiling | None:
+    async def _reserve(self, wanted: int, *, starts: bool = False) -> Ceiling | None:
         """The ceiling with up to `wanted` tokens reserved. During an outage, the one that was known before."""
         try:
             return await in_db(
-                reserve_output, self._run.id, self._run.model, input_tokens=self._input_tokens, wanted=wanted
+                reserve_output,
+                self._run.id,
+                self._run.model,
+                input_tokens=self._input_tokens,
+                wanted=wanted,
+                starts=starts,
             )
         except OUTAGE as error:
             logger.warning("quota_not_checked", run=str(self._run.id), error=type(error).__name__)

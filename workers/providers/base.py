@@ -125,6 +125,11 @@ class ProviderError(Exception):
         self.said = said
         self.request_id = request_id
 
+    @property
+    def logged_detail(self) -> str:
+        """The detail for a log about an answer: without the endpoint's words, which may quote what a user wrote."""
+        return (self.reason or "an error in the stream") if self.said else self.detail
+
 
 class ChatModel(Protocol):
     """An endpoint that answers. It belongs to one event loop and serves any number of streams at once."""

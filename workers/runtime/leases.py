@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 
 from accounts.lib.db import in_db
-from chat.runs.closing import mark_ended_in_log
+from chat.runs.closing import note_closed
 from chat.runs.lifecycle import Checkpoint, checkpoint, renew
 from chat.telemetry import metrics
 from workers.generation.emitter import Emitter
@@ -36,7 +36,7 @@ class LeaseKeeper:
         await self._save_checkpoints()
         closed, self._emitter.closed = self._emitter.closed, []
         if closed:
-            await in_db(mark_ended_in_log, closed)
+            await note_closed(closed)
 
     async def _renew_leases(self) -> None:
         """Renews the leases. Ends runs whose lease is lost, and stops runs whose stop message did not arrive."""

@@ -42,7 +42,7 @@ from workers.generation.titles import TitleWriter
 from workers.generation.tracing import start_run_span
 from workers.runtime.leases import LeaseKeeper
 from workers.runtime.liveness import Liveness
-from workers.runtime.rendering import RENDER_EVERY_SECONDS, render_missing
+from workers.runtime.rendering import FALLBACK_SECONDS, MissingHtml
 from workers.runtime.repeat import repeat
 from workers.runtime.stops import StopListener
 from workers.runtime.unwatched import stop_unwatched
@@ -65,7 +65,8 @@ class Runtime:
     def __init__(self) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.active: dict[uuid.UUID, Generation] = {}
-        self.stops = StopListener(self.active)
+        self.missing_html = MissingHtml()
+        self.stops = StopListener(self.active, self.missing_html.wake.set)
         self.draining = False
         self.since = time.time()
         self.takes_runs = False  # whether this worker consumes the queue of answers; known when Celery is up
@@ -103,7 +104,7 @@ class Runtime:
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
         self.spawn(repeat(self._check_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
         self.spawn(repeat(self._stop_unwatched, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
-        self.spawn(repeat(render_missing, every=RENDER_EVERY_SECONDS))
+        self.spawn(repeat(self.missing_html.render, every=FALLBACK_SECONDS, wake=self.missing_html.wake))
         self.spawn(reaper.run())
         shared_pool().start()
         ready.set()
@@ -244,7 +245,7 @@ class Runtime:
         try:
             async with asyncio.timeout(3):
                 await emitter.drained()
-                await in_db(closing.mark_ended_in_log, emitter.closed)
+                await closing.note_closed(emitter.closed)
         except OUTAGE as error:
             logger.warning("event_log_append_unfinished", error=type(error).__name__, note="the sweeper appends it")
         await asyncio.wait({speech}, timeout=5)

@@ -6,6 +6,7 @@ busy machine, or that are older than their HTML. Until then pages show their tex
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +20,8 @@ from chat.eventlog import events, store
 from chat.markdown.pool import shared_pool
 from chat.models import Message, Run
 
-RENDER_EVERY_SECONDS: Final = 1.0
+FALLBACK_SECONDS: Final = 30.0  # between two looks without a notice that an answer has no HTML
+AGAIN_SECONDS: Final = 1.0  # when another worker renders, or no process is free
 BATCH: Final = 20
 CLAIM_SECONDS: Final = 150  # one worker renders at a time; longer than a batch that misses every deadline
 
@@ -42,23 +44,40 @@ class _Missing:
     text: str
 
 
-async def render_missing() -> None:
+class MissingHtml:
+    """Renders when `wake` is set (`workers.runtime.repeat`), which it also sets by itself while answers are left."""
+
+    def __init__(self) -> None:
+        self.wake = asyncio.Event()
+
+    async def render(self) -> None:
+        """`render_missing`, and again soon if answers are left."""
+        wait = await render_missing()
+        if wait is not None:
+            asyncio.get_running_loop().call_later(wait, self.wake.set)
+
+
+async def render_missing() -> float | None:
     """Renders up to `BATCH` answers, the newest first, and sends their HTML to the pages that show them.
 
-    Raises a database error or `redis.RedisError` during an outage.
+    Returns in how many seconds to call it again; None when there is nothing left. Raises a database error or
+    `redis.RedisError` during an outage.
     """
     missing = await in_db(_read_missing)
-    if not missing or not await async_redis().set(_CLAIM, "1", nx=True, ex=CLAIM_SECONDS):
-        return
+    if not missing:
+        return None
+    if not await async_redis().set(_CLAIM, "1", nx=True, ex=CLAIM_SECONDS):
+        return AGAIN_SECONDS
     try:
         for one in missing:
             html = await shared_pool().render_soon(one.text)
             if not html:
-                return  # no process became free, or none can be started: next time
+                return AGAIN_SECONDS
             append = await in_db(_store, one, html)
             logger.info("answer_rendered", message=str(one.message_id), length=len(one.text))
             if append is not None:
                 await store.append(append)
+        return 0.0 if len(missing) == BATCH else None
     finally:
         await async_redis().delete(_CLAIM)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
@@ -14,8 +15,11 @@ from workers.providers.base import ProviderError
 logger = structlog.get_logger(__name__)
 
 
-async def repeat(step: Callable[[], Awaitable[None]], *, every: float) -> NoReturn:
-    """Calls `step` for ever, with `every` seconds in between. What it raises is logged, and it is called again."""
+async def repeat(step: Callable[[], Awaitable[None]], *, every: float, wake: asyncio.Event | None = None) -> NoReturn:
+    """Calls `step` for ever, with `every` seconds in between, or as soon as `wake` is set.
+
+    What it raises is logged, and it is called again.
+    """
     while True:
         try:
             await step()
@@ -25,4 +29,9 @@ async def repeat(step: Callable[[], Awaitable[None]], *, every: float) -> NoRetu
             logger.warning("model_list_request_failed", code=error.code)
         except Exception:
             logger.exception("maintenance_step_failed", step=step.__name__)
-        await asyncio.sleep(every)
+        if wake is None:
+            await asyncio.sleep(every)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), every)
+            wake.clear()

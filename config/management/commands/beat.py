@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from celery import signals
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from accounts.lib import watchdog
 from config.celery import app
+from config.stack.errors import StackError
+from config.stack.root import leave_root
 
 
 class Command(BaseCommand):
@@ -14,6 +16,10 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *_args: object, **_options: object) -> None:
+        try:
+            leave_root()
+        except StackError as error:
+            raise CommandError(str(error)) from None
         watchdog.keep_in_thread()
         signals.beat_init.connect(_announce)
         # In memory: every job runs at least once an hour, so nothing is owed after a restart.

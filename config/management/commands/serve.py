@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from config.stack.errors import StackError
 from config.stack.ports import open_socket
+from config.stack.root import leave_root
 
 
 class Command(BaseCommand):
@@ -22,6 +23,10 @@ class Command(BaseCommand):
         parser.add_argument("--fd", type=int, help="a listening socket that is open already, shared between processes")
 
     def handle(self, *_args: object, **options: Any) -> None:
+        try:
+            leave_root(options["port"] if options["fd"] is None else 0)
+        except StackError as error:
+            raise CommandError(str(error)) from None
         from config.web.server import WebServer  # here: it installs the event loop
         from config.asgi import application  # isort: skip
         from config.observability import tracing

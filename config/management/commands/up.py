@@ -50,12 +50,7 @@ class Command(BaseCommand):
                 settings.ALLAUTH_TRUSTED_PROXY_COUNT,
                 settings.HTTPS if "HTTPS" in os.environ else None,
             )
-            leave_root(
-                settings.BASE_DIR,
-                settings.VAR_DIR.absolute(),
-                options["port"],
-                own_database=not os.environ.get("DATABASE_URL"),
-            )
+            leave_root(options["port"], own_database=not os.environ.get("DATABASE_URL"))
         except StackError as error:
             sys.exit(str(error))
         stopped = Stopped()

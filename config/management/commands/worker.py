@@ -8,11 +8,13 @@ from typing import Any
 from celery import signals
 from celery.exceptions import SecurityWarning
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.lib import watchdog
 from config.celery import app
 from config.observability import tracing
+from config.stack.errors import StackError
+from config.stack.root import leave_root
 from config.web.metrics import serve_beside
 
 
@@ -26,8 +28,12 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=settings.WORKER_THREADS)
 
     def handle(self, *_args: object, **options: Any) -> None:
+        try:
+            leave_root()
+        except StackError as error:
+            raise CommandError(str(error)) from None
         # No gossip, mingle or remote heartbeats: workers need not know each other, and Redis pub/sub may lose them.
-        # As root it warns, because of pickled messages; ours are JSON.
+        # As root (ANTIPHON_USER=root) it warns, because of pickled messages; ours are JSON.
         warnings.filterwarnings("ignore", category=SecurityWarning)
         names = [f"--queues={options['queues']}", f"--hostname={options['name']}@%h"]
         pool = ["--pool=threads", f"--concurrency={options['threads']}"]

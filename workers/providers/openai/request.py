@@ -248,7 +248,7 @@ class OpenAIRequest:
         if not failure.retryable or self._tries >= RETRIES or wait > MAX_RETRY_AFTER or too_late:
             self._over = True
             raise failure
-        logger.info("model_request_retried", code=failure.code, detail=failure.detail, wait=round(wait, 3))
+        logger.info("model_request_retried", code=failure.code, detail=failure.logged_detail, wait=round(wait, 3))
         self._tries += 1
         self._release()
         await asyncio.sleep(wait)

@@ -6,7 +6,6 @@ import { startSpeechPlayback } from "antiphon/voice/speech-playback";
 import { Conversation } from "antiphon/conversation/conversation";
 import { startShortcuts } from "antiphon/lib/shortcuts";
 import { Sidebar } from "antiphon/sidebar/sidebar";
-import { forgetWords } from "antiphon/lib/storage";
 import { startTheme } from "antiphon/lib/theme";
 import { startVoice } from "antiphon/voice/voice";
 
@@ -21,13 +20,6 @@ conversation.onQuota(page.quotas ?? []);
 new MessageActions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
-const logout = /** @type {HTMLFormElement | null} */ (document.getElementById("logout"));
-logout?.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const submit = () => logout.submit();
-  const longest = new Promise((resolve) => setTimeout(resolve, 1_000));
-  Promise.race([forgetWords(), longest]).then(submit, submit);
-});
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
 startVoice(conversation, startSpeechPlayback(conversation));
 conversation.start();

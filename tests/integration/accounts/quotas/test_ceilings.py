@@ -6,13 +6,15 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.utils import timezone
 
-from accounts.models import Quota, Unit, User
-from accounts.quotas.ceilings import Ceiling, reserve_output
+from accounts.models import Allowance, Quota, Reservation, Unit, User
+from accounts.quotas.ceilings import Ceiling, known_ceiling, reserve_output
 from chat.recovery.ledger import check_ledger
+from chat.runs.lifecycle import claim
 from tests.conftest import make_user
-from tests.fixtures.quota_rows import MODEL, end, give, price, send, standing, together, tokens
+from tests.fixtures.quota_rows import MODEL, Elsewhere, end, give, price, send, standing, together, tokens
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("one_model")]
 OLD = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,6 +67,39 @@ def test_answers_that_reserve_at_once_never_exceed_the_limit() -> None:
     assert check_ledger() == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_answers_that_are_claimed_at_once_never_exceed_the_limit() -> None:
+    """Four have reserved 4000 of 3500. Whoever is claimed last sees that, and gives back before it starts."""
+    alice = make_user("Alice")
+    give(alice, 3_500, Unit.OUTPUT_TOKENS)
+    runs = [send(alice).run_id for _ in range(4)]
+
+    def start(number: int) -> int:
+        claimed = claim(runs[number], "worker")
+        assert claimed is not None
+        ceiling, must_change = known_ceiling(claimed.quotas, 0)
+        if must_change:
+            ceiling = reserve_output(runs[number], MODEL, input_tokens=0, wanted=0, starts=True)
+        assert ceiling is not None
+        return ceiling.reserved
+
+    assert sum(together(4, start)) == 3_500
+    assert standing(alice)["output_tokens"] == (0, 3_500)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_waits_for_no_quota() -> None:
+    alice = make_user("Alice")
+    give(alice, 3_500, Unit.OUTPUT_TOKENS)
+    run = send(alice).run_id
+    with transaction.atomic():
+        assert list(Allowance.objects.select_for_update())
+        elsewhere = Elsewhere(lambda: claim(run, "worker"))
+        assert not elsewhere.blocked()
+    elsewhere.join()
+    assert known_ceiling(elsewhere.outcome.quotas, 0)[0] == reserve(run)
+
+
 def test_money_pays_for_the_input_first(alice: User) -> None:
     price(OLD, "1000", "2000")  # a thousandth for each token read, two for each written
     give(alice, "3.1", Unit.MONEY)
@@ -101,6 +136,25 @@ def test_the_narrowest_quota_decides(alice: User) -> None:
     give(alice, 5000, Unit.OUTPUT_TOKENS)
     give(alice, 2000, Unit.OUTPUT_TOKENS, "hour", model=MODEL)
     assert at_most(send(alice).run_id, 9000) == (2000, 2000)
+
+
+def test_what_all_quotas_have_reserved_decides(alice: User) -> None:
+    """The one with the least left may have more of it reserved than another."""
+    price(OLD, "0", "1000")
+    give(alice, "1.5", Unit.MONEY)  # 1500 tokens; 1000 are reserved
+    run = send(alice).run_id
+    assert at_most(run, 1400) == (1400, 1500)
+    give(alice, 9000, Unit.OUTPUT_TOKENS)
+    late = Allowance.objects.create(user=alice, quota=Quota.objects.latest("pk"), starts_at=timezone.now())
+    Reservation.objects.create(run_id=run, allowance=late, amount=0)
+    Allowance.objects.filter(pk=late.pk).update(used=9000)
+    assert at_most(run, 1400) == (0, 0)
+    Allowance.objects.filter(pk=late.pk).update(used=7000)
+    claimed = claim(run, "worker")
+    assert claimed is not None
+    ceiling, must_change = known_ceiling(claimed.quotas, 0)
+    assert ceiling is not None
+    assert (ceiling.reserved, ceiling.possible, must_change) == (0, 1500, False)
 
 
 def test_staff_and_users_without_quotas_have_no_ceiling(alice: User, bob: User) -> None:

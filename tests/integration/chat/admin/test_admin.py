@@ -38,6 +38,7 @@ def make_failed_conversation(owner: User) -> Conversation:
         conversation=conversation, prompt=question, message=answer, requested_by=owner, model="m-1", status="failed",
         finished_at=timezone.now(), error_code="upstream_timeout", error_message="No answer in 30 s.",
         reasoning_chars=len(THOUGHT), reasoning_ms=24_000, reasoning_tokens=9,
+        upstream_said=f"This is not allowed: {QUESTION}",
     )  # fmt: skip
     Reasoning.objects.create(run=run, text=THOUGHT)
     return conversation
@@ -141,6 +142,8 @@ class TestBodies:
         shown = page(reader, f"chat/conversation/{conversation.pk}/change")
         assert TITLE in shown
         assert PROMPT in shown
+        run = Run.objects.get(conversation=conversation)
+        assert QUESTION in page(reader, f"chat/run/{run.pk}/change")
         entries = list(
             AuditEntry.objects.order_by("id").values_list(
                 "actor_email", "verb", "object_type", "object_id", "conversation_id", "ip"
@@ -151,7 +154,11 @@ class TestBodies:
             (*look, "chat.message", str(message.pk), conversation.pk, "127.0.0.1"),
             (*look, "chat.message", str(message.pk), conversation.pk, "127.0.0.1"),
             (*look, "chat.conversation", str(conversation.pk), conversation.pk, "127.0.0.1"),
+            (*look, "chat.run", str(run.pk), conversation.pk, "127.0.0.1"),
         ]
+        Run.objects.filter(pk=run.pk).update(upstream_said="")
+        page(reader, f"chat/run/{run.pk}/change")
+        assert AuditEntry.objects.count() == len(entries), "there was nothing to read"
 
     def test_not_shown_when_it_cannot_be_written_down(
         self, reader: Client, conversation: Conversation, monkeypatch: pytest.MonkeyPatch

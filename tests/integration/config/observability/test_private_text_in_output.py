@@ -45,7 +45,9 @@ async def live_through(stack: Stack) -> dict[str, str]:
         accepted = await client.say(f"{WORDS} [[tokens=20 rate=200]]")
         await client.ended(accepted["run_id"])
         conversation = accepted["conversation_id"]
-        for fault in ("status=401 echo_key=true", "status=500", "cut=3", "garbage=3", "error=3"):
+        quoted = f'said="Not allowed: {WORDS}"'
+        for fault in (f"status=400 {quoted}", f"status=500 {quoted}", f"error=3 {quoted}", f"error=0 {quoted}",
+                      "status=401 echo_key=true", "status=500", "cut=3", "garbage=3", "error=3"):  # fmt: skip
             failed = await client.say(f"{WORDS} [[{fault}]]")
             await client.ended(failed["run_id"])
         await client.say(f"{WORDS} again", conversation, client_id=str(uuid.uuid4()))
@@ -115,7 +117,7 @@ async def look_at_the_admin(stack: Stack) -> dict[str, str]:
     async with session(stack.url, "sam@example.org", fresh=True) as sam:
         for model in ("conversation", "message", "run"):
             path = f"/admin/chat/{model}/"
-            rows = stack.sql(f"SELECT id FROM chat_{model} ORDER BY created_at LIMIT 3")  # noqa: S608 -- three names
+            rows = stack.sql(f"SELECT id FROM chat_{model} ORDER BY created_at LIMIT 5")  # noqa: S608 -- three names
             for place in (path, *(f"{path}{row['id']}/change/" for row in rows)):
                 async with sam.http.get(stack.url + place) as page:
                     assert page.status == 200, (place, page.status)

@@ -7,7 +7,10 @@ import os
 import pwd
 import re
 import stat
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +19,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from config.stack import leash
 from config.stack.errors import StackError
 from config.stack.postgres import PrivatePostgres
 from config.stack.root import find_user
 from tests.integration.config.stack.up import STARTED, Up
 from tests.servers import FAST
+from tests.stack import ROOT
 
 pytestmark = pytest.mark.timeout(240)
 CANARY = "canary-of-a-private-message"
@@ -146,6 +151,34 @@ def test_root_starts_everything_as_a_user_of_its_own(up: Callable[..., Up], tmp_
     assert owners == {account.pw_uid}
     assert open_to_others(var) == []
     assert one.manage("health").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root leaves root")
+@pytest.mark.parametrize("command", [("serve", "--port=0"), ("worker",), ("beat",)], ids=lambda command: command[0])
+def test_a_single_process_leaves_root_too(command: tuple[str, ...], tmp_path: Path) -> None:
+    env = {**os.environ, "ANTIPHON_USER": "", "ANTIPHON_VAR": str(tmp_path / "var"), "REDIS_URL": "redis://127.0.0.1:9"}
+    process = leash.start([sys.executable, "manage.py", *command], env=env, cwd=ROOT, output=subprocess.DEVNULL)
+    try:
+        account = find_user("antiphon")
+        watched = psutil.Process(process.pid)
+        deadline = time.monotonic() + 60
+        while set(watched.uids()) != {account.pw_uid} and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert set(watched.uids()) == {account.pw_uid}
+        assert set(watched.gids()) == {account.pw_gid}
+        assert (tmp_path / "var").stat().st_uid == account.pw_uid
+    finally:
+        leash.end(process, seconds=5)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root leaves root")
+def test_a_single_process_that_cannot_leave_root_says_why(tmp_path: Path) -> None:
+    env = {**os.environ, "ANTIPHON_USER": "nobody", "ANTIPHON_VAR": str(tmp_path / "var")}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "beat"], env=env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "nobody is shared with other services" in done.stderr
 
 
 def test_the_shared_user_is_refused() -> None:

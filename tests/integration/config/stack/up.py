@@ -33,8 +33,6 @@ class Up:
         self.log = servers.folder / f"up-{uuid.uuid4().hex}.log"
         foreign = {*FOREIGN, "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "STATIC_VERSIONED", "DJANGO_SETTINGS_MODULE"}
         kept = {name: value for name, value in os.environ.items() if name not in foreign}
-        # The tests' own servers take no connections of another user's.
-        kept |= {"ANTIPHON_USER": "root"}
         self.env = {**kept, "ANTIPHON_VAR": str(var), "ANTIPHON_ENV_FILE": os.devnull, **(env or {})}
         self.popen: subprocess.Popen[bytes] | None = None
 

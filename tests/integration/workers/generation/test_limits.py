@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,8 @@ from accounts.models import Unit, User
 from accounts.quotas.ceilings import reserve_output
 from chat.models import RunStatus
 from chat.runs.lifecycle import claim
-from tests.fixtures.quota_rows import give, send
+from tests.fixtures.quota_rows import give, price, send, standing
+from workers.generation import limits
 from workers.generation.answer import ModelAnswer
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.run_log import RunLog
@@ -51,9 +53,9 @@ class ScriptedModel:
             await answer.aclose()
 
 
-async def answer(user: User, model: ScriptedModel) -> tuple[Outcome, str, TokenUsage]:
+async def answer(user: User, model: ScriptedModel, asked: str = "Hello") -> tuple[Outcome, str, TokenUsage]:
     """How the run ends, its text, and what is billed."""
-    accepted = await in_db(send, user)
+    accepted = await in_db(send, user, None, asked)
     claimed = await in_db(claim, accepted.run_id, "worker")
     assert claimed is not None
     log = RunLog(lambda *_: None, accepted.conversation_id, accepted.run_id, 1)
@@ -116,6 +118,56 @@ async def test_an_answer_within_the_quota_is_complete(alice: User) -> None:
     outcome, text, _ = await answer(alice, ScriptedModel(*words(700)))
     assert outcome.status is RunStatus.DONE
     assert text.count("word") == 700
+
+
+async def test_the_claim_knows_the_ceiling(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL is asked again only to change a reservation."""
+    asked: list[Any] = []
+    monkeypatch.setattr(limits, "reserve_output", lambda *_, **values: asked.append(values))
+    await in_db(give, alice, 5, Unit.MESSAGES)
+    await in_db(give, alice, 10, Unit.OUTPUT_TOKENS, hard=False)
+    unlimited = ScriptedModel(*words(1500))
+    outcome, text, _ = await answer(alice, unlimited)
+    assert (outcome.status, text.count("word"), asked) == (RunStatus.DONE, 1500, [])
+    assert unlimited.options is not None
+    assert unlimited.options.max_tokens is None
+    await in_db(give, alice, 5000, Unit.OUTPUT_TOKENS, "hour")
+    limited = ScriptedModel(*words(400))
+    outcome, text, _ = await answer(alice, limited)
+    assert (outcome.status, text.count("word"), asked) == (RunStatus.DONE, 400, [])
+    assert limited.options is not None
+    assert limited.options.max_tokens == 5000
+
+
+async def test_a_free_model_gets_no_ceiling_from_a_quota_of_money(alice: User) -> None:
+    await in_db(price, datetime(2026, 1, 1, tzinfo=UTC), "0", "0")
+    await in_db(give, alice, 1, Unit.MONEY)
+    model = ScriptedModel(*words(3))
+    await answer(alice, model)
+    assert model.options is not None
+    assert model.options.max_tokens is None
+
+
+async def test_an_input_beyond_the_quota_is_refused_before_the_request(alice: User) -> None:
+    await in_db(give, alice, 5000, Unit.INPUT_TOKENS)
+    model = ScriptedModel(*words(3))
+    outcome, text, billed = await answer(alice, model, "word " * 6000)
+    assert (outcome.status, outcome.code, text) == (RunStatus.FAILED, "quota_exceeded", "")
+    assert outcome.message.startswith("This conversation needs about 6")
+    assert "Only 5000 are left of your quota of 5000 input tokens today." in outcome.message
+    assert (model.read, billed) == (0, TokenUsage(0, 0, estimated=True))
+
+
+async def test_the_whole_input_is_reserved_before_the_request(alice: User) -> None:
+    await in_db(give, alice, 8000, Unit.INPUT_TOKENS)
+    model = ScriptedModel(*words(1500))
+    outcome, text, _ = await answer(alice, model, "word " * 6000)
+    assert (outcome.status, text.count("word")) == (RunStatus.DONE, 1500)
+    _, reserved = (await in_db(standing, alice))["input_tokens"]
+    assert reserved > 6000
+    model = ScriptedModel(*words(3))
+    outcome, _, _ = await answer(alice, model, "word " * 6000)  # admitted, for something is left
+    assert (outcome.code, model.read) == ("quota_exceeded", 0)
 
 
 async def test_what_other_answers_take_meanwhile_is_not_there(alice: User) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -24,7 +25,8 @@ from chat.turns.stop import request_stop
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import row, say, shift
 from workers.runtime import rendering
-from workers.runtime.rendering import render_missing
+from workers.runtime.rendering import MissingHtml, render_missing
+from workers.runtime.stops import StopListener
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEXT = "**a** < b\nand `c`"
@@ -124,6 +126,41 @@ async def test_answers_in_progress_are_left_alone(alice: User, layer: None) -> N
     await in_db(lambda: Message.objects.filter(run__pk=turn.run_id).update(text="so far", status="streaming"))
     await render_missing()
     assert (await in_db(row, turn.run_id)).message.html == ""
+
+
+async def wait_for(event: asyncio.Event) -> None:
+    async with asyncio.timeout(30):
+        await event.wait()
+    event.clear()
+
+
+async def test_the_end_of_an_answer_without_html_wakes_the_workers(alice: User, layer: None) -> None:
+    woken = asyncio.Event()
+    await StopListener({}, woken.set).subscribe()
+    for text, rendered in (("Seen", {"Seen": "<p>Seen</p>"}), ("Unseen", {})):
+        turn = await in_db(say, alice)
+        await announce(turn)
+        await in_db(claim, turn.run_id, "w")
+        ended = await in_db(end_run, turn.run_id, 1, RunStatus.DONE, Ending(text, rendered=rendered), owner="w")
+        assert ended is not None
+        assert not woken.is_set(), text
+        await close_in_log(ended)
+    await wait_for(woken)
+
+
+async def test_it_goes_on_while_answers_are_left(turn: Accepted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "BATCH", 1)
+    missing = MissingHtml()
+    await async_redis().set(rendering._CLAIM, "1")  # another worker renders
+    await missing.render()
+    await wait_for(missing.wake)
+    await async_redis().delete(rendering._CLAIM)
+    await missing.render()
+    assert (await in_db(row, turn.run_id)).message.html == HTML
+    await wait_for(missing.wake)  # the batch was full
+    await missing.render()
+    await asyncio.sleep(0)
+    assert not missing.wake.is_set()
 
 
 async def test_only_one_worker_renders_at_a_time(turn: Accepted) -> None:

@@ -1,6 +1,6 @@
 /**
  * The messages that wait in this browser to be sent (IndexedDB): they outlive their tab. Without a database, because it
- * is blocked or full, nothing is stored, and the page works without.
+ * is blocked or full, nothing is stored, and the page works without. `log-out.js` empties it.
  */
 
 const NAME = "antiphon";
@@ -64,9 +64,4 @@ export function forgetMessage(clientId) {
 export async function storedMessages(userId) {
   const all = /** @type {Stored[]} */ ((await run("readonly", (store) => store.getAll())) ?? []);
   return all.filter((message) => message.userId === userId).sort((a, b) => a.at - b.at);
-}
-
-/** Deletes the messages of all users of this browser. */
-export function forgetMessages() {
-  return run("readwrite", (store) => store.clear());
 }

@@ -1,5 +1,3 @@
-import { forgetMessages } from "antiphon/lib/database";
-
 /** What this browser stores. Everything may be missing: storage can be full, blocked or cleared. */
 
 /** @param {string} key @param {"local" | "session"} [where] */
@@ -30,14 +28,4 @@ export function remember(key, value, where = "local") {
   } catch {
     // It is not stored; the page works without.
   }
-}
-
-/** Deletes all drafts and unsent messages: others may use this browser. @returns {Promise<unknown>} when all are gone */
-export function forgetWords() {
-  for (const storage of [localStorage, sessionStorage]) {
-    for (const key of Object.keys(storage)) {
-      if (/^antiphon\.draft\./.test(key)) storage.removeItem(key);
-    }
-  }
-  return forgetMessages();
 }
