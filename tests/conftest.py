@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 servers.set_environment()
+sys.dont_write_bytecode = False  # as for the processes that tests start (tests/servers.py)
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
 admin.autodiscover()  # in the order of INSTALLED_APPS, before a test imports an admin module
 settings.SERVESTATIC_AUTOREFRESH = True  # no scan of all static files for each test client
