@@ -57,12 +57,15 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each test is marked by its folder; the quick ones come first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each test is marked by its folder. The quick ones come first; where files are shared out among processes of
+    pytest-xdist, they come last, so that all processes are busy to the end.
+    """
     for item in items:
         if (kind := kind_of(item)) in KINDS:
             item.add_marker(kind)
-    items.sort(key=lambda item: KINDS.index(kind_of(item)) if kind_of(item) in KINDS else len(KINDS))
+    order = KINDS[::-1] if hasattr(config, "workerinput") else KINDS
+    items.sort(key=lambda item: order.index(kind_of(item)) if kind_of(item) in KINDS else len(KINDS))
 
 
 def kind_of(item: pytest.Item) -> str:
