@@ -63,7 +63,9 @@ export class ConversationActions {
 
   /** The browser gives the focus back to the button that opened the menu, unless the list was read again meanwhile. */
   returnFocus() {
-    if (!this.chosen || this.chosen.isConnected || document.activeElement !== document.body) return;
+    const focused = document.activeElement; // what has just been hidden keeps the focus until the next frame
+    const isLost = focused === document.body || this.menu.contains(focused);
+    if (!this.chosen || this.chosen.isConnected || !isLost) return;
     const selector = `.item[data-id="${CSS.escape(this.chosen.dataset.id ?? "")}"] .item-menu`;
     /** @type {HTMLElement | null} */ (document.querySelector(selector))?.focus();
   }
