@@ -9,6 +9,9 @@ from celery import Celery, signals
 from config.ops.gc_tuning import settle
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Celery would run Django's checks at each start of a worker and of the scheduler and drop what they find. It loads the
+# admin and all pages for that, half of what they load at all. `manage.py doctor` runs the checks.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 app = Celery("antiphon")
 app.config_from_object("django.conf:settings", namespace="CELERY")

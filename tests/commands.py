@@ -1,6 +1,6 @@
 """`manage.py` commands of a stack, each in a process of its own, without loading Django anew for each.
 
-One process loads Django with the stack's environment and then forks for every command. A command begins as it does
+One process sets Django up with the stack's environment and then forks for every command. A command begins as it does
 after `python manage.py`: no connection is open and nothing is cached, for the process that forks never runs one itself.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,9 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
+
+from tests import forking
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 50.0  # for one command
@@ -35,33 +38,43 @@ class Commands:
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = dict(env)
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: IO[str] | None = None  # its input and its output
         self._one_at_a_time = threading.Lock()
 
     def run(self, *command: str, stdin: str | None = None) -> Done:
         """Runs `manage.py <command>` to its end, with `stdin` or nothing as its input."""
         with self._one_at_a_time:
-            process = self._process or self._start()
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(json.dumps({"command": command, "stdin": stdin}) + "\n")
-            process.stdin.flush()
-            if not (line := process.stdout.readline()):
-                raise AssertionError(f"the process for commands ended with {process.wait(5)}")
+            pipe = self._pipe or self._start()
+            pipe.write(json.dumps({"command": command, "stdin": stdin}) + "\n")
+            pipe.flush()
+            if not (line := pipe.readline()):
+                assert self._process is not None
+                raise AssertionError(f"the process for commands ended with {self._process.wait(5)}")
             return Done(**json.loads(line))
 
     def stop(self) -> None:
         """Ends the process, which a closed input tells to."""
         process, self._process = self._process, None
-        if process is not None:
-            process.communicate(timeout=10)
+        pipe, self._pipe = self._pipe, None
+        if process is not None and pipe is not None:
+            pipe.close()
+            process.wait(10)
 
-    def _start(self) -> subprocess.Popen[str]:
-        self._process = subprocess.Popen(  # ends when its input does, so with this process
-            [sys.executable, "-m", "tests.commands"],
-            cwd=ROOT, env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        return self._process
+    def _start(self) -> IO[str]:
+        command = ["-m", "tests.commands"]
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            number = theirs.fileno()
+            if forking.can_fork(self.env):
+                files = {0: number, 1: number, 2: 2}
+                self._process = forking.fork(command, env=self.env, files=files)
+            else:
+                self._process = subprocess.Popen(
+                    [sys.executable, *command], cwd=ROOT, env=self.env, stdin=number, stdout=number
+                )
+            self._pipe = ours.makefile("rw")
+        return self._pipe
 
 
 def _serve() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 servers.set_environment()
+sys.dont_write_bytecode = False  # as for the processes that tests start (tests/servers.py)
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
 admin.autodiscover()  # in the order of INSTALLED_APPS, before a test imports an admin module
 settings.SERVESTATIC_AUTOREFRESH = True  # no scan of all static files for each test client
@@ -55,12 +57,15 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each test is marked by its folder; the quick ones come first."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Each test is marked by its folder. The quick ones come first; where files are shared out among processes of
+    pytest-xdist, they come last, so that all processes are busy to the end.
+    """
     for item in items:
         if (kind := kind_of(item)) in KINDS:
             item.add_marker(kind)
-    items.sort(key=lambda item: KINDS.index(kind_of(item)) if kind_of(item) in KINDS else len(KINDS))
+    order = KINDS[::-1] if hasattr(config, "workerinput") else KINDS
+    items.sort(key=lambda item: order.index(kind_of(item)) if kind_of(item) in KINDS else len(KINDS))
 
 
 def kind_of(item: pytest.Item) -> str:

@@ -30,7 +30,7 @@ from psycopg.rows import dict_row
 from config.stack import leash
 from config.stack.postgres import PrivatePostgres
 from config.stack.valkey import PrivateValkey
-from tests import templates
+from tests import forking, templates
 from tests.commands import Commands
 from tests.servers import FAST, FOREIGN, servers
 
@@ -65,6 +65,8 @@ class NotReadyError(AssertionError):
 class Process:
     """One `manage.py` process. Its output goes to `log`."""
 
+    forked = True  # from a process that has loaded Django (tests/forking.py); otherwise a new interpreter
+
     def __init__(self, name: str, command: Iterable[str], env: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self.command = list(command)
@@ -80,16 +82,16 @@ class Process:
     def start(self, *, listener: socket.socket | None = None) -> None:
         """Starts it; does not wait until it is ready."""
         self.said_before = len(self.output())
-        passed = (listener.fileno(),) if listener else ()
-        extra = [f"--fd={listener.fileno()}"] if listener else []
-        with self.log.open("ab") as log:
-            self.popen = leash.start(
-                [sys.executable, "manage.py", *self.command, *extra],
-                env=self.env,
-                cwd=ROOT,
-                output=log,
-                pass_fds=passed,
-            )
+        passed = [listener.fileno()] if listener else []
+        command = ["manage.py", *self.command, *(f"--fd={number}" for number in passed)]
+        with self.log.open("ab") as log, open(os.devnull) as nothing:  # noqa: PTH123
+            if self.forked and forking.can_fork(self.env):
+                files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), **{number: number for number in passed}}
+                self.popen = forking.fork(command, env=self.env, files=files)
+            else:
+                self.popen = leash.start(
+                    [sys.executable, *command], env=self.env, cwd=ROOT, output=log, pass_fds=passed
+                )
 
     def kill(self, sig: signal.Signals = signal.SIGKILL) -> None:
         """Sends a signal and returns at once."""

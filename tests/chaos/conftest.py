@@ -8,6 +8,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.conftest import FAILED
+from tests.stack import Process
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -18,6 +19,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if len(short) < len(items):
         config.hook.pytest_deselected(items=[item for item in items if item not in short])
         items[:] = short
+
+
+@pytest.fixture(scope="package", autouse=True)
+def new_interpreters() -> Generator[None, None, None]:
+    """Processes start as in production: what follows a kill shall not depend on how tests start them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Process, "forked", False)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A browser for each file, and a page of Alice's in the shared stack (tests/fixtures/stacks.py)."""
+"""Playwright, a browser for each file, and a page of Alice's in the shared stack (tests/fixtures/stacks.py)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.e2e.browsing import chromium, log_in
 from tests.stack import Stack
 
 
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """Its process of Node, which takes longer to start than a browser. It ends with this folder's tests: until then
+    the thread counts as one that runs an event loop, and asynchronous tests would fail.
+    """
+    with sync_playwright() as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with chromium(playwright) as running:
         yield running
 
 

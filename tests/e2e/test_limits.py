@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from tests.e2e.browsing import Watch, chromium, log_in
+from tests.e2e.browsing import Watch, log_in
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
 
 
-def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[..., Stack]) -> None:
-    with FakeOpenAI() as upstream, chromium() as browser:
+def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[..., Stack], browser: Browser) -> None:
+    with FakeOpenAI() as upstream:
         env = {
             "OPENAI_BASE_URL": upstream.url,
             "OPENAI_API_KEY": "sk-test",

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect
 
+from tests.e2e.browsing import chromium
 from tests.stack import PASSWORD, Stack
 
-CHROMIUM = "/usr/bin/chromium"
 ROOT = "root@example.org"
 SETUP = f"""
 from accounts.models import User
@@ -31,14 +31,10 @@ print(conversation.pk, answer.pk, Run.objects.get().pk, alice.pk)
 
 
 @pytest.fixture
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM if Path(CHROMIUM).exists() else None, args=arguments
-        )
-        yield browser
-        browser.close()
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """One for each test, whose pages end with the stack that they talk to."""
+    with chromium(playwright) as running:
+        yield running
 
 
 class Complaints:

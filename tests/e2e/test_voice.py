@@ -8,14 +8,13 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute, expect
 
-from tests.e2e.browsing import ARGUMENTS, CHROMIUM, Watch, answers, ended, log_in, reopen, send, shoot
+from tests.e2e.browsing import Watch, answers, chromium, ended, log_in, reopen, send, shoot
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_recognisers import recogniser_of_any_audio
 from tests.fakes.asr_speech import RATE, as_wav, resample, silence, utterance
@@ -69,24 +68,15 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@contextmanager
-def chromium(*arguments: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        path = CHROMIUM if Path(CHROMIUM).exists() else None
-        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(hearing: Stack, speech: Path) -> Iterator[Page]:
+def page(playwright: Playwright, hearing: Stack, speech: Path) -> Iterator[Page]:
     microphone = (
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-audio-capture={speech}%noloop",
         "--autoplay-policy=no-user-gesture-required",
     )
-    with chromium(*microphone) as browser:
+    with chromium(playwright, *microphone) as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.set_default_timeout(20_000)
         context.add_init_script(path=VOICE)
@@ -202,14 +192,13 @@ def test_when_it_counts_as_talking_over(page: Page) -> None:
         ("", "too old for voice recording"),
     ],
 )
-def test_each_failure_has_its_sentence(hearing: Stack, failure: str, sentence: str) -> None:
+def test_each_failure_has_its_sentence(browser: Browser, hearing: Stack, failure: str, sentence: str) -> None:
     script = (
         f"navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', '{failure}'));"
         if failure
         else "delete window.AudioWorkletNode;"
     )
-    with chromium() as browser:
-        context = browser.new_context()
+    with browser.new_context() as context:
         page = log_in(context, hearing)
         page.evaluate(f"() => {{ {script} }}")
         page.get_by_role("button", name="Record voice").click()
@@ -217,9 +206,9 @@ def test_each_failure_has_its_sentence(hearing: Stack, failure: str, sentence: s
         expect(page.locator("#voice")).to_be_hidden()
 
 
-def test_a_page_that_is_not_secure_cannot_listen(hearing: Stack) -> None:
-    with chromium() as browser:
-        page = log_in(browser.new_context(), hearing)
+def test_a_page_that_is_not_secure_cannot_listen(browser: Browser, hearing: Stack) -> None:
+    with browser.new_context() as context:
+        page = log_in(context, hearing)
         page.evaluate("() => Object.defineProperty(window, 'isSecureContext', { value: false })")
         page.get_by_role("button", name="Record voice").click()
         expect(page.locator(".toast")).to_contain_text("needs a secure connection (https)")

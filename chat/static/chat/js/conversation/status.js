@@ -20,24 +20,33 @@ export class ConnectionLine {
     this.button = /** @type {HTMLElement} */ (element.querySelector("button"));
     this.button.addEventListener("click", onRetry);
     this.timer = 0;
+    this.appear = () => {};
   }
 
   /** @param {State} state @param {string} detail */
   show(state, detail) {
     const quiet = state === "open" || state === "resting" || (state === "stopped" && !detail);
     this.element.dataset.state = state;
-    clearTimeout(this.timer);
     if (quiet) {
+      this.stopTimer();
       this.element.hidden = true;
       return;
     }
-    const appear = () => {
+    this.appear = () => {
+      this.stopTimer();
       this.words.textContent = detail || WORDS[state];
       this.button.hidden = state === "connecting";
       this.element.hidden = false;
     };
-    if (this.element.hidden && !detail && state !== "stopped" && state !== "offline") this.timer = setTimeout(appear, QUIET_MS);
-    else appear();
+    const waits = this.element.hidden && !detail && state !== "stopped" && state !== "offline";
+    if (!waits) this.appear();
+    // The gap began with the first of several attempts: another attempt does not begin it anew.
+    else if (!this.timer) this.timer = setTimeout(() => this.appear(), QUIET_MS);
+  }
+
+  stopTimer() {
+    clearTimeout(this.timer);
+    this.timer = 0;
   }
 }
 

@@ -22,7 +22,9 @@ export class ConversationActions {
     document.addEventListener("click", (event) => this.onClick(event));
     this.menu.addEventListener("keydown", (event) => this.onMenuKey(event));
     this.menu.addEventListener("toggle", (event) => {
-      this.chosen?.classList.toggle("is-open", /** @type {ToggleEvent} */ (event).newState === "open");
+      const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
+      this.chosen?.classList.toggle("is-open", isOpen);
+      if (!isOpen) this.returnFocus();
     });
     const deleted = recall("deleted", "session"); // the conversation that was shown: its page is gone
     remember("deleted", null, "session");
@@ -57,6 +59,15 @@ export class ConversationActions {
     const left = Math.min(from.left, innerWidth - size.width - 8);
     Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
     this.choices[0].focus();
+  }
+
+  /** The browser gives the focus back to the button that opened the menu, unless the list was read again meanwhile. */
+  returnFocus() {
+    const focused = document.activeElement; // what has just been hidden keeps the focus until the next frame
+    const isLost = focused === document.body || this.menu.contains(focused);
+    if (!this.chosen || this.chosen.isConnected || !isLost) return;
+    const selector = `.item[data-id="${CSS.escape(this.chosen.dataset.id ?? "")}"] .item-menu`;
+    /** @type {HTMLElement | null} */ (document.querySelector(selector))?.focus();
   }
 
   get choices() {

@@ -1,0 +1,146 @@
+"""Starts Python programs of the tests by forking a process that has loaded their packages already (Linux).
+
+A new interpreter takes one to two CPU seconds to load Django, Twisted, Celery and the rest, and a run of all tests
+starts some hundreds. A forked process has loaded packages and nothing of ours: it reads its settings and sets Django up
+itself. Where `can_fork` says no, a new interpreter does the same. Chaos tests, tests of `manage.py up` and tests of
+what a process loads always start new interpreters.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from config.stack import leash
+from tests.fork_server import EXIT_CODE, PID
+
+ROOT: Final = Path(__file__).parent.parent
+# Modules that import without settings, open nothing, start no thread and bring most of their package with them.
+DJANGO: Final = (
+    "django.contrib.admin.apps", "django.contrib.contenttypes.apps", "django.contrib.postgres.fields",
+    "django.core.asgi", "django.db.backends.postgresql.base", "django.db.migrations.executor", "django.views.debug",
+    "django.views.decorators.http", "celery.app", "celery.fixups.django", "celery.loaders.app", "environs", "msgspec",
+    "kombu.transport.redis", "opentelemetry.trace.propagation.tracecontext", "prometheus_client.core", "psycopg_pool",
+    "redis", "structlog",
+)  # fmt: skip
+WEB: Final = (
+    "autobahn.twisted", "channels.consumer", "channels.routing", "servestatic.middleware", "twisted.web.http", "uvloop",
+)  # fmt: skip
+CELERY: Final = ("celery.apps.worker", "celery.bin.celery", "celery.concurrency.thread")
+PRELOADED: Final = {
+    "serve": (*DJANGO, *WEB),
+    "worker": (*DJANGO, *CELERY, "openai"),
+    "beat": (*DJANGO, *CELERY),
+    "tests.commands": (*DJANGO, *CELERY),
+}
+# Variables (and beginnings of their names) that Python or one of these packages reads while it loads.
+READ_WHILE_LOADING: Final = (
+    "FORCE_COLOR", "LANG", "LC_", "LD_", "MALLOC_", "NO_COLOR", "OPENAI_LOG", "OTEL_", "PROMETHEUS_", "PYTHON",
+)  # fmt: skip
+
+
+class Forked(subprocess.Popen[bytes]):
+    """A process that is not our child: the server that forked it tells how it ended."""
+
+    def __init__(self, command: Sequence[str], pid: int, ended: int) -> None:
+        self.args = list(command)
+        self.pid = pid
+        self.returncode: int | None = None
+        self.stdin = self.stdout = self.stderr = None
+        self._pipe = ended
+
+    def poll(self) -> int | None:
+        return self._wait(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        if (code := self._wait(timeout)) is None:
+            assert timeout is not None
+            raise subprocess.TimeoutExpired(self.args, timeout)
+        return code
+
+    def _wait(self, seconds: float | None) -> int | None:
+        if self.returncode is None:
+            ready = select.poll()
+            ready.register(self._pipe, select.POLLIN)
+            if ready.poll(None if seconds is None else seconds * 1000):
+                said = os.read(self._pipe, EXIT_CODE.size)
+                os.close(self._pipe)
+                self.returncode = EXIT_CODE.unpack(said)[0] if said else -9  # it ends with the server
+        return self.returncode
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):
+            if self.returncode is None:
+                os.close(self._pipe)
+
+
+class ForkServer:
+    """One process of tests/fork_server.py that has loaded `modules`. Ends with this process."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._one_at_a_time = threading.Lock()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- open as long as the server
+        with theirs:
+            self._process = leash.start(
+                [sys.executable, "-m", "tests.fork_server", str(theirs.fileno()), *modules],
+                cwd=ROOT,
+                output=self._log,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def fork(self, command: Sequence[str], env: Mapping[str, str], files: Mapping[int, int]) -> Forked:
+        """Starts `command`: a script or "-m" and a module, and arguments. `files`: ours, by the number it has there."""
+        asked = {"command": command, "env": dict(env), "folder": str(ROOT), "files": list(files)}
+        with self._one_at_a_time:
+            ended, theirs = os.pipe()
+            try:
+                socket.send_fds(self._control, [json.dumps(asked).encode()], [theirs, *files.values()])
+            finally:
+                os.close(theirs)
+            if not (reply := self._control.recv(PID.size)):
+                self._log.seek(0)
+                raise AssertionError(f"the fork server ended: {self._log.read().decode(errors='replace')}")
+            return Forked(command, PID.unpack(reply)[0], ended)
+
+    def stop(self) -> None:
+        """Ends it, and with it the processes that it forked. A second call does nothing."""
+        self._control.close()
+        leash.end(self._process, seconds=5)
+        self._log.close()
+
+
+def can_fork(env: Mapping[str, str]) -> bool:
+    """Whether a process with this environment may begin with what the fork server has loaded in ours."""
+    return sys.platform == "linux" and hasattr(os, "pidfd_open") and _read_while_loading(env) == _read_while_loading()
+
+
+def fork(command: Sequence[str], *, env: Mapping[str, str], files: Mapping[int, int]) -> Forked:
+    """Starts `manage.py` or "-m" and a module, with arguments, as the first process of a session.
+
+    `files`: what is open in it, by its number there. It is killed when this process ends.
+    """
+    return _server(PRELOADED[command[1]]).fork(command, env, files)
+
+
+def _read_while_loading(env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(READ_WHILE_LOADING)}
+
+
+@functools.cache
+def _server(modules: Sequence[str]) -> ForkServer:
+    server = ForkServer(modules)
+    atexit.register(server.stop)
+    return server
