@@ -204,4 +204,4 @@ async def test_flushing_nothing_returns_at_once(emitter: Emitter) -> None:
     run = await open_run(emitter)
     began = time.monotonic()
     await run.flush()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5

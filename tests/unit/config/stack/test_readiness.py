@@ -71,14 +71,15 @@ def test_nobody_waits_for_a_start_that_is_not_wanted_any_more(supervisor: Superv
 
 def test_first_lines_are_awaited_but_not_for_ever(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "QUIET_SECONDS", 0.2)
-    monkeypatch.setattr(readiness, "LONGEST_QUIET_SECONDS", 0.6)
+    monkeypatch.setattr(readiness, "LONGEST_QUIET_SECONDS", 8)
     began = supervisor.last_line = time.monotonic()
     await_quiet(supervisor, lambda: False)
-    assert 0.2 <= time.monotonic() - began < 0.6
+    assert 0.2 <= time.monotonic() - began < 8
+    monkeypatch.setattr(readiness, "LONGEST_QUIET_SECONDS", 0.6)
     began = time.monotonic()
     supervisor.last_line = began + 60
     await_quiet(supervisor, lambda: False)
-    assert 0.6 <= time.monotonic() - began < 2
+    assert 0.6 <= time.monotonic() - began < 30
 
 
 def test_a_drain_that_is_set_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
