@@ -20,8 +20,9 @@ SELECT EXISTS (SELECT FROM chat_run WHERE status = 'running' AND lease_expires_a
 _TAKE: Final = """
 UPDATE chat_run SET lease_owner = %s, lease_expires_at = clock_timestamp() + make_interval(secs => %s)
 WHERE id IN (
-    SELECT id FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp()
-    ORDER BY lease_expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT r.id FROM chat_run r JOIN chat_message m ON m.id = r.message_id
+    WHERE r.status = 'running' AND r.lease_expires_at < clock_timestamp()
+    ORDER BY r.lease_expires_at LIMIT %s FOR NO KEY UPDATE OF r, m SKIP LOCKED
 ) RETURNING id
 """
 
@@ -94,7 +95,7 @@ def any_expired() -> bool:
 
 def take_expired(owner: str, seconds: float, limit: int = 50) -> list[Expired]:
     """Takes the leases of runs that have expired, for `seconds`: from now on their workers can write nothing to
-    PostgreSQL. Rows that somebody has locked are left for the next time.
+    PostgreSQL. Runs whose row, or whose message's row, somebody has locked are left for the next time.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_TAKE, [owner, seconds, limit])
