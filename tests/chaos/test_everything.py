@@ -17,7 +17,7 @@ from tests.chaos.driving import scene
 from tests.chaos.people import Hand, Page, World
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
-from tests.stack import Process, Stack
+from tests.stack import Process, Stack, Web, Worker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.long]
 
@@ -72,7 +72,8 @@ async def freeze(process: Process, seconds: float) -> None:
 
 
 async def await_ready(stack: Stack) -> None:
-    for process in [*stack.webs, *stack.workers]:
+    processes: list[Web | Worker] = [*stack.webs, *stack.workers]
+    for process in processes:
         await asyncio.to_thread(process.await_ready)
 
 

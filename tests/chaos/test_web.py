@@ -144,7 +144,11 @@ async def test_r23_a_frozen_web_process(system: tuple[Stack, FakeOpenAI]) -> Non
         try:
             await asyncio.sleep(0.2)  # what was on its way has come
             seen = len(page.frames)
-            message = {"conversation_id": None, "client_id": str(uuid.uuid4()), "text": "Meanwhile [[tokens=5]]"}
+            message: dict[str, Any] = {
+                "conversation_id": None,
+                "client_id": str(uuid.uuid4()),
+                "text": "Meanwhile [[tokens=5]]",
+            }
             await page.send("message.send", ref="meanwhile", **message)
             await asyncio.sleep(3)
             assert len(page.frames) == seen, "no reply, no event, no ping"
