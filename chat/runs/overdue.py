@@ -17,6 +17,9 @@ _ANY_EXPIRED: Final = """
 SELECT EXISTS (SELECT FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp())
 """
 
+# The locks that are needed to end a run. Who waits for them must not be the first to act when they are free.
+_LOCK_TABLES: Final = "LOCK TABLE chat_run, chat_message IN ROW EXCLUSIVE MODE"
+
 _TAKE: Final = """
 UPDATE chat_run SET lease_owner = %s, lease_expires_at = clock_timestamp() + make_interval(secs => %s)
 WHERE id IN (
@@ -87,10 +90,15 @@ class Expired:
 
 
 def any_expired() -> bool:
-    """Whether a run's lease has expired by the database's clock."""
-    with connection.cursor() as cursor:
+    """Whether a run's lease has expired by the database's clock. If one has, waits until the tables can be written;
+    raises `OperationalError` if they are locked for longer than the lock timeout.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ANY_EXPIRED)
-        return bool(cursor.fetchone()[0])
+        found = bool(cursor.fetchone()[0])
+        if found:
+            cursor.execute(_LOCK_TABLES)
+        return found
 
 
 def take_expired(owner: str, seconds: float, limit: int = 50) -> list[Expired]:

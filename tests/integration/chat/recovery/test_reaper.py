@@ -49,6 +49,12 @@ def kinds(found: list[dict[str, Any]]) -> list[str]:
     return [event["type"] for event in found]
 
 
+@pytest.fixture(autouse=True)
+def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test has seen of PostgreSQL does not concern the next one."""
+    monkeypatch.setattr(reaper._Outage, "seen_at", float("-inf"))
+
+
 async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
     assert await in_db(claim, run_id, owner) is not None
     await in_db(shift, run_id, lease_expires_at=-1)
@@ -148,6 +154,19 @@ async def test_after_an_outage_of_postgresql_living_workers_renew_first(
     monkeypatch.setattr(reaper._Outage, "seen_at", time.monotonic() - reaper.GRACE_SECONDS)
     await reap()
     assert (await in_db(row, turn.run_id)).status == "queued"
+
+
+@pytest.mark.parametrize(("table", "mode"), [("chat_run", "SHARE"), ("chat_message", "ACCESS EXCLUSIVE")])
+async def test_after_a_table_was_locked_living_workers_renew_first(turn: Accepted, table: str, mode: str) -> None:
+    """As by a migration. The reaper waits for the lock as they do, and must not be the first."""
+    await lose_lease(turn.run_id)
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+        other.execute(f"LOCK TABLE {table} IN {mode} MODE")
+        reaping = asyncio.create_task(reap())
+        await asyncio.sleep(reaper.SLOW_SECONDS + 0.3)
+        assert not reaping.done()
+    await reaping
+    assert (await in_db(row, turn.run_id)).lease_owner == "w"
 
 
 @pytest.fixture
