@@ -1,4 +1,4 @@
-"""Everything ends again and again while three people chat: all at once, one after the other, or frozen (R22)."""
+"""Everything ends again and again while three pages chat: all at once, one after the other, or frozen (R22)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos import people
 from tests.chaos.driving import scene
 from tests.chaos.people import Hand, Page, World
 from tests.fakes.openai_server import FakeOpenAI
@@ -103,11 +104,17 @@ async def break_things(world: Crowd, stack: Stack, how: str) -> int:
 @pytest.mark.parametrize(
     "how", ["all at once", "all in turn", "stopped in turn", "workers in turn", "workers frozen in turn"]
 )
-async def test_r22_everything_ends_again_and_again(system: tuple[Stack, FakeOpenAI], how: str) -> None:
+async def test_r22_everything_ends_again_and_again(
+    system: tuple[Stack, FakeOpenAI], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "PATIENCE", 120.0)  # on a busy machine processes start slowly
     stack, _ = system
     hand = Hand(stack)
     async with scene(stack) as here:
         world = Crowd(stack, here, hand)
+        world.pages = [Page("alice") for _ in range(3)]
+        for page in world.pages:  # one after the other: they share a log-in
+            await world.socket(page)
         over = asyncio.Event()
         chatting = [asyncio.create_task(chat(world, page, over)) for page in world.pages]
         try:
