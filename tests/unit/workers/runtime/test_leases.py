@@ -41,7 +41,7 @@ async def test_ends_that_could_not_be_noted_are_noted_in_the_next_round(monkeypa
     async def locked(*_: object) -> None:
         raise OperationalError("canceling statement due to lock timeout")
 
-    monkeypatch.setattr(leases, "in_db", locked)
+    monkeypatch.setattr(leases, "note_closed", locked)
     ended = uuid.uuid4()
     held, emitter = keeper([ended])
     with pytest.raises(OperationalError):
