@@ -105,15 +105,16 @@ def _ask_broker() -> Queue:
     kombu answers that can count. Raises `BrokerAway`.
     """
     with current_app.pool.acquire(block=True, timeout=ASK_SECONDS) as connection:
+        connection.ensure_connection(max_retries=0)  # also one of the pool's that was closed
         try:
             with connection.channel() as channel:
                 return Queue(known=True, length=channel.queue_declare(GENERATE_QUEUE, passive=True).message_count)
         except connection.channel_errors:
             return Queue(known=True)  # nothing has declared the queue yet, so it has no jobs
         except (*connection.connection_errors, OSError) as error:
-            connection.collapse()  # the next call connects again
+            connection.collect()  # the next call connects again
             raise BrokerAway(str(error)) from error
-        except (AttributeError, NotImplementedError):
+        except NotImplementedError:
             return Queue(known=False)
 
 

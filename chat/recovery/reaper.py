@@ -7,6 +7,7 @@ an idempotent append, so it does not matter which process is first.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 import time
@@ -15,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-import redis
 import structlog
 
 from accounts.lib.db import in_db
@@ -86,14 +86,15 @@ async def reap() -> None:
     owner = f"reaper:{secrets.token_hex(8)}"
     for run in await in_db(take_expired, owner, TAKEN_SECONDS):
         try:
+            # How much users have seen must be known: the answer must not end with less than that.
             await fence(run.conversation_id, run.run_id, run.attempt, silent=not (run.text or run.reasoning))
-            text, reasoning = await _texts_in_log(run)
-        except (redis.RedisError, OSError) as error:
-            # How much users have seen is not known now, and the answer must not end with less than that.
+            await _end_or_requeue(run, *await _texts_in_log(run), owner)
+        except BrokerAway:
+            logger.warning("enqueue_failed", run=str(run.run_id), note="the sweeper enqueues it")
+        except (*OUTAGE, OSError) as error:  # what holds up one run does not hold up those after it
             logger.warning("reap_delayed", run=str(run.run_id), error=type(error).__name__)
-            await in_db(give_up, run.run_id, owner)
-            continue
-        await _end_or_requeue(run, text, reasoning, owner)
+            with contextlib.suppress(*OUTAGE):
+                await in_db(give_up, run.run_id, owner)
 
 
 async def _texts_in_log(run: Expired) -> tuple[str, str]:

@@ -17,11 +17,15 @@ _ANY_EXPIRED: Final = """
 SELECT EXISTS (SELECT FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp())
 """
 
+# The locks that are needed to end a run. Who waits for them must not be the first to act when they are free.
+_LOCK_TABLES: Final = "LOCK TABLE chat_run, chat_message IN ROW EXCLUSIVE MODE"
+
 _TAKE: Final = """
 UPDATE chat_run SET lease_owner = %s, lease_expires_at = clock_timestamp() + make_interval(secs => %s)
 WHERE id IN (
-    SELECT id FROM chat_run WHERE status = 'running' AND lease_expires_at < clock_timestamp()
-    ORDER BY lease_expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+    SELECT r.id FROM chat_run r JOIN chat_message m ON m.id = r.message_id
+    WHERE r.status = 'running' AND r.lease_expires_at < clock_timestamp()
+    ORDER BY r.lease_expires_at LIMIT %s FOR NO KEY UPDATE OF r, m SKIP LOCKED
 ) RETURNING id
 """
 
@@ -86,15 +90,20 @@ class Expired:
 
 
 def any_expired() -> bool:
-    """Whether a run's lease has expired by the database's clock."""
-    with connection.cursor() as cursor:
+    """Whether a run's lease has expired by the database's clock. If one has, waits until the tables can be written;
+    raises `OperationalError` if they are locked for longer than the lock timeout.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_ANY_EXPIRED)
-        return bool(cursor.fetchone()[0])
+        found = bool(cursor.fetchone()[0])
+        if found:
+            cursor.execute(_LOCK_TABLES)
+        return found
 
 
 def take_expired(owner: str, seconds: float, limit: int = 50) -> list[Expired]:
     """Takes the leases of runs that have expired, for `seconds`: from now on their workers can write nothing to
-    PostgreSQL. Rows that somebody has locked are left for the next time.
+    PostgreSQL. Runs whose row, or whose message's row, somebody has locked are left for the next time.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_TAKE, [owner, seconds, limit])

@@ -28,7 +28,9 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # it uses pub/sub, which may be los
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for Redis without a limit
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for the broker without a limit ...
+CELERY_WORKER_CONSUMER = "workers.runtime.consumer:Consumer"  # ... and connects within 2 s of its return
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # RabbitMQ closes the channel of a full worker that does not acknowledge a job
 CELERY_BROKER_CONNECTION_TIMEOUT = 5
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     # Seconds until an unacknowledged job is delivered again: longer than the longest recording or run.

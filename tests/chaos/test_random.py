@@ -24,7 +24,7 @@ from tests.chaos.driving import scene
 from tests.chaos.people import Hand, Page, World, restart_redis
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
-from tests.stack import Stack
+from tests.stack import Stack, Web, Worker
 
 LONG = bool(os.environ.get("CHAOS_LONG"))
 EXAMPLES, STEPS = (int(os.environ.get("CHAOS_EXAMPLES", "200")), 30) if LONG else (5, 16)
@@ -204,18 +204,21 @@ class People(RuleBasedStateMachine):
 
     # --- the end ------------------------------------------------------------------------------------------------
 
+    async def all_are_ready(self) -> None:
+        """Waits for every process, on a busy machine longer than the judge does; the pages answer pings meanwhile."""
+        processes: list[Web | Worker] = [*self.stack.webs, *self.stack.workers]
+        for process in processes:
+            if process.name in self.world.going:
+                await asyncio.to_thread(process.wait, 60)
+            if process.has_ended():
+                self.world.start_again(process)
+        for process in processes:
+            await asyncio.to_thread(process.await_ready)
+
     def teardown(self) -> None:
         try:
             if self.disasters:
-                for process in [*self.stack.webs, *self.stack.workers]:
-                    if process.name in self.world.going:
-                        process.wait(60)
-                    if process.has_ended():
-                        self.world.start_again(process)
-                for web in self.stack.webs:
-                    web.await_ready()
-                for worker in self.stack.workers:
-                    worker.await_ready()  # on a busy machine longer than the judge waits
+                self.wait(self.all_are_ready())
             if self.bob.lost and self.bob.client is not None:  # what he lost he cannot be level with
                 self.wait(self.bob.client.drop())
             self.wait(self.world.here.judge(30))

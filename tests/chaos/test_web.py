@@ -125,6 +125,55 @@ async def test_r10_a_deploy_closes_every_socket_in_order(system: tuple[Stack, Fa
         await starting
 
 
+async def test_r23_a_frozen_web_process(system: tuple[Stack, FakeOpenAI]) -> None:
+    """Its sockets are silent. A page that leaves goes on elsewhere, where its message is taken once; one that stays
+    gets the rest when the process goes on.
+    """
+    stack, upstream = system
+    upstream.reset()
+    first, second = stack.webs
+    async with scene(stack, web=1) as here:
+        views: dict[str, View] = {}
+        page, staying = await here.connect(at=first.url, views=views), await here.connect(at=first.url)
+        accepted = await here.say(page, "Freeze [[tokens=300 rate=40]]")
+        one, run_id = accepted["conversation_id"], accepted["run_id"]
+        await staying.ask("subscribe", conversation_id=one)
+        await page.shows(run_id, 40)
+        first.kill(signal.SIGSTOP)
+        frozen = time.monotonic()
+        try:
+            await asyncio.sleep(0.2)  # what was on its way has come
+            seen = len(page.frames)
+            message: dict[str, Any] = {
+                "conversation_id": None,
+                "client_id": str(uuid.uuid4()),
+                "text": "Meanwhile [[tokens=5]]",
+            }
+            await page.send("message.send", ref="meanwhile", **message)
+            await asyncio.sleep(3)
+            assert len(page.frames) == seen, "no reply, no event, no ping"
+            assert page.close_code is None, "nothing says that it is frozen"
+            await page.drop()  # the page gives it up after seven seconds of silence
+
+            again = await here.connect(at=second.url, views=views)
+            position = {"epoch": views[one].epoch, "seq": views[one].seq}
+            assert (await again.ask("subscribe", conversation_id=one, position=position))["recovered"] is True
+            sent = await again.ask("message.send", **message)
+            assert (sent["type"], sent["duplicate"]) == ("message.accepted", False)
+            assert (await again.ended(sent["run_id"]))["text"] == answer(5)
+            measured("R23 answered elsewhere, after", round(time.monotonic() - frozen, 1))
+            assert (await again.ended(run_id))["text"] == answer(300)
+        finally:
+            first.kill(signal.SIGCONT)  # and now it reads the first copy of the message
+        assert (await staying.ended(run_id))["text"] == answer(300)
+        late = await here.connect(at=first.url)
+        repeated = await late.ask("message.send", **message)
+        assert (repeated["message_id"], repeated["duplicate"]) == (sent["message_id"], True)
+        assert len(upstream.chats) == 2, "one answer for each message"
+        assert first.status() == 200, "it goes on"
+        await here.judge()
+
+
 async def test_r12_readers_who_come_at_any_moment(system: tuple[Stack, FakeOpenAI]) -> None:
     """Reloads and second tabs in the middle of an answer show the same, from the first frame on."""
     stack, _ = system

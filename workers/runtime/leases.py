@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
 from chat.runs.closing import note_closed
 from chat.runs.lifecycle import Checkpoint, checkpoint, renew
 from chat.telemetry import metrics
@@ -31,15 +32,9 @@ class LeaseKeeper:
         self._emitter = emitter
 
     async def renew(self) -> None:
-        """One round: to be called several times within a lease."""
-        await self._renew_leases()
-        await self._save_checkpoints()
-        closed, self._emitter.closed = self._emitter.closed, []
-        if closed:
-            await note_closed(closed)
-
-    async def _renew_leases(self) -> None:
-        """Renews the leases. Ends runs whose lease is lost, and stops runs whose stop message did not arrive."""
+        """One round: to be called several times within a lease. Renews the leases, ends runs whose lease is lost, and
+        stops runs whose stop message did not arrive.
+        """
         held = {run_id: generation.claimed.attempt for run_id, generation in self._active.items()}
         if not held:
             return
@@ -56,6 +51,19 @@ class LeaseKeeper:
                     generation.lose()
             elif lease.stop_requested:
                 generation.stop()
+
+    async def save(self) -> None:
+        """One round of what may wait for locked tables, which the leases must not: checkpoints, and which ends are in
+        the log.
+        """
+        await self._save_checkpoints()
+        closed, self._emitter.closed = self._emitter.closed, []
+        try:
+            if closed:
+                await note_closed(closed)
+        except OUTAGE:
+            self._emitter.closed += closed  # in the next round; otherwise the reaper closes them a second time
+            raise
 
     async def _save_checkpoints(self) -> None:
         points: list[Checkpoint] = []

@@ -10,6 +10,7 @@ from typing import NoReturn
 import structlog
 
 from accounts.lib.outage import OUTAGE
+from chat.jobs.dispatch import BrokerAway
 from workers.providers.base import ProviderError
 
 logger = structlog.get_logger(__name__)
@@ -23,7 +24,7 @@ async def repeat(step: Callable[[], Awaitable[None]], *, every: float, wake: asy
     while True:
         try:
             await step()
-        except OUTAGE as error:
+        except (*OUTAGE, BrokerAway) as error:
             logger.warning("maintenance_step_delayed", step=step.__name__, error=type(error).__name__)
         except ProviderError as error:
             logger.warning("model_list_request_failed", code=error.code)

@@ -55,7 +55,7 @@ def test_several_database_hosts() -> None:
 def test_no_statement_waits_for_a_lock_without_a_limit() -> None:
     entry = database_from_url("postgresql:///chat?options=-c%20search_path%3Dx", pool=1)
     assert entry["OPTIONS"]["options"] == (
-        "-c lock_timeout=4000 -c idle_in_transaction_session_timeout=60000 -c search_path=x"
+        "-c lock_timeout=4000 -c idle_in_transaction_session_timeout=10000 -c search_path=x"
     )
 
 

@@ -8,8 +8,10 @@ import time
 import uuid
 from typing import Any
 
+import psycopg
 import pytest
 from celery import Celery
+from django.db import OperationalError, connection
 
 from accounts.lib.db import in_db
 from accounts.lib.redis import sync_redis
@@ -45,6 +47,12 @@ async def logged(turn: Accepted) -> list[dict[str, Any]]:
 
 def kinds(found: list[dict[str, Any]]) -> list[str]:
     return [event["type"] for event in found]
+
+
+@pytest.fixture(autouse=True)
+def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test has seen of PostgreSQL does not concern the next one."""
+    monkeypatch.setattr(reaper._Outage, "seen_at", float("-inf"))
 
 
 async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
@@ -148,6 +156,19 @@ async def test_after_an_outage_of_postgresql_living_workers_renew_first(
     assert (await in_db(row, turn.run_id)).status == "queued"
 
 
+@pytest.mark.parametrize(("table", "mode"), [("chat_run", "SHARE"), ("chat_message", "ACCESS EXCLUSIVE")])
+async def test_after_a_table_was_locked_living_workers_renew_first(turn: Accepted, table: str, mode: str) -> None:
+    """As by a migration. The reaper waits for the lock as they do, and must not be the first."""
+    await lose_lease(turn.run_id)
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+        other.execute(f"LOCK TABLE {table} IN {mode} MODE")
+        reaping = asyncio.create_task(reap())
+        await asyncio.sleep(reaper.SLOW_SECONDS + 0.3)
+        assert not reaping.done()
+    await reaping
+    assert (await in_db(row, turn.run_id)).lease_owner == "w"
+
+
 @pytest.fixture
 def other_broker(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Celery:
     """A broker that is no Redis: kombu's own, in memory. It says how many jobs wait, and not which is next."""
@@ -207,6 +228,56 @@ async def test_a_job_that_the_broker_has_refused_is_published_in_the_next_round(
     away = False
     await sweep()
     assert published == [turn.run_id]
+
+
+async def test_a_broker_that_is_away_holds_up_no_other_run(
+    alice: User, layer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [(await in_db(say, alice)).run_id for _ in range(3)]
+    for run_id in lost:
+        await lose_lease(run_id)
+
+    async def refuse(_run_id: uuid.UUID) -> None:
+        raise BrokerAway
+
+    monkeypatch.setattr(reaper, "enqueue", refuse)
+    await reap()
+    assert [(await in_db(row, run_id)).status for run_id in lost] == ["queued"] * 3
+
+
+async def test_a_locked_row_holds_up_no_other_run(alice: User, layer: None) -> None:
+    """Somebody's transaction has the message of the first run for long: its run waits, those after it do not."""
+    lost = [await in_db(say, alice) for _ in range(2)]
+    for turn in lost:
+        await lose_lease(turn.run_id)
+    locked = (await in_db(row, lost[0].run_id)).message_id
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+        other.execute("SELECT FROM chat_message WHERE id = %s FOR UPDATE", [locked])
+        await reap()
+        assert [(await in_db(row, turn.run_id)).status for turn in lost] == ["running", "queued"]
+    await reap()
+    assert (await in_db(row, lost[0].run_id)).status == "queued"
+
+
+async def test_a_run_that_cannot_be_ended_now_holds_up_no_other_run(
+    alice: User, layer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a row of its user's quotas is locked: a statement waits for it and fails."""
+    lost = [(await in_db(say, alice)).run_id for _ in range(2)]
+    for run_id in lost:
+        await lose_lease(run_id)
+
+    def requeue_or_fail(run_id: uuid.UUID, *args: Any, **options: Any) -> Any:
+        if run_id == lost[0]:
+            raise OperationalError("canceling statement due to lock timeout")
+        return requeue(run_id, *args, **options)
+
+    monkeypatch.setattr(reaper, "requeue", requeue_or_fail)
+    await reap()
+    assert [(await in_db(row, run_id)).status for run_id in lost] == ["running", "queued"]
+    monkeypatch.setattr(reaper, "requeue", requeue)
+    await reap()
+    assert (await in_db(row, lost[0])).status == "queued", "its lease was given up, so nobody waits for it"
 
 
 async def test_what_showed_nothing_gets_another_attempt_in_order(turn: Accepted) -> None:
