@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.views import conversations, exports, offline, recordings, sidebar, usage
+from chat.views import conversations, exports, models, offline, recordings, sidebar, usage
 
 app_name = "chat"
 
@@ -16,6 +16,9 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/restore/", sidebar.restore, name="restore"),
     path("conversations/", sidebar.list_conversations, name="conversations"),
     path("conversations/export/", exports.export_own_data, name="export_own_data"),
+    path("models/", models.list_models, name="models"),
+    path("models/choose/", models.choose_model, name="model_choose"),
+    path("models/star/", models.star_model, name="model_star"),
     path("recordings/", recordings.show_recordings, name="recordings"),
     path("recordings/<uuid:recording_id>/audio/", recordings.download_audio, name="recording_audio"),
     path("recordings/<uuid:recording_id>/delete/", recordings.delete_audio, name="recording_delete"),

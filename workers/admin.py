@@ -27,6 +27,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
 from accounts.staff.recorded import RecordedAdmin
+from chat.catalog.access import clear_rules_cache
+from chat.models import KnownModel
 from workers.endpoints.connection_test import request_connection_test
 from workers.endpoints.overview import count_offered, environment_endpoints, listed_models
 from workers.models import Endpoint, EndpointModel, Use
@@ -189,6 +191,9 @@ class EndpointAdmin(RecordedAdmin):
                 shown = request.POST.get("shown") == "1"
                 endpoint.show_model(name, shown=shown)
                 endpoint.save(update_fields=["shown_models", "hidden_models"])
+                # The last decision counts: one in the list of models, for all endpoints, is taken back.
+                KnownModel.objects.filter(name=name).exclude(visibility="").update(visibility="")
+                transaction.on_commit(clear_rules_cache)
                 audit.record(request, "show_model" if shown else "hide_model", endpoint)
         return redirect("admin:workers_endpoint_change", endpoint.pk)
 

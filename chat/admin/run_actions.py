@@ -16,7 +16,7 @@ from asgiref.sync import async_to_sync
 from channels.exceptions import ChannelFull
 
 from accounts.lib.outage import OUTAGE
-from chat.catalog import offered_models
+from chat.catalog.access import offered_to
 from chat.conversations.membership import WRITERS
 from chat.models import ACTIVE, Member, Run, RunStatus
 from chat.protocol.commands import MessageRegenerate
@@ -72,7 +72,7 @@ def retry_run(run: Run) -> uuid.UUID:
     if wrong := why_no_retry(run):
         raise Conflict(wrong)
     assert run.requested_by_id is not None  # `why_no_retry` has looked
-    offered = [model["id"] for model in offered_models.offered_models()]
+    offered = [model["id"] for model in offered_to(run.requested_by_id)]
     command = MessageRegenerate(
         message_id=run.message_id, client_id=uuid.uuid4(), model=run.model if run.model in offered else None
     )

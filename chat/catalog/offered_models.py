@@ -39,7 +39,20 @@ class OfferedModel(TypedDict):
     thinks: NotRequired[bool]
 
 
-_decode = msgspec.json.Decoder(list[OfferedModel]).decode
+class PublishedModel(OfferedModel):
+    """An offered model with what the picker shows beside it: where it runs, and what its endpoint's list says it costs.
+
+    `endpoint_name` is the endpoint's name for users, `host` its host name, which prices use. `input_price` and
+    `output_price` are US dollars for a million tokens.
+    """
+
+    endpoint_name: NotRequired[str]
+    host: NotRequired[str]
+    input_price: NotRequired[float]
+    output_price: NotRequired[float]
+
+
+_decode = msgspec.json.Decoder(list[PublishedModel]).decode
 
 
 def publish_models(models: Sequence[OfferedModel]) -> None:
@@ -54,12 +67,26 @@ def offered_models() -> list[OfferedModel]:
     They are read in the background; only the first reader of a process waits. Empty while an endpoint is configured but
     no worker has reached it yet.
     """
+    return [lean(model) for model in published_models()]
+
+
+def published_models() -> list[PublishedModel]:
+    """The same models with everything that is published of them."""
     return _cache.get()
 
 
-def check_model(name: str | None) -> str:
-    """The model called `name`; the default without a name. Raises `Invalid`, or `Unavailable` when none is offered."""
-    names = [model["id"] for model in offered_models()]
+def lean(model: PublishedModel) -> OfferedModel:
+    """A model without what only the picker shows."""
+    return OfferedModel(**{name: value for name, value in model.items() if name in OfferedModel.__annotations__})  # type: ignore[typeddict-item, no-any-return]
+
+
+def check_model(name: str | None, names: Sequence[str] | None = None) -> str:
+    """The model called `name`; the default without a name. Raises `Invalid`, or `Unavailable` when none is offered.
+
+    `names` are those to choose from, the default first; without them all offered models.
+    """
+    if names is None:
+        names = [model["id"] for model in offered_models()]
     if not names:
         raise Unavailable("No model is available yet. Try again in a moment.")
     if not name:
@@ -73,12 +100,12 @@ class _Cache:
     """The models as this process last read them."""
 
     def __init__(self) -> None:
-        self._models: list[OfferedModel] | None = None
+        self._models: list[PublishedModel] | None = None
         self._due = 0.0
         self._reading = threading.Lock()
         self._has_read = threading.Event()
 
-    def get(self) -> list[OfferedModel]:
+    def get(self) -> list[PublishedModel]:
         if time.monotonic() >= self._due and self._reading.acquire(blocking=False):
             threading.Thread(target=self._read, name="catalog", daemon=True).start()
         self._has_read.wait(FIRST_SECONDS)
@@ -101,9 +128,9 @@ class _Cache:
 _cache = _Cache()
 
 
-def _fallback() -> list[OfferedModel]:
+def _fallback() -> list[PublishedModel]:
     if settings.CHAT_MODELS:
-        return [OfferedModel(id=name, label=name) for name in settings.CHAT_MODELS]
+        return [PublishedModel(id=name, label=name) for name in settings.CHAT_MODELS]
     if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
         return []
-    return [OfferedModel(id=DEMO_MODEL, label=DEMO_LABEL)]
+    return [PublishedModel(id=DEMO_MODEL, label=DEMO_LABEL)]

@@ -16,9 +16,10 @@ from cachetools import TTLCache, cached
 from accounts.lib.outage import OUTAGE
 from accounts.models import User
 from chat.catalog import offered_models
+from chat.catalog.access import NOT_THEIRS, may_use, offered_to
 from chat.catalog.offered_models import OfferedModel
 from chat.models import Preset
-from chat.protocol.errors import Invalid
+from chat.protocol.errors import Forbidden, Invalid
 
 logger = structlog.get_logger(__name__)
 
@@ -55,9 +56,9 @@ def offered_presets(user_id: uuid.UUID) -> list[OfferedPreset]:
 def offers(user_id: uuid.UUID) -> dict[str, list[OfferedModel] | list[OfferedPreset]]:
     """What `hello` offers: `models`, and `presets` where this user has any.
 
-    Without PostgreSQL only the models, so that a socket opens all the same.
+    Without PostgreSQL only the models that everyone may use, so that a socket opens all the same.
     """
-    found: dict[str, list[OfferedModel] | list[OfferedPreset]] = {"models": offered_models.offered_models()}
+    found: dict[str, list[OfferedModel] | list[OfferedPreset]] = {"models": offered_to(user_id)}
     try:
         if presets := offered_presets(user_id):
             found["presets"] = presets
@@ -67,7 +68,10 @@ def offers(user_id: uuid.UUID) -> dict[str, list[OfferedModel] | list[OfferedPre
 
 
 def choose_preset(user_id: uuid.UUID, preset_id: uuid.UUID, model: str | None) -> Preset:
-    """The preset for a new conversation. `model`, if given, is used instead of the preset's own. Raises `Invalid`."""
+    """The preset for a new conversation. `model`, if given, is used instead of the preset's own.
+
+    Raises `Invalid`, or `Forbidden` when the preset's model is limited to groups that the user is not in.
+    """
     preset = Preset.objects.prefetch_related("groups").filter(pk=preset_id, enabled=True).first()
     if preset is not None:
         groups = {group.pk for group in preset.groups.all()}
@@ -78,6 +82,8 @@ def choose_preset(user_id: uuid.UUID, preset_id: uuid.UUID, model: str | None) -
     offered = [one["id"] for one in offered_models.offered_models()]
     if not model and preset.model and offered and preset.model not in offered:
         raise Invalid(f"The model of this preset ({preset.model}) is not available. Choose another preset or a model.")
+    if not model and preset.model and not may_use(user_id, preset.model):
+        raise Forbidden(NOT_THEIRS)
     return preset
 
 

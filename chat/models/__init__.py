@@ -1,5 +1,6 @@
-"""Conversations, messages, runs, recordings and presets."""
+"""Conversations, messages, runs, recordings, presets, and what is decided about models."""
 
+from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.conversations import Conversation, Member, Role
 from chat.models.messages import Message
 from chat.models.presets import MAX_PROMPT, Preset
@@ -24,11 +25,14 @@ __all__ = [
     "SLOW_MS",
     "Conversation",
     "Effort",
+    "FavouriteModel",
     "Finish",
+    "KnownModel",
     "Member",
     "Message",
     "MessageRole",
     "MessageStatus",
+    "ModelChoice",
     "Preset",
     "Reasoning",
     "Recording",
@@ -38,4 +42,5 @@ __all__ = [
     "RunStatus",
     "Submission",
     "Utterance",
+    "Visibility",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from accounts.models import Session, User
-from chat.models import Member, Message, Reasoning, Recording, Role
+from chat.models import FavouriteModel, Member, Message, Reasoning, Recording, Role
 from chat.voice import audio_files
 
 FORMAT: Final = "antiphon.export"
@@ -54,6 +54,9 @@ def _head(user: User) -> dict[str, Any]:
             }
             for row in Session.objects.filter(user=user).order_by("created_at")
         ],
+        "favourite_models": list(
+            FavouriteModel.objects.filter(user=user).order_by("created_at").values_list("model", flat=True)
+        ),
     }
 
 

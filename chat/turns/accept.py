@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.quotas import reservations
-from chat.catalog import offered_models
+from chat.catalog.access import choose_model
 from chat.conversations.membership import member_of
 from chat.conversations.titles import title_from
 from chat.eventlog import events
@@ -140,7 +140,7 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes, place: Pla
         prompt_id=prompt.pk,
         message_id=answer.pk,
         requested_by_id=user_id,
-        model=_model_for(chosen, place.model),
+        model=choose_model(user_id, chosen, place.model),
         effort=(command.options.effort if command.options else None) or "",
         trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
     )
@@ -159,13 +159,6 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes, place: Pla
         metrics.denials["runs"] += 1
         raise RateLimited("Too many answers are in progress. Wait for one to finish, or stop one.", retry_after=5)
     return rows
-
-
-def _model_for(chosen: str | None, usual: str) -> str:
-    """The model asked for; otherwise the conversation's, if it is still offered; otherwise the default."""
-    if chosen is None and usual in [model["id"] for model in offered_models.offered_models()]:
-        return usual
-    return offered_models.check_model(chosen)
 
 
 def _reserve(user_id: uuid.UUID, place: Place, rows: _Rows) -> None:

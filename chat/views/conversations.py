@@ -21,7 +21,8 @@ from django.views.decorators.http import require_safe
 from accounts.auth.requests import user_of
 from accounts.auth.websocket import SOCKET_PATH
 from accounts.quotas.balance import user_balances
-from chat.catalog import offered_models
+from chat.catalog.access import models_of
+from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
 from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
@@ -80,12 +81,17 @@ def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uu
 
 def _page(request: HttpRequest, state: State | None) -> HttpResponse:
     user = user_of(request)
-    models = offered_models.offered_models()
+    models = models_of(user.pk)
+    default = models[0]["id"] if models else ""
+    usual = (state.conversation.model if state else "") or default
+    chosen = usual if usual in [model["id"] for model in models] else default
+    if state is None:
+        chosen = first_choice(user.pk, models)
     data = {
         "user": {"id": str(user.pk), "name": user.display_name},
         "conversation_id": str(state.conversation.pk) if state else None,
-        "model": (state.conversation.model if state else "") or (models[0]["id"] if models else ""),
-        "models": models,
+        "model": usual,
+        "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
         "temporary_hours": temporary_hours(user),
@@ -97,6 +103,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
             "root": reverse("chat:new"),
             "ticket": reverse("ticket"),
             "socket": SOCKET_PATH,
+            "models": reverse("chat:models"),
             "conversations": reverse("chat:conversations"),
             "login": reverse("account_login"),
             "icons": static("chat/img/icons.svg"),

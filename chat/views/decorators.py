@@ -15,7 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_POST
 
 from accounts.auth.requests import user_of
@@ -29,9 +29,17 @@ logger = structlog.get_logger(__name__)
 
 def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """A page for logged-in users. `NotFound` becomes 404, `Forbidden` 403, and an outage a page of its own (503)."""
+    return never_cache(_guarded(view))
+
+
+def for_members_revalidated(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """The same, but the browser may keep the response if it asks each time whether it has changed (`ETag`)."""
+    return cache_control(private=True, no_cache=True)(_guarded(view))
+
+
+def _guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     inner = login_required(view)
 
-    @never_cache
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:

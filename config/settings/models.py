@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from environs import validate
+
 from config.env import at_least
 from config.settings.environment import env
 
@@ -23,6 +25,8 @@ MODEL_RETRY_SECONDS = env.float(
 ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
 REASONING_MAX_CHARS = env.int("REASONING_MAX_CHARS", 100_000, validate=at_least(1))  # of thinking are shown and kept
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
+# What users see of the models' prices: a class of one to three signs, the price itself, or nothing.
+MODEL_PRICES: str = env.str("MODEL_PRICES", "class", validate=validate.OneOf(["class", "exact", "off"]))
 DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # speed of the demo model
 # The model that gives a conversation its title after the first answer; "same": the one that answered. Empty: the title
 # stays the start of the first message.

@@ -38,6 +38,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     )),
     ("System", (
         ("workers.endpoint", "", "dns"),
+        ("chat.knownmodel", "", "smart_toy"),
         ("accounts.auditentry", "Audit log", "policy"),
     )),
 )  # fmt: skip

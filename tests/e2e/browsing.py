@@ -71,6 +71,14 @@ def send(page: Page, text: str) -> None:
     page.locator("#text").press("Enter")
 
 
+def choose_model(page: Page, name: str) -> None:
+    """Chooses a model or a preset in the picker, as a person with a mouse does."""
+    page.locator("#model").click()
+    page.get_by_role("combobox", name="Search models").fill(name)
+    page.get_by_role("option").first.click()
+    page.locator("#model", has_text=name).wait_for()
+
+
 def answers(page: Page) -> Any:
     return page.locator(".message-assistant")
 

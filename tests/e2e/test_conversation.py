@@ -173,7 +173,7 @@ class TestTabs:
         second = context.new_page()
         second.goto(f"{stack.url}/")
         second.locator("#text").fill("a secret draft")
-        second.locator("#model option").first.wait_for(state="attached")
+        second.locator("#model").wait_for()
         first.locator(".account").click()
         with second.expect_event("framenavigated", lambda frame: "/accounts/login/" in frame.url, timeout=5_000):
             first.get_by_role("button", name="Log out").click()

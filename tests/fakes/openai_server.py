@@ -137,12 +137,18 @@ class FakeOpenAI:
     """The server. `with` runs it in a thread of its own; `serve` runs it on the current loop."""
 
     def __init__(
-        self, *, host: str = "127.0.0.1", port: int = 0, api_key: str = "", models: list[str] | None = None
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str = "",
+        models: list[str | dict[str, Any]] | None = None,
     ) -> None:
         self.host = host
         self.port = port
         self.api_key = api_key
-        self.models = models if models is not None else ["fake-large", "fake-small"]
+        # Names, or entries of the list as they are sent.
+        self.models: list[str | dict[str, Any]] = models if models is not None else ["fake-large", "fake-small"]
         self.models_status = 200
         self.ollama = True  # whether it passes for one
         self.script = Script()  # for requests that ask for nothing
@@ -228,7 +234,8 @@ class FakeOpenAI:
         elif self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
             connection.send_whole(401, error_body(Script(status=401), ""))
         elif path == "/v1/models":
-            entries = [{"id": name, "object": "model", "created": 0, "owned_by": "fake"} for name in self.models]
+            common = {"object": "model", "created": 0, "owned_by": "fake"}
+            entries = [{**common, **({"id": one} if isinstance(one, str) else one)} for one in self.models]
             connection.send_whole(self.models_status, json.dumps({"object": "list", "data": entries}).encode())
         elif path == "/v1/chat/completions" and request.body:
             self._chat(connection, request, self._choose(request))

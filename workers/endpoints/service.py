@@ -12,6 +12,7 @@ from django.conf import settings
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.outage import OUTAGE
+from workers.endpoints.known_models import apply_decisions, listed_models, read_decisions, record_listed
 from workers.models import Endpoint, Use
 from workers.providers.config import Definition, Timeouts
 from workers.providers.discovery import Environment, make_client, publish_offered
@@ -82,23 +83,36 @@ class EndpointSync:
     async def open(self) -> None:
         """Reads the endpoints and opens the connections that the first answer must not wait for."""
         try:
-            rows = await in_db(load_endpoints)
+            endpoints = await in_db(self._load)
             self._known = True
         except (django.db.Error, *OUTAGE) as error:  # also: not migrated yet
             logger.warning("endpoints_read_failed", error=type(error).__name__, note="retried in a few seconds")
-            rows = []
-        self.router.set_endpoints(self.environment.with_rows(rows))
+            endpoints = self.environment.with_rows([])
+        self.router.set_endpoints(endpoints)
         await self.router.open()
 
     async def publish(self) -> None:
         """Publishes the offered models for the web processes. Raises `ProviderError` or a Redis error."""
         if self._known:  # else the demo model might be offered although endpoints are set up
             await publish_offered(self.router)
+            await self._record()
 
     async def reload(self) -> None:
         """Applies changes that staff made. Answers in progress continue with the old configuration."""
-        endpoints = self.environment.with_rows(await in_db(load_endpoints))
+        endpoints = await in_db(self._load)
         if self.router.set_endpoints(endpoints) or not self._known:
             self._known = True
             logger.info("endpoints_changed", endpoints=[endpoint.name for endpoint in endpoints])
             await publish_offered(self.router)
+            await self._record()
+
+    def _load(self) -> list[Definition]:
+        """All endpoints with what staff decided about their models. Three queries. Raises a database error."""
+        return apply_decisions(self.environment.with_rows(load_endpoints()), read_decisions())
+
+    async def _record(self) -> None:
+        """Writes the listed models for the admin. Without the database, the next call does."""
+        try:
+            await in_db(record_listed, listed_models(self.router))
+        except (django.db.Error, *OUTAGE) as error:
+            logger.warning("listed_models_not_recorded", error=type(error).__name__)

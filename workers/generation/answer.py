@@ -10,6 +10,9 @@ from typing import cast
 import structlog
 from django.conf import settings
 
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.catalog.access import may_use
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
 from chat.models import RunStatus
 from chat.runs.lifecycle import Claim
@@ -78,7 +81,12 @@ class ModelAnswer:
         if refused is not None:
             return refused
         effort = cast("Effort | None", self._claim.effort or None)
-        options = Options(self._claim.temperature, self._limits.max_tokens(self._claim.max_tokens), effort)
+        options = Options(
+            self._claim.temperature,
+            self._limits.max_tokens(self._claim.max_tokens),
+            effort,
+            permits=self._permits,
+        )
         usage: TokenUsage | None = None
         reason: str | None = None
         try:
@@ -132,6 +140,14 @@ class ModelAnswer:
         if self.first_token is None and self.thinking.first is not None:
             outcome.code, outcome.message = NO_ANSWER, no_answer_note(finish)
         return outcome
+
+    async def _permits(self, model: str) -> bool:
+        """Whether whoever asked may use `model`, which would answer in place of the chosen one."""
+        try:
+            return await in_db(may_use, self._run.user_id, model)
+        except OUTAGE as error:
+            logger.warning("model_rules_not_read", error=type(error).__name__)
+            return False
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint

@@ -5,7 +5,7 @@ A provider maps its vendor's protocol and errors to these types. Nothing here do
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
@@ -49,6 +49,7 @@ class Options:
     temperature: float | None = None
     max_tokens: int | None = None  # of the answer
     effort: Effort | None = None
+    permits: Callable[[str], Awaitable[bool]] | None = None  # asked before another model answers in place of the chosen
 
 
 DEFAULT: Final = Options()
@@ -70,6 +71,7 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model that an endpoint lists. `window` is in tokens; None is: the endpoint does not say.
 
     `hidden` is why it is not offered, for staff; empty: it is for chatting, as far as anybody can tell.
+    `input_price` and `output_price` are US dollars for a million tokens.
     """
 
     id: str
@@ -78,6 +80,8 @@ class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
     sees: bool | None = None
     tools: bool | None = None
     thinks: bool | None = None
+    input_price: float | None = None
+    output_price: float | None = None
 
 
 OnRequest = Callable[[str, str], None]

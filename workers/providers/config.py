@@ -66,6 +66,16 @@ class Definition:
         return (self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.strict)
 
     @property
+    def host(self) -> str:
+        """The host name of its address, as prices and the usage ledger use it."""
+        return "" if self.kind == "demo" else urlsplit(self.base_url).hostname or "api.openai.com"
+
+    @property
+    def public_name(self) -> str:
+        """What users see: the name that staff gave it. Addresses of the environment are not shown."""
+        return "Main endpoint" if self.id == "environment" else self.name
+
+    @property
     def place(self) -> str:
         """Host and port of its address."""
         return urlsplit(self.base_url).netloc.rpartition("@")[2] or "api.openai.com"

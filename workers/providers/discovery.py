@@ -21,7 +21,7 @@ from chat.catalog.offered_models import (
     DEMO_MODEL,
     KEY,
     PUBLISHED_SECONDS,
-    OfferedModel,
+    PublishedModel,
     publish_models,
 )
 from workers.providers.base import ChatModel, ListedModel
@@ -172,12 +172,12 @@ def read_listed(endpoint: str) -> list[ListedModel] | None:
 _decode = msgspec.json.Decoder(list[Offer]).decode
 
 
-def decode_published(raw: bytes | str | None) -> dict[str, list[OfferedModel]]:
+def decode_published(raw: bytes | str | None) -> dict[str, list[PublishedModel]]:
     """The models that were published last (under `chat.catalog.offered_models.KEY`), by endpoint."""
-    found: dict[str, list[OfferedModel]] = {}
+    found: dict[str, list[PublishedModel]] = {}
     try:
         for offer in _decode(raw) if raw else []:
-            model = OfferedModel(**{name: value for name, value in offer.items() if name != "endpoint"})  # type: ignore[typeddict-item]
+            model = PublishedModel(**{name: value for name, value in offer.items() if name != "endpoint"})  # type: ignore[typeddict-item]
             found.setdefault(offer["endpoint"], []).append(model)
     except msgspec.MsgspecError:
         pass  # published by a version without the endpoint field

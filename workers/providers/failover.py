@@ -158,6 +158,8 @@ class FailoverAnswer:
         """Opens a stream of the next endpoint whose breaker allows it. Raises the last failure when there is none."""
         while self._left:
             endpoint = self._left.pop(0)
+            if not await self._permits(self._name(endpoint)):
+                continue
             wait = endpoint.try_acquire(self._name(endpoint))
             if wait is not None:
                 self._failure = self._failure or ProviderError(
@@ -175,8 +177,16 @@ class FailoverAnswer:
             )
             self._chunks = await self._stream.__aenter__()
             return
-        assert self._failure is not None
+        assert self._failure is not None  # the first endpoint serves the chosen model, which is permitted
         raise self._failure
+
+    async def _permits(self, model: str) -> bool:
+        """Whether `model` may answer: it is the chosen one, or whoever asked may use it too."""
+        permits = self._options.permits
+        if model == self._model or permits is None or await permits(model):
+            return True
+        logger.info("model_failover_refused", model=model, because="whoever asked may not use it")
+        return False
 
     def _note_success(self) -> None:
         if self._pending_endpoint is not None:

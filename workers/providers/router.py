@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from chat.catalog.offered_models import PUBLISHED_SECONDS, OfferedModel
+from chat.catalog.offered_models import PUBLISHED_SECONDS, PublishedModel
 from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
 from workers.providers.circuit_breaker import CircuitBreaker, ModelBreakers
 from workers.providers.config import Definition
@@ -33,7 +33,7 @@ def _preference(model: ListedModel) -> int:
     return PREFERRED.index(model.id) if model.id in PREFERRED else len(PREFERRED)
 
 
-class Offer(OfferedModel):
+class Offer(PublishedModel):
     """An offered model, and the id of the endpoint that serves it."""
 
     endpoint: str
@@ -53,7 +53,7 @@ class RouterMember:
         self.streams = 0
         self.retired = False
 
-    def offers(self, published: Mapping[str, list[OfferedModel]]) -> list[OfferedModel]:
+    def offers(self, published: Mapping[str, list[PublishedModel]]) -> list[PublishedModel]:
         """Its offered models: those that staff named, else those it lists, else those that were published before."""
         if self.definition.models:
             known = {model.id: model for model in self.listed or ()}
@@ -88,7 +88,7 @@ class ModelRouter:
         self._make = make
         self._seconds = seconds
         self._routes: dict[str, Route] = {}
-        self._published: dict[str, list[OfferedModel]] = {}
+        self._published: dict[str, list[PublishedModel]] = {}
         self._refreshed_at = 0.0
         self._refreshing = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
@@ -116,7 +116,7 @@ class ModelRouter:
             self._close_idle(member)
         return True
 
-    def set_published(self, published: Mapping[str, list[OfferedModel]]) -> None:
+    def set_published(self, published: Mapping[str, list[PublishedModel]]) -> None:
         """Sets the published models of each endpoint, for endpoints that have not responded yet."""
         self._published = dict(published)
         self._route()
@@ -150,8 +150,13 @@ class ModelRouter:
             for model in member.offers(self._published):
                 if model["id"] not in routes:
                     routes[model["id"]] = route
-                    catalog.append(Offer(**model, endpoint=member.definition.id))
+                    catalog.append(self._offer(model, member.definition))
         self._routes, self.catalog = routes, catalog
+
+    @staticmethod
+    def _offer(model: PublishedModel, definition: Definition) -> Offer:
+        where = {"endpoint": definition.id, "endpoint_name": definition.public_name, "host": definition.host}
+        return Offer(**{**model, **where})  # type: ignore[typeddict-item]
 
     async def open(self) -> None:
         """Requests the lists of models, which leaves warm connections."""

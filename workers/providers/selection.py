@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Final
 
-from chat.catalog.offered_models import OfferedModel
+from chat.catalog.offered_models import PublishedModel
 from workers.providers.base import ListedModel
 from workers.providers.config import Definition
 
@@ -34,9 +34,9 @@ def make_labels(models: Sequence[ListedModel]) -> list[str]:
     return [label if count[label] == 1 else model.id for label, model in zip(labels, models, strict=True)]
 
 
-def offered(model: ListedModel, label: str) -> OfferedModel:
+def offered(model: ListedModel, label: str) -> PublishedModel:
     """A model as it is published, with what is known of it."""
-    found = OfferedModel(id=model.id, label=label)
+    found = PublishedModel(id=model.id, label=label)
     if model.window is not None:
         found["window"] = model.window
     if model.sees is not None:
@@ -45,4 +45,6 @@ def offered(model: ListedModel, label: str) -> OfferedModel:
         found["tools"] = model.tools
     if model.thinks is not None:
         found["thinks"] = model.thinks
+    if model.input_price is not None and model.output_price is not None:
+        found["input_price"], found["output_price"] = model.input_price, model.output_price
     return found

@@ -1,7 +1,8 @@
 """Reads an endpoint's list of models: what each model is, and which of them are not for chatting.
 
 The fields are those of OpenAI, llama.cpp (`meta.n_ctx`), vLLM (`max_model_len`), LM Studio (`type`), Ollama and Mistral
-(`capabilities`), OpenRouter (`architecture`, `supported_parameters`), Together (`type`), LiteLLM (`mode`) and Groq.
+(`capabilities`), OpenRouter (`architecture`, `supported_parameters`, `pricing` of a token), Together (`type`, `pricing`
+of a million tokens), LiteLLM (`mode`, `input_cost_per_token`) and Groq.
 Pure: no I/O.
 """
 
@@ -14,6 +15,8 @@ from workers.providers.base import ListedModel, ProviderError
 from workers.providers.openai.chunk import load_json, read_number
 
 MAX_WINDOW: Final = 1_000_000_000  # tokens; more is not a context window
+MAX_PRICE: Final = 1_000_000.0  # US dollars for a million tokens; more is not a price
+MILLION: Final = 1_000_000
 NO_LIST: Final = "The model's server did not send a list of models."
 
 # What an endpoint says of a model, as whole words.
@@ -77,6 +80,7 @@ def _read(entry: object) -> ListedModel | None:
         kind = _family(name)
         reason = f"its name is that of a model for {kind}" if kind else ""
     given = _modalities(entry, "input")
+    input_price, output_price = _prices(entry)
     return ListedModel(
         id=name,
         hidden=reason,
@@ -84,6 +88,8 @@ def _read(entry: object) -> ListedModel | None:
         sees=_either(able, ("vision", "image", "images"), "image" in given if given else None),
         tools=_either(able, ("tools", "tool", "function_calling", "tool_use", "tool_choice"), None),
         thinks=_either(able, ("thinking", "reasoning", "include_reasoning"), None),
+        input_price=input_price,
+        output_price=output_price,
     )
 
 
@@ -178,3 +184,29 @@ def _window(entry: dict[str, Any]) -> int | None:
         if number is not None and 0 < number <= MAX_WINDOW:
             return number
     return None
+
+
+def _prices(entry: dict[str, Any]) -> tuple[float | None, float | None]:
+    """What a million tokens of input and of output cost, in US dollars. A list may say it of one token."""
+    said = entry.get("pricing")
+    said = said if isinstance(said, dict) else {}
+    for places, names, factor in (
+        (said, ("prompt", "completion"), MILLION),
+        (said, ("input", "output"), 1),
+        (entry, ("input_cost_per_token", "output_cost_per_token"), MILLION),
+    ):
+        prices = [_price(places.get(name), factor) for name in names]
+        if None not in prices:
+            return prices[0], prices[1]
+    return None, None
+
+
+def _price(said: object, factor: int) -> float | None:
+    """A price, which may be a number or text; None for what is none, such as OpenRouter's -1."""
+    if isinstance(said, bool) or not isinstance(said, int | float | str):
+        return None
+    try:
+        price = float(said) * factor
+    except (ValueError, OverflowError):
+        return None
+    return round(price, 6) if 0 <= price <= MAX_PRICE else None

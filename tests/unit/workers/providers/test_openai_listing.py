@@ -158,3 +158,24 @@ def test_labels() -> None:
     assert make_labels([ListedModel(name) for name in names]) == [
         "Qwen3-8B-Q4_K_M", "phi", "Llama-3.3-70B", "gpt-4.1", "a/same", "b/same",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entry", "prices"),
+    [
+        ({"pricing": {"prompt": "0.00000125", "completion": "0.00001", "image": "0"}}, (1.25, 10.0)),
+        ({"pricing": {"prompt": "0", "completion": 0}}, (0.0, 0.0)),
+        ({"pricing": {"input": 0.88, "output": 0.9, "hourly": 0}}, (0.88, 0.9)),
+        ({"input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05}, (3.0, 15.0)),
+        ({"pricing": {"prompt": "-1", "completion": "-1"}}, (None, None)),
+        ({"pricing": {"prompt": "0.1"}}, (None, None)),
+        ({"pricing": {"prompt": "cheap", "completion": "dear"}}, (None, None)),
+        ({"pricing": {"prompt": "nan", "completion": "inf"}}, (None, None)),
+        ({"pricing": {"prompt": True, "completion": []}}, (None, None)),
+        ({"pricing": "on request"}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_prices(entry: dict[str, Any], prices: tuple[float | None, float | None]) -> None:
+    [model] = parse_models(json.dumps([{"id": "m", **entry}]).encode())
+    assert (model.input_price, model.output_price) == prices

@@ -19,7 +19,6 @@ export class Composer {
     this.form = form;
     this.options = options;
     this.field = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("text"));
-    this.model = /** @type {HTMLSelectElement} */ (form.elements.namedItem("model"));
     this.sendButton = /** @type {HTMLButtonElement} */ (form.querySelector("#send"));
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));

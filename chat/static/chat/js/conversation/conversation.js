@@ -76,7 +76,7 @@ export class Conversation {
       onRefused: (words) => this.announcer.say(`Not sent. ${words}`),
     });
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
-    this.picker = new Picker(this.composer.model, page);
+    this.picker = new Picker(/** @type {HTMLButtonElement} */ (element("model")), page, (words) => this.announcer.say(words));
     /** @type {Subscription | null} */
     this.subscription = null;
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });

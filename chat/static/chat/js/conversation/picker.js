@@ -1,83 +1,151 @@
 /** Chooses a model, or a preset, with which only a new conversation can start. */
 
+import { fetchJson, post } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
+import { PickerDialog } from "antiphon/conversation/picker-dialog";
+import { PRESET, modelEntry, presetEntry } from "antiphon/conversation/model-list";
 
-/** @typedef {{id: string, label: string}} Model */
-/** @typedef {{id: string, name: string, description: string, model: string}} Preset */
-
-const PRESET = "preset:";
+/** @typedef {import("antiphon/conversation/model-list").Model} Model */
+/** @typedef {import("antiphon/conversation/model-list").Preset} Preset */
+/** @typedef {{models: Model[], favourites: string[], recent: string[]}} List */
 
 export class Picker {
-  /** @param {HTMLSelectElement} select @param {any} page what the server put into the page */
-  constructor(select, page) {
-    this.select = select;
+  /** @param {HTMLButtonElement} button @param {any} page what the server put into the page @param {(words: string) => void} report */
+  constructor(button, page, report) {
+    this.button = button;
     this.page = page;
+    this.report = report;
+    this.name = /** @type {HTMLElement} */ (button.querySelector(".model-name"));
     this.mark = /** @type {HTMLElement} */ (document.getElementById("preset"));
-    /** @type {Model[]} */
-    this.models = page.models;
+    /** The models by `hello`, or the one that the page came with. @type {Model[]} */
+    this.models = page.chosen ? [page.chosen] : [];
     /** @type {Preset[]} */
     this.presets = page.presets;
-    this.fill();
-    this.restore();
-    select.addEventListener("change", () => {
-      remember("model", select.value);
-      this.explain();
-    });
-    this.explain();
+    /** The list with everything the dialog shows; null until it is opened. @type {List | null} */
+    this.list = null;
+    this.value = page.chosen?.id ?? "";
+    this.loading = false;
+    this.greeted = false; // `hello` has come: `models` are all there are
+    this.dialog = new PickerDialog(this);
+    const last = recall("model");
+    if (!page.conversation_id && last?.startsWith(PRESET)) this.choose(last);
+    button.addEventListener("click", () => this.open());
+    button.addEventListener("pointerenter", () => this.list || this.load()); // likely to be opened next
+    this.show();
+  }
+
+  open() {
+    this.dialog.open();
+    this.load();
+  }
+
+  /** Asks for the list; the browser has it already unless it has changed. */
+  async load() {
+    if (this.loading) return;
+    this.loading = true;
+    try {
+      /** @type {List} */
+      const list = await fetchJson(this.page.urls.models);
+      const changed = JSON.stringify(list) !== JSON.stringify(this.list);
+      this.list = list;
+      if (changed) this.dialog.refresh();
+      this.dialog.fail("");
+    } catch (error) {
+      this.dialog.fail(/** @type {Error} */ (error).message); // what `hello` said is shown all the same
+    } finally {
+      this.loading = false;
+    }
+  }
+
+  /** What can be chosen, as the dialog shows it. */
+  entries() {
+    const models = this.list?.models ?? this.models;
+    const known = new Set(models.map((model) => model.id));
+    const order = new Map([...(this.list?.favourites ?? []), ...(this.list?.recent ?? [])].map((id, at) => [id, at]));
+    return {
+      presets: this.presets.map((preset) => presetEntry(preset, Boolean(preset.model) && this.greeted && !known.has(preset.model))),
+      models: models.map((model, at) => modelEntry(model, order.get(model.id) ?? order.size + at)),
+      favourites: this.list?.favourites ?? [],
+      recent: this.list?.recent ?? [],
+    };
   }
 
   /** What is on offer may change while the page is open. @param {{models?: Model[], presets?: Preset[]}} hello */
   offer(hello) {
-    const models = hello.models ?? [];
     const presets = this.page.conversation_id ? [] : hello.presets ?? [];
-    if (JSON.stringify([models, presets]) === JSON.stringify([this.models, this.presets])) return;
+    const models = hello.models ?? [];
+    if (this.greeted && JSON.stringify([models, presets]) === JSON.stringify([this.models, this.presets])) return;
+    this.greeted = true;
     this.models = models;
     this.presets = presets;
-    this.fill();
-    this.explain();
+    this.list = null;
+    if (!this.isOffered(this.value)) this.choose(this.page.model) || this.choose(models[0]?.id ?? "");
+    this.show();
+    this.dialog.refresh();
+    if (this.dialog.isOpen) this.load();
   }
 
-  fill() {
-    const { select } = this;
-    const chosen = select.value;
-    const known = this.models.map((model) => model.id);
-    const models = this.models.map((model) => new Option(model.label, model.id));
-    const presets = this.presets.map((preset) => {
-      const gone = Boolean(preset.model) && known.length > 0 && !known.includes(preset.model);
-      const option = new Option(gone ? `${preset.name} (${select.dataset.gone})` : preset.name, PRESET + preset.id);
-      option.disabled = gone;
-      return option;
-    });
-    select.replaceChildren(...(presets.length ? [group(select.dataset.presets ?? "", presets), group(select.dataset.models ?? "", models)] : models));
-    this.choose(chosen) || this.choose(this.page.model);
-  }
-
-  /** A new conversation starts with what was last chosen. */
-  restore() {
-    const last = recall("model");
-    if (!this.page.conversation_id && last) this.choose(last);
+  /** @param {string} value */
+  isOffered(value) {
+    const preset = this.presets.find((one) => PRESET + one.id === value);
+    const model = preset ? preset.model : value;
+    if (preset && (!model || !this.greeted)) return true;
+    return [...this.models, ...(this.list?.models ?? [])].some((one) => one.id === model);
   }
 
   /** @param {string} value */
   choose(value) {
-    const option = [...this.select.options].find((one) => one.value === value && !one.disabled);
-    if (option) option.selected = true;
-    return Boolean(option);
+    if (!value || !this.isOffered(value)) return false;
+    this.value = value;
+    this.show();
+    return true;
   }
 
-  explain() {
-    this.select.title = this.preset?.description ?? "";
+  /** The user has chosen. @param {string} value */
+  picked(value) {
+    if (!this.choose(value)) return;
+    const preset = value.startsWith(PRESET);
+    remember("model", preset ? value : null); // a preset in this browser; a model for the person
+    if (!preset) post(`${this.page.urls.models}choose/`, this.page.csrf, { model: value }).catch(() => {});
+    this.report(`${preset ? "Preset" : "Model"}: ${this.label}`);
+  }
+
+  /** @param {string} id @param {boolean} starred */
+  async star(id, starred) {
+    if (!this.list) return;
+    const { favourites } = this.list;
+    this.list.favourites = starred ? [...favourites, id] : favourites.filter((one) => one !== id);
+    try {
+      await post(`${this.page.urls.models}star/`, this.page.csrf, { model: id, starred: starred ? "1" : "0" });
+    } catch (error) {
+      if (this.list) this.list.favourites = favourites;
+      this.dialog.restar();
+      this.dialog.fail(/** @type {Error} */ (error).message);
+    }
+  }
+
+  get label() {
+    const { preset, value } = this;
+    if (preset) return preset.name;
+    return [...(this.list?.models ?? []), ...this.models].find((one) => one.id === value)?.label ?? value;
+  }
+
+  show() {
+    this.name.textContent = this.label;
+    this.button.title = this.preset?.description ?? (this.value.startsWith(PRESET) ? "" : this.value);
+    this.button.dataset.value = this.value;
+    this.button.hidden = !this.value;
   }
 
   /** The preset that is chosen, if one is. */
   get preset() {
-    const { value } = this.select;
+    const { value } = this;
     return value.startsWith(PRESET) ? this.presets.find((preset) => PRESET + preset.id === value) : undefined;
   }
 
   /** The chosen model where it is not the conversation's own already. */
   get model() {
-    const { value } = this.select;
+    const { value } = this;
     return value && !value.startsWith(PRESET) && value !== this.page.model ? value : undefined;
   }
 
@@ -88,18 +156,10 @@ export class Picker {
       this.mark.textContent = preset.name;
       this.mark.hidden = false;
       this.page.model = model || preset.model || this.models[0]?.id || "";
+      this.value = this.page.model;
     }
-    if (!this.presets.length) return;
     this.presets = [];
-    this.fill();
-    this.explain();
+    this.show();
+    this.dialog.refresh();
   }
-}
-
-/** @param {string} label @param {HTMLOptionElement[]} options */
-function group(label, options) {
-  const made = document.createElement("optgroup");
-  made.label = label;
-  made.append(...options);
-  return made;
 }

@@ -26,6 +26,19 @@ export async function fetchPiece(url) {
   return template.content;
 }
 
+/** What a GET returns as JSON. @param {string} url @returns {Promise<any>} */
+export async function fetchJson(url) {
+  let response;
+  try {
+    response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(15_000) });
+  } catch {
+    throw new FetchError("The server can’t be reached. Try again in a moment.");
+  }
+  check(response);
+  if (!response.ok) throw new FetchError("Something went wrong. Try again.");
+  return response.json();
+}
+
 /** @param {string} url @param {string} csrf @param {Record<string, string>} fields @returns {Promise<any>} */
 export async function post(url, csrf, fields = {}) {
   let response;

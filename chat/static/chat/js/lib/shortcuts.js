@@ -24,6 +24,7 @@ export function startShortcuts(conversation, sidebar) {
     if (command && key === "o") location.assign(conversation.page.urls.root);
     else if (command && key === "s") sidebar.toggle();
     else if (command && key === "y") copyLast(conversation);
+    else if (event.altKey && !event.ctrlKey && !event.metaKey && event.code === "KeyM") conversation.picker.open();
     else if (event.altKey && (key === "arrowup" || key === "arrowdown")) walk(conversation, key === "arrowup" ? -1 : 1);
     else if (key === "escape" && conversation.transcript.running && !document.querySelector(":popover-open")) conversation.stop();
     else if (!writing && single.checked && !event.ctrlKey && !event.metaKey && !event.altKey && key === "/") conversation.composer.field.focus();

@@ -1,0 +1,229 @@
+"""The admin's list of models: which are offered or hidden, why, and which groups may use them; in bulk, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Final
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import ManyToManyField, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from accounts import audit
+from accounts.staff.recorded import RecordedAdmin
+from chat.admin.filters import Filter
+from chat.catalog import offered_models
+from chat.catalog.access import clear_rules_cache
+from chat.models import KnownModel, Visibility
+
+SOON: Final = "Workers apply this within seconds."
+
+
+class KnownModelForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    class Meta:
+        model = KnownModel
+        fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets choose
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean() or {}
+        if cleaned.get("groups") and not cleaned.get("limited"):
+            raise ValidationError({"limited": "Groups are chosen below: switch this on, or choose none."})
+        return cleaned
+
+
+class GroupsForm(forms.Form):
+    """Asks for the groups that may use the selected models."""
+
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.order_by("name"), widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="They replace the groups that the models have now.",
+    )  # fmt: skip
+
+
+class DecidedFilter(Filter):
+    """By what staff decided, or what the endpoint's list says."""
+
+    title = "offered"
+    parameter_name = "offered"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [
+            ("yes", "Offered"),
+            ("no", "Not offered"),
+            ("staff", "Decided by staff"),
+            ("limited", "Only for groups"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "yes" | "no" as wanted:
+                names = [one["id"] for one in offered_models.offered_models()]
+                theirs = queryset.filter(name__in=names).exclude(visibility=Visibility.HIDDEN)
+                return theirs if wanted == "yes" else queryset.exclude(pk__in=theirs.values("pk"))
+            case "staff":
+                return queryset.exclude(visibility=Visibility.AUTOMATIC)
+            case "limited":
+                return queryset.filter(limited=True)
+        return queryset
+
+
+class EndpointFilter(Filter):
+    title = "endpoint"
+    parameter_name = "endpoint"
+
+    def offered(self) -> list[tuple[str, str]]:
+        names = KnownModel.objects.exclude(endpoint="").order_by("endpoint").values_list("endpoint", flat=True)
+        return [(name, name) for name in names.distinct()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(endpoint=self.value()) if self.value() else queryset
+
+
+def _count(rows: list[KnownModel]) -> str:
+    return "1 model" if len(rows) == 1 else f"{len(rows)} models"
+
+
+@admin.register(KnownModel)
+class KnownModelAdmin(RecordedAdmin):
+    form = KnownModelForm
+    list_display = ("name", "shown_label", "endpoint", "state", "reason_shown", "available_to", "default_of")
+    list_filter = (DecidedFilter, EndpointFilter)
+    search_fields = ("name", "label")
+    search_help_text = "A part of the name"
+    ordering = ("name",)
+    list_per_page = 200  # a bulk edit concerns one page
+    actions = ("limit_to_groups", "allow_everyone", "offer", "hide", "decide_automatically")
+    formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
+    readonly_fields = ("endpoint", "reason", "seen_at")
+    fieldsets = (
+        (None, {"fields": ("name", "label", "visibility")}),
+        ("Who may use it", {"fields": ("limited", "groups")}),
+        ("Default for new conversations", {"fields": ("default_groups", "default_plans")}),
+        ("What it can do", {"fields": (("sees", "thinks", "tools"),)}),
+        ("From its endpoint", {"fields": ("endpoint", "reason", "seen_at")}),
+    )
+    _offered: frozenset[str] = frozenset()
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("groups", "default_groups", "default_plans")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The name of a model that an endpoint lists is the endpoint's."""
+        found = super().get_readonly_fields(request, obj)
+        return (*found, "name") if obj is not None else found
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return super().get_actions(request) if self.has_change_permission(request) else {}
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        transaction.on_commit(clear_rules_cache)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        super().delete_model(request, obj)
+        transaction.on_commit(clear_rules_cache)
+
+    # --- many at once --------------------------------------------------------------------------------------------
+
+    @admin.action(description="Allow only for groups…")
+    def limit_to_groups(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> HttpResponse | None:
+        """Asks for the groups on a page of its own, then sets them for all selected models."""
+        form = GroupsForm(request.POST if "apply" in request.POST else None)
+        if not form.is_valid():
+            context = {
+                **self.admin_site.each_context(request),
+                "opts": self.opts, "title": "Allow only for groups", "form": form, "chosen": list(queryset),
+            }  # fmt: skip
+            return TemplateResponse(request, "admin/chat/knownmodel/groups.html", context)
+        groups = list(form.cleaned_data["groups"])
+        names = ", ".join(group.name for group in groups)
+        with self._changing(request, queryset, "limit_model", names) as rows:
+            for row in rows:
+                row.groups.set(groups)
+            KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(limited=True)
+        messages.success(request, f"Only for {names}: {_count(rows)}.")
+        return None
+
+    @admin.action(description="Allow for everyone")
+    def allow_everyone(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
+        with self._changing(request, queryset, "allow_model") as rows:
+            KnownModel.groups.through.objects.filter(knownmodel__in=rows).delete()
+            KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(limited=False)
+        messages.success(request, f"For everyone: {_count(rows)}.")
+
+    @admin.action(description="Offer")
+    def offer(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
+        self._decide(request, queryset, Visibility.SHOWN, "show_model")
+
+    @admin.action(description="Hide from everyone")
+    def hide(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
+        self._decide(request, queryset, Visibility.HIDDEN, "hide_model")
+
+    @admin.action(description="Decide automatically")
+    def decide_automatically(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
+        self._decide(request, queryset, Visibility.AUTOMATIC, "change")
+
+    def _decide(self, request: HttpRequest, queryset: QuerySet[KnownModel], visibility: Visibility, verb: str) -> None:
+        with self._changing(request, queryset, verb, visibility.label) as rows:
+            KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(visibility=visibility)
+        messages.success(request, f"{visibility.label.capitalize()}: {_count(rows)}. {SOON}")
+
+    @contextmanager
+    def _changing(
+        self, request: HttpRequest, queryset: QuerySet[KnownModel], verb: str, details: str = ""
+    ) -> Iterator[list[KnownModel]]:
+        """The selected rows, locked for one transaction; the change of each is recorded before it happens."""
+        with transaction.atomic():
+            rows = list(KnownModel.objects.filter(pk__in=queryset.values("pk")).order_by("pk").select_for_update())
+            for row in rows:
+                audit.record(request, verb, row, details=f"{row.name}: {details}" if details else row.name)
+            yield rows
+            transaction.on_commit(clear_rules_cache)
+
+    # --- the list ------------------------------------------------------------------------------------------------
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        self._offered = frozenset(one["id"] for one in offered_models.offered_models())
+        return super().changelist_view(request, extra_context)
+
+    @admin.display(description="Label")
+    def shown_label(self, row: KnownModel) -> str:
+        return row.label or "–"
+
+    @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
+        description="Offered", label={"offered": "success", "hidden": "warning", "soon": "info", "no": "default"}
+    )
+    def state(self, row: KnownModel) -> str:
+        if row.visibility == Visibility.HIDDEN:
+            return "hidden"
+        if row.name in self._offered:
+            return "offered"
+        return "soon" if row.visibility == Visibility.SHOWN and row.reason != "" else "no"
+
+    @admin.display(description="Why not")
+    def reason_shown(self, row: KnownModel) -> str:
+        if row.visibility == Visibility.HIDDEN:
+            return "hidden by staff"
+        if row.name in self._offered:
+            return ""
+        return row.reason or "no endpoint lists it now"
+
+    @admin.display(description="Who may use it")
+    def available_to(self, row: KnownModel) -> str:
+        if not row.limited:
+            return "Everyone"
+        return ", ".join(group.name for group in row.groups.all()) or "Nobody: its groups were deleted"
+
+    @admin.display(description="Default of")
+    def default_of(self, row: KnownModel) -> str:
+        names = [group.name for group in row.default_groups.all()]
+        names += [f"plan {plan.name}" for plan in row.default_plans.all()]
+        return ", ".join(names)
