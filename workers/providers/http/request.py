@@ -265,7 +265,6 @@ class AnswerRequest:
     def _find_lesson(self, failure: ProviderError) -> Lesson | None:
         if failure.code not in TEACHING_CODES:
             return None
-        words = failure.said.lower()
         refused = self._learned.refuses(self._model, "system")
         lesson = find_lesson(
             failure.said,
@@ -273,7 +272,7 @@ class AnswerRequest:
             has_system=not refused and any(turn.role == "system" for turn in self._turns),
             length_fields=self._dialect.length_fields,
         )
-        if (own := self._dialect.find_refused(words, self._sent)) is not None:
+        if (own := self._dialect.find_refused(failure.said.lower(), self._sent)) is not None:
             lesson = Lesson(own)
         return None if lesson in self._lessons else lesson  # what has been left out is not the reason
 
