@@ -95,7 +95,7 @@ def test_the_key_goes_in_and_never_out(
 
 def test_headers_go_in_and_never_out(keeper: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    own = {"headers": f'{{"X-Router": "{KEY}"}}', "extra_query": '{"trace": "on"}'}
+    own: dict[str, Any] = {"headers": f'{{"X-Router": "{KEY}"}}', "extra_query": '{"trace": "on"}'}
     models = {"models-0-headers": f'{{"X-Model": "{KEY}"}}', "models-0-extra_body": '{"think": false}'}
     row = add(keeper, models=[("large", "")], **own, **models)
     model = row.models.get()
