@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
@@ -236,10 +235,10 @@ class TestKinds:
             row = Endpoint(name="One", base_url=server.url, kind="anthropic", extra_body={"temperature": 0.25})
             row.set_key(DIALECT_KEY)
             row.set_headers({"X-Router": "one"})
-            await sync_to_async(row.save)()
+            await asyncio.to_thread(row.save)
             model = EndpointModel(endpoint=row, name="fake-large", extra_query={"trace": "on"})
-            await sync_to_async(model.save)()
-            [definition] = await sync_to_async(load_endpoints)()
+            await asyncio.to_thread(model.save)
+            [definition] = await asyncio.to_thread(load_endpoints)
             async with opened(definition) as router:
                 said, _ = await ask(router, "fake-large")
         assert said == Script().text
