@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test chaos lint format bench browser asr-sdks pocketsphinx whisper promtool help
+.PHONY: up test chaos lint format bench browser asr-sdks model-sdks pocketsphinx whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine; PORT=0 takes a free port"
@@ -18,6 +18,7 @@ help:
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
+	@echo "make model-sdks                                    check the tests' model servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
 	@echo ""
 	@echo "PYTHON=python3.12 names the Python of a new .venv (3.11 to 3.14; default: python3)."
@@ -55,6 +56,14 @@ asr-sdks: .venv-asr/installed
 .venv-asr/installed: requirements-asr-dev.txt
 	@$(PYTHON) -m venv .venv-asr
 	@.venv-asr/bin/pip install --quiet -r requirements-asr-dev.txt
+	@touch $@
+
+model-sdks: .venv-models/installed
+	@.venv-models/bin/python -W ignore -m tests.model_sdks
+
+.venv-models/installed: requirements-models-dev.txt
+	@$(PYTHON) -m venv .venv-models
+	@.venv-models/bin/pip install --quiet -r requirements-models-dev.txt
 	@touch $@
 
 pocketsphinx: .venv/pocketsphinx

@@ -5,6 +5,8 @@ Web processes read and change the rows; only workers connect to the endpoints (`
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +18,9 @@ from django.utils import timezone
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
+from workers.providers.config import ClientKind, Extras
+from workers.providers.extras import check_body, check_query
+from workers.providers.kinds import AUTO, KIND_NAMES, resolve_kind
 from workers.providers.url_policy import check_address
 
 _SECONDS: Final = (MinValueValidator(0.1), MaxValueValidator(3600))
@@ -27,7 +32,13 @@ def _seconds(name: str, setting: str, otherwise: str = "") -> models.FloatField[
 
 
 class EndpointKind(models.TextChoices):
-    OPENAI_CHAT = "openai_chat", "OpenAI-compatible chat completions"
+    AUTO = AUTO, "Found from the address"
+    OPENAI_CHAT = "openai_chat", KIND_NAMES["openai_chat"]
+    OPENAI_RESPONSES = "openai_responses", KIND_NAMES["openai_responses"]
+    AZURE = "azure", KIND_NAMES["azure"]
+    ANTHROPIC = "anthropic", KIND_NAMES["anthropic"]
+    GEMINI = "gemini", KIND_NAMES["gemini"]
+    OLLAMA = "ollama", KIND_NAMES["ollama"]
 
 
 class Use(models.TextChoices):
@@ -36,12 +47,52 @@ class Use(models.TextChoices):
     OFF = "off", "Off: not used"
 
 
-class Endpoint(models.Model):
+class ExtrasModel(models.Model):
+    """What is added to every request. Headers may hold secrets: they are stored encrypted and only named in pages."""
+
+    encrypted_headers = models.TextField(blank=True, default="", db_default="", editable=False)
+    header_names = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
+    extra_query = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), blank=True,
+        help_text='A JSON object, for example {"api-version": "2024-10-21"}.',
+    )  # fmt: skip
+    extra_body = models.JSONField(
+        default=dict, db_default=models.Value({}, models.JSONField()), blank=True,
+        help_text='A JSON object of fields that every request gets, for example {"options": {"num_ctx": 16384}}.',
+    )  # fmt: skip
+
+    class Meta:
+        abstract = True
+
+    def clean(self) -> None:
+        super().clean()
+        for name, check in (("extra_query", check_query), ("extra_body", check_body)):
+            try:
+                setattr(self, name, check(getattr(self, name) or {}))
+            except ValueError as error:
+                raise ValidationError({name: str(error)}) from None
+
+    def set_headers(self, headers: Mapping[str, str]) -> None:
+        """Replaces the extra headers."""
+        self.encrypted_headers = encryption.encrypt(json.dumps(dict(headers))) if headers else ""
+        self.header_names = sorted(headers)
+
+    def read_extras(self) -> Extras:
+        """What is added. Raises `encryption.UnreadableError`. Only to be called to connect to the endpoint."""
+        stored = encryption.decrypt(self.encrypted_headers) if self.encrypted_headers else "{}"
+        return Extras(json.loads(stored), self.extra_query, self.extra_body)
+
+
+class Endpoint(ExtrasModel):
     """A configured model API. Its API key is stored encrypted, and only workers decrypt it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=80, unique=True)
-    kind = models.CharField(max_length=16, choices=EndpointKind.choices, default=EndpointKind.OPENAI_CHAT)
+    kind = models.CharField(
+        "API", max_length=16, choices=EndpointKind.choices, default=EndpointKind.AUTO,
+        help_text="Found from the address: Anthropic, Gemini, Azure and Ollama by their host or port, else"
+        " OpenAI-compatible.",
+    )  # fmt: skip
     base_url = models.CharField(
         "address", max_length=500, help_text="For example https://api.openai.com/v1. It often ends in /v1."
     )
@@ -96,6 +147,11 @@ class Endpoint(models.Model):
         return self.name
 
     @property
+    def api(self) -> ClientKind:
+        """The kind of the API, also where it is found from the address."""
+        return resolve_kind(self.kind, self.base_url)
+
+    @property
     def host(self) -> str:
         """The host name, as prices and the usage ledger use it."""
         return urlsplit(self.base_url).hostname or ""
@@ -130,7 +186,7 @@ class Endpoint(models.Model):
         return encryption.decrypt(self.encrypted_key) if self.encrypted_key else ""
 
 
-class EndpointModel(models.Model):
+class EndpointModel(ExtrasModel):
     """A model of an endpoint, as named by staff. An endpoint without any offers the models that it lists."""
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="models")

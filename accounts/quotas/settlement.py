@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from accounts.lib.ids import uuid7
@@ -28,9 +29,10 @@ WITH price AS (
         conversation_id)
     SELECT %(id)s, %(at)s, %(user)s, %(run)s, %(recording)s, %(model)s, %(endpoint)s, %(messages)s, %(input)s,
         %(cached)s, %(output)s, %(reasoning)s, %(audio)s,
-        (SELECT round(((%(input)s - %(cached)s) * input_per_million
+        COALESCE((SELECT round(((%(input)s - %(cached)s) * input_per_million
             + %(cached)s * COALESCE(cached_per_million, input_per_million)
             + %(output)s * output_per_million) / 1e6 + %(audio)s * audio_per_minute / 60, 9) FROM price),
+            %(reported)s::numeric),
         %(estimated)s, %(groups)s, %(conversation)s
     WHERE %(counts)s
     ON CONFLICT DO NOTHING
@@ -78,7 +80,11 @@ ORDER BY settled.id
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The usage to record. Cached tokens are included in the input, reasoning tokens in the output."""
+    """The usage to record. Cached tokens are included in the input, reasoning tokens in the output.
+
+    `reported_cost` is what the provider says that it cost, in USD. It counts where that is the site's currency and
+    there is no price.
+    """
 
     model: str
     endpoint: str = ""
@@ -89,11 +95,12 @@ class Used:
     reasoning_tokens: int = 0
     audio_seconds: Decimal = Decimal(0)
     estimated: bool = False
+    reported_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The cost (None if the model has no price) and the new balances of the quotas in which it counted."""
+    """The cost (None if the model has no price and none was reported) and the new balances of the quotas concerned."""
 
     cost: Decimal | None = None
     quotas: list[Balance] = field(default_factory=list)
@@ -166,6 +173,7 @@ def _settle(
         "reasoning": usage.reasoning_tokens,
         "audio": usage.audio_seconds,
         "estimated": usage.estimated,
+        "reported": usage.reported_cost if settings.CURRENCY == "USD" else None,
     }
     with transaction.atomic(), connection.cursor() as cursor:
         # An allowance that is being created sums the ledger under these locks and must not miss this entry.

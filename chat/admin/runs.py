@@ -48,7 +48,7 @@ class RunAdmin(HistoryAdmin):
                            ("prompt_link", "message_link"))}),
         ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "reasoning_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
-        ("The provider", {"fields": ("finish", "upstream_request", "usage_implausible")}),
+        ("The provider", {"fields": ("upstream_model", "finish", "upstream_request", "usage_implausible")}),
         ("Thinking", {"fields": (("effort", "thought_for", "reasoning_chars"), "reasoning_link")}),
         ("Processing", {"fields": (("attempt", "lease_owner", "lease_expires_at"),
                                    ("checkpoint_seq", "ended_in_log"))}),

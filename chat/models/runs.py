@@ -72,6 +72,10 @@ class Run(models.Model):
     upstream_request = models.CharField(
         "the provider's request id", max_length=100, blank=True, default="", db_default=""
     )
+    upstream_model = models.CharField(
+        "the provider's model", max_length=200, blank=True, default="", db_default="",
+        help_text="Who answered, in the provider's words: a router or an alias may choose another model.",
+    )  # fmt: skip
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.TextField(blank=True)
     input_tokens = models.PositiveIntegerField(null=True, blank=True)

@@ -36,6 +36,7 @@ class Ending:
     finish: str = ""  # how a complete answer ended (`chat.models.statuses.Finish`)
     upstream_said: str = ""  # the provider's words about a failure, for staff
     upstream_request: str = ""
+    upstream_model: str = ""  # who answered, in the provider's words
     rendered: Mapping[str, str] = field(default_factory=dict)
     error_code: str = ""
     error_message: str = ""
@@ -44,6 +45,7 @@ class Ending:
     cached_tokens: int = 0  # of the input
     reasoning_tokens: int = 0  # of the output
     usage_estimated: bool = False
+    reported_cost: Decimal | None = None  # what the provider says that it cost, in USD
     usage_implausible: bool = False  # what was reported cannot be right, so it was estimated
     endpoint: str = ""  # host of the one that answered, or was asked last
     first_token_ms: int | None = None
@@ -227,6 +229,7 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
         output_tokens=ending.output_tokens,
         reasoning_tokens=ending.reasoning_tokens,
         estimated=ending.usage_estimated,
+        reported_cost=ending.reported_cost,
     )
 
 

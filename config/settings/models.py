@@ -9,11 +9,19 @@ from config.settings.environment import env
 
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "").strip()
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
+_KINDS = ["auto", "openai_chat", "openai_responses", "azure", "anthropic", "gemini", "ollama"]
+OPENAI_KIND: str = env.str("OPENAI_KIND", "auto", validate=validate.OneOf(_KINDS))  # auto: found from the address
+OPENAI_EXTRAS: str = env.str("OPENAI_EXTRAS", "")  # JSON: headers, query and body of every request (docs/endpoints.md)
+ANTHROPIC_BASE_URL: str = env.str("ANTHROPIC_BASE_URL", "").strip()
+ANTHROPIC_API_KEY: str = env.str("ANTHROPIC_API_KEY", "")
+GEMINI_BASE_URL: str = env.str("GEMINI_BASE_URL", "").strip()
+GEMINI_API_KEY: str = env.str("GEMINI_API_KEY", "")
 CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
 # The fallback while the endpoint above is down; its model replaces whichever was chosen.
 OPENAI_FALLBACK_BASE_URL: str = env.str("OPENAI_FALLBACK_BASE_URL", "").strip()
 OPENAI_FALLBACK_API_KEY: str = env.str("OPENAI_FALLBACK_API_KEY", "")
 OPENAI_FALLBACK_MODEL: str = env.str("OPENAI_FALLBACK_MODEL", "")
+OPENAI_FALLBACK_KIND: str = env.str("OPENAI_FALLBACK_KIND", "auto", validate=validate.OneOf(_KINDS))
 OLLAMA_URL: str = env.str("OLLAMA_URL", "http://127.0.0.1:11434").strip()
 MODEL_CONNECT_TIMEOUT = env.float("MODEL_CONNECT_TIMEOUT", 5.0)  # seconds, like the next three
 MODEL_FIRST_CHUNK_TIMEOUT = env.float("MODEL_FIRST_CHUNK_TIMEOUT", 600.0)

@@ -13,6 +13,9 @@ SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "ADMIN_PASSWORD": (),
     "OPENAI_API_KEY": ("worker",),
     "OPENAI_FALLBACK_API_KEY": ("worker",),
+    "OPENAI_EXTRAS": ("worker",),
+    "ANTHROPIC_API_KEY": ("worker",),
+    "GEMINI_API_KEY": ("worker",),
     "OPENAI_REALTIME_API_KEY": ("worker",),
     "TRANSCRIPTION_API_KEY": ("worker",),
     "DEEPGRAM_API_KEY": ("worker",),
@@ -21,7 +24,7 @@ SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "EMAIL_HOST_PASSWORD": ("web", "worker"),
 }
 # The pages only say whether there is a key.
-MASKED: Final = ("OPENAI_API_KEY", "OPENAI_FALLBACK_API_KEY")
+MASKED: Final = ("OPENAI_API_KEY", "OPENAI_FALLBACK_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 MASK: Final = "kept-from-this-process"
 SERVER_VARIABLES: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR", "HOME")
 

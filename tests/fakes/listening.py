@@ -12,6 +12,7 @@ import pytest
 from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.base import ChatTurn, Chunk, ProviderError, TokenUsage
 from workers.providers.config import Timeouts
+from workers.providers.http.client import HttpChat
 from workers.providers.openai.client import OpenAIChat
 
 TIMEOUTS: Final = Timeouts(connect=2.0, first_chunk=5.0, idle=5.0, total=20.0)
@@ -60,7 +61,7 @@ class Endpoints:
         await endpoint.close()
 
 
-def connections_in_use(endpoint: OpenAIChat) -> int:
+def connections_in_use(endpoint: HttpChat) -> int:
     """Of the pool below, which has no public way to tell."""
     session = endpoint.transport._http._transport.client  # type: ignore[attr-defined]  # the transport's class is private
     return len(session.connector._acquired) if session is not None else 0

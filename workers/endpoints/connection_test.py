@@ -27,6 +27,7 @@ from workers.models import Endpoint
 from workers.providers import discovery
 from workers.providers.base import ChatModel, ChatTurn, ListedModel, ProviderError
 from workers.providers.config import Definition
+from workers.providers.kinds import KIND_NAMES
 from workers.providers.selection import select_offered
 from workers.providers.url_policy import REFUSED
 
@@ -199,11 +200,13 @@ def _reason(failure: ProviderError, definition: Definition) -> str:
     if failure.reason in by_reason:
         return by_reason[failure.reason]
     if failure.code == "upstream_garbage":
-        return f"{place} responds, but not as an OpenAI-compatible API."
+        api = "an OpenAI-compatible API" if definition.kind == "openai_chat" else f"the {KIND_NAMES[definition.kind]}"
+        return f"{place} responds, but not as {api}."
     if failure.code == "model_not_found":
         return "The endpoint does not have the first model of this list."
     if failure.reason == "HTTP 404":
-        return f"There is no such API at {definition.base_url} (404). The address often ends in /v1."
+        hint = " The address often ends in /v1." if definition.kind.startswith("openai") else ""
+        return f"There is no such API at {definition.base_url} (404).{hint}"
     if failure.reason.startswith("HTTP 3"):
         return f"The endpoint redirects to another address ({failure.reason}). Enter that address instead."
     return f"{failure.message} ({failure.reason or failure.code})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from urllib.parse import urlsplit
 
 import msgspec
 import redis
@@ -12,7 +11,9 @@ from django.conf import settings
 from accounts.lib.redis import sync_redis
 from chat.catalog.offered_models import KEY
 from workers.models import Endpoint
+from workers.providers.config import Definition
 from workers.providers.discovery import decode_published, read_listed
+from workers.providers.kinds import KIND_NAMES, resolve_kind
 from workers.providers.selection import hidden_reason
 
 
@@ -45,27 +46,29 @@ def listed_models(object_id: str) -> list[dict[str, str]] | None:
 
 def environment_endpoints() -> list[dict[str, str]]:
     """The endpoints of the environment with their settings, without secrets."""
-    found = []
-    if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
-        found.append(
-            {
-                "id": "environment",
-                "setting": "OPENAI_BASE_URL",
-                "place": _place(settings.OPENAI_BASE_URL),
-                "key": "with a key" if settings.OPENAI_API_KEY else "without a key",
-            }
-        )
-        if settings.OPENAI_FALLBACK_BASE_URL:
-            found.append(
-                {
-                    "id": "environment-fallback",
-                    "setting": "OPENAI_FALLBACK_BASE_URL",
-                    "place": _place(settings.OPENAI_FALLBACK_BASE_URL),
-                    "key": "with a key" if settings.OPENAI_FALLBACK_API_KEY else "without a key",
-                }
-            )
+    given = (
+        ("environment", "OPENAI_BASE_URL", settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY, settings.OPENAI_KIND),
+        ("anthropic", "ANTHROPIC_BASE_URL", settings.ANTHROPIC_BASE_URL, settings.ANTHROPIC_API_KEY, "anthropic"),
+        ("gemini", "GEMINI_BASE_URL", settings.GEMINI_BASE_URL, settings.GEMINI_API_KEY, "gemini"),
+    )
+    found = [
+        _environment_endpoint(name, setting, address, key, kind)
+        for name, setting, address, key, kind in given
+        if key or (address and name == "environment")
+    ]
+    if found and settings.OPENAI_FALLBACK_BASE_URL:
+        setting, address = "OPENAI_FALLBACK_BASE_URL", settings.OPENAI_FALLBACK_BASE_URL
+        key, kind = settings.OPENAI_FALLBACK_API_KEY, settings.OPENAI_FALLBACK_KIND
+        found.append(_environment_endpoint("environment-fallback", setting, address, key, kind))
     return found
 
 
-def _place(url: str) -> str:
-    return urlsplit(url).netloc.rpartition("@")[2] or "api.openai.com"
+def _environment_endpoint(name: str, setting: str, address: str, key: str, kind: str) -> dict[str, str]:
+    found = resolve_kind(kind, address)
+    return {
+        "id": name,
+        "setting": setting,
+        "place": Definition(id=name, name=name, kind=found, base_url=address).place,
+        "kind": KIND_NAMES[found],
+        "key": "with a key" if key else "without a key",
+    }

@@ -14,11 +14,13 @@ from accounts.lib.encryption import UnreadableError
 from accounts.lib.outage import OUTAGE
 from workers.endpoints.known_models import apply_decisions, listed_models, read_decisions, record_listed
 from workers.models import Endpoint, Use
-from workers.providers.config import Definition, Timeouts
+from workers.providers.config import NO_EXTRAS, Definition, Extras, Timeouts
 from workers.providers.discovery import Environment, make_client, publish_offered
 from workers.providers.router import ModelRouter
 
-UNREADABLE: Final = "Its API key cannot be decrypted: SECRET_KEY or ENCRYPTION_KEYS have changed since it was stored."
+UNREADABLE: Final = (
+    "Its API key or a header cannot be decrypted: SECRET_KEY or ENCRYPTION_KEYS have changed since it was stored."
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -32,8 +34,11 @@ def load_endpoints() -> list[Definition]:
 def define(row: Endpoint) -> Definition:
     """The definition of `row` with its key, or with a `trouble` when the key cannot be decrypted."""
     key, trouble = "", ""
+    extras = NO_EXTRAS
+    model_extras: list[tuple[str, Extras]] = []
     try:
-        key = row.read_key()
+        key, extras = row.read_key(), row.read_extras()
+        model_extras = [(model.name, model.read_extras()) for model in row.models.all()]
     except UnreadableError:
         trouble = UNREADABLE
     timeouts = Timeouts(
@@ -45,6 +50,7 @@ def define(row: Endpoint) -> Definition:
     return Definition(
         id=str(row.pk),
         name=row.name,
+        kind=row.api,
         base_url=row.base_url,
         api_key=key,
         models=tuple((model.name, model.label or model.name) for model in row.models.all()),
@@ -67,6 +73,8 @@ def define(row: Endpoint) -> Definition:
             for model in row.models.all()
             if model.first_chunk_timeout or model.idle_timeout or model.total_timeout
         ),
+        extras=extras,
+        model_extras=tuple((name, own) for name, own in model_extras if own != NO_EXTRAS),
         strict=True,
         trouble=trouble,
     )

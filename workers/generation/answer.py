@@ -39,6 +39,7 @@ class ModelAnswer:
 
     def __init__(self, claim: Claim, log: RunLog, model: ChatModel, clock: RunClock) -> None:
         self.endpoint = ""
+        self.upstream_model = ""  # who answered, in the endpoint's words
         self.first_token: float | None = None
         self.requested_at: float | None = None  # of the first request, monotonic seconds
         self._claim = claim
@@ -110,6 +111,7 @@ class ModelAnswer:
                     for chunk in chunks:
                         usage = chunk.usage or usage
                         reason = chunk.finish_reason or reason
+                        self.upstream_model = chunk.model or self.upstream_model
                     if self._log.fenced or self._limits.reached is not None:
                         break
         except ProviderError as error:

@@ -30,7 +30,7 @@ _FINISHES: Final = {
     "model_length": Finish.LENGTH, "model_context_window_exceeded": Finish.LENGTH,
     "content_filter": Finish.FILTERED, "safety": Finish.FILTERED, "recitation": Finish.FILTERED,
     "refusal": Finish.FILTERED, "prohibited_content": Finish.FILTERED, "blocklist": Finish.FILTERED,
-    "sensitive": Finish.FILTERED,
+    "sensitive": Finish.FILTERED, "spii": Finish.FILTERED, "model_armor": Finish.FILTERED,
 }  # fmt: skip
 
 

@@ -114,6 +114,7 @@ def _used(model: str, endpoint: str, usage: TokenUsage) -> Used:
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,
         estimated=usage.estimated,
+        reported_cost=None if usage.estimated else usage.cost,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -27,7 +28,7 @@ class TokenUsage:
 
     `estimated` is true when the endpoint did not report usage and the numbers come from `token_estimate.py`.
     `implausible` is true when it reported numbers that cannot be right (negative, or beyond any model): those were
-    replaced by estimates.
+    replaced by estimates. `cost` is what the endpoint says that the answer cost, in USD, or None.
     """
 
     input_tokens: int
@@ -36,6 +37,7 @@ class TokenUsage:
     reasoning_tokens: int = 0
     estimated: bool = False
     implausible: bool = False
+    cost: Decimal | None = None
 
 
 Effort = Literal["low", "medium", "high"]
@@ -59,12 +61,14 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     """A piece of an answer. `usage`, when given, replaces that of an earlier chunk.
 
     `reasoning` is what the model thinks, and no part of the answer's text. In a chunk with both it comes before `text`.
+    `model` is who answers, in the endpoint's own words: a router or an alias may choose another one.
     """
 
     text: str = ""
     reasoning: str = ""
     usage: TokenUsage | None = None
     finish_reason: str | None = None
+    model: str = ""
 
 
 class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):

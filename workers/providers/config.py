@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
-ClientKind = Literal["openai_chat", "demo"]
+ClientKind = Literal["openai_chat", "openai_responses", "azure", "anthropic", "gemini", "ollama", "demo"]
+
+DEFAULT_PLACES: Final[dict[str, str]] = {  # of an endpoint without an address
+    "anthropic": "api.anthropic.com",
+    "gemini": "generativelanguage.googleapis.com",
+    "ollama": "127.0.0.1:11434",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,39 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What staff add to every request: headers (perhaps secret), query, and fields of the body.
+
+    `workers.providers.extras` says which names are allowed.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_model(self, model: Extras | None) -> Extras:
+        """Together with those of a model, which count more."""
+        if model is None:
+            return self
+        return Extras(
+            {**self.headers, **model.headers}, {**self.query, **model.query}, merge_fields(self.body, model.body)
+        )
+
+
+NO_EXTRAS: Final = Extras()
+
+
+def merge_fields(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Both objects in one; objects within them are merged likewise, and of other values the second one counts."""
+    merged = dict(first)
+    for name, value in second.items():
+        before = merged.get(name)
+        both = isinstance(before, Mapping) and isinstance(value, Mapping)
+        merged[name] = merge_fields(before, value) if both else value  # type: ignore[arg-type]  # `both` says so
+    return merged
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """The configuration of one endpoint. A worker treats equal definitions as the same endpoint.
 
@@ -40,6 +80,7 @@ class Definition:
     `shown`, `hidden`  names of listed models that staff decided to offer, or not to
     `fallback`  the id of the endpoint to use while this one is down; `fallback_model` is its model (empty: the same)
     `model_timeouts`  (id, timeouts) of models with timeouts of their own
+    `extras`    what is added to every request; `model_extras` (id, extras) of models with some of their own
     `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
     `trouble`   why it cannot be used at all, for the operator; empty: it can be used
     """
@@ -57,13 +98,18 @@ class Definition:
     fallback_model: str = ""
     timeouts: Timeouts = field(default_factory=Timeouts.from_settings)
     model_timeouts: tuple[tuple[str, Timeouts], ...] = ()
+    extras: Extras = NO_EXTRAS
+    model_extras: tuple[tuple[str, Extras], ...] = ()
     strict: bool = False
     trouble: str = ""
 
     @property
     def connection(self) -> tuple[object, ...]:
         """What its client is made from. While this is unchanged, the client and its connections are kept."""
-        return (self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.strict)
+        return (
+            self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.extras,
+            self.model_extras, self.strict,
+        )  # fmt: skip
 
     @property
     def host(self) -> str:
@@ -78,4 +124,4 @@ class Definition:
     @property
     def place(self) -> str:
         """Host and port of its address."""
-        return urlsplit(self.base_url).netloc.rpartition("@")[2] or "api.openai.com"
+        return urlsplit(self.base_url).netloc.rpartition("@")[2] or DEFAULT_PLACES.get(self.kind, "api.openai.com")

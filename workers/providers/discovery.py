@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -27,6 +28,8 @@ from chat.catalog.offered_models import (
 from workers.providers.base import ChatModel, ListedModel
 from workers.providers.config import ClientKind, Definition
 from workers.providers.demo import DemoModel
+from workers.providers.extras import read_extras
+from workers.providers.kinds import KIND_NAMES, make_http_client, resolve_kind
 from workers.providers.router import ModelRouter, Offer
 
 PROBE_TIMEOUT: Final = 0.5  # seconds to wait for a local Ollama
@@ -45,13 +48,47 @@ def find_endpoint() -> Found:
 
     Raises `ImproperlyConfigured` with the setting's name for an invalid address.
     """
-    for name in ("OPENAI_BASE_URL", "OPENAI_FALLBACK_BASE_URL", "OLLAMA_URL"):
+    names = ("OPENAI_BASE_URL", "OPENAI_FALLBACK_BASE_URL", "ANTHROPIC_BASE_URL", "GEMINI_BASE_URL", "OLLAMA_URL")
+    for name in names:
         _check_address(name, getattr(settings, name))
-    if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
-        return Found("openai_chat", settings.OPENAI_BASE_URL, local=False)
+    if configured := _configured():
+        return Found(configured[0].kind, configured[0].base_url, local=False)
     if settings.OLLAMA_URL and _answers(settings.OLLAMA_URL):
         return Found("openai_chat", settings.OLLAMA_URL.rstrip("/") + "/v1", local=True)
     return Found("demo", "", local=False)
+
+
+def _configured() -> list[Definition]:
+    """The endpoints of the settings, the main one first, without models and fallback.
+
+    Raises `ImproperlyConfigured` with the setting's name.
+    """
+    found: list[Definition] = []
+    if settings.OPENAI_BASE_URL or settings.OPENAI_API_KEY:
+        try:
+            extras, model_extras = read_extras(settings.OPENAI_EXTRAS or "{}")
+        except ValueError as error:
+            raise ImproperlyConfigured(f"OPENAI_EXTRAS: {error}") from None
+        found.append(
+            Definition(
+                id="environment",
+                name="environment",
+                kind=resolve_kind(settings.OPENAI_KIND, settings.OPENAI_BASE_URL),
+                base_url=settings.OPENAI_BASE_URL,
+                api_key=settings.OPENAI_API_KEY,
+                extras=extras,
+                model_extras=tuple(model_extras.items()),
+            )
+        )
+    others: list[tuple[ClientKind, str, str]] = [
+        ("anthropic", settings.ANTHROPIC_BASE_URL, settings.ANTHROPIC_API_KEY),
+        ("gemini", settings.GEMINI_BASE_URL, settings.GEMINI_API_KEY),
+    ]
+    for kind, address, key in others:
+        if key:
+            name = "environment" if not found else f"environment-{kind}"
+            found.append(Definition(id=name, name=name, kind=kind, base_url=address, api_key=key))
+    return found
 
 
 class Environment:
@@ -66,21 +103,20 @@ class Environment:
         if found.kind == "demo":
             return
         standby = bool(settings.OPENAI_FALLBACK_BASE_URL)
-        main = Definition(
-            id="ollama" if found.local else "environment",
-            name="Ollama" if found.local else "environment",
-            base_url=found.base_url,
-            api_key="" if found.local else settings.OPENAI_API_KEY,
+        main, *others = _configured() or [Definition(id="ollama", name="Ollama", base_url=found.base_url)]
+        main = replace(
+            main,
             models=names,
             fallback="environment-fallback" if standby else "",
             fallback_model=settings.OPENAI_FALLBACK_MODEL,
         )
-        (self.last if found.local else self.first).append(main)
+        (self.last if found.local else self.first).extend([main, *others])
         if standby:
             self.last.append(
                 Definition(
                     id="environment-fallback",
                     name="environment (fallback)",
+                    kind=resolve_kind(settings.OPENAI_FALLBACK_KIND, settings.OPENAI_FALLBACK_BASE_URL),
                     base_url=settings.OPENAI_FALLBACK_BASE_URL,
                     api_key=settings.OPENAI_FALLBACK_API_KEY,
                     offered=False,
@@ -106,16 +142,7 @@ def make_client(definition: Definition) -> ChatModel:
     """The client of an endpoint."""
     if definition.kind == "demo":
         return DemoModel(settings.DEMO_TOKENS_PER_SECOND)
-    # Importing the package takes a second, so only processes that use a model do, before the first answer.
-    from workers.providers.openai.client import OpenAIChat
-
-    return OpenAIChat(
-        definition.base_url,
-        definition.api_key,
-        timeouts=definition.timeouts,
-        model_timeouts=dict(definition.model_timeouts),
-        strict=definition.strict,
-    )
+    return make_http_client(definition)
 
 
 def describe() -> str:
@@ -126,7 +153,11 @@ def describe() -> str:
     models = ", ".join(settings.CHAT_MODELS) or "the models it offers; CHAT_MODELS chooses"
     if endpoint.local:
         return f"Ollama at {_place(endpoint.base_url)} ({models})"
-    return f"{_place(endpoint.base_url) or 'api.openai.com'} ({models})"
+    first, *others = _configured()
+    line = f"{first.place} ({models})"
+    if first.kind != "openai_chat":
+        line += f", {KIND_NAMES[first.kind]}"
+    return "; ".join([line, *(one.place for one in others)])
 
 
 async def publish_offered(router: ModelRouter) -> None:

@@ -78,7 +78,7 @@ def check_address(url: str) -> str:
         raise ValueError("The address must not contain #.")
     if any(SECRET_PARAMETER.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
         raise ValueError("The address must not contain a key or token. Use the field for the API key.")
-    if parts.path.rstrip("/").endswith(("/chat/completions", "/models")):
+    if parts.path.rstrip("/").endswith(("/chat/completions", "/responses", "/messages", "/api/chat", "/models")):
         raise ValueError("Enter only the part that all paths share; it often ends in /v1.")
     host = parts.hostname or ""
     looks_numeric = host.replace(".", "").isdigit() or ":" in host

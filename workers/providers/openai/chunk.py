@@ -9,17 +9,11 @@ OpenRouter's, `reasoning` also Ollama's and vLLM's, `thinking` is Ollama's own A
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from workers.providers.base import ProviderError
-from workers.providers.openai.sse import GARBAGE
-
-Report = Callable[[str, object], None]
-"""Called with the kind of something unexpected, and the event or the field it was found in."""
+from workers.providers.http.json_values import Report, garbage, load_event, read_cost, read_number, read_text
 
 
 class Part(msgspec.Struct, gc=False):
@@ -65,6 +59,7 @@ class Usage(msgspec.Struct, gc=False):
     prompt_cache_hit_tokens: int | None = None  # DeepSeek
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
+    cost: float | None = None  # OpenRouter and LiteLLM: in USD
 
 
 class Event(msgspec.Struct, gc=False):
@@ -72,6 +67,7 @@ class Event(msgspec.Struct, gc=False):
     usage: Usage | None = None
     error: Any = None
     object: str | None = None
+    model: str | None = None  # who answers; a router chooses
     message: Any = None  # of an error without an outer "error"
     code: Any = None
 
@@ -80,8 +76,6 @@ class Event(msgspec.Struct, gc=False):
         """Whether it is an event of a chat completion, or an error."""
         return self.choices is not None or self.usage is not None or bool(self.error) or self.object == "error"
 
-
-NO_JSON: Final = object()
 
 _decode: Final = msgspec.json.Decoder(Event).decode
 
@@ -107,36 +101,11 @@ def decode_event(data: bytes, report: Report) -> Event | None:
 
 
 def _decode_leniently(data: bytes, report: Report) -> Event | None:
-    # Bytes that are not UTF-8, and escaped lone surrogates such as \ud83d: the rest of the text is usable.
-    words = data.decode(errors="replace").strip()
-    if words in ("", "null"):
-        return None  # a keep-alive
-    value = load_json(words)
-    if value is NO_JSON:
-        # Raised outside of a handler, because the decoder's exception holds the text.
-        if words[0] in '{["':
-            raise garbage(f"{len(data)} bytes that are not JSON")
-        report("no_json", data)
-        return None
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        value = value[0]  # an error in an array, as Gemini sends it
-    if not isinstance(value, dict):
-        report("no_object", value)
+    value = load_event(data, report)
+    if value is None:
         return None
     report("field", value)
     return _event(value)
-
-
-def load_json(text: str) -> object:
-    """The value, or `NO_JSON`."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return NO_JSON
-
-
-def garbage(detail: str) -> ProviderError:
-    return ProviderError("upstream_garbage", GARBAGE, detail=detail)
 
 
 def _event(value: dict[str, Any]) -> Event:
@@ -146,7 +115,8 @@ def _event(value: dict[str, Any]) -> Event:
         choices=found,
         usage=_usage(value["usage"]) if isinstance(value.get("usage"), dict) else None,
         error=value.get("error"),
-        object=_text(value.get("object")),
+        object=read_text(value.get("object")),
+        model=read_text(value.get("model")),
         message=value.get("message"),
         code=value.get("code"),
     )
@@ -177,7 +147,7 @@ def _delta(value: object) -> Delta | None:
         reasoning=_thought(value.get("reasoning")),
         thinking=_thought(value.get("thinking")),
         reasoning_details=details if isinstance(details := value.get("reasoning_details"), list) else None,
-        refusal=_text(value.get("refusal")),
+        refusal=read_text(value.get("refusal")),
         tool_calls=calls or None,
         function_call=function or None,
     )
@@ -189,9 +159,9 @@ def _thought(value: object) -> str | None:
         return "".join(_thought(one) or "" for one in value) or None
     if isinstance(value, dict):
         return next(
-            (text for key in ("text", "summary", "thinking", "content") if (text := _text(value.get(key)))), None
+            (text for key in ("text", "summary", "thinking", "content") if (text := read_text(value.get(key)))), None
         )
-    return _text(value)
+    return read_text(value)
 
 
 def _content(value: object) -> str | list[Part] | None:
@@ -215,18 +185,19 @@ def _part(value: object) -> Part | None:
     if isinstance(thinking, str):
         thinking = [thinking]
     parts = [part for part in map(_part, thinking) if part is not None] if isinstance(thinking, list) else None
-    return Part(type=_text(value.get("type")) or "text", text=_text(value.get("text")), thinking=parts)
+    return Part(type=read_text(value.get("type")) or "text", text=read_text(value.get("text")), thinking=parts)
 
 
 def _finish_reason(value: object) -> str | None:
     """A finish reason of another type still says that this is the end."""
     if isinstance(value, dict):
-        return _text(value.get("type")) or _text(value.get("reason")) or "stop"
+        return read_text(value.get("type")) or read_text(value.get("reason")) or "stop"
     return value if isinstance(value, str) else "stop" if value else None
 
 
 def _usage(value: dict[str, Any]) -> Usage:
     read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
+    cost = read_cost(value.get("cost"))
     return Usage(
         prompt_tokens=read_number(value.get("prompt_tokens")),
         completion_tokens=read_number(value.get("completion_tokens")),
@@ -235,23 +206,5 @@ def _usage(value: dict[str, Any]) -> Usage:
         completion_tokens_details=(
             OutputDetails(read_number(written.get("reasoning_tokens"))) if isinstance(written, dict) else None
         ),
+        cost=None if cost is None else float(cost),
     )
-
-
-def read_number(value: object) -> int | None:
-    """A count of tokens that may be written as `7`, `7.0` or `"7"`; None for anything else."""
-    if isinstance(value, str) and len(value) <= 40:
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return int(value)
-    except (ValueError, OverflowError):  # not a number, or infinite
-        return None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

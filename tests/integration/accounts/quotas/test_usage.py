@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
+from pytest_django.fixtures import Settings
 
 from accounts.lib.ids import uuid7
 from accounts.lib.streaming import escape_formula
@@ -72,6 +73,19 @@ def test_usage_by_each_kind(used: None) -> None:
     assert [row["day"] for row in by_day] == ["2026-05-04", "2026-05-05"], "days are UTC"
     by_group = json.loads(usage("--by=group", "--format=json"))
     assert {row["group"]: row["messages"] for row in by_group} == {"=cmd|'/c calc'!A0": 2, "–": 1}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("currency", "free"), [("USD", Decimal("0.25")), ("EUR", None)])
+def test_a_reported_cost_counts_where_there_is_no_price(
+    used: None, alice: User, settings: Settings, currency: str, free: Decimal | None
+) -> None:
+    """Routers report USD."""
+    settings.CURRENCY = currency
+    use(alice, "free", input_tokens=7, reported_cost=Decimal("0.25"))
+    use(alice, input_tokens=1000, reported_cost=Decimal("0.25"))
+    costs = dict(UsageEntry.objects.order_by("-id").values_list("model", "cost")[:2])
+    assert costs == {"free": free, "small": Decimal("0.001")}
 
 
 @pytest.mark.django_db

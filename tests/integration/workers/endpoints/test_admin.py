@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from workers import admin as pages
 from workers.endpoints.connection_test import ConnectionTestResult
 from workers.models import Endpoint, EndpointModel
 from workers.providers.base import ListedModel
+from workers.providers.config import Extras
 from workers.providers.discovery import listed_key
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
@@ -89,6 +91,74 @@ def test_the_key_goes_in_and_never_out(
     assert not [place for place, text in places.items() if KEY in text]
     assert "never shown again" in places["page 1"]
     assert row.encrypted_key not in "".join(text for place, text in places.items() if place != "export")
+
+
+def test_headers_go_in_and_never_out(keeper: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    own: dict[str, Any] = {"headers": f'{{"X-Router": "{KEY}"}}', "extra_query": '{"trace": "on"}'}
+    models = {"models-0-headers": f'{{"X-Model": "{KEY}"}}', "models-0-extra_body": '{"think": false}'}
+    row = add(keeper, models=[("large", "")], **own, **models)
+    model = row.models.get()
+    assert row.read_extras() == Extras({"X-Router": KEY}, {"trace": "on"}, {})
+    assert model.read_extras() == Extras({"X-Model": KEY}, {}, {"think": False})
+    page = keeper.get(page_of(row)).content.decode()
+    page += keeper.post(page_of(row), form(**{**own, "base_url": "nonsense"})).content.decode()
+    seen = page + keeper.get(f"/admin/workers/endpoint/{row.pk}/history/").content.decode() + caplog.text
+    seen += str(list(AuditEntry.objects.values())) + str(list(LogEntry.objects.values()))
+    seen += serializers.serialize("json", [row, model])
+    assert KEY not in seen
+    assert "Set: X-Router." in page
+    assert "Set: X-Model." in page
+    assert AuditEntry.objects.get(verb="set_headers").details == "X-Router"
+    kept = {
+        "models-INITIAL_FORMS": "1", "models-0-id": str(model.pk), "models-0-endpoint": str(row.pk),
+        "models-0-extra_body": '{"think": false}', "extra_query": '{"trace": "on"}',
+    }  # fmt: skip
+    assert keeper.post(page_of(row), form([("large", "")], **kept)).status_code == 302
+    row.refresh_from_db()
+    assert (row.read_extras().headers, row.header_names) == ({"X-Router": KEY}, ["X-Router"]), "empty keeps them"
+    moved = keeper.post(page_of(row), form([("large", "")], **kept, base_url="http://evil.example/v1"))
+    assert "The stored headers are for http://models.example.org." in html.unescape(moved.content.decode())
+    only_models = keeper.post(page_of(row), form([("large", "")], **kept, base_url="http://evil.example", headers="{}"))
+    assert "The stored headers of large are for http://models.example.org." in html.unescape(
+        only_models.content.decode()
+    )
+    assert keeper.post(page_of(row), form([("large", "")], **kept, headers="{}")).status_code == 302
+    row.refresh_from_db()
+    assert (row.encrypted_headers, row.header_names) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"headers": '{"Authorization": "x"}'}, "Use the field for the API key."),
+        ({"headers": "X-Title: Antiphon"}, "must be a JSON object"),
+        ({"extra_body": '{"model": "other"}'}, "The field model of the body is set by the program."),
+        ({"extra_body": "nonsense"}, "Enter a valid JSON."),
+        ({"extra_query": '{"api_key": "x"}'}, "The query must not contain a key or token"),
+        ({"kind": "azure", "api_key": KEY, "headers": '{"api-key": "x"}'}, "The API key is sent as api-key."),
+        ({"kind": "nonsense"}, "is not one of the available choices"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_with_a_sentence(keeper: Client, values: dict[str, Any], words: str) -> None:
+    answer = keeper.post(ADD, form(**values))
+    assert answer.status_code == 200
+    assert words in html.unescape(answer.content.decode())
+    assert not Endpoint.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://api.anthropic.com", "Anthropic Messages API"),
+        ("https://ours.openai.azure.com", "Azure OpenAI"),
+        ("http://models.example.org/v1", "OpenAI-compatible chat completions"),
+    ],
+)
+def test_the_api_that_was_found_is_said(keeper: Client, address: str, name: str) -> None:
+    answer = keeper.post(ADD, form(kind="auto", base_url=address), follow=True)
+    assert f"Ours has been saved as {name}." in answer.content.decode()
+    assert name in keeper.get("/admin/workers/endpoint/").content.decode()
 
 
 def test_every_deed_is_written_down(keeper: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,17 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import pytest
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from accounts.lib.encryption import UnreadableError, decrypt, encrypt
 from chat.catalog import offered_models
+from tests.fakes.dialects.anthropic import AnthropicWire
+from tests.fakes.dialects.gemini import GeminiWire
+from tests.fakes.dialects.script import KEY as DIALECT_KEY
+from tests.fakes.dialects.script import Script
+from tests.fakes.dialects.server import DialectServer
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.offered_models import forget_models
 from workers.endpoints.service import UNREADABLE, EndpointSync, load_endpoints
@@ -32,6 +37,7 @@ KEY = "sk-endpoint-canary-5c1e"
 @pytest.fixture
 def nothing_configured(settings: Settings) -> None:
     settings.OPENAI_BASE_URL = settings.OPENAI_API_KEY = ""
+    settings.OPENAI_EXTRAS = settings.ANTHROPIC_API_KEY = settings.GEMINI_API_KEY = ""
     settings.OLLAMA_URL = "http://127.0.0.1:1"
     settings.CHAT_MODELS = []
     forget_models()
@@ -220,6 +226,70 @@ async def test_a_worker_sees_rows_come_change_and_go(one: FakeOpenAI) -> None:
         await endpoint_sync.router.close()
 
 
+class TestKinds:
+    """Which API an endpoint speaks, and what staff add to its requests."""
+
+    @pytest.mark.django_db(transaction=True)
+    async def test_a_row_speaks_its_api_with_what_was_added(self) -> None:
+        with DialectServer(AnthropicWire()) as server:
+            row = Endpoint(name="One", base_url=server.url, kind="anthropic", extra_body={"temperature": 0.25})
+            row.set_key(DIALECT_KEY)
+            row.set_headers({"X-Router": "one"})
+            await asyncio.to_thread(row.save)
+            model = EndpointModel(endpoint=row, name="fake-large", extra_query={"trace": "on"})
+            await asyncio.to_thread(model.save)
+            [definition] = await asyncio.to_thread(load_endpoints)
+            async with opened(definition) as router:
+                said, _ = await ask(router, "fake-large")
+        assert said == Script().text
+        sent = server.chats[0]
+        assert (sent.headers["x-router"], sent.query["trace"], sent.body["temperature"]) == ("one", "on", 0.25)
+        assert not server.problems
+
+    async def test_endpoints_of_the_settings(self, settings: Settings) -> None:
+        with DialectServer(AnthropicWire()) as claude, DialectServer(GeminiWire()) as gemini:
+            settings.ANTHROPIC_API_KEY = settings.GEMINI_API_KEY = DIALECT_KEY
+            settings.ANTHROPIC_BASE_URL, settings.GEMINI_BASE_URL = claude.url, gemini.url
+            async with opened() as router:
+                offered = [(offer["id"], offer["endpoint"]) for offer in router.catalog]
+                assert (await ask(router, "fake-large"))[0] == Script().text
+        assert offered == [("fake-large", "environment"), ("fake-small", "environment")]
+        assert claude.chats
+        assert not claude.problems + gemini.problems
+        assert discovery.describe() == (
+            f"127.0.0.1:{claude.port} (the models it offers; CHAT_MODELS chooses), Anthropic Messages API;"
+            f" 127.0.0.1:{gemini.port}"
+        )
+
+    async def test_extras_of_the_settings(self, settings: Settings, two: FakeOpenAI) -> None:
+        settings.OPENAI_BASE_URL = two.url
+        settings.OPENAI_EXTRAS = '{"headers": {"X-Title": "Antiphon"}, "models": {"shared": {"body": {"seed": 7}}}}'
+        async with opened() as router:
+            await ask(router, "shared")
+            await ask(router, "fake-tiny")
+        assert {chat.headers["x-title"] for chat in two.chats} == {"Antiphon"}
+        assert [chat.body.get("seed") for chat in two.chats] == [7, None]
+        settings.OPENAI_EXTRAS = '{"headers": {"Authorization": "s3cret"}}'
+        with pytest.raises(ImproperlyConfigured, match="OPENAI_EXTRAS: The header Authorization") as caught:
+            discovery.open_router()
+        assert "s3cret" not in str(caught.value)
+
+    async def test_another_dialect_stands_in(self) -> None:
+        """Breakers and fallbacks are the same for all."""
+        with DialectServer(GeminiWire()) as gemini:
+            down = Definition(
+                id="a", name="a", kind="anthropic", base_url="http://127.0.0.1:1", fallback="b",
+                models=(("large", "Large"),), fallback_model="fake-large",
+            )  # fmt: skip
+            standby = Definition(
+                id="b", name="b", kind="gemini", base_url=gemini.url, api_key=DIALECT_KEY, offered=False
+            )
+            async with opened(down, standby) as router:
+                said, asked = await ask(router, "large")
+        assert said == Script().text
+        assert asked[-1] == ("127.0.0.1", "fake-large")
+
+
 class TestKeys:
     """At rest they are ciphertext; another secret reads nothing, and says so."""
 
@@ -247,6 +317,18 @@ class TestKeys:
         settings.ENCRYPTION_KEYS = [old]
         with pytest.raises(UnreadableError):
             row.read_key()
+
+    def test_rotation_of_headers(self, settings: Settings, one: FakeOpenAI) -> None:
+        row = make_row(one)
+        model = EndpointModel(endpoint=row, name="large")
+        for holder in (row, model):
+            holder.set_headers({"X-Router": KEY})
+            holder.save()
+        settings.ENCRYPTION_KEYS = ["n" * 32]
+        call_command("reencrypt")
+        settings.SECRET_KEY = "another-secret-of-this-installation-entirely"
+        assert Endpoint.objects.get().read_extras().headers == {"X-Router": KEY}
+        assert EndpointModel.objects.get().read_extras().headers == {"X-Router": KEY}
 
     def test_a_backup_that_came_back_without_its_secret(
         self, settings: Settings, one: FakeOpenAI, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
+
 import pytest
 
 from tests.client import session
@@ -63,6 +66,23 @@ async def test_no_answer_is_said_as_that_and_can_be_retried(stack: Stack, script
         assert row["finish"] == ""
         if "reasoning" in script:
             assert row["output_tokens"] == 3, "thinking is billed"
+
+
+async def test_a_routers_cost_and_model_are_kept(stack: Stack, upstream: FakeOpenAI) -> None:
+    events = (
+        {"model": "vendor/model-7", "choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]},
+        {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4, "cost": 0.0125}},
+    )
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    upstream.play(Script(body="raw", text=body))
+    async with session(stack.url, "alice@example.org") as alice:
+        client = await alice.connect()
+        accepted = await client.say("Hello")
+        await client.ended(accepted["run_id"])
+        [row] = stack.sql("SELECT upstream_model, cost FROM chat_run WHERE id = %s", accepted["run_id"])
+        assert (row["upstream_model"], row["cost"]) == ("vendor/model-7", Decimal("0.0125"))
+        [entry] = stack.sql("SELECT cost FROM accounts_usageentry WHERE run_id = %s", accepted["run_id"])
+        assert entry["cost"] == Decimal("0.0125")
 
 
 @pytest.mark.parametrize(

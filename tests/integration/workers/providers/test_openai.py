@@ -127,7 +127,7 @@ class TestOddStreams:
         body = chunk("Hello ", finish="stop") + chunk("world", finish="stop") + chunk("", finish="stop")
         upstream.play(Script(body="raw", text=body.decode(), split=100, drip=0.4))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("workers.providers.openai.request.TAIL_TIMEOUT", 0.1)
+            patch.setattr("workers.providers.http.request.TAIL_TIMEOUT", 0.1)
             assert (await listen(endpoints.open())).text == "Hello world"
 
     @pytest.mark.parametrize("body", ["", "\n\n", "\ufeff"])

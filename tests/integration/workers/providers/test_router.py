@@ -22,7 +22,7 @@ from tests.fixtures.offered_models import forget_models
 from workers.providers import discovery
 from workers.providers.base import ProviderError
 from workers.providers.demo import DemoModel
-from workers.providers.openai.client import OpenAIChat
+from workers.providers.http.client import HttpChat
 from workers.providers.router import ModelRouter
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)
@@ -69,7 +69,7 @@ class TestChoice:
         settings.CHAT_MODELS = ["one", "two"]
         assert discovery.describe() == "models.example.org:8443 (one, two)"
         model = discovery.open_router()
-        assert clients(model) == [OpenAIChat]
+        assert clients(model) == [HttpChat]
         await model.close()
 
     def test_a_key_alone_means_openai(self, settings: Settings) -> None:

@@ -23,7 +23,7 @@ def everything_said(error: BaseException) -> str:
     assert error.__traceback__ is not None
     error.__traceback__ = error.__traceback__.tb_next
     shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    assert any(place in str(shown.stack) for place in ("openai/request.py", "openai/client.py"))
+    assert any(place in str(shown.stack) for place in ("http/request.py", "http/client.py"))
     return "".join(shown.format()) + repr(error) + str(vars(error))
 
 

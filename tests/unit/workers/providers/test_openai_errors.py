@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from workers.providers.openai.errors import error_from_answer, parse_retry_after
+from workers.providers.http.errors import error_from_answer, parse_retry_after
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from workers.providers.base import ChatTurn
-from workers.providers.openai.learned import Learned, Lesson, find_lesson
-from workers.providers.openai.verdict import fold_system, shorten
+from workers.providers.http.learned import Learned, Lesson, find_lesson
+from workers.providers.http.verdict import fold_system, shorten
 
 ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_effort": "low"}
 

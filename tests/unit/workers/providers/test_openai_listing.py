@@ -9,7 +9,7 @@ import pytest
 
 from workers.providers.base import ListedModel, ProviderError
 from workers.providers.config import Definition, Timeouts
-from workers.providers.openai.listing import parse_models
+from workers.providers.http.listing import parse_models
 from workers.providers.selection import make_labels, select_offered
 
 NOBODY = Definition(id="a", name="a", timeouts=Timeouts(1, 1, 1, 1))

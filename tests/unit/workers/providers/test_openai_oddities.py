@@ -11,8 +11,9 @@ import structlog
 from chat.telemetry import metrics
 from tests.fakes.openai_oddities import DONE, HELLO, STOP, STREAMS, WITHOUT_USAGE, WORLD, Stream, chunk
 from workers.providers.base import Chunk
-from workers.providers.openai import oddities
-from workers.providers.openai.reader import MAX_TOKENS, AnswerReader
+from workers.providers.http import oddities
+from workers.providers.http.reader import MAX_TOKENS
+from workers.providers.openai.completion import CompletionReader as AnswerReader
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.providers.base import Chunk, ProviderError, TokenUsage
-from workers.providers.openai.reader import AnswerReader
-from workers.providers.openai.sse import MAX_EVENT_BYTES, EventSplitter
+from workers.providers.http.sse import MAX_EVENT_BYTES, EventSplitter
+from workers.providers.openai.completion import CompletionReader as AnswerReader
 
 
 def event(delta: dict[str, Any] | None = None, *, finish: str | None = None, **more: Any) -> bytes:

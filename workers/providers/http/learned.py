@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,13 @@ _ASKED: Final = re.compile(r"maximum context length is (\d+) tokens.{0,80}?\((\d
 _LIMIT: Final = re.compile(
     r"(?:at most|less than or equal to|no more than|up to|maximum (?:value |allowed )?(?:of|is)|<=|\d\s*>)\W{0,3}(\d+)"
 )
+_SUM: Final = re.compile(r"(\d+)\s*\+\s*(\d+)\s*>\s*(\d+)")  # prompt + answer > window, as Anthropic words it
+_NO_STREAM: Final = re.compile(
+    r"stream(?:ing)?\W.{0,60}?(?:not (?:supported|allowed|available|enabled|implemented)|unsupported|disabled"
+    r"|must be false)"
+    r"|(?:not|n't|cannot|unsupported)\b.{0,40}?\bstream(?:ing|ed)?\b(?!_)|verified to stream",
+    re.DOTALL,
+)
 _TOO_LARGE: Final = re.compile(r"too (?:large|high|big|many)|less than or equal|at most|exceed|maximum|\d\s*>\s*\d")
 _EFFORT: Final = re.compile(
     r"reasoning[_. ]?effort|(?:not support|unsupported).{0,40}(?:reasoning|thinking)"
@@ -31,7 +38,7 @@ _SYSTEM: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One thing that a model does not accept: the name of a field, `system`, or `answer_length`.
+    """One thing that a model does not accept: the name of a field, `system`, `stream`, or `answer_length`.
 
     `limit` is the longest answer in tokens that may be asked for. `once`: it depends on this request's prompt.
     """
@@ -61,20 +68,29 @@ class Learned:
             self._facts[model, "limit"] = lesson.limit
 
 
-def find_lesson(said: str, sent: Mapping[str, object], *, has_system: bool) -> Lesson | None:
+def find_lesson(
+    said: str,
+    sent: Mapping[str, object],
+    *,
+    has_system: bool,
+    length_fields: Sequence[str] = ("max_tokens", "max_completion_tokens"),
+) -> Lesson | None:
     """What a refusal teaches. `said` is its whole text; `sent` are the fields of the request.
 
     Only fields that were sent are looked for. `has_system`: the request has a message with the role system.
+    `length_fields` are the names that the longest answer may have.
     """
     words = said.lower()
     if "stream_options" in sent and ("stream_options" in words or "include_usage" in words):
         return Lesson("stream_options")
-    name = "max_tokens" if "max_tokens" in sent else "max_completion_tokens"
+    if sent.get("stream") and _NO_STREAM.search(words):
+        return Lesson("stream")
+    name = next((name for name in length_fields if name in sent), length_fields[0])
     asked = sent.get(name)
     if isinstance(asked, int):
         if (lesson := _learn_room(words, asked)) is not None:
             return lesson
-        if "max_tokens" in words or "max_completion_tokens" in words:
+        if any(one.lower() in words for one in length_fields):
             return _learn_limit(words, asked) if _TOO_LARGE.search(words) else Lesson(name)
     if "reasoning_effort" in sent and _EFFORT.search(words):
         return Lesson("reasoning_effort")
@@ -89,6 +105,8 @@ def _learn_room(words: str, asked: int) -> Lesson | None:
     """The refusal says how many tokens the prompt leaves for the answer."""
     if found := _ROOM.search(words):
         limit = int(found[2]) - int(found[3])
+    elif found := _SUM.search(words):
+        limit = int(found[3]) - int(found[1])
     elif found := _ASKED.search(words):
         limit = int(found[1]) - int(found[2])
     else:
@@ -98,7 +116,7 @@ def _learn_room(words: str, asked: int) -> Lesson | None:
 
 def _learn_limit(words: str, asked: int) -> Lesson | None:
     """The answer that was asked for is too long; the refusal may say how long it may be."""
-    if _ROOM.search(words) or _ASKED.search(words):
+    if _ROOM.search(words) or _SUM.search(words) or _ASKED.search(words):
         return None  # it is the prompt that is too long
     found = _LIMIT.search(words)
     limit = int(found[1]) if found else 0

@@ -1,4 +1,4 @@
-"""Exceptions of the `openai` package and its HTTP transport as `ProviderError`."""
+"""Exceptions of the HTTP transport as `ProviderError`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Final
 
 import aiohttp
 import httpx2
-import openai
 
 from workers.providers.base import ProviderError
-from workers.providers.openai.errors import NOT_SET_UP, TOO_SLOW, error_from_answer, scrub
-from workers.providers.openai.reader import CUT
+from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW, scrub
+from workers.providers.http.reader import CUT
 from workers.providers.url_policy import RefusedAddressError
 
 EDGE_ERRORS: Final = (
-    openai.OpenAIError,
     httpx2.HTTPError,
     httpx2.InvalidURL,
     httpx2.StreamError,
@@ -52,8 +50,6 @@ _TABLE: Final[tuple[tuple[type[BaseException], str, str, bool, str], ...]] = (
 
 def translate(error: Exception, secrets: tuple[str, ...], *, answering: bool = False) -> ProviderError:
     """The `ProviderError` for `error`. `answering` is true once bytes of the answer have arrived."""
-    if isinstance(error, openai.APIStatusError):
-        return error_from_answer(error.status_code, error.body, error.response.headers, secrets=secrets)
     causes = [error]
     while isinstance(causes[-1].__cause__, Exception):
         causes.append(causes[-1].__cause__)

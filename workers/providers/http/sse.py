@@ -65,3 +65,23 @@ class EventSplitter:
         lines = [self._tail.rstrip(b"\r"), b""]
         self._tail = b""
         return self._take(lines)
+
+
+class LineSplitter:
+    """Splits newline-delimited JSON into its lines. A chunk of bytes may end anywhere."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The lines that are complete now, without blank ones. Raises `ProviderError` when one grows too long."""
+        lines = (self._tail + data).split(b"\n")
+        self._tail = lines.pop()
+        if len(self._tail) > MAX_EVENT_BYTES:
+            raise ProviderError("upstream_garbage", GARBAGE, detail="a line without end")
+        return [line for line in lines if line.strip()]
+
+    def end(self) -> list[bytes]:
+        """The last line, where no line break follows it."""
+        tail, self._tail = self._tail, b""
+        return [tail] if tail.strip() else []

@@ -1,20 +1,25 @@
-"""Reads one answer from its bytes: text, reasoning, usage, and how it ended. Pure: no I/O, no vendor package."""
+"""Reads one answer from its bytes: text, reasoning, usage, and how it ended. Pure: no I/O, no vendor package.
+
+A dialect's reader says what one event means (`read_event`); the rest is the same for all.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from abc import ABC, abstractmethod
+from decimal import Decimal
+from typing import ClassVar, Final
 
 from workers.providers.base import Chunk, ProviderError, TokenUsage
-from workers.providers.openai.chunk import Choice, Event, Part, Report, Usage, decode_event, garbage
-from workers.providers.openai.errors import NOT_SET_UP, error_from_answer
-from workers.providers.openai.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter
+from workers.providers.http.errors import NOT_SET_UP, error_from_answer
+from workers.providers.http.json_values import Report, garbage
+from workers.providers.http.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter, LineSplitter
 from workers.providers.thinking_tags import ThinkingTags
 
 CUT: Final = "The connection to the model was lost in the middle of the answer."
 MAX_TOKENS: Final = 100_000_000  # more in one answer is not plausible; no context window has a tenth of it
-FAILED_REASONS: Final = frozenset({"error", "network_error"})
-LENGTH_REASONS: Final = frozenset({"length", "max_tokens"})
+MODEL_CHARS: Final = 200
+LENGTH_REASONS: Final = frozenset({"length", "max_tokens", "max_output_tokens"})
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATE_AT_END: Final = re.compile("[\ud800-\udbff]$")
@@ -24,23 +29,26 @@ def _ignore(_kind: str, _found: object) -> None:
     pass
 
 
-class AnswerReader:
-    """Reads one answer: server-sent events, or one JSON body from a server that does not stream."""
+class AnswerReader(ABC):
+    """Reads one answer: server-sent events (or lines of JSON), or one JSON body from a server that does not stream."""
+
+    json_lines: ClassVar[bool] = False  # events are lines of JSON
 
     def __init__(self, *, secrets: tuple[str, ...] = (), report: Report = _ignore) -> None:
-        self.done = False  # [DONE] has arrived
+        self.done = False  # the event that closes the stream has arrived
         self.finish_reason: str | None = None
         self.usage: TokenUsage | None = None
         self.failure: ProviderError | None = None  # to be raised after the chunks before it
         self.text: list[str] = []
         self.reasoning: list[str] = []
         self.called_tools = False
+        self.model = ""  # who answers, as the endpoint says
         self.began = False  # anything but blanks has arrived
         self.settled = False  # a finish reason came once, alone and after the output: only the usage is missing
         self._contradicted = False  # output came after a finish reason, so that reason was not the end
         self._secrets = secrets
         self._report = report
-        self._splitter = EventSplitter()
+        self._splitter: EventSplitter | LineSplitter = LineSplitter() if self.json_lines else EventSplitter()
         self._tags = ThinkingTags()
         self._head = b""
         self._marked = False  # the place of a byte order mark has been passed
@@ -106,7 +114,7 @@ class AnswerReader:
         if not start:
             return b""
         self.began = True
-        if start[:1] in (b"{", b"["):
+        if start[:1] in (b"{", b"[") and not self.json_lines:
             self._body = bytearray()
         elif start.startswith(b"<"):
             raise ProviderError("upstream_garbage", NOT_SET_UP, detail="a body that begins with <")
@@ -114,7 +122,7 @@ class AnswerReader:
 
     def _end(self, chunks: list[Chunk]) -> None:
         if self._body is not None:
-            self._read(chunks, [bytes(self._body)])
+            self.read_body(chunks, bytes(self._body))
             self.finish_reason = self.finish_reason or ("stop" if self.has_output else None)
         else:
             try:
@@ -126,7 +134,7 @@ class AnswerReader:
             self._half = ""
             self._note(chunks, self._tags.feed("\ufffd"))
         self._note(chunks, self._tags.end())
-        if self._tags.unclosed and not self.text and self.finish_reason not in (None, *LENGTH_REASONS):
+        if self._tags.unclosed and not self.text and (self.finish_reason or "length").lower() not in LENGTH_REASONS:
             # The model forgot the closing tag: what it wrote is the only answer there is.
             self._note(chunks, [Chunk(self._tags.unclosed)])
         if self.finish_reason is None and self._strange and not self.has_output:
@@ -137,56 +145,47 @@ class AnswerReader:
 
     def _read(self, chunks: list[Chunk], events: list[bytes]) -> None:
         for data in events:
-            if data.strip() == b"[DONE]":
-                self.done = True
+            self.read_event(chunks, data)
+            if self.done:
                 break
-            event = decode_event(data, self._note_strange)
-            if event is not None:
-                self._take(chunks, event)
 
-    def _note_strange(self, kind: str, found: object) -> None:
+    @abstractmethod
+    def read_event(self, chunks: list[Chunk], data: bytes) -> None:
+        """Adds the chunks of one event. Raises `ProviderError` for an error, and for text of an unknown form."""
+
+    def read_body(self, chunks: list[Chunk], body: bytes) -> None:
+        """Adds the chunks of an answer that was not streamed; raises like `read_event`."""
+        self.read_event(chunks, body)
+
+    def note_strange(self, kind: str, found: object) -> None:
         if kind != "field":
             self._strange += 1
         self._report(kind, found)
 
-    def _take(self, chunks: list[Chunk], event: Event) -> None:
-        if event.choices:
-            self._take_choice(chunks, event.choices[0])
-        if event.usage is not None:
-            self._count(chunks, event.usage)
-        if event.error or event.object == "error":
-            body = {"error": event.error} if event.error else {"message": event.message, "code": event.code}
-            raise error_from_answer(None, body, secrets=self._secrets)
+    # --- for the dialects' readers ------------------------------------------------------------------------------
 
-    def _take_choice(self, chunks: list[Chunk], choice: Choice) -> None:
-        delta = choice.delta or choice.message
-        output = False
-        if delta is not None:
-            content = delta.content or delta.refusal
-            reasoning = delta.thought
-            if content or reasoning:
-                self._add(chunks, content, reasoning)
-                output = True
-                self.settled, self._contradicted = False, self._contradicted or self.finish_reason is not None
-            if delta.tool_calls or delta.function_call:
-                self.called_tools = True
-        reason = choice.finish_reason
-        if choice.error or reason in FAILED_REASONS:
-            raise error_from_answer(None, {"error": choice.error or {"code": reason}}, secrets=self._secrets)
-        if reason:
-            # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
-            self.settled = self.finish_reason is None and self.has_output and not output
-            if reason != self.finish_reason:
-                self.finish_reason = reason
-                chunks.append(Chunk(finish_reason=reason))
+    def fail(self, body: object) -> ProviderError:
+        """The error that an event of the stream reports."""
+        return error_from_answer(None, body, secrets=self._secrets)
 
-    def _add(self, chunks: list[Chunk], content: str | list[Part] | None, reasoning: str | None) -> None:
-        if isinstance(content, list):
-            thoughts = "".join(part.text or "" for parts in content for part in parts.thinking or ())
-            reasoning = (reasoning or "") + thoughts
-            content = "".join(part.text or "" for part in content)
+    def note_model(self, name: object) -> None:
+        """Remembers who answers."""
+        if not self.model and isinstance(name, str):
+            self.model = mend(name)[:MODEL_CHARS]
+
+    def note_finish(self, chunks: list[Chunk], reason: str, *, output: bool) -> None:
+        """A finish reason has arrived. `output`: its event had text or reasoning, too."""
+        # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
+        self.settled = self.finish_reason is None and self.has_output and not output
+        if reason != self.finish_reason:
+            self.finish_reason = reason
+            chunks.append(Chunk(finish_reason=reason))
+
+    def add(self, chunks: list[Chunk], content: str | None, reasoning: str | None = None) -> None:
+        """Text or reasoning has arrived."""
+        self.settled, self._contradicted = False, self._contradicted or self.finish_reason is not None
         if reasoning:
-            self._note(chunks, [Chunk(reasoning=_mend(reasoning))])
+            self._note(chunks, [Chunk(reasoning=mend(reasoning))])
         text = self._clean(content) if content else ""
         if text:
             self._note(chunks, self._tags.feed(text))
@@ -205,31 +204,39 @@ class AnswerReader:
             return text.replace("\x00", "\ufffd") if "\x00" in text else text
         if _HIGH_SURROGATE_AT_END.search(text):
             text, self._half = text[:-1], text[-1]
-        return _mend(text)
+        return mend(text)
 
-    def _count(self, chunks: list[Chunk], usage: Usage) -> None:
-        read, written = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    def count(
+        self,
+        chunks: list[Chunk],
+        read: int | None,
+        written: int | None,
+        *,
+        cached: int | None = None,
+        thought: int | None = None,
+        cost: Decimal | None = None,
+    ) -> None:
+        """A usage has arrived: tokens read, written, cached (of those read), and thought (of those written)."""
         if not (read or written):
             return  # zeros in the middle of an answer are not a count
-        cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-        thought = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
-        counts = (read, written, cached or usage.prompt_cache_hit_tokens or 0, thought or 0)
+        counts = (read or 0, written or 0, cached or 0, thought or 0)
         plausible = all(0 <= count <= MAX_TOKENS for count in counts)
         if not plausible:
             self._report("usage", {"counts": counts})
-        read, written, cached, thought = (min(max(count, 0), MAX_TOKENS) for count in counts)
+        reads, writes, cached, thought = (min(max(count, 0), MAX_TOKENS) for count in counts)
         self.usage = TokenUsage(
-            input_tokens=read,
-            output_tokens=written,
-            cached_tokens=min(cached, read),
-            reasoning_tokens=min(thought, written),
+            input_tokens=reads,
+            output_tokens=writes,
+            cached_tokens=min(cached, reads),
+            reasoning_tokens=min(thought, writes),
             implausible=not plausible,
+            cost=cost,
         )
         if plausible:  # else the request estimates it
             chunks.append(Chunk(usage=self.usage))
 
 
-def _mend(text: str) -> str:
+def mend(text: str) -> str:
     """`text` with pairs of surrogates joined, and lone ones and NULs replaced by U+FFFD."""
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -6,19 +6,26 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.providers.base import ChatTurn, ProviderError
-from workers.providers.openai.errors import REFUSED_BY_FILTER
-from workers.providers.openai.reader import AnswerReader
+from workers.providers.http.errors import REFUSED_BY_FILTER
+from workers.providers.http.reader import AnswerReader
 
 NOTHING: Final = "nothing"  # the reason of an error: not even one event came
+_FILTERED: Final = frozenset(
+    {"content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"}
+)
+_TOOLS: Final = frozenset(
+    {"tool_calls", "function_call", "tool_use", "malformed_function_call", "unexpected_tool_call"}
+)
 
 
 def find_fault(reader: AnswerReader) -> ProviderError | None:
     """Why a stream that ended is no answer; None if it has text, or nothing but reasoning."""
     if reader.text:
         return None
-    if reader.finish_reason == "content_filter":
+    reason = (reader.finish_reason or "").lower()
+    if reason in _FILTERED:
         return ProviderError("upstream_refused", REFUSED_BY_FILTER)
-    if reader.called_tools or reader.finish_reason in ("tool_calls", "function_call"):
+    if reader.called_tools or reason in _TOOLS:
         message = "The model asked for a tool that isn't available here. Try again, or choose another model."
         return ProviderError("upstream_tool_call", message)
     if reader.reasoning:

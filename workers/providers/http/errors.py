@@ -1,6 +1,7 @@
-"""Errors of OpenAI-compatible APIs as `ProviderError`: by the error's code, else its text, else the HTTP status.
+"""Errors of model APIs as `ProviderError`: by the error's code, else its text, else the HTTP status.
 
-Codes and statuses: OpenAI's "Error codes" guide, plus what vLLM, llama.cpp, Ollama, OpenRouter and Azure send.
+Codes and statuses: the guides to errors of OpenAI, Anthropic, Google (google.rpc.Code) and Azure, plus what vLLM,
+llama.cpp, Ollama and OpenRouter send.
 The endpoint's own text is never shown to users. Secrets are removed before it is logged: some servers echo keys.
 """
 
@@ -64,6 +65,18 @@ _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "server_error": _BROKEN,
     "internal_server_error": _BROKEN,
     "timeout": _SLOW,
+    "invalid_prompt": _FILTER,  # the Responses API
+    "deploymentnotfound": _MODEL,  # Azure
+    "request_too_large": _CONTEXT,  # Anthropic, down to the timeout
+    "permission_error": _FORBIDDEN,
+    "billing_error": _QUOTA,
+    "api_error": _BROKEN,
+    "timeout_error": _SLOW,
+    "unauthenticated": _KEY,  # Google, from here on; INVALID_ARGUMENT and others say nothing on their own
+    "resource_exhausted": _RATE,
+    "unavailable": _BROKEN,
+    "internal": _BROKEN,
+    "deadline_exceeded": _SLOW,
 }
 _BY_STATUS: Final[Mapping[int, ErrorKind]] = {
     301: _MOVED,
@@ -100,9 +113,12 @@ _KEY_WORDS: Final = re.compile(
 _MODEL_WORDS: Final = re.compile(
     r"models?\b.{0,120}?\b(?:not found|(?:does|do|did) not exist|doesn't exist|not a valid model|not loaded"
     r"|no longer|not available|isn't available|is not served)"
-    r"|(?:unknown|invalid|no such|unsupported) model|no model (?:named|called|with)|model_not_found",
+    r"|(?:unknown|invalid|no such|unsupported) model|^model: |no model (?:named|called|with)|model_not_found",
     re.DOTALL,
 )
+_QUOTA_WORDS: Final = re.compile(r"credit balance is too low")  # Anthropic, with HTTP 400
+_RETRY_DELAY: Final = re.compile(r"(\d+(?:\.\d+)?)s")
+REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-goog-request-id")
 
 
 def error_from_answer(
@@ -113,15 +129,19 @@ def error_from_answer(
     `body` is the decoded JSON (with or without its outer "error"), or text. `secrets` are removed from the detail.
     """
     fields = _error_fields(body)
+    headers = headers or {}
     code, words = str(fields.get("code") or ""), str(fields.get("message") or "")
     if code.isdigit():  # OpenRouter and vLLM put an HTTP status there
         status = status or (int(code) if len(code) == 3 else None)
     said = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
-    kind = _find_kind(status, (code, str(fields.get("type") or "")), (words or said).lower())
-    retry_after = parse_retry_after(headers or {})
+    codes = tuple(str(one or "").lower() for one in (code, fields.get("type"), fields.get("status")))
+    kind = _find_kind(status, codes, (words or said).lower())
+    retry_after = parse_retry_after(headers)
+    if retry_after is None:
+        retry_after = _retry_delay(fields)
     detail = f"HTTP {status}" if status else "error in the stream"
     detail = " ".join(part for part in (detail, code, words or str(body or "")) if part)
-    retryable = kind.retryable and (headers or {}).get("x-should-retry") != "false"
+    retryable = kind.retryable and headers.get("x-should-retry") != "false"
     return ProviderError(
         kind.code,
         busy(retry_after) if kind is _RATE else kind.message,
@@ -130,8 +150,16 @@ def error_from_answer(
         detail=scrub(detail, secrets),
         reason=f"HTTP {status}" if status else "",
         said=scrub(said, secrets, SAID_CHARS),
-        request_id=scrub((headers or {}).get("x-request-id") or "", secrets, 100),
+        request_id=scrub(next((headers[name] for name in REQUEST_IDS if headers.get(name)), ""), secrets, 100),
     )
+
+
+def decode_body(raw: bytes) -> object:
+    """The JSON of an error's body, or its text."""
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw.decode(errors="replace")
 
 
 def busy(retry_after: float | None) -> str:
@@ -161,10 +189,22 @@ def _error_fields(body: object) -> dict[str, Any]:
     return body
 
 
+def _retry_delay(fields: Mapping[str, Any]) -> float | None:
+    """The seconds of a `google.rpc.RetryInfo` among the details of an error."""
+    details = fields.get("details")
+    for one in details if isinstance(details, list) else ():
+        found = _RETRY_DELAY.fullmatch(str(one.get("retryDelay"))) if isinstance(one, dict) else None
+        if found:
+            return float(found[1])
+    return None
+
+
 def _find_kind(status: int | None, codes: tuple[str, ...], words: str) -> ErrorKind:
     for code in codes:
         if code in _BY_CODE:
             return _BY_CODE[code]
+    if _QUOTA_WORDS.search(words):
+        return _QUOTA
     if status in (None, 400, 413, 422, 500) and _CONTEXT_WORDS.search(words):
         return _CONTEXT  # llama.cpp and others have no code for this
     if status in (None, 400, 401, 403) and _KEY_WORDS.search(words):

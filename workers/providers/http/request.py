@@ -1,4 +1,4 @@
-"""One answer of an OpenAI-compatible endpoint: the request, its retries, its timeouts, and its end.
+"""One answer of an endpoint: the request, its retries, its timeouts, and its end.
 
 A request is not retried once a chunk was returned. In every case the connection is closed, or returned to the pool
 after the whole response was read.
@@ -7,10 +7,9 @@ after the whole response was read.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, cast
 
 import httpx2
@@ -18,15 +17,17 @@ import msgspec
 import structlog
 
 from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
-from workers.providers.config import Timeouts
+from workers.providers.config import Extras, Timeouts, merge_fields
+from workers.providers.http.backoff import backoff
+from workers.providers.http.dialect import Dialect, Wanted
+from workers.providers.http.errors import TOO_SLOW, decode_body, error_from_answer
+from workers.providers.http.learned import Learned, Lesson, find_lesson
+from workers.providers.http.network_errors import EDGE_ERRORS, translate
+from workers.providers.http.oddities import note_oddity
+from workers.providers.http.reader import AnswerReader
+from workers.providers.http.transport import Transport
+from workers.providers.http.verdict import NOTHING, find_fault, fold_system, shorten
 from workers.providers.idle_timeout import IdleTimeout
-from workers.providers.openai.errors import TOO_SLOW, error_from_answer
-from workers.providers.openai.learned import Learned, Lesson, find_lesson
-from workers.providers.openai.network_errors import EDGE_ERRORS, translate
-from workers.providers.openai.oddities import note_oddity
-from workers.providers.openai.reader import AnswerReader
-from workers.providers.openai.transport import OpenAITransport
-from workers.providers.openai.verdict import NOTHING, find_fault, fold_system, shorten
 from workers.providers.token_estimate import estimate_usage
 
 logger = structlog.get_logger(__name__)
@@ -40,22 +41,26 @@ TEACHING_CODES: Final = frozenset({"upstream_refused", "context_too_long", "upst
 _encode = msgspec.json.Encoder().encode
 
 
-class OpenAIRequest:
+class AnswerRequest:
     """An iterator over lists of chunks. The request is sent on the first step."""
 
     def __init__(
         self,
-        transport: OpenAITransport,
+        dialect: Dialect,
+        transport: Transport,
         learned: Learned,
         model: str,
         turns: Sequence[ChatTurn],
         options: Options,
         on_request: OnRequest | None,
         timeouts: Timeouts,
+        extras: Extras,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._dialect = dialect
         self._transport = transport
         self._timeouts = timeouts
+        self._extras = extras
         self._learned = learned
         self._model = model
         self._turns = turns
@@ -63,7 +68,9 @@ class OpenAIRequest:
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
-        self._sent: dict[str, Any] = {}  # the fields of the last request
+        self._sent: Mapping[str, Any] = {}  # the fields of the last request
+        self._lessons: set[Lesson] = set()  # that this answer has taught
+        self._named = False  # the model that answers has been returned
         self._longest: int | None = None  # the longest answer, in tokens, that this prompt leaves room for
         self._shortened = False
         self._reader = self._new_reader()
@@ -74,7 +81,7 @@ class OpenAIRequest:
         self._first_byte_by: float | None = None  # its deadline; None once it has arrived
         self._idle_timeout = IdleTimeout(self._loop)
 
-    def __aiter__(self) -> OpenAIRequest:
+    def __aiter__(self) -> AnswerRequest:
         return self
 
     async def __anext__(self) -> list[Chunk]:
@@ -113,7 +120,7 @@ class OpenAIRequest:
                     self._source = await self._request()
                 chunks = reader.feed(await self._next_bytes(self._source))
                 if chunks:
-                    return chunks
+                    return chunks if self._named or not reader.model else self._name(chunks, reader.model)
         except StopAsyncIteration:
             pass
         except EDGE_ERRORS as error:
@@ -130,23 +137,20 @@ class OpenAIRequest:
         raise reader.failure
 
     async def _request(self) -> AsyncIterator[bytes]:
-        turns = self._turns
-        if self._learned.refuses(self._model, "system"):
-            turns = fold_system(turns)
-        self._sent = {
-            "model": self._model,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
-            "stream": True,
-        }
-        if not self._learned.refuses(self._model, "stream_options"):
-            self._sent["stream_options"] = {"include_usage": True}
-        self._sent |= self._option_fields()
-        encoded = _encode(self._sent)
+        wanted = self._want()
+        body = self._dialect.body(wanted)
+        if self._extras.body:
+            body = merge_fields(self._extras.body, body)
+        self._sent = {**self._dialect.fields(body), "stream": wanted.stream}
+        self._named = False
+        encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._timeouts.first_chunk, self._deadline)
         if self._on_request is not None:
             self._on_request(self._transport.host, self._model)
         async with asyncio.timeout_at(self._first_byte_by):
-            response = self._response = await self._transport.send(encoded)
+            response = self._response = await self._transport.send(
+                self._model, encoded, self._extras, stream=wanted.stream
+            )
             refusal = None if 200 <= response.status_code < 300 else await self._read_refusal(response)
         if refusal is not None:
             raise refusal
@@ -155,21 +159,23 @@ class OpenAIRequest:
         # The transport's own iterator: two generators less for each read than `aiter_raw`.
         return aiter(cast("httpx2.AsyncByteStream", response.stream))
 
-    def _option_fields(self) -> dict[str, float | str]:
-        """The options in the form that this model of this endpoint accepts (`learned.py`)."""
-        fields: dict[str, float | str] = {}
-        refused = self._learned.refuses
-        if self._options.temperature is not None and not refused(self._model, "temperature"):
-            fields["temperature"] = self._options.temperature
-        limits = (self._options.max_tokens, self._longest, self._learned.limit(self._model))
-        newer = refused(self._model, "max_tokens")
-        dropped = refused(self._model, "answer_length") or (newer and refused(self._model, "max_completion_tokens"))
-        if self._options.max_tokens is not None and not dropped:
-            longest = min(limit for limit in limits if limit is not None)
-            fields["max_completion_tokens" if newer else "max_tokens"] = longest
-        if self._options.effort is not None and not refused(self._model, "reasoning_effort"):
-            fields["reasoning_effort"] = self._options.effort
-        return fields
+    def _want(self) -> Wanted:
+        """What is asked for, in the form that this model of this endpoint accepts (`learned.py`)."""
+        options, model = self._options, self._model
+        limits = (options.max_tokens, self._longest, self._learned.limit(model))
+        refused = partial(self._learned.refuses, model)
+        longest = None
+        if (options.max_tokens is not None or not self._dialect.length_optional) and not refused("answer_length"):
+            longest = min((limit for limit in limits if limit is not None), default=None)
+        return Wanted(
+            model=model,
+            turns=fold_system(self._turns) if refused("system") else self._turns,
+            stream=not refused("stream"),
+            temperature=None if refused("temperature") else options.temperature,
+            max_tokens=longest,
+            effort=options.effort,
+            refused=refused,
+        )
 
     async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
         """Returned, not raised: this frame holds the response, and some servers echo the key."""
@@ -178,10 +184,13 @@ class OpenAIRequest:
             raw += data
             if len(raw) > MAX_ERROR_BYTES:
                 break
-        body: object = raw.decode(errors="replace")
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # else its text counts
-            body = msgspec.json.decode(raw)
+        body = decode_body(bytes(raw))
         return error_from_answer(response.status_code, body, response.headers, secrets=self._transport.secrets)
+
+    def _name(self, chunks: list[Chunk], model: str) -> list[Chunk]:
+        """`chunks` with the name of the model that answers."""
+        self._named = True
+        return [*chunks, Chunk(model=model)]
 
     async def _next_bytes(self, source: AsyncIterator[bytes]) -> bytes:
         limit = self._first_byte_by
@@ -206,7 +215,7 @@ class OpenAIRequest:
             chunks.append(Chunk(usage=self._estimate()))
         elif self._fault is not None:
             chunks.append(Chunk(usage=reader.usage))
-        return chunks
+        return chunks if self._named or not reader.model else self._name(chunks, reader.model)
 
     def _estimate(self) -> TokenUsage:
         """The usage where the endpoint reported none, or none that can be right."""
@@ -243,7 +252,7 @@ class OpenAIRequest:
                 return
         if self._reader.has_output:
             failure.retryable = False
-        wait = _backoff(self._tries, failure)
+        wait = backoff(self._tries, failure)
         too_late = self._loop.time() + wait >= self._deadline
         if not failure.retryable or self._tries >= RETRIES or wait > MAX_RETRY_AFTER or too_late:
             self._over = True
@@ -256,19 +265,28 @@ class OpenAIRequest:
     def _find_lesson(self, failure: ProviderError) -> Lesson | None:
         if failure.code not in TEACHING_CODES:
             return None
-        has_system = any(turn["role"] == "system" for turn in self._sent.get("messages", ()))
-        return find_lesson(failure.said, self._sent, has_system=has_system)
+        refused = self._learned.refuses(self._model, "system")
+        lesson = find_lesson(
+            failure.said,
+            self._sent,
+            has_system=not refused and any(turn.role == "system" for turn in self._turns),
+            length_fields=self._dialect.length_fields,
+        )
+        if (own := self._dialect.find_refused(failure.said.lower(), self._sent)) is not None:
+            lesson = Lesson(own)
+        return None if lesson in self._lessons else lesson  # what has been left out is not the reason
 
     def _learn(self, lesson: Lesson) -> None:
         """From now on, requests for this model are what it accepts."""
         logger.info("model_option_refused", model=self._model, option=lesson.what, limit=lesson.limit)
         self._learned.add(self._model, lesson)
+        self._lessons.add(lesson)
         if lesson.limit is not None:
             self._longest = lesson.limit
 
     def _new_reader(self) -> AnswerReader:
         host = self._transport.host
-        return AnswerReader(secrets=self._transport.secrets, report=lambda kind, found: note_oddity(host, kind, found))
+        return self._dialect.reader(self._transport.secrets, lambda kind, found: note_oddity(host, kind, found))
 
     def _release(self) -> asyncio.Task[None] | None:
         """Ends the response, if there is one that is not closed yet."""
@@ -280,12 +298,3 @@ class OpenAIRequest:
         if response is None or response.is_closed:
             return None
         return self._transport.release(response, drain=whole)
-
-
-def _backoff(tries: int, failure: ProviderError) -> float:
-    """Seconds before the next try: what the endpoint asked for, else exponential backoff, both with jitter."""
-    if failure.retry_after is not None:
-        return failure.retry_after + random.uniform(0, 0.1)
-    if failure.code == "upstream_cut" and tries == 0:
-        return 0.0  # most likely a pooled connection that the server had just closed: it is not overloaded
-    return random.uniform(0.5, 1.0) * 0.5 * 2.0**tries

@@ -1,8 +1,8 @@
 """Reads an endpoint's list of models: what each model is, and which of them are not for chatting.
 
 The fields are those of OpenAI, llama.cpp (`meta.n_ctx`), vLLM (`max_model_len`), LM Studio (`type`), Ollama and Mistral
-(`capabilities`), OpenRouter (`architecture`, `supported_parameters`, `pricing` of a token), Together (`type`, `pricing`
-of a million tokens), LiteLLM (`mode`, `input_cost_per_token`) and Groq.
+(`capabilities`), Anthropic (likewise, `max_input_tokens`), OpenRouter (`architecture`, `supported_parameters`, `pricing`
+of a token), Together (`type`, `pricing` of a million tokens), LiteLLM (`mode`, `input_cost_per_token`) and Groq.
 Pure: no I/O.
 """
 
@@ -12,7 +12,7 @@ import re
 from typing import Any, Final
 
 from workers.providers.base import ListedModel, ProviderError
-from workers.providers.openai.chunk import load_json, read_number
+from workers.providers.http.json_values import load_json, read_number
 
 MAX_WINDOW: Final = 1_000_000_000  # tokens; more is not a context window
 MAX_PRICE: Final = 1_000_000.0  # US dollars for a million tokens; more is not a price
@@ -58,13 +58,14 @@ def parse_models(body: bytes) -> list[ListedModel]:
         raise ProviderError("upstream_garbage", NO_LIST)
     models: dict[str, ListedModel] = {}
     for entry in found:
-        model = _read(entry)
+        model = read_model(entry)
         if model is not None:
             models.setdefault(model.id, model)
     return list(models.values())
 
 
-def _read(entry: object) -> ListedModel | None:
+def read_model(entry: object) -> ListedModel | None:
+    """One entry of a list; None if it has no name."""
     if isinstance(entry, str):
         entry = {"id": entry}
     if not isinstance(entry, dict):
@@ -85,7 +86,7 @@ def _read(entry: object) -> ListedModel | None:
         id=name,
         hidden=reason,
         window=_window(entry),
-        sees=_either(able, ("vision", "image", "images"), "image" in given if given else None),
+        sees=_either(able, ("vision", "image", "images", "image_input"), "image" in given if given else None),
         tools=_either(able, ("tools", "tool", "function_calling", "tool_use", "tool_choice"), None),
         thinks=_either(able, ("thinking", "reasoning", "include_reasoning"), None),
         input_price=input_price,
@@ -101,6 +102,7 @@ def _abilities(entry: dict[str, Any]) -> dict[str, bool]:
         if isinstance(said, list):
             found |= {one.lower(): True for one in said if isinstance(one, str)}
         elif isinstance(said, dict):
+            said = {name: value.get("supported") if isinstance(value, dict) else value for name, value in said.items()}
             found |= {str(name).lower(): value for name, value in said.items() if isinstance(value, bool)}
     return found
 

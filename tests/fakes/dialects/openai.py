@@ -1,0 +1,202 @@
+"""Chat Completions, also at Azure's addresses, and the Responses API, as OpenAI's and Azure's references have them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tests.fakes.dialects.script import ANSWERED_BY, MODEL, Exchange, Script
+from tests.fakes.dialects.wire import Wire, require, sse
+
+REFUSALS: dict[str, tuple[int, str, str, str]] = {  # status, type, code, message
+    "bad_key": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided: sk-fake**********4711."),
+    "unknown_model": (404, "invalid_request_error", "model_not_found", "The model `fake-large` does not exist."),
+    "too_long": (
+        400, "invalid_request_error", "context_length_exceeded",
+        "Your input exceeds the context window of this model. Please adjust your input and try again.",
+    ),
+    "rate_limit": (429, "requests", "rate_limit_exceeded", "Rate limit reached for fake-large."),
+    "overload": (503, "server_error", "", "The server is currently overloaded with other requests."),
+    "no_stream": (
+        400, "invalid_request_error", "unsupported_value",
+        "Your organization must be verified to stream this model.",
+    ),
+    "temperature": (400, "invalid_request_error", "unsupported_parameter", "Unsupported parameter: 'temperature'."),
+}  # fmt: skip
+
+
+def error(name: str) -> tuple[int, dict[str, Any]]:
+    status, kind, code, message = REFUSALS[name]
+    return status, {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
+
+
+class ChatWire(Wire):
+    kind: ClassVar[str] = "openai_chat"
+    finish_reasons: ClassVar[dict[str, str]] = {"stop": "stop", "length": "length", "filtered": "content_filter"}
+    path: ClassVar[str] = "/v1/chat/completions"
+
+    def is_chat(self, exchange: Exchange) -> bool:
+        return exchange.path.endswith("/chat/completions")
+
+    def key_of(self, exchange: Exchange) -> str:
+        return exchange.headers.get("authorization", "").removeprefix("Bearer ")
+
+    def check_chat(self, exchange: Exchange) -> bool:
+        body = exchange.body
+        require(exchange.method == "POST" and exchange.path == self.path, f"path {exchange.path}")
+        require(body["model"] == MODEL and body["messages"], "model and messages")
+        require(all(set(turn) == {"role", "content"} for turn in body["messages"]), "messages")
+        require(body.get("stream") or "stream_options" not in body, "stream_options without stream")
+        return bool(body.get("stream"))
+
+    def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": ANSWERED_BY}
+        return sse({**head, "choices": [choice], **more})
+
+    def _usage(self, script: Script) -> dict[str, Any]:
+        return {
+            "prompt_tokens": script.read, "completion_tokens": script.written,
+            "total_tokens": script.read + script.written, "prompt_tokens_details": {"cached_tokens": script.cached},
+            "completion_tokens_details": {"reasoning_tokens": script.thought},
+        }  # fmt: skip
+
+    def events(self, script: Script) -> tuple[int, list[bytes]]:
+        found = [self._chunk({"role": "assistant", "content": ""})]
+        found += [self._chunk({"reasoning_content": one}) for one in script.reasoning]
+        lead = len(found)
+        for number, piece in enumerate(script.pieces):
+            if number == script.fail:
+                return lead, [*found, sse(error("overload")[1])]
+            found.append((b": keep-alive\n\n" if script.keep_alives else b"") + self._chunk({"content": piece}))
+        if script.finish == "tools":
+            call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+            found.append(self._chunk({"tool_calls": [call]}))
+        found.append(self._chunk({}, {**self.finish_reasons, "tools": "tool_calls"}[script.finish]))
+        found += [self._chunk({}, choices=[], usage=self._usage(script)), b"data: [DONE]\n\n"]
+        return lead, found
+
+    def whole(self, script: Script) -> dict[str, Any]:
+        message = {"role": "assistant", "content": script.text, "reasoning_content": "".join(script.reasoning)}
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reasons[script.finish]}
+        return {
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": ANSWERED_BY, "choices": [choice],
+            "usage": self._usage(script),
+        }  # fmt: skip
+
+    def refusal(self, name: str) -> tuple[int, dict[str, Any]]:
+        return error(name)
+
+    def other(self, exchange: Exchange) -> object:
+        require(exchange.method == "GET" and exchange.path.endswith("/models"), f"path {exchange.path}")
+        entries = [{"id": name, "object": "model", "created": 1, "owned_by": "fake"} for name in (MODEL, "fake-embed")]
+        return {"object": "list", "data": entries}
+
+
+class AzureWire(ChatWire):
+    """The v1 addresses."""
+
+    kind: ClassVar[str] = "azure"
+    prefix: ClassVar[str] = ""
+    path: ClassVar[str] = "/openai/v1/chat/completions"
+
+    def key_of(self, exchange: Exchange) -> str:
+        return exchange.headers.get("api-key", "") if "authorization" not in exchange.headers else "both"
+
+
+class AzureDeploymentsWire(AzureWire):
+    """The addresses with a deployment and an api-version."""
+
+    prefix: ClassVar[str] = "/openai"
+    path: ClassVar[str] = f"/openai/deployments/{MODEL}/chat/completions"
+
+    def answer(self, exchange: Exchange, script: Script) -> Any:
+        require(exchange.query.get("api-version") == "2024-10-21", "api-version")
+        return super().answer(exchange, script)
+
+
+class ResponsesWire(Wire):
+    kind: ClassVar[str] = "openai_responses"
+    finish_reasons: ClassVar[dict[str, str]] = {"stop": "stop", "length": "length", "filtered": "content_filter"}
+
+    def is_chat(self, exchange: Exchange) -> bool:
+        return exchange.path == "/v1/responses"
+
+    key_of = ChatWire.key_of
+    other = ChatWire.other
+    refusal = ChatWire.refusal
+
+    def check_chat(self, exchange: Exchange) -> bool:
+        body = exchange.body
+        known = {
+            "model", "input", "stream", "store", "instructions", "temperature", "max_output_tokens", "reasoning",
+        }  # fmt: skip
+        require(exchange.method == "POST" and body["model"] == MODEL, "model")
+        require(set(body) <= known, f"unknown parameters {set(body) - known}")
+        require(body["store"] is False, "store")
+        turns = [] if isinstance(body["input"], str) else body["input"]
+        require(all(turn["role"] in ("user", "assistant") for turn in turns), "roles")
+        return bool(body.get("stream"))
+
+    def events(self, script: Script) -> tuple[int, list[bytes]]:
+        found: list[bytes] = []
+
+        def add(kind: str, **fields: Any) -> None:
+            found.append(sse({"type": kind, "sequence_number": len(found), **fields}, kind))
+
+        begun = {**self._response(script, "in_progress"), "output": [], "usage": None}
+        add("response.created", response=begun)
+        add("response.in_progress", response=begun)
+        place = {"item_id": "rs_1", "output_index": 0, "summary_index": 0}
+        if script.reasoning:
+            add("response.output_item.added", output_index=0, item={"id": "rs_1", "type": "reasoning", "summary": []})
+            add("response.reasoning_summary_part.added", **place, part={"type": "summary_text", "text": ""})
+            for one in script.reasoning:
+                add("response.reasoning_summary_text.delta", **place, delta=one)
+            add("response.reasoning_summary_text.done", **place, text="".join(script.reasoning))
+        place = {"item_id": "msg_1", "output_index": 1, "content_index": 0}
+        item: dict[str, Any]
+        if script.finish == "tools":
+            item = {"id": "fc_1", "type": "function_call", "name": "f", "arguments": "", "call_id": "call_1"}
+            add("response.output_item.added", output_index=1, item=item)
+            add("response.function_call_arguments.delta", item_id="fc_1", output_index=1, delta="{}")
+        else:
+            item = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "status": "in_progress"}
+            add("response.output_item.added", output_index=1, item=item)
+            part = {"type": "output_text", "text": "", "annotations": []}
+            add("response.content_part.added", **place, part=part)
+        lead = len(found)
+        for number, piece in enumerate(script.pieces):
+            if number == script.fail:
+                broken = {"code": "server_error", "message": "The model is overloaded."}
+                add("response.failed", response={**begun, "status": "failed", "error": broken})
+                return lead, found
+            add("response.output_text.delta", **place, delta=piece, logprobs=[])
+            if script.keep_alives:
+                found[-1] = b": keep-alive\n\n" + sse({"type": "keepalive", "sequence_number": 9}) + found[-1]
+        add("response.output_text.done", **place, text=script.text, logprobs=[])
+        status = "completed" if script.finish in ("stop", "tools") else "incomplete"
+        add(f"response.{status}", response=self._response(script, status))
+        return lead, found
+
+    def _response(self, script: Script, status: str) -> dict[str, Any]:
+        why = {"length": "max_output_tokens", "filtered": "content_filter"}.get(script.finish)
+        content = [{"type": "output_text", "text": script.text, "annotations": []}]
+        summary = [{"type": "summary_text", "text": "".join(script.reasoning)}]
+        return {
+            "id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": ANSWERED_BY,
+            "error": None, "incomplete_details": {"reason": why} if why and status == "incomplete" else None,
+            "instructions": None, "metadata": {}, "parallel_tool_calls": True, "temperature": 1.0,
+            "tool_choice": "auto", "tools": [], "top_p": 1.0,
+            "output": [
+                {"id": "rs_1", "type": "reasoning", "summary": summary},
+                {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content},
+            ],
+            "usage": {
+                "input_tokens": script.read, "input_tokens_details": {"cached_tokens": script.cached},
+                "output_tokens": script.written, "output_tokens_details": {"reasoning_tokens": script.thought},
+                "total_tokens": script.read + script.written,
+            },
+        }  # fmt: skip
+
+    def whole(self, script: Script) -> dict[str, Any]:
+        return self._response(script, "completed" if script.finish == "stop" else "incomplete")

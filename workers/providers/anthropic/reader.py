@@ -1,0 +1,127 @@
+"""Reads a message of Anthropic's API, event by event.
+
+Source: Anthropic API reference, "Streaming messages". An event's type is also in its data, so the field `event` of the
+stream is not needed. Tool calls are noticed, not read.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from workers.providers.base import Chunk
+from workers.providers.http.json_values import garbage, load_event, read_number, read_object, read_objects, read_text
+from workers.providers.http.reader import AnswerReader
+
+# What says nothing that is needed here.
+_SILENT: Final = frozenset({"ping", "content_block_stop"})
+_UNUSED_DELTAS: Final = frozenset({"signature_delta", "citations_delta", "compaction_delta"})
+_TOOLS: Final = frozenset({"tool_use"})
+
+
+class Delta(msgspec.Struct, gc=False):
+    type: str
+    text: str = ""
+    thinking: str = ""
+
+
+class ContentDelta(msgspec.Struct, gc=False):
+    """The event of nearly every token, which is decoded without building the rest."""
+
+    type: str
+    delta: Delta
+
+
+_decode_delta: Final = msgspec.json.Decoder(ContentDelta).decode
+
+
+class MessageReader(AnswerReader):
+    """Reads one message."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._counts: dict[str, Any] = {}
+
+    def read_event(self, chunks: list[Chunk], data: bytes) -> None:
+        if b"content_block_delta" in data:
+            try:
+                event: ContentDelta | None = _decode_delta(data)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                event = None
+            if event is not None and event.type == "content_block_delta":
+                self._take_delta(chunks, event.delta.type, event.delta.text, event.delta.thinking)
+                return
+        value = load_event(data, self.note_strange)
+        if value is not None:
+            self._take(chunks, value)
+
+    def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
+        kind = read_text(value.get("type"))
+        if kind == "content_block_delta":
+            self.note_strange("field", value)
+            delta = read_object(value.get("delta"))
+            text, thinking = delta.get("text") or "", read_text(delta.get("thinking")) or ""
+            if not isinstance(text, str):
+                raise garbage("a delta whose text is no text")
+            self._take_delta(chunks, str(delta.get("type")), text, thinking)
+        elif kind == "message_start":
+            self._take_message(chunks, read_object(value.get("message")))
+        elif kind == "content_block_start":
+            self._take_block(chunks, read_object(value.get("content_block")))
+        elif kind == "message_delta":
+            self._counts |= _known_counts(value.get("usage"))
+            self._end_message(chunks, read_object(value.get("delta")).get("stop_reason"))
+        elif kind == "message_stop":
+            self.done = True
+        elif kind == "message":  # a body that was not streamed
+            self._take_message(chunks, value)
+            self._end_message(chunks, value.get("stop_reason"))
+        elif kind == "error" or "error" in value:
+            raise self.fail(value)
+        elif kind not in _SILENT:
+            self.note_strange("event", value)
+
+    def _take_delta(self, chunks: list[Chunk], kind: str, text: str, thinking: str) -> None:
+        if text or thinking:
+            self.add(chunks, text, thinking)
+        elif kind == "input_json_delta":
+            self.called_tools = True
+        elif kind not in ("text_delta", "thinking_delta") and kind not in _UNUSED_DELTAS:
+            self.note_strange("event", {"type": "content_block_delta", "delta": {"type": kind}})
+
+    def _take_message(self, chunks: list[Chunk], message: dict[str, Any]) -> None:
+        self.note_model(message.get("model"))
+        self._counts |= _known_counts(message.get("usage"))
+        for block in read_objects(message.get("content")):
+            self._take_block(chunks, block)
+
+    def _take_block(self, chunks: list[Chunk], block: dict[str, Any]) -> None:
+        if read_text(block.get("type")) in _TOOLS:
+            self.called_tools = True
+        text, thinking = block.get("text"), block.get("thinking")
+        if text or thinking:
+            self.add(chunks, text if isinstance(text, str) else None, thinking if isinstance(thinking, str) else None)
+
+    def _end_message(self, chunks: list[Chunk], reason: object) -> None:
+        if isinstance(reason, str) and reason:
+            self.note_finish(chunks, reason, output=False)
+            self._count(chunks)
+
+    def _count(self, chunks: list[Chunk]) -> None:
+        """The input is what was read anew, from the cache, and into the cache."""
+        counts = self._counts
+        cached = counts.get("cache_read_input_tokens")
+        read = sum(
+            counts.get(name) or 0 for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+        )
+        self.count(chunks, read, counts.get("output_tokens"), cached=cached, thought=counts.get("thinking_tokens"))
+
+
+def _known_counts(usage: object) -> dict[str, int]:
+    """The counts in a usage. A later one may leave some out."""
+    found = {name: read_number(value) for name, value in read_object(usage).items()}
+    found["thinking_tokens"] = read_number(
+        read_object(read_object(usage).get("output_tokens_details")).get("thinking_tokens")
+    )
+    return {name: value for name, value in found.items() if value is not None}

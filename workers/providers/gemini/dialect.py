@@ -1,0 +1,114 @@
+"""The Gemini API: how a request is written, and how models are listed.
+
+Source: Gemini API reference, "Generating content" and "Models" (v1beta). Gemini's OpenAI-compatible addresses need no
+dialect of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+from urllib.parse import quote, urlsplit
+
+from workers.providers.base import ListedModel
+from workers.providers.gemini.reader import GeminiReader
+from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
+from workers.providers.http.json_values import Report, load_json, read_number, read_object, read_objects, read_text
+from workers.providers.http.listing import read_model
+
+PAGE: Final = "1000"
+PAGES: Final = 10
+BUDGETS: Final = {"low": 1024, "medium": 8192, "high": 24_576}  # tokens for thinking, for models without levels
+
+
+class GeminiDialect(Dialect):
+    """`generateContent`. It remembers which models the list calls thinking ones."""
+
+    name: ClassVar[str] = "Gemini API"
+    default_url: ClassVar[str] = "https://generativelanguage.googleapis.com/v1beta"
+    length_fields: ClassVar[tuple[str, ...]] = ("maxOutputTokens",)
+    key_header: ClassVar[str] = "x-goog-api-key"
+
+    def __init__(self) -> None:
+        self._thinking: set[str] = set()
+
+    def base_url(self, address: str) -> str:
+        if not address:
+            return self.default_url
+        return address if urlsplit(address).path else f"{address}/v1beta"
+
+    def key_headers(self, key: str) -> dict[str, str]:
+        return {"x-goog-api-key": key}
+
+    def target(self, model: str, *, stream: bool) -> Target:
+        path = model if "/" in model else f"models/{model}"  # tuned models are named tunedModels/…
+        method = "streamGenerateContent" if stream else "generateContent"
+        return Target(f"{quote(path, safe='/')}:{method}", {"alt": "sse"} if stream else {})
+
+    def body(self, wanted: Wanted) -> dict[str, Any]:
+        contents = [
+            {"role": "model" if turn.role == "assistant" else "user", "parts": [{"text": turn.content}]}
+            for turn in wanted.alternating()
+        ]
+        body: dict[str, Any] = {"contents": contents}
+        if wanted.system:
+            body["systemInstruction"] = {"parts": [{"text": wanted.system}]}
+        config: dict[str, Any] = {}
+        if wanted.temperature is not None:
+            config["temperature"] = wanted.temperature
+        if wanted.max_tokens is not None and not wanted.refused("maxOutputTokens"):
+            config["maxOutputTokens"] = wanted.max_tokens
+        if thinking := self._think(wanted):
+            config["thinkingConfig"] = thinking
+        if config:
+            body["generationConfig"] = config
+        return body
+
+    def _think(self, wanted: Wanted) -> dict[str, Any]:
+        known = wanted.effort is not None or wanted.model in self._thinking
+        if not known or wanted.refused("thinkingConfig"):
+            return {}
+        config: dict[str, Any] = {"includeThoughts": True}
+        if wanted.effort is not None:
+            if not wanted.refused("thinkingLevel"):
+                config["thinkingLevel"] = wanted.effort
+            elif not wanted.refused("thinkingBudget"):
+                config["thinkingBudget"] = BUDGETS[wanted.effort]
+        return config
+
+    def fields(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**body, **read_object(body.get("generationConfig"))}
+
+    def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
+        config = read_object(sent.get("thinkingConfig"))
+        if not config or "think" not in words:
+            return None
+        return next((name for name in ("thinkingLevel", "thinkingBudget") if name in config), "thinkingConfig")
+
+    def reader(self, secrets: tuple[str, ...], report: Report) -> GeminiReader:
+        return GeminiReader(secrets=secrets, report=report)
+
+    async def list_models(self, fetch: Fetch) -> list[ListedModel]:
+        found: list[ListedModel] = []
+        query = {"pageSize": PAGE}
+        for _ in range(PAGES):
+            page = read_object(load_json((await fetch(Target("models", query))).decode(errors="replace")))
+            models = [self._read(entry) for entry in read_objects(page.get("models"))]
+            found += [model for model in models if model is not None]
+            following = page.get("nextPageToken")
+            if not isinstance(following, str) or not following:
+                break
+            query = {"pageSize": PAGE, "pageToken": following}
+        return found
+
+    def _read(self, entry: dict[str, Any]) -> ListedModel | None:
+        name = (read_text(entry.get("name")) or "").removeprefix("models/")
+        thinks = entry.get("thinking") is True
+        methods = entry.get("supportedGenerationMethods")
+        found: dict[str, Any] = {"id": name, "max_input_tokens": read_number(entry.get("inputTokenLimit"))}
+        if isinstance(methods, list) and "generateContent" not in methods:
+            found["mode"] = "embedding" if any("embed" in str(one).lower() for one in methods) else "image"
+        if thinks:
+            found["capabilities"] = ["thinking"]
+            self._thinking.add(name)
+        return read_model(found)

@@ -1,0 +1,75 @@
+"""Reads an answer of the Gemini API, event by event.
+
+Source: Gemini API reference, "GenerateContentResponse". Every event is such a response; the stream has no closing
+event. A part with `thought` is reasoning. `candidatesTokenCount` does not include `thoughtsTokenCount`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from workers.providers.base import Chunk
+from workers.providers.http.json_values import garbage, load_event, load_json, read_number, read_object, read_objects
+from workers.providers.http.reader import AnswerReader
+
+_NO_REASON: Final = "FINISH_REASON_UNSPECIFIED"
+_TOOLS: Final = frozenset({"functionCall", "executableCode", "toolCall"})
+
+
+class GeminiReader(AnswerReader):
+    """Reads one answer."""
+
+    def read_event(self, chunks: list[Chunk], data: bytes) -> None:
+        value = load_event(data, self.note_strange)
+        if value is not None:
+            self._take(chunks, value)
+
+    def read_body(self, chunks: list[Chunk], body: bytes) -> None:
+        """A response, or an array of them, which the API sends where `alt=sse` is lost on the way."""
+        value = load_json(body.decode(errors="replace"))
+        if not isinstance(value, list):
+            self.read_event(chunks, body)
+            return
+        for one in read_objects(value):
+            self._take(chunks, one)
+
+    def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
+        if value.get("error"):
+            raise self.fail(value)
+        self.note_model(value.get("modelVersion"))
+        candidates = read_objects(value.get("candidates"))
+        blocked = read_object(value.get("promptFeedback")).get("blockReason")
+        if candidates:
+            self._take_candidate(chunks, candidates[0])
+        elif isinstance(blocked, str) and blocked:
+            self.note_finish(chunks, "content_filter", output=False)
+        elif "usageMetadata" not in value and "promptFeedback" not in value:
+            self.note_strange("event", value)
+        self._count(chunks, read_object(value.get("usageMetadata")))
+
+    def _take_candidate(self, chunks: list[Chunk], candidate: dict[str, Any]) -> None:
+        output = False
+        for part in read_objects(read_object(candidate.get("content")).get("parts")):
+            text = part.get("text")
+            if text and not isinstance(text, str):
+                raise garbage("a part whose text is no text")
+            if text:
+                self.add(chunks, *((None, text) if part.get("thought") is True else (text, None)))
+                output = True
+            if any(name in part for name in _TOOLS):
+                self.called_tools = True
+        reason = candidate.get("finishReason")
+        if isinstance(reason, str) and reason != _NO_REASON:
+            # Usage and the reason come in one event, and the stream ends with it: `output` is not held against it.
+            self.note_finish(chunks, reason, output=output)
+
+    def _count(self, chunks: list[Chunk], usage: dict[str, Any]) -> None:
+        thought = read_number(usage.get("thoughtsTokenCount"))
+        written = read_number(usage.get("candidatesTokenCount"))
+        if not written and not thought:
+            return  # the first events count only the prompt
+        read = (read_number(usage.get("promptTokenCount")) or 0) + (
+            read_number(usage.get("toolUsePromptTokenCount")) or 0
+        )
+        cached = read_number(usage.get("cachedContentTokenCount"))
+        self.count(chunks, read, (written or 0) + (thought or 0), cached=cached, thought=thought)

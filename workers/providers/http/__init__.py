@@ -1,0 +1,1 @@
+"""What the dialects share: HTTP, retries, timeouts, refusals, errors, and how bytes become an answer."""

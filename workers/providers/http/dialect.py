@@ -1,0 +1,116 @@
+"""What one API says differently: addresses, headers, requests, events and lists. All else is the same for every one."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final, Protocol
+
+from workers.providers.base import ChatTurn, Effort, ListedModel
+from workers.providers.http.json_values import Report
+from workers.providers.http.listing import parse_models
+from workers.providers.http.reader import AnswerReader
+
+SSE: Final = "text/event-stream"
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes: a path below the endpoint's address, and a query."""
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+class Fetch(Protocol):
+    """The body of a request that is not an answer. Raises `ProviderError` or an error of the transport."""
+
+    def __call__(self, target: Target, body: Mapping[str, Any] | None = None, /) -> Awaitable[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An answer that is asked for, without what the model refuses. `refused` says whether it refuses a thing by name.
+
+    `max_tokens` is the longest answer; None: the model's own.
+    """
+
+    model: str
+    turns: Sequence[ChatTurn]
+    stream: bool
+    temperature: float | None
+    max_tokens: int | None
+    effort: Effort | None
+    refused: Callable[[str], bool]
+
+    @property
+    def system(self) -> str:
+        """The system prompts, for an API that wants them apart."""
+        return "\n\n".join(turn.content for turn in self.turns if turn.role == "system" and turn.content.strip())
+
+    def alternating(self) -> list[ChatTurn]:
+        """The user's and the assistant's turns in alternation, the user's first, and none without text."""
+        merged: list[ChatTurn] = []
+        for turn in self.turns:
+            if turn.role == "system" or not turn.content.strip():
+                continue
+            if merged and merged[-1].role == turn.role:
+                merged[-1] = ChatTurn(turn.role, f"{merged[-1].content}\n\n{turn.content}")
+            else:
+                merged.append(turn)
+        if not merged or merged[0].role != "user":
+            merged.insert(0, ChatTurn("user", "(The conversation goes on.)"))
+        return merged
+
+
+class Dialect(ABC):
+    """One API, for one endpoint. It does no I/O of its own."""
+
+    name: ClassVar[str]  # of the API, for staff
+    default_url: ClassVar[str] = ""
+    accept: ClassVar[str] = SSE
+    length_fields: ClassVar[tuple[str, ...]]  # names of the longest answer in a request; the first is tried first
+    length_optional: ClassVar[bool] = True  # a request may leave it out
+    key_header: ClassVar[str] = "Authorization"
+
+    def base_url(self, address: str) -> str:
+        """The address that all paths share, without a query. `address` has neither query nor credentials."""
+        return address or self.default_url
+
+    def default_query(self) -> dict[str, str]:
+        """The query of every request, where the address and staff do not give one. Asked after `base_url`."""
+        return {}
+
+    def key_headers(self, key: str) -> dict[str, str]:
+        """The headers that authenticate with a key."""
+        return {"Authorization": f"Bearer {key}"}
+
+    def headers(self) -> dict[str, str]:
+        """Headers of every request, where staff do not give others of the same name."""
+        return {}
+
+    @abstractmethod
+    def target(self, model: str, *, stream: bool) -> Target:
+        """Where answers of a model are requested."""
+
+    @abstractmethod
+    def body(self, wanted: Wanted) -> dict[str, Any]:
+        """The request."""
+
+    def fields(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of a request by the names that a refusal uses for them."""
+        return body
+
+    def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
+        """The name of what a refusal (in lower case) is about, for things that only this API has; None: nothing."""
+        return None
+
+    @abstractmethod
+    def reader(self, secrets: tuple[str, ...], report: Report) -> AnswerReader:
+        """A reader of one answer."""
+
+    async def list_models(self, fetch: Fetch) -> list[ListedModel]:
+        """What the endpoint lists. Raises `ProviderError`, or what `fetch` raises."""
+        return parse_models(await fetch(Target("models")))

@@ -1,0 +1,77 @@
+"""Reads an answer of Ollama's chat API, line by line.
+
+Source: Ollama's docs/api.md, "Generate a chat completion". The last line has `done`, the reason and the counts. A model
+that was only loaded (`done_reason` load) has not answered.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from workers.providers.base import Chunk
+from workers.providers.http.json_values import garbage, load_event, read_number, read_object, read_text
+from workers.providers.http.reader import AnswerReader
+
+
+class Message(msgspec.Struct, gc=False):
+    content: str = ""
+    thinking: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+class Line(msgspec.Struct, gc=False):
+    """A line with a piece of text, which is decoded without building the rest."""
+
+    message: Message
+    model: str = ""
+    done: bool = False
+
+
+_decode_line: Final = msgspec.json.Decoder(Line).decode
+
+
+class ChatReader(AnswerReader):
+    """Reads one answer."""
+
+    json_lines: ClassVar[bool] = True
+
+    def read_event(self, chunks: list[Chunk], data: bytes) -> None:
+        try:
+            line: Line | None = _decode_line(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            line = None
+        if line is not None and not line.done:
+            self.note_model(line.model)
+            self._take_message(chunks, line.message.content, line.message.thinking, line.message.tool_calls)
+            return
+        value = load_event(data, self.note_strange)
+        if value is None:
+            return
+        if value.get("error"):
+            raise self.fail(value)
+        if "message" not in value and "done" not in value:
+            self.note_strange("event", value)
+            return
+        self._take(chunks, value)
+
+    def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
+        self.note_model(value.get("model"))
+        message = read_object(value.get("message"))
+        text, thinking = message.get("content") or "", read_text(message.get("thinking"))
+        if not isinstance(text, str):
+            raise garbage("a message whose text is no text")
+        self._take_message(chunks, text, thinking, message.get("tool_calls"))
+        if value.get("done"):
+            reason = value.get("done_reason")
+            if reason != "load":  # else it has not answered
+                self.note_finish(chunks, reason if isinstance(reason, str) and reason else "stop", output=False)
+            self.count(chunks, read_number(value.get("prompt_eval_count")), read_number(value.get("eval_count")))
+            self.done = True
+
+    def _take_message(self, chunks: list[Chunk], text: str, thinking: str | None, calls: object) -> None:
+        if text or thinking:
+            self.add(chunks, text, thinking)
+        if calls:
+            self.called_tools = True

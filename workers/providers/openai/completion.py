@@ -1,0 +1,67 @@
+"""Reads the answer of a chat completion, event by event."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workers.providers.base import Chunk
+from workers.providers.http.json_values import read_cost
+from workers.providers.http.reader import AnswerReader
+from workers.providers.openai.chunk import Choice, Event, Part, Usage, decode_event
+
+FAILED_REASONS: Final = frozenset({"error", "network_error"})
+
+
+class CompletionReader(AnswerReader):
+    """Reads one chat completion."""
+
+    def read_event(self, chunks: list[Chunk], data: bytes) -> None:
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return
+        event = decode_event(data, self.note_strange)
+        if event is not None:
+            self._take(chunks, event)
+
+    def _take(self, chunks: list[Chunk], event: Event) -> None:
+        if not self.model and event.model:
+            self.note_model(event.model)
+        if event.choices:
+            self._take_choice(chunks, event.choices[0])
+        if event.usage is not None:
+            self._count(chunks, event.usage)
+        if event.error or event.object == "error":
+            raise self.fail({"error": event.error} if event.error else {"message": event.message, "code": event.code})
+
+    def _take_choice(self, chunks: list[Chunk], choice: Choice) -> None:
+        delta = choice.delta or choice.message
+        output = False
+        if delta is not None:
+            content: str | list[Part] | None = delta.content or delta.refusal
+            reasoning = delta.thought
+            if content or reasoning:
+                if isinstance(content, list):
+                    thoughts = "".join(part.text or "" for parts in content for part in parts.thinking or ())
+                    reasoning += thoughts
+                    content = "".join(part.text or "" for part in content)
+                self.add(chunks, content, reasoning)
+                output = True
+            if delta.tool_calls or delta.function_call:
+                self.called_tools = True
+        reason = choice.finish_reason
+        if choice.error or reason in FAILED_REASONS:
+            raise self.fail({"error": choice.error or {"code": reason}})
+        if reason:
+            self.note_finish(chunks, reason, output=output)
+
+    def _count(self, chunks: list[Chunk], usage: Usage) -> None:
+        cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+        thought = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
+        self.count(
+            chunks,
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            cached=cached or usage.prompt_cache_hit_tokens,
+            thought=thought,
+            cost=read_cost(usage.cost),
+        )

@@ -1,0 +1,120 @@
+"""Reads an answer of the Responses API, event by event.
+
+Source: OpenAI API reference, "Streaming events". The text comes as deltas; the last event has the whole response, from
+which only the usage and the end are taken. Of reasoning, a summary is sent (`response.reasoning_summary_text.delta`),
+and by open models its text (`response.reasoning_text.delta`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from workers.providers.base import Chunk
+from workers.providers.http.json_values import garbage, load_event, read_number, read_object, read_objects, read_text
+from workers.providers.http.reader import AnswerReader
+
+_TEXT: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
+_REASONING: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
+_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+_SUMMARY_PART: Final = "response.reasoning_summary_part.added"
+_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call", "computer_call", "local_shell_call"})
+# What says nothing that is needed here; a new one is counted and logged once.
+_SILENT: Final = (
+    "response.created", "response.in_progress", "response.queued", "response.output_item.", "response.content_part.",
+    "response.output_text.", "response.refusal.", "response.reasoning_summary_", "response.reasoning_text.",
+    "response.function_call_arguments.", "response.custom_tool_call_input.", "response.mcp_",
+    "response.web_search_call.", "response.file_search_call.", "response.code_interpreter_call", "keepalive",
+)  # fmt: skip
+_REASONS: Final = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+class DeltaEvent(msgspec.Struct, gc=False):
+    """The event of nearly every token, which is decoded without building the rest."""
+
+    type: str
+    delta: str
+
+
+_decode_delta: Final = msgspec.json.Decoder(DeltaEvent).decode
+
+
+class ResponseReader(AnswerReader):
+    """Reads one response."""
+
+    def read_event(self, chunks: list[Chunk], data: bytes) -> None:
+        if data.strip() == b"[DONE]":  # some compatible servers send it, too
+            self.done = True
+            return
+        if b".delta" in data:
+            try:
+                event: DeltaEvent | None = _decode_delta(data)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                event = None
+            if event is not None and self._take_delta(chunks, event.type, event.delta):
+                return
+        value = load_event(data, self.note_strange)
+        if value is not None:
+            self._take(chunks, value)
+
+    def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
+        kind, delta = str(value.get("type")), value.get("delta")
+        if kind in _TEXT | _REASONING:
+            if delta and not isinstance(delta, str):
+                raise garbage("a delta that is no text")
+            self._take_delta(chunks, kind, delta or "")
+        elif kind in _ENDS:
+            self._end_response(chunks, kind, read_object(value.get("response")))
+        elif kind == "response.output_item.added":
+            self._note_call(read_object(value.get("item")))
+        elif kind == "response.created":
+            self.note_model(read_object(value.get("response")).get("model"))
+        elif kind == _SUMMARY_PART and self.reasoning:
+            self.add(chunks, None, "\n\n")
+        elif kind == "error" or (value.get("error") and "type" not in value):
+            raise self.fail(value if value.get("error") else {"error": value})
+        elif value.get("object") == "response":  # a body that was not streamed
+            self._take_response(chunks, value)
+        elif not kind.startswith(_SILENT):
+            self.note_strange("event", value)
+
+    def _take_delta(self, chunks: list[Chunk], kind: str, delta: str) -> bool:
+        if kind in _TEXT:
+            self.add(chunks, delta)
+        elif kind in _REASONING:
+            self.add(chunks, None, delta)
+        else:
+            return False
+        return True
+
+    def _note_call(self, item: dict[str, Any]) -> None:
+        if read_text(item.get("type")) in _CALLS:
+            self.called_tools = True
+
+    def _take_response(self, chunks: list[Chunk], response: dict[str, Any]) -> None:
+        for item in read_objects(response.get("output")):
+            self._note_call(item)
+            for part in (*read_objects(item.get("summary")), *read_objects(item.get("content"))):
+                text = part.get("text") or part.get("refusal")
+                if isinstance(text, str) and text:
+                    self.add(chunks, *((None, text) if item.get("type") == "reasoning" else (text, None)))
+        self._end_response(chunks, f"response.{response.get('status') or 'completed'}", response)
+
+    def _end_response(self, chunks: list[Chunk], kind: str, response: dict[str, Any]) -> None:
+        self.note_model(response.get("model"))
+        usage = read_object(response.get("usage"))
+        read, written = read_object(usage.get("input_tokens_details")), read_object(usage.get("output_tokens_details"))
+        self.count(
+            chunks,
+            read_number(usage.get("input_tokens")),
+            read_number(usage.get("output_tokens")),
+            cached=read_number(read.get("cached_tokens")),
+            thought=read_number(written.get("reasoning_tokens")),
+        )
+        self.done = True
+        if kind in ("response.failed", "response.cancelled"):
+            raise self.fail({"error": response.get("error") or {"code": "server_error", "message": kind}})
+        why = read_object(response.get("incomplete_details")).get("reason")
+        reason = _REASONS.get(str(why), str(why)) if kind == "response.incomplete" else "stop"
+        self.note_finish(chunks, "tool_calls" if self.called_tools and not self.text else reason, output=False)
