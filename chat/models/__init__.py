@@ -1,4 +1,4 @@
-"""Conversations, messages, runs, recordings and presets."""
+"""Conversations, messages, summaries, runs, recordings and presets."""
 
 from chat.models.conversations import Conversation, Member, Role
 from chat.models.messages import Message
@@ -16,6 +16,7 @@ from chat.models.statuses import (
     RecordingStatus,
     RunStatus,
 )
+from chat.models.summaries import Summary
 
 __all__ = [
     "ACTIVE",
@@ -37,5 +38,6 @@ __all__ = [
     "Run",
     "RunStatus",
     "Submission",
+    "Summary",
     "Utterance",
 ]

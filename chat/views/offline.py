@@ -15,16 +15,8 @@ from django.views.decorators.http import require_safe
 SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
-        "prose",
-        "sidebar",
-        "overlays",
-        "chat",
-        "messages",
-        "thinking",
-        "composer",
-        "start",
-        "voice",
-        "temporary",
+        *("prose", "sidebar", "overlays", "chat", "messages", "thinking", "context"),
+        *("composer", "start", "voice", "temporary"),
     )
 )
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}

@@ -32,6 +32,15 @@ class AnswerLimits:
         self._ceiling: Ceiling | None = None
         self._input_tokens = 0
 
+    @property
+    def factor(self) -> float:
+        """What the estimate of the answer's tokens is multiplied with (`workers.providers.counting`)."""
+        return self._counter.factor
+
+    @factor.setter
+    def factor(self, factor: float) -> None:
+        self._counter.factor = factor
+
     async def open(self, input_tokens: int) -> Outcome | None:
         """Reads what is left of the quotas. If that is nothing, returns how the run ends, and no request is sent."""
         self._input_tokens = input_tokens
@@ -59,7 +68,7 @@ class AnswerLimits:
         if tokens > self._ceiling.reserved:
             self._ceiling = await self._reserve(tokens + settings.QUOTA_OUTPUT_TOKENS) or self._ceiling
         if tokens > self._ceiling.reserved:
-            text = prefix_of_tokens(text, max(self._ceiling.reserved - before, 0))
+            text = prefix_of_tokens(text, int(max(self._ceiling.reserved - before, 0) / self.factor))
             message = f"The answer was stopped. {self._ceiling.message}"
             self.reached = Outcome(RunStatus.STOPPED, "quota_exceeded", message)
         return text

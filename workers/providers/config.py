@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from workers.providers.url_policy import endpoint_name
+
 ClientKind = Literal["openai_chat", "demo"]
 
 
@@ -40,6 +42,7 @@ class Definition:
     `shown`, `hidden`  names of listed models that staff decided to offer, or not to
     `fallback`  the id of the endpoint to use while this one is down; `fallback_model` is its model (empty: the same)
     `model_timeouts`  (id, timeouts) of models with timeouts of their own
+    `windows`   (id, tokens) of models whose context window staff set
     `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
     `trouble`   why it cannot be used at all, for the operator; empty: it can be used
     """
@@ -57,6 +60,7 @@ class Definition:
     fallback_model: str = ""
     timeouts: Timeouts = field(default_factory=Timeouts.from_settings)
     model_timeouts: tuple[tuple[str, Timeouts], ...] = ()
+    windows: tuple[tuple[str, int], ...] = ()
     strict: bool = False
     trouble: str = ""
 
@@ -64,6 +68,11 @@ class Definition:
     def connection(self) -> tuple[object, ...]:
         """What its client is made from. While this is unchanged, the client and its connections are kept."""
         return (self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.strict)
+
+    @property
+    def ledger_name(self) -> str:
+        """The name of its server in the usage ledger."""
+        return endpoint_name(self.base_url.strip() or "https://api.openai.com/v1")
 
     @property
     def place(self) -> str:

@@ -26,7 +26,7 @@ from workers.providers.openai.network_errors import EDGE_ERRORS, translate
 from workers.providers.openai.oddities import note_oddity
 from workers.providers.openai.reader import AnswerReader
 from workers.providers.openai.transport import OpenAITransport
-from workers.providers.openai.verdict import NOTHING, find_fault, fold_system, shorten
+from workers.providers.openai.verdict import find_fault, fold_system
 from workers.providers.token_estimate import estimate_usage
 
 logger = structlog.get_logger(__name__)
@@ -65,7 +65,6 @@ class OpenAIRequest:
         self._source: AsyncIterator[bytes] | None = None
         self._sent: dict[str, Any] = {}  # the fields of the last request
         self._longest: int | None = None  # the longest answer, in tokens, that this prompt leaves room for
-        self._shortened = False
         self._reader = self._new_reader()
         self._tries = 0
         self._over = False
@@ -230,17 +229,10 @@ class OpenAIRequest:
 
     async def _retry(self, failure: ProviderError) -> None:
         """Waits until the request may be sent again, or raises `failure`."""
-        if not self._reader.has_output:
-            if (lesson := self._find_lesson(failure)) is not None:
-                self._learn(lesson)
-                self._release()
-                return
-            if failure.reason == NOTHING and not self._shortened:
-                # Some servers say so that a prompt is too long.
-                self._turns, self._shortened = shorten(self._turns), True
-                logger.info("model_context_shortened", model=self._model, turns=len(self._turns))
-                self._release()
-                return
+        if not self._reader.has_output and (lesson := self._find_lesson(failure)) is not None:
+            self._learn(lesson)
+            self._release()
+            return
         if self._reader.has_output:
             failure.retryable = False
         wait = _backoff(self._tries, failure)

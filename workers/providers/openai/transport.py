@@ -21,7 +21,7 @@ from django.conf import settings
 
 from workers.providers.config import Timeouts
 from workers.providers.openai.network_errors import EDGE_ERRORS
-from workers.providers.url_policy import REFUSED, SECRET_PARAMETER, RefusedAddressError, may_connect
+from workers.providers.url_policy import REFUSED, SECRET_PARAMETER, RefusedAddressError, endpoint_name, may_connect
 
 DRAIN_TIMEOUT: Final = 0.25  # seconds to read the rest of a body after its [DONE], so that the connection can be kept
 CLOSE_TIMEOUT: Final = 1.0
@@ -37,7 +37,8 @@ class OpenAITransport:
     A query in `base_url` goes with every request. It may also hold `user:password@` for a proxy with basic
     authentication. With an empty `api_key` no key is sent.
     `strict` refuses the addresses of `workers.providers.url_policy` and follows no redirects. `secrets` are the values
-    that no log line may hold; `host` is the endpoint's host name.
+    that no log line may hold; `host` is the endpoint's host name,
+    with its port where that is not the scheme's.
     """
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, strict: bool = False) -> None:
@@ -48,7 +49,7 @@ class OpenAITransport:
         secrets += tuple(value for name, value in query.items() if SECRET_PARAMETER.search(name))
         self.timeouts = timeouts
         self.secrets = secrets
-        self.host = urlsplit(address).hostname or ""
+        self.host = endpoint_name(address)
         timeout = openai.Timeout(None, connect=timeouts.connect, pool=timeouts.connect)
         self._http = openai.DefaultAioHttpClient(
             timeout=timeout,
