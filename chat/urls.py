@@ -12,6 +12,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/rename/", sidebar.rename, name="rename"),
     path("c/<uuid:conversation_id>/pin/", sidebar.pin, name="pin"),
     path("c/<uuid:conversation_id>/export/", exports.export_conversation, name="export"),
+    path("c/<uuid:conversation_id>/summaries/<uuid:summary_id>/", sidebar.use_summary, name="use_summary"),
     path("c/<uuid:conversation_id>/delete/", sidebar.delete, name="delete"),
     path("c/<uuid:conversation_id>/restore/", sidebar.restore, name="restore"),
     path("conversations/", sidebar.list_conversations, name="conversations"),

@@ -28,7 +28,8 @@ from chat.models import KnownModel
 from workers.endpoints.connection_test import request_connection_test
 from workers.endpoints.forms import EndpointForm, HeadersForm, ModelFormSet
 from workers.endpoints.overview import count_offered, environment_endpoints, listed_models
-from workers.models import Endpoint, EndpointModel, Use
+from workers.endpoints.windows import learnt_elsewhere, model_windows
+from workers.models import SMALLEST_WINDOW, Endpoint, EndpointModel, Use
 from workers.providers.kinds import AUTO, KIND_NAMES
 
 
@@ -38,7 +39,7 @@ class ModelInline(StackedInline):  # type: ignore[misc]  # unfold ships no types
     formset = ModelFormSet
     fields = (
         ("name", "label", "position"),
-        ("first_chunk_timeout", "idle_timeout", "total_timeout"),
+        ("window", "first_chunk_timeout", "idle_timeout", "total_timeout"),
         ("headers", "extra_query", "extra_body"),
     )
     extra = 0
@@ -111,8 +112,10 @@ class EndpointAdmin(RecordedAdmin):
     def get_urls(self) -> list[URLPattern]:
         test = self.admin_site.admin_view(require_POST(self.test_connection))
         show = self.admin_site.admin_view(require_POST(self.show_model))
+        window = self.admin_site.admin_view(require_POST(self.set_window))
         return [
             path("<uuid:object_id>/test/", test, name="workers_endpoint_test"),
+            path("<uuid:object_id>/windows/", window, name="workers_endpoint_window"),
             path("<uuid:object_id>/models/", show, name="workers_endpoint_model"),
             *super().get_urls(),
         ]
@@ -132,6 +135,22 @@ class EndpointAdmin(RecordedAdmin):
                 KnownModel.objects.filter(name=name).exclude(visibility="").update(visibility="")
                 transaction.on_commit(clear_rules_cache)
                 audit.record(request, "show_model" if shown else "hide_model", endpoint)
+        return redirect("admin:workers_endpoint_change", endpoint.pk)
+
+    def set_window(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
+        """Sets the context window of a model that the endpoint lists (`model`, and `window` in tokens or empty)."""
+        name, window = request.POST.get("model", "")[:200], request.POST.get("window", "").strip()
+        with transaction.atomic():
+            endpoint = get_object_or_404(Endpoint.objects.select_for_update(), pk=object_id)
+            if not self.has_change_permission(request, endpoint):
+                raise PermissionDenied
+            tokens = int(window) if window.isdecimal() and len(window) < 10 else None
+            if not name or (window and (tokens is None or tokens < SMALLEST_WINDOW)):
+                messages.error(request, f"A context window is a whole number of tokens, at least {SMALLEST_WINDOW}.")
+            else:
+                endpoint.set_window(name, tokens)
+                endpoint.save(update_fields=["model_windows"])
+                audit.record(request, "set_window", endpoint)
         return redirect("admin:workers_endpoint_change", endpoint.pk)
 
     def test_connection(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
@@ -157,6 +176,7 @@ class EndpointAdmin(RecordedAdmin):
             "may_test": request.user.has_perm("workers.test_endpoint"),
             "may_choose": self.has_change_permission(request),
             "listed_models": listed_models(object_id) if object_id else None,
+            "model_windows": model_windows(object_id) if object_id else None,
         }
         return super().changeform_view(request, object_id, form_url, context)
 
@@ -165,6 +185,7 @@ class EndpointAdmin(RecordedAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         self._offered = count_offered()
         context = {**(extra_context or {}), "settings_endpoints": environment_endpoints()}
+        context["learnt_models"] = learnt_elsewhere()
         return super().changelist_view(request, context)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -21,8 +20,10 @@ from accounts.lib.ids import uuid7
 from workers.providers.config import ClientKind, Extras
 from workers.providers.extras import check_body, check_query
 from workers.providers.kinds import AUTO, KIND_NAMES, resolve_kind
-from workers.providers.url_policy import check_address
+from workers.providers.url_policy import check_address, endpoint_name
 
+SMALLEST_WINDOW: Final = 256  # tokens
+_TOKENS: Final = (MinValueValidator(SMALLEST_WINDOW), MaxValueValidator(1_000_000_000))
 _SECONDS: Final = (MinValueValidator(0.1), MaxValueValidator(3600))
 
 
@@ -122,6 +123,12 @@ class Endpoint(ExtrasModel):
         editable=False,
         help_text="Names of listed models not to offer.",
     )
+    model_windows = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        editable=False,
+        help_text="Context windows in tokens that staff set, by the name of a listed model.",
+    )
     connect_timeout = _seconds("connect timeout", "MODEL_CONNECT_TIMEOUT")
     first_chunk_timeout = _seconds("first-token timeout", "MODEL_FIRST_CHUNK_TIMEOUT")
     idle_timeout = _seconds("idle timeout", "MODEL_IDLE_TIMEOUT")
@@ -153,8 +160,8 @@ class Endpoint(ExtrasModel):
 
     @property
     def host(self) -> str:
-        """The host name, as prices and the usage ledger use it."""
-        return urlsplit(self.base_url).hostname or ""
+        """The host name, with a port other than the scheme's, as prices and the usage ledger use it."""
+        return endpoint_name(self.base_url)
 
     def clean(self) -> None:
         super().clean()
@@ -181,6 +188,11 @@ class Endpoint(ExtrasModel):
         self.shown_models = sorted({*self.shown_models, name} if shown else {*self.shown_models} - {name})
         self.hidden_models = sorted({*self.hidden_models} - {name} if shown else {*self.hidden_models, name})
 
+    def set_window(self, name: str, tokens: int | None) -> None:
+        """Sets the context window of a listed model; None: what its endpoint says counts again. Does not save."""
+        windows = {known: window for known, window in self.model_windows.items() if known != name}
+        self.model_windows = windows if tokens is None else {**windows, name: tokens}
+
     def read_key(self) -> str:
         """The API key, or empty. Raises `encryption.UnreadableError`. Only to be called to connect to the endpoint."""
         return encryption.decrypt(self.encrypted_key) if self.encrypted_key else ""
@@ -192,6 +204,10 @@ class EndpointModel(ExtrasModel):
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="models")
     name = models.CharField("model", max_length=200, help_text="The name that the endpoint uses.")
     label = models.CharField(max_length=200, blank=True, help_text="The name that users see. Empty: the same.")
+    window = models.PositiveIntegerField(
+        "context window", null=True, blank=True, validators=_TOKENS,
+        help_text="In tokens. Empty: what the endpoint lists, or what was learnt from it.",
+    )  # fmt: skip
     first_chunk_timeout = _seconds("first-token timeout", "", "Empty: the endpoint's.")
     idle_timeout = _seconds("idle timeout", "", "Empty: the endpoint's.")
     total_timeout = _seconds("total timeout", "", "Empty: the endpoint's.")
@@ -204,3 +220,25 @@ class EndpointModel(ExtrasModel):
 
     def __str__(self) -> str:
         return self.label or self.name
+
+
+class ModelFact(models.Model):
+    """What workers have learnt about a model of an endpoint: its context window, and how its tokens compare with the
+    estimate (`workers.providers.counting`). `endpoint` is the name that the usage ledger uses.
+    """
+
+    endpoint = models.CharField(max_length=200)
+    model = models.CharField(max_length=200)
+    window = models.PositiveIntegerField(null=True, help_text="In tokens, as a refusal named it.")
+    window_at = models.DateTimeField(null=True)
+    ratios = models.JSONField(
+        default=dict, help_text="By kind of text: real tokens divided by estimated ones, of the last answers."
+    )
+    measured_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints: ClassVar = (models.UniqueConstraint(fields=["endpoint", "model"], name="model_fact_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.model} at {self.endpoint}"

@@ -111,6 +111,7 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
     resource_classes: ClassVar = [UsageResource]
     list_display = (
         "at", "who", "model", "endpoint", "input_tokens", "output_tokens", "audio_seconds", "cost", "estimated",
+        "purpose",
     )  # fmt: skip
     list_select_related = ("user",)
     lookups: ClassVar = frozenset({"user__exact", "run_id__exact", "conversation_id__exact"})
@@ -118,7 +119,7 @@ class UsageEntryAdmin(ExportAdmin, HistoryAdmin):
     fields = (
         "id", "at", "who", "run_id", "recording_id", "conversation_id", "model", "endpoint", "messages", "input_tokens",
         "cached_tokens",
-        "output_tokens", "reasoning_tokens", "audio_seconds", "cost", "estimated",
+        "output_tokens", "reasoning_tokens", "audio_seconds", "cost", "estimated", "purpose",
     )  # fmt: skip
     readonly_fields = ("who",)
     search_help_text = "A user's email address, or the id of a run, recording, conversation or user"

@@ -27,8 +27,10 @@ class Price(models.Model):
     """
 
     endpoint = models.CharField(
-        max_length=200, blank=True, help_text="Host of the endpoint. If empty, the price applies to every endpoint."
-    )
+        max_length=200, blank=True,
+        help_text="Host of the endpoint, and its port where two servers of one machine have prices of their own. "
+        "If empty, the price applies to every endpoint.",
+    )  # fmt: skip
     model = models.CharField(max_length=200, blank=True, help_text="If empty, the price applies to every model.")
     valid_from = models.DateTimeField(default=timezone.now)
     input_per_million = amount_field("per million input tokens", validators=RANGE)
@@ -71,6 +73,10 @@ class UsageEntry(models.Model):
     conversation_id = models.UUIDField(null=True)
     model = models.CharField(max_length=200)
     endpoint = models.CharField(max_length=200, blank=True)
+    purpose = models.CharField(
+        max_length=16, blank=True, default="", db_default="",
+        help_text="What it was for, such as a summary. Empty: an answer or a recording.",
+    )  # fmt: skip
     messages = models.PositiveSmallIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
     cached_tokens = models.PositiveBigIntegerField(default=0, help_text="Included in the input tokens.")

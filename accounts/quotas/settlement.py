@@ -7,7 +7,7 @@ deletes the reservations. It is part of the transaction that ends the run, so ev
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -21,19 +21,19 @@ from accounts.quotas.balance import AMOUNT, COUNTS, Balance, lock_ledger_for_ent
 _SETTLE: Final = f"""
 WITH price AS (
     SELECT * FROM accounts_price
-    WHERE model IN ('', %(model)s) AND endpoint IN ('', %(endpoint)s) AND valid_from <= %(at)s
+    WHERE model IN ('', %(model)s) AND endpoint IN ('', %(host)s, %(endpoint)s) AND valid_from <= %(at)s
     ORDER BY model DESC, endpoint DESC, valid_from DESC LIMIT 1
 ), e AS (
     INSERT INTO accounts_usageentry (id, at, user_id, run_id, recording_id, model, endpoint, messages, input_tokens,
         cached_tokens, output_tokens, reasoning_tokens, audio_seconds, cost, estimated, groups,
-        conversation_id)
+        conversation_id, purpose)
     SELECT %(id)s, %(at)s, %(user)s, %(run)s, %(recording)s, %(model)s, %(endpoint)s, %(messages)s, %(input)s,
         %(cached)s, %(output)s, %(reasoning)s, %(audio)s,
         COALESCE((SELECT round(((%(input)s - %(cached)s) * input_per_million
             + %(cached)s * COALESCE(cached_per_million, input_per_million)
             + %(output)s * output_per_million) / 1e6 + %(audio)s * audio_per_minute / 60, 9) FROM price),
             %(reported)s::numeric),
-        %(estimated)s, %(groups)s, %(conversation)s
+        %(estimated)s, %(groups)s, %(conversation)s, %(purpose)s
     WHERE %(counts)s
     ON CONFLICT DO NOTHING
     RETURNING *
@@ -96,6 +96,7 @@ class Used:
     audio_seconds: Decimal = Decimal(0)
     estimated: bool = False
     reported_cost: Decimal | None = None
+    purpose: str = ""  # empty: an answer or a recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,19 @@ def settle_for_site(at: datetime, used: Used, *, conversation_id: uuid.UUID | No
     return _settle(None, at, used, conversation_id)
 
 
+def settle_summary(
+    user_id: uuid.UUID | None, at: datetime, used: Used, *, conversation_id: uuid.UUID | None = None
+) -> Settled:
+    """Records the usage of a conversation's summary, marked as such. None as the user: the site pays."""
+    return _settle(user_id, at, replace(used, purpose="summary"), conversation_id)
+
+
+def host_of(endpoint: str) -> str:
+    """The host of an endpoint's name (`host`, `host:port`, `[v6]:port`). A price for it applies to all its ports."""
+    host, found, port = endpoint.rpartition(":")
+    return host.strip("[]") if found and port.isdecimal() and (":" not in host or host[0] == "[") else endpoint
+
+
 def _settle(
     user_id: uuid.UUID | None,
     at: datetime,
@@ -166,6 +180,7 @@ def _settle(
         "counts": used is not None,
         "model": usage.model,
         "endpoint": usage.endpoint,
+        "host": host_of(usage.endpoint),
         "messages": usage.messages,
         "input": usage.input_tokens,
         "cached": min(usage.cached_tokens, usage.input_tokens),
@@ -174,6 +189,7 @@ def _settle(
         "audio": usage.audio_seconds,
         "estimated": usage.estimated,
         "reported": usage.reported_cost if settings.CURRENCY == "USD" else None,
+        "purpose": usage.purpose,
     }
     with transaction.atomic(), connection.cursor() as cursor:
         # An allowance that is being created sums the ledger under these locks and must not miss this entry.

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from accounts.lib.db import in_db
 from chat.conversations.branches import path_ids
 from chat.eventlog import store
-from chat.eventlog.payloads import message_dict
+from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.replay import ReasoningDelta, extend
 from chat.models import ACTIVE, Conversation, Message, Reasoning, Run
 from chat.protocol.commands import Position
@@ -72,7 +72,7 @@ def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int) -
     conversation = Conversation.objects.get(pk=conversation_id)
     ids = path_ids(conversation_id, leaf or conversation.tip_id, limit=limit + 1)
     kept = ids[-limit:]
-    found = Message.objects.select_related("author").in_bulk(kept)
+    found = Message.objects.select_related("author", "summary").in_bulk(kept)
     rows = _Rows(conversation, [found[pk] for pk in kept if pk in found], has_more=len(ids) > limit)
     return _with_runs(rows, versions=True)
 
@@ -80,7 +80,7 @@ def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int) -
 def _load_newest(conversation_id: uuid.UUID) -> _Rows:
     conversation = Conversation.objects.get(pk=conversation_id)
     newest = list(
-        Message.objects.select_related("author")
+        Message.objects.select_related("author", "summary")
         .filter(conversation_id=conversation_id)
         .order_by("-created_at", "-id")[: SNAPSHOT_MESSAGES + 1]
     )
@@ -169,6 +169,8 @@ def _state(position: Position, rows: _Rows) -> State:
     for message in rows.messages:
         pk = message.pk
         shown = message_dict(message, rows.runs.get(pk), text=rows.texts.get(pk), reasoning=rows.reasoning.get(pk))
+        if (summary := getattr(message, "summary", None)) is not None:
+            shown["summary"] = summary_dict(summary)
         if message.pk in rows.versions:
             shown["versions"] = rows.versions[message.pk]
         messages.append(shown)

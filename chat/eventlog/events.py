@@ -5,8 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final, Protocol
 
-from chat.eventlog.payloads import failure_of, message_dict, reasoning_of, timing_of, usage_of
-from chat.models import Conversation, Finish, Message, Run, RunStatus
+from chat.eventlog.payloads import (
+    context_of,
+    failure_of,
+    message_dict,
+    reasoning_of,
+    summary_dict,
+    timing_of,
+    usage_of,
+)
+from chat.models import Conversation, Finish, Message, Run, RunStatus, Summary
 from chat.protocol.frames import encode_event
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
@@ -120,6 +128,7 @@ def run_ended(run: Run, message: Message) -> Event:
     if run.reasoning_chars:
         event["reasoning"] = reasoning_of(run)
     event["usage"] = usage_of(run)
+    event["context"] = context_of(run)
     event["timing"] = timing_of(run)
     return _state(event)
 
@@ -149,5 +158,16 @@ def conversation_updated(conversation: Conversation) -> Event:
             "conversation_id": str(conversation.id),
             "title": conversation.title,
             "model": conversation.model or None,
+        }
+    )
+
+
+def summary_changed(summary: Summary) -> Event:
+    """A summary was made, undone, or is used again."""
+    return _state(
+        {
+            "type": "summary.changed",
+            "conversation_id": str(summary.conversation_id),
+            "summary": summary_dict(summary),
         }
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chat.models import Finish, Message, Run, RunStatus
+from chat.models import Finish, Message, Run, RunStatus, Summary
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
@@ -50,6 +50,7 @@ def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) ->
         "retryable": run.status in (RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.STOPPED) or code == NO_ANSWER,
         "text_length": text_length,
         "usage": usage_of(run),
+        "context": context_of(run),
         "timing": timing_of(run),
     }
     if run.reasoning_chars or reasoning:
@@ -81,12 +82,31 @@ def timing_of(run: Run) -> dict[str, Any]:
     return timing
 
 
+def context_of(run: Run) -> dict[str, Any]:
+    """What the model read for a run, in tokens: `used` of its `window`; and how many older messages were `dropped`."""
+    return {"used": run.input_tokens, "window": run.context_window, "dropped": run.context_dropped}
+
+
 def usage_of(run: Run) -> dict[str, Any]:
     return {
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
         "cost": None if run.cost is None else f"{run.cost.normalize():f}",
         "estimated": run.usage_estimated,
+    }
+
+
+def summary_dict(summary: Summary) -> dict[str, Any]:
+    """The summary of the first `messages` messages of a branch, to be shown after `message_id`. `used`: models get it
+    instead of them.
+    """
+    return {
+        "id": str(summary.pk),
+        "message_id": str(summary.last_id),
+        "messages": summary.messages,
+        "text": summary.text,
+        "model": summary.model,
+        "used": summary.used,
     }
 
 

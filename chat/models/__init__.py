@@ -1,4 +1,4 @@
-"""Conversations, messages, runs, recordings, presets, and what is decided about models."""
+"""Conversations, messages, summaries, runs, recordings, presets, and what is decided about models."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.conversations import Conversation, Member, Role
@@ -17,6 +17,7 @@ from chat.models.statuses import (
     RecordingStatus,
     RunStatus,
 )
+from chat.models.summaries import Summary
 
 __all__ = [
     "ACTIVE",
@@ -41,6 +42,7 @@ __all__ = [
     "Run",
     "RunStatus",
     "Submission",
+    "Summary",
     "Utterance",
     "Visibility",
 ]

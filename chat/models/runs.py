@@ -92,6 +92,12 @@ class Run(models.Model):
     cost = models.DecimalField(
         max_digits=24, decimal_places=9, null=True, blank=True, help_text="Empty: no usage, or no price."
     )
+    context_window = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of the model, in tokens. Empty: not known."
+    )
+    context_dropped = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Older messages that were left out of the request."
+    )
     queued_ms = models.PositiveIntegerField(null=True, blank=True)
     first_token_ms = models.PositiveIntegerField(
         null=True, blank=True, help_text="To the first text of the answer; thinking before it is part of that time."

@@ -48,6 +48,8 @@ class Ending:
     reported_cost: Decimal | None = None  # what the provider says that it cost, in USD
     usage_implausible: bool = False  # what was reported cannot be right, so it was estimated
     endpoint: str = ""  # host of the one that answered, or was asked last
+    context_window: int | None = None  # of the model, in tokens, where known
+    context_dropped: int = 0  # older messages that were left out of the request
     first_token_ms: int | None = None
     first_reasoning_ms: int | None = None
     total_ms: int | None = None
@@ -236,5 +238,5 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
 def _tokens_read(run: Run) -> int:
     """About how many tokens the model was given; never more than its context holds."""
     prompt = Conversation.objects.values_list("system_prompt", flat=True).get(pk=run.conversation_id)
-    characters = len(prompt or settings.SYSTEM_PROMPT) + sum(len(text) for _, text in read_branch(run.prompt_id))
+    characters = len(prompt or settings.SYSTEM_PROMPT) + sum(len(text) for _, text in read_branch(run.prompt_id).path)
     return min(-(-characters // CHARACTERS_PER_ESTIMATED_TOKEN), settings.MODEL_CONTEXT_TOKENS)

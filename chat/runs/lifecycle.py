@@ -7,7 +7,7 @@ so a worker that has lost its lease (paused, disconnected, presumed dead) can ch
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -75,8 +75,9 @@ FROM given, held WHERE m.id = held.message_id AND given.run_id = held.id RETURNI
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run this worker has claimed, and what it needs to answer. `path` is (role, text), oldest first. `quotas`: what
-    the run has reserved in hard quotas of tokens and money.
+    """A run this worker has claimed, and what it needs to answer. `path` is (role, text), oldest first; `summary` is of
+    what came before it, and `older` messages before that were not read. `quotas`: what the run has reserved in hard
+    quotas of tokens and money.
     """
 
     run: ClaimedRun
@@ -86,6 +87,8 @@ class Claim:
     max_tokens: int | None = None
     effort: str = ""
     quotas: Sequence[ReservedQuota] = ()
+    summary: str = ""
+    older: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,11 @@ class Checkpoint:
     reasoning_ms: int = 0
 
 
-def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
-    """Claims a queued run. None if another worker has it or it has ended: the job was delivered twice."""
+def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] | None = None) -> Claim | None:
+    """Claims a queued run. None if another worker has it or it has ended: the job was delivered twice.
+
+    `window_of` gives the context window of a model in tokens, if it is known: so much of the branch is read.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [owner, settings.RUN_LEASE_SECONDS, run_id])
         rows = cursor.fetchall()  # one, or one for each quota
@@ -125,7 +131,10 @@ def claim(run_id: uuid.UUID, owner: str) -> Claim | None:
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
     prompt = system_prompt or settings.SYSTEM_PROMPT
-    return Claim(run, prompt, read_branch(run.prompt_id), temperature, max_tokens, effort, quotas)
+    branch = read_branch(run.prompt_id, window_of(run.model) if window_of else None)
+    return Claim(
+        run, prompt, branch.path, temperature, max_tokens, effort, quotas, summary=branch.summary, older=branch.older
+    )  # fmt: skip
 
 
 def renew(run_ids: Sequence[uuid.UUID], owner: str) -> list[Lease]:

@@ -144,6 +144,12 @@ def version(message: dict[str, Any]) -> str:
 
 
 @register.filter
+def context_use(message: dict[str, Any]) -> str:
+    """What an answer's request filled of the model's window, as JSON; empty for a message without a run."""
+    return json.dumps(message["run"]["context"], separators=(",", ":")) if message["run"] else ""
+
+
+@register.filter
 def meta(message: dict[str, Any]) -> str:
     """The small print of an answer: model, time, tokens. Kept level with `describe` in message.js."""
     run = message["run"]

@@ -119,6 +119,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
+        "blank_seam": {"id": "", "used": True, "text": ""},
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},
     }
     return render(request, "chat/conversation.html", context)

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
-from chat.conversations import listing
+from chat.conversations import listing, summaries
 from chat.protocol.errors import Invalid
 from chat.views.decorators import command, for_members, zone_of
 
@@ -43,6 +43,13 @@ def pin(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
     pinned = request.POST.get("pinned") == "1"
     listing.pin(user_of(request).pk, conversation_id, pinned=pinned)
     return {"pinned": pinned}
+
+
+@command
+def use_summary(request: HttpRequest, conversation_id: uuid.UUID, summary_id: uuid.UUID) -> dict[str, Any]:
+    """POST `used=0` to undo a summary, `used=1` to use it again."""
+    used = request.POST.get("used") == "1"
+    return {"summary": summaries.use_summary(user_of(request).pk, conversation_id, summary_id, used=used)}
 
 
 @command

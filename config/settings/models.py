@@ -32,7 +32,14 @@ MODEL_RETRY_SECONDS = env.float(
 )  # seconds until an endpoint that is down is tried again
 ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
 REASONING_MAX_CHARS = env.int("REASONING_MAX_CHARS", 100_000, validate=at_least(1))  # of thinking are shown and kept
+# How many tokens of a conversation are sent to a model whose window nobody knows, and at most to one with a larger
+# window (0: as much as it holds).
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)
+MODEL_CONTEXT_MAX_TOKENS = env.int("MODEL_CONTEXT_MAX_TOKENS", 200_000, validate=at_least(0))
+# The model that summarises the oldest messages when a conversation fills four fifths of the window; "same": the one
+# that answers. Empty: the oldest messages are left out.
+SUMMARY_MODEL: str = env.str("SUMMARY_MODEL", "same").strip()
+SUMMARY_PAID_BY: str = env.str("SUMMARY_PAID_BY", "site", validate=validate.OneOf(["site", "user"]))
 # What users see of the models' prices: a class of one to three signs, the price itself, or nothing.
 MODEL_PRICES: str = env.str("MODEL_PRICES", "class", validate=validate.OneOf(["class", "exact", "off"]))
 DEMO_TOKENS_PER_SECOND = env.float("DEMO_TOKENS_PER_SECOND", 32.0)  # speed of the demo model

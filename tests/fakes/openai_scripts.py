@@ -54,6 +54,7 @@ class Script:
     # how it is written
     body: str = "sse"  # sse, json (one body, no stream), html, or raw (`text` as it is)
     usage: bool = True
+    prompt: int = 11  # the prompt_tokens of the usage
     finish: str = "stop"  # the finish_reason; none leaves it out
     done: bool = True  # the closing [DONE]
     linger: float = 0.0  # seconds from the [DONE] to the end of the body
@@ -170,9 +171,9 @@ def closing_events(script: Script) -> bytes:
 def usage_of(script: Script) -> dict[str, Any]:
     output = token_count(script) + script.reasoning
     return {
-        "prompt_tokens": 11,
+        "prompt_tokens": script.prompt,
         "completion_tokens": output,
-        "total_tokens": 11 + output,
+        "total_tokens": script.prompt + output,
         "prompt_tokens_details": {"cached_tokens": 3},
         "completion_tokens_details": {"reasoning_tokens": script.reasoning},
     }

@@ -22,7 +22,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from tests.fakes.openai_playback import Playback, Wheel
@@ -151,6 +151,9 @@ class FakeOpenAI:
         self.models: list[str | dict[str, Any]] = models if models is not None else ["fake-large", "fake-small"]
         self.models_status = 200
         self.ollama = True  # whether it passes for one
+        self.window = 0  # tokens that its models read at most; 0: any number, and usage says 11
+        self.listed_window = 0  # the same as its list says it; 0: it does not
+        self.names_window = True  # whether a refusal does
         self.script = Script()  # for requests that ask for nothing
         self.requests: deque[Request] = deque(maxlen=20_000)
         self.open_connections: set[_Connection] = set()
@@ -235,12 +238,23 @@ class FakeOpenAI:
             connection.send_whole(401, error_body(Script(status=401), ""))
         elif path == "/v1/models":
             common = {"object": "model", "created": 0, "owned_by": "fake"}
+            if self.listed_window:
+                common["context_length"] = self.listed_window
             entries = [{**common, **({"id": one} if isinstance(one, str) else one)} for one in self.models]
             connection.send_whole(self.models_status, json.dumps({"object": "list", "data": entries}).encode())
         elif path == "/v1/chat/completions" and request.body:
             self._chat(connection, request, self._choose(request))
         else:
             connection.send_whole(404, b'{"detail":"Not Found"}')
+
+    def _overflow(self, tokens: int) -> bytes:
+        words = "Please reduce the length of the prompt."
+        if self.names_window:
+            words = (
+                f"This model's maximum context length is {self.window} tokens. However, your messages resulted in"
+                f" {tokens} tokens. {words}"
+            )
+        return json.dumps({"error": {"message": words, "code": "context_length_exceeded"}}).encode()
 
     def _control(self, request: Request) -> object:
         if request.path == "/_requests":
@@ -254,6 +268,11 @@ class FakeOpenAI:
     def _choose(self, request: Request) -> Script:
         texts = [turn["content"] for turn in request.body["messages"] if turn["role"] == "user"]
         last = str(texts[-1]) if texts else ""
+        if self.window:
+            return replace(self._scripted(request, last), prompt=prompt_tokens(request.body))
+        return self._scripted(request, last)
+
+    def _scripted(self, request: Request, last: str) -> Script:
         script = self._queue.popleft() if self._queue else find_script(request.body["model"], last) or self.script
         if script.fails:
             self._failed[last] += 1
@@ -271,6 +290,9 @@ class FakeOpenAI:
         if connection.request is not request:  # the client left while we waited
             return
         options = request.body.get("stream_options") or {}
+        if 0 < self.window < prompt_tokens(request.body):
+            connection.send_whole(400, self._overflow(prompt_tokens(request.body)))
+            return
         if script.disconnect:
             connection.transport.close()
         elif script.status >= 300:
@@ -288,6 +310,11 @@ class FakeOpenAI:
             connection.send_whole(200, json_body(script))
         else:
             Playback(connection, request, script, self.wheel, usage=bool(options.get("include_usage"))).start()
+
+
+def prompt_tokens(body: dict[str, Any]) -> int:
+    """The tokens of a request by the fake's own tokenizer: one for each two characters."""
+    return sum(4 + len(turn["content"]) // 2 for turn in body["messages"])
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,7 @@ from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.outage import OUTAGE
 from workers.endpoints.known_models import apply_decisions, listed_models, read_decisions, record_listed
+from workers.endpoints.model_facts import load_facts, store_facts
 from workers.models import Endpoint, Use
 from workers.providers.config import NO_EXTRAS, Definition, Extras, Timeouts
 from workers.providers.discovery import Environment, make_client, publish_offered
@@ -75,9 +76,15 @@ def define(row: Endpoint) -> Definition:
         ),
         extras=extras,
         model_extras=tuple((name, own) for name, own in model_extras if own != NO_EXTRAS),
+        windows=tuple(sorted(_windows(row).items())),
         strict=True,
         trouble=trouble,
     )
+
+
+def _windows(row: Endpoint) -> dict[str, int]:
+    """The context windows that staff set, by model."""
+    return {**row.model_windows, **{model.name: model.window for model in row.models.all() if model.window}}
 
 
 class EndpointSync:
@@ -93,6 +100,7 @@ class EndpointSync:
         try:
             endpoints = await in_db(self._load)
             self._known = True
+            self.router.facts.load(await in_db(load_facts))
         except (django.db.Error, *OUTAGE) as error:  # also: not migrated yet
             logger.warning("endpoints_read_failed", error=type(error).__name__, note="retried in a few seconds")
             endpoints = self.environment.with_rows([])
@@ -104,6 +112,17 @@ class EndpointSync:
         if self._known:  # else the demo model might be offered although endpoints are set up
             await publish_offered(self.router)
             await self._record()
+
+    async def share_facts(self) -> None:
+        """Stores what this worker has learnt about models, and reads what others have. Raises a database error."""
+        facts = self.router.facts
+        changed = facts.take_changed()
+        try:
+            await in_db(store_facts, changed)
+            facts.load(await in_db(load_facts))
+        except BaseException:
+            facts.put_back(changed)
+            raise
 
     async def reload(self) -> None:
         """Applies changes that staff made. Answers in progress continue with the old configuration."""

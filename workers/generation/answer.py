@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
 import structlog
-from django.conf import settings
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -17,14 +15,14 @@ from chat.eventlog.payloads import NO_ANSWER, no_answer_note
 from chat.models import RunStatus
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
-from workers.generation.context import build_turns
 from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
+from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatModel, ChatTurn, Effort, Options, ProviderError, TokenUsage
-from workers.providers.token_estimate import estimate_turns, estimate_usage, larger_usage
+from workers.providers.base import ChatModel, Effort, Options, ProviderError, TokenUsage
+from workers.providers.token_estimate import larger_usage
 
 logger = structlog.get_logger(__name__)
 
@@ -37,7 +35,10 @@ class ModelAnswer:
     thought before it is not that text.
     """
 
-    def __init__(self, claim: Claim, log: RunLog, model: ChatModel, clock: RunClock) -> None:
+    def __init__(
+        self, claim: Claim, log: RunLog, model: ChatModel, clock: RunClock, models: KnownModels | None = None
+    ) -> None:
+        self.context: RequestContext | None = None  # once it is made
         self.endpoint = ""
         self.upstream_model = ""  # who answered, in the endpoint's words
         self.first_token: float | None = None
@@ -46,8 +47,8 @@ class ModelAnswer:
         self._run = claim.run
         self._log = log
         self._model = model
+        self._models = models or NothingKnown()
         self._clock = clock
-        self._turns: Sequence[ChatTurn] = ()
         self._limits = AnswerLimits(claim)
         self.thinking = Thinking(log)
 
@@ -67,18 +68,19 @@ class ModelAnswer:
     async def read(self) -> Outcome:
         """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
         with tracing.span("context"):
-            self._turns = build_turns(
-                self._claim.system_prompt, self._claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
-            )
+            self.context = RequestContext(self._claim, self._models)
+        if sentence := self.context.too_long():
+            return Outcome(RunStatus.FAILED, "context_too_long", sentence)
+        self._limits.factor = self.context.output_factor
         self.call = ModelCall(self._run)
         with tracing.use_span(self.call.span):
             try:
-                return await self._stream()
+                return await self._stream(self.context)
             finally:
                 self.thinking.pause()
 
-    async def _stream(self) -> Outcome:
-        refused = await self._limits.open(estimate_turns(self._turns))
+    async def _stream(self, context: RequestContext) -> Outcome:
+        refused = await self._limits.open(context.used)
         if refused is not None:
             return refused
         effort = cast("Effort | None", self._claim.effort or None)
@@ -92,7 +94,7 @@ class ModelAnswer:
         reason: str | None = None
         try:
             async with self._model.stream(
-                self._run.model, self._turns, options=options, on_request=self._note_request
+                self._run.model, context.turns, options=options, on_request=self._note_request
             ) as batches:
                 async for chunks in batches:
                     text = "".join([chunk.text for chunk in chunks])
@@ -115,6 +117,8 @@ class ModelAnswer:
                     if self._log.fenced or self._limits.reached is not None:
                         break
         except ProviderError as error:
+            if self.first_token is None and self.thinking.first is None and context.fit_again(error):
+                return await self._stream(context)
             metrics.upstream[error.code] += 1
             tracing.mark_failed(self.call.span, error.code)
             logger.warning(
@@ -127,13 +131,14 @@ class ModelAnswer:
             return Outcome(
                 RunStatus.FAILED,
                 error.code,
-                error.message,
+                context.refusal(error),
                 usage,
                 self.first_token_ms,
                 said=error.said,
                 request_id=error.request_id,
             )
         self.call.note_usage(usage)
+        context.learn(usage)
         if (reached := self._limits.reached) is not None:
             return Outcome(reached.status, reached.code, reached.message, usage, self.first_token_ms)
         finish = finish_of(reason)
@@ -153,6 +158,8 @@ class ModelAnswer:
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint
+        if self.context is not None:
+            self.context.asked = (endpoint, model)
         self.requested_at = self.requested_at or time.monotonic()
         self.call.note_request(endpoint, model)
 
@@ -160,11 +167,13 @@ class ModelAnswer:
         """What an answer of `text` is billed with: what the endpoint reported, unless that cannot be; otherwise what is
         counted here, which is zero when no request was sent.
         """
-        if not self.endpoint:
+        if not self.endpoint or self.context is None:
             return reported or TokenUsage(0, 0, estimated=True)
-        counted = estimate_usage(self._turns, text, self.thinking.text)
+        counted = self.context.count.usage(self.context.turns, text, self.thinking.text)
         if reported is None:
             return counted
+        if reported.estimated:  # by the client, without the factor
+            return replace(counted, implausible=reported.implausible)
         used = larger_usage(reported, counted)
         if used.reasoning_tokens or not counted.reasoning_tokens:
             return used

@@ -3,63 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
 from workers.providers.base import ChatTurn
-from workers.providers.token_estimate import ANSWER_TOKENS, TURN_TOKENS, estimate_tokens
+from workers.providers.counting import ESTIMATE, TokenCount
+from workers.providers.token_estimate import ANSWER_TOKENS
 
 # Trimming removes an eighth of the budget at a time. The prefix in a provider's cache then changes once in many turns,
 # not with every turn.
 BLOCKS: Final = 8
+ANSWER_ROOM: Final = 4096  # tokens of the window that are left for an answer of no given length
+ANSWER_SHARE: Final = 4  # at most one part in so many of the window
+SUMMARY_HEAD: Final = "Summary of the earlier part of this conversation:"
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The turns of a request. `used` are their tokens, `dropped` the older messages that did not fit, `kept` those
+    that did. `fits`: the turns are within the budget; if not, the question alone is too long.
+    """
+
+    turns: list[ChatTurn]
+    used: int
+    dropped: int
+    kept: int
+    fits: bool
+
+
+def answer_room(window: int, max_tokens: int | None) -> int:
+    """How many tokens of a window are left for the answer."""
+    return min(max_tokens or ANSWER_ROOM, window // ANSWER_SHARE)
 
 
 def build_turns(system_prompt: str, path: Sequence[tuple[str, str]], *, budget_tokens: int) -> list[ChatTurn]:
+    """The turns of `fit_turns`, counted by the estimate."""
+    return fit_turns(system_prompt, path, budget_tokens=budget_tokens).turns
+
+
+def fit_turns(
+    system_prompt: str,
+    path: Sequence[tuple[str, str]],
+    *,
+    budget_tokens: int,
+    count: TokenCount = ESTIMATE,
+    summary: str = "",
+) -> Fitted:
     """The turns of a request: the system prompt, unchanged, then the newest of `path` that fit in `budget_tokens`.
 
-    `path` is the branch from its first message to the question, as (role, text). Answers without text (failed, or not
-    written yet) are left out, and consecutive messages of one role become one turn. Whole questions with their
-    answers are removed, oldest first and in blocks. The question itself always stays, even when it alone is too long;
-    the endpoint then rejects it. Tokens are estimates (`providers/token_estimate.py`).
+    `path` is the branch from its first message to the question, as (role, text); `summary` stands for what came before
+    and goes with the system prompt. Answers without text (failed, or not written yet) are left out, and consecutive
+    messages of one role become one turn. Whole questions with their answers are removed, oldest first and in blocks.
+    The question itself always stays, even when it alone is too long.
     """
-    system = [ChatTurn("system", system_prompt)] if system_prompt else []
+    prompt = "\n\n".join(part for part in (system_prompt, f"{SUMMARY_HEAD}\n{summary}" if summary else "") if part)
+    system = [ChatTurn("system", prompt)] if prompt else []
     exchanges = _split_exchanges(path)
-    if _fits_surely(system_prompt, exchanges, budget_tokens):
-        kept = exchanges
-    else:
-        budget = budget_tokens - ANSWER_TOKENS - sum(_cost(turn) for turn in system)
-        kept = exchanges[_first_kept([sum(map(_cost, exchange)) for exchange in exchanges], budget) :]
-    return system + [turn for exchange in kept for turn in exchange]
+    costs = [sum(count.turn(turn) for turn in exchange.turns) for exchange in exchanges]
+    fixed = ANSWER_TOKENS + sum(map(count.turn, system))
+    first = _first_kept(costs, budget_tokens - fixed)
+    kept = exchanges[first:]
+    used = fixed + sum(costs[first:])
+    return Fitted(
+        system + [turn for exchange in kept for turn in exchange.turns],
+        used,
+        sum(exchange.messages for exchange in exchanges[:first]),
+        sum(exchange.messages for exchange in kept),
+        used <= budget_tokens,
+    )
 
 
-def _split_exchanges(path: Sequence[tuple[str, str]]) -> list[list[ChatTurn]]:
-    """Lists of a question and its answer; only the first list may be an answer alone."""
-    merged: list[ChatTurn] = []
+@dataclass(slots=True)
+class _Exchange:
+    """A question and its answer. `messages`: how many messages they were made from."""
+
+    turns: list[ChatTurn]
+    messages: int
+
+
+def _split_exchanges(path: Sequence[tuple[str, str]]) -> list[_Exchange]:
+    """Questions with their answers; only the first one may be an answer alone."""
+    exchanges: list[_Exchange] = []
     for role, text in path:
         if not text.strip():
             continue
-        if merged and merged[-1].role == role:
-            merged[-1] = ChatTurn(role, f"{merged[-1].content}\n\n{text}")
+        if exchanges and exchanges[-1].turns[-1].role == role:
+            last = exchanges[-1].turns
+            last[-1] = ChatTurn(role, f"{last[-1].content}\n\n{text}")
+        elif role == "user" or not exchanges:
+            exchanges.append(_Exchange([ChatTurn(role, text)], 0))
         else:
-            merged.append(ChatTurn(role, text))
-    exchanges: list[list[ChatTurn]] = []
-    for turn in merged:
-        if turn.role == "user" or not exchanges:
-            exchanges.append([turn])
-        else:
-            exchanges[-1].append(turn)
+            exchanges[-1].turns.append(ChatTurn(role, text))
+        exchanges[-1].messages += 1
     return exchanges
-
-
-def _fits_surely(system_prompt: str, exchanges: list[list[ChatTurn]], budget: int) -> bool:
-    """A quick check without counting tokens: there are never more than bytes, at most four for each character."""
-    turns = [turn for exchange in exchanges for turn in exchange]
-    characters = len(system_prompt) + sum(len(turn.content) for turn in turns)
-    return 4 * characters + TURN_TOKENS * (len(turns) + 1) + ANSWER_TOKENS <= budget
-
-
-def _cost(turn: ChatTurn) -> int:
-    return TURN_TOKENS + estimate_tokens(turn.content)
 
 
 def _first_kept(costs: list[int], budget: int) -> int:

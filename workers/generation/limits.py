@@ -33,6 +33,15 @@ class AnswerLimits:
         self._ceiling: Ceiling | None = None
         self._input_tokens = 0
 
+    @property
+    def factor(self) -> float:
+        """What the estimate of the answer's tokens is multiplied with (`workers.providers.counting`)."""
+        return self._counter.factor
+
+    @factor.setter
+    def factor(self, factor: float) -> None:
+        self._counter.factor = factor
+
     async def open(self, input_tokens: int) -> Outcome | None:
         """Takes what the claim knows of the quotas; asks PostgreSQL only to change a reservation.
 
@@ -67,7 +76,7 @@ class AnswerLimits:
         if tokens > self._ceiling.reserved:
             self._ceiling = await self._reserve(tokens + settings.QUOTA_OUTPUT_TOKENS) or self._ceiling
         if tokens > self._ceiling.reserved:
-            text = prefix_of_tokens(text, max(self._ceiling.reserved - before, 0))
+            text = prefix_of_tokens(text, int(max(self._ceiling.reserved - before, 0) / self.factor))
             message = f"The answer was stopped. {self._ceiling.message}"
             self.reached = Outcome(RunStatus.STOPPED, "quota_exceeded", message)
         return text

@@ -28,6 +28,7 @@ from workers.generation.announcement import announce, close_previous_attempt
 from workers.generation.answer import ModelAnswer
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.services import Services
+from workers.generation.summaries import SummaryWriter, wants_summary
 
 FLUSH_SECONDS: Final = 5.0  # how long the end of an answer waits for the log; then it ends without it
 COMMIT_SECONDS: Final = 60.0  # how long it waits for PostgreSQL; then the reaper ends the run
@@ -54,7 +55,7 @@ class Generation:
         self.shown: int | None = None  # the same in ns since 1970
         self.clock = RunClock(claim.run)
         self.log = services.emitter.open(claim.run.conversation_id, claim.run.id, claim.run.attempt)
-        self.answer = ModelAnswer(claim, self.log, services.model, self.clock)
+        self.answer = ModelAnswer(claim, self.log, services.model, self.clock, services.models)
         self.stop_requested = False
         self.lost = False
         self.handing_over = False
@@ -183,6 +184,8 @@ class Generation:
         self._count(outcome, ended)
         if settings.TITLE_MODEL and outcome.status is RunStatus.DONE:
             self.services.spawn(self.services.titles.write(run))
+        if outcome.status is RunStatus.DONE and wants_summary(self.answer.context, ended.used):
+            self.services.spawn(SummaryWriter(self.services.model, self.services.models).write(run))
         if ended.user_id is not None and ended.near:
             self.services.spawn(notify_quotas_low(ended.user_id, ended.near))
         logger.info(
@@ -253,6 +256,7 @@ class Generation:
 
     def _end(self, outcome: Outcome, text: str, rendered: Mapping[str, str]) -> Ended | None:
         usage = self.answer.billed_usage(outcome.usage, text)
+        context = self.answer.context
         ending = Ending(
             text=text,
             reasoning=self.log.reasoning,
@@ -272,6 +276,8 @@ class Generation:
             usage_estimated=usage.estimated,
             usage_implausible=usage.implausible,
             reported_cost=None if usage.estimated else usage.cost,
+            context_window=context.window if context else None,
+            context_dropped=context.dropped if context else 0,
             first_token_ms=outcome.first_token_ms,
             first_reasoning_ms=self.answer.first_reasoning_ms,
             total_ms=self.clock.elapsed_ms(),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chat.runs.context import ClaimedRun
 from workers.generation.emitter import Emitter
+from workers.generation.request_context import KnownModels, NothingKnown
 from workers.generation.titles import TitleWriter
 from workers.providers.base import ChatModel
 
@@ -24,3 +25,4 @@ class Services:
     owner: str
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     give_back: Callable[[ClaimedRun], Awaitable[None]]
+    models: KnownModels = field(default_factory=NothingKnown)

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from workers.providers.url_policy import endpoint_name
+
 ClientKind = Literal["openai_chat", "openai_responses", "azure", "anthropic", "gemini", "ollama", "demo"]
 
 DEFAULT_PLACES: Final[dict[str, str]] = {  # of an endpoint without an address
@@ -81,6 +83,7 @@ class Definition:
     `fallback`  the id of the endpoint to use while this one is down; `fallback_model` is its model (empty: the same)
     `model_timeouts`  (id, timeouts) of models with timeouts of their own
     `extras`    what is added to every request; `model_extras` (id, extras) of models with some of their own
+    `windows`   (id, tokens) of models whose context window staff set
     `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
     `trouble`   why it cannot be used at all, for the operator; empty: it can be used
     """
@@ -100,6 +103,7 @@ class Definition:
     model_timeouts: tuple[tuple[str, Timeouts], ...] = ()
     extras: Extras = NO_EXTRAS
     model_extras: tuple[tuple[str, Extras], ...] = ()
+    windows: tuple[tuple[str, int], ...] = ()
     strict: bool = False
     trouble: str = ""
 
@@ -113,13 +117,18 @@ class Definition:
 
     @property
     def host(self) -> str:
-        """The host name of its address, as prices and the usage ledger use it."""
-        return "" if self.kind == "demo" else urlsplit(self.base_url).hostname or "api.openai.com"
+        """The name of its server, as prices and the usage ledger use it; empty: the demo model."""
+        return "" if self.kind == "demo" else self.ledger_name
 
     @property
     def public_name(self) -> str:
         """What users see: the name that staff gave it. Addresses of the environment are not shown."""
         return "Main endpoint" if self.id == "environment" else self.name
+
+    @property
+    def ledger_name(self) -> str:
+        """The name of its server in the usage ledger."""
+        return endpoint_name(self.base_url.strip() or f"https://{DEFAULT_PLACES.get(self.kind, 'api.openai.com')}")
 
     @property
     def place(self) -> str:

@@ -19,7 +19,9 @@ from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, ListedMo
 from workers.providers.circuit_breaker import CircuitBreaker, ModelBreakers
 from workers.providers.config import Definition
 from workers.providers.failover import GuardedEndpoint, GuardedModel
+from workers.providers.model_facts import ModelFacts
 from workers.providers.selection import make_labels, offered, select_offered
+from workers.providers.windows import ModelWindow, resolve_window
 
 logger = structlog.get_logger(__name__)
 
@@ -53,6 +55,14 @@ class RouterMember:
         self.streams = 0
         self.retired = False
 
+    def window_of(self, model: str, listed: int | None, facts: ModelFacts) -> ModelWindow:
+        """The context window of one of its models, for which its list says `listed`."""
+        endpoint = self.definition.ledger_name
+        learnt = facts.of(endpoint, model)
+        staff = next((tokens for name, tokens in self.definition.windows if name == model), None)
+        window = resolve_window(staff, listed, learnt.window if learnt else None, learnt.window_at if learnt else None)
+        return ModelWindow(model, endpoint, window.tokens, window.source, facts.count(endpoint, model))
+
     def offers(self, published: Mapping[str, list[PublishedModel]]) -> list[PublishedModel]:
         """Its offered models: those that staff named, else those it lists, else those that were published before."""
         if self.definition.models:
@@ -85,9 +95,11 @@ class ModelRouter:
         self.members: dict[str, RouterMember] = {}
         self.definitions: list[Definition] = []
         self.catalog: list[Offer] = []
+        self.facts = ModelFacts()
         self._make = make
         self._seconds = seconds
         self._routes: dict[str, Route] = {}
+        self._windows: dict[str, int | None] = {}  # as listed
         self._published: dict[str, list[PublishedModel]] = {}
         self._refreshed_at = 0.0
         self._refreshing = asyncio.Lock()
@@ -116,6 +128,14 @@ class ModelRouter:
             self._close_idle(member)
         return True
 
+    def window_of(self, model: str) -> ModelWindow:
+        """The context window of a model at the endpoint that serves it, and who says so. Thread-safe."""
+        route = self._routes.get(model)
+        members = route.members if route else [one for one in self.members.values() if one.definition.offered]
+        if route is None and len(members) != 1:
+            return ModelWindow(model)
+        return members[0].window_of(model, self._windows.get(model), self.facts)
+
     def set_published(self, published: Mapping[str, list[PublishedModel]]) -> None:
         """Sets the published models of each endpoint, for endpoints that have not responded yet."""
         self._published = dict(published)
@@ -142,6 +162,7 @@ class ModelRouter:
         """Rebuilds the routes. If two endpoints offer the same model, the first one serves it."""
         catalog: list[Offer] = []
         routes: dict[str, Route] = {}
+        windows: dict[str, int | None] = {}
         for member in self.members.values():
             if not member.definition.offered:
                 continue
@@ -150,8 +171,12 @@ class ModelRouter:
             for model in member.offers(self._published):
                 if model["id"] not in routes:
                     routes[model["id"]] = route
-                    catalog.append(self._offer(model, member.definition))
-        self._routes, self.catalog = routes, catalog
+                    offer = self._offer(model, member.definition)
+                    windows[model["id"]] = model.get("window")
+                    if tokens := member.window_of(model["id"], model.get("window"), self.facts).tokens:
+                        offer["window"] = tokens
+                    catalog.append(offer)
+        self._routes, self.catalog, self._windows = routes, catalog, windows
 
     @staticmethod
     def _offer(model: PublishedModel, definition: Definition) -> Offer:

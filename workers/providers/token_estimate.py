@@ -14,6 +14,7 @@ leave room below a hard limit. It takes one pass of a compiled pattern, about 20
 
 from __future__ import annotations
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
@@ -80,17 +81,20 @@ def _is_implausible(reported: int, counted: int) -> bool:
 
 
 class TokenCounter:
-    """Counts the tokens of a text that arrives in pieces, at the cost of each piece, with the estimate of the whole."""
+    """Counts the tokens of a text that arrives in pieces, at the cost of each piece: the estimate of the whole, times
+    `factor`.
+    """
 
-    __slots__ = ("_counted", "_tail")
+    __slots__ = ("_counted", "_tail", "factor")
 
     def __init__(self) -> None:
         self._counted = 0
         self._tail = ""
+        self.factor = 1.0
 
     @property
     def tokens(self) -> int:
-        return self._counted + estimate_tokens(self._tail)
+        return math.ceil((self._counted + estimate_tokens(self._tail)) * self.factor)
 
     def add(self, text: str) -> None:
         self._tail += text

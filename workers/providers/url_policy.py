@@ -36,6 +36,21 @@ _LAST_32_BITS: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9
 REFUSED: Final = "This address cannot be used for a model: cloud providers serve machine credentials there."
 
 
+def endpoint_name(url: str) -> str:
+    """The host of an address, with its port where that is not the scheme's: the name of the server that answers.
+
+    Two servers on one machine have two names, so they have prices and counting factors of their own.
+    """
+    try:
+        parts = split_url(url)
+    except ValueError:
+        return ""
+    host = parts.hostname or ""
+    if not host or parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)):
+        return host
+    return f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
+
+
 class RefusedAddressError(OSError):
     """A connection to an address that may not be used for models."""
 

@@ -36,6 +36,7 @@ from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, trac
 from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
 from workers.generation.emitter import Emitter
+from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
 from workers.generation.services import Services
 from workers.generation.titles import TitleWriter
@@ -51,6 +52,7 @@ from workers.speech.transcription import Transcriber
 START_SECONDS: Final = 30.0  # for the loop and the first connections
 CATALOG_SECONDS: Final = 60.0
 ENDPOINTS_SECONDS: Final = 4.0  # with the web processes' own 5 (`chat.catalog`) a change is visible within 10
+FACTS_SECONDS: Final = 10.0  # what one worker learns about a model, the others know so soon
 HAND_OVER_SECONDS: Final = 8.0  # for runs that are handed over at shutdown
 
 logger = structlog.get_logger(__name__)
@@ -93,7 +95,8 @@ class Runtime:
         self.endpoint_sync = EndpointSync()
         await self.endpoint_sync.open()
         router = self.endpoint_sync.router
-        self.services = Services(emitter, router, TitleWriter(router), self.owner, self.spawn, self.give_back)
+        titles = TitleWriter(router)
+        self.services = Services(emitter, router, titles, self.owner, self.spawn, self.give_back, models=router)
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
         several_times_a_lease = min(2.0, settings.RUN_LEASE_SECONDS / 3.5)
@@ -101,6 +104,7 @@ class Runtime:
         self.spawn(repeat(leases.save, every=several_times_a_lease))
         self.spawn(repeat(self.endpoint_sync.publish, every=CATALOG_SECONDS))
         self.spawn(repeat(self.endpoint_sync.reload, every=ENDPOINTS_SECONDS))
+        self.spawn(repeat(self.endpoint_sync.share_facts, every=FACTS_SECONDS))
         self.spawn(repeat(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
@@ -132,7 +136,7 @@ class Runtime:
             if self.draining:
                 return
             claiming = time.time_ns()
-            claimed = claim(run_id, self.owner)
+            claimed = claim(run_id, self.owner, lambda model: usable_window(self.endpoint_sync.router.window_of(model)))
             if claimed is not None:
                 run_span = start_run_span(claimed.run, traceparent, received=taken, claiming=claiming)
                 self._loop.call_soon_threadsafe(self._start, claimed, run_span)

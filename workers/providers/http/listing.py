@@ -1,8 +1,9 @@
 """Reads an endpoint's list of models: what each model is, and which of them are not for chatting.
 
 The fields are those of OpenAI, llama.cpp (`meta.n_ctx`), vLLM (`max_model_len`), LM Studio (`type`), Ollama and Mistral
-(`capabilities`), Anthropic (likewise, `max_input_tokens`), OpenRouter (`architecture`, `supported_parameters`, `pricing`
-of a token), Together (`type`, `pricing` of a million tokens), LiteLLM (`mode`, `input_cost_per_token`) and Groq.
+(`capabilities`), Anthropic (likewise, `max_input_tokens`), OpenRouter (`architecture`, `supported_parameters`,
+`pricing` of a token), Together (`type`, `pricing` of a million tokens), LiteLLM (`mode`, `input_cost_per_token`) and
+Groq.
 Pure: no I/O.
 """
 

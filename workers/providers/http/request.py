@@ -26,7 +26,7 @@ from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity
 from workers.providers.http.reader import AnswerReader
 from workers.providers.http.transport import Transport
-from workers.providers.http.verdict import NOTHING, find_fault, fold_system, shorten
+from workers.providers.http.verdict import find_fault, fold_system
 from workers.providers.idle_timeout import IdleTimeout
 from workers.providers.token_estimate import estimate_usage
 
@@ -72,7 +72,6 @@ class AnswerRequest:
         self._lessons: set[Lesson] = set()  # that this answer has taught
         self._named = False  # the model that answers has been returned
         self._longest: int | None = None  # the longest answer, in tokens, that this prompt leaves room for
-        self._shortened = False
         self._reader = self._new_reader()
         self._tries = 0
         self._over = False
@@ -239,17 +238,10 @@ class AnswerRequest:
 
     async def _retry(self, failure: ProviderError) -> None:
         """Waits until the request may be sent again, or raises `failure`."""
-        if not self._reader.has_output:
-            if (lesson := self._find_lesson(failure)) is not None:
-                self._learn(lesson)
-                self._release()
-                return
-            if failure.reason == NOTHING and not self._shortened:
-                # Some servers say so that a prompt is too long.
-                self._turns, self._shortened = shorten(self._turns), True
-                logger.info("model_context_shortened", model=self._model, turns=len(self._turns))
-                self._release()
-                return
+        if not self._reader.has_output and (lesson := self._find_lesson(failure)) is not None:
+            self._learn(lesson)
+            self._release()
+            return
         if self._reader.has_output:
             failure.retryable = False
         wait = backoff(self._tries, failure)

@@ -26,7 +26,7 @@ from workers.providers.config import NO_EXTRAS, Extras, Timeouts
 from workers.providers.http.dialect import JSON, Dialect, Target
 from workers.providers.http.errors import SHORTEST_KEY
 from workers.providers.http.network_errors import EDGE_ERRORS
-from workers.providers.url_policy import REFUSED, SECRET_PARAMETER, RefusedAddressError, may_connect
+from workers.providers.url_policy import REFUSED, SECRET_PARAMETER, RefusedAddressError, endpoint_name, may_connect
 
 DRAIN_TIMEOUT: Final = 0.25  # seconds to read the rest of a body after its [DONE], so that the connection can be kept
 CLOSE_TIMEOUT: Final = 1.0
@@ -45,7 +45,7 @@ class Transport:
     authentication. With an empty `api_key` no key is sent. `extras` go with every request, too;
     `model_extras` are the models', whose headers may be secret.
     `strict` refuses the addresses of `workers.providers.url_policy` and follows no redirects. `secrets` are the values
-    that no log line may hold; `host` is the endpoint's host name.
+    that no log line may hold; `host` is the endpoint's host name, with its port where that is not the scheme's.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Transport:
         self._dialect = dialect
         self.timeouts = timeouts
         self.secrets = secrets
-        self.host = self._base.host
+        self.host = endpoint_name(str(self._base))
         # A redirect to another host keeps every header but Authorization, so there it would get the key.
         names = {*own, *(name for one in added for name in one.headers)}
         private = bool(secrets) and any(name.lower() != "authorization" for name in names)

@@ -1,4 +1,4 @@
-"""Whether a stream that has ended is an answer, and what is changed in a request that got none."""
+"""Whether a stream that has ended is an answer, and how a request without a system role is made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.http.errors import REFUSED_BY_FILTER
 from workers.providers.http.reader import AnswerReader
 
-NOTHING: Final = "nothing"  # the reason of an error: not even one event came
+# The reason of an error: not even one event came. Some servers say so that a prompt is too long.
+NOTHING: Final = "nothing"
 _FILTERED: Final = frozenset(
     {"content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"}
 )
@@ -47,13 +48,3 @@ def fold_system(turns: Sequence[ChatTurn]) -> list[ChatTurn]:
         return [ChatTurn("user", prompt), *rest]
     rest[first] = ChatTurn("user", f"{prompt}\n\n{rest[first].content}")
     return rest
-
-
-def shorten(turns: Sequence[ChatTurn]) -> list[ChatTurn]:
-    """`turns` without the older half of the conversation. The system prompt and the question stay."""
-    system = [turn for turn in turns if turn.role == "system"]
-    rest = [turn for turn in turns if turn.role != "system"]
-    kept = rest[len(rest) // 2 :]
-    while len(kept) > 1 and kept[0].role != "user":
-        kept = kept[1:]
-    return system + kept

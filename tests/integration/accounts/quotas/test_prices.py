@@ -44,6 +44,23 @@ def test_the_price_of_the_moment_and_the_model_exactly(alice: User) -> None:
 
 
 @pytest.mark.django_db
+def test_two_servers_on_one_machine_have_prices_of_their_own(alice: User) -> None:
+    since = datetime.now(UTC) - timedelta(days=1)
+    price(since, "9", "9", model=MODEL)
+    price(since, "2", "0", model=MODEL, endpoint="gpu.example")
+    price(since, "3", "0", model=MODEL, endpoint="gpu.example:8081")
+    price(since, "4", "0", model=MODEL, endpoint="gpu.example:8082")
+    price(since, "5", "0", model=MODEL, endpoint="::1")
+    million = 1_000_000
+    for endpoint in ("gpu.example:8081", "gpu.example:8082", "gpu.example:8083", "gpu.example", "[::1]:8081", "::1"):
+        end(send(alice).run_id, tokens(million, 0, endpoint=endpoint))
+    assert dict(DailyUsage.objects.values_list("endpoint", "cost")) == {
+        "gpu.example:8081": 3, "gpu.example:8082": 4, "gpu.example:8083": 2, "gpu.example": 2, "[::1]:8081": 5,
+        "::1": 5,
+    }  # fmt: skip
+
+
+@pytest.mark.django_db
 def test_without_a_price_the_cost_is_unknown_and_a_spending_limit_refuses(alice: User) -> None:
     end(send(alice).run_id)
     assert Run.objects.get().cost is None

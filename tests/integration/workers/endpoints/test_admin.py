@@ -17,6 +17,7 @@ from django.core import serializers
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.lib.redis import sync_redis
@@ -24,7 +25,8 @@ from accounts.models import AuditEntry, User
 from tests.fixtures.people import staff_client
 from workers import admin as pages
 from workers.endpoints.connection_test import ConnectionTestResult
-from workers.models import Endpoint, EndpointModel
+from workers.endpoints.service import define
+from workers.models import Endpoint, EndpointModel, ModelFact
 from workers.providers.base import ListedModel
 from workers.providers.config import Extras
 from workers.providers.discovery import listed_key
@@ -312,6 +314,36 @@ class TestListedModels:
         keeper.post(url, {"model": "gpt-5", "shown": "1"})
         row.refresh_from_db()
         assert (row.shown_models, row.hidden_models) == (["gpt-5", "tts-1"], [])
+
+    def test_windows_are_shown_with_their_source_and_set(self, keeper: Client) -> None:
+        row = self.listed(keeper)
+        ModelFact.objects.create(
+            endpoint=row.host, model="gpt-5", window=4096, window_at=timezone.now(),
+            ratios={"ascii": [0.8, 0.9, 1.0], "tamil": [3.5]}, measured_at=timezone.now(),
+        )  # fmt: skip
+        page = keeper.get(page_of(row)).content.decode()
+        for words in ("4,096", "learnt from a refusal on 20", "ascii 0.90, tamil 3.50 (20"):
+            assert words in page
+        url = f"/admin/workers/endpoint/{row.pk}/windows/"
+        for wrong in ("12", "many", "-5", "99999999999"):
+            keeper.post(url, {"model": "gpt-5", "window": wrong})
+            row.refresh_from_db()
+            assert row.model_windows == {}
+        keeper.post(url, {"model": "gpt-5", "window": "32768"})
+        row.refresh_from_db()
+        assert row.model_windows == {"gpt-5": 32768}
+        assert dict(define(row).windows) == {"gpt-5": 32768}
+        page = keeper.get(page_of(row)).content.decode()
+        assert "32,768" in page
+        assert "set by staff" in page
+        assert "set_window" in AuditEntry.objects.values_list("verb", flat=True)
+        keeper.post(url, {"model": "gpt-5", "window": ""})
+        row.refresh_from_db()
+        assert row.model_windows == {}
+        User.objects.get(email="sam@example.org").user_permissions.set(
+            Permission.objects.filter(codename="view_endpoint")
+        )
+        assert keeper.post(url, {"model": "gpt-5", "window": "32768"}).status_code == 403
 
     def test_those_who_may_only_look_decide_nothing(self, keeper: Client) -> None:
         row = self.listed(keeper)

@@ -6,7 +6,7 @@ import pytest
 
 from workers.providers.base import ChatTurn
 from workers.providers.http.learned import Learned, Lesson, find_lesson
-from workers.providers.http.verdict import fold_system, shorten
+from workers.providers.http.verdict import fold_system
 
 ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_effort": "low"}
 
@@ -83,9 +83,3 @@ def test_the_system_prompt_goes_into_the_first_question() -> None:
     turns = [ChatTurn("system", "Be brief."), ChatTurn("user", "a"), ChatTurn("assistant", "b"), ChatTurn("user", "c")]
     assert fold_system(turns) == [ChatTurn("user", "Be brief.\n\na"), *turns[2:]]
     assert fold_system(turns[1:]) == turns[1:]
-
-
-def test_a_shorter_context_begins_with_a_question() -> None:
-    turns = [ChatTurn("system", "s"), ChatTurn("user", "a"), ChatTurn("assistant", "b"), ChatTurn("user", "c")]
-    assert shorten(turns) == [turns[0], turns[3]]
-    assert shorten(turns[:2]) == turns[:2]

@@ -2,6 +2,7 @@
 
 import { Announcer } from "antiphon/lib/screen-reader";
 import { Composer } from "antiphon/conversation/composer";
+import { showContextUse } from "antiphon/conversation/context-use";
 import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { Outbox } from "antiphon/wire/outbox";
@@ -226,6 +227,7 @@ export class Conversation {
       stopping: Boolean(running) && this.stopping === running?.runId,
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
+    showContextUse(element("context"), this.transcript.path);
     this.onChanged?.();
     if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end
   }

@@ -2,9 +2,10 @@
 
 import { confirmOn, copyText } from "antiphon/conversation/code";
 import { openEditor } from "antiphon/conversation/editor";
-import { FetchError, fetchPiece } from "antiphon/lib/fetch";
+import { FetchError, fetchPiece, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
 import { makeId } from "antiphon/wire/protocol";
+import { showSeam } from "antiphon/conversation/seam";
 import { showNote } from "antiphon/conversation/status";
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -50,6 +51,9 @@ export class MessageActions {
       case "previous":
       case "next":
         return this.flip(view, action);
+      case "undo-summary":
+      case "use-summary":
+        return this.useSummary(button, view, action === "use-summary");
       case "resend":
         return outbox.resend(view.clientId);
       case "discard":
@@ -118,6 +122,24 @@ export class MessageActions {
     const again = /** @type {HTMLButtonElement | null} */ (first?.element.querySelector(`[data-action=${action}]`));
     (again?.disabled ? first?.element : again)?.focus({ preventScroll: true });
     this.conversation.announcer.say(`Version ${first?.element.querySelector(".versions-count")?.textContent ?? ""}`);
+  }
+
+  /** Undoes the summary below a message, or uses it again. @param {HTMLElement} button @param {MessageView} view @param {boolean} used */
+  async useSummary(button, view, used) {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    const { page, transcript, announcer } = this.conversation;
+    const id = /** @type {HTMLElement | null} */ (button.closest(".seam"))?.dataset.id;
+    try {
+      const answer = await post(`${page.urls.root}c/${page.conversation_id}/summaries/${id}/`, page.csrf, { used: used ? "1" : "0" });
+      showSeam(view.element, answer.summary);
+      transcript.changed();
+      const next = used ? "undo-summary" : "use-summary";
+      /** @type {HTMLElement | null} */ (view.element.querySelector(`.seam [data-action=${next}]`))?.focus();
+      announcer.say(used ? "The summary is used." : "The summary is not used.");
+    } finally {
+      button.ariaBusy = null;
+    }
   }
 
   /** @param {HTMLElement} button */

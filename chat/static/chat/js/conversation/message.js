@@ -5,6 +5,7 @@ import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
+import { showSeam } from "antiphon/conversation/seam";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -48,6 +49,7 @@ export class MessageView {
     /** @type {LiveText | null} */
     this.live = null;
     this.model = dataset.model ?? "";
+    this.context = /** @type {import("antiphon/conversation/context-use").ContextUse | null} */ (JSON.parse(dataset.context || "null"));
     this.clientId = ""; // of our own message, while the server does not have it
     this.placed = Boolean(this.id); // the server has told us all of it
     this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
@@ -107,6 +109,8 @@ export class MessageView {
     this.element.dataset.parent = message.parent_id ?? "";
     if (message.versions) this.setVersions(message.versions);
     if (message.run) this.setRun(message.run);
+    this.context = message.run?.context ?? this.context;
+    if (message.summary) showSeam(this.element, message.summary);
     const name = this.element.querySelector(".message-author");
     if (name && message.author) name.textContent = message.author.name;
     this.setStatus(message.status);
@@ -210,6 +214,7 @@ export class MessageView {
     this.thinking?.end(event.reasoning?.ms);
     this.note(event.message || TROUBLE[status] || FINISH[event.finish] || "");
     this.element.dataset.finish = event.finish ?? "";
+    this.context = event.context ?? null;
     this.describe({ ...event, model: this.model });
     return true;
   }

@@ -4,6 +4,7 @@
  */
 
 import { MessageView } from "antiphon/conversation/message";
+import { showNewestSeam } from "antiphon/conversation/seam";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -193,6 +194,7 @@ export class Transcript {
     const last = this.last;
     for (const view of this.path) view.element.classList.toggle("is-last", view === last);
     document.body.toggleAttribute("data-empty", this.path.length === 0);
+    showNewestSeam(this.path);
     this.options.onChange?.();
   }
 }

@@ -1,5 +1,7 @@
 /** What the events of a conversation's log do to the page (docs/protocol.md §2). Each may come twice without harm. */
 
+import { showSeam } from "antiphon/conversation/seam";
+
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
 /** @typedef {import("antiphon/conversation/transcript").Transcript} Transcript */
@@ -38,6 +40,12 @@ export function applyEvent(transcript, event) {
       if (!view?.active) return true;
       whole = view.finish(event);
       if (whole && !view.active) transcript.options.onEnd(view);
+      break;
+    }
+    case "summary.changed": {
+      const view = transcript.find(event.summary.message_id);
+      if (!view) return true;
+      showSeam(view.element, event.summary);
       break;
     }
     default:

@@ -18,6 +18,7 @@ export const PROTOCOL = "chat.v1";
  * @property {string} status
  * @property {Run | null} run
  * @property {string[]} [versions]
+ * @property {import("antiphon/conversation/seam").Summary} [summary] of the messages up to this one
  * @property {string} [client_id]
  */
 /** @typedef {{length: number, ms?: number, tokens?: number, text?: string}} Reasoning */
@@ -32,6 +33,7 @@ export const PROTOCOL = "chat.v1";
  * @property {Reasoning} [reasoning]
  * @property {{output_tokens: number | null, estimated?: boolean}} [usage]
  * @property {{total_ms: number | null}} [timing]
+ * @property {import("antiphon/conversation/context-use").ContextUse | null} [context]
  */
 
 /**

@@ -1,0 +1,143 @@
+"""What one answer's request says: as much of the conversation as its model's window holds, and less after a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import structlog
+from django.conf import settings
+
+from chat.runs.lifecycle import Claim
+from workers.generation.context import Fitted, answer_room, fit_turns
+from workers.providers.base import ChatTurn, ProviderError, TokenUsage
+from workers.providers.counting import TokenCount
+from workers.providers.http.verdict import NOTHING
+from workers.providers.model_facts import ModelFacts
+from workers.providers.windows import ModelWindow, read_overflow
+
+MARGIN: Final = 0.95  # of a limit that is aimed at after a refusal: the count was wrong
+SURE: Final = 1.3  # a question is refused here only if it is so much too long that no count is that wrong
+
+logger = structlog.get_logger(__name__)
+
+
+class KnownModels(Protocol):
+    """What is known of the models: `workers.providers.router.ModelRouter` in a worker."""
+
+    @property
+    def facts(self) -> ModelFacts: ...
+
+    def window_of(self, model: str) -> ModelWindow: ...
+
+
+class NothingKnown:
+    """No model's window is known, and tokens are counted by the estimate."""
+
+    def __init__(self) -> None:
+        self.facts = ModelFacts()
+
+    def window_of(self, model: str) -> ModelWindow:
+        return ModelWindow(model)
+
+
+def usable_window(window: ModelWindow) -> int | None:
+    """How much of a window conversations may fill, the answer included, in tokens; None: it is not known."""
+    most = settings.MODEL_CONTEXT_MAX_TOKENS
+    return window.tokens and (min(window.tokens, most) if most else window.tokens)
+
+
+def request_budget(window: int | None, max_tokens: int | None) -> int:
+    """The tokens that a request may have; without a known window the setting MODEL_CONTEXT_TOKENS."""
+    return settings.MODEL_CONTEXT_TOKENS if window is None else window - answer_room(window, max_tokens)
+
+
+class RequestContext:
+    """The turns of one answer's request, and what they fill of the model's window."""
+
+    def __init__(self, claim: Claim, models: KnownModels) -> None:
+        self._claim = claim
+        self._models = models
+        found = models.window_of(claim.run.model)
+        self.window = usable_window(found)
+        self.count: TokenCount = found.count
+        self.asked: tuple[str, str] = (found.endpoint, claim.run.model)  # the endpoint and model of the last request
+        self.retried = False
+        self._fitted = self._fit(request_budget(self.window, claim.max_tokens))
+
+    @property
+    def turns(self) -> Sequence[ChatTurn]:
+        return self._fitted.turns
+
+    @property
+    def used(self) -> int:
+        """Tokens of the request."""
+        return self._fitted.used
+
+    @property
+    def dropped(self) -> int:
+        """Older messages that are left out."""
+        return self._fitted.dropped + self._claim.older
+
+    @property
+    def output_factor(self) -> float:
+        """What the estimate of the answer is multiplied with, going by the language of the question."""
+        return self.count.factor(self.turns[-1].content) if self.turns else 1.0
+
+    def too_long(self) -> str:
+        """Why the request cannot be sent, for the user; empty: it can. Only when the question alone is too long."""
+        return "" if self.window is None or self.used <= SURE * self.window else self._sentence()
+
+    def fit_again(self, error: ProviderError) -> bool:
+        """Learns from a refusal and makes the request shorter. Returns whether it is now, and may be sent once more."""
+        if error.code != "context_too_long" and error.reason != NOTHING:
+            return False
+        said = read_overflow(error.said) if error.code == "context_too_long" else read_overflow("")
+        endpoint, model = self.asked
+        if said.window is not None:
+            self._models.facts.note_window(endpoint, model, said.window)
+            self.window = min(said.window, self.window or said.window)
+        if self.retried:
+            return False
+        self.retried = True
+        before = self._fitted
+        self._fitted = self._fit(self._smaller_budget(said.asked if not said.with_answer else None, said.window))
+        if self._fitted.turns == before.turns:
+            return False
+        logger.info(
+            "context_fitted_again",
+            run=str(self._claim.run.id),
+            window=self.window,
+            used=self._fitted.used,
+            dropped=self.dropped,
+        )
+        return True
+
+    def refusal(self, error: ProviderError) -> str:
+        """What the user is told after the last refusal."""
+        if error.code == "context_too_long" and self.window is not None and self._fitted.kept <= 1:
+            return self._sentence()
+        return error.message
+
+    def learn(self, usage: TokenUsage | None) -> None:
+        """Learns from the usage of the answer, if the endpoint reported it."""
+        if usage is not None:
+            self._models.facts.note_usage(*self.asked, self.turns, usage)
+
+    def _smaller_budget(self, asked: int | None, window: int | None) -> int:
+        if window is None:
+            return self.used // 2
+        budget = MARGIN * request_budget(window, self._claim.max_tokens)
+        if asked is not None and asked > self.used:  # it has more tokens than were counted here
+            budget *= self.used / asked
+        return int(min(budget, MARGIN * self.used))
+
+    def _fit(self, budget: int) -> Fitted:
+        claim = self._claim
+        return fit_turns(claim.system_prompt, claim.path, budget_tokens=budget, count=self.count, summary=claim.summary)
+
+    def _sentence(self) -> str:
+        return (
+            f"Your message is too long for this model: with its instructions it has about {self.used:,} tokens, and the"
+            f" model reads at most {self.window:,}. Shorten it, or choose a model with a larger window."
+        )

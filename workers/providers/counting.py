@@ -1,0 +1,140 @@
+"""Counts tokens by the estimate times a factor that is learnt from the usage which an endpoint reports.
+
+Tokenizers differ most between scripts: Georgian or Tamil has two to four times as many tokens as the estimate, Japanese
+about two thirds. So there is a factor for each kind of text of each model. Pure: no I/O.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Final
+
+from workers.providers.base import ChatTurn, TokenUsage
+from workers.providers.token_estimate import ANSWER_TOKENS, TURN_TOKENS, estimate_tokens
+
+KEPT_RATIOS: Final = 11  # of each kind; their median is the factor
+LEAST_RATIO, GREATEST_RATIO = 0.2, 6.0  # no tokenizer is beyond; such a report is ignored
+LEAST_TOKENS: Final = 32  # of an estimate that says anything: a short prompt is mostly the server's own template
+LEAST_SHARE: Final = 0.8  # of a request must be of one kind for the factor of that kind
+MOST_KINDS: Final = 24  # of one model
+SAMPLE_CHARS: Final = 200
+DATA_WORD: Final = 30  # characters of a word on average: base64 and the like
+OTHER_SHARE: Final = 0.25  # of a text's characters that make it one of another script
+
+PLAIN, DATA, KANA = "ascii", "data", "kana"
+
+
+def kind_of(text: str) -> str:
+    """The kind of a text as far as tokenizers care: `ascii`, `data` (base64 and the like), `kana` (Japanese), or its
+    script as Unicode names it in lower case (`cjk`, `georgian`, `tamil`).
+    """
+    if text.isascii():
+        words = text.count(" ") + text.count("\n") + 1
+        return DATA if len(text) > 4 * DATA_WORD and len(text) / words > DATA_WORD else PLAIN
+    sample = text[:: max(1, len(text) // SAMPLE_CHARS)]
+    scripts: dict[str, int] = {}
+    for char in sample:
+        if not char.isascii() and (char.isalpha() or unicodedata.category(char)[0] == "M"):
+            name = unicodedata.name(char, "").partition(" ")[0].lower()
+            scripts[KANA if name in ("hiragana", "katakana", "katakana-hiragana") else name] = (
+                scripts.get(KANA if name in ("hiragana", "katakana", "katakana-hiragana") else name, 0) + 1
+            )
+    if sum(scripts.values()) < OTHER_SHARE * sum(not char.isspace() for char in sample):
+        return PLAIN
+    if scripts.get(KANA, 0) > 0.1 * sum(scripts.values()):
+        return KANA
+    found = max(scripts, key=lambda script: scripts[script])
+    return PLAIN if found == "latin" else found.split("-")[0]
+
+
+@dataclass(slots=True)
+class Ratios:
+    """Real tokens divided by estimated ones, by kind of text: the last `KEPT_RATIOS` of each."""
+
+    kinds: dict[str, list[float]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, stored: object) -> Ratios:
+        """What was stored as JSON; anything odd in it is left out."""
+        found = cls()
+        for kind, ratios in stored.items() if isinstance(stored, dict) else ():
+            good = [float(one) for one in ratios if isinstance(one, int | float)] if isinstance(ratios, list) else []
+            if good:
+                found.kinds[str(kind)] = [one for one in good if LEAST_RATIO <= one <= GREATEST_RATIO][-KEPT_RATIOS:]
+        return found
+
+    def factors(self) -> dict[str, float]:
+        return {kind: median(ratios) for kind, ratios in self.kinds.items() if ratios}
+
+    def note(self, turns: Sequence[ChatTurn], usage: TokenUsage) -> bool:
+        """Learns from the reported usage of a request with these turns. Returns whether the factors are others now.
+
+        Estimated and implausible usage teaches nothing, nor does a short request or one of mixed kinds.
+        """
+        if usage.estimated or usage.implausible:
+            return False
+        found = self._ratio(turns, usage.input_tokens)
+        if found is None:
+            return False
+        kind, ratio = found
+        before = self.factors().get(kind)
+        if before is None and len(self.kinds) >= MOST_KINDS:
+            return False
+        kept = self.kinds.setdefault(kind, [])
+        kept.append(round(ratio, 4))
+        del kept[:-KEPT_RATIOS]
+        return len(kept) < KEPT_RATIOS or before is None or abs(median(kept) / before - 1) > 0.02
+
+    def _ratio(self, turns: Sequence[ChatTurn], reported: int) -> tuple[str, float] | None:
+        sizes: dict[str, int] = {}
+        for turn in turns:
+            kind = kind_of(turn.content)
+            sizes[kind] = sizes.get(kind, 0) + estimate_tokens(turn.content)
+        total = sum(sizes.values())
+        if total < LEAST_TOKENS:
+            return None
+        kind = max(sizes, key=lambda one: sizes[one])
+        if sizes[kind] < LEAST_SHARE * total:
+            return None
+        factors = self.factors()
+        rest = sum(size * factors.get(other, 1.0) for other, size in sizes.items() if other != kind)
+        ratio = (reported - ANSWER_TOKENS - TURN_TOKENS * len(turns) - rest) / sizes[kind]
+        return (kind, ratio) if LEAST_RATIO <= ratio <= GREATEST_RATIO else None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """Counts for one model of one endpoint. `factors` are by kind of text; where there is none, the estimate counts."""
+
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+    def factor(self, text: str) -> float:
+        """What the estimate of a text is multiplied with. The factor of plain text stands in for a kind without one,
+        but only where it is about right for it.
+        """
+        if not self.factors:
+            return 1.0
+        return self.factors.get(kind_of(text), 1.0)
+
+    def text(self, text: str) -> int:
+        """The tokens of a text."""
+        return math.ceil(estimate_tokens(text) * self.factor(text))
+
+    def turn(self, turn: ChatTurn) -> int:
+        return TURN_TOKENS + self.text(turn.content)
+
+    def turns(self, turns: Iterable[ChatTurn]) -> int:
+        """The tokens of a request with these turns."""
+        return ANSWER_TOKENS + sum(map(self.turn, turns))
+
+    def usage(self, turns: Iterable[ChatTurn], text: str, reasoning: str = "") -> TokenUsage:
+        """The usage of an answer for which the endpoint reported none, perhaps because it was cut short."""
+        thought = self.text(reasoning)
+        return TokenUsage(self.turns(turns), self.text(text) + thought, reasoning_tokens=thought, estimated=True)
+
+
+ESTIMATE: Final = TokenCount()
