@@ -86,7 +86,7 @@ async def reap() -> None:
     owner = f"reaper:{secrets.token_hex(8)}"
     for run in await in_db(take_expired, owner, TAKEN_SECONDS):
         try:
-            await fence(run.conversation_id, run.run_id, run.attempt, silent=not (run.text or run.reasoning))
+            await fence(run.conversation_id, run.run_id, run.attempt, silent=not run.has_shown)
             text, reasoning = await _texts_in_log(run)
         except (redis.RedisError, OSError) as error:
             # How much users have seen is not known now, and the answer must not end with less than that.
@@ -106,7 +106,8 @@ async def _texts_in_log(run: Expired) -> tuple[str, str]:
 
 
 async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -> None:
-    if not text and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
+    has_written = len(text) > run.base_chars
+    if not has_written and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
         events = await in_db(requeue, run.run_id, run.attempt, owner=owner)
         if events is not None:
             metrics.recoveries["requeued"] += 1
@@ -121,7 +122,7 @@ async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -
     )
     if run.stop_requested:
         status, code, sentence = RunStatus.STOPPED, "", ""
-    elif not text:
+    elif not has_written:
         status, code = RunStatus.FAILED, "attempts_exhausted"
         sentence = f"{MAX_ATTEMPTS} workers were lost while writing this answer. Try again later."
     ending = Ending(text, reasoning=reasoning, error_code=code, error_message=sentence)

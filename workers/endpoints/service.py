@@ -66,6 +66,7 @@ def define(row: Endpoint) -> Definition:
             for model in row.models.all()
             if model.first_chunk_timeout or model.idle_timeout or model.total_timeout
         ),
+        prefill=row.prefill,
         strict=True,
         trouble=trouble,
     )

@@ -11,16 +11,18 @@ import structlog
 from django.conf import settings
 
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
-from chat.models import RunStatus
+from chat.models import Finish, RunStatus
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
 from workers.generation.context import build_turns
+from workers.generation.context_use import ContextUse, context_use
+from workers.generation.joint import Joint
 from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatModel, ChatTurn, Effort, Options, ProviderError, TokenUsage
+from workers.providers.base import ChatModel, ChatTurn, Continuation, Effort, Options, ProviderError, TokenUsage
 from workers.providers.token_estimate import estimate_turns, estimate_usage, larger_usage
 
 logger = structlog.get_logger(__name__)
@@ -46,6 +48,9 @@ class ModelAnswer:
         self._turns: Sequence[ChatTurn] = ()
         self._limits = AnswerLimits(claim)
         self.thinking = Thinking(log)
+        self._continuation = Continuation() if claim.text_before else None
+        self._joint = Joint(claim.text_before) if claim.text_before else None
+        self._path: Sequence[tuple[str, str]] = ()
 
     @property
     def first_token_ms(self) -> int | None:
@@ -63,9 +68,11 @@ class ModelAnswer:
     async def read(self) -> Outcome:
         """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
         with tracing.span("context"):
-            self._turns = build_turns(
-                self._claim.system_prompt, self._claim.path, budget_tokens=settings.MODEL_CONTEXT_TOKENS
-            )
+            self._path = self._claim.path
+            if self._claim.text_before:
+                self._path = [*self._path, ("assistant", self._claim.text_before)]
+            budget = settings.MODEL_CONTEXT_TOKENS
+            self._turns = build_turns(self._claim.system_prompt, self._path, budget_tokens=budget)
         self.call = ModelCall(self._run)
         with tracing.use_span(self.call.span):
             try:
@@ -78,7 +85,8 @@ class ModelAnswer:
         if refused is not None:
             return refused
         effort = cast("Effort | None", self._claim.effort or None)
-        options = Options(self._claim.temperature, self._limits.max_tokens(self._claim.max_tokens), effort)
+        longest = self._limits.max_tokens(self._claim.max_tokens)
+        options = Options(self._claim.temperature, longest, effort, self._continuation)
         usage: TokenUsage | None = None
         reason: str | None = None
         try:
@@ -92,19 +100,20 @@ class ModelAnswer:
                         if self.thinking.first is None:
                             self.call.note_first_reasoning()
                         self.thinking.feed(reasoning.replace("\x00", ""))
-                    text = await self._limits.admit(text.replace("\x00", ""), reasoning)
-                    if text:
-                        if self.first_token is None:
-                            self.first_token = time.monotonic()
-                            self.call.note_first_token()
-                        self.thinking.pause()
-                        self._log.feed(text)
+                    self._write(self._join(await self._limits.admit(text.replace("\x00", ""), reasoning)))
                     for chunk in chunks:
                         usage = chunk.usage or usage
                         reason = chunk.finish_reason or reason
                     if self._log.fenced or self._limits.reached is not None:
                         break
         except ProviderError as error:
+            self.write_rest()
+            if (
+                self._continuation is not None
+                and error.code == "upstream_empty"
+                and not (error.reason or self.thinking.text)
+            ):
+                return Outcome(RunStatus.DONE, usage=usage, finish=Finish.STOP.value)  # nothing was missing
             metrics.upstream[error.code] += 1
             tracing.mark_failed(self.call.span, error.code)
             logger.warning(
@@ -123,6 +132,7 @@ class ModelAnswer:
                 said=error.said,
                 request_id=error.request_id,
             )
+        self.write_rest()
         self.call.note_usage(usage)
         if (reached := self._limits.reached) is not None:
             return Outcome(reached.status, reached.code, reached.message, usage, self.first_token_ms)
@@ -133,10 +143,35 @@ class ModelAnswer:
             outcome.code, outcome.message = NO_ANSWER, no_answer_note(finish)
         return outcome
 
+    def _write(self, text: str) -> None:
+        """Adds text to the run's log."""
+        if not text:
+            return
+        if self.first_token is None:
+            self.first_token = time.monotonic()
+            self.call.note_first_token()
+        self.thinking.pause()
+        self._log.feed(text)
+
+    def _join(self, text: str) -> str:
+        """`text` as it goes after the answer that this run continues: at its beginning some of it may be held back."""
+        if self._joint is None or self._continuation is None:
+            return text
+        return self._joint.feed(text, exact=self._continuation.exact)
+
+    def write_rest(self) -> None:
+        """Adds what is held back of a continuation that has ended to the run's log."""
+        if self._joint is not None:
+            self._write(self._joint.end())
+
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint
         self.requested_at = self.requested_at or time.monotonic()
         self.call.note_request(endpoint, model)
+
+    def context_use(self) -> ContextUse:
+        """How much of the conversation the model read. May wait for Redis, so it is not for an event loop."""
+        return context_use(self._run.model, self._path, self._turns)
 
     def billed_usage(self, reported: TokenUsage | None, text: str) -> TokenUsage:
         """What an answer of `text` is billed with: what the endpoint reported, unless that cannot be; otherwise what is

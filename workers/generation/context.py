@@ -23,7 +23,7 @@ def build_turns(system_prompt: str, path: Sequence[tuple[str, str]], *, budget_t
     the endpoint then rejects it. Tokens are estimates (`providers/token_estimate.py`).
     """
     system = [ChatTurn("system", system_prompt)] if system_prompt else []
-    exchanges = _split_exchanges(path)
+    exchanges = split_exchanges(path)
     if _fits_surely(system_prompt, exchanges, budget_tokens):
         kept = exchanges
     else:
@@ -32,7 +32,7 @@ def build_turns(system_prompt: str, path: Sequence[tuple[str, str]], *, budget_t
     return system + [turn for exchange in kept for turn in exchange]
 
 
-def _split_exchanges(path: Sequence[tuple[str, str]]) -> list[list[ChatTurn]]:
+def split_exchanges(path: Sequence[tuple[str, str]]) -> list[list[ChatTurn]]:
     """Lists of a question and its answer; only the first list may be an answer alone."""
     merged: list[ChatTurn] = []
     for role, text in path:

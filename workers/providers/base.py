@@ -42,6 +42,17 @@ Effort = Literal["low", "medium", "high"]
 """How much a model should think before it answers."""
 
 
+@dataclass(slots=True)
+class Continuation:
+    """Asked for with an answer whose last turn is the assistant's: that turn is unfinished and is to be continued.
+
+    The provider sets `exact` with each request. True: the model writes on in the turn itself, from its last character
+    (assistant prefill). False: it was asked to go on, so it may repeat words or leave out a blank at the joint.
+    """
+
+    exact: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Options of an answer. None is the model's default. A model that rejects an option is asked again without it."""
@@ -49,6 +60,7 @@ class Options:
     temperature: float | None = None
     max_tokens: int | None = None  # of the answer
     effort: Effort | None = None
+    continuation: Continuation | None = None
 
 
 DEFAULT: Final = Options()

@@ -40,6 +40,7 @@ class Definition:
     `shown`, `hidden`  names of listed models that staff decided to offer, or not to
     `fallback`  the id of the endpoint to use while this one is down; `fallback_model` is its model (empty: the same)
     `model_timeouts`  (id, timeouts) of models with timeouts of their own
+    `prefill`   how it is asked to go on with an answer (`openai/continuing.py`); empty: by its address
     `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
     `trouble`   why it cannot be used at all, for the operator; empty: it can be used
     """
@@ -57,13 +58,17 @@ class Definition:
     fallback_model: str = ""
     timeouts: Timeouts = field(default_factory=Timeouts.from_settings)
     model_timeouts: tuple[tuple[str, Timeouts], ...] = ()
+    prefill: str = ""
     strict: bool = False
     trouble: str = ""
 
     @property
     def connection(self) -> tuple[object, ...]:
         """What its client is made from. While this is unchanged, the client and its connections are kept."""
-        return (self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.strict)
+        return (
+            self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.prefill,
+            self.strict,
+        )  # fmt: skip
 
     @property
     def place(self) -> str:

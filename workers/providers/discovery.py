@@ -72,6 +72,7 @@ class Environment:
             base_url=found.base_url,
             api_key="" if found.local else settings.OPENAI_API_KEY,
             models=names,
+            prefill="" if found.local else settings.OPENAI_PREFILL,
             fallback="environment-fallback" if standby else "",
             fallback_model=settings.OPENAI_FALLBACK_MODEL,
         )
@@ -115,6 +116,7 @@ def make_client(definition: Definition) -> ChatModel:
         timeouts=definition.timeouts,
         model_timeouts=dict(definition.model_timeouts),
         strict=definition.strict,
+        prefill=definition.prefill,
     )
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from workers.providers.base import DEFAULT, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
 from workers.providers.config import Timeouts
+from workers.providers.openai.continuing import choose_style
 from workers.providers.openai.learned import Learned
 from workers.providers.openai.listing import parse_models
 from workers.providers.openai.network_errors import EDGE_ERRORS, translate
@@ -23,7 +24,9 @@ logger = structlog.get_logger(__name__)
 
 
 class OpenAIChat:
-    """One OpenAI-compatible endpoint: a `ChatModel`. The parameters are those of `OpenAITransport`."""
+    """One OpenAI-compatible endpoint: a `ChatModel`. The parameters are those of `OpenAITransport`, and `prefill`: how
+    it is asked to go on with an answer (`continuing.py`).
+    """
 
     def __init__(
         self,
@@ -33,10 +36,12 @@ class OpenAIChat:
         timeouts: Timeouts | None = None,
         model_timeouts: Mapping[str, Timeouts] | None = None,
         strict: bool = False,
+        prefill: str = "",
     ) -> None:
         self.transport = OpenAITransport(base_url, api_key, timeouts or Timeouts.from_settings(), strict=strict)
         self.model_timeouts = model_timeouts or {}
         self.learned = Learned()
+        self.prefill = choose_style(prefill, base_url)
 
     async def open(self) -> None:
         """Requests the list of models, which leaves a warm connection. A failure is only logged."""
@@ -73,7 +78,9 @@ class OpenAIChat:
         on_request: OnRequest | None = None,
     ) -> AsyncGenerator[AsyncIterator[list[Chunk]]]:
         timeouts = self.model_timeouts.get(model, self.transport.timeouts)
-        request = OpenAIRequest(self.transport, self.learned, model, turns, options, on_request, timeouts)
+        request = OpenAIRequest(
+            self.transport, self.learned, model, turns, options, on_request, timeouts, self.prefill
+        )  # fmt: skip
         try:
             yield request
         finally:

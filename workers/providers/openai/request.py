@@ -20,8 +20,9 @@ import structlog
 from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
 from workers.providers.config import Timeouts
 from workers.providers.idle_timeout import IdleTimeout
+from workers.providers.openai.continuing import INSTRUCT, build_messages
 from workers.providers.openai.errors import TOO_SLOW, error_from_answer
-from workers.providers.openai.learned import Learned, Lesson, find_lesson
+from workers.providers.openai.learned import PREFILL_REFUSED, Learned, Lesson, find_lesson
 from workers.providers.openai.network_errors import EDGE_ERRORS, translate
 from workers.providers.openai.oddities import note_oddity
 from workers.providers.openai.reader import AnswerReader
@@ -52,6 +53,7 @@ class OpenAIRequest:
         options: Options,
         on_request: OnRequest | None,
         timeouts: Timeouts,
+        prefill: str = INSTRUCT,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -60,6 +62,7 @@ class OpenAIRequest:
         self._model = model
         self._turns = turns
         self._options = options
+        self._prefill = prefill  # how the endpoint is asked to go on with an answer (`continuing.py`)
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
@@ -133,11 +136,9 @@ class OpenAIRequest:
         turns = self._turns
         if self._learned.refuses(self._model, "system"):
             turns = fold_system(turns)
-        self._sent = {
-            "model": self._model,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in turns],
-            "stream": True,
-        }
+        style = INSTRUCT if self._learned.refuses(self._model, "prefill") else self._prefill
+        messages, fields = build_messages(turns, self._options.continuation, style)
+        self._sent = {"model": self._model, "messages": messages, "stream": True, **fields}
         if not self._learned.refuses(self._model, "stream_options"):
             self._sent["stream_options"] = {"include_usage": True}
         self._sent |= self._option_fields()
@@ -256,6 +257,8 @@ class OpenAIRequest:
     def _find_lesson(self, failure: ProviderError) -> Lesson | None:
         if failure.code not in TEACHING_CODES:
             return None
+        if self._sent["messages"][-1]["role"] == "assistant" and PREFILL_REFUSED.search(failure.said.lower()):
+            return Lesson("prefill")
         has_system = any(turn["role"] == "system" for turn in self._sent.get("messages", ()))
         return find_lesson(failure.said, self._sent, has_system=has_system)
 

@@ -43,10 +43,13 @@ def fold_system(turns: Sequence[ChatTurn]) -> list[ChatTurn]:
 
 
 def shorten(turns: Sequence[ChatTurn]) -> list[ChatTurn]:
-    """`turns` without the older half of the conversation. The system prompt and the question stay."""
+    """`turns` without the older half of the conversation. The system prompt and the question stay, and after it an
+    answer that is to be continued.
+    """
     system = [turn for turn in turns if turn.role == "system"]
     rest = [turn for turn in turns if turn.role != "system"]
-    kept = rest[len(rest) // 2 :]
-    while len(kept) > 1 and kept[0].role != "user":
+    needed = 2 if rest and rest[-1].role == "assistant" else 1
+    kept = rest[max(0, min(len(rest) // 2, len(rest) - needed)) :]
+    while len(kept) > needed and kept[0].role != "user":
         kept = kept[1:]
     return system + kept

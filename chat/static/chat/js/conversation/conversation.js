@@ -15,6 +15,7 @@ import { recallAll, remember } from "antiphon/lib/storage";
 import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
+import { Waiting } from "antiphon/conversation/waiting";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
@@ -47,6 +48,7 @@ export class Conversation {
       onWords: (words) => this.announcer.say(words),
       onEnd: (view) => this.announcer.say(view.status === "complete" && view.text ? "Answer complete." : view.trouble),
     });
+    this.waiting = new Waiting(() => this.transcript.running, (words) => this.announcer.say(words));
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({
       ticketUrl: page.urls.ticket,
@@ -227,6 +229,7 @@ export class Conversation {
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
     this.onChanged?.();
+    this.waiting.look();
     if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end
   }
 
