@@ -261,6 +261,7 @@ def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
                 **run,
                 "text": message["text"],
                 "reasoning": (run.get("reasoning") or {}).get("text", ""),
+                "base": message["text"][: run.get("base_length", 0)],
                 "ended": ended,
                 "endings": [],
                 "cut": "heard_chars" in run,
@@ -277,6 +278,7 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
     if event["type"] in ("message.created", "message.updated"):
         view.messages[event["message"]["id"]] = event["message"]
         _keep_what_was_heard(view, event["message"])
+        _go_on(view, event["message"])
         return
     if not event["type"].startswith("run."):
         return
@@ -297,7 +299,7 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
     if event["attempt"] < run["attempt"]:
         return
     if event["attempt"] > run["attempt"]:
-        run.update(attempt=event["attempt"], text="", reasoning="", ended=None)
+        run.update(attempt=event["attempt"], text=run.get("base", ""), reasoning="", ended=None)
     if event["type"] in DELTAS:
         kind = DELTAS[event["type"]]
         if event["index"] != len(run[kind]):
@@ -326,6 +328,25 @@ def _keep_what_was_heard(view: View, message: dict[str, Any]) -> None:
     if not run["ended"] or not run["text"].startswith(text) or len(text) != said["heard_chars"]:
         raise ProtocolViolationError(f"delta texts of {said['run_id']} do not begin with what was heard: {message}")
     run.update(text=text, cut=True)
+
+
+def _go_on(view: View, message: dict[str, Any]) -> None:
+    """Another run continues an answer: it begins with the text that the answer has."""
+    said = message.get("run") or {}
+    if said.get("part", 1) == 1 or said["status"] != "queued" or said["run_id"] in view.runs:
+        return
+    if len(message["text"]) != said["base_length"]:
+        raise ProtocolViolationError(f"a run continues {said['base_length']} characters of {message}")
+    view.runs[said["run_id"]] = {
+        "attempt": 0,
+        "text": message["text"],
+        "base": message["text"],
+        "reasoning": "",
+        "ended": None,
+        "endings": [],
+        "cut": False,
+        "message_id": message["id"],
+    }
 
 
 _cookies: dict[tuple[str, str], dict[str, str]] = {}

@@ -58,6 +58,7 @@ class EndpointAdmin(RecordedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "remove_key", "use", "position")}),
         ("Fallback", {"fields": ("fallback", "fallback_model")}),
+        ("Cut answers", {"fields": ("prefill",)}),
         (
             "Timeouts",
             {"fields": (("connect_timeout", "first_chunk_timeout"), ("idle_timeout", "total_timeout"))},

@@ -48,6 +48,16 @@ class Use(models.TextChoices):
     OFF = "off", "Off: not used"
 
 
+class Prefill(models.TextChoices):
+    """How an endpoint is asked to go on with an answer that was cut (`workers.providers.http.continuing`)."""
+
+    AUTO = "", "By its address"
+    INSTRUCT = "instruct", "With an instruction: works everywhere"
+    ASSISTANT = "assistant", "It writes on in a last message of the assistant (Ollama, llama.cpp, OpenRouter)"
+    VLLM = "vllm", "It writes on with continue_final_message (vLLM, SGLang)"
+    PREFIX = "prefix", "It writes on in a message with prefix (Mistral, DeepSeek)"
+
+
 class ExtrasModel(models.Model):
     """What is added to every request. Headers may hold secrets: they are stored encrypted and only named in pages."""
 
@@ -129,6 +139,10 @@ class Endpoint(ExtrasModel):
         editable=False,
         help_text="Context windows in tokens that staff set, by the name of a listed model.",
     )
+    prefill = models.CharField(
+        "cut answers", max_length=12, blank=True, default="", db_default="", choices=Prefill.choices,
+        help_text="How it is asked to go on with an answer that was cut. A model that refuses is asked by instruction.",
+    )  # fmt: skip
     connect_timeout = _seconds("connect timeout", "MODEL_CONNECT_TIMEOUT")
     first_chunk_timeout = _seconds("first-token timeout", "MODEL_FIRST_CHUNK_TIMEOUT")
     idle_timeout = _seconds("idle timeout", "MODEL_IDLE_TIMEOUT")

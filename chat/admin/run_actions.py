@@ -41,6 +41,8 @@ def why_no_retry(run: Run) -> str:
         return "This run is still in progress. Stop it first."
     if run.status == RunStatus.DONE:
         return "The answer is complete. Only failed or stopped answers can be retried."
+    if not run.latest:
+        return "A later run has continued this answer."
     if run.requested_by is None:
         return "The user who asked no longer exists."
     if not run.requested_by.is_active:

@@ -39,7 +39,8 @@ class State:
 class _Rows:
     conversation: Conversation
     messages: list[Message]
-    runs: dict[uuid.UUID, Run] = field(default_factory=dict)  # by id of the answer
+    runs: dict[uuid.UUID, Run] = field(default_factory=dict)  # the latest, by id of the answer
+    earlier: dict[uuid.UUID, list[Run]] = field(default_factory=dict)  # those that it continues, oldest first
     texts: dict[uuid.UUID, str] = field(default_factory=dict)  # of answers in progress, by their ids
     reasoning: dict[uuid.UUID, str] = field(default_factory=dict)  # by id of the answer, where there is some
     versions: dict[uuid.UUID, list[str]] = field(default_factory=dict)  # by message id, where there are several
@@ -48,7 +49,10 @@ class _Rows:
 
 def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     ids = [message.pk for message in rows.messages]
-    rows.runs = {run.message_id: run for run in Run.objects.filter(message_id__in=ids)}
+    for run in Run.objects.filter(message_id__in=ids).order_by("part"):
+        if (before := rows.runs.get(run.message_id)) is not None:
+            rows.earlier.setdefault(run.message_id, []).append(before)
+        rows.runs[run.message_id] = run
     if thought := {run.pk: run.message_id for run in rows.runs.values() if run.reasoning_chars}:
         texts = Reasoning.objects.filter(run__in=thought).values_list("run", "text")
         rows.reasoning = {thought[run_id]: text for run_id, text in texts}
@@ -168,7 +172,8 @@ def _state(position: Position, rows: _Rows) -> State:
     messages = []
     for message in rows.messages:
         pk = message.pk
-        shown = message_dict(message, rows.runs.get(pk), text=rows.texts.get(pk), reasoning=rows.reasoning.get(pk))
+        run, earlier, text = rows.runs.get(pk), rows.earlier.get(pk, ()), rows.texts.get(pk)
+        shown = message_dict(message, run, text=text, reasoning=rows.reasoning.get(pk), earlier=earlier)
         if (summary := getattr(message, "summary", None)) is not None:
             shown["summary"] = summary_dict(summary)
         if message.pk in rows.versions:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from chat.eventlog.payloads import (
     context_of,
+    cost_of,
     failure_of,
+    is_continuable,
     message_dict,
     reasoning_of,
     summary_dict,
     timing_of,
     usage_of,
+    usage_of_message,
 )
-from chat.models import Conversation, Finish, Message, Run, RunStatus, Summary
+from chat.models import Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
 from chat.protocol.frames import encode_event
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
@@ -55,8 +59,17 @@ def message_created(message: Message, *, client_id: uuid.UUID | None = None) -> 
     return _state({"type": "message.created", "conversation_id": str(message.conversation_id), "message": shown})
 
 
-def message_updated(message: Message, run: Run | None) -> Event:
-    shown = message_dict(message, run)
+def message_updated(message: Message, run: Run | None, earlier: Sequence[Run] = ()) -> Event:
+    shown = message_dict(message, run, earlier=earlier)
+    return _state({"type": "message.updated", "conversation_id": str(message.conversation_id), "message": shown})
+
+
+def answer_continued(message: Message, run: Run) -> Event:
+    """An answer goes on: its message is pending again, with the text that it had before this run."""
+    shown = message_dict(message, run, text=message.text[: run.base_chars])
+    shown |= {"status": MessageStatus.PENDING.value, "html": None}
+    shown["run"].pop("continuable", None)
+    shown["run"] |= {"status": RunStatus.QUEUED.value, "code": None, "message": None, "retryable": False}
     return _state({"type": "message.updated", "conversation_id": str(message.conversation_id), "message": shown})
 
 
@@ -105,29 +118,39 @@ def run_reasoning(conversation_id: str, run_id: str, attempt: int, index: int, t
     return encode_event(event), True
 
 
-def run_ended(run: Run, message: Message) -> Event:
-    """The one closing event of the run's current attempt. `text_length` is the length of all deltas; if the user talked
-    over the answer, `message.updated` follows with the part that is kept.
+def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_length: int | None = None) -> Event:
+    """The one closing event of the run's current attempt. `text_length` is the length of the answer with all deltas; if
+    the user talked over it, `message.updated` follows with the part that is kept.
+
+    `earlier` are the runs that this one continues. With a given `text_length` the answer has been continued since.
     """
     code, sentence = failure_of(run)
+    goes_on = text_length is not None
+    if text_length is None:
+        text_length = len(message.text) if run.produced_chars is None else run.produced_chars
     event: dict[str, Any] = {
         "type": TERMINAL_TYPES[run.status],
         "conversation_id": str(run.conversation_id),
         "run_id": str(run.id),
         "message_id": str(run.message_id),
         "attempt": run.attempt,
-        "text_length": len(message.text) if run.produced_chars is None else run.produced_chars,
+        "text_length": text_length,
     }
-    if message.html:
-        event["html"] = message.html
+    html = "" if goes_on else message.html
+    if html:
+        event["html"] = html
     if run.status == RunStatus.DONE:
-        event["html"] = message.html or None
+        event["html"] = html or None
         event["finish"] = run.finish or Finish.STOP.value
     if run.status != RunStatus.DONE or code:
         event |= {"code": code, "message": sentence, "retryable": True}
     if run.reasoning_chars:
         event["reasoning"] = reasoning_of(run)
+    event["continuable"] = not goes_on and is_continuable(message, run)
     event["usage"] = usage_of(run)
+    if earlier:
+        event["message_usage"] = usage_of_message([*earlier, run])
+    event["cost"] = cost_of(run)
     event["context"] = context_of(run)
     event["timing"] = timing_of(run)
     return _state(event)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final
 
-from chat.models import Finish, Message, Run, RunStatus, Summary
+from django.conf import settings
+from django.utils import timezone
+
+from chat.models import ACTIVE, Finish, Message, MessageStatus, Run, RunStatus, Summary
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
@@ -36,12 +41,31 @@ def failure_of(run: Run) -> tuple[str | None, str | None]:
     return run.error_code or None, run.error_message or None
 
 
+_CUT: Final = (MessageStatus.STOPPED, MessageStatus.INTERRUPTED, MessageStatus.FAILED)
+
+
+def is_continuable(message: Message, run: Run) -> bool:
+    """Whether an answer that has ended can go on in the same message: it has text, was cut, and may be longer."""
+    if not message.text.strip() or len(message.text) >= settings.ANSWER_MAX_CHARS:
+        return False
+    if message.status in _CUT or run.error_code == NO_ANSWER:
+        return True
+    return message.status == MessageStatus.COMPLETE and run.finish == Finish.LENGTH
+
+
+def context_of(run: Run) -> dict[str, Any]:
+    """What the model read for a run, in tokens: `used` of its `window`; and how many older messages were `dropped`."""
+    return {"used": run.input_tokens, "window": run.context_window, "dropped": run.context_dropped}
+
+
 def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) -> dict[str, Any]:
     """A run as sent to clients. `reasoning` is its whole text where it is known, also of a run in progress."""
     code, sentence = failure_of(run)
     shown: dict[str, Any] = {
         "run_id": str(run.id),
         "message_id": str(run.message_id),
+        "part": run.part,
+        "base_length": run.base_chars,
         "attempt": run.attempt,
         "model": run.model,
         "status": run.status,
@@ -57,6 +81,8 @@ def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) ->
         shown["reasoning"] = reasoning_of(run)
         if reasoning is not None:
             shown["reasoning"] |= {"length": len(reasoning), "text": reasoning}
+    if run.status in ACTIVE:
+        shown["waited_ms"] = max(0, int((timezone.now() - run.created_at).total_seconds() * 1000))
     if run.status == RunStatus.DONE:
         shown["finish"] = run.finish or Finish.STOP.value
     if run.heard_chars is not None and run.produced_chars is not None:
@@ -82,16 +108,11 @@ def timing_of(run: Run) -> dict[str, Any]:
     return timing
 
 
-def context_of(run: Run) -> dict[str, Any]:
-    """What the model read for a run, in tokens: `used` of its `window`; and how many older messages were `dropped`."""
-    return {"used": run.input_tokens, "window": run.context_window, "dropped": run.context_dropped}
-
-
 def usage_of(run: Run) -> dict[str, Any]:
     return {
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
-        "cost": None if run.cost is None else f"{run.cost.normalize():f}",
+        "cost": cost_of(run),
         "estimated": run.usage_estimated,
     }
 
@@ -110,13 +131,45 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
     }
 
 
+def cost_of(*runs: Run) -> str | None:
+    """What these runs cost together. None if any of them has no price, or where people are not shown costs."""
+    costs = [run.cost for run in runs]
+    if not settings.SHOW_COSTS or not costs or None in costs:
+        return None
+    return f"{sum((cost for cost in costs if cost is not None), Decimal(0)).normalize():f}"
+
+
+def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:
+    """The usage of all runs that wrote one answer, added up. What none of them knows is None. Time in milliseconds."""
+
+    def total(name: str) -> int | None:
+        known = [value for run in runs if (value := getattr(run, name)) is not None]
+        return sum(known) if known else None
+
+    return {
+        "runs": len(runs),
+        "input_tokens": total("input_tokens"),
+        "output_tokens": total("output_tokens"),
+        "cost": cost_of(*(run for run in runs if run.output_tokens is not None)),
+        "estimated": any(run.usage_estimated for run in runs),
+        "total_ms": total("total_ms"),
+    }
+
+
 def message_dict(
-    message: Message, run: Run | None = None, *, text: str | None = None, reasoning: str | None = None
+    message: Message,
+    run: Run | None = None,
+    *,
+    text: str | None = None,
+    reasoning: str | None = None,
+    earlier: Sequence[Run] = (),
 ) -> dict[str, Any]:
-    """A message as sent to clients. `message.author` should be loaded."""
+    """A message as sent to clients. `message.author` should be loaded. `run` is the latest run of an answer, `earlier`
+    are those that it continues.
+    """
     shown = message.text if text is None else text
     author = message.author
-    return {
+    made: dict[str, Any] = {
         "id": str(message.id),
         "parent_id": str(message.parent_id) if message.parent_id else None,
         "role": message.role,
@@ -127,3 +180,8 @@ def message_dict(
         "created_at": message.created_at.isoformat(),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
+    if run is not None and run.status not in ACTIVE:
+        made["run"]["continuable"] = is_continuable(message, run)
+    if run is not None and earlier:
+        made["usage"] = usage_of_message([*earlier, run])
+    return made

@@ -282,6 +282,16 @@ async def before_message(conversation_id: uuid.UUID, message_id: uuid.UUID) -> P
     return Position("", 0)
 
 
+async def before_run(conversation_id: uuid.UUID, run_id: uuid.UUID) -> Position:
+    """The position just before a run was announced. If it is not in the log, one that leads to a snapshot."""
+    here, _ = await position(conversation_id)
+    wanted = f'"run_id":"{run_id}"'.encode()
+    for entry in await entries(conversation_id, after=0, until=here.seq):
+        if wanted in entry.body:
+            return Position(here.epoch, entry.seq - 1)
+    return Position("", 0)
+
+
 def _entries(layer: StreamingChannelLayer, raw: list[Any]) -> list[LogEntry]:
     found = []
     for entry_id, fields in raw:

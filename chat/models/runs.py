@@ -16,7 +16,10 @@ from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Effort, Finish, RunSta
 
 
 class Run(models.Model):
-    """The generation of one answer by a model.
+    """The generation of one answer by a model, or of a further part of it.
+
+    An answer that was cut can be continued: by another run of the same message. `part` counts them, `latest` is the
+    last one, and `base_chars` of the text were there before it.
 
     `attempt` counts the claims by workers and fences their writes: only the worker of the current attempt may write.
     The text so far is in `message.text`. It covers the conversation's event log exactly up to (`checkpoint_epoch`,
@@ -28,7 +31,16 @@ class Run(models.Model):
     prompt = models.ForeignKey(
         Message, on_delete=models.CASCADE, related_name="answer_runs", help_text="The user's message."
     )
-    message = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="run", help_text="The answer.")
+    message = models.ForeignKey(
+        Message, on_delete=models.CASCADE, related_name="runs", db_index=False, help_text="The answer."
+    )  # fmt: skip
+    part = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="1: the answer began with it. More: it continues the answer."
+    )
+    latest = models.BooleanField(default=True, db_default=True, help_text="No later run continues its answer.")
+    base_chars = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many characters of the answer were there before this run."
+    )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
     )
@@ -133,6 +145,7 @@ class Run(models.Model):
         )
         constraints = (
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_known"),
+            models.UniqueConstraint(fields=["message", "part"], name="run_part_once"),
             models.UniqueConstraint(
                 fields=["prompt"], condition=Q(status__in=ACTIVE), name="run_one_active_per_branch"
             ),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from accounts.models import Session, User
-from chat.models import FavouriteModel, Member, Message, Reasoning, Recording, Role
+from chat.models import FavouriteModel, Member, Message, Reasoning, Recording, Role, Run
 from chat.voice import audio_files
 
 FORMAT: Final = "antiphon.export"
@@ -75,7 +75,8 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
     conversation = member.conversation
     is_viewer = member.role == Role.VIEWER
     thoughts = Reasoning.objects.filter(run__conversation=conversation) if reasoning else Reasoning.objects.none()
-    thought = dict(thoughts.values_list("run__message", "text"))
+    thought = dict(thoughts.order_by("run__part").values_list("run__message", "text"))
+    runs = {run.message_id: run for run in Run.objects.filter(conversation=conversation, latest=True)}
     return {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -96,13 +97,11 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
                 "mine": message.author_id == member.user_id,
                 "text": message.text,
                 "status": message.status,
-                "finish": message.run.finish or None if hasattr(message, "run") else None,
+                "finish": runs[message.pk].finish or None if message.pk in runs else None,
                 "created_at": message.created_at.isoformat(),
                 **({"reasoning": thought.get(message.pk)} if reasoning else {}),
             }
-            for message in Message.objects.filter(conversation=conversation)
-            .select_related("run")
-            .order_by("created_at", "id")
+            for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
         ],
     }
 

@@ -86,6 +86,13 @@ class MessageRegenerate(Turn, frozen=True, tag="message.regenerate"):
     model: ModelName | None = None
 
 
+class MessageContinue(Traced, frozen=True, tag="message.continue"):
+    """Extends an answer that was cut: the new run writes on in the same message."""
+
+    message_id: uuid.UUID
+    client_id: uuid.UUID
+
+
 class RunStop(Command, frozen=True, tag="run.stop"):
     run_id: uuid.UUID
 
@@ -137,11 +144,12 @@ class Pong(Command, frozen=True, tag="pong"):
 
 
 AnyCommand = (
-    Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | RunStop | Ack | Typing | Ping | Pong
-    | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
+    Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | RunStop | Ack | Typing
+    | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
-AnyTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin a run
+NewTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin an answer
+AnyTurn = NewTurn | MessageContinue  # commands that begin a run
 AnyTraced = AnyTurn | AudioStart
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)

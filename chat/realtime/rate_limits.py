@@ -35,6 +35,7 @@ from chat.protocol.commands import (
     AnyCommand,
     AudioInterrupt,
     AudioStart,
+    MessageContinue,
     MessageEdit,
     MessageRegenerate,
     MessageSend,
@@ -113,7 +114,7 @@ def limits_of(command: AnyCommand, user_id: uuid.UUID, session_hash: str, addres
     if isinstance(command, RunStop | AudioInterrupt):
         return required_limits((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
-    if isinstance(command, MessageSend | MessageEdit | MessageRegenerate):
+    if isinstance(command, MessageSend | MessageEdit | MessageRegenerate | MessageContinue):
         named.append((f"messages:user:{user_id.hex}", settings.RATE_MESSAGES_PER_USER))
         named.append((address and f"messages:address:{address}", settings.RATE_MESSAGES_PER_ADDRESS))
     elif isinstance(command, AudioStart):

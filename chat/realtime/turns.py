@@ -10,6 +10,7 @@ from typing import Final
 from chat.protocol.commands import (
     AnyTurn,
     AudioInterrupt,
+    MessageContinue,
     MessageEdit,
     MessageRegenerate,
     MessageSend,
@@ -78,6 +79,7 @@ HANDLERS: Final[Handlers[Turns]] = {
     MessageSend: Turns.submit,
     MessageEdit: Turns.submit,
     MessageRegenerate: Turns.submit,
+    MessageContinue: Turns.submit,
     RunStop: Turns.stop,
     AudioInterrupt: Turns.interrupt,
 }

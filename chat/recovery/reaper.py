@@ -87,7 +87,7 @@ async def reap() -> None:
     for run in await in_db(take_expired, owner, TAKEN_SECONDS):
         try:
             # How much users have seen must be known: the answer must not end with less than that.
-            await fence(run.conversation_id, run.run_id, run.attempt, silent=not (run.text or run.reasoning))
+            await fence(run.conversation_id, run.run_id, run.attempt, silent=not run.has_shown)
             await _end_or_requeue(run, *await _texts_in_log(run), owner)
         except BrokerAway:
             logger.warning("enqueue_failed", run=str(run.run_id), note="the sweeper enqueues it")
@@ -107,7 +107,8 @@ async def _texts_in_log(run: Expired) -> tuple[str, str]:
 
 
 async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -> None:
-    if not text and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
+    has_written = len(text) > run.base_chars
+    if not has_written and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
         events = await in_db(requeue, run.run_id, run.attempt, owner=owner)
         if events is not None:
             metrics.recoveries["requeued"] += 1
@@ -122,7 +123,7 @@ async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -
     )
     if run.stop_requested:
         status, code, sentence = RunStatus.STOPPED, "", ""
-    elif not text:
+    elif not has_written:
         status, code = RunStatus.FAILED, "attempts_exhausted"
         sentence = f"{MAX_ATTEMPTS} workers were lost while writing this answer. Try again later."
     ending = Ending(text, reasoning=reasoning, error_code=code, error_message=sentence)

@@ -30,21 +30,21 @@ class Fault:
 FAULTS: Final = (
     Fault(
         "answers whose status is not that of their ended run",
-        "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id "
+        "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id AND r.latest "
         "WHERE r.status NOT IN ('queued', 'running') "
         "AND m.status <> CASE r.status WHEN 'done' THEN 'complete' ELSE r.status END",
         "UPDATE chat_message m SET status = CASE r.status WHEN 'done' THEN 'complete' ELSE r.status END "
-        "FROM chat_run r WHERE r.message_id = m.id AND m.id = ANY(%(ids)s)",
+        "FROM chat_run r WHERE r.message_id = m.id AND r.latest AND m.id = ANY(%(ids)s)",
     ),
     Fault(
         "unfinished answers without a run",
-        "SELECT m.id FROM chat_message m LEFT JOIN chat_run r ON r.message_id = m.id "
+        "SELECT m.id FROM chat_message m LEFT JOIN chat_run r ON r.message_id = m.id AND r.latest "
         "WHERE m.role = 'assistant' AND m.status IN ('pending', 'streaming') AND r.id IS NULL",
         "UPDATE chat_message SET status = 'interrupted' WHERE id = ANY(%(ids)s)",
     ),
     Fault(
         "finished answers of runs that have not ended",
-        "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id "
+        "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id AND r.latest "
         "WHERE r.status IN ('queued', 'running') AND m.status NOT IN ('pending', 'streaming')",
         "UPDATE chat_message SET status = 'pending' WHERE id = ANY(%(ids)s)",
     ),

@@ -99,14 +99,13 @@ def closing(ended: Ended) -> list[store.Append]:
 def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
     """The first events of these runs, by run id: they must be in the log before any other."""
     runs = Run.objects.select_related("message", "prompt__author").filter(pk__in=run_ids)
-    return {
-        run.pk: [
-            events.message_created(run.prompt),
-            events.message_created(run.message),
-            events.run_queued(run, attempt=1),
-        ]
-        for run in runs
-    }
+    return {run.pk: [*_announced_messages(run), events.run_queued(run, attempt=1)] for run in runs}
+
+
+def _announced_messages(run: Run) -> list[Event]:
+    if run.part > 1:
+        return [events.answer_continued(run.message, run)]
+    return [events.message_created(run.prompt), events.message_created(run.message)]
 
 
 def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> bool:

@@ -9,6 +9,8 @@ from typing import Final
 from django.conf import settings
 from django.db import connection
 
+from chat.models import Message, Run
+
 CONTEXT_MESSAGES: Final = 1000  # of a branch are read for the model, at most
 CHARACTERS_PER_TOKEN: Final = 6  # more than ordinary text has, so that the trimming to the token budget decides
 
@@ -54,10 +56,25 @@ class ClaimedRun:
     queued_ms: int
     user_id: uuid.UUID | None  # who asked; None once deleted
     trace_id: str
+    base_chars: int = 0  # code points of the answer that earlier runs have written
 
     def log_context(self) -> dict[str, str]:
         """The fields of every log line about it."""
         return log_context_of(self.id, self.conversation_id, self.user_id, self.trace_id)
+
+
+def read_text_before(message_id: uuid.UUID, base_chars: int) -> str:
+    """The text that an answer had before the run that continues it; empty of a new answer."""
+    if not base_chars:
+        return ""
+    return Message.objects.values_list("text", flat=True).get(pk=message_id)[:base_chars]
+
+
+def earlier_runs(run: Run) -> list[Run]:
+    """The runs that wrote the parts of the answer before this one, oldest first."""
+    if run.part == 1:
+        return []
+    return list(Run.objects.filter(message_id=run.message_id, part__lt=run.part).order_by("part"))
 
 
 @dataclass(frozen=True, slots=True)

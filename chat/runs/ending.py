@@ -17,7 +17,7 @@ from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
 from chat.models import ACTIVE, Conversation, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
-from chat.runs.context import read_branch
+from chat.runs.context import earlier_runs, read_branch
 
 CHARACTERS_PER_ESTIMATED_TOKEN: Final = 4  # of what a lost worker's model read and wrote, about
 
@@ -157,15 +157,22 @@ def cut_to_heard(run: Run, heard_chars: int) -> Ended | None:
 
 
 def ended_of(run: Run, message: Message) -> Ended:
-    """The closing events of a run that has ended."""
+    """The closing events of a run that has ended. Of one that another run has continued since, `message` has more text
+    by now: it ended where that one began.
+    """
+    if not run.latest:
+        begun = Run.objects.values_list("base_chars", flat=True).get(message_id=run.message_id, part=run.part + 1)
+        event = events.run_ended(run, message, text_length=begun)
+        return Ended(run.conversation_id, run.pk, run.attempt, event, silent=False)
     cut = run.produced_chars is not None
+    earlier = earlier_runs(run)
     return Ended(
         run.conversation_id,
         run.pk,
         run.attempt,
-        events.run_ended(run, message),
-        silent=not (message.text or cut or run.reasoning_chars),
-        kept=events.message_updated(message, run) if cut else None,
+        events.run_ended(run, message, earlier),
+        silent=len(message.text) <= run.base_chars and not (cut or run.reasoning_chars),
+        kept=events.message_updated(message, run, earlier) if cut else None,
     )
 
 
@@ -214,15 +221,16 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
     if ending is None:
         return None
     reported = ending.reasoning_tokens and not ending.usage_estimated
-    if status == RunStatus.FAILED and not ending.text and not reported:
+    text = ending.text[run.base_chars :]  # what this run has written
+    if status == RunStatus.FAILED and not text and not reported:
         return None
     endpoint = ending.endpoint or run.endpoint
     used = Used(run.model, endpoint, messages=1)
     if ending.output_tokens is None:  # its worker was lost, and nobody counted
         # The endpoint was certainly asked if there is text, or if a checkpoint knows it.
-        read = _tokens_read(run) if ending.text or ending.reasoning or endpoint else 0
+        read = _tokens_read(run) if text or ending.reasoning or endpoint else 0
         thought = -(-len(ending.reasoning) // CHARACTERS_PER_ESTIMATED_TOKEN)
-        written = -(-len(ending.text) // CHARACTERS_PER_ESTIMATED_TOKEN) + thought
+        written = -(-len(text) // CHARACTERS_PER_ESTIMATED_TOKEN) + thought
         return replace(used, input_tokens=read, output_tokens=written, reasoning_tokens=thought, estimated=True)
     return replace(
         used,
@@ -239,4 +247,5 @@ def _tokens_read(run: Run) -> int:
     """About how many tokens the model was given; never more than its context holds."""
     prompt = Conversation.objects.values_list("system_prompt", flat=True).get(pk=run.conversation_id)
     characters = len(prompt or settings.SYSTEM_PROMPT) + sum(len(text) for _, text in read_branch(run.prompt_id).path)
+    characters += run.base_chars
     return min(-(-characters // CHARACTERS_PER_ESTIMATED_TOKEN), settings.MODEL_CONTEXT_TOKENS)

@@ -13,12 +13,12 @@ from typing import Final
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Left, Now
 
 from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
-from chat.runs.context import ClaimedRun, read_branch
+from chat.runs.context import ClaimedRun, read_branch, read_text_before
 
 MAX_ATTEMPTS: Final = 3
 
@@ -30,7 +30,8 @@ WITH claimed AS (
            queued_ms = COALESCE(queued_ms, -- at least 0: the clock may have been set back
                GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
     WHERE id = %s AND status = 'queued'
-    RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id, effort
+    RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id,
+        base_chars, effort
 )
 SELECT claimed.*, c.system_prompt, c.temperature, c.max_tokens, quota.*
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
@@ -77,7 +78,7 @@ FROM given, held WHERE m.id = held.message_id AND given.run_id = held.id RETURNI
 class Claim:
     """A run this worker has claimed, and what it needs to answer. `path` is (role, text), oldest first; `summary` is of
     what came before it, and `older` messages before that were not read. `quotas`: what the run has reserved in hard
-    quotas of tokens and money.
+    quotas of tokens and money. `text_before` is the text of an answer that this run continues; empty of a new answer.
     """
 
     run: ClaimedRun
@@ -89,6 +90,7 @@ class Claim:
     quotas: Sequence[ReservedQuota] = ()
     summary: str = ""
     older: int = 0
+    text_before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,10 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     run = ClaimedRun(*fields)
     prompt = system_prompt or settings.SYSTEM_PROMPT
     branch = read_branch(run.prompt_id, window_of(run.model) if window_of else None)
+    before = read_text_before(run.message_id, run.base_chars)
     return Claim(
-        run, prompt, branch.path, temperature, max_tokens, effort, quotas, summary=branch.summary, older=branch.older
+        run, prompt, branch.path, temperature, max_tokens, effort, quotas, summary=branch.summary, older=branch.older,
+        text_before=before,
     )  # fmt: skip
 
 
@@ -172,7 +176,7 @@ def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> lis
         run = (found.filter(lease_owner=owner) if owner else found.filter(lease_expires_at__lt=Now())).first()
         if run is None:
             return None
-        superseded = events.run_superseded(run, 0)
+        superseded = events.run_superseded(run, run.base_chars)
         run.status = RunStatus.QUEUED
         run.lease_owner, run.lease_expires_at = "", None
         run.enqueued_at = Now()
@@ -184,5 +188,8 @@ def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> lis
             ]
         )  # fmt: skip
         Reasoning.objects.filter(run=run).delete()
-        Message.objects.filter(pk=run.message_id).update(text="", status=MessageStatus.PENDING)
+        # The next attempt begins with the text that was there before this run: empty, unless it continues an answer.
+        Message.objects.filter(pk=run.message_id).update(
+            text=Left("text", run.base_chars) if run.base_chars else "", status=MessageStatus.PENDING
+        )
         return [superseded, events.run_queued(run, attempt=attempt + 1)]

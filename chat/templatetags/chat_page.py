@@ -155,11 +155,12 @@ def meta(message: dict[str, Any]) -> str:
     run = message["run"]
     if not run or message["status"] in ACTIVE:
         return ""
+    usage = message.get("usage") or {**run["usage"], "total_ms": run["timing"]["total_ms"]}
     parts = [run["model"]]
-    if run["timing"]["total_ms"]:
-        parts.append(f"{run['timing']['total_ms'] / 1000:.1f} s")
-    tokens = run["usage"]["output_tokens"]
+    if usage["total_ms"]:
+        parts.append(f"{usage['total_ms'] / 1000:.1f} s")
+    tokens = usage["output_tokens"]
     if tokens:
-        about = "≈ " if run["usage"].get("estimated") else ""
+        about = "≈ " if usage.get("estimated") else ""
         parts.append(about + ngettext("%(count)d token", "%(count)d tokens", tokens) % {"count": tokens})
     return " · ".join(parts)

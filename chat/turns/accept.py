@@ -24,7 +24,7 @@ from chat.conversations.titles import title_from
 from chat.eventlog import events
 from chat.eventlog.store import Append
 from chat.models import Message, MessageRole, MessageStatus, Run
-from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, clean_text
+from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, clean_text
 from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded, RateLimited
 from chat.telemetry import metrics, tracing
 from chat.turns.places import Place, find_place
@@ -43,6 +43,7 @@ class Accepted:
     announcement: Append | None = None
     members: list[uuid.UUID] = field(default_factory=list)  # whose lists of conversations change
     listing: dict[str, Any] = field(default_factory=dict)  # what they then show
+    continues: bool = False  # the run extends a message that was there already
 
     @property
     def duplicate(self) -> bool:
@@ -65,7 +66,7 @@ def accept_any(conversation_id: uuid.UUID) -> None:
     """The check of callers that have no limit of their own."""
 
 
-def accept(user_id: uuid.UUID, command: AnyTurn, check: Check = accept_any) -> Accepted:
+def accept(user_id: uuid.UUID, command: NewTurn, check: Check = accept_any) -> Accepted:
     """Carries out a turn in one transaction. The same (user, `client_id`) gives the same result for ever.
 
     `check` gets the conversation's id before anything is committed, and may refuse the command by raising. It is not
@@ -75,8 +76,8 @@ def accept(user_id: uuid.UUID, command: AnyTurn, check: Check = accept_any) -> A
         command = msgspec.structs.replace(command, text=clean_text(command.text))
     if isinstance(command, MessageSend) and command.attachments:
         raise Invalid("Files can't be attached yet.")
-    fingerprint = _fingerprint(command)
-    known = _known(user_id, command.client_id, fingerprint)
+    fingerprint = fingerprint_of(command)
+    known = find_known(user_id, command.client_id, fingerprint)
     if known is not None:
         return known
     try:
@@ -88,7 +89,7 @@ def accept(user_id: uuid.UUID, command: AnyTurn, check: Check = accept_any) -> A
             return _accepted(command, place, rows)
     except IntegrityError as error:
         # Another command won the race: the same one (the same client_id), or a different one on this branch.
-        known = _known(user_id, command.client_id, fingerprint)
+        known = find_known(user_id, command.client_id, fingerprint)
         if known is not None:
             return known
         if "run_one_active_per_branch" in str(error):
@@ -96,7 +97,7 @@ def accept(user_id: uuid.UUID, command: AnyTurn, check: Check = accept_any) -> A
         raise
 
 
-def _fingerprint(command: AnyTurn) -> bytes:
+def fingerprint_of(command: AnyTurn) -> bytes:
     """SHA-256 of what a command asks for, without the fields that only identify it."""
     body = msgspec.structs.asdict(command)
     for name in ("ref", "client_id", "traceparent"):
@@ -107,7 +108,10 @@ def _fingerprint(command: AnyTurn) -> bytes:
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
 
 
-def _known(user_id: uuid.UUID, client_id: uuid.UUID, fingerprint: bytes) -> Accepted | None:
+def find_known(
+    user_id: uuid.UUID, client_id: uuid.UUID, fingerprint: bytes, *, continues: bool = False
+) -> Accepted | None:
+    """What a command made when it was carried out before, or None. Raises `Conflict` if it was another command."""
     row = find_submission(user_id, client_id)
     if row is None:
         return None
@@ -115,10 +119,10 @@ def _known(user_id: uuid.UUID, client_id: uuid.UUID, fingerprint: bytes) -> Acce
     if known != fingerprint:
         raise Conflict
     member_of(user_id, conversation_id)
-    return Accepted(conversation_id, message_id, run_id)
+    return Accepted(conversation_id, message_id, run_id, continues=continues)
 
 
-def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes, place: Place) -> _Rows:
+def _insert(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, place: Place) -> _Rows:
     """Writes the rows in one statement, which also counts the user's runs under way."""
     chosen = None if isinstance(command, MessageEdit) else command.model
     text = "" if isinstance(command, MessageRegenerate) else command.text
@@ -155,10 +159,15 @@ def _insert(user_id: uuid.UUID, command: AnyTurn, fingerprint: bytes, place: Pla
         title=rows.title,
         choose_model=chosen is not None,
     )
-    if 0 < settings.RATE_RUNS_PER_USER <= under_way:
+    check_runs_under_way(under_way)
+    return rows
+
+
+def check_runs_under_way(count: int) -> None:
+    """Raises `RateLimited` if a user who has `count` runs in progress may not begin another one."""
+    if 0 < settings.RATE_RUNS_PER_USER <= count:
         metrics.denials["runs"] += 1
         raise RateLimited("Too many answers are in progress. Wait for one to finish, or stop one.", retry_after=5)
-    return rows
 
 
 def _reserve(user_id: uuid.UUID, place: Place, rows: _Rows) -> None:
@@ -167,13 +176,18 @@ def _reserve(user_id: uuid.UUID, place: Place, rows: _Rows) -> None:
     The last statement of the transaction: from here to the commit everybody who shares a quota waits.
     """
     if place.metered:
-        try:
-            reservations.reserve(user_id, rows.run.pk, rows.run.model, text=rows.prompt.text)
-        except reservations.QuotaFull as error:
-            raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
+        reserve_quota(user_id, rows.run, text=rows.prompt.text)
 
 
-def _accepted(command: AnyTurn, place: Place, rows: _Rows) -> Accepted:
+def reserve_quota(user_id: uuid.UUID, run: Run, *, text: str) -> None:
+    """Reserves what a run that reads `text` may use. Raises `QuotaExceeded`."""
+    try:
+        reservations.reserve(user_id, run.pk, run.model, text=text)
+    except reservations.QuotaFull as error:
+        raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
+
+
+def _accepted(command: NewTurn, place: Place, rows: _Rows) -> Accepted:
     """The result, with the events that announce it."""
     client_id = command.client_id
     announced = [events.message_created(rows.prompt, client_id=client_id)] if rows.is_new else []

@@ -9,7 +9,7 @@ from accounts.models import User
 from chat.catalog.presets import choose_preset
 from chat.conversations.membership import WRITERS, member_of
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus
-from chat.protocol.commands import AnyTurn, MessageEdit, MessageSend
+from chat.protocol.commands import MessageEdit, MessageSend, NewTurn
 from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
 from chat.turns.statements import begin_conversation, lock_place, lock_sender, sender
 
@@ -28,7 +28,7 @@ class Place:
     temporary: bool = False
 
 
-def find_place(user_id: uuid.UUID, command: AnyTurn) -> Place:
+def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     """The place of a command. A new conversation is inserted here. Raises `ChatError`s."""
     if isinstance(command, MessageSend):
         return _new_conversation(user_id, command) if command.conversation_id is None else _below(user_id, command)

@@ -49,7 +49,7 @@ def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> StopResul
         ended = None
         heard = heard_chars if run.heard_chars is None else None
         if run.status not in ACTIVE:
-            if heard is not None:
+            if heard is not None and run.latest:  # else the answer has gone on since
                 ended = cut_to_heard(run, heard)
             return StopResult(run.id, ended, running=False)
         if heard is not None:

@@ -19,9 +19,10 @@ from accounts.lib.db import in_db
 from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import enqueue
-from chat.protocol.commands import AnyTurn, Position
+from chat.protocol.commands import AnyTurn, MessageContinue, Position
 from chat.telemetry import latency_marks, metrics, tracing
 from chat.turns.accept import Accepted, Check, accept, accept_any
+from chat.turns.continuing import accept_continue
 
 Follow = Callable[[Position], None]
 Join = Callable[[Accepted], AbstractAsyncContextManager[Follow | None]]
@@ -55,7 +56,10 @@ async def submit(
     """
     received = time.monotonic()
     with tracing.span("turn", attributes={"db.system.name": "postgresql"}) as span:
-        accepted = await in_db(accept, user_id, command, check)
+        if isinstance(command, MessageContinue):
+            accepted = await in_db(accept_continue, user_id, command, check)
+        else:
+            accepted = await in_db(accept, user_id, command, check)
         if span.is_recording():
             span.set_attributes(
                 {
@@ -95,6 +99,8 @@ async def announce(accepted: Accepted) -> store.Appended | None:
 
 async def _position_before(accepted: Accepted, appended: store.Appended | None) -> Position:
     if accepted.announcement is None or appended is None or appended.skipped:
+        if accepted.continues:
+            return await store.before_run(accepted.conversation_id, accepted.run_id)
         return await store.before_message(accepted.conversation_id, accepted.message_id)
     return Position(appended.epoch, appended.seq - len(accepted.announcement.events))
 

@@ -16,6 +16,10 @@ ANTHROPIC_BASE_URL: str = env.str("ANTHROPIC_BASE_URL", "").strip()
 ANTHROPIC_API_KEY: str = env.str("ANTHROPIC_API_KEY", "")
 GEMINI_BASE_URL: str = env.str("GEMINI_BASE_URL", "").strip()
 GEMINI_API_KEY: str = env.str("GEMINI_API_KEY", "")
+# How the endpoint is asked to go on with a cut answer: `assistant`, `vllm`, `prefix` or `instruct` (docs/endpoints.md).
+OPENAI_PREFILL: str = env.str(
+    "OPENAI_PREFILL", "", validate=validate.OneOf(["", "instruct", "assistant", "vllm", "prefix"])
+)
 CHAT_MODELS: list[str] = [name for name in env.list("CHAT_MODELS", [], subcast=str) if name]
 # The fallback while the endpoint above is down; its model replaces whichever was chosen.
 OPENAI_FALLBACK_BASE_URL: str = env.str("OPENAI_FALLBACK_BASE_URL", "").strip()
@@ -30,6 +34,7 @@ MODEL_TOTAL_TIMEOUT = env.float("MODEL_TOTAL_TIMEOUT", 3600.0)
 MODEL_RETRY_SECONDS = env.float(
     "MODEL_RETRY_SECONDS", 10.0, validate=at_least(1)
 )  # seconds until an endpoint that is down is tried again
+SHOW_COSTS = env.bool("SHOW_COSTS", True)  # whether people see what answers cost, where their model has a price
 ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
 REASONING_MAX_CHARS = env.int("REASONING_MAX_CHARS", 100_000, validate=at_least(1))  # of thinking are shown and kept
 # How many tokens of a conversation are sent to a model whose window nobody knows, and at most to one with a larger

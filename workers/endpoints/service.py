@@ -77,6 +77,7 @@ def define(row: Endpoint) -> Definition:
         extras=extras,
         model_extras=tuple((name, own) for name, own in model_extras if own != NO_EXTRAS),
         windows=tuple(sorted(_windows(row).items())),
+        prefill=row.prefill,
         strict=True,
         trouble=trouble,
     )

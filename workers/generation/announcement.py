@@ -41,7 +41,7 @@ async def close_previous_attempt(run: ClaimedRun) -> None:
     refuses these events after `run.started` of this attempt. An outage is only logged.
     """
     before = replace(run, attempt=run.attempt - 1)
-    missing = [events.run_superseded(before, 0), events.run_queued(run, attempt=run.attempt)]
+    missing = [events.run_superseded(before, run.base_chars), events.run_queued(run, attempt=run.attempt)]
     try:
         await close_attempt(before.conversation_id, before.id, before.attempt, missing)
     except OUTAGE as error:

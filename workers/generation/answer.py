@@ -12,16 +12,17 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.catalog.access import may_use
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
-from chat.models import RunStatus
+from chat.models import Finish, RunStatus
 from chat.runs.lifecycle import Claim
 from chat.telemetry import metrics, tracing
+from workers.generation.joint import Joint
 from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatModel, Effort, Options, ProviderError, TokenUsage
+from workers.providers.base import ChatModel, Continuation, Effort, Options, ProviderError, TokenUsage
 from workers.providers.token_estimate import larger_usage
 
 logger = structlog.get_logger(__name__)
@@ -51,6 +52,8 @@ class ModelAnswer:
         self._clock = clock
         self._limits = AnswerLimits(claim)
         self.thinking = Thinking(log)
+        self._continuation = Continuation() if claim.text_before else None
+        self._joint = Joint(claim.text_before) if claim.text_before else None
 
     @property
     def first_token_ms(self) -> int | None:
@@ -89,6 +92,7 @@ class ModelAnswer:
             self._limits.max_tokens(self._claim.max_tokens),
             effort,
             permits=self._permits,
+            continuation=self._continuation,
         )
         usage: TokenUsage | None = None
         reason: str | None = None
@@ -103,13 +107,7 @@ class ModelAnswer:
                         if self.thinking.first is None:
                             self.call.note_first_reasoning()
                         self.thinking.feed(reasoning.replace("\x00", ""))
-                    text = await self._limits.admit(text.replace("\x00", ""), reasoning)
-                    if text:
-                        if self.first_token is None:
-                            self.first_token = time.monotonic()
-                            self.call.note_first_token()
-                        self.thinking.pause()
-                        self._log.feed(text)
+                    self._write(self._join(await self._limits.admit(text.replace("\x00", ""), reasoning)))
                     for chunk in chunks:
                         usage = chunk.usage or usage
                         reason = chunk.finish_reason or reason
@@ -119,6 +117,13 @@ class ModelAnswer:
         except ProviderError as error:
             if self.first_token is None and self.thinking.first is None and context.fit_again(error):
                 return await self._stream(context)
+            self.write_rest()
+            if (
+                self._continuation is not None
+                and error.code == "upstream_empty"
+                and not (error.reason or self.thinking.text)
+            ):
+                return Outcome(RunStatus.DONE, usage=usage, finish=Finish.STOP.value)  # nothing was missing
             metrics.upstream[error.code] += 1
             tracing.mark_failed(self.call.span, error.code)
             logger.warning(
@@ -137,6 +142,7 @@ class ModelAnswer:
                 said=error.said,
                 request_id=error.request_id,
             )
+        self.write_rest()
         self.call.note_usage(usage)
         context.learn(usage)
         if (reached := self._limits.reached) is not None:
@@ -155,6 +161,27 @@ class ModelAnswer:
         except OUTAGE as error:
             logger.warning("model_rules_not_read", error=type(error).__name__)
             return False
+
+    def _write(self, text: str) -> None:
+        """Adds text to the run's log."""
+        if not text:
+            return
+        if self.first_token is None:
+            self.first_token = time.monotonic()
+            self.call.note_first_token()
+        self.thinking.pause()
+        self._log.feed(text)
+
+    def _join(self, text: str) -> str:
+        """`text` as it goes after the answer that this run continues: at its beginning some of it may be held back."""
+        if self._joint is None or self._continuation is None:
+            return text
+        return self._joint.feed(text, exact=self._continuation.exact)
+
+    def write_rest(self) -> None:
+        """Adds what is held back of a continuation that has ended to the run's log."""
+        if self._joint is not None:
+            self._write(self._joint.end())
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint

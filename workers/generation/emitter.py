@@ -48,9 +48,9 @@ class Emitter:
         self.closed: list[uuid.UUID] = []  # runs whose closing event is in the log, to be noted in PostgreSQL
         self.streams = 0
 
-    def open(self, conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int) -> RunLog:
+    def open(self, conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, text_before: str = "") -> RunLog:
         self.streams += 1
-        return RunLog(self.schedule, conversation_id, run_id, attempt)
+        return RunLog(self.schedule, conversation_id, run_id, attempt, text_before)
 
     def done(self) -> None:
         self.streams -= 1

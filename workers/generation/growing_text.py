@@ -5,15 +5,15 @@ from __future__ import annotations
 
 class GrowingText:
     """`flushed_length` code points are in the log, or on their way; `saved_length` of them are in PostgreSQL, and -1
-    is: not known.
+    is: not known. `text` is what everybody has already.
     """
 
-    __slots__ = ("_flushed", "_pending", "flushed_length", "saved_length")
+    __slots__ = ("_base_length", "_flushed", "_pending", "flushed_length", "saved_length")
 
-    def __init__(self, saved_length: int) -> None:
-        self.flushed_length = 0
+    def __init__(self, saved_length: int, text: str = "") -> None:
+        self.flushed_length = self._base_length = len(text)
         self.saved_length = saved_length
-        self._flushed: list[str] = []
+        self._flushed: list[str] = [text] if text else []
         self._pending: list[str] = []
 
     @property
@@ -30,8 +30,8 @@ class GrowingText:
         return "".join(self._flushed) + "".join(self._pending)
 
     def feed(self, text: str) -> bool:
-        """Adds text. Returns whether it is the first."""
-        first = not self.flushed_length and not self._pending
+        """Adds text. Returns whether it is the first to be added."""
+        first = self.flushed_length == self._base_length and not self._pending
         self._pending.append(text)
         return first
 

@@ -27,7 +27,7 @@ class AnswerLimits:
         self.reached: Outcome | None = None
         self._run = claim.run
         self._quotas = claim.quotas
-        self._characters = 0
+        self._characters = claim.run.base_chars  # the length limit is that of the whole answer
         self._reasoning_characters = 0
         self._counter = TokenCounter()
         self._ceiling: Ceiling | None = None

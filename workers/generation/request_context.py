@@ -134,7 +134,10 @@ class RequestContext:
 
     def _fit(self, budget: int) -> Fitted:
         claim = self._claim
-        return fit_turns(claim.system_prompt, claim.path, budget_tokens=budget, count=self.count, summary=claim.summary)
+        path = claim.path
+        if claim.text_before:
+            path = [*path, ("assistant", claim.text_before)]
+        return fit_turns(claim.system_prompt, path, budget_tokens=budget, count=self.count, summary=claim.summary)
 
     def _sentence(self) -> str:
         return (

@@ -54,7 +54,8 @@ class Generation:
         self.shown_at: float | None = None  # when its first text was in the log, monotonic seconds
         self.shown: int | None = None  # the same in ns since 1970
         self.clock = RunClock(claim.run)
-        self.log = services.emitter.open(claim.run.conversation_id, claim.run.id, claim.run.attempt)
+        run = claim.run
+        self.log = services.emitter.open(run.conversation_id, run.id, run.attempt, claim.text_before)
         self.answer = ModelAnswer(claim, self.log, services.model, self.clock, services.models)
         self.stop_requested = False
         self.lost = False
@@ -130,6 +131,8 @@ class Generation:
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
         if reader.cancelled():
+            if self.stop_requested or self.abandoned:
+                self.answer.write_rest()
             first = self.answer.first_token_ms
             if self.stop_requested:
                 return Outcome(RunStatus.STOPPED, first_token_ms=first)
@@ -155,7 +158,7 @@ class Generation:
         if self.log.fenced:
             return
         text = self.log.text
-        if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not text:
+        if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not self.log.own_text:
             await self.services.give_back(run)
             return
         if behind:
@@ -255,7 +258,7 @@ class Generation:
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _end(self, outcome: Outcome, text: str, rendered: Mapping[str, str]) -> Ended | None:
-        usage = self.answer.billed_usage(outcome.usage, text)
+        usage = self.answer.billed_usage(outcome.usage, text[self.log.base_length :])
         context = self.answer.context
         ending = Ending(
             text=text,

@@ -22,6 +22,7 @@ def _nothing() -> None:
 class RunLog:
     """What one attempt at an answer has produced, and how much of it is in the log.
 
+    `text_before` is the text of an answer that the run continues: everybody has it, and the run's own text goes after.
     `schedule(run_log, at_once)` tells the emitter that there is something to append.
     """
 
@@ -31,6 +32,7 @@ class RunLog:
         "_reasoning",
         "_schedule",
         "attempt",
+        "base_length",
         "conversation_id",
         "due",
         "epoch",
@@ -48,7 +50,12 @@ class RunLog:
     )
 
     def __init__(
-        self, schedule: Callable[[RunLog, bool], None], conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int
+        self,
+        schedule: Callable[[RunLog, bool], None],
+        conversation_id: uuid.UUID,
+        run_id: uuid.UUID,
+        attempt: int,
+        text_before: str = "",
     ) -> None:
         self._schedule = schedule
         self.conversation_id = conversation_id
@@ -65,8 +72,9 @@ class RunLog:
         self.on_shown: Callable[[], None] | None = None  # called once, when the first text is in the log
         self.in_flight: store.Append | None = None
         self.text_taken_at = 0.0  # when text last went into an append, seconds of the monotonic clock
-        self._answer = GrowingText(saved_length=-1)
+        self._answer = GrowingText(saved_length=-1, text=text_before)
         self._reasoning = GrowingText(saved_length=0)  # a run without any stores none
+        self.base_length = len(text_before)  # code points that were there before this run
         self._events: list[events.Event] = []
         self.waiters: list[asyncio.Future[None]] = []
 
@@ -127,6 +135,11 @@ class RunLog:
         """The whole reasoning, likewise."""
         return self._reasoning.text
 
+    @property
+    def own_text(self) -> str:
+        """The part of it that this run has written."""
+        return self.text[self.base_length :]
+
     def next_append(self, now: float, gaps: list[float]) -> store.Append:
         """What is waiting, as one append, reasoning before text. Returns the same one until `note_result`. The seconds
         since the text before are added to `gaps`.
@@ -161,7 +174,7 @@ class RunLog:
             self.on_unannounced()
             return
         self.in_flight = None
-        if self.on_shown is not None and self._answer.flushed_length:
+        if self.on_shown is not None and self._answer.flushed_length > self.base_length:
             shown, self.on_shown = self.on_shown, None
             shown()
         if result.fenced:

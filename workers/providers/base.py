@@ -44,6 +44,17 @@ Effort = Literal["low", "medium", "high"]
 """How much a model should think before it answers."""
 
 
+@dataclass(slots=True)
+class Continuation:
+    """Asked for with an answer whose last turn is the assistant's: that turn is unfinished and is to be continued.
+
+    The provider sets `exact` with each request. True: the model writes on in the turn itself, from its last character
+    (assistant prefill). False: it was asked to go on, so it may repeat words or leave out a blank at the joint.
+    """
+
+    exact: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Options of an answer. None is the model's default. A model that rejects an option is asked again without it."""
@@ -52,6 +63,7 @@ class Options:
     max_tokens: int | None = None  # of the answer
     effort: Effort | None = None
     permits: Callable[[str], Awaitable[bool]] | None = None  # asked before another model answers in place of the chosen
+    continuation: Continuation | None = None
 
 
 DEFAULT: Final = Options()

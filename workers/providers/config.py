@@ -84,6 +84,7 @@ class Definition:
     `model_timeouts`  (id, timeouts) of models with timeouts of their own
     `extras`    what is added to every request; `model_extras` (id, extras) of models with some of their own
     `windows`   (id, tokens) of models whose context window staff set
+    `prefill`   how it is asked to go on with an answer (`http/continuing.py`); empty: by its address
     `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
     `trouble`   why it cannot be used at all, for the operator; empty: it can be used
     """
@@ -104,6 +105,7 @@ class Definition:
     extras: Extras = NO_EXTRAS
     model_extras: tuple[tuple[str, Extras], ...] = ()
     windows: tuple[tuple[str, int], ...] = ()
+    prefill: str = ""
     strict: bool = False
     trouble: str = ""
 
@@ -112,7 +114,7 @@ class Definition:
         """What its client is made from. While this is unchanged, the client and its connections are kept."""
         return (
             self.id, self.kind, self.base_url, self.api_key, self.timeouts, self.model_timeouts, self.extras,
-            self.model_extras, self.strict,
+            self.model_extras, self.prefill, self.strict,
         )  # fmt: skip
 
     @property

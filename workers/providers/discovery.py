@@ -107,6 +107,7 @@ class Environment:
         main = replace(
             main,
             models=names,
+            prefill="" if found.local else settings.OPENAI_PREFILL,
             fallback="environment-fallback" if standby else "",
             fallback_model=settings.OPENAI_FALLBACK_MODEL,
         )

@@ -72,6 +72,7 @@ def make_http_client(definition: Definition) -> ChatModel:
         extras=definition.extras,
         model_extras=dict(definition.model_extras),
         strict=definition.strict,
+        prefill=definition.prefill,
     )
 
 

@@ -19,6 +19,8 @@ from accounts.lib.redis import async_redis
 from chat.eventlog import events, store
 from chat.markdown.pool import shared_pool
 from chat.models import Message, Run
+from chat.models.messages import UNRENDERED
+from chat.runs.context import earlier_runs
 
 FALLBACK_SECONDS: Final = 30.0  # between two looks without a notice that an answer has no HTML
 AGAIN_SECONDS: Final = 1.0  # when another worker renders, or no process is free
@@ -29,7 +31,7 @@ _CLAIM: Final = "rendering:claimed"
 # The closing event of an answer that has just ended, without HTML, may be on its way into the log. HTML must not come
 # before it; if it never arrives, `chat.recovery` appends it with the HTML.
 _MISSING: Final = """
-SELECT m.id, m.text FROM chat_message m LEFT JOIN chat_run r ON r.message_id = m.id
+SELECT m.id, m.text FROM chat_message m LEFT JOIN chat_run r ON r.message_id = m.id AND r.latest
 WHERE m.role = 'assistant' AND m.html = '' AND m.text <> '' AND m.status NOT IN ('pending', 'streaming')
     AND (r.id IS NULL OR r.ended_in_log OR r.finished_at < clock_timestamp() - interval '10 seconds')
 ORDER BY m.id DESC LIMIT %s
@@ -89,14 +91,15 @@ def _read_missing() -> list[_Missing]:
 
 
 def _store(one: _Missing, html: str) -> store.Append | None:
-    """Stores the HTML, unless the text has changed or has HTML by now. Returns the event for pages that show the end of
-    the answer already.
+    """Stores the HTML, unless the text has changed, goes on, or has HTML by now. Returns the event for pages that show
+    the end of the answer already.
     """
-    message = Message.objects.select_related("author").filter(pk=one.message_id, text=one.text, html="").first()
-    if message is None or not Message.objects.filter(pk=one.message_id, text=one.text, html="").update(html=html):
+    wanted = Message.objects.filter(UNRENDERED, pk=one.message_id, text=one.text)
+    message = wanted.select_related("author").first()
+    if message is None or not wanted.update(html=html):
         return None
     message.html = html
-    run = Run.objects.filter(message_id=message.pk, ended_in_log=True).first()
+    run = Run.objects.filter(message_id=message.pk, latest=True, ended_in_log=True).first()
     if run is None:
         return None
-    return store.Append(message.conversation_id, [events.message_updated(message, run)])
+    return store.Append(message.conversation_id, [events.message_updated(message, run, earlier_runs(run))])

@@ -11,6 +11,7 @@ import structlog
 
 from workers.providers.base import DEFAULT, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
 from workers.providers.config import NO_EXTRAS, Extras, Timeouts
+from workers.providers.http.continuing import choose_style
 from workers.providers.http.dialect import Dialect, Target
 from workers.providers.http.errors import decode_body, error_from_answer
 from workers.providers.http.learned import Learned
@@ -24,7 +25,10 @@ logger = structlog.get_logger(__name__)
 
 
 class HttpChat:
-    """One endpoint: a `ChatModel`. The parameters are those of `Transport`; `model_extras` are of single models."""
+    """One endpoint: a `ChatModel`. The parameters are those of `Transport`; `model_extras` are of single models.
+
+    `prefill`: how it is asked to go on with an answer (`continuing.py`); empty: by its address.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class HttpChat:
         extras: Extras = NO_EXTRAS,
         model_extras: Mapping[str, Extras] | None = None,
         strict: bool = False,
+        prefill: str = "",
     ) -> None:
         self.dialect = dialect
         self.transport = Transport(
@@ -47,6 +52,7 @@ class HttpChat:
         self.extras = extras
         self.model_extras = {model: extras.with_model(own) for model, own in (model_extras or {}).items()}
         self.learned = Learned()
+        self.prefill = choose_style(prefill, base_url)
 
     async def open(self) -> None:
         """Requests the list of models, which leaves a warm connection. A failure is only logged."""
@@ -90,7 +96,16 @@ class HttpChat:
         timeouts = self.model_timeouts.get(model, self.transport.timeouts)
         extras = self.model_extras.get(model, self.extras)
         request = AnswerRequest(
-            self.dialect, self.transport, self.learned, model, turns, options, on_request, timeouts, extras
+            self.dialect,
+            self.transport,
+            self.learned,
+            model,
+            turns,
+            options,
+            on_request,
+            timeouts,
+            extras,
+            self.prefill,
         )
         try:
             yield request

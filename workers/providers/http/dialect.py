@@ -34,7 +34,8 @@ class Fetch(Protocol):
 class Wanted:
     """An answer that is asked for, without what the model refuses. `refused` says whether it refuses a thing by name.
 
-    `max_tokens` is the longest answer; None: the model's own.
+    `max_tokens` is the longest answer; None: the model's own. `unfinished`: the last turn is an answer to be continued,
+    in this way (`continuing.py`); empty: it is not.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Wanted:
     max_tokens: int | None
     effort: Effort | None
     refused: Callable[[str], bool]
+    unfinished: str = ""
 
     @property
     def system(self) -> str:

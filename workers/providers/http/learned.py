@@ -30,6 +30,11 @@ _EFFORT: Final = re.compile(
     r"reasoning[_. ]?effort|(?:not support|unsupported).{0,40}(?:reasoning|thinking)"
     r"|(?:reasoning|thinking).{0,40}(?:not supported|unsupported)"
 )
+# Refusals of an unfinished assistant message at the end, as Anthropic, Mistral, vLLM and OpenAI word them.
+PREFILL_REFUSED: Final = re.compile(
+    r"prefill|prefix|continue_final_message|add_generation_prompt|end with a user|(?:last|final) (?:message|role|turn)"
+    r"|assistant message"
+)
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"
     r"|developer instruction|roles must alternate"
@@ -38,7 +43,7 @@ _SYSTEM: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """One thing that a model does not accept: the name of a field, `system`, `stream`, or `answer_length`.
+    """One thing that a model does not accept: the name of a field, `system`, `stream`, `prefill`, or `answer_length`.
 
     `limit` is the longest answer in tokens that may be asked for. `once`: it depends on this request's prompt.
     """

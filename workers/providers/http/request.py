@@ -19,9 +19,10 @@ import structlog
 from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
 from workers.providers.config import Extras, Timeouts, merge_fields
 from workers.providers.http.backoff import backoff
+from workers.providers.http.continuing import INSTRUCT, continue_turns
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.errors import TOO_SLOW, decode_body, error_from_answer
-from workers.providers.http.learned import Learned, Lesson, find_lesson
+from workers.providers.http.learned import PREFILL_REFUSED, Learned, Lesson, find_lesson
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity
 from workers.providers.http.reader import AnswerReader
@@ -55,6 +56,7 @@ class AnswerRequest:
         on_request: OnRequest | None,
         timeouts: Timeouts,
         extras: Extras,
+        prefill: str = INSTRUCT,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._dialect = dialect
@@ -65,6 +67,8 @@ class AnswerRequest:
         self._model = model
         self._turns = turns
         self._options = options
+        self._prefilled = False  # the last request ended with an answer to be continued
+        self._prefill = prefill  # how the endpoint is asked to go on with an answer (`continuing.py`)
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
@@ -166,9 +170,15 @@ class AnswerRequest:
         longest = None
         if (options.max_tokens is not None or not self._dialect.length_optional) and not refused("answer_length"):
             longest = min((limit for limit in limits if limit is not None), default=None)
+        turns = fold_system(self._turns) if refused("system") else self._turns
+        style = INSTRUCT if refused("prefill") else self._prefill
+        if (continuation := options.continuation) is not None:
+            turns = continue_turns(turns, style)
+            continuation.exact = self._prefilled = style != INSTRUCT
         return Wanted(
             model=model,
-            turns=fold_system(self._turns) if refused("system") else self._turns,
+            turns=turns,
+            unfinished=style if self._prefilled else "",
             stream=not refused("stream"),
             temperature=None if refused("temperature") else options.temperature,
             max_tokens=longest,
@@ -257,6 +267,9 @@ class AnswerRequest:
     def _find_lesson(self, failure: ProviderError) -> Lesson | None:
         if failure.code not in TEACHING_CODES:
             return None
+        said = failure.said.lower()
+        if self._prefilled and PREFILL_REFUSED.search(said):
+            return Lesson("prefill")
         refused = self._learned.refuses(self._model, "system")
         lesson = find_lesson(
             failure.said,
@@ -264,7 +277,7 @@ class AnswerRequest:
             has_system=not refused and any(turn.role == "system" for turn in self._turns),
             length_fields=self._dialect.length_fields,
         )
-        if (own := self._dialect.find_refused(failure.said.lower(), self._sent)) is not None:
+        if (own := self._dialect.find_refused(said, self._sent)) is not None:
             lesson = Lesson(own)
         return None if lesson in self._lessons else lesson  # what has been left out is not the reason
 

@@ -22,8 +22,9 @@ class OpenAIChat(HttpChat):
         extras: Extras = NO_EXTRAS,
         model_extras: Mapping[str, Extras] | None = None,
         strict: bool = False,
+        prefill: str = "",
     ) -> None:
         super().__init__(
             OpenAIDialect(), base_url, api_key, timeouts=timeouts, model_timeouts=model_timeouts, extras=extras,
-            model_extras=model_extras, strict=strict,
+            model_extras=model_extras, strict=strict, prefill=prefill,
         )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
 
 from workers.providers.base import ListedModel
+from workers.providers.http.continuing import mark_unfinished
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import parse_models
@@ -46,6 +47,8 @@ class OpenAIDialect(Dialect):
                 body["max_completion_tokens"] = wanted.max_tokens
         if wanted.effort is not None and not refused("reasoning_effort"):
             body["reasoning_effort"] = wanted.effort
+        if wanted.unfinished:
+            mark_unfinished(body, wanted.unfinished)
         return body
 
     def reader(self, secrets: tuple[str, ...], report: Report) -> CompletionReader:

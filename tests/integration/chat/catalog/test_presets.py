@@ -20,7 +20,7 @@ from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, 
 from chat.protocol.errors import ChatError, Invalid
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Claim, claim
-from chat.turns.accept import Accepted, _fingerprint, accept
+from chat.turns.accept import Accepted, accept, fingerprint_of
 from tests.fixtures.offered_models import forget_models
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import row, say
@@ -143,8 +143,8 @@ def test_the_same_command_has_the_same_fingerprint_as_before_there_were_presets(
     chosen = parse_command(json.dumps({**frame, "preset_id": str(uuid.uuid4())}))
     assert isinstance(plain, MessageSend)
     assert isinstance(chosen, MessageSend)
-    assert _fingerprint(plain) != _fingerprint(chosen)
-    assert "preset_id" not in str(_fingerprint(plain))
+    assert fingerprint_of(plain) != fingerprint_of(chosen)
+    assert "preset_id" not in str(fingerprint_of(plain))
     with pytest.raises(ChatError):
         parse_command(json.dumps({**frame, "preset_id": "pirate"}))
 

@@ -19,7 +19,7 @@ from chat.models import Conversation, Member, Message, Role
 from chat.portability.importer import import_conversations, read_file
 from chat.protocol.commands import MessageSend, parse_command
 from chat.protocol.errors import Invalid
-from chat.turns.accept import _fingerprint, accept
+from chat.turns.accept import accept, fingerprint_of
 from tests.fixtures.conversation_rows import make_conversation, make_version
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import message
@@ -105,7 +105,7 @@ class TestTemporary:
         ordinary, temporary = parse_command(json.dumps(frame)), parse_command(json.dumps({**frame, "temporary": True}))
         assert isinstance(ordinary, MessageSend)
         assert isinstance(temporary, MessageSend)
-        assert _fingerprint(ordinary) == before != _fingerprint(temporary)
+        assert fingerprint_of(ordinary) == before != fingerprint_of(temporary)
 
     def test_the_page_says_how_long_by_the_plan(self, alice: User) -> None:
         alice.plan = Plan.objects.create(name="brief", temporary_hours=2)

@@ -123,7 +123,7 @@ async def test_one_without_a_run_and_one_that_is_too_costly(turn: Accepted) -> N
 async def test_answers_in_progress_are_left_alone(alice: User, layer: None) -> None:
     turn = await in_db(say, alice)
     await in_db(claim, turn.run_id, "w")
-    await in_db(lambda: Message.objects.filter(run__pk=turn.run_id).update(text="so far", status="streaming"))
+    await in_db(lambda: Message.objects.filter(runs__pk=turn.run_id).update(text="so far", status="streaming"))
     await render_missing()
     assert (await in_db(row, turn.run_id)).message.html == ""
 

@@ -58,6 +58,12 @@ def test_the_question_stays_even_when_it_alone_is_too_long() -> None:
     assert build_turns(SYSTEM, path, budget_tokens=100) == [ChatTurn("system", SYSTEM), ChatTurn("user", path[-1][1])]
 
 
+def test_an_answer_that_is_continued_keeps_its_question() -> None:
+    path = [("user", "old"), ("assistant", "old answer"), ("user", "new"), ("assistant", "The quick")]
+    turns = build_turns("", path, budget_tokens=1)
+    assert [turn.content for turn in turns] == ["new", "The quick"]
+
+
 def test_no_budget_at_all() -> None:
     assert build_turns(SYSTEM, dialogue(5), budget_tokens=0)[1:] == [ChatTurn("user", dialogue(5)[-1][1])]
 

@@ -16,6 +16,7 @@ import { recallAll, remember } from "antiphon/lib/storage";
 import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
+import { Waiting } from "antiphon/conversation/waiting";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
@@ -48,6 +49,7 @@ export class Conversation {
       onWords: (words) => this.announcer.say(words),
       onEnd: (view) => this.announcer.say(view.status === "complete" && view.text ? "Answer complete." : view.trouble),
     });
+    this.waiting = new Waiting(() => this.transcript.running, (words) => this.announcer.say(words));
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({
       ticketUrl: page.urls.ticket,
@@ -229,6 +231,7 @@ export class Conversation {
     });
     showContextUse(element("context"), this.transcript.path);
     this.onChanged?.();
+    this.waiting.look();
     if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end
   }
 

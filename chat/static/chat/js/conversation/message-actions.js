@@ -47,7 +47,9 @@ export class MessageActions {
       case "regenerate":
         return this.regenerate(button, view);
       case "continue":
-        return composer.options.onSend("Please continue from where you stopped.");
+        return this.goOn(button, view);
+      case "stop":
+        return this.conversation.stop();
       case "previous":
       case "next":
         return this.flip(view, action);
@@ -98,6 +100,20 @@ export class MessageActions {
     try {
       await socket.request(model ? { ...command, model } : command);
       scroll.toEnd();
+      this.conversation.composer.field.focus();
+    } finally {
+      button.ariaBusy = null;
+    }
+  }
+
+  /** Has an answer that was cut continued in the same message. @param {HTMLElement} button @param {MessageView} view */
+  async goOn(button, view) {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    try {
+      await this.conversation.socket.request({ type: "message.continue", message_id: view.id, client_id: makeId() });
+      this.conversation.announcer.say("Continuing the answer.");
+      this.conversation.scroll.toEnd();
       this.conversation.composer.field.focus();
     } finally {
       button.ariaBusy = null;

@@ -2,7 +2,7 @@
 
 import { LiveText } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
-import { codePoints, skipPoints } from "antiphon/wire/protocol";
+import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
 import { showSeam } from "antiphon/conversation/seam";
@@ -41,6 +41,12 @@ export class MessageView {
     this.role = dataset.role ?? "";
     this.runId = dataset.run ?? "";
     this.attempt = Number(dataset.attempt) || 0;
+    this.part = Number(dataset.part) || 1; // how many runs have written at the answer
+    this.base = Number(dataset.base) || 0; // code points that were there before the latest of them
+    /** What is waited for, and since when; on performance.now()'s clock. @type {import("antiphon/conversation/waiting").Kind} */
+    this.awaited = dataset.awaited === "model" ? "model" : "queue";
+    this.waitingSince = performance.now() - (Number(dataset.waited) || 0);
+    this.heardAt = performance.now(); // the latest text
     this.versions = dataset.versions ? dataset.versions.split(" ") : [];
     const [text, reasoning] = [...element.querySelectorAll(".message-source > script")].map((one) => JSON.parse(one.textContent || '""'));
     this.text = /** @type {string} */ (text ?? "");
@@ -55,6 +61,8 @@ export class MessageView {
     this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
     if (reasoning) this.thinking?.assign(reasoning, this.active && !this.text);
     if (this.role === "assistant") {
+      // A checkpoint says `streaming` also while the run has no word yet.
+      if (this.active && this.points <= this.base && !reasoning) this.setStatus("pending");
       if (this.active) this.openLive();
       else dressCode(this.body);
     }
@@ -84,6 +92,15 @@ export class MessageView {
   note(words) {
     const place = this.element.querySelector(".message-note > p");
     if (place && place.textContent !== words) place.textContent = words;
+  }
+
+  /**
+   * What the answer waits for from now on, with its time counted from `since`, or from where it was counted already.
+   * @param {import("antiphon/conversation/waiting").Kind} kind @param {number} [since]
+   */
+  await(kind, since = this.waitingSince) {
+    this.awaited = kind;
+    this.waitingSince = since;
   }
 
   /** Sets the text shown while waiting for the first token. @param {string} words */
@@ -121,14 +138,16 @@ export class MessageView {
         this.setText(message.text);
         this.openLive();
       }
-      this.thinking?.assign(message.run?.reasoning, !message.text);
+      this.thinking?.assign(message.run?.reasoning, this.points <= this.base);
+      if (this.points <= this.base && !message.run?.reasoning) this.setStatus("pending");
     } else {
       this.setText(message.text);
       this.show(message.html);
       this.note(message.run?.message || TROUBLE[message.status] || FINISH[message.run?.finish ?? ""] || "");
       this.element.dataset.finish = message.run?.finish ?? "";
       this.thinking?.assign(message.run?.reasoning, false);
-      if (message.run) this.describe(message.run);
+      this.element.dataset.continuable = String(message.run?.continuable ?? false);
+      if (message.run) this.describe(message.run, message.usage);
     }
   }
 
@@ -138,12 +157,26 @@ export class MessageView {
     this.points = codePoints(text);
   }
 
-  /** @param {{run_id: string, attempt: number, model?: string}} run */
+  /** Whether news of a message is older than what is shown: of a run before, or of the beginning of an ended one. @param {Message} message */
+  isOld(message) {
+    const { run } = message;
+    if (!run || !this.runId) return false;
+    if (run.run_id !== this.runId) return (run.part ?? 1) < this.part;
+    return ACTIVE.has(message.status) && !this.active;
+  }
+
+  /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number}} run */
   setRun(run) {
-    if (run.attempt > this.attempt && this.active) {
+    if (run.run_id !== this.runId) {
+      if (this.runId) this.thinking?.clear();
+      this.attempt = 0; // each run counts its own
+      this.part = run.part ?? 1;
+      this.base = run.base_length ?? 0;
+      this.await("queue", performance.now() - (run.waited_ms ?? 0));
+    } else if (run.attempt > this.attempt && this.active) {
       this.thinking?.clear(); // a new attempt replaces what there is of the one before
-      if (this.text) {
-        this.setText("");
+      if (this.points > this.base) {
+        this.setText(firstPoints(this.text, this.base));
         this.openLive();
       }
     }
@@ -157,8 +190,9 @@ export class MessageView {
   }
 
   openLive() {
-    this.live = new LiveText(this.body, this.onBlock);
+    this.live = new LiveText(this.body, () => {}); // what was there before is not announced again
     if (this.text) this.live.write(this.text);
+    this.live.onBlock = this.onBlock;
   }
 
   /**
@@ -169,10 +203,12 @@ export class MessageView {
     if (delta.attempt < this.attempt || !this.active) return true;
     if (delta.attempt > this.attempt) this.setRun(/** @type {any} */ (delta));
     if (delta.index > this.points) return false;
+    this.heardAt = performance.now();
     const fresh = delta.index < this.points ? skipPoints(delta.text, this.points - delta.index) : delta.text;
     if (!fresh) return true;
     if (this.status === "pending") this.setStatus("streaming");
     if (this.thinking?.active) this.thinking.pause();
+    this.element.classList.remove("is-counted");
     this.text += fresh;
     this.points += codePoints(fresh);
     this.live?.write(fresh);
@@ -199,8 +235,9 @@ export class MessageView {
   finish(event) {
     if (event.attempt < this.attempt) return true;
     if (event.next_attempt) {
-      this.setText("");
+      this.setText(firstPoints(this.text, this.base));
       this.setRun({ run_id: event.run_id, attempt: event.next_attempt });
+      this.await("queue");
       this.setStatus("pending");
       this.openLive();
       this.wait("The answer was interrupted. Starting again…");
@@ -215,7 +252,8 @@ export class MessageView {
     this.note(event.message || TROUBLE[status] || FINISH[event.finish] || "");
     this.element.dataset.finish = event.finish ?? "";
     this.context = event.context ?? null;
-    this.describe({ ...event, model: this.model });
+    this.element.dataset.continuable = String(event.continuable ?? false);
+    this.describe({ ...event, model: this.model }, event.message_usage);
     return true;
   }
 
@@ -231,13 +269,18 @@ export class MessageView {
     dressCode(this.body);
   }
 
-  /** Model, time and tokens below an answer, as `meta` in chat_page.py renders them. @param {Partial<Run>} run */
-  describe(run) {
+  /**
+   * Model, time and tokens below an answer, as `meta` in chat_page.py renders them.
+   * @param {Partial<Run>} run @param {import("antiphon/wire/protocol").Usage} [sum] of all runs, where there are several
+   */
+  describe(run, sum) {
     const place = this.element.querySelector(".message-meta");
-    const tokens = run.usage?.output_tokens;
+    const usage = sum ?? run.usage;
+    const tokens = usage?.output_tokens;
+    const milliseconds = sum ? sum.total_ms : run.timing?.total_ms;
     const parts = [run.model];
-    if (run.timing?.total_ms) parts.push(`${(run.timing.total_ms / 1000).toFixed(1)} s`);
-    if (tokens) parts.push(`${run.usage?.estimated ? "≈ " : ""}${tokens} ${tokens === 1 ? "token" : "tokens"}`);
+    if (milliseconds) parts.push(`${(milliseconds / 1000).toFixed(1)} s`);
+    if (tokens) parts.push(`${usage?.estimated ? "≈ " : ""}${tokens} ${tokens === 1 ? "token" : "tokens"}`);
     if (place) place.textContent = parts.filter(Boolean).join(" · ");
   }
 

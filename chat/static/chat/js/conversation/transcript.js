@@ -157,6 +157,8 @@ export class Transcript {
     const known = this.find(message.id) ?? local;
     if (known) {
       known.clientId = "";
+      if (again && known.isOld(message)) return;
+      if (message.run) this.runs.set(message.run.run_id, message.id);
       if (again || !known.placed) known.assign(message); // told twice, the beginning must not undo the end
       if (local) this.tip = message.id;
       return;

@@ -22,21 +22,22 @@ export function applyEvent(transcript, event) {
     case "run.started": {
       transcript.runs.set(event.run_id, event.message_id);
       const view = transcript.find(event.message_id);
-      if (!view?.active) return true;
+      if (!view?.active || isOfAnother(view, event)) return true;
       view.setRun(/** @type {any} */ (event));
+      view.await(event.type === "run.started" ? "model" : "queue");
       if (event.type === "run.started" && view.status === "pending") view.wait("Thinking…");
       break;
     }
     case "run.delta":
       // No `changed`: a delta touches only the text of the answer in progress.
-      return answerOf(transcript, event)?.append(event) ?? true;
+      return runningOf(transcript, event)?.append(event) ?? true;
     case "run.reasoning":
-      return answerOf(transcript, event)?.think(event) ?? true;
+      return runningOf(transcript, event)?.think(event) ?? true;
     case "run.done":
     case "run.stopped":
     case "run.failed":
     case "run.interrupted": {
-      const view = answerOf(transcript, event);
+      const view = runningOf(transcript, event);
       if (!view?.active) return true;
       whole = view.finish(event);
       if (whole && !view.active) transcript.options.onEnd(view);
@@ -55,10 +56,16 @@ export function applyEvent(transcript, event) {
   return whole;
 }
 
-/** @param {Transcript} transcript @param {Frame} event */
-function answerOf(transcript, event) {
+/** The answer that a run writes, unless another run has continued it since. @param {Transcript} transcript @param {Frame} event */
+function runningOf(transcript, event) {
   const id = event.message_id ?? transcript.runs.get(event.run_id);
-  return id ? transcript.find(id) : undefined;
+  const view = id ? transcript.find(id) : undefined;
+  return view && isOfAnother(view, event) ? undefined : view;
+}
+
+/** Whether an event is of another run than the one that writes the answer now. @param {import("antiphon/conversation/message").MessageView} view @param {Frame} event */
+function isOfAnother(view, event) {
+  return Boolean(view.runId) && event.run_id !== view.runId;
 }
 
 /**

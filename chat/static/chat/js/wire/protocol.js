@@ -20,18 +20,24 @@ export const PROTOCOL = "chat.v1";
  * @property {string[]} [versions]
  * @property {import("antiphon/conversation/seam").Summary} [summary] of the messages up to this one
  * @property {string} [client_id]
+ * @property {Usage} [usage] of all runs that wrote the answer, where there are several
  */
 /** @typedef {{length: number, ms?: number, tokens?: number, text?: string}} Reasoning */
+/** @typedef {{output_tokens: number | null, estimated?: boolean, total_ms?: number | null}} Usage */
 /**
  * @typedef {object} Run
  * @property {string} run_id
  * @property {string} message_id
  * @property {number} attempt
  * @property {string} model
- * @property {string | null} [message]
+ * @property {number} [part] 2 and more: the run continues the answer
+ * @property {number} [base_length] code points of the answer before this run
+ * @property {number} [waited_ms] of one in progress
  * @property {string} [finish]
+ * @property {boolean} [continuable]
+ * @property {string | null} [message]
  * @property {Reasoning} [reasoning]
- * @property {{output_tokens: number | null, estimated?: boolean}} [usage]
+ * @property {Usage} [usage]
  * @property {{total_ms: number | null}} [timing]
  * @property {import("antiphon/conversation/context-use").ContextUse | null} [context]
  */
@@ -94,6 +100,11 @@ export function codePoints(text) {
   return count;
 }
 
+/** The first `count` code points of a text. @param {string} text @param {number} count */
+export function firstPoints(text, count) {
+  return text.slice(0, text.length - skipPoints(text, count).length);
+}
+
 /** A text without its first `count` code points. @param {string} text @param {number} count */
 export function skipPoints(text, count) {
   let at = 0;
@@ -120,7 +131,7 @@ function toHex(bytes) {
 }
 
 /** Commands that may carry a `traceparent`: they begin something long. */
-export const TRACED = new Set(["message.send", "message.edit", "message.regenerate", "audio.start"]);
+export const TRACED = new Set(["message.send", "message.edit", "message.regenerate", "message.continue", "audio.start"]);
 
 /** The beginning of a trace (W3C Trace Context): its id goes with the message to the worker and into every log line. */
 export function makeTraceparent() {

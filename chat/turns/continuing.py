@@ -1,0 +1,161 @@
+"""The transaction of `message.continue`: an answer that was cut gets another run, which writes on in the same message.
+
+`accept_continue` reads top to bottom like `chat.turns.accept.accept`: find → check → insert → reserve → events.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Final
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+
+from chat.catalog import offered_models
+from chat.conversations.membership import member_of
+from chat.eventlog import events
+from chat.eventlog.payloads import is_continuable
+from chat.eventlog.store import Append
+from chat.models import ACTIVE, Conversation, Member, Message, MessageRole, MessageStatus, Run, Submission
+from chat.protocol.commands import MessageContinue
+from chat.protocol.errors import Busy, Invalid, NotFound
+from chat.telemetry import tracing
+from chat.turns.accept import (
+    Accepted,
+    Check,
+    accept_any,
+    check_runs_under_way,
+    find_known,
+    fingerprint_of,
+    reserve_quota,
+)
+from chat.turns.statements import lock_sender
+
+COMPLETE: Final = "This answer is complete, so there is nothing to continue."
+FILTERED: Final = "The provider's content filter ended this answer. It can't be continued."
+EMPTY: Final = "This answer has no text to continue. Try again instead."
+TOO_LONG: Final = "This answer has reached its maximum length."
+ANSWERED: Final = "The conversation has gone on since. Only its last answer can be continued."
+IMPORTED: Final = "This answer was not written here, so it can't be continued."
+
+
+def accept_continue(user_id: uuid.UUID, command: MessageContinue, check: Check = accept_any) -> Accepted:
+    """Carries out `message.continue` in one transaction. The same (user, `client_id`) gives the same run for ever.
+
+    Any member who may write may continue an answer; the run counts in their own quotas. `check` is as in `accept`.
+    Raises `ChatError`s.
+    """
+    fingerprint = fingerprint_of(command)
+    known = find_known(user_id, command.client_id, fingerprint, continues=True)
+    if known is not None:
+        return known
+    try:
+        with transaction.atomic():
+            message, before = _lock_answer(user_id, command.message_id)
+            metered = lock_sender(user_id)
+            check(message.conversation_id)
+            _check_continuable(message, before)
+            check_runs_under_way(Run.objects.filter(requested_by_id=user_id, status__in=ACTIVE).count())
+            run = _insert(user_id, command, fingerprint, message, before)
+            if metered:
+                reserve_quota(user_id, run, text=message.text)
+            return _accepted(message, run)
+    except IntegrityError as error:
+        known = find_known(user_id, command.client_id, fingerprint, continues=True)
+        if known is not None:
+            return known
+        if "run_one_active_per_branch" in str(error) or "run_part_once" in str(error):
+            raise Busy from None
+        raise
+
+
+def _lock_answer(user_id: uuid.UUID, message_id: uuid.UUID) -> tuple[Message, Run]:
+    """An answer and its latest run, with the conversation locked against other turns."""
+    conversation_id = Message.objects.filter(pk=message_id).values_list("conversation_id", flat=True).first()
+    if conversation_id is None:
+        raise NotFound
+    member_of(user_id, conversation_id, write=True)
+    Conversation.objects.select_for_update().filter(pk=conversation_id).first()
+    message = Message.objects.select_related("conversation").filter(pk=message_id).first()
+    if message is None:  # the purge deleted it a moment ago
+        raise NotFound
+    if message.role != MessageRole.ASSISTANT:
+        raise Invalid("Only answers can be continued.")
+    run = Run.objects.filter(message_id=message_id, latest=True).first()
+    if run is None:
+        raise Invalid(IMPORTED)
+    return message, run
+
+
+def _check_continuable(message: Message, run: Run) -> None:
+    """Refuses with the reason why the answer cannot be continued."""
+    if Run.objects.filter(conversation_id=message.conversation_id, status__in=ACTIVE).exists():
+        raise Busy  # this answer, or one on another branch
+    if not is_continuable(message, run):
+        if not message.text.strip():
+            raise Invalid(EMPTY)
+        if message.status != MessageStatus.COMPLETE or run.finish == "length":
+            raise Invalid(TOO_LONG)
+        raise Invalid(FILTERED if run.finish == "filtered" else COMPLETE)
+    if Message.objects.filter(parent_id=message.pk).exists():
+        raise Invalid(ANSWERED)
+
+
+def _insert(user_id: uuid.UUID, command: MessageContinue, fingerprint: bytes, message: Message, before: Run) -> Run:
+    """Writes the new run, and opens the message again. The text stays as it is until the worker extends it."""
+    run = Run(
+        conversation_id=message.conversation_id,
+        prompt_id=before.prompt_id,
+        message_id=message.pk,
+        requested_by_id=user_id,
+        model=offered_models.check_model(before.model),
+        effort=before.effort,
+        part=before.part + 1,
+        base_chars=len(message.text),
+        trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
+    )
+    run.created_at = _database_now()
+    run.enqueued_at = run.created_at
+    Run.objects.filter(pk=before.pk).update(latest=False)
+    run.save(force_insert=True)
+    message.status, message.html = MessageStatus.PENDING, ""
+    message.save(update_fields=["status", "html"])
+    Submission.objects.create(
+        user_id=user_id,
+        client_id=command.client_id,
+        fingerprint=fingerprint,
+        conversation_id=message.conversation_id,
+        message_id=message.pk,
+        run_id=run.pk,
+    )
+    Conversation.objects.filter(pk=message.conversation_id).update(tip_id=message.pk, updated_at=Now())
+    return run
+
+
+def _database_now() -> datetime:
+    """The database's clock, read under the conversation's lock. All times of runs are by it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now
+
+
+def _accepted(message: Message, run: Run) -> Accepted:
+    """The result, with the events that announce it."""
+    conversation = message.conversation
+    announced = [events.answer_continued(message, run), events.run_queued(run, attempt=1)]
+    return Accepted(
+        conversation.pk,
+        message.pk,
+        run.pk,
+        Append(conversation.pk, announced, run.pk, attempt=0, number=1),
+        list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True)),
+        {
+            "conversation_id": str(conversation.pk),
+            "title": conversation.title,
+            "updated_at": run.created_at.isoformat(),
+            "temporary": conversation.temporary,
+        },
+        continues=True,
+    )
