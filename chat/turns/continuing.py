@@ -12,7 +12,7 @@ from typing import Final
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
-from chat.catalog import offered_models
+from chat.catalog.access import choose_model
 from chat.conversations.membership import member_of
 from chat.eventlog import events
 from chat.eventlog.payloads import is_continuable
@@ -109,7 +109,7 @@ def _insert(user_id: uuid.UUID, command: MessageContinue, fingerprint: bytes, me
         prompt_id=before.prompt_id,
         message_id=message.pk,
         requested_by_id=user_id,
-        model=offered_models.check_model(before.model),
+        model=choose_model(user_id, before.model),
         effort=before.effort,
         part=before.part + 1,
         base_chars=len(message.text),

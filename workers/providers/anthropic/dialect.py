@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 
 from workers.providers.anthropic.reader import MessageReader
 from workers.providers.base import ListedModel
+from workers.providers.http.continuing import PLAIN
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report, load_json, read_number, read_object
 from workers.providers.http.listing import parse_models
@@ -31,6 +32,7 @@ class AnthropicDialect(Dialect):
     default_url: ClassVar[str] = "https://api.anthropic.com/v1"
     length_fields: ClassVar[tuple[str, ...]] = ("max_tokens",)
     length_optional: ClassVar[bool] = False
+    continues: ClassVar[str] = PLAIN  # newer models, and those that think, refuse it, which is remembered
     key_header: ClassVar[str] = "x-api-key"
 
     def __init__(self) -> None:

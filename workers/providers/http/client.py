@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 class HttpChat:
     """One endpoint: a `ChatModel`. The parameters are those of `Transport`; `model_extras` are of single models.
 
-    `prefill`: how it is asked to go on with an answer (`continuing.py`); empty: by its address.
+    `prefill`: how it is asked to go on with an answer (`continuing.py`); empty: by its address and API.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class HttpChat:
         self.extras = extras
         self.model_extras = {model: extras.with_model(own) for model, own in (model_extras or {}).items()}
         self.learned = Learned()
-        self.prefill = choose_style(prefill, base_url)
+        self.prefill = choose_style(prefill, base_url, dialect.continues)
 
     async def open(self) -> None:
         """Requests the list of models, which leaves a warm connection. A failure is only logged."""

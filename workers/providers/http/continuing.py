@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from workers.providers.base import ChatTurn
 
 INSTRUCT: Final = "instruct"
-PLAIN: Final = "assistant"  # OpenRouter, Ollama, llama.cpp, gateways to Claude models that take it
+PLAIN: Final = "assistant"  # Claude models that take it, OpenRouter, Ollama, llama.cpp
 VLLM: Final = "vllm"  # vLLM and SGLang, with two fields of the request
 PREFIX: Final = "prefix"  # Mistral and DeepSeek, with a mark on the message
 
@@ -24,11 +24,11 @@ INSTRUCTION: Final = (
 _PREFIX_HOSTS: Final = frozenset({"api.mistral.ai"})
 
 
-def choose_style(chosen: str, base_url: str) -> str:
-    """How to ask an endpoint: as staff chose; without a choice by its address, and by the instruction otherwise."""
+def choose_style(chosen: str, base_url: str, usual: str = INSTRUCT) -> str:
+    """How to ask an endpoint: as staff chose; without a choice by its address, and as is `usual` with its API."""
     if chosen:
         return chosen
-    return PREFIX if urlsplit(base_url).hostname in _PREFIX_HOSTS else INSTRUCT
+    return PREFIX if urlsplit(base_url).hostname in _PREFIX_HOSTS else usual
 
 
 def continue_turns(turns: Sequence[ChatTurn], style: str) -> list[ChatTurn]:

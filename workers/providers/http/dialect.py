@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol
 
 from workers.providers.base import ChatTurn, Effort, ListedModel
+from workers.providers.http.continuing import INSTRUCT
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import parse_models
 from workers.providers.http.reader import AnswerReader
@@ -75,6 +76,7 @@ class Dialect(ABC):
     accept: ClassVar[str] = SSE
     length_fields: ClassVar[tuple[str, ...]]  # names of the longest answer in a request; the first is tried first
     length_optional: ClassVar[bool] = True  # a request may leave it out
+    continues: ClassVar[str] = INSTRUCT  # how an answer is continued, where staff did not choose
     key_header: ClassVar[str] = "Authorization"
 
     def base_url(self, address: str) -> str:

@@ -33,7 +33,7 @@ _EFFORT: Final = re.compile(
 # Refusals of an unfinished assistant message at the end, as Anthropic, Mistral, vLLM and OpenAI word them.
 PREFILL_REFUSED: Final = re.compile(
     r"prefill|prefix|continue_final_message|add_generation_prompt|end with a user|(?:last|final) (?:message|role|turn)"
-    r"|assistant message"
+    r"|assistant\W{1,3}message"
 )
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"

@@ -21,11 +21,12 @@ from chat.catalog.picker import MAX_FAVOURITES, remember_choice, star
 from chat.catalog.presets import clear_presets_cache, offers
 from chat.catalog.prices import clear_prices_cache
 from chat.models import Conversation, FavouriteModel, KnownModel, ModelChoice, Preset, Run, RunStatus
-from chat.protocol.commands import MessageEdit, MessageRegenerate
+from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenerate
 from chat.protocol.errors import Forbidden, Invalid
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
 from chat.turns.accept import Accepted, accept
+from chat.turns.continuing import accept_continue
 from tests.fixtures.offered_models import forget_models
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import row, say
@@ -142,6 +143,16 @@ def test_a_conversation_whose_model_is_no_longer_theirs_goes_on_with_their_defau
 ) -> None:
     assert keep_using(alice, lambda first: again(alice, first)) == SECRET
     assert keep_using(bob, lambda first: again(bob, first)) == "open"
+
+
+def test_an_answer_is_not_continued_with_a_model_that_is_no_longer_theirs(crew: Group, alice: User, bob: User) -> None:
+    def go_on_in_it(user: User, first: Accepted) -> uuid.UUID:
+        command = MessageContinue(message_id=row(first.run_id).message_id, client_id=uuid.uuid4())
+        return accept_continue(user.pk, command).run_id
+
+    assert keep_using(alice, lambda first: go_on_in_it(alice, first), RunStatus.STOPPED) == SECRET
+    with pytest.raises(Forbidden, match="only for certain groups"):
+        keep_using(bob, lambda first: go_on_in_it(bob, first), RunStatus.STOPPED)
 
 
 @pytest.mark.django_db(transaction=True)

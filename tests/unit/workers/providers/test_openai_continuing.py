@@ -8,9 +8,12 @@ import pytest
 
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
+from workers.providers.anthropic.dialect import AnthropicDialect
 from workers.providers.base import ChatTurn, Continuation, Options
 from workers.providers.config import Timeouts
+from workers.providers.http.client import HttpChat
 from workers.providers.http.continuing import INSTRUCTION, choose_style, continue_turns, mark_unfinished
+from workers.providers.http.learned import PREFILL_REFUSED
 from workers.providers.openai.client import OpenAIChat
 
 TURNS = [ChatTurn("system", "s"), ChatTurn("user", "q"), ChatTurn("assistant", "The quick \n")]
@@ -71,3 +74,21 @@ async def test_a_model_that_refuses_prefill_is_asked_by_instruction_from_then_on
             await chat.close()
         last = [request.body["messages"][-1]["role"] for request in server.chats]
         assert last == ["assistant", "user", "user"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "This model does not support assistant message prefill. The conversation must end with a user message.",
+        "When `thinking` is enabled, a final `assistant` message must start with a thinking block.",
+        "Expected last role User or Tool (or Assistant with prefix True) for serving but got assistant",
+        "Unrecognized request argument supplied: continue_final_message",
+    ],
+)
+def test_refusals_of_an_unfinished_answer_are_known(said: str) -> None:
+    assert PREFILL_REFUSED.search(said.lower())
+
+
+def test_anthropic_s_api_writes_on_by_itself() -> None:
+    chat = HttpChat(AnthropicDialect(), "", "key", timeouts=Timeouts(30, 30, 30, 60))
+    assert chat.prefill == "assistant"
