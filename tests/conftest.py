@@ -170,6 +170,6 @@ def one_model(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """The only model there is, "small"; any number of answers at once; 1000 tokens held back for each, both ways."""
     from chat.catalog import offered_models
 
-    monkeypatch.setattr(offered_models, "offered_models", lambda: [{"id": "small", "label": "small"}])
+    monkeypatch.setattr(offered_models, "published_models", lambda: [{"id": "small", "label": "small"}])
     settings.RATE_RUNS_PER_USER = 0
     settings.QUOTA_INPUT_TOKENS = settings.QUOTA_OUTPUT_TOKENS = 1000

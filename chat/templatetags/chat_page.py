@@ -67,7 +67,7 @@ def protocol() -> SafeString:
 
 
 # Not modules of the conversation page: a script of every page, one of the admin's dashboard, the audio thread's.
-NOT_MODULES: Final = ("boot", "staff", "voice/recorder-worklet")
+NOT_MODULES: Final = ("boot", "log-out", "staff", "voice/recorder-worklet")
 
 
 @functools.cache

@@ -78,7 +78,11 @@ def test_it_is_no_part_of_the_answer(page: Page, upstream: FakeOpenAI) -> None:
         expect(thinking(page).locator(".thinking-text")).to_contain_text("think0 think1 think2 think3 think4 think5")
         answer.get_by_role("button", name="Copy", exact=True).click()
         page.locator("#text").fill("")
-        page.locator("#text").press("Control+V")
+        for _ in range(50):  # the clipboard is written in the background
+            page.locator("#text").press("Control+V")
+            if page.locator("#text").input_value():
+                break
+            page.wait_for_timeout(100)
         assert page.locator("#text").input_value() == "The *answer* is 42.\n"
         page.locator("#text").fill("")
         page.reload()

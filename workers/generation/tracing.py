@@ -71,9 +71,16 @@ class ModelCall:
         self._requested = time.monotonic()
         self.span.add_event("request")
         provider = "demo" if host == "demo" else "openai"  # whose protocol is spoken
-        self.span.set_attributes(
-            {"gen_ai.provider.name": provider, "server.address": host, "gen_ai.request.model": model}
-        )
+        has_port = host.startswith("[") or host.count(":") == 1  # the others with colons are addresses of IPv6
+        address, _, port = host.rpartition(":") if has_port else (host, "", "")
+        attributes: dict[str, str | int] = {
+            "gen_ai.provider.name": provider,
+            "server.address": address.strip("[]"),
+            "gen_ai.request.model": model,
+        }
+        if port:
+            attributes["server.port"] = int(port)
+        self.span.set_attributes(attributes)
 
     def note_first_token(self) -> None:
         """The first text has arrived."""

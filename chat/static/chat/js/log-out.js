@@ -32,9 +32,11 @@
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (!(form instanceof HTMLFormElement) || !new URL(form.action).pathname.endsWith("/logout/")) return;
+    if (!(form instanceof HTMLFormElement)) return;
+    const action = form.getAttribute("action") ?? ""; // `form.action` may be a field of that name, as in the admin's lists
+    if (!new URL(action, location.href).pathname.endsWith("/logout/")) return;
     event.preventDefault();
-    const submit = () => form.submit();
+    const submit = () => HTMLFormElement.prototype.submit.call(form);
     const longest = new Promise((resolve) => setTimeout(resolve, LONGEST_MS));
     Promise.race([forget(), longest]).then(submit, submit);
   });

@@ -136,6 +136,7 @@ async def test_one_trace_from_the_client_to_the_model_and_back() -> None:
         "gen_ai.usage.input_tokens": call.attributes["gen_ai.usage.input_tokens"],
         "gen_ai.usage.output_tokens": 300,
         "server.address": "127.0.0.1",
+        "server.port": call.attributes["server.port"],
     }
     assert 0 < call.attributes["gen_ai.response.time_to_first_chunk"] < 10
     assert spans["run"].events == ["first_words_in_log"]

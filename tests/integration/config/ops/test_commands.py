@@ -91,7 +91,7 @@ def test_answers_for_scripts(alice: User, clean_redis: str) -> None:
 
 
 def test_half_an_export_is_not_left(alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def break_off(_user: User) -> Any:
+    def break_off(_user: User, **_: Any) -> Any:
         yield '{"account": '
         raise OSError(28, os.strerror(28))
 

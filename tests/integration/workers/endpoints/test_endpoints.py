@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -126,7 +127,7 @@ class TestWhoServesWhat:
             assert [offer["id"] for offer in router.catalog] == ["large"]
             said, asked = await ask(router, "large")
         assert said == "tok0 tok1 "
-        assert asked[-1] == ("localhost", "fake-tiny")
+        assert asked[-1] == (f"localhost:{two.port}", "fake-tiny")
 
     async def test_one_that_is_down_fails_alone_and_soon_at_once(self, one: FakeOpenAI) -> None:
         down = defined("a", "http://127.0.0.1:1/v1", models=(("large", "Large"),))
@@ -287,7 +288,7 @@ class TestKinds:
             async with opened(down, standby) as router:
                 said, asked = await ask(router, "large")
         assert said == Script().text
-        assert asked[-1] == ("127.0.0.1", "fake-large")
+        assert asked[-1] == (urlsplit(gemini.url).netloc, "fake-large")
 
 
 class TestKeys:

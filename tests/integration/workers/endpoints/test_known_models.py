@@ -84,7 +84,8 @@ async def test_staff_see_and_decide_what_the_environments_endpoint_lists(worker:
 async def test_prices_and_places_are_published(worker: EndpointSync) -> None:
     first = (await in_db(offered_models.published_models))[0]
     assert (first["input_price"], first["output_price"]) == (1.25, 10.0)
-    assert (first["label"], first["endpoint_name"], first["host"]) == ("priced", "Main endpoint", "127.0.0.1")
+    assert (first["label"], first["endpoint_name"]) == ("priced", "Main endpoint")
+    assert first["host"].startswith("127.0.0.1:")
     assert set(await in_db(lambda: offered_models.offered_models()[0])) == {"id", "label", "window"}
 
 

@@ -31,8 +31,8 @@ async def test_who_answered_is_named(upstream: FakeOpenAI, endpoints: Endpoints)
     )
     async with model.stream("large", ask("tokens=2"), on_request=lambda *who: asked.append(who)) as answer:
         assert [chunks async for chunks in answer]
-    assert asked[0] == ("127.0.0.1", "large")
-    assert asked[-1] == ("localhost", "fake-small")
+    assert asked[0] == ("127.0.0.1:1", "large")
+    assert asked[-1] == (f"localhost:{upstream.port}", "fake-small")
 
 
 class TestBeforeTheFirstToken:
