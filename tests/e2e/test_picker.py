@@ -39,7 +39,10 @@ def router(stack: Stack) -> Iterator[FakeOpenAI]:
 def picker(page: Page, router: FakeOpenAI) -> Page:
     """A new conversation's page once all models are offered, nothing chosen or starred."""
     ask = "fetch('/models/').then((found) => found.json()).then((list) => list.models.length)"
-    page.wait_for_function(f"{ask}.then((count) => count === {COUNT + 2})", timeout=40_000, polling=500)
+    for _ in range(80):
+        if page.evaluate(ask) == COUNT + 2:
+            break
+        page.wait_for_timeout(500)
     page.reload()
     expect(page.locator("#model")).to_contain_text("small")
     return page

@@ -67,6 +67,7 @@ def test_thinking_is_shown_live_and_folded(page: Page, stack: Stack, upstream: F
 
 
 def test_it_is_no_part_of_the_answer(page: Page, upstream: FakeOpenAI) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     upstream.play(Script(reasoning=6, text="The *answer* is 42.\n", rate=30))
     send(page, "Think of it")
     for _ in range(2):  # as it came, and as history
