@@ -24,7 +24,7 @@ from tests.chaos.driving import Scene
 from tests.client import Client, Session, View, session
 from tests.stack import ROOT, Process, Stack
 
-PATIENCE = 30.0  # seconds until a page gives up, which no history allows
+AWAY_SECONDS = 30.0  # seconds until a page gives up, which no history allows
 AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -97,13 +97,13 @@ class Browser:
 
 async def patiently(attempt: Any, what: str) -> Any:
     """Tries until it works, as long as what is wrong is that something is away; its value."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + AWAY_SECONDS
     while True:
         try:
             found = await attempt()
         except AWAY as error:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: away for {PATIENCE} s: {error!r}") from error
+                raise TimeoutError(f"{what}: away for {AWAY_SECONDS} s: {error!r}") from error
         except AssertionError as error:  # a page or ticket answered 503
             if "503" not in str(error) or time.monotonic() > deadline:
                 raise
@@ -111,7 +111,7 @@ async def patiently(attempt: Any, what: str) -> Any:
             if found is not None:
                 return found
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{what}: not within {PATIENCE} s")
+                raise TimeoutError(f"{what}: not within {AWAY_SECONDS} s")
         await asyncio.sleep(0.1)
 
 

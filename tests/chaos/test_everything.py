@@ -115,7 +115,7 @@ async def break_things(world: Crowd, stack: Stack, how: str) -> int:
 async def test_r22_everything_ends_again_and_again(
     system: tuple[Stack, FakeOpenAI], how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people, "PATIENCE", 120.0)  # on a busy machine processes start slowly
+    monkeypatch.setattr(people, "AWAY_SECONDS", 120.0)  # on a busy machine processes start slowly
     stack, _ = system
     [row] = stack.sql("SELECT clock_timestamp() AS now")
     began = row["now"]

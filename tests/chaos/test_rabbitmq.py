@@ -1,4 +1,4 @@
-"""RabbitMQ as Celery's broker: away, back, back without its jobs, and out of patience with a full worker (R20)."""
+"""RabbitMQ as Celery's broker: away, back, back without its jobs, and closing the channel of a full worker (R20)."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from accounts.quotas.settlement import Used, settle_summary
 from chat.conversations.summaries import may_summarise, store_summary
 from chat.eventlog import events, store
 from chat.runs.context import Branch, ClaimedRun, read_branch
+from workers.generation.ledger import used_of
 from workers.generation.request_context import KnownModels, RequestContext, request_budget, usable_window
 from workers.generation.summary_plan import NEARLY, SUMMARY_TOKENS, choose_end, is_full, make_part
 from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
@@ -115,15 +116,7 @@ class SummaryWriter:
             usage = self.models.facts.count(endpoint, model).usage(turns, text)
         else:
             self.models.facts.note_usage(endpoint, model, turns, usage)
-        used = Used(
-            model,
-            endpoint,
-            input_tokens=usage.input_tokens,
-            cached_tokens=usage.cached_tokens,
-            output_tokens=usage.output_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            estimated=usage.estimated,
-        )
+        used = used_of(model, endpoint, usage)
         payer = run.user_id if settings.SUMMARY_PAID_BY == "user" else None
         await in_db(settle_summary, payer, timezone.now(), used, conversation_id=run.conversation_id)
 

@@ -17,6 +17,7 @@ from accounts.quotas.settlement import Used, settle_for_site
 from chat.conversations.titles import FirstExchange, clean_title, find_untitled, replace_title
 from chat.runs.context import ClaimedRun
 from chat.telemetry import metrics
+from workers.generation.ledger import used_of
 from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
 from workers.providers.token_estimate import estimate_usage
 
@@ -97,25 +98,12 @@ class TitleWriter:
             if asked:
                 endpoint, name = asked[-1]
                 used = usage or estimate_usage(turns, text, reasoning)
-                await in_db(_bill, run, _used(name, endpoint, used))
+                await in_db(_bill, run, used_of(name, endpoint, used))
         return "" if text == reasoning else text  # the same: thinking that was never closed, which is no title
 
 
 def _find(run: ClaimedRun) -> FirstExchange | None:
     return find_untitled(run.message_id, chars=EXCERPT_CHARS)
-
-
-def _used(model: str, endpoint: str, usage: TokenUsage) -> Used:
-    return Used(
-        model,
-        endpoint,
-        input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        estimated=usage.estimated,
-        reported_cost=None if usage.estimated else usage.cost,
-    )
 
 
 def _bill(run: ClaimedRun, used: Used) -> None:
