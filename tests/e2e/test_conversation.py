@@ -177,6 +177,7 @@ class TestTabs:
         first.locator(".account").click()
         with second.expect_event("framenavigated", lambda frame: "/accounts/login/" in frame.url, timeout=5_000):
             first.get_by_role("button", name="Log out").click()
+        first.wait_for_url("**/accounts/login/**")
         assert first.evaluate("Object.keys(localStorage).filter((key) => key.includes('draft'))") == []
         context.close()
 

@@ -93,7 +93,11 @@ class DialectServer:
         try:
             while (exchange := await _read_request(reader, early)) is not None:
                 watch = asyncio.ensure_future(reader.read(1))
-                kept = await self._answer(exchange, watch, writer)
+                try:
+                    kept = await self._answer(exchange, watch, writer)
+                except ConnectionError:  # what a client that leaves with unread bytes causes
+                    exchange.gone = True
+                    raise
                 if not watch.done():
                     watch.cancel()
                     await asyncio.wait({watch})

@@ -25,9 +25,10 @@ SEND_SECONDS: Final = 5.0
 FRAME_MS: Final = 50  # as the vendors recommend
 FRAME_BYTES: Final = FRAME_MS * BYTES_PER_MS
 
-# The library's own logger would log requests with their headers at level DEBUG.
-_quiet = logging.getLogger("workers.asr.backends.websocket.silent")
-_quiet.disabled = True
+# The library's own logger would log requests with their headers at level DEBUG. A level, since `dictConfig` enables
+# every disabled logger again.
+_quiet = logging.getLogger("silent")
+_quiet.setLevel(logging.CRITICAL + 1)
 logger = structlog.get_logger(__name__)
 
 

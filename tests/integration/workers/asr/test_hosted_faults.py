@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import logging.config
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ async def test_a_wrong_key_is_refused_for_good(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})  # as a process does when it starts
     async with CASES[name](tmp_path) as case:
         case.server.key = "another"
         error = await first_error(case.backend)
