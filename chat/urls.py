@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat.views import conversations, exports, models, offline, recordings, sidebar, usage
+from chat.views import conversations, exports, models, offline, presets, prompts, recordings, sidebar, usage
 
 app_name = "chat"
 
@@ -20,6 +20,22 @@ urlpatterns = [
     path("models/", models.list_models, name="models"),
     path("models/choose/", models.choose_model, name="model_choose"),
     path("models/star/", models.star_model, name="model_star"),
+    path("presets/", presets.list_presets, name="presets"),
+    path("presets/new/", presets.create_preset, name="preset_new"),
+    path("presets/<uuid:preset_id>/", presets.edit_preset, name="preset"),
+    path("presets/<uuid:preset_id>/copy/", presets.copy_preset, name="preset_copy"),
+    path("presets/<uuid:preset_id>/enable/", presets.enable_preset, name="preset_enable"),
+    path("presets/<uuid:preset_id>/delete/", presets.delete_preset, name="preset_delete"),
+    path("presets/<uuid:preset_id>/starters/", presets.show_starters, name="preset_starters"),
+    path("prompts/", prompts.list_prompts, name="prompts"),
+    path("prompts/new/", prompts.create_prompt, name="prompt_new"),
+    path("prompts/export/", prompts.download_prompts, name="prompts_export"),
+    path("prompts/import/", prompts.upload_prompts, name="prompts_import"),
+    path("prompts/library/", prompts.list_library, name="prompt_library"),
+    path("prompts/<uuid:prompt_id>/", prompts.edit_prompt, name="prompt"),
+    path("prompts/<uuid:prompt_id>/copy/", prompts.copy_prompt, name="prompt_copy"),
+    path("prompts/<uuid:prompt_id>/delete/", prompts.delete_prompt, name="prompt_delete"),
+    path("prompts/<uuid:prompt_id>/pieces/", prompts.show_prompt, name="prompt_pieces"),
     path("recordings/", recordings.show_recordings, name="recordings"),
     path("recordings/<uuid:recording_id>/audio/", recordings.download_audio, name="recording_audio"),
     path("recordings/<uuid:recording_id>/delete/", recordings.delete_audio, name="recording_delete"),

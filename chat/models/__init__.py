@@ -1,9 +1,10 @@
-"""Conversations, messages, summaries, runs, recordings, presets, and what is decided about models."""
+"""Conversations, messages, summaries, runs, recordings, presets, prompts, and what is decided about models."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.conversations import Conversation, Member, Role
 from chat.models.messages import Message
 from chat.models.presets import MAX_PROMPT, Preset
+from chat.models.prompts import Prompt
 from chat.models.recordings import Recording, Utterance
 from chat.models.runs import Reasoning, Run, Submission
 from chat.models.statuses import (
@@ -35,6 +36,7 @@ __all__ = [
     "MessageStatus",
     "ModelChoice",
     "Preset",
+    "Prompt",
     "Reasoning",
     "Recording",
     "RecordingStatus",

@@ -249,13 +249,17 @@ def named(command: Command) -> Named:
     return Named(command.ref, str(client_id) if client_id is not None else None)
 
 
+def without_controls(text: str) -> str:
+    """A text as PostgreSQL can store it: without control characters, and with U+FFFD for halves of characters."""
+    return _CONTROLS.sub("", _encode(text).decode())
+
+
 def clean_text(text: str) -> str:
     """The text of a message as it is stored: without control characters, and without halves of characters.
 
     Raises `Invalid` if nothing is left, and `TooLarge`.
     """
-    raw = _encode(text)
-    text = _CONTROLS.sub("", raw.decode())
+    text = without_controls(text)
     size = len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise TooLarge(f"A message can have at most {MAX_TEXT_BYTES} bytes; this one has {size}.")

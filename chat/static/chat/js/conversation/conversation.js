@@ -7,12 +7,14 @@ import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { Outbox } from "antiphon/wire/outbox";
 import { Picker } from "antiphon/conversation/picker";
+import { Prompts } from "antiphon/conversation/prompts";
 import { Scroll } from "antiphon/conversation/scroll";
 import { Socket } from "antiphon/wire/socket";
 import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
 import { ConnectionLine, showNote } from "antiphon/conversation/status";
 import { recallAll, remember } from "antiphon/lib/storage";
+import { Starters } from "antiphon/conversation/starters";
 import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
@@ -80,6 +82,10 @@ export class Conversation {
     });
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.picker = new Picker(/** @type {HTMLButtonElement} */ (element("model")), page, (words) => this.announcer.say(words));
+    const starters = new Starters(document.querySelector(".suggestions"), page.urls.presets);
+    this.picker.onShown = (preset) => void starters.show(preset);
+    this.picker.show();
+    new Prompts(this.composer, page);
     /** @type {Subscription | null} */
     this.subscription = null;
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
