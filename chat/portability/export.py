@@ -64,7 +64,7 @@ def _head(user: User) -> dict[str, Any]:
 
 
 def _preset(row: Preset) -> dict[str, Any]:
-    names = ("name", "description", "model", "system_prompt", "temperature", "max_tokens", "effort", "starters")
+    names = ("name", "description", "model", "system_prompt", "temperature", "max_tokens", "starters")
     return {name: getattr(row, name) for name in names} | {"enabled": row.enabled}
 
 

@@ -16,9 +16,11 @@ from accounts.models import User
 from chat.models import Preset, Prompt
 alice = User.objects.get(email="alice@example.org")
 Prompt.objects.bulk_create(
-    Prompt(owner=alice, name=f"note-{{number:03}}", title=f"Note {{number}}", text="A note.") for number in range({COUNT - 3})
+    Prompt(owner=alice, name=f"note-{{number:03}}", title=f"Note {{number}}", text="A note.")
+    for number in range({COUNT - 3})
 )
-Prompt.objects.create(owner=alice, name="greeting", title="Greet somebody", text="Good morning, all of you.\\nSecond line.")
+Prompt.objects.create(owner=alice, name="greeting", title="Greet somebody",
+    text="Good morning, all of you.\\nSecond line.")
 Prompt.objects.create(owner=alice, name="review", title="Review code",
     text="Review this {{{{language|Python}}}} code of {{{{date}}}}:\\n{{{{code}}}}")
 Prompt.objects.create(name="summary", title="Sum up", text="Sum up {{{{text}}}}")

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "two
 
 FORM = {
     "name": "Pirate", "description": "Arr.", "model": "two", "system_prompt": "Talk like a pirate.", "enabled": "on",
-    "starters": "Where is the gold?\n\nSing a shanty\n", "temperature": "0.3", "max_tokens": "50", "effort": "low",
+    "starters": "Where is the gold?\n\nSing a shanty\n", "temperature": "0.3", "max_tokens": "50",
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_made_edited_duplicated_disabled_and_deleted_on_its_page(alice: User) ->
     preset = Preset.objects.get()
     assert preset.owner == alice
     assert preset.starters == ["Where is the gold?", "Sing a shanty"]
-    assert (preset.model, preset.temperature, preset.max_tokens, preset.effort) == ("two", 0.3, 50, "low")
+    assert (preset.model, preset.temperature, preset.max_tokens) == ("two", 0.3, 50)
     page = client.get(f"/presets/{preset.pk}/").content.decode()
     assert "Where is the gold?\nSing a shanty</textarea>" in page
     client.post(f"/presets/{preset.pk}/", {**FORM, "name": "Corsair", "starters": ""})
@@ -108,7 +108,6 @@ def test_made_edited_duplicated_disabled_and_deleted_on_its_page(alice: User) ->
         ({"temperature": "2.1"}, "less than or equal to 2"),
         ({"temperature": "nan"}, "Enter a number."),
         ({"max_tokens": "0"}, "greater than or equal to 1"),
-        ({"effort": "all"}, "not one of the available choices"),
         ({"system_prompt": "x" * 20_001}, "at most 20000 characters"),
         ({"starters": "x" * 201}, "Starter 1 has 201."),
         ({"starters": "\n".join("abcdefg")}, "At most 6 starters."),
@@ -141,9 +140,9 @@ def test_save_as_preset_checks_its_values(alice: User) -> None:
         save_as_preset(alice, "A", temperature=3)
     with pytest.raises(Invalid, match="At most 6 starters"):
         save_as_preset(alice, "A", starters=["x"] * 7)
-    made = save_as_preset(alice, "A\x00", system_prompt="Be\x00 brief.", temperature=0.5, max_tokens=9, effort="high")
+    made = save_as_preset(alice, "A\x00", system_prompt="Be\x00 brief.", temperature=0.5, max_tokens=9)
     made.refresh_from_db()
-    assert (made.name, made.system_prompt, made.effort, made.owner) == ("A", "Be brief.", "high", alice)
+    assert (made.name, made.system_prompt, made.temperature, made.owner) == ("A", "Be brief.", 0.5, alice)
 
 
 def test_there_are_only_so_many(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +270,7 @@ def test_erasure_and_export(alice: User, bob: User, shared: Preset) -> None:
     assert body["presets"] == [
         {
             "name": "Pirate", "description": "", "model": "two", "system_prompt": "Talk like a pirate.",
-            "temperature": None, "max_tokens": None, "effort": "", "starters": ["Gold?"], "enabled": True,
+            "temperature": None, "max_tokens": None, "starters": ["Gold?"], "enabled": True,
         }
     ]  # fmt: skip
     assert json.loads("".join(export_user_data(bob)))["presets"] == []

@@ -163,9 +163,7 @@ def test_sharing_needs_the_permission(alice: User, crew: Group) -> None:
     assert "not one of the available choices" in refused.content.decode()
 
 
-def test_the_library_has_own_prompts_first_and_is_asked_for_anew_only_when_changed(
-    alice: User, bob: User, crew: Group
-) -> None:
+def test_the_library_has_own_prompts_first_and_an_etag(alice: User, bob: User, crew: Group) -> None:
     shared = make(bob, "a-shared")
     shared.groups.add(crew)
     make(None, "b-staff")
