@@ -33,5 +33,6 @@ def own_or_shared(model: type[Preset | Prompt], user_id: uuid.UUID) -> Q:
 
 
 def _links(model: type[Preset | Prompt]) -> QuerySet[Any]:
-    name = model._meta.model_name  # noqa: SLF001  # Django documents it
-    return model.groups.through.objects.filter(**{str(name): OuterRef("pk")})
+    name = str(model._meta.model_name)  # noqa: SLF001  # Django documents it
+    found: QuerySet[Any] = model.groups.through.objects.filter(**{name: OuterRef("pk")})
+    return found

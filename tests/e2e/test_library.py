@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, StorageState, expect
 
 from tests.e2e.browsing import Watch, choose_model, ended, shoot
 from tests.stack import Stack
@@ -143,7 +144,9 @@ def test_a_preset_shows_its_starters(page: Page, stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_prompt_by_touch_on_a_phone(browser: Browser, login: object, stack: Stack, scheme: str) -> None:
+def test_a_prompt_by_touch_on_a_phone(
+    browser: Browser, login: StorageState, stack: Stack, scheme: Literal["light", "dark"]
+) -> None:
     context = browser.new_context(
         storage_state=login, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme=scheme
     )

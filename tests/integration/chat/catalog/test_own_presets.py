@@ -126,9 +126,10 @@ def test_a_name_is_once_for_each_owner_and_once_for_staff(alice: User, bob: User
     for owner in (alice, bob):
         save_as_preset(owner, "Pirate")
     Preset.objects.create(name="Pirate")
-    for owner in (alice, None):
+    owners: tuple[User | None, ...] = (alice, None)
+    for theirs in owners:
         with pytest.raises(IntegrityError), transaction.atomic():
-            Preset.objects.create(owner=owner, name="Pirate")
+            Preset.objects.create(owner=theirs, name="Pirate")
     with pytest.raises(Invalid, match="You already have a preset with this name"):
         save_as_preset(alice, " Pirate ")
 
@@ -257,7 +258,7 @@ def test_a_model_that_its_user_may_not_use_is_refused(alice: User, bob: User, cr
     clear_rules_cache()
     with pytest.raises(Forbidden, match="only for certain groups"):
         say(bob, preset_id=shared.pk)
-    assert say(bob, preset_id=shared.pk, model="one"), "another one can be chosen with it"
+    say(bob, preset_id=shared.pk, model="one")  # another one can be chosen with it
     assert "two: not available to you" in logged_in(bob).get("/presets/").content.decode()
     refused = logged_in(bob).post("/presets/new/", FORM)
     assert "not one of the available choices" in refused.content.decode()
