@@ -11,7 +11,7 @@ from accounts.models import User
 from chat.catalog.access import models_of
 from chat.catalog.own_items import free_name, store
 from chat.models import Preset
-from chat.protocol.commands import without_controls
+from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid, NotFound
 
 NOT_OFFERED: Final = "This model is not available to you. Choose another one."
@@ -30,9 +30,9 @@ def save_as_preset(
     if model and model not in [one["id"] for one in models_of(user.pk)]:
         raise Invalid(NOT_OFFERED)
     preset = Preset(
-        owner=user, name=without_controls(name).strip(), description=without_controls(description).strip(), model=model,
-        system_prompt=without_controls(system_prompt), temperature=temperature, max_tokens=max_tokens,
-        starters=[without_controls(one) for one in starters],
+        owner=user, name=clean_controls(name).strip(), description=clean_controls(description).strip(), model=model,
+        system_prompt=clean_controls(system_prompt), temperature=temperature, max_tokens=max_tokens,
+        starters=[clean_controls(one) for one in starters],
     )  # fmt: skip
     return store(preset)
 

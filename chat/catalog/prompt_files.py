@@ -12,7 +12,7 @@ from accounts.models import User
 from chat.catalog.own_items import check_room, sentence_of
 from chat.catalog.prompts import check_variables, clean_name
 from chat.models import Prompt
-from chat.protocol.commands import without_controls
+from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid
 
 FORMAT: Final = "antiphon.prompts"
@@ -96,8 +96,8 @@ def _row(user: User, number: int, entry: Entry) -> Prompt:
     name, title, text = entry.name, entry.title, entry.text
     if entry.command:
         name, title, text = entry.command, entry.title or entry.name, entry.content
-    text = without_controls(text).replace("\r\n", "\n")
-    row = Prompt(owner=user, name=clean_name(without_controls(name)), title=without_controls(title).strip(), text=text)
+    text = clean_controls(text).replace("\r\n", "\n")
+    row = Prompt(owner=user, name=clean_name(clean_controls(name)), title=clean_controls(title).strip(), text=text)
     try:
         row.clean_fields(exclude={"owner"})
         check_variables(row.text)

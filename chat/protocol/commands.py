@@ -249,8 +249,8 @@ def named(command: Command) -> Named:
     return Named(command.ref, str(client_id) if client_id is not None else None)
 
 
-def without_controls(text: str) -> str:
-    """A text as PostgreSQL can store it: without control characters, and with U+FFFD for halves of characters."""
+def clean_controls(text: str) -> str:
+    """`text` without control characters, and without halves of characters."""
     return _CONTROLS.sub("", _encode(text).decode())
 
 
@@ -259,7 +259,7 @@ def clean_text(text: str) -> str:
 
     Raises `Invalid` if nothing is left, and `TooLarge`.
     """
-    text = without_controls(text)
+    text = clean_controls(text)
     size = len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise TooLarge(f"A message can have at most {MAX_TEXT_BYTES} bytes; this one has {size}.")

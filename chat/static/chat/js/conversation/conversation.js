@@ -83,7 +83,7 @@ export class Conversation {
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.picker = new Picker(/** @type {HTMLButtonElement} */ (element("model")), page, (words) => this.announcer.say(words));
     const starters = new Starters(document.querySelector(".suggestions"), page.urls.presets);
-    this.picker.onShown = (preset) => void starters.show(preset);
+    this.picker.onPreset = (preset) => void starters.show(preset);
     this.picker.show();
     new Prompts(this.composer, page);
     /** @type {Subscription | null} */

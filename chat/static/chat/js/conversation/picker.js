@@ -23,8 +23,8 @@ export class Picker {
     this.presets = page.presets;
     /** The list with everything the dialog shows; null until it is opened. @type {List | null} */
     this.list = null;
-    /** What is shown has changed. @type {((preset: Preset | undefined) => void) | null} */
-    this.onShown = null;
+    /** Another preset, or a model, is shown as chosen. @type {((preset: Preset | undefined) => void) | null} */
+    this.onPreset = null;
     this.value = page.chosen?.id ?? "";
     this.loading = false;
     this.greeted = false; // `hello` has come: `models` are all there are
@@ -138,7 +138,7 @@ export class Picker {
     this.button.title = this.preset?.description ?? (this.value.startsWith(PRESET) ? "" : this.value);
     this.button.dataset.value = this.value;
     this.button.hidden = !this.value;
-    this.onShown?.(this.preset);
+    this.onPreset?.(this.preset);
   }
 
   /** The preset that is chosen, if one is. */
