@@ -27,6 +27,7 @@ export class Picker {
     this.loading = false;
     this.greeted = false; // `hello` has come: `models` are all there are
     this.dialog = new PickerDialog(this);
+    this.onShown = /** @type {(() => void) | null} */ (null);
     const last = recall("model");
     if (!page.conversation_id && last?.startsWith(PRESET)) this.choose(last);
     button.addEventListener("click", () => this.open());
@@ -135,6 +136,7 @@ export class Picker {
     this.button.title = this.preset?.description ?? (this.value.startsWith(PRESET) ? "" : this.value);
     this.button.dataset.value = this.value;
     this.button.hidden = !this.value;
+    this.onShown?.();
   }
 
   /** The preset that is chosen, if one is. */
