@@ -1,4 +1,4 @@
-"""What models do not accept, for staff. Workers learn it; the app that stores it registers how to read and forget it."""
+"""What models do not accept, for staff. Workers learn it; the app that stores it registers how it is read."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def edit_instructions(request: HttpRequest) -> HttpResponse:
         _save(form.instance)
         messages.success(request, _("Your instructions have been saved."))
         return redirect("chat:instructions")
-    return render(request, "account/instructions.html", {"form": form})
+    return render(request, "chat/instructions.html", {"form": form})
 
 
 def _save(row: Instructions) -> None:

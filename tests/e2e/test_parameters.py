@@ -25,10 +25,10 @@ def opener(page: Page) -> Any:
     return page.locator("#parameters-button")
 
 
-def close(page: Page) -> None:
+def close(page: Page, back: str = "#parameters-button") -> None:
     page.keyboard.press("Escape")
     expect(sheet(page)).to_be_hidden()
-    expect(opener(page)).to_be_focused()
+    expect(page.locator(back)).to_be_focused()
     expect(opener(page)).to_have_attribute("aria-expanded", "false")
 
 
@@ -47,7 +47,6 @@ def test_by_keyboard_before_and_after_the_first_message(page: Page, stack: Stack
     expect(prompt).to_be_focused()
     page.keyboard.type(PIRATE)
     page.keyboard.press("Tab")
-    page.keyboard.press("Tab")  # past the button that resets it
     temperature = page.get_by_label("Temperature", exact=True)
     expect(temperature).to_be_focused()
     page.keyboard.type("3")
@@ -62,9 +61,9 @@ def test_by_keyboard_before_and_after_the_first_message(page: Page, stack: Stack
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("radio", name="Low")).to_be_checked()
-    expect(page.get_by_text("Goes with your first message")).to_be_visible()
+    expect(page.get_by_text("Goes with your message")).to_be_visible()
     shoot(page, "parameters-new")
-    close(page)
+    close(page, "#text")
     expect(opener(page)).to_have_accessible_name("Parameters, changed")
     page.reload()
     expect(opener(page)).to_have_accessible_name("Parameters, changed")
@@ -111,7 +110,7 @@ def test_what_a_model_refuses_is_said_where_it_matters(page: Page, upstream: Fak
     send(page, "Hello [[tokens=3]]")
     answer = ended(page)
     expect(answer.locator(".message-meta")).to_contain_text("temperature not accepted")
-    note = page.get_by_text("large does not accept the temperature. It is left out.")
+    note = page.get_by_text("large does not accept a temperature. It is left out.")
     expect(note).to_be_visible()
     shoot(page, "parameters-refused")
     page.reload()
@@ -132,7 +131,7 @@ def test_on_a_phone_it_covers_the_page(browser: Browser, login: Any, stack: Stac
         assert box is not None
         assert (box["x"], box["width"]) == (0, 390)
         phone.get_by_label("System prompt", exact=True).fill("Rhyme.")
-        expect(phone.get_by_text("Goes with your first message")).to_be_visible()
+        expect(phone.get_by_text("Goes with your message")).to_be_visible()
         shoot(phone, f"parameters-phone-{scheme}")
         phone.get_by_role("button", name="Close").tap()
         expect(sheet(phone)).to_be_hidden()
@@ -145,7 +144,7 @@ def test_pictures_in_dark(page: Page, stack: Stack) -> None:
     page.emulate_media(color_scheme="dark")
     opener(page).click()
     page.get_by_label("System prompt", exact=True).fill("Answer in rhymes.\nNever use more than four lines.")
-    expect(page.get_by_text("Goes with your first message")).to_be_visible()
+    expect(page.get_by_text("Goes with your message")).to_be_visible()
     shoot(page, "parameters-dark")
     page.goto(f"{stack.url}/accounts/instructions/")
     page.get_by_label("About you, and how to answer").fill("I breed axolotls.")

@@ -24,7 +24,7 @@ import { ParameterDraft } from "antiphon/conversation/parameter-draft";
 
 /** @type {Name[]} */
 const NAMES = ["system_prompt", "temperature", "max_tokens", "effort"];
-const WORDS = { temperature: "the temperature", max_tokens: "a longest answer", effort: "a choice of how long it thinks" };
+const WORDS = { temperature: "a temperature", max_tokens: "a longest answer", effort: "a choice of how long it thinks" };
 const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
 const TYPING_MS = 900; // after the last key, until a text is saved
 
@@ -81,6 +81,8 @@ export class Parameters {
   }
 
   open() {
+    const before = document.activeElement;
+    this.before = before instanceof HTMLElement && before !== document.body ? before : this.button;
     this.show();
     this.button.setAttribute("aria-expanded", "true");
     this.part("#parameters-title").focus();
@@ -97,15 +99,17 @@ export class Parameters {
     else this.sheet.showModal();
   }
 
+  /** Closes it. The focus goes back to where it was, unless the user has left the sheet meanwhile. */
   close() {
+    const inside = this.sheet.contains(document.activeElement);
     this.sheet.close();
+    if (inside) this.before?.focus();
   }
 
   closed() {
     if (this.moving) return void (this.moving = false); // it was only moved
     this.save();
     this.button.setAttribute("aria-expanded", "false");
-    this.button.focus();
     return undefined;
   }
 
@@ -219,7 +223,7 @@ export class Parameters {
     for (const [name, text] of Object.entries(this.waiting)) if (this.shown) this.shown.values[name] = text || null;
     this.waiting = {};
     this.render();
-    this.say("Goes with your first message");
+    this.say("Goes with your message");
   }
 
   async send() {
@@ -255,6 +259,7 @@ export class Parameters {
   begun(options) {
     Object.assign(this.waiting, this.draft.missing(options));
     this.draft.clear();
+    this.say("");
     this.save();
     if (this.isOpen) this.saving = this.saving.then(() => this.load());
   }
