@@ -185,7 +185,7 @@ def begin_conversation(
         "preset": preset.pk if preset else None,
         "temperature": preset.temperature if preset and own.temperature is None else own.temperature,
         "max_tokens": own.max_tokens or (preset.max_tokens if preset else None),
-        "effort": own.effort or "",
+        "effort": own.effort or getattr(preset, "effort", ""),
     }
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, values)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 
 from accounts.models import User
 from chat.catalog import offered_models
@@ -201,6 +202,16 @@ class TestPresets:
         preset.delete()
         post(alice, first.conversation_id, temperature="")
         assert claimed_again(first.run_id).temperature is None
+
+    def test_what_it_becomes_later_is_for_those_who_may_still_choose_it(self, alice: User, preset: Preset) -> None:
+        first = say(alice, preset_id=preset.pk)
+        Preset.objects.filter(pk=preset.pk).update(system_prompt="Not for Alice.")
+        preset.groups.add(Group.objects.create(name="poets"))
+        found = shown(alice, first.conversation_id)
+        assert "Not for Alice." not in json.dumps(found)
+        assert (found["preset"], found["values"]["system_prompt"]) == ("", "Rhyme."), "its own by now"
+        assert post(alice, first.conversation_id, system_prompt="").json()["values"]["system_prompt"] is None
+        assert Conversation.objects.get().system_prompt == ""
 
     def test_before_the_first_message(self, alice: User, preset: Preset) -> None:
         found = logged_in(alice).get("/parameters/", {"preset": str(preset.pk)}).json()
