@@ -25,6 +25,7 @@ class ChatConfig(AppConfig):
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         for name, view in (
             ("usage", "chat:usage"),
+            ("instructions", "chat:instructions"),
             ("recordings", "chat:recordings"),
             ("presets", "chat:presets"),
             ("prompts", "chat:prompts"),

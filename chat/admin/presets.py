@@ -54,11 +54,11 @@ class PresetAdmin(LibraryAdmin):
     ordering = ("position", "name")
     fieldsets = (
         (None, {"fields": ("name", "description", "system_prompt", "starters")}),
-        ("Model", {"fields": ("model", ("temperature", "max_tokens"))}),
+        ("Model", {"fields": ("model", ("temperature", "max_tokens", "effort"))}),
         ("Availability", {"fields": ("enabled", "groups", "position")}),
     )
     facts = (
-        *("name", "made_by", "description", "shown_model", "temperature", "max_tokens"),
+        *("name", "made_by", "description", "shown_model", "temperature", "max_tokens", "effort"),
         *("available_to", "enabled"),
     )
     texts = ("system_prompt", "shown_starters")

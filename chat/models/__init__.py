@@ -2,6 +2,7 @@
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.conversations import Conversation, Member, Role
+from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
 from chat.models.messages import Message
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
@@ -23,12 +24,14 @@ from chat.models.summaries import Summary
 __all__ = [
     "ACTIVE",
     "FAILED",
+    "MAX_INSTRUCTIONS",
     "MAX_PROMPT",
     "SLOW_MS",
     "Conversation",
     "Effort",
     "FavouriteModel",
     "Finish",
+    "Instructions",
     "KnownModel",
     "Member",
     "Message",

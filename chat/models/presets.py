@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.lib.ids import uuid7
+from chat.models.statuses import Effort
 
 MAX_PROMPT: Final = 20_000  # characters
 MAX_STARTERS: Final = 6
@@ -59,7 +60,11 @@ class Preset(models.Model):
         "max output tokens", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
         help_text="Per answer. Empty: the model's limit.",
     )  # fmt: skip
-    # The defaults of these two are the database's, because the version before inserts rows without them.
+    # The defaults of these three are the database's, because the version before inserts rows without them.
+    effort = models.CharField(
+        max_length=6, blank=True, default="", db_default="", choices=Effort.choices,
+        help_text="How much the model thinks. Empty: the model's default. Ignored by models that do not support it.",
+    )  # fmt: skip
     starters = models.JSONField(
         blank=True, default=list, db_default=[], validators=[check_starters],
         help_text="Short prompts that are shown as buttons in an empty conversation with this preset.",
@@ -88,6 +93,7 @@ class Preset(models.Model):
                 name="preset_name_once_per_owner",
                 violation_error_message="You already have a preset with this name.",
             ),
+            models.CheckConstraint(condition=Q(effort__in=["", *Effort.values]), name="preset_effort_known"),
             models.CheckConstraint(
                 condition=Q(temperature=None) | Q(temperature__range=(0, 2)), name="preset_temperature_sane"
             ),

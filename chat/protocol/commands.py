@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
@@ -21,6 +21,8 @@ Traceparent = Annotated[
     str, msgspec.Meta(pattern=r"\A00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z", max_length=55)
 ]
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Effort = Literal["none", "low", "medium", "high"]
+EFFORTS: Final = get_args(Effort)
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,9 +54,14 @@ class Traced(Command, frozen=True, kw_only=True):
 
 
 class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the model should answer this once. None is: as it does by itself."""
+    """How the model should answer this once, or from a new conversation's first message on. None is: as the
+    conversation says. `chat.protocol.parameters` has the bounds.
+    """
 
-    effort: Literal["low", "medium", "high"] | None = None  # how much it thinks
+    temperature: float | None = None
+    max_tokens: int | None = None  # the longest answer
+    effort: Effort | None = None  # how much it thinks
+    system_prompt: str | None = None  # of a new conversation only
 
 
 class Turn(Traced, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from accounts.models import User
 from chat.catalog.access import models_of
 from chat.catalog.prompts import check_variables, clean_name
 from chat.catalog.starters_field import StartersField
-from chat.models import Preset, Prompt
+from chat.models import Effort, Preset, Prompt
 from chat.models.presets import MAX_STARTER, MAX_STARTERS, SHARE
 from chat.protocol.errors import Invalid
 
@@ -49,11 +49,16 @@ class PresetForm(OwnForm):
     model = forms.ChoiceField(required=False, label=gettext_lazy("Model"))
     starters = StartersField(required=False, label=gettext_lazy("Starters"), strip=False)
 
+    effort = forms.ChoiceField(
+        required=False, label=gettext_lazy("Thinking"),
+        choices=[("", gettext_lazy("The model’s default")), *Effort.choices],
+    )  # fmt: skip
+
     class Meta:
         model = Preset
         fields = (
             *("name", "description", "model", "system_prompt", "starters"),
-            *("temperature", "max_tokens", "groups", "enabled"),
+            *("temperature", "max_tokens", "effort", "groups", "enabled"),
         )
         widgets: ClassVar = {
             "system_prompt": forms.Textarea(attrs={"rows": 8}),

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "two
 
 FORM = {
     "name": "Pirate", "description": "Arr.", "model": "two", "system_prompt": "Talk like a pirate.", "enabled": "on",
-    "starters": "Where is the gold?\n\nSing a shanty\n", "temperature": "0.3", "max_tokens": "50",
+    "starters": "Where is the gold?\n\nSing a shanty\n", "temperature": "0.3", "max_tokens": "50", "effort": "low",
 }  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_made_edited_duplicated_disabled_and_deleted_on_its_page(alice: User) ->
     preset = Preset.objects.get()
     assert preset.owner == alice
     assert preset.starters == ["Where is the gold?", "Sing a shanty"]
-    assert (preset.model, preset.temperature, preset.max_tokens) == ("two", 0.3, 50)
+    assert (preset.model, preset.temperature, preset.max_tokens, preset.effort) == ("two", 0.3, 50, "low")
     page = client.get(f"/presets/{preset.pk}/").content.decode()
     assert "Where is the gold?\nSing a shanty</textarea>" in page
     client.post(f"/presets/{preset.pk}/", {**FORM, "name": "Corsair", "starters": ""})
@@ -108,6 +108,7 @@ def test_made_edited_duplicated_disabled_and_deleted_on_its_page(alice: User) ->
         ({"temperature": "2.1"}, "less than or equal to 2"),
         ({"temperature": "nan"}, "Enter a number."),
         ({"max_tokens": "0"}, "greater than or equal to 1"),
+        ({"effort": "all"}, "not one of the available choices"),
         ({"system_prompt": "x" * 20_001}, "at most 20000 characters"),
         ({"starters": "x" * 201}, "Starter 1 has 201."),
         ({"starters": "\n".join("abcdefg")}, "At most 6 starters."),
@@ -197,6 +198,11 @@ def test_members_of_its_group_can_choose_a_shared_preset(alice: User, bob: User,
     assert Conversation.objects.get().system_prompt == "Talk like a pirate."
 
 
+def test_a_conversation_copies_its_effort(alice: User) -> None:
+    say(alice, preset_id=save_as_preset(alice, "Deep", effort="high").pk)
+    assert Conversation.objects.get().effort == "high"
+
+
 @pytest.mark.parametrize("end", ["he leaves", "she leaves", "unshared", "disabled", "by staff", "account disabled"])
 def test_sharing_ends(alice: User, bob: User, crew: Group, shared: Preset, end: str) -> None:
     match end:
@@ -271,7 +277,7 @@ def test_erasure_and_export(alice: User, bob: User, shared: Preset) -> None:
     assert body["presets"] == [
         {
             "name": "Pirate", "description": "", "model": "two", "system_prompt": "Talk like a pirate.",
-            "temperature": None, "max_tokens": None, "starters": ["Gold?"], "enabled": True,
+            "temperature": None, "max_tokens": None, "effort": "", "starters": ["Gold?"], "enabled": True,
         }
     ]  # fmt: skip
     assert json.loads("".join(export_user_data(bob)))["presets"] == []

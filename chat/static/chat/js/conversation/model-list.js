@@ -2,7 +2,7 @@
 
 /**
  * @typedef {{level: number, input?: string, output?: string, currency?: string}} Price
- * @typedef {{id: string, label: string, endpoint?: string, window?: number, sees?: boolean, thinks?: boolean,
+ * @typedef {{id: string, label: string, endpoint?: string, window?: number, sees?: boolean, thinks?: boolean, refuses?: string[],
  *   tools?: boolean, price?: Price}} Model
  * @typedef {{id: string, name: string, description: string, model: string, own?: boolean, owner?: string,
  *   starters?: boolean}} Preset `owner`: who shares it

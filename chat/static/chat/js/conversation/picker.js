@@ -29,6 +29,7 @@ export class Picker {
     this.loading = false;
     this.greeted = false; // `hello` has come: `models` are all there are
     this.dialog = new PickerDialog(this);
+    this.onShown = /** @type {(() => void) | null} */ (null);
     const last = recall("model");
     const asked = new URLSearchParams(location.search).get("preset");
     if (!page.conversation_id && !(asked && this.choose(PRESET + asked)) && last?.startsWith(PRESET)) this.choose(last);
@@ -139,6 +140,7 @@ export class Picker {
     this.button.dataset.value = this.value;
     this.button.hidden = !this.value;
     this.onPreset?.(this.preset);
+    this.onShown?.();
   }
 
   /** The preset that is chosen, if one is. */
