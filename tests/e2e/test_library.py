@@ -35,6 +35,7 @@ def library(stack: Stack) -> Iterator[None]:
     """Alice's 500 prompts, of which one is staff's, and her preset."""
     stack.manage("shell", "--no-imports", "-c", SETUP)
     yield
+    stack.sql("UPDATE chat_conversation SET preset_id = NULL")
     for table in ("chat_prompt", "chat_preset"):
         stack.sql(f"DELETE FROM {table}")  # noqa: S608 -- other tests have the stack to themselves again
 
@@ -91,6 +92,7 @@ def test_a_prompt_is_found_and_filled_in_by_keyboard(page: Page, stack: Stack) -
     page.keyboard.type("/review")
     expect(options).to_have_count(1)
     page.keyboard.press("Enter")
+    expect(form.get_by_label("language")).to_be_focused()
     page.keyboard.type("Rust")
     page.keyboard.press("Tab")
     page.keyboard.type("fn main() {}")
@@ -154,8 +156,10 @@ def test_a_prompt_by_touch_on_a_phone(
     page.goto(f"{stack.url}/")
     page.locator("#text").tap()
     page.locator("#text").press_sequentially("/sum")
+    found = page.get_by_role("option", name="summary, Sum up")
+    expect(found).to_be_in_viewport(ratio=1)
     shoot(page, f"prompts-phone-{scheme}")
-    page.get_by_role("option", name="summary, Sum up").tap()
+    found.tap()
     field = page.get_by_role("dialog", name="Sum up").get_by_label("text")
     field.fill("this")
     shoot(page, f"prompts-form-phone-{scheme}")
@@ -165,4 +169,7 @@ def test_a_prompt_by_touch_on_a_phone(
         page.goto(f"{stack.url}/{name}/")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         shoot(page, f"page-{name.replace('/', '-')}-phone-{scheme}")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        shoot(page, f"page-{name.replace('/', '-')}-desk-{scheme}")
+        page.set_viewport_size({"width": 390, "height": 844})
     context.close()
