@@ -301,7 +301,7 @@ def test_staff_see_filter_disable_and_delete_all(alice: User, shared: Preset) ->
     assert 'name="name"' not in shown, "it is not staff's to change"
     keeper.post(page, {"disabled_by_staff": "on", "name": "Changed"})
     shared.refresh_from_db()
-    assert (shared.disabled_by_staff, shared.name) == (True, "Pirate")
+    assert (shared.disabled_by_staff, shared.name, shared.model, shared.starters) == (True, "Pirate", "two", ["Gold?"])
     client = logged_in(alice)
     assert "Disabled by staff" in client.get("/presets/").content.decode()
     client.post(f"/presets/{shared.pk}/enable/", {"enabled": "1"})
