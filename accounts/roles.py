@@ -95,6 +95,24 @@ def register_app_permissions(
         _roles[name] = replace(role, never=role.never | frozenset(permissions))
 
 
+_ordinary: Final[set[str]] = set()
+
+
+def register_ordinary_permissions(app: str, names: Iterable[str]) -> None:
+    """Registers an app's permissions for what ordinary users do: every role has them, and new groups start with them.
+
+    Raises nothing for permissions that do not exist; they are left out.
+    """
+    _ordinary.update(names)
+    register_app_permissions(app, has={name: names for name, role in _roles.items() if role.has is not None})
+
+
+def ordinary_permissions() -> list[Permission]:
+    """The permissions that a new group starts with."""
+    found = Permission.objects.filter(codename__in=[name.partition(".")[2] for name in _ordinary])
+    return [one for one in found.select_related("content_type") if _names([one]) <= _ordinary]
+
+
 def all_roles() -> list[Role]:
     """The roles with what every app registered for them."""
     return list(_roles.values())

@@ -9,12 +9,13 @@ class ChatConfig(AppConfig):
         from django.db.models.signals import post_delete
 
         from accounts.erasure import UserData, register_user_data
-        from accounts.roles import register_app_permissions
+        from accounts.roles import register_app_permissions, register_ordinary_permissions
         from accounts.staff.user_links import UserLink, register_user_link
         from accounts.views.settings import register_settings_link
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.models import Recording
         from chat.models.messages import READ_TEXT
+        from chat.models.presets import SHARE
         from chat.portability.export import export_user_data
         from chat.retention import erasure
         from chat.voice import audio_files
@@ -24,10 +25,14 @@ class ChatConfig(AppConfig):
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         for name, view in (
             ("usage", "chat:usage"),
+            ("instructions", "chat:instructions"),
             ("recordings", "chat:recordings"),
+            ("presets", "chat:presets"),
+            ("prompts", "chat:prompts"),
             ("export", "chat:export_own_data"),
         ):
             register_settings_link(name, view)
+        register_ordinary_permissions("chat", (SHARE,))
         register_app_permissions(
             "chat",
             has={

@@ -237,8 +237,8 @@ class EndpointModel(ExtrasModel):
 
 
 class ModelFact(models.Model):
-    """What workers have learnt about a model of an endpoint: its context window, and how its tokens compare with the
-    estimate (`workers.providers.counting`). `endpoint` is the name that the usage ledger uses.
+    """What workers have learnt about a model of an endpoint: its context window, how its tokens compare with the
+    estimate (`workers.providers.counting`), and what it does not accept. `endpoint` is the name that the ledger uses.
     """
 
     endpoint = models.CharField(max_length=200)
@@ -249,6 +249,11 @@ class ModelFact(models.Model):
         default=dict, help_text="By kind of text: real tokens divided by estimated ones, of the last answers."
     )
     measured_at = models.DateTimeField(null=True)
+    refused = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        help_text="What the model does not accept, and when it refused it.",
+    )
 
     class Meta:
         default_permissions = ()

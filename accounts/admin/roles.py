@@ -39,6 +39,11 @@ class GroupAdmin(DjangoGroupAdmin, RecordedAdmin):
 
     form = GroupForm
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """A new group starts with what ordinary users may do."""
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        return {"permissions": [one.pk for one in roles.ordinary_permissions()]} | given
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 

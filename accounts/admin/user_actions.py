@@ -43,6 +43,8 @@ REPORT: Final = {  # the labels of `UserData.report`, in order
     "conversations_handed_over": "of these, transferred to another owner",
     "messages_blanked": "messages in shared conversations, text replaced by “(erased)”",
     "recordings_deleted": "voice recordings, deleted",
+    "presets_deleted": "presets of their own, deleted, also where they are shared",
+    "prompts_deleted": "prompts of their own, deleted, also where they are shared",
     "sessions_ended": "sessions, ended",
     "audit_entries_kept": "audit log entries of their actions as staff, kept",
 }

@@ -1,5 +1,8 @@
-"""The admin pages of conversations, messages, runs, recordings, models and presets. Importing this registers them."""
+"""The admin pages of conversations, messages, runs, recordings, models, presets and prompts.
 
-from chat.admin import conversations, known_models, messages, presets, recordings, runs
+Importing this registers them.
+"""
 
-__all__ = ["conversations", "known_models", "messages", "presets", "recordings", "runs"]
+from chat.admin import conversations, known_models, messages, presets, prompts, recordings, runs
+
+__all__ = ["conversations", "known_models", "messages", "presets", "prompts", "recordings", "runs"]

@@ -46,7 +46,10 @@ class ConversationAdmin(BodyAdmin):
     list_display_links = None
     ordering = ("-updated_at",)
     search_help_text = "Conversation id, or a member's email address"
-    facts = ("id", "owner", "model", "cost", "created_at", "updated_at", "deleted_at", "message_list", "run_list")
+    facts = (
+        "id", "owner", "model", "preset", "temperature", "max_tokens", "effort", "cost", "created_at", "updated_at",
+        "deleted_at", "message_list", "run_list",
+    )  # fmt: skip
     body_fields = ("title", "system_prompt")
     body_title = "Title and system prompt"
     inlines = (MemberInline,)

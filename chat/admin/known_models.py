@@ -9,11 +9,14 @@ from typing import Any, ClassVar, Final
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import ManyToManyField, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -22,6 +25,7 @@ from accounts.staff.recorded import RecordedAdmin
 from chat.admin.filters import Filter
 from chat.catalog import offered_models
 from chat.catalog.access import clear_rules_cache
+from chat.catalog.refusals import find_refusals, forget_refusal
 from chat.models import KnownModel, Visibility
 
 SOON: Final = "Workers apply this within seconds."
@@ -100,6 +104,7 @@ class KnownModelAdmin(RecordedAdmin):
     search_help_text = "A part of the name"
     ordering = ("name",)
     list_per_page = 200  # a bulk edit concerns one page
+    change_form_outer_after_template = "admin/chat/knownmodel/refusals.html"
     actions = ("limit_to_groups", "allow_everyone", "offer", "hide", "decide_automatically")
     formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
     readonly_fields = ("endpoint", "reason", "seen_at")
@@ -130,6 +135,39 @@ class KnownModelAdmin(RecordedAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         super().delete_model(request, obj)
         transaction.on_commit(clear_rules_cache)
+
+    # --- what it refuses ------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        accept = self.admin_site.admin_view(require_POST(self.try_again))
+        return [path("<int:object_id>/accept/", accept, name="chat_knownmodel_accept"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        context = {
+            **(extra_context or {}),
+            "refusals": find_refusals(row.name) if row else [],
+            "may_forget": self.has_change_permission(request, row),
+        }
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
+
+    def try_again(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Forgets something that the model refused (`endpoint`, `what`): the next answer's request has it again."""
+        row = get_object_or_404(KnownModel, pk=object_id)
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        endpoint, what = request.POST.get("endpoint", "")[:200], request.POST.get("what", "")[:80]
+        with transaction.atomic():
+            audit.record(request, "forget_refusal", row, details=f"{row.name} at {endpoint}: {what}")
+            known = forget_refusal(row.name, endpoint, what)
+        if known:
+            messages.success(request, f"It will be tried again. {SOON}")
+        else:
+            messages.error(request, "This is not remembered any more.")
+        return redirect("admin:chat_knownmodel_change", row.pk)
 
     # --- many at once --------------------------------------------------------------------------------------------
 

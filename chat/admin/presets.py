@@ -1,33 +1,40 @@
-"""Presets in the admin."""
+"""Presets in the admin: staff's own, and what users made."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import ManyToManyField
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from accounts.staff.recorded import RecordedAdmin
+from chat.admin.library import LibraryAdmin, LibraryForm
 from chat.catalog import offered_models
 from chat.catalog.presets import clear_presets_cache
+from chat.catalog.starters_field import StartersField
 from chat.models import Preset
+from chat.models.presets import MAX_STARTER, MAX_STARTERS
 
 
-class PresetForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+class PresetForm(LibraryForm):
     model = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
+    starters = StartersField(
+        required=False, strip=False, widget=UnfoldAdminTextareaWidget,
+        help_text=f"Buttons in an empty conversation with this preset, one a line. Up to {MAX_STARTERS}, each up to "
+        f"{MAX_STARTER} characters.",
+    )  # fmt: skip
 
     class Meta:
         model = Preset
-        fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets choose
+        fields = "__all__"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "model" not in self.fields:  # with permission only to view
+        if "model" not in self.fields:  # with permission only to view, or a user's own
             return
         offered = [(one["id"], one["label"]) for one in offered_models.offered_models()]
         own = self.instance.model
@@ -40,24 +47,34 @@ class PresetForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter ex
 
 
 @admin.register(Preset)
-class PresetAdmin(RecordedAdmin):
+class PresetAdmin(LibraryAdmin):
     form = PresetForm
-    list_display = ("name", "description", "shown_model", "available_to", "enabled", "position")
+    list_display = ("name", "made_by", "description", "shown_model", "available_to", "is_disabled", "position")
     search_fields = ("name",)
     ordering = ("position", "name")
-    formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
     fieldsets = (
-        (None, {"fields": ("name", "description", "system_prompt")}),
-        ("Model", {"fields": ("model", ("temperature", "max_tokens"))}),
+        (None, {"fields": ("name", "description", "system_prompt", "starters")}),
+        ("Model", {"fields": ("model", ("temperature", "max_tokens", "effort"))}),
         ("Availability", {"fields": ("enabled", "groups", "position")}),
     )
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("groups")
+    facts = (
+        *("name", "made_by", "description", "shown_model", "temperature", "max_tokens", "effort"),
+        *("available_to", "enabled"),
+    )
+    texts = ("system_prompt", "shown_starters")
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         clear_presets_cache()
+
+    def switch(self, rows: QuerySet[Any], *, disabled: bool) -> None:
+        rows.filter(owner=None).update(enabled=not disabled)
+        super().switch(rows.exclude(owner=None), disabled=disabled)
+        clear_presets_cache()
+
+    @admin.display(description="Disabled", boolean=True)
+    def is_disabled(self, row: Preset) -> bool:
+        return row.disabled_by_staff or (row.owner_id is None and not row.enabled)
 
     @admin.display(description="Model", ordering="model")
     def shown_model(self, row: Preset) -> SafeString | str:
@@ -67,6 +84,6 @@ class PresetAdmin(RecordedAdmin):
             return row.model
         return format_html('{} <span class="text-red-700 dark:text-red-400">not currently offered</span>', row.model)
 
-    @admin.display(description="Available to")
-    def available_to(self, row: Preset) -> str:
-        return ", ".join(group.name for group in row.groups.all()) or "Everyone"
+    @admin.display(description="Starters")
+    def shown_starters(self, row: Preset) -> SafeString | str:
+        return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', "\n".join(row.starters) or "–")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from django.contrib import admin, messages
@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from accounts import audit
-from accounts.lib.formatting import clock, milliseconds, money
+from accounts.lib.formatting import clock, milliseconds, money, number
 from accounts.models import User
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.filters import ErrorFilter, ModelFilter, PeriodFilter, SlowFilter, UserFilter
@@ -27,6 +27,12 @@ from chat.models.messages import READ_TEXT
 from chat.protocol.errors import Conflict
 
 PERMISSION: Final = "chat.operate_run"
+PARAMETER_NAMES: Final = {"temperature": "temperature", "max_tokens": "longest answer", "effort": "effort"}
+
+
+def describe_parameters(values: Mapping[str, Any]) -> str:
+    """Parameters in words, such as `temperature 0.2, longest answer 300`; empty for none."""
+    return ", ".join(f"{words} {values[name]}" for name, words in PARAMETER_NAMES.items() if name in values)
 
 
 @admin.register(Run)
@@ -49,7 +55,8 @@ class RunAdmin(HistoryAdmin):
         ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "reasoning_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
         ("The provider", {"fields": ("upstream_model", "finish", "upstream_request", "usage_implausible")}),
-        ("Thinking", {"fields": (("effort", "thought_for", "reasoning_chars"), "reasoning_link")}),
+        ("Parameters", {"fields": (("sent_parameters", "dropped_parameters"), ("prompt_size", "asked_parameters"))}),
+        ("Thinking", {"fields": (("thought_for", "reasoning_chars"), "reasoning_link")}),
         ("Processing", {"fields": (("attempt", "lease_owner", "lease_expires_at"),
                                    ("checkpoint_seq", "ended_in_log"))}),
     )  # fmt: skip
@@ -221,6 +228,28 @@ class RunAdmin(HistoryAdmin):
     @admin.display(description="Question")
     def prompt_link(self, row: Run) -> SafeString | str:
         return page_link("message", row.prompt_id)
+
+    @admin.display(description="Sent to the model")
+    def sent_parameters(self, row: Run) -> str:
+        return describe_parameters(row.parameters.get("sent", {})) or "–"
+
+    @admin.display(description="Left out, because the model does not accept it")
+    def dropped_parameters(self, row: Run) -> str:
+        return ", ".join(PARAMETER_NAMES.get(name, name) for name in row.parameters.get("dropped", [])) or "–"
+
+    @admin.display(description="Set for this answer alone")
+    def asked_parameters(self, row: Run) -> str:
+        asked = {**row.parameters.get("asked", {}), **({"effort": row.effort} if row.effort else {})}
+        return describe_parameters(asked) or "–"
+
+    @admin.display(description="System prompt")
+    def prompt_size(self, row: Run) -> str:
+        """How long it was; the text is on the conversation's page, and a user's own instructions on none."""
+        if "system_chars" not in row.parameters:
+            return "–"
+        own = row.parameters.get("instructions_chars")
+        size = f"{number(row.parameters['system_chars'])} characters"
+        return f"{size}, of which {number(own)} are the user’s own instructions" if own else size
 
     @admin.display(description="Thought for")
     def thought_for(self, row: Run) -> str:

@@ -29,7 +29,9 @@ DEMO_LABEL: Final = "Demo (no model connected)"
 
 
 class OfferedModel(TypedDict):
-    """`window` is in tokens. What nobody knows of a model is left out."""
+    """`window` is in tokens. `refuses` names the parameters of conversations that it does not accept. What nobody
+    knows of a model is left out.
+    """
 
     id: str
     label: str
@@ -37,6 +39,7 @@ class OfferedModel(TypedDict):
     sees: NotRequired[bool]
     tools: NotRequired[bool]
     thinks: NotRequired[bool]
+    refuses: NotRequired[list[str]]
 
 
 class PublishedModel(OfferedModel):

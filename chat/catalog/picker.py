@@ -17,7 +17,7 @@ from chat.protocol.errors import Invalid
 RECENT: Final = 5  # recently used models that are shown
 RECENT_RUNS: Final = 60  # of a user's runs in which they are looked for
 MAX_FAVOURITES: Final = 100
-_MARKS: Final = ("window", "sees", "thinks", "tools")
+_MARKS: Final = ("window", "sees", "thinks", "tools", "refuses")
 
 
 def picker_entries(user: User) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Presets that staff prepare for new conversations.
+"""The presets that a user may choose for a new conversation: staff's, their own, and those shared with their groups.
 
 A conversation copies its preset when it starts, so changing, disabling or deleting the preset later does not affect it.
 """
@@ -8,31 +8,39 @@ from __future__ import annotations
 import threading
 import uuid
 from dataclasses import dataclass
-from typing import Final, TypedDict
+from typing import Final, NotRequired, TypedDict
 
 import structlog
 from cachetools import TTLCache, cached
+from django.db.models import QuerySet
 
 from accounts.lib.outage import OUTAGE
-from accounts.models import User
 from chat.catalog import offered_models
 from chat.catalog.access import NOT_THEIRS, may_use, offered_to
 from chat.catalog.offered_models import OfferedModel
+from chat.catalog.sharing import groups_of, own_or_shared, staffs
 from chat.models import Preset
 from chat.protocol.errors import Forbidden, Invalid
 
 logger = structlog.get_logger(__name__)
 
 CACHED_SECONDS: Final = 5.0
+MAX_SHARED: Final = 200  # presets of others that one user is offered
 
 
 class OfferedPreset(TypedDict):
-    """A preset as `hello` and the page show it. An empty model means the default."""
+    """A preset as `hello` and the page show it. An empty model means the default.
+
+    `own` is the user's own, `owner` the name of the one who shares it; `starters`: it has some.
+    """
 
     id: str
     name: str
     description: str
     model: str
+    own: NotRequired[bool]
+    owner: NotRequired[str]
+    starters: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +50,24 @@ class _Known:
 
 
 def offered_presets(user_id: uuid.UUID) -> list[OfferedPreset]:
-    """The presets this user can choose, up to `CACHED_SECONDS` old. Raises a database error.
+    """The presets this user can choose: their own, staff's (up to `CACHED_SECONDS` old), and what others share.
 
-    The user's groups are queried only when a preset is limited to groups.
+    The user's groups are queried only when a preset of staff is limited to groups. Raises a database error.
     """
-    known = _enabled_presets()
-    if not any(one.groups for one in known):
-        return [one.shown for one in known]
-    theirs = _groups_of(user_id)
-    return [one.shown for one in known if not one.groups or one.groups & theirs]
+    staffs_own = _enabled_presets()
+    theirs = groups_of(user_id) if any(one.groups for one in staffs_own) else set()
+    found = [one.shown for one in staffs_own if not one.groups or one.groups & theirs]
+    rows = Preset.objects.filter(own_or_shared(Preset, user_id), enabled=True, disabled_by_staff=False)
+    rows = rows.exclude(owner=None).select_related("owner").only(*_SHOWN).order_by("name")
+    own = [_shown(row, own=True) for row in rows if row.owner_id == user_id]
+    shared = [_shown(row) for row in rows if row.owner_id != user_id]
+    return [*own, *found, *shared[:MAX_SHARED]]
+
+
+def usable_presets(user_id: uuid.UUID) -> QuerySet[Preset]:
+    """The enabled presets that this user may choose."""
+    whose = staffs(Preset, user_id) | own_or_shared(Preset, user_id)
+    return Preset.objects.filter(whose, enabled=True, disabled_by_staff=False)
 
 
 def offers(user_id: uuid.UUID) -> dict[str, list[OfferedModel] | list[OfferedPreset]]:
@@ -72,11 +89,7 @@ def choose_preset(user_id: uuid.UUID, preset_id: uuid.UUID, model: str | None) -
 
     Raises `Invalid`, or `Forbidden` when the preset's model is limited to groups that the user is not in.
     """
-    preset = Preset.objects.prefetch_related("groups").filter(pk=preset_id, enabled=True).first()
-    if preset is not None:
-        groups = {group.pk for group in preset.groups.all()}
-        if groups and not groups & _groups_of(user_id):
-            preset = None
+    preset = usable_presets(user_id).filter(pk=preset_id).first()
     if preset is None:
         raise Invalid("This preset is no longer available. Choose another preset or a model.")
     offered = [one["id"] for one in offered_models.offered_models()]
@@ -92,17 +105,22 @@ def clear_presets_cache() -> None:
     _enabled_presets.cache_clear()
 
 
-def _groups_of(user_id: uuid.UUID) -> set[int]:
-    return set(User.groups.through.objects.filter(user_id=user_id).values_list("group_id", flat=True))
+_SHOWN: Final = ("name", "description", "model", "starters", "owner__name", "owner__email")
+
+
+def _shown(row: Preset, *, own: bool = False) -> OfferedPreset:
+    shown = OfferedPreset(id=str(row.pk), name=row.name, description=row.description, model=row.model)
+    if row.starters:
+        shown["starters"] = True
+    if own:
+        shown["own"] = True
+    elif row.owner is not None:
+        shown["owner"] = row.owner.display_name
+    return shown
 
 
 @cached(TTLCache(maxsize=1, ttl=CACHED_SECONDS), condition=threading.Condition())
 def _enabled_presets() -> list[_Known]:
-    """The presets as this process last read them. One thread queries; the others wait for it."""
-    return [
-        _Known(
-            OfferedPreset(id=str(row.pk), name=row.name, description=row.description, model=row.model),
-            frozenset(group.pk for group in row.groups.all()),
-        )
-        for row in Preset.objects.filter(enabled=True).prefetch_related("groups")
-    ]
+    """Staff's presets as this process last read them. One thread queries; the others wait for it."""
+    rows = Preset.objects.filter(owner=None, enabled=True, disabled_by_staff=False).prefetch_related("groups")
+    return [_Known(_shown(row), frozenset(group.pk for group in row.groups.all())) for row in rows]

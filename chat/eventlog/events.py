@@ -12,6 +12,8 @@ from chat.eventlog.payloads import (
     failure_of,
     is_continuable,
     message_dict,
+    parameters_for_members,
+    parameters_of,
     reasoning_of,
     summary_dict,
     timing_of,
@@ -153,6 +155,8 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
     event["cost"] = cost_of(run)
     event["context"] = context_of(run)
     event["timing"] = timing_of(run)
+    if parameters := parameters_of(run):
+        event["parameters"] = parameters
     return _state(event)
 
 
@@ -181,6 +185,7 @@ def conversation_updated(conversation: Conversation) -> Event:
             "conversation_id": str(conversation.id),
             "title": conversation.title,
             "model": conversation.model or None,
+            "parameters": parameters_for_members(conversation),
         }
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 
-from chat.models import ACTIVE, Finish, Message, MessageStatus, Run, RunStatus, Summary
+from chat.models import ACTIVE, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
@@ -77,6 +77,8 @@ def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) ->
         "context": context_of(run),
         "timing": timing_of(run),
     }
+    if parameters := parameters_of(run):
+        shown["parameters"] = parameters
     if run.reasoning_chars or reasoning:
         shown["reasoning"] = reasoning_of(run)
         if reasoning is not None:
@@ -88,6 +90,26 @@ def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) ->
     if run.heard_chars is not None and run.produced_chars is not None:
         shown["heard_chars"] = run.heard_chars
     return shown
+
+
+def parameters_of(run: Run) -> dict[str, Any]:
+    """The parameters that were really sent for a run, and the names of those that were `dropped` because the model does
+    not accept them; empty where there were none.
+    """
+    dropped = run.parameters.get("dropped")
+    return {**run.parameters.get("sent", {}), **({"dropped": dropped} if dropped else {})}
+
+
+def parameters_for_members(conversation: Conversation) -> dict[str, Any]:
+    """A conversation's parameters as every member may see them: of its system prompt only whether there is one, because
+    viewers are not shown it.
+    """
+    return {
+        "temperature": conversation.temperature,
+        "max_tokens": conversation.max_tokens,
+        "effort": conversation.effort or None,
+        "has_system_prompt": bool(conversation.system_prompt),
+    }
 
 
 def reasoning_of(run: Run) -> dict[str, Any]:

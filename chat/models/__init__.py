@@ -1,9 +1,11 @@
-"""Conversations, messages, summaries, runs, recordings, presets, and what is decided about models."""
+"""Conversations, messages, summaries, runs, recordings, presets, prompts, and what is decided about models."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.conversations import Conversation, Member, Role
+from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
 from chat.models.messages import Message
 from chat.models.presets import MAX_PROMPT, Preset
+from chat.models.prompts import Prompt
 from chat.models.recordings import Recording, Utterance
 from chat.models.runs import Reasoning, Run, Submission
 from chat.models.statuses import (
@@ -22,12 +24,14 @@ from chat.models.summaries import Summary
 __all__ = [
     "ACTIVE",
     "FAILED",
+    "MAX_INSTRUCTIONS",
     "MAX_PROMPT",
     "SLOW_MS",
     "Conversation",
     "Effort",
     "FavouriteModel",
     "Finish",
+    "Instructions",
     "KnownModel",
     "Member",
     "Message",
@@ -35,6 +39,7 @@ __all__ = [
     "MessageStatus",
     "ModelChoice",
     "Preset",
+    "Prompt",
     "Reasoning",
     "Recording",
     "RecordingStatus",

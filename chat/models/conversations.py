@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.lib.ids import uuid7
+from chat.models.statuses import Effort
 
 
 class Conversation(models.Model):
@@ -24,13 +25,18 @@ class Conversation(models.Model):
     model = models.CharField(
         max_length=200, blank=True, help_text="The model for the next answer. Empty: the server default."
     )
+    # These four apply from the next answer on. Empty: the default of the site or the model.
     system_prompt = models.TextField(blank=True)
     preset = models.ForeignKey(
         "Preset", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False,
         help_text="The preset it started with. Its values were copied to this conversation.",
     )  # fmt: skip
     temperature = models.FloatField(null=True, blank=True)
-    max_tokens = models.PositiveIntegerField(null=True, blank=True)
+    max_tokens = models.PositiveIntegerField("longest answer", null=True, blank=True, help_text="In tokens.")
+    effort = models.CharField(
+        max_length=6, choices=Effort.choices, blank=True, default="", db_default="",
+        help_text="How much the model should think. Empty: its default.",
+    )  # fmt: skip
     members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
     )
@@ -61,6 +67,13 @@ class Conversation(models.Model):
             models.CheckConstraint(
                 condition=Q(temporary=False) | Q(pinned_at=None), name="conversation_temporary_or_pinned"
             ),
+            models.CheckConstraint(
+                condition=Q(temperature=None) | Q(temperature__range=(0, 2)), name="conversation_temperature_sane"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_tokens=None) | Q(max_tokens__gte=1), name="conversation_tokens_sane"
+            ),
+            models.CheckConstraint(condition=Q(effort__in=["", *Effort.values]), name="conversation_effort_known"),
         )
 
     def __str__(self) -> str:

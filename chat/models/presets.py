@@ -4,21 +4,48 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
+from django.conf import settings
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
 from accounts.lib.ids import uuid7
+from chat.models.statuses import Effort
 
 MAX_PROMPT: Final = 20_000  # characters
+MAX_STARTERS: Final = 6
+MAX_STARTER: Final = 200  # characters
+MAX_OWN_PRESETS: Final = 100  # of one user
+SHARE: Final = "chat.share_preset"  # the permission to share own presets and prompts with groups
+
+
+def check_starters(starters: Any) -> None:
+    """Raises `ValidationError` unless these are up to `MAX_STARTERS` texts of up to `MAX_STARTER` characters."""
+    if not isinstance(starters, list) or not all(isinstance(one, str) and one.strip() for one in starters):
+        raise ValidationError("Starters are texts, none of them empty.")
+    if len(starters) > MAX_STARTERS:
+        raise ValidationError(f"At most {MAX_STARTERS} starters. These are {len(starters)}.")
+    for number, one in enumerate(starters, 1):
+        if len(one) > MAX_STARTER:
+            raise ValidationError(f"At most {MAX_STARTER} characters. Starter {number} has {len(one)}.")
 
 
 class Preset(models.Model):
-    """A system prompt, a model and its parameters, under a name that users can choose."""
+    """A system prompt, a model and its parameters, under a name that users can choose.
+
+    Without an owner it is staff's, for everyone or for its groups. A user's own is for its owner, and for those of its
+    groups that the owner is in.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    name = models.CharField(max_length=80, unique=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, editable=False, on_delete=models.CASCADE,
+        related_name="presets", db_index=False,  # the constraint of its names begins with it
+        help_text="The user who made it. None: staff.",
+    )  # fmt: skip
+    name = models.CharField(max_length=80)
     description = models.CharField(max_length=200, blank=True, help_text="Shown to users with the name.")
     system_prompt = models.TextField(
         blank=True, validators=[MaxLengthValidator(MAX_PROMPT)],
@@ -33,6 +60,18 @@ class Preset(models.Model):
         "max output tokens", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(1_000_000)],
         help_text="Per answer. Empty: the model's limit.",
     )  # fmt: skip
+    # The defaults of these three are the database's, because the version before inserts rows without them.
+    effort = models.CharField(
+        max_length=6, blank=True, default="", db_default="", choices=Effort.choices,
+        help_text="How much the model thinks. Empty: the model's default. Ignored by models that do not support it.",
+    )  # fmt: skip
+    starters = models.JSONField(
+        blank=True, default=list, db_default=[], validators=[check_starters],
+        help_text="Short prompts that are shown as buttons in an empty conversation with this preset.",
+    )  # fmt: skip
+    disabled_by_staff = models.BooleanField(
+        default=False, db_default=False, help_text="Nobody can choose it, and its owner cannot enable it."
+    )
     enabled = models.BooleanField(default=True, help_text="Users can choose this preset.")
     position = models.PositiveIntegerField(default=10, help_text="Presets are listed in ascending order.")
     groups: models.ManyToManyField[Group, Any] = models.ManyToManyField(
@@ -41,7 +80,20 @@ class Preset(models.Model):
 
     class Meta:
         ordering: ClassVar = ("position", "name")
+        permissions: ClassVar = (("share_preset", "Can share own presets and prompts with groups"),)
         constraints: ClassVar = (
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=Q(owner=None),
+                name="preset_name_once",
+                violation_error_message="Preset with this Name already exists.",
+            ),
+            models.UniqueConstraint(
+                fields=["owner", "name"],
+                name="preset_name_once_per_owner",
+                violation_error_message="You already have a preset with this name.",
+            ),
+            models.CheckConstraint(condition=Q(effort__in=["", *Effort.values]), name="preset_effort_known"),
             models.CheckConstraint(
                 condition=Q(temperature=None) | Q(temperature__range=(0, 2)), name="preset_temperature_sane"
             ),

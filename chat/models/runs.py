@@ -50,8 +50,11 @@ class Run(models.Model):
     )
     effort = models.CharField(
         max_length=6, choices=Effort.choices, blank=True, default="", db_default="",
-        help_text="How much the model should think. Empty: its default.",
+        help_text="How much the model should think for this answer alone. Empty: as the conversation says.",
     )  # fmt: skip
+    # `asked`: the parameters of this answer alone. At the end also `sent`, what the request really had; `dropped`, the
+    # names of those that the model does not accept; and how long the system prompt and the user's instructions were.
+    parameters = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.QUEUED)
 
     attempt = models.PositiveIntegerField(default=0)

@@ -40,8 +40,9 @@ class Finish(models.TextChoices):
 
 
 class Effort(models.TextChoices):
-    """How much a model should think before it answers."""
+    """How much a model should think before it answers. `none`: as little as it can."""
 
+    NONE = "none"
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"

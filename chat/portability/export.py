@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from accounts.models import Session, User
-from chat.models import FavouriteModel, Member, Message, Reasoning, Recording, Role, Run
+from chat.catalog.prompt_files import own_prompts
+from chat.models import (
+    FavouriteModel,
+    Instructions,
+    Member,
+    Message,
+    Preset,
+    Reasoning,
+    Recording,
+    Role,
+    Run,
+)  # fmt: skip
 from chat.voice import audio_files
 
 FORMAT: Final = "antiphon.export"
@@ -19,8 +30,8 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the sessions (without their keys), the conversations with every branch, and the recordings with
-    their stored audio (a WAV file in base64, else null).
+    It has the account, the user's own instructions, presets and prompts, the sessions (without their keys), the
+    conversations with every branch, and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -54,10 +65,18 @@ def _head(user: User) -> dict[str, Any]:
             }
             for row in Session.objects.filter(user=user).order_by("created_at")
         ],
+        "instructions": Instructions.objects.filter(user=user).values("text", "enabled").first(),
         "favourite_models": list(
             FavouriteModel.objects.filter(user=user).order_by("created_at").values_list("model", flat=True)
         ),
+        "presets": [_preset(row) for row in Preset.objects.filter(owner=user).order_by("name")],
+        "prompts": own_prompts(user),
     }
+
+
+def _preset(row: Preset) -> dict[str, Any]:
+    names = ("name", "description", "model", "system_prompt", "temperature", "max_tokens", "effort", "starters")
+    return {name: getattr(row, name) for name in names} | {"enabled": row.enabled}
 
 
 def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:
@@ -83,6 +102,9 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
         "role": member.role,
         "model": conversation.model,
         "system_prompt": "" if is_viewer else conversation.system_prompt,
+        "temperature": conversation.temperature,
+        "max_tokens": conversation.max_tokens,
+        "effort": conversation.effort or None,
         "created_at": conversation.created_at.isoformat(),
         "updated_at": conversation.updated_at.isoformat(),
         "pinned": conversation.pinned_at is not None,

@@ -210,7 +210,7 @@ def _make_rows(user: User, imported: ImportedConversation) -> _Rows:
     ids = {message.id: uuid.uuid5(conversation_id, _name(message.id)) for message in imported.messages}
     at = imported.messages[0].at or timezone.now()
     # `created_at` is the time of the import, so that retention (chat.retention.periods) counts from here.
-    conversation = Conversation(pk=conversation_id, title=imported.title)
+    conversation = Conversation(pk=conversation_id, title=imported.title, **imported.parameters)
     rows = []
     for message in imported.messages:
         # Later than the one before, also without a time in the file: siblings are shown by time.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
@@ -21,6 +21,8 @@ Traceparent = Annotated[
     str, msgspec.Meta(pattern=r"\A00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z", max_length=55)
 ]
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Effort = Literal["none", "low", "medium", "high"]
+EFFORTS: Final = get_args(Effort)
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,9 +54,14 @@ class Traced(Command, frozen=True, kw_only=True):
 
 
 class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How the model should answer this once. None is: as it does by itself."""
+    """How the model should answer this once, or from a new conversation's first message on. None is: as the
+    conversation says. `chat.protocol.parameters` has the bounds.
+    """
 
-    effort: Literal["low", "medium", "high"] | None = None  # how much it thinks
+    temperature: float | None = None
+    max_tokens: int | None = None  # the longest answer
+    effort: Effort | None = None  # how much it thinks
+    system_prompt: str | None = None  # of a new conversation only
 
 
 class Turn(Traced, frozen=True, kw_only=True):
@@ -249,13 +256,17 @@ def named(command: Command) -> Named:
     return Named(command.ref, str(client_id) if client_id is not None else None)
 
 
+def clean_controls(text: str) -> str:
+    """`text` without control characters, and without halves of characters."""
+    return _CONTROLS.sub("", _encode(text).decode())
+
+
 def clean_text(text: str) -> str:
     """The text of a message as it is stored: without control characters, and without halves of characters.
 
     Raises `Invalid` if nothing is left, and `TooLarge`.
     """
-    raw = _encode(text)
-    text = _CONTROLS.sub("", raw.decode())
+    text = clean_controls(text)
     size = len(text.encode())
     if size > MAX_TEXT_BYTES:
         raise TooLarge(f"A message can have at most {MAX_TEXT_BYTES} bytes; this one has {size}.")

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
-from chat.models import ACTIVE, Conversation, Member, Message, Recording, Role, Run, Utterance
+from chat.models import ACTIVE, Conversation, Member, Message, Preset, Prompt, Recording, Role, Run, Utterance
 from chat.retention.purge import delete_event_logs
 
 logger = structlog.get_logger(__name__)
@@ -28,6 +28,8 @@ class Erased:
     conversations_handed_over: int  # of those, now owned by another member: the highest role, then the first to join
     messages_blanked: int
     recordings_deleted: int
+    presets_deleted: int  # the user's own, also those that others use; so for prompts
+    prompts_deleted: int
     sessions_ended: int
     audit_entries_kept: int  # what this user did as staff; the database lets nobody delete them
 
@@ -71,6 +73,8 @@ def survey(user: User) -> Erased:
         conversations_handed_over=len(orphaned),
         messages_blanked=Message.objects.filter(conversation__in=shared, author=user).count(),
         recordings_deleted=Recording.objects.filter(user=user).count(),
+        presets_deleted=Preset.objects.filter(owner=user).count(),
+        prompts_deleted=Prompt.objects.filter(owner=user).count(),
         sessions_ended=Session.objects.filter(user=user).count(),
         audit_entries_kept=AuditEntry.objects.filter(actor_id=user.pk).count(),
     )

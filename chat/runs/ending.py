@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,9 +16,10 @@ from django.db.models.functions import Now
 from accounts.quotas.balance import Balance
 from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
-from chat.models import ACTIVE, Conversation, Message, MessageStatus, Reasoning, Run, RunStatus
+from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import earlier_runs, read_branch
+from chat.runs.system_prompt import read_system_prompt
 
 CHARACTERS_PER_ESTIMATED_TOKEN: Final = 4  # of what a lost worker's model read and wrote, about
 
@@ -53,12 +55,16 @@ class Ending:
     first_token_ms: int | None = None
     first_reasoning_ms: int | None = None
     total_ms: int | None = None
+    parameters: Mapping[str, Any] | None = None  # as the run's row has them; None: nobody knows what was sent
 
     def run_fields(self) -> dict[str, Any]:
         """The fields that are columns of the run's row."""
         fields = {name: value for name, value in asdict(self).items() if name in _RUN_COLUMNS}
         if self.reasoning_ms is None:
             del fields["reasoning_ms"]
+        del fields["parameters"]
+        if self.parameters is not None:
+            fields["parameters"] = json.dumps(self.parameters)
         return fields | {"reasoning_chars": len(self.reasoning)}
 
 
@@ -245,7 +251,6 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
 
 def _tokens_read(run: Run) -> int:
     """About how many tokens the model was given; never more than its context holds."""
-    prompt = Conversation.objects.values_list("system_prompt", flat=True).get(pk=run.conversation_id)
-    characters = len(prompt or settings.SYSTEM_PROMPT) + sum(len(text) for _, text in read_branch(run.prompt_id).path)
+    characters = len(read_system_prompt(run.prompt_id)) + sum(len(text) for _, text in read_branch(run.prompt_id).path)
     characters += run.base_chars
     return min(-(-characters // CHARACTERS_PER_ESTIMATED_TOKEN), settings.MODEL_CONTEXT_TOKENS)

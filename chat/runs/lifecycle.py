@@ -6,10 +6,11 @@ so a worker that has lost its lease (paused, disconnected, presumed dead) can ch
 
 from __future__ import annotations
 
+import json
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -19,6 +20,7 @@ from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, Reserve
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.context import ClaimedRun, read_branch, read_text_before
+from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt
 
 MAX_ATTEMPTS: Final = 3
 
@@ -31,10 +33,11 @@ WITH claimed AS (
                GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
     WHERE id = %s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id,
-        base_chars, effort
+        base_chars, parameters, effort
 )
-SELECT claimed.*, c.system_prompt, c.temperature, c.max_tokens, quota.*
+SELECT claimed.*, c.effort, c.temperature, c.max_tokens, c.system_prompt, own.text, quota.*
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
+LEFT JOIN LATERAL ({OWN_INSTRUCTIONS} WHERE q.id = claimed.prompt_id) own ON true
 LEFT JOIN LATERAL ({RESERVED_BY_CLAIMED}) quota ON true
 """  # noqa: S608 -- constants
 
@@ -79,6 +82,8 @@ class Claim:
     """A run this worker has claimed, and what it needs to answer. `path` is (role, text), oldest first; `summary` is of
     what came before it, and `older` messages before that were not read. `quotas`: what the run has reserved in hard
     quotas of tokens and money. `text_before` is the text of an answer that this run continues; empty of a new answer.
+    `asked` are the parameters of this answer alone, which are in the other fields, too. `instructions` is how many
+    characters of the system prompt are the user's own.
     """
 
     run: ClaimedRun
@@ -91,6 +96,8 @@ class Claim:
     summary: str = ""
     older: int = 0
     text_before: str = ""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    instructions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +136,16 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
         rows = cursor.fetchall()  # one, or one for each quota
     if not rows:
         return None
-    *fields, effort, system_prompt, temperature, max_tokens = rows[0][:-QUOTA_COLUMNS]
+    *fields, once, run_effort, effort, temperature, max_tokens, prompt, instructions = rows[0][:-QUOTA_COLUMNS]
+    asked = json.loads(once).get("asked", {})
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
-    prompt = system_prompt or settings.SYSTEM_PROMPT
     branch = read_branch(run.prompt_id, window_of(run.model) if window_of else None)
     before = read_text_before(run.message_id, run.base_chars)
     return Claim(
-        run, prompt, branch.path, temperature, max_tokens, effort, quotas, summary=branch.summary, older=branch.older,
-        text_before=before,
+        run, compose_system_prompt(prompt, instructions or ""), branch.path, asked.get("temperature", temperature),
+        asked.get("max_tokens", max_tokens), run_effort or effort, quotas, summary=branch.summary, older=branch.older,
+        text_before=before, asked=asked, instructions=len(instructions or ""),
     )  # fmt: skip
 
 

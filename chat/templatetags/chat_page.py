@@ -149,6 +149,13 @@ def context_use(message: dict[str, Any]) -> str:
     return json.dumps(message["run"]["context"], separators=(",", ":")) if message["run"] else ""
 
 
+def left_out(names: list[str]) -> str:
+    """Which parameters a model did not accept, for a person. Kept level with `leftOut` in parameter-words.js."""
+    words = {"temperature": _("temperature"), "max_tokens": _("longest answer"), "effort": _("effort")}
+    shown = ", ".join(words[name] for name in names if name in words)
+    return _("%(names)s not accepted") % {"names": shown}
+
+
 @register.filter
 def meta(message: dict[str, Any]) -> str:
     """The small print of an answer: model, time, tokens. Kept level with `describe` in message.js."""
@@ -163,4 +170,6 @@ def meta(message: dict[str, Any]) -> str:
     if tokens:
         about = "≈ " if usage.get("estimated") else ""
         parts.append(about + ngettext("%(count)d token", "%(count)d tokens", tokens) % {"count": tokens})
+    if dropped := run.get("parameters", {}).get("dropped"):
+        parts.append(left_out(dropped))
     return " · ".join(parts)

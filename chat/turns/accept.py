@@ -26,6 +26,7 @@ from chat.eventlog.store import Append
 from chat.models import Message, MessageRole, MessageStatus, Run
 from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, clean_text
 from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded, RateLimited
+from chat.protocol.parameters import check_options
 from chat.telemetry import metrics, tracing
 from chat.turns.places import Place, find_place
 from chat.turns.statements import find_submission, insert_turn
@@ -74,6 +75,8 @@ def accept(user_id: uuid.UUID, command: NewTurn, check: Check = accept_any) -> A
     """
     if isinstance(command, MessageSend | MessageEdit):
         command = msgspec.structs.replace(command, text=clean_text(command.text))
+    if command.options is not None:
+        command = msgspec.structs.replace(command, options=check_options(command.options))
     if isinstance(command, MessageSend) and command.attachments:
         raise Invalid("Files can't be attached yet.")
     fingerprint = fingerprint_of(command)
@@ -145,7 +148,7 @@ def _insert(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, place: Pla
         message_id=answer.pk,
         requested_by_id=user_id,
         model=choose_model(user_id, chosen, place.model),
-        effort=(command.options.effort if command.options else None) or "",
+        **asked_once(command),
         trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
     )
     rows = _Rows(prompt, answer, run, place.title or title_from(text), is_new=place.prompt is None)
@@ -161,6 +164,21 @@ def _insert(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, place: Pla
     )
     check_runs_under_way(under_way)
     return rows
+
+
+def asked_once(command: NewTurn) -> dict[str, Any]:
+    """The fields of the run for what is asked for this answer alone; a new conversation keeps its first options itself.
+
+    Raises `Invalid`.
+    """
+    options = command.options
+    if options is None or (isinstance(command, MessageSend) and command.conversation_id is None):
+        return {}
+    if options.system_prompt is not None:
+        raise Invalid("Only a new conversation gets its system prompt with a message. Change it in its parameters.")
+    asked = {"temperature": options.temperature, "max_tokens": options.max_tokens}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    return {"effort": options.effort or "", "parameters": {"asked": asked} if asked else {}}
 
 
 def check_runs_under_way(count: int) -> None:

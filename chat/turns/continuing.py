@@ -111,6 +111,7 @@ def _insert(user_id: uuid.UUID, command: MessageContinue, fingerprint: bytes, me
         requested_by_id=user_id,
         model=choose_model(user_id, before.model),
         effort=before.effort,
+        parameters={name: before.parameters[name] for name in ("asked",) if name in before.parameters},
         part=before.part + 1,
         base_chars=len(message.text),
         trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),

@@ -45,7 +45,9 @@ def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
     if command.parent_id is not None:
         raise Invalid("A new conversation has no message to reply to.")
     preset = choose_preset(user_id, command.preset_id, command.model) if command.preset_id else None
-    conversation_id, author, metered = begin_conversation(user_id, temporary=command.temporary, preset=preset)
+    conversation_id, author, metered = begin_conversation(
+        user_id, temporary=command.temporary, preset=preset, options=command.options
+    )
     return Place(
         conversation_id, "", preset.model if preset else "", author, metered, temporary=command.temporary
     )  # fmt: skip

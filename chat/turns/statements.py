@@ -5,6 +5,7 @@ Through the ORM the same work takes nine statements and three times as long (doc
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +17,7 @@ from accounts.lib.ids import uuid7
 from accounts.models import User
 from accounts.quotas.reservations import METERED
 from chat.models import Message, Preset, Run
+from chat.protocol.commands import TurnOptions
 
 _SUBMISSION: Final = """
 SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHERE user_id = %s AND client_id = %s
@@ -50,10 +52,11 @@ WITH clock AS MATERIALIZED (
            now + interval '1 microsecond'
     FROM clock
 ), run AS (
-    INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, effort, status, attempt,
-        lease_owner, enqueued_at, checkpoint_epoch, checkpoint_seq, ended_in_log, error_code, error_message,
-        usage_estimated, trace_id, created_at)
-    VALUES (%(run)s, %(conversation)s, %(prompt)s, %(answer)s, %(user)s, %(model)s, %(effort)s, 'queued', 0,
+    INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, effort, parameters,
+        status, attempt, lease_owner, enqueued_at, checkpoint_epoch, checkpoint_seq, ended_in_log, error_code,
+        error_message, usage_estimated, trace_id, created_at)
+    VALUES (%(run)s, %(conversation)s, %(prompt)s, %(answer)s, %(user)s, %(model)s, %(effort)s, %(parameters)s,
+        'queued', 0,
         '', clock_timestamp(), '', 0, false, '', '', false, %(trace)s, clock_timestamp())
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
@@ -71,9 +74,9 @@ FROM clock
 
 _BEGIN: Final = f"""
 WITH conversation AS (
-    INSERT INTO chat_conversation (id, title, model, system_prompt, preset_id, temperature, max_tokens, created_at,
-        updated_at, temporary)
-    VALUES (%(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s,
+    INSERT INTO chat_conversation (id, title, model, system_prompt, preset_id, temperature, max_tokens, effort,
+        created_at, updated_at, temporary)
+    VALUES (%(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s, %(effort)s,
         clock_timestamp(), clock_timestamp(), %(temporary)s)
 ), member AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
@@ -147,6 +150,7 @@ def insert_turn(
         "asks": asks,
         "model": run.model,
         "effort": run.effort,
+        "parameters": json.dumps(run.parameters),
         "trace": run.trace_id,
         "choose": choose_model,
         "client_id": client_id,
@@ -164,19 +168,24 @@ def insert_turn(
 
 
 def begin_conversation(
-    user_id: uuid.UUID, *, temporary: bool, preset: Preset | None = None
+    user_id: uuid.UUID, *, temporary: bool, preset: Preset | None = None, options: TurnOptions | None = None
 ) -> tuple[uuid.UUID, User, bool]:
-    """Inserts a conversation that the user owns, in one statement; its id, the sender, and whether quotas apply."""
+    """Inserts a conversation that the user owns, in one statement; its id, the sender, and whether quotas apply.
+
+    Its parameters are those of `options`, and where these have none, the preset's.
+    """
+    own = options or TurnOptions()
     conversation_id = uuid7()
     values: dict[str, Any] = {
         "conversation": conversation_id,
         "user": user_id,
         "temporary": temporary,
         "model": preset.model if preset else "",
-        "system_prompt": preset.system_prompt if preset else "",
+        "system_prompt": own.system_prompt or (preset.system_prompt if preset else ""),
         "preset": preset.pk if preset else None,
-        "temperature": preset.temperature if preset else None,
-        "max_tokens": preset.max_tokens if preset else None,
+        "temperature": preset.temperature if preset and own.temperature is None else own.temperature,
+        "max_tokens": own.max_tokens or (preset.max_tokens if preset else None),
+        "effort": own.effort or (preset.effort if preset else ""),
     }
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, values)

@@ -27,6 +27,7 @@ from chat.catalog.presets import offered_presets
 from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
 from chat.conversations.membership import member_of
+from chat.conversations.parameters import is_changed
 from chat.conversations.snapshot import State, read_state
 from chat.models import Message, Preset
 from chat.retention.periods import temporary_hours
@@ -94,6 +95,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
+        "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "quotas": []
         if user.is_staff
@@ -104,6 +106,9 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
             "ticket": reverse("ticket"),
             "socket": SOCKET_PATH,
             "models": reverse("chat:models"),
+            "presets": reverse("chat:presets"),
+            "prompts": reverse("chat:prompt_library"),
+            "prompt_root": reverse("chat:prompts"),
             "conversations": reverse("chat:conversations"),
             "login": reverse("account_login"),
             "icons": static("chat/img/icons.svg"),

@@ -74,7 +74,7 @@ def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
         try:
             return JsonResponse(view(request, *args, **kwargs))
         except ChatError as error:
-            status = {"not_found": 404, "forbidden": 403, "invalid": 400}.get(error.code, 503)
+            status = {"not_found": 404, "forbidden": 403, "invalid": 400, "too_large": 400}.get(error.code, 503)
             return JsonResponse({"code": error.code, "message": error.message}, status=status)
 
     return require_POST(for_members(answer))

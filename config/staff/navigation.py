@@ -26,6 +26,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.message", "", "chat_bubble"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
+        ("chat.prompt", "", "format_quote"),
     )),
     ("Quotas & billing", (
         ("accounts.plan", "", "workspace_premium"),

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from django.db import connection
 
 from workers.models import ModelFact
 from workers.providers.counting import Ratios
-from workers.providers.model_facts import Facts
+from workers.providers.model_facts import Facts, is_remembered
 
-# All that changed since the last time, in one statement. The last worker counts where two learnt the same thing.
+# All that changed since the last time, in one statement. The last worker counts where two learnt the same thing. Of
+# what is refused only the new part is written, so that nothing that staff have undone comes back.
 _STORE: Final = """
-INSERT INTO workers_modelfact AS f (endpoint, model, "window", window_at, ratios, measured_at)
-SELECT endpoint, model, tokens, at, ratios, CASE WHEN ratios <> '{}' THEN clock_timestamp() END
-FROM unnest(%s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::jsonb[])
-    AS given (endpoint, model, tokens, at, ratios) ORDER BY endpoint, model
+INSERT INTO workers_modelfact AS f (endpoint, model, "window", window_at, ratios, measured_at, refused)
+SELECT endpoint, model, tokens, at, ratios, CASE WHEN ratios <> '{}' THEN clock_timestamp() END, refused
+FROM unnest(%s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::jsonb[], %s::jsonb[])
+    AS given (endpoint, model, tokens, at, ratios, refused) ORDER BY endpoint, model
 ON CONFLICT (endpoint, model) DO UPDATE SET "window" = EXCLUDED."window", window_at = EXCLUDED.window_at,
-    ratios = EXCLUDED.ratios,
+    ratios = EXCLUDED.ratios, refused = f.refused || EXCLUDED.refused,
     measured_at = CASE WHEN f.ratios = EXCLUDED.ratios THEN f.measured_at ELSE EXCLUDED.measured_at END
 """
 MOST: Final = 5000  # models of which facts are read
@@ -27,8 +30,21 @@ MOST: Final = 5000  # models of which facts are read
 
 def load_facts() -> list[Facts]:
     """What all workers have learnt. Raises a database error."""
-    rows = ModelFact.objects.order_by("-id").values_list("endpoint", "model", "window", "window_at", "ratios")[:MOST]
-    return [Facts(endpoint, model, window, at, Ratios.read(ratios)) for endpoint, model, window, at, ratios in rows]
+    return [
+        Facts(row.endpoint, row.model, row.window, row.window_at, Ratios.read(row.ratios), read_refused(row))
+        for row in ModelFact.objects.order_by("-id")[:MOST]
+    ]
+
+
+def read_refused(row: ModelFact) -> dict[str, datetime]:
+    """What the model does not accept, and when that was learnt; without what is not remembered any more."""
+    found: dict[str, datetime] = {}
+    for what, at in (row.refused if isinstance(row.refused, dict) else {}).items():
+        with contextlib.suppress(TypeError, ValueError):
+            when = datetime.fromisoformat(at)
+            if when.tzinfo is not None and is_remembered(when):
+                found[what] = when
+    return found
 
 
 def store_facts(facts: Sequence[Facts]) -> None:
@@ -44,5 +60,6 @@ def store_facts(facts: Sequence[Facts]) -> None:
                 [one.window for one in facts],
                 [one.window_at for one in facts],
                 [json.dumps(one.ratios.kinds) for one in facts],
+                [json.dumps({what: at.isoformat() for what, at in one.fresh.items()}) for one in facts],
             ],
         )

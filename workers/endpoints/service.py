@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import django.db
@@ -17,6 +18,7 @@ from workers.endpoints.model_facts import load_facts, store_facts
 from workers.models import Endpoint, Use
 from workers.providers.config import NO_EXTRAS, Definition, Extras, Timeouts
 from workers.providers.discovery import Environment, make_client, publish_offered
+from workers.providers.model_facts import ModelFacts
 from workers.providers.router import ModelRouter
 
 UNREADABLE: Final = (
@@ -93,7 +95,8 @@ class EndpointSync:
 
     def __init__(self) -> None:
         self.environment = Environment()
-        self.router = ModelRouter(make_client, settings.MODEL_RETRY_SECONDS)
+        facts = ModelFacts()
+        self.router = ModelRouter(partial(make_client, facts=facts), settings.MODEL_RETRY_SECONDS, facts)
         self._known = False  # the rows have been read
 
     async def open(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
@@ -18,11 +18,12 @@ from chat.telemetry import metrics, tracing
 from workers.generation.joint import Joint
 from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
+from workers.generation.parameters import describe_parameters
 from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatModel, Continuation, Effort, Options, ProviderError, TokenUsage
+from workers.providers.base import ChatModel, Continuation, Effort, Options, ProviderError, SentOptions, TokenUsage
 from workers.providers.token_estimate import larger_usage
 
 logger = structlog.get_logger(__name__)
@@ -52,6 +53,7 @@ class ModelAnswer:
         self._clock = clock
         self._limits = AnswerLimits(claim)
         self.thinking = Thinking(log)
+        self._sent = SentOptions()
         self._continuation = Continuation() if claim.text_before else None
         self._joint = Joint(claim.text_before) if claim.text_before else None
 
@@ -67,6 +69,11 @@ class ModelAnswer:
     def reasoning_ms(self) -> int:
         """How long the model has thought so far."""
         return self.thinking.elapsed_ms()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as the run's row keeps them."""
+        return describe_parameters(self._claim, self._sent)
 
     async def read(self) -> Outcome:
         """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
@@ -93,6 +100,7 @@ class ModelAnswer:
             effort,
             permits=self._permits,
             continuation=self._continuation,
+            sent=self._sent,
         )
         usage: TokenUsage | None = None
         reason: str | None = None

@@ -284,6 +284,7 @@ class Generation:
             first_token_ms=outcome.first_token_ms,
             first_reasoning_ms=self.answer.first_reasoning_ms,
             total_ms=self.clock.elapsed_ms(),
+            parameters=self.answer.parameters,
         )
         return end_run(self.claimed.id, self.claimed.attempt, outcome.status, ending, owner=self.services.owner)
 

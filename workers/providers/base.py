@@ -40,8 +40,8 @@ class TokenUsage:
     cost: Decimal | None = None
 
 
-Effort = Literal["low", "medium", "high"]
-"""How much a model should think before it answers."""
+Effort = Literal["none", "low", "medium", "high"]
+"""How much a model should think before it answers; `none` is as little as it can."""
 
 
 @dataclass(slots=True)
@@ -55,6 +55,19 @@ class Continuation:
     exact: bool = False
 
 
+@dataclass(slots=True)
+class SentOptions:
+    """What the last request of an answer really asked for; the provider sets it with each request. None is: nothing.
+
+    `known` is false as long as no provider has set it.
+    """
+
+    temperature: float | None = None
+    max_tokens: int | None = None
+    effort: Effort | None = None
+    known: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Options of an answer. None is the model's default. A model that rejects an option is asked again without it."""
@@ -64,6 +77,7 @@ class Options:
     effort: Effort | None = None
     permits: Callable[[str], Awaitable[bool]] | None = None  # asked before another model answers in place of the chosen
     continuation: Continuation | None = None
+    sent: SentOptions | None = None
 
 
 DEFAULT: Final = Options()

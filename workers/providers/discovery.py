@@ -30,6 +30,7 @@ from workers.providers.config import ClientKind, Definition
 from workers.providers.demo import DemoModel
 from workers.providers.extras import read_extras
 from workers.providers.kinds import KIND_NAMES, make_http_client, resolve_kind
+from workers.providers.model_facts import ModelFacts
 from workers.providers.router import ModelRouter, Offer
 
 PROBE_TIMEOUT: Final = 0.5  # seconds to wait for a local Ollama
@@ -139,11 +140,11 @@ def open_router(rows: Sequence[Definition] = ()) -> ModelRouter:
     return router
 
 
-def make_client(definition: Definition) -> ChatModel:
-    """The client of an endpoint."""
+def make_client(definition: Definition, facts: ModelFacts | None = None) -> ChatModel:
+    """The client of an endpoint. `facts` keeps what its models refuse."""
     if definition.kind == "demo":
         return DemoModel(settings.DEMO_TOKENS_PER_SECOND)
-    return make_http_client(definition)
+    return make_http_client(definition, facts)
 
 
 def describe() -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from workers.providers.base import ChatModel
 from workers.providers.config import ClientKind, Definition
 from workers.providers.http.json_values import read_number
+from workers.providers.model_facts import ModelFacts
 
 if TYPE_CHECKING:
     from workers.providers.http.dialect import Dialect
@@ -58,8 +59,8 @@ def resolve_kind(kind: str, address: str) -> ClientKind:
     return kind if kind in get_args(ClientKind) else detect_kind(address)  # type: ignore[return-value]  # checked
 
 
-def make_http_client(definition: Definition) -> ChatModel:
-    """The client of an endpoint over HTTP."""
+def make_http_client(definition: Definition, facts: ModelFacts | None = None) -> ChatModel:
+    """The client of an endpoint over HTTP. `facts` keeps what its models refuse."""
     # Importing the transport takes a second, so only processes that use a model do, before the first answer.
     from workers.providers.http.client import HttpChat
 
@@ -73,6 +74,7 @@ def make_http_client(definition: Definition) -> ChatModel:
         model_extras=dict(definition.model_extras),
         strict=definition.strict,
         prefill=definition.prefill,
+        facts=facts,
     )
 
 

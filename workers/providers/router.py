@@ -89,13 +89,17 @@ class Route:
 
 
 class ModelRouter:
-    """A `ChatModel`. `make` creates the client of an endpoint; a circuit breaker stays open for `seconds`."""
+    """A `ChatModel`. `make` creates the client of an endpoint; a circuit breaker stays open for `seconds`. `facts` is
+    what is known of the models.
+    """
 
-    def __init__(self, make: Callable[[Definition], ChatModel], seconds: float) -> None:
+    def __init__(
+        self, make: Callable[[Definition], ChatModel], seconds: float, facts: ModelFacts | None = None
+    ) -> None:
         self.members: dict[str, RouterMember] = {}
         self.definitions: list[Definition] = []
         self.catalog: list[Offer] = []
-        self.facts = ModelFacts()
+        self.facts = facts or ModelFacts()
         self._make = make
         self._seconds = seconds
         self._routes: dict[str, Route] = {}
@@ -175,6 +179,9 @@ class ModelRouter:
                     windows[model["id"]] = model.get("window")
                     if tokens := member.window_of(model["id"], model.get("window"), self.facts).tokens:
                         offer["window"] = tokens
+                    offer.pop("refuses", None)  # of what another worker published
+                    if refused := self.facts.refused_parameters(member.definition.ledger_name, model["id"]):
+                        offer["refuses"] = refused
                     catalog.append(offer)
         self._routes, self.catalog, self._windows = routes, catalog, windows
 

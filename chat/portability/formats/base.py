@@ -31,7 +31,8 @@ class ImportedMessage:
 class ImportedConversation:
     """A conversation as its file has it. `error` is why it cannot be imported; `place` says where in the file it is.
 
-    `native`: exported by an Antiphon, perhaps by this one, where it may still be there under its own id.
+    `native`: exported by an Antiphon, perhaps by this one, where it may still be there under its own id. `parameters`
+    are fields of the conversation, which are checked.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ImportedConversation:
     error: str = ""
     place: str = ""
     native: bool = False
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 def timestamp(value: Any) -> datetime | None:

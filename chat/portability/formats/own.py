@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,9 @@ from msgspec import Struct
 from chat.portability.export import VERSION
 from chat.portability.formats.base import Id, ImportedConversation, ImportedMessage, timestamp
 from chat.portability.json_stream import ImportRefusedError
+from chat.protocol.commands import EFFORTS
+from chat.protocol.errors import ChatError
+from chat.protocol.parameters import check_max_tokens, check_prompt, check_temperature
 
 
 class Message(Struct):
@@ -29,6 +33,10 @@ class Conversation(Struct):
     tip: str | None = None
     deleted_at: str | None = None
     temporary: bool = False
+    system_prompt: str = ""
+    temperature: float | None = None
+    max_tokens: int | None = None
+    effort: str | None = None
 
 
 def check_head(name: str, data: dict[str, Any]) -> None:
@@ -45,7 +53,23 @@ def read_conversation(entry: Any) -> ImportedConversation | None:
     if one.deleted_at or one.temporary:
         return None
     messages = [ImportedMessage(m.id, m.parent_id, m.role, m.text, _time(m.created_at), m.mine) for m in one.messages]
-    return ImportedConversation(one.id, one.title, messages, one.tip, native=True)
+    return ImportedConversation(one.id, one.title, messages, one.tip, native=True, parameters=read_parameters(one))
+
+
+def read_parameters(one: Conversation) -> dict[str, Any]:
+    """The parameters of a conversation that are in bounds. The others are left out; the conversation is imported."""
+    found: dict[str, Any] = {}
+    with contextlib.suppress(ChatError):
+        found["system_prompt"] = check_prompt(one.system_prompt)
+    if one.temperature is not None:
+        with contextlib.suppress(ChatError):
+            found["temperature"] = check_temperature(one.temperature)
+    if one.max_tokens is not None:
+        with contextlib.suppress(ChatError):
+            found["max_tokens"] = check_max_tokens(one.max_tokens)
+    if one.effort in EFFORTS:
+        found["effort"] = one.effort
+    return found
 
 
 def _time(at: datetime | None) -> datetime | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from workers.providers.anthropic.reader import MessageReader
-from workers.providers.base import ListedModel
+from workers.providers.base import Effort, ListedModel
 from workers.providers.http.continuing import PLAIN
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report, load_json, read_number, read_object
@@ -70,6 +70,9 @@ class AnthropicDialect(Dialect):
             body["temperature"] = min(wanted.temperature, 1.0)
         return body
 
+    def asks_effort(self, effort: Effort, fields: Mapping[str, Any]) -> bool:
+        return effort == "none" or "thinking" in fields  # it only thinks where it is asked to
+
     def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
         if "thinking" not in sent or not any(word in words for word in ("thinking", "effort", "output_config")):
             return None
@@ -102,7 +105,7 @@ class AnthropicDialect(Dialect):
 
 def _thinking(wanted: Wanted, longest: int) -> dict[str, Any]:
     """The fields for an effort: adaptive thinking, or a number of tokens for models without it."""
-    if wanted.effort is None:
+    if wanted.effort is None or wanted.effort == "none":
         return {}
     if not wanted.refused("adaptive"):
         thinking: dict[str, Any] = {"type": "adaptive", "display": "summarized"}

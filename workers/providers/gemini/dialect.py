@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
 
-from workers.providers.base import ListedModel
+from workers.providers.base import Effort, ListedModel
 from workers.providers.gemini.reader import GeminiReader
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report, load_json, read_number, read_object, read_objects, read_text
@@ -68,8 +68,10 @@ class GeminiDialect(Dialect):
         known = wanted.effort is not None or wanted.model in self._thinking
         if not known or wanted.refused("thinkingConfig"):
             return {}
+        if wanted.effort == "none" and not wanted.refused("thinkingOff"):
+            return {"thinkingBudget": 0}
         config: dict[str, Any] = {"includeThoughts": True}
-        if wanted.effort is not None:
+        if wanted.effort is not None and wanted.effort != "none":
             if not wanted.refused("thinkingLevel"):
                 config["thinkingLevel"] = wanted.effort
             elif not wanted.refused("thinkingBudget"):
@@ -79,10 +81,16 @@ class GeminiDialect(Dialect):
     def fields(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**body, **read_object(body.get("generationConfig"))}
 
+    def asks_effort(self, effort: Effort, fields: Mapping[str, Any]) -> bool:
+        config = read_object(fields.get("thinkingConfig"))
+        return "thinkingLevel" in config or "thinkingBudget" in config
+
     def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
         config = read_object(sent.get("thinkingConfig"))
-        if not config or "think" not in words:
+        if not config or not ("think" in words or "budget" in words):
             return None
+        if config.get("thinkingBudget") == 0:
+            return "thinkingOff"  # the model always thinks
         return next((name for name in ("thinkingLevel", "thinkingBudget") if name in config), "thinkingConfig")
 
     def reader(self, secrets: tuple[str, ...], report: Report) -> GeminiReader:

@@ -18,6 +18,7 @@ from workers.providers.http.learned import Learned
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.request import AnswerRequest
 from workers.providers.http.transport import Transport
+from workers.providers.model_facts import ModelFacts
 
 MODELS_TIMEOUT: Final = 10.0  # seconds
 
@@ -27,7 +28,8 @@ logger = structlog.get_logger(__name__)
 class HttpChat:
     """One endpoint: a `ChatModel`. The parameters are those of `Transport`; `model_extras` are of single models.
 
-    `prefill`: how it is asked to go on with an answer (`continuing.py`); empty: by its address and API.
+    `prefill`: how it is asked to go on with an answer (`continuing.py`); empty: by its address and API. `facts` keeps
+    what its models refuse; without it, that is only remembered here.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class HttpChat:
         model_extras: Mapping[str, Extras] | None = None,
         strict: bool = False,
         prefill: str = "",
+        facts: ModelFacts | None = None,
     ) -> None:
         self.dialect = dialect
         self.transport = Transport(
@@ -51,7 +54,7 @@ class HttpChat:
         self.model_timeouts = model_timeouts or {}
         self.extras = extras
         self.model_extras = {model: extras.with_model(own) for model, own in (model_extras or {}).items()}
-        self.learned = Learned()
+        self.learned = Learned(facts, self.transport.host)
         self.prefill = choose_style(prefill, base_url, dialect.continues)
 
     async def open(self) -> None:

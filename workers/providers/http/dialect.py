@@ -48,6 +48,10 @@ class Wanted:
     refused: Callable[[str], bool]
     unfinished: str = ""
 
+    def refuses_effort(self, field: str) -> bool:
+        """Whether the model refuses the field for the effort, or the effort that is wanted."""
+        return self.refused(field) or self.refused(f"{field}:{self.effort}")
+
     @property
     def system(self) -> str:
         """The system prompts, for an API that wants them apart."""
@@ -76,6 +80,7 @@ class Dialect(ABC):
     accept: ClassVar[str] = SSE
     length_fields: ClassVar[tuple[str, ...]]  # names of the longest answer in a request; the first is tried first
     length_optional: ClassVar[bool] = True  # a request may leave it out
+    effort_field: ClassVar[str] = "reasoning_effort"
     continues: ClassVar[str] = INSTRUCT  # how an answer is continued, where staff did not choose
     key_header: ClassVar[str] = "Authorization"
 
@@ -106,6 +111,10 @@ class Dialect(ABC):
     def fields(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The fields of a request by the names that a refusal uses for them."""
         return body
+
+    def asks_effort(self, effort: Effort, fields: Mapping[str, Any]) -> bool:
+        """Whether a request with these fields has the model think so much, for which it may need none of them."""
+        return self.effort_field in fields
 
     def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
         """The name of what a refusal (in lower case) is about, for things that only this API has; None: nothing."""

@@ -9,8 +9,10 @@ from typing import Final
 
 from cachetools import TTLCache
 
-REMEMBERED_SECONDS: Final = 3600.0  # then it is tried again: a server may have been updated
-REMEMBERED: Final = 2000  # facts of one endpoint
+from workers.providers.model_facts import ModelFacts
+
+LIMIT_SECONDS: Final = 3600.0  # then it is tried again: a server may have been updated
+REMEMBERED: Final = 2000  # limits of one endpoint
 
 # Phrases around the largest answer that a model accepts, as OpenAI, vLLM, Anthropic, Groq and pydantic word it.
 _ROOM: Final = re.compile(r"(\d+)\s*>\s*(\d+)\s*-\s*(\d+)")
@@ -35,6 +37,14 @@ PREFILL_REFUSED: Final = re.compile(
     r"prefill|prefix|continue_final_message|add_generation_prompt|end with a user|(?:last|final) (?:message|role|turn)"
     r"|assistant\W{1,3}message"
 )
+# A value is refused, and other values of the field may be accepted. As OpenAI, pydantic and vLLM word it.
+_VALUE: Final = re.compile(
+    r"unsupported[ _]value|supported values|does not support ['\"`]|must be one of|expected one of|input should be"
+)
+_FIELD: Final = re.compile(r"unsupported[ _]parameter|unrecognized|unknown|extra inputs|not permitted|deprecated")
+_RANGE: Final = re.compile(
+    r"between|range|at most|no more than|<=|greater than|less than|\[0|maximum|minimum|must be (?:in|within)"
+)
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"
     r"|developer instruction|roles must alternate"
@@ -45,7 +55,8 @@ _SYSTEM: Final = re.compile(
 class Lesson:
     """One thing that a model does not accept: the name of a field, `system`, `stream`, `prefill`, or `answer_length`.
 
-    `limit` is the longest answer in tokens that may be asked for. `once`: it depends on this request's prompt.
+    `name:value` is one value of a field. `limit` is the longest answer in tokens that may be asked for. `once`: it
+    depends on this request.
     """
 
     what: str
@@ -54,23 +65,37 @@ class Lesson:
 
 
 class Learned:
-    """The facts known about one endpoint, by model."""
+    """What is known about one endpoint, by model. Its name is the one that the usage ledger has.
 
-    def __init__(self) -> None:
-        self._facts: TTLCache[tuple[str, str], int | None] = TTLCache(REMEMBERED, REMEMBERED_SECONDS)
+    What models refuse is in `facts`, which the worker shares with others; how long an answer may be is only here.
+    """
+
+    def __init__(self, facts: ModelFacts | None = None, endpoint: str = "") -> None:
+        self._facts = facts or ModelFacts()
+        self._endpoint = endpoint
+        self._limits: TTLCache[str, int] = TTLCache(REMEMBERED, LIMIT_SECONDS)
 
     def refuses(self, model: str, what: str) -> bool:
-        return (model, what) in self._facts
+        return self._facts.refuses(self._endpoint, model, what)
 
     def limit(self, model: str) -> int | None:
         """The longest answer, in tokens, that the model accepts to be asked for; None: not known."""
-        return self._facts.get((model, "limit"))
+        return self._limits.get(model)
 
     def add(self, model: str, lesson: Lesson) -> None:
+        """Remembers a lesson, unless it is only about one request."""
+        if lesson.once:
+            return
         if lesson.limit is None:
-            self._facts[model, lesson.what] = None
-        elif not lesson.once:
-            self._facts[model, "limit"] = lesson.limit
+            self._facts.note_refused(self._endpoint, model, lesson.what)
+        else:
+            self._limits[model] = lesson.limit
+
+
+def name_effort(field: str, value: str, words: str) -> str:
+    """The name of what is refused of an effort: the field for it, or this value alone."""
+    refused = value == "none" or _VALUE.search(words)
+    return f"{field}:{value}" if refused and not _FIELD.search(words) else field
 
 
 def find_lesson(
@@ -98,9 +123,9 @@ def find_lesson(
         if any(one.lower() in words for one in length_fields):
             return _learn_limit(words, asked) if _TOO_LARGE.search(words) else Lesson(name)
     if "reasoning_effort" in sent and _EFFORT.search(words):
-        return Lesson("reasoning_effort")
+        return Lesson(name_effort("reasoning_effort", str(sent["reasoning_effort"]), words))
     if "temperature" in sent and "temperature" in words:
-        return Lesson("temperature")
+        return Lesson("temperature", once=bool(_RANGE.search(words)) and not _FIELD.search(words))
     if has_system and _SYSTEM.search(words):
         return Lesson("system")
     return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Final, cast
 
 import httpx2
@@ -22,6 +21,7 @@ from workers.providers.http.backoff import backoff
 from workers.providers.http.continuing import INSTRUCT, continue_turns
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.errors import TOO_SLOW, decode_body, error_from_answer
+from workers.providers.http.json_values import read_number
 from workers.providers.http.learned import PREFILL_REFUSED, Learned, Lesson, find_lesson
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity
@@ -74,6 +74,7 @@ class AnswerRequest:
         self._source: AsyncIterator[bytes] | None = None
         self._sent: Mapping[str, Any] = {}  # the fields of the last request
         self._lessons: set[Lesson] = set()  # that this answer has taught
+        self._left_out: set[str] = set()  # fields whose values the model refused, for this answer alone
         self._named = False  # the model that answers has been returned
         self._longest: int | None = None  # the longest answer, in tokens, that this prompt leaves room for
         self._reader = self._new_reader()
@@ -145,6 +146,7 @@ class AnswerRequest:
         if self._extras.body:
             body = merge_fields(self._extras.body, body)
         self._sent = {**self._dialect.fields(body), "stream": wanted.stream}
+        self._note_sent()
         self._named = False
         encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._timeouts.first_chunk, self._deadline)
@@ -166,7 +168,7 @@ class AnswerRequest:
         """What is asked for, in the form that this model of this endpoint accepts (`learned.py`)."""
         options, model = self._options, self._model
         limits = (options.max_tokens, self._longest, self._learned.limit(model))
-        refused = partial(self._learned.refuses, model)
+        refused = self._refuses
         longest = None
         if (options.max_tokens is not None or not self._dialect.length_optional) and not refused("answer_length"):
             longest = min((limit for limit in limits if limit is not None), default=None)
@@ -185,6 +187,21 @@ class AnswerRequest:
             effort=options.effort,
             refused=refused,
         )
+
+    def _refuses(self, what: str) -> bool:
+        return what in self._left_out or self._learned.refuses(self._model, what)
+
+    def _note_sent(self) -> None:
+        """Says what the request really asks for, with what staff add to each one."""
+        sent, fields, dialect = self._options.sent, self._sent, self._dialect
+        if sent is None:
+            return
+        effort = self._options.effort
+        sent.known = True
+        warmth = fields.get("temperature")
+        sent.temperature = float(warmth) if isinstance(warmth, int | float) else None
+        sent.max_tokens = next((read_number(fields[name]) for name in dialect.length_fields if name in fields), None)
+        sent.effort = effort if effort is not None and dialect.asks_effort(effort, fields) else None
 
     async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
         """Returned, not raised: this frame holds the response, and some servers echo the key."""
@@ -288,6 +305,8 @@ class AnswerRequest:
         self._lessons.add(lesson)
         if lesson.limit is not None:
             self._longest = lesson.limit
+        elif lesson.once:
+            self._left_out.add(lesson.what)
 
     def _new_reader(self) -> AnswerReader:
         host = self._transport.host

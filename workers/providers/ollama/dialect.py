@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 from cachetools import LRUCache
 
-from workers.providers.base import ListedModel, ProviderError
+from workers.providers.base import Effort, ListedModel, ProviderError
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import (
     Report,
@@ -68,11 +68,15 @@ class OllamaDialect(Dialect):
         if options:
             body["options"] = options
         if wanted.effort is not None and not wanted.refused("think"):
-            body["think"] = True if wanted.refused("think_level") else wanted.effort
+            level = True if wanted.refused("think_level") else wanted.effort
+            body["think"] = level if wanted.effort != "none" else False
         return body
 
     def fields(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**body, **read_object(body.get("options"))}
+
+    def asks_effort(self, effort: Effort, fields: Mapping[str, Any]) -> bool:
+        return effort == "none" or "think" in fields  # a model that refuses the field does not think
 
     def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
         """Few models take an effort; others only think or not, and the rest refuse to be asked."""

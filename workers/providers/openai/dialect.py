@@ -45,7 +45,7 @@ class OpenAIDialect(Dialect):
                 body["max_tokens"] = wanted.max_tokens
             elif not refused("max_completion_tokens"):
                 body["max_completion_tokens"] = wanted.max_tokens
-        if wanted.effort is not None and not refused("reasoning_effort"):
+        if wanted.effort is not None and not wanted.refuses_effort("reasoning_effort"):
             body["reasoning_effort"] = wanted.effort
         if wanted.unfinished:
             mark_unfinished(body, wanted.unfinished)

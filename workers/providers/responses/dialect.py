@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from workers.providers.base import Effort
 from workers.providers.http.dialect import Dialect, Target, Wanted
 from workers.providers.http.json_values import Report, read_object
+from workers.providers.http.learned import name_effort
 from workers.providers.responses.reader import ResponseReader
 
 
@@ -40,11 +42,14 @@ class ResponsesDialect(Dialect):
         if wanted.max_tokens is not None and not wanted.refused("max_output_tokens"):
             body["max_output_tokens"] = wanted.max_tokens
         reasoning = {} if wanted.refused("summary") else {"summary": "auto"}
-        if wanted.effort is not None and not wanted.refused("effort"):
+        if wanted.effort is not None and not wanted.refuses_effort("effort"):
             reasoning["effort"] = wanted.effort
         if reasoning and not wanted.refused("reasoning"):
             body["reasoning"] = reasoning
         return body
+
+    def asks_effort(self, effort: Effort, fields: Mapping[str, Any]) -> bool:
+        return "effort" in read_object(fields.get("reasoning"))
 
     def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
         """A model that does not reason refuses the whole field; one whose summaries are not for all, only those."""
@@ -54,7 +59,11 @@ class ResponsesDialect(Dialect):
             return None
         parts = [name for name in ("summary", "effort") if name in read_object(sent.get("reasoning"))]
         named = [name for name in parts if name[:6] in words]
-        if len(named) == 1 and len(parts) > 1:
+        if named == ["effort"]:
+            effort = name_effort("effort", str(read_object(sent.get("reasoning"))["effort"]), words)
+            if len(parts) > 1 or effort != "effort":
+                return effort
+        elif len(named) == 1 and len(parts) > 1:
             return named[0]
         return "reasoning" if parts else None
 

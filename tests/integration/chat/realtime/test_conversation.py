@@ -302,6 +302,31 @@ async def test_a_model_that_is_not_offered(stack: Stack) -> None:
         await client.close()
 
 
+async def test_a_preset_of_another_user_is_neither_offered_nor_accepted(stack: Stack) -> None:
+    [bob] = stack.sql("SELECT id FROM accounts_user WHERE email = 'bob@example.org'")
+    preset = str(uuid.uuid4())
+    stack.sql(
+        "INSERT INTO chat_preset (id, owner_id, name, description, system_prompt, model, enabled, position)"
+        " VALUES (%s, %s, 'Private', '', 'Secret', '', true, 10)",
+        preset, bob["id"],
+    )  # fmt: skip
+    async with user(stack) as alice:
+        client = await alice.connect()
+        assert preset not in json.dumps(client.frames[0])
+        refused = await client.say("Hi", preset_id=preset)
+        assert (refused["code"], refused["message"]) == (
+            "invalid", "This preset is no longer available. Choose another preset or a model.",
+        )  # fmt: skip
+    async with user(stack, "bob") as owner:
+        client = await owner.connect()
+        offered = {one["id"]: one for one in client.frames[0]["presets"]}
+        assert offered[preset] == {"id": preset, "name": "Private", "description": "", "model": "", "own": True}
+        accepted = await client.say("Hi [[tokens=2]]", preset_id=preset)
+        await client.ended(accepted["run_id"])
+    stack.sql("UPDATE chat_conversation SET preset_id = NULL")
+    stack.sql("DELETE FROM chat_preset")
+
+
 async def test_ten_malformed_frames_close_4400(stack: Stack) -> None:
     async with user(stack) as alice:
         client = await alice.connect()

@@ -10,7 +10,7 @@ from tests.fakes.listening import KEY, TIMEOUTS, Endpoints, ask, fail, listen
 from tests.fakes.openai_oddities import STREAMS, WITHOUT_USAGE, chunk
 from tests.fakes.openai_scripts import Script, answer_text, parse_script
 from tests.fakes.openai_server import FakeOpenAI
-from workers.providers.base import Options, ProviderError, TokenUsage
+from workers.providers.base import Options, ProviderError, SentOptions, TokenUsage
 from workers.providers.openai.client import OpenAIChat
 from workers.providers.token_estimate import estimate_tokens
 
@@ -206,6 +206,23 @@ class TestOptions:
             {"max_completion_tokens"},
             {"max_completion_tokens"},
         ]
+
+    async def test_it_says_what_was_really_sent(self, endpoints: Endpoints) -> None:
+        endpoint, sent = endpoints.open(), SentOptions()
+        options = Options(0.3, 7, "low", sent=sent)
+        assert await self.told(endpoint, "tokens=1", options) == "tok0 "
+        assert sent == SentOptions(0.3, 7, "low", known=True)
+        assert await self.told(endpoint, "tokens=1 reasoner=1", options) == "tok0 "
+        assert sent == SentOptions(None, 7, "low", known=True)
+
+    async def test_a_value_out_of_range_is_left_out_of_one_answer(
+        self, upstream: FakeOpenAI, endpoints: Endpoints
+    ) -> None:
+        endpoint = endpoints.open()
+        upstream.play(Script(status=400, said="temperature must be between 0 and 1"))
+        assert await self.told(endpoint, "tokens=1", Options(1.5)) == "tok0 "
+        assert await self.told(endpoint, "tokens=1", Options(0.5)) == "tok0 "
+        assert [chat.body.get("temperature") for chat in upstream.chats] == [1.5, None, 0.5]
 
     async def test_effort_is_sent_until_the_model_refuses_it(self, upstream: FakeOpenAI, endpoints: Endpoints) -> None:
         endpoint = endpoints.open()

@@ -407,3 +407,57 @@ def test_a_field_of_another_type_never_raises_and_numbers_are_bounded(
         if chunk.usage is not None:
             assert 0 <= chunk.usage.cached_tokens <= chunk.usage.input_tokens <= 100_000_000
             assert 0 <= chunk.usage.reasoning_tokens <= chunk.usage.output_tokens <= 100_000_000
+
+
+ALL_DIALECTS = [OpenAIDialect(), ResponsesDialect(), AnthropicDialect(), GeminiDialect(), OllamaDialect()]
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS, ids=lambda dialect: dialect.name)
+class TestEfforts:
+    @pytest.mark.parametrize("effort", ["none", "low", "medium", "high"])
+    def test_a_request_has_the_effort(self, dialect: Dialect, effort: Effort) -> None:
+        body = dialect.body(wanted(effort=effort, max_tokens=30_000))
+        assert dialect.asks_effort(effort, dialect.fields(body))
+
+    def test_what_is_refused_is_not_asked(self, dialect: Dialect) -> None:
+        everything = {
+            "reasoning_effort", "effort", "reasoning", "adaptive", "budget", "thinkingConfig", "think",
+        }  # fmt: skip
+        fields = dialect.fields(dialect.body(wanted(*everything, effort="high")))
+        assert not dialect.asks_effort("high", fields)
+
+
+@pytest.mark.parametrize("dialect", [OpenAIDialect(), ResponsesDialect()])
+def test_a_refused_value_leaves_the_others(dialect: Dialect) -> None:
+    field = "reasoning_effort" if isinstance(dialect, OpenAIDialect) else "reasoning.effort"
+    words = f"unsupported value: '{field}' does not support 'low' with this model."
+    sent = dialect.fields(dialect.body(wanted(effort="low")))
+    lesson = find_lesson(words, sent, has_system=False)
+    refused = dialect.find_refused(words, sent) or (lesson.what if lesson else "")
+    assert not dialect.asks_effort("low", dialect.body(wanted(refused, effort="low")))
+    assert dialect.asks_effort("high", dialect.body(wanted(refused, effort="high")))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name", "value"),
+    [
+        (OpenAIDialect(), "reasoning_effort", "none"),
+        (ResponsesDialect(), "reasoning", {"summary": "auto", "effort": "none"}),
+        (AnthropicDialect(), "thinking", None),
+        (GeminiDialect(), "generationConfig", {"thinkingConfig": {"thinkingBudget": 0}}),
+        (OllamaDialect(), "think", False),
+    ],
+)
+def test_no_effort_asks_for_no_thinking(dialect: Dialect, name: str, value: object) -> None:
+    assert dialect.body(wanted(effort="none")).get(name) == value
+
+
+def test_gemini_that_always_thinks_is_asked_no_more_not_to() -> None:
+    dialect = GeminiDialect()
+    body = dialect.body(wanted(effort="none"))
+    assert body["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 0}
+    assert dialect.find_refused(
+        "budget 0 is invalid. this model only works in thinking mode.", dialect.fields(body)
+    ) == ("thinkingOff")
+    fields = dialect.fields(dialect.body(wanted("thinkingOff", effort="none")))
+    assert not dialect.asks_effort("none", fields)

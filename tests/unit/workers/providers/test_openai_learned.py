@@ -50,7 +50,19 @@ ALL = {"stream_options": {}, "max_tokens": 5000, "temperature": 0.3, "reasoning_
         ),
         ("Unsupported value: 'temperature' does not support 0.3 with this model.", Lesson("temperature")),
         ("Unrecognized request argument supplied: reasoning_effort", Lesson("reasoning_effort")),
-        ("Unsupported value: 'reasoning_effort' does not support 'low' with this model.", Lesson("reasoning_effort")),
+        (
+            "Unsupported value: 'reasoning_effort' does not support 'low' with this model.",
+            Lesson("reasoning_effort:low"),  # it may accept others
+        ),
+        (
+            '{"loc":["body","reasoning_effort"],"msg":"Input should be \'medium\'","type":"literal_error"}',
+            Lesson("reasoning_effort:low"),
+        ),
+        ('{"loc":["body","reasoning_effort"],"msg":"Extra inputs are not permitted"}', Lesson("reasoning_effort")),
+        ("Unsupported parameter: 'temperature' is not supported with this model.", Lesson("temperature")),
+        ("`temperature` is deprecated for this model.", Lesson("temperature")),
+        ("temperature: range: 0..0.2", Lesson("temperature", once=True)),
+        ('{"loc":["body","temperature"],"msg":"ensure this value is at most 0.2"}', Lesson("temperature", once=True)),
         ('"llama3.2:3b" does not support thinking', Lesson("reasoning_effort")),
         ("Reasoning is not supported by this model", Lesson("reasoning_effort")),
         ("System role not supported", Lesson("system")),
@@ -77,6 +89,19 @@ def test_each_model_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert learned.refuses("a", "stream_options")
     assert not learned.refuses("b", "stream_options")
     assert (learned.limit("a"), learned.limit("b")) == (100, None)
+
+
+def test_no_effort_at_all_is_a_value_of_its_own() -> None:
+    sent = {"reasoning_effort": "none"}
+    assert find_lesson("reasoning_effort is wrong", sent, has_system=False) == Lesson("reasoning_effort:none")
+    refused = find_lesson("Unrecognized request argument supplied: reasoning_effort", sent, has_system=False)
+    assert refused == Lesson("reasoning_effort")
+
+
+def test_what_is_about_one_request_is_not_remembered() -> None:
+    learned = Learned()
+    learned.add("a", Lesson("temperature", once=True))
+    assert not learned.refuses("a", "temperature")
 
 
 def test_the_system_prompt_goes_into_the_first_question() -> None:

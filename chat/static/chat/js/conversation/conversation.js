@@ -6,13 +6,16 @@ import { showContextUse } from "antiphon/conversation/context-use";
 import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { Outbox } from "antiphon/wire/outbox";
+import { Parameters } from "antiphon/conversation/parameters";
 import { Picker } from "antiphon/conversation/picker";
+import { Prompts } from "antiphon/conversation/prompts";
 import { Scroll } from "antiphon/conversation/scroll";
 import { Socket } from "antiphon/wire/socket";
 import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
 import { ConnectionLine, showNote } from "antiphon/conversation/status";
 import { recallAll, remember } from "antiphon/lib/storage";
+import { Starters } from "antiphon/conversation/starters";
 import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
@@ -80,6 +83,11 @@ export class Conversation {
     });
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.picker = new Picker(/** @type {HTMLButtonElement} */ (element("model")), page, (words) => this.announcer.say(words));
+    const starters = new Starters(document.querySelector(".suggestions"), page.urls.presets);
+    this.picker.onPreset = (preset) => void starters.show(preset);
+    this.picker.show();
+    new Prompts(this.composer, page);
+    this.parameters = new Parameters(page, this.picker, { isTemporary: () => this.temporary.on });
     /** @type {Subscription | null} */
     this.subscription = null;
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
@@ -157,9 +165,12 @@ export class Conversation {
   apply(event) {
     if (event.type === "conversation.updated") {
       if (event.title) this.setTitle(event.title);
+      this.parameters.changed(event.parameters);
       return true;
     }
     const whole = applyEvent(this.transcript, event);
+    const dropped = event.parameters?.dropped;
+    if (dropped) this.parameters.noteRefused(this.transcript.find(event.message_id)?.model ?? "", dropped);
     this.onEvent?.(event);
     return whole;
   }
@@ -173,7 +184,8 @@ export class Conversation {
     const last = this.transcript.last;
     const { preset, model } = this.picker;
     const parentId = this.transcript.following || !last?.id ? undefined : last.id;
-    this.outbox.send(text, { parentId, model, presetId: preset?.id, temporary: this.temporary.begins });
+    const options = this.page.conversation_id ? undefined : this.parameters.first;
+    this.outbox.send(text, { parentId, model, presetId: preset?.id, temporary: this.temporary.begins, options });
     this.scroll.toEnd();
     this.composer.field.focus();
   }
@@ -183,12 +195,14 @@ export class Conversation {
     if (command.model) this.page.model = command.model;
     if (this.page.conversation_id) return;
     if (frame.duplicate) {
+      this.parameters.draft.clear();
       location.replace(`${this.page.urls.root}c/${frame.conversation_id}/`); // an earlier life of this page made it
       return;
     }
     remember(this.composer.options.draftKey(), null);
     this.page.conversation_id = frame.conversation_id;
     this.picker.begun(command.preset_id, command.model);
+    this.parameters.begun(command.options);
     this.composer.changed();
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;

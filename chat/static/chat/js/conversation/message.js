@@ -1,6 +1,7 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
 import { LiveText } from "antiphon/conversation/live-text";
+import { leftOut } from "antiphon/conversation/parameter-words";
 import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
@@ -18,7 +19,6 @@ const ENDED = /** @type {Record<string, string>} */ ({
 const TROUBLE = /** @type {Record<string, string>} */ ({
   stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model couldn’t answer.",
 });
-
 const FINISH = /** @type {Record<string, string>} */ ({
   length: "Reached the length limit.",
   filtered: "The provider's content filter ended this answer.",
@@ -281,6 +281,7 @@ export class MessageView {
     const parts = [run.model];
     if (milliseconds) parts.push(`${(milliseconds / 1000).toFixed(1)} s`);
     if (tokens) parts.push(`${usage?.estimated ? "≈ " : ""}${tokens} ${tokens === 1 ? "token" : "tokens"}`);
+    if (run.parameters?.dropped) parts.push(leftOut(run.parameters.dropped));
     if (place) place.textContent = parts.filter(Boolean).join(" · ");
   }
 

@@ -2,9 +2,10 @@
 
 /**
  * @typedef {{level: number, input?: string, output?: string, currency?: string}} Price
- * @typedef {{id: string, label: string, endpoint?: string, window?: number, sees?: boolean, thinks?: boolean,
+ * @typedef {{id: string, label: string, endpoint?: string, window?: number, sees?: boolean, thinks?: boolean, refuses?: string[],
  *   tools?: boolean, price?: Price}} Model
- * @typedef {{id: string, name: string, description: string, model: string}} Preset
+ * @typedef {{id: string, name: string, description: string, model: string, own?: boolean, owner?: string,
+ *   starters?: boolean}} Preset `owner`: who shares it
  * @typedef {object} Entry a row that can be chosen
  * @property {string} value a model's id, or `preset:` and a preset's id
  * @property {string} label
@@ -39,9 +40,10 @@ export function modelEntry(model, rank) {
 
 /** @param {Preset} preset @param {boolean} gone @returns {Entry} */
 export function presetEntry(preset, gone) {
-  const keys = [preset.name, preset.model, preset.description].map(fold);
+  const about = [preset.owner ? `by ${preset.owner}` : "", preset.description].filter(Boolean).join(" · ");
+  const keys = [preset.name, preset.model, about].map(fold);
   const value = PRESET + preset.id;
-  return { value, label: preset.name, about: preset.description, model: null, gone, keys: [...keys, ...keys.map(squeeze)], rank: -1 };
+  return { value, label: preset.name, about, model: null, gone, keys: [...keys, ...keys.map(squeeze)], rank: -1 };
 }
 
 /** How well a word fits; 0: not at all. @param {Entry} entry @param {string} word folded */

@@ -23,12 +23,16 @@ export class Picker {
     this.presets = page.presets;
     /** The list with everything the dialog shows; null until it is opened. @type {List | null} */
     this.list = null;
+    /** Another preset, or a model, is shown as chosen. @type {((preset: Preset | undefined) => void) | null} */
+    this.onPreset = null;
     this.value = page.chosen?.id ?? "";
     this.loading = false;
     this.greeted = false; // `hello` has come: `models` are all there are
     this.dialog = new PickerDialog(this);
+    this.onShown = /** @type {(() => void) | null} */ (null);
     const last = recall("model");
-    if (!page.conversation_id && last?.startsWith(PRESET)) this.choose(last);
+    const asked = new URLSearchParams(location.search).get("preset");
+    if (!page.conversation_id && !(asked && this.choose(PRESET + asked)) && last?.startsWith(PRESET)) this.choose(last);
     button.addEventListener("click", () => this.open());
     button.addEventListener("pointerenter", () => this.list || this.load()); // likely to be opened next
     this.show();
@@ -135,6 +139,8 @@ export class Picker {
     this.button.title = this.preset?.description ?? (this.value.startsWith(PRESET) ? "" : this.value);
     this.button.dataset.value = this.value;
     this.button.hidden = !this.value;
+    this.onPreset?.(this.preset);
+    this.onShown?.();
   }
 
   /** The preset that is chosen, if one is. */

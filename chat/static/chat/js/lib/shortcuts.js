@@ -17,7 +17,7 @@ export function startShortcuts(conversation, sidebar) {
   });
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || isComposing(event) || document.querySelector("dialog[open]")) return;
+    if (event.defaultPrevented || isComposing(event) || document.querySelector("dialog:modal")) return;
     const writing = /** @type {Element} */ (event.target).closest?.("input, textarea, select, [contenteditable]");
     const command = (event.ctrlKey || event.metaKey) && event.shiftKey && !event.altKey;
     const key = event.key.toLowerCase();
@@ -25,6 +25,7 @@ export function startShortcuts(conversation, sidebar) {
     else if (command && key === "s") sidebar.toggle();
     else if (command && key === "y") copyLast(conversation);
     else if (event.altKey && !event.ctrlKey && !event.metaKey && event.code === "KeyM") conversation.picker.open();
+    else if (event.altKey && !event.ctrlKey && !event.metaKey && event.code === "KeyP") conversation.parameters.toggle();
     else if (event.altKey && (key === "arrowup" || key === "arrowdown")) walk(conversation, key === "arrowup" ? -1 : 1);
     else if (key === "escape" && conversation.transcript.running && !document.querySelector(":popover-open")) conversation.stop();
     else if (!writing && single.checked && !event.ctrlKey && !event.metaKey && !event.altKey && key === "/") conversation.composer.field.focus();

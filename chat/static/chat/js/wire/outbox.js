@@ -65,7 +65,7 @@ export class Outbox {
     this.pump();
   }
 
-  /** @param {string} text @param {{parentId?: string, model?: string, presetId?: string, temporary?: boolean}} place */
+  /** @param {string} text @param {{parentId?: string, model?: string, presetId?: string, temporary?: boolean, options?: Record<string, any>}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
@@ -75,6 +75,7 @@ export class Outbox {
     if (place.model) command.model = place.model;
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
     if (place.temporary) command.temporary = true;
+    if (place.options && !command.conversation_id) command.options = place.options;
     const item = this.insert(command, Date.now(), false);
     this.options.transcript.addLocal(command.client_id, text);
     this.store(item);
@@ -161,6 +162,7 @@ export class Outbox {
     command.conversation_id = this.options.conversationId();
     delete command.preset_id;
     delete command.temporary;
+    delete command.options;
   }
 
   /** @param {Item} item @param {CommandError} error */

@@ -39,6 +39,7 @@ export const PROTOCOL = "chat.v1";
  * @property {Reasoning} [reasoning]
  * @property {Usage} [usage]
  * @property {{total_ms: number | null}} [timing]
+ * @property {{dropped?: string[]}} [parameters] that were really sent, and the names of those that the model does not accept
  * @property {import("antiphon/conversation/context-use").ContextUse | null} [context]
  */
 

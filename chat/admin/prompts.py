@@ -1,0 +1,57 @@
+"""The prompt library in the admin: staff's prompts, and what users made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from chat.admin.library import LibraryAdmin, LibraryForm
+from chat.catalog.prompts import check_variables, clean_name
+from chat.models import Prompt
+from chat.protocol.errors import Invalid
+
+
+class PromptForm(LibraryForm):
+    class Meta:
+        model = Prompt
+        fields = "__all__"
+
+    def clean_name(self) -> str:
+        return clean_name(self.cleaned_data["name"])
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
+        try:
+            check_variables(text)
+        except Invalid as error:
+            raise ValidationError(error.message) from None
+        return text
+
+
+@admin.register(Prompt)
+class PromptAdmin(LibraryAdmin):
+    form = PromptForm
+    list_display = ("__str__", "title", "made_by", "available_to", "is_disabled", "updated_at")
+    search_fields = ("name",)
+    ordering = ("name", "pk")
+    fieldsets = (
+        (None, {"fields": ("name", "title", "text")}),
+        ("Availability", {"fields": ("disabled_by_staff", "groups")}),
+    )
+    facts = ("name", "title", "made_by", "available_to", "updated_at")
+    texts = ("shown_text",)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if obj.owner_id is None:
+            obj.updated_at = timezone.now()
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description="Text")
+    def shown_text(self, row: Prompt) -> SafeString:
+        return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', row.text)

@@ -1,0 +1,74 @@
+"""What a user's own presets and prompts have in common: how they are checked and stored, and how many there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final, TypeVar
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import IntegrityError, transaction
+
+from accounts.models import User
+from chat.models import Preset, Prompt
+from chat.models.presets import MAX_OWN_PRESETS
+from chat.models.prompts import MAX_OWN_PROMPTS
+from chat.protocol.errors import Invalid
+
+Own = TypeVar("Own", Preset, Prompt)
+LIMITS: Final[dict[type[Preset | Prompt], int]] = {Preset: MAX_OWN_PRESETS, Prompt: MAX_OWN_PROMPTS}
+
+
+def store(row: Own) -> Own:
+    """Checks and writes a user's own preset or prompt.
+
+    Raises `Invalid` with a sentence: for values that it cannot have, and for a new one beyond the limit.
+    """
+    try:
+        row.full_clean()
+    except ValidationError as error:
+        raise Invalid(sentence_of(error)) from None
+    assert row.owner_id is not None
+    kind = type(row)
+    with transaction.atomic():
+        # So that two tabs together stay below the limit.
+        User.objects.select_for_update(no_key=True).get(pk=row.owner_id)
+        if row._state.adding:  # noqa: SLF001  # Django documents it
+            check_room(kind, kind.objects.filter(owner=row.owner_id).count() + 1)
+        try:
+            row.save()
+        except IntegrityError:  # another tab was quicker; only the name can be
+            raise Invalid(f"You already have a {kind._meta.verbose_name} with this name.") from None  # noqa: SLF001
+    return row
+
+
+def check_room(kind: type[Preset | Prompt], count: int) -> None:
+    """Raises `Invalid` if a user may not have so many presets or prompts."""
+    if count > LIMITS[kind]:
+        plural = kind._meta.verbose_name_plural  # noqa: SLF001
+        raise Invalid(f"You can have at most {LIMITS[kind]} {plural} of your own. Delete one first.")
+
+
+def sentence_of(error: ValidationError) -> str:
+    """What is wrong, with the names of the fields."""
+    found = [
+        f"{'' if field == NON_FIELD_ERRORS else _label(field)}{' '.join(messages)}"
+        for field, messages in error.message_dict.items()
+    ]
+    return " ".join(found)
+
+
+def _label(field: str) -> str:
+    return f"{field.replace('_', ' ').capitalize()}: "
+
+
+def free_name(name: str, taken: Collection[str], longest: int, first: str = " (copy)", more: str = " (copy {})") -> str:
+    """A name like this one that is not among those taken, at most `longest` characters long.
+
+    `first` and `more` are the endings: of the first copy, and with a number of the others.
+    """
+    for number in range(1, len(taken) + 2):
+        ending = first if number == 1 else more.format(number)
+        found = name[: longest - len(ending)] + ending
+        if found not in taken:
+            return found
+    raise AssertionError("one of n + 1 names is not among n")

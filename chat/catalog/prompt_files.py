@@ -1,0 +1,108 @@
+"""A user's own prompts as a JSON file: what is written, what is read, also of Open WebUI's export."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from chat.catalog.own_items import check_room, sentence_of
+from chat.catalog.prompts import check_variables, clean_name
+from chat.models import Prompt
+from chat.protocol.commands import clean_controls
+from chat.protocol.errors import Invalid
+
+FORMAT: Final = "antiphon.prompts"
+VERSION: Final = 1
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+
+
+class Entry(msgspec.Struct):
+    """A prompt in a file. Open WebUI has `command` and `content` for `name` and `text`, and `name` is its title."""
+
+    name: str = ""
+    title: str = ""
+    text: str = ""
+    command: str = ""
+    content: str = ""
+
+
+class _File(msgspec.Struct):
+    format: str
+    version: int
+    prompts: list[Entry]
+
+
+class Imported(msgspec.Struct):
+    """What an import did. `skipped` are the names that the user's own prompts had already."""
+
+    made: int
+    skipped: list[str]
+
+
+def own_prompts(user: User) -> list[dict[str, str]]:
+    """The user's own prompts as plain data for JSON."""
+    rows = Prompt.objects.filter(owner=user).order_by("name")
+    return [{"name": row.name, "title": row.title, "text": row.text} for row in rows]
+
+
+def export_prompts(user: User) -> bytes:
+    """The user's own prompts as a JSON file, which `import_prompts` reads."""
+    body: dict[str, Any] = {"format": FORMAT, "version": VERSION, "prompts": own_prompts(user)}
+    return msgspec.json.format(msgspec.json.encode(body), indent=2) + b"\n"
+
+
+def import_prompts(user: User, body: bytes) -> Imported:
+    """Adds the prompts of a file to the user's own, all of them or none. What has a name that is taken is skipped.
+
+    Raises `Invalid` with a sentence for a file or a prompt that is not valid, and beyond the limit.
+    """
+    rows = [_row(user, number, entry) for number, entry in enumerate(_read(body), 1)]
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)  # so that two tabs together stay below the limit
+        known = set(Prompt.objects.filter(owner=user).values_list("name", flat=True))
+        fresh: dict[str, Prompt] = {}
+        skipped = []
+        for row in rows:
+            if row.name in known or row.name in fresh:
+                skipped.append(row.name)
+            else:
+                fresh[row.name] = row
+        check_room(Prompt, len(known) + len(fresh))
+        Prompt.objects.bulk_create(fresh.values())
+    return Imported(len(fresh), skipped)
+
+
+def _read(body: bytes) -> list[Entry]:
+    try:
+        data = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+        if isinstance(data, list):
+            return msgspec.convert(data, list[Entry])
+        found = msgspec.convert(data, _File)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(f"This is not a file of prompts: {error}") from None
+    if found.format != FORMAT:
+        raise Invalid("This is not a file of prompts.")
+    if found.version != VERSION:
+        raise Invalid("This file was exported by a newer version.")
+    return found.prompts
+
+
+def _row(user: User, number: int, entry: Entry) -> Prompt:
+    """The prompt of an entry, checked but not written."""
+    name, title, text = entry.name, entry.title, entry.text
+    if entry.command:
+        name, title, text = entry.command, entry.title or entry.name, entry.content
+    text = clean_controls(text).replace("\r\n", "\n")
+    row = Prompt(owner=user, name=clean_name(clean_controls(name)), title=clean_controls(title).strip(), text=text)
+    try:
+        row.clean_fields(exclude={"owner"})
+        check_variables(row.text)
+    except ValidationError as error:
+        raise Invalid(f"Prompt {number} of the file cannot be imported. {sentence_of(error)}") from None
+    except Invalid as error:
+        raise Invalid(f"Prompt {number} of the file cannot be imported. {error.message}") from None
+    return row

@@ -1,0 +1,81 @@
+"""The bounds of a conversation's parameters, and how what people give is checked. Pure: no Django, no I/O.
+
+None is the default: of the conversation's preset, else of the site or the model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import msgspec
+
+from chat.protocol.commands import EFFORTS, TurnOptions, clean_controls
+from chat.protocol.errors import Invalid, TooLarge
+
+MAX_PROMPT_CHARS: Final = 20_000  # also of a preset's
+MAX_TEMPERATURE: Final = 2.0
+MAX_ANSWER_TOKENS: Final = 1_000_000
+
+TEMPERATURE: Final = "The temperature must be a number from 0 to 2."
+MAX_TOKENS: Final = f"The longest answer must be a whole number of tokens from 1 to {MAX_ANSWER_TOKENS:,}."
+EFFORT: Final = f"The effort must be one of {', '.join(EFFORTS)}."
+
+
+def check_options(options: TurnOptions) -> TurnOptions:
+    """The options of a turn, in bounds. Raises `Invalid` or `TooLarge` with a sentence."""
+    return msgspec.structs.replace(
+        options,
+        temperature=None if options.temperature is None else check_temperature(options.temperature),
+        max_tokens=None if options.max_tokens is None else check_max_tokens(options.max_tokens),
+        system_prompt=check_prompt(options.system_prompt or "") or None,
+    )
+
+
+def read_parameter(name: str, text: str) -> Any:
+    """A parameter from the text of a form; None or an empty prompt is the default. Raises as `check_options`."""
+    text = text.strip()
+    match name:
+        case "system_prompt":
+            return check_prompt(text)
+        case "temperature":
+            return check_temperature(_number(text, TEMPERATURE)) if text else None
+        case "max_tokens":
+            return check_max_tokens(_number(text, MAX_TOKENS)) if text else None
+    if text and text not in EFFORTS:
+        raise Invalid(EFFORT)
+    return text
+
+
+def check_prompt(text: str) -> str:
+    """A system prompt as it is stored. Raises `TooLarge`."""
+    text = clean_controls(text).replace("\r\n", "\n").strip()
+    if len(text) > MAX_PROMPT_CHARS:
+        raise TooLarge(
+            f"The system prompt can have at most {MAX_PROMPT_CHARS:,} characters; this one has {len(text):,}."
+        )
+    return text
+
+
+def check_temperature(value: float) -> float:
+    """Raises `Invalid`."""
+    if not 0 <= value <= MAX_TEMPERATURE:  # also false for what is no number
+        raise Invalid(TEMPERATURE)
+    return float(value)
+
+
+def check_max_tokens(value: float) -> int:
+    """Raises `Invalid`."""
+    if not 1 <= value <= MAX_ANSWER_TOKENS or value != int(value):
+        raise Invalid(MAX_TOKENS)
+    return int(value)
+
+
+def _number(text: str, otherwise: str) -> float:
+    try:
+        value = float(text.replace(",", ".")) if len(text) <= 40 else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Invalid(otherwise)
+    return value

@@ -1,0 +1,137 @@
+"""The forms of a user's own presets and prompts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts.models import User
+from chat.catalog.access import models_of
+from chat.catalog.prompts import check_variables, clean_name
+from chat.catalog.starters_field import StartersField
+from chat.models import Effort, Preset, Prompt
+from chat.models.presets import MAX_STARTER, MAX_STARTERS, SHARE
+from chat.protocol.errors import Invalid
+
+
+class OwnForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
+    """A form of something that `user` owns and may share with their groups.
+
+    Without the permission to share, only groups that it is shared with already are offered, so that they can be taken
+    away.
+    """
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.user = user
+        self.instance.owner = user
+        groups = Group.objects.filter(user=user).order_by("name")
+        if not user.has_perm(SHARE):
+            groups = groups.filter(pk__in=self.instance.groups.values_list("pk", flat=True))
+        field = self.fields["groups"]
+        assert isinstance(field, forms.ModelMultipleChoiceField)
+        field.queryset = groups
+        field.required = False
+        field.help_text = ""
+
+    def _get_validation_exclusions(self) -> set[str]:
+        """The owner is no field of the form, but names are unique for each owner."""
+        return set(super()._get_validation_exclusions()) - {"owner"}  # type: ignore[misc]  # the stubs leave it out
+
+
+class PresetForm(OwnForm):
+    model = forms.ChoiceField(required=False, label=gettext_lazy("Model"))
+    starters = StartersField(required=False, label=gettext_lazy("Starters"), strip=False)
+
+    effort = forms.ChoiceField(
+        required=False, label=gettext_lazy("Thinking"),
+        choices=[("", gettext_lazy("The model’s default")), *Effort.choices],
+    )  # fmt: skip
+
+    class Meta:
+        model = Preset
+        fields = (
+            *("name", "description", "model", "system_prompt", "starters"),
+            *("temperature", "max_tokens", "effort", "groups", "enabled"),
+        )
+        widgets: ClassVar = {
+            "system_prompt": forms.Textarea(attrs={"rows": 8}),
+            "groups": forms.CheckboxSelectMultiple,
+        }
+        labels: ClassVar = {
+            "system_prompt": gettext_lazy("System prompt"),
+            "max_tokens": gettext_lazy("Longest answer (tokens)"),
+            "enabled": gettext_lazy("Offer it for new conversations"),
+            "groups": gettext_lazy("Share with"),
+        }
+        help_texts: ClassVar = {
+            "description": gettext_lazy("Shown with the name."),
+            "system_prompt": gettext_lazy("Sent to the model before the conversation."),
+            "temperature": gettext_lazy("0 to 2. Empty: the model’s default."),
+            "max_tokens": gettext_lazy("Empty: the model’s limit."),
+            "enabled": "",
+        }
+
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        offered = [(one["id"], one["label"]) for one in models_of(user.pk)]
+        own = self.instance.model
+        if own and own not in dict(offered):
+            offered.append((own, _("%(model)s – not available") % {"model": own}))
+        field = self.fields["model"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [("", _("Default model")), *offered]
+        self.fields["starters"].widget.attrs["rows"] = 4
+        self.fields["starters"].help_text = _(
+            "Buttons in an empty conversation, one a line. Up to %(count)d, each up to %(length)d characters."
+        ) % {"count": MAX_STARTERS, "length": MAX_STARTER}
+        self.fields["temperature"].widget.attrs["step"] = "0.1"
+
+    def clean_temperature(self) -> float | None:
+        value: float | None = self.cleaned_data["temperature"]
+        if value is not None and not math.isfinite(value):
+            raise ValidationError(_("Enter a number."))
+        return value
+
+
+class PromptForm(OwnForm):
+    class Meta:
+        model = Prompt
+        fields = ("name", "title", "text", "groups")
+        widgets: ClassVar = {"text": forms.Textarea(attrs={"rows": 10}), "groups": forms.CheckboxSelectMultiple}
+        labels: ClassVar = {
+            "name": gettext_lazy("Name"), "title": gettext_lazy("Title"), "text": gettext_lazy("Text"),
+            "groups": gettext_lazy("Share with"),
+        }  # fmt: skip
+        help_texts: ClassVar = {
+            "name": gettext_lazy("What you type after a slash: letters, digits, hyphens and underscores."),
+            "title": gettext_lazy("Shown with the name."),
+            "text": gettext_lazy(
+                "<code>{{variable}}</code> or <code>{{variable|default}}</code> is asked for when you use it. "
+                "<code>{{date}}</code> and <code>{{time}}</code> are filled in."
+            ),
+        }
+
+    def clean_name(self) -> str:
+        return clean_name(self.cleaned_data["name"])
+
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
+        try:
+            check_variables(text)
+        except Invalid as error:
+            raise ValidationError(error.message) from None
+        return text
+
+
+class ImportForm(forms.Form):
+    file = forms.FileField(
+        label=gettext_lazy("File of prompts (JSON)"),
+        widget=forms.ClearableFileInput(attrs={"accept": ".json,application/json"}),
+    )

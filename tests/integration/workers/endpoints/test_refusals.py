@@ -1,0 +1,101 @@
+"""What a model refuses: one worker learns it, others and the pages know it, and staff have it tried again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from django.contrib.auth.models import Permission
+from pytest_django.fixtures import Settings
+
+from accounts.lib.db import in_db
+from accounts.models import AuditEntry, User
+from chat.catalog import offered_models
+from chat.models import KnownModel
+from tests.fakes.openai_scripts import Script
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.offered_models import forget_models
+from tests.fixtures.people import logged_in, staff_client
+from tests.integration.workers.endpoints.test_known_models import nothing_configured  # noqa: F401 -- a fixture
+from workers.endpoints.service import EndpointSync
+from workers.models import ModelFact
+from workers.providers.base import ChatTurn, Options
+
+pytestmark = pytest.mark.usefixtures("nothing_configured")
+SAID = "Unsupported parameter: 'temperature' is not supported with this model."
+
+
+@pytest.fixture
+def upstream() -> Iterator[FakeOpenAI]:
+    with FakeOpenAI(models=["plain", "other"]) as server:
+        yield server
+
+
+@pytest.fixture
+async def workers(
+    settings: Settings, upstream: FakeOpenAI, transactional_db: None
+) -> AsyncIterator[tuple[EndpointSync, EndpointSync]]:
+    """Two workers whose one endpoint is the environment's."""
+    settings.OPENAI_BASE_URL = upstream.url
+    first, second = EndpointSync(), EndpointSync()
+    for sync in (first, second):
+        await sync.open()
+    await first.publish()
+    yield first, second
+    for sync in (first, second):
+        await sync.router.close()
+
+
+async def ask(worker: EndpointSync, model: str = "plain") -> None:
+    turns = [ChatTurn("user", "Hello [[tokens=1]]")]
+    async with worker.router.stream(model, turns, options=Options(temperature=0.3)) as answer:
+        assert [chunks async for chunks in answer]
+
+
+def refuses() -> dict[str, list[str]]:
+    forget_models()
+    return {one["id"]: one["refuses"] for one in offered_models.offered_models() if "refuses" in one}
+
+
+async def test_one_worker_learns_it_for_all_and_staff_undo_it(
+    workers: tuple[EndpointSync, EndpointSync], upstream: FakeOpenAI
+) -> None:
+    first, second = workers
+    upstream.play(Script(status=400, said=SAID))
+    await ask(first)
+    await first.share_facts()
+    await second.share_facts()
+    await ask(second)
+    await ask(second, "other")
+    assert [chat.body.get("temperature") for chat in upstream.chats] == [0.3, None, None, 0.3]
+    await first.publish()
+    assert await in_db(refuses) == {"plain": ["temperature"]}
+
+    def undo() -> None:
+        row = KnownModel.objects.get(name="plain")
+        viewer = staff_client("view_knownmodel")
+        page = viewer.get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
+        assert "Not accepted by the model" in page
+        assert "Try again: a temperature" not in page
+        fields = {"endpoint": ModelFact.objects.get(model="plain").endpoint, "what": "temperature"}
+        address = f"/admin/chat/knownmodel/{row.pk}/accept/"
+        assert viewer.post(address, fields).status_code == 403
+        sam = User.objects.get(email="sam@example.org")
+        sam.user_permissions.add(Permission.objects.get(codename="change_knownmodel"))
+        client = logged_in(sam)
+        page = client.get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
+        assert "Try again: a temperature" in page
+        assert client.get(address).status_code == 405
+        assert "It will be tried again." in client.post(address, fields, follow=True).content.decode()
+        assert "This is not remembered any more." in client.post(address, fields, follow=True).content.decode()
+        assert AuditEntry.objects.filter(verb="forget_refusal").count() == 2
+
+    await in_db(undo)
+    for worker in workers:  # neither brings it back with what it stores
+        worker.router.facts.note_window("e", "m", 1000)
+        await worker.share_facts()
+    await ask(first)
+    await ask(second)
+    assert [chat.body.get("temperature") for chat in upstream.chats[-2:]] == [0.3, 0.3]
+    await first.publish()
+    assert await in_db(refuses) == {}

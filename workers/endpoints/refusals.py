@@ -1,0 +1,61 @@
+"""What models have refused, for the admin: in words, and forgotten where staff want it tried again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import connection
+
+from chat.catalog.refusals import Refusal
+from workers.endpoints.model_facts import read_refused
+from workers.models import ModelFact
+
+_WORDS: Final = {
+    "temperature": "a temperature",
+    "max_tokens": "a longest answer as max_tokens; max_completion_tokens is sent instead",
+    "max_completion_tokens": "a longest answer as max_completion_tokens",
+    "answer_length": "a longest answer of any length that was asked for",
+    **dict.fromkeys(("max_output_tokens", "maxOutputTokens", "num_predict"), "a longest answer"),
+    **dict.fromkeys(("reasoning_effort", "effort"), "a choice of how long it thinks"),
+    **dict.fromkeys(("reasoning", "think", "thinkingConfig"), "fields for thinking"),
+    "summary": "a summary of what it thinks",
+    "think_level": "a level of thinking; only that it thinks",
+    "thinkingLevel": "a level of thinking; a number of tokens is sent instead",
+    "thinkingBudget": "a number of tokens for thinking",
+    "thinkingOff": "that it does not think",
+    "adaptive": "adaptive thinking; a number of tokens is sent instead",
+    "budget": "a number of tokens for thinking",
+    "system": "the role system; its prompt goes into the first question",
+    "stream": "streaming; the whole answer is asked for at once",
+    "stream_options": "usage at the end of a stream",
+    "store": "that nothing is stored",
+    "prefill": "an unfinished answer; it is asked to go on by an instruction",
+}
+
+# In the database, so that nothing that a worker has learnt meanwhile is lost.
+_FORGET: Final = (
+    "UPDATE workers_modelfact SET refused = refused - %s WHERE model = %s AND endpoint = %s AND refused ? %s"
+)
+
+
+def describe(what: str) -> str:
+    """What a model does not accept, for people: `the effort low`, `a temperature`."""
+    name, _, value = what.partition(":")
+    return f"the effort {value}" if value else _WORDS.get(name, name)
+
+
+def find_refusals(model: str) -> list[Refusal]:
+    """What is remembered of a model at all of its endpoints, the newest first."""
+    found = [
+        Refusal(row.endpoint, what, describe(what), at)
+        for row in ModelFact.objects.filter(model=model).exclude(refused={})
+        for what, at in read_refused(row).items()
+    ]
+    return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def forget_refusal(model: str, endpoint: str, what: str) -> bool:
+    """Has something tried again; workers hear of it within seconds. Returns whether it was remembered."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [what, model, endpoint, what])
+        return bool(cursor.rowcount)
