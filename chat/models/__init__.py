@@ -1,6 +1,7 @@
-"""Conversations, messages, summaries, runs, recordings, presets, and what is decided about models."""
+"""Conversations, messages, comparisons, summaries, runs, recordings, presets, and what is decided about models."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
+from chat.models.comparisons import Comparison
 from chat.models.conversations import Conversation, Member, Role
 from chat.models.messages import Message
 from chat.models.presets import MAX_PROMPT, Preset
@@ -24,6 +25,7 @@ __all__ = [
     "FAILED",
     "MAX_PROMPT",
     "SLOW_MS",
+    "Comparison",
     "Conversation",
     "Effort",
     "FavouriteModel",
