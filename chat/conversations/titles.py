@@ -56,7 +56,7 @@ def find_untitled(message_id: uuid.UUID, *, chars: int) -> FirstExchange | None:
 def _names_another(message_id: uuid.UUID) -> bool:
     """Whether another answer beside this one was complete before it, and so names the conversation."""
     run = Run.objects.filter(message=message_id, slot__gt=0, latest=True).first()
-    if run is None:
+    if run is None or run.finished_at is None:
         return False
     beside = Run.objects.filter(prompt=run.prompt_id, status=RunStatus.DONE, finished_at__lt=run.finished_at)
     return beside.exclude(message__text="").exclude(message=message_id).exists()

@@ -203,7 +203,7 @@ class TestLimits:
 
         give(alice, 100, Unit.MONEY)
         Price.objects.create(valid_from=timezone.now(), model="small", input_per_million=1, output_per_million=1)
-        with pytest.raises(QuotaExceeded, match="room for 1 of these 3 answers. This model has no price"):
+        with pytest.raises(QuotaExceeded, match=r"room for 1 of these 3 answers\. This model has no price"):
             compare(alice)
         assert nothing_written()
 
