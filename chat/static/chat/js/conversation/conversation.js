@@ -8,7 +8,7 @@ import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { Outbox } from "antiphon/wire/outbox";
 import { Picker } from "antiphon/conversation/picker";
 import { Scroll } from "antiphon/conversation/scroll";
-import { showNext } from "antiphon/conversation/side-by-side";
+import { endOf, showNext } from "antiphon/conversation/side-by-side";
 import { Socket } from "antiphon/wire/socket";
 import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
@@ -30,6 +30,7 @@ export class Conversation {
     this.page = page;
     /** @type {Set<string>} runs that are to stop */
     this.stopping = new Set();
+    this.followed = ""; // the model of the selected one of several answers
     this.tab = new Tab();
     this.logIn = new LogIn(page);
     /** @type {Frame[]} events of a new conversation that came before we knew its id */
@@ -51,7 +52,7 @@ export class Conversation {
       onChange: () => this.changed(),
       onBlock: (block) => !this.transcript.beside?.isSilent(block) && this.announcer.block(block),
       onWords: (words) => this.announcer.say(words),
-      onEnd: (view) => this.announcer.say(endOf(view, Boolean(this.transcript.beside?.views.includes(view)))),
+      onEnd: (view) => this.announcer.say(endOf(view, this.transcript.beside)),
       onChosen: (view, model) => this.chosen(view, model),
     });
     this.waiting = new Waiting(() => this.transcript.allRunning, (words) => this.announcer.say(words));
@@ -222,9 +223,19 @@ export class Conversation {
     }
   }
 
+  /** Of several answers, the next message follows the selected one, and its model. */
+  follow() {
+    showNext(element("goes-on"), this.transcript);
+    const model = this.transcript.beside?.view?.model;
+    if (!model || model === this.followed) return;
+    this.followed = this.page.model = model;
+    this.picker?.choose(model);
+  }
+
   /** One of several answers goes on. @param {MessageView} view @param {string} model */
   chosen(view, model) {
     this.page.model = model;
+    this.followed = "";
     this.picker.choose(model);
     this.announcer.say(`The conversation continues with ${model}.`);
     this.onChosen?.(view);
@@ -245,7 +256,7 @@ export class Conversation {
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
     showContextUse(element("context"), this.transcript.path);
-    showNext(element("goes-on"), this.transcript);
+    this.follow();
     this.onChanged?.();
     this.waiting.look();
     if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end
@@ -275,12 +286,6 @@ async function adoptDraft(composer, tab, prefix) {
   if (!orphan) return undefined;
   remember(orphan[0], null);
   return composer.write(orphan[1]);
-}
-
-/** What a screen reader is told of an answer that ended. @param {MessageView} view @param {boolean} several */
-function endOf(view, several) {
-  const words = view.status === "complete" && view.text ? "Answer complete." : view.trouble;
-  return several ? `${view.model}: ${words}` : words;
 }
 
 /** @param {string} id */

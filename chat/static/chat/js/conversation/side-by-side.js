@@ -159,8 +159,8 @@ export class SideBySide {
 
   /** One answer was chosen: takes the section away and leaves the answer in its place. @param {MessageView} view */
   collapse(view) {
-    this.end();
     this.element.replaceWith(view.element);
+    this.end();
     view.setVersions(this.versions);
   }
 
@@ -204,6 +204,12 @@ export class SideBySide {
 export function showNext(line, { beside, busy }) {
   line.hidden = !beside || busy;
   part(line, "b").textContent = beside?.view?.model ?? "";
+}
+
+/** What a screen reader is told of an answer that ended. @param {MessageView} view @param {SideBySide | null} beside */
+export function endOf(view, beside) {
+  const words = view.status === "complete" && view.text ? "Answer complete." : view.trouble;
+  return beside?.views.includes(view) ? `${view.model}: ${words}` : words;
 }
 
 /** A section without columns, from the page's template. @param {string} promptId @param {number} size */
