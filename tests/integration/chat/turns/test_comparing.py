@@ -112,6 +112,12 @@ class TestWhatItMakes:
         assert [run.slot for run in accepted.several] == [1, 2, 3]
         assert Message.objects.get(pk=accepted.message_id).text == "Anew"
 
+    def test_it_goes_with_its_conversation(self, alice: User) -> None:
+        accepted = finished(alice)
+        accept_choice(alice.pk, accepted.several[1].message_id)
+        Conversation.objects.get().delete()
+        assert not (Comparison.objects.exists() or Message.objects.exists() or Run.objects.exists())
+
     def test_a_temporary_chat(self, alice: User) -> None:
         accepted = compare(alice, temporary=True)
         assert Conversation.objects.get(pk=accepted.conversation_id).temporary

@@ -240,6 +240,8 @@ export class Transcript {
     const promptId = message.parent_id ?? "";
     const parent = this.path.findIndex((view) => view.id === promptId);
     if (parent < 0) return false;
+    // News of one that was tried again since: a newer answer stands at its place.
+    if (this.beside?.promptId === promptId && this.beside.versions.includes(message.id)) return true;
     if (this.beside?.promptId !== promptId) {
       if (!this.path.slice(parent + 1).every((view) => view.clientId)) return false;
       const section = buildSection(promptId, 0);
