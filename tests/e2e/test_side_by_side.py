@@ -121,6 +121,7 @@ def test_on_a_phone_they_have_tabs(page: Page, stack: Stack) -> None:
     tabs = page.get_by_role("tab")
     expect(tabs).to_have_count(2)
     expect(page.get_by_role("tabpanel")).to_have_count(1)
+    page.get_by_role("button", name="Stop all").click(trial=True)  # nothing covers it
     shoot_both(page, "phone-streaming")
     expect(page.locator(ACTIVE)).to_have_count(0, timeout=60_000)
     tabs.first.press("ArrowRight")
