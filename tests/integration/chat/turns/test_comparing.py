@@ -116,7 +116,7 @@ class TestWhatItMakes:
         accepted = finished(alice)
         accept_choice(alice.pk, accepted.several[1].message_id)
         Conversation.objects.get().delete()
-        assert not (Comparison.objects.exists() or Message.objects.exists() or Run.objects.exists())
+        assert [model.objects.count() for model in (Comparison, Message, Run)] == [0, 0, 0]
 
     def test_a_temporary_chat(self, alice: User) -> None:
         accepted = compare(alice, temporary=True)
