@@ -275,6 +275,11 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
     if event["seq"] != view.seq + 1 and not merged:
         raise ProtocolViolationError(f"a gap: seq {event['seq']} after {view.seq}: {event}")
     view.seq = event["seq"]
+    if event["type"] == "answer.chosen":
+        if question := view.messages.get(event["prompt_id"]):
+            known = question["comparison"]
+            view.messages[event["prompt_id"]] = {**question, "comparison": {**known, "chosen": event["message_id"]}}
+        return
     if event["type"] in ("message.created", "message.updated"):
         view.messages[event["message"]["id"]] = event["message"]
         _keep_what_was_heard(view, event["message"])

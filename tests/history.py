@@ -8,7 +8,8 @@
 After Jepsen: clients only record while things break; one pure function judges afterwards (docs/reliability.md).
 
     I1  one client_id is one message, and what was accepted is there
-    I2  one run for each thing asked, one answer for each run, all of them at an end
+    I2  one run for each thing asked (of several models, one at each place), one answer for each run, all of them at an
+        end; what was chosen of answers side by side is one of them
     I3  an answer in PostgreSQL is what the deltas of its last attempt add up to, for every client; one that somebody
         talked over (its run says how much was heard, and of how much) is the beginning of that, and that long; so is
         what the model thought, which nobody cuts
@@ -67,6 +68,7 @@ class Rows:
     bills: list[dict[str, Any]] = field(default_factory=list)  # run_id, input_tokens, output_tokens
     reserved: list[str] = field(default_factory=list)  # runs that quotas are held back for
     reasoning: dict[str, str] = field(default_factory=dict)  # by run
+    comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)  # size, chosen_id; by question
 
 
 class History:
@@ -132,11 +134,12 @@ def read_rows(stack: Stack) -> Rows:
             row["id"]: row
             for row in of(
                 "SELECT id, conversation_id, prompt_id, message_id, status, attempt, ended_in_log, lease_expires_at, "
-                "input_tokens, output_tokens, heard_chars, produced_chars FROM chat_run"
+                "input_tokens, output_tokens, heard_chars, produced_chars, slot FROM chat_run"
             )
         },
         bills=of("SELECT run_id, input_tokens, output_tokens FROM accounts_usageentry WHERE run_id IS NOT NULL"),
         reasoning={row["run_id"]: row["text"] for row in of("SELECT run_id, text FROM chat_reasoning")},
+        comparisons={row["prompt_id"]: row for row in of("SELECT prompt_id, size, chosen_id FROM chat_comparison")},
         reserved=[row["run_id"] for row in of("SELECT run_id FROM accounts_reservation")],
         submissions=of(
             f"SELECT {name}, client_id, message_id, run_id FROM chat_submission JOIN accounts_user u ON u.id = user_id"  # noqa: S608 -- a constant
@@ -172,7 +175,7 @@ def _sends(viewers: list[Viewer], rows: Rows) -> list[str]:
                     key = (viewer.user, asked[frame["ref"]]["client_id"])
                     replies.setdefault(key, []).append(frame)
     for key, accepted in replies.items():
-        if len({(frame["message_id"], frame["run_id"]) for frame in accepted}) > 1:
+        if len({(frame["message_id"], frame["run_id"], str(frame.get("runs"))) for frame in accepted}) > 1:
             found.append(f"I1 {key} was answered with different messages: {accepted}")
         if sum(not frame["duplicate"] for frame in accepted) > 1:
             found.append(f"I1 {key} was made anew more than once")
@@ -186,9 +189,11 @@ def _sends(viewers: list[Viewer], rows: Rows) -> list[str]:
 
 
 def _rows(rows: Rows) -> list[str]:
-    found = []
     asked = [row["run_id"] for row in rows.submissions]
-    found += [f"I2 run {one} answers {asked.count(one)} submissions" for one in rows.runs if asked.count(one) != 1]
+    beside, found = _side_by_side(rows, asked)
+    for one in rows.runs:
+        if (count := asked.count(one)) != (one not in beside):
+            found.append(f"I2 run {one} answers {count} submissions")
     answered = [run["message_id"] for run in rows.runs.values()]
     for one, message in rows.messages.items():
         if message["role"] == "assistant" and answered.count(one) != 1:
@@ -222,6 +227,21 @@ def _rows(rows: Rows) -> list[str]:
         f"I6 {bill['run_id']} is billed and does not exist" for bill in rows.bills if bill["run_id"] not in rows.runs
     ]
     return found + [f"I6 something is still reserved for run {one}" for one in rows.reserved]
+
+
+def _side_by_side(rows: Rows, asked: list[str]) -> tuple[set[str], list[str]]:
+    """The runs that a command made beside the one that its submission names, and what is wrong with them."""
+    beside: set[str] = set()
+    found = []
+    for question, comparison in rows.comparisons.items():
+        runs = {one: run for one, run in rows.runs.items() if run["prompt_id"] == question and run["slot"]}
+        made = [one for one in runs if one not in asked]
+        if sorted(runs[one]["slot"] for one in made) != list(range(2, comparison["size"] + 1)):
+            found.append(f"I2 question {question} has {len(made) + 1} answers side by side, not {comparison['size']}")
+        if (chosen := comparison["chosen_id"]) and chosen not in [run["message_id"] for run in runs.values()]:
+            found.append(f"I2 question {question} goes on with {chosen}, which is none of its answers")
+        beside.update(made)
+    return beside, found
 
 
 def _access(viewers: list[Viewer], rows: Rows) -> list[str]:
@@ -376,6 +396,10 @@ def _fresh(viewers: list[Viewer], snapshots: Iterable[dict[str, Any]]) -> list[s
                 ]
             if extra := view.messages.keys() - fresh.messages.keys() if not frame["snapshot"].get("has_more") else None:
                 found.append(f"I9 {viewer.user} has messages that a snapshot lacks: {sorted(extra)}")
+            for one, message in fresh.messages.items():
+                shown = view.messages.get(one, {}).get("comparison")
+                if shown and shown != message.get("comparison"):
+                    found.append(f"I9 {viewer.user} has {shown} at question {one}, fresh {message.get('comparison')}")
             first = min((message["created_at"] for message in view.messages.values()), default="")
             for one, message in fresh.messages.items():
                 if first and message["created_at"] > first and one not in view.messages:

@@ -66,10 +66,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A rate limit to check. `name` says what is counted and for whom ("messages:user:<id>")."""
+    """A rate limit to check. `name` says what is counted and for whom ("messages:user:<id>"). A request counts as
+    `count`; more than the whole rate at once count as the whole rate, so that they are possible at all.
+    """
 
     name: str
     rate: Rate
+    count: int = 1
 
 
 @functools.lru_cache(maxsize=256)
@@ -96,7 +99,8 @@ def arguments(limits: Sequence[Limit]) -> list[Any]:
     """The arguments of `SCRIPT`: the number of keys, the keys, and the numbers in microseconds."""
     numbers: list[Any] = []
     for limit in limits:
-        numbers += (f"{limit.rate.interval * 1e6:.3f}", f"{limit.rate.seconds * 1e6:.0f}")
+        count = min(limit.count, limit.rate.count)
+        numbers += (f"{limit.rate.interval * count * 1e6:.3f}", f"{limit.rate.seconds * 1e6:.0f}")
     return [len(limits), *(f"rate:{limit.name}" for limit in limits), *numbers]
 
 

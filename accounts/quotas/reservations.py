@@ -66,6 +66,15 @@ SELECT wanted.id, wanted.model, unit, period, "limit", hard, wanted.ends_at, use
 FROM wanted LEFT JOIN changed ON wanted.id = changed.quota_id ORDER BY wanted.id
 """  # noqa: S608 -- constants
 
+# The balances that the runs of several models count in. `id` is NULL where one does not exist yet.
+_BALANCES_OF_MODELS: Final = f"""
+WITH {APPLYING}
+SELECT a.id, w.group_id FROM applying w LEFT JOIN accounts_allowance a ON a.quota_id = w.id
+    AND a.starts_at = w.starts_at AND (a.user_id = w.user_id OR w.shared AND a.user_id IS NULL)
+WHERE w.unit <> 'audio_seconds' AND w.model = ANY(%(models)s)
+"""  # noqa: S608 -- constants
+_LOCK_BALANCES: Final = "SELECT FROM accounts_allowance WHERE id = ANY(%s) ORDER BY quota_id, starts_at FOR UPDATE"
+
 # The balances in which a recording has reservations, locked in the order that all statements use.
 _RESERVED_BY_RECORDING: Final = """
 SELECT q.id, q.model, q.unit, q.period, q."limit", q.hard, a.ends_at, a.used, a.reserved, a.extra,
@@ -104,6 +113,19 @@ def reserve(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, text: str) -> 
         before = balance.used + balance.reserved - max(amount, Decimal(0))
         if before + (1 if balance.unit == Unit.MESSAGES else 0) > balance.limit or before >= balance.limit:
             raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
+
+
+def lock_balances(user_id: uuid.UUID, models: Sequence[str]) -> None:
+    """Locks every balance that runs of these models count in, before `reserve` is called for one after the other.
+
+    All statements lock balances in one order. Those of one model after those of another would break it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_BALANCES_OF_MODELS, {"user": user_id, "models": ["", *models]})
+        rows = cursor.fetchall()
+        if any(balance is None for balance, _ in rows):
+            lock_ledger_for_allowances(user_id, [group for _, group in rows])
+        cursor.execute(_LOCK_BALANCES, [[balance for balance, _ in rows if balance is not None]])
 
 
 def reserve_audio(user_id: uuid.UUID, recording_id: uuid.UUID, seconds: int) -> None:

@@ -23,6 +23,7 @@ from chat.protocol.commands import MessageRegenerate
 from chat.protocol.errors import ChatError, Conflict
 from chat.turns import stop
 from chat.turns.accept import Accepted
+from chat.turns.comparing import is_open
 from chat.turns.submit import submit
 
 logger = structlog.get_logger(__name__)
@@ -49,7 +50,7 @@ def why_no_retry(run: Run) -> str:
         return "The account of the user who asked is disabled."
     if run.conversation.deleted_at is not None:
         return "The conversation has been deleted."
-    if run.conversation.tip_id != run.message_id:
+    if run.conversation.tip_id != run.message_id and not (run.slot and is_open(run.prompt_id)):
         return "The conversation has continued since: another answer here would move its members back."
     if not Member.objects.filter(conversation_id=run.conversation_id, user=run.requested_by, role__in=WRITERS).exists():
         return "The user who asked may no longer write in this conversation."

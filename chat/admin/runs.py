@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import display
 
@@ -51,7 +52,7 @@ class RunAdmin(HistoryAdmin):
     change_form_outer_before_template = "admin/chat/run_timeline.html"
     fieldsets = (
         (None, {"fields": (("id", "trace_id"), ("model", "endpoint"), ("requested_by", "conversation_link"),
-                           ("prompt_link", "message_link"))}),
+                           ("prompt_link", "message_link"), "beside")}),
         ("Tokens and cost", {"fields": (("input_tokens", "output_tokens", "reasoning_tokens", "usage_estimated"),
                                          ("shown_cost", "usage"))}),
         ("The provider", {"fields": ("upstream_model", "finish", "upstream_request", "usage_implausible")}),
@@ -194,6 +195,14 @@ class RunAdmin(HistoryAdmin):
     @admin.display(description="Conversation")
     def conversation_link(self, row: Run) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
+
+    @admin.display(description="Side by side with")
+    def beside(self, row: Run) -> SafeString | str:
+        """The other runs of a comparison, each with its model; a dash for a run of its own."""
+        others = Run.objects.filter(prompt=row.prompt_id, slot__gt=0).exclude(pk=row.pk).order_by("slot", "created_at")
+        if not row.slot or not others:
+            return "–"
+        return format_html_join(", ", "{} {}", ((one.model, page_link("run", one.pk)) for one in others))
 
     @admin.display(description="Started")
     def started(self, row: Run) -> str:

@@ -15,7 +15,7 @@ from chat.conversations.branches import path_ids
 from chat.eventlog import store
 from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.replay import ReasoningDelta, extend
-from chat.models import ACTIVE, Conversation, Message, Reasoning, Run
+from chat.models import ACTIVE, Comparison, Conversation, Message, Reasoning, Run
 from chat.protocol.commands import Position
 from chat.protocol.errors import Unavailable
 
@@ -33,6 +33,7 @@ class State:
     messages: list[dict[str, Any]]
     runs: list[dict[str, Any]]
     has_more: bool = False  # older messages exist
+    side_by_side: int = 0  # how many of the last messages are answers to one question of which none is chosen yet
 
 
 @dataclass(slots=True)
@@ -44,7 +45,9 @@ class _Rows:
     texts: dict[uuid.UUID, str] = field(default_factory=dict)  # of answers in progress, by their ids
     reasoning: dict[uuid.UUID, str] = field(default_factory=dict)  # by id of the answer, where there is some
     versions: dict[uuid.UUID, list[str]] = field(default_factory=dict)  # by message id, where there are several
+    comparisons: dict[uuid.UUID, Comparison] = field(default_factory=dict)  # by id of the question
     has_more: bool = False
+    side_by_side: int = 0
 
 
 def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
@@ -53,6 +56,8 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
         if (before := rows.runs.get(run.message_id)) is not None:
             rows.earlier.setdefault(run.message_id, []).append(before)
         rows.runs[run.message_id] = run
+    if compared := {run.prompt_id for run in rows.runs.values() if run.slot}:
+        rows.comparisons = Comparison.objects.in_bulk(compared)
     if thought := {run.pk: run.message_id for run in rows.runs.values() if run.reasoning_chars}:
         texts = Reasoning.objects.filter(run__in=thought).values_list("run", "text")
         rows.reasoning = {thought[run_id]: text for run_id, text in texts}
@@ -76,9 +81,19 @@ def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int) -
     conversation = Conversation.objects.get(pk=conversation_id)
     ids = path_ids(conversation_id, leaf or conversation.tip_id, limit=limit + 1)
     kept = ids[-limit:]
+    beside = _answers_beside(kept[-1]) if kept else []
+    kept[len(kept) - bool(beside) :] = beside
     found = Message.objects.select_related("author", "summary").in_bulk(kept)
-    rows = _Rows(conversation, [found[pk] for pk in kept if pk in found], has_more=len(ids) > limit)
+    messages = [found[pk] for pk in kept if pk in found]
+    rows = _Rows(conversation, messages, has_more=len(ids) > limit, side_by_side=len(beside))
     return _with_runs(rows, versions=True)
+
+
+def _answers_beside(message_id: uuid.UUID) -> list[uuid.UUID]:
+    """The newest answer at each place of a comparison of which this message is an answer, if none is chosen yet."""
+    question = Run.objects.filter(message=message_id, slot__gt=0, prompt__comparison__chosen=None).values("prompt")
+    runs = Run.objects.filter(prompt__in=question, slot__gt=0, latest=True).order_by("slot", "message__created_at")
+    return list(dict(runs.values_list("slot", "message_id")).values())
 
 
 def _load_newest(conversation_id: uuid.UUID) -> _Rows:
@@ -173,11 +188,14 @@ def _state(position: Position, rows: _Rows) -> State:
     for message in rows.messages:
         pk = message.pk
         run, earlier, text = rows.runs.get(pk), rows.earlier.get(pk, ()), rows.texts.get(pk)
-        shown = message_dict(message, run, text=text, reasoning=rows.reasoning.get(pk), earlier=earlier)
+        shown = message_dict(
+            message, run, text=text, reasoning=rows.reasoning.get(pk), earlier=earlier,
+            comparison=rows.comparisons.get(pk),
+        )  # fmt: skip
         if (summary := getattr(message, "summary", None)) is not None:
             shown["summary"] = summary_dict(summary)
         if message.pk in rows.versions:
             shown["versions"] = rows.versions[message.pk]
         messages.append(shown)
     runs = [shown["run"] for shown in messages if shown["run"] and shown["run"]["status"] in ACTIVE]
-    return State(position, rows.conversation, messages, runs, rows.has_more)
+    return State(position, rows.conversation, messages, runs, rows.has_more, rows.side_by_side)

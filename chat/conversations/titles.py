@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chat.conversations.listing import notify_members
-from chat.models import Conversation, Message
+from chat.models import Conversation, Message, Run, RunStatus
 
 TITLE_LENGTH: Final = 60
 MAX_WORDS: Final = 6
@@ -48,9 +48,18 @@ def find_untitled(message_id: uuid.UUID, *, chars: int) -> FirstExchange | None:
     if found is None:
         return None
     title, question, answer = found
-    if not answer.strip() or title != title_from(question):
+    if not answer.strip() or title != title_from(question) or _names_another(message_id):
         return None
     return FirstExchange(title, question[:chars], answer[:chars])
+
+
+def _names_another(message_id: uuid.UUID) -> bool:
+    """Whether another answer beside this one was complete before it, and so names the conversation."""
+    run = Run.objects.filter(message=message_id, slot__gt=0, latest=True).first()
+    if run is None or run.finished_at is None:
+        return False
+    beside = Run.objects.filter(prompt=run.prompt_id, status=RunStatus.DONE, finished_at__lt=run.finished_at)
+    return beside.exclude(message__text="").exclude(message=message_id).exists()
 
 
 def clean_title(said: str) -> str:

@@ -20,7 +20,7 @@ from chat.eventlog.payloads import (
     usage_of,
     usage_of_message,
 )
-from chat.models import Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
+from chat.models import Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
 from chat.protocol.frames import encode_event
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
@@ -53,9 +53,15 @@ def _state(event: dict[str, Any]) -> Event:
     return encode_event(event), False
 
 
-def message_created(message: Message, *, client_id: uuid.UUID | None = None) -> Event:
-    """`client_id` lets the sender's page replace the message it already shows."""
-    shown = message_dict(message)
+def message_created(
+    message: Message, *, client_id: uuid.UUID | None = None, comparison: Comparison | None = None, slot: int = 0
+) -> Event:
+    """`client_id` lets the sender's page replace the message it already shows. `comparison` is of a question that
+    several models answer, `slot` the place of an answer among them.
+    """
+    shown = message_dict(message, comparison=comparison)
+    if slot:
+        shown["slot"] = slot
     if client_id is not None:
         shown["client_id"] = str(client_id)
     return _state({"type": "message.created", "conversation_id": str(message.conversation_id), "message": shown})
@@ -73,6 +79,30 @@ def answer_continued(message: Message, run: Run) -> Event:
     shown["run"].pop("continuable", None)
     shown["run"] |= {"status": RunStatus.QUEUED.value, "code": None, "message": None, "retryable": False}
     return _state({"type": "message.updated", "conversation_id": str(message.conversation_id), "message": shown})
+
+
+class AnyChoice(Protocol):
+    """An answer that was chosen of several side by side."""
+
+    @property
+    def prompt_id(self) -> uuid.UUID: ...
+    @property
+    def message_id(self) -> uuid.UUID: ...
+    @property
+    def model(self) -> str: ...
+
+
+def answer_chosen(conversation_id: uuid.UUID, choice: AnyChoice) -> Event:
+    """The conversation goes on with one of several answers side by side, and with its model."""
+    return _state(
+        {
+            "type": "answer.chosen",
+            "conversation_id": str(conversation_id),
+            "prompt_id": str(choice.prompt_id),
+            "message_id": str(choice.message_id),
+            "model": choice.model,
+        }
+    )
 
 
 def run_queued(run: AnyRun, *, attempt: int) -> Event:

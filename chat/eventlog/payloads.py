@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 
-from chat.models import ACTIVE, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
+from chat.models import ACTIVE, Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
@@ -185,9 +185,10 @@ def message_dict(
     text: str | None = None,
     reasoning: str | None = None,
     earlier: Sequence[Run] = (),
+    comparison: Comparison | None = None,
 ) -> dict[str, Any]:
     """A message as sent to clients. `message.author` should be loaded. `run` is the latest run of an answer, `earlier`
-    are those that it continues.
+    are those that it continues. `comparison` is of a question that several models answer side by side.
     """
     shown = message.text if text is None else text
     author = message.author
@@ -202,6 +203,13 @@ def message_dict(
         "created_at": message.created_at.isoformat(),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
+    if comparison is not None:
+        made["comparison"] = {
+            "size": comparison.size,
+            "chosen": str(comparison.chosen_id) if comparison.chosen_id else None,
+        }
+    if run is not None and run.slot:
+        made["slot"] = run.slot
     if run is not None and run.status not in ACTIVE:
         made["run"]["continuable"] = is_continuable(message, run)
     if run is not None and earlier:

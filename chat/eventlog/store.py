@@ -276,7 +276,7 @@ async def before_message(conversation_id: uuid.UUID, message_id: uuid.UUID) -> P
     """The position just before a message was announced. If it is not in the log, one that leads to a snapshot."""
     here, _ = await position(conversation_id)
     wanted = f'"message":{{"id":"{message_id}"'.encode()
-    for entry in reversed(await entries(conversation_id, after=0, until=here.seq)):
+    for entry in await entries(conversation_id, after=0, until=here.seq):  # each run that answers it may announce it
         if not entry.delta and wanted in entry.body and b'"type":"message.created"' in entry.body[:32]:
             return Position(here.epoch, entry.seq - 1)
     return Position("", 0)

@@ -1,6 +1,7 @@
-"""Conversations, messages, summaries, runs, recordings, presets, prompts, and what is decided about models."""
+"""Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, and what is decided on models."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
+from chat.models.comparisons import Comparison
 from chat.models.conversations import Conversation, Member, Role
 from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
 from chat.models.messages import Message
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_INSTRUCTIONS",
     "MAX_PROMPT",
     "SLOW_MS",
+    "Comparison",
     "Conversation",
     "Effort",
     "FavouriteModel",

@@ -21,6 +21,9 @@ class Run(models.Model):
     An answer that was cut can be continued: by another run of the same message. `part` counts them, `latest` is the
     last one, and `base_chars` of the text were there before it.
 
+    Several models may answer one question side by side (`Comparison`): `slot` is the place of such an answer, and each
+    place has one active run at most. All other answers to a question are at place 0.
+
     `attempt` counts the claims by workers and fences their writes: only the worker of the current attempt may write.
     The text so far is in `message.text`. It covers the conversation's event log exactly up to (`checkpoint_epoch`,
     `checkpoint_seq`).
@@ -40,6 +43,9 @@ class Run(models.Model):
     latest = models.BooleanField(default=True, db_default=True, help_text="No later run continues its answer.")
     base_chars = models.PositiveIntegerField(
         default=0, db_default=0, help_text="How many characters of the answer were there before this run."
+    )
+    slot = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Its place among answers side by side, from 1. 0: it is not one of several."
     )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
@@ -150,7 +156,7 @@ class Run(models.Model):
             models.CheckConstraint(condition=Q(status__in=RunStatus.values), name="run_status_known"),
             models.UniqueConstraint(fields=["message", "part"], name="run_part_once"),
             models.UniqueConstraint(
-                fields=["prompt"], condition=Q(status__in=ACTIVE), name="run_one_active_per_branch"
+                fields=["prompt", "slot"], condition=Q(status__in=ACTIVE), name="run_one_active_per_branch"
             ),
             models.CheckConstraint(
                 condition=~Q(status="running") | Q(lease_expires_at__isnull=False, attempt__gte=1),

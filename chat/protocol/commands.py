@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
-from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
+from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
 
 Ref = Annotated[str, msgspec.Meta(max_length=64)]
 # W3C Trace Context, version 00: 16 bytes of trace, 8 of the sender's span, flags. Neither id may be all zeros.
@@ -23,6 +23,7 @@ Traceparent = Annotated[
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Effort = Literal["none", "low", "medium", "high"]
 EFFORTS: Final = get_args(Effort)
+ComparedModels = Annotated[list[ModelName], msgspec.Meta(min_length=MIN_COMPARED, max_length=MAX_COMPARED)]
 
 
 class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,12 +80,14 @@ class MessageSend(Turn, frozen=True, tag="message.send"):
     attachments: list[uuid.UUID] | None = None
     temporary: bool = False  # of a new conversation only
     preset_id: uuid.UUID | None = None  # likewise
+    models: ComparedModels | None = None  # that answer side by side
 
 
 class MessageEdit(Turn, frozen=True, tag="message.edit"):
     message_id: uuid.UUID
     client_id: uuid.UUID
     text: str
+    models: ComparedModels | None = None
 
 
 class MessageRegenerate(Turn, frozen=True, tag="message.regenerate"):
@@ -98,6 +101,12 @@ class MessageContinue(Traced, frozen=True, tag="message.continue"):
 
     message_id: uuid.UUID
     client_id: uuid.UUID
+
+
+class AnswerChoose(Command, frozen=True, tag="answer.choose"):
+    """Goes on with one of several answers side by side; the others stop."""
+
+    message_id: uuid.UUID
 
 
 class RunStop(Command, frozen=True, tag="run.stop"):
@@ -151,8 +160,8 @@ class Pong(Command, frozen=True, tag="pong"):
 
 
 AnyCommand = (
-    Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | RunStop | Ack | Typing
-    | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
+    Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
+    | Ack | Typing | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
 NewTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin an answer

@@ -14,3 +14,5 @@ MAX_AUDIO_BYTES: Final = 8_000
 WINDOW_BYTES: Final = 256 * 1024
 HEARTBEAT_SECONDS: Final = 25
 PONG_SECONDS: Final = 10
+MIN_COMPARED: Final = 2  # models that answer one message side by side
+MAX_COMPARED: Final = 4

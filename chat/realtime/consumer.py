@@ -225,7 +225,7 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": ["reasoning", *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": ["reasoning", "compare", *(["voice"] if settings.ASR_BACKENDS else [])],
     }
 
 

@@ -20,6 +20,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import redis
@@ -115,9 +116,13 @@ def limits_of(command: AnyCommand, user_id: uuid.UUID, session_hash: str, addres
         return required_limits((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
     if isinstance(command, MessageSend | MessageEdit | MessageRegenerate | MessageContinue):
-        named.append((f"messages:user:{user_id.hex}", settings.RATE_MESSAGES_PER_USER))
-        named.append((address and f"messages:address:{address}", settings.RATE_MESSAGES_PER_ADDRESS))
-    elif isinstance(command, AudioStart):
+        messages = required_limits(
+            (f"messages:user:{user_id.hex}", settings.RATE_MESSAGES_PER_USER),
+            (address and f"messages:address:{address}", settings.RATE_MESSAGES_PER_ADDRESS),
+        )
+        answers = len(getattr(command, "models", None) or [""])  # a message to several models counts as several
+        return [*required_limits(*named), *(replace(limit, count=answers) for limit in messages)]
+    if isinstance(command, AudioStart):
         named.append((f"recordings:{user_id.hex}", settings.RATE_RECORDINGS))
     return required_limits(*named)
 

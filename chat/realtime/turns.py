@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from chat.protocol.commands import (
+    AnswerChoose,
     AnyTurn,
     AudioInterrupt,
     MessageContinue,
@@ -19,7 +20,7 @@ from chat.protocol.commands import (
 )
 from chat.realtime.connection import Handlers, Reply
 from chat.realtime.subscriptions import Subscriptions
-from chat.turns import stop
+from chat.turns import choosing, stop
 from chat.turns.accept import Accepted
 from chat.turns.submit import Follow, submit
 
@@ -45,17 +46,7 @@ class Turns:
             async with slot.join(accepted.conversation_id) as follow:
 
                 def reply_and_follow(position: Position) -> None:
-                    self._reply(
-                        {
-                            "type": "message.accepted",
-                            "conversation_id": str(accepted.conversation_id),
-                            "message_id": str(accepted.message_id),
-                            "run_id": str(accepted.run_id),
-                            "duplicate": accepted.duplicate,
-                            "position": position,
-                        },
-                        command.ref,
-                    )
+                    self._reply(_reply_to(accepted, position), command.ref)
                     follow(position)
 
                 yield reply_and_follow
@@ -64,6 +55,11 @@ class Turns:
             await submit(self._user_id, command, check=slot.reserve, join=join)
         finally:
             slot.release()
+
+    async def choose(self, command: AnswerChoose) -> None:
+        """Goes on with one of several answers side by side."""
+        await choosing.choose(self._user_id, command.message_id)
+        self._reply({"type": "ok"}, command.ref)
 
     async def stop(self, command: RunStop) -> None:
         await stop.stop(self._user_id, command.run_id)
@@ -75,11 +71,28 @@ class Turns:
         self._reply({"type": "ok"}, command.ref)
 
 
+def _reply_to(accepted: Accepted, position: Position) -> dict[str, Any]:
+    reply: dict[str, Any] = {
+        "type": "message.accepted",
+        "conversation_id": str(accepted.conversation_id),
+        "message_id": str(accepted.message_id),
+        "run_id": str(accepted.run_id),
+        "duplicate": accepted.duplicate,
+        "position": position,
+    }
+    if accepted.several:
+        reply["runs"] = [
+            {"run_id": str(run.pk), "message_id": str(run.message_id), "model": run.model} for run in accepted.several
+        ]
+    return reply
+
+
 HANDLERS: Final[Handlers[Turns]] = {
     MessageSend: Turns.submit,
     MessageEdit: Turns.submit,
     MessageRegenerate: Turns.submit,
     MessageContinue: Turns.submit,
+    AnswerChoose: Turns.choose,
     RunStop: Turns.stop,
     AudioInterrupt: Turns.interrupt,
 }

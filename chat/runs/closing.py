@@ -98,14 +98,21 @@ def closing(ended: Ended) -> list[store.Append]:
 
 def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
     """The first events of these runs, by run id: they must be in the log before any other."""
-    runs = Run.objects.select_related("message", "prompt__author").filter(pk__in=run_ids)
+    runs = Run.objects.select_related("message", "prompt__author", "prompt__comparison").filter(pk__in=run_ids)
     return {run.pk: [*_announced_messages(run), events.run_queued(run, attempt=1)] for run in runs}
 
 
 def _announced_messages(run: Run) -> list[Event]:
     if run.part > 1:
         return [events.answer_continued(run.message, run)]
-    return [events.message_created(run.prompt), events.message_created(run.message)]
+    prompt = run.prompt
+    # The question may have chosen the answer it follows, of several side by side.
+    chosen = Run.objects.filter(message=prompt.parent_id, prompt__comparison__chosen=prompt.parent_id, latest=True)
+    return [
+        *(events.answer_chosen(run.conversation_id, one) for one in (chosen if prompt.parent_id else ())),
+        events.message_created(prompt, comparison=getattr(prompt, "comparison", None)),
+        events.message_created(run.message, slot=run.slot),
+    ]
 
 
 def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +18,16 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.quotas import reservations
-from chat.catalog.access import choose_model
 from chat.conversations.membership import member_of
 from chat.conversations.titles import title_from
 from chat.eventlog import events
 from chat.eventlog.store import Append
-from chat.models import Message, MessageRole, MessageStatus, Run
+from chat.models import Comparison, Message, MessageRole, MessageStatus, Run
 from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, clean_text
 from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded, RateLimited
 from chat.protocol.parameters import check_options
 from chat.telemetry import metrics, tracing
+from chat.turns.comparing import compared_models, insert_comparison, models_of
 from chat.turns.places import Place, find_place
 from chat.turns.statements import find_submission, insert_turn
 
@@ -40,26 +40,31 @@ class Accepted:
 
     conversation_id: uuid.UUID
     message_id: uuid.UUID  # the user's message; of a regeneration, the new answer
-    run_id: uuid.UUID
-    announcement: Append | None = None
+    run_id: uuid.UUID  # with several answers side by side, of the first one
+    announcements: Sequence[Append] = ()  # one for each run
+    several: Sequence[Run] = ()  # the runs of answers side by side
     members: list[uuid.UUID] = field(default_factory=list)  # whose lists of conversations change
     listing: dict[str, Any] = field(default_factory=dict)  # what they then show
     continues: bool = False  # the run extends a message that was there already
 
     @property
     def duplicate(self) -> bool:
-        return self.announcement is None
+        return not self.announcements
 
 
 @dataclass(slots=True)
 class _Rows:
-    """The rows of a turn. `prompt` exists already if the command is a regeneration (`is_new` is false)."""
+    """The rows of a turn. `prompt` exists already if the command is a regeneration (`is_new` is false).
+
+    There is one answer with its run, or several side by side with their `comparison`.
+    """
 
     prompt: Message
-    answer: Message
-    run: Run
+    answers: list[Message]
+    runs: list[Run]
     title: str
     is_new: bool
+    comparison: Comparison | None = None
     members: list[uuid.UUID] = field(default_factory=list)
 
 
@@ -79,6 +84,7 @@ def accept(user_id: uuid.UUID, command: NewTurn, check: Check = accept_any) -> A
         command = msgspec.structs.replace(command, options=check_options(command.options))
     if isinstance(command, MessageSend) and command.attachments:
         raise Invalid("Files can't be attached yet.")
+    compared_models(command)
     fingerprint = fingerprint_of(command)
     known = find_known(user_id, command.client_id, fingerprint)
     if known is not None:
@@ -90,7 +96,7 @@ def accept(user_id: uuid.UUID, command: NewTurn, check: Check = accept_any) -> A
             rows = _insert(user_id, command, fingerprint, place)
             _reserve(user_id, place, rows)
             return _accepted(command, place, rows)
-    except IntegrityError as error:
+    except (IntegrityError, Busy) as error:
         # Another command won the race: the same one (the same client_id), or a different one on this branch.
         known = find_known(user_id, command.client_id, fingerprint)
         if known is not None:
@@ -105,7 +111,7 @@ def fingerprint_of(command: AnyTurn) -> bytes:
     body = msgspec.structs.asdict(command)
     for name in ("ref", "client_id", "traceparent"):
         body.pop(name)
-    for name in ("temporary", "preset_id", "options"):
+    for name in ("temporary", "preset_id", "options", "models"):
         if not body.get(name):
             body.pop(name, None)  # fingerprints from before these fields existed stay valid
     return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
@@ -122,7 +128,16 @@ def find_known(
     if known != fingerprint:
         raise Conflict
     member_of(user_id, conversation_id)
-    return Accepted(conversation_id, message_id, run_id, continues=continues)
+    return Accepted(
+        conversation_id, message_id, run_id, several=_asked_together(message_id, run_id), continues=continues
+    )  # fmt: skip
+
+
+def _asked_together(message_id: uuid.UUID, run_id: uuid.UUID) -> list[Run]:
+    """The runs that a command made side by side, of which `run_id` is the first; none if it made only one."""
+    runs = Run.objects.filter(prompt=message_id, slot__gt=0, part=1).order_by("slot", "created_at", "id")
+    first = {run.slot: run for run in reversed(runs)}  # later ones tried again
+    return [first[slot] for slot in sorted(first)] if first and first[min(first)].pk == run_id else []
 
 
 def _insert(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, place: Place) -> _Rows:
@@ -136,33 +151,45 @@ def _insert(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, place: Pla
         author=place.author,
         text=text,
     )
-    answer = Message(
-        conversation_id=place.conversation_id,
-        parent_id=prompt.pk,
-        role=MessageRole.ASSISTANT,
-        status=MessageStatus.PENDING,
-    )
-    run = Run(
-        conversation_id=place.conversation_id,
-        prompt_id=prompt.pk,
-        message_id=answer.pk,
-        requested_by_id=user_id,
-        model=choose_model(user_id, chosen, place.model),
-        **asked_once(command),
-        trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
-    )
-    rows = _Rows(prompt, answer, run, place.title or title_from(text), is_new=place.prompt is None)
+    models = models_of(user_id, command, place.model)
+    answers = [
+        Message(
+            conversation_id=place.conversation_id,
+            parent_id=prompt.pk,
+            role=MessageRole.ASSISTANT,
+            status=MessageStatus.PENDING,
+        )
+        for _ in models
+    ]
+    several = len(models) > 1
+    runs = [
+        Run(
+            conversation_id=place.conversation_id,
+            prompt_id=prompt.pk,
+            message_id=answer.pk,
+            requested_by_id=user_id,
+            model=model,
+            slot=number if several else place.slot,
+            **asked_once(command),
+            trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
+        )
+        for number, (model, answer) in enumerate(zip(models, answers, strict=True), 1)
+    ]
+    rows = _Rows(prompt, answers, runs, place.title or title_from(text), is_new=place.prompt is None)
     rows.members, under_way = insert_turn(
         prompt=prompt,
-        answer=answer,
-        run=run,
+        answer=answers[0],
+        run=runs[0],
         asks=rows.is_new,
         client_id=command.client_id,
         fingerprint=fingerprint,
         title=rows.title,
-        choose_model=chosen is not None,
+        # Of several models the one of the chosen answer becomes the conversation's.
+        choose_model=not several and not place.slot and (chosen is not None or place.choice is not None),
     )
-    check_runs_under_way(under_way)
+    check_runs_under_way(under_way, wanted=len(runs))
+    if several:
+        rows.comparison = insert_comparison(prompt, answers, runs)
     return rows
 
 
@@ -181,20 +208,40 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
     return {"effort": options.effort or "", "parameters": {"asked": asked} if asked else {}}
 
 
-def check_runs_under_way(count: int) -> None:
-    """Raises `RateLimited` if a user who has `count` runs in progress may not begin another one."""
-    if 0 < settings.RATE_RUNS_PER_USER <= count:
-        metrics.denials["runs"] += 1
-        raise RateLimited("Too many answers are in progress. Wait for one to finish, or stop one.", retry_after=5)
+def check_runs_under_way(count: int, *, wanted: int = 1) -> None:
+    """Raises `RateLimited` if a user who has `count` runs in progress may not begin `wanted` more."""
+    limit = settings.RATE_RUNS_PER_USER
+    if not 0 < limit < count + wanted:
+        return
+    metrics.denials["runs"] += 1
+    if wanted > limit:
+        raise Invalid(f"You can have at most {limit} answers in progress. Compare fewer models.")
+    message = "Too many answers are in progress. Wait for one to finish, or stop one."
+    if wanted > 1 and count < limit:
+        room = "only one more" if limit - count == 1 else f"only {limit - count} more"
+        message = f"There is room for {room}, and you asked for {wanted} answers. Wait for one to finish, or stop one."
+    raise RateLimited(message, retry_after=5)
 
 
 def _reserve(user_id: uuid.UUID, place: Place, rows: _Rows) -> None:
-    """Reserves what the run may use of the author's quotas.
+    """Reserves what each run may use of the author's quotas: of all runs, or of none.
 
-    The last statement of the transaction: from here to the commit everybody who shares a quota waits.
+    The last statements of the transaction: from here to the commit everybody who shares a quota waits.
     """
-    if place.metered:
-        reserve_quota(user_id, rows.run, text=rows.prompt.text)
+    if not place.metered:
+        return
+    if rows.comparison is not None:
+        reservations.lock_balances(user_id, [run.model for run in rows.runs])
+    for reserved, run in enumerate(rows.runs):
+        try:
+            reserve_quota(user_id, run, text=rows.prompt.text)
+        except QuotaExceeded as error:
+            if not reserved:
+                raise
+            raise QuotaExceeded(
+                f"Your quota has room for {reserved} of these {len(rows.runs)} answers. {error.message}",
+                retry_after=error.retry_after,
+            ) from None
 
 
 def reserve_quota(user_id: uuid.UUID, run: Run, *, text: str) -> None:
@@ -207,20 +254,37 @@ def reserve_quota(user_id: uuid.UUID, run: Run, *, text: str) -> None:
 
 def _accepted(command: NewTurn, place: Place, rows: _Rows) -> Accepted:
     """The result, with the events that announce it."""
-    client_id = command.client_id
-    announced = [events.message_created(rows.prompt, client_id=client_id)] if rows.is_new else []
-    announced.append(events.message_created(rows.answer, client_id=None if rows.is_new else client_id))
-    announced.append(events.run_queued(rows.run, attempt=1))
+    answer, run = rows.answers[0], rows.runs[0]
     return Accepted(
         place.conversation_id,
-        rows.prompt.pk if rows.is_new else rows.answer.pk,
-        rows.run.pk,
-        Append(place.conversation_id, announced, rows.run.pk, attempt=0, number=1),
+        rows.prompt.pk if rows.is_new else answer.pk,
+        run.pk,
+        _announcements(command, place, rows),
+        rows.runs if rows.comparison is not None else (),
         rows.members or [place.author.pk],
         {
             "conversation_id": str(place.conversation_id),
             "title": rows.title,
-            "updated_at": rows.answer.created_at.isoformat(),
+            "updated_at": answer.created_at.isoformat(),
             "temporary": place.temporary,
         },
     )
+
+
+def _announcements(command: NewTurn, place: Place, rows: _Rows) -> list[Append]:
+    """The first events of each run, in its own append: a worker makes up for one that is missing, by its run."""
+    client_id = command.client_id
+    opening = [events.answer_chosen(place.conversation_id, place.choice)] if place.choice else []
+    if rows.is_new:
+        opening.append(events.message_created(rows.prompt, client_id=client_id, comparison=rows.comparison))
+    appends = []
+    for answer, run in zip(rows.answers, rows.runs, strict=True):
+        told = None if rows.is_new else client_id
+        announced = [
+            *opening,
+            events.message_created(answer, client_id=told, slot=run.slot),
+            events.run_queued(run, attempt=1),
+        ]
+        appends.append(Append(place.conversation_id, announced, run.pk, attempt=0, number=1))
+        opening = []
+    return appends

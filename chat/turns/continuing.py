@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from chat.catalog.access import choose_model
@@ -30,6 +31,7 @@ from chat.turns.accept import (
     fingerprint_of,
     reserve_quota,
 )
+from chat.turns.comparing import is_open
 from chat.turns.statements import lock_sender
 
 COMPLETE: Final = "This answer is complete, so there is nothing to continue."
@@ -90,7 +92,10 @@ def _lock_answer(user_id: uuid.UUID, message_id: uuid.UUID) -> tuple[Message, Ru
 
 def _check_continuable(message: Message, run: Run) -> None:
     """Refuses with the reason why the answer cannot be continued."""
-    if Run.objects.filter(conversation_id=message.conversation_id, status__in=ACTIVE).exists():
+    active = Run.objects.filter(conversation_id=message.conversation_id, status__in=ACTIVE)
+    if run.slot and is_open(run.prompt_id):
+        active = active.exclude(~Q(slot=run.slot), prompt=run.prompt_id)  # the answers beside it do not count
+    if active.exists():
         raise Busy  # this answer, or one on another branch
     if not is_continuable(message, run):
         if not message.text.strip():
@@ -113,6 +118,7 @@ def _insert(user_id: uuid.UUID, command: MessageContinue, fingerprint: bytes, me
         effort=before.effort,
         parameters={name: before.parameters[name] for name in ("asked",) if name in before.parameters},
         part=before.part + 1,
+        slot=before.slot,
         base_chars=len(message.text),
         trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
     )
@@ -150,7 +156,8 @@ def _accepted(message: Message, run: Run) -> Accepted:
         conversation.pk,
         message.pk,
         run.pk,
-        Append(conversation.pk, announced, run.pk, attempt=0, number=1),
+        [Append(conversation.pk, announced, run.pk, attempt=0, number=1)],
+        (),
         list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True)),
         {
             "conversation_id": str(conversation.pk),

@@ -11,6 +11,7 @@ from chat.conversations.membership import WRITERS, member_of
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus
 from chat.protocol.commands import MessageEdit, MessageSend, NewTurn
 from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
+from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
 from chat.turns.statements import begin_conversation, lock_place, lock_sender, sender
 
 
@@ -26,6 +27,8 @@ class Place:
     parent_id: uuid.UUID | None = None
     prompt: Message | None = None
     temporary: bool = False
+    choice: Choice | None = None  # the message chooses the answer it follows, of several side by side
+    slot: int = 0  # of another answer among several side by side
 
 
 def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
@@ -38,13 +41,17 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     answer, member = _lock_message(user_id, command.message_id, MessageRole.ASSISTANT)
     if answer.parent is None:
         raise Invalid("This answer has no question.")
-    return _beside(answer.conversation, member.user, prompt=answer.parent)
+    place = _beside(answer.conversation, member.user, prompt=answer.parent)
+    place.slot, model = place_of_retry(answer)
+    place.model = model or place.model
+    return place
 
 
 def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
     if command.parent_id is not None:
         raise Invalid("A new conversation has no message to reply to.")
-    preset = choose_preset(user_id, command.preset_id, command.model) if command.preset_id else None
+    named = command.model or (command.models[0] if command.models else None)
+    preset = choose_preset(user_id, command.preset_id, named) if command.preset_id else None
     conversation_id, author, metered = begin_conversation(
         user_id, temporary=command.temporary, preset=preset, options=command.options
     )
@@ -72,14 +79,16 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
     if found.parent_role == MessageRole.USER:
         # The tree would have two questions in a row.
         raise Invalid("A message can only follow an answer, not another message.")
+    choice = choose_by_sending(found.comparison_id, command.parent_id) if found.comparison_id else None
     return Place(
         command.conversation_id,
         found.title,
-        found.model,
+        choice.model if choice else found.model,
         sender(user_id, found.user_name, found.user_email),
         found.metered,
-        found.parent_id,
+        choice.message_id if choice else found.parent_id,
         temporary=found.temporary,
+        choice=choice,
     )
 
 

@@ -28,11 +28,12 @@ _PLACE: Final = f"""
 SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('queued', 'running')),
-       u.name, u.email, {METERED}
+       x.prompt_id, u.name, u.email, {METERED}
 FROM chat_conversation c
 JOIN chat_member m ON m.conversation_id = c.id AND m.user_id = %(user)s
 JOIN accounts_user u ON u.id = m.user_id
 LEFT JOIN chat_message p ON p.id = COALESCE(%(parent)s, c.tip_id) AND p.conversation_id = c.id
+LEFT JOIN chat_comparison x ON x.prompt_id = p.parent_id AND x.chosen_id IS NULL
 WHERE c.id = %(conversation)s AND c.deleted_at IS NULL
 FOR UPDATE OF c FOR NO KEY UPDATE OF u
 """  # noqa: S608 -- constants
@@ -52,11 +53,11 @@ WITH clock AS MATERIALIZED (
            now + interval '1 microsecond'
     FROM clock
 ), run AS (
-    INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, effort, parameters,
+    INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, effort, parameters, slot,
         status, attempt, lease_owner, enqueued_at, checkpoint_epoch, checkpoint_seq, ended_in_log, error_code,
         error_message, usage_estimated, trace_id, created_at)
     VALUES (%(run)s, %(conversation)s, %(prompt)s, %(answer)s, %(user)s, %(model)s, %(effort)s, %(parameters)s,
-        'queued', 0,
+        %(slot)s, 'queued', 0,
         '', clock_timestamp(), '', 0, false, '', '', false, %(trace)s, clock_timestamp())
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
@@ -101,6 +102,7 @@ class PlaceRow:
     parent_role: str | None
     parent_status: str | None
     answer_under_way: bool
+    comparison_id: uuid.UUID | None  # of which the parent is an answer, while none is chosen
     user_name: str
     user_email: str
     metered: bool
@@ -151,6 +153,7 @@ def insert_turn(
         "model": run.model,
         "effort": run.effort,
         "parameters": json.dumps(run.parameters),
+        "slot": run.slot,
         "trace": run.trace_id,
         "choose": choose_model,
         "client_id": client_id,

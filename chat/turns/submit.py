@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class Submitted:
 
     accepted: Accepted
     position: Position  # just before its first event
-    enqueueing: asyncio.Future[None] | None  # the job on its way to the broker; None for a duplicate
+    enqueueing: asyncio.Future[None] | None  # the jobs on their way to the broker; None for a duplicate
 
 
 @asynccontextmanager
@@ -71,10 +71,10 @@ async def submit(
     committed = time.monotonic()
     if accepted.duplicate:
         metrics.counted.repeats += 1
-    enqueueing = None if accepted.duplicate else _enqueue(accepted.run_id)
+    enqueueing = None if accepted.duplicate else _enqueue([run.pk for run in accepted.several] or [accepted.run_id])
     async with join(accepted) as follow:
         appended = await announce(accepted)
-        if appended is not None:
+        if appended:
             moments = {"received": received, "committed": committed, "announced": time.monotonic()}
             await latency_marks.hand_over(accepted.run_id, **moments)
         for member in accepted.members:
@@ -85,30 +85,34 @@ async def submit(
     return Submitted(accepted, position, enqueueing)
 
 
-async def announce(accepted: Accepted) -> store.Appended | None:
-    """Appends the turn's first events to the log, once however often it is called; None for a duplicate.
+async def announce(accepted: Accepted) -> list[store.Appended]:
+    """Appends the turn's first events to the log, once however often it is called; nothing for a duplicate.
 
     The worker does it if this process ends before.
     """
-    if accepted.announcement is None:
-        return None
+    if accepted.duplicate:
+        return []
     with tracing.span("announce"):
-        [appended] = await store.append(accepted.announcement)
-    return appended
+        return await store.append(*accepted.announcements)
 
 
-async def _position_before(accepted: Accepted, appended: store.Appended | None) -> Position:
-    if accepted.announcement is None or appended is None or appended.skipped:
+async def _position_before(accepted: Accepted, appended: Sequence[store.Appended]) -> Position:
+    if not appended or any(one.skipped for one in appended):
         if accepted.continues:
             return await store.before_run(accepted.conversation_id, accepted.run_id)
         return await store.before_message(accepted.conversation_id, accepted.message_id)
-    return Position(appended.epoch, appended.seq - len(accepted.announcement.events))
+    return Position(appended[0].epoch, appended[0].seq - len(accepted.announcements[0].events))
 
 
-def _enqueue(run_id: uuid.UUID) -> asyncio.Future[None]:
-    job = asyncio.ensure_future(enqueue(run_id))
+def _enqueue(run_ids: Sequence[uuid.UUID]) -> asyncio.Future[None]:
+    job = asyncio.ensure_future(_enqueue_all(run_ids))
     job.add_done_callback(_log_failure)
     return job
+
+
+async def _enqueue_all(run_ids: Sequence[uuid.UUID]) -> None:
+    for run_id in run_ids:
+        await enqueue(run_id)
 
 
 def _log_failure(job: asyncio.Future[None]) -> None:

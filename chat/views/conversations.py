@@ -76,6 +76,8 @@ def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uu
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES * 3, leaf=leaf)
     ids = [message["id"] for message in state.messages]
     start = ids.index(str(message_id)) if str(message_id) in ids else 0
+    if state.side_by_side:
+        start = min(start, len(ids) - state.side_by_side)  # all of them
     state.has_more = state.has_more and start == 0
     return _fragment(request, state, state.messages[start:])
 
@@ -118,7 +120,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "page": data,
         "conversation": state.conversation if state else None,
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
-        "shown": state.messages if state else [],
+        **(_shown(state, state.messages) if state else {"shown": []}),
         "piece": _fragment_data(state, state.messages) if state else None,
         "listing": listing.read_listing(user.pk, zone=zone_of(request)),
         "sheets": SHEETS,
@@ -132,11 +134,17 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
     context = {
-        "shown": messages,
+        **_shown(state, messages),
         "piece": _fragment_data(state, messages),
         "page": {"user": {"id": str(user_of(request).pk)}},
     }
     return render(request, "chat/messages.html", context)
+
+
+def _shown(state: State, messages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The messages one below the other, and those side by side below them."""
+    first = len(messages) - state.side_by_side
+    return {"shown": messages[:first], "beside": messages[first:]}
 
 
 def _fragment_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
@@ -145,6 +153,8 @@ def _fragment_data(state: State, messages: list[dict[str, Any]]) -> dict[str, An
         "parent": (messages[0]["parent_id"] or "") if messages else "",
         "first": messages[0]["id"] if messages else "",
         "tip": state.conversation.tip_id or "",
+        "beside_prompt": messages[-1]["parent_id"] if state.side_by_side else "",
+        "beside_size": state.side_by_side,
         "has_more": state.has_more,
     }
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
-        *("prose", "sidebar", "overlays", "chat", "messages", "thinking", "context"),
+        *("prose", "sidebar", "overlays", "chat", "messages", "thinking", "side-by-side", "context"),
         *("composer", "prompts", "picker", "start", "voice", "temporary", "parameters"),
     )
 )

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,11 @@ from tests.stack import Stack, Worker
 LEASE = 4.0
 TAKEN_OVER = LEASE + 5.5  # seconds: the reaper's round, the next worker's start, and noise; 10 s in all at the default
 
-SYSTEM = {"web": 1, "workers": 2, "env": {"RUN_LEASE_SECONDS": str(LEASE), "WORKER_DRAIN_SECONDS": "2"}}
+SYSTEM = {
+    "web": 1,
+    "workers": 2,
+    "env": {"RUN_LEASE_SECONDS": str(LEASE), "WORKER_DRAIN_SECONDS": "2", "CHAT_MODELS": "small,medium,large"},
+}
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 
@@ -77,6 +82,49 @@ async def test_r1_a_killed_worker(system: tuple[Stack, FakeOpenAI]) -> None:
         assert seconds, "something was interrupted"
         measured("R1 a killed worker", round(max(seconds), 1))
         assert max(seconds) < TAKEN_OVER
+
+
+async def test_r1_a_killed_worker_and_answers_side_by_side(system: tuple[Stack, FakeOpenAI]) -> None:
+    """SIGKILL while three models answer one message, two clients come and go: each answer ends once, by itself."""
+    stack, _ = system
+    models = ["small", "medium", "large"]
+    async with scene(stack) as here:
+        client, views = await here.connect(), {}  # type: ignore[var-annotated]
+        accepted = await client.say("Compare [[tokens=200 rate=25]]", models=models)
+        runs = {one["model"]: one for one in accepted["runs"]}
+        conversation = accepted["conversation_id"]
+        for one in runs.values():
+            await client.shows(one["run_id"], 40)
+        watcher = await here.connect(views=views)
+        await watcher.ask("subscribe", conversation_id=conversation)
+        victim = await asyncio.to_thread(holder, stack, runs["medium"]["run_id"])
+        query = "SELECT id::text FROM chat_run WHERE lease_owner LIKE %s AND status = 'running'"
+        held = {row["id"] for row in stack.sql(query, f"%:{victim.pid}:%")}
+        victim.kill()
+        await watcher.drop()  # and resumes in the middle of all three
+        watcher = await here.connect(views=views)
+        position = {"epoch": views[conversation].epoch, "seq": views[conversation].seq}
+        await watcher.ask("subscribe", conversation_id=conversation, position=position)
+        for one in runs.values():
+            lost = one["run_id"] in held
+            for reader in (client, watcher):
+                run = await reader.ended(one["run_id"], seconds=TAKEN_OVER + 20)
+                assert run["ended"] == ("run.interrupted" if lost else "run.done")
+                assert run["text"] if lost else run["text"] == answer(200)
+        restarting = asyncio.create_task(restart(victim))
+        # Those that were cut are asked again beside the others, which stay as they are.
+        for one in runs.values():
+            if one["run_id"] in held:
+                again = await client.ask(
+                    "message.regenerate", message_id=one["message_id"], client_id=str(uuid.uuid4()), model=one["model"]
+                )
+                assert (await client.ended(again["run_id"]))["text"] == answer(200)
+        early = await client.say("Next", conversation, parent_id=runs["small"]["message_id"])
+        assert (await client.ended(early["run_id"]))["ended"] == "run.done"
+        refused = await watcher.ask("answer.choose", message_id=runs["large"]["message_id"])
+        assert refused["code"] == "conflict"
+        await here.judge()
+        await restarting
 
 
 async def test_r2_a_stopped_worker_hands_over(system: tuple[Stack, FakeOpenAI]) -> None:

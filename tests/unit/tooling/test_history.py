@@ -213,6 +213,51 @@ BAD: dict[str, tuple[str, Callable[[Story], object]]] = {
 }  # fmt: skip
 
 
+def side_by_side() -> Story:
+    """Two models answer, the second of them unseen; the first answer is chosen."""
+    story = good()
+    run = story.rows.runs[RUN]
+    run.update(prompt_id=PROMPT, slot=1)
+    story.rows.runs["r2"] = {**run, "message_id": "m3", "slot": 2}
+    story.rows.messages["m3"] = {**story.rows.messages[ANSWER]}
+    story.rows.bills.append({**story.rows.bills[0], "run_id": "r2"})
+    story.rows.comparisons[PROMPT] = {"prompt_id": PROMPT, "size": 2, "chosen_id": ANSWER}
+    for socket in [*story.viewers[0].sockets, story.bob]:
+        for frame in socket.frames:
+            if frame["type"] == "message.created" and frame["message"]["id"] == PROMPT:
+                frame["message"]["comparison"] = {"size": 2, "chosen": None}
+    story.snapshots[0]["position"]["seq"] = 10
+    story.snapshots[0]["snapshot"]["messages"][0]["comparison"] = {"size": 2, "chosen": ANSWER}
+    for socket, at in ((story.viewers[0].sockets[1], 21.0), (story.bob, 30.0)):
+        socket.frames.append(event(10, "answer.chosen", prompt_id=PROMPT, message_id=ANSWER, model="small"))
+        socket.times.append(at)
+    return story
+
+
+def test_answers_side_by_side_are_one_submission() -> None:
+    story = side_by_side()
+    assert find_violations(story.viewers, story.rows, story.snapshots) == []
+
+
+@pytest.mark.parametrize(
+    ("invariant", "spoil"),
+    [
+        ("I2", lambda s: s.rows.runs.pop("r2")),
+        ("I2", lambda s: s.rows.runs["r2"].update(slot=3)),
+        ("I2", lambda s: s.rows.runs.update(r3={**s.rows.runs["r2"]})),
+        ("I2", lambda s: s.rows.comparisons.clear()),
+        ("I2", lambda s: s.rows.comparisons[PROMPT].update(chosen_id=PROMPT)),
+        ("I9", lambda s: s.bob.frames[-1].update(message_id="m3")),
+        ("I6", lambda s: s.rows.bills.pop()),
+    ],
+)
+def test_answers_side_by_side_that_are_wrong(invariant: str, spoil: Callable[[Story], object]) -> None:
+    story = side_by_side()
+    spoil(story)
+    found = find_violations(story.viewers, story.rows, story.snapshots)
+    assert any(line.startswith(invariant) for line in found), found
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_history_is_found(name: str) -> None:
     invariant, spoil = BAD[name]

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEntry, Plan, Quota, User
 from chat.admin.run_timeline import timeline_of
+from chat.catalog import offered_models
 from chat.models import Conversation, Member, Message, Run, RunStatus
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
@@ -29,6 +30,12 @@ def sam() -> Client:
 @pytest.fixture
 def run_id(alice: User) -> uuid.UUID:
     return say(alice).run_id
+
+
+@pytest.fixture
+def several_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = [{"id": name, "label": name} for name in ("small", "large")]
+    monkeypatch.setattr(offered_models, "published_models", lambda: offered)
 
 
 def fail(run_id: uuid.UUID, text: str = "") -> None:
@@ -68,6 +75,15 @@ class TestStop:
         fail(run_id)
         assert act(sam, "stop", run_id) == "This run has already ended (failed)."
         assert verbs() == []
+
+    def test_runs_side_by_side_are_linked_from_each_other(self, sam: Client, alice: User, several_models: None) -> None:
+        first, second = say(alice, models=["small", "large"]).several
+        for run, other in ((first, second), (second, first)):
+            page = sam.get(f"/admin/chat/run/{run.pk}/change/").content.decode()
+            assert f"{other.model} <a" in page
+            assert f"/admin/chat/run/{other.pk}/change/" in page
+        alone = say(alice)
+        assert "Side by side with" in sam.get(f"/admin/chat/run/{alone.run_id}/change/").content.decode()
 
     def test_by_ticking_rows(self, sam: Client, alice: User, bob: User) -> None:
         waits, ended = say(alice).run_id, say(bob).run_id

@@ -160,8 +160,6 @@ async def test_a_stop_of_an_unannounced_run_is_told_whole(alice: User, layer: No
 
 async def test_announcing_twice_says_it_once(alice: User, layer: None) -> None:
     accepted = await in_db(say, alice)
-    first = await announce(accepted)
-    again = await announce(accepted)
-    assert first is not None
-    assert again is not None
+    [first] = await announce(accepted)
+    [again] = await announce(accepted)
     assert (first.skipped, again.skipped) == (False, True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.lib.rate_limit import Bucket, Rate, network_of, parse_rate, required_limits
+from accounts.lib.rate_limit import Bucket, Rate, arguments, network_of, parse_rate, required_limits
 from chat.protocol.commands import MessageSend, RunStop, Typing
 from chat.realtime.rate_limits import limits_of, rate_limited
 from config.env import RATE_PATTERN
@@ -99,9 +100,17 @@ def test_what_is_off_or_nobodys_is_not_counted() -> None:
     assert required_limits(("a", "off"), ("", "1/s"), ("b", "2/s")) == required_limits(("b", "2/s"))
 
 
+def test_what_counts_several_times_takes_that_much_of_its_rate() -> None:
+    [limit] = required_limits(("a", "30/m"))
+    assert arguments([replace(limit, count=3)])[2:] == ["6000000.000", "60000000"]
+    assert arguments([replace(limit, count=90)])[2:] == ["60000000.000", "60000000"]  # possible at all
+
+
 def test_a_message_counts_for_session_user_and_place_but_a_stop_only_for_itself() -> None:
     send = MessageSend(conversation_id=None, client_id=uuid.uuid4(), text="x")
     names = [limit.name for limit in limits_of(send, USER, "s", "192.0.2.7")]
     assert names == ["commands:s", f"messages:user:{USER.hex}", "messages:address:192.0.2.7"]
+    several = MessageSend(conversation_id=None, client_id=uuid.uuid4(), text="x", models=["a", "b", "c"])
+    assert [limit.count for limit in limits_of(several, USER, "s", "192.0.2.7")] == [1, 3, 3]
     assert [limit.name for limit in limits_of(Typing(conversation_id=USER), USER, "s", "x")] == ["commands:s"]
     assert [limit.name for limit in limits_of(RunStop(run_id=USER), USER, "s", "x")] == ["stops:s"]

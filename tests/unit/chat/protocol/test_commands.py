@@ -34,6 +34,17 @@ def test_every_text_of_the_permitted_length_fits_a_frame(text: str, ascii_only: 
     assert text_of(frame(text, ascii_only=ascii_only, model="m" * 200)) == text
 
 
+def test_the_longest_names_of_several_models_fit_beside_the_longest_text() -> None:
+    text, names = '"' * MAX_TEXT_BYTES, [f"{number}{'m' * 199}" for number in range(4)]
+    assert text_of(frame(text, ascii_only=True, models=names)) == text
+
+
+@pytest.mark.parametrize("models", [[], ["one"], ["a", "b", "c", "d", "e"], ["a", ""], "small"])
+def test_two_to_four_models_are_compared(models: object) -> None:
+    with pytest.raises(Invalid, match="models"):
+        parse_command(frame("Hello", models=models))
+
+
 def test_the_longest_way_to_write_a_text_fits_too() -> None:
     """Each character as an escape of six bytes."""
     text = "".join(rf"\u{ord(character):04x}" for character in "a" * MAX_TEXT_BYTES)

@@ -10,6 +10,7 @@ import { Parameters } from "antiphon/conversation/parameters";
 import { Picker } from "antiphon/conversation/picker";
 import { Prompts } from "antiphon/conversation/prompts";
 import { Scroll } from "antiphon/conversation/scroll";
+import { endOf, showNext } from "antiphon/conversation/side-by-side";
 import { Socket } from "antiphon/wire/socket";
 import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
@@ -22,6 +23,7 @@ import { Transcript } from "antiphon/conversation/transcript";
 import { Waiting } from "antiphon/conversation/waiting";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
 const MAX_EARLY = 500;
 
@@ -29,7 +31,9 @@ export class Conversation {
   /** @param {any} page what the server put into the page */
   constructor(page) {
     this.page = page;
-    this.stopping = "";
+    /** @type {Set<string>} runs that are to stop */
+    this.stopping = new Set();
+    this.followed = ""; // the model of the selected one of several answers
     this.tab = new Tab();
     this.logIn = new LogIn(page);
     /** @type {Frame[]} events of a new conversation that came before we knew its id */
@@ -39,7 +43,8 @@ export class Conversation {
     this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
     this.onEvent = /** @type {((event: Frame) => void) | null} */ (null);
     this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
-    this.onRead = /** @type {((view: import("antiphon/conversation/message").MessageView) => void) | null} */ (null);
+    this.onChosen = /** @type {((view: MessageView) => void) | null} */ (null);
+    this.onRead = /** @type {((view: MessageView) => void) | null} */ (null);
     this.onChanged = /** @type {(() => void) | null} */ (null);
     /** The latest news of the list: of a new conversation it may come before its id. */
     this.listed = /** @type {Frame | null} */ (null);
@@ -48,11 +53,12 @@ export class Conversation {
     this.transcript = new Transcript(element("transcript"), {
       userId: page.user.id,
       onChange: () => this.changed(),
-      onBlock: (block) => this.announcer.block(block),
+      onBlock: (block) => !this.transcript.beside?.isSilent(block) && this.announcer.block(block),
       onWords: (words) => this.announcer.say(words),
-      onEnd: (view) => this.announcer.say(view.status === "complete" && view.text ? "Answer complete." : view.trouble),
+      onEnd: (view) => this.announcer.say(endOf(view, this.transcript.beside)),
+      onChosen: (view, model) => this.chosen(view, model),
     });
-    this.waiting = new Waiting(() => this.transcript.running, (words) => this.announcer.say(words));
+    this.waiting = new Waiting(() => this.transcript.allRunning, (words) => this.announcer.say(words));
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({
       ticketUrl: page.urls.ticket,
@@ -182,10 +188,12 @@ export class Conversation {
       return;
     }
     const last = this.transcript.last;
-    const { preset, model } = this.picker;
-    const parentId = this.transcript.following || !last?.id ? undefined : last.id;
+    const { preset, model, compared } = this.picker;
+    const { beside, following } = this.transcript;
+    const parentId = (following && !beside) || !last?.id ? undefined : last.id; // of several answers, the selected one
     const options = this.page.conversation_id ? undefined : this.parameters.first;
-    this.outbox.send(text, { parentId, model, presetId: preset?.id, temporary: this.temporary.begins, options });
+    const begins = { presetId: preset?.id, temporary: this.temporary.begins, options };
+    this.outbox.send(text, { parentId, model, models: compared, ...begins });
     this.scroll.toEnd();
     this.composer.field.focus();
   }
@@ -193,6 +201,7 @@ export class Conversation {
   /** @param {Frame} frame @param {Frame} command */
   accepted(frame, command) {
     if (command.model) this.page.model = command.model;
+    if (command.models) this.picker.compare([]);
     if (this.page.conversation_id) return;
     if (frame.duplicate) {
       this.parameters.draft.clear();
@@ -215,18 +224,36 @@ export class Conversation {
     for (const event of early) this.subscription?.receive(event);
   }
 
-  async stop() {
-    const view = this.transcript.running;
-    if (!view?.runId || this.stopping === view.runId) return;
-    this.stopping = view.runId;
+  /** Stops answers: all that are in progress, or one of several. @param {MessageView[]} [views] */
+  async stop(views = this.transcript.allRunning) {
+    const runs = views.map((view) => view.runId).filter((run) => run && !this.stopping.has(run));
+    for (const run of runs) this.stopping.add(run);
     this.changed();
-    try {
-      await this.socket.request({ type: "run.stop", run_id: view.runId });
-    } catch (error) {
-      this.stopping = "";
+    const stopped = await Promise.allSettled(runs.map((run) => this.socket.request({ type: "run.stop", run_id: run })));
+    for (const [index, one] of stopped.entries()) {
+      if (one.status === "fulfilled") continue;
+      this.stopping.delete(runs[index]);
       this.changed();
-      showNote(/** @type {Error} */ (error).message);
+      showNote(one.reason.message);
     }
+  }
+
+  /** Of several answers, the next message follows the selected one, and its model. */
+  follow() {
+    showNext(element("goes-on"), this.transcript);
+    const model = this.transcript.beside?.view?.model;
+    if (!model || model === this.followed) return;
+    this.followed = this.page.model = model;
+    this.picker?.choose(model);
+  }
+
+  /** One of several answers goes on. @param {MessageView} view @param {string} model */
+  chosen(view, model) {
+    this.page.model = model;
+    this.followed = "";
+    this.picker.choose(model);
+    this.announcer.say(`The conversation continues with ${model}.`);
+    this.onChosen?.(view);
   }
 
   editLast() {
@@ -236,14 +263,15 @@ export class Conversation {
 
   changed() {
     if (!this.composer) return; // while the page is being put together
-    const running = this.transcript.running;
+    const running = this.transcript.allRunning.filter((view) => view.runId);
     this.composer.setState({
       busy: this.transcript.busy,
-      canStop: Boolean(running?.runId),
-      stopping: Boolean(running) && this.stopping === running?.runId,
+      canStop: running.length > 0,
+      stopping: running.length > 0 && running.every((view) => this.stopping.has(view.runId)),
       held: this.transcript.path.some((view) => view.status === "unsent" && view.clientId),
     });
     showContextUse(element("context"), this.transcript.path);
+    this.follow();
     this.onChanged?.();
     this.waiting.look();
     if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end

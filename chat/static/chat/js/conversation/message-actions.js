@@ -22,8 +22,8 @@ export class MessageActions {
   onClick(event) {
     const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-action]"));
     if (!button) return;
-    const element = button.closest("article.message");
-    const view = this.conversation.transcript.path.find((one) => one.element === element);
+    const element = button.closest("article.message") ?? button.closest(".beside-column")?.querySelector("article.message");
+    const view = this.conversation.transcript.shown.find((one) => one.element === element);
     this.run(button.dataset.action ?? "", button, view).catch((error) => {
       if (error instanceof FetchError || "code" in error) showNote(error.message);
       else throw error;
@@ -35,6 +35,7 @@ export class MessageActions {
     const { outbox, composer } = this.conversation;
     if (action === "copy-code") return this.copy(button, button.closest(".code-block")?.querySelector("pre")?.textContent ?? "");
     if (action === "earlier") return this.earlier(button);
+    if (action === "stop-all") return this.conversation.stop();
     if (action === "suggest") return composer.options.onSend(button.textContent?.trim() ?? "");
     if (!view) return undefined;
     switch (action) {
@@ -49,7 +50,10 @@ export class MessageActions {
       case "continue":
         return this.goOn(button, view);
       case "stop":
-        return this.conversation.stop();
+      case "stop-one":
+        return this.conversation.stop([view]);
+      case "choose":
+        return this.choose(button, view);
       case "previous":
       case "next":
         return this.flip(view, action);
@@ -85,21 +89,37 @@ export class MessageActions {
   /** @param {MessageView} view */
   edit(view) {
     if (this.conversation.transcript.busy) return showNote("An answer is still in progress. Stop it or wait until it’s finished.");
-    return openEditor(view, (text) =>
-      this.conversation.socket.request({ type: "message.edit", message_id: view.id, client_id: makeId(), text: cleanText(text) }),
-    );
+    const { socket, picker } = this.conversation;
+    return openEditor(view, async (text) => {
+      const command = { type: "message.edit", message_id: view.id, client_id: makeId(), text: cleanText(text) };
+      const { compared } = picker;
+      await socket.request(compared ? { ...command, models: compared } : command);
+      picker.compare([]);
+    });
+  }
+
+  /** Goes on with one of several answers. @param {HTMLElement} button @param {MessageView} view */
+  async choose(button, view) {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    try {
+      await this.conversation.socket.request({ type: "answer.choose", message_id: view.id });
+      this.conversation.composer.field.focus();
+    } finally {
+      button.ariaBusy = null;
+    }
   }
 
   /** @param {HTMLElement} button @param {MessageView} view */
   async regenerate(button, view) {
     if (button.ariaBusy === "true") return;
     button.ariaBusy = "true";
-    const { socket, picker, scroll } = this.conversation;
-    const { model } = picker;
+    const { socket, picker, scroll, transcript } = this.conversation;
+    const model = transcript.beside?.views.includes(view) ? view.model : picker.model;
     const command = { type: "message.regenerate", message_id: view.id, client_id: makeId() };
     try {
       await socket.request(model ? { ...command, model } : command);
-      scroll.toEnd();
+      if (!transcript.beside) scroll.toEnd();
       this.conversation.composer.field.focus();
     } finally {
       button.ariaBusy = null;

@@ -5,6 +5,7 @@
 
 import { isComposing } from "antiphon/lib/keys";
 import { arrange, marksOf, search } from "antiphon/conversation/model-list";
+import { PickerCompare } from "antiphon/conversation/picker-compare";
 import { buildRow, markRow, part } from "antiphon/conversation/picker-rows";
 
 /** @typedef {import("antiphon/conversation/model-list").Entry} Entry */
@@ -40,6 +41,7 @@ export class PickerDialog {
     this.active = -1;
     this.moved = false; // the user has gone to a row
     this.data = picker.entries();
+    this.compare = new PickerCompare(this);
     this.field.addEventListener("input", () => this.filter());
     this.field.addEventListener("keydown", (event) => this.onKey(event));
     this.box.addEventListener("click", (event) => this.onClick(event));
@@ -59,6 +61,7 @@ export class PickerDialog {
     this.fail("");
     this.known.clear();
     this.data = this.picker.entries();
+    this.compare.begin();
     this.element.showModal();
     // A phone's keyboard would cover the list.
     if (matchMedia("(hover: none) and (pointer: coarse)").matches) this.box.focus();
@@ -82,6 +85,7 @@ export class PickerDialog {
     const value = this.entries[this.active]?.value;
     this.known.clear();
     this.data = this.picker.entries();
+    this.compare.show();
     this.filter();
     const at = this.moved ? this.entries.findIndex((entry) => entry.value === value) : -1;
     if (at >= 0) this.activate(at, true);
@@ -96,7 +100,8 @@ export class PickerDialog {
   filter() {
     this.box.ariaBusy = null;
     const query = this.field.value.trim();
-    const { presets, models, favourites, recent } = this.data;
+    const { models, favourites, recent } = this.data;
+    const presets = this.compare.on ? [] : this.data.presets;
     const { presets: first = "", favourites: starred = "", recent: used = "", models: all = "" } = this.box.dataset;
     this.groups = query
       ? [{ title: "", entries: search([...presets, ...models], query) }]
@@ -160,7 +165,8 @@ export class PickerDialog {
   /** The row of an entry at its place. @param {Entry} entry @param {number} index @param {Group} group */
   row(entry, index, group) {
     const known = this.known.get(entry.value);
-    const row = known ?? buildRow(this.blank, entry, { selected: entry.value === this.picker.value, canStar: Boolean(this.picker.list) });
+    const selected = this.compare.on ? this.compare.picks.includes(entry.value) : entry.value === this.picker.value;
+    const row = known ?? buildRow(this.blank, entry, { selected, canStar: Boolean(this.picker.list) });
     if (!known) {
       this.known.set(entry.value, row);
       this.mark(row, entry);
@@ -257,6 +263,7 @@ export class PickerDialog {
   pick(index) {
     const entry = this.entries[index];
     if (!entry || entry.gone) return;
+    if (this.compare.on) return void this.compare.pick(entry.value, this.rows[index]);
     this.picker.picked(entry.value);
     this.element.close(); // the browser gives the focus back to where it was
   }

@@ -3,6 +3,7 @@
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
 import { PickerDialog } from "antiphon/conversation/picker-dialog";
+import { MIN_COMPARED } from "antiphon/conversation/picker-compare";
 import { PRESET, modelEntry, presetEntry } from "antiphon/conversation/model-list";
 
 /** @typedef {import("antiphon/conversation/model-list").Model} Model */
@@ -26,6 +27,8 @@ export class Picker {
     /** Another preset, or a model, is shown as chosen. @type {((preset: Preset | undefined) => void) | null} */
     this.onPreset = null;
     this.value = page.chosen?.id ?? "";
+    /** Several models that the next message asks; else empty. @type {string[]} */
+    this.picks = [];
     this.loading = false;
     this.greeted = false; // `hello` has come: `models` are all there are
     this.dialog = new PickerDialog(this);
@@ -82,6 +85,8 @@ export class Picker {
     this.greeted = true;
     this.models = models;
     this.presets = presets;
+    const offered = this.picks.filter((id) => models.some((model) => model.id === id));
+    if (offered.length < this.picks.length) this.compare(offered.length >= MIN_COMPARED ? offered : []);
     this.list = null;
     if (!this.isOffered(this.value)) this.choose(this.page.model) || this.choose(models[0]?.id ?? "");
     this.show();
@@ -114,6 +119,19 @@ export class Picker {
     this.report(`${preset ? "Preset" : "Model"}: ${this.label}`);
   }
 
+  /** Several models that the next message asks side by side; none: one model again. @param {string[]} ids */
+  compare(ids) {
+    const changed = ids.join() !== this.picks.join();
+    this.picks = ids;
+    this.show();
+    if (changed) this.report(ids.length ? `Comparing ${ids.map((id) => this.labelOf(id)).join(", ")}` : `Model: ${this.label}`);
+  }
+
+  /** The models that the next message asks side by side, if several. */
+  get compared() {
+    return this.picks.length >= MIN_COMPARED ? this.picks : undefined;
+  }
+
   /** @param {string} id @param {boolean} starred */
   async star(id, starred) {
     if (!this.list) return;
@@ -130,13 +148,17 @@ export class Picker {
 
   get label() {
     const { preset, value } = this;
-    if (preset) return preset.name;
-    return [...(this.list?.models ?? []), ...this.models].find((one) => one.id === value)?.label ?? value;
+    return preset ? preset.name : this.labelOf(value);
+  }
+
+  /** @param {string} id */
+  labelOf(id) {
+    return [...(this.list?.models ?? []), ...this.models].find((one) => one.id === id)?.label ?? id;
   }
 
   show() {
-    this.name.textContent = this.label;
-    this.button.title = this.preset?.description ?? (this.value.startsWith(PRESET) ? "" : this.value);
+    this.name.textContent = this.compared ? `${this.compared.length} models` : this.label;
+    this.button.title = this.compared?.map((id) => this.labelOf(id)).join(", ") ?? this.preset?.description ?? (this.value.startsWith(PRESET) ? "" : this.value);
     this.button.dataset.value = this.value;
     this.button.hidden = !this.value;
     this.onPreset?.(this.preset);
@@ -152,7 +174,7 @@ export class Picker {
   /** The chosen model where it is not the conversation's own already. */
   get model() {
     const { value } = this;
-    return value && !value.startsWith(PRESET) && value !== this.page.model ? value : undefined;
+    return value && !this.compared && !value.startsWith(PRESET) && value !== this.page.model ? value : undefined;
   }
 
   /** A conversation has begun: what stays to choose is its model. @param {string | undefined} presetId @param {string | undefined} model */

@@ -5,6 +5,7 @@
 
 import { MessageView } from "antiphon/conversation/message";
 import { showNewestSeam } from "antiphon/conversation/seam";
+import { SideBySide, buildSection } from "antiphon/conversation/side-by-side";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -18,6 +19,7 @@ export class Transcript {
    * @param {(block: Element) => void} options.onBlock
    * @param {(words: string) => void} options.onWords what a screen reader is to be told
    * @param {(view: MessageView) => void} options.onEnd an answer ended
+   * @param {(view: MessageView, model: string) => void} options.onChosen one of several answers goes on
    */
   constructor(root, options) {
     this.root = root;
@@ -27,7 +29,16 @@ export class Transcript {
     /** @type {Map<string, string>} message id by run id */
     this.runs = new Map();
     this.tip = "";
+    /** Answers side by side at the end of the path, which has the selected one of them. @type {SideBySide | null} */
+    this.beside = null;
+    /** The chosen answer by its question; empty while none is chosen. @type {Map<string, string>} */
+    this.choices = new Map();
     this.adopt(root);
+  }
+
+  /** The messages that are shown: the path, and the answers beside its last one. @returns {MessageView[]} */
+  get shown() {
+    return this.beside ? [...new Set([...this.path, ...this.beside.views])] : this.path;
   }
 
   get last() {
@@ -36,7 +47,12 @@ export class Transcript {
 
   /** The answer in progress on this path, if any. */
   get running() {
-    return this.path.findLast((view) => view.active);
+    return this.shown.findLast((view) => view.active);
+  }
+
+  /** Several of them, side by side. */
+  get allRunning() {
+    return this.shown.filter((view) => view.active);
   }
 
   /** Whether something of ours is on its way, or an answer is: no other message may follow yet. */
@@ -47,27 +63,51 @@ export class Transcript {
   /** Whether the page shows the newest branch, and so goes where it goes. */
   get following() {
     const known = this.path.findLast((view) => !view.clientId);
-    return !known || !this.tip || known.id === this.tip;
+    return !known || !this.tip || known.id === this.tip || Boolean(this.beside?.versions.includes(this.tip));
   }
 
   /** @param {string} id */
   find(id) {
-    return this.path.find((view) => view.id === id);
+    return this.shown.find((view) => view.id === id);
   }
 
   /** Takes over messages that the server put into the page. @param {ParentNode} root @returns {MessageView[]} */
   adopt(root) {
     const piece = /** @type {HTMLElement | null} */ (root.querySelector(".piece"));
     this.tip = piece?.dataset.tip || this.tip;
-    const views = [...root.querySelectorAll("article.message")].map((element) => {
-      const view = new MessageView(/** @type {HTMLElement} */ (element), this.options.onBlock, this.options.onWords);
-      if (view.versions.length > 1) view.setVersions(view.versions);
-      if (view.runId) this.runs.set(view.runId, view.id);
-      return view;
-    });
-    if (root === this.root) this.path = views;
+    const views = [...root.querySelectorAll("article.message")]
+      .filter((element) => !element.closest(".beside"))
+      .map((element) => this.adoptOne(/** @type {HTMLElement} */ (element)));
+    const section = /** @type {HTMLElement | null} */ (root.querySelector(".beside"));
+    const beside = section ? this.sideBySide(section) : null;
+    if (beside?.view) views.push(beside.view);
+    if (root === this.root) {
+      this.path = views;
+      this.beside = beside;
+    }
+    this.adopted = beside;
     this.changed();
     return views;
+  }
+
+  /** @param {HTMLElement} element */
+  adoptOne(element) {
+    const view = new MessageView(element, this.options.onBlock, this.options.onWords);
+    if (view.versions.length > 1) view.setVersions(view.versions);
+    if (view.runId) this.runs.set(view.runId, view.id);
+    if (element.dataset.compared) this.choices.set(view.id, element.dataset.chosen ?? "");
+    return view;
+  }
+
+  /** @param {HTMLElement} section */
+  sideBySide(section) {
+    return new SideBySide(section, {
+      adopt: (element) => this.adoptOne(element),
+      onSelect: (before, after) => {
+        this.path = this.path.map((view) => (view === before ? after : view));
+        this.changed();
+      },
+    });
   }
 
   /** Puts earlier messages above. @param {DocumentFragment} piece */
@@ -91,8 +131,10 @@ export class Transcript {
       this.root.querySelector(".earlier")?.remove();
       this.root.querySelector(".piece")?.remove();
     }
+    const beside = this.adopted ?? null;
     this.cut(at + 1);
     this.path.push(...views);
+    this.beside = beside;
     this.root.append(piece);
     this.changed();
     return views[0];
@@ -100,7 +142,12 @@ export class Transcript {
 
   /** Takes away what stands from a place on. @param {number} from */
   cut(from) {
-    for (const view of this.path.splice(from)) view.element.remove();
+    const removed = this.path.splice(from);
+    if (this.beside?.view && removed.includes(this.beside.view)) {
+      this.beside.end();
+      this.beside = null;
+    }
+    for (const view of removed) view.element.remove();
   }
 
   /** @param {"user" | "assistant"} role */
@@ -152,6 +199,9 @@ export class Transcript {
 
   /** A new message, or (`again`) news of one. @param {Message} message */
   place(message, again = false) {
+    if (message.comparison) this.choices.set(message.id, message.comparison.chosen || this.choices.get(message.id) || "");
+    // A message below one of several answers has chosen it.
+    if (this.beside?.versions.includes(message.parent_id ?? "")) this.choose(this.beside.promptId, message.parent_id ?? "");
     const following = this.following;
     const local = message.client_id ? this.findLocal(message.client_id) : undefined;
     const known = this.find(message.id) ?? local;
@@ -161,6 +211,10 @@ export class Transcript {
       if (message.run) this.runs.set(message.run.run_id, message.id);
       if (again || !known.placed) known.assign(message); // told twice, the beginning must not undo the end
       if (local) this.tip = message.id;
+      return;
+    }
+    if (message.slot && message.parent_id && this.choices.get(message.parent_id) === "" && this.placeBeside(message)) {
+      if (following || message.client_id) this.tip = message.id;
       return;
     }
     const at = this.path.findIndex((view) => view.parentId === message.parent_id && !view.clientId);
@@ -181,6 +235,46 @@ export class Transcript {
     }
   }
 
+  /** An answer side by side with others, if the page shows their place. @param {Message} message */
+  placeBeside(message) {
+    const promptId = message.parent_id ?? "";
+    const parent = this.path.findIndex((view) => view.id === promptId);
+    if (parent < 0) return false;
+    // News of one that was tried again since: a newer answer stands at its place.
+    if (this.beside?.promptId === promptId && this.beside.versions.includes(message.id)) return true;
+    if (this.beside?.promptId !== promptId) {
+      if (!this.path.slice(parent + 1).every((view) => view.clientId)) return false;
+      const section = buildSection(promptId, 0);
+      this.path[parent].element.after(section);
+      this.beside = this.sideBySide(section);
+    }
+    const { beside } = this;
+    const view = beside.put(message);
+    if (view.runId) this.runs.set(view.runId, view.id);
+    if (beside.view === view && !this.path.includes(view)) this.path.splice(parent + 1, 0, view);
+    return true;
+  }
+
+  /**
+   * One of several answers goes on: it stands alone then, and the others are its versions.
+   * @param {string} promptId @param {string} messageId @param {string} [model] @returns {boolean} false when the page has not got it
+   */
+  choose(promptId, messageId, model = "") {
+    if (this.choices.get(promptId) === messageId) return true;
+    this.choices.set(promptId, messageId);
+    const { beside } = this;
+    if (beside?.promptId !== promptId) return true;
+    const view = beside.views.find((one) => one.id === messageId);
+    if (!view) return false;
+    beside.selectView(view);
+    this.beside = null;
+    beside.collapse(view);
+    this.tip = messageId;
+    this.options.onChosen(view, model || view.model);
+    this.changed();
+    return true;
+  }
+
   /** @param {Message} message @param {number} [at] */
   push(message, at = this.path.length) {
     const view = this.make(message.role);
@@ -195,6 +289,7 @@ export class Transcript {
   changed() {
     const last = this.last;
     for (const view of this.path) view.element.classList.toggle("is-last", view === last);
+    this.beside?.show();
     document.body.toggleAttribute("data-empty", this.path.length === 0);
     showNewestSeam(this.path);
     this.options.onChange?.();

@@ -20,53 +20,56 @@ const WORDS = {
 };
 
 export class Waiting {
-  /** @param {() => MessageView | undefined} running the answer in progress @param {(words: string) => void} say */
+  /** @param {() => MessageView[]} running the answers in progress @param {(words: string) => void} say */
   constructor(running, say) {
     this.running = running;
     this.say = say;
     this.timer = 0;
-    /** @type {MessageView | null} */
-    this.shown = null; // the view that has seconds
-    this.said = 0; // seconds that were announced last
+    /** The views that show seconds, with those that were announced last. @type {Map<MessageView, number>} */
+    this.shown = new Map();
   }
 
   /** Something has changed: counts while an answer is in progress. */
   look() {
-    const view = this.running();
-    if (view && !this.timer) this.timer = setInterval(() => this.tick(), 1_000);
-    if (!view) {
+    const views = this.running();
+    if (views.length && !this.timer) this.timer = setInterval(() => this.tick(), 1_000);
+    if (!views.length) {
       clearInterval(this.timer);
       this.timer = 0;
     }
-    if (this.shown && (this.shown !== view || view.status !== "pending")) this.clear();
+    for (const view of this.shown.keys()) if (!views.includes(view) || view.status !== "pending") this.clear(view);
   }
 
-  /** The time that is shown now: of the first words, or of a pause in the middle. */
   tick() {
-    const view = this.running();
-    if (!view) return this.look();
-    if (view.thinking?.active) return this.clear(); // it shows its own seconds
+    const views = this.running();
+    if (!views.length) this.look();
+    for (const view of views) this.count(view);
+  }
+
+  /** The time that is shown now: of the first words, or of a pause in the middle. @param {MessageView} view */
+  count(view) {
+    if (view.thinking?.active) return this.clear(view); // it shows its own seconds
     const pending = view.status === "pending";
     const waited = performance.now() - (pending ? view.waitingSince : view.heardAt);
-    if (waited < SHOWN_MS) return this.shown ? this.clear() : undefined;
+    if (waited < SHOWN_MS) return this.clear(view);
     const seconds = Math.floor(waited / 1000);
     const words = WORDS[pending ? view.awaited : "more"];
-    if (this.shown !== view) this.said = 0;
-    this.shown = view;
+    const said = this.shown.get(view) ?? 0;
+    this.shown.set(view, said);
     view.element.classList.add("is-counted");
     view.wait(`${words} ${spell(seconds)}`);
     const due = SAID_S.findLast((step) => step <= seconds);
     const next = seconds >= 60 ? Math.floor(seconds / 60) * 60 : due;
-    if (next && next > this.said) {
-      this.said = next;
-      this.say(`${words} ${seconds} seconds`);
+    if (next && next > said) {
+      this.shown.set(view, next);
+      if (view === this.running()[0]) this.say(`${words} ${seconds} seconds`);
     }
     return undefined;
   }
 
-  clear() {
-    this.shown?.element.classList.remove("is-counted");
-    this.shown = null;
+  /** @param {MessageView} view */
+  clear(view) {
+    if (this.shown.delete(view)) view.element.classList.remove("is-counted");
   }
 }
 

@@ -111,9 +111,14 @@ export class SpeechPlayback {
   onAccepted(frame) {
     if (frame.duplicate) return;
     this.stop();
-    if (!this.on || document.visibilityState !== "visible") return;
+    if (!this.on || document.visibilityState !== "visible" || frame.runs) return; // of several, the chosen one is read
     this.asked = frame.run_id;
     this.follow(frame.run_id);
+  }
+
+  /** One of several answers goes on. @param {MessageView} view */
+  onChosen(view) {
+    if (this.on && document.visibilityState === "visible" && this.reading?.view !== view && view.text) this.begin(view, view.active);
   }
 
   /** @param {Frame} event of the conversation's log, after the page has taken it in */
@@ -267,6 +272,7 @@ export function startSpeechPlayback(conversation) {
   const playback = new SpeechPlayback(conversation);
   conversation.onEvent = (/** @type {Frame} */ event) => playback.onEvent(event);
   conversation.onAsked = (/** @type {Frame} */ frame) => playback.onAccepted(frame);
+  conversation.onChosen = (/** @type {MessageView} */ view) => playback.onChosen(view);
   conversation.onRead = (/** @type {MessageView} */ view) => playback.readFrom(view);
   return playback;
 }

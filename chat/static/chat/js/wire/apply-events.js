@@ -43,6 +43,9 @@ export function applyEvent(transcript, event) {
       if (whole && !view.active) transcript.options.onEnd(view);
       break;
     }
+    case "answer.chosen":
+      whole = transcript.choose(event.prompt_id, event.message_id, event.model);
+      break;
     case "summary.changed": {
       const view = transcript.find(event.summary.message_id);
       if (!view) return true;
@@ -69,6 +72,20 @@ function isOfAnother(view, event) {
 }
 
 /**
+ * Brings answers side by side level with a snapshot: the newest at each place.
+ * @param {Transcript} transcript @param {Message[]} messages @returns {boolean} false when it does not have them all
+ */
+function placeBeside(transcript, messages) {
+  const { beside } = transcript;
+  if (!beside) return true;
+  const answers = messages.filter((message) => message.slot && message.parent_id === beside.promptId);
+  const newest = new Map(answers.map((message) => [message.slot, message]));
+  for (const message of newest.values()) if (!transcript.find(message.id)) transcript.place(message);
+  const size = messages.find((message) => message.id === beside.promptId)?.comparison?.size ?? beside.size;
+  return beside.columns.length >= size;
+}
+
+/**
  * Brings the page level with a snapshot: the newest messages of all branches.
  * @param {Transcript} transcript
  * @param {{messages: Message[]}} snapshot
@@ -79,9 +96,13 @@ export function applySnapshot(transcript, snapshot) {
   for (const message of snapshot.messages) {
     transcript.find(message.id)?.assign(message);
     if (message.run) transcript.runs.set(message.run.run_id, message.id);
+    if (message.comparison?.chosen && !transcript.choose(message.id, message.comparison.chosen)) return false;
+    if (message.comparison && !message.comparison.chosen) transcript.choices.set(message.id, "");
   }
-  const newest = snapshot.messages.at(-1);
+  let newest = snapshot.messages.at(-1);
   if (!newest) return transcript.path.length === 0;
+  const chosen = newest.slot ? transcript.choices.get(newest.parent_id ?? "") : "";
+  newest = (chosen && byId.get(chosen)) || newest;
   if (transcript.following) {
     /** @type {Message[]} */
     const missing = [];
@@ -95,6 +116,7 @@ export function applySnapshot(transcript, snapshot) {
     for (const message of missing) transcript.place(message);
     transcript.tip = newest.id;
   }
+  if (!placeBeside(transcript, snapshot.messages)) return false;
   transcript.changed();
   return true;
 }

@@ -65,14 +65,15 @@ export class Outbox {
     this.pump();
   }
 
-  /** @param {string} text @param {{parentId?: string, model?: string, presetId?: string, temporary?: boolean, options?: Record<string, any>}} place */
+  /** @param {string} text @param {{parentId?: string, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
       type: "message.send", conversation_id: this.options.conversationId(), client_id: makeId(), text,
     };
     if (place.parentId) command.parent_id = place.parentId;
-    if (place.model) command.model = place.model;
+    if (place.models) command.models = place.models;
+    else if (place.model) command.model = place.model;
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
     if (place.temporary) command.temporary = true;
     if (place.options && !command.conversation_id) command.options = place.options;
