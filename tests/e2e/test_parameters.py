@@ -56,7 +56,7 @@ def test_by_keyboard_before_and_after_the_first_message(page: Page, stack: Stack
     temperature.fill("0,4")
     expect(page.get_by_text("Enter a number from 0 to 2.")).to_be_hidden()
     page.keyboard.press("Enter")
-    page.get_by_label("Longest answer").fill("300")
+    page.get_by_label("Longest answer", exact=True).fill("300")
     page.get_by_role("radio", name="Default").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
@@ -89,7 +89,7 @@ def test_by_keyboard_before_and_after_the_first_message(page: Page, stack: Stack
     other.get_by_role("button", name="Reset the system prompt").click()
     expect(page.get_by_label("System prompt", exact=True)).to_have_value("")
     other.get_by_role("button", name="Reset to defaults").click()
-    expect(page.get_by_label("Longest answer")).to_have_value("")
+    expect(page.get_by_label("Longest answer", exact=True)).to_have_value("")
     expect(page.get_by_role("radio", name="Default")).to_be_checked()
     close(page)
     expect(opener(page)).to_have_accessible_name("Parameters")
@@ -127,9 +127,7 @@ def test_on_a_phone_it_covers_the_page(browser: Browser, login: Any, stack: Stac
         phone = context.new_page()
         phone.goto(f"{stack.url}/")
         opener(phone).tap()
-        box = sheet(phone).bounding_box()
-        assert box is not None
-        assert (box["x"], box["width"]) == (0, 390)
+        assert sheet(phone).evaluate("sheet => [sheet.offsetLeft, sheet.offsetWidth]") == [0, 390]
         phone.get_by_label("System prompt", exact=True).fill("Rhyme.")
         expect(phone.get_by_text("Goes with your message")).to_be_visible()
         shoot(phone, f"parameters-phone-{scheme}")

@@ -60,6 +60,13 @@ export class Field {
     this.showCount();
   }
 
+  /** Nothing can be changed until the next `show`. */
+  lock() {
+    if (this.text) this.text.readOnly = true;
+    if (this.slider) this.slider.disabled = true;
+    for (const radio of this.radios) radio.disabled = true;
+  }
+
   typed() {
     this.edited = true;
     this.showCount();

@@ -85,6 +85,7 @@ export class Parameters {
     this.before = before instanceof HTMLElement && before !== document.body ? before : this.button;
     this.show();
     this.button.setAttribute("aria-expanded", "true");
+    for (const field of this.fields) field.lock(); // until what is set is known
     this.part("#parameters-title").focus();
     this.load();
   }
