@@ -1,4 +1,4 @@
-"""Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, and what is decided on models."""
+"""Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, and what staff say of models."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.comparisons import Comparison
