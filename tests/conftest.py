@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import django
 import hypothesis
 import pytest
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connections
 
 from tests import templates
+from tests.fixtures import static_files
 from tests.servers import servers
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ servers.set_environment()
 sys.dont_write_bytecode = False  # as for the processes that tests start (tests/servers.py)
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
 admin.autodiscover()  # in the order of INSTALLED_APPS, before a test imports an admin module
-settings.SERVESTATIC_AUTOREFRESH = True  # no scan of all static files for each test client
+static_files.list_once()
 
 # The real hash with less work: it is asked for hundreds of times. Processes of a live stack keep the real cost.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1

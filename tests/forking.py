@@ -2,8 +2,8 @@
 
 A new interpreter takes one to two CPU seconds to load Django, Twisted, Celery and the rest, and a run of all tests
 starts some hundreds. A forked process has loaded packages and nothing of ours: it reads its settings and sets Django up
-itself. Where `can_fork` says no, a new interpreter does the same. Chaos tests, tests of `manage.py up` and tests of
-what a process loads always start new interpreters.
+itself. Where `can_fork` says no, a new interpreter does the same. What `manage.py up` starts, what chaos tests start
+anew, and processes in tests of what a process loads are always new interpreters.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ PRELOADED: Final = {
     "worker": (*DJANGO, *CELERY, "openai"),
     "beat": (*DJANGO, *CELERY),
     "tests.commands": (*DJANGO, *CELERY),
+    "up": (*DJANGO, *CELERY),
 }
 # Variables (and beginnings of their names) that Python or one of these packages reads while it loads.
 READ_WHILE_LOADING: Final = (

@@ -26,6 +26,25 @@ FAST = {
     "jit": "off",
 }
 
+# Hundreds of sockets of a few people on one address: wide limits, which still cost what limits cost.
+# The tests of limits set their own.
+UNLIMITED = {
+    **dict.fromkeys(
+        (
+            "RATE_FRAMES",
+            "RATE_COMMANDS",
+            "RATE_MESSAGES_PER_USER",
+            "RATE_MESSAGES_PER_ADDRESS",
+            "RATE_RECORDINGS",
+            "RATE_TICKETS",
+            "RATE_HTTP_COMMANDS",
+        ),
+        "1000000/s",
+    ),
+    **dict.fromkeys(("RATE_CONNECTIONS_PER_USER", "RATE_CONNECTIONS_PER_ADDRESS", "RATE_RUNS_PER_USER"), "100000"),
+    "ANSWER_MAX_CHARS": "10000000",
+}
+
 # What a developer's shell may hold and a test must not meet.
 FOREIGN = (
     "ADMIN_EMAIL", "ADMIN_PASSWORD", "ALLOWED_HOSTS", "ALLOWED_ORIGINS", "CELERY_BROKER_URL", "CHAT_MODELS",

@@ -32,30 +32,11 @@ from config.stack.postgres import PrivatePostgres
 from config.stack.valkey import PrivateValkey
 from tests import forking, templates
 from tests.commands import Commands
-from tests.servers import FAST, FOREIGN, servers
+from tests.servers import FAST, FOREIGN, UNLIMITED, servers
 
 ROOT = templates.ROOT
 PASSWORD = templates.PASSWORD
 READY_SECONDS = 40.0
-
-# Hundreds of sockets of a few people on one address: wide limits, which still cost what limits cost.
-# The tests of limits set their own.
-UNLIMITED = {
-    **dict.fromkeys(
-        (
-            "RATE_FRAMES",
-            "RATE_COMMANDS",
-            "RATE_MESSAGES_PER_USER",
-            "RATE_MESSAGES_PER_ADDRESS",
-            "RATE_RECORDINGS",
-            "RATE_TICKETS",
-            "RATE_HTTP_COMMANDS",
-        ),
-        "1000000/s",
-    ),
-    **dict.fromkeys(("RATE_CONNECTIONS_PER_USER", "RATE_CONNECTIONS_PER_ADDRESS", "RATE_RUNS_PER_USER"), "100000"),
-    "ANSWER_MAX_CHARS": "10000000",
-}
 
 
 class NotReadyError(AssertionError):
@@ -66,6 +47,7 @@ class Process:
     """One `manage.py` process. Its output goes to `log`."""
 
     forked = True  # from a process that has loaded Django (tests/forking.py); otherwise a new interpreter
+    forked_again = True  # the same for later starts
 
     def __init__(self, name: str, command: Iterable[str], env: Mapping[str, str], folder: Path) -> None:
         self.name = name
@@ -82,10 +64,11 @@ class Process:
     def start(self, *, listener: socket.socket | None = None) -> None:
         """Starts it; does not wait until it is ready."""
         self.said_before = len(self.output())
+        forked = self.forked_again if self.log.exists() else self.forked
         passed = [listener.fileno()] if listener else []
         command = ["manage.py", *self.command, *(f"--fd={number}" for number in passed)]
         with self.log.open("ab") as log, open(os.devnull) as nothing:  # noqa: PTH123
-            if self.forked and forking.can_fork(self.env):
+            if forked and forking.can_fork(self.env):
                 files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), **{number: number for number in passed}}
                 self.popen = forking.fork(command, env=self.env, files=files)
             else:

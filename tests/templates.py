@@ -2,9 +2,10 @@
 
 The files of a whole PostgreSQL cluster lie in `.pytest_cache`, by a hash of the code that made them. Every server of
 the tests begins as a copy of them, in this process of pytest and in others, in this run and in later ones. The
-cluster has two databases:
+cluster has three databases:
 - MIGRATED has every migration and no rows but theirs; Django's test database is a copy of it;
-- LIVE has Alice, Bob and Mallory besides; each stack's database is a copy of it (tests/stack.py).
+- LIVE has Alice, Bob and Mallory besides; each stack's database is a copy of it (tests/stack.py);
+- `manage.py up` finds its own in a copy of the files: that of an earlier start, with every migration.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any, Final
 import psycopg
 
 from config.stack.account import VERSION
-from config.stack.postgres import PrivatePostgres
+from config.stack.postgres import USER, PrivatePostgres
 
 ROOT: Final = Path(__file__).parent.parent
 KEPT: Final = ROOT / ".pytest_cache" / "d" / "databases"
@@ -94,6 +95,7 @@ def _fill(postgres: PrivatePostgres, environment: Mapping[str, str]) -> None:
     in_server(postgres, f"CREATE DATABASE {MIGRATED}")
     _manage({**env, "DATABASE_URL": postgres.url(MIGRATED)}, "prepare")
     in_server(postgres, f"CREATE DATABASE {LIVE} TEMPLATE {MIGRATED} STRATEGY file_copy")
+    in_server(postgres, f"CREATE DATABASE {USER} TEMPLATE {MIGRATED} STRATEGY file_copy")
     _manage({**env, "DATABASE_URL": postgres.url(LIVE)}, "shell", "--no-imports", "-c", CAST)
 
 

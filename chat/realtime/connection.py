@@ -1,7 +1,7 @@
 """The outgoing half of one WebSocket connection: which frames are sent, in which order, and how many at a time.
 
-Frames wait in an outbox that one short-lived task empties. Events of the log are sent only within the ack window, so
-the outbox is bounded by that window and by the replies to commands under way. Commands: `chat.realtime.consumer`.
+Events of the log are sent only within the ack window, so the outbox is bounded by that window and by the replies to
+commands under way. Commands: `chat.realtime.consumer`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -26,10 +25,10 @@ from chat.protocol.commands import Command, Position
 from chat.protocol.frames import encode, stamp
 from chat.protocol.limits import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES
 from chat.realtime.cursor import Action, Cursor, SendWindow
+from chat.realtime.outbox import Outbox, Send
 from chat.telemetry.metrics import counted, event_lag
 
 Part = TypeVar("Part")
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 Reply = Callable[[dict[str, Any], str | None], None]  # takes a frame and the command's `ref`
 Handlers = dict[type[Command], Callable[[Part, Any], Awaitable[None]]]  # which method of a part carries out a command
 
@@ -46,7 +45,7 @@ PING: Final = encode({"type": "ping"})
 logger = structlog.get_logger(__name__)
 
 
-class Connection:
+class Connection(Outbox):
     """Sends one client its frames: cursors in conversations' event logs, a window over all of them, a heartbeat."""
 
     def __init__(
@@ -58,19 +57,14 @@ class Connection:
         window_bytes: int = WINDOW_BYTES,
         read: Read = store.read,
     ) -> None:
+        super().__init__(send)
         now = time.monotonic()
-        self.connection_id = secrets.token_hex(8)
         self.user_id = user_id
         self.session_hash = session_hash
         self.window = SendWindow(window_bytes)
         self.cursors: dict[bytes, Cursor] = {}  # by conversation id
-        self.closed: int | None = None
         self.last_used = now
-        self._send = send
         self._read = read
-        self._outbox: list[dict[str, Any]] = []
-        self._begun = False  # whether the handshake is over
-        self._writer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         # Run id -> lengths of `text` and `reasoning` that a snapshot showed, until the next delta of it, or the end.
         self._guards: dict[str, dict[str, int]] = {}
@@ -79,14 +73,6 @@ class Connection:
         self._pong_due: float | None = None
 
     # --- out ----------------------------------------------------------------------------------------------------
-
-    def put(self, frame: str) -> None:
-        """Sends a text frame, after those before it."""
-        if self.closed is None:
-            counted.frames_sent += 1
-            counted.bytes_sent += len(frame)
-            self._outbox.append({"type": "websocket.send", "text": frame})
-            self._flush()
 
     def put_event(self, cursor: Cursor, seq: int, frame: str) -> None:
         """Sends an event of the log and moves the cursor."""
@@ -103,45 +89,6 @@ class Connection:
             self.put(frame)
         else:
             counted.ephemeral_dropped += 1
-
-    def begin(self, greeting: str) -> None:
-        """The handshake is over: sends the greeting, then what waits. A connection that was closed is only closed.
-
-        What is sent before would end the handshake with an error.
-        """
-        waiting, self._outbox, self._begun = self._outbox, [], True
-        if self.closed is None:
-            self.put(greeting)
-        self._outbox += [message for message in waiting if self.closed in (None, message.get("code"))]
-        self._flush()
-
-    def close(self, code: Close) -> None:
-        """Closes after the outbox is sent. Only the first call counts."""
-        if self.closed is None:
-            self.closed = int(code)
-            self._outbox.append({"type": "websocket.close", "code": int(code)})
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._begun and (self._writer is None or self._writer.done()):
-            self._writer = asyncio.create_task(self._write())
-
-    async def _write(self) -> None:
-        while self._outbox:
-            frames, self._outbox = self._outbox, []
-            try:
-                for frame in frames:
-                    await self._send(frame)
-            except Exception:
-                # A client that missed a frame cannot go on: it reconnects and resumes.
-                logger.exception("socket_write_failed", connection=self.connection_id)
-                self._outbox = []
-                self.closed = self.closed or int(Close.GOING_AWAY)
-                await self._send({"type": "websocket.close", "code": int(Close.GOING_AWAY)})
-
-    def is_idle(self) -> bool:
-        """Whether everything put so far has been sent."""
-        return not self._outbox and (self._writer is None or self._writer.done())
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs `work` until it ends or the connection closes."""

@@ -16,7 +16,7 @@ SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
         *("prose", "sidebar", "overlays", "chat", "messages", "thinking", "side-by-side", "context"),
-        *("composer", "prompts", "picker", "start", "voice", "temporary", "parameters"),
+        *("composer", "prompts", "picker", "choices", "start", "voice", "temporary", "parameters"),
     )
 )
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}

@@ -23,9 +23,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="package", autouse=True)
 def new_interpreters() -> Generator[None, None, None]:
-    """Processes start as in production: what follows a kill shall not depend on how tests start them."""
+    """What is started again starts as in production: recovery shall not depend on how tests start processes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Process, "forked", False)
+        patch.setattr(Process, "forked_again", False)
         yield
 
 

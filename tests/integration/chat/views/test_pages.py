@@ -261,10 +261,17 @@ class TestWhatIsShown:
         client = logged_in(alice)
         client.get(f"/c/{short.pk}/")
         count_queries()
-        client.get(f"/c/{short.pk}/")
-        for_short = count_queries()
-        client.get(f"/c/{long.pk}/")
-        assert count_queries() == for_short
+
+        def fewest(conversation: Conversation) -> int:
+            """Of some visits: now and then one reads what is cached for seconds once more."""
+            counts = []
+            for _ in range(4):
+                client.get(f"/c/{conversation.pk}/")
+                counts.append(count_queries())
+            return min(counts)
+
+        for_short = fewest(short)
+        assert fewest(long) == for_short
         assert for_short <= 14
 
     def test_an_outage_has_a_page_of_its_own(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,8 +30,8 @@ HASHED = re.compile(r"\.[0-9a-f]{12}\.\w+$")
 Starter = Callable[..., Up]
 
 
-async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, tmp_path: Path) -> None:
-    first, other = up("--port=0", "--web=2"), up(var=tmp_path / "other")
+async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, old_data: Path) -> None:
+    first, other = up("--port=0", "--web=2"), up(var=old_data, STATIC_VERSIONED="0")
     await asyncio.to_thread(first.await_output, STARTED)
     await asyncio.to_thread(other.await_output, STARTED)
     url = first.known["url"]
@@ -121,8 +121,11 @@ def check_the_end(first: Up) -> None:
     assert not (first.var / "stack.json").exists()
 
 
-def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_with_it(up: Starter) -> None:
-    first = up(ADMIN_EMAIL="boss@example.org", ADMIN_PASSWORD="an admin's own password", PROCESS_STUCK_SECONDS="4")
+def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_with_it(
+    up: Starter, old_data: Path
+) -> None:
+    env = {"ADMIN_EMAIL": "boss@example.org", "ADMIN_PASSWORD": "an admin's own password", "STATIC_VERSIONED": "0"}
+    first = up(var=old_data, PROCESS_STUCK_SECONDS="4", **env)
     first.await_output(STARTED)
     assert "boss@example.org" in first.output()
     assert first.password is None, "a given password is not printed"
@@ -165,19 +168,20 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
     first.popen.kill()
     assert still_there(everything, 10) == []
 
-    second = up()  # on the same data, whose lock, sockets and lock files a killed one has left
+    # On the same data, whose lock, sockets and lock files a killed one has left.
+    second = up(var=old_data, STATIC_VERSIONED="0")
     second.await_output(STARTED)
     assert "boss@example.org" in second.output()
 
 
 def refusal(starter: Starter, *options: str, **env: Any) -> str:
     """The one sentence with which `up` refuses; exit code 1 and nothing left behind."""
-    refused = starter(*options, **env)
+    refused = starter(*options, forked=True, **env)
     assert refused.popen is not None
     children: list[psutil.Process] = []
     while refused.popen.poll() is None:
         children = refused.descendants() or children
-        time.sleep(0.02)
+        time.sleep(0.1)
     assert refused.popen.returncode == 1
     assert still_there(children, 5) == []
     lines = [line for line in refused.output().splitlines() if not STEP.fullmatch(line)]

@@ -53,15 +53,15 @@ def open_to_others(folder: Path) -> list[str]:
     return found
 
 
-def test_behind_tls_cookies_are_secure_and_files_and_secrets_private(up: Callable[..., Up], tmp_path: Path) -> None:
-    var = tmp_path / "var"
+def test_behind_tls_cookies_are_secure_and_files_and_secrets_private(up: Callable[..., Up], old_data: Path) -> None:
+    var = old_data
     (var / "media" / "speech").mkdir(parents=True, mode=0o755)
     (var / "media" / "speech" / "old.wav").write_bytes(b"RIFF")
     (var / "postgres.log").write_text("as an older version left it\n")
     one = up(
         "--port=0", ALLOWED_ORIGINS="https://chat.example.org", ALLOWED_HOSTS="chat.example.org", TRUSTED_PROXIES="1",
         OPENAI_API_KEY=f"sk-{CANARY}", OPENAI_BASE_URL="http://127.0.0.1:9/v1", ADMIN_PASSWORD=f"{CANARY}-password",
-        STATIC_VERSIONED="0",
+        STATIC_VERSIONED="0", var=var,
     )  # fmt: skip
     one.await_output(STARTED)
     url = one.known["url"]

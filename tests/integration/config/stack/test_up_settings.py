@@ -6,6 +6,7 @@ import http.client
 import socket
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -30,10 +31,16 @@ COMBINATIONS = [
 
 @pytest.fixture(scope="module")
 def database() -> str:
-    """One database for all of them, so that only the first start prepares it."""
+    """One database for all of them; the cast is in it."""
     name = f"up_{uuid.uuid4().hex}"
     make_database(servers.postgres, name)
     return servers.postgres.url(name)
+
+
+@pytest.fixture(scope="module")
+def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data folder for all of them: only the first start prepares the database."""
+    return tmp_path_factory.mktemp("up") / "var"
 
 
 def free_ports(count: int) -> int:
@@ -59,14 +66,21 @@ def get(address: str, path: str) -> int:
 
 @pytest.mark.parametrize(("level", "form", "metrics", "https", "size"), COMBINATIONS)
 def test_it_starts(
-    up: Callable[..., Up], database: str, level: str, form: str, metrics: str, https: str, size: tuple[int, int]
+    up: Callable[..., Up],
+    database: str,
+    var: Path,
+    level: str,
+    form: str,
+    metrics: str,
+    https: str,
+    size: tuple[int, int],
 ) -> None:
     web, workers = size
     first = free_ports(web + workers)
     one = up(
         "--port=0", f"--web={web}", f"--workers={workers}",
         LOG_LEVEL=level, LOG_FORMAT=form, METRICS=metrics, HTTPS=https, STATIC_VERSIONED="0",
-        DATABASE_URL=database, REDIS_URL=servers.redis.url,
+        DATABASE_URL=database, REDIS_URL=servers.redis.url, var=var, forked=True,
         WEB_METRICS_PORT=str(first), WORKER_METRICS_PORT=str(first + web),
     )  # fmt: skip
     one.await_output(STARTED)

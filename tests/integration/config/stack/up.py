@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from config.stack import leash
+from tests import forking
 from tests.servers import FOREIGN, servers
 from tests.stack import ROOT, NotReadyError
 
@@ -24,11 +25,14 @@ STEP = re.compile(r" *\d+\.\d s  (.+)")
 
 
 class Up:
-    """One `manage.py up` on its own data folder and a free port."""
+    """One `manage.py up` on its own data folder and a free port.
 
-    def __init__(self, var: Path, *options: str, env: Mapping[str, str] | None = None, root: Path = ROOT) -> None:
+    `forked`: it begins as tests/forking.py says. What it starts are new interpreters in any case.
+    """
+
+    def __init__(self, var: Path, *options: str, env: Mapping[str, str] | None = None, forked: bool = False) -> None:
         self.var = var
-        self.root = root
+        self.forked = forked
         self.options = options or ("--port=0",)
         self.log = servers.folder / f"up-{uuid.uuid4().hex}.log"
         foreign = {*FOREIGN, "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "STATIC_VERSIONED", "DJANGO_SETTINGS_MODULE"}
@@ -37,10 +41,13 @@ class Up:
         self.popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.popen = leash.start(
-                [sys.executable, "manage.py", "up", *self.options], env=self.env, cwd=self.root, output=log
-            )
+        command = ["manage.py", "up", *self.options]
+        with self.log.open("ab") as log, open(os.devnull) as nothing:  # noqa: PTH123
+            if self.forked and forking.can_fork(self.env):
+                files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()}
+                self.popen = forking.fork(command, env=self.env, files=files)
+            else:
+                self.popen = leash.start([sys.executable, *command], env=self.env, cwd=ROOT, output=log)
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
@@ -61,7 +68,7 @@ class Up:
         """Another command on the same data; without a terminal, so that passwords come from `stdin`."""
         return subprocess.run(
             [sys.executable, "manage.py", *command],
-            cwd=self.root, env=self.env, input=stdin, capture_output=True, text=True, timeout=50, check=False,
+            cwd=ROOT, env=self.env, input=stdin, capture_output=True, text=True, timeout=50, check=False,
             start_new_session=True,
         )  # fmt: skip
 

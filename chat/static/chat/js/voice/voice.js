@@ -2,17 +2,17 @@
 
 import { isComposing } from "antiphon/lib/keys";
 import { AudioSender } from "antiphon/voice/audio-sender";
-import { CONNECTION_LOST, ENDINGS, NOT_CONNECTED, WARNINGS, clock } from "antiphon/voice/messages";
+import { CONNECTION_LOST, ENDINGS, NOT_CONNECTED, WARNINGS } from "antiphon/voice/messages";
 import { makeId } from "antiphon/wire/protocol";
 import { dropNote, showNote } from "antiphon/conversation/status";
 import { recall, remember } from "antiphon/lib/storage";
 import { TalkOver } from "antiphon/voice/talk-over";
+import { VoicePanel } from "antiphon/voice/voice-panel";
 import { Recorder } from "antiphon/voice/voice-recorder";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 const byId = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-const NEAR_MS = 30_000; // from here on, the time that is left is shown
 const ASKING_MS = 700; // after that the browser is probably asking for permission
 const CONNECT_MS = 3_000;
 
@@ -27,13 +27,7 @@ export class Voice {
     this.playback = playback;
     this.talkOver = playback && new TalkOver(playback);
     this.button = button;
-    this.panel = byId("voice");
-    this.stable = byId("heard-stable");
-    this.rest = byId("heard-rest");
-    this.state = byId("voice-state");
-    this.level = byId("voice-level");
-    this.time = byId("voice-time");
-    this.kept = byId("voice-kept");
+    this.panel = new VoicePanel(button, conversation.announcer);
     this.limitMs = Infinity;
     this.send = /** @type {HTMLInputElement} */ (byId("voice-send"));
     this.send.checked = recall("voice.send") === "on";
@@ -99,7 +93,7 @@ export class Voice {
     const worklet = this.button.dataset.worklet ?? "";
     this.recorder = new Recorder(worklet, (pcm, level) => this.onAudio(pcm, level), (message) => this.fail(message));
     const asking = setTimeout(() => {
-      if (this.phase === "starting") this.state.textContent = "Waiting for the microphone. Your browser may be asking for permission.";
+      if (this.phase === "starting") this.panel.state.textContent = "Waiting for the microphone. Your browser may be asking for permission.";
     }, ASKING_MS);
     try {
       await this.recorder.start();
@@ -109,11 +103,11 @@ export class Voice {
         type: "audio.start", conversation_id: page.conversation_id, client_id: makeId(), encoding: "pcm_s16le",
         sample_rate: 16000, mode, auto_send: this.sends && !this.here,
       });
-      this.id = this.panel.dataset.recording = started.recording_id;
+      this.id = this.panel.root.dataset.recording = started.recording_id;
       this.sender.stream = started.stream;
       this.limitMs = started.limits?.max_recording_ms ?? Infinity;
       const days = started.limits?.kept_days;
-      this.kept.textContent = days ? `Audio is kept for ${days} ${days === 1 ? "day" : "days"}` : "";
+      this.panel.kept.textContent = days ? `Audio is kept for ${days} ${days === 1 ? "day" : "days"}` : "";
       if (this.phase === "starting") this.enter("listening", "Listening…");
       this.pass();
       if (/** @type {string} */ (this.phase) === "finishing") this.close("audio.stop");
@@ -135,7 +129,7 @@ export class Voice {
 
   /** @param {ArrayBuffer} pcm @param {number} level 0 to 1 */
   onAudio(pcm, level) {
-    this.level.style.setProperty("--level", String(Math.min(1, level * 6)));
+    this.panel.showLevel(level);
     this.sender.add(pcm);
     this.pass();
   }
@@ -148,18 +142,7 @@ export class Voice {
       return;
     }
     this.sender.flush();
-    this.showTime();
-  }
-
-  /** Shows the time recorded; near the end, the time left by the limit or the quota. */
-  showTime() {
-    const spoken = this.sender.duration;
-    const left = Math.max(0, this.limitMs - spoken);
-    const near = left <= NEAR_MS;
-    if (near && !this.time.classList.contains("is-near")) this.conversation.announcer.say(`${clock(left)} of recording time left.`);
-    this.time.classList.toggle("is-near", near);
-    const words = near ? `${clock(left)} left` : clock(spoken);
-    if (this.time.textContent !== words) this.time.textContent = words;
+    this.panel.showTime(this.sender.duration, this.limitMs);
   }
 
   /** Stops recording; what was said is still transcribed. */
@@ -201,10 +184,10 @@ export class Voice {
     if (frame.type === "transcript.partial") this.hear(frame.text, frame.stable_chars);
     else if (frame.type === "transcript.final") this.take(frame.text);
     else if (frame.type === "speech.started") {
-      this.state.textContent = "Speech detected…";
+      this.panel.state.textContent = "Speech detected…";
       this.talkOver?.onSpeech(this.sender.duration - frame.at_ms);
     } else if (frame.type === "speech.stopped") {
-      this.state.textContent = "Listening…";
+      this.panel.state.textContent = "Listening…";
       this.talkOver?.onQuiet();
     } else if (frame.type === "audio.warning" && WARNINGS[frame.code]) showNote(WARNINGS[frame.code](frame.ms));
     else if (frame.type === "audio.unsent") this.giveBack(frame);
@@ -218,19 +201,12 @@ export class Voice {
 
   /** @param {string} text @param {number} stable how many characters will stay */
   hear(text, stable) {
-    if (this.talkOver?.onWords(text) ?? true) this.show(text, stable);
-  }
-
-  /** @param {string} text @param {number} stable */
-  show(text, stable) {
-    const points = [...text];
-    this.stable.textContent = points.slice(0, stable).join("");
-    this.rest.textContent = points.slice(stable).join("");
+    if (this.talkOver?.onWords(text) ?? true) this.panel.show(text, stable);
   }
 
   /** A final transcript: into the field, unless it is sent automatically. Echoes are dropped. @param {string} text */
   take(text) {
-    this.show("", 0);
+    this.panel.show("", 0);
     if (!text || this.talkOver?.onWords(text) === false) return;
     if (!this.sends) this.write(text);
     else if (this.here) {
@@ -261,7 +237,7 @@ export class Voice {
 
   async end() {
     this.enter("off", "");
-    this.show("", 0);
+    this.panel.show("", 0);
     this.id = "";
     this.sender = new AudioSender(null);
     const { recorder } = this;
@@ -272,20 +248,8 @@ export class Voice {
   /** @param {"off" | "starting" | "listening" | "finishing"} phase @param {string} words */
   enter(phase, words) {
     this.phase = phase;
-    const on = phase !== "off";
-    this.panel.hidden = !on;
-    this.panel.dataset.phase = phase;
-    this.state.textContent = words;
-    this.button.setAttribute("aria-pressed", String(on));
-    this.button.setAttribute("aria-label", on ? "Stop recording" : "Record voice");
-    this.button.title = on ? "Stop recording" : "Record voice (hold Alt + V)";
-    this.level.style.setProperty("--level", "0");
-    if (phase === "starting") {
-      this.limitMs = Infinity;
-      this.kept.textContent = "";
-      this.time.classList.remove("is-near");
-      this.time.textContent = "";
-    }
+    if (phase === "starting") this.limitMs = Infinity;
+    this.panel.enter(phase, words);
   }
 }
 
