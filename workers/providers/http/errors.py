@@ -55,6 +55,7 @@ _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "model_not_found": _MODEL,
     "invalid_api_key": _KEY,
     "authentication_error": _KEY,
+    "no_db_connection": _KEY,  # LiteLLM without a database: it knows no key but its own, and this is another one
     "insufficient_quota": _QUOTA,
     "billing_hard_limit_reached": _QUOTA,
     "rate_limit_exceeded": _RATE,

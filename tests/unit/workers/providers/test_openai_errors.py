@@ -58,6 +58,12 @@ from workers.providers.http.errors import error_from_answer, parse_retry_after
         (404, 'model "x" not found, try pulling it first', "model_not_found", False),
         (400, "x is not a valid model ID: model x does not exist", "model_not_found", False),
         (401, "Incorrect API key provided", "upstream_unauthorized", False),
+        (
+            400,  # LiteLLM's proxy without a database
+            {"error": {"message": "No connected db.", "type": "no_db_connection", "param": None, "code": "400"}},
+            "upstream_unauthorized",
+            False,
+        ),
         (400, "`inputs` must have less than 4096 tokens", "context_too_long", False),
         (404, "404 page not found", "upstream_refused", False),
         (500, "the request took too long", "upstream_error", True),
