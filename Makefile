@@ -17,7 +17,7 @@ help:
 	@echo "make bench [QUICK=1]                               measure"
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
-	@echo "make test-servers                                  test against model servers that others wrote (1 GB to install)"
+	@echo "make test-servers [TRANSFORMERS=1]                 test against model servers that others wrote (1 GB to install)"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
 	@echo "make model-sdks                                    check the tests' model servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
@@ -51,12 +51,16 @@ browser: .venv/development
 	@.ci/browser
 	@.ci/speech
 
-test-servers: .venv/development .venv-servers/installed
+test-servers: .venv/development .venv-servers/installed $(if $(TRANSFORMERS),.venv-servers/transformers)
 	$(BIN)/python -m pytest tests/model_servers $(ARGS)
 
 .venv-servers/installed: requirements-servers.txt
 	@$(PYTHON) -m venv .venv-servers
 	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements-servers.txt
+	@touch $@
+
+.venv-servers/transformers: requirements-servers-transformers.txt .venv-servers/installed
+	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements-servers-transformers.txt
 	@touch $@
 
 asr-sdks: .venv-asr/installed

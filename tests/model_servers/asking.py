@@ -18,21 +18,22 @@ SECONDS: Final = 120.0  # for whatever a busy machine has to do
 
 
 @contextlib.contextmanager
-def connected(where: str, url: str, *, key: str = "", kind: str = "") -> Generator[Stack]:
-    """A stack with one endpoint, set up in the environment or in the admin."""
-    values = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": key, "OPENAI_KIND": kind or "auto"}
+def connected(where: str, url: str, *, key: str = "", kind: str = "openai_chat", model: str = "") -> Generator[Stack]:
+    """A stack with one endpoint, set up in the environment or in the admin. `model` names one that it does not list."""
+    values = {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": key, "OPENAI_KIND": kind, "CHAT_MODELS": model}
     with run_stack(env={**OFF, **(values if where == "environment" else {})}) as stack:
         if where == "admin":
-            asyncio.run(_add_endpoint(stack, url, key, kind or "openai_chat"))
+            asyncio.run(_add_endpoint(stack, url, key, kind, model))
         yield stack
 
 
-async def _add_endpoint(stack: Stack, url: str, key: str, kind: str) -> None:
+async def _add_endpoint(stack: Stack, url: str, key: str, kind: str, model: str) -> None:
     """Fills the admin's form."""
     stack.sql("UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE email = %s", ADMIN)
     form = {
         "name": "Theirs", "kind": kind, "base_url": f" {url}/ ", "api_key": key, "use": "offered", "position": "10",
-        "models-TOTAL_FORMS": "0", "models-INITIAL_FORMS": "0",
+        "models-TOTAL_FORMS": str(int(bool(model))), "models-INITIAL_FORMS": "0",
+        "models-0-name": model, "models-0-label": "", "models-0-position": "10",
     }  # fmt: skip
     async with session(stack.url, ADMIN) as admin:
         answer = await admin.post("/admin/workers/endpoint/add/", form)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import subprocess
 import tempfile
@@ -53,7 +54,7 @@ class ModelServer:
             with urlopen(self.url + self.health, timeout=5):  # noqa: S310 -- an address of ours
                 return True
         except HTTPError as error:
-            return error.code < 500  # fakellm has no page for this
+            return error.code < 500
         except OSError:
             return False
 
@@ -66,6 +67,12 @@ class ModelServer:
         if self.process is not None:
             leash.end(self.process, seconds=5)
             self.process = None
+
+    def cpu_seconds(self) -> float:
+        """What the process has computed so far. Linux only."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def read(self, path: str) -> str:
         with urlopen(self.url + path, timeout=10) as reply:  # noqa: S310 -- an address of ours
@@ -106,17 +113,37 @@ LITELLM_KEY = "sk-proxy-5c1e"
 
 
 @contextlib.contextmanager
-def litellm() -> Generator[ModelServer]:
-    """LiteLLM's proxy with a model that answers, one over its limit and one whose server is away."""
+def litellm(behind: ModelServer) -> Generator[ModelServer]:
+    """LiteLLM's proxy in front of another server, with a model that it answers itself, one that is over its limit and
+    one whose server is away.
+    """
     command = ["litellm", "--config", str(HERE / "litellm.yaml"), "--host", "127.0.0.1", "--port", "{port}"]
-    env = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": LITELLM_KEY}
+    env = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_MASTER_KEY": LITELLM_KEY,
+        "BEHIND_URL": f"{behind.url}/v1",
+    }
     with run_server("litellm", command, health="/health/liveliness", env=env) as server:
         yield server
 
 
 @contextlib.contextmanager
 def fakellm() -> Generator[ModelServer]:
-    """fakellm, a mock server with rules."""
+    """fakellm, a mock server with rules. It has no list of models."""
     command = ["fakellm", "serve", "--config", str(HERE / "fakellm.yaml"), "--port", "{port}"]
-    with run_server("fakellm", command, health="/v1/models") as server:
+    with run_server("fakellm", command, health="/_fakellm/stats") as server:
         yield server
+
+
+@contextlib.contextmanager
+def transformers() -> Generator[ModelServer]:
+    """`transformers serve` with a tiny random model."""
+    with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
+        model = str(Path(folder) / "tiny-random")
+        subprocess.run([str(BIN / "python"), str(HERE / "tiny_transformers.py"), model], check=True)
+        options = ["--device", "cpu", "--host", "127.0.0.1", "--port", "{port}"]
+        env = {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+        with run_server(
+            "transformers", ["transformers", "serve", model, *options], health="/health", env=env
+        ) as server:
+            yield server

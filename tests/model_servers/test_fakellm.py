@@ -1,4 +1,4 @@
-"""fakellm: a mock server with rules."""
+"""fakellm, a mock server with two APIs: it lists no models and streams no usage in its OpenAI API."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import pytest
 
 from tests.client import session
 from tests.model_servers import running
-from tests.model_servers.asking import ALICE, OFF, ask
+from tests.model_servers.asking import ALICE, BOTH, ask, connected, offered, run_row
 from tests.model_servers.running import ModelServer
-from tests.stack import run_stack
+from tests.stack import Stack
 
 pytestmark = [pytest.mark.timeout(600)]
+
+APIS = {"openai_chat": ("/v1", "gpt-4o-mini"), "anthropic": ("", "claude-of-a-mock")}
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +23,24 @@ def server() -> Generator[ModelServer]:
         yield server
 
 
-async def test_answers_and_refusals(server: ModelServer) -> None:
-    env = {"OPENAI_BASE_URL": f"{server.url}/v1", "CHAT_MODELS": "gpt-4o-mini"}
-    with run_stack(env={**OFF, **env}) as stack:
-        async with session(stack.url, ALICE) as alice:
-            client = await alice.connect()
-            _, run = await ask(client, "hello", "gpt-4o-mini")
-            assert (run["final"]["type"], run["text"]) == ("run.done", "Hi there, from a mock server.")
-            _, run = await ask(client, "too many", "gpt-4o-mini")
-            assert (run["final"]["type"], run["final"]["code"]) == ("run.failed", "upstream_rate_limited")
+@pytest.fixture(scope="module", params=[(where, kind) for where in BOTH for kind in APIS], ids=" ".join)
+def connection(request: pytest.FixtureRequest, server: ModelServer) -> Generator[tuple[Stack, str, str]]:
+    """A stack, the API that it uses, and the model, which staff named."""
+    where, kind = request.param
+    path, model = APIS[kind]
+    with connected(where, server.url + path, key="sk-any-key-will-do", kind=kind, model=model) as stack:
+        yield stack, kind, model
+
+
+async def test_an_answer_and_a_call_of_a_tool_that_nobody_offered(connection: tuple[Stack, str, str]) -> None:
+    stack, kind, model = connection
+    async with session(stack.url, ALICE) as alice:
+        client = await alice.connect()
+        await offered(alice, model)
+        run_id, run = await ask(client, "hello", model)
+        assert (run["ended"], run["text"]) == ("run.done", "Hi there, from a mock server.")
+        row = run_row(stack, run_id)
+        assert row["output_tokens"] > 0
+        assert row["usage_estimated"] == (kind == "openai_chat")
+        _, run = await ask(client, "call something", model)
+        assert (run["ended"], run["final"]["code"]) == ("run.failed", "upstream_tool_call")
