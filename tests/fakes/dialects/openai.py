@@ -16,6 +16,7 @@ REFUSALS: dict[str, tuple[int, str, str, str]] = {  # status, type, code, messag
     ),
     "rate_limit": (429, "requests", "rate_limit_exceeded", "Rate limit reached for fake-large."),
     "overload": (503, "server_error", "", "The server is currently overloaded with other requests."),
+    "loading": (503, "unavailable_error", "", "Loading model"),  # llama.cpp's server
     "no_stream": (
         400, "invalid_request_error", "unsupported_value",
         "Your organization must be verified to stream this model.",

@@ -38,6 +38,15 @@ from workers.providers.http.errors import error_from_answer, parse_retry_after
         (429, {"error": {"message": "pay", "code": "insufficient_quota"}}, "upstream_quota", False),
         (500, "oops", "upstream_error", True),
         (502, "<html>Bad Gateway", "upstream_error", True),
+        (
+            503,  # llama.cpp's server
+            {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
+            "upstream_loading",
+            True,
+        ),
+        (503, {"error": "Model org/m is currently loading", "estimated_time": 20.0}, "upstream_loading", True),
+        (503, {"detail": "The model is not ready yet"}, "upstream_loading", True),
+        (503, {"error": {"message": "The model is overloaded. Please try again later."}}, "upstream_error", True),
         (504, {}, "upstream_timeout", True),
         (529, {"error": {"type": "overloaded_error", "message": "busy"}}, "upstream_error", True),
         (302, "", "upstream_error", False),
