@@ -91,6 +91,22 @@ async def test_an_answer_streams_ends_at_its_length_and_has_real_usage(stack: St
         assert run["final"]["context"]["window"] == 2048
 
 
+@pytest.mark.parametrize(("kind", "path"), [("openai_responses", "/v1"), ("anthropic", "")])
+async def test_its_other_apis(server: ModelServer, model: str, kind: str, path: str) -> None:
+    with connected("admin", server.url + path, kind=kind) as stack:
+        async with session(stack.url, ALICE) as alice:
+            client = await alice.connect()
+            await offered(alice, model)
+            accepted = await ask_and_stop(client, "hello you", model)
+            run_id, run = await ask(client, "and the people?", model, accepted["conversation_id"])
+            assert run["ended"] == "run.done", run
+            assert re.fullmatch(r"[a-z ]+", run["text"])
+            assert run["final"]["context"]["dropped"] == 0, "the answer before went with the question"
+            row = run_row(stack, run_id)
+            assert not row["usage_estimated"]
+            assert row["input_tokens"] + row["output_tokens"] in (2047, 2048), "the whole window"
+
+
 async def test_a_stop_ends_the_request_at_the_server(stack: Stack, server: ModelServer, model: str) -> None:
     async with session(stack.url, ALICE) as alice:
         client = await alice.connect()

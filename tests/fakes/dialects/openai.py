@@ -136,6 +136,7 @@ class ResponsesWire(Wire):
         require(body["store"] is False, "store")
         turns = [] if isinstance(body["input"], str) else body["input"]
         require(all(turn["role"] in ("user", "assistant") for turn in turns), "roles")
+        require(all(turn["type"] == "message" for turn in turns), "types")  # as llama.cpp's server has it
         return bool(body.get("stream"))
 
     def events(self, script: Script) -> tuple[int, list[bytes]]:

@@ -79,7 +79,7 @@ async def test_one_that_lists_no_model_for_chatting(one: FakeOpenAI) -> None:
 
 
 async def test_a_server_that_still_loads_its_model(one: FakeOpenAI) -> None:
-    one.play(Script(status=503, said="Loading model", fails=1000))
+    one.play(Script(status=503, said="Loading model"), times=1000)
     result = await run_connection_test(defined("a", one))
     assert (result.passed, result.code) == (False, "upstream_loading")
     assert result.message.startswith("The model is being loaded.")

@@ -125,7 +125,8 @@ async def test_what_the_provider_said_is_kept_for_staff(stack: Stack) -> None:
 
 
 async def test_a_server_that_loads_the_model_is_waited_for_and_that_is_said(stack: Stack, upstream: FakeOpenAI) -> None:
-    upstream.play(Script(status=503, said="Loading model", fails=3, tokens=3))
+    upstream.play(Script(status=503, said="Loading model"), times=3)
+    upstream.play(Script(tokens=3))
     async with session(stack.url, "alice@example.org") as alice:
         client = await alice.connect()
         accepted = await client.say("Hello")
