@@ -76,6 +76,13 @@ class GuardedEndpoint:
         else:
             breaker.succeeded()
 
+    def waits(self, model: str) -> None:
+        """The server was reached and loads the model, perhaps for minutes: meanwhile other requests are let through.
+        Whether the model works is still open, so its failures are not forgotten.
+        """
+        self.breaker.succeeded()
+        self.models.of(model).cancelled()
+
     def cancelled(self, model: str) -> None:
         self.breaker.cancelled()
         self.models.of(model).cancelled()
@@ -200,9 +207,8 @@ class FailoverAnswer:
         return False
 
     def _note_waiting(self, awaited: Awaited) -> None:
-        """The server was reached and loads the model, which may take minutes: meanwhile others are let through."""
         if self._pending_endpoint is not None:
-            self._pending_endpoint.succeeded(self._name(self._pending_endpoint))
+            self._pending_endpoint.waits(self._name(self._pending_endpoint))
         if self._options.on_waiting is not None:
             self._options.on_waiting(awaited)
 
