@@ -96,7 +96,13 @@ class People(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.wait(self.submit(0, "message.send", conversation_id=None, text="First [[tokens=20 rate=100]]"))
+        """An answer that was cut goes on: whatever is broken next may meet its second run."""
+        text = "First [[tokens=12 rate=100 finish=length]]"
+        self.wait(self.submit(0, "message.send", conversation_id=None, text=text))
+        client = self.wait(self.world.socket(self.world.pages[0]))
+        self.wait(client.ended(self.runs[0]["run_id"]))
+        self.wait(self.submit(0, "message.continue", message_id=self.of_run("message_id", 0)))
+        assert len(self.runs) == 2, "it could be continued"
 
     @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, new=st.booleans())
     def send(self, number: int, script: str, which: int, new: bool) -> None:
