@@ -115,20 +115,29 @@ async def test_a_restart_in_mid_answer_keeps_the_text_and_the_answer_goes_on(
         assert whole["text"].startswith(run["text"])
 
 
-@pytest.mark.parametrize(("kind", "path"), [("openai_responses", "/v1"), ("anthropic", ""), ("gemini", "/v1beta")])
-async def test_its_other_apis(server: ModelServer, kind: str, path: str) -> None:
-    with connected("admin", server.url + path, key=running.LITELLM_KEY, kind=kind, model="tiny-behind") as stack:
-        async with session(stack.url, ALICE) as alice:
-            client = await alice.connect()
-            await offered(alice, "tiny-behind")
-            accepted = await ask_and_stop(client, "hello you", "tiny-behind")
-            run_id, run = await ask(client, "and the people?", "tiny-behind", accepted["conversation_id"])
-            assert run["ended"] == "run.done", run
-            assert re.fullmatch(r"[a-z ]+", run["text"])
-            row = run_row(stack, run_id)
-            assert (row["usage_estimated"], row["input_tokens"] + row["output_tokens"]) == (False, 2048)
-            _, run = await ask(client, "hello you " * 3000, "tiny-behind")
-            assert (run["ended"], run["final"]["code"]) == ("run.failed", "context_too_long")
+@pytest.fixture(
+    params=[("openai_responses", "/v1"), ("anthropic", ""), ("gemini", "/v1beta")], ids=lambda param: param[0]
+)
+def other_api(request: pytest.FixtureRequest, server: ModelServer) -> Generator[Stack]:
+    """A stack that is connected to another API of the proxy."""
+    kind, path = request.param
+    key = running.LITELLM_KEY
+    with connected("admin", server.url + path, key=key, kind=kind, model="tiny-behind") as stack:
+        yield stack
+
+
+async def test_its_other_apis(other_api: Stack) -> None:
+    async with session(other_api.url, ALICE) as alice:
+        client = await alice.connect()
+        await offered(alice, "tiny-behind")
+        accepted = await ask_and_stop(client, "hello you", "tiny-behind")
+        run_id, run = await ask(client, "and the people?", "tiny-behind", accepted["conversation_id"])
+        assert run["ended"] == "run.done", run
+        assert re.fullmatch(r"[a-z ]+", run["text"])
+        row = run_row(other_api, run_id)
+        assert (row["usage_estimated"], row["input_tokens"] + row["output_tokens"]) == (False, 2048)
+        _, run = await ask(client, "hello you " * 3000, "tiny-behind")
+        assert (run["ended"], run["final"]["code"]) == ("run.failed", "context_too_long")
 
 
 async def test_a_wrong_key_is_told_apart(server: ModelServer) -> None:
