@@ -70,7 +70,7 @@ class Negotiation:
         )
 
     def note_sent(self, body: Mapping[str, Any], *, stream: bool) -> None:
-        """The request that is sent now. Says in the options what it really asks for, with what staff add to each one."""
+        """The request that is sent now. What it really asks for, with what staff add, goes into `options.sent`."""
         self._sent = {**self._dialect.fields(body), "stream": stream}
         sent, fields, dialect = self._options.sent, self._sent, self._dialect
         if sent is None:
