@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up test chaos lint format bench browser asr-sdks model-sdks pocketsphinx whisper promtool help
+.PHONY: up test test-servers chaos lint format bench browser asr-sdks model-sdks pocketsphinx whisper promtool help
 
 help:
 	@echo "make up [PORT=8000] [ARGS='--web 2 --workers 2']   run everything on this machine; PORT=0 takes a free port"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench [QUICK=1]                               measure"
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
+	@echo "make test-servers [TRANSFORMERS=1]                 test against model servers that others wrote (1 GB to install)"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
 	@echo "make model-sdks                                    check the tests' model servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
@@ -49,6 +50,18 @@ bench: .venv/development
 browser: .venv/development
 	@.ci/browser
 	@.ci/speech
+
+test-servers: .venv/development .venv-servers/installed $(if $(TRANSFORMERS),.venv-servers/transformers)
+	$(BIN)/python -m pytest tests/model_servers $(ARGS)
+
+.venv-servers/installed: requirements-servers.txt
+	@$(PYTHON) -m venv .venv-servers
+	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements-servers.txt
+	@touch $@
+
+.venv-servers/transformers: requirements-servers-transformers.txt .venv-servers/installed
+	@.venv-servers/bin/pip install --quiet --only-binary :all: -r requirements-servers-transformers.txt
+	@touch $@
 
 asr-sdks: .venv-asr/installed
 	@.venv-asr/bin/python -W ignore -m tests.asr_sdks

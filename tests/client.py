@@ -289,6 +289,9 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         return
     if event["run_id"] not in view.runs and (event.get("index") or event.get("text_length") or event.get("reasoning")):
         view.passed_over.add(event["run_id"])  # who comes in by `message.accepted` sees what is after it, and no more
+    if _goes_on_unseen(view, event):
+        view.passed_over.add(event["run_id"])
+        del view.runs[event["run_id"]]
     if event["run_id"] in view.passed_over:
         return
     fresh: dict[str, Any] = {
@@ -321,6 +324,14 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         thought = (event.get("reasoning") or {}).get("length", 0)
         if thought != len(run["reasoning"]) and not event.get("next_attempt"):
             raise ProtocolViolationError(f"{event['type']} says {thought}, shown are {len(run['reasoning'])}")
+
+
+def _goes_on_unseen(view: View, event: dict[str, Any]) -> bool:
+    """Whether a run continues an answer that this client has never had: it came in between the two."""
+    run = view.runs.get(event["run_id"])
+    if run is None or run["text"] or "base" in run or run.get("message_id") in view.messages:
+        return False
+    return bool(event.get("index") if event["type"] == "run.delta" else event.get("text_length"))
 
 
 def _keep_what_was_heard(view: View, message: dict[str, Any]) -> None:

@@ -142,16 +142,14 @@ def settle_recording(
     return _settle(user_id, at, used, conversation_id, recording_id=recording_id)
 
 
-def settle_for_site(at: datetime, used: Used, *, conversation_id: uuid.UUID | None = None) -> Settled:
-    """Records usage that the site pays for, such as a conversation's title: it belongs to no user and no quota."""
-    return _settle(None, at, used, conversation_id)
-
-
-def settle_summary(
-    user_id: uuid.UUID | None, at: datetime, used: Used, *, conversation_id: uuid.UUID | None = None
+def settle_background(
+    user_id: uuid.UUID | None, at: datetime, used: Used, *, purpose: str, conversation_id: uuid.UUID | None = None
 ) -> Settled:
-    """Records the usage of a conversation's summary, marked as such. None as the user: the site pays."""
-    return _settle(user_id, at, replace(used, purpose="summary"), conversation_id)
+    """Records the usage of a request that is no answer and has no reservation, such as a title or a summary.
+
+    None as the user: the site pays, and it belongs to no quota.
+    """
+    return _settle(user_id, at, replace(used, purpose=purpose), conversation_id)
 
 
 def host_of(endpoint: str) -> str:

@@ -113,6 +113,11 @@ def run_started(run: AnyRun) -> Event:
     return _state(_progress("run.started", run, run.attempt))
 
 
+def run_waiting(run: AnyRun, awaited: str) -> Event:
+    """What an answer waits for before its first words: `loading` or `model`."""
+    return _state({**_progress("run.waiting", run, run.attempt), "for": awaited})
+
+
 def _progress(kind: str, run: AnyRun, attempt: int) -> dict[str, Any]:
     return {
         "type": kind,

@@ -27,7 +27,7 @@ RESUMES: Final = ("recovered", "snapshot", "denied")
 UPSTREAM: Final = (
     "upstream_unreachable", "upstream_timeout", "upstream_cut", "upstream_rate_limited", "upstream_quota",
     "upstream_unauthorized", "upstream_refused", "upstream_error", "upstream_garbage", "upstream_empty",
-    "upstream_tool_call", "model_not_found", "context_too_long",
+    "upstream_tool_call", "upstream_loading", "model_not_found", "context_too_long",
 )  # fmt: skip
 ODDITIES: Final = ("event", "field", "no_json", "no_object", "usage")
 REFUSALS: Final = ("path", "origin", "protocol", "ticket", "session", "unavailable")

@@ -31,7 +31,8 @@ EXAMPLES, STEPS = (int(os.environ.get("CHAOS_EXAMPLES", "200")), 30) if LONG els
 DISASTERS = 3 if LONG else 1  # in one history
 SCRIPTS = (
     "tokens=3", "tokens=60 rate=80", "tokens=300 rate=150", "tokens=30 first_delay=1 rate=60",
-    "tokens=40 cut=9 rate=60", "status=401", "tokens=2 size=30000", "tokens=90 rate=120 usage=0",
+    "tokens=12 finish=length rate=60", "tokens=40 cut=9 rate=60", "status=401", "tokens=2 size=30000",
+    "tokens=90 rate=120 usage=0",
 )  # fmt: skip
 BOB = 2
 T = TypeVar("T")
@@ -95,7 +96,13 @@ class People(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.wait(self.submit(0, "message.send", conversation_id=None, text="First [[tokens=20 rate=100]]"))
+        """An answer that was cut goes on: whatever is broken next may meet its second run."""
+        text = "First [[tokens=12 rate=100 finish=length]]"
+        self.wait(self.submit(0, "message.send", conversation_id=None, text=text))
+        client = self.wait(self.world.socket(self.world.pages[0]))
+        self.wait(client.ended(self.runs[0]["run_id"]))
+        self.wait(self.submit(0, "message.continue", message_id=self.of_run("message_id", 0)))
+        assert len(self.runs) == 2, "it could be continued"
 
     @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, new=st.booleans())
     def send(self, number: int, script: str, which: int, new: bool) -> None:
@@ -147,6 +154,11 @@ class People(RuleBasedStateMachine):
     def edit(self, number: int, which: int, script: str) -> None:
         message_id = self.of_run("prompt_id", which)
         self.wait(self.submit(number, "message.edit", message_id=message_id, text=f"Rather [[{script}]]"))
+
+    @rule(number=anyone, which=any_one)
+    def continue_answer(self, number: int, which: int) -> None:
+        """Of a cut answer, a stopped or failed one; others are refused."""
+        self.wait(self.submit(number, "message.continue", message_id=self.of_run("message_id", which)))
 
     @rule(which=any_one)
     def let_bob_in(self, which: int) -> None:

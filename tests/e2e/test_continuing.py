@@ -82,3 +82,16 @@ def test_a_long_wait_shows_its_seconds_and_can_be_stopped(page: Page) -> None:
     answer = ended(page)
     expect(answer).to_have_attribute("data-status", "stopped")
     expect(answer.get_by_role("button", name="Continue")).to_be_hidden()  # it has no text
+
+
+def test_a_model_that_is_being_loaded_is_said_to_be(page: Page, upstream: FakeOpenAI) -> None:
+    upstream.play(Script(status=503, said="Loading model"), times=1000)
+    send(page, "Load the model")
+    words = page.locator(".message-assistant.is-counted[data-status=pending] .waiting-words")
+    expect(words).to_have_text(re.compile(r"^The model is being loaded… \d+ s$"), timeout=30_000)
+    shoot_sizes(page, "loading")
+    page.reload()  # it is said again now and then
+    expect(words).to_have_text(re.compile(r"^The model is being loaded… \d+ s$"), timeout=40_000)
+    page.locator(".waiting").get_by_role("button", name="Stop").click()
+    expect(ended(page)).to_have_attribute("data-status", "stopped")
+    upstream.reset()

@@ -25,7 +25,7 @@ from chat.jobs.worker_heartbeats import living_workers
 from workers.endpoints.service import define
 from workers.models import Endpoint
 from workers.providers import discovery
-from workers.providers.base import ChatModel, ChatTurn, ListedModel, ProviderError
+from workers.providers.base import ChatModel, ChatTurn, ListedModel, Options, ProviderError
 from workers.providers.config import Definition
 from workers.providers.kinds import KIND_NAMES
 from workers.providers.selection import select_offered
@@ -169,7 +169,7 @@ async def _wait_for_first_token(chat: ChatModel, model: str) -> None:
     Raises `ProviderError` also for an answer without text, such as a call of a tool.
     """
     turns = [ChatTurn("system", settings.SYSTEM_PROMPT or SYSTEM_PROMPT), ChatTurn("user", QUESTION)]
-    async with chat.stream(model, turns) as batches:
+    async with chat.stream(model, turns, options=Options(wait_for_loading=False)) as batches:
         async for chunks in batches:
             if any(chunk.text or chunk.reasoning for chunk in chunks):
                 return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import structlog
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.catalog.access import may_use
+from chat.eventlog import events
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
 from chat.models import Finish, RunStatus
 from chat.runs.lifecycle import Claim
@@ -23,8 +24,19 @@ from workers.generation.request_context import KnownModels, NothingKnown, Reques
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tracing import ModelCall
-from workers.providers.base import ChatModel, Continuation, Effort, Options, ProviderError, SentOptions, TokenUsage
+from workers.providers.base import (
+    Awaited,
+    ChatModel,
+    Continuation,
+    Effort,
+    Options,
+    ProviderError,
+    SentOptions,
+    TokenUsage,
+)
 from workers.providers.token_estimate import larger_usage
+
+AGAIN_SECONDS: Final = 10.0
 
 logger = structlog.get_logger(__name__)
 
@@ -54,6 +66,8 @@ class ModelAnswer:
         self._limits = AnswerLimits(claim)
         self.thinking = Thinking(log)
         self._sent = SentOptions()
+        self._awaited: Awaited = "model"
+        self._said_at = 0.0  # monotonic seconds
         self._continuation = Continuation() if claim.text_before else None
         self._joint = Joint(claim.text_before) if claim.text_before else None
 
@@ -101,6 +115,7 @@ class ModelAnswer:
             permits=self._permits,
             continuation=self._continuation,
             sent=self._sent,
+            on_waiting=self._note_waiting,
         )
         usage: TokenUsage | None = None
         reason: str | None = None
@@ -190,6 +205,14 @@ class ModelAnswer:
         """Adds what is held back of a continuation that has ended to the run's log."""
         if self._joint is not None:
             self._write(self._joint.end())
+
+    def _note_waiting(self, awaited: Awaited) -> None:
+        """Says what is waited for; of a long wait now and then again, for whoever has opened the conversation since."""
+        now = time.monotonic()
+        if awaited == self._awaited and now - self._said_at < AGAIN_SECONDS:
+            return
+        self._awaited, self._said_at = awaited, now
+        self._log.event(events.run_waiting(self._run, awaited))
 
     def _note_request(self, endpoint: str, model: str) -> None:
         self.endpoint = endpoint

@@ -89,7 +89,7 @@ class RunLog:
         self._schedule(self, self._reasoning.feed(text))
 
     def event(self, event: events.Event) -> None:
-        """Adds an event that is not a delta. It goes before the text that is waiting (only `run.started` does that)."""
+        """Adds an event that is not a delta. It goes before the text that is waiting: it is of the time before it."""
         self._events.append(event)
         self._schedule(self, True)
 

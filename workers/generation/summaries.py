@@ -11,18 +11,17 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.lib.redis import async_redis
-from accounts.quotas.settlement import Used, settle_summary
+from accounts.quotas.settlement import Used
 from chat.conversations.summaries import may_summarise, store_summary
 from chat.eventlog import events, store
 from chat.runs.context import Branch, ClaimedRun, read_branch
-from workers.generation.ledger import used_of
+from workers.generation.background import SAME, ask_in_background
 from workers.generation.request_context import KnownModels, RequestContext, request_budget, usable_window
 from workers.generation.summary_plan import NEARLY, SUMMARY_TOKENS, choose_end, is_full, make_part
-from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
+from workers.providers.base import ChatModel, ChatTurn, ProviderError
 
 MOST_MESSAGES: Final = 20_000  # of a branch
 MOST_PARTS: Final = 8  # requests for one summary
@@ -67,7 +66,7 @@ class SummaryWriter:
 
     async def _write(self, run: ClaimedRun) -> bool:
         """Returns False if none was made and another try makes no sense for a while."""
-        name = run.model if settings.SUMMARY_MODEL == "same" else settings.SUMMARY_MODEL
+        name = run.model if settings.SUMMARY_MODEL == SAME else settings.SUMMARY_MODEL
         answering, writing = self.models.window_of(run.model), self.models.window_of(name)
         branch = await in_db(read_branch, run.message_id, 10**9, MOST_MESSAGES)
         window = usable_window(answering)
@@ -92,33 +91,12 @@ class SummaryWriter:
 
     async def _ask(self, model: str, turns: list[ChatTurn], run: ClaimedRun) -> str:
         """The model's summary; empty if it wrote none. Its usage is recorded whatever comes of it."""
-        pieces: list[str] = []
-        usage: TokenUsage | None = None
-        asked: list[tuple[str, str]] = []
-        options = Options(max_tokens=SUMMARY_TOKENS)
-        try:
-            async with self.model.stream(
-                model, turns, options=options, on_request=lambda *name: asked.append(name)
-            ) as batches:
-                async for chunks in batches:
-                    for chunk in chunks:
-                        pieces.append(chunk.text)
-                        usage = chunk.usage or usage
-        finally:
-            if asked and (pieces or usage):
-                await self._settle(run, *asked[-1], turns, "".join(pieces), usage)
-        return "".join(pieces).replace("\x00", "").strip()
-
-    async def _settle(
-        self, run: ClaimedRun, endpoint: str, model: str, turns: list[ChatTurn], text: str, usage: TokenUsage | None
-    ) -> None:
-        if usage is None or usage.estimated:
-            usage = self.models.facts.count(endpoint, model).usage(turns, text)
-        else:
-            self.models.facts.note_usage(endpoint, model, turns, usage)
-        used = used_of(model, endpoint, usage)
         payer = run.user_id if settings.SUMMARY_PAID_BY == "user" else None
-        await in_db(settle_summary, payer, timezone.now(), used, conversation_id=run.conversation_id)
+        said = await ask_in_background(
+            self.model, self.models, model, turns,
+            run=run, purpose="summary", payer=payer, max_tokens=SUMMARY_TOKENS,
+        )  # fmt: skip
+        return said.text.replace("\x00", "").strip()
 
     async def _publish(self, run: ClaimedRun, branch: Branch, end: int, text: str, model: str) -> bool:
         covered = [(id_, message) for id_, (_, message) in zip(branch.ids[:end], branch.path[:end], strict=True)]

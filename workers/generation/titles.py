@@ -10,22 +10,19 @@ from typing import Final
 
 import structlog
 from django.conf import settings
-from django.utils import timezone
 
 from accounts.lib.db import in_db
-from accounts.quotas.settlement import Used, settle_for_site
 from chat.conversations.titles import FirstExchange, clean_title, find_untitled, replace_title
 from chat.runs.context import ClaimedRun
 from chat.telemetry import metrics
-from workers.generation.ledger import used_of
-from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
-from workers.providers.token_estimate import estimate_usage
+from workers.generation.background import SAME, ask_in_background
+from workers.generation.request_context import KnownModels, NothingKnown
+from workers.providers.base import ChatModel, ChatTurn, ProviderError
 
 SECONDS: Final = 60.0  # for one title, including the wait for the model
 AT_ONCE: Final = 4  # titles that a worker process asks for at the same time
 WAITING: Final = 100  # more than this are given up: answers come first
 EXCERPT_CHARS: Final = 1_000  # of the question and of the answer
-SAME: Final = "same"  # the model that answered
 
 INSTRUCTION: Final = (
     "You name conversations. Reply with a title of at most six words for the conversation below, in the language of "
@@ -39,8 +36,9 @@ logger = structlog.get_logger(__name__)
 class TitleWriter:
     """Writes titles with a worker's models. It belongs to one event loop."""
 
-    def __init__(self, model: ChatModel) -> None:
+    def __init__(self, model: ChatModel, models: KnownModels | None = None) -> None:
         self._model = model
+        self._models = models or NothingKnown()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
@@ -73,38 +71,18 @@ class TitleWriter:
         return "written" if await in_db(replace_title, run.conversation_id, first.title, title) else "renamed"
 
     async def _ask(self, run: ClaimedRun, first: FirstExchange) -> str:
-        """What the model says. Whatever it used is billed to the site, also when it fails."""
+        """What the model says, at the site's expense."""
         model = run.model if settings.TITLE_MODEL == SAME else settings.TITLE_MODEL
         turns = [
             ChatTurn("system", INSTRUCTION),
             ChatTurn("user", f"Question:\n{first.question}\n\nAnswer:\n{first.answer}\n\nTitle:"),
         ]
-        asked: list[tuple[str, str]] = []
-        said: list[str] = []
-        thought: list[str] = []
-        usage: TokenUsage | None = None
-        try:
-            async with self._model.stream(
-                model, turns, options=Options(max_tokens=settings.TITLE_MAX_TOKENS),
-                on_request=lambda endpoint, name: asked.append((endpoint, name)),
-            ) as batches:  # fmt: skip
-                async for chunks in batches:
-                    for chunk in chunks:
-                        said.append(chunk.text)
-                        thought.append(chunk.reasoning)
-                        usage = chunk.usage or usage
-        finally:
-            text, reasoning = "".join(said), "".join(thought)
-            if asked:
-                endpoint, name = asked[-1]
-                used = usage or estimate_usage(turns, text, reasoning)
-                await in_db(_bill, run, used_of(name, endpoint, used))
+        text, reasoning = await ask_in_background(
+            self._model, self._models, model, turns,
+            run=run, purpose="title", payer=None, max_tokens=settings.TITLE_MAX_TOKENS,
+        )  # fmt: skip
         return "" if text == reasoning else text  # the same: thinking that was never closed, which is no title
 
 
 def _find(run: ClaimedRun) -> FirstExchange | None:
     return find_untitled(run.message_id, chars=EXCERPT_CHARS)
-
-
-def _bill(run: ClaimedRun, used: Used) -> None:
-    settle_for_site(timezone.now(), used, conversation_id=run.conversation_id)

@@ -44,6 +44,10 @@ Effort = Literal["none", "low", "medium", "high"]
 """How much a model should think before it answers; `none` is as little as it can."""
 
 
+Awaited = Literal["loading", "model"]
+"""What an answer waits for: that its server loads the model, or (again) for the model's first words."""
+
+
 @dataclass(slots=True)
 class Continuation:
     """Asked for with an answer whose last turn is the assistant's: that turn is unfinished and is to be continued.
@@ -78,6 +82,8 @@ class Options:
     permits: Callable[[str], Awaitable[bool]] | None = None  # asked before another model answers in place of the chosen
     continuation: Continuation | None = None
     sent: SentOptions | None = None
+    on_waiting: Callable[[Awaited], None] | None = None  # called when what is waited for before the first chunk changes
+    wait_for_loading: bool = True  # while the server loads the model; otherwise that is an error at once
 
 
 DEFAULT: Final = Options()
@@ -134,7 +140,8 @@ class ProviderError(Exception):
     upstream_cut (the connection was lost), upstream_rate_limited, upstream_quota (no credit left there),
     upstream_unauthorized (our key), upstream_refused (this request), upstream_error (its own failure),
     upstream_garbage (not a response of this protocol), upstream_empty (an answer without text),
-    upstream_tool_call (a call of a tool instead of an answer), model_not_found, context_too_long.
+    upstream_tool_call (a call of a tool instead of an answer), upstream_loading (the server still loads the model),
+    model_not_found, context_too_long.
     """
 
     def __init__(

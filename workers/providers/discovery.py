@@ -54,8 +54,9 @@ def find_endpoint() -> Found:
         _check_address(name, getattr(settings, name))
     if configured := _configured():
         return Found(configured[0].kind, configured[0].base_url, local=False)
-    if settings.OLLAMA_URL and _answers(settings.OLLAMA_URL):
-        return Found("openai_chat", settings.OLLAMA_URL.rstrip("/") + "/v1", local=True)
+    if settings.OLLAMA_URL and (kind := _find_ollama(settings.OLLAMA_URL)):
+        address = settings.OLLAMA_URL.rstrip("/")
+        return Found(kind, address if kind == "ollama" else f"{address}/v1", local=True)
     return Found("demo", "", local=False)
 
 
@@ -104,7 +105,9 @@ class Environment:
         if found.kind == "demo":
             return
         standby = bool(settings.OPENAI_FALLBACK_BASE_URL)
-        main, *others = _configured() or [Definition(id="ollama", name="Ollama", base_url=found.base_url)]
+        main, *others = _configured() or [
+            Definition(id="ollama", name="Ollama", kind=found.kind, base_url=found.base_url)
+        ]
         main = replace(
             main,
             models=names,
@@ -233,17 +236,29 @@ def _place(url: str) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def _answers(url: str) -> bool:
-    """Whether an Ollama responds there (`GET /api/version`)."""
+def _find_ollama(url: str) -> ClientKind | None:
+    """The API to use with an Ollama that responds there: its own, or the compatible one of what only passes for one.
+
+    None: nothing there does (`GET /api/version`).
+    """
     parts = urlsplit(url)
     if parts.scheme != "http" or not parts.hostname:
-        return False
+        return None
     connection = http.client.HTTPConnection(parts.hostname, parts.port or 11434, timeout=PROBE_TIMEOUT)
     try:
-        connection.request("GET", "/api/version")
-        response = connection.getresponse()
-        return response.status == 200 and b'"version"' in response.read(1000)
+        if b'"version"' not in _read(connection, "/api/version"):
+            return None
+        return "ollama" if b'"models"' in _read(connection, "/api/tags") else "openai_chat"
     except (OSError, http.client.HTTPException):
-        return False
+        return None
     finally:
         connection.close()
+
+
+def _read(connection: http.client.HTTPConnection, path: str) -> bytes:
+    """The beginning of a good answer's body; empty for another one."""
+    connection.request("GET", path)
+    response = connection.getresponse()
+    body = response.read(1000)
+    connection.close()  # the rest may be long; the next request opens it again
+    return body if response.status == 200 else b""

@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 from django.conf import settings
 
-from workers.providers.base import DEFAULT, ChatModel, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
+from workers.providers.base import (
+    DEFAULT,
+    Awaited,
+    ChatModel,
+    ChatTurn,
+    Chunk,
+    ListedModel,
+    OnRequest,
+    Options,
+    ProviderError,
+)
 from workers.providers.circuit_breaker import CircuitBreaker, ModelBreakers
 
 logger = structlog.get_logger(__name__)
@@ -23,7 +33,7 @@ UNHEALTHY_CODES: Final = frozenset({"upstream_cut", "upstream_error", "upstream_
 # Errors after which another endpoint is tried. Not those of the request itself: it would fail there too.
 FAILOVER_CODES: Final = UNHEALTHY_CODES | {
     UNREACHABLE, "upstream_timeout", "upstream_unavailable", "upstream_rate_limited", "upstream_quota",
-    "upstream_unauthorized", "upstream_empty", "model_not_found",
+    "upstream_unauthorized", "upstream_empty", "upstream_loading", "model_not_found",
 }  # fmt: skip
 
 
@@ -65,6 +75,13 @@ class GuardedEndpoint:
             breaker.cancelled()
         else:
             breaker.succeeded()
+
+    def waits(self, model: str) -> None:
+        """The server was reached and loads the model, perhaps for minutes: meanwhile other requests are let through.
+        Whether the model works is still open, so its failures are not forgotten.
+        """
+        self.breaker.succeeded()
+        self.models.of(model).cancelled()
 
     def cancelled(self, model: str) -> None:
         self.breaker.cancelled()
@@ -172,8 +189,9 @@ class FailoverAnswer:
             if self._failure is not None:
                 logger.info("model_failover_started", because=self._failure.code)
             self._pending_endpoint = endpoint
+            options = replace(self._options, on_waiting=self._note_waiting, wait_for_loading=not self._left)
             self._stream = endpoint.chat.stream(
-                self._name(endpoint), self._turns, options=self._options, on_request=self._on_request
+                self._name(endpoint), self._turns, options=options, on_request=self._on_request
             )
             self._chunks = await self._stream.__aenter__()
             return
@@ -187,6 +205,12 @@ class FailoverAnswer:
             return True
         logger.info("model_failover_refused", model=model, because="whoever asked may not use it")
         return False
+
+    def _note_waiting(self, awaited: Awaited) -> None:
+        if self._pending_endpoint is not None:
+            self._pending_endpoint.waits(self._name(self._pending_endpoint))
+        if self._options.on_waiting is not None:
+            self._options.on_waiting(awaited)
 
     def _note_success(self) -> None:
         if self._pending_endpoint is not None:

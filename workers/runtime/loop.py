@@ -95,7 +95,7 @@ class Runtime:
         self.endpoint_sync = EndpointSync()
         await self.endpoint_sync.open()
         router = self.endpoint_sync.router
-        titles = TitleWriter(router)
+        titles = TitleWriter(router, router)
         self.services = Services(emitter, router, titles, self.owner, self.spawn, self.give_back, models=router)
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))

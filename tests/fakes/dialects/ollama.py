@@ -25,6 +25,9 @@ class OllamaWire(Wire):
     counts_parts: ClassVar[bool] = False
     finish_reasons: ClassVar[dict[str, str]] = {"stop": "stop", "length": "length", "filtered": "content_filter"}
 
+    def __init__(self) -> None:
+        self.loaded = {MODEL: 16_384}  # the models in memory, with their contexts
+
     def is_chat(self, exchange: Exchange) -> bool:
         return exchange.path == "/api/chat"
 
@@ -77,7 +80,9 @@ class OllamaWire(Wire):
                 "models": [{"name": name, "model": name, "digest": f"sha-{name}"} for name in (MODEL, "fake-vectors")]
             }
         if exchange.path == "/api/ps":
-            return {"models": [{"name": MODEL, "context_length": 16_384}]}
+            return {"models": [{"name": name, "context_length": tokens} for name, tokens in self.loaded.items()]}
+        if exchange.path == "/api/version":
+            return {"version": "0.30.1"}
         require(exchange.path == "/api/show" and exchange.method == "POST", f"path {exchange.path}")
         able = ["completion", "thinking", "tools"] if exchange.body["model"] == MODEL else ["embedding"]
         return {

@@ -16,6 +16,7 @@ REFUSALS: dict[str, tuple[int, str, str, str]] = {  # status, type, code, messag
     ),
     "rate_limit": (429, "requests", "rate_limit_exceeded", "Rate limit reached for fake-large."),
     "overload": (503, "server_error", "", "The server is currently overloaded with other requests."),
+    "loading": (503, "unavailable_error", "", "Loading model"),  # llama.cpp's server
     "no_stream": (
         400, "invalid_request_error", "unsupported_value",
         "Your organization must be verified to stream this model.",
@@ -135,6 +136,7 @@ class ResponsesWire(Wire):
         require(body["store"] is False, "store")
         turns = [] if isinstance(body["input"], str) else body["input"]
         require(all(turn["role"] in ("user", "assistant") for turn in turns), "roles")
+        require(all(turn["type"] == "message" for turn in turns), "types")  # as llama.cpp's server has it
         return bool(body.get("stream"))
 
     def events(self, script: Script) -> tuple[int, list[bytes]]:

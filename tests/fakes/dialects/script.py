@@ -25,7 +25,9 @@ class Script:
     cached: int = 3
     thought: int = 0
     keep_alives: bool = False  # whatever the API sends between events
-    refuse: str = ""  # bad_key, unknown_model, too_long, rate_limit, overload, no_stream, temperature, key_echo
+    refuse: str = (
+        ""  # bad_key, unknown_model, too_long, rate_limit, overload, loading, no_stream, temperature, key_echo
+    )
     cut: int = -1  # close the connection in the middle of the body, after so many pieces of text
     hang: int = -1  # say nothing more
     fail: int = -1  # an error in the stream

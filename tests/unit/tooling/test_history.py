@@ -93,7 +93,7 @@ def good() -> Story:
             RUN: {
                 "conversation_id": CONVERSATION, "message_id": ANSWER, "status": "done", "attempt": 2,
                 "ended_in_log": True, "lease_expires_at": None, "input_tokens": 5, "output_tokens": 2,
-                "heard_chars": None, "produced_chars": None,
+                "heard_chars": None, "produced_chars": None, "part": 1, "latest": True, "base_chars": 0,
             }
         },
         reasoning={RUN: "Hm."},

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from workers.providers.base import DEFAULT, ChatTurn, Chunk, ListedModel, OnRequest, Options, ProviderError
 from workers.providers.config import NO_EXTRAS, Extras, Timeouts
 from workers.providers.http.continuing import choose_style
-from workers.providers.http.dialect import Dialect, Target
-from workers.providers.http.errors import decode_body, error_from_answer
+from workers.providers.http.dialect import Dialect
 from workers.providers.http.learned import Learned
+from workers.providers.http.negotiation import Negotiation
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.request import AnswerRequest
 from workers.providers.http.transport import Transport
@@ -73,19 +73,13 @@ class HttpChat:
         """What the endpoint lists."""
         try:
             async with asyncio.timeout(MODELS_TIMEOUT):
-                return await self.dialect.list_models(self._fetch)
+                return await self.dialect.list_models(self.transport.fetch_body)
         except ProviderError as error:
             failure = error.with_traceback(None)  # its frames hold what the endpoint said, which may repeat the key
         except EDGE_ERRORS as error:
             failure = translate(error, self.transport.secrets)
         logger.warning("model_endpoint_unavailable", code=failure.code, detail=failure.detail)
         raise failure  # outside of the handler, so that no request, which holds the key, is attached to it
-
-    async def _fetch(self, target: Target, body: Mapping[str, Any] | None = None) -> bytes:
-        status, headers, raw = await self.transport.fetch(target, body)
-        if not 200 <= status < 300:
-            raise error_from_answer(status, decode_body(raw), headers, secrets=self.transport.secrets)
-        return raw
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -101,14 +95,13 @@ class HttpChat:
         request = AnswerRequest(
             self.dialect,
             self.transport,
-            self.learned,
+            Negotiation(self.dialect, self.learned, model, turns, options, self.prefill),
             model,
             turns,
             options,
             on_request,
             timeouts,
             extras,
-            self.prefill,
         )
         try:
             yield request

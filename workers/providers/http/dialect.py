@@ -124,6 +124,10 @@ class Dialect(ABC):
     def reader(self, secrets: tuple[str, ...], report: Report) -> AnswerReader:
         """A reader of one answer."""
 
+    async def is_loading(self, fetch: Fetch, model: str) -> bool:
+        """Whether the server will load the model into memory when it is asked for an answer, where the API tells."""
+        return False
+
     async def list_models(self, fetch: Fetch) -> list[ListedModel]:
         """What the endpoint lists. Raises `ProviderError`, or what `fetch` raises."""
         return parse_models(await fetch(Target("models")))

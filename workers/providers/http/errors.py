@@ -46,6 +46,7 @@ _FORBIDDEN = ErrorKind(
 )
 _SLOW = ErrorKind("upstream_timeout", TOO_SLOW, True)
 _BROKEN = ErrorKind("upstream_error", "The model's server has a problem. Please try again.", True)
+_LOADING = ErrorKind("upstream_loading", "The model is being loaded. Please try again in a moment.", True)
 _UNKNOWN = ErrorKind("upstream_error", "The model's server sent an unexpected response. Please try again.")
 
 _BY_CODE: Final[Mapping[str, ErrorKind]] = {
@@ -55,6 +56,7 @@ _BY_CODE: Final[Mapping[str, ErrorKind]] = {
     "model_not_found": _MODEL,
     "invalid_api_key": _KEY,
     "authentication_error": _KEY,
+    "no_db_connection": _KEY,  # LiteLLM without a database: it knows no key but its own, and this is another one
     "insufficient_quota": _QUOTA,
     "billing_hard_limit_reached": _QUOTA,
     "rate_limit_exceeded": _RATE,
@@ -114,6 +116,12 @@ _MODEL_WORDS: Final = re.compile(
     r"models?\b.{0,120}?\b(?:not found|(?:does|do|did) not exist|doesn't exist|not a valid model|not loaded"
     r"|no longer|not available|isn't available|is not served)"
     r"|(?:unknown|invalid|no such|unsupported) model|^model: |no model (?:named|called|with)|model_not_found",
+    re.DOTALL,
+)
+# llama.cpp's server ("Loading model"), Hugging Face's ("Model x is currently loading") and others, with HTTP 503.
+_LOADING_WORDS: Final = re.compile(
+    r"\bloading (?:the )?model|\bmodels?\b.{0,200}?\b(?:is|are|being|still|currently) (?:\w+ )?load(?:ing|ed)\b"
+    r"|\bmodels?\b.{0,80}?\bnot (?:yet )?(?:loaded|ready)\b|\bwarming up\b",
     re.DOTALL,
 )
 _QUOTA_WORDS: Final = re.compile(r"credit balance is too low")  # Anthropic, with HTTP 400
@@ -200,6 +208,8 @@ def _retry_delay(fields: Mapping[str, Any]) -> float | None:
 
 
 def _find_kind(status: int | None, codes: tuple[str, ...], words: str) -> ErrorKind:
+    if status == 503 and _LOADING_WORDS.search(words):
+        return _LOADING
     for code in codes:
         if code in _BY_CODE:
             return _BY_CODE[code]

@@ -7,27 +7,26 @@ after the whole response was read.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import httpx2
 import msgspec
 import structlog
 
-from workers.providers.base import ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
+from workers.providers.base import Awaited, ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
 from workers.providers.config import Extras, Timeouts, merge_fields
 from workers.providers.http.backoff import backoff
-from workers.providers.http.continuing import INSTRUCT, continue_turns
-from workers.providers.http.dialect import Dialect, Wanted
+from workers.providers.http.dialect import Dialect
 from workers.providers.http.errors import TOO_SLOW, decode_body, error_from_answer
-from workers.providers.http.json_values import read_number
-from workers.providers.http.learned import PREFILL_REFUSED, Learned, Lesson, find_lesson
+from workers.providers.http.negotiation import Negotiation
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity
 from workers.providers.http.reader import AnswerReader
 from workers.providers.http.transport import Transport
-from workers.providers.http.verdict import find_fault, fold_system
+from workers.providers.http.verdict import find_fault
 from workers.providers.idle_timeout import IdleTimeout
 from workers.providers.token_estimate import estimate_usage
 
@@ -37,7 +36,9 @@ RETRIES: Final = 2
 MAX_RETRY_AFTER: Final = 10.0  # seconds; a request is not retried by itself when the endpoint asks for a longer wait
 TAIL_TIMEOUT: Final = 5.0  # seconds from the answer's end to the stream's: only the usage is missing then
 MAX_ERROR_BYTES: Final = 64 * 1024
-TEACHING_CODES: Final = frozenset({"upstream_refused", "context_too_long", "upstream_error"})
+LOADING: Final = "upstream_loading"
+LOADING_SECONDS: Final = 1.0  # between requests to a server that loads the model
+LOOK_TIMEOUT: Final = 1.0  # seconds for the question whether the model is to be loaded
 
 _encode = msgspec.json.Encoder().encode
 
@@ -49,39 +50,34 @@ class AnswerRequest:
         self,
         dialect: Dialect,
         transport: Transport,
-        learned: Learned,
+        negotiation: Negotiation,
         model: str,
         turns: Sequence[ChatTurn],
         options: Options,
         on_request: OnRequest | None,
         timeouts: Timeouts,
         extras: Extras,
-        prefill: str = INSTRUCT,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._dialect = dialect
         self._transport = transport
         self._timeouts = timeouts
         self._extras = extras
-        self._learned = learned
+        self._negotiation = negotiation
         self._model = model
         self._turns = turns
         self._options = options
-        self._prefilled = False  # the last request ended with an answer to be continued
-        self._prefill = prefill  # how the endpoint is asked to go on with an answer (`continuing.py`)
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
-        self._sent: Mapping[str, Any] = {}  # the fields of the last request
-        self._lessons: set[Lesson] = set()  # that this answer has taught
-        self._left_out: set[str] = set()  # fields whose values the model refused, for this answer alone
         self._named = False  # the model that answers has been returned
-        self._longest: int | None = None  # the longest answer, in tokens, that this prompt leaves room for
+        self._loading = False  # the server has said that it loads the model
         self._reader = self._new_reader()
         self._tries = 0
         self._over = False
         self._fault: ProviderError | None = None  # why a complete stream is no answer
-        self._deadline = self._loop.time() + timeouts.total
+        self._began = self._loop.time()
+        self._deadline = self._began + timeouts.total
         self._first_byte_by: float | None = None  # its deadline; None once it has arrived
         self._idle_timeout = IdleTimeout(self._loop)
 
@@ -141,17 +137,18 @@ class AnswerRequest:
         raise reader.failure
 
     async def _request(self) -> AsyncIterator[bytes]:
-        wanted = self._want()
+        wanted = self._negotiation.next_request()
         body = self._dialect.body(wanted)
         if self._extras.body:
             body = merge_fields(self._extras.body, body)
-        self._sent = {**self._dialect.fields(body), "stream": wanted.stream}
-        self._note_sent()
+        self._negotiation.note_sent(body, stream=wanted.stream)
         self._named = False
         encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._timeouts.first_chunk, self._deadline)
-        if self._on_request is not None:
-            self._on_request(self._transport.host, self._model)
+        if not self._loading:  # else it is the same request again, each second
+            if self._on_request is not None:
+                self._on_request(self._transport.host, self._model)
+            await self._look_for_loading()
         async with asyncio.timeout_at(self._first_byte_by):
             response = self._response = await self._transport.send(
                 self._model, encoded, self._extras, stream=wanted.stream
@@ -159,49 +156,12 @@ class AnswerRequest:
             refusal = None if 200 <= response.status_code < 300 else await self._read_refusal(response)
         if refusal is not None:
             raise refusal
+        if self._loading:
+            self._note_waiting("model")
         if response.headers.get("content-encoding", "identity") != "identity":
             return response.aiter_bytes()
         # The transport's own iterator: two generators less for each read than `aiter_raw`.
         return aiter(cast("httpx2.AsyncByteStream", response.stream))
-
-    def _want(self) -> Wanted:
-        """What is asked for, in the form that this model of this endpoint accepts (`learned.py`)."""
-        options, model = self._options, self._model
-        limits = (options.max_tokens, self._longest, self._learned.limit(model))
-        refused = self._refuses
-        longest = None
-        if (options.max_tokens is not None or not self._dialect.length_optional) and not refused("answer_length"):
-            longest = min((limit for limit in limits if limit is not None), default=None)
-        turns = fold_system(self._turns) if refused("system") else self._turns
-        style = INSTRUCT if refused("prefill") else self._prefill
-        if (continuation := options.continuation) is not None:
-            turns = continue_turns(turns, style)
-            continuation.exact = self._prefilled = style != INSTRUCT
-        return Wanted(
-            model=model,
-            turns=turns,
-            unfinished=style if self._prefilled else "",
-            stream=not refused("stream"),
-            temperature=None if refused("temperature") else options.temperature,
-            max_tokens=longest,
-            effort=options.effort,
-            refused=refused,
-        )
-
-    def _refuses(self, what: str) -> bool:
-        return what in self._left_out or self._learned.refuses(self._model, what)
-
-    def _note_sent(self) -> None:
-        """Says what the request really asks for, with what staff add to each one."""
-        sent, fields, dialect = self._options.sent, self._sent, self._dialect
-        if sent is None:
-            return
-        effort = self._options.effort
-        sent.known = True
-        warmth = fields.get("temperature")
-        sent.temperature = float(warmth) if isinstance(warmth, int | float) else None
-        sent.max_tokens = next((read_number(fields[name]) for name in dialect.length_fields if name in fields), None)
-        sent.effort = effort if effort is not None and dialect.asks_effort(effort, fields) else None
 
     async def _read_refusal(self, response: httpx2.Response) -> ProviderError:
         """Returned, not raised: this frame holds the response, and some servers echo the key."""
@@ -265,12 +225,14 @@ class AnswerRequest:
 
     async def _retry(self, failure: ProviderError) -> None:
         """Waits until the request may be sent again, or raises `failure`."""
-        if not self._reader.has_output and (lesson := self._find_lesson(failure)) is not None:
-            self._learn(lesson)
-            self._release()
-            return
         if self._reader.has_output:
             failure.retryable = False
+        elif self._negotiation.learn_from(failure):
+            self._release()
+            return
+        elif failure.code == LOADING and self._options.wait_for_loading:
+            await self._wait_for_loading(failure)
+            return
         wait = backoff(self._tries, failure)
         too_late = self._loop.time() + wait >= self._deadline
         if not failure.retryable or self._tries >= RETRIES or wait > MAX_RETRY_AFTER or too_late:
@@ -281,32 +243,31 @@ class AnswerRequest:
         self._release()
         await asyncio.sleep(wait)
 
-    def _find_lesson(self, failure: ProviderError) -> Lesson | None:
-        if failure.code not in TEACHING_CODES:
-            return None
-        said = failure.said.lower()
-        if self._prefilled and PREFILL_REFUSED.search(said):
-            return Lesson("prefill")
-        refused = self._learned.refuses(self._model, "system")
-        lesson = find_lesson(
-            failure.said,
-            self._sent,
-            has_system=not refused and any(turn.role == "system" for turn in self._turns),
-            length_fields=self._dialect.length_fields,
-        )
-        if (own := self._dialect.find_refused(said, self._sent)) is not None:
-            lesson = Lesson(own)
-        return None if lesson in self._lessons else lesson  # what has been left out is not the reason
+    async def _look_for_loading(self) -> None:
+        """Says that the model is to be loaded, where the API tells: such a server answers when it has loaded it."""
+        if self._options.on_waiting is None:
+            return
+        with contextlib.suppress(ProviderError, *EDGE_ERRORS):
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                if await self._dialect.is_loading(self._transport.fetch_body, self._model):
+                    self._note_waiting("loading")
 
-    def _learn(self, lesson: Lesson) -> None:
-        """From now on, requests for this model are what it accepts."""
-        logger.info("model_option_refused", model=self._model, option=lesson.what, limit=lesson.limit)
-        self._learned.add(self._model, lesson)
-        self._lessons.add(lesson)
-        if lesson.limit is not None:
-            self._longest = lesson.limit
-        elif lesson.once:
-            self._left_out.add(lesson.what)
+    async def _wait_for_loading(self, failure: ProviderError) -> None:
+        """Waits a moment for a server that refuses to answer while it loads the model: for as long as the first words
+        may take. Then raises `failure`.
+        """
+        wait = min(failure.retry_after or LOADING_SECONDS, MAX_RETRY_AFTER)
+        if self._loop.time() + wait >= min(self._began + self._timeouts.first_chunk, self._deadline):
+            self._over = True
+            raise failure
+        self._loading = True
+        self._note_waiting("loading")
+        self._release()
+        await asyncio.sleep(wait)
+
+    def _note_waiting(self, awaited: Awaited) -> None:
+        if self._options.on_waiting is not None:
+            self._options.on_waiting(awaited)
 
     def _new_reader(self) -> AnswerReader:
         host = self._transport.host

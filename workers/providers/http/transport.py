@@ -24,7 +24,7 @@ from django.conf import settings
 
 from workers.providers.config import NO_EXTRAS, Extras, Timeouts
 from workers.providers.http.dialect import JSON, Dialect, Target
-from workers.providers.http.errors import SHORTEST_KEY
+from workers.providers.http.errors import SHORTEST_KEY, decode_body, error_from_answer
 from workers.providers.http.network_errors import EDGE_ERRORS
 from workers.providers.url_policy import REFUSED, SECRET_PARAMETER, RefusedAddressError, endpoint_name, may_connect
 
@@ -135,6 +135,13 @@ class Transport:
         finally:
             await response.aclose()
         return response.status_code, response.headers, bytes(raw)
+
+    async def fetch_body(self, target: Target, body: Mapping[str, Any] | None = None) -> bytes:
+        """The body of a good answer, as `fetch` asks for it. Raises `ProviderError`, or one of `EDGE_ERRORS`."""
+        status, headers, raw = await self.fetch(target, body)
+        if not 200 <= status < 300:
+            raise error_from_answer(status, decode_body(raw), headers, secrets=self.secrets)
+        return raw
 
     async def send(self, model: str, body: bytes, extras: Extras, *, stream: bool) -> httpx2.Response:
         """Requests an answer of a model; the response's body is still to be read. Raises one of `EDGE_ERRORS`."""

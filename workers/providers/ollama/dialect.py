@@ -87,26 +87,33 @@ class OllamaDialect(Dialect):
     def reader(self, secrets: tuple[str, ...], report: Report) -> ChatReader:
         return ChatReader(secrets=secrets, report=report)
 
+    async def is_loading(self, fetch: Fetch, model: str) -> bool:
+        """A model is not in memory, or was loaded with another context than the one that is asked for."""
+        if (running := await self._running(fetch)) is None:
+            return False
+        name = model if model in running else f"{model}:latest"
+        loaded = running.get(name)
+        return name not in running or bool(loaded and self._num_ctx and loaded != self._num_ctx)
+
     async def list_models(self, fetch: Fetch) -> list[ListedModel]:
         page = load_json((await fetch(Target("api/tags"))).decode(errors="replace"))
         if not isinstance(page, dict) or not isinstance(page.get("models") or [], list):
             raise garbage("no list of models")
         entries = [entry for entry in read_objects(page.get("models")) if read_text(entry.get("name"))]
-        running = await self._running(fetch)
+        running = await self._running(fetch) or {}
         turns = asyncio.Semaphore(AT_ONCE)
         details = await asyncio.gather(*(self._show(fetch, entry, turns) for entry in entries))
         models = (self._read(entry, found, running) for entry, found in zip(entries, details, strict=True))
         return [model for model in models if model is not None]
 
-    async def _running(self, fetch: Fetch) -> dict[str, int]:
-        """The contexts of the loaded models, by name, in tokens; empty where Ollama does not say."""
+    async def _running(self, fetch: Fetch) -> dict[str, int | None] | None:
+        """The contexts of the models in memory by name, in tokens (None: not said). None: Ollama has no such list."""
         try:
             page = read_object(load_json((await fetch(Target("api/ps"))).decode(errors="replace")))
         except ProviderError:
-            return {}
+            return None
         loaded = read_objects(page.get("models"))
-        contexts = {str(one.get("name")): read_number(one.get("context_length")) for one in loaded}
-        return {name: tokens for name, tokens in contexts.items() if tokens}
+        return {str(one.get("name")): read_number(one.get("context_length")) for one in loaded}
 
     async def _show(self, fetch: Fetch, entry: dict[str, Any], turns: asyncio.Semaphore) -> dict[str, Any]:
         """What Ollama says of a model, which it is asked once for each version of it."""
@@ -120,7 +127,9 @@ class OllamaDialect(Dialect):
             self._details[digest] = read_object(load_json(raw.decode(errors="replace")))
         return self._details[digest]
 
-    def _read(self, entry: dict[str, Any], shown: dict[str, Any], running: Mapping[str, int]) -> ListedModel | None:
+    def _read(
+        self, entry: dict[str, Any], shown: dict[str, Any], running: Mapping[str, int | None]
+    ) -> ListedModel | None:
         info = read_object(shown.get("model_info"))
         trained = next((read_number(value) for key, value in info.items() if key.endswith(".context_length")), None)
         loaded = running.get(entry["name"]) or self._num_ctx or _parameter(shown.get("parameters"), "num_ctx")

@@ -30,7 +30,8 @@ class ResponsesDialect(Dialect):
         turns = [turn for turn in wanted.turns if turn.role != "system" and turn.content]
         body: dict[str, Any] = {
             "model": wanted.model,
-            "input": [{"role": turn.role, "content": turn.content} for turn in turns],
+            # llama.cpp's server needs the type of an assistant's message, which OpenAI's API assumes.
+            "input": [{"type": "message", "role": turn.role, "content": turn.content} for turn in turns],
             "stream": wanted.stream,
         }
         if not wanted.refused("store"):

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.lib.redis import sync_redis
 from config.ops.diagnosis import Level, examine
+from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.integration.workers.endpoints.test_endpoints import KEY, defined, make_row
 from tests.integration.workers.endpoints.test_endpoints import nothing_configured as nothing_configured  # a fixture
@@ -75,6 +76,13 @@ async def test_one_that_lists_no_model_for_chatting(one: FakeOpenAI) -> None:
     result = await run_connection_test(defined("a", one))
     assert (result.passed, result.code, result.models) == (False, "no_model", 1)
     assert (await run_connection_test(defined("a", one, shown=frozenset({"nomic-embed-text"})))).passed
+
+
+async def test_a_server_that_still_loads_its_model(one: FakeOpenAI) -> None:
+    one.play(Script(status=503, said="Loading model"), times=1000)
+    result = await run_connection_test(defined("a", one))
+    assert (result.passed, result.code) == (False, "upstream_loading")
+    assert result.message.startswith("The model is being loaded.")
 
 
 async def test_a_bare_call_of_a_tool_is_no_answer(one: FakeOpenAI) -> None:

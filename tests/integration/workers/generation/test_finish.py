@@ -122,3 +122,16 @@ async def test_what_the_provider_said_is_kept_for_staff(stack: Stack) -> None:
         assert "The fake model says no" not in str(final)
         [row] = stack.sql("SELECT upstream_said FROM chat_run WHERE id = %s", accepted["run_id"])
         assert "The fake model says no." in row["upstream_said"]
+
+
+async def test_a_server_that_loads_the_model_is_waited_for_and_that_is_said(stack: Stack, upstream: FakeOpenAI) -> None:
+    upstream.play(Script(status=503, said="Loading model"), times=3)
+    upstream.play(Script(tokens=3))
+    async with session(stack.url, "alice@example.org") as alice:
+        client = await alice.connect()
+        accepted = await client.say("Hello")
+        run = await client.ended(accepted["run_id"])
+        assert (run["ended"], run["text"]) == ("run.done", "tok0 tok1 tok2 ")
+        waiting = [frame for frame in client.frames if frame["type"] == "run.waiting"]
+        assert [frame["for"] for frame in waiting] == ["loading", "model"], "not once a second"
+        assert {(frame["run_id"], frame["attempt"]) for frame in waiting} == {(accepted["run_id"], 1)}

@@ -89,6 +89,7 @@ async def test_the_first_answer_gives_the_title_and_the_site_pays(alice: User) -
     assert "By train, in 20 hours." in turns[-1].content
     entry = await in_db(UsageEntry.objects.get, user=None)
     assert (entry.conversation_id, entry.endpoint, entry.messages) == (run.conversation_id, "host", 0)
+    assert entry.purpose == "title"
     assert (entry.input_tokens, entry.output_tokens, entry.estimated) == (50, 7, False)
     assert await in_db(standing, alice) == before
 

@@ -17,10 +17,13 @@ from pytest_django.fixtures import Settings
 from accounts.lib.redis import sync_redis
 from chat.catalog import offered_models
 from chat.protocol.errors import Invalid, Unavailable
+from tests.fakes.dialects.ollama import OllamaWire
+from tests.fakes.dialects.script import MODEL, Script
+from tests.fakes.dialects.server import DialectServer
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.offered_models import forget_models
 from workers.providers import discovery
-from workers.providers.base import ProviderError
+from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.demo import DemoModel
 from workers.providers.http.client import HttpChat
 from workers.providers.router import ModelRouter
@@ -49,7 +52,20 @@ class TestChoice:
         assert clients(discovery.open_router()) == [DemoModel]
         assert discovery.describe().startswith("demo model; set OPENAI_API_KEY or OPENAI_BASE_URL")
 
-    async def test_a_local_ollama(self, settings: Settings, upstream: FakeOpenAI) -> None:
+    async def test_a_local_ollama_is_asked_in_its_own_api(self, settings: Settings) -> None:
+        with DialectServer(OllamaWire()) as server:
+            settings.OLLAMA_URL = f"{server.url}/"
+            assert discovery.find_endpoint() == ("ollama", server.url, True)
+            assert discovery.describe().startswith(f"Ollama at 127.0.0.1:{server.port}")
+            router = discovery.open_router()
+            assert await router.models() == [MODEL]
+            assert router.window_of(MODEL).tokens == 16_384, "what is loaded, which only its own API tells"
+            async with router.stream(MODEL, [ChatTurn("user", "Hello?")]) as answer:
+                assert "".join([chunk.text async for chunks in answer for chunk in chunks]) == Script().text
+            assert [one.path for one in server.chats] == ["/api/chat"]
+            await router.close()
+
+    async def test_what_passes_for_an_ollama(self, settings: Settings, upstream: FakeOpenAI) -> None:
         upstream.api_key = ""
         settings.OLLAMA_URL = upstream.url.removesuffix("/v1")
         assert discovery.find_endpoint().kind == "openai_chat"

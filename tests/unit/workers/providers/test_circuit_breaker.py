@@ -186,6 +186,17 @@ async def test_an_open_breaker_fails_at_once_and_skips_to_the_next() -> None:
     assert len(down.asked) == FAILURES
 
 
+def test_who_waits_for_a_model_to_be_loaded_lets_others_pass_and_forgets_no_failure() -> None:
+    endpoint = guard(Scripted())
+    for _ in range(FAILURES):
+        assert endpoint.try_acquire("m") is None
+        endpoint.waits("m")
+        assert endpoint.try_acquire("m") is None
+        endpoint.failed("m", "upstream_error")  # it never gets loaded
+    assert endpoint.try_acquire("m") is not None
+    assert endpoint.breaker.state == "closed"
+
+
 class OneBad:
     """An endpoint with one model that fails, and others that answer."""
 

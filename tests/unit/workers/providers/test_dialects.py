@@ -246,6 +246,33 @@ class TestOllama:
         assert await self.window(None, loaded=32_768) == 32_768
         assert await self.window(None, trained=2048) == 2048
 
+    @pytest.mark.parametrize(
+        ("model", "num_ctx", "running", "loading"),
+        [
+            ("m:8b", None, {"m:8b": 4096}, False),
+            ("m:8b", None, {}, True),
+            ("m:8b", None, {"m:4b": 4096}, True),
+            ("m", None, {"m:latest": 4096}, False),
+            ("m", 8192, {"m:latest": 4096}, True),
+            ("m", 8192, {"m:latest": 8192}, False),
+            ("m", 8192, {"m:latest": 0}, False),
+        ],
+    )
+    async def test_whether_a_model_is_to_be_loaded(
+        self, model: str, num_ctx: int | None, running: dict[str, int], loading: bool
+    ) -> None:
+        async def fetch(target: Target, _body: Mapping[str, Any] | None = None) -> bytes:
+            assert target.path == "api/ps"
+            return json.dumps({"models": [{"name": n, "context_length": t} for n, t in running.items()]}).encode()
+
+        assert await OllamaDialect(num_ctx).is_loading(fetch, model) == loading
+
+    async def test_an_ollama_that_does_not_say_what_is_loaded(self) -> None:
+        async def fetch(_target: Target, _body: Mapping[str, Any] | None = None) -> bytes:
+            raise ProviderError("upstream_refused", "an older version")
+
+        assert not await OllamaDialect().is_loading(fetch, "m")
+
     async def test_a_model_is_described_once_for_each_version(self) -> None:
         asked: list[str] = []
 

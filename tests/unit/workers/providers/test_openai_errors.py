@@ -38,6 +38,15 @@ from workers.providers.http.errors import error_from_answer, parse_retry_after
         (429, {"error": {"message": "pay", "code": "insufficient_quota"}}, "upstream_quota", False),
         (500, "oops", "upstream_error", True),
         (502, "<html>Bad Gateway", "upstream_error", True),
+        (
+            503,  # llama.cpp's server
+            {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
+            "upstream_loading",
+            True,
+        ),
+        (503, {"error": "Model org/m is currently loading", "estimated_time": 20.0}, "upstream_loading", True),
+        (503, {"detail": "The model is not ready yet"}, "upstream_loading", True),
+        (503, {"error": {"message": "The model is overloaded. Please try again later."}}, "upstream_error", True),
         (504, {}, "upstream_timeout", True),
         (529, {"error": {"type": "overloaded_error", "message": "busy"}}, "upstream_error", True),
         (302, "", "upstream_error", False),
@@ -58,6 +67,12 @@ from workers.providers.http.errors import error_from_answer, parse_retry_after
         (404, 'model "x" not found, try pulling it first', "model_not_found", False),
         (400, "x is not a valid model ID: model x does not exist", "model_not_found", False),
         (401, "Incorrect API key provided", "upstream_unauthorized", False),
+        (
+            400,  # LiteLLM's proxy without a database
+            {"error": {"message": "No connected db.", "type": "no_db_connection", "param": None, "code": "400"}},
+            "upstream_unauthorized",
+            False,
+        ),
         (400, "`inputs` must have less than 4096 tokens", "context_too_long", False),
         (404, "404 page not found", "upstream_refused", False),
         (500, "the request took too long", "upstream_error", True),

@@ -28,6 +28,14 @@ export function applyEvent(transcript, event) {
       if (event.type === "run.started" && view.status === "pending") view.wait("Thinking…");
       break;
     }
+    case "run.waiting": {
+      const view = runningOf(transcript, event);
+      if (view?.status !== "pending") return true;
+      if (event.for !== "loading" && event.for !== "model") return true;
+      view.await(event.for);
+      view.wait(event.for === "loading" ? "The model is being loaded…" : "Thinking…");
+      break;
+    }
     case "run.delta":
       // No `changed`: a delta touches only the text of the answer in progress.
       return runningOf(transcript, event)?.append(event) ?? true;

@@ -1,163 +1,27 @@
-"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I9.
-
-    history = History()
-    client = history.watch(await alice.connect(views=views), "alice")
-    ...
-    await history.settle(stack); history.check(stack, snapshots)
-
-After Jepsen: clients only record while things break; one pure function judges afterwards (docs/reliability.md).
-
-    I1  one client_id is one message, and what was accepted is there
-    I2  one run for each thing asked (of several models, one at each place), one answer for each run, all of them at an
-        end; what was chosen of answers side by side is one of them
-    I3  an answer in PostgreSQL is what the deltas of its last attempt add up to, for every client; one that somebody
-        talked over (its run says how much was heard, and of how much) is the beginning of that, and that long; so is
-        what the model thought, which nobody cuts
-    I4  `seq` goes up without a gap for each client and epoch, and is the same event for everybody
-    I5  exactly one closing event for each attempt
-    I6  what is billed is there once, for every run that ended, and for no other
-    I7  nothing reaches somebody who is no member
-    I8  nothing is sent later than 2 s after access ended
-    I9  events applied one by one give what a fresh snapshot gives
-"""
+"""The judge: everything in a history that contradicts I1-I9. Pure."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from tests.client import DELTAS, TERMINAL, Client, ProtocolViolationError, View, apply_event, apply_snapshot
-from tests.stack import Stack
+from tests.client import DELTAS, TERMINAL, ProtocolViolationError, View, apply_event, apply_snapshot
+from tests.history.data import Rows, Viewer
+from tests.history.parts import check_parts, check_usage, text_of
 
 REVOKED_SECONDS = 2.0
 ENDINGS = {"done": "complete", "stopped": "stopped", "failed": "failed", "interrupted": "interrupted"}
-C = TypeVar("C", bound=Client)
-
-
-@dataclass
-class Socket:
-    """One connection's record. `times` are of `frames`, by the monotonic clock."""
-
-    frames: list[dict[str, Any]] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    sent: list[dict[str, Any]] = field(default_factory=list)
-
-
-@dataclass
-class Viewer:
-    """A person at one page: the sockets it had, one after the other, and when which access ended ("*": all of it)."""
-
-    user: str
-    sockets: list[Any] = field(default_factory=list)  # `Socket`s or `Client`s
-    revoked: dict[str, float] = field(default_factory=dict)
-    views: dict[str, View] = field(default_factory=dict)
-
-
-@dataclass
-class Rows:
-    """What PostgreSQL holds. Ids are strings."""
-
-    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
-    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    submissions: list[dict[str, Any]] = field(default_factory=list)
-    members: set[tuple[str, str]] = field(default_factory=set)  # (conversation, user's name)
-    bills: list[dict[str, Any]] = field(default_factory=list)  # run_id, input_tokens, output_tokens
-    reserved: list[str] = field(default_factory=list)  # runs that quotas are held back for
-    reasoning: dict[str, str] = field(default_factory=dict)  # by run
-    comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)  # size, chosen_id; by question
-
-
-class History:
-    """Records of all clients of one test."""
-
-    def __init__(self) -> None:
-        self.viewers: list[Viewer] = []
-        self._of_views: dict[int, Viewer] = {}
-
-    def watch(self, client: C, user: str = "alice") -> C:
-        """Takes a client in; clients that share `views` are one viewer that reconnected."""
-        viewer = self._of_views.get(id(client.views))
-        if viewer is None:
-            viewer = self._of_views[id(client.views)] = Viewer(user)
-            self.viewers.append(viewer)
-        viewer.sockets.append(client)
-        return client
-
-    def revoke(self, user: str, conversation_id: str = "*") -> None:
-        """From now on `user` may not see this."""
-        for viewer in self.viewers:
-            if viewer.user == user:
-                viewer.revoked.setdefault(conversation_id, time.monotonic())
-
-    async def settle(self, stack: Stack, seconds: float = 20.0) -> float:
-        """Waits until no run is active and every ending is in the log; the seconds it took."""
-        began = time.monotonic()
-        query = "SELECT id, status, ended_in_log FROM chat_run WHERE status IN ('queued','running') OR NOT ended_in_log"
-        while unsettled := await asyncio.to_thread(stack.sql, query):
-            if time.monotonic() - began > seconds:
-                raise AssertionError(f"not at rest after {seconds} s: {unsettled}")
-            await asyncio.sleep(0.1)
-        return time.monotonic() - began
-
-    def check(self, stack: Stack, snapshots: Iterable[dict[str, Any]] = ()) -> None:
-        """Asserts I1-I9. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
-        found = find_violations(self.viewers, read_rows(stack), snapshots)
-        assert not found, "\n".join(found[:40])
-
-
-async def fresh_snapshots(client: Client, conversations: Iterable[str]) -> list[dict[str, Any]]:
-    """`subscribed` frames of a client that has seen nothing yet."""
-    replies = [await client.ask("subscribe", conversation_id=one) for one in conversations]
-    assert all(reply["type"] == "subscribed" and not reply["recovered"] for reply in replies), replies
-    return replies
-
-
-def read_rows(stack: Stack) -> Rows:
-    """The database as it is now."""
-
-    def of(query: str) -> list[dict[str, Any]]:
-        return [
-            {name: str(value) if isinstance(value, uuid.UUID) else value for name, value in row.items()}
-            for row in stack.sql(query)
-        ]
-
-    name = "split_part(u.email, '@', 1) AS user"
-    return Rows(
-        messages={
-            row["id"]: row for row in of("SELECT id, conversation_id, parent_id, role, text, status FROM chat_message")
-        },
-        runs={
-            row["id"]: row
-            for row in of(
-                "SELECT id, conversation_id, prompt_id, message_id, status, attempt, ended_in_log, lease_expires_at, "
-                "input_tokens, output_tokens, heard_chars, produced_chars, slot FROM chat_run"
-            )
-        },
-        bills=of("SELECT run_id, input_tokens, output_tokens FROM accounts_usageentry WHERE run_id IS NOT NULL"),
-        reasoning={row["run_id"]: row["text"] for row in of("SELECT run_id, text FROM chat_reasoning")},
-        comparisons={row["prompt_id"]: row for row in of("SELECT prompt_id, size, chosen_id FROM chat_comparison")},
-        reserved=[row["run_id"] for row in of("SELECT run_id FROM accounts_reservation")],
-        submissions=of(
-            f"SELECT {name}, client_id, message_id, run_id FROM chat_submission JOIN accounts_user u ON u.id = user_id"  # noqa: S608 -- a constant
-        ),
-        members={
-            (row["conversation_id"], row["user"])
-            for row in of(f"SELECT conversation_id, {name} FROM chat_member JOIN accounts_user u ON u.id = user_id")  # noqa: S608 -- likewise
-        },
-    )
 
 
 def find_violations(viewers: Iterable[Viewer], rows: Rows, snapshots: Iterable[dict[str, Any]] = ()) -> list[str]:
     """Everything that contradicts I1-I9, one sentence each. Pure."""
     viewers = list(viewers)
-    found = [*_sends(viewers, rows), *_rows(rows), *_access(viewers, rows)]
+    snapshots = list(snapshots)
+    found = [*_sends(viewers, rows), *_rows(rows), *check_parts(rows), *_access(viewers, rows)]
     for viewer in viewers:
         found += _replay(viewer)
-    return [*found, *_same_for_all(viewers), *_endings(viewers), *_texts(viewers, rows), *_fresh(viewers, snapshots)]
+    found += [*_same_for_all(viewers), *_endings(viewers), *_texts(viewers, rows)]
+    return [*found, *check_usage(viewers, rows, snapshots), *_fresh(viewers, snapshots)]
 
 
 def _sends(viewers: list[Viewer], rows: Rows) -> list[str]:
@@ -194,10 +58,7 @@ def _rows(rows: Rows) -> list[str]:
     for one in rows.runs:
         if (count := asked.count(one)) != (one not in beside):
             found.append(f"I2 run {one} answers {count} submissions")
-    answered = [run["message_id"] for run in rows.runs.values()]
     for one, message in rows.messages.items():
-        if message["role"] == "assistant" and answered.count(one) != 1:
-            found.append(f"I2 answer {one} has {answered.count(one)} runs")
         parent = rows.messages.get(message["parent_id"] or "")
         if message["parent_id"] and (parent is None or parent["conversation_id"] != message["conversation_id"]):
             found.append(f"I2 message {one} hangs under one of another conversation")
@@ -209,9 +70,9 @@ def _rows(rows: Rows) -> list[str]:
         answer = rows.messages.get(run["message_id"])
         if (heard := run["heard_chars"]) is not None:
             expected = "stopped" if run["status"] == "done" else expected
-            if answer and not len(answer["text"]) == heard < (run["produced_chars"] or 0):
-                found.append(f"I3 of run {one} {heard} characters were heard, {len(answer['text'])} are kept")
-        if answer is None or answer["status"] != expected:
+            if answer and not len(text_of(rows, one)) == heard < (run["produced_chars"] or 0):
+                found.append(f"I3 of run {one} {heard} characters were heard, {len(text_of(rows, one))} are kept")
+        if answer is None or (run["latest"] and answer["status"] != expected):
             found.append(f"I2 run {one} is {run['status']}, its answer {answer and answer['status']}")
         if run["lease_expires_at"] is not None:
             found.append(f"I2 run {one} is over and has a lease")
@@ -355,7 +216,7 @@ def _texts(viewers: list[Viewer], rows: Rows) -> list[str]:
                     found.append(
                         f"I3 {viewer.user} has {shown['reasoning'][-60:]!r} of {run_id}, thought was {thought[-60:]!r}"
                     )
-                stored = rows.messages[row["message_id"]]["text"]
+                stored = text_of(rows, run_id)
                 if row["heard_chars"] is not None and not shown["cut"]:
                     # It had left before the cut.
                     whole = len(shown["text"]) == row["produced_chars"] or not shown["ended"]

@@ -1,0 +1,41 @@
+"""What the history checker compares: records of sockets, and rows of PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.client import View
+
+
+@dataclass
+class Socket:
+    """One connection's record. `times` are of `frames`, by the monotonic clock."""
+
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Viewer:
+    """A person at one page: the sockets it had, one after the other, and when which access ended ("*": all of it)."""
+
+    user: str
+    sockets: list[Any] = field(default_factory=list)  # `Socket`s or `Client`s
+    revoked: dict[str, float] = field(default_factory=dict)
+    views: dict[str, View] = field(default_factory=dict)
+
+
+@dataclass
+class Rows:
+    """What PostgreSQL holds. Ids are strings."""
+
+    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    submissions: list[dict[str, Any]] = field(default_factory=list)
+    members: set[tuple[str, str]] = field(default_factory=set)  # (conversation, user's name)
+    bills: list[dict[str, Any]] = field(default_factory=list)  # run_id, input_tokens, output_tokens
+    reserved: list[str] = field(default_factory=list)  # runs that quotas are held back for
+    reasoning: dict[str, str] = field(default_factory=dict)  # by run
+    comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)  # size, chosen_id; by question

@@ -1,0 +1,67 @@
+"""Asks a model for something that no user waits for, such as a title or a summary, and bills it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from django.utils import timezone
+
+from accounts.lib.db import in_db
+from accounts.quotas.settlement import settle_background
+from chat.runs.context import ClaimedRun
+from workers.generation.ledger import used_of
+from workers.generation.request_context import KnownModels
+from workers.providers.base import ChatModel, ChatTurn, Options, TokenUsage
+
+SAME: Final = "same"  # in a setting: the model that answered
+
+
+class Said(NamedTuple):
+    text: str
+    reasoning: str
+
+
+async def ask_in_background(
+    model: ChatModel,
+    models: KnownModels,
+    name: str,
+    turns: Sequence[ChatTurn],
+    *,
+    run: ClaimedRun,
+    purpose: str,
+    payer: uuid.UUID | None,
+    max_tokens: int | None,
+) -> Said:
+    """What the model `name` says. Raises `ProviderError`.
+
+    Whatever it used is recorded with the purpose, also when it fails in the middle: for `payer`, or with None for the
+    site. A request to which nothing came back is not recorded.
+    """
+    asked: list[tuple[str, str]] = []
+    text: list[str] = []
+    reasoning: list[str] = []
+    usage: TokenUsage | None = None
+    try:
+        async with model.stream(
+            name, turns, options=Options(max_tokens=max_tokens), on_request=lambda *who: asked.append(who)
+        ) as batches:
+            async for chunks in batches:
+                for chunk in chunks:
+                    text.append(chunk.text)
+                    reasoning.append(chunk.reasoning)
+                    usage = chunk.usage or usage
+    finally:
+        said = Said("".join(text), "".join(reasoning))
+        if asked and (text or usage):
+            endpoint, answering = asked[-1]
+            if usage is None or usage.estimated:
+                usage = models.facts.count(endpoint, answering).usage(turns, *said)
+            else:
+                models.facts.note_usage(endpoint, answering, turns, usage)
+            used = used_of(answering, endpoint, usage)
+            await in_db(
+                settle_background, payer, timezone.now(), used, purpose=purpose, conversation_id=run.conversation_id
+            )
+    return said
