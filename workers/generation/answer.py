@@ -24,7 +24,7 @@ from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
 from workers.generation.tracing import ModelCall
 from workers.providers.base import ChatModel, Continuation, Effort, Options, ProviderError, SentOptions, TokenUsage
-from workers.providers.token_estimate import larger_usage
+from workers.providers.token_estimate import larger_usage, least_usage
 
 logger = structlog.get_logger(__name__)
 
@@ -209,7 +209,8 @@ class ModelAnswer:
             return counted
         if reported.estimated:  # by the client, without the factor
             return replace(counted, implausible=reported.implausible)
-        used = larger_usage(reported, counted)
+        least = least_usage(self.context.turns, text, self.thinking.text)
+        used = larger_usage(reported, counted, least)
         if used.reasoning_tokens or not counted.reasoning_tokens:
             return used
         return replace(used, reasoning_tokens=min(counted.reasoning_tokens, used.output_tokens))

@@ -187,8 +187,16 @@ async def test_a_claimed_usage_of_5_is_not_believed(alice: User) -> None:
     assert (billed.output_tokens, billed.estimated) == (20_000, True)
 
 
+async def test_a_report_of_fewer_tokens_than_words_is_not_believed(alice: User) -> None:
+    """Each of 100 short answers could take 200 tokens more than it was billed with."""
+    model = ScriptedModel([Chunk("word " * 100)], [Chunk(usage=TokenUsage(1, 5), finish_reason="stop")])
+    outcome, _, billed = await answer(alice, model)
+    assert outcome.status is RunStatus.DONE
+    assert (billed.output_tokens, billed.estimated) == (100, True)
+
+
 async def test_a_plausible_report_is_billed_as_it_is(alice: User) -> None:
-    reported = TokenUsage(40, 900, cached_tokens=3, reasoning_tokens=20)
+    reported = TokenUsage(40, 1000, cached_tokens=3, reasoning_tokens=20)
     model = ScriptedModel([Chunk("word " * 1000)], [Chunk(usage=reported, finish_reason="stop")])
     assert (await answer(alice, model))[2] == reported
 
