@@ -10,7 +10,7 @@ import contextlib
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from asgiref.sync import async_to_sync
@@ -71,7 +71,8 @@ async def _notify_workers() -> None:
 
 async def requested(limit: int) -> list[uuid.UUID]:
     """The newest requests, so that one user's many do not stand before another's one. Raises `redis.RedisError`."""
-    return [uuid.UUID(one.decode()) for one in await async_redis().zrange(_KEY, 0, limit - 1, desc=True)]
+    found: list[Any] = await async_redis().zrange(_KEY, 0, limit - 1, desc=True)
+    return [uuid.UUID(one.decode()) for one in found]
 
 
 async def forget(message_ids: Iterable[uuid.UUID]) -> None:

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.db import connection, transaction
@@ -139,7 +139,7 @@ async def _render_until(deadline: float, missing: Sequence[_Missing], pool: Rend
     return made
 
 
-def _read(query: str, *values: object) -> list[_Missing]:
+def _read(query: str, *values: Any) -> list[_Missing]:
     with connection.cursor() as cursor:
         cursor.execute(query, values)
         return [_Missing(*row) for row in cursor.fetchall()]

@@ -35,6 +35,14 @@ def test_ten_addresses_of_one_ipv6_network_are_one_place(alice: User) -> None:
     assert log_in(alice.email, PASSWORD, "2001:db8:1:3::1").status_code == 302
 
 
+def test_one_network_guesses_at_ten_accounts_a_minute(alice: User) -> None:
+    """Also with another IPv6 address of its own for each."""
+    for number in range(10):
+        log_in(f"user{number}@example.org", WRONG, f"2001:db8:1:2::{number:x}")
+    assert "Too many failed" in log_in("user10@example.org", WRONG, "2001:db8:1:2::a").content.decode()
+    assert "Too many failed" not in log_in("user10@example.org", WRONG, "2001:db8:1:3::a").content.decode()
+
+
 def test_from_many_places_the_account_is_locked(alice: User) -> None:
     guess_from_many_places(alice.email)
     refused = log_in(alice.email, PASSWORD, "203.0.113.1")
