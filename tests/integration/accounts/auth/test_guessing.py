@@ -82,7 +82,17 @@ def test_a_new_password_ends_it(alice: User) -> None:
     form = client.post(path, {"secret": secret})["Location"]
     new = "quite another battery"
     assert client.post(form, {"password1": new, "password2": new}).status_code == 302
-    assert log_in(alice.email, new, "203.0.113.5").status_code == 302
+    assert log_in(alice.email, new, "203.0.113.6").status_code == 302, "not only from where it was chosen"
+
+
+def test_a_changed_password_ends_it(alice: User) -> None:
+    client = Client(REMOTE_ADDR="203.0.113.5")
+    assert client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD}).status_code == 302
+    guess_from_many_places(alice.email)
+    new = "quite another battery"
+    fields = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    assert client.post("/accounts/password/change/", fields).status_code == 302
+    assert log_in(alice.email, new, "203.0.113.6").status_code == 302
 
 
 def test_an_unknown_address_is_answered_alike_and_the_owner_is_told_once(alice: User) -> None:

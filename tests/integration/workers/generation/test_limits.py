@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -83,6 +84,20 @@ async def test_an_answer_of_the_greatest_length_is_complete(alice: User, setting
     settings.ANSWER_MAX_CHARS = 10
     outcome, text, _ = await answer(alice, ScriptedModel([Chunk("12345")], [Chunk("67890")]))
     assert (outcome.status, text) == (RunStatus.DONE, "1234567890")
+
+
+async def test_the_greatest_length_is_that_of_all_parts_of_an_answer(alice: User, settings: Any) -> None:
+    """Otherwise it could be continued for ever."""
+    settings.ANSWER_MAX_CHARS = 10
+    accepted = await in_db(send, alice)
+    claimed = await in_db(claim, accepted.run_id, "worker")
+    assert claimed is not None
+    continued = replace(claimed, run=replace(claimed.run, base_chars=7))
+    within = limits.AnswerLimits(continued)
+    assert (await within.admit("890"), within.reached) == ("890", None)
+    assert await within.admit("x") == ""
+    assert within.reached is not None
+    assert within.reached.code == "answer_too_long"
 
 
 async def test_endless_reasoning_is_ended(alice: User, settings: Any) -> None:
