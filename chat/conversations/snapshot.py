@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from accounts.lib.db import in_db
 from chat.conversations.branches import path_ids
 from chat.eventlog import store
+from chat.eventlog.html_requests import request_missing_html
 from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.replay import ReasoningDelta, extend
 from chat.models import ACTIVE, Comparison, Conversation, Message, Reasoning, Run
@@ -142,6 +143,7 @@ async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> 
         active = [run for run in rows.runs.values() if run.status in ACTIVE]
         whole = await _complete(conversation_id, after, active, rows)
         if whole and (not active or await _epoch(conversation_id) == after.epoch):
+            await request_missing_html(rows.messages)
             return _state(after, rows)
         await asyncio.sleep(0.05 * 2**attempt)  # until the next checkpoint
     raise Unavailable("This conversation is busy. Try again in a moment.")

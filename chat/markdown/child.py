@@ -1,4 +1,4 @@
-"""The process that renders: `python -m chat.markdown.child <cpu seconds> <memory bytes>`, with a socket as its stdin.
+"""The process that renders: `python -m chat.markdown.child CPU_SECONDS MEMORY_BYTES NICENESS`, with a socket as stdin.
 
 It loads no settings and holds no secret. It limits its own memory, and the CPU time of each text; its parent kills it
 at a deadline on the clock (`chat.markdown.pool`). It ends when its parent does. A message in either direction is its
@@ -20,11 +20,10 @@ from typing import Final
 import structlog
 
 LENGTH: Final = struct.Struct(">I")
-NICE: Final = 5  # streams of tokens go first
 
 
 def main() -> None:
-    cpu_seconds, memory_bytes = float(sys.argv[1]), int(sys.argv[2])
+    cpu_seconds, memory_bytes, niceness = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches the whole group; the parent decides
     structlog.configure(
         processors=[
@@ -36,7 +35,7 @@ def main() -> None:
     )
     _limit_memory(memory_bytes)
     with contextlib.suppress(OSError):
-        os.nice(NICE)
+        os.nice(niceness)
     from chat.markdown.rendering import render  # under the limit of memory, too
 
     with socket.socket(fileno=0) as parent:

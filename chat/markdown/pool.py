@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,8 @@ MEMORY_BYTES: Final = 512 * 1024 * 1024  # address space of a process
 START_SECONDS: Final = 20.0
 PROCESSES: Final = 2  # of one worker process
 WAIT_SECONDS: Final = 5.0  # how long the end of an answer waits for its HTML, with those before it
+NICE: Final = 5  # streams of tokens go first
+NICE_IN_BACKGROUND: Final = 15  # and answers that somebody waits for
 MAX_TEXT_CHARS: Final = 1_000_000  # longer ones are not even sent to the process
 MAX_HTML_BYTES: Final = 32 * 1024 * 1024
 
@@ -49,9 +51,9 @@ class RenderingUnavailableError(Exception):
 class RenderProcess:
     """One child process, started at its first text. For one thread at a time."""
 
-    def __init__(self, seconds: float = RENDER_SECONDS, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(self, seconds: float = RENDER_SECONDS, memory_bytes: int = MEMORY_BYTES, niceness: int = NICE) -> None:
         self._seconds = seconds
-        self._memory_bytes = memory_bytes
+        self._arguments = [f"{CPU_SECONDS:g}", str(memory_bytes), str(niceness)]
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
@@ -86,7 +88,7 @@ class RenderProcess:
             with theirs:
                 self._socket = ours
                 self._process = subprocess.Popen(
-                    [sys.executable, "-s", "-m", "chat.markdown.child", f"{CPU_SECONDS:g}", str(self._memory_bytes)],
+                    [sys.executable, "-s", "-m", "chat.markdown.child", *self._arguments],
                     stdin=theirs.fileno(),
                     cwd=BASE_DIR,
                     env={name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
@@ -132,8 +134,8 @@ class RenderProcess:
 class RenderPool:
     """Some processes, and as many threads that wait for them."""
 
-    def __init__(self, processes: int = PROCESSES, *, seconds: float = RENDER_SECONDS) -> None:
-        self.processes = [RenderProcess(seconds) for _ in range(processes)]
+    def __init__(self, processes: int = PROCESSES, *, seconds: float = RENDER_SECONDS, niceness: int = NICE) -> None:
+        self.processes = [RenderProcess(seconds, niceness=niceness) for _ in range(processes)]
         self._free: queue.LifoQueue[RenderProcess] = queue.LifoQueue()
         for process in self.processes:
             self._free.put(process)
@@ -145,10 +147,6 @@ class RenderPool:
             return plain_with_note(text)
         with self._take() as process:
             return process.render(text)
-
-    def render_all(self, texts: Iterable[str]) -> Iterator[str]:
-        """`render` for each, as many at once as there are processes. It begins at once; the result waits for each."""
-        return self._threads.map(self.render, texts)
 
     async def render_soon(self, text: str) -> str:
         """The HTML of `text`, or '' if there is none within `WAIT_SECONDS`: then it is made later, in the background.
@@ -168,6 +166,14 @@ class RenderPool:
     def start(self) -> None:
         """Starts a process in the background, so that the first answer does not wait for it."""
         self._threads.submit(self._start_one)
+
+    def end_process(self) -> None:
+        """Ends a process that is free, in the background. The next text starts it again."""
+        self._threads.submit(self._end_one)
+
+    def _end_one(self) -> None:
+        with self._take() as process:
+            process.close()
 
     def close(self) -> None:
         """Ends the processes. Texts that are waiting are dropped."""
@@ -193,7 +199,15 @@ class RenderPool:
 
 @functools.cache
 def shared_pool() -> RenderPool:
-    """This process's pool, made at the first call."""
+    """This process's pool for answers that somebody waits for, made at the first call."""
     pool = RenderPool()
+    atexit.register(pool.close)
+    return pool
+
+
+@functools.cache
+def background_pool() -> RenderPool:
+    """One process for the answers that nobody waits for, as of an import. It gets what CPU time the others leave."""
+    pool = RenderPool(1, niceness=NICE_IN_BACKGROUND)
     atexit.register(pool.close)
     return pool

@@ -28,7 +28,7 @@ from pygments.token import STANDARD_TYPES
 
 from chat.markdown.lexers import find_lexer, is_plain_enough
 from chat.markdown.limits import MAX_NESTING, TooCostlyError, check_blocks, check_text
-from chat.markdown.plain import plain_with_note
+from chat.markdown.plain import plain, plain_with_note
 
 logger = structlog.get_logger(__name__)
 
@@ -72,7 +72,8 @@ def render(text: str) -> str:
         check_text(text)
         parser = _parser()
         env = {"deadline": time.thread_time() + HIGHLIGHT_SECONDS}
-        return _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
+        made = _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
+        return made or plain(text)  # of link definitions alone, say: an answer with text has HTML
     except TooCostlyError as error:
         logger.info("formatting_left_out", limit=str(error), length=len(text))
     except Exception as error:  # noqa: BLE001 -- a bug in the parser must not lose an answer

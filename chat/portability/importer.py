@@ -2,7 +2,8 @@
 
 Nothing in the file is trusted. An invalid conversation is refused with a sentence that names the place, and the others
 are imported. A conversation is saved completely or not at all. Ids are derived from the file's ids and the user
-(UUIDv5), so importing a file again adds nothing. A few batches of `BATCH` conversations are in memory.
+(UUIDv5), so importing a file again adds nothing. `BATCH` conversations are in memory at a time. Answers
+are saved without HTML: workers make it in the background, and first of what is opened (`workers.runtime.rendering`).
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import uuid
-from collections import deque
 from collections.abc import Collection, Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Final
@@ -21,7 +21,6 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat.markdown.pool import shared_pool
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role
 from chat.portability import formats
 from chat.portability.archive import MAX_BYTES, open_documents
@@ -30,7 +29,6 @@ from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
 
 BATCH: Final = 50  # conversations saved in one transaction
-BATCHES_AHEAD: Final = 1  # that are rendered while the one before them is saved
 
 
 @dataclass(frozen=True)
@@ -90,71 +88,28 @@ def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> ImportFi
 
 
 @dataclass
-class _Batch:
-    """Conversations of the file, and the rows of those to save. Their answers are being rendered: `html`, in order."""
-
-    entries: list[ImportedConversation]
-    rows: dict[int, _Rows] = field(default_factory=dict)  # by the `id` of the conversation of the file
-    html: Iterator[str] = field(default_factory=lambda: iter(()))
-
-    def await_html(self) -> None:
-        """Waits for the HTML of the answers, and sets it."""
-        answers = (answer for rows in self.rows.values() for answer in rows.answers)
-        for answer, html in zip(answers, self.html, strict=True):
-            answer.html = html
-
-
-@dataclass
 class _Rows:
     """What is saved of one conversation."""
 
     conversation: Conversation
     messages: list[Message]
 
-    @property
-    def answers(self) -> list[Message]:
-        return [message for message in self.messages if message.role == MessageRole.ASSISTANT]
-
 
 def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool = False) -> Iterator[ImportOutcome]:
-    """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file.
-
-    While the answers of one batch are rendered in other processes, the next is read, and the one before is saved.
-    """
+    """Saves each conversation; with `dry_run`, only yields what would become of it. In the order of the file."""
     waiting = iter(conversations)
-    rendering: deque[_Batch] = deque()
-    while entries := list(itertools.islice(waiting, BATCH)):
-        coming = {rows.conversation.pk for batch in rendering for rows in batch.rows.values()}
-        rendering.append(_prepare(user, entries, coming, render=not dry_run))
-        if len(rendering) > BATCHES_AHEAD:
-            yield from _finish(user, rendering.popleft(), dry_run=dry_run)
-    while rendering:
-        yield from _finish(user, rendering.popleft(), dry_run=dry_run)
+    while batch := list(itertools.islice(waiting, BATCH)):
+        fresh = {id(one): one for one in _unknown(user, batch)}
+        failed = {} if dry_run else _save(user, fresh)
+        for imported in batch:
+            if reason := imported.error or failed.get(id(imported), ""):
+                yield ImportOutcome("refused", imported.place, reason=reason)
+            else:
+                kind = "new" if id(imported) in fresh else "known"
+                yield ImportOutcome(kind, imported.place, len(imported.messages))
 
 
-def _prepare(user: User, entries: list[ImportedConversation], coming: set[uuid.UUID], *, render: bool) -> _Batch:
-    """Makes the rows and begins to render. `coming`: the ids of conversations that are not saved yet."""
-    batch = _Batch(entries, {id(one): _make_rows(user, one) for one in _unknown(user, entries, coming)})
-    if render:
-        answers = [answer for rows in batch.rows.values() for answer in rows.answers]
-        batch.html = shared_pool().render_all(answer.text for answer in answers)
-    return batch
-
-
-def _finish(user: User, batch: _Batch, *, dry_run: bool) -> Iterator[ImportOutcome]:
-    """Saves a batch together, else its conversations one by one; yields what became of each."""
-    failed = {} if dry_run else _save(user, batch)
-    for imported in batch.entries:
-        if reason := imported.error or failed.get(id(imported), ""):
-            yield ImportOutcome("refused", imported.place, reason=reason)
-        else:
-            kind = "new" if id(imported) in batch.rows else "known"
-            yield ImportOutcome(kind, imported.place, len(imported.messages))
-
-
-def _unknown(
-    user: User, batch: list[ImportedConversation], coming: Collection[uuid.UUID] = ()
-) -> list[ImportedConversation]:
+def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConversation]:
     """The conversations to save: not imported before, also if in the trash now, and not twice in the file.
 
     One of our own export may still be there under its own id.
@@ -162,7 +117,7 @@ def _unknown(
     good = [imported for imported in batch if not imported.error]
     own = [pk for imported in good if imported.native and (pk := _uuid(imported.id))]
     theirs = Member.objects.filter(user=user, conversation_id__in=own) if own else Member.objects.none()
-    known = {*coming, *theirs.values_list("conversation_id", flat=True)}
+    known = set(theirs.values_list("conversation_id", flat=True))
     ids = [_id(user, imported) for imported in good]
     known |= set(Conversation.objects.filter(pk__in=ids).values_list("pk", flat=True))
     fresh = []
@@ -173,16 +128,16 @@ def _unknown(
     return fresh
 
 
-def _save(user: User, batch: _Batch) -> dict[int, str]:
-    """Saves the rows together, else one by one: what the database refuses has its reason, by `id`, in the result."""
-    batch.await_html()
+def _save(user: User, fresh: dict[int, ImportedConversation]) -> dict[int, str]:
+    """Saves them together, else one by one: what the database refuses has its reason in the result, by the same key."""
+    rows = {key: _make_rows(user, imported) for key, imported in fresh.items()}
     try:
-        _save_together(user, batch.rows.values())
+        _save_together(user, rows.values())
     except (DataError, IntegrityError):
         failed = {}
-        for key, rows in batch.rows.items():
+        for key, one in rows.items():
             try:
-                _save_together(user, [rows])
+                _save_together(user, [one])
             except (DataError, IntegrityError) as error:
                 failed[key] = f"The database refuses it ({type(error).__name__})."
         return failed
@@ -191,10 +146,9 @@ def _save(user: User, batch: _Batch) -> dict[int, str]:
 
 def save_conversation(user: User, imported: ImportedConversation) -> bool:
     """Creates the conversation; False when it exists already, also in the trash."""
-    batch = _prepare(user, [imported], set(), render=True)
-    batch.await_html()
-    _save_together(user, batch.rows.values())
-    return bool(batch.rows)
+    fresh = _unknown(user, [imported])
+    _save_together(user, [_make_rows(user, one) for one in fresh])
+    return bool(fresh)
 
 
 @transaction.atomic

@@ -6,13 +6,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Final
 
-import structlog
 from django.db import connection
 
 from accounts.lib.db import in_db
-from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.events import Event
+from chat.eventlog.html_requests import request_html
 from chat.models import Run
 from chat.runs.ending import Ended
 
@@ -21,13 +20,10 @@ from chat.runs.ending import Ended
 TERMINAL_NUMBER: Final = 1_000_000_000
 FENCE_NUMBER: Final = TERMINAL_NUMBER - 1  # of the append without events that ends the writes of an attempt
 
-RENDER_GROUP: Final = "workers.render"  # of all workers, which render answers that ended without HTML
 _MARK: Final = """
 UPDATE chat_run r SET ended_in_log = true FROM chat_message m WHERE m.id = r.message_id AND r.id = ANY(%s)
-RETURNING m.text <> '' AND m.html = ''
+RETURNING m.id, m.text <> '' AND m.html = ''
 """
-
-logger = structlog.get_logger(__name__)
 
 
 async def close_in_log(*ended: Ended) -> None:
@@ -44,13 +40,8 @@ async def close_in_log(*ended: Ended) -> None:
 
 
 async def note_closed(run_ids: Sequence[uuid.UUID]) -> None:
-    """Notes that the closing events of these runs are in the log. If one has no HTML, the workers are notified."""
-    if not await in_db(mark_ended_in_log, run_ids):
-        return
-    try:
-        await store.channel_layer().group_send(RENDER_GROUP, {"type": "answer.unrendered"})
-    except OUTAGE as error:
-        logger.warning("rendering_not_requested", error=type(error).__name__, note="workers look for it by themselves")
+    """Notes that the closing events of these runs are in the log. HTML that one lacks is requested of the workers."""
+    await request_html(await in_db(mark_ended_in_log, run_ids))
 
 
 async def fence(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, *, silent: bool) -> None:
@@ -115,8 +106,8 @@ def _announced_messages(run: Run) -> list[Event]:
     ]
 
 
-def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> bool:
-    """Notes that the closing events of these runs are in the log. Returns whether one has text without HTML."""
+def mark_ended_in_log(run_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Notes that the closing events of these runs are in the log. Returns the answers that have text without HTML."""
     with connection.cursor() as cursor:
         cursor.execute(_MARK, [list(run_ids)])
-        return any(unrendered for [unrendered] in cursor.fetchall())
+        return [message_id for message_id, unrendered in cursor.fetchall() if unrendered]

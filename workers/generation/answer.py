@@ -34,7 +34,7 @@ from workers.providers.base import (
     SentOptions,
     TokenUsage,
 )
-from workers.providers.token_estimate import larger_usage
+from workers.providers.token_estimate import larger_usage, least_usage
 
 AGAIN_SECONDS: Final = 10.0
 
@@ -232,7 +232,8 @@ class ModelAnswer:
             return counted
         if reported.estimated:  # by the client, without the factor
             return replace(counted, implausible=reported.implausible)
-        used = larger_usage(reported, counted)
+        least = least_usage(self.context.turns, text, self.thinking.text)
+        used = larger_usage(reported, counted, least)
         if used.reasoning_tokens or not counted.reasoning_tokens:
             return used
         return replace(used, reasoning_tokens=min(counted.reasoning_tokens, used.output_tokens))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from chat.eventlog import store
-from chat.runs.closing import RENDER_GROUP
+from chat.eventlog.html_requests import RENDER_GROUP
 from chat.turns.stop import STOP_GROUP
 from workers.generation.run import Generation
 

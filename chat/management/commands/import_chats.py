@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
+from chat.eventlog.html_requests import notify_of_import
 from chat.management.terminal import Bar, show_examples
 from chat.portability.importer import import_conversations, read_file
 from chat.portability.json_stream import ImportRefusedError
@@ -60,6 +61,8 @@ class Command(BaseCommand):
                 elif outcome.kind == "new":
                     said["messages"] += outcome.messages
                 bar.show("conversations", done, len(chats))
+        if said["messages"]:
+            notify_of_import()
         if options["json"]:
             numbers = {name: said[name] for name in ("new", "messages", "known")}
             self.stdout.write(json.dumps({**numbers, "refused": refused}, ensure_ascii=False))

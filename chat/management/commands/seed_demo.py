@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from chat.eventlog.html_requests import notify_of_import
 from chat.management.terminal import show_examples
 from chat.portability.formats import ImportedConversation, ImportedMessage
 from chat.portability.importer import save_conversation
@@ -66,6 +67,8 @@ class Command(BaseCommand):
                 EmailAddress.objects.create(user=user, email=ADDRESS, primary=True, verified=True)
             self.stdout.write(f"{ADDRESS}   password: {password}   (shown this once)")
         made = sum(save_conversation(user, chat) for chat in chats())
+        if made:
+            notify_of_import()
         self.stdout.write(f"{made} conversations.")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
@@ -36,6 +37,7 @@ SPARE_CONNECTIONS: Final = 20  # more than the number of streams: for lists of m
 PREPARED: Final = 500  # requests, one for each model
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024  # of a list of models
 USER_AGENT: Final = "antiphon"
+SCHEMES: Final = ("bearer", "basic", "token", "apikey", "api-key", "key")  # of a header before its secret
 
 
 class Transport:
@@ -66,7 +68,9 @@ class Transport:
         self._query = dialect.default_query() | given | dict(extras.query)
         secrets += tuple(value for name, value in self._query.items() if SECRET_PARAMETER.search(name))
         added = [extras, *model_extras]
-        secrets += tuple(value for one in added for name, value in one.headers.items() if _is_secret(name, value))
+        for one in added:
+            for name, value in one.headers.items():
+                secrets += _secrets_of(name, value)
         self._base = httpx2.URL(base.rstrip("/") + "/")
         own = dialect.key_headers(api_key) if api_key else basic
         self._defaults = {"User-Agent": USER_AGENT, **dialect.headers()}
@@ -198,9 +202,25 @@ def _join_headers(first: Mapping[str, str], second: Mapping[str, str]) -> dict[s
     return {name: value for name, value in first.items() if name.lower() not in names} | dict(second)
 
 
-def _is_secret(name: str, value: str) -> bool:
-    """Whether a header's value may be in no log. A short one without a telling name is a word that texts may have."""
-    return bool(SECRET_PARAMETER.search(name)) or len(value) >= SHORTEST_KEY
+def _secrets_of(name: str, value: str) -> tuple[str, ...]:
+    """What of a header may be in no log: its value, and its parts, because servers repeat a token without the word
+    before it. Of a short value without a telling name nothing is: it is a word that texts may have.
+    """
+    scheme, _, credentials = value.strip().partition(" ")
+    if scheme.lower() in SCHEMES and credentials.strip():
+        token = credentials.strip()
+        return (token, _password_of(token)) if scheme.lower() == "basic" else (token,)
+    if not SECRET_PARAMETER.search(name) and len(value) < SHORTEST_KEY:
+        return ()
+    return (value, *(part for part in re.split(r"[\s;,=]+", value) if SHORTEST_KEY <= len(part) < len(value)))
+
+
+def _password_of(token: str) -> str:
+    """The password in the token of basic authentication; empty if it is none."""
+    try:
+        return base64.b64decode(token, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _join(base: httpx2.URL, path: str) -> bytes:

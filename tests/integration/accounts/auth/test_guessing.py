@@ -35,6 +35,14 @@ def test_ten_addresses_of_one_ipv6_network_are_one_place(alice: User) -> None:
     assert log_in(alice.email, PASSWORD, "2001:db8:1:3::1").status_code == 302
 
 
+def test_one_network_guesses_at_ten_accounts_a_minute(alice: User) -> None:
+    """Also with another IPv6 address of its own for each."""
+    for number in range(10):
+        log_in(f"user{number}@example.org", WRONG, f"2001:db8:1:2::{number:x}")
+    assert "Too many failed" in log_in("user10@example.org", WRONG, "2001:db8:1:2::a").content.decode()
+    assert "Too many failed" not in log_in("user10@example.org", WRONG, "2001:db8:1:3::a").content.decode()
+
+
 def test_from_many_places_the_account_is_locked(alice: User) -> None:
     guess_from_many_places(alice.email)
     refused = log_in(alice.email, PASSWORD, "203.0.113.1")
@@ -74,7 +82,17 @@ def test_a_new_password_ends_it(alice: User) -> None:
     form = client.post(path, {"secret": secret})["Location"]
     new = "quite another battery"
     assert client.post(form, {"password1": new, "password2": new}).status_code == 302
-    assert log_in(alice.email, new, "203.0.113.5").status_code == 302
+    assert log_in(alice.email, new, "203.0.113.6").status_code == 302, "not only from where it was chosen"
+
+
+def test_a_changed_password_ends_it(alice: User) -> None:
+    client = Client(REMOTE_ADDR="203.0.113.5")
+    assert client.post("/accounts/login/", {"login": alice.email, "password": PASSWORD}).status_code == 302
+    guess_from_many_places(alice.email)
+    new = "quite another battery"
+    fields = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    assert client.post("/accounts/password/change/", fields).status_code == 302
+    assert log_in(alice.email, new, "203.0.113.6").status_code == 302
 
 
 def test_an_unknown_address_is_answered_alike_and_the_owner_is_told_once(alice: User) -> None:
@@ -95,7 +113,7 @@ def test_an_unknown_address_is_answered_alike_and_the_owner_is_told_once(alice: 
 @pytest.mark.parametrize(
     "password",
     ["        ", "aaaaaaaaaa", "antiphon", "Antiphon2026!", "summer2026", "Winter-2025", "2026december",
-     "1234567890123", "password2026!", "dragon123456"],
+     "1234567890123", "password2026!", "dragon123456", "1q2w3e4r5t"],
 )  # fmt: skip
 def test_what_guessers_try_first_is_refused(password: str) -> None:
     with pytest.raises(ValidationError):

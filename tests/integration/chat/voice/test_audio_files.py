@@ -122,6 +122,7 @@ def test_staff_listen_with_the_permission_and_an_entry(alice: User, plan: Plan, 
     client.force_login(staff)
     answer = client.get(f"/admin/chat/recording/{row.pk}/audio/")
     assert answer.status_code == (200 if may else 403)
+    assert "no-store" in answer["Cache-Control"]
     entries = AuditEntry.objects.filter(verb="download_recording", object_id=str(row.pk), actor=staff)
     assert entries.count() == (1 if may else 0)
 

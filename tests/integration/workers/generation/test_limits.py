@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -83,6 +84,20 @@ async def test_an_answer_of_the_greatest_length_is_complete(alice: User, setting
     settings.ANSWER_MAX_CHARS = 10
     outcome, text, _ = await answer(alice, ScriptedModel([Chunk("12345")], [Chunk("67890")]))
     assert (outcome.status, text) == (RunStatus.DONE, "1234567890")
+
+
+async def test_the_greatest_length_is_that_of_all_parts_of_an_answer(alice: User, settings: Any) -> None:
+    """Otherwise it could be continued for ever."""
+    settings.ANSWER_MAX_CHARS = 10
+    accepted = await in_db(send, alice)
+    claimed = await in_db(claim, accepted.run_id, "worker")
+    assert claimed is not None
+    continued = replace(claimed, run=replace(claimed.run, base_chars=7))
+    within = limits.AnswerLimits(continued)
+    assert (await within.admit("890"), within.reached) == ("890", None)
+    assert await within.admit("x") == ""
+    assert within.reached is not None
+    assert within.reached.code == "answer_too_long"
 
 
 async def test_endless_reasoning_is_ended(alice: User, settings: Any) -> None:
@@ -187,8 +202,16 @@ async def test_a_claimed_usage_of_5_is_not_believed(alice: User) -> None:
     assert (billed.output_tokens, billed.estimated) == (20_000, True)
 
 
+async def test_a_report_of_fewer_tokens_than_words_is_not_believed(alice: User) -> None:
+    """Each of 100 short answers could take 200 tokens more than it was billed with."""
+    model = ScriptedModel([Chunk("word " * 100)], [Chunk(usage=TokenUsage(1, 5), finish_reason="stop")])
+    outcome, _, billed = await answer(alice, model)
+    assert outcome.status is RunStatus.DONE
+    assert (billed.output_tokens, billed.estimated) == (100, True)
+
+
 async def test_a_plausible_report_is_billed_as_it_is(alice: User) -> None:
-    reported = TokenUsage(40, 900, cached_tokens=3, reasoning_tokens=20)
+    reported = TokenUsage(40, 1000, cached_tokens=3, reasoning_tokens=20)
     model = ScriptedModel([Chunk("word " * 1000)], [Chunk(usage=reported, finish_reason="stop")])
     assert (await answer(alice, model))[2] == reported
 

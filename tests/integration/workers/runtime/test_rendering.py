@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from accounts.lib.db import in_db
+from accounts.lib.ids import uuid7
 from accounts.lib.redis import async_redis
 from accounts.models import User
-from chat.eventlog import events, store
+from chat.conversations.snapshot import read_snapshot
+from chat.eventlog import events, html_requests, store
 from chat.markdown.plain import NOTE
-from chat.markdown.pool import RenderPool
+from chat.markdown.pool import RenderPool, shared_pool
 from chat.models import Message, Run, RunStatus
 from chat.recovery.reaper import reap
 from chat.runs.closing import close_in_log
@@ -114,10 +117,93 @@ async def test_one_without_a_run_and_one_that_is_too_costly(turn: Accepted) -> N
         return message
 
     made = await in_db(make)
-    await render_missing()
+    while await render_missing() is not None:
+        pass
     html = await in_db(lambda: Message.objects.get(pk=made.pk).html)
     assert html == f'<div class="plain">{"![" * 30_000}</div><p class="plain-note">{NOTE}</p>'
     assert len(await updates(turn)) == 1
+
+
+@pytest.mark.parametrize("text", ["[a]: http://b.example", " ", "\n\n"])
+async def test_a_text_whose_markdown_shows_nothing_keeps_no_other_waiting(turn: Accepted, text: str) -> None:
+    """Its HTML was '', so that it was rendered again for ever, and those before it never."""
+    empty = await in_db(add_answer, turn, text)
+    for _ in range(2):
+        await render_missing()
+    assert await in_db(html_of, empty) == f'<div class="plain">{text}</div>'
+    assert (await in_db(row, turn.run_id)).message.html == HTML
+
+
+async def test_what_somebody_opens_is_rendered_before_the_rest_of_an_import(
+    turn: Accepted, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its page gets the HTML by an event. An import of 10,000 conversations must not keep it waiting."""
+    await render_missing()
+    other = (await in_db(say, alice)).conversation_id
+    imported = [await in_db(add_answer, turn, f"**{number}**", version=5) for number in range(3)]
+    backlog = [await in_db(add_answer, turn, f"*{number}*", conversation_id=other) for number in range(3)]
+    monkeypatch.setattr(rendering, "BATCH", 3)
+    await read_snapshot(turn.conversation_id)
+    await render_missing()
+    assert [await in_db(html_of, one) for one in imported] == [f"<p><strong>{n}</strong></p>\n" for n in range(3)]
+    assert [await in_db(html_of, one) for one in backlog] == [""] * 3
+    sent = {event["message"]["id"]: event["message"] for event in await updates(turn)}
+    assert [sent[str(one)]["html"] for one in imported] == [f"<p><strong>{n}</strong></p>\n" for n in range(3)]
+    assert {sent[str(one)]["run"] for one in imported} == {None}
+    while await render_missing() is not None:
+        pass
+    assert [await in_db(html_of, one) for one in backlog] == [f"<p><em>{n}</em></p>\n" for n in range(3)]
+    assert await html_requests.requested(10) == []
+
+
+async def test_a_page_that_read_before_the_html_was_stored_is_sent_it(turn: Accepted) -> None:
+    await render_missing()
+    one = await in_db(add_answer, turn, "**x**")
+    while await render_missing() is not None:
+        pass
+    before = len(await updates(turn))
+    await html_requests.request_html([one])  # of a page that has read the row before
+    await render_missing()
+    [event] = (await updates(turn))[before:]
+    assert (event["message"]["id"], event["message"]["html"]) == (str(one), "<p><strong>x</strong></p>\n")
+
+
+async def test_the_end_of_an_answer_comes_before_the_rest_of_an_import(
+    turn: Accepted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "BATCH", 2)
+    backlog = [await in_db(add_answer, turn, "old", version=5) for _ in range(4)]
+    await render_missing()
+    assert (await in_db(row, turn.run_id)).message.html == HTML
+    assert {await in_db(html_of, one) for one in backlog} == {""}
+
+
+async def test_the_rest_of_an_import_leaves_the_processes_to_answers_that_end(
+    turn: Accepted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await render_missing()
+    one = await in_db(add_answer, turn, "**x**")
+
+    def fail(*_: object) -> str:
+        raise AssertionError("rendered where answers end")
+
+    monkeypatch.setattr(shared_pool(), "render", fail)
+    while await render_missing() is not None:
+        pass
+    assert await in_db(html_of, one) == "<p><strong>x</strong></p>\n"
+
+
+def add_answer(turn: Accepted, text: str, *, version: int = 7, conversation_id: uuid.UUID | None = None) -> uuid.UUID:
+    """An answer without run and HTML, as imports make it. Most UUIDs of `version` 5 come after all of 7."""
+    pk = uuid.UUID(f"f{uuid.uuid4().hex[1:]}") if version == 5 else uuid7()
+    made = Message.objects.create(
+        id=pk, conversation_id=conversation_id or turn.conversation_id, role="assistant", text=text, status="complete"
+    )
+    return made.pk
+
+
+def html_of(message_id: uuid.UUID) -> str:
+    return Message.objects.get(pk=message_id).html
 
 
 async def test_answers_in_progress_are_left_alone(alice: User, layer: None) -> None:

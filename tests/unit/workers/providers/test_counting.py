@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from workers.providers.base import ChatTurn, TokenUsage
 from workers.providers.counting import KEPT_RATIOS, Ratios, TokenCount, kind_of
 from workers.providers.model_facts import Facts, ModelFacts
-from workers.providers.token_estimate import ANSWER_TOKENS, TURN_TOKENS, TokenCounter, estimate_tokens
+from workers.providers.token_estimate import (
+    ANSWER_TOKENS,
+    TURN_TOKENS,
+    TokenCounter,
+    estimate_tokens,
+    larger_usage,
+    least_tokens,
+)
 
 WORDS = {
     "english": ["the", "quick", "brown", "fox", "jumps", "over", "a", "lazy", "dog", "while", "nobody", "understands",
@@ -191,3 +198,27 @@ class TestFacts:
         found = facts.of("host", "a")
         assert found is not None
         assert found.window is None
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [
+        ("The quick brown fox jumps over the lazy dog.", 9),
+        ("Tôi không biết điều đó.", 5),
+        ("| a | b |\n|---|---|\n" + "=" * 400, 2),
+        ("    return {'a': [1, 2, 3]}", 5),
+        ("天気がいいから散歩しましょう", 5),
+        ("." * 200_000, 0),
+        ("", 0),
+    ],
+)
+def test_the_least_count_is_that_of_words(text: str, least: int) -> None:
+    assert least_tokens(text) == least
+
+
+def test_the_larger_of_reported_and_counted_is_billed() -> None:
+    counted, least = TokenUsage(100, 1_000), TokenUsage(60, 600)
+    assert larger_usage(TokenUsage(90, 700), counted, least) == TokenUsage(90, 700)
+    assert larger_usage(TokenUsage(90, 500), counted, least) == TokenUsage(90, 600, estimated=True)
+    assert larger_usage(TokenUsage(10, 300), counted, least) == TokenUsage(60, 1_000, estimated=True)
+    assert larger_usage(TokenUsage(400, 4_000), counted, least) == TokenUsage(400, 4_000)

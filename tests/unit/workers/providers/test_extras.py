@@ -8,6 +8,8 @@ import pytest
 
 from workers.providers.config import Extras, merge_fields
 from workers.providers.extras import check_body, check_query, read_extras, read_headers
+from workers.providers.http.errors import scrub
+from workers.providers.http.transport import _secrets_of
 from workers.providers.kinds import detect_kind, resolve_kind
 
 
@@ -101,3 +103,25 @@ def test_the_kind_of_an_address(address: str, kind: str) -> None:
     assert detect_kind(address) == kind
     assert resolve_kind("auto", address) == kind
     assert resolve_kind("gemini", address) == "gemini"
+
+
+@pytest.mark.parametrize(
+    ("header", "repeated"),
+    [
+        (("Helicone-Auth", "Bearer pk-canary-123456"), "pk-canary-123456"),
+        (("X-Proxy", "Basic dXNlcjpjYW5hcnktcGFzcw=="), "canary-pass"),
+        (("X-Proxy", "Basic dXNlcjpjYW5hcnktcGFzcw=="), "dXNlcjpjYW5hcnktcGFzcw=="),
+        (("Cookie", "lang=en; session=canary0123456789"), "canary0123456789"),
+        (("api-key", "abc7"), "abc7"),
+    ],
+)
+def test_a_part_of_a_header_is_a_secret_too(header: tuple[str, str], repeated: str) -> None:
+    """Servers repeat a token without the word before it, and staff are shown their words."""
+    name, value = header
+    said = scrub(f"Invalid credentials: {repeated}.", _secrets_of(name, value))
+    assert repeated not in said
+    assert said.startswith("Invalid credentials")
+
+
+def test_a_short_word_in_a_header_is_none() -> None:
+    assert _secrets_of("X-Title", "Antiphon") == ()

@@ -217,6 +217,7 @@ export class Transcript {
       if (following || message.client_id) this.tip = message.id;
       return;
     }
+    if (again) return; // of another branch, or above what is loaded: HTML that was made later, say
     const at = this.path.findIndex((view) => view.parentId === message.parent_id && !view.clientId);
     const parent = this.path.findIndex((view) => view.id === message.parent_id);
     const isNew = !this.path[at]?.versions.includes(message.id);
