@@ -84,8 +84,12 @@ class Up:
         return found[1] if found else None
 
     def descendants(self) -> list[psutil.Process]:
+        """None of a process that has ended."""
         assert self.popen is not None
-        return list(psutil.Process(self.popen.pid).children(recursive=True))
+        try:
+            return list(psutil.Process(self.popen.pid).children(recursive=True))
+        except psutil.NoSuchProcess:
+            return []
 
     def child(self, words: str) -> psutil.Process:
         """The one direct child whose command line holds `words`."""

@@ -158,7 +158,9 @@ export class Parameters {
     preset.textContent = (preset.dataset.words ?? "").replace("%(name)s", shown.preset);
     preset.hidden = !shown.preset;
     const own = this.part(".parameters-own");
-    this.part(".parameters-own > span").textContent = own.dataset[shown.instructions] ?? "";
+    const { textOn, textTemporary, textOff } = own.dataset;
+    const text = { on: textOn, temporary: textTemporary, off: textOff }[shown.instructions];
+    this.part(".parameters-own > span").textContent = text ?? "";
     const changed = NAMES.some((name) => shown.values[name] !== null);
     /** @type {HTMLButtonElement} */ (this.part("[data-reset-all]")).disabled = !changed;
     this.mark(changed || (!shown.may_change && Boolean(shown.has_system_prompt)));
