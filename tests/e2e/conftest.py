@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.e2e.browsing import chromium, log_in
 from tests.stack import Stack
+
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="package")
