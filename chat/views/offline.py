@@ -16,7 +16,8 @@ SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
         *("prose", "sidebar", "overlays", "chat", "messages", "thinking", "side-by-side", "context"),
-        *("composer", "prompts", "picker", "choices", "start", "voice", "temporary", "parameters"),
+        *("composer", "prompts", "picker", "choices", "start", "voice", "temporary"),
+        *("parameter-fields", "parameters"),
     )
 )
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}

@@ -78,8 +78,8 @@ class TestReading:
                 UNION ALL SELECT gen_random_uuid(), id, n + 1 FROM grown WHERE n < 300
             ), made AS (
                 INSERT INTO chat_message (id, conversation_id, parent_id, role, text, html, status, created_at)
-                SELECT id, %s, parent, CASE WHEN n %% 2 = 1 THEN 'user' ELSE 'assistant' END, 'line ' || n, '<p>line ' || n || '</p>',
-                       'complete', now() + n * interval '1 ms' FROM grown
+                SELECT id, %s, parent, CASE WHEN n %% 2 = 1 THEN 'user' ELSE 'assistant' END, 'line ' || n,
+                       '<p>line ' || n || '</p>', 'complete', now() + n * interval '1 ms' FROM grown
             ) UPDATE chat_conversation SET tip_id = (SELECT id FROM grown WHERE n = 300) WHERE id = %s RETURNING id
             """,
             *[page.url.split("/")[-2]] * 3,

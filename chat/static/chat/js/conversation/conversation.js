@@ -3,6 +3,7 @@
 import { Announcer } from "antiphon/lib/screen-reader";
 import { Composer } from "antiphon/conversation/composer";
 import { showContextUse } from "antiphon/conversation/context-use";
+import { adoptDraft } from "antiphon/conversation/drafts";
 import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { Outbox } from "antiphon/wire/outbox";
@@ -15,7 +16,7 @@ import { Socket } from "antiphon/wire/socket";
 import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
 import { ConnectionLine, showNote } from "antiphon/conversation/status";
-import { recallAll, remember } from "antiphon/lib/storage";
+import { remember } from "antiphon/lib/storage";
 import { Starters } from "antiphon/conversation/starters";
 import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
@@ -287,20 +288,6 @@ export class Conversation {
   leave() {
     if (!this.logIn.open()) this.line.show("stopped", "You’re logged in, but the server refuses the connection. Reload the page to try again.");
   }
-}
-
-/**
- * Fills an empty composer of a new conversation with the draft of a tab that is closed.
- * @param {Composer} composer @param {Tab} tab @param {string} prefix of the keys of such drafts
- */
-async function adoptDraft(composer, tab, prefix) {
-  await tab.ready;
-  const open = await tab.others();
-  if (composer.field.value) return composer.changed();
-  const orphan = recallAll(`${prefix}.`).find(([key]) => !open.has(key.slice(prefix.length + 1)));
-  if (!orphan) return undefined;
-  remember(orphan[0], null);
-  return composer.write(orphan[1]);
 }
 
 /** @param {string} id */
