@@ -166,7 +166,7 @@ async def test_r17_stopped_while_a_worker_takes_it(system: tuple[Stack, FakeOpen
         stack.workers[0].kill(signal.SIGSTOP)
         accepted = await here.say(client, "Barely [[tokens=500 rate=100]]")
         with psycopg.connect(stack.env["DATABASE_URL"]) as connection:
-            connection.execute("LOCK TABLE chat_message IN ACCESS EXCLUSIVE MODE")
+            connection.execute("LOCK TABLE chat_summary IN ACCESS EXCLUSIVE MODE")
             stack.workers[0].kill(signal.SIGCONT)
             query = "SELECT 1 FROM chat_run WHERE id = %s AND status = 'running'"
             await poll(lambda: stack.sql(query, accepted["run_id"]), "claim")
