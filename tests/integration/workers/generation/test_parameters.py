@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from tests.client import session
+from tests.client import Client, session
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -59,9 +60,22 @@ async def test_every_tab_is_told_and_the_next_answer_has_them(stack: Stack, upst
         assert body["messages"][0]["content"] == "A secret."
 
 
+async def forget_refusals(stack: Stack, upstream: FakeOpenAI, client: Client) -> None:
+    """The workers know of nothing that "large" refuses: other tests have the same stack."""
+    async with asyncio.timeout(120):
+        while True:
+            stack.sql("UPDATE workers_modelfact SET refused = '{}'")  # again: one may only now store what it has learnt
+            sent = await client.say("Again? [[tokens=1]]", model="large", options={"temperature": 0.5})
+            await client.ended(sent["run_id"])
+            if "temperature" in upstream.chats[-1].body:
+                return
+            await asyncio.sleep(4)  # they read the table every 10 s, and messages have a rate
+
+
 async def test_a_refused_parameter_costs_no_answer_and_is_said(stack: Stack, upstream: FakeOpenAI) -> None:
     async with session(stack.url, "alice@example.org") as alice:
         client = await alice.connect()
+        await forget_refusals(stack, upstream, client)
         upstream.play(Script(status=400, said="Unsupported parameter: 'temperature' is not supported with this model."))
         options = {"temperature": 0.5, "max_tokens": 9}
         first = await client.say("Hello [[tokens=1]]", model="large", options=options)
@@ -75,6 +89,7 @@ async def test_a_refused_parameter_costs_no_answer_and_is_said(stack: Stack, ups
         assert (await client.ended(second["run_id"]))["final"]["parameters"]["dropped"] == ["temperature"]
         assert len(upstream.chats) == asked + 1, "it is known by now"
         assert "temperature" not in upstream.chats[-1].body
+        await forget_refusals(stack, upstream, client)
 
 
 async def test_own_instructions_reach_the_model(stack: Stack, upstream: FakeOpenAI) -> None:
