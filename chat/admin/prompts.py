@@ -5,33 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from chat.admin.library import LibraryAdmin, LibraryForm
-from chat.catalog.prompts import check_variables, clean_name
+from chat.catalog.prompt_rules import PromptRules
 from chat.models import Prompt
-from chat.protocol.errors import Invalid
 
 
-class PromptForm(LibraryForm):
+class PromptForm(PromptRules, LibraryForm):
     class Meta:
         model = Prompt
         fields = "__all__"
-
-    def clean_name(self) -> str:
-        return clean_name(self.cleaned_data["name"])
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
-        try:
-            check_variables(text)
-        except Invalid as error:
-            raise ValidationError(error.message) from None
-        return text
 
 
 @admin.register(Prompt)

@@ -13,11 +13,10 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from chat.catalog.access import models_of
-from chat.catalog.prompts import check_variables, clean_name
+from chat.catalog.prompt_rules import PromptRules
 from chat.catalog.starters_field import StartersField
 from chat.models import Effort, Preset, Prompt
 from chat.models.presets import MAX_STARTER, MAX_STARTERS, SHARE
-from chat.protocol.errors import Invalid
 
 
 class OwnForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -100,7 +99,7 @@ class PresetForm(OwnForm):
         return value
 
 
-class PromptForm(OwnForm):
+class PromptForm(PromptRules, OwnForm):
     class Meta:
         model = Prompt
         fields = ("name", "title", "text", "groups")
@@ -117,17 +116,6 @@ class PromptForm(OwnForm):
                 "<code>{{date}}</code> and <code>{{time}}</code> are filled in."
             ),
         }
-
-    def clean_name(self) -> str:
-        return clean_name(self.cleaned_data["name"])
-
-    def clean_text(self) -> str:
-        text: str = self.cleaned_data["text"].replace("\r\n", "\n")
-        try:
-            check_variables(text)
-        except Invalid as error:
-            raise ValidationError(error.message) from None
-        return text
 
 
 class ImportForm(forms.Form):
