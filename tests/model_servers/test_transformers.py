@@ -17,12 +17,10 @@ from tests.client import session
 from tests.model_servers import running
 from tests.model_servers.asking import (
     ALICE,
-    BOTH,
     SECONDS,
     ask,
     ask_and_stop,
     ask_until_it_answers,
-    connected,
     offered,
     run_row,
     send,
@@ -41,18 +39,6 @@ pytestmark = [
 def server() -> Generator[ModelServer]:
     with running.transformers() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def relay(server: ModelServer) -> Generator[Relay]:
-    with Relay(server.port) as relay:
-        yield relay
-
-
-@pytest.fixture(scope="module", params=BOTH)
-def stack(request: pytest.FixtureRequest, relay: Relay) -> Generator[Stack]:
-    with connected(request.param, f"http://127.0.0.1:{relay.port}/v1") as stack:
-        yield stack
 
 
 @pytest.fixture(scope="module")
