@@ -1,0 +1,116 @@
+"""Finds spaced ("f u c k"), stretched ("fuuuck"), digit-spelled ("5hit") and starred ("f*ck") forms of a few words.
+
+Only for words that are severe enough to accept a wrong hit now and then. One regular expression of RE2 for each word;
+a set of all of them tells in one pass which occur at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Final
+
+from chat.moderation.matching.forms import Table
+from chat.moderation.matching.linear import expression, expressions, quoted
+from chat.moderation.matching.words import Word
+
+MOST_WORDS: Final = 300
+_ALIKE: Final = {
+    "a": "a4@", "b": "b8", "e": "e3", "g": "g9", "i": "i1!|", "l": "l1|", "o": "o0", "s": "s5$", "t": "t7+", "u": "uv",
+    "c": "ck", "z": "z2",
+}  # fmt: skip
+_SYMBOLS: Final = "".join(sorted({each for alike in _ALIKE.values() for each in alike if not each.isalnum()} | {"*"}))
+_EDGE: Final = f"[ {quoted(_SYMBOLS)}]"
+_BETWEEN: Final = f"{_EDGE}{{1,3}}"
+_ENDING: Final = "(?:s|es|ed|er|ers|ing|in|y)?"
+
+
+def _simple(character: str) -> str:
+    """Blanks for all but letters, digits and the symbols that stand for letters; the text keeps its length."""
+    return character if character.isalnum() or character in _SYMBOLS else " "
+
+
+_SIMPLE: Final = Table(_simple)
+
+
+def _canonical() -> dict[int, str]:
+    """Letters and symbols that may stand for each other, each as one of them: "l", "1" and "|" as "i"."""
+    made: dict[str, str] = {}
+    for letter, alike in _ALIKE.items():
+        known = next((made[each] for each in alike if each in made), letter)
+        made.update(dict.fromkeys(alike, known))
+    return str.maketrans(made)
+
+
+_CANONICAL: Final = _canonical()
+
+
+def _skeleton(text: str) -> str:
+    """Letters only, the first of those that look alike, each run of one letter as one letter; "*" stands for any."""
+    letters = (each for each in text.translate(_CANONICAL) if each.isalnum() or each == "*")
+    return "".join(letter for letter, _ in groupby(letters))
+
+
+class DisguisedIndex:
+    """Raises `ValueError` for too many words and as `Word.form` does."""
+
+    def __init__(self, words: Iterable[Word]) -> None:
+        listed = list(words)
+        if len(listed) > MOST_WORDS:
+            raise ValueError(f"at most {MOST_WORDS} words are searched for in disguise")
+        self._rules = [word.rule for word in listed]
+        self._letters = [sum(map(str.isalpha, word.form())) for word in listed]
+        patterns = [_pattern(word.form()) for word in listed]
+        self._patterns = [expression(pattern) for pattern in patterns]
+        self._set = expressions(patterns)
+        skeletons = {_skeleton(word.form()) for word in listed}
+        self._beginnings = {each[:many] for each in skeletons for many in range(1, len(each) + 1)}
+
+    def find(self, text: str) -> Iterator[tuple[int, int, int]]:
+        """Yields rule, start and end in `text`, which is in folded form."""
+        if not self._rules:
+            return
+        text = text.translate(_SIMPLE)
+        for number in self._set.Match(text) or ():
+            at = 0
+            while match := self._patterns[number].search(text, at):
+                start, end = match.span(1)
+                if _is_readable(text[start:end], self._letters[number]):
+                    yield self._rules[number], start, end
+                at = end
+
+    def may_begin(self, text: str) -> bool:
+        """Whether a word may be disguised in a text that begins with `text`, which is in folded form."""
+        if not self._beginnings:
+            return False
+        skeleton = _skeleton(text)
+        if "*" in skeleton:
+            return any(_same(skeleton, each) for each in self._beginnings)
+        return skeleton in self._beginnings
+
+
+def _is_readable(written: str, letters: int) -> bool:
+    """Whether readers see the word: one letter at least, and half of it neither digits nor "*". "A55" is a road."""
+    return any(map(str.isalpha, written)) and 2 * sum(map(_is_sign, written)) >= letters
+
+
+def _is_sign(character: str) -> bool:
+    return character.isalpha() or (character in _SYMBOLS and character != "*")
+
+
+def _same(starred: str, beginning: str) -> bool:
+    return len(starred) == len(beginning) and all(a in {b, "*"} for a, b in zip(starred, beginning, strict=True))
+
+
+def _pattern(form: str) -> str:
+    """The beginning of a word, the word in group 1, the end of a word: in a text that `_simple` has been applied to."""
+    characters = [character for character in form if not character.isspace()]
+    classes = [_class(character, inner=at > 0) for at, character in enumerate(characters)]
+    together = "".join(f"{each}+" for each in classes)
+    spaced = _BETWEEN.join(f"{each}+" for each in classes)
+    return f"(?:^|{_EDGE})({together}{_ENDING}|{spaced})(?:$|{_EDGE})"
+
+
+def _class(character: str, *, inner: bool) -> str:
+    alike = _ALIKE.get(character, character) + ("*" if inner else "")
+    return "[" + "".join(quoted(each) for each in alike) + "]"

@@ -1,0 +1,185 @@
+"""Finds personal data and secrets: a cheap pattern proposes, a validator decides.
+
+Sources: phonenumbers (Google's libphonenumber), python-stdnum for check digits and national numbers, the prefixes that
+vendors publish for their keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+import phonenumbers
+from stdnum import iban, luhn
+
+from chat.moderation.matching.linear import expression
+
+MOST_VALIDATED: Final = 200  # proposals of one kind in one text; the rest counts as found, unvalidated
+LONGEST: Final = 64  # characters that any of these but a key or an address may have
+
+
+class Pii(StrEnum):
+    EMAIL = "email"
+    PHONE = "phone"
+    CARD = "card"
+    IBAN = "iban"
+    NATIONAL_ID = "national_id"
+    SECRET_KEY = "secret_key"  # noqa: S105 -- the name of a kind
+
+
+LABELS: Final = {
+    Pii.EMAIL: "email address",
+    Pii.PHONE: "phone number",
+    Pii.CARD: "card number",
+    Pii.IBAN: "bank account",
+    Pii.NATIONAL_ID: "national ID",
+    Pii.SECRET_KEY: "secret key",
+}
+
+# Modules of stdnum that validate national numbers, by language or language and country; the pattern proposes a number.
+NATIONAL: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "en-US": (("us.ssn", r"\b\d{3}-\d{2}-\d{4}\b"),),
+    "en-GB": (("gb.nhs", r"\b\d{3} ?\d{3} ?\d{4}\b"),),
+    "en-CA": (("ca.sin", r"\b\d{3}[ -]?\d{3}[ -]?\d{3}\b"),),
+    "de": (("de.idnr", r"\b\d{2} ?\d{3} ?\d{3} ?\d{3}\b"),),
+    "fr": (("fr.nir", r"\b[12] ?\d{2} ?\d{2} ?[\dAB]{2} ?\d{3} ?\d{3} ?\d{2}\b"),),
+    "es": (("es.dni", r"\b\d{8}-?[A-Za-z]\b"), ("es.nie", r"\b[XYZxyz]-?\d{7}-?[A-Za-z]\b")),
+    "it": (("it.codicefiscale", r"\b[A-Za-z]{6}\d{2}[A-Za-z]\d{2}[A-Za-z]\d{3}[A-Za-z]\b"),),
+    "nl": (("nl.bsn", r"\b\d{9}\b"),),
+    "pl": (("pl.pesel", r"\b\d{11}\b"),),
+    "sv": (("se.personnummer", r"\b(?:\d{2})?\d{6}[-+]\d{4}\b"),),
+    "pt": (("br.cpf", r"\b\d{3}\.?\d{3}\.?\d{3}-?\d{2}\b"), ("pt.nif", r"\b\d{9}\b")),
+    "hi": (("in_.aadhaar", r"\b\d{4}[ -]?\d{4}[ -]?\d{4}\b"),),
+}
+_REGIONS: Final = {
+    "en": ("US", "GB"), "de": ("DE", "AT", "CH"), "fr": ("FR", "BE", "CH"), "es": ("ES", "MX"), "it": ("IT",),
+    "nl": ("NL", "BE"), "pl": ("PL",), "sv": ("SE",), "pt": ("BR", "PT"), "hi": ("IN",),
+}  # fmt: skip
+
+_EMAIL: Final = expression(r"[\pL\pN._%+\-]+@[\pL\pN\-]+(?:\.[\pL\pN\-]+)*\.\pL{2,}")
+_PHONE: Final = expression(r"(?:\+|\b00|\(|\b)\d(?:[ ().\-/]{0,2}\d){6,17}\b")
+_CARD: Final = expression(r"\b[2-6]\d{3}(?:[ \-]?\d){9,15}\b")
+_IBAN: Final = expression(r"(?i)\b[a-z]{2}\d{2}(?: ?[a-z0-9]){11,30}")
+_KEYS: Final = expression(
+    r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----(?:[\sA-Za-z0-9+/=]*-----END (?:[A-Z]+ )*PRIVATE KEY-----)?"
+    r"|\b(?:sk-(?:ant-|proj-|or-v1-|svcacct-)?[A-Za-z0-9_\-]{20,}|[rs]k_live_[A-Za-z0-9]{16,}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|glpat-[A-Za-z0-9_\-]{20,}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[A-Za-z0-9_\-]{35}|xox[abeoprs]-[A-Za-z0-9\-]{10,}|hf_[A-Za-z0-9]{30,}"
+    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_\-]{50,}|SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}"
+    r"|eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,})"
+)
+_DIGIT: Final = re.compile(r"\d")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalData:
+    """Rule `rule` searches for `kind`; `locale` ("de", "en-GB", "": any) chooses national numbers and dialling."""
+
+    rule: int
+    kind: Pii
+    locale: str = ""
+
+
+class PiiIndex:
+    def __init__(self, searched: Iterable[PersonalData]) -> None:
+        self._searched = list(searched)
+
+    def find(self, text: str) -> Iterator[tuple[int, int, int]]:
+        """Yields rule, start and end in `text`, which is in plain form."""
+        if not self._searched:
+            return
+        has_digit = _DIGIT.search(text) is not None
+        for each in self._searched:
+            if has_digit or each.kind in {Pii.EMAIL, Pii.SECRET_KEY}:
+                for start, end in _FINDERS[each.kind](text, each.locale):
+                    yield each.rule, start, end
+
+
+def _emails(text: str, _locale: str) -> Iterator[tuple[int, int]]:
+    if "@" in text:
+        yield from (match.span() for match in _EMAIL.finditer(text))
+
+
+def _keys(text: str, _locale: str) -> Iterator[tuple[int, int]]:
+    yield from (match.span() for match in _KEYS.finditer(text))
+
+
+def _cards(text: str, _locale: str) -> Iterator[tuple[int, int]]:
+    def validate(proposed: str) -> tuple[int, int] | None:
+        digits = [at for at, character in enumerate(proposed) if character.isdigit()]
+        for many in range(min(19, len(digits)), 12, -1):
+            if luhn.is_valid("".join(proposed[at] for at in digits[:many])):
+                return 0, digits[many - 1] + 1
+        return None
+
+    yield from _validated(text, _CARD, validate)
+
+
+def _ibans(text: str, _locale: str) -> Iterator[tuple[int, int]]:
+    def validate(proposed: str) -> tuple[int, int] | None:
+        for end in range(len(proposed), 14, -1):  # the pattern may have taken the next words, too
+            if proposed[end - 1] != " " and iban.is_valid(proposed[:end]):
+                return 0, end
+        return None
+
+    yield from _validated(text, _IBAN, validate)
+
+
+def _phones(text: str, locale: str) -> Iterator[tuple[int, int]]:
+    language, _, country = locale.partition("-")
+    regions = (country,) if country else _REGIONS.get(language, ())
+
+    def validate(proposed: str) -> tuple[int, int] | None:
+        for region in (None,) if proposed.startswith("+") else regions:
+            for match in phonenumbers.PhoneNumberMatcher(proposed, region, phonenumbers.Leniency.VALID):
+                return match.start, match.end
+        return None
+
+    yield from _validated(text, _PHONE, validate)
+
+
+def _national(text: str, locale: str) -> Iterator[tuple[int, int]]:
+    for named, validators in NATIONAL.items():
+        if not locale or named == locale or named.startswith(f"{locale}-") or locale.startswith(f"{named}-"):
+            for module, pattern in validators:
+                number = _stdnum(module)
+
+                def validate(proposed: str, number: Any = number) -> tuple[int, int] | None:
+                    return (0, len(proposed)) if number.is_valid(proposed) else None
+
+                yield from _validated(text, _compiled(pattern), validate)
+
+
+def _validated(text: str, pattern: Any, validate: Callable[[str], tuple[int, int] | None]) -> Iterator[tuple[int, int]]:
+    """What `pattern` proposes and `validate` accepts, as the span of the accepted part."""
+    for number, match in enumerate(pattern.finditer(text)):
+        start, end = match.span()
+        if number >= MOST_VALIDATED:
+            yield start, end
+        elif accepted := validate(text[start:end]):
+            yield start + accepted[0], start + accepted[1]
+
+
+@cache
+def _stdnum(module: str) -> Any:
+    return import_module(f"stdnum.{module}")
+
+
+@cache
+def _compiled(pattern: str) -> Any:
+    return expression(pattern)
+
+
+_FINDERS: Final[dict[Pii, Callable[[str, str], Iterator[tuple[int, int]]]]] = {
+    Pii.EMAIL: _emails,
+    Pii.PHONE: _phones,
+    Pii.CARD: _cards,
+    Pii.IBAN: _ibans,
+    Pii.NATIONAL_ID: _national,
+    Pii.SECRET_KEY: _keys,
+}
