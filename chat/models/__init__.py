@@ -1,10 +1,11 @@
-"""Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, and what staff say of models."""
+"""Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, moderation, and known models."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.comparisons import Comparison
 from chat.models.conversations import Conversation, Member, Role
 from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
 from chat.models.messages import Message
+from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
 from chat.models.recordings import Recording, Utterance
@@ -40,6 +41,10 @@ __all__ = [
     "MessageRole",
     "MessageStatus",
     "ModelChoice",
+    "ModerationCase",
+    "ModerationDecision",
+    "ModerationReport",
+    "ModerationRule",
     "Preset",
     "Prompt",
     "Reasoning",

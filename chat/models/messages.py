@@ -31,6 +31,8 @@ class Message(models.Model):
     text = models.TextField(blank=True)
     html = models.TextField(blank=True, help_text="The finished answer, rendered and sanitised.")
     status = models.CharField(max_length=12, choices=MessageStatus.choices, default=MessageStatus.COMPLETE)
+    # What moderation did to the text: `action`, `reason` (for the person) and `case_id`. Empty: nothing.
+    moderation = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
 from chat.models.messages import Message
-from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Effort, Finish, RunStatus
+from chat.models.statuses import ACTIVE, FAILED, SLOW_MS, Effort, Finish, RunStatus, WaitingFor
 
 
 class Run(models.Model):
@@ -62,6 +62,7 @@ class Run(models.Model):
     # names of those that the model does not accept; and how long the system prompt and the user's instructions were.
     parameters = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.QUEUED)
+    waiting_for = models.CharField(max_length=10, choices=WaitingFor.choices, blank=True, default="", db_default="")
 
     attempt = models.PositiveIntegerField(default=0)
     lease_owner = models.CharField(max_length=120, blank=True)
@@ -157,6 +158,11 @@ class Run(models.Model):
             models.UniqueConstraint(fields=["message", "part"], name="run_part_once"),
             models.UniqueConstraint(
                 fields=["prompt", "slot"], condition=Q(status__in=ACTIVE), name="run_one_active_per_branch"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="waiting", enqueued_at__isnull=True) & ~Q(waiting_for="")
+                | ~Q(status="waiting") & Q(waiting_for=""),
+                name="run_waits_for_something",
             ),
             models.CheckConstraint(
                 condition=~Q(status="running") | Q(lease_expires_at__isnull=False, attempt__gte=1),

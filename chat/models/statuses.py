@@ -22,12 +22,22 @@ class MessageStatus(models.TextChoices):
 
 
 class RunStatus(models.TextChoices):
+    """(waiting ->) queued -> running -> one of the rest."""
+
+    WAITING = "waiting"  # for a person; it has no lease and no job
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+
+
+class WaitingFor(models.TextChoices):
+    """What a waiting run waits for."""
+
+    MODERATION = "moderation", "a reviewer"
+    APPROVAL = "approval", "an approval"
 
 
 class Finish(models.TextChoices):
@@ -48,7 +58,7 @@ class Effort(models.TextChoices):
     HIGH = "high"
 
 
-ACTIVE = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+ACTIVE = (RunStatus.WAITING.value, RunStatus.QUEUED.value, RunStatus.RUNNING.value)
 FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
 SLOW_MS = 5000  # from here on, a time to the first token counts as slow
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.lib import text_search
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, TopUp, UsageEntry, User
-from chat.models import Conversation, KnownModel, Member, Message, Preset, Prompt, Recording, Run
+from chat.models import Conversation, KnownModel, Member, Message, ModerationRule, Preset, Prompt, Recording, Run
 from tests.conftest import make_user
 from tests.fixtures.people import staff_client
 from workers.models import Endpoint
@@ -112,6 +112,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     KnownModel: lambda number: KnownModel.objects.create(name=f"model {number}"),
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),
+    ModerationRule: lambda number: ModerationRule.objects.create(name=f"r{number}", directions=["asked"], words="x"),
     Group: lambda number: Group.objects.create(name=f"g{number}"),
     Endpoint: lambda number: Endpoint.objects.create(name=f"e{number}", base_url=f"https://e{number}.example.org/v1"),
 }  # fmt: skip

@@ -1,0 +1,110 @@
+"""`manage.py moderation`: lists, exports, imports and tries rules."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from chat.management.terminal import show_examples
+from chat.models import ModerationRule
+from chat.models.moderation import Direction
+from chat.moderation.portable import ImportRefused, export_rules, import_rules
+from chat.moderation.rules import compile_rules
+
+
+class Command(BaseCommand):
+    help = (
+        "Rules of moderation. Exit code 0, or 1 if a file is refused or there is no such rule; "
+        "`moderation test` has exit code 0 whether or not something is found."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        rules = verbs.add_parser("rules", help="the rules: list, export, import")
+        what = rules.add_subparsers(dest="what", required=True)
+        listed = what.add_parser("list", help="one line for each rule")
+        listed.add_argument("--json", action="store_true", help="for scripts: a list")
+        exported = what.add_parser("export", help="writes rules as JSON to standard output")
+        exported.add_argument("name", nargs="*", help="default: all")
+        imported = what.add_parser("import", help="adds the rules of a file, or changes those of the same name")
+        imported.add_argument("file", help='"-" is standard input')
+        imported.add_argument("--enable", action="store_true", help="switch rules on that are new")
+        test = verbs.add_parser("test", help="what the rules find in a text")
+        test.add_argument("text", help='"-" is standard input')
+        test.add_argument("--direction", choices=Direction.values, default=Direction.ASKED.value)
+        test.add_argument("--all", action="store_true", help="also rules that are switched off")
+        test.add_argument("--json", action="store_true", help="for scripts: an object")
+
+        show_examples(
+            parser,
+            ("moderation rules list", "all rules, with their versions"),
+            ("moderation rules export > rules.json", "to keep, or for another server"),
+            ("moderation rules import rules.json", "new rules are switched off"),
+            ('moderation test "mail me at ana@example.org" --all', "what would be found, and masked"),
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        match options["verb"], options.get("what"):
+            case "rules", "list":
+                self.list_rules(as_json=options["json"])
+            case "rules", "export":
+                self.export(options["name"])
+            case "rules", "import":
+                self.import_file(options["file"], enable=options["enable"])
+            case _:
+                self.test(options)
+
+    def list_rules(self, *, as_json: bool) -> None:
+        rules = list(ModerationRule.objects.all())
+        if as_json:
+            shown = ("id", "name", "version", "enabled", "action", "category", "severity", "directions")
+            rows = [{name: getattr(rule, name) for name in shown} for rule in rules]
+            self.stdout.write(json.dumps(rows, default=str))
+            return
+        for rule in rules:
+            state = "on " if rule.enabled else "off"
+            self.stdout.write(f"{state} {rule.action:5} {', '.join(rule.directions):28} {rule.name} (v{rule.version})")
+        if not rules:
+            self.stdout.write("There are no rules.")
+
+    def export(self, names: list[str]) -> None:
+        rules = ModerationRule.objects.prefetch_related("groups", "plans")
+        if names:
+            rules = rules.filter(name__in=names)
+            if missing := set(names) - {rule.name for rule in rules}:
+                raise CommandError(f"There is no rule {min(missing)}.")
+        self.stdout.write(json.dumps(export_rules(rules), indent=2, ensure_ascii=False))
+
+    def import_file(self, path: str, *, enable: bool) -> None:
+        try:
+            text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+            added, changed = import_rules(json.loads(text), enable=enable)
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, ImportRefused) as error:
+            raise CommandError(f"Nothing was imported. {error}") from None
+        self.stdout.write(f"{added} added, {changed} changed. Servers use them within 5 seconds.")
+
+    def test(self, options: dict[str, Any]) -> None:
+        text = sys.stdin.read() if options["text"] == "-" else options["text"]
+        rows = ModerationRule.objects.filter(directions__contains=[options["direction"]])
+        rows = rows.prefetch_related("groups", "plans").order_by("pk")
+        rules = compile_rules(rows if options["all"] else rows.filter(enabled=True))
+        started = time.perf_counter()
+        hits = rules.matcher.find(text)
+        ms = (time.perf_counter() - started) * 1000
+        found = [(rules.known[hit.rule], hit) for hit in hits]
+        if options["json"]:
+            shown = [
+                {"rule": rule.name, "action": hit.action.name.lower(), "start": hit.start, "end": hit.end}
+                for rule, hit in found
+            ]
+            self.stdout.write(json.dumps({"hits": shown, "ms": round(ms, 3)}))
+            return
+        for rule, hit in found:
+            self.stdout.write(f"{hit.action.name.lower():5} {rule.name}: {text[hit.start : hit.end]!r}")
+        rated = f"{len(rules.known)} rule{'' if len(rules.known) == 1 else 's'}, {ms:.2f} ms"
+        self.stdout.write(f"{len(found) or 'No'} hit{'' if len(found) == 1 else 's'} ({rated}).")
