@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from cachetools import TTLCache, cached
+from django.contrib.auth.models import Group
 
 from accounts.lib.outage import OUTAGE
+from accounts.models import User
+from accounts.quotas.plans import plan_field
 from chat.models.moderation import Direction, ModerationRule
 from chat.moderation.matching import matcher
 from chat.moderation.matching.matcher import Action, Hit, Matcher
@@ -62,7 +66,7 @@ class RuleSet:
     def screen(self, text: str, audience: Audience) -> Verdict:
         """What these rules say about `text`."""
         hits = [hit for hit in self.matcher.find(text) if self.known[hit.rule].meant_for(audience)]
-        return Verdict(text, tuple(hits), tuple(self.known[number] for number in sorted({hit.rule for hit in hits})))
+        return Verdict(text, tuple(hits), {number: self.known[number] for number in sorted({hit.rule for hit in hits})})
 
     @property
     def needs_audience(self) -> bool:
@@ -76,7 +80,17 @@ class Verdict:
 
     text: str
     hits: tuple[Hit, ...]
-    rules: tuple[KnownRule, ...]
+    by_number: dict[int, KnownRule]
+
+    @property
+    def rules(self) -> tuple[KnownRule, ...]:
+        """The rules that found something."""
+        return tuple(self.by_number.values())
+
+    @property
+    def found(self) -> tuple[tuple[KnownRule, Hit], ...]:
+        """Each hit with its rule, in the order of the text."""
+        return tuple((self.by_number[hit.rule], hit) for hit in self.hits)
 
     @property
     def action(self) -> Action | None:
@@ -172,3 +186,12 @@ def _enabled() -> list[ModerationRule]:
 
 def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def audience_of(rules: RuleSet, user_id: uuid.UUID, model: str = "") -> Audience:
+    """The audience that `user_id` and `model` are. Reads groups and plan only if a rule is for some of them."""
+    if not rules.needs_audience:
+        return Audience(model=model)
+    plan = User.objects.filter(pk=user_id).values_list(plan_field("pk"), flat=True).first()
+    groups = Group.objects.filter(user=user_id).values_list("pk", flat=True)
+    return Audience(frozenset(groups), plan, model)
