@@ -26,10 +26,12 @@ from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
 from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
+from chat.conversations.members import members_of
 from chat.conversations.membership import member_of
 from chat.conversations.parameters import is_changed
 from chat.conversations.snapshot import State, read_state
-from chat.models import Message, Preset
+from chat.eventlog.events import member_dict
+from chat.models import Message, Preset, Role
 from chat.retention.periods import temporary_hours
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
@@ -97,6 +99,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
+        **_people(user.pk, state),
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "quotas": []
@@ -130,6 +133,15 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},
     }
     return render(request, "chat/conversation.html", context)
+
+
+def _people(user_id: uuid.UUID, state: State | None) -> dict[str, Any]:
+    """The reader's role, and the members where there are several."""
+    if state is None:
+        return {"role": Role.OWNER.value, "members": []}
+    shown = [member_dict(member) for member in members_of(state.conversation.pk)]
+    role = next((one["role"] for one in shown if one["id"] == str(user_id)), Role.VIEWER.value)
+    return {"role": role, "members": shown if len(shown) > 1 else []}
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
