@@ -20,7 +20,7 @@ from chat.eventlog.payloads import (
     usage_of,
     usage_of_message,
 )
-from chat.models import Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
+from chat.models import Comparison, Conversation, Finish, Member, Message, MessageStatus, Run, RunStatus, Summary
 from chat.protocol.frames import encode_event
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
@@ -221,6 +221,22 @@ def conversation_updated(conversation: Conversation) -> Event:
             "title": conversation.title,
             "model": conversation.model or None,
             "parameters": parameters_for_members(conversation),
+        }
+    )
+
+
+def member_dict(member: Member) -> dict[str, Any]:
+    """A member as the other members see them."""
+    return {"id": str(member.user_id), "name": member.user.display_name, "role": member.role}
+
+
+def members_changed(conversation_id: uuid.UUID, members: Sequence[Member]) -> Event:
+    """Who the members are from now on."""
+    return _state(
+        {
+            "type": "members.changed",
+            "conversation_id": str(conversation_id),
+            "members": [member_dict(member) for member in members],
         }
     )
 

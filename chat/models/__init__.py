@@ -4,6 +4,7 @@ from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibil
 from chat.models.comparisons import Comparison
 from chat.models.conversations import Conversation, Member, Role
 from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
+from chat.models.join_links import JoinLink
 from chat.models.messages import Message
 from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
 from chat.models.presets import MAX_PROMPT, Preset
@@ -35,6 +36,7 @@ __all__ = [
     "FavouriteModel",
     "Finish",
     "Instructions",
+    "JoinLink",
     "KnownModel",
     "Member",
     "Message",

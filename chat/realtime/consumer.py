@@ -180,6 +180,10 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
     def on_access_removed(self, message: dict[str, Any]) -> None:
         self.subscriptions.remove_access(message["c"])
 
+    def on_sharing_begun(self, message: dict[str, Any]) -> None:
+        if message["c"] in self.connection.cursors:
+            self.connection.spawn(self.subscriptions.begin_presence(uuid.UUID(bytes=message["c"])))
+
     def on_layer_reset(self, _: dict[str, Any]) -> None:
         self.connection.catch_up_all()
         self.connection.spawn(self.check_session())
@@ -225,7 +229,7 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": ["reasoning", "compare", *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": ["reasoning", "compare", "members", *(["voice"] if settings.ASR_BACKENDS else [])],
     }
 
 
@@ -253,6 +257,7 @@ LAYER_HANDLERS: Final[dict[str, Callable[[ChatConsumer, dict[str, Any]], None]]]
     "ephemeral": ChatConsumer.on_ephemeral,
     "session.ended": ChatConsumer.on_session_ended,
     "access.removed": ChatConsumer.on_access_removed,
+    "sharing.begun": ChatConsumer.on_sharing_begun,
     "layer.reset": ChatConsumer.on_layer_reset,
     "run.traced": ChatConsumer.on_run_traced,
     "recording.sent": ChatConsumer.on_recording_sent,

@@ -182,6 +182,19 @@ class Subscriptions:
 
     # --- presence -----------------------------------------------------------------------------------------------
 
+    async def begin_presence(self, conversation_id: uuid.UUID) -> None:
+        """The conversation has several members from now on: the others see that this user is here."""
+        if conversation_id in self.presence.present:
+            return
+        try:
+            name, shared = await in_db(open_conversation, self.user_id, conversation_id)
+            if shared and conversation_id.bytes in self.connection.cursors:
+                await self.presence.enter(conversation_id, name)
+        except NotFound:
+            return  # removed meanwhile
+        except OUTAGE as error:
+            logger.warning("presence_not_begun", error=type(error).__name__)
+
     async def end_presence(self) -> None:
         """The connection has closed. If Redis is away, the entries expire."""
         try:

@@ -26,10 +26,13 @@ from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
 from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
+from chat.conversations.members import members_of
 from chat.conversations.membership import member_of
 from chat.conversations.parameters import is_changed
 from chat.conversations.snapshot import State, read_state
-from chat.models import Message, Preset
+from chat.eventlog.events import member_dict
+from chat.models import Message, Preset, Role
+from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
@@ -48,8 +51,8 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of a conversation's newest path, with the text so far of answers in progress."""
-    member_of(user_of(request).pk, conversation_id)
-    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES))
+    people = _people(user_of(request).pk, conversation_id)
+    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people)
 
 
 @require_safe
@@ -82,7 +85,7 @@ def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uu
     return _fragment(request, state, state.messages[start:])
 
 
-def _page(request: HttpRequest, state: State | None) -> HttpResponse:
+def _page(request: HttpRequest, state: State | None, people: dict[str, Any] | None = None) -> HttpResponse:
     user = user_of(request)
     models = models_of(user.pk)
     default = models[0]["id"] if models else ""
@@ -97,6 +100,7 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
+        **(people or {"role": Role.OWNER.value, "members": []}),
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "quotas": []
@@ -130,6 +134,15 @@ def _page(request: HttpRequest, state: State | None) -> HttpResponse:
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},
     }
     return render(request, "chat/conversation.html", context)
+
+
+def _people(user_id: uuid.UUID, conversation_id: uuid.UUID) -> dict[str, Any]:
+    """The reader's role, and the members where there are several. Raises `NotFound` if the reader is none of them."""
+    shown = [member_dict(one) for one in members_of(conversation_id).filter(conversation__deleted_at=None)]
+    role = next((one["role"] for one in shown if one["id"] == str(user_id)), None)
+    if role is None:
+        raise NotFound
+    return {"role": role, "members": shown if len(shown) > 1 else []}
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:

@@ -53,6 +53,9 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ERASE_GRACE_DAYS = env.int("ERASE_GRACE_DAYS", 7, validate=at_least(0))  # how long an erasure can be cancelled
 INVITATION_DAYS = env.int("INVITATION_DAYS", 7, validate=at_least(1))  # how long an invitation link is valid
 RATE_INVITATIONS: str = env.str("RATE_INVITATIONS", "60/h", validate=a_rate)  # sent by one staff member
+# Owners of a conversation find people to add by their names. The default is on where not everybody may sign up.
+PEOPLE_DIRECTORY = env.bool("PEOPLE_DIRECTORY", SIGN_UP != "open")
+RATE_ADDED_MAILS: str = env.str("RATE_ADDED_MAILS", "20/d", validate=a_rate)  # "you were added", to one person
 # Log-in attempts from one IP address, failed or not: number/time/ip.
 LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"(off|0|[1-9]\d*/\d*[smhd]/ip)\Z"))
 # allauth counts in the cache. Failed log-ins count per email address and network (accounts.auth.adapter).

@@ -332,7 +332,7 @@ class TestPolicy:
         def crash(*_args: Any, **_options: Any) -> None:
             raise RuntimeError
 
-        monkeypatch.setattr("chat.views.conversations.member_of", crash)
+        monkeypatch.setattr("chat.views.conversations.members_of", crash)
         client = logged_in(alice)
         client.raise_request_exception = False
         response = client.get(f"/c/{NOWHERE}/")

@@ -8,6 +8,7 @@ import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { Outbox } from "antiphon/wire/outbox";
 import { Parameters } from "antiphon/conversation/parameters";
+import { People } from "antiphon/conversation/people";
 import { Picker } from "antiphon/conversation/picker";
 import { Prompts } from "antiphon/conversation/prompts";
 import { Scroll } from "antiphon/conversation/scroll";
@@ -95,6 +96,7 @@ export class Conversation {
     this.picker.show();
     new Prompts(this.composer, page);
     this.parameters = new Parameters(page, this.picker, { isTemporary: () => this.temporary.on });
+    this.people = new People(page, (words) => this.announcer.say(words), (frame) => this.socket.send(frame));
     /** @type {Subscription | null} */
     this.subscription = null;
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
@@ -149,6 +151,7 @@ export class Conversation {
     } else if (frame.type === "subscribed" && ours) this.subscription?.subscribed(frame);
     else if (frame.type === "reset" && ours) this.subscription?.resync();
     else if (frame.type === "conversation.listed") this.noteListed(frame);
+    else if (ours && (frame.type === "presence" || frame.type === "typing")) this.people.presence.receive(frame);
     else if (frame.type === "quota") this.onQuota?.(frame.quotas);
     else if (frame.type === "error") this.refused(frame);
   }
@@ -175,6 +178,7 @@ export class Conversation {
       this.parameters.changed(event.parameters);
       return true;
     }
+    this.people.apply(event);
     const whole = applyEvent(this.transcript, event);
     const dropped = event.parameters?.dropped;
     if (dropped) this.parameters.noteRefused(this.transcript.find(event.message_id)?.model ?? "", dropped);
@@ -216,7 +220,7 @@ export class Conversation {
     this.composer.changed();
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;
-    element("chat-menu").hidden = false;
+    element("chat-menu").hidden = this.people.button.hidden = false;
     this.open(frame.conversation_id, null);
     this.subscription?.followed(frame.position);
     if (this.listed && this.listed.conversation_id === frame.conversation_id) this.onListed?.(this.listed);

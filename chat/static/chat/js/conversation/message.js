@@ -1,5 +1,6 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
+import { nameAuthor } from "antiphon/conversation/message-author";
 import { LiveText } from "antiphon/conversation/live-text";
 import { leftOut } from "antiphon/conversation/parameter-words";
 import { Thinking } from "antiphon/conversation/thinking";
@@ -128,8 +129,7 @@ export class MessageView {
     if (message.run) this.setRun(message.run);
     this.context = message.run?.context ?? this.context;
     if (message.summary) showSeam(this.element, message.summary);
-    const name = this.element.querySelector(".message-author");
-    if (name && message.author) name.textContent = message.author.name;
+    nameAuthor(this.element, message.author);
     this.setStatus(message.status);
     if (this.role === "user") {
       this.showText(message.text);

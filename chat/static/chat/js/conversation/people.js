@@ -1,0 +1,218 @@
+/** The people of a conversation: a sheet in which owners add, change and remove members and make links to join. */
+
+import { fetchJson, post } from "antiphon/lib/fetch";
+import { isComposing } from "antiphon/lib/keys";
+import { showNote } from "antiphon/conversation/status";
+import { PeopleSearch } from "antiphon/conversation/people-search";
+import { JoinLinks } from "antiphon/conversation/join-links";
+import { Presence, initial } from "antiphon/conversation/presence";
+
+/** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean}} Member */
+/** @typedef {{members: Member[], links: any[], may_manage: boolean, temporary: boolean, directory: boolean}} Shown */
+
+const ROLES = /** @type {Record<string, string>} */ ({ owner: "Owner", editor: "Editor", viewer: "Viewer" });
+
+export class People {
+  /**
+   * @param {any} page what the server put into the page
+   * @param {(words: string) => void} say to a screen reader
+   * @param {(frame: any) => void} send over the socket
+   */
+  constructor(page, say, send) {
+    this.page = page;
+    this.say = say;
+    this.presence = new Presence(page, send);
+    this.button = /** @type {HTMLButtonElement} */ (document.getElementById("people-button"));
+    this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("people"));
+    this.list = this.part(".people-list");
+    this.trouble = this.part(".people-trouble");
+    /** @type {Shown | null} */
+    this.shown = null;
+    this.search = new PeopleSearch(this.part(".people-add"), {
+      find: (query) => this.find(query),
+      add: (who, role) => this.change("add/", { ...who, role }, (shown) => `${shown.added} was added.`),
+    });
+    this.links = new JoinLinks(this.part(".people-links"), {
+      create: (fields) => this.change("links/", fields, () => "The link was created."),
+      revoke: (id) => this.change(`links/${id}/revoke/`, {}, () => "The link no longer works."),
+    });
+    this.button.addEventListener("click", () => this.open());
+    this.part("[data-close]").addEventListener("click", () => this.sheet.close());
+    this.part("[data-leave]").addEventListener("click", () => this.askToLeave());
+    this.part(".people-leave form").addEventListener("submit", (event) => this.leave(event));
+    this.list.addEventListener("click", (event) => this.onClick(event));
+    this.list.addEventListener("change", (event) => this.onRole(event));
+    this.sheet.addEventListener("keydown", (event) => this.onKey(event));
+    this.sheet.addEventListener("close", () => this.button.setAttribute("aria-expanded", "false"));
+  }
+
+  /** @param {string} selector @returns {HTMLElement} */
+  part(selector) {
+    return /** @type {HTMLElement} */ (this.sheet.querySelector(selector));
+  }
+
+  get url() {
+    return `${this.page.urls.root}c/${this.page.conversation_id}/members/`;
+  }
+
+  async open() {
+    this.fail("");
+    this.sheet.showModal();
+    this.button.setAttribute("aria-expanded", "true");
+    this.part("#people-title").focus();
+    await this.load();
+  }
+
+  async load() {
+    try {
+      this.render(await fetchJson(this.url));
+    } catch (error) {
+      this.fail(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {string} query @returns {Promise<{id: string, name: string}[]>} */
+  async find(query) {
+    if (!this.shown?.directory) return [];
+    return (await fetchJson(`${this.url}?q=${encodeURIComponent(query)}`)).people;
+  }
+
+  /**
+   * Sends a change, and shows what is so afterwards.
+   * @param {string} path @param {Record<string, string>} fields @param {(shown: any) => string} words
+   * @returns {Promise<any>} what the server answered; null if it refused
+   */
+  async change(path, fields, words) {
+    this.fail("");
+    try {
+      const shown = await post(this.url + path, this.page.csrf, fields);
+      this.render(shown);
+      this.say(words(shown));
+      return shown;
+    } catch (error) {
+      this.fail(/** @type {Error} */ (error).message);
+      if (this.shown) this.render(this.shown); // a choice that was refused goes back
+      return null;
+    }
+  }
+
+  /** @param {Shown} shown */
+  render(shown) {
+    this.shown = shown;
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest?.(".person"))?.dataset.id;
+    this.sheet.toggleAttribute("data-manages", shown.may_manage);
+    this.sheet.toggleAttribute("data-temporary", shown.temporary);
+    this.list.replaceChildren(...shown.members.map((member) => this.entry(member, shown)));
+    this.links.render(shown.links);
+    this.search.showHint(shown.directory);
+    this.part("[data-leave]").hidden = shown.members.length < 2;
+    this.part(".people-leave").hidden = true;
+    if (focused) /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-id="${CSS.escape(focused)}"] select`))?.focus();
+  }
+
+  /** @param {Member} member @param {Shown} shown */
+  entry(member, shown) {
+    const template = /** @type {HTMLTemplateElement} */ (document.getElementById("blank-person"));
+    const entry = /** @type {HTMLElement} */ (template.content.firstElementChild?.cloneNode(true));
+    const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (entry.querySelector(selector));
+    entry.dataset.id = member.id;
+    part(".avatar").textContent = initial(member.name);
+    part(".person-name").textContent = member.you ? `${member.name} (you)` : member.name;
+    part(".person-email").textContent = member.email ?? "";
+    const select = /** @type {HTMLSelectElement} */ (part("select"));
+    select.value = member.role;
+    select.setAttribute("aria-label", `Role of ${member.name}`);
+    select.hidden = !shown.may_manage;
+    const role = part(".person-role");
+    role.textContent = ROLES[member.role];
+    role.hidden = shown.may_manage;
+    const remove = /** @type {HTMLButtonElement} */ (part("[data-remove]"));
+    remove.hidden = !shown.may_manage || Boolean(member.you);
+    remove.setAttribute("aria-label", `Remove ${member.name}`);
+    return entry;
+  }
+
+  /** @param {Event} event */
+  onRole(event) {
+    const select = /** @type {HTMLSelectElement} */ (event.target);
+    const entry = /** @type {HTMLElement} */ (select.closest(".person"));
+    this.change(`${entry.dataset.id}/role/`, { role: select.value }, () => `Role: ${ROLES[select.value]}.`);
+  }
+
+  /** The first click asks, the second one removes. @param {Event} event */
+  onClick(event) {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-remove]"));
+    if (!button) return;
+    const entry = /** @type {HTMLElement} */ (button.closest(".person"));
+    const name = entry.querySelector(".person-name")?.textContent ?? "";
+    if (!button.hasAttribute("data-sure")) {
+      button.setAttribute("data-sure", "");
+      button.textContent = "Remove now";
+      button.setAttribute("aria-label", `Remove ${name} now`);
+      this.say(`${name} will no longer see this conversation. Choose again to remove.`);
+      return;
+    }
+    this.change(`${entry.dataset.id}/remove/`, {}, () => `${name} was removed.`);
+  }
+
+  /** Shows what leaving means; the only owner chooses who comes next. */
+  askToLeave() {
+    const members = this.shown?.members ?? [];
+    const me = members.find((one) => one.you);
+    const mustChoose = me?.role === "owner" && !members.some((one) => !one.you && one.role === "owner");
+    const choice = this.part(".people-successor");
+    choice.hidden = !mustChoose;
+    const select = /** @type {HTMLSelectElement} */ (choice.querySelector("select"));
+    const others = mustChoose ? members.filter((one) => !one.you) : [];
+    select.replaceChildren(...others.map((one) => new Option(one.name, one.id)));
+    this.part(".people-leave").hidden = false;
+    /** @type {HTMLElement} */ (this.part(mustChoose ? ".people-successor select" : ".people-leave button")).focus();
+  }
+
+  /** @param {Event} event */
+  async leave(event) {
+    event.preventDefault();
+    const choice = this.part(".people-successor");
+    const successor = choice.hidden ? "" : /** @type {HTMLSelectElement} */ (choice.querySelector("select")).value;
+    try {
+      await post(`${this.url}leave/`, this.page.csrf, successor ? { successor } : {});
+      location.assign(this.page.urls.root);
+    } catch (error) {
+      this.fail(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** What an event of the log says of the people. @param {import("antiphon/wire/protocol").Frame} event */
+  apply(event) {
+    if (event.type === "message.created") this.presence.forget(event.message.author?.id);
+    if (event.type === "members.changed") this.changed(event.members);
+  }
+
+  /** Somebody changed the members. @param {Member[]} members */
+  changed(members) {
+    const before = new Set((this.page.members ?? []).map((/** @type {Member} */ one) => one.id));
+    const after = new Set(members.map((one) => one.id));
+    for (const one of members) if (before.size && !before.has(one.id) && one.id !== this.page.user.id) showNote(`${one.name} joined.`);
+    for (const one of this.page.members ?? []) if (!after.has(one.id) && one.id !== this.page.user.id) showNote(`${one.name} left.`);
+    this.page.members = members.length > 1 ? members : [];
+    const reads = members.find((one) => one.id === this.page.user.id)?.role === "viewer";
+    /** @type {HTMLElement} */ (document.getElementById("composer")).hidden = reads;
+    /** @type {HTMLElement} */ (document.getElementById("read-only")).hidden = !reads;
+    if (this.sheet.open) this.load();
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    if (event.key !== "Escape" || isComposing(event) || event.defaultPrevented) return;
+    event.preventDefault();
+    event.stopPropagation(); // it would stop the answer
+    this.sheet.close();
+  }
+
+  /** @param {string} words empty: nothing is wrong */
+  fail(words) {
+    this.trouble.textContent = words;
+    this.trouble.hidden = !words;
+  }
+}
+

@@ -1,0 +1,91 @@
+/** Who else is here, and who is typing, in a conversation of several people. */
+
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+
+const TYPING_MS = 5_000; // after the last sign of it
+const SEND_MS = 2_500; // between two signs of one's own
+const MOST_SHOWN = 3;
+
+export class Presence {
+  /**
+   * @param {any} page what the server put into the page
+   * @param {(frame: any) => void} send
+   */
+  constructor(page, send) {
+    this.page = page;
+    this.send = send;
+    this.here = /** @type {HTMLElement} */ (document.getElementById("here"));
+    this.line = /** @type {HTMLElement} */ (document.getElementById("typing"));
+    /** Who types, and the timer that ends it. @type {Map<string, {name: string, timer: number}>} */
+    this.typing = new Map();
+    this.sent = -SEND_MS;
+    this.field = /** @type {HTMLElement} */ (document.getElementById("text"));
+    this.field.addEventListener("input", () => this.typed());
+  }
+
+  /** @param {Frame} frame `presence` or `typing` */
+  receive(frame) {
+    if (frame.type === "presence") this.show(frame);
+    else this.note(frame);
+  }
+
+  /** @param {Frame} frame `presence` */
+  show(frame) {
+    const others = frame.users.filter((/** @type {any} */ one) => one.id !== this.page.user.id);
+    const marks = others.slice(0, MOST_SHOWN).map((/** @type {any} */ one) => avatar(one.name));
+    if (others.length > MOST_SHOWN) marks.push(avatar(`+${others.length - MOST_SHOWN}`, `+${others.length - MOST_SHOWN}`));
+    this.here.replaceChildren(...marks);
+    const names = others.map((/** @type {any} */ one) => one.name).join(", ");
+    this.here.title = names ? `Here: ${names}` : "";
+    const words = /** @type {HTMLElement} */ (document.getElementById("here-words"));
+    words.textContent = names ? `Here: ${names}` : "";
+  }
+
+  /** @param {Frame} frame `typing` */
+  note(frame) {
+    const { id, name } = frame.user;
+    if (id === this.page.user.id) return;
+    clearTimeout(this.typing.get(id)?.timer);
+    this.typing.set(id, { name, timer: setTimeout(() => this.forget(id), TYPING_MS) });
+    this.render();
+  }
+
+  /** This person sent a message or left. @param {string | undefined} id */
+  forget(id) {
+    if (!id || !this.typing.has(id)) return;
+    clearTimeout(this.typing.get(id)?.timer);
+    this.typing.delete(id);
+    this.render();
+  }
+
+  render() {
+    const names = [...this.typing.values()].map((one) => one.name);
+    const verb = names.length === 1 ? "is" : "are";
+    const who = names.length > 3 ? `${names.length} people` : new Intl.ListFormat("en").format(names);
+    this.line.textContent = names.length ? `${who} ${verb} typing…` : "";
+    this.line.hidden = !names.length;
+  }
+
+  /** Tells the others, where there are some. */
+  typed() {
+    const alone = (this.page.members ?? []).length < 2;
+    if (alone || !this.page.conversation_id || performance.now() - this.sent < SEND_MS) return;
+    this.sent = performance.now();
+    this.send({ type: "typing", conversation_id: this.page.conversation_id });
+  }
+}
+
+/** The first character that a reader sees of a name. @param {string} name */
+export function initial(name) {
+  const [first] = new Intl.Segmenter().segment(name.trim());
+  return (first?.segment ?? "?").toLocaleUpperCase();
+}
+
+/** @param {string} name @param {string} [words] */
+function avatar(name, words) {
+  const mark = document.createElement("span");
+  mark.className = "avatar";
+  mark.textContent = words ?? initial(name);
+  mark.title = name;
+  return mark;
+}
