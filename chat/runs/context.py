@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from django.conf import settings
 from django.db import connection
 
+from accounts.models import User
 from chat.models import Message, Run
 
+_UNNAMED: Final = re.compile(r"[:\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")  # could end a name, or turn it
 CONTEXT_MESSAGES: Final = 1000  # of a branch are read for the model, at most
 CHARACTERS_PER_TOKEN: Final = 6  # more than ordinary text has, so that the trimming to the token budget decides
 
 # Newest first, up to so many messages or characters: no more than a context can hold is read. A summary ends it: what
 # came before its last message is in it.
 _CONTEXT: Final = """
-WITH RECURSIVE path(id, parent_id, role, text, depth, size, summary_id) AS (
-    SELECT id, parent_id, role, text, 0, length(text), NULL::uuid FROM chat_message WHERE id = %(prompt)s
+WITH RECURSIVE path(id, parent_id, role, text, author_id, depth, size, summary_id) AS (
+    SELECT id, parent_id, role, text, author_id, 0, length(text), NULL::uuid FROM chat_message WHERE id = %(prompt)s
     UNION ALL
-    SELECT m.id, m.parent_id, m.role, m.text, depth + 1, size + length(m.text), s.id
+    SELECT m.id, m.parent_id, m.role, m.text, m.author_id, depth + 1, size + length(m.text), s.id
     FROM path JOIN chat_message m ON m.id = path.parent_id LEFT JOIN chat_summary s ON s.last_id = m.id AND s.used
     WHERE depth < %(messages)s AND size < %(characters)s AND path.summary_id IS NULL
 )
-SELECT path.id, path.parent_id, role, CASE WHEN s.id IS NULL THEN path.text ELSE s.text END, s.id, s.messages
+SELECT path.id, path.parent_id, role, CASE WHEN s.id IS NULL THEN path.text ELSE s.text END, author_id, s.id, s.messages
 FROM path LEFT JOIN chat_summary s ON s.id = path.summary_id ORDER BY depth DESC
 """
 _COUNT_OLDER: Final = """
@@ -80,15 +83,25 @@ def earlier_runs(run: Run) -> list[Run]:
 @dataclass(frozen=True, slots=True)
 class Branch:
     """The messages that a question ends, oldest first, as far back as a context reaches: their ids, and each as (role,
-    text). `summary` is of the `summarised` messages before them; `older` messages before that were not read.
+    text). Where several people have written, `authors` has the name of each message's author ("" for an answer), else
+    it is empty. `summary` is of the `summarised` messages before them; `older` messages before that were not read.
     """
 
     ids: list[uuid.UUID]
     path: list[tuple[str, str]]
+    authors: list[str] = field(default_factory=list)
     summary: str = ""
     summarised: int = 0
     summary_id: uuid.UUID | None = None
     older: int = 0
+
+    @property
+    def named_path(self) -> list[tuple[str, str]]:
+        """The path as a model gets it: of several people, each message begins with its author's name."""
+        if not self.authors:
+            return self.path
+        named = zip(self.path, self.authors, strict=True)
+        return [(role, f"{author}: {text}" if author else text) for (role, text), author in named]
 
 
 def read_branch(prompt_id: uuid.UUID, tokens: int | None = None, messages: int = CONTEXT_MESSAGES) -> Branch:
@@ -99,11 +112,31 @@ def read_branch(prompt_id: uuid.UUID, tokens: int | None = None, messages: int =
     with connection.cursor() as cursor:
         cursor.execute(_CONTEXT, values)
         rows = cursor.fetchall()
-        if rows and rows[0][4] is not None:
-            *_, summary, summary_id, summarised = rows.pop(0)
+        if rows and rows[0][5] is not None:
+            *_, summary, _, summary_id, summarised = rows.pop(0)
         elif rows and rows[0][1] is not None:
             cursor.execute(_COUNT_OLDER, [rows[0][1]])
             older = cursor.fetchone()[0]
     rows = [row for row in rows if row[2] == "user" or row[3]]
     path = [(role, text) for _, _, role, text, *_ in rows]
-    return Branch([row[0] for row in rows], path, summary, summarised, summary_id, older)
+    authors = _authors_of([(role, author_id) for _, _, role, _, author_id, *_ in rows])
+    return Branch([row[0] for row in rows], path, authors, summary, summarised, summary_id, older)
+
+
+def _authors_of(rows: list[tuple[str, uuid.UUID | None]]) -> list[str]:
+    """The author's name of each (role, author id), two people of one name told apart; "" of an answer.
+
+    Empty if one person wrote all of it. Whoever was erased counts as one person.
+    """
+    ids = list(dict.fromkeys(author for role, author in rows if role == "user"))
+    if len(ids) < 2:
+        return []
+    people = User.objects.in_bulk([one for one in ids if one])
+    names: dict[uuid.UUID | None, str] = {}
+    for one in ids:
+        person = people.get(one) if one else None
+        name = " ".join(_UNNAMED.sub(" ", person.display_name).split()) if person else ""
+        name = name or "Somebody"
+        same = sum(known == name or known.startswith(f"{name} (") for known in names.values())
+        names[one] = f"{name} ({same + 1})" if same else name
+    return [names[author] if role == "user" else "" for role, author in rows]

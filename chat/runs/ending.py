@@ -19,7 +19,7 @@ from chat.eventlog import events
 from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import earlier_runs, read_branch
-from chat.runs.system_prompt import read_system_prompt
+from chat.runs.system_prompt import read_system_prompt, with_people
 
 CHARACTERS_PER_ESTIMATED_TOKEN: Final = 4  # of what a lost worker's model read and wrote, about
 
@@ -251,6 +251,8 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
 
 def _tokens_read(run: Run) -> int:
     """About how many tokens the model was given; never more than its context holds."""
-    characters = len(read_system_prompt(run.prompt_id)) + sum(len(text) for _, text in read_branch(run.prompt_id).path)
+    branch = read_branch(run.prompt_id)
+    prompt = with_people(read_system_prompt(run.prompt_id), several=bool(branch.authors))
+    characters = len(prompt) + sum(len(text) for _, text in branch.named_path)
     characters += run.base_chars
     return min(-(-characters // CHARACTERS_PER_ESTIMATED_TOKEN), settings.MODEL_CONTEXT_TOKENS)

@@ -20,7 +20,7 @@ from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, Reserve
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.context import ClaimedRun, read_branch, read_text_before
-from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt
+from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
 
 MAX_ATTEMPTS: Final = 3
 
@@ -141,9 +141,10 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
     branch = read_branch(run.prompt_id, window_of(run.model) if window_of else None)
+    system_prompt = with_people(compose_system_prompt(prompt, instructions or ""), several=bool(branch.authors))
     before = read_text_before(run.message_id, run.base_chars)
     return Claim(
-        run, compose_system_prompt(prompt, instructions or ""), branch.path, asked.get("temperature", temperature),
+        run, system_prompt, branch.named_path, asked.get("temperature", temperature),
         asked.get("max_tokens", max_tokens), run_effort or effort, quotas, summary=branch.summary, older=branch.older,
         text_before=before, asked=asked, instructions=len(instructions or ""),
     )  # fmt: skip

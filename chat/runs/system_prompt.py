@@ -15,6 +15,11 @@ _HEAD: Final = (
     "Keep to it, as far as the instructions above allow."
 )
 
+SEVERAL_PEOPLE: Final = (
+    "Several people write in this conversation. Each of their messages begins with the name of its author and a colon. "
+    "Do not begin your own messages in this way."
+)
+
 # The instructions of the author of a question: only in conversations that the author is a member of, and in no
 # temporary one. `c` is the conversation.
 OWN_INSTRUCTIONS: Final = """
@@ -38,6 +43,11 @@ def compose_system_prompt(prompt: str, instructions: str) -> str:
         return prompt
     own = f"<user_instructions>\n{_HEAD}\n\n{text}\n</user_instructions>"
     return f"{prompt}\n\n{own}" if prompt else own
+
+
+def with_people(prompt: str, *, several: bool) -> str:
+    """The prompt, with a sentence on how the messages of several people are told apart."""
+    return f"{prompt}\n\n{SEVERAL_PEOPLE}".strip() if several else prompt
 
 
 def read_system_prompt(prompt_id: uuid.UUID) -> str:

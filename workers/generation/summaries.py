@@ -80,7 +80,7 @@ class SummaryWriter:
         text, done = branch.summary, 0
         room = request_budget(usable_window(writing), SUMMARY_TOKENS)
         for _ in range(MOST_PARTS):
-            part = make_part(branch.path, done, end, text, room, writing.count)
+            part = make_part(branch.named_path, done, end, text, room, writing.count)
             written = await self._ask(name, part.turns, run)
             if not written:
                 return False

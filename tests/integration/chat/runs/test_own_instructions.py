@@ -13,9 +13,10 @@ from chat.models import MAX_INSTRUCTIONS, Instructions, Member, Role, Run, RunSt
 from chat.portability.export import export_user_data
 from chat.protocol.commands import MessageContinue, MessageRegenerate
 from chat.retention.erasure import erase
+from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from chat.runs.system_prompt import compose_system_prompt, read_system_prompt
+from chat.runs.system_prompt import compose_system_prompt, read_system_prompt, with_people
 from chat.turns.accept import Accepted, accept
 from chat.turns.continuing import accept_continue
 from tests.fixtures.people import logged_in, staff_client
@@ -37,7 +38,10 @@ def prompt_of(accepted: Accepted, finish: str = "length") -> str:
     """Answers a run; the system prompt of its request."""
     got = claim(accepted.run_id, "w")
     assert got is not None
-    assert read_system_prompt(got.run.prompt_id) == got.system_prompt, "what a lost worker's run is billed with"
+    billed = with_people(
+        read_system_prompt(got.run.prompt_id), several=bool(read_branch(got.run.prompt_id).authors)
+    )  # fmt: skip
+    assert billed == got.system_prompt, "what a lost worker's run is billed with"
     end_run(accepted.run_id, got.run.attempt, RunStatus.DONE, Ending("Quack", finish=finish))
     return got.system_prompt
 
