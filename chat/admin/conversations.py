@@ -9,12 +9,14 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 
 from accounts.lib.formatting import clock, money, number
 from chat.admin.base import BodyAdmin
-from chat.admin.links import list_link, page_link
+from chat.admin.conversation_members import MemberActions
+from chat.admin.links import link, list_link, page_link
 from chat.dashboard.usage_page import show_usage
 from chat.models import Conversation, Member, Message, Role, Run
 
@@ -41,14 +43,14 @@ class MemberInline(TabularInline):  # type: ignore[misc]  # unfold ships no type
 
 
 @admin.register(Conversation)
-class ConversationAdmin(BodyAdmin):
+class ConversationAdmin(MemberActions, BodyAdmin):
     list_display = ("link", "owner", "member_total", "messages", "runs", "cost", "model", "updated", "deleted_at")
     list_display_links = None
     ordering = ("-updated_at",)
     search_help_text = "Conversation id, or a member's email address"
     facts = (
         "id", "owner", "model", "preset", "temperature", "max_tokens", "effort", "cost", "created_at", "updated_at",
-        "deleted_at", "message_list", "run_list",
+        "deleted_at", "message_list", "run_list", "member_link",
     )  # fmt: skip
     body_fields = ("title", "system_prompt")
     body_title = "Title and system prompt"
@@ -115,6 +117,10 @@ class ConversationAdmin(BodyAdmin):
     @admin.display(description="Messages")
     def message_list(self, row: Any) -> SafeString:
         return list_link("message", row, f"Show {number(row.message_count)}")
+
+    @admin.display(description="Members")
+    def member_link(self, row: Any) -> SafeString:
+        return link(reverse("admin:chat_conversation_members", args=[row.pk]), "Show and change")
 
     @admin.display(description="Runs")
     def run_list(self, row: Any) -> SafeString:

@@ -81,9 +81,15 @@ def revoke_link(actor_id: uuid.UUID, conversation_id: uuid.UUID, link_id: uuid.U
     """The link no longer works; who joined by it stays. Raises `NotFound` and `Forbidden`."""
     if member_of(actor_id, conversation_id).role != Role.OWNER:
         raise Forbidden(OWNERS_ONLY)
-    links = JoinLink.objects.filter(pk=link_id, conversation_id=conversation_id, revoked_at=None)
-    if not links.update(revoked_at=timezone.now()):
+    link = JoinLink.objects.filter(pk=link_id, conversation_id=conversation_id, revoked_at=None).first()
+    if link is None:
         raise NotFound
+    revoke(link)
+
+
+def revoke(link: JoinLink) -> None:
+    """The link no longer works."""
+    JoinLink.objects.filter(pk=link.pk, revoked_at=None).update(revoked_at=timezone.now())
 
 
 def find_link(secret: str) -> JoinLink | None:

@@ -36,7 +36,7 @@ class Added:
     """A person who became a member of a conversation."""
 
     member: Member
-    by: User
+    by: User | None  # None: staff
 
 
 def list_members(user_id: uuid.UUID, conversation_id: uuid.UUID) -> list[dict[str, Any]]:
@@ -58,12 +58,12 @@ def members_of(conversation_id: uuid.UUID) -> QuerySet[Member]:
 
 
 def add_member(
-    actor_id: uuid.UUID, conversation_id: uuid.UUID, email: str, role: str, *, user_id: uuid.UUID | None = None
+    actor_id: uuid.UUID | None, conversation_id: uuid.UUID, email: str, role: str, *, user_id: uuid.UUID | None = None
 ) -> Added:
     """Adds the person with this address, or with `user_id` (from the directory, so only where it is on).
 
-    They can read the whole conversation from now on. Raises `NotFound`, `Forbidden` unless the actor is an owner, and
-    `Invalid` with a sentence for the actor.
+    They can read the whole conversation from now on. `actor_id` is None for staff, whose permission was checked before.
+    Raises `NotFound`, `Forbidden` unless the actor is an owner, and `Invalid` with a sentence for the actor.
     """
     role = check_role(role)
     email = email.strip()
@@ -75,7 +75,7 @@ def add_member(
         member = insert_member(conversation, person, role)
     publish_members(conversation)
     notify_added(member, conversation)
-    return Added(member, actor.user)
+    return Added(member, actor.user if actor else None)
 
 
 def _find_person(email: str, user_id: uuid.UUID | None) -> User:
@@ -89,7 +89,7 @@ def _find_person(email: str, user_id: uuid.UUID | None) -> User:
     return person
 
 
-def change_role(actor_id: uuid.UUID, conversation_id: uuid.UUID, user_id: uuid.UUID, role: str) -> None:
+def change_role(actor_id: uuid.UUID | None, conversation_id: uuid.UUID, user_id: uuid.UUID, role: str) -> None:
     """Changes the role of a member, also to owner. Raises as `add_member` does."""
     role = check_role(role)
     with transaction.atomic():
@@ -102,13 +102,15 @@ def change_role(actor_id: uuid.UUID, conversation_id: uuid.UUID, user_id: uuid.U
     publish_members(conversation)
 
 
-def remove_member(actor_id: uuid.UUID, conversation_id: uuid.UUID, user_id: uuid.UUID) -> None:
+def remove_member(actor_id: uuid.UUID | None, conversation_id: uuid.UUID, user_id: uuid.UUID) -> None:
     """Ends a membership. The person's sockets stop to get events at once. Raises as `add_member` does."""
     with transaction.atomic():
         conversation, _ = lock_as_owner(actor_id, conversation_id)
         member = _find(conversation, user_id)
         if user_id == actor_id:
             raise Invalid("To remove yourself, leave the conversation.")
+        if member.role == Role.OWNER:
+            _check_other_owner(conversation, user_id)
         member.delete()  # the signal notifies the person's sockets
     publish_members(conversation)
     _notify_unlisted(user_id, conversation_id)
@@ -149,14 +151,14 @@ def joinable() -> QuerySet[User]:
     return User.objects.filter(is_active=True, erase_at=None)
 
 
-def lock_as_owner(actor_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[Conversation, Member]:
-    """The conversation, locked until the transaction ends, and the actor's membership.
+def lock_as_owner(actor_id: uuid.UUID | None, conversation_id: uuid.UUID) -> tuple[Conversation, Member | None]:
+    """The conversation, locked until the transaction ends, and the actor's membership; None for staff.
 
     Raises `NotFound`, `Forbidden` unless the actor is an owner, and `Invalid` for a temporary conversation.
     """
     conversation = _lock(conversation_id)
-    actor = member_of(actor_id, conversation_id, with_user=True)
-    if actor.role != Role.OWNER:
+    actor = member_of(actor_id, conversation_id, with_user=True) if actor_id else None
+    if actor is not None and actor.role != Role.OWNER:
         raise Forbidden(OWNERS_ONLY)
     if conversation.temporary:
         raise Invalid("A temporary chat is for one person only. Start a conversation that is kept.")

@@ -27,7 +27,12 @@ def mail_added(request: HttpRequest, added: Added) -> None:
     if rate_limit.try_acquire(limit):
         return
     link = site_url(request) + reverse("chat:conversation", args=[added.member.conversation_id])
-    context = {"user": person, "by": added.by.display_name, "role": added.member.role, "link": link}
+    context = {
+        "user": person,
+        "by": added.by.display_name if added.by else settings.SITE_NAME,
+        "role": added.member.role,
+        "link": link,
+    }
     try:
         get_adapter(request).send_mail("account/email/added_to_conversation", person.email, context)
     except (smtplib.SMTPException, OSError) as error:
