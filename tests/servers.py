@@ -7,10 +7,13 @@ one temporary folder and ends with this process, also when it is killed (`config
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import IO
 
 from config.stack.valkey import PrivateValkey
 from tests import templates
@@ -66,8 +69,7 @@ class Servers:
     """PostgreSQL (whose `test_antiphon` Django makes for in-process tests) and Redis in `folder`."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="antiphon-", dir=_parent_folder()))
-        self.folder.chmod(0o711)
+        self.folder, self._lock = _make_folder()
         self.postgres = templates.make_server(self.folder / "p", FAST)
         self.redis = PrivateValkey(self.folder / "r")
         self.running = False
@@ -103,6 +105,21 @@ class Servers:
         self.redis.stop()
         self.postgres.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+
+def _make_folder() -> tuple[Path, IO[str]]:
+    """A new folder and the lock that shows that it is in use. Removes the folders of runs that were killed."""
+    parent = _parent_folder()
+    for old in (parent or Path(tempfile.gettempdir())).glob("antiphon-tests-*"):
+        with contextlib.suppress(OSError), (old / "lock").open() as lock:  # not there or not ours, or taken
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix="antiphon-", dir=parent))
+    made.chmod(0o711)
+    lock = (made / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return made.rename(made.with_name(made.name.replace("antiphon-", "antiphon-tests-"))), lock
 
 
 def _parent_folder() -> Path | None:
