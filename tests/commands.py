@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 from tests import forking
 
 ROOT = Path(__file__).parent.parent
-SECONDS = 50.0  # for one command
+SECONDS = 50.0  # for one command, where nothing else is said
 
 
 class Done(NamedTuple):
@@ -34,10 +34,11 @@ class Done(NamedTuple):
 
 
 class Commands:
-    """Runs commands in an environment. The process that forks starts with the first of them."""
+    """Runs commands in an environment, each for `seconds` at most. The process that forks starts with the first."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], *, seconds: float = SECONDS) -> None:
         self.env = dict(env)
+        self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: IO[str] | None = None  # its input and its output
         self._one_at_a_time = threading.Lock()
@@ -46,7 +47,7 @@ class Commands:
         """Runs `manage.py <command>` to its end, with `stdin` or nothing as its input."""
         with self._one_at_a_time:
             pipe = self._pipe or self._start()
-            pipe.write(json.dumps({"command": command, "stdin": stdin}) + "\n")
+            pipe.write(json.dumps({"command": command, "stdin": stdin, "seconds": self._seconds}) + "\n")
             pipe.flush()
             if not (line := pipe.readline()):
                 assert self._process is not None
@@ -98,7 +99,7 @@ def _serve() -> None:
                     os.dup2(file.fileno(), number)
                 sys.stdin = open(0, closefd=False)  # noqa: SIM115 -- the old one has read ahead
                 _become(manage.main, asked["command"])
-            done: dict[str, Any] = {"code": _await(pid)}
+            done: dict[str, Any] = {"code": _await(pid, asked["seconds"])}
             for name, file in (("out", out), ("err", err)):
                 file.seek(0)
                 done[name] = file.read().decode(errors="replace")
@@ -124,8 +125,8 @@ def _become(main: Any, command: Sequence[str]) -> None:
         os._exit(code)
 
 
-def _await(pid: int) -> int:
-    deadline = time.monotonic() + SECONDS
+def _await(pid: int, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:

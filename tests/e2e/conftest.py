@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState, expect, sync_playwright
 
-from tests.e2e.browsing import chromium, log_in
+from tests.e2e.browsing import chromium, cookies_of
 from tests.stack import Stack
 
 expect.set_options(timeout=20_000)
@@ -30,17 +29,13 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def login(browser: Browser, stack: Stack) -> Any:
+def login(playwright: Playwright, stack: Stack) -> StorageState:
     """Alice's cookies: logging in costs a second and counts against the login's rate limit."""
-    context = browser.new_context()
-    log_in(context, stack)
-    kept = context.storage_state()
-    context.close()
-    return kept
+    return cookies_of(playwright, stack)
 
 
 @pytest.fixture
-def context(browser: Browser, login: Any) -> Iterator[BrowserContext]:
+def context(browser: Browser, login: StorageState) -> Iterator[BrowserContext]:
     context = browser.new_context(storage_state=login, viewport={"width": 1280, "height": 800})
     context.set_default_timeout(20_000)
     yield context

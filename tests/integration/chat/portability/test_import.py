@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import re
-import struct
 import tracemalloc
-import warnings
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -25,55 +21,13 @@ from chat.models import Conversation, Message
 from chat.portability import importer
 from chat.portability.export import export_user_data
 from chat.portability.importer import BATCH, import_conversations, read_file
-from chat.portability.json_stream import ImportRefusedError
 from chat.retention import purge
-
-
-def node(name: str, parent: str | None, role: str, text: Any, at: float | None = 1_700_000_000) -> dict[str, Any]:
-    message = {"author": {"role": role}, "content": {"content_type": "text", "parts": [text]}, "create_time": at}
-    return {"id": name, "parent": parent, "children": [], "message": message if role else None}
-
-
-def chatgpt(*nodes: dict[str, Any], tip: str = "", title: str = "Trip", name: str = "c-1") -> dict[str, Any]:
-    return {
-        "title": title, "conversation_id": name, "current_node": tip, "mapping": {one["id"]: one for one in nodes},
-    }  # fmt: skip
-
-
-TRIP = chatgpt(
-    node("root", None, "", ""),
-    node("s", "root", "system", "You are helpful."),
-    node("q", "s", "user", "Where to?"),
-    node("t", "q", "tool", "searched"),
-    node("a", "t", "assistant", "**North**."),
-    node("a2", "t", "assistant", "South."),
-    node("q2", "a", "user", "Why?\x00"),
-    tip="q2",
-)
+from tests.integration.chat.portability.imports import TRIP, archive, chatgpt, load, node, tree
 
 
 def exported(user: User) -> dict[str, Any]:
     data: dict[str, Any] = json.loads("".join(export_user_data(user)))
     return data
-
-
-def load(user: User, data: Any) -> list[str]:
-    """`new`, `known`, or why it was refused."""
-    chats = read_file(io.BytesIO(json.dumps(data).encode()))
-    return [outcome.reason or outcome.kind for outcome in import_conversations(user, chats)]
-
-
-def tree() -> dict[str, str | None]:
-    """Text by text of its parent."""
-    return {one.text: one.parent.text if one.parent else None for one in Message.objects.select_related("parent")}
-
-
-def archive(*files: tuple[str, bytes]) -> io.BytesIO:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made, warnings.catch_warnings(action="ignore"):
-        for name, raw in files:
-            made.writestr(name, raw)
-    return packed
 
 
 def test_chatgpt_keeps_every_branch(alice: User) -> None:
@@ -218,121 +172,6 @@ def test_what_is_old_elsewhere_is_not_too_old_here(alice: User) -> None:
     assert purge.count()["age"] == 1
 
 
-@pytest.mark.parametrize(
-    ("raw", "where"),
-    [
-        (b"", "line 1, column 1"),
-        (b'[{"a": "\xff"}]', "byte 8 is invalid"),
-        (b'[{"mapping": {', "truncated.* line 1, column 15"),
-        (b"{}", "not an export"), (b"[]", "not an export"), (b"[1, 2]", "not an export"), (b'"text"', "not an export"),
-        (b"null", "not an export"),
-        (b'[{"mapping": {}}, {"chat": {}}]', "not an export"),
-        (b'{"format": "antiphon.export", "version": 2}', "newer version"),
-        (b'{"format": "antiphon.export", "version": 1}', "no list of conversations"),
-        (b"[" * 100_000, "nested too deeply"),
-        (b"[" + b"1" * 5_000 + b"]", "number that is too long"),
-        (b"PK\x03\x04 and then nothing", "truncated or damaged"),
-    ],
-)  # fmt: skip
-def test_what_is_no_export_is_refused(raw: bytes, where: str) -> None:
-    with pytest.raises(ImportRefusedError, match=where):
-        read_file(io.BytesIO(raw))
-
-
-def test_hostile_archives_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = archive(("conversations.json", json.dumps([TRIP]).encode())).getvalue()
-    encrypted = bytearray(whole)
-    encrypted[6] |= 1
-    encrypted[whole.index(b"PK\x01\x02") + 8] |= 1
-    broken = bytearray(whole)
-    broken[60] ^= 0xFF
-    large = json.dumps([TRIP]).encode() + b" " * 700_000
-    lying = whole.replace(struct.pack("<I", len(json.dumps([TRIP]))), struct.pack("<I", 1))
-    for raw, words in (
-        (archive(("conversations.json", b" " * 3_000_000)).getvalue(), "unpacks to more than 1 MB"),
-        (archive(("conversations-0.json", large), ("conversations-1.json", large)).getvalue(), "unpacks to more"),
-        (archive(("../conversations.json", b"[]")).getvalue(), r"\.\./conversations.json points outside"),
-        (archive(("..\\..\\conversations.json", b"[]")).getvalue(), "points outside"),
-        (archive(("conversations.json", b"[]"), ("conversations.json", b"[]")).getvalue(), "twice"),
-        (archive(("photos.json", b"[]")).getvalue(), "no conversations.json in the archive"),
-        (bytes(encrypted), "encrypted"),
-        (whole[: len(whole) // 2], "truncated or damaged"),
-        (bytes(broken), "truncated or damaged"),
-        (lying, "truncated or damaged"),
-    ):  # fmt: skip
-        with pytest.raises(ImportRefusedError, match=words):
-            read_file(io.BytesIO(raw), max_bytes=2**20)
-    monkeypatch.setattr("chat.portability.archive.MAX_MEMBERS", 2)
-    with pytest.raises(ImportRefusedError, match="more than 2 files"):
-        read_file(archive(*((f"{n}.png", b"") for n in range(3))))
-
-
-@pytest.mark.parametrize(
-    ("hostile", "why"),
-    [
-        (chatgpt(node("a", "b", "user", "x"), node("b", "a", "assistant", "y")), "own ancestors, such as a"),
-        (chatgpt(node("a", "a", "user", "x")), "own ancestors, such as a"),
-        (chatgpt(node("r", None, "user", "x"), node("a", "b", "user", "x"), node("b", "a", "user", "y")), "such as a"),
-        (chatgpt(), "contains no messages"),
-        (chatgpt(node("a", None, "system", "only")), "contains no messages"),
-        ({"mapping": []}, r"Expected `object`, got `array` - at `\$.mapping`"),
-        ({"mapping": {"a": None}}, "contains no messages"),
-        ({"mapping": {"a": {"message": {"author": 1}}}}, "contains no messages"),
-        ({"mapping": {"a": {"message": {"author": {"role": "user"}, "content": {"parts": 5}}}}}, "no messages"),
-        (None, "conversation: it is not an object"),
-        ({"title": "No tree"}, "it has no “mapping”"),
-        ({"mapping": {"a" * 300: {"message": None}}}, "length <= 200"),
-        (chatgpt(node("a", None, "user", "x" * 1_000_001)), "more than 1000000 characters: a"),
-    ],
-)  # fmt: skip
-def test_a_hostile_conversation_is_left_out_and_the_others_come(alice: User, hostile: Any, why: str) -> None:
-    results = load(alice, [hostile, TRIP])
-    assert re.search(why, results[0]), results[0]
-    assert results[1] == "new"
-    assert Conversation.objects.count() == 1
-
-
-def test_an_answer_in_a_thousand_pieces_is_bounded(alice: User) -> None:
-    """Each piece also has a question below it, so each would be a message with all before it."""
-    nodes = []
-    for n in range(3000):
-        nodes.append(node(f"a{n}", f"a{n - 1}" if n else None, "assistant", "x" * 50))
-        nodes.append(node(f"q{n}", f"a{n}", "user", "y"))
-    assert "characters" in load(alice, [chatgpt(*nodes)])[0]
-
-
-def test_odd_times_parts_and_deep_trees_are_taken(alice: User) -> None:
-    chain = [
-        node(f"n{i}", f"n{i - 1}" if i else None, ("user", "assistant")[i % 2], f"t{i}", 1e300) for i in range(3000)
-    ]
-    odd = chatgpt(node("a", "gone", "user", "lonely \ud800 surrogate", None), name="c-2", title="half \udfff\x00")
-    assert load(alice, [chatgpt(*chain), odd]) == ["new", "new"]
-    assert Message.objects.count() == 3001
-
-
-def test_an_odd_node_does_not_cost_its_conversation(alice: User) -> None:
-    """Half surrogate pairs in ids and texts, nodes without message, author or role, times as text, an odd title."""
-    odd: dict[str, Any] = chatgpt(
-        node("q\ud800", None, "user", "First \udc00 \ud800A?", at="2023-11-14T22:13:20Z"),  # type: ignore[arg-type]
-        node("a", "q\ud800", "assistant", "Second.", at="1700000100"),  # type: ignore[arg-type]
-        node("n", "a", "user", "gone"), node("m", "n", "user", "gone"), node("r", "m", "user", "gone"),
-        node("z", None, "user", "gone"),
-        node("q2", "z", "user", "Third?", at=10**400), node("a2", "q2", "assistant", "Fourth."),
-        tip="a2", title=["no text"], name="c-\udfff",  # type: ignore[arg-type]
-    )  # fmt: skip
-    odd["mapping"]["n"]["message"]["author"] = None
-    odd["mapping"]["m"]["message"] = None
-    del odd["mapping"]["r"]["message"]["author"]["role"]
-    odd["mapping"]["r"]["children"] = ["z"]
-    odd["mapping"]["z"] = None
-    assert load(alice, [odd]) == ["new"]
-    first = "First ? ?A?"
-    assert tree() == {first: None, "Second.": first, "Third?": "Second.", "Fourth.": "Third?"}
-    times = [Message.objects.get(text=text).created_at for text in (first, "Second.")]
-    assert [f"{at:%Y-%m-%d %H:%M:%S}" for at in times] == ["2023-11-14 22:13:20", "2023-11-14 22:15:00"]
-    assert load(alice, [odd]) == ["known"]
-
-
 def test_steps_of_an_answer_are_left_out(alice: User) -> None:
     steps = (
         '<details type="tool_calls" done="true" name="search" arguments="&quot;x&quot;" result="secret">\n'
@@ -385,16 +224,6 @@ def test_importing_renders_nothing(alice: User, monkeypatch: pytest.MonkeyPatch)
     ]
     assert load(alice, chats) == ["new", "new", "known", "new", "new", "known"]
     assert Message.objects.filter(role="assistant", html="").count() == 4
-
-
-def test_a_conversation_that_the_database_refuses_is_left_out(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others of its batch are saved."""
-    monkeypatch.setattr("chat.portability.message_tree.clean_text", lambda text: text)
-    bad = chatgpt(node("q", None, "user", "?"), node("a", "q", "assistant", "Bad\x00."), name="c-2")
-    trip = chatgpt(node("q", None, "user", "Where to?"))
-    twice = [trip, bad, chatgpt(node("q", None, "user", "Other?"), name="c-3"), trip]
-    assert load(alice, twice) == ["new", "The database refuses it (DataError).", "new", "known"]
-    assert Conversation.objects.count() == 2
 
 
 def test_the_command_says_what_it_left_out(alice: User, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_doctor_names_each_kind_of_breakage(live: Live) -> None:
     assert "sk-canary" not in json.dumps(found)
 
     stack.sql("DELETE FROM django_migrations WHERE app = 'chat'")
-    assert "migrations" in findings(stack, "doctor")[1]["database"]["said"]
+    assert "not applied: chat." in findings(stack, "doctor")[1]["database"]["said"]
 
     wrong = stack.env["DATABASE_URL"].replace(stack.database, "no_such_database")
     _, found = findings(stack, "doctor", DATABASE_URL=wrong)

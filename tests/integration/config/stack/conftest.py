@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -29,13 +30,13 @@ def up(tmp_path: Path) -> Generator[Callable[..., Up], None, None]:
 
 
 @pytest.fixture
-def old_data(tmp_path: Path) -> Path:
+def old_data() -> Path:
     """The data folder of an earlier start: PostgreSQL's files, with every migration and without an administrator.
 
-    Creating them and migrating takes ten seconds of CPU time; one test of this folder does it.
+    Creating them and migrating takes seconds of CPU time; one test of this folder does it. It lies where the servers of
+    the tests do, in memory if there is enough, and is removed with theirs.
     """
-    var = tmp_path / "old"
-    var.mkdir(mode=0o700)
+    var = Path(tempfile.mkdtemp(prefix="old-", dir=servers.folder))
     templates.install(templates.make_server(var, FAST), servers.environment())
     (var / "pg.password").chmod(0o600)
     return var

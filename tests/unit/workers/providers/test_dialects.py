@@ -3,48 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.fakes.dialects.anthropic import AnthropicWire
-from tests.fakes.dialects.gemini import GeminiWire
-from tests.fakes.dialects.ollama import OllamaWire
-from tests.fakes.dialects.openai import ChatWire, ResponsesWire
-from tests.fakes.dialects.script import Script
+from tests.unit.workers.providers.dialect_calls import read, wanted
 from workers.providers.anthropic.dialect import MAX_TOKENS, AnthropicDialect
-from workers.providers.base import ChatTurn, Chunk, Effort, ProviderError
+from workers.providers.base import ChatTurn
 from workers.providers.gemini.dialect import GeminiDialect
-from workers.providers.http.dialect import Dialect, Target, Wanted
+from workers.providers.http.dialect import Dialect, Target
 from workers.providers.http.errors import error_from_answer
 from workers.providers.http.learned import Lesson, find_lesson
-from workers.providers.http.reader import AnswerReader
 from workers.providers.ollama.dialect import OllamaDialect
 from workers.providers.openai.dialect import AzureDialect, OpenAIDialect
 from workers.providers.responses.dialect import ResponsesDialect
-
-TURNS = (ChatTurn("user", "Hello?"),)
-
-
-def wanted(*refused: str, effort: Effort | None = None, **more: Any) -> Wanted:
-    fields: dict[str, Any] = {"model": "m", "turns": TURNS, "stream": True, "temperature": None, "max_tokens": None}
-    return Wanted(**{**fields, **more}, effort=effort, refused=lambda name: name in refused)
-
-
-def read(dialect: Dialect, *events: object, end: bool = True) -> tuple[AnswerReader, list[Chunk], list[str]]:
-    """What a reader makes of events, and what it reports."""
-    reported: list[str] = []
-    reader = dialect.reader((), lambda kind, _found: reported.append(kind))
-    lines = [event if isinstance(event, bytes) else json.dumps(event).encode() for event in events]
-    data = b"".join(line + b"\n" if reader.json_lines else b"data: " + line + b"\n\n" for line in lines)
-    chunks = reader.feed(data)
-    if end and not reader.done and reader.failure is None:
-        chunks += reader.end()
-    return reader, chunks, reported
 
 
 class TestAddresses:
@@ -221,89 +195,6 @@ class TestResponses:
         assert reader.failure is None
 
 
-class TestOllama:
-    async def window(
-        self, num_ctx: int | None, *, loaded: int = 0, parameters: str = "", trained: int = 131_072
-    ) -> int:
-        answers: dict[str, object] = {
-            "api/tags": {"models": [{"name": "m", "digest": "d"}]},
-            "api/ps": {"models": [{"name": "m", "context_length": loaded}] if loaded else []},
-            "api/show": {"parameters": parameters, "model_info": {"x.context_length": trained}},
-        }
-
-        async def fetch(target: Target, _body: Mapping[str, Any] | None = None) -> bytes:
-            return json.dumps(answers[target.path]).encode()
-
-        [model] = await OllamaDialect(num_ctx).list_models(fetch)
-        assert model.window is not None
-        return model.window
-
-    async def test_the_window_is_what_is_loaded(self) -> None:
-        """Not what the model was trained for: Ollama cuts longer prompts without saying so."""
-        assert await self.window(None) == 4096
-        assert await self.window(None, parameters="num_ctx    8192\nstop   x") == 8192
-        assert await self.window(16_384, parameters="num_ctx    8192") == 16_384
-        assert await self.window(None, loaded=32_768) == 32_768
-        assert await self.window(None, trained=2048) == 2048
-
-    @pytest.mark.parametrize(
-        ("model", "num_ctx", "running", "loading"),
-        [
-            ("m:8b", None, {"m:8b": 4096}, False),
-            ("m:8b", None, {}, True),
-            ("m:8b", None, {"m:4b": 4096}, True),
-            ("m", None, {"m:latest": 4096}, False),
-            ("m", 8192, {"m:latest": 4096}, True),
-            ("m", 8192, {"m:latest": 8192}, False),
-            ("m", 8192, {"m:latest": 0}, False),
-        ],
-    )
-    async def test_whether_a_model_is_to_be_loaded(
-        self, model: str, num_ctx: int | None, running: dict[str, int], loading: bool
-    ) -> None:
-        async def fetch(target: Target, _body: Mapping[str, Any] | None = None) -> bytes:
-            assert target.path == "api/ps"
-            return json.dumps({"models": [{"name": n, "context_length": t} for n, t in running.items()]}).encode()
-
-        assert await OllamaDialect(num_ctx).is_loading(fetch, model) == loading
-
-    async def test_an_ollama_that_does_not_say_what_is_loaded(self) -> None:
-        async def fetch(_target: Target, _body: Mapping[str, Any] | None = None) -> bytes:
-            raise ProviderError("upstream_refused", "an older version")
-
-        assert not await OllamaDialect().is_loading(fetch, "m")
-
-    async def test_a_model_is_described_once_for_each_version(self) -> None:
-        asked: list[str] = []
-
-        async def fetch(target: Target, _body: Mapping[str, Any] | None = None) -> bytes:
-            asked.append(target.path)
-            if target.path == "api/ps":
-                raise ProviderError("upstream_refused", "an older version")
-            return b'{"models": [{"name": "m", "digest": "d"}], "capabilities": ["completion", "vision"]}'
-
-        dialect = OllamaDialect()
-        for _ in range(2):
-            [model] = await dialect.list_models(fetch)
-            assert model.sees
-        assert asked.count("api/show") == 1
-
-    def test_a_model_that_was_only_loaded_has_not_answered(self) -> None:
-        reader, chunks, _ = read(OllamaDialect(), {"message": {"content": ""}, "done": True, "done_reason": "load"})
-        assert reader.done
-        assert not any(chunk.text or chunk.finish_reason for chunk in chunks)
-
-    def test_an_effort(self) -> None:
-        dialect = OllamaDialect()
-        assert dialect.body(wanted(effort="low"))["think"] == "low"
-        assert dialect.body(wanted("think_level", effort="low"))["think"] is True
-        assert "think" not in dialect.body(wanted("think", effort="low"))
-        assert (
-            dialect.find_refused('think value "low" is not supported for this model', {"think": "low"}) == "think_level"
-        )
-        assert dialect.find_refused('"gemma3" does not support thinking', {"think": "low"}) == "think"
-
-
 class TestRouters:
     """What a router says beside the answer."""
 
@@ -363,128 +254,3 @@ def test_what_is_no_refusal_to_stream(said: str) -> None:
 )  # fmt: skip
 def test_errors_of_the_other_apis(status: int | None, body: object, code: str) -> None:
     assert error_from_answer(status, body).code == code
-
-
-DIALECTS: list[Callable[[], Dialect]] = [
-    OpenAIDialect,
-    ResponsesDialect,
-    AnthropicDialect,
-    GeminiDialect,
-    OllamaDialect,
-]
-
-
-@pytest.mark.parametrize("make", DIALECTS)
-@pytest.mark.parametrize("odd", [{}, [], 7, "x", None, {"type": []}, {"error": None}, {"message": 7, "done": 0}])
-def test_an_odd_event_raises_nothing_but_a_providers_error(make: Callable[[], Dialect], odd: object) -> None:
-    reader, chunks, _ = read(make(), odd, odd)
-    assert chunks == []
-    assert reader.failure is None or isinstance(reader.failure, ProviderError)
-
-
-FIXTURES = (ChatWire(), ResponsesWire(), AnthropicWire(), GeminiWire(), OllamaWire())
-ODD: st.SearchStrategy[Any] = st.sampled_from(
-    [None, True, -1, 7.5, "odd", "", [], {}, [7], ["x"], {"type": 7}, {"text": []}, 10**30]
-)
-
-
-def _replaced(value: Any, path: list[int], odd: object) -> Any:
-    """`value` with something else at one place, which `path` chooses."""
-    if not path or not isinstance(value, dict | list) or not value:
-        return odd
-    names = list(value) if isinstance(value, dict) else range(len(value))
-    place = names[path[0] % len(names)]
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[place] = _replaced(value[place], path[1:], odd)
-    return copy
-
-
-@given(
-    which=st.integers(0, len(FIXTURES) - 1),
-    number=st.integers(0, 50),
-    path=st.lists(st.integers(0, 50), min_size=1, max_size=6),
-    odd=ODD,
-    whole=st.booleans(),
-)
-@settings(max_examples=400, deadline=None)
-def test_a_field_of_another_type_never_raises_and_numbers_are_bounded(
-    which: int, number: int, path: list[int], odd: object, whole: bool
-) -> None:
-    wire, make = FIXTURES[which], DIALECTS[which]
-    script = Script(reasoning=("think ",), thought=2)
-    reader = make().reader((), lambda _kind, _found: None)
-    if whole:
-        body = json.dumps(_replaced(wire.whole(script), path, odd)).encode()
-    else:
-        events = wire.events(script)[1]
-        place = number % len(events)
-        head, colon, payload = events[place].rpartition(b"data: ")
-        if payload.strip() != b"[DONE]":
-            events[place] = head + colon + json.dumps(_replaced(json.loads(payload), path, odd)).encode() + b"\n\n"
-        body = b"".join(events)
-    chunks = reader.feed(body)
-    if not reader.done and reader.failure is None:
-        chunks += reader.end()
-    assert reader.failure is None or reader.failure.code in (
-        "upstream_garbage", "upstream_error", "upstream_cut", "upstream_tool_call",
-    )  # fmt: skip
-    for chunk in chunks:
-        assert isinstance(chunk.text, str)
-        assert isinstance(chunk.reasoning, str)
-        if chunk.usage is not None:
-            assert 0 <= chunk.usage.cached_tokens <= chunk.usage.input_tokens <= 100_000_000
-            assert 0 <= chunk.usage.reasoning_tokens <= chunk.usage.output_tokens <= 100_000_000
-
-
-ALL_DIALECTS = [OpenAIDialect(), ResponsesDialect(), AnthropicDialect(), GeminiDialect(), OllamaDialect()]
-
-
-@pytest.mark.parametrize("dialect", ALL_DIALECTS, ids=lambda dialect: dialect.name)
-class TestEfforts:
-    @pytest.mark.parametrize("effort", ["none", "low", "medium", "high"])
-    def test_a_request_has_the_effort(self, dialect: Dialect, effort: Effort) -> None:
-        body = dialect.body(wanted(effort=effort, max_tokens=30_000))
-        assert dialect.asks_effort(effort, dialect.fields(body))
-
-    def test_what_is_refused_is_not_asked(self, dialect: Dialect) -> None:
-        everything = {
-            "reasoning_effort", "effort", "reasoning", "adaptive", "budget", "thinkingConfig", "think",
-        }  # fmt: skip
-        fields = dialect.fields(dialect.body(wanted(*everything, effort="high")))
-        assert not dialect.asks_effort("high", fields)
-
-
-@pytest.mark.parametrize("dialect", [OpenAIDialect(), ResponsesDialect()])
-def test_a_refused_value_leaves_the_others(dialect: Dialect) -> None:
-    field = "reasoning_effort" if isinstance(dialect, OpenAIDialect) else "reasoning.effort"
-    words = f"unsupported value: '{field}' does not support 'low' with this model."
-    sent = dialect.fields(dialect.body(wanted(effort="low")))
-    lesson = find_lesson(words, sent, has_system=False)
-    refused = dialect.find_refused(words, sent) or (lesson.what if lesson else "")
-    assert not dialect.asks_effort("low", dialect.body(wanted(refused, effort="low")))
-    assert dialect.asks_effort("high", dialect.body(wanted(refused, effort="high")))
-
-
-@pytest.mark.parametrize(
-    ("dialect", "name", "value"),
-    [
-        (OpenAIDialect(), "reasoning_effort", "none"),
-        (ResponsesDialect(), "reasoning", {"summary": "auto", "effort": "none"}),
-        (AnthropicDialect(), "thinking", None),
-        (GeminiDialect(), "generationConfig", {"thinkingConfig": {"thinkingBudget": 0}}),
-        (OllamaDialect(), "think", False),
-    ],
-)
-def test_no_effort_asks_for_no_thinking(dialect: Dialect, name: str, value: object) -> None:
-    assert dialect.body(wanted(effort="none")).get(name) == value
-
-
-def test_gemini_that_always_thinks_is_asked_no_more_not_to() -> None:
-    dialect = GeminiDialect()
-    body = dialect.body(wanted(effort="none"))
-    assert body["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 0}
-    assert dialect.find_refused(
-        "budget 0 is invalid. this model only works in thinking mode.", dialect.fields(body)
-    ) == ("thinkingOff")
-    fields = dialect.fields(dialect.body(wanted("thinkingOff", effort="none")))
-    assert not dialect.asks_effort("none", fields)
