@@ -203,6 +203,8 @@ def message_dict(
         "created_at": message.created_at.isoformat(),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
+    if message.moderation:
+        made["moderation"] = message.moderation
     if comparison is not None:
         made["comparison"] = {
             "size": comparison.size,

@@ -12,8 +12,8 @@ import pytest
 from accounts.lib.db import in_db
 from accounts.models import Unit, UsageEntry, User
 from chat.conversations import listing
-from chat.conversations.titles import title_from
 from chat.models import Conversation, RunStatus
+from chat.models.conversations import title_from
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
