@@ -83,6 +83,8 @@ def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) ->
         shown["reasoning"] = reasoning_of(run)
         if reasoning is not None:
             shown["reasoning"] |= {"length": len(reasoning), "text": reasoning}
+    if run.status == RunStatus.WAITING:
+        shown["waiting_for"] = run.waiting_for
     if run.status in ACTIVE:
         shown["waited_ms"] = max(0, int((timezone.now() - run.created_at).total_seconds() * 1000))
     if run.status == RunStatus.DONE:
@@ -178,6 +180,14 @@ def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def moderation_of(message: Message) -> dict[str, str]:
+    """What moderation did to a message that readers must know: `action`, `reason`, `case_id`; empty if it has all of
+    its text.
+    """
+    found: dict[str, str] = message.moderation
+    return {} if found.get("action") == "release" else found
+
+
 def message_dict(
     message: Message,
     run: Run | None = None,
@@ -203,8 +213,8 @@ def message_dict(
         "created_at": message.created_at.isoformat(),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
-    if message.moderation:
-        made["moderation"] = message.moderation
+    if moderation := moderation_of(message):
+        made["moderation"] = moderation
     if comparison is not None:
         made["comparison"] = {
             "size": comparison.size,

@@ -22,6 +22,7 @@ from chat.models.statuses import (
     MessageStatus,
     RecordingStatus,
     RunStatus,
+    WaitingFor,
 )
 from chat.models.summaries import Summary
 
@@ -61,4 +62,5 @@ __all__ = [
     "Summary",
     "Utterance",
     "Visibility",
+    "WaitingFor",
 ]

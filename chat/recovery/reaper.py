@@ -39,6 +39,7 @@ from chat.runs.overdue import (
     unclosed_runs,
 )
 from chat.telemetry import metrics
+from chat.turns.releasing import announce_released
 
 logger = structlog.get_logger(__name__)
 
@@ -154,6 +155,7 @@ async def sweep() -> None:
     if lost:
         metrics.recoveries["republished"] += len(lost)
         logger.info("jobs_republished", runs=[str(run_id) for run_id in lost])
+        await announce_released(lost)
         await publish(lost)
 
 

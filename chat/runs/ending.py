@@ -74,7 +74,7 @@ _RUN_COLUMNS: Final = frozenset(field.attname for field in Run._meta.concrete_fi
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A run that has just ended, with its closing event, and after it `kept`: what is kept of an answer that the user
-    talked over. `chat.runs.closing` appends both to the event log.
+    talked over, or a question that stays withheld. `chat.runs.closing` appends both to the event log.
     """
 
     conversation_id: uuid.UUID
@@ -98,11 +98,13 @@ def end_run(
     *,
     owner: str | None = None,
     expired: bool = False,
+    why: tuple[str, str] = ("", ""),
 ) -> Ended | None:
     """Ends an active run. Returns None and changes nothing if the attempt is over, is not `owner`'s, or (with
     `expired`) still has a lease.
 
-    A run that was still queued ends as the attempt it was waiting for. Without an `ending` the stored text stays.
+    A run that was queued or waiting ends as the attempt it was waiting for. Without an `ending` the stored text stays
+    and nothing is billed; `why` is then its code and sentence.
     """
     with transaction.atomic():
         run = _lock(run_id, attempt, owner=owner, expired=expired)
@@ -110,7 +112,7 @@ def end_run(
             return None
         message = Message.objects.get(pk=run.message_id)
         if ending is None:
-            fields: dict[str, Any] = {}
+            fields: dict[str, Any] = {"error_code": why[0], "error_message": why[1]} if why[0] else {}
         else:
             message.text, message.html = ending.text, ending.rendered.get(ending.text, "")
             # Of a lost worker's run the last checkpoint knows the endpoint.
@@ -134,7 +136,8 @@ def end_run(
         run = _update(
             run.pk,
             status=status.value,
-            attempt=run.attempt + 1 if run.status == RunStatus.QUEUED else run.attempt,
+            waiting_for="",
+            attempt=run.attempt if run.status == RunStatus.RUNNING else run.attempt + 1,
             lease_expires_at=None,
             cost=settled.cost,
             heard_chars=cut.heard_chars if cut else None,
@@ -172,14 +175,23 @@ def ended_of(run: Run, message: Message) -> Ended:
         return Ended(run.conversation_id, run.pk, run.attempt, event, silent=False)
     cut = run.produced_chars is not None
     earlier = earlier_runs(run)
+    changed = events.message_updated(message, run, earlier) if cut else _withheld_question(run)
     return Ended(
         run.conversation_id,
         run.pk,
         run.attempt,
         events.run_ended(run, message, earlier),
         silent=len(message.text) <= run.base_chars and not (cut or run.reasoning_chars),
-        kept=events.message_updated(message, run, earlier) if cut else None,
+        kept=changed,
     )
+
+
+def _withheld_question(run: Run) -> events.Event | None:
+    """The question of a run that nobody claimed, if the run ended because the question was withdrawn or refused."""
+    if run.status != RunStatus.STOPPED or run.started_at is not None:
+        return None
+    prompt = Message.objects.select_related("author").get(pk=run.prompt_id)
+    return events.message_updated(prompt, None) if prompt.moderation else None
 
 
 def _store_reasoning(run: Run, text: str) -> None:
