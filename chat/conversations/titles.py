@@ -12,6 +12,8 @@ from chat.conversations.listing import notify_members
 from chat.models import Conversation, Message, Run, RunStatus
 from chat.models.conversations import TITLE_LENGTH, title_from
 
+__all__ = ["MAX_WORDS", "TITLE_LENGTH", "FirstExchange", "clean_title", "find_untitled", "replace_title", "title_from"]
+
 MAX_WORDS: Final = 6
 
 _LABEL: Final = re.compile(r"(?:chat |conversation )?title\s*[:：]\s*", re.IGNORECASE)

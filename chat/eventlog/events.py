@@ -130,14 +130,15 @@ def run_announced(run: Run) -> Event:
     return run_queued(run, attempt=1)
 
 
-def moderation_notices(message: Message) -> list[Event]:
-    """The notice of what moderation did to a message; none if it did nothing."""
+def moderation_notices(message: Message, run: Run | None = None) -> list[Event]:
+    """The notice of what moderation did to a message, of an answer with its run; none if it did nothing."""
     if not message.moderation:
         return []
     notice = {
         "type": "moderation.notice",
         "conversation_id": str(message.conversation_id),
         "message_id": str(message.pk),
+        **({"run_id": str(run.pk)} if run else {}),
         **message.moderation,
     }
     return [_state(notice)]

@@ -12,6 +12,7 @@ from django.utils import timezone
 from chat.models import ACTIVE, Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
+MODERATED: Final = "moderated"  # the code of a run that moderation has ended
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
 
 
@@ -46,7 +47,7 @@ _CUT: Final = (MessageStatus.STOPPED, MessageStatus.INTERRUPTED, MessageStatus.F
 
 def is_continuable(message: Message, run: Run) -> bool:
     """Whether an answer that has ended can go on in the same message: it has text, was cut, and may be longer."""
-    if not message.text.strip() or len(message.text) >= settings.ANSWER_MAX_CHARS:
+    if not message.text.strip() or len(message.text) >= settings.ANSWER_MAX_CHARS or run.error_code == MODERATED:
         return False
     if message.status in _CUT or run.error_code == NO_ANSWER:
         return True

@@ -23,6 +23,7 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.html_requests import request_html
+from chat.eventlog.payloads import MODERATED
 from chat.models import ACTIVE, Conversation, Message, Reasoning, Run, RunStatus, Utterance
 from chat.models.conversations import title_from
 from chat.models.rewritten import Rewritten
@@ -30,7 +31,6 @@ from chat.runs.closing import close_in_log
 from chat.runs.context import earlier_runs
 from chat.runs.ending import Ended, Ending, end_run, ended_of
 
-MODERATED: Final = "moderated"  # the code of a run that moderation has ended
 AT_ONCE: Final = 100  # rewritten messages that one round publishes
 
 logger = structlog.get_logger(__name__)
@@ -59,6 +59,8 @@ def rewrite_message(
         Message.objects.filter(pk=message_id).update(text=text, html="", moderation=dict(moderation))
         if run is not None:
             Run.objects.filter(pk=run.pk).update(checkpoint_epoch="", checkpoint_seq=0)
+            if not moderation:  # nothing is withheld any more
+                Run.objects.filter(pk=run.pk, error_code=MODERATED).update(error_code="", error_message="")
             if reasoning is not None:
                 _replace_reasoning(run, reasoning)
         _replace_utterances(message_id, text)

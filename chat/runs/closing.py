@@ -73,17 +73,17 @@ async def close_attempt(
 
 def closing(ended: Ended) -> list[store.Append]:
     """The appends that close a run. After them a worker that was presumed dead can append nothing more to it."""
-    closing_events = [ended.event, *([ended.kept] if ended.kept else [])]
+    closing_events = [[*ended.notices, ended.event], *([[ended.kept]] if ended.kept else [])]
     return [
         store.Append(
             ended.conversation_id,
-            [event],
+            made,
             ended.run_id,
             ended.attempt,
             number,
             anew=not ended.whole and number == TERMINAL_NUMBER,
         )
-        for number, event in enumerate(closing_events, TERMINAL_NUMBER)
+        for number, made in enumerate(closing_events, TERMINAL_NUMBER)
     ]
 
 

@@ -9,7 +9,6 @@ import pytest
 import redis
 
 from accounts.lib.db import in_db
-from accounts.lib.redis import sync_redis
 from accounts.models import User
 from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import events, store
@@ -24,6 +23,7 @@ from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Checkpoint, checkpoint, claim
 from chat.turns.accept import Accepted
 from chat.turns.submit import announce
+from tests.fixtures.redis_contents import redis_contents
 from tests.fixtures.run_rows import row, say
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -73,16 +73,10 @@ async def logged(turn: Accepted) -> str:
     return "\n".join(entry.body.decode() for entry in entries)
 
 
-def redis_values() -> bytes:
-    """All that Redis holds, as it is stored."""
-    client = sync_redis()
-    return b"\n".join(client.dump(key) or b"" for key in client.scan_iter())
-
-
 async def assert_gone(turn: Accepted, before: Position, secret: str = SECRET) -> None:
     """No replay, no snapshot and no key has the secret; every reader from before takes a snapshot."""
     assert secret not in await logged(turn)
-    assert secret.encode() not in await in_db(redis_values)
+    assert secret not in await in_db(redis_contents)
     assert (await store.read(turn.conversation_id, before)).entries is None
     assert (await position(turn)).epoch != before.epoch
     state = await read_snapshot(turn.conversation_id)
@@ -164,7 +158,7 @@ async def test_a_title_that_was_given_stays(turn: Accepted) -> None:
 async def test_each_further_rewriting_begins_the_log_anew(turn: Accepted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when this machine's clock has been set back, so that its number is lower than the one before."""
     await end(turn)
-    await in_db(lambda: rewrite_message(answer_of(turn).pk, SECRET, {}))
+    await in_db(lambda: rewrite_message(answer_of(turn).pk, SECRET, {}, reasoning=""))
     before = await position(turn)
     now = await in_db(rewriting._now)
     monkeypatch.setattr(rewriting, "_now", lambda: now.replace(year=now.year - 1))
