@@ -188,6 +188,16 @@ def live(request: pytest.FixtureRequest) -> Generator[Callable[..., Stack], None
 
 
 @pytest.fixture
+def no_rules() -> Generator[None, None, None]:
+    """No moderation rule is in force before and after the test, whatever this process has read."""
+    from chat.moderation.rules import clear_rules_cache
+
+    clear_rules_cache()
+    yield
+    clear_rules_cache()
+
+
+@pytest.fixture
 def one_model(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """The only model there is, "small"; any number of answers at once; 1000 tokens held back for each, both ways."""
     from chat.catalog import offered_models

@@ -10,20 +10,14 @@ from typing import Final
 
 from chat.conversations.listing import notify_members
 from chat.models import Conversation, Message, Run, RunStatus
+from chat.models.conversations import TITLE_LENGTH, title_from
 
-TITLE_LENGTH: Final = 60
+__all__ = ["MAX_WORDS", "TITLE_LENGTH", "FirstExchange", "clean_title", "find_untitled", "replace_title", "title_from"]
+
 MAX_WORDS: Final = 6
 
 _LABEL: Final = re.compile(r"(?:chat |conversation )?title\s*[:：]\s*", re.IGNORECASE)
 _MARKS: Final = "\"'`*_#“”„‟‘’‚«»‹›「」『』《》【】()[]"
-
-
-def title_from(text: str) -> str:
-    """A conversation's first title: the start of its first message, cut between words."""
-    line = " ".join(text.split())
-    if len(line) <= TITLE_LENGTH:
-        return line
-    return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,9 +113,35 @@ def run_started(run: AnyRun) -> Event:
     return _state(_progress("run.started", run, run.attempt))
 
 
-def run_waiting(run: AnyRun, awaited: str) -> Event:
-    """What an answer waits for before its first words: `loading` or `model`."""
-    return _state({**_progress("run.waiting", run, run.attempt), "for": awaited})
+def run_waiting(run: AnyRun, awaited: str, *, attempt: int | None = None) -> Event:
+    """What an answer waits for before its first words: `loading` or `model`; before it is queued, `moderation`."""
+    return _state({**_progress("run.waiting", run, run.attempt if attempt is None else attempt), "for": awaited})
+
+
+def run_resumed(run: AnyRun, awaited: str, *, attempt: int) -> Event:
+    """A run waits no more for what `run_waiting` announced before it was queued."""
+    return _state({**_progress("run.resumed", run, attempt), "for": awaited})
+
+
+def run_announced(run: Run) -> Event:
+    """The first event of a run's first attempt: it is queued, or waits for a person."""
+    if run.status == RunStatus.WAITING:
+        return run_waiting(run, run.waiting_for, attempt=1)
+    return run_queued(run, attempt=1)
+
+
+def moderation_notices(message: Message, run: Run | None = None) -> list[Event]:
+    """The notice of what moderation did to a message, of an answer with its run; none if it did nothing."""
+    if not message.moderation:
+        return []
+    notice = {
+        "type": "moderation.notice",
+        "conversation_id": str(message.conversation_id),
+        "message_id": str(message.pk),
+        **({"run_id": str(run.pk)} if run else {}),
+        **message.moderation,
+    }
+    return [_state(notice)]
 
 
 def _progress(kind: str, run: AnyRun, attempt: int) -> dict[str, Any]:

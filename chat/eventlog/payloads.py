@@ -12,6 +12,7 @@ from django.utils import timezone
 from chat.models import ACTIVE, Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
+MODERATED: Final = "moderated"  # the code of a run that moderation has ended
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
 
 
@@ -46,7 +47,7 @@ _CUT: Final = (MessageStatus.STOPPED, MessageStatus.INTERRUPTED, MessageStatus.F
 
 def is_continuable(message: Message, run: Run) -> bool:
     """Whether an answer that has ended can go on in the same message: it has text, was cut, and may be longer."""
-    if not message.text.strip() or len(message.text) >= settings.ANSWER_MAX_CHARS:
+    if not message.text.strip() or len(message.text) >= settings.ANSWER_MAX_CHARS or run.error_code == MODERATED:
         return False
     if message.status in _CUT or run.error_code == NO_ANSWER:
         return True
@@ -83,6 +84,8 @@ def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) ->
         shown["reasoning"] = reasoning_of(run)
         if reasoning is not None:
             shown["reasoning"] |= {"length": len(reasoning), "text": reasoning}
+    if run.status == RunStatus.WAITING:
+        shown["waiting_for"] = run.waiting_for
     if run.status in ACTIVE:
         shown["waited_ms"] = max(0, int((timezone.now() - run.created_at).total_seconds() * 1000))
     if run.status == RunStatus.DONE:
@@ -178,6 +181,14 @@ def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def moderation_of(message: Message) -> dict[str, str]:
+    """What moderation did to a message that readers must know: `action`, `reason`, `case_id`; empty if it has all of
+    its text.
+    """
+    found: dict[str, str] = message.moderation
+    return {} if found.get("action") == "release" else found
+
+
 def message_dict(
     message: Message,
     run: Run | None = None,
@@ -203,6 +214,8 @@ def message_dict(
         "created_at": message.created_at.isoformat(),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
+    if moderation := moderation_of(message):
+        made["moderation"] = moderation
     if comparison is not None:
         made["comparison"] = {
             "size": comparison.size,

@@ -10,6 +10,7 @@ from chat.models.moderation import ModerationCase, ModerationDecision, Moderatio
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
 from chat.models.recordings import Recording, Utterance
+from chat.models.rewritten import Rewritten
 from chat.models.runs import Reasoning, Run, Submission
 from chat.models.statuses import (
     ACTIVE,
@@ -21,6 +22,7 @@ from chat.models.statuses import (
     MessageStatus,
     RecordingStatus,
     RunStatus,
+    WaitingFor,
 )
 from chat.models.summaries import Summary
 
@@ -52,6 +54,7 @@ __all__ = [
     "Reasoning",
     "Recording",
     "RecordingStatus",
+    "Rewritten",
     "Role",
     "Run",
     "RunStatus",
@@ -59,4 +62,5 @@ __all__ = [
     "Summary",
     "Utterance",
     "Visibility",
+    "WaitingFor",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +11,16 @@ from django.utils import timezone
 
 from accounts.lib.ids import uuid7
 from chat.models.statuses import Effort
+
+TITLE_LENGTH: Final = 60
+
+
+def title_from(text: str) -> str:
+    """A conversation's first title: the start of its first message, cut between words."""
+    line = " ".join(text.split())
+    if len(line) <= TITLE_LENGTH:
+        return line
+    return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
 
 
 class Conversation(models.Model):

@@ -156,8 +156,8 @@ class CaseOrigin(models.TextChoices):
 class ModerationCase(models.Model):
     """Something that a rule, a judge or a person raised: what it was, what happened to it at once, and its review.
 
-    `original` is the text before anything was withheld. It is nowhere else: who may read it is decided by a permission,
-    and each reading is in the audit log.
+    `original` and `original_reasoning` are the texts before anything was withheld. They are nowhere else: who may read
+    them is decided by a permission, and each reading is in the audit log.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -178,6 +178,9 @@ class ModerationCase(models.Model):
     status = models.CharField(max_length=8, choices=CaseStatus, default=CaseStatus.OPEN)
     rules = models.JSONField(default=list, help_text="Rules with their versions and the places that they found.")
     original = models.TextField(blank=True)
+    original_reasoning = models.TextField(
+        "original thinking", blank=True, default="", db_default="", help_text="What the model of an answer thought."
+    )
     notice = models.CharField(max_length=300, blank=True, help_text="What the person was told.")
     appeal = models.TextField(blank=True, help_text="What the person says against the decision.")
     appealed_at = models.DateTimeField(null=True, blank=True)

@@ -35,6 +35,11 @@ class Finding:
     notice: str
     details: tuple[dict[str, Any], ...]
 
+    @property
+    def is_worded(self) -> bool:
+        """Whether the notice is a rule's own, not the general one about the action."""
+        return self.notice != NOTICES[self.action]
+
 
 def finding_of(verdict: Verdict) -> Finding | None:
     """What rules found; None: nothing."""
@@ -74,6 +79,7 @@ def open_case(
     *,
     direction: Direction,
     original: str,
+    original_reasoning: str = "",
     person_id: uuid.UUID | None,
     conversation_id: uuid.UUID | None = None,
 ) -> ModerationCase:
@@ -96,6 +102,7 @@ def open_case(
                 "severity": finding.severity,
                 "rules": list(finding.details[:MOST_FINDINGS]),
                 "original": original,
+                "original_reasoning": original_reasoning,
                 "notice": finding.notice,
                 "person_id": person_id,
                 "conversation_id": conversation_id,

@@ -4,6 +4,7 @@ ChatError
  ├─ Invalid, TooLarge, UnknownCommand   the frame itself
  ├─ NotFound, Forbidden                 no access, or not enough rights
  ├─ Conflict, Busy                      the state of the conversation does not allow it
+ ├─ Moderated                           the site's rules refuse the text (`case_id`)
  ├─ RateLimited, QuotaExceeded          try again later (`retry_after`, seconds)
  ├─ AsrUnavailable                      speech recognition is down, has crashed, or is full
  └─ Unavailable, Internal               a fault of the server; the same `client_id` may be sent again
@@ -11,6 +12,7 @@ ChatError
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 
@@ -63,6 +65,17 @@ class Conflict(ChatError):
 class Busy(ChatError):
     code = "busy"
     default_message = "An answer is still in progress. Wait for it to finish, or stop it."
+
+
+class Moderated(ChatError):
+    """Refused by moderation. The person can appeal in the case `case_id`."""
+
+    code = "moderated"
+    default_message = "This was refused because of this site's rules."
+
+    def __init__(self, message: str = "", *, case_id: uuid.UUID | None = None) -> None:
+        super().__init__(message)
+        self.case_id = case_id
 
 
 class RateLimited(ChatError):

@@ -24,6 +24,7 @@ from chat.eventlog import store
 from chat.eventlog.replay import ReasoningDelta, extend
 from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
+from chat.moderation.rewriting import publish_rewritten
 from chat.recovery.recordings import RecordingRecovery
 from chat.runs.closing import close_attempt, close_in_log, fence
 from chat.runs.ending import Ending, end_run
@@ -38,6 +39,7 @@ from chat.runs.overdue import (
     unclosed_runs,
 )
 from chat.telemetry import metrics
+from chat.turns.releasing import announce_released
 
 logger = structlog.get_logger(__name__)
 
@@ -61,7 +63,7 @@ async def run() -> None:
     recover_recordings = RecordingRecovery().run
     while True:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
-        for step in (reap, sweep, close_endings, recover_recordings):
+        for step in (reap, sweep, close_endings, begin_logs_anew, recover_recordings):
             try:
                 await step()
             except (*OUTAGE, BrokerAway) as error:
@@ -153,6 +155,7 @@ async def sweep() -> None:
     if lost:
         metrics.recoveries["republished"] += len(lost)
         logger.info("jobs_republished", runs=[str(run_id) for run_id in lost])
+        await announce_released(lost)
         await publish(lost)
 
 
@@ -175,3 +178,9 @@ async def close_endings() -> None:
     if ended:
         metrics.recoveries["closed"] += len(ended)
         await close_in_log(*(replace(one, whole=one.silent) for one in ended))
+
+
+async def begin_logs_anew() -> None:
+    """Begins the logs anew that still have the old text of a message that moderation has rewritten."""
+    if published := await publish_rewritten():
+        metrics.recoveries["rewritten"] += published

@@ -73,24 +73,24 @@ async def close_attempt(
 
 def closing(ended: Ended) -> list[store.Append]:
     """The appends that close a run. After them a worker that was presumed dead can append nothing more to it."""
-    closing_events = [ended.event, *([ended.kept] if ended.kept else [])]
+    closing_events = [[*ended.notices, ended.event], *([[ended.kept]] if ended.kept else [])]
     return [
         store.Append(
             ended.conversation_id,
-            [event],
+            made,
             ended.run_id,
             ended.attempt,
             number,
             anew=not ended.whole and number == TERMINAL_NUMBER,
         )
-        for number, event in enumerate(closing_events, TERMINAL_NUMBER)
+        for number, made in enumerate(closing_events, TERMINAL_NUMBER)
     ]
 
 
 def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
     """The first events of these runs, by run id: they must be in the log before any other."""
     runs = Run.objects.select_related("message", "prompt__author", "prompt__comparison").filter(pk__in=run_ids)
-    return {run.pk: [*_announced_messages(run), events.run_queued(run, attempt=1)] for run in runs}
+    return {run.pk: [*_announced_messages(run), events.run_announced(run)] for run in runs}
 
 
 def _announced_messages(run: Run) -> list[Event]:
@@ -102,6 +102,7 @@ def _announced_messages(run: Run) -> list[Event]:
     return [
         *(events.answer_chosen(run.conversation_id, one) for one in (chosen if prompt.parent_id else ())),
         events.message_created(prompt, comparison=getattr(prompt, "comparison", None)),
+        *events.moderation_notices(prompt),
         events.message_created(run.message, slot=run.slot),
     ]
 

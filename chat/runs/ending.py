@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from accounts.quotas.balance import Balance
 from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
+from chat.eventlog.payloads import MODERATED
 from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import earlier_runs, read_branch
@@ -74,7 +75,8 @@ _RUN_COLUMNS: Final = frozenset(field.attname for field in Run._meta.concrete_fi
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A run that has just ended, with its closing event, and after it `kept`: what is kept of an answer that the user
-    talked over. `chat.runs.closing` appends both to the event log.
+    talked over, or a question that stays withheld. `chat.runs.closing` appends both to the event log, and just before
+    the end the `notices` of what moderation did to the answer.
     """
 
     conversation_id: uuid.UUID
@@ -85,6 +87,7 @@ class Ended:
     user_id: uuid.UUID | None = None
     near: Sequence[Balance] = ()  # quotas the user has nearly used up, with this run
     kept: events.Event | None = None
+    notices: Sequence[events.Event] = ()
     whole: bool = True  # the event log has all of the answer's text
     used: Used | None = None  # what it is billed with, if it has ended just now
     cost: Decimal | None = None
@@ -98,11 +101,15 @@ def end_run(
     *,
     owner: str | None = None,
     expired: bool = False,
+    why: tuple[str, str] = ("", ""),
+    moderate: Callable[[], Mapping[str, str]] | None = None,
 ) -> Ended | None:
     """Ends an active run. Returns None and changes nothing if the attempt is over, is not `owner`'s, or (with
     `expired`) still has a lease.
 
-    A run that was still queued ends as the attempt it was waiting for. Without an `ending` the stored text stays.
+    A run that was queued or waiting ends as the attempt it was waiting for. Without an `ending` the stored text stays
+    and nothing is billed; `why` is then its code and sentence. `moderate` opens the case of what the answer lacks, and
+    returns what `Message.moderation` says of it; it is called within the transaction.
     """
     with transaction.atomic():
         run = _lock(run_id, attempt, owner=owner, expired=expired)
@@ -110,7 +117,7 @@ def end_run(
             return None
         message = Message.objects.get(pk=run.message_id)
         if ending is None:
-            fields: dict[str, Any] = {}
+            fields: dict[str, Any] = {"error_code": why[0], "error_message": why[1]} if why[0] else {}
         else:
             message.text, message.html = ending.text, ending.rendered.get(ending.text, "")
             # Of a lost worker's run the last checkpoint knows the endpoint.
@@ -128,13 +135,16 @@ def end_run(
             _store_reasoning(run, ending.reasoning)
         # What was written is billed, also if the user did not hear it.
         cut = _cut(message, run.heard_chars, ending.rendered if ending else {})
-        message.save(update_fields=["text", "html", "status"])
+        if moderate is not None:
+            message.moderation = dict(moderate()) or message.moderation
+        message.save(update_fields=["text", "html", "status", *(["moderation"] if moderate else [])])
         # As late as possible: from here to the commit everybody who shares a quota waits.
         settled = settle_run(run.requested_by_id, run.pk, run.created_at, used, conversation_id=run.conversation_id)
         run = _update(
             run.pk,
             status=status.value,
-            attempt=run.attempt + 1 if run.status == RunStatus.QUEUED else run.attempt,
+            waiting_for="",
+            attempt=run.attempt if run.status == RunStatus.RUNNING else run.attempt + 1,
             lease_expires_at=None,
             cost=settled.cost,
             heard_chars=cut.heard_chars if cut else None,
@@ -172,14 +182,29 @@ def ended_of(run: Run, message: Message) -> Ended:
         return Ended(run.conversation_id, run.pk, run.attempt, event, silent=False)
     cut = run.produced_chars is not None
     earlier = earlier_runs(run)
+    changed = events.message_updated(message, run, earlier) if cut else _withheld_question(run)
     return Ended(
         run.conversation_id,
         run.pk,
         run.attempt,
         events.run_ended(run, message, earlier),
-        silent=len(message.text) <= run.base_chars and not (cut or run.reasoning_chars),
-        kept=events.message_updated(message, run, earlier) if cut else None,
+        silent=len(message.text) <= run.base_chars and not (cut or run.reasoning_chars or _withdrawn(run)),
+        kept=changed,
+        notices=events.moderation_notices(message, run),
     )
+
+
+def _withdrawn(run: Run) -> bool:
+    """Whether moderation has ended an answer that had begun: its log may have what is withheld now."""
+    return run.error_code == MODERATED and run.started_at is not None
+
+
+def _withheld_question(run: Run) -> events.Event | None:
+    """The question of a run that nobody claimed, if the run ended because the question was withdrawn or refused."""
+    if run.status != RunStatus.STOPPED or run.started_at is not None:
+        return None
+    prompt = Message.objects.select_related("author").get(pk=run.prompt_id)
+    return events.message_updated(prompt, None) if prompt.moderation else None
 
 
 def _store_reasoning(run: Run, text: str) -> None:

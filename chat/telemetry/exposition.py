@@ -21,7 +21,16 @@ from chat.telemetry import metrics
 from chat.telemetry.metrics import CLOSE_CODES, PREFIX, counted
 
 OUTCOMES: Final = tuple(status.value for status in RunStatus if status.value not in ACTIVE)
-RECOVERIES: Final = ("reaped", "requeued", "republished", "closed", "recordings", "redelivered", "lease_lost")
+RECOVERIES: Final = (
+    "reaped",
+    "requeued",
+    "republished",
+    "closed",
+    "recordings",
+    "redelivered",
+    "lease_lost",
+    "rewritten",
+)
 DENIALS: Final = ("frames", "commands", "waiting", "connections", "runs", "quota", "forbidden")
 RESUMES: Final = ("recovered", "snapshot", "denied")
 UPSTREAM: Final = (

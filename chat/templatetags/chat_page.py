@@ -133,7 +133,13 @@ def trouble(message: dict[str, Any]) -> str:
             return str(said or _("The answer was interrupted."))
         case "failed":
             return str(said or _("The model could not answer."))
-    return str(said or finish_note(run.get("finish") or ""))
+    return str(said or finish_note(run.get("finish") or "") or _replaced(message))
+
+
+def _replaced(message: dict[str, Any]) -> str:
+    """Why parts of a whole answer are not as the model wrote them."""
+    done = message.get("moderation") or {}
+    return str(done["reason"]) if message["role"] == "assistant" and done.get("action") == "mask" else ""
 
 
 @register.filter

@@ -19,10 +19,10 @@ from django.db import IntegrityError, transaction
 
 from accounts.quotas import reservations
 from chat.conversations.membership import member_of
-from chat.conversations.titles import title_from
 from chat.eventlog import events
 from chat.eventlog.store import Append
 from chat.models import Comparison, Message, MessageRole, MessageStatus, Run
+from chat.models.conversations import title_from
 from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, clean_text
 from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded, RateLimited
 from chat.protocol.parameters import check_options

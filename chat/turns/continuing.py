@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from chat.catalog.access import choose_model
 from chat.conversations.membership import member_of
 from chat.eventlog import events
-from chat.eventlog.payloads import is_continuable
+from chat.eventlog.payloads import MODERATED, is_continuable
 from chat.eventlog.store import Append
 from chat.models import ACTIVE, Conversation, Member, Message, MessageRole, MessageStatus, Run, Submission
 from chat.protocol.commands import MessageContinue
@@ -39,6 +39,7 @@ FILTERED: Final = "The provider's content filter ended this answer. It can't be 
 EMPTY: Final = "This answer has no text to continue. Try again instead."
 TOO_LONG: Final = "This answer has reached its maximum length."
 ANSWERED: Final = "The conversation has gone on since. Only its last answer can be continued."
+MODERATED_ANSWER: Final = "This answer was stopped because of this site's rules. It can't be continued."
 IMPORTED: Final = "This answer was not written here, so it can't be continued."
 
 
@@ -98,6 +99,8 @@ def _check_continuable(message: Message, run: Run) -> None:
     if active.exists():
         raise Busy  # this answer, or one on another branch
     if not is_continuable(message, run):
+        if run.error_code == MODERATED:
+            raise Invalid(MODERATED_ANSWER)
         if not message.text.strip():
             raise Invalid(EMPTY)
         if message.status != MessageStatus.COMPLETE or run.finish == "length":

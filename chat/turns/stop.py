@@ -16,13 +16,14 @@ from chat.models import ACTIVE, Run, RunStatus
 from chat.protocol.errors import NotFound
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ended, cut_to_heard, end_run
+from chat.turns.releasing import withdraw_held
 
 STOP_GROUP: Final = "workers.stop"
 
 
 @dataclass(slots=True)
 class StopResult:
-    """`ended`: the run was still queued and has ended, or its answer was cut. `running`: a worker must be notified."""
+    """`ended`: the run had not begun and has ended, or its answer was cut. `running`: a worker must be notified."""
 
     run_id: uuid.UUID
     ended: Ended | None
@@ -39,7 +40,7 @@ def request_stop(user_id: uuid.UUID, run_id: uuid.UUID, heard_chars: int | None 
 
 
 def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> StopResult:
-    """Marks a run to be stopped; a queued run ends here. StopResult an ended run changes nothing.
+    """Marks a run to be stopped; a queued or waiting run ends here. Of an ended run nothing changes.
 
     With `heard_chars` the user talked over the answer. A running answer is cut to it when it ends; an ended one is cut
     here. Only the first call counts: an answer is cut once.
@@ -54,7 +55,9 @@ def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> StopResul
             return StopResult(run.id, ended, running=False)
         if heard is not None:
             Run.objects.filter(pk=run_id).update(heard_chars=heard)
-        if run.status == RunStatus.QUEUED:
+        if run.status == RunStatus.WAITING:
+            withdraw_held(run)
+        if run.status in (RunStatus.WAITING, RunStatus.QUEUED):
             ended = end_run(run.id, run.attempt, RunStatus.STOPPED)
         elif run.stop_requested_at is None:
             Run.objects.filter(pk=run_id).update(stop_requested_at=Now())

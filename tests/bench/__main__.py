@@ -20,6 +20,7 @@ from typing import Any, Final
 from tests.bench.admission import measure_admission
 from tests.bench.crowds import measure_fan_out, measure_idle, measure_storm
 from tests.bench.meter import describe_machine
+from tests.bench.moderation import measure_rules, measure_search
 from tests.bench.profiling import Profiler
 from tests.bench.report import Report, from_json, render_docs, render_terminal, to_json
 from tests.bench.streams import FIRST_MODEL, measure_first_token, measure_streams, model_for
@@ -27,7 +28,7 @@ from tests.bench.systems import System, Upstream, run_fastapi, run_ours, run_tut
 from tests.servers import servers
 from tests.stack import ROOT
 
-SECTIONS: Final = ("first", "streams", "admission", "idle", "fanout", "storm")
+SECTIONS: Final = ("first", "streams", "rules", "admission", "idle", "fanout", "storm")
 FOLDER: Final = ROOT / "var" / "bench"
 
 
@@ -135,6 +136,13 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
             metrics=options.metrics,
         ) as ours:  # fmt: skip
             both(ours, size.streams, size.limit_s, profiler)
+            if "rules" in wanted:
+                report.search += attempt("rules: one text", measure_search) or []
+                for count in size.streams[-1:]:
+                    row = attempt(f"rules: {count} streams", partial(
+                        measure_rules, ours, upstream, streams=count, model=model_for(count, size.steady_s),
+                        limit_s=size.limit_s, firsts=size.firsts, profiler=profiler))  # fmt: skip
+                    report.rules += [row] if row is not None else []
             if "admission" in wanted:
                 rounds, every_s, bursts = size.sends
                 report.admission += attempt("admission", lambda: measure_admission(

@@ -9,6 +9,7 @@ import msgspec
 
 from tests.bench.admission import AdmissionRow
 from tests.bench.crowds import FanOutRow, IdleRow, StormRow
+from tests.bench.moderation import RulesRow, SearchRow
 from tests.bench.streams import Hops, StreamsRow
 
 OURS: Final = "antiphon"
@@ -34,6 +35,8 @@ class Report(msgspec.Struct):
     idle: list[IdleRow] = []
     fan_out: list[FanOutRow] = []
     storm: list[StormRow] = []
+    rules: list[RulesRow] = []
+    search: list[SearchRow] = []
     notes: list[str] = []
     seconds: float = 0.0
 
@@ -162,6 +165,26 @@ def storm_table(rows: Sequence[StormRow]) -> Table:
     return head, body
 
 
+def rules_table(rows: Sequence[RulesRow]) -> Table:
+    head = ["streams", "rules", "CPU µs/token", "of it worker", "added p50", "p99 ms", "first token idle ms", "lost"]
+    body = []
+    for row in rows:
+        for name, found, first in (("off", row.off, row.first_off_ms), ("on", row.on, row.first_on_ms)):
+            body.append(
+                [
+                    str(row.streams), name, number(found.cpu_per_token_us), number(found.cpu_us.get("worker", 0)),
+                    number(found.added_p50_ms), number(found.added_p99_ms), number(first), str(found.lost),
+                ]
+            )  # fmt: skip
+        more = row.on.cpu_per_token_us / row.off.cpu_per_token_us - 1 if row.off.cpu_per_token_us else 0.0
+        body.append([str(row.streams), "more", f"{more:+.1%}", "", "", "", "", ""])
+    return head, body
+
+
+def search_table(rows: Sequence[SearchRow]) -> Table:
+    return ["characters", "", "ms of CPU"], [[f"{row.characters:,}", "", f"{row.ms:.3f}"] for row in rows]
+
+
 def tables(report: Report) -> list[tuple[str, Table]]:
     """All that was measured, in reading order, with headings."""
     found: list[tuple[str, Table]] = []
@@ -173,6 +196,11 @@ def tables(report: Report) -> list[tuple[str, Table]]:
         found.append(("Where the CPU goes: µs per delivered token, and memory", cpu_table(report.streams)))
     if report.first:
         found.append(("First token, idle, one at a time", first_table(report.first)))
+    if report.rules:
+        found.append(("Moderation of answers: no rule, and 1,000 words, 50 patterns and all personal data",
+                      rules_table(report.rules)))  # fmt: skip
+    if report.search:
+        found.append(("Moderation of one text by these rules", search_table(report.search)))
     if report.admission:
         found.append(("Admission: rates, quotas and the insert", admission_table(report.admission)))
     if report.idle:

@@ -27,6 +27,7 @@ from chat.runs.ending import Ended
 from chat.telemetry.metrics import token_gap
 from workers.generation.flush_window import FlushWindow
 from workers.generation.run_log import RunLog
+from workers.generation.screening import AnswerScreen
 
 RETRY_SECONDS: Final = (0.1, 2.0)  # first and longest wait between attempts to append
 
@@ -48,9 +49,16 @@ class Emitter:
         self.closed: list[uuid.UUID] = []  # runs whose closing event is in the log, to be noted in PostgreSQL
         self.streams = 0
 
-    def open(self, conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, text_before: str = "") -> RunLog:
+    def open(
+        self,
+        conversation_id: uuid.UUID,
+        run_id: uuid.UUID,
+        attempt: int,
+        text_before: str = "",
+        screen: AnswerScreen | None = None,
+    ) -> RunLog:
         self.streams += 1
-        return RunLog(self.schedule, conversation_id, run_id, attempt, text_before)
+        return RunLog(self.schedule, conversation_id, run_id, attempt, text_before, screen)
 
     def done(self) -> None:
         self.streams -= 1
@@ -124,6 +132,9 @@ class Emitter:
         for run in ready:
             # Before the append: a first token that comes while it is under way sets `due` to 0, and that must stay.
             run.due = now + self.window.seconds
+        ready = [run for run in ready if self._has_something(run)]
+        if not (ready or closing):
+            return
         ends = [one for ended, _ in closing for one in closing_of(ended)]
         gaps: list[float] = []
         results = await self._append(ready, ends, now, gaps)
@@ -138,16 +149,21 @@ class Emitter:
             if run.has_pending:
                 self._waiting.add(run)
             else:
-                for waiter in run.waiters:
-                    if not waiter.done():
-                        waiter.set_result(None)
-                run.waiters.clear()
+                run.finish_waiting()
         self.closed += [ended.run_id for ended, _ in closing]
         if closing:
             at = {end.run_id: result for end, result in zip(ends, results[len(ready) :], strict=True)}
             for ended, on_closed in closing:
                 if on_closed is not None:
                     on_closed(at[ended.run_id])
+
+    @staticmethod
+    def _has_something(run: RunLog) -> bool:
+        """Whether a run has something to append: what it has may all be held back."""
+        if run.sift():
+            return True
+        run.finish_waiting()
+        return False
 
     async def _append(
         self, ready: list[RunLog], ends: list[store.Append], now: float, gaps: list[float]

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -20,26 +21,30 @@ from chat.eventlog.delivery_trace import announce_end
 from chat.eventlog.user_events import notify_quotas_low
 from chat.markdown.pool import shared_pool
 from chat.models import Run, RunStatus
+from chat.moderation.rules import RuleSet
 from chat.runs.barge_in import cut_answer
-from chat.runs.ending import Ended, Ending, end_run
+from chat.runs.ending import Ended, end_run
 from chat.runs.lifecycle import Claim
 from chat.telemetry import latency_marks, metrics, tracing
 from workers.generation.announcement import announce, close_previous_attempt
 from workers.generation.answer import ModelAnswer
+from workers.generation.ending import make_ending, moderated
 from workers.generation.outcome import Outcome, RunClock
+from workers.generation.screening import AnswerScreen, Screened, record_withheld
 from workers.generation.services import Services
 from workers.generation.summaries import SummaryWriter, wants_summary
 
 FLUSH_SECONDS: Final = 5.0  # how long the end of an answer waits for the log; then it ends without it
 COMMIT_SECONDS: Final = 60.0  # how long it waits for PostgreSQL; then the reaper ends the run
 RETRY_SECONDS: Final = 0.5
-UPSTREAM_SAID_CHARS: Final = 4_000  # of a provider's words that are stored with a run
 
 logger = structlog.get_logger(__name__)
 
 
 class Generation:
-    """A run that this worker holds. `on_done` is called once, when `run` is over."""
+    """A run that this worker holds. `on_done` is called once, when `run` is over. `rules` are those of moderation for
+    this answer.
+    """
 
     def __init__(
         self,
@@ -47,6 +52,7 @@ class Generation:
         claim: Claim,
         on_done: Callable[[], None],
         span: tracing.Span = tracing.NO_SPAN,
+        rules: RuleSet | None = None,
     ) -> None:
         self.services = services
         self.claimed = claim.run
@@ -55,7 +61,8 @@ class Generation:
         self.shown: int | None = None  # the same in ns since 1970
         self.clock = RunClock(claim.run)
         run = claim.run
-        self.log = services.emitter.open(run.conversation_id, run.id, run.attempt, claim.text_before)
+        self.screen = AnswerScreen(rules, claim.text_before) if rules else None
+        self.log = services.emitter.open(run.conversation_id, run.id, run.attempt, claim.text_before, self.screen)
         self.answer = ModelAnswer(claim, self.log, services.model, self.clock, services.models)
         self.stop_requested = False
         self.lost = False
@@ -65,6 +72,8 @@ class Generation:
         self.finishing = False  # the stream is over; from here on the commit decides whose run it is
         self.log.on_unannounced = lambda: services.spawn(self._announce())
         self.log.on_shown = self._note_shown
+        if self.screen is not None:
+            self.screen.on_stopped = self._cancel
         self._on_done = on_done
         self._reader: asyncio.Task[Outcome] | None = None
 
@@ -154,19 +163,22 @@ class Generation:
     async def _finish(self, outcome: Outcome) -> None:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
         run = self.claimed
+        screened = self._screened()
+        outcome = moderated(outcome, screened)
         behind = not await self._flush()
         if self.log.fenced:
             return
-        text = self.log.text
+        text = screened.text
         if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not self.log.own_text:
             await self.services.give_back(run)
             return
+        behind = behind or screened.text != self.log.text or screened.reasoning != self.log.reasoning
         if behind:
             self.log.abandon()
         with tracing.span("render"):
             rendered = await self._render(text)
         with tracing.span("commit", attributes={"db.system.name": "postgresql"}):
-            ended = await self._commit(outcome, text, rendered)
+            ended = await self._commit(outcome, screened, rendered)
         if ended is None:
             logger.warning("run_lost", run=str(run.id), attempt=run.attempt)
             return
@@ -246,47 +258,32 @@ class Generation:
         html = await shared_pool().render_soon(kept) if kept else ""
         return {kept: html} if html else {}
 
-    async def _commit(self, outcome: Outcome, text: str, rendered: Mapping[str, str]) -> Ended | None:
+    async def _commit(self, outcome: Outcome, screened: Screened, rendered: Mapping[str, str]) -> Ended | None:
         """Writes the end to PostgreSQL; retries during an outage. None: the run was not this worker's any more."""
         deadline = time.monotonic() + COMMIT_SECONDS
         while True:
             try:
-                return await in_db(self._end, outcome, text, rendered)
+                return await in_db(self._end, outcome, screened, rendered)
             except OUTAGE:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _end(self, outcome: Outcome, text: str, rendered: Mapping[str, str]) -> Ended | None:
-        usage = self.answer.billed_usage(outcome.usage, text[self.log.base_length :])
-        context = self.answer.context
-        ending = Ending(
-            text=text,
-            reasoning=self.log.reasoning,
-            reasoning_ms=self.answer.reasoning_ms,
-            rendered=rendered,
-            finish=outcome.finish,
-            upstream_said=outcome.said[:UPSTREAM_SAID_CHARS],
-            upstream_request=outcome.request_id,
-            upstream_model=self.answer.upstream_model,
-            error_code=outcome.code,
-            error_message=outcome.message,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cached_tokens=usage.cached_tokens,
-            reasoning_tokens=usage.reasoning_tokens,
-            endpoint=self.answer.endpoint,
-            usage_estimated=usage.estimated,
-            usage_implausible=usage.implausible,
-            reported_cost=None if usage.estimated else usage.cost,
-            context_window=context.window if context else None,
-            context_dropped=context.dropped if context else 0,
-            first_token_ms=outcome.first_token_ms,
-            first_reasoning_ms=self.answer.first_reasoning_ms,
-            total_ms=self.clock.elapsed_ms(),
-            parameters=self.answer.parameters,
-        )
-        return end_run(self.claimed.id, self.claimed.attempt, outcome.status, ending, owner=self.services.owner)
+    def _end(self, outcome: Outcome, screened: Screened, rendered: Mapping[str, str]) -> Ended | None:
+        produced = screened.original[self.log.base_length :]
+        ending = make_ending(outcome, screened, self.answer, self.clock, produced=produced, rendered=rendered)
+        return end_run(
+            self.claimed.id, self.claimed.attempt, outcome.status, ending, owner=self.services.owner,
+            moderate=partial(record_withheld, self.claimed, screened) if self.screen else None,
+        )  # fmt: skip
+
+    def _screened(self) -> Screened:
+        """The texts of this attempt as they may be stored."""
+        self.log.complete()
+        if self.screen is None:
+            return Screened(self.log.text, self.log.reasoning, self.log.text)
+        self.screen.complete()
+        return self.screen.result()
 
     async def _announce(self) -> None:
         """The log lacks the run's first events. Its deltas wait until these are there."""

@@ -11,6 +11,7 @@ from typing import Final
 from chat.eventlog import events, store
 from chat.runs.lifecycle import Checkpoint
 from workers.generation.growing_text import GrowingText
+from workers.generation.screening import AnswerScreen
 
 MAX_DELTA_CHARACTERS: Final = 8_000  # code points, so that no frame is longer than 64 KiB, however much is waiting
 
@@ -23,6 +24,7 @@ class RunLog:
     """What one attempt at an answer has produced, and how much of it is in the log.
 
     `text_before` is the text of an answer that the run continues: everybody has it, and the run's own text goes after.
+    `screen` moderates both texts, just before they go into an append.
     `schedule(run_log, at_once)` tells the emitter that there is something to append.
     """
 
@@ -56,6 +58,7 @@ class RunLog:
         run_id: uuid.UUID,
         attempt: int,
         text_before: str = "",
+        screen: AnswerScreen | None = None,
     ) -> None:
         self._schedule = schedule
         self.conversation_id = conversation_id
@@ -72,8 +75,9 @@ class RunLog:
         self.on_shown: Callable[[], None] | None = None  # called once, when the first text is in the log
         self.in_flight: store.Append | None = None
         self.text_taken_at = 0.0  # when text last went into an append, seconds of the monotonic clock
-        self._answer = GrowingText(saved_length=-1, text=text_before)
-        self._reasoning = GrowingText(saved_length=0)  # a run without any stores none
+        self._answer = GrowingText(saved_length=-1, text=text_before, screen=screen.answer if screen else None)
+        # A run without any stores none.
+        self._reasoning = GrowingText(saved_length=0, screen=screen.thinking if screen else None)
         self.base_length = len(text_before)  # code points that were there before this run
         self._events: list[events.Event] = []
         self.waiters: list[asyncio.Future[None]] = []
@@ -92,6 +96,11 @@ class RunLog:
         """Adds an event that is not a delta. It goes before the text that is waiting: it is of the time before it."""
         self._events.append(event)
         self._schedule(self, True)
+
+    def complete(self) -> None:
+        """Both texts have ended: what their screens still hold back is released or withheld."""
+        self._reasoning.sift(last=True)
+        self._answer.sift(last=True)
 
     async def flush(self) -> None:
         """Waits until everything so far is in the log, or the attempt is fenced."""
@@ -139,6 +148,19 @@ class RunLog:
     def own_text(self) -> str:
         """The part of it that this run has written."""
         return self.text[self.base_length :]
+
+    def sift(self) -> bool:
+        """Screens what is waiting. Returns whether there is something to append."""
+        # Where the model writes on, its thinking is whole for now.
+        thought, written = self._reasoning.sift(last=self._answer.is_growing), self._answer.sift()
+        return thought or written or bool(self._events) or self.in_flight is not None
+
+    def finish_waiting(self) -> None:
+        """Everything so far is in the log, or withheld from it."""
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self.waiters.clear()
 
     def next_append(self, now: float, gaps: list[float]) -> store.Append:
         """What is waiting, as one append, reasoning before text. Returns the same one until `note_result`. The seconds

@@ -17,6 +17,8 @@ from accounts.lib.redis import async_redis
 from accounts.quotas.settlement import Used
 from chat.conversations.summaries import may_summarise, store_summary
 from chat.eventlog import events, store
+from chat.models.moderation import Direction
+from chat.moderation.answers import screen_written
 from chat.runs.context import Branch, ClaimedRun, read_branch
 from workers.generation.background import SAME, ask_in_background
 from workers.generation.request_context import KnownModels, RequestContext, request_budget, usable_window
@@ -90,13 +92,16 @@ class SummaryWriter:
         return await self._publish(run, branch, done, text, name)
 
     async def _ask(self, model: str, turns: list[ChatTurn], run: ClaimedRun) -> str:
-        """The model's summary; empty if it wrote none. Its usage is recorded whatever comes of it."""
+        """The model's summary, without what the site's rules mask; empty if it wrote none, or one that they refuse. Its
+        usage is recorded whatever comes of it.
+        """
         payer = run.user_id if settings.SUMMARY_PAID_BY == "user" else None
         said = await ask_in_background(
             self.model, self.models, model, turns,
             run=run, purpose="summary", payer=payer, max_tokens=SUMMARY_TOKENS,
         )  # fmt: skip
-        return said.text.replace("\x00", "").strip()
+        text = said.text.replace("\x00", "").strip()
+        return await in_db(screen_written, text, run.user_id, model, Direction.ANSWERED)
 
     async def _publish(self, run: ClaimedRun, branch: Branch, end: int, text: str, model: str) -> bool:
         covered = [(id_, message) for id_, (_, message) in zip(branch.ids[:end], branch.path[:end], strict=True)]

@@ -1,6 +1,7 @@
 """Gives a conversation a title by a model after its first answer (setting `TITLE_MODEL`), at the site's expense.
 
-A title is not worth a retry: when the model fails, or the worker stops, the first words of the question stay.
+A title is not worth a retry: when the model fails, the worker stops, or the site's rules refuse the title, the first
+words of the question stay.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from django.conf import settings
 
 from accounts.lib.db import in_db
 from chat.conversations.titles import FirstExchange, clean_title, find_untitled, replace_title
+from chat.models.moderation import Direction
+from chat.moderation.answers import screen_written
 from chat.runs.context import ClaimedRun
 from chat.telemetry import metrics
 from workers.generation.background import SAME, ask_in_background
@@ -66,6 +69,7 @@ class TitleWriter:
         if first is None:
             return "not_needed"
         title = clean_title(await self._ask(run, first))
+        title = await in_db(screen_written, title, run.user_id, run.model, Direction.NAMED, Direction.ANSWERED)
         if not title:
             return "empty"
         return "written" if await in_db(replace_title, run.conversation_id, first.title, title) else "renamed"

@@ -27,6 +27,8 @@ from accounts.lib.outage import OUTAGE
 from chat.jobs import worker_heartbeats
 from chat.jobs.dispatch import look_at_queue
 from chat.markdown.pool import shared_pool
+from chat.moderation.answers import rules_for_answer
+from chat.moderation.rules import RuleSet
 from chat.recovery import reaper
 from chat.runs import closing
 from chat.runs.context import ClaimedRun
@@ -139,7 +141,8 @@ class Runtime:
             claimed = claim(run_id, self.owner, lambda model: usable_window(self.endpoint_sync.router.window_of(model)))
             if claimed is not None:
                 run_span = start_run_span(claimed.run, traceparent, received=taken, claiming=claiming)
-                self._loop.call_soon_threadsafe(self._start, claimed, run_span)
+                rules = rules_for_answer(claimed.run.user_id, claimed.run.model)
+                self._loop.call_soon_threadsafe(self._start, claimed, run_span, rules)
                 handed_over = True
             else:
                 metrics.recoveries["redelivered"] += 1
@@ -147,9 +150,9 @@ class Runtime:
             if not handed_over:
                 self._slots.release()
 
-    def _start(self, claimed: Claim, run_span: Span) -> None:
+    def _start(self, claimed: Claim, run_span: Span, rules: RuleSet | None) -> None:
         run_id = claimed.run.id
-        generation = Generation(self.services, claimed, lambda: self._release(generation), run_span)
+        generation = Generation(self.services, claimed, lambda: self._release(generation), run_span, rules)
         if (before := self.active.get(run_id)) is not None:
             before.lose()  # this process was paused, and its run was queued again before it noticed
         self.active[run_id] = generation

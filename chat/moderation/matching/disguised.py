@@ -12,7 +12,7 @@ from typing import Final
 
 from chat.moderation.matching.forms import Table
 from chat.moderation.matching.linear import expression, expressions, quoted
-from chat.moderation.matching.words import Word
+from chat.moderation.matching.words import MOST_CHARACTERS, Word
 
 MOST_WORDS: Final = 300
 _ALIKE: Final = {
@@ -65,6 +65,10 @@ class DisguisedIndex:
         self._set = expressions(patterns)
         skeletons = {_skeleton(word.form()) for word in listed}
         self._beginnings = {each[:many] for each in skeletons for many in range(1, len(each) + 1)}
+        self._longest = max(map(len, skeletons), default=0)
+        self._of_length: dict[int, list[str]] = {}
+        for each in self._beginnings:
+            self._of_length.setdefault(len(each), []).append(each)
 
     def find(self, text: str) -> Iterator[tuple[int, int, int]]:
         """Yields rule, start and end in `text`, which is in folded form."""
@@ -79,14 +83,40 @@ class DisguisedIndex:
                     yield self._rules[number], start, end
                 at = end
 
+    def reach(self, text: str) -> int:
+        """Where in `text`, which is in folded form, a disguised word may begin that is not finished at its end: what
+        is before that is too far away.
+        """
+        if not self._beginnings:
+            return len(text)
+        left, before, at = self._longest, "", len(text)
+        for character in reversed(text[-MOST_CHARACTERS:].translate(_CANONICAL)):
+            at -= 1
+            if character != before and (character.isalnum() or character == "*"):
+                before = character
+                left -= 1
+                if left < 0:
+                    break
+        return at
+
     def may_begin(self, text: str) -> bool:
         """Whether a word may be disguised in a text that begins with `text`, which is in folded form."""
         if not self._beginnings:
             return False
-        skeleton = _skeleton(text)
-        if "*" in skeleton:
-            return any(_same(skeleton, each) for each in self._beginnings)
-        return skeleton in self._beginnings
+        skeleton = before = ""
+        for character in text.translate(_CANONICAL):
+            if character != before and (character.isalnum() or character == "*"):
+                before = character
+                skeleton += character
+                if skeleton not in self._beginnings and "*" not in skeleton:
+                    return False
+        return self._is_beginning(skeleton)
+
+    def _is_beginning(self, skeleton: str) -> bool:
+        known, star, _ = skeleton.partition("*")
+        if known not in self._beginnings:  # also of one that begins with a star
+            return False
+        return not star or any(_same(skeleton, each) for each in self._of_length.get(len(skeleton), ()))
 
 
 def _is_readable(written: str, letters: int) -> bool:

@@ -88,13 +88,18 @@ class Form:
         self._table = _TABLES[name]
         self._ascii = original.isascii()
         self._squeezed = name == "folded"
-        text = original.translate(self._table)
+        if self._ascii and original.isprintable():  # most texts: nothing to be looked up character by character
+            text = original.lower() if self._squeezed else original
+        else:
+            text = original.translate(self._table)
         self.text = _SPACES.sub(" ", text) if self._squeezed and "  " in text else text
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The offsets in the original of `text[start:end]`, widened to what a reader sees as whole characters."""
         if start >= end:
             raise ValueError("an empty span")
+        if self._ascii and len(self.text) == len(self.original):  # character for character
+            return start, end
         first, last = self._offsets[start], self._offsets[end - 1]
         if self._ascii:
             return first, last + 1

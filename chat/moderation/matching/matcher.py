@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from chat.moderation.matching.disguised import DisguisedIndex
 from chat.moderation.matching.forms import Form, folded, plain
+from chat.moderation.matching.linear import expressions
 from chat.moderation.matching.patterns import Pattern, PatternIndex
 from chat.moderation.matching.pii import LABELS, PersonalData, Pii, PiiIndex
 from chat.moderation.matching.words import Word, WordIndex
 
 _STARTS: Final = re.compile(r"\b\w|(?<!\S)[^\w\s]")  # of words, also of those that begin with a symbol
+WORD_CONTEXT: Final = 16
 REACH: Final = 64  # characters that a hit in a stream may have; a longer one is found when it is complete
 
 
@@ -52,7 +54,11 @@ class Hit:
 
 
 class Matcher:
-    """Compiled rules. Raises `ValueError` with a sentence for staff if a rule cannot be compiled (see `check`)."""
+    """Compiled rules. Raises `ValueError` with a sentence for staff if a rule cannot be compiled (see `check`).
+
+    `withholds_patterns`: a rule that does more than flag has a pattern or a kind of personal data, whose beginning is
+    not known from a list.
+    """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         listed = list(rules)
@@ -67,38 +73,65 @@ class Matcher:
             for kind in Pii
             if any(kind in rule.pii for rule in listed)
         }
+        withheld = [(rule, word) for rule, word in words if rule.action is not Action.FLAG]
+        self._beginnings = WordIndex(word for _, word in withheld)
+        self._disguises = DisguisedIndex(word for rule, word in withheld if rule.disguised)
+        self.withholds_patterns = any((rule.patterns or rule.pii) and rule.action is not Action.FLAG for rule in listed)
         self._has_patterns = any(rule.patterns for rule in listed)
+        self._is_disguised = any(rule.disguised for rule in listed)
+        proposals = [(kind, pattern) for kind, index in self._pii.items() for pattern in index.proposals()]
+        self._proposed = [kind for kind, _ in proposals]
+        self._proposals = expressions([pattern for _, pattern in proposals])
 
     def find(self, text: str) -> list[Hit]:
         """All hits, in the order of the text. Offsets are those of `text` and never split what a reader sees as one
         character. A rule may hit the same place more than once."""
-        return sorted(set(self._find_words(folded(text))) | set(self._find_in_plain(plain(text))))
+        return self._find(folded(text))
 
-    def unfinished_from(self, text: str) -> int:
-        """Where in `text`, the end of an unfinished one, the first word begins that may become a listed one; its length
-        if there is none."""
+    def find_unfinished(self, text: str) -> tuple[list[Hit], int]:
+        """The hits in the end of an unfinished text; and where in it, among its last `REACH` characters, the first word
+        begins that may become a listed one which must not be shown: its length if there is none.
+        """
         form = folded(text)
-        for start in _STARTS.finditer(form.text):
-            beginning = form.text[start.start() :]
-            if self._words.may_begin(beginning) or self._disguised.may_begin(beginning):
-                return form.span(start.start(), start.start() + 1)[0]
-        return len(text)
+        return self._find(form), self._unfinished_from(form)
+
+    def _unfinished_from(self, form: Form) -> int:
+        text = form.text
+        listed, disguised = self._beginnings.reach(text), self._disguises.reach(text)
+        for match in _STARTS.finditer(text, max(0, len(text) - REACH, min(listed, disguised))):
+            start = match.start()
+            beginning = text[start:]
+            if (start >= listed and self._beginnings.may_begin(beginning)) or (
+                start >= disguised and self._disguises.may_begin(beginning)
+            ):
+                return form.span(start, start + 1)[0]
+        return len(form.original)
 
     @property
-    def searches_patterns(self) -> bool:
-        """Whether a rule has a pattern or a kind of personal data, whose beginning is not known from a list."""
-        return self._has_patterns or bool(self._pii)
+    def context(self) -> int:
+        """How many characters before a text must be searched with it: where all beginnings of hits are known from a
+        list, only those that tell whether a word begins.
+        """
+        return REACH if self._has_patterns or self._pii or self._is_disguised else WORD_CONTEXT
 
-    def _find_words(self, form: Form) -> Iterable[Hit]:
+    def _find(self, words: Form) -> list[Hit]:
+        found = set(self._find_words(words))
+        if self._has_patterns or self._pii:
+            found.update(self._find_in_plain(plain(words.original)))
+        return sorted(found) if found else []
+
+    def _find_words(self, form: Form) -> Iterator[Hit]:
         for find in (self._words.find, self._disguised.find):
             for rule, start, end in find(form.text):
                 yield self._hit(form, rule, start, end)
 
-    def _find_in_plain(self, form: Form) -> Iterable[Hit]:
+    def _find_in_plain(self, form: Form) -> Iterator[Hit]:
         for rule, start, end in self._patterns.find(form.text):
             yield self._hit(form, rule, start, end)
-        for kind, index in self._pii.items():
-            for rule, start, end in index.find(form.text):
+        if not self._proposed:
+            return
+        for kind in {self._proposed[number] for number in self._proposals.Match(form.text) or ()}:
+            for rule, start, end in self._pii[kind].find(form.text):
                 yield self._hit(form, rule, start, end, self._labels[rule, kind])
 
     def _hit(self, form: Form, rule: int, start: int, end: int, label: str = "") -> Hit:

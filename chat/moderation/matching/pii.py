@@ -6,7 +6,6 @@ vendors publish for their keys.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +14,7 @@ from importlib import import_module
 from typing import Any, Final
 
 import phonenumbers
-from stdnum import iban, luhn
+from stdnum import iban, luhn, numdb
 
 from chat.moderation.matching.linear import expression
 
@@ -73,7 +72,6 @@ _KEYS: Final = expression(
     r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_\-]{50,}|SG\.[A-Za-z0-9_\-]{16,}\.[A-Za-z0-9_\-]{16,}"
     r"|eyJ[A-Za-z0-9_\-]{10,}\.eyJ[A-Za-z0-9_\-]{10,}\.[A-Za-z0-9_\-]{10,})"
 )
-_DIGIT: Final = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +87,15 @@ class PiiIndex:
     def __init__(self, searched: Iterable[PersonalData]) -> None:
         self._searched = list(searched)
 
+    def proposals(self) -> list[str]:
+        """Patterns of which one occurs in every text that has something to be found."""
+        return [pattern for each in self._searched for pattern in _proposals(each)]
+
     def find(self, text: str) -> Iterator[tuple[int, int, int]]:
         """Yields rule, start and end in `text`, which is in plain form."""
-        if not self._searched:
-            return
-        has_digit = _DIGIT.search(text) is not None
         for each in self._searched:
-            if has_digit or each.kind in {Pii.EMAIL, Pii.SECRET_KEY}:
-                for start, end in _FINDERS[each.kind](text, each.locale):
-                    yield each.rule, start, end
+            for start, end in _FINDERS[each.kind](text, each.locale):
+                yield each.rule, start, end
 
 
 def _emails(text: str, _locale: str) -> Iterator[tuple[int, int]]:
@@ -122,12 +120,20 @@ def _cards(text: str, _locale: str) -> Iterator[tuple[int, int]]:
 
 def _ibans(text: str, _locale: str) -> Iterator[tuple[int, int]]:
     def validate(proposed: str) -> tuple[int, int] | None:
+        if not _has_ibans(proposed[:2].upper()):
+            return None
         for end in range(len(proposed), 14, -1):  # the pattern may have taken the next words, too
             if proposed[end - 1] != " " and iban.is_valid(proposed[:end]):
                 return 0, end
         return None
 
     yield from _validated(text, _IBAN, validate)
+
+
+@cache
+def _has_ibans(country: str) -> bool:
+    """Whether accounts of this country have an IBAN: hashes and codes look like one, and each check takes long."""
+    return bool(numdb.get("iban").info(country)[0][1])
 
 
 def _phones(text: str, locale: str) -> Iterator[tuple[int, int]]:
@@ -144,15 +150,30 @@ def _phones(text: str, locale: str) -> Iterator[tuple[int, int]]:
 
 
 def _national(text: str, locale: str) -> Iterator[tuple[int, int]]:
-    for named, validators in NATIONAL.items():
-        if not locale or named == locale or named.startswith(f"{locale}-") or locale.startswith(f"{named}-"):
-            for module, pattern in validators:
-                number = _stdnum(module)
+    for module, pattern in _national_numbers(locale):
+        number = _stdnum(module)
 
-                def validate(proposed: str, number: Any = number) -> tuple[int, int] | None:
-                    return (0, len(proposed)) if number.is_valid(proposed) else None
+        def validate(proposed: str, number: Any = number) -> tuple[int, int] | None:
+            return (0, len(proposed)) if number.is_valid(proposed) else None
 
-                yield from _validated(text, _compiled(pattern), validate)
+        yield from _validated(text, _compiled(pattern), validate)
+
+
+@cache
+def _national_numbers(locale: str) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        validator
+        for named, validators in NATIONAL.items()
+        if not locale or named == locale or named.startswith(f"{locale}-") or locale.startswith(f"{named}-")
+        for validator in validators
+    )
+
+
+def _proposals(each: PersonalData) -> list[str]:
+    if each.kind is Pii.NATIONAL_ID:
+        return [pattern for _, pattern in _national_numbers(each.locale)]
+    patterns = {Pii.EMAIL: _EMAIL, Pii.PHONE: _PHONE, Pii.CARD: _CARD, Pii.IBAN: _IBAN, Pii.SECRET_KEY: _KEYS}
+    return [patterns[each.kind].pattern]
 
 
 def _validated(text: str, pattern: Any, validate: Callable[[str], tuple[int, int] | None]) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,8 @@
 """Rules on a text that is still being written: what may be shown now, and what is held back until it is clear.
 
 Held back is the end of the text that may still become a hit: from the word on that a listed one may begin with; where
-there are patterns or personal data, from the last white space on. Never more than `REACH` characters.
+there are patterns or personal data, from the last white space on. Never more than `REACH` characters, and nothing for
+rules that only flag.
 """
 
 from __future__ import annotations
@@ -30,13 +31,16 @@ class Released:
 
 
 class StreamFilter:
-    """One answer. Feed it the pieces in order; after the last one call it with `last=True`."""
+    """One answer. Feed it the pieces in order; after the last one call it with `last=True`. `before` is what was there
+    of it before, and is shown already.
+    """
 
-    def __init__(self, matcher: Matcher) -> None:
+    def __init__(self, matcher: Matcher, before: str = "") -> None:
         self._matcher = matcher
-        self._context = ""  # what was shown last, for words that began there
+        self._reach = matcher.context
+        self._context = before[-self._reach :]  # what was shown last, for words that began there
         self._held = ""
-        self._shown = 0  # characters of the original that were released
+        self.shown = len(before)  # characters of the original that were released
         self.blocked = False
 
     @property
@@ -51,38 +55,53 @@ class StreamFilter:
         window = self._context + self._held + piece
         base = len(self._context)
         pending = window[base:]
-        found = [hit for hit in self._matcher.find(window) if hit.end > base]
-        keep = 0 if last else self._to_hold(window, found)
+        if last:
+            found, keep = [hit for hit in self._matcher.find(window) if hit.end > base], 0
+        else:
+            hits, unfinished = self._matcher.find_unfinished(window)
+            found = [hit for hit in hits if hit.end > base]
+            keep = self._to_hold(window, found, unfinished)
         until = len(window) - min(keep, len(pending))
+        if not found:
+            return self._release(window, base, until, Released(window[base:until]))
         # A hit that ends at the very end may still grow, and so does one that reaches into what is held back.
         ready = [hit for hit in found if hit.end <= until]
         stopping = [hit for hit in ready if hit.action in {Action.HOLD, Action.BLOCK}]
         self.blocked = bool(stopping)
         if stopping:
             until = max(base, min(hit.start for hit in stopping))
-        shown = [hit for hit in ready if hit.action is Action.MASK and base <= hit.start < until]
+        shown = [_from(hit, base) for hit in ready if hit.action is Action.MASK and hit.start < until]
         text = masked(window[base:until], [_moved(hit, -base) for hit in shown])
         late = [hit for hit in ready if hit.start < base and hit.action is not Action.FLAG]
-        offset = self._shown - base
-        self._context = window[max(0, until - REACH) : until]
-        self._held = window[until:]
-        self._shown += until - base
+        offset = self.shown - base
         moved = [_moved(hit, offset) for hit in ready]
-        return Released(text, moved, [_moved(hit, offset) for hit in late], self.blocked)
+        released = Released(text, moved, [_moved(hit, offset) for hit in late], self.blocked)
+        return self._release(window, base, until, released)
 
-    def _to_hold(self, window: str, found: list[Hit]) -> int:
+    def _release(self, window: str, base: int, until: int, released: Released) -> Released:
+        """Notes that `window` is shown from `base` to `until`; what is after that is held back."""
+        self._context = window[max(0, until - self._reach) : until]
+        self._held = window[until:]
+        self.shown += until - base
+        return released
+
+    def _to_hold(self, window: str, found: list[Hit], unfinished: int) -> int:
         """How many characters at the end of `window` may still become, or belong to, a hit."""
-        start = len(window)
-        tail = max(0, start - REACH)
-        start = min(start, tail + self._matcher.unfinished_from(window[tail:]))
-        if self._matcher.searches_patterns:
+        tail = max(0, len(window) - REACH)
+        start = max(tail, unfinished)
+        if self._matcher.withholds_patterns:
             start = min(start, max(window.rfind(" ", tail), window.rfind("\n", tail), tail - 1) + 1)
             if number := _NUMBER.search(window, tail):
                 start = min(start, number.start())
         for hit in found:
-            if hit.end > start:
+            if hit.end > start and hit.action is not Action.FLAG:
                 start = min(start, max(hit.start, tail))
         return len(window) - start
+
+
+def _from(hit: Hit, start: int) -> Hit:
+    """The hit without what was shown of it before."""
+    return hit if hit.start >= start else Hit(start, hit.end, hit.rule, hit.action, hit.label)
 
 
 def _moved(hit: Hit, by: int) -> Hit:

@@ -64,6 +64,7 @@ class WordIndex:
         for form, readings in found.items():
             self._automaton.add_word(form, (len(form), tuple(readings)))
         self._empty = not found
+        self._longest = max(map(len, found), default=0)
         if found:
             self._automaton.make_automaton()
 
@@ -79,6 +80,12 @@ class WordIndex:
             for rule, locale, shortened in readings:
                 if (to := _end(text, end, rest, locale, shortened=shortened)) is not None:
                     yield rule, start, to
+
+    def reach(self, text: str) -> int:
+        """Where in `text`, which is in folded form, a listed word may begin that is not finished at its end: what is
+        before that is too far away.
+        """
+        return max(0, len(text) - self._longest)
 
     def may_begin(self, text: str) -> bool:
         """Whether a listed word begins with `text`, or is `text`."""

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chat.conversations.titles import MAX_WORDS, TITLE_LENGTH, clean_title
+from chat.conversations.titles import MAX_WORDS, clean_title
+from chat.models.conversations import TITLE_LENGTH
 
 
 @pytest.mark.parametrize(

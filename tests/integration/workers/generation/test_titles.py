@@ -12,11 +12,12 @@ import pytest
 from accounts.lib.db import in_db
 from accounts.models import Unit, UsageEntry, User
 from chat.conversations import listing
-from chat.conversations.titles import title_from
 from chat.models import Conversation, RunStatus
+from chat.models.conversations import title_from
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
+from tests.fixtures.moderation_rules import add_rule
 from tests.fixtures.quota_rows import give, standing
 from tests.fixtures.run_rows import say
 from workers.generation.titles import TitleWriter
@@ -146,3 +147,12 @@ async def test_a_failure_leaves_them_too_and_is_billed_to_the_site(alice: User) 
 async def test_thinking_that_was_never_closed_is_no_title(alice: User) -> None:
     run = await in_db(answer, alice)
     assert await title_after(run, TitleModel("Let me think of a title.")) == title_from(QUESTION)
+
+
+@pytest.mark.usefixtures("no_rules")
+async def test_the_sites_rules_hold_for_titles_too(alice: User) -> None:
+    """What a rule for names or for answers masks is replaced; a title that one blocks is not used."""
+    await in_db(add_rule, "mask", "badger", ["named"])
+    await in_db(add_rule, "block", "xylophone", ["answered"])
+    assert await title_after(await in_db(answer, alice), TitleModel("The badger")) == "The ***"
+    assert await title_after(await in_db(answer, alice), TitleModel("The xylophone")) == title_from(QUESTION)

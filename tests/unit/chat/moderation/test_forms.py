@@ -58,3 +58,9 @@ def test_every_span_is_made_of_whole_characters(form, text: str, data: st.DataOb
 def test_a_form_of_a_form_is_itself(text: str) -> None:
     once = folded(text).text
     assert folded(once).text == once
+
+
+def test_the_quick_way_for_ascii_is_the_same() -> None:
+    text = "".join(map(chr, range(32, 127)))
+    assert folded(text).text == "".join(folded(each + "\u00e9").text[:-1] for each in text)
+    assert plain(text).text == "".join(plain(each + "\u00e9").text[:-1] for each in text)

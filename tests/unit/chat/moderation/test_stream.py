@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import regex
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -94,3 +95,65 @@ def test_a_hit_longer_than_what_is_held_back_is_late() -> None:
     assert released[2].blocked
     assert [(hit.start, hit.end) for hit in released[2].late] == [(0, 49)]
     assert released[2].text == ""
+
+
+def test_what_is_only_flagged_is_not_held_back() -> None:
+    flags = Matcher([Rule(1, Action.FLAG, words=("kill you",), patterns=(r"a\w+z",), pii=(Pii.EMAIL,), locale="en")])
+    stream = StreamFilter(flags)
+    assert stream.feed("I kill").text == "I kill"
+    released = [stream.feed(" yo"), stream.feed("u, a"), stream.feed("bz at a@exam"), stream.feed("ple.com")]
+    assert "".join(each.text for each in released) == " you, abz at a@example.com"
+    assert stream.held == 0
+    found = {(hit.start, hit.end) for each in released for hit in each.hits}
+    assert {(2, 10), (12, 15), (19, 32)} <= found
+
+
+@given(pieces())
+def test_hits_of_a_stream_are_those_of_the_whole_text(cut: list[str]) -> None:
+    """Their offsets are those of the original, whatever is masked before them, and split no character."""
+    text = "".join(cut)
+    assume(all(len(run) <= REACH for run in text.split()))
+    stream = StreamFilter(MATCHER)
+    found = [hit for piece in cut for hit in stream.feed(piece).hits] + stream.feed("", last=True).hits
+    masks = {hit for hit in found if hit.action is Action.MASK}
+    assert masked(text, masks) == masked(text, [hit for hit in MATCHER.find(text) if hit.action is Action.MASK])
+    edges = {match.start() for match in regex.finditer(r"\X", text)} | {len(text)}
+    assert all(hit.start in edges and hit.end in edges for hit in masks)
+
+
+RTL = "\u05e9\u05dc\u05d5\u05dd"  # a word of Hebrew
+MIXED = st.sampled_from([RTL, "\u05b0", " ", "e\u0301", "\U0001f468\u200d\U0001f469", "\u202e", "b"])
+
+
+@given(
+    st.lists(st.sampled_from([RTL, "\u05b0", " ", "e\u0301", "\U0001f468\u200d\U0001f469", "\u202e", "b"]), max_size=12)
+)
+def test_a_mask_leaves_marks_emoji_and_other_directions_whole(parts: list[str]) -> None:
+    """What is left of the text is made of whole characters of it."""
+    matcher = Matcher([Rule(1, Action.MASK, words=(RTL, "\u00e9", "b"))])
+    text = "".join(parts)
+    characters = regex.findall(r"\X", text)
+    left = masked(text, matcher.find(text), lambda _: "\x00").split("\x00")
+    assert [each for part in left for each in regex.findall(r"\X", part) if each not in characters] == []
+
+
+@given(pieces(), st.integers(0, 10))
+def test_a_text_that_goes_on_is_screened_with_its_beginning(cut: list[str], at: int) -> None:
+    """A continued answer: what was there before is shown already, and a hit that began in it is late."""
+    text = "".join(cut)
+    assume(all(len(run) <= REACH for run in text.split()))
+    before, rest = text[:at], text[at:]
+    stream = StreamFilter(MATCHER, before)
+    released = [stream.feed(rest), stream.feed("", last=True)]
+    for hit in (hit for each in released for hit in each.late):
+        assert hit.start < len(before) < hit.end
+    hits = [hit for each in released for hit in each.hits if hit.action is Action.MASK]
+    assert all(hit in MATCHER.find(text) for hit in hits if hit.end < len(text) - REACH)
+    assert stream.shown == len(text)
+
+
+def test_the_rest_of_a_late_mask_is_not_shown() -> None:
+    stream = StreamFilter(Matcher([Rule(1, Action.MASK, patterns=(r"secret \w+",))]))
+    released = [stream.feed("The secret "), stream.feed("project is"), stream.feed("", last=True)]
+    assert [each.text for each in released] == ["The secret ", "*** ", "is"]
+    assert [(hit.start, hit.end) for hit in released[1].late] == [(4, 18)]

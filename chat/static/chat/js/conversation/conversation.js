@@ -125,7 +125,10 @@ export class Conversation {
       send: (frame) => this.socket.send(frame),
       onEvent: (event) => this.apply(event),
       // A snapshot that does not reach back to what is shown: the page itself does.
-      onSnapshot: (snapshot) => void (applySnapshot(this.transcript, /** @type {any} */ (snapshot)) || location.reload()),
+      onSnapshot: (snapshot) => {
+        if (!applySnapshot(this.transcript, /** @type {any} */ (snapshot))) location.reload();
+        this.onEvent?.(/** @type {any} */ ({ type: "snapshot" }));
+      },
     });
   }
 

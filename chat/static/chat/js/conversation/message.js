@@ -1,5 +1,6 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
+import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
 import { nameAuthor } from "antiphon/conversation/message-author";
 import { LiveText } from "antiphon/conversation/live-text";
 import { leftOut } from "antiphon/conversation/parameter-words";
@@ -16,14 +17,6 @@ import { showSeam } from "antiphon/conversation/seam";
 const ACTIVE = new Set(["pending", "streaming"]);
 const ENDED = /** @type {Record<string, string>} */ ({
   "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
-});
-const TROUBLE = /** @type {Record<string, string>} */ ({
-  stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model couldn’t answer.",
-});
-const FINISH = /** @type {Record<string, string>} */ ({
-  length: "Reached the length limit.",
-  filtered: "The provider's content filter ended this answer.",
-  tool_limit: "Reached the limit of tool calls.",
 });
 
 export class MessageView {
@@ -59,6 +52,7 @@ export class MessageView {
     this.context = /** @type {import("antiphon/conversation/context-use").ContextUse | null} */ (JSON.parse(dataset.context || "null"));
     this.clientId = ""; // of our own message, while the server does not have it
     this.placed = Boolean(this.id); // the server has told us all of it
+    this.replaced = ""; // why parts of an answer are not as the model wrote them
     this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
     if (reasoning) this.thinking?.assign(reasoning, this.active && !this.text);
     if (this.role === "assistant") {
@@ -130,6 +124,7 @@ export class MessageView {
     this.context = message.run?.context ?? this.context;
     if (message.summary) showSeam(this.element, message.summary);
     nameAuthor(this.element, message.author);
+    if (this.role === "assistant") this.replaced = noteModeration(this.element, message.moderation);
     this.setStatus(message.status);
     if (this.role === "user") {
       this.showText(message.text);
@@ -143,7 +138,7 @@ export class MessageView {
     } else {
       this.setText(message.text);
       this.show(message.html);
-      this.note(message.run?.message || TROUBLE[message.status] || FINISH[message.run?.finish ?? ""] || "");
+      this.note(noteOf(message.run?.message, message.status, message.run?.finish, this.replaced));
       this.element.dataset.finish = message.run?.finish ?? "";
       this.thinking?.assign(message.run?.reasoning, false);
       this.element.dataset.continuable = String(message.run?.continuable ?? false);
@@ -249,7 +244,7 @@ export class MessageView {
     this.live?.end();
     this.show(event.html);
     this.thinking?.end(event.reasoning?.ms);
-    this.note(event.message || TROUBLE[status] || FINISH[event.finish] || "");
+    this.note(noteOf(event.message, status, event.finish, this.replaced));
     this.element.dataset.finish = event.finish ?? "";
     this.context = event.context ?? null;
     this.element.dataset.continuable = String(event.continuable ?? false);

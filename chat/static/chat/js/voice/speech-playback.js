@@ -126,7 +126,10 @@ export class SpeechPlayback {
     const { reading } = this;
     if (event.run_id === this.asked && this.asked) this.follow(event.run_id);
     if (!reading) return;
-    if (event.run_id === reading.view.runId) {
+    if (event.type === "snapshot") {
+      if (reading.view.text.startsWith(reading.text)) this.feed();
+      else this.stop(); // what was read was withdrawn
+    } else if (event.run_id === reading.view.runId) {
       if (event.type === "run.stopped" || event.next_attempt) this.stop(); // quiet is wanted; or it begins again
       else this.feed();
     } else if (event.type === "message.updated" && event.message.id === reading.view.id && !reading.view.text.startsWith(reading.text)) {

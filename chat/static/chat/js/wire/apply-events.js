@@ -1,5 +1,6 @@
 /** What the events of a conversation's log do to the page (docs/protocol.md §2). Each may come twice without harm. */
 
+import { noteModeration } from "antiphon/conversation/answer-notes";
 import { showSeam } from "antiphon/conversation/seam";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -50,6 +51,12 @@ export function applyEvent(transcript, event) {
       whole = view.finish(event);
       if (whole && !view.active) transcript.options.onEnd(view);
       break;
+    }
+    case "moderation.notice": {
+      const view = transcript.find(event.message_id);
+      // Its end follows, with the sentence.
+      if (view?.role === "assistant") view.replaced = noteModeration(view.element, /** @type {any} */ (event));
+      return true;
     }
     case "answer.chosen":
       whole = transcript.choose(event.prompt_id, event.message_id, event.model);

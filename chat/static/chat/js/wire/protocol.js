@@ -20,6 +20,7 @@ export const PROTOCOL = "chat.v1";
  * @property {string[]} [versions]
  * @property {import("antiphon/conversation/seam").Summary} [summary] of the messages up to this one
  * @property {string} [client_id]
+ * @property {{action: string, reason: string, case_id: string}} [moderation] what it did, if readers must know
  * @property {{size: number, chosen: string | null}} [comparison] of a question that several models answer side by side
  * @property {number} [slot] the place of an answer among them, from 1
  * @property {Usage} [usage] of all runs that wrote the answer, where there are several

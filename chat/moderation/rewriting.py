@@ -1,0 +1,169 @@
+"""Gives a message another text after it was shown, so that its old text cannot be had anywhere any more.
+
+The rows change in one transaction: the message with what moderation says of it, its thinking, its HTML (made again in
+the background, `workers.runtime.rendering`), what was dictated for it, and a title made of its words; a trigger deletes
+summaries of it. After the commit the conversation's event log begins again under a new epoch: no resume and no replay
+has the old text, every reader takes a snapshot, and `message.updated` is its first event. `Rewritten` is the outbox of
+that epoch: if Redis is away, or the process dies before, any process's recovery begins it within seconds.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import structlog
+from asgiref.sync import async_to_sync
+from django.db import connection, transaction
+
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.eventlog import events, store
+from chat.eventlog.html_requests import request_html
+from chat.eventlog.payloads import MODERATED
+from chat.models import ACTIVE, Conversation, Message, Reasoning, Run, RunStatus, Utterance
+from chat.models.conversations import title_from
+from chat.models.rewritten import Rewritten
+from chat.runs.closing import close_in_log
+from chat.runs.context import earlier_runs
+from chat.runs.ending import Ended, Ending, end_run, ended_of
+
+AT_ONCE: Final = 100  # rewritten messages that one round publishes
+
+logger = structlog.get_logger(__name__)
+
+
+def rewrite_message(
+    message_id: uuid.UUID, text: str, moderation: Mapping[str, str], *, reasoning: str | None = None
+) -> bool:
+    """Gives a message this text, and `Message.moderation` (`cases.shown_moderation`, or {}). False: it is gone.
+
+    One transaction, or a part of the caller's; the event log begins anew after its commit. An answer that is being
+    written ends with this text, as `stopped` with the code `moderated`. What the model thought stays, unless
+    `reasoning` replaces it; "" removes it. Not to be called on the thread of an event loop.
+    """
+    with transaction.atomic():
+        # In the order of every end of a run: the run's row, then the message's.
+        run = Run.objects.select_for_update(of=("self",)).filter(message_id=message_id, latest=True).first()
+        message = Message.objects.select_for_update(of=("self",)).filter(pk=message_id).first()
+        if message is None:
+            return False
+        if run is not None and run.status in ACTIVE:
+            sentence = moderation.get("reason", "")
+            ending = Ending(text, _thought(run, reasoning), error_code=MODERATED, error_message=sentence)
+            end_run(run.pk, run.attempt, RunStatus.STOPPED, ending)
+        _replace_title(message, text)
+        Message.objects.filter(pk=message_id).update(text=text, html="", moderation=dict(moderation))
+        if run is not None:
+            Run.objects.filter(pk=run.pk).update(checkpoint_epoch="", checkpoint_seq=0)
+            if not moderation:  # nothing is withheld any more
+                Run.objects.filter(pk=run.pk, error_code=MODERATED).update(error_code="", error_message="")
+            if reasoning is not None:
+                _replace_reasoning(run, reasoning)
+        _replace_utterances(message_id, text)
+        Rewritten.objects.update_or_create(message_id=message_id, defaults={"rewritten_at": _now()})
+        transaction.on_commit(lambda: _publish_soon([message_id]))
+    return True
+
+
+async def publish_rewritten(message_ids: Sequence[uuid.UUID] | None = None) -> int:
+    """Begins the event logs of conversations with rewritten messages anew; returns of how many messages.
+
+    Without `message_ids` it is what an outage or a crash has left. Safe to repeat. Raises `redis.RedisError`.
+    """
+    found = await in_db(_find, message_ids)
+    for one in found:
+        if one.ended is not None:
+            await close_in_log(one.ended)
+        [appended] = await store.append(one.append)
+        if appended.skipped:  # by a log that is ahead of this clock
+            await store.append(store.Append(one.append.conversation_id, one.append.events, anew=True))
+        await in_db(_note_published, one)
+        await request_html([one.message_id])
+    return len(found)
+
+
+class _Found(NamedTuple):
+    message_id: uuid.UUID
+    rewritten_at: datetime
+    ended: Ended | None  # the end of its run is not in the log yet
+    append: store.Append
+
+
+def _find(message_ids: Sequence[uuid.UUID] | None) -> list[_Found]:
+    rows = Rewritten.objects.select_related("message__author", "message__conversation").order_by("rewritten_at")
+    if message_ids is not None:
+        rows = rows.filter(pk__in=message_ids)
+    return [_found(row) for row in rows[:AT_ONCE]]
+
+
+def _found(row: Rewritten) -> _Found:
+    message = row.message
+    run = Run.objects.filter(message=message, latest=True).first()
+    ended = None
+    if run is not None and run.status not in ACTIVE and not run.ended_in_log:
+        ended = ended_of(run, message)
+    made = [
+        events.message_updated(message, run, earlier_runs(run) if run else ()),
+        events.conversation_updated(message.conversation),
+    ]
+    # Beyond the number of every append of its run: a worker that was presumed lost stays fenced in the new epoch.
+    append = store.Append(message.conversation_id, made, anew=True)
+    if run is not None and run.status not in ACTIVE:
+        number = int(row.rewritten_at.timestamp() * 1000)
+        append = replace(append, run_id=run.pk, attempt=run.attempt, number=number)
+    return _Found(message.pk, row.rewritten_at, ended, append)
+
+
+def _note_published(one: _Found) -> None:
+    """Unless it was rewritten once more meanwhile."""
+    Rewritten.objects.filter(pk=one.message_id, rewritten_at=one.rewritten_at).delete()
+
+
+def _publish_soon(message_ids: Sequence[uuid.UUID]) -> None:
+    try:
+        async_to_sync(publish_rewritten)(message_ids)
+    except OUTAGE as error:
+        note = "the recovery of any process does it"
+        logger.warning("rewriting_not_published", error=type(error).__name__, note=note)
+
+
+def _thought(run: Run, reasoning: str | None) -> str:
+    if reasoning is not None:
+        return reasoning
+    return Reasoning.objects.filter(run=run).values_list("text", flat=True).first() or ""
+
+
+def _replace_reasoning(run: Run, text: str) -> None:
+    """Of all runs that wrote the answer; the latest has what is left."""
+    Reasoning.objects.filter(run__message=run.message_id).delete()
+    Run.objects.filter(message=run.message_id).update(reasoning_chars=0)
+    if text:
+        Reasoning.objects.create(run=run, text=text)
+        Run.objects.filter(pk=run.pk).update(reasoning_chars=len(text))
+
+
+def _replace_title(message: Message, text: str) -> None:
+    """A title that was made of the words of the first question is made of its new words."""
+    if message.parent_id is None:
+        titled = Conversation.objects.filter(pk=message.conversation_id, title=title_from(message.text))
+        titled.update(title=title_from(text))
+
+
+def _replace_utterances(message_id: uuid.UUID, text: str) -> None:
+    """What was dictated for it: the first utterance has the new text, further ones none."""
+    first = Utterance.objects.filter(message=message_id).order_by("recording", "number").first()
+    if first is not None:
+        Utterance.objects.filter(message=message_id).update(text="")
+        Utterance.objects.filter(pk=first.pk).update(text=text)
+
+
+def _now() -> datetime:
+    """The database's clock, not the transaction's beginning: each rewriting has a time of its own."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+    return now

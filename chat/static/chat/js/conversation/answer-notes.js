@@ -1,0 +1,26 @@
+/** Why an answer is not whole, or not as the model wrote it: the line below it, as `trouble` in chat_page.py renders it. */
+
+export const TROUBLE = /** @type {Record<string, string>} */ ({
+  stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model couldn’t answer.",
+});
+const FINISH = /** @type {Record<string, string>} */ ({
+  length: "Reached the length limit.",
+  filtered: "The provider's content filter ended this answer.",
+  tool_limit: "Reached the limit of tool calls.",
+});
+
+/** @param {string | null | undefined} said by the server @param {string} status @param {string | undefined} finish @param {string} replaced why parts were replaced */
+export function noteOf(said, status, finish, replaced) {
+  return said || TROUBLE[status] || FINISH[finish ?? ""] || replaced;
+}
+
+/**
+ * Notes at an answer's element what moderation did to it.
+ * @param {HTMLElement} element @param {{action: string, reason: string} | undefined} done
+ * @returns {string} why parts of it were replaced
+ */
+export function noteModeration(element, done) {
+  if (done) element.dataset.moderation = done.action;
+  else delete element.dataset.moderation;
+  return done?.action === "mask" ? done.reason : "";
+}

@@ -1,0 +1,193 @@
+"""A text that a rule withholds of an answer is in nothing that any client, model, log or key ever has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tests.client import Client, Session, session
+from tests.fakes.openai_scripts import Script
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.redis_contents import redis_contents
+from tests.fixtures.stack_rules import rules_of
+from tests.stack import Stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
+
+MASKED, BLOCKED, LATE, PROBE = "Xanthomask", "Xanthoblock", "Xantholate", "Probeword"
+RULES: list[dict[str, Any]] = [
+    {"name": "canary mask", "action": "mask", "words": [MASKED, PROBE]},
+    {"name": "canary block", "action": "block", "words": [BLOCKED], "notice": "No canaries."},
+    # Several words, of which the last one is held back: the others are shown before it is found.
+    {"name": "canary late", "action": "block", "patterns": [rf"{LATE}(?: \w+){{3,8}} ends"]},
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rules(stack: Stack) -> Iterator[None]:
+    with rules_of(stack, *RULES):
+        yield
+
+
+@pytest.fixture
+async def alice(stack: Stack, upstream: FakeOpenAI) -> AsyncGenerator[Session, None]:
+    """Logged in, once the rules are in force in the worker."""
+    async with session(stack.url, "alice@example.org") as alice:
+        client = await alice.connect()
+        async with asyncio.timeout(60):
+            while True:
+                upstream.play(Script(text=f"The {PROBE} is"))
+                accepted = await client.say("Are they?")
+                if "***" in (await client.ended(accepted["run_id"]))["text"]:
+                    break
+        await client.close()
+        yield alice
+
+
+def stream(text: str, *, size: int, thinking: str = "", ends: bool = True) -> Script:
+    """An answer in pieces of `size` characters, over many flushes. If it does not end, it hangs."""
+    deltas = [{"reasoning_content": thinking[at : at + size]} for at in range(0, len(thinking), size)]
+    deltas += [{"content": text[at : at + size]} for at in range(0, len(text), size)]
+    events = [f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta}]})}\n\n" for delta in deltas]
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    body = "".join(events) + (f"data: {json.dumps(last)}\n\ndata: [DONE]\n\n" if ends else "")
+    write = max(map(len, events))
+    return Script(body="raw", text=body, split=write, drip=0.02, hang=-1 if ends else -(-len(body) // write))
+
+
+async def everywhere(stack: Stack, alice: Session, conversation: str, clients: list[Client]) -> dict[str, str]:
+    """All that anybody can have of a conversation, by where it is; not what the model was asked."""
+    found = {f"frames of client {number}": json.dumps(client.frames) for number, client in enumerate(clients)}
+    late = await alice.connect()
+    found["snapshot"] = json.dumps(await late.ask("subscribe", conversation_id=conversation))
+    epochs = {view.epoch for client in clients for view in client.views.values()}
+    for epoch in epochs:
+        for seq in (0, 1, 2, 3, 5, 8):
+            found[f"replay from {seq} of {epoch}"] = await replayed(alice, conversation, {"epoch": epoch, "seq": seq})
+    paths = [f"/c/{conversation}/", f"/c/{conversation}/export/?as=markdown", f"/c/{conversation}/older/"]
+    paths += [f"/c/{conversation}/export/?as=json&reasoning=1", "/conversations/export/", "/conversations/"]
+    for path in paths:
+        async with alice.http.get(stack.url + path) as page:
+            found[path] = await page.text()
+    with redis.Redis.from_url(stack.env["REDIS_URL"]) as client:
+        found["redis"] = redis_contents(client)
+    for process in stack.processes:
+        found[f"log of {process.name}"] = process.output()
+        for line in process.output().splitlines():
+            if '"event": "metrics_served"' in line:
+                found[f"metrics of {process.name}"] = fetch(json.loads(line)["port"])
+    tables = ("message", "run", "reasoning", "conversation", "summary")
+    for table in tables:
+        found[table] = json.dumps(stack.sql(f"SELECT * FROM chat_{table}"), default=str)  # noqa: S608 -- five names
+    return found
+
+
+async def replayed(alice: Session, conversation: str, position: dict[str, Any]) -> str:
+    """All frames that a client at this position gets, as they come."""
+    protocols = ("chat.v1", f"ticket.{await alice.ticket()}")
+    address = alice.url.replace("http", "ws", 1) + "/ws/"
+    frames: list[str] = []
+    async with alice.http.ws_connect(address, protocols=protocols, origin=alice.url) as socket:
+        command = {"type": "subscribe", "ref": "r", "conversation_id": conversation, "position": position}
+        await socket.send_str(json.dumps(command))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(60):
+                while not (frames and '"ref":"r"' in frames[-1]):
+                    frames.append(await socket.receive_str())
+            async with asyncio.timeout(0.5):  # what is replayed follows at once
+                while True:
+                    frames.append(await socket.receive_str())
+    assert any('"type":"subscribed"' in frame for frame in frames)
+    return "".join(frames)
+
+
+def fetch(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def places(found: dict[str, str], *canaries: str) -> list[str]:
+    assert all(found.values()), [where for where, text in found.items() if not text]
+    return [
+        f"{where}: {text[max(0, text.index(canary) - 80) : text.index(canary) + 40]!r}"
+        for where, text in found.items()
+        for canary in canaries
+        if canary in text
+    ]
+
+
+async def watch(alice: Session, client: Client, conversation: str) -> Client:
+    """A second reader, who comes in while the answer is being written."""
+    other = await alice.connect()
+    await other.ask("subscribe", conversation_id=conversation)
+    return other
+
+
+@pytest.mark.parametrize("size", [1, 5, 40])
+async def test_what_is_masked_or_blocked_is_nowhere(
+    stack: Stack, upstream: FakeOpenAI, alice: Session, size: int
+) -> None:
+    """In the answer and in the thinking, in pieces of any size; nor has the model it in its next context."""
+    client = await alice.connect()
+    text = f"It is a {MASKED}, as everybody knows, and {BLOCKED} follows. "
+    upstream.play(stream(text, size=size, thinking=f"Well, {MASKED} it is.", ends=False))
+    accepted = await client.say("Tell me")
+    conversation = accepted["conversation_id"]
+    other = await watch(alice, client, conversation)
+    run = await client.ended(accepted["run_id"])
+    assert (run["ended"], run["text"], run["reasoning"]) == (
+        "run.stopped", "It is a ***, as everybody knows, and ", "Well, *** it is.",
+    )  # fmt: skip
+    final = run["final"]
+    assert (final["code"], final["message"]) == ("moderated", "Stopped by this site's rules: No canaries.")
+    notice = next(frame for frame in client.frames if frame["type"] == "moderation.notice")
+    assert (notice["action"], notice["run_id"]) == ("block", accepted["run_id"])
+    await asyncio.to_thread(upstream.chats[-1].wait_ended)
+    upstream.play(Script(tokens=2))
+    again = await client.say("And now?", conversation)
+    await client.ended(again["run_id"])
+    assert not places({"context": json.dumps(upstream.chats[-1].body)}, MASKED, BLOCKED)
+    found = await everywhere(stack, alice, conversation, [client, other])
+    assert not places(found, MASKED, BLOCKED), "\n".join(places(found, MASKED, BLOCKED))
+    [case] = stack.sql("SELECT * FROM chat_moderationcase WHERE id = %s", notice["case_id"])
+    assert case["original"].startswith(f"It is a {MASKED}, as everybody knows, and {BLOCKED}")
+    assert case["original_reasoning"] == f"Well, {MASKED} it is."
+
+
+async def test_what_was_shown_before_the_hit_is_withdrawn(stack: Stack, upstream: FakeOpenAI, alice: Session) -> None:
+    """A late hit: clients have had its beginning. After it, nobody can have that again."""
+    client = await alice.connect()
+    words = " ".join(f"w{number}" for number in range(6))
+    text = f"First this. {LATE} {words} ends with that. "
+    upstream.play(stream(text, size=6, ends=False))
+    accepted = await client.say("Tell me")
+    conversation = accepted["conversation_id"]
+    other = await watch(alice, client, conversation)
+    await client.until(lambda: LATE in client.shown(accepted["run_id"]), "the beginning of the hit")
+    epoch = client.views[conversation].epoch
+    await client.until(lambda: client.views[conversation].epoch != epoch, "a new epoch", seconds=30)
+    run = await client.ended(accepted["run_id"])
+    assert (run["ended"], run["text"]) == ("run.stopped", "First this. ")
+    assert "w5 ends" not in json.dumps([client.frames, other.frames]), "the end of the hit was never shown"
+    before = [client.frames.copy(), other.frames.copy()]
+    assert LATE in json.dumps(before)
+    fresh = await alice.connect()
+    old = await fresh.ask("subscribe", conversation_id=conversation, position={"epoch": epoch, "seq": 2})
+    assert not old["recovered"]
+    upstream.play(Script(tokens=2))
+    again = await fresh.say("And now?", conversation)
+    await fresh.ended(again["run_id"])
+    assert not places({"context": json.dumps(upstream.chats[-1].body)}, LATE)
+    found = await everywhere(stack, alice, conversation, [fresh])
+    assert not places(found, LATE), "\n".join(places(found, LATE))
