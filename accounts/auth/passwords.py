@@ -35,7 +35,7 @@ class GuessableWordValidator:
 
     def validate(self, password: str, user: Any = None) -> None:
         core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", password.lower())
-        if core in self.words or core in self.common:
+        if core in self.common or _letters(core) in self.words:
             raise ValidationError(
                 _("The password is a common word with digits or punctuation. Add more words."),
                 code="password_guessable",
@@ -46,13 +46,22 @@ class GuessableWordValidator:
 
     @property
     def words(self) -> frozenset[str]:
-        """Words of this place and of the calendar."""
+        """Words of this place and of the calendar: letters and digits only. Of a host name the whole, its labels, and
+        their parts between hyphens.
+        """
         hosts = [*settings.ALLOWED_HOSTS, *(urlsplit(origin).hostname or "" for origin in settings.ALLOWED_ORIGINS)]
-        labels = {label for host in hosts for label in (host.lower(), *host.lower().strip(".").split("."))}
-        site = settings.SITE_NAME.lower()
-        return frozenset({site, site * 2, *CALENDAR, *labels} - {""})
+        names = [settings.SITE_NAME.lower(), settings.SITE_NAME.lower() * 2]
+        for host in hosts:
+            labels = host.lower().split(".")
+            names += [host.lower(), *labels, *(part for label in labels for part in label.split("-"))]
+        return frozenset({*CALENDAR, *map(_letters, names)} - {""})
 
     @cached_property
     def common(self) -> set[str]:
         """Django's list of 20 000 passwords from breaches."""
         return CommonPasswordValidator().passwords
+
+
+def _letters(text: str) -> str:
+    """The text without punctuation and blanks: `acme-corp` and `acmecorp` are one word."""
+    return re.sub(r"[\W_]+", "", text)

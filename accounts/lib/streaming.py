@@ -23,7 +23,9 @@ M = TypeVar("M", bound=Model)
 
 
 def stream_file(request: HttpRequest, name: str, content_type: str, pieces: Iterator[str]) -> StreamingHttpResponse:
-    """A download of `pieces`. An error half-way cuts the connection, so that no client keeps half a file."""
+    """A download of `pieces`, each of which may query the database. An error half-way cuts the connection, so that no
+    client keeps half a file. A slow client holds no database connection.
+    """
     encoded = (piece.encode() for piece in pieces)
     response = StreamingHttpResponse(
         # Under ASGI, Django would gather a plain iterator in a list first.
@@ -37,7 +39,10 @@ def stream_file(request: HttpRequest, name: str, content_type: str, pieces: Iter
 
 async def _one_by_one(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
     def advance() -> bytes | None:
-        return next(pieces, None)
+        try:
+            return next(pieces, None)
+        finally:
+            release_connections()
 
     while (piece := await sync_to_async(advance)()) is not None:
         yield piece

@@ -112,7 +112,7 @@ class KnownModelAdmin(RecordedAdmin):
         (None, {"fields": ("name", "label", "visibility")}),
         ("Who may use it", {"fields": ("limited", "groups")}),
         ("Default for new conversations", {"fields": ("default_groups", "default_plans")}),
-        ("What it can do", {"fields": (("sees", "thinks", "tools"),)}),
+        ("What it can do", {"fields": ("sees", "thinks", "tools")}),
         ("From its endpoint", {"fields": ("endpoint", "reason", "seen_at")}),
     )
     _offered: frozenset[str] = frozenset()

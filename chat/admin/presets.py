@@ -54,7 +54,7 @@ class PresetAdmin(LibraryAdmin):
     ordering = ("position", "name")
     fieldsets = (
         (None, {"fields": ("name", "description", "system_prompt", "starters")}),
-        ("Model", {"fields": ("model", ("temperature", "max_tokens", "effort"))}),
+        ("Model", {"fields": ("model", ("temperature", "max_tokens"), "effort")}),
         ("Availability", {"fields": ("enabled", "groups", "position")}),
     )
     facts = (

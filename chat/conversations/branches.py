@@ -7,6 +7,7 @@ from typing import Final
 
 from django.db import connection
 
+from chat.models import Run
 from chat.protocol.errors import NotFound
 
 _PATH_SQL: Final = """
@@ -48,3 +49,10 @@ def newest_leaf(conversation_id: uuid.UUID, message_id: uuid.UUID) -> uuid.UUID:
         raise NotFound
     leaf: uuid.UUID = row[0]
     return leaf
+
+
+def answers_beside(message_id: uuid.UUID) -> list[uuid.UUID]:
+    """The newest answer at each place of a comparison of which this message is an answer, if none is chosen yet."""
+    question = Run.objects.filter(message=message_id, slot__gt=0, prompt__comparison__chosen=None).values("prompt")
+    runs = Run.objects.filter(prompt__in=question, slot__gt=0, latest=True).order_by("slot", "message__created_at")
+    return list(dict(runs.values_list("slot", "message_id")).values())

@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.db import connection, transaction
 
 from accounts.lib.db import in_db
-from chat.conversations.branches import path_ids
+from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog import store
 from chat.eventlog.html_requests import request_missing_html
 from chat.eventlog.payloads import message_dict, summary_dict
@@ -82,19 +82,12 @@ def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int) -
     conversation = Conversation.objects.get(pk=conversation_id)
     ids = path_ids(conversation_id, leaf or conversation.tip_id, limit=limit + 1)
     kept = ids[-limit:]
-    beside = _answers_beside(kept[-1]) if kept else []
+    beside = answers_beside(kept[-1]) if kept else []
     kept[len(kept) - bool(beside) :] = beside
     found = Message.objects.select_related("author", "summary").in_bulk(kept)
     messages = [found[pk] for pk in kept if pk in found]
     rows = _Rows(conversation, messages, has_more=len(ids) > limit, side_by_side=len(beside))
     return _with_runs(rows, versions=True)
-
-
-def _answers_beside(message_id: uuid.UUID) -> list[uuid.UUID]:
-    """The newest answer at each place of a comparison of which this message is an answer, if none is chosen yet."""
-    question = Run.objects.filter(message=message_id, slot__gt=0, prompt__comparison__chosen=None).values("prompt")
-    runs = Run.objects.filter(prompt__in=question, slot__gt=0, latest=True).order_by("slot", "message__created_at")
-    return list(dict(runs.values_list("slot", "message_id")).values())
 
 
 def _load_newest(conversation_id: uuid.UUID) -> _Rows:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from accounts.models import Session, User
 from chat.catalog.prompt_files import own_prompts
 from chat.models import (
+    Comparison,
     FavouriteModel,
     Instructions,
     Member,
@@ -89,13 +90,15 @@ def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:
 def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, Any]:
     """A conversation with every branch, as plain data for JSON. `mine` marks the messages that this member wrote.
 
-    A viewer gets neither the system prompt nor when the owner deleted it: no page shows them either.
+    A viewer gets neither the system prompt nor when the owner deleted it: no page shows them either. A question that
+    several models answered side by side has a `comparison`, and its answers their place as `slot`.
     """
     conversation = member.conversation
     is_viewer = member.role == Role.VIEWER
     thoughts = Reasoning.objects.filter(run__conversation=conversation) if reasoning else Reasoning.objects.none()
     thought = dict(thoughts.order_by("run__part").values_list("run__message", "text"))
     runs = {run.message_id: run for run in Run.objects.filter(conversation=conversation, latest=True)}
+    comparisons = Comparison.objects.in_bulk([run.prompt_id for run in runs.values() if run.slot])
     return {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -121,11 +124,26 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
                 "status": message.status,
                 "finish": runs[message.pk].finish or None if message.pk in runs else None,
                 "created_at": message.created_at.isoformat(),
+                **_answered_by(runs.get(message.pk)),
+                **_compared(comparisons.get(message.pk)),
                 **({"reasoning": thought.get(message.pk)} if reasoning else {}),
             }
             for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
         ],
     }
+
+
+def _answered_by(run: Run | None) -> dict[str, Any]:
+    if run is None:
+        return {}
+    return {"model": run.model, "slot": run.slot} if run.slot else {"model": run.model}
+
+
+def _compared(comparison: Comparison | None) -> dict[str, Any]:
+    if comparison is None:
+        return {}
+    chosen = str(comparison.chosen_id) if comparison.chosen_id else None
+    return {"comparison": {"size": comparison.size, "chosen": chosen}}
 
 
 def _recordings(user: User) -> Iterator[dict[str, Any]]:

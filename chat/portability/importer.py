@@ -21,9 +21,10 @@ from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role
+from chat.models import Comparison, Conversation, Member, Message, MessageRole, MessageStatus, Role, Run
 from chat.portability import formats
 from chat.portability.archive import MAX_BYTES, open_documents
+from chat.portability.compared import make_comparisons
 from chat.portability.formats import Format, ImportedConversation
 from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
@@ -93,6 +94,8 @@ class _Rows:
 
     conversation: Conversation
     messages: list[Message]
+    comparisons: list[Comparison]
+    runs: list[Run]  # of answers side by side only
 
 
 def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool = False) -> Iterator[ImportOutcome]:
@@ -157,6 +160,8 @@ def _save_together(user: User, saved: Collection[_Rows]) -> None:
     Conversation.objects.bulk_create([rows.conversation for rows in saved])
     Member.objects.bulk_create([Member(conversation=rows.conversation, user=user, role=Role.OWNER) for rows in saved])
     Message.objects.bulk_create([message for rows in saved for message in rows.messages], batch_size=1_000)
+    Comparison.objects.bulk_create([comparison for rows in saved for comparison in rows.comparisons])
+    Run.objects.bulk_create([run for rows in saved for run in rows.runs], batch_size=1_000)
 
 
 def _make_rows(user: User, imported: ImportedConversation) -> _Rows:
@@ -184,7 +189,8 @@ def _make_rows(user: User, imported: ImportedConversation) -> _Rows:
         )
     conversation.tip_id = ids[imported.tip] if imported.tip else rows[-1].pk
     conversation.updated_at = min(at, timezone.now())
-    return _Rows(conversation, rows)
+    comparisons, runs = make_comparisons(imported, dict(zip(ids, rows, strict=True)))
+    return _Rows(conversation, rows, comparisons, runs)
 
 
 def _id(user: User, imported: ImportedConversation) -> uuid.UUID:

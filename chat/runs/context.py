@@ -10,6 +10,7 @@ from typing import Final
 from django.conf import settings
 from django.db import connection
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.models import User
 from chat.models import Message, Run
 
@@ -19,7 +20,8 @@ CHARACTERS_PER_TOKEN: Final = 6  # more than ordinary text has, so that the trim
 
 # Newest first, up to so many messages or characters: no more than a context can hold is read. A summary ends it: what
 # came before its last message is in it.
-_CONTEXT: Final = """
+_CONTEXT: Final = PreparedStatement(
+    """
 WITH RECURSIVE path(id, parent_id, role, text, author_id, depth, size, summary_id) AS (
     SELECT id, parent_id, role, text, author_id, 0, length(text), NULL::uuid FROM chat_message WHERE id = %(prompt)s
     UNION ALL
@@ -29,7 +31,9 @@ WITH RECURSIVE path(id, parent_id, role, text, author_id, depth, size, summary_i
 )
 SELECT path.id, path.parent_id, role, CASE WHEN s.id IS NULL THEN path.text ELSE s.text END, author_id, s.id, s.messages
 FROM path LEFT JOIN chat_summary s ON s.id = path.summary_id ORDER BY depth DESC
-"""
+""",
+    {"prompt": "uuid", "messages": "int", "characters": "bigint"},
+)
 _COUNT_OLDER: Final = """
 WITH RECURSIVE path(parent_id, counts) AS (
     SELECT parent_id, role = 'user' OR text <> '' FROM chat_message WHERE id = %s
@@ -110,7 +114,7 @@ def read_branch(prompt_id: uuid.UUID, tokens: int | None = None, messages: int =
     values: dict[str, uuid.UUID | int] = {"prompt": prompt_id, "messages": messages, "characters": characters}
     summary, summarised, summary_id, older = "", 0, None, 0
     with connection.cursor() as cursor:
-        cursor.execute(_CONTEXT, values)
+        _CONTEXT.execute(cursor, values)
         rows = cursor.fetchall()
         if rows and rows[0][5] is not None:
             *_, summary, _, summary_id, summarised = rows.pop(0)

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Left, Now
 
+from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
@@ -24,14 +25,15 @@ from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, wit
 
 MAX_ATTEMPTS: Final = 3
 
-_CLAIM: Final = f"""
+_CLAIM: Final = PreparedStatement(
+    f"""
 WITH claimed AS (
-    UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %s,
-           lease_expires_at = clock_timestamp() + make_interval(secs => %s),
+    UPDATE chat_run SET status = 'running', attempt = attempt + 1, lease_owner = %(owner)s,
+           lease_expires_at = clock_timestamp() + make_interval(secs => %(seconds)s),
            started_at = COALESCE(started_at, clock_timestamp()), checkpoint_epoch = '', checkpoint_seq = 0,
            queued_ms = COALESCE(queued_ms, -- at least 0: the clock may have been set back
                GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
-    WHERE id = %s AND status = 'queued'
+    WHERE id = %(run)s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id,
         base_chars, parameters, effort
 )
@@ -39,7 +41,9 @@ SELECT claimed.*, c.effort, c.temperature, c.max_tokens, c.system_prompt, own.te
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
 LEFT JOIN LATERAL ({OWN_INSTRUCTIONS} WHERE q.id = claimed.prompt_id) own ON true
 LEFT JOIN LATERAL ({RESERVED_BY_CLAIMED}) quota ON true
-"""  # noqa: S608 -- constants
+""",  # noqa: S608 -- constants
+    {"owner": "text", "seconds": "double precision", "run": "uuid"},
+)
 
 # A row that somebody else has locked is left out, so that its lease does not hold up those of the other runs.
 _RENEW: Final = """
@@ -132,7 +136,7 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     `window_of` gives the context window of a model in tokens, if it is known: so much of the branch is read.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [owner, settings.RUN_LEASE_SECONDS, run_id])
+        _CLAIM.execute(cursor, {"owner": owner, "seconds": settings.RUN_LEASE_SECONDS, "run": run_id})
         rows = cursor.fetchall()  # one, or one for each quota
     if not rows:
         return None

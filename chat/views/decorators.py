@@ -12,7 +12,7 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control, never_cache
@@ -27,21 +27,21 @@ from chat.telemetry import metrics
 logger = structlog.get_logger(__name__)
 
 
-def for_members(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def for_members(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """A page for logged-in users. `NotFound` becomes 404, `Forbidden` 403, and an outage a page of its own (503)."""
     return never_cache(_guarded(view))
 
 
-def for_members_revalidated(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def for_members_revalidated(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """The same, but the browser may keep the response if it asks each time whether it has changed (`ETag`)."""
     return cache_control(private=True, no_cache=True)(_guarded(view))
 
 
-def _guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def _guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     inner = login_required(view)
 
     @functools.wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return inner(request, *args, **kwargs)
         except NotFound:
@@ -57,7 +57,7 @@ def _guarded(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return guarded
 
 
-def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponse]:
+def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
     """A POST by the page's script. The view's dict becomes JSON, a `ChatError` its code and message.
 
     Beyond RATE_HTTP_COMMANDS of one user it answers 429 with `Retry-After`, and does nothing.

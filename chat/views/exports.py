@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.streaming import stream_file
 from chat.conversations.membership import member_of
 from chat.portability.export import FORMAT, VERSION, conversation_data, export_user_data
 from chat.portability.markdown_export import to_markdown
@@ -37,10 +39,17 @@ def export_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Htt
 
 @require_safe
 @for_members
-def export_own_data(request: HttpRequest) -> HttpResponse:
-    """Everything stored about the user, as `manage.py export_user` writes it, with its option as `reasoning=1`."""
-    text = "".join(export_user_data(user_of(request), reasoning=_wants_reasoning(request)))
-    return _download(text, f"antiphon-{timezone.now():%Y-%m-%d}.json", "application/json")
+def export_own_data(request: HttpRequest) -> HttpResponseBase:
+    """Everything stored about the user, as `manage.py export_user` writes it, with its option as `reasoning=1`.
+
+    It is sent while it is made: it may be large, with all recordings, and take longer than a request may.
+    """
+    pieces = export_user_data(user_of(request), reasoning=_wants_reasoning(request))
+    first = next(pieces)  # before the response begins: an outage has its own page
+    # An unpaired surrogate cannot be encoded.
+    encodable = (piece.encode(errors="replace").decode() for piece in itertools.chain([first], pieces))
+    name = f"antiphon-{timezone.now():%Y-%m-%d}.json"
+    return stream_file(request, name, "application/json; charset=utf-8", encodable)
 
 
 def _wants_reasoning(request: HttpRequest) -> bool:

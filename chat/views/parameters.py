@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
@@ -18,7 +18,7 @@ from chat.views.decorators import command, for_members
 ANY_MODEL: Final = "any"  # whether the preset's own model is offered does not matter here
 
 
-def read_or_change(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+def read_or_change(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
     """GET: the parameters, for a member. POST those that change (`system_prompt`, `temperature`, `max_tokens`,
     `effort`); an empty value is the default.
     """

@@ -23,6 +23,9 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = False  # with `acks_late`, a job that kills 
 CELERY_TASK_DEFAULT_QUEUE = "maintenance"
 CELERY_TASK_PUBLISH_RETRY = False  # publishing fails at once; the sweeper publishes the queued row again
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+# After a lost connection Celery would take fewer jobs at a time, and raise their number from the threads whose jobs
+# end. With RabbitMQ the worker then took no job any more.
+CELERY_WORKER_ENABLE_PREFETCH_COUNT_REDUCTION = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False  # a stream survives a short outage of Redis
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # it uses pub/sub, which may be lost; a stop is a column of the run
 CELERY_WORKER_SEND_TASK_EVENTS = False

@@ -91,6 +91,10 @@ async def test_r20_a_full_worker_survives_the_end_of_its_channel(system: tuple[S
             run = await client.ended(accepted["run_id"], BACK_SECONDS)
             assert (run["ended"], run["attempt"]) == ("run.done", 1)
         assert "delivery acknowledgement on channel" in worker.output(), "the test needs a channel that was closed"
+        for number in range(2 * STREAMS):  # it takes new jobs, however many it has had since
+            later = await here.say(client, f"Later {number} [[tokens=5]]")
+            run = await client.ended(later["run_id"], BACK_SECONDS)
+            assert (run["ended"], run["attempt"]) == ("run.done", 1)
         assert not worker.has_ended()
         assert worker.pid == before
         await here.judge()

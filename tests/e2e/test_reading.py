@@ -116,6 +116,30 @@ class TestReading:
         page.keyboard.press("Escape")
         ended(page)
 
+    def test_content_that_is_shorter_for_a_moment_is_no_scrolling_up(self, page: Page) -> None:
+        """An answer that ends is replaced; a layout in between moves the position, and what follows is still shown."""
+        send(page, "Long [[tokens=1500]]")
+        ended(page)
+        scroller = page.locator("#scroller")
+        scroller.evaluate(
+            """(scroller) => {
+                scroller.scrollTop = scroller.scrollHeight;
+                const shown = scroller.querySelector(".message-assistant .message-body");
+                shown.style.display = "none";
+                scroller.scrollTop += scroller.scrollHeight; // what is there now is laid out
+                shown.style.display = "";
+                for (const text of "abcde") {
+                    shown.append(Object.assign(document.createElement("p"), { textContent: text }));
+                }
+            }"""
+        )
+        page.wait_for_function(
+            """() => {
+                const { scrollHeight, clientHeight, scrollTop } = document.getElementById("scroller");
+                return scrollHeight > 2 * clientHeight && scrollHeight - clientHeight - scrollTop < 2;
+            }"""
+        )
+
     def test_the_keyboard_is_enough(self, page: Page) -> None:
         page.get_by_role("link", name="Skip to the content").focus()
         expect(page.get_by_role("link", name="Skip to the content")).to_be_in_viewport()

@@ -28,7 +28,7 @@ class HeadersForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter e
     """`headers` is never pre-filled. A value replaces the stored headers, of which only the names are shown."""
 
     headers = forms.CharField(
-        label="extra headers", required=False, max_length=20_000, strip=True,
+        label="Extra headers", required=False, max_length=20_000, strip=True,
         widget=SecretTextarea(attrs={"rows": 2, "autocomplete": "off", "spellcheck": "false"}),
     )  # fmt: skip
 

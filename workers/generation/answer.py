@@ -8,9 +8,6 @@ from typing import Any, Final, cast
 
 import structlog
 
-from accounts.lib.db import in_db
-from accounts.lib.outage import OUTAGE
-from chat.catalog.access import may_use
 from chat.eventlog import events
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
 from chat.models import Finish, RunStatus
@@ -20,6 +17,7 @@ from workers.generation.joint import Joint
 from workers.generation.limits import AnswerLimits
 from workers.generation.outcome import Outcome, RunClock, finish_of
 from workers.generation.parameters import describe_parameters
+from workers.generation.permission import may_answer
 from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
@@ -179,11 +177,7 @@ class ModelAnswer:
 
     async def _permits(self, model: str) -> bool:
         """Whether whoever asked may use `model`, which would answer in place of the chosen one."""
-        try:
-            return await in_db(may_use, self._run.user_id, model)
-        except OUTAGE as error:
-            logger.warning("model_rules_not_read", error=type(error).__name__)
-            return False
+        return await may_answer(self._run.user_id, model)
 
     def _write(self, text: str) -> None:
         """Adds text to the run's log."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from django.utils import timezone
@@ -12,6 +13,7 @@ from accounts.lib.db import in_db
 from accounts.quotas.settlement import settle_background
 from chat.runs.context import ClaimedRun
 from workers.generation.ledger import used_of
+from workers.generation.permission import may_answer
 from workers.generation.request_context import KnownModels
 from workers.providers.base import ChatModel, ChatTurn, Options, TokenUsage
 
@@ -34,7 +36,8 @@ async def ask_in_background(
     payer: uuid.UUID | None,
     max_tokens: int | None,
 ) -> Said:
-    """What the model `name` says. Raises `ProviderError`.
+    """What the model `name` says. Raises `ProviderError`. Another one answers in its place, when its endpoint is down,
+    only if whoever asked for the run may use that one.
 
     Whatever it used is recorded with the purpose, also when it fails in the middle: for `payer`, or with None for the
     site. A request to which nothing came back is not recorded.
@@ -43,10 +46,9 @@ async def ask_in_background(
     text: list[str] = []
     reasoning: list[str] = []
     usage: TokenUsage | None = None
+    options = Options(max_tokens=max_tokens, permits=partial(may_answer, run.user_id))
     try:
-        async with model.stream(
-            name, turns, options=Options(max_tokens=max_tokens), on_request=lambda *who: asked.append(who)
-        ) as batches:
+        async with model.stream(name, turns, options=options, on_request=lambda *who: asked.append(who)) as batches:
             async for chunks in batches:
                 for chunk in chunks:
                     text.append(chunk.text)

@@ -16,8 +16,20 @@ Id = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 @dataclass(frozen=True, slots=True)
+class ImportedComparison:
+    """How many models were asked, and the id of the answer that was chosen; None: none was."""
+
+    size: int
+    chosen: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ImportedMessage:
-    """A message. `parent` is another one's `id`, or None for a first one. `mine`: by the user whose export it is."""
+    """A message. `parent` is another one's `id`, or None for a first one. `mine`: by the user whose export it is.
+
+    Of an answer: the `model` that wrote it, and its place (`slot`, from 1) among answers side by side. `comparison` is
+    of a question that several models answered so.
+    """
 
     id: str
     parent: str | None
@@ -25,6 +37,9 @@ class ImportedMessage:
     text: str
     at: datetime | None
     mine: bool = True
+    model: str = ""
+    slot: int = 0
+    comparison: ImportedComparison | None = None
 
 
 @dataclass(slots=True)

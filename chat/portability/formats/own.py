@@ -10,11 +10,16 @@ import msgspec
 from msgspec import Struct
 
 from chat.portability.export import VERSION
-from chat.portability.formats.base import Id, ImportedConversation, ImportedMessage, timestamp
+from chat.portability.formats.base import Id, ImportedComparison, ImportedConversation, ImportedMessage, timestamp
 from chat.portability.json_stream import ImportRefusedError
 from chat.protocol.commands import EFFORTS
 from chat.protocol.errors import ChatError
 from chat.protocol.parameters import check_max_tokens, check_prompt, check_temperature
+
+
+class Comparison(Struct):
+    size: int
+    chosen: Id | None = None
 
 
 class Message(Struct):
@@ -24,6 +29,9 @@ class Message(Struct):
     created_at: datetime | None = None
     parent_id: Id | None = None
     mine: bool = True
+    model: str | None = None
+    slot: int = 0
+    comparison: Comparison | None = None
 
 
 class Conversation(Struct):
@@ -52,8 +60,16 @@ def read_conversation(entry: Any) -> ImportedConversation | None:
     one = msgspec.convert(entry, Conversation)
     if one.deleted_at or one.temporary:
         return None
-    messages = [ImportedMessage(m.id, m.parent_id, m.role, m.text, _time(m.created_at), m.mine) for m in one.messages]
+    messages = [_message(message) for message in one.messages]
     return ImportedConversation(one.id, one.title, messages, one.tip, native=True, parameters=read_parameters(one))
+
+
+def _message(one: Message) -> ImportedMessage:
+    compared = ImportedComparison(one.comparison.size, one.comparison.chosen) if one.comparison else None
+    return ImportedMessage(
+        one.id, one.parent_id, one.role, one.text, _time(one.created_at), one.mine,
+        model=one.model or "", slot=one.slot, comparison=compared,
+    )  # fmt: skip
 
 
 def read_parameters(one: Conversation) -> dict[str, Any]:

@@ -113,11 +113,13 @@ def describe(stack: LocalStack, model: str, seconds: float) -> str:
     login = admin["email"] or "sign up at the address above"
     if admin["password"]:
         login += f"   password: {admin['password']}   (shown this once)"
+    # Behind a proxy, pages are served by its name only.
+    address = next((origin for origin in stack.options.origins if origin.startswith("https://")), stack.url)
     lines = [
-        ("Open", next((origin for origin in stack.options.origins if origin.startswith("https://")), stack.url)),
+        ("Open", address),
         ("Log in", login),
         ("Reset", password_command(stack.root, admin["email"]) if admin["email"] else ""),
-        ("Staff", f"{stack.url}/admin/"),
+        ("Staff", f"{address}/admin/"),
         ("Model", model),
         ("Metrics", ", ".join(stack.metrics_places())),
         ("Stop", "Ctrl-C"),

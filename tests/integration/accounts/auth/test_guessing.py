@@ -123,3 +123,34 @@ def test_what_guessers_try_first_is_refused(password: str) -> None:
 @pytest.mark.parametrize("password", [PASSWORD, "summer rain 2026", "πλ" * 64, "x7$kP2!qZ9"])
 def test_what_they_do_not_is_taken(password: str) -> None:
     validate_password(password)
+
+
+class TestHostNames:
+    """The words of this place: the site's own host names and origins."""
+
+    @pytest.fixture(autouse=True)
+    def _here(self, settings: Any) -> None:
+        settings.ALLOWED_HOSTS = ["testserver", "chat.acme-works.example", ".initech.example", "192.0.2.17"]
+        settings.ALLOWED_ORIGINS = ["https://talk.umbrella.example:8443"]
+
+    @pytest.mark.parametrize(
+        "password",
+        ["chat.acme-works.example", "Acme-Works2026!", "acmeworks2026", "Acme!!2026", "2026-initech",
+         "Initech.Example1", "Umbrella123", "talk.umbrella.example"],
+    )  # fmt: skip
+    def test_as_a_password_with_digits_around_them_are_refused(self, password: str) -> None:
+        with pytest.raises(ValidationError) as refused:
+            validate_password(password)
+        assert "password_guessable" in {error.code for error in refused.value.error_list}
+
+    @pytest.mark.parametrize("password", ["umbrella stand 7", "talking acme rockets", "192.0.2.17 and a hat"])
+    def test_inside_a_longer_one_are_fine(self, password: str) -> None:
+        validate_password(password)
+
+    def test_another_site_s_are_fine(self) -> None:
+        validate_password("hooli-works2026")
+
+    def test_at_sign_up_the_form_says_why(self, client: Client) -> None:
+        page = client.post("/accounts/signup/", {"email": "new@example.org", "password1": "Acme-Works2026!"})
+        assert "The password is a common word with digits or punctuation." in page.content.decode()
+        assert not User.objects.filter(email="new@example.org").exists()

@@ -49,6 +49,28 @@ class TestEvents:
             assert security_events[kind] == before.get(kind, 0) + 1
         assert f'antiphon_security_events_total{{event="login"}} {security_events["login"]:.1f}' in _metrics()
 
+    def test_a_password_reset_by_mail(self, alice: User) -> None:
+        before = security_events["password_reset"]
+        client = Client(REMOTE_ADDR="198.51.100.7")
+        client.post("/accounts/password/reset/", {"email": alice.email})
+        link = next(word for word in str(mail.outbox[-1].body).split() if "/password/open/#" in word)
+        path, _, secret = link.removeprefix("http://testserver").partition("#")
+        form = client.post(path, {"secret": secret})["Location"]
+        with capture_logs() as logs:
+            assert client.post(form, {"password1": PASSWORD[:4], "password2": PASSWORD[:4]}).status_code == 200
+            assert not AuditEntry.objects.exists(), "a refused password is no reset"
+            client.post(form, {"password1": NEW, "password2": NEW})
+        assert entries() == [("password_reset", alice.email, str(alice.pk))]
+        entry = AuditEntry.objects.get()
+        assert (entry.actor_id, entry.ip) == (None, "198.51.100.7"), "nobody is logged in"
+        assert secret.partition("-")[2] not in f"{entry.details}{logs}"
+        [line] = [line for line in logs if line["event"] == "security_event_recorded"]
+        assert (line["kind"], line["user_id"], line["ip"], line["staff"]) == (
+            "password_reset", str(alice.pk), "198.51.100.7", False,
+        )  # fmt: skip
+        assert security_events["password_reset"] == before + 1
+        assert f'antiphon_security_events_total{{event="password_reset"}} {before + 1:.1f}' in _metrics()
+
     def test_staff_s_log_ins_say_so(self) -> None:
         sam = make_staff()
         log_in(Client(), sam.email)

@@ -140,7 +140,7 @@ class TestSaving:
     def test_everything_is_ones_own_only(self, alice: User, bob: User) -> None:
         make_conversation(alice, title="Mine")
         make_conversation(bob, title="Theirs")
-        data = json.loads(logged_in(alice).get("/conversations/export/").content)
+        data = json.loads(logged_in(alice).get("/conversations/export/").getvalue())
         assert [one["title"] for one in data["conversations"]] == ["Mine"]
         assert "bob" not in json.dumps(data)
 

@@ -237,7 +237,8 @@ class TestLimits:
             user, models = (alice, bob)[number % 2], orders[number % 4]
             return [say(user, **({"models": models} if len(models) > 1 else {"model": models[0]})) for _ in range(5)]
 
-        assert [one for one in together(8, work) if isinstance(one, Exception)] == []
+        # The pool has eight connections, and this thread has one: nobody waits for one.
+        assert [one for one in together(7, work) if isinstance(one, Exception)] == []
 
 
 class TestWhileTheyRun:

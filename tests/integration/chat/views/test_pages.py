@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import redis
 from django.conf import settings
+from django.db import OperationalError
 from django.db.backends.utils import CursorWrapper
 from django.test import Client
 from django.utils import timezone
@@ -20,6 +21,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.conversations import listing
 from chat.models import Conversation, Member, Message, Role, Run
+from chat.views import exports
 from tests.fixtures.conversation_rows import make_conversation, make_version
 from tests.fixtures.people import logged_in
 
@@ -145,10 +147,27 @@ class TestWhoMaySee:
         path = f"/c/{conversation.pk}/export/"
         assert b"Secret instructions" in logged_in(alice).get(path, {"as": "json"}).content
         assert b"Secret instructions" not in logged_in(bob).get(path, {"as": "json"}).content
-        assert b"Secret instructions" not in logged_in(bob).get("/conversations/export/").content
+        assert b"Secret instructions" not in logged_in(bob).get("/conversations/export/").getvalue()
         Conversation.objects.filter(pk=conversation.pk).update(deleted_at=timezone.now())
-        assert b"text 0" not in logged_in(bob).get("/conversations/export/").content
-        assert b"text 0" in logged_in(alice).get("/conversations/export/").content
+        assert b"text 0" not in logged_in(bob).get("/conversations/export/").getvalue()
+        assert b"text 0" in logged_in(alice).get("/conversations/export/").getvalue()
+
+    def test_everything_of_one_s_own_is_sent_while_it_is_made(
+        self, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_conversation(alice)
+        response = logged_in(alice).get("/conversations/export/")
+        assert response.streaming
+        assert len(list(response)) > 3
+
+        def away(*_: object, **__: object) -> Iterator[str]:
+            yield from (refuse() for _ in range(1))
+
+        def refuse() -> str:
+            raise OperationalError
+
+        monkeypatch.setattr(exports, "export_user_data", away)
+        assert logged_in(alice).get("/conversations/export/").status_code == 503
 
     def test_no_command_works_without_the_csrf_token(self, alice: User) -> None:
         conversation = make_conversation(alice)

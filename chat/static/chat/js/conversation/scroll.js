@@ -9,6 +9,8 @@ export class Scroll {
     this.button = button;
     this.pinned = true;
     this.top = 0;
+    this.height = 0; // of the content, when it was last looked at
+    this.view = 0; // of the scroller, likewise
     scroller.addEventListener("scroll", () => this.read(), { passive: true });
     scroller.addEventListener("wheel", (event) => event.deltaY < 0 && this.release(), { passive: true });
     button.addEventListener("click", () => this.toEnd());
@@ -23,8 +25,11 @@ export class Scroll {
   }
 
   read() {
-    const up = this.scroller.scrollTop < this.top - 1;
-    this.top = this.scroller.scrollTop;
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    // Content that was shorter for a moment moves the position up, too: no reader did that.
+    const same = scrollHeight === this.height && clientHeight === this.view;
+    const up = same && scrollTop < this.top - 1;
+    this.note();
     if (this.distance < NEAR_PX) this.pinned = this.pinned || !up;
     else if (up) this.pinned = false;
     this.offer();
@@ -39,9 +44,15 @@ export class Scroll {
     if (this.distance > 0 || this.scroller.scrollTop > 0) this.pinned = false;
   }
 
+  note() {
+    this.top = this.scroller.scrollTop;
+    this.height = this.scroller.scrollHeight;
+    this.view = this.scroller.clientHeight;
+  }
+
   jump() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
-    this.top = this.scroller.scrollTop;
+    this.note();
     this.button.hidden = true;
   }
 
@@ -56,7 +67,7 @@ export class Scroll {
     this.pinned = false;
     change();
     this.scroller.scrollTop += (anchor.isConnected ? anchor.getBoundingClientRect().top : before) - before;
-    this.top = this.scroller.scrollTop;
+    this.note();
     this.read();
   }
 }
