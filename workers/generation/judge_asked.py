@@ -15,9 +15,9 @@ import structlog
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from chat.eventlog.payloads import MODERATED
 from chat.models import RunStatus
 from chat.models.moderation import Action, Direction
-from chat.moderation.rewriting import MODERATED
 from chat.runs.closing import close_attempt
 from chat.runs.lifecycle import Claim
 from workers.generation.answer import ModelAnswer

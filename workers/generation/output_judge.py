@@ -15,10 +15,10 @@ from typing import Final
 
 import structlog
 
+from chat.eventlog.payloads import MODERATED
 from chat.models import RunStatus
 from chat.models.moderation import Action, CaseOrigin, Direction
 from chat.moderation.cases import Finding
-from chat.moderation.rewriting import MODERATED
 from chat.runs.context import ClaimedRun
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.outcome import Outcome, Withheld

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,12 +93,19 @@ async def publish_withheld(run: ClaimedRun, *, answered: bool) -> None:
         logger.warning("rewriting_not_published", run=str(run.id), error=type(error).__name__, note=note)
 
 
-def end_withheld(run: ClaimedRun, outcome: Outcome, ending: Ending, *, owner: str) -> Ended | None:
+def end_withheld(
+    run: ClaimedRun,
+    outcome: Outcome,
+    ending: Ending,
+    *,
+    owner: str,
+    moderate: Callable[[], dict[str, str]] | None = None,
+) -> Ended | None:
     """`end_run`, together with what a judge has the run withhold. None: the run is not this worker's any more, and
     nothing has changed.
     """
     with transaction.atomic():
-        ended = end_run(run.id, run.attempt, outcome.status, ending, owner=owner)
+        ended = end_run(run.id, run.attempt, outcome.status, ending, owner=owner, moderate=moderate)
         if ended is not None and outcome.withheld is not None:
             withhold(run, _as_stored(run, outcome.withheld))
         return ended
