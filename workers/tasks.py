@@ -12,6 +12,7 @@ from django.db import connections
 from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 from chat.telemetry import latency_marks
 from workers.endpoints import connection_test
+from workers.moderation import judge_test
 from workers.runtime.loop import runtime
 
 
@@ -40,6 +41,12 @@ def _traceparent(task: Task) -> str:
 def test_endpoint(endpoint_id: str, reply_to: str) -> None:
     """Tests the connection to an endpoint, on the loop that also reads answers."""
     runtime().start_connection_test(uuid.UUID(endpoint_id), reply_to)
+
+
+@shared_task(name=judge_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def test_judge(judge_id: str, reply_to: str) -> None:
+    """Asks a judge about two sentences, on the loop that also asks judges about questions."""
+    runtime().start_judge_test(uuid.UUID(judge_id), reply_to)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

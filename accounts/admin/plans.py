@@ -32,7 +32,7 @@ class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     search_fields = ("name",)
     fieldsets = (
         (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs")}),
-        ("Retention", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days")}),
+        ("Retention", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days", "case_days")}),
     )
     inlines = (QuotaInline,)
 

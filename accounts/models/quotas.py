@@ -7,7 +7,7 @@ Usage entries are authoritative. Allowances and daily usage are their sums (`cha
 from __future__ import annotations
 
 import zoneinfo
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -18,6 +18,8 @@ from django.utils import timezone
 
 from accounts.lib.ids import uuid7
 from accounts.models.fields import LONGEST_DAYS, MORE_THAN_NONE, MOST, RANGE, amount_field, days_field
+
+CASE_DAYS: Final = 365
 
 
 class Unit(models.TextChoices):
@@ -72,6 +74,10 @@ class Plan(models.Model):
         help_text="If empty, the deployment's setting applies.",
     )  # fmt: skip
     audio_days = days_field("audio retention (days)", LONGEST_DAYS, default=0, help_text="0: audio is not kept.")
+    case_days = days_field(
+        "moderation case retention (days)", LONGEST_DAYS, least=1, default=CASE_DAYS, db_default=CASE_DAYS,
+        help_text="Decided cases about a user's texts are deleted after this long. Open ones are kept.",
+    )  # fmt: skip
     quota_offered = models.BooleanField(db_default=False, default=False, editable=False)  # see quotas.plans
 
     class Meta:
@@ -87,6 +93,7 @@ class Plan(models.Model):
                 & Q(audio_days__range=(0, LONGEST_DAYS)),
                 name="plan_days_sane",
             ),
+            models.CheckConstraint(condition=Q(case_days__range=(1, LONGEST_DAYS)), name="plan_case_days_sane"),
         )
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from chat.models.moderation import Action, CaseOrigin, CaseStatus, CaseTarget, Category, Direction, ModerationCase
 from chat.moderation.rules import Verdict
+from chat.telemetry import metrics
 
 MOST_FINDINGS: Final = 100  # that a case keeps; more say nothing new to a reviewer
 _ORDER: Final = {action: number for number, action in enumerate((Action.FLAG, Action.MASK, Action.HOLD, Action.BLOCK))}
@@ -45,6 +46,8 @@ def finding_of(verdict: Verdict) -> Finding | None:
     """What rules found; None: nothing."""
     if verdict.action is None:
         return None
+    for rule in verdict.rules:
+        metrics.count_verdict("rules", rule.name, rule.category, verdict.action.name.lower())
     worst = max(verdict.rules, key=lambda rule: rule.severity)
     action = Action[verdict.action.name]
     return Finding(

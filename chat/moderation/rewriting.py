@@ -37,13 +37,20 @@ logger = structlog.get_logger(__name__)
 
 
 def rewrite_message(
-    message_id: uuid.UUID, text: str, moderation: Mapping[str, str], *, reasoning: str | None = None
+    message_id: uuid.UUID,
+    text: str,
+    moderation: Mapping[str, str],
+    *,
+    reasoning: str | None = None,
+    publish: bool = True,
 ) -> bool:
     """Gives a message this text, and `Message.moderation` (`cases.shown_moderation`, or {}). False: it is gone.
 
     One transaction, or a part of the caller's; the event log begins anew after its commit. An answer that is being
     written ends with this text, as `stopped` with the code `moderated`. What the model thought stays, unless
-    `reasoning` replaces it; "" removes it. Not to be called on the thread of an event loop.
+    `reasoning` replaces it; "" removes it. Not to be called on the thread of an event loop. A caller on a thread of
+    `accounts.lib.db` passes `publish` as False and awaits `publish_rewritten` after the commit: it needs such a thread,
+    and would wait for its own.
     """
     with transaction.atomic():
         # In the order of every end of a run: the run's row, then the message's.
@@ -65,7 +72,8 @@ def rewrite_message(
                 _replace_reasoning(run, reasoning)
         _replace_utterances(message_id, text)
         Rewritten.objects.update_or_create(message_id=message_id, defaults={"rewritten_at": _now()})
-        transaction.on_commit(lambda: _publish_soon([message_id]))
+        if publish:
+            transaction.on_commit(lambda: _publish_soon([message_id]))
     return True
 
 

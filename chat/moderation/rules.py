@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from chat.models.moderation import Direction, ModerationRule
 from chat.moderation.matching import matcher
 from chat.moderation.matching.matcher import Action, Hit, Matcher
 from chat.moderation.matching.pii import Pii
+from chat.telemetry import metrics
 
 logger = structlog.get_logger(__name__)
 
@@ -65,7 +67,10 @@ class RuleSet:
 
     def screen(self, text: str, audience: Audience) -> Verdict:
         """What these rules say about `text`."""
+        began = time.perf_counter()
         hits = [hit for hit in self.matcher.find(text) if self.known[hit.rule].meant_for(audience)]
+        if self.known:
+            metrics.observe_moderation("rules", time.perf_counter() - began)
         return Verdict(text, tuple(hits), {number: self.known[number] for number in sorted({hit.rule for hit in hits})})
 
     @property

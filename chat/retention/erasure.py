@@ -13,6 +13,7 @@ from django.db import transaction
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
 from chat.models import ACTIVE, Conversation, Member, Message, Preset, Prompt, Recording, Role, Run, Utterance
+from chat.moderation.keeping import blank_cases
 from chat.retention.purge import delete_event_logs
 
 logger = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ def erase(user: User) -> Erased:
             assert successor is not None  # it is shared
             Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="")
+        blank_cases(user)
         Utterance.objects.filter(recording__user=user).delete()
         Recording.objects.filter(user=user).delete()
         Run.objects.filter(requested_by=user, conversation__in=shared, status__in=ACTIVE).update(requested_by=None)

@@ -25,6 +25,7 @@ from accounts.models import Session
 from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import ACTIVE, Conversation, Member, Recording, RecordingStatus, Run, Submission
+from chat.moderation.keeping import expired_cases
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.voice import audio_files
 
@@ -95,6 +96,7 @@ KINDS: Final = (
         ),
         200,
     ),
+    PurgeKind("cases", "decided moderation cases past their plan's retention", expired_cases, 200),
 )
 
 

@@ -42,17 +42,20 @@ ODDITIES: Final = ("event", "field", "no_json", "no_object", "usage")
 REFUSALS: Final = ("path", "origin", "protocol", "ticket", "session", "unavailable")
 
 
+Values = float | Mapping[str, float] | Mapping[tuple[str, str], float] | Mapping[tuple[str, str, str, str], float]
+
+
 @dataclasses.dataclass(frozen=True)
 class Family:
     """One metric: its name without prefix, its help text, and how to read it.
 
-    `read` returns a number, or numbers by the value of the label (by two values where there are two labels). The
-    label values in `known` are exported from the start, with 0.
+    `read` returns a number, or numbers by the value of the label (by several values where there are several labels).
+    The label values in `known` are exported from the start, with 0.
     """
 
     name: str
     text: str
-    read: Callable[[], float | Mapping[str, float] | Mapping[tuple[str, str], float]]
+    read: Callable[[], Values]
     labels: tuple[str, ...] = ()
     known: Iterable[str] = ()
 
@@ -111,6 +114,10 @@ COUNTERS: Final = (
            lambda: counted.repeats),
     Family("recoveries_total", "Repairs after crashes and lost jobs, by kind (docs/reliability.md).",
            lambda: metrics.recoveries, ("kind",), RECOVERIES),
+    Family("moderation_verdicts_total", "What moderation found in texts, by tier (rules, judge), rule or judge, "
+           "category and action.", lambda: metrics.verdicts, ("tier", "name", "category", "action")),
+    Family("moderation_judge_failures_total", "Texts for which a judge gave no verdict, by judge and reason.",
+           lambda: metrics.judge_failures, ("judge", "code")),
 )  # fmt: skip
 GAUGES: Final = (
     Family("sockets", "Open sockets of this process.", lambda: _gauge("sockets")),
@@ -121,6 +128,11 @@ GAUGES: Final = (
            lambda: _gauge("blocked_sockets")),
     Family("runs_in_flight", "Runs in progress in this worker.", lambda: _gauge("runs_in_flight")),
     Family("run_slots", "Runs that this worker can carry out at once.", lambda: _gauge("run_slots")),
+    Family("moderation_judge_away", "1 if the judge gives no verdict at the moment (worker).",
+           lambda: _gauge("judges_away"), ("judge",)),
+    Family("moderation_cases_open", "Cases of moderation that are not decided.", lambda: _shared("cases_open")),
+    Family("moderation_oldest_case_seconds", "Age of the oldest case that is not decided; 0: there is none.",
+           lambda: _shared("oldest_case_seconds")),
     Family("queue_jobs", "Jobs waiting in the broker, for all workers.", lambda: _shared("queue_jobs")),
     Family("workers", "Workers with a fresh heartbeat, on all machines.", lambda: _shared("workers")),
 )  # fmt: skip
@@ -132,13 +144,14 @@ FRAME_HISTOGRAMS: Final = (
 )  # fmt: skip
 HISTOGRAMS: Final = (
     "queue_wait_seconds", "first_token_seconds", "first_output_seconds", "run_seconds", "command_seconds",
+    "moderation_seconds",
     *(name for name, *_ in FRAME_HISTOGRAMS),
 )  # fmt: skip
 LAYER_GAUGES: Final = frozenset({"subscriptions", "channels", "groups", "pending_bytes"})
 
 
 def _gauge(name: str) -> float | Mapping[str, float]:
-    read = metrics.gauges.get(name)
+    read = metrics.gauges.get(name) or metrics.labelled_gauges.get(name)
     return read() if read else {}
 
 

@@ -56,9 +56,12 @@ costs: Final[dict[str, float]] = {}
 denials: Final[Counter[str]] = Counter()
 resumes: Final[Counter[str]] = Counter()
 recoveries: Final[Counter[str]] = Counter()
+verdicts: Final[Counter[tuple[str, str, str, str]]] = Counter()  # of moderation: tier, rule or judge, category, action
+judge_failures: Final[Counter[tuple[str, str]]] = Counter()  # judge, code
 
 # Gauges read when metrics are scraped: `chat.realtime.open_sockets` and `workers.runtime` register theirs here.
 gauges: Final[dict[str, Callable[[], float]]] = {}
+labelled_gauges: Final[dict[str, Callable[[], dict[str, float]]]] = {}  # likewise, by the value of a label
 # Gauges common to all processes, read from Redis by `config.web.metrics`; empty when Redis did not answer.
 shared: Final[dict[str, float]] = {}
 
@@ -86,12 +89,17 @@ command_time: Final = Histogram(
     PREFIX + "command_seconds", "Time from a command's frame to its reply, with limits and database.",
     registry=registry, buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )  # fmt: skip
+moderation_time: Final = Histogram(
+    PREFIX + "moderation_seconds", "Time that moderation took for a text, by tier: rules, or a judge (worker).",
+    ("tier",), registry=registry, buckets=(0.0002, 0.0005, 0.001, 0.005, 0.02, *SECONDS[:16]),
+)  # fmt: skip
 
 # Observed per frame: see `chat.telemetry.histogram`.
 token_gap: Final = FrameHistogram((0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 20))
 event_lag: Final = FrameHistogram((0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5))
 
 CLOSE_CODES: Final = frozenset({str(code.value) for code in Close} | {"1000", "1001", "1006"})
+NAMES: Final = 50  # rules and judges with a label of their own, likewise
 MODELS: Final = 50  # models with a label of their own, in the order of their first use; the rest is "other"
 
 
@@ -155,6 +163,32 @@ def count_run(
             histogram.observe(milliseconds / 1000)
 
 
+def count_verdict(tier: str, name: str, category: str, action: str) -> None:
+    """Counts what a rule (tier `rules`) or a judge (tier `judge`) found in a text, and what followed."""
+    verdicts[tier, _named(name), category, action] += 1
+
+
+def count_judge_failure(name: str, code: str) -> None:
+    """Counts a text for which a judge gave no verdict."""
+    judge_failures[_named(name), code] += 1
+
+
+def observe_moderation(tier: str, seconds: float) -> None:
+    """Measures how long a text was searched or judged."""
+    if settings.METRICS:
+        moderation_time.labels(tier).observe(seconds)
+
+
+def _named(name: str) -> str:
+    """The label of a rule or a judge: its name if it is among the first `NAMES`, else `other`. Staff names them."""
+    if name not in _names:
+        if len(_names) >= NAMES:
+            return "other"
+        _names.add(name)
+    return name
+
+
+_names: Final[set[str]] = set()
 _offered: Final[set[str]] = set()
 _labels: Final[set[str]] = set()
 

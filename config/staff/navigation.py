@@ -39,6 +39,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     )),
     ("System", (
         ("workers.endpoint", "", "dns"),
+        ("workers.judge", "Moderation judges", "gavel"),
         ("chat.knownmodel", "", "smart_toy"),
         ("accounts.auditentry", "Audit log", "policy"),
     )),

@@ -16,16 +16,22 @@ from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import django.db
 import redis
 import structlog
 from django.conf import settings
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGIServer, generate_latest
 
+from accounts.lib.db import QueryTimeoutError, release_connections, statement_timeout
+from accounts.lib.outage import OUTAGE
 from chat.jobs.worker_heartbeats import living_workers, waiting_jobs
+from chat.moderation.stats import queue_figures
 from chat.telemetry import exposition, metrics
 
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
+FROM_REDIS: Final = ("workers", "queue_jobs")
+FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds")
 FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 logger = structlog.get_logger(__name__)
@@ -54,8 +60,36 @@ def read_shared_gauges() -> None:
     except (redis.RedisError, ValueError) as error:
         logger.warning("shared_metrics_not_read", error=type(error).__name__)
         found = {}
-    metrics.shared.clear()
+    _share(FROM_REDIS, found)
+
+
+def read_case_gauges() -> None:
+    """Reads the gauges about moderation's cases from PostgreSQL, likewise."""
+    try:
+        with statement_timeout(SHARED_SECONDS / 2):
+            queue = queue_figures()
+        found = {"cases_open": float(queue.open), "oldest_case_seconds": queue.oldest_seconds}
+    except (django.db.Error, QueryTimeoutError, *OUTAGE) as error:  # also: not migrated yet
+        logger.warning("case_metrics_not_read", error=type(error).__name__)
+        found = {}
+    finally:
+        release_connections()
+    _share(FROM_POSTGRESQL, found)
+
+
+def _share(names: Iterable[str], found: Mapping[str, float]) -> None:
+    """Replaces these gauges; those that were not found are not exported."""
+    for name in names:
+        metrics.shared.pop(name, None)
     metrics.shared.update(found)
+
+
+async def _read_in_time(read: Callable[[], None], names: Iterable[str]) -> None:
+    try:
+        async with asyncio.timeout(SHARED_SECONDS):
+            await asyncio.to_thread(read)
+    except TimeoutError:
+        _share(names, {})
 
 
 def render() -> bytes:
@@ -73,11 +107,9 @@ async def application(scope: dict[str, Any], _receive: object, send: Send) -> No
     if not may_read(client, headers):
         await _answer(send, 403, b"text/plain", b"Forbidden: only from this machine, or with METRICS_TOKEN.\n")
         return
-    try:
-        async with asyncio.timeout(SHARED_SECONDS):
-            await asyncio.to_thread(read_shared_gauges)
-    except TimeoutError:
-        metrics.shared.clear()
+    await asyncio.gather(
+        _read_in_time(read_shared_gauges, FROM_REDIS), _read_in_time(read_case_gauges, FROM_POSTGRESQL)
+    )
     await _answer(send, 200, CONTENT_TYPE_PLAIN_0_0_4.encode(), render())
 
 
@@ -108,6 +140,7 @@ def serve_beside(port: int | None, *, shared: bool) -> int | None:
             return [b"Forbidden: only from this machine, or with METRICS_TOKEN.\n"]
         if shared:
             read_shared_gauges()
+            read_case_gauges()
         start("200 OK", [("Content-Type", CONTENT_TYPE_PLAIN_0_0_4)])
         return [render()]
 

@@ -59,22 +59,29 @@ _decode = msgspec.json.Decoder(ConnectionTestResult).decode
 
 def request_connection_test(endpoint_id: uuid.UUID) -> ConnectionTestResult:
     """Has a worker test the endpoint as it is saved. Blocks for up to `WAIT_SECONDS`; raises nothing."""
+    return ask_worker(TASK, endpoint_id, "endpoint")
+
+
+def ask_worker(task: str, tested_id: uuid.UUID, what: str) -> ConnectionTestResult:
+    """Has a worker carry out a test, which it gives the id and `answer_page` the result of. `what` is tested, for the
+    sentences about a test that did not happen. Blocks for up to `WAIT_SECONDS`; raises nothing.
+    """
     try:
         if not any(not heart.draining for heart in living_workers()):
-            message = "No worker is running, so the endpoint was not tested. Start one with `manage.py worker`."
+            message = f"No worker is running, so the {what} was not tested. Start one with `manage.py worker`."
             return ConnectionTestResult(False, message, code="no_worker")
         reply_to = f"connection-test:{secrets.token_urlsafe(16)}"
         # A key that expires instead of `expires` on the job, which a worker would compare with its own clock.
         sync_redis().set(_waiting(reply_to), b"1", px=int(WAIT_SECONDS * 1000))
         current_app.send_task(
-            TASK, args=[str(endpoint_id), reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True
+            task, args=[str(tested_id), reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True
         )
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline:
             if found := sync_redis().blpop([reply_to], timeout=1):
                 return _decode(found[1])
     except (redis.RedisError, BrokerAway):
-        message = "Redis cannot be reached, so the endpoint was not tested."
+        message = f"Redis cannot be reached, so the {what} was not tested."
         return ConnectionTestResult(False, message, code="no_redis")
     message = f"No worker took the test within {WAIT_SECONDS:g} s: all of them are busy."
     return ConnectionTestResult(False, message, code="no_answer")
@@ -82,13 +89,23 @@ def request_connection_test(endpoint_id: uuid.UUID) -> ConnectionTestResult:
 
 async def answer_request(endpoint_id: uuid.UUID, reply_to: str) -> None:
     """The worker's side of `request_connection_test`. Does nothing when the requester no longer waits."""
-    if not await async_redis().exists(_waiting(reply_to)):
+    if not await is_awaited(reply_to):
         return
     definition = await in_db(_find, endpoint_id)
     if definition is None:
         result = ConnectionTestResult(False, "This endpoint has been deleted.", code="gone")
     else:
         result = await run_connection_test(definition)
+    await answer_page(reply_to, result)
+
+
+async def is_awaited(reply_to: str) -> bool:
+    """Whether somebody still waits for the result of a test."""
+    return bool(await async_redis().exists(_waiting(reply_to)))
+
+
+async def answer_page(reply_to: str, result: ConnectionTestResult) -> None:
+    """Gives the result of a test to who waits for it."""
     async with async_redis().pipeline(transaction=True) as pipe:
         pipe.rpush(reply_to, msgspec.json.encode(result))
         pipe.expire(reply_to, int(WAIT_SECONDS))

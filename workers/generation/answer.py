@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 from typing import Any, Final, cast
@@ -55,6 +56,7 @@ class ModelAnswer:
         self.upstream_model = ""  # who answered, in the endpoint's words
         self.first_token: float | None = None
         self.requested_at: float | None = None  # of the first request, monotonic seconds
+        self.gate: asyncio.Event | None = None  # nothing of the answer is read before it is set
         self._claim = claim
         self._run = claim.run
         self._log = log
@@ -122,6 +124,8 @@ class ModelAnswer:
                 self._run.model, context.turns, options=options, on_request=self._note_request
             ) as batches:
                 async for chunks in batches:
+                    if self.gate is not None:
+                        await self.gate.wait()
                     text = "".join([chunk.text for chunk in chunks])
                     reasoning = "".join([chunk.reasoning for chunk in chunks])
                     if reasoning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -21,7 +22,16 @@ class GrowingText:
     back or withholds is in no property of this text.
     """
 
-    __slots__ = ("_base_length", "_flushed", "_pending", "_unscreened", "flushed_length", "saved_length", "screen")
+    __slots__ = (
+        "_base_length",
+        "_flushed",
+        "_pending",
+        "_unscreened",
+        "flushed_length",
+        "on_taken",
+        "saved_length",
+        "screen",
+    )
 
     def __init__(self, saved_length: int, text: str = "", screen: Screen | None = None) -> None:
         self.flushed_length = self._base_length = len(text)
@@ -29,6 +39,7 @@ class GrowingText:
         self.screen = screen
         self._flushed: list[str] = [text] if text else []
         self._pending: list[str] = []
+        self.on_taken: Callable[[str], None] | None = None  # called with what goes into the log, as it does
         self._unscreened: list[str] = []
 
     @property
@@ -73,6 +84,8 @@ class GrowingText:
         if text:
             self._flushed.append(text)
             self.flushed_length += len(text)
+            if self.on_taken is not None:
+                self.on_taken(text)
         return text
 
     def drop_pending(self) -> None:

@@ -7,8 +7,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from chat.models import Finish, RunStatus
+from chat.moderation.cases import Finding
 from chat.runs.context import ClaimedRun
 from workers.providers.base import TokenUsage
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """A finding that ends a run. `original` is the question, or the whole answer; of an answer `kept` stays."""
+
+    finding: Finding
+    original: str
+    kept: str | None = None  # None: it is the question that is withheld
 
 
 @dataclass(slots=True)
@@ -23,6 +33,7 @@ class Outcome:
     finish: str = ""  # of a complete answer
     said: str = ""  # the provider's own words about a failure, for staff, and its id of the request
     request_id: str = ""
+    withheld: Withheld | None = None  # what a judge has the run withhold
 
 
 _FINISHES: Final = {

@@ -23,16 +23,20 @@ from chat.markdown.pool import shared_pool
 from chat.models import Run, RunStatus
 from chat.moderation.rules import RuleSet
 from chat.runs.barge_in import cut_answer
-from chat.runs.ending import Ended, end_run
+from chat.runs.ending import Ended
 from chat.runs.lifecycle import Claim
-from chat.telemetry import latency_marks, metrics, tracing
+from chat.telemetry import latency_marks, tracing
 from workers.generation.announcement import announce, close_previous_attempt
 from workers.generation.answer import ModelAnswer
 from workers.generation.ending import make_ending, moderated
+from workers.generation.figures import count_ended
+from workers.generation.judge_asked import judge_asked
 from workers.generation.outcome import Outcome, RunClock
+from workers.generation.output_judge import OutputJudge
 from workers.generation.screening import AnswerScreen, Screened, record_withheld
 from workers.generation.services import Services
 from workers.generation.summaries import SummaryWriter, wants_summary
+from workers.generation.withheld import end_withheld, publish_withheld
 
 FLUSH_SECONDS: Final = 5.0  # how long the end of an answer waits for the log; then it ends without it
 COMMIT_SECONDS: Final = 60.0  # how long it waits for PostgreSQL; then the reaper ends the run
@@ -55,6 +59,7 @@ class Generation:
         rules: RuleSet | None = None,
     ) -> None:
         self.services = services
+        self.claim = claim
         self.claimed = claim.run
         self.span = span
         self.shown_at: float | None = None  # when its first text was in the log, monotonic seconds
@@ -64,6 +69,10 @@ class Generation:
         self.screen = AnswerScreen(rules, claim.text_before) if rules else None
         self.log = services.emitter.open(run.conversation_id, run.id, run.attempt, claim.text_before, self.screen)
         self.answer = ModelAnswer(claim, self.log, services.model, self.clock, services.models)
+        self.output = OutputJudge(services, run, claim.text_before)
+        self.output.on_hit = self._cancel
+        if self.output.active:
+            self.log.judge_by(self.output.feed)
         self.stop_requested = False
         self.lost = False
         self.handing_over = False
@@ -120,7 +129,7 @@ class Generation:
         if self.claimed.attempt > 1:
             await close_previous_attempt(self.claimed)
         self.log.event(events.run_started(self.claimed))
-        self._reader = asyncio.create_task(self.answer.read())
+        self._reader = asyncio.create_task(judge_asked(self.services, self.claim, self.answer))
         if self.stop_requested or self.lost or self.handing_over:
             self._reader.cancel()
         await asyncio.wait({self._reader})
@@ -139,6 +148,8 @@ class Generation:
         self.span.add_event("first_words_in_log")
 
     def _outcome(self, reader: asyncio.Task[Outcome]) -> Outcome:
+        if (withheld := self.output.outcome(self.log.text, self.answer.first_token_ms)) is not None:
+            return withheld
         if reader.cancelled():
             if self.stop_requested or self.abandoned:
                 self.answer.write_rest()
@@ -163,8 +174,13 @@ class Generation:
     async def _finish(self, outcome: Outcome) -> None:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
         run = self.claimed
+        if outcome.status is RunStatus.WAITING:
+            return  # for a reviewer: it is no worker's until then
         screened = self._screened()
         outcome = moderated(outcome, screened)
+        if outcome.withheld is not None:
+            self.log.abandon()  # what is withheld does not go into the log any more
+            screened = replace(screened, text=outcome.withheld.kept or "", reasoning="")
         behind = not await self._flush()
         if self.log.fenced:
             return
@@ -182,6 +198,8 @@ class Generation:
         if ended is None:
             logger.warning("run_lost", run=str(run.id), attempt=run.attempt)
             return
+        if outcome.withheld is not None:
+            await publish_withheld(run, answered=outcome.withheld.kept is not None)
         if behind:
             ended = replace(ended, whole=False)
         self.span.set_attribute("antiphon.run.status", outcome.status.value)
@@ -196,23 +214,15 @@ class Generation:
             appended=self.shown_at,
         )
         self.services.emitter.close_run(replace(ended, event=event), on_closed)
-        self._count(outcome, ended)
+        count_ended(run, outcome, ended, self.answer, self.clock, characters=len(text))
+        if self.output.active:
+            self.services.spawn(self.output.finish(text, withheld=outcome.withheld is not None))
         if settings.TITLE_MODEL and outcome.status is RunStatus.DONE:
             self.services.spawn(self.services.titles.write(run))
         if outcome.status is RunStatus.DONE and wants_summary(self.answer.context, ended.used):
             self.services.spawn(SummaryWriter(self.services.model, self.services.models).write(run))
         if ended.user_id is not None and ended.near:
             self.services.spawn(notify_quotas_low(ended.user_id, ended.near))
-        logger.info(
-            "run_ended",
-            run=str(run.id),
-            status=outcome.status.value,
-            code=outcome.code,
-            characters=len(text),
-            reasoning_ms=self.answer.reasoning_ms,
-            first_token_ms=outcome.first_token_ms,
-            total_ms=self.clock.elapsed_ms(),
-        )
 
     async def _flush(self) -> bool:
         """Waits up to `FLUSH_SECONDS` until the text is in the log. Returns whether it is."""
@@ -225,20 +235,6 @@ class Generation:
             logger.warning("event_log_append_timed_out", run=str(self.claimed.id), note=note)
             return False
         return True
-
-    def _count(self, outcome: Outcome, ended: Ended) -> None:
-        used = ended.used
-        metrics.count_run(
-            outcome.status.value,
-            model=self.claimed.model,
-            cost=ended.cost,
-            queued_ms=self.claimed.queued_ms,
-            first_token_ms=outcome.first_token_ms,
-            first_reasoning_ms=self.answer.first_reasoning_ms,
-            total_ms=self.clock.elapsed_ms(),
-            input_tokens=used.input_tokens if used else 0,
-            output_tokens=used.output_tokens if used else 0,
-        )
 
     def _note_closed(self, end: store.Appended) -> None:
         """The closing event is in the log: browsers that show the conversation report when they received it."""
@@ -272,8 +268,8 @@ class Generation:
     def _end(self, outcome: Outcome, screened: Screened, rendered: Mapping[str, str]) -> Ended | None:
         produced = screened.original[self.log.base_length :]
         ending = make_ending(outcome, screened, self.answer, self.clock, produced=produced, rendered=rendered)
-        return end_run(
-            self.claimed.id, self.claimed.attempt, outcome.status, ending, owner=self.services.owner,
+        return end_withheld(
+            self.claimed, outcome, ending, owner=self.services.owner,
             moderate=partial(record_withheld, self.claimed, screened) if self.screen else None,
         )  # fmt: skip
 

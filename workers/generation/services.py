@@ -10,6 +10,7 @@ from chat.runs.context import ClaimedRun
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import KnownModels, NothingKnown
 from workers.generation.titles import TitleWriter
+from workers.moderation.panel import Panel, no_judges
 from workers.providers.base import ChatModel
 
 
@@ -26,3 +27,4 @@ class Services:
     spawn: Callable[[Coroutine[Any, Any, None]], None]
     give_back: Callable[[ClaimedRun], Awaitable[None]]
     models: KnownModels = field(default_factory=NothingKnown)
+    judges: Panel = field(default_factory=no_judges)

@@ -43,6 +43,8 @@ from workers.generation.run import Generation
 from workers.generation.services import Services
 from workers.generation.titles import TitleWriter
 from workers.generation.tracing import start_run_span
+from workers.moderation import judge_test
+from workers.moderation.service import JudgeSync
 from workers.runtime.leases import LeaseKeeper
 from workers.runtime.liveness import Liveness
 from workers.runtime.rendering import FALLBACK_SECONDS, MissingHtml
@@ -64,6 +66,7 @@ class Runtime:
     """This process's loop, its model and the runs it holds."""
 
     endpoint_sync: EndpointSync
+    judge_sync: JudgeSync
     services: Services
 
     def __init__(self) -> None:
@@ -98,7 +101,12 @@ class Runtime:
         await self.endpoint_sync.open()
         router = self.endpoint_sync.router
         titles = TitleWriter(router, router)
-        self.services = Services(emitter, router, titles, self.owner, self.spawn, self.give_back, models=router)
+        self.judge_sync = JudgeSync(router.facts)
+        await self.judge_sync.open()
+        panel = self.judge_sync.panel
+        self.services = Services(
+            emitter, router, titles, self.owner, self.spawn, self.give_back, models=router, judges=panel
+        )
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
         several_times_a_lease = min(2.0, settings.RUN_LEASE_SECONDS / 3.5)
@@ -106,10 +114,12 @@ class Runtime:
         self.spawn(repeat(leases.save, every=several_times_a_lease))
         self.spawn(repeat(self.endpoint_sync.publish, every=CATALOG_SECONDS))
         self.spawn(repeat(self.endpoint_sync.reload, every=ENDPOINTS_SECONDS))
+        self.spawn(repeat(self.judge_sync.reload, every=ENDPOINTS_SECONDS))
         self.spawn(repeat(self.endpoint_sync.share_facts, every=FACTS_SECONDS))
         self.spawn(repeat(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
+        metrics.labelled_gauges["judges_away"] = panel.away
         self.spawn(repeat(self._check_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
         self.spawn(repeat(self._stop_unwatched, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
         self.spawn(repeat(self.missing_html.render, every=FALLBACK_SECONDS, wake=self.missing_html.wake))
@@ -172,7 +182,7 @@ class Runtime:
             await closing.close_attempt(run.conversation_id, run.id, run.attempt, events)
             await reaper.publish([run.id])
 
-    # --- recordings and connection tests ------------------------------------------------------------------------
+    # --- recordings and tests -----------------------------------------------------------------------------------
 
     def start_transcription(self, recording_id: uuid.UUID, traceparent: str = "") -> None:
         """Starts to transcribe a recording. Called on a Celery thread; one that is claimed already is left alone."""
@@ -188,6 +198,10 @@ class Runtime:
     def start_connection_test(self, endpoint_id: uuid.UUID, reply_to: str) -> None:
         """Tests the connection to an endpoint. Called on a Celery thread; the result goes to Redis."""
         self._loop.call_soon_threadsafe(lambda: self.spawn(connection_test.answer_request(endpoint_id, reply_to)))
+
+    def start_judge_test(self, judge_id: uuid.UUID, reply_to: str) -> None:
+        """Tests a judge. Called on a Celery thread; the result goes to Redis."""
+        self._loop.call_soon_threadsafe(lambda: self.spawn(judge_test.answer_request(judge_id, reply_to)))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""
@@ -266,6 +280,7 @@ class Runtime:
             logger.warning("heartbeat_not_removed", error=type(error).__name__)
         await emitter.stop()
         await self.services.model.close()
+        await self.judge_sync.panel.aclose()
 
 
 _runtime: Runtime | None = None

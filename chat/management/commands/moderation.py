@@ -1,4 +1,4 @@
-"""`manage.py moderation`: lists, exports, imports and tries rules."""
+"""`manage.py moderation`: lists, exports, imports and tries rules; figures of cases, and claims that are given back."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.models.fields import LONGEST_DAYS
 from chat.management.terminal import show_examples
 from chat.models import ModerationRule
 from chat.models.moderation import Direction
+from chat.moderation.claims import requeue_stale, stale_claims
 from chat.moderation.portable import ImportRefused, export_rules, import_rules
 from chat.moderation.rules import compile_rules
+from chat.moderation.stats import figures_of
 
 
 class Command(BaseCommand):
     help = (
-        "Rules of moderation. Exit code 0, or 1 if a file is refused or there is no such rule; "
+        "Rules and cases of moderation. Exit code 0, or 1 if a file is refused or there is no such rule; "
         "`moderation test` has exit code 0 whether or not something is found."
     )
 
@@ -39,12 +42,21 @@ class Command(BaseCommand):
         test.add_argument("--direction", choices=Direction.values, default=Direction.ASKED.value)
         test.add_argument("--all", action="store_true", help="also rules that are switched off")
         test.add_argument("--json", action="store_true", help="for scripts: an object")
+        stats = verbs.add_parser("stats", help="the queue, and what was found and decided")
+        stats.add_argument("--days", type=int, default=7, help="of cases, decisions and reports; default: 7")
+        stats.add_argument("--json", action="store_true", help="for scripts: an object")
+        requeue = verbs.add_parser("requeue", help="gives claimed cases back to the queue that nobody has decided")
+        requeue.add_argument("--hours", type=float, default=24.0, help="claimed longer ago than this; default: 24")
+        requeue.add_argument("--dry-run", action="store_true", help="only count them")
+        requeue.add_argument("--json", action="store_true", help="for scripts: an object")
 
         show_examples(
             parser,
             ("moderation rules list", "all rules, with their versions"),
             ("moderation rules export > rules.json", "to keep, or for another server"),
             ("moderation rules import rules.json", "new rules are switched off"),
+            ("moderation stats --days 30", "how many cases, of what, and how they were decided"),
+            ("moderation requeue --hours 8", "when a reviewer has left cases behind"),
             ('moderation test "mail me at ana@example.org" --all', "what would be found, and masked"),
         )
 
@@ -56,6 +68,10 @@ class Command(BaseCommand):
                 self.export(options["name"])
             case "rules", "import":
                 self.import_file(options["file"], enable=options["enable"])
+            case "stats", _:
+                self.show_stats(options["days"], as_json=options["json"])
+            case "requeue", _:
+                self.requeue(options["hours"], dry_run=options["dry_run"], as_json=options["json"])
             case _:
                 self.test(options)
 
@@ -88,6 +104,30 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was imported. {error}") from None
         self.stdout.write(f"{added} added, {changed} changed. Servers use them within 5 seconds.")
 
+    def show_stats(self, days: int, *, as_json: bool) -> None:
+        if not 1 <= days <= LONGEST_DAYS:
+            raise CommandError(f"--days: a number from 1 to {LONGEST_DAYS}.")
+        figures = figures_of(days)
+        if as_json:
+            self.stdout.write(json.dumps(figures))
+            return
+        waits = f", the oldest for {figures['oldest_seconds'] / 3600:.1f} h" if figures["open"] else ""
+        self.stdout.write(f"{figures['open']} not decided{waits}{_listed(figures['by_status'])}")
+        self.stdout.write(f"{figures['cases']} opened in {days} day{'' if days == 1 else 's'}")
+        for name in ("by_origin", "by_direction", "by_action", "by_category", "decisions", "reports"):
+            if figures[name]:
+                self.stdout.write(f"  {name.removeprefix('by_'):10}{_listed(figures[name])}")
+
+    def requeue(self, hours: float, *, dry_run: bool, as_json: bool) -> None:
+        if not 0 <= hours <= 24 * LONGEST_DAYS:
+            raise CommandError("--hours: a number of hours, 0 or more.")
+        number = stale_claims(hours).count() if dry_run else requeue_stale(hours)
+        if as_json:
+            self.stdout.write(json.dumps({"requeued": 0 if dry_run else number, "found": number}))
+            return
+        verb = "would go" if dry_run else "went"
+        self.stdout.write(f"{number} case{'' if number == 1 else 's'} {verb} back to the queue.")
+
     def test(self, options: dict[str, Any]) -> None:
         text = sys.stdin.read() if options["text"] == "-" else options["text"]
         rows = ModerationRule.objects.filter(directions__contains=[options["direction"]])
@@ -108,3 +148,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{hit.action.name.lower():5} {rule.name}: {text[hit.start : hit.end]!r}")
         rated = f"{len(rules.known)} rule{'' if len(rules.known) == 1 else 's'}, {ms:.2f} ms"
         self.stdout.write(f"{len(found) or 'No'} hit{'' if len(found) == 1 else 's'} ({rated}).")
+
+
+def _listed(numbers: dict[str, int]) -> str:
+    return f" ({', '.join(f'{name} {number}' for name, number in numbers.items())})" if numbers else ""

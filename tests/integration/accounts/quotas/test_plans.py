@@ -85,6 +85,8 @@ def test_the_plan_in_force_is_ones_own_also_where_it_says_nothing(alice: User, b
         {"retention_days": LONGEST_DAYS + 1},
         {"trash_days": -1},
         {"temporary_hours": 0},
+        {"case_days": 0},
+        {"case_days": LONGEST_DAYS + 1},
         {"audio_days": -1},
         {"audio_days": LONGEST_DAYS + 1},
         {"unwatched_runs": "perhaps"},

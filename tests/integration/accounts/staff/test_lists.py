@@ -21,7 +21,7 @@ from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan,
 from chat.models import Conversation, KnownModel, Member, Message, ModerationRule, Preset, Prompt, Recording, Run
 from tests.conftest import make_user
 from tests.fixtures.people import staff_client
-from workers.models import Endpoint
+from workers.models import Endpoint, Judge
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -64,6 +64,10 @@ def run(number: int) -> Run:
         conversation=question.conversation, prompt=question, message=answer, requested_by=question.author,
         model=f"m-{number}", status="failed", error_code=f"e-{number}", finished_at=timezone.now(),
     )  # fmt: skip
+
+
+def endpoint(number: int) -> Endpoint:
+    return Endpoint.objects.create(name=f"e{number}", base_url=f"https://e{number}.example.org/v1")
 
 
 def audit_entry(number: int) -> AuditEntry:
@@ -114,7 +118,10 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),
     ModerationRule: lambda number: ModerationRule.objects.create(name=f"r{number}", directions=["asked"], words="x"),
     Group: lambda number: Group.objects.create(name=f"g{number}"),
-    Endpoint: lambda number: Endpoint.objects.create(name=f"e{number}", base_url=f"https://e{number}.example.org/v1"),
+    Endpoint: lambda number: endpoint(number),
+    Judge: lambda number: Judge.objects.create(
+        name=f"j{number}", model="m", endpoint=endpoint(number), directions=["asked"]
+    ),
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from pytest_django.fixtures import Settings
 from accounts.lib.redis import sync_redis
 from accounts.models import AuditEntry, User
 from tests.fixtures.people import staff_client
-from workers import admin as pages
+from workers.admin import endpoints as pages
 from workers.endpoints.connection_test import ConnectionTestResult
 from workers.endpoints.service import define
 from workers.models import Endpoint, EndpointModel, ModelFact

@@ -1,0 +1,57 @@
+"""What judging costs: it is counted, and recorded in the ledger at the site's expense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+from django.utils import timezone
+
+from accounts.lib.db import in_db
+from accounts.quotas.settlement import Used, settle_background
+from chat.runs.context import ClaimedRun
+from chat.telemetry import metrics
+from workers.generation.ledger import used_of
+from workers.moderation.judge import Judgement, Spent
+
+PURPOSE: Final = "moderation"
+
+logger = structlog.get_logger(__name__)
+
+
+def count_judgements(judgements: Sequence[Judgement]) -> None:
+    """Counts what judges have found in a text."""
+    for judgement in judgements:
+        for hit in judgement.hits:
+            metrics.count_verdict("judge", judgement.judge.name, hit.category.value, hit.action.value)
+
+
+async def record_costs(run: ClaimedRun, spent: Iterable[Spent]) -> None:
+    """One entry in the ledger for each model that judged the run's texts. Raises nothing."""
+    sums: dict[tuple[str, str], Used] = {}
+    for one in spent:
+        used = used_of(one.model, one.endpoint, one.usage)
+        before = sums.get((one.model, one.endpoint))
+        sums[one.model, one.endpoint] = used if before is None else _sum(before, used)
+    try:
+        for used in sums.values():
+            await in_db(
+                settle_background, None, timezone.now(), used, purpose=PURPOSE, conversation_id=run.conversation_id
+            )
+    except Exception:
+        logger.exception("judging_not_recorded", run=str(run.id))
+
+
+def _sum(one: Used, other: Used) -> Used:
+    costs = (one.reported_cost, other.reported_cost)
+    return replace(
+        one,
+        input_tokens=one.input_tokens + other.input_tokens,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+        estimated=one.estimated or other.estimated,
+        reported_cost=None if None in costs else costs[0] + costs[1],  # type: ignore[operator]  # neither is None
+    )

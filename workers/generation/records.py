@@ -1,0 +1,36 @@
+"""Writes what moderation has found, in the background: during an outage of PostgreSQL again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, ParamSpec
+
+import structlog
+
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from chat.runs.context import ClaimedRun
+
+PATIENCE_SECONDS: Final = 600.0
+RETRY_SECONDS: Final = 1.0
+
+P = ParamSpec("P")
+logger = structlog.get_logger(__name__)
+
+
+async def record(what: str, run: ClaimedRun, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Calls `write` on a database thread until it succeeds. Raises nothing; what could not be written is logged."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            await in_db(write, *args, **kwargs)
+        except OUTAGE as error:
+            if time.monotonic() < deadline:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            logger.error("finding_not_recorded", what=what, run=str(run.id), error=type(error).__name__)
+        except Exception:
+            logger.exception("finding_not_recorded", what=what, run=str(run.id))
+        return
