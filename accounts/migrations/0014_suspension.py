@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0012_usage_purpose'),
+        ('accounts', '0013_case_retention'),
     ]
 
     operations = [

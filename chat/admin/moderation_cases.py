@@ -114,7 +114,8 @@ class ModerationCaseAdmin(HistoryAdmin):
         mine = case.status == CaseStatus.CLAIMED and case.claimed_by_id == viewer.pk
         shown: dict[str, Any] = {}
         if may_read:
-            shown = {"pieces": case_file.pieces(case), "around": case_file.around(case), "appeal": case.appeal,
+            shown = {"pieces": case_file.pieces(case), "thought": case_file.pieces_of_reasoning(case),
+                     "around": case_file.around(case), "appeal": case.appeal,
                      "cut": len(case.original) > case_file.MOST_SHOWN}  # fmt: skip
         return {
             **self.admin_site.each_context(request),

@@ -10,7 +10,7 @@ from typing import Final
 from chat.conversations.branches import path_ids
 from chat.models import Conversation, Message
 from chat.models.moderation import CaseTarget, ModerationCase
-from chat.review.effects import places
+from chat.review.effects import places, places_in_reasoning
 
 AROUND: Final = 3  # messages beside the target
 MOST_SHOWN: Final = 20_000  # characters of the original
@@ -38,6 +38,11 @@ class Around:
 def pieces(case: ModerationCase) -> list[Piece]:
     """The original in parts, cut after `MOST_SHOWN` characters."""
     return mark(case.original[:MOST_SHOWN], places(case))
+
+
+def pieces_of_reasoning(case: ModerationCase) -> list[Piece]:
+    """The same of what the model thought; empty if nothing of that was withheld."""
+    return mark(case.original_reasoning[:MOST_SHOWN], places_in_reasoning(case))
 
 
 def mark(text: str, spans: Iterable[tuple[int, int]]) -> list[Piece]:

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.models.moderation import CaseStatus, DecisionKind, ModerationCase, ModerationDecision, ModerationReport
+from chat.moderation.claims import requeue_stale
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Conflict, Invalid, NotFound
 from chat.review import effects, sanctions, strikes
@@ -92,17 +93,9 @@ def release_claim(actor: User, case_id: uuid.UUID) -> ModerationCase:
         return case
 
 
-def release_stale_claims(now: datetime | None = None) -> int:
+def release_stale_claims() -> int:
     """Gives cases back whose claim is older than `CLAIM`; returns how many."""
-    given_back = 0
-    stale = ModerationCase.objects.filter(status=CaseStatus.CLAIMED, claimed_at__lt=(now or timezone.now()) - CLAIM)
-    for case_id in list(stale.values_list("pk", flat=True)):
-        with transaction.atomic():
-            case = stale.select_for_update(of=("self",), skip_locked=True).filter(pk=case_id).first()
-            if case is not None:
-                _unclaim(case)
-                given_back += 1
-    return given_back
+    return requeue_stale(CLAIM / timedelta(hours=1))
 
 
 def is_stale(case: ModerationCase) -> bool:

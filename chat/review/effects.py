@@ -44,12 +44,20 @@ def masked_original(case: ModerationCase) -> str:
 
 def places(case: ModerationCase) -> list[tuple[int, int]]:
     """Where in the original rules and judges found something, in order."""
-    size = len(case.original)
+    return _places(case, len(case.original), thinking=False)
+
+
+def places_in_reasoning(case: ModerationCase) -> list[tuple[int, int]]:
+    """The same for what the model thought."""
+    return _places(case, len(case.original_reasoning), thinking=True)
+
+
+def _places(case: ModerationCase, size: int, *, thinking: bool) -> list[tuple[int, int]]:
     found = {
         (int(start), min(int(end), size))
         for entry in case.rules
         for start, end in entry.get("places", ())
-        if 0 <= int(start) < min(int(end), size)
+        if (entry.get("in") == "thinking") == thinking and 0 <= int(start) < min(int(end), size)
     }
     return sorted(found)
 
@@ -60,7 +68,7 @@ def _of_message(case: ModerationCase, kind: DecisionKind) -> str:
         return f"The message: {GONE}"
     if message.status in (MessageStatus.PENDING, MessageStatus.STREAMING) and message.role == "assistant":
         raise Conflict("The answer is still being written. Decide when it has ended.")
-    if kind != DecisionKind.DELETE and not case.original:
+    if kind != DecisionKind.DELETE and not (case.original or case.original_reasoning):
         raise Conflict("The original was erased, so there is nothing to bring back.")
     now = message.moderation.get("action")
     if now in (Action.HOLD, "withdrawn") or (now == Action.BLOCK and case.action == Action.HOLD):
@@ -68,14 +76,14 @@ def _of_message(case: ModerationCase, kind: DecisionKind) -> str:
     if kind == DecisionKind.RELEASE:
         if now in (None, "release"):
             return "The message was shown already."
-        rewrite_message(message.pk, case.original, {})
+        rewrite_message(message.pk, case.original, {}, reasoning=case.original_reasoning or None)
         return "The message is shown as it was."
     if kind == DecisionKind.MASK:
         if now == Action.MASK:
             return f"The hits are masked. {KEPT}"
         rewrite_message(message.pk, masked_original(case), _mark(case, Action.MASK, MASKED))
         return "The hits in the message are masked now."
-    rewrite_message(message.pk, "", _mark(case, Action.BLOCK, REMOVED))
+    rewrite_message(message.pk, "", _mark(case, Action.BLOCK, REMOVED), reasoning="")
     return "The text of the message was removed."
 
 

@@ -38,7 +38,7 @@ CHOICES: Final[dict[str, dict[str, str]]] = {
     "age": {key: label for key, (_, label) in AGES.items()},
     "claimed": CLAIMS,
 }
-TEXTS: Final = ("original", "appeal")  # no list loads them
+TEXTS: Final = ("original", "original_reasoning", "appeal")  # no list loads them
 
 
 @dataclass(frozen=True, slots=True)
