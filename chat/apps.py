@@ -11,6 +11,8 @@ class ChatConfig(AppConfig):
         from accounts.erasure import UserData, register_user_data
         from accounts.roles import register_app_permissions, register_ordinary_permissions
         from accounts.staff.user_links import UserLink, register_user_link
+        from accounts.staff.user_panels import register_user_panel
+        from accounts.suspension import register_suspension_listener
         from accounts.views.settings import register_settings_link
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.models import Recording
@@ -18,8 +20,12 @@ class ChatConfig(AppConfig):
         from chat.models.presets import SHARE
         from chat.portability.export import export_user_data
         from chat.retention import erasure
+        from chat.review.announcements import announce_suspension
+        from chat.review.user_panel import strikes_panel
         from chat.voice import audio_files
 
+        register_suspension_listener(announce_suspension)
+        register_user_panel(strikes_panel)
         post_delete.connect(audio_files.delete_file, sender=Recording)
         register_user_data(UserData(export_user_data, erasure.report))
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
@@ -29,9 +35,13 @@ class ChatConfig(AppConfig):
             ("recordings", "chat:recordings"),
             ("presets", "chat:presets"),
             ("prompts", "chat:prompts"),
+            ("cases", "chat:cases"),
             ("export", "chat:export_own_data"),
         ):
             register_settings_link(name, view)
+        register_user_link(
+            UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")
+        )
         register_ordinary_permissions("chat", (SHARE,))
         register_app_permissions(
             "chat",
@@ -39,7 +49,12 @@ class ChatConfig(AppConfig):
                 "support": ("chat.view_run",),
                 "moderator": (
                     "chat.view_conversation", "chat.view_message", "chat.view_run", "chat.operate_run", READ_TEXT,
+                    "chat.view_moderationcase", "chat.read_case", "chat.decide_case", "chat.view_strike",
+                    "chat.view_moderationrule",
                 ),
             },
-            never={"support": (READ_TEXT,), "billing": (READ_TEXT,)},
+            never={
+                "support": (READ_TEXT, "chat.read_case", "chat.decide_case"),
+                "billing": (READ_TEXT, "chat.read_case", "chat.decide_case"),
+            },
         )  # fmt: skip

@@ -23,7 +23,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from accounts import audit, erasure, roles
+from accounts import audit, erasure, roles, suspension
 from accounts.admin.user_page import quota_bars
 from accounts.auth.adapter import mail_is_configured, make_reset_key, reset_link, site_url
 from accounts.auth.requests import user_of
@@ -104,6 +104,7 @@ class UserActions:
             "keep": self.keep,
             "approve": self.approve,
             "reset-link": self.create_reset_link,
+            "lift-suspension": self.lift_suspension,
         }
         named = [
             path(
@@ -247,6 +248,14 @@ class UserActions:
         link = reset_link(request, make_reset_key(user))
         hours = settings.PASSWORD_RESET_TIMEOUT // 3600
         return self._page(request, "reset_link", user, link=link, hours=hours, title=f"Reset link for {user}")
+
+    @method_decorator(require_POST)
+    def lift_suspension(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
+        user = self._managed_user(request, id_, "disable_user")
+        audit.record(request, "lift_suspension", user)
+        said = f"{user} can write again." if suspension.lift(user) else "The account is not suspended."
+        messages.info(request, said)
+        return _back(user)
 
     @method_decorator(require_POST)
     def keep(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:

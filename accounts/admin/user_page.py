@@ -16,6 +16,8 @@ from accounts.quotas.balance import Balance, user_balances
 from accounts.quotas.usage_report import DAYS, draw_days, usage_rows
 from accounts.quotas.wording import quota_name
 from accounts.staff.user_links import links_for
+from accounts.staff.user_panels import panels_for
+from accounts.suspension import is_suspended
 
 SESSIONS_SHOWN: Final = 20
 
@@ -61,6 +63,8 @@ def describe_user(viewer: User, user: User) -> dict[str, Any]:
         "person": user,
         "plan": user.plan or Plan.objects.filter(is_default=True).first(),
         "links": links_for(viewer, user),
+        "panels": panels_for(viewer, user),
+        "suspended": is_suspended(user),
         "last_seen": user.last_login,
     }
     if viewer.has_perm("accounts.view_allowance"):

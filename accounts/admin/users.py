@@ -39,6 +39,7 @@ from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
 from accounts.staff.import_export import ImportExportAdmin
 from accounts.staff.lists import QuickListAdmin
+from accounts.suspension import is_suspended
 
 # The permission to change a field. None: superusers only.
 FIELDS: dict[str, str | None] = {
@@ -195,7 +196,8 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description="Status", label={
-            "active": "success", "disabled": "warning", "to be erased": "danger", "waits for approval": "info",
+            "active": "success", "suspended": "warning", "disabled": "warning",
+            "to be erased": "danger", "waits for approval": "info",
         },
     )  # fmt: skip
     def status(self, user: User) -> str:
@@ -203,7 +205,9 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
             return "to be erased"
         if user.awaits_approval:
             return "waits for approval"
-        return "active" if user.is_active else "disabled"
+        if not user.is_active:
+            return "disabled"
+        return "suspended" if is_suspended(user) else "active"
 
     @action(description="Invite a user", icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
     def invite(self, request: HttpRequest) -> HttpResponse:

@@ -83,6 +83,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     awaits_approval = models.BooleanField(db_default=False, default=False, editable=False)  # signed up, not let in yet
     erase_at = models.DateTimeField("erased at", null=True, editable=False)  # inactive until then
     was_active = models.BooleanField(db_default=True, editable=False)  # `is_active` before the erasure was scheduled
+    suspended_until = models.DateTimeField(null=True, blank=True, editable=False)  # until then it can only read
+    suspension_reason = models.CharField(max_length=300, blank=True, db_default="", default="", editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
     saved_password: str | None = None  # the hash in the row, as last loaded or saved

@@ -1,14 +1,29 @@
-"""The admin pages of conversations, messages, runs, recordings, models, moderation rules, presets and prompts.
+"""The admin pages of conversations, messages, runs, recordings, models, moderation, presets and prompts.
 
 Importing this registers them.
 """
 
-from chat.admin import conversations, known_models, messages, moderation_rules, presets, prompts, recordings, runs
+from chat.admin import (
+    conversations,
+    known_models,
+    messages,
+    moderation_cases,
+    moderation_figures,
+    moderation_policy,
+    moderation_rules,
+    presets,
+    prompts,
+    recordings,
+    runs,
+)
 
 __all__ = [
     "conversations",
     "known_models",
     "messages",
+    "moderation_cases",
+    "moderation_figures",
+    "moderation_policy",
     "moderation_rules",
     "presets",
     "prompts",

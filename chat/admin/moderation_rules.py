@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
-from django.core.exceptions import ValidationError
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import ManyToManyField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
+from accounts import audit
 from accounts.staff.recorded import RecordedAdmin
 from chat.models import ModerationRule
+from chat.models.messages import READ_TEXT
 from chat.models.moderation import Direction
 from chat.moderation.matching.pii import LABELS
+from chat.moderation.portable import import_starter_rules
 from chat.moderation.rules import check_rule, clear_rules_cache
+from chat.review import dry_run
 
 
 class LinesField(forms.CharField):
@@ -73,6 +82,8 @@ class ModerationRuleAdmin(RecordedAdmin):
     ordering = ("name",)
     formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
     readonly_fields = ("version", "changed_at")
+    change_form_outer_after_template = "admin/chat/moderationrule/try.html"
+    list_before_template = "admin/chat/moderationrule/starter.html"
     fieldsets = (
         (None, {"fields": ("name", "enabled", "directions", "action", ("category", "severity"))}),
         ("What is searched for", {"fields": ("words", "disguised", "patterns", "pii", "locale")}),
@@ -87,6 +98,61 @@ class ModerationRuleAdmin(RecordedAdmin):
         if change and {"groups", "plans"} & set(form.changed_data):
             form.instance.save(update_fields=["version", "changed_at"])
         transaction.on_commit(clear_rules_cache)
+
+    # --- trying, and the starter set -----------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        attempt = self.admin_site.admin_view(require_POST(self.try_out))
+        starter = self.admin_site.admin_view(require_POST(self.import_starter))
+        return [
+            path("<uuid:rule_id>/try/", attempt, name="chat_moderationrule_try"),
+            path("starter/", starter, name="chat_moderationrule_starter"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may_try = request.user.has_perm(READ_TEXT)
+        response: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "may_try": may_try}
+        )
+        return response
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        offer = self.has_add_permission(request) and self.has_change_permission(request)
+        return super().changelist_view(request, {**(extra_context or {}), "may_import_starter": offer})
+
+    def try_out(self, request: HttpRequest, rule_id: uuid.UUID) -> HttpResponse:
+        """What the rule, as it is stored, would have found in the newest messages. Shows texts, so it is recorded."""
+        if not self.has_view_permission(request) or not request.user.has_perm(READ_TEXT):
+            raise PermissionDenied
+        rule = get_object_or_404(ModerationRule.objects.prefetch_related("groups", "plans"), pk=rule_id)
+        audit.record(request, "try_rule", rule, details=f"version {rule.version}")
+        try:
+            result = dry_run.try_rule(rule)
+        except dry_run.QueryTimeoutError:
+            messages.error(request, f"The messages could not be read within {dry_run.SECONDS:.0f} s.")
+            return redirect("admin:chat_moderationrule_change", rule.pk)
+        except ValueError as error:
+            messages.error(request, str(error))
+            return redirect("admin:chat_moderationrule_change", rule.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts, "title": f"Try “{rule.name}”", "rule": rule, "result": result,
+            "percent": round(100 * result.right / result.judged) if result.judged else None,
+            "share": round(100 * result.with_hits / result.read, 1) if result.read else 0,
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/chat/moderation/dry_run.html", context)
+
+    def import_starter(self, request: HttpRequest) -> HttpResponse:
+        """Adds the rules that ship, switched off. Those that are there already keep what staff made of them."""
+        if not (self.has_add_permission(request) and self.has_change_permission(request)):
+            raise PermissionDenied
+        audit.record(request, "import", ModerationRule, details="starter set")
+        added, known = import_starter_rules()
+        messages.success(request, f"{added} rules were added, switched off; {known} were there already.")
+        return redirect("admin:chat_moderationrule_changelist")
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         super().delete_model(request, obj)

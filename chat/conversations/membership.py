@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from accounts.models import User
+from accounts.suspension import sentence
 from chat.models import Conversation, Member, Role
-from chat.protocol.errors import Forbidden, NotFound
+from chat.protocol.errors import Forbidden, NotFound, Suspended
 
 WRITERS: Final = (Role.OWNER.value, Role.EDITOR.value)
 
@@ -29,6 +32,19 @@ def member_of(
     if write and member.role not in WRITERS:
         raise Forbidden
     return member
+
+
+def check_suspension(until: datetime | None, reason: str) -> None:
+    """Raises `Suspended` if there is a suspension until a time that has not come."""
+    if until is not None and until > timezone.now():
+        raise Suspended(sentence(until, reason))
+
+
+def check_may_write(user_id: uuid.UUID) -> None:
+    """Raises `Suspended` if the user's account is suspended."""
+    row = User.objects.filter(pk=user_id).values_list("suspended_until", "suspension_reason").first()
+    if row is not None:
+        check_suspension(*row)
 
 
 def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[str, bool]:

@@ -30,3 +30,8 @@ async def notify_conversation_listed(user_id: uuid.UUID, listing: dict[str, Any]
     """Notifies a user of a change in their list: a conversation is new, renamed, deleted, or has a new message."""
     frame = encode({"type": "conversation.listed", "deleted": False, **listing})
     await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": frame})
+
+
+async def notify_user(user_id: uuid.UUID, frame: dict[str, Any]) -> None:
+    """Sends a frame to every open page of a user."""
+    await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": encode(frame)})

@@ -24,6 +24,7 @@ from chat.models.statuses import (
     RunStatus,
     WaitingFor,
 )
+from chat.models.strikes import Consequence, PolicyStep, Strike, StrikeScale
 from chat.models.summaries import Summary
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "MAX_PROMPT",
     "SLOW_MS",
     "Comparison",
+    "Consequence",
     "Conversation",
     "Effort",
     "FavouriteModel",
@@ -49,6 +51,7 @@ __all__ = [
     "ModerationDecision",
     "ModerationReport",
     "ModerationRule",
+    "PolicyStep",
     "Preset",
     "Prompt",
     "Reasoning",
@@ -58,6 +61,8 @@ __all__ = [
     "Role",
     "Run",
     "RunStatus",
+    "Strike",
+    "StrikeScale",
     "Submission",
     "Summary",
     "Utterance",

@@ -190,6 +190,7 @@ class ModerationCase(models.Model):
     claimed_at = models.DateTimeField(null=True, blank=True)
     opened_at = models.DateTimeField(default=timezone.now, editable=False)
     decided_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="When the person last read what was decided.")
 
     class Meta:
         ordering: ClassVar = ("-opened_at",)
@@ -201,6 +202,9 @@ class ModerationCase(models.Model):
         indexes: ClassVar = (
             models.Index(F("severity").desc(), "opened_at", condition=~Q(status="decided"), name="moderation_queue"),
             models.Index(fields=("person", "-opened_at"), name="moderation_case_person"),
+            models.Index(fields=("-decided_at",), condition=Q(status="decided"), name="moderation_case_decided"),
+            models.Index(fields=("opened_at",), name="moderation_case_opened"),
+            models.Index(fields=("claimed_at",), condition=Q(status="claimed"), name="moderation_case_claimed"),
         )
         permissions: ClassVar = (("read_case", "Can read the texts of cases"), ("decide_case", "Can decide cases"))
 

@@ -34,4 +34,4 @@ def blank_cases(user: User) -> None:
     """
     cases = ModerationCase.objects.filter(person=user)
     ModerationReport.objects.filter(Q(case__in=cases) | Q(reporter=user)).exclude(note="").update(note="")
-    cases.update(original="", appeal="")
+    cases.update(original="", original_reasoning="", appeal="")

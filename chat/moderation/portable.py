@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from django.contrib.auth.models import Group
@@ -18,6 +20,7 @@ _FIELDS: Final = (
     "name", "enabled", "action", "category", "severity", "directions", "words", "disguised", "patterns", "pii",
     "locale", "only_models", "notice", "source",
 )  # fmt: skip
+STARTER: Final = Path(__file__).parent / "starter" / "rules.json"
 _LINES: Final = frozenset({"words", "patterns"})
 
 
@@ -52,6 +55,19 @@ def import_rules(document: Any, *, enable: bool = False) -> tuple[int, int]:
             _import(rule, entry, enabled=known.enabled if known else enable)
             added, changed = (added, changed + 1) if known else (added + 1, changed)
     return added, changed
+
+
+def import_starter_rules() -> tuple[int, int]:
+    """Adds the rules that ship, switched off; returns how many were added and how many were there already.
+
+    Those that are there keep what staff made of them.
+    """
+    document = json.loads(STARTER.read_text(encoding="utf-8"))
+    names = [entry["name"] for entry in document["rules"]]
+    known = set(ModerationRule.objects.filter(name__in=names).values_list("name", flat=True))
+    document["rules"] = [entry for entry in document["rules"] if entry["name"] not in known]
+    added, _ = import_rules(document)
+    return added, len(known)
 
 
 def _exported(rule: ModerationRule) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from chat.models import (
     Role,
     Run,
 )  # fmt: skip
+from chat.review.own_cases import export_cases
 from chat.voice import audio_files
 
 FORMAT: Final = "antiphon.export"
@@ -31,8 +32,9 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the user's own instructions, presets and prompts, the sessions (without their keys), the
-    conversations with every branch, and the recordings with their stored audio (a WAV file in base64, else null).
+    It has the account, the user's own instructions, presets and prompts, moderation cases and reports, the sessions
+    (without their keys), the conversations with every branch, and the recordings with their stored audio (a WAV file in
+    base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -72,6 +74,7 @@ def _head(user: User) -> dict[str, Any]:
         ),
         "presets": [_preset(row) for row in Preset.objects.filter(owner=user).order_by("name")],
         "prompts": own_prompts(user),
+        **export_cases(user),
     }
 
 

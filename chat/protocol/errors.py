@@ -2,7 +2,7 @@
 
 ChatError
  ├─ Invalid, TooLarge, UnknownCommand   the frame itself
- ├─ NotFound, Forbidden                 no access, or not enough rights
+ ├─ NotFound, Forbidden, Suspended      no access, or not enough rights
  ├─ Conflict, Busy                      the state of the conversation does not allow it
  ├─ Moderated                           the site's rules refuse the text (`case_id`)
  ├─ RateLimited, QuotaExceeded          try again later (`retry_after`, seconds)
@@ -55,6 +55,13 @@ class NotFound(ChatError):
 class Forbidden(ChatError):
     code = "forbidden"
     default_message = "You can read this conversation, but not write in it."
+
+
+class Suspended(ChatError):
+    """The account may read but not write until a time; the sentence says until when and why."""
+
+    code = "suspended"
+    default_message = "Your account is suspended. You can read, but not write."
 
 
 class Conflict(ChatError):

@@ -66,8 +66,8 @@ def protocol() -> SafeString:
     return json_script({"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol")
 
 
-# Not modules of the conversation page: a script of every page, one of the admin's dashboard, the audio thread's.
-NOT_MODULES: Final = ("boot", "log-out", "staff", "voice/recorder-worklet")
+# Not modules of the conversation page: a script of every page, two of the admin's, the audio thread's.
+NOT_MODULES: Final = ("boot", "log-out", "moderation", "staff", "voice/recorder-worklet")
 
 
 @functools.cache

@@ -16,8 +16,12 @@ from django.db import connection
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from accounts.quotas.reservations import METERED
+from chat.conversations.membership import check_suspension
 from chat.models import Message, Preset, Run
 from chat.protocol.commands import TurnOptions
+
+# Until when and why a user may not write; NULL: they may.
+_SUSPENDED: Final = "CASE WHEN u.suspended_until > now() THEN u.suspended_until END, u.suspension_reason"
 
 _SUBMISSION: Final = """
 SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHERE user_id = %s AND client_id = %s
@@ -28,7 +32,7 @@ _PLACE: Final = f"""
 SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('queued', 'running')),
-       x.prompt_id, u.name, u.email, {METERED}
+       x.prompt_id, u.name, u.email, {METERED}, {_SUSPENDED}
 FROM chat_conversation c
 JOIN chat_member m ON m.conversation_id = c.id AND m.user_id = %(user)s
 JOIN accounts_user u ON u.id = m.user_id
@@ -83,10 +87,10 @@ WITH conversation AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
     VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp())
 )
-SELECT name, email, {METERED} FROM accounts_user u WHERE id = %(user)s FOR NO KEY UPDATE
+SELECT name, email, {METERED}, {_SUSPENDED} FROM accounts_user u WHERE id = %(user)s FOR NO KEY UPDATE
 """  # noqa: S608 -- constants
 
-_SENDER: Final = f"SELECT {METERED} FROM accounts_user u WHERE id = %s FOR NO KEY UPDATE"  # noqa: S608 -- constants
+_SENDER: Final = f"SELECT {METERED}, {_SUSPENDED} FROM accounts_user u WHERE id = %s FOR NO KEY UPDATE"  # noqa: S608 -- constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def find_submission(user_id: uuid.UUID, client_id: uuid.UUID) -> tuple[bytes, uu
 
 
 def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.UUID | None) -> PlaceRow | None:
-    """Locks the conversation for this transaction; None if the user is not a member."""
+    """Locks the conversation for this transaction; None if the user is not a member. Raises `Suspended`."""
     asked = {"user": user_id, "conversation": conversation_id, "parent": parent_id}
     with connection.cursor() as cursor:
         for _ in range(2):
@@ -125,7 +129,9 @@ def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.U
             row = cursor.fetchone()
             if row is None:
                 return None
-            place = PlaceRow(*row)
+            *place_row, until, reason = row
+            check_suspension(until, reason)
+            place = PlaceRow(*place_row)
             # After waiting for the lock PostgreSQL reads the conversation again, but not the rows it is joined with.
             if place.parent_id == place.wanted_id:
                 break
@@ -175,7 +181,7 @@ def begin_conversation(
 ) -> tuple[uuid.UUID, User, bool]:
     """Inserts a conversation that the user owns, in one statement; its id, the sender, and whether quotas apply.
 
-    Its parameters are those of `options`, and where these have none, the preset's.
+    Its parameters are those of `options`, and where these have none, the preset's. Raises `Suspended`.
     """
     own = options or TurnOptions()
     conversation_id = uuid7()
@@ -192,15 +198,21 @@ def begin_conversation(
     }
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, values)
-        name, email, metered = cursor.fetchone()
+        name, email, metered, until, reason = cursor.fetchone()
+    check_suspension(until, reason)
     return conversation_id, sender(user_id, name, email), metered
 
 
 def lock_sender(user_id: uuid.UUID) -> bool:
-    """Makes other turns of the user wait until this transaction is over; whether quotas apply to the user."""
+    """Makes other turns of the user wait until this transaction is over; whether quotas apply to the user.
+
+    Raises `Suspended`.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_SENDER, [user_id])
-        return bool(cursor.fetchone()[0])
+        metered, until, reason = cursor.fetchone()
+    check_suspension(until, reason)
+    return bool(metered)
 
 
 def sender(user_id: uuid.UUID, name: str, email: str) -> User:

@@ -7,6 +7,7 @@ blank for new messages. Every view checks the reader's membership.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
@@ -20,6 +21,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
 from accounts.auth.websocket import SOCKET_PATH
+from accounts.models import User
 from accounts.quotas.balance import user_balances
 from chat.catalog.access import models_of
 from chat.catalog.picker import first_choice
@@ -32,11 +34,15 @@ from chat.conversations.parameters import is_changed
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
 from chat.models import Message, Preset, Role
+from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
+from chat.review.own_cases import unseen_cases
+from chat.views import moderation
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
 
+BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
 
 
@@ -51,8 +57,8 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of a conversation's newest path, with the text so far of answers in progress."""
-    people = _people(user_of(request).pk, conversation_id)
-    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people)
+    people, reported = _people(user_of(request), conversation_id)
+    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people, reported)
 
 
 @require_safe
@@ -85,7 +91,12 @@ def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uu
     return _fragment(request, state, state.messages[start:])
 
 
-def _page(request: HttpRequest, state: State | None, people: dict[str, Any] | None = None) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    state: State | None,
+    people: dict[str, Any] | None = None,
+    reported: Collection[uuid.UUID] = (),
+) -> HttpResponse:
     user = user_of(request)
     models = models_of(user.pk)
     default = models[0]["id"] if models else ""
@@ -100,9 +111,10 @@ def _page(request: HttpRequest, state: State | None, people: dict[str, Any] | No
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
-        **(people or {"role": Role.OWNER.value, "members": []}),
+        **(people or {"role": Role.OWNER.value, "members": [], "decisions": unseen_cases(user).exists()}),
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
+        "suspended": moderation.suspension_shown(request),
         "quotas": []
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
@@ -116,6 +128,7 @@ def _page(request: HttpRequest, state: State | None, people: dict[str, Any] | No
             "prompts": reverse("chat:prompt_library"),
             "prompt_root": reverse("chat:prompts"),
             "conversations": reverse("chat:conversations"),
+            "report": reverse("chat:report", args=[BLANK_ID]),
             "login": reverse("account_login"),
             "icons": static("chat/img/icons.svg"),
         },
@@ -124,7 +137,8 @@ def _page(request: HttpRequest, state: State | None, people: dict[str, Any] | No
         "page": data,
         "conversation": state.conversation if state else None,
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
-        **(_shown(state, state.messages) if state else {"shown": []}),
+        **(_shown(state, state.messages, reported) if state else {"shown": []}),
+        "report_reasons": ReportReason.choices,
         "piece": _fragment_data(state, state.messages) if state else None,
         "listing": listing.read_listing(user.pk, zone=zone_of(request)),
         "sheets": SHEETS,
@@ -136,26 +150,34 @@ def _page(request: HttpRequest, state: State | None, people: dict[str, Any] | No
     return render(request, "chat/conversation.html", context)
 
 
-def _people(user_id: uuid.UUID, conversation_id: uuid.UUID) -> dict[str, Any]:
-    """The reader's role, and the members where there are several. Raises `NotFound` if the reader is none of them."""
-    shown = [member_dict(one) for one in members_of(conversation_id).filter(conversation__deleted_at=None)]
-    role = next((one["role"] for one in shown if one["id"] == str(user_id)), None)
-    if role is None:
+def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID]]:
+    """The reader's role, the members where there are several, whether the reader has decisions to read; and the ids of
+    the messages that the reader has reported. One query. Raises `NotFound` if the reader is no member.
+    """
+    rows = members_of(conversation_id).filter(conversation__deleted_at=None)
+    found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
+    reader: Any = next((one for one in found if one.user_id == user.pk), None)
+    if reader is None:
         raise NotFound
-    return {"role": role, "members": shown if len(shown) > 1 else []}
+    members = [member_dict(one) for one in found] if len(found) > 1 else []
+    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
     context = {
-        **_shown(state, messages),
+        **_shown(state, messages, moderation.reported_in(user_of(request), state.conversation.pk)),
         "piece": _fragment_data(state, messages),
         "page": {"user": {"id": str(user_of(request).pk)}},
     }
     return render(request, "chat/messages.html", context)
 
 
-def _shown(state: State, messages: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The messages one below the other, and those side by side below them."""
+def _shown(
+    state: State, messages: list[dict[str, Any]], reported: Collection[uuid.UUID]
+) -> dict[str, list[dict[str, Any]]]:
+    """The messages one below the other, and those side by side below them. `reported`: by the reader."""
+    for message in messages:
+        message["reported"] = uuid.UUID(message["id"]) in reported
     first = len(messages) - state.side_by_side
     return {"shown": messages[:first], "beside": messages[first:]}
 

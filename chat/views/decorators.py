@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -23,6 +23,11 @@ from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
 from chat.protocol.errors import ChatError, Forbidden, NotFound, Unavailable
 from chat.telemetry import metrics
+
+STATUSES: Final = {
+    "not_found": 404, "forbidden": 403, "suspended": 403, "invalid": 400, "too_large": 400, "conflict": 409,
+    "rate_limited": 429,
+}  # fmt: skip
 
 logger = structlog.get_logger(__name__)
 
@@ -74,7 +79,7 @@ def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBa
         try:
             return JsonResponse(view(request, *args, **kwargs))
         except ChatError as error:
-            status = {"not_found": 404, "forbidden": 403, "invalid": 400, "too_large": 400}.get(error.code, 503)
+            status = STATUSES.get(error.code, 503)
             return JsonResponse({"code": error.code, "message": error.message}, status=status)
 
     return require_POST(for_members(answer))

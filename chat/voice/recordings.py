@@ -29,7 +29,7 @@ from accounts.lib.db import in_db
 from accounts.lib.redis import async_redis
 from accounts.quotas.reservations import QuotaFull, audio_granted, reserve_audio
 from accounts.quotas.settlement import Used, settle_recording
-from chat.conversations.membership import member_of
+from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog import store
 from chat.jobs.dispatch import enqueue_transcription
 from chat.models import Recording, RecordingStatus, Utterance
@@ -142,6 +142,7 @@ async def begin(user_id: uuid.UUID, command: AudioStart, address: str = "") -> u
 def _insert(user_id: uuid.UUID, command: AudioStart) -> uuid.UUID:
     if command.conversation_id is not None:
         member_of(user_id, command.conversation_id, write=True)
+    check_may_write(user_id)
     try:
         with transaction.atomic():
             row = Recording.objects.create(

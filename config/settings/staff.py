@@ -15,7 +15,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("chat/img/mark.svg")},
     ],
-    "STYLES": [lambda _request: static("chat/css/staff.css")],
+    "STYLES": [
+        lambda _request: static("chat/css/staff.css"),
+        lambda _request: static("chat/css/staff-moderation.css"),
+    ],
     "SCRIPTS": [lambda _request: static("chat/js/log-out.js")],
     "DASHBOARD_CALLBACK": "chat.dashboard.home.add_dashboard",
     "SIDEBAR": {"show_search": True, "navigation": "config.staff.navigation.build_sidebar"},

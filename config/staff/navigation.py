@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
+from chat.admin.moderation_figures import PERMISSION as FIGURES_PERMISSION
 from chat.dashboard.usage_page import PERMISSION as USAGE_PERMISSION
 from config.staff import handbook
 
@@ -27,6 +28,13 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
         ("chat.prompt", "", "format_quote"),
+    )),
+    ("Moderation", (
+        ("chat.moderationcase", "Review queue", "gavel"),
+        ("chat.moderationrule", "Rules", "rule"),
+        ("chat.policystep", "Policy", "stairs"),
+        ("chat.strikescale", "Strikes by severity", "scale"),
+        ("chat.strike", "", "flag"),
     )),
     ("Quotas & billing", (
         ("accounts.plan", "", "workspace_premium"),
@@ -57,6 +65,11 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     overview = [
         _item("Dashboard", "monitoring", reverse("admin:index")),
         *([_item("Usage", "bar_chart", reverse("admin:usage"))] if request.user.has_perm(USAGE_PERMISSION) else []),
+        *(
+            [_item("Moderation", "shield", reverse("admin:moderation"))]
+            if request.user.has_perm(FIGURES_PERMISSION)
+            else []
+        ),
         _item("My usage", "data_usage", reverse("chat:usage")),
         _item("New chat", "edit_square", reverse("chat:new")) | {"active": False},  # its URL is a prefix of all others
     ]

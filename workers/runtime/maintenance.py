@@ -14,6 +14,7 @@ from django.db import connections
 from accounts.lib.redis import sync_redis
 from chat.retention import erasure
 from chat.retention import purge as purge_module
+from chat.review import decisions
 
 LAST_PURGE: Final = "maintenance:purged"
 PURGING: Final = "maintenance:purging"
@@ -38,6 +39,16 @@ def purge() -> None:
                 break
         sync_redis().set(LAST_PURGE, str(time.time()))
         logger.info("data_purged", seconds=round(time.monotonic() - began, 2), **gone)
+    finally:
+        connections.close_all()
+
+
+@shared_task(name="workers.maintenance.release_stale_claims", ignore_result=True)  # type: ignore[untyped-decorator]  # no types
+def release_stale_claims() -> None:
+    """Gives cases back to the review queue whose reviewers have not decided for too long."""
+    try:
+        if given_back := decisions.release_stale_claims():
+            logger.info("stale_claims_released", cases=given_back)
     finally:
         connections.close_all()
 

@@ -15,7 +15,7 @@ from chat.management.terminal import show_examples
 from chat.models import ModerationRule
 from chat.models.moderation import Direction
 from chat.moderation.claims import requeue_stale, stale_claims
-from chat.moderation.portable import ImportRefused, export_rules, import_rules
+from chat.moderation.portable import ImportRefused, export_rules, import_rules, import_starter_rules
 from chat.moderation.rules import compile_rules
 from chat.moderation.stats import figures_of
 
@@ -35,7 +35,8 @@ class Command(BaseCommand):
         exported = what.add_parser("export", help="writes rules as JSON to standard output")
         exported.add_argument("name", nargs="*", help="default: all")
         imported = what.add_parser("import", help="adds the rules of a file, or changes those of the same name")
-        imported.add_argument("file", help='"-" is standard input')
+        imported.add_argument("file", nargs="?", help='"-" is standard input')
+        imported.add_argument("--starter", action="store_true", help="the rules that ship; those there already stay")
         imported.add_argument("--enable", action="store_true", help="switch rules on that are new")
         test = verbs.add_parser("test", help="what the rules find in a text")
         test.add_argument("text", help='"-" is standard input')
@@ -57,6 +58,7 @@ class Command(BaseCommand):
             ("moderation rules import rules.json", "new rules are switched off"),
             ("moderation stats --days 30", "how many cases, of what, and how they were decided"),
             ("moderation requeue --hours 8", "when a reviewer has left cases behind"),
+            ("moderation rules import --starter", "adds the rules that ship"),
             ('moderation test "mail me at ana@example.org" --all', "what would be found, and masked"),
         )
 
@@ -66,6 +68,11 @@ class Command(BaseCommand):
                 self.list_rules(as_json=options["json"])
             case "rules", "export":
                 self.export(options["name"])
+            case "rules", "import" if options["starter"]:
+                added, known = import_starter_rules()
+                self.stdout.write(f"{added} added, switched off; {known} were there already.")
+            case "rules", "import" if not options["file"]:
+                raise CommandError("Name a file, or --starter.")
             case "rules", "import":
                 self.import_file(options["file"], enable=options["enable"])
             case "stats", _:

@@ -1,6 +1,7 @@
 /** The page's beginning: reads what the server put into it and starts the parts. */
 
 import { MessageActions } from "antiphon/conversation/message-actions";
+import { startAccountNotices } from "antiphon/conversation/account-notices";
 import { startAllowance } from "antiphon/conversation/allowance";
 import { startSpeechPlayback } from "antiphon/voice/speech-playback";
 import { Conversation } from "antiphon/conversation/conversation";
@@ -17,6 +18,7 @@ const sidebar = new Sidebar(page, {
 conversation.onListed = (/** @type {import("antiphon/wire/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
 conversation.onQuota(page.quotas ?? []);
+conversation.onNotice = startAccountNotices(conversation);
 new MessageActions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));

@@ -18,7 +18,22 @@ from django.utils import timezone
 
 from accounts.lib import text_search
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, TopUp, UsageEntry, User
-from chat.models import Conversation, KnownModel, Member, Message, ModerationRule, Preset, Prompt, Recording, Run
+from chat.models import (
+    Conversation,
+    KnownModel,
+    Member,
+    Message,
+    ModerationCase,
+    ModerationDecision,
+    ModerationRule,
+    PolicyStep,
+    Preset,
+    Prompt,
+    Recording,
+    Run,
+    Strike,
+    StrikeScale,
+)
 from tests.conftest import make_user
 from tests.fixtures.people import staff_client
 from workers.models import Endpoint, Judge
@@ -109,6 +124,14 @@ def invitation(number: int) -> Invitation:
     )  # fmt: skip
 
 
+def strike(number: int) -> Strike:
+    case = ModerationCase.objects.create(
+        target="refused", target_id=uuid.uuid4(), direction="asked", origin="rule", action="block"
+    )
+    decision = ModerationDecision.objects.create(case=case, kind="warn")
+    return Strike.objects.create(decision=decision, person=person(number), count=1, expires_at=timezone.now())
+
+
 MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
@@ -117,6 +140,13 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),
     ModerationRule: lambda number: ModerationRule.objects.create(name=f"r{number}", directions=["asked"], words="x"),
+    ModerationCase: lambda number: ModerationCase.objects.create(
+        target="refused", target_id=uuid.uuid4(), direction="asked", origin="rule", action="block",
+        person=person(number), rules=[{"name": f"r{number}"}],
+    ),
+    Strike: strike,
+    PolicyStep: lambda number: PolicyStep.objects.create(strikes=number + 1, days=30, consequence="warn"),
+    StrikeScale: lambda number: StrikeScale.objects.get_or_create(severity=number % 4 + 1),
     Group: lambda number: Group.objects.create(name=f"g{number}"),
     Endpoint: lambda number: endpoint(number),
     Judge: lambda number: Judge.objects.create(

@@ -41,6 +41,7 @@ export class Conversation {
     /** @type {Frame[]} events of a new conversation that came before we knew its id */
     this.early = [];
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
+    this.onNotice = /** @type {((frame: Frame) => void) | null} */ (null); // of staff, to the user
     this.onQuota = /** @type {((quotas: any[]) => void) | null} */ (null);
     this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
     this.onEvent = /** @type {((event: Frame) => void) | null} */ (null);
@@ -156,6 +157,7 @@ export class Conversation {
     else if (frame.type === "conversation.listed") this.noteListed(frame);
     else if (ours && (frame.type === "presence" || frame.type === "typing")) this.people.presence.receive(frame);
     else if (frame.type === "quota") this.onQuota?.(frame.quotas);
+    else if (frame.type === "account.suspended" || frame.decided) this.onNotice?.(frame);
     else if (frame.type === "error") this.refused(frame);
   }
 

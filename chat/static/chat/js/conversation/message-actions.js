@@ -4,6 +4,7 @@ import { confirmOn, copyText } from "antiphon/conversation/code";
 import { openEditor } from "antiphon/conversation/editor";
 import { FetchError, fetchPiece, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
+import { ReportDialog } from "antiphon/conversation/report";
 import { makeId } from "antiphon/wire/protocol";
 import { showSeam } from "antiphon/conversation/seam";
 import { showNote } from "antiphon/conversation/status";
@@ -15,6 +16,7 @@ export class MessageActions {
   /** @param {Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
+    this.reporting = new ReportDialog(conversation);
     conversation.transcript.root.addEventListener("click", (event) => this.onClick(event));
   }
 
@@ -41,6 +43,8 @@ export class MessageActions {
     switch (action) {
       case "copy":
         return this.copy(button, view.text);
+      case "report":
+        return this.reporting.open(button, view);
       case "speak":
         return this.conversation.onRead?.(view);
       case "edit":

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0025_rewritten'),
+        ('chat', '0026_moderation_review'),
     ]
 
     operations = [

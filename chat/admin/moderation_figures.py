@@ -1,0 +1,121 @@
+"""The page of moderation figures in the admin, in the style of the dashboard."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.lib.charts import Column, draw
+from accounts.lib.formatting import NOTHING, number, seconds
+from chat.dashboard.panels import TOO_SLOW, Panel, Tile
+from chat.models.moderation import Category
+from chat.review.figures import MOST_WAITING, Figures, read_figures
+
+PERMISSION: Final = "chat.view_moderationcase"
+PERIODS: Final = {"7": "7 days", "30": "30 days", "90": "90 days"}
+SERIES: Final = 5
+SLOW_SECONDS: Final = 24 * 3600  # a case that waits longer is shown in red
+
+
+@require_safe
+def show_figures(request: HttpRequest) -> HttpResponseBase:
+    """Query: `days`, one of `PERIODS`."""
+    if not request.user.has_perm(PERMISSION):
+        raise PermissionDenied
+    chosen = request.GET.get("days", "")
+    days = int(chosen) if chosen in PERIODS else 30
+    figures = read_figures(days)
+    context = {
+        **admin.site.each_context(request),
+        "title": "Moderation",
+        "spans": [
+            (name, f"{reverse('admin:moderation')}?days={key}", int(key) == days) for key, name in PERIODS.items()
+        ],
+        "tiles": tiles(figures),
+        "panels": [day_panel(figures, days)],
+        "tables": tables(figures),
+    }
+    return TemplateResponse(request, "admin/chat/moderation/figures.html", context)
+
+
+def tiles(figures: Figures) -> list[Tile]:
+    """What waits now."""
+    queue = reverse("admin:chat_moderationcase_changelist")
+    found = figures.waiting
+    if found is None:
+        return [Tile("Waiting", None, TOO_SLOW)]
+    more = " or more" if found.count >= MOST_WAITING else ""
+    oldest = (timezone.now() - found.oldest).total_seconds() if found.oldest else None
+    return [
+        Tile("Waiting", f"{number(found.count)}{more}", f"{number(found.appealed)} appeals", queue),
+        Tile("Oldest waits", NOTHING if oldest is None else seconds(oldest), "", queue,
+             "bad" if oldest and oldest > SLOW_SECONDS else ""),
+        Tile("Half wait longer than", NOTHING if found.median is None else seconds(found.median)),
+        Tile("Stale claims", number(found.stale), "older than 30 minutes", f"{queue}?status=claimed",
+             "bad" if found.stale else ""),
+    ]  # fmt: skip
+
+
+def day_panel(figures: Figures, days: int) -> Panel:
+    """Cases per day, stacked by the categories that have most."""
+    title = "Cases per day"
+    if figures.days is None:
+        return Panel("cases", title, wrong=TOO_SLOW)
+    today = datetime.now(UTC).date()
+    steps = [today - timedelta(days=ago) for ago in range(days - 1, -1, -1)]
+    totals: Counter[str] = Counter()
+    counts: Counter[tuple[Any, str]] = Counter()
+    for day, category, count in figures.days:
+        totals[category] += count
+        counts[day, category] += count
+    ranked = [name for name, _ in totals.most_common()]
+    series = [[name] for name in ranked[:SERIES]] + ([ranked[SERIES:]] if ranked[SERIES:] else [])
+    legend = [_category(name) for name in ranked[:SERIES]] + (["other categories"] if ranked[SERIES:] else [])
+    columns, rows = [], []
+    for day in steps:
+        parts = [sum(counts[day, name] for name in names) for names in series]
+        columns.append(Column(f"{day:%d %b}: {number(sum(parts))}", tuple(map(float, parts))))
+        rows.append([f"{day:%d %b}", *map(number, parts)])
+    chart = draw(columns)
+    return Panel(
+        "cases", title, chart=chart, most=number(chart.most), span=(f"{steps[0]:%d %b}", "now"), legend=legend,
+        head=["Day (UTC)", *legend], rows=rows,
+    )  # fmt: skip
+
+
+def tables(figures: Figures) -> list[dict[str, Any]]:
+    """The tables below the chart: title, head, rows; `wrong` says why there are none."""
+    return [
+        _table("By rule", ["Rule or judge", "Cases", "Decided", "Right"], figures.rules, lambda row: [
+            row[0], number(row[1]), number(row[2]), f"{100 * row[3] / row[2]:.0f} %" if row[2] else NOTHING]),
+        _table("By category", ["Category", "Cases"], figures.categories, lambda row: [
+            _category(row[0]), number(row[1])]),
+        _table("By group", ["Group of the person", "Cases"], figures.groups, lambda row: [
+            row[0] or "no group", number(row[1])]),
+        _table("By reviewer", ["Reviewer", "Decided", "Median", "Claimed", "Stale"], figures.reviewers, lambda row: [
+            row[0], number(row[1]), NOTHING if row[2] is None else seconds(float(row[2])), number(row[3]),
+            number(row[4])]),
+    ]  # fmt: skip
+
+
+def _table(title: str, head: list[str], rows: Any, show: Any) -> dict[str, Any]:
+    key = title.lower().replace(" ", "-")
+    if rows is None:
+        return {"key": key, "title": title, "wrong": TOO_SLOW}
+    return {"key": key, "title": title, "head": head, "rows": [show(row) for row in rows]}
+
+
+def _category(value: str) -> str:
+    return str(Category(value).label) if value in Category.values else value
+
+
+admin.site.add_page("moderation/", show_figures, "moderation")  # type: ignore[attr-defined]  # it is a StaffSite

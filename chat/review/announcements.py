@@ -1,0 +1,105 @@
+"""Tells people what was decided: their open pages at once, after the commit. The cases themselves keep it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from asgiref.sync import async_to_sync
+from channels.exceptions import ChannelFull
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import suspension
+from accounts.lib.outage import OUTAGE
+from chat.eventlog import events, store
+from chat.eventlog.user_events import notify_conversation_listed, notify_user
+from chat.models import Conversation, Member
+from chat.models.moderation import Action, DecisionKind, ModerationCase, ModerationDecision
+
+logger = structlog.get_logger(__name__)
+
+_SAID: Final = {
+    DecisionKind.RELEASE: "A reviewer decided in your favour.",
+    DecisionKind.MASK: "A reviewer decided that parts of your text stay replaced.",
+    DecisionKind.DELETE: "A reviewer removed your text because of this site's rules.",
+    DecisionKind.WARN: "You are warned: this was against this site's rules.",
+    DecisionKind.BLOCK: "Your account has been blocked.",
+}
+
+
+def statement_of(case: ModerationCase, decision: ModerationDecision) -> str:
+    """What a decision says to the person: what was decided, the rule's sentence, whether a person or the policy did."""
+    if decision.kind == DecisionKind.SUSPEND and decision.until is not None:
+        said = f"Your account is suspended until {timezone.localtime(decision.until):%d %b %Y, %H:%M %Z}."
+    else:
+        said = _SAID.get(DecisionKind(decision.kind), "Your account was suspended.")
+    if decision.kind == DecisionKind.RELEASE:
+        return said
+    by = "" if decision.decided_by_id else decision.note
+    return " ".join(filter(None, (said, case.notice, by and f"{by}.")))
+
+
+def announce_decision(case: ModerationCase, decisions: Sequence[ModerationDecision]) -> None:
+    """Sends `moderation.notice` to the open pages of the person, unless they never heard of the case."""
+    if case.person_id is None or not decisions:
+        return
+    released = {one.kind for one in decisions} == {DecisionKind.RELEASE}
+    if released and case.action == Action.FLAG:
+        return
+    frame: dict[str, Any] = {
+        "type": "moderation.notice",
+        "action": "release" if released else decisions[0].kind,
+        "reason": " ".join(statement_of(case, one) for one in decisions),
+        "case_id": str(case.pk),
+        "decided": True,
+    }
+    if case.target == "message":
+        frame["message_id"] = str(case.target_id)
+    _publish_on_commit(partial(notify_user, case.person_id, frame))
+
+
+def announce_suspension(user_id: uuid.UUID, until: datetime | None, reason: str) -> None:
+    """Tells every open page of a user that the account is suspended, or no more. Called after the commit."""
+    frame = {
+        "type": "account.suspended",
+        "until": until.isoformat() if until else None,
+        "message": suspension.sentence(until, reason) if until else "",
+    }
+    _publish(partial(notify_user, user_id, frame))
+
+
+def announce_title(conversation: Conversation) -> None:
+    """Shows a conversation's new title to its members, after the commit."""
+    members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
+    listing = {
+        "conversation_id": str(conversation.pk),
+        "title": conversation.title,
+        "updated_at": conversation.updated_at.isoformat(),
+        "temporary": conversation.temporary,
+        "pinned": conversation.pinned_at is not None,
+        "deleted": conversation.deleted_at is not None,
+    }
+
+    async def publish() -> None:
+        await store.append(store.Append(conversation.pk, [events.conversation_updated(conversation)]))
+        for member in members:
+            await notify_conversation_listed(member, listing)
+
+    _publish_on_commit(publish)
+
+
+def _publish_on_commit(send: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    transaction.on_commit(partial(_publish, send), robust=True)
+
+
+def _publish(send: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Without Redis the person reads it when the page is next loaded."""
+    try:
+        async_to_sync(send)()
+    except (*OUTAGE, ChannelFull) as error:
+        logger.warning("moderation_notice_lost", error=type(error).__name__)
