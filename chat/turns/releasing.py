@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Final
 
 import structlog
@@ -78,8 +77,8 @@ def release_held(case_id: uuid.UUID) -> Held:
             status=RunStatus.QUEUED, waiting_for="", enqueued_at=None, queued_ms=0
         )
         _give_title(message)
-        publish = partial(async_to_sync(_publish_released), message.pk, [run.pk for run in runs])
-        transaction.on_commit(publish, robust=True)
+        queued = [run.pk for run in runs]
+        transaction.on_commit(lambda: async_to_sync(_publish_released)(message.pk, queued), robust=True)
     return Held(HeldState.RELEASED, True, message.conversation_id, message.pk)
 
 
@@ -98,7 +97,7 @@ def refuse_held(case_id: uuid.UUID, reason: str = REFUSED) -> Held:
             return _unchanged(state, message)
         _withhold(message, "block", reason, case.pk)
         ended = _stop(runs, reason)
-        transaction.on_commit(partial(async_to_sync(_publish_refused), message.pk, ended), robust=True)
+        transaction.on_commit(lambda: async_to_sync(_publish_refused)(message.pk, ended), robust=True)
     return Held(HeldState.REFUSED, True, message.conversation_id, message.pk)
 
 
@@ -173,7 +172,7 @@ async def _publish_released(message_id: uuid.UUID, run_ids: Sequence[uuid.UUID])
             await enqueue(run_id)
         await in_db(_note_enqueued, run_ids)
         await _notify_members(message_id)
-    except (*OUTAGE, BrokerAway) as error:
+    except (*OUTAGE, OSError, BrokerAway) as error:
         note = "the sweeper publishes and enqueues it"
         logger.warning("release_not_published", message=str(message_id), error=type(error).__name__, note=note)
 
@@ -202,7 +201,7 @@ async def _publish_refused(message_id: uuid.UUID, ended: Sequence[Ended]) -> Non
         message, *_ = await in_db(_read_released, message_id, [])
         shown = [events.message_updated(message, None), *events.moderation_notices(message)]
         await store.append(store.Append(message.conversation_id, shown))
-    except OUTAGE as error:
+    except (*OUTAGE, OSError) as error:
         logger.warning("refusal_not_published", message=str(message_id), error=type(error).__name__)
 
 

@@ -8,7 +8,10 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+import structlog
+
 from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
 from chat.eventlog import store
 from chat.moderation.cases import shown_moderation
 from chat.moderation.screening import Spoken, mask_spoken, screen_transcript
@@ -19,6 +22,8 @@ from workers.asr.base import AsrEvent
 from workers.asr.stabilizer import Stabilizer
 from workers.speech.dictation import Dictation
 from workers.speech.publishing import RecordingPublisher
+
+logger = structlog.get_logger(__name__)
 
 PARTIAL_SECONDS: Final = 0.1  # between two partials; the newest one is published
 
@@ -89,7 +94,11 @@ class Transcripts:
         async with self._order:
             if event.utterance <= self._last_final:
                 return
-            text = await in_db(mask_spoken, event.text, self._recording.user_id)
+            try:
+                text = await in_db(mask_spoken, event.text, self._recording.user_id)
+            except OUTAGE as error:  # the final comes later
+                logger.warning("partial_not_screened", error=type(error).__name__)
+                return
             fields = {
                 "utterance": event.utterance,
                 "rev": revision,

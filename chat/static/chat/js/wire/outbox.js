@@ -38,6 +38,7 @@ export class Outbox {
    * @param {() => string | null} options.conversationId
    * @param {(frame: Frame, command: Frame) => void} options.onAccepted
    * @param {(words: string) => void} options.onRefused
+   * @param {(text: string, reason: string) => void} options.onModerated the site's rules refuse a message
    */
   constructor(options) {
     this.options = options;
@@ -170,12 +171,14 @@ export class Outbox {
   failed(item, error) {
     clearTimeout(item.timer);
     item.state = "unsent";
+    if (error.code === "moderated") return this.options.onModerated(this.takeBack(item.command.client_id), error.message);
     this.options.onRefused(error.message);
     if (isRetryable(error.code)) {
       item.tries += 1;
       const grown = Math.min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** item.tries) * (0.5 + Math.random() / 2);
       this.countDown(item, error.message, Math.ceil(error.retryAfter ?? grown));
     } else this.show(item, "unsent", error.message);
+    return undefined;
   }
 
   /** @param {Item} item @param {string} words @param {number} seconds */
