@@ -7,7 +7,6 @@ import { adoptDraft } from "antiphon/conversation/drafts";
 import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
 import { Outbox } from "antiphon/wire/outbox";
-import { giveBack, hideRefusal } from "antiphon/conversation/moderation";
 import { Parameters } from "antiphon/conversation/parameters";
 import { People } from "antiphon/conversation/people";
 import { Picker } from "antiphon/conversation/picker";
@@ -90,7 +89,6 @@ export class Conversation {
       conversationId: () => page.conversation_id,
       onAccepted: (frame, command) => this.accepted(frame, command),
       onRefused: (words) => this.announcer.say(`Not sent. ${words}`),
-      onModerated: (text, reason) => giveBack(this.composer, text, reason),
     });
     this.temporary = new Temporary(page, (words) => this.announcer.say(words));
     this.picker = new Picker(/** @type {HTMLButtonElement} */ (element("model")), page, (words) => this.announcer.say(words));
@@ -199,7 +197,6 @@ export class Conversation {
       this.composer.write(text);
       return;
     }
-    hideRefusal();
     const last = this.transcript.last;
     const { preset, model, compared } = this.picker;
     const { beside, following } = this.transcript;

@@ -18,6 +18,7 @@ export class MessageActions {
   constructor(conversation) {
     this.conversation = conversation;
     this.reporting = new ReportDialog(conversation);
+    conversation.outbox.onModerated = (text, reason) => giveBack(conversation.composer, text, reason);
     conversation.transcript.root.addEventListener("click", (event) => this.onClick(event));
   }
 

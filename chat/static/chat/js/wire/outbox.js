@@ -5,6 +5,7 @@
  */
 
 import { makeId, isRetryable } from "antiphon/wire/protocol";
+import { hideRefusal } from "antiphon/conversation/moderation";
 import { forgetMessage, storedMessages, storeMessage } from "antiphon/lib/database";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -38,12 +39,13 @@ export class Outbox {
    * @param {() => string | null} options.conversationId
    * @param {(frame: Frame, command: Frame) => void} options.onAccepted
    * @param {(words: string) => void} options.onRefused
-   * @param {(text: string, reason: string) => void} options.onModerated the site's rules refuse a message
    */
   constructor(options) {
     this.options = options;
     /** @type {Map<string, Item>} */
     this.items = new Map();
+    /** The site's rules refuse a message: its text, and why. @type {((text: string, reason: string) => void) | null} */
+    this.onModerated = null;
     this.expected = ""; // the run of the message accepted last, until the page shows its answer
   }
 
@@ -78,6 +80,7 @@ export class Outbox {
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
     if (place.temporary) command.temporary = true;
     if (place.options && !command.conversation_id) command.options = place.options;
+    hideRefusal();
     const item = this.insert(command, Date.now(), false);
     this.options.transcript.addLocal(command.client_id, text);
     this.store(item);
@@ -171,7 +174,7 @@ export class Outbox {
   failed(item, error) {
     clearTimeout(item.timer);
     item.state = "unsent";
-    if (error.code === "moderated") return this.options.onModerated(this.takeBack(item.command.client_id), error.message);
+    if (error.code === "moderated") return this.onModerated?.(this.takeBack(item.command.client_id), error.message);
     this.options.onRefused(error.message);
     if (isRetryable(error.code)) {
       item.tries += 1;
