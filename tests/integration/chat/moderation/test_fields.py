@@ -74,7 +74,7 @@ def test_presets(alice: User) -> None:
         {"name": "x", "starters": ["Walrus"]},
     ):
         with pytest.raises(Moderated):
-            save_as_preset(alice, **fields)  # type: ignore[arg-type]  # names of its parameters
+            save_as_preset(alice, **fields)
     assert Preset.objects.count() == 1
 
 
