@@ -25,6 +25,7 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import Conversation, Member, Message, Run, RunStatus, WaitingFor
 from chat.models.moderation import CaseTarget, ModerationCase
+from chat.moderation.screening import screen_title
 from chat.protocol.errors import NotFound
 from chat.runs.closing import announcements, close_in_log
 from chat.runs.ending import Ended, end_run
@@ -161,7 +162,8 @@ def _stop(runs: Sequence[Run], reason: str) -> list[Ended]:
 def _give_title(message: Message) -> None:
     """A conversation that a held message began has no title until now."""
     untitled = Conversation.objects.filter(pk=message.conversation_id, title="")
-    untitled.update(title=title_from(message.text))
+    title = title_from(message.text)
+    untitled.update(title=screen_title(title, message.author_id) if message.author_id else title)
     Conversation.objects.filter(pk=message.conversation_id).update(updated_at=Now())
 
 
