@@ -13,7 +13,7 @@ class ChatConfig(AppConfig):
         from accounts.staff.user_links import UserLink, register_user_link
         from accounts.staff.user_panels import register_user_panel
         from accounts.suspension import register_suspension_listener
-        from accounts.views.settings import register_settings_link
+        from accounts.views.settings import register_name_check, register_settings_link
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.models import Recording
         from chat.models.messages import READ_TEXT
@@ -22,6 +22,7 @@ class ChatConfig(AppConfig):
         from chat.retention import erasure
         from chat.review.announcements import announce_suspension
         from chat.review.user_panel import strikes_panel
+        from chat.views.appeals import check_person_name
         from chat.voice import audio_files
 
         register_suspension_listener(announce_suspension)
@@ -42,6 +43,7 @@ class ChatConfig(AppConfig):
         register_user_link(
             UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")
         )
+        register_name_check(check_person_name)
         register_ordinary_permissions("chat", (SHARE,))
         register_app_permissions(
             "chat",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -18,12 +21,21 @@ from accounts.auth.revocation import end_session
 from accounts.auth.sessions import live_sessions
 from accounts.models import Session, User
 
+NameCheck = Callable[[uuid.UUID, str], str]
 _links: dict[str, str] = {}  # URL names of other apps' pages, by their name in the template
 
 
 def register_settings_link(name: str, view: str) -> None:
     """Lets the settings page link to another app's page: `links.<name>` in the template is the URL of `view`."""
     _links[name] = view
+
+
+_name_checks: list[NameCheck] = []
+
+
+def register_name_check(check: NameCheck) -> None:
+    """Lets another app change the name that a user (by id) gives themselves, or refuse it by a `ValidationError`."""
+    _name_checks.append(check)
 
 
 class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -34,6 +46,12 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
         help_texts = {  # noqa: RUF012  # as above
             "name": gettext_lazy("Shown to other members of a conversation. If empty, they see part of your email.")
         }
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        for check in _name_checks:
+            name = check(self.instance.pk, name)
+        return name
 
 
 @login_required

@@ -56,7 +56,7 @@ def _total(run: Run, now: datetime) -> int:
 def _steps(run: Run) -> list[Step]:
     attempts = f"attempt {run.attempt} of {MAX_ATTEMPTS}"
     found: list[tuple[str, datetime | None, str]] = [
-        ("Created", run.created_at, "message, answer and run committed"),
+        ("Created", run.created_at, _created_note(run)),
         ("Job published", run.enqueued_at, "most recently" if run.attempt > 1 else ""),
         ("Claimed by a worker", run.started_at, " · ".join(filter(None, (attempts, run.lease_owner)))),
         ("Thinking began", _later(run, run.first_reasoning_ms), ""),
@@ -71,6 +71,11 @@ def _steps(run: Run) -> list[Step]:
     return [Step(title, at, f"+{_after(run, at)}", note) for title, at, note in known]
 
 
+def _created_note(run: Run) -> str:
+    committed = "message, answer and run committed"
+    return f"{committed}; waits for {run.get_waiting_for_display()}" if run.waiting_for else committed
+
+
 def _later(run: Run, after_ms: int | None) -> datetime | None:
     return None if after_ms is None else run.created_at + timedelta(milliseconds=after_ms)
 
@@ -83,7 +88,7 @@ def _after(run: Run, at: datetime) -> str:
 def _segments(run: Run, total: int) -> list[TimelineSegment]:
     """Waiting for a worker, then for the model, then generating; the last segment ends with the run, or now."""
     marks = (
-        ("waiting", "Waiting for a worker", run.queued_ms),
+        ("waiting", f"Waiting for {run.get_waiting_for_display() or 'a worker'}", run.queued_ms),
         ("thinking", "Waiting for the model's first token", run.first_token_ms),
         ("writing", "Generating", total),
     )

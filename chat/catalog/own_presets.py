@@ -10,6 +10,7 @@ from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.catalog.access import models_of
 from chat.catalog.own_items import free_name, store
+from chat.catalog.screened_items import screen_item
 from chat.models import Preset
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid, NotFound
@@ -25,7 +26,7 @@ def save_as_preset(
     """Makes a preset of the user's own, shared with nobody.
 
     Raises `Invalid` with a sentence: for values that a preset cannot have, a name that the user has given already, a
-    model that is not offered to the user, and beyond `MAX_OWN_PRESETS`.
+    model that is not offered to the user, and beyond `MAX_OWN_PRESETS`; and `Moderated`.
     """
     if model and model not in [one["id"] for one in models_of(user.pk)]:
         raise Invalid(NOT_OFFERED)
@@ -34,6 +35,7 @@ def save_as_preset(
         system_prompt=clean_controls(system_prompt), temperature=temperature, max_tokens=max_tokens, effort=effort,
         starters=[clean_controls(one) for one in starters],
     )  # fmt: skip
+    screen_item(preset)
     return store(preset)
 
 

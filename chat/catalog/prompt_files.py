@@ -11,6 +11,7 @@ from django.db import transaction
 from accounts.models import User
 from chat.catalog.own_items import check_room, sentence_of
 from chat.catalog.prompts import check_variables, clean_name
+from chat.catalog.screened_items import screen_item
 from chat.models import Prompt
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid
@@ -58,7 +59,7 @@ def export_prompts(user: User) -> bytes:
 def import_prompts(user: User, body: bytes) -> Imported:
     """Adds the prompts of a file to the user's own, all of them or none. What has a name that is taken is skipped.
 
-    Raises `Invalid` with a sentence for a file or a prompt that is not valid, and beyond the limit.
+    Raises `Invalid` with a sentence for a file or a prompt that is not valid, and beyond the limit; and `Moderated`.
     """
     rows = [_row(user, number, entry) for number, entry in enumerate(_read(body), 1)]
     with transaction.atomic():
@@ -105,4 +106,5 @@ def _row(user: User, number: int, entry: Entry) -> Prompt:
         raise Invalid(f"Prompt {number} of the file cannot be imported. {sentence_of(error)}") from None
     except Invalid as error:
         raise Invalid(f"Prompt {number} of the file cannot be imported. {error.message}") from None
+    screen_item(row)
     return row

@@ -21,6 +21,8 @@ from chat.conversations.membership import conversations_of, member_of
 from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
+from chat.models.moderation import CaseTarget
+from chat.moderation.screening import screen_field
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 logger = structlog.get_logger(__name__)
@@ -109,12 +111,21 @@ def _heading(day: datetime.date, today: datetime.date) -> str:
 
 
 def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:
-    """Renames a conversation for all members; returns the title. Raises `NotFound`, `Forbidden`, `Invalid`."""
+    """Renames a conversation for all members; returns the title. Raises `NotFound`, `Forbidden`, `Invalid`,
+    `Moderated`.
+    """
     conversation = member_of(user_id, conversation_id, write=True).conversation
     title = " ".join(title.replace("\x00", "").split())
     if not title:
         raise Invalid("Enter a title.")
-    conversation.title = title[:MAX_TITLE]
+    conversation.title = screen_field(
+        title[:MAX_TITLE],
+        user_id,
+        CaseTarget.TITLE,
+        conversation_id,
+        conversation_id=conversation_id,
+        longest=MAX_TITLE,
+    )
     conversation.save(update_fields=["title"])
     notify_members(conversation, renamed=True)
     return conversation.title

@@ -18,6 +18,8 @@ from django.db import transaction
 from chat.conversations.membership import WRITERS, member_of
 from chat.eventlog import events, store
 from chat.models import Conversation, Instructions, Member, Preset
+from chat.models.moderation import CaseTarget, Direction
+from chat.moderation.screening import screen_field
 from chat.protocol.errors import Invalid
 from chat.protocol.parameters import MAX_ANSWER_TOKENS, MAX_PROMPT_CHARS, MAX_TEMPERATURE, read_parameter
 
@@ -55,12 +57,18 @@ def change_parameters(
     """Changes the parameters that are named in `given`, which count from the next answer on, and tells every open tab.
 
     An empty value is the default of the conversation's preset, which is copied again. Returns what `read_parameters`
-    does. Raises `NotFound`, `Forbidden`, `Invalid` and `TooLarge`.
+    does. Raises `NotFound`, `Forbidden`, `Invalid`, `TooLarge` and `Moderated`.
     """
     unknown = set(given) - set(NAMES)
     if unknown or not given:
         raise Invalid("There is no such parameter." if unknown else "Nothing is to be changed.")
     wanted = {name: read_parameter(name, text) for name, text in given.items()}
+    if wanted.get("system_prompt"):
+        member_of(user_id, conversation_id, write=True)
+        wanted["system_prompt"] = screen_field(
+            wanted["system_prompt"], user_id, CaseTarget.PRESET, conversation_id, direction=Direction.ASKED,
+            conversation_id=conversation_id, longest=MAX_PROMPT_CHARS,
+        )  # fmt: skip
     with transaction.atomic():
         member = member_of(user_id, conversation_id, write=True)
         conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)

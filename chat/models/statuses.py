@@ -58,7 +58,8 @@ class Effort(models.TextChoices):
     HIGH = "high"
 
 
-ACTIVE = (RunStatus.WAITING.value, RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+UNDER_WAY = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)
+ACTIVE = (RunStatus.WAITING.value, *UNDER_WAY)  # not ended
 FAILED = (RunStatus.FAILED.value, RunStatus.INTERRUPTED.value)
 SLOW_MS = 5000  # from here on, a time to the first token counts as slow
 

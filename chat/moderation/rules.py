@@ -29,11 +29,15 @@ RELOAD_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Whom a rule must be meant for: the person whose text it is, or whose question is answered."""
+    """Whom a rule must be meant for: the person whose text it is, or whose question is answered.
+
+    `others` are the further models that are asked the same.
+    """
 
     groups: frozenset[int] = frozenset()
     plan: int | None = None
     model: str = ""
+    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class KnownRule:
         return (
             (not self.groups or bool(self.groups & audience.groups))
             and (not self.plans or audience.plan in self.plans)
-            and (not self.models or audience.model in self.models)
+            and (not self.models or audience.model in self.models or bool(self.models & audience.others))
         )
 
 

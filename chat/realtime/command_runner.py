@@ -31,7 +31,7 @@ from chat.protocol.commands import (
     names_of,
     parse_command,
 )
-from chat.protocol.errors import ChatError, Internal, RateLimited, Unavailable
+from chat.protocol.errors import ChatError, Internal, Moderated, RateLimited, Unavailable
 from chat.protocol.frames import encode
 from chat.protocol.limits import COUNTED_FRAME_BYTES
 from chat.realtime import rate_limits
@@ -191,6 +191,8 @@ class CommandRunner:
         frame: dict[str, Any] = {"type": "error", "code": error.code, "message": error.message}
         if names.client_id is not None:
             frame["client_id"] = names.client_id
+        if isinstance(error, Moderated) and error.case_id is not None:
+            frame["case_id"] = str(error.case_id)
         if error.retry_after is not None:
             frame["retry_after"] = error.retry_after
         self.reply(frame, names.ref)

@@ -16,7 +16,7 @@ _ORPHANS: Final = """
 SELECT r.id FROM accounts_reservation r LEFT JOIN chat_run ON chat_run.id = r.run_id
 LEFT JOIN chat_recording ON chat_recording.id = r.recording_id
 WHERE CASE WHEN r.run_id IS NULL THEN chat_recording.id IS NULL OR chat_recording.finished_at IS NOT NULL
-    ELSE chat_run.status IS NULL OR chat_run.status NOT IN ('queued', 'running') END
+    ELSE chat_run.status IS NULL OR chat_run.status NOT IN ('waiting', 'queued', 'running') END
 """
 _FREE: Final = f"""
 WITH freed AS (

@@ -31,7 +31,7 @@ FAULTS: Final = (
     Fault(
         "answers whose status is not that of their ended run",
         "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id AND r.latest "
-        "WHERE r.status NOT IN ('queued', 'running') "
+        "WHERE r.status NOT IN ('waiting', 'queued', 'running') "
         "AND m.status <> CASE r.status WHEN 'done' THEN 'complete' ELSE r.status END",
         "UPDATE chat_message m SET status = CASE r.status WHEN 'done' THEN 'complete' ELSE r.status END "
         "FROM chat_run r WHERE r.message_id = m.id AND r.latest AND m.id = ANY(%(ids)s)",
@@ -45,7 +45,7 @@ FAULTS: Final = (
     Fault(
         "finished answers of runs that have not ended",
         "SELECT m.id FROM chat_message m JOIN chat_run r ON r.message_id = m.id AND r.latest "
-        "WHERE r.status IN ('queued', 'running') AND m.status NOT IN ('pending', 'streaming')",
+        "WHERE r.status IN ('waiting', 'queued', 'running') AND m.status NOT IN ('pending', 'streaming')",
         "UPDATE chat_message SET status = 'pending' WHERE id = ANY(%(ids)s)",
     ),
     Fault(

@@ -9,12 +9,26 @@ from typing import Final
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
-from chat.models import ACTIVE, Conversation, Member, Message, Preset, Prompt, Recording, Role, Run, Utterance
+from chat.models import (
+    ACTIVE,
+    Conversation,
+    Member,
+    Message,
+    Preset,
+    Prompt,
+    Recording,
+    Role,
+    Run,
+    RunStatus,
+    Utterance,
+)
 from chat.moderation.keeping import blank_cases
 from chat.retention.purge import delete_event_logs
+from chat.runs.ending import end_run
 
 logger = structlog.get_logger(__name__)
 ERASED: Final = "(erased)"
@@ -53,7 +67,8 @@ def erase(user: User) -> Erased:
             )
             assert successor is not None  # it is shared
             Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
-        Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="")
+        _end_waiting_runs(user, shared)
+        Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
         blank_cases(user)
         Utterance.objects.filter(recording__user=user).delete()
         Recording.objects.filter(user=user).delete()
@@ -64,6 +79,15 @@ def erase(user: User) -> Erased:
         # The event logs still have the messages. Clients without a log load a snapshot.
         transaction.on_commit(partial(delete_event_logs, [*alone, *shared]), robust=True)
     return erased
+
+
+def _end_waiting_runs(user: User, conversations: list[uuid.UUID]) -> None:
+    """Nobody is left whose question a reviewer could release."""
+    waiting = Run.objects.filter(
+        Q(requested_by=user) | Q(prompt__author=user), conversation__in=conversations, status=RunStatus.WAITING
+    )
+    for run in waiting.order_by("pk"):
+        end_run(run.pk, run.attempt, RunStatus.STOPPED)
 
 
 def survey(user: User) -> Erased:

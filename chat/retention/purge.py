@@ -24,7 +24,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import Session
 from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
-from chat.models import ACTIVE, Conversation, Member, Recording, RecordingStatus, Run, Submission
+from chat.models import UNDER_WAY, Conversation, Member, Recording, RecordingStatus, Run, Submission
 from chat.moderation.keeping import expired_cases
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.voice import audio_files
@@ -70,7 +70,8 @@ def _aged(now: datetime) -> QuerySet[Conversation]:
 
 
 def _idle() -> QuerySet[Conversation]:
-    return Conversation.objects.filter(~Exists(Run.objects.filter(conversation=OuterRef("pk"), status__in=ACTIVE)))
+    """Those without an answer in progress. One that waits for a person may wait for ever: it keeps nothing."""
+    return Conversation.objects.filter(~Exists(Run.objects.filter(conversation=OuterRef("pk"), status__in=UNDER_WAY)))
 
 
 # Few conversations at a time: one may have thousands of messages.

@@ -36,9 +36,9 @@ FROM path LEFT JOIN chat_summary s ON s.id = path.summary_id ORDER BY depth DESC
 )
 _COUNT_OLDER: Final = """
 WITH RECURSIVE path(parent_id, counts) AS (
-    SELECT parent_id, role = 'user' OR text <> '' FROM chat_message WHERE id = %s
+    SELECT parent_id, text <> '' FROM chat_message WHERE id = %s
     UNION ALL
-    SELECT m.parent_id, m.role = 'user' OR m.text <> '' FROM path JOIN chat_message m ON m.id = path.parent_id
+    SELECT m.parent_id, m.text <> '' FROM path JOIN chat_message m ON m.id = path.parent_id
 )
 SELECT count(*) FILTER (WHERE counts) FROM path
 """
@@ -121,7 +121,7 @@ def read_branch(prompt_id: uuid.UUID, tokens: int | None = None, messages: int =
         elif rows and rows[0][1] is not None:
             cursor.execute(_COUNT_OLDER, [rows[0][1]])
             older = cursor.fetchone()[0]
-    rows = [row for row in rows if row[2] == "user" or row[3]]
+    rows = [row for row in rows if row[3] or row[0] == prompt_id]  # no question that was withheld, no empty answer
     path = [(role, text) for _, _, role, text, *_ in rows]
     authors = _authors_of([(role, author_id) for _, _, role, _, author_id, *_ in rows])
     return Branch([row[0] for row in rows], path, authors, summary, summarised, summary_id, older)

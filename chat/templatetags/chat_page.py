@@ -21,6 +21,7 @@ from chat.markdown.plain import plain
 from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
 from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
+from chat.views.appeals import cases_url, describe_moderation
 
 register = template.Library()
 
@@ -140,6 +141,18 @@ def _replaced(message: dict[str, Any]) -> str:
     """Why parts of a whole answer are not as the model wrote them."""
     done = message.get("moderation") or {}
     return str(done["reason"]) if message["role"] == "assistant" and done.get("action") == "mask" else ""
+
+
+@register.filter
+def moderated(message: dict[str, Any], reader_id: str) -> str:
+    """What moderation did to a message, for this reader; empty where it did nothing."""
+    return describe_moderation(message, reader_id)
+
+
+@register.simple_tag(name="cases_url")
+def cases_page() -> str:
+    """The page of the user's own cases."""
+    return cases_url()
 
 
 @register.filter

@@ -1,7 +1,7 @@
 """The transaction of a turn: a command becomes a message, an answer to be written, and a run.
 
-`accept` reads top to bottom: place → insert → reserve → events. `chat.turns.submit` does the rest: it enqueues the
-run and announces it. If the broker is away, the run's row serves as the outbox; if Redis is away, PostgreSQL has
+`accept` reads top to bottom: place → screen → insert → reserve → events. `chat.turns.submit` does the rest: it enqueues
+the run and announces it. If the broker is away, the run's row serves as the outbox; if Redis is away, PostgreSQL has
 everything. `chat.recovery` completes either, so nothing accepted is lost and nothing is made twice.
 """
 
@@ -14,20 +14,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from accounts.quotas import reservations
 from chat.conversations.membership import member_of
 from chat.eventlog import events
 from chat.eventlog.store import Append
-from chat.models import Comparison, Message, MessageRole, MessageStatus, Run
+from chat.models import Comparison, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
 from chat.models.conversations import title_from
+from chat.models.moderation import Direction
+from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
 from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, clean_text
-from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded, RateLimited
+from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded
 from chat.protocol.parameters import check_options
-from chat.telemetry import metrics, tracing
+from chat.telemetry import tracing
 from chat.turns.comparing import compared_models, insert_comparison, models_of
+from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.places import Place, find_place
 from chat.turns.statements import find_submission, insert_turn
 
@@ -46,6 +48,7 @@ class Accepted:
     members: list[uuid.UUID] = field(default_factory=list)  # whose lists of conversations change
     listing: dict[str, Any] = field(default_factory=dict)  # what they then show
     continues: bool = False  # the run extends a message that was there already
+    held: bool = False  # the message waits for a reviewer, and no run is queued
 
     @property
     def duplicate(self) -> bool:
@@ -64,6 +67,7 @@ class _Rows:
     runs: list[Run]
     title: str
     is_new: bool
+    held: bool
     comparison: Comparison | None = None
     members: list[uuid.UUID] = field(default_factory=list)
 
@@ -72,11 +76,13 @@ def accept_any(conversation_id: uuid.UUID) -> None:
     """The check of callers that have no limit of their own."""
 
 
-def accept(user_id: uuid.UUID, command: NewTurn, check: Check = accept_any) -> Accepted:
+def accept(
+    user_id: uuid.UUID, command: NewTurn, check: Check = accept_any, direction: Direction = Direction.ASKED
+) -> Accepted:
     """Carries out a turn in one transaction. The same (user, `client_id`) gives the same result for ever.
 
     `check` gets the conversation's id before anything is committed, and may refuse the command by raising. It is not
-    asked about a duplicate. Raises `ChatError`s.
+    asked about a duplicate. The text is screened by the rules of `direction`. Raises `ChatError`s.
     """
     if isinstance(command, MessageSend | MessageEdit):
         command = msgspec.structs.replace(command, text=clean_text(command.text))
@@ -93,9 +99,14 @@ def accept(user_id: uuid.UUID, command: NewTurn, check: Check = accept_any) -> A
         with transaction.atomic():
             place = find_place(user_id, command)
             check(place.conversation_id)
-            rows = _insert(user_id, command, fingerprint, place)
-            _reserve(user_id, place, rows)
+            models = models_of(user_id, command, place.model)
+            prompt = place.prompt or _prompt_of(command, place)
+            held = place.prompt is None and screen_message(prompt, models, direction)
+            rows = _insert(user_id, command, fingerprint, place, prompt, models, held=held)
+            _reserve(user_id, command, place, rows)
             return _accepted(command, place, rows)
+    except Refusal as refusal:
+        raise refuse(refusal, user_id, command.client_id) from None
     except (IntegrityError, Busy) as error:
         # Another command won the race: the same one (the same client_id), or a different one on this branch.
         known = find_known(user_id, command.client_id, fingerprint)
@@ -140,18 +151,33 @@ def _asked_together(message_id: uuid.UUID, run_id: uuid.UUID) -> list[Run]:
     return [first[slot] for slot in sorted(first)] if first and first[min(first)].pk == run_id else []
 
 
-def _insert(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, place: Place) -> _Rows:
-    """Writes the rows in one statement, which also counts the user's runs under way."""
-    chosen = None if isinstance(command, MessageEdit) else command.model
-    text = "" if isinstance(command, MessageRegenerate) else command.text
-    prompt = place.prompt or Message(
+def _prompt_of(command: NewTurn, place: Place) -> Message:
+    """The message that a command asks, not written yet."""
+    return Message(
         conversation_id=place.conversation_id,
         parent_id=place.parent_id,
         role=MessageRole.USER,
         author=place.author,
-        text=text,
+        text=_text_of(command),
     )
-    models = models_of(user_id, command, place.model)
+
+
+def _text_of(command: NewTurn) -> str:
+    return "" if isinstance(command, MessageRegenerate) else command.text
+
+
+def _insert(
+    user_id: uuid.UUID,
+    command: NewTurn,
+    fingerprint: bytes,
+    place: Place,
+    prompt: Message,
+    models: Sequence[str],
+    *,
+    held: bool,
+) -> _Rows:
+    """Writes the rows in one statement, which also counts the user's runs under way."""
+    chosen = None if isinstance(command, MessageEdit) else command.model
     answers = [
         Message(
             conversation_id=place.conversation_id,
@@ -170,12 +196,15 @@ def _insert(user_id: uuid.UUID, command: NewTurn, fingerprint: bytes, place: Pla
             requested_by_id=user_id,
             model=model,
             slot=number if several else place.slot,
+            status=RunStatus.WAITING if held else RunStatus.QUEUED,
+            waiting_for=WaitingFor.MODERATION if held else "",
             **asked_once(command),
             trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
         )
         for number, (model, answer) in enumerate(zip(models, answers, strict=True), 1)
     ]
-    rows = _Rows(prompt, answers, runs, place.title or title_from(text), is_new=place.prompt is None)
+    title = place.title or screen_title(title_from(prompt.text), user_id)
+    rows = _Rows(prompt, answers, runs, title, is_new=place.prompt is None, held=held)
     rows.members, under_way = insert_turn(
         prompt=prompt,
         answer=answers[0],
@@ -208,22 +237,7 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
     return {"effort": options.effort or "", "parameters": {"asked": asked} if asked else {}}
 
 
-def check_runs_under_way(count: int, *, wanted: int = 1) -> None:
-    """Raises `RateLimited` if a user who has `count` runs in progress may not begin `wanted` more."""
-    limit = settings.RATE_RUNS_PER_USER
-    if not 0 < limit < count + wanted:
-        return
-    metrics.denials["runs"] += 1
-    if wanted > limit:
-        raise Invalid(f"You can have at most {limit} answers in progress. Compare fewer models.")
-    message = "Too many answers are in progress. Wait for one to finish, or stop one."
-    if wanted > 1 and count < limit:
-        room = "only one more" if limit - count == 1 else f"only {limit - count} more"
-        message = f"There is room for {room}, and you asked for {wanted} answers. Wait for one to finish, or stop one."
-    raise RateLimited(message, retry_after=5)
-
-
-def _reserve(user_id: uuid.UUID, place: Place, rows: _Rows) -> None:
+def _reserve(user_id: uuid.UUID, command: NewTurn, place: Place, rows: _Rows) -> None:
     """Reserves what each run may use of the author's quotas: of all runs, or of none.
 
     The last statements of the transaction: from here to the commit everybody who shares a quota waits.
@@ -234,7 +248,7 @@ def _reserve(user_id: uuid.UUID, place: Place, rows: _Rows) -> None:
         reservations.lock_balances(user_id, [run.model for run in rows.runs])
     for reserved, run in enumerate(rows.runs):
         try:
-            reserve_quota(user_id, run, text=rows.prompt.text)
+            reserve_quota(user_id, run, text=_text_of(command) if rows.held else rows.prompt.text)
         except QuotaExceeded as error:
             if not reserved:
                 raise
@@ -242,14 +256,6 @@ def _reserve(user_id: uuid.UUID, place: Place, rows: _Rows) -> None:
                 f"Your quota has room for {reserved} of these {len(rows.runs)} answers. {error.message}",
                 retry_after=error.retry_after,
             ) from None
-
-
-def reserve_quota(user_id: uuid.UUID, run: Run, *, text: str) -> None:
-    """Reserves what a run that reads `text` may use. Raises `QuotaExceeded`."""
-    try:
-        reservations.reserve(user_id, run.pk, run.model, text=text)
-    except reservations.QuotaFull as error:
-        raise QuotaExceeded(str(error), retry_after=error.retry_after) from None
 
 
 def _accepted(command: NewTurn, place: Place, rows: _Rows) -> Accepted:
@@ -268,6 +274,7 @@ def _accepted(command: NewTurn, place: Place, rows: _Rows) -> Accepted:
             "updated_at": answer.created_at.isoformat(),
             "temporary": place.temporary,
         },
+        held=rows.held,
     )
 
 
@@ -277,13 +284,14 @@ def _announcements(command: NewTurn, place: Place, rows: _Rows) -> list[Append]:
     opening = [events.answer_chosen(place.conversation_id, place.choice)] if place.choice else []
     if rows.is_new:
         opening.append(events.message_created(rows.prompt, client_id=client_id, comparison=rows.comparison))
+        opening += events.moderation_notices(rows.prompt)
     appends = []
     for answer, run in zip(rows.answers, rows.runs, strict=True):
         told = None if rows.is_new else client_id
         announced = [
             *opening,
             events.message_created(answer, client_id=told, slot=run.slot),
-            events.run_queued(run, attempt=1),
+            events.run_announced(run),
         ]
         appends.append(Append(place.conversation_id, announced, run.pk, attempt=0, number=1))
         opening = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from chat.catalog.access import choose_model
-from chat.models import ACTIVE, Comparison, Message, MessageStatus, Run
+from chat.models import ACTIVE, Comparison, Message, MessageStatus, Run, RunStatus
 from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, NewTurn
 from chat.protocol.errors import Busy, Invalid
 
@@ -51,7 +51,8 @@ def insert_comparison(prompt: Message, answers: Sequence[Message], runs: Sequenc
     first = answers[0].created_at
     for number, (answer, run) in enumerate(zip(answers, runs, strict=True)):
         answer.created_at = first + timedelta(microseconds=number)
-        run.created_at = run.enqueued_at = first
+        run.created_at = first
+        run.enqueued_at = first if run.status == RunStatus.QUEUED else None
     comparison = Comparison.objects.create(prompt=prompt, size=len(runs))
     Message.objects.bulk_create(answers[1:])
     Run.objects.bulk_create(runs[1:])

@@ -18,7 +18,8 @@ from chat.conversations.membership import member_of
 from chat.eventlog import events
 from chat.eventlog.payloads import MODERATED, is_continuable
 from chat.eventlog.store import Append
-from chat.models import ACTIVE, Conversation, Member, Message, MessageRole, MessageStatus, Run, Submission
+from chat.models import UNDER_WAY, Conversation, Member, Message, MessageRole, MessageStatus, Run, Submission
+from chat.moderation.screening import check_not_withheld
 from chat.protocol.commands import MessageContinue
 from chat.protocol.errors import Busy, Invalid, NotFound
 from chat.telemetry import tracing
@@ -26,12 +27,11 @@ from chat.turns.accept import (
     Accepted,
     Check,
     accept_any,
-    check_runs_under_way,
     find_known,
     fingerprint_of,
-    reserve_quota,
 )
 from chat.turns.comparing import is_open
+from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.statements import lock_sender
 
 COMPLETE: Final = "This answer is complete, so there is nothing to continue."
@@ -59,7 +59,7 @@ def accept_continue(user_id: uuid.UUID, command: MessageContinue, check: Check =
             metered = lock_sender(user_id)
             check(message.conversation_id)
             _check_continuable(message, before)
-            check_runs_under_way(Run.objects.filter(requested_by_id=user_id, status__in=ACTIVE).count())
+            check_runs_under_way(Run.objects.filter(requested_by_id=user_id, status__in=UNDER_WAY).count())
             run = _insert(user_id, command, fingerprint, message, before)
             if metered:
                 reserve_quota(user_id, run, text=message.text)
@@ -85,15 +85,16 @@ def _lock_answer(user_id: uuid.UUID, message_id: uuid.UUID) -> tuple[Message, Ru
         raise NotFound
     if message.role != MessageRole.ASSISTANT:
         raise Invalid("Only answers can be continued.")
-    run = Run.objects.filter(message_id=message_id, latest=True).first()
+    run = Run.objects.select_related("prompt").filter(message_id=message_id, latest=True).first()
     if run is None:
         raise Invalid(IMPORTED)
+    check_not_withheld(run.prompt)
     return message, run
 
 
 def _check_continuable(message: Message, run: Run) -> None:
     """Refuses with the reason why the answer cannot be continued."""
-    active = Run.objects.filter(conversation_id=message.conversation_id, status__in=ACTIVE)
+    active = Run.objects.filter(conversation_id=message.conversation_id, status__in=UNDER_WAY)
     if run.slot and is_open(run.prompt_id):
         active = active.exclude(~Q(slot=run.slot), prompt=run.prompt_id)  # the answers beside it do not count
     if active.exists():

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Final
 
+import msgspec
+from django.db.models import Q
+
+from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.catalog.presets import choose_preset
 from chat.conversations.membership import WRITERS, member_of
-from chat.models import Conversation, Member, Message, MessageRole, MessageStatus
+from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
+from chat.moderation.screening import check_not_withheld, screen_system_prompt
 from chat.protocol.commands import MessageEdit, MessageSend, NewTurn
 from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
 from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
-from chat.turns.statements import begin_conversation, lock_place, lock_sender, sender
+from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender
+
+HELD: Final = "The message before waits for a reviewer. Withdraw it, or wait for the decision."
 
 
 @dataclass(slots=True)
@@ -43,6 +51,7 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
         raise Invalid("This answer has no question.")
     place = _beside(answer.conversation, member.user, prompt=answer.parent)
     place.slot, model = place_of_retry(answer)
+    check_not_withheld(answer.parent)
     place.model = model or place.model
     return place
 
@@ -52,9 +61,13 @@ def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
         raise Invalid("A new conversation has no message to reply to.")
     named = command.model or (command.models[0] if command.models else None)
     preset = choose_preset(user_id, command.preset_id, named) if command.preset_id else None
-    conversation_id, author, metered = begin_conversation(
-        user_id, temporary=command.temporary, preset=preset, options=command.options
-    )
+    conversation_id, options = uuid7(), command.options
+    if options is not None and options.system_prompt:
+        screened = screen_system_prompt(options.system_prompt, user_id, conversation_id)
+        options = msgspec.structs.replace(options, system_prompt=screened)
+    author, metered = begin_conversation(
+        user_id, conversation_id, temporary=command.temporary, preset=preset, options=options
+    )  # fmt: skip
     return Place(
         conversation_id, "", preset.model if preset else "", author, metered, temporary=command.temporary
     )  # fmt: skip
@@ -75,7 +88,7 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
     if found.parent_id is None and found.wanted_id is not None:
         raise NotFound
     if found.answer_under_way or found.parent_status in (MessageStatus.PENDING, MessageStatus.STREAMING):
-        raise Busy
+        raise Busy(HELD if _is_held(found) else "")
     if found.parent_role == MessageRole.USER:
         # The tree would have two questions in a row.
         raise Invalid("A message can only follow an answer, not another message.")
@@ -90,6 +103,12 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
         temporary=found.temporary,
         choice=choice,
     )
+
+
+def _is_held(found: PlaceRow) -> bool:
+    """Whether the answer in progress has not begun because its question waits for a reviewer."""
+    waiting = Run.objects.filter(status=RunStatus.WAITING, waiting_for=WaitingFor.MODERATION)
+    return waiting.filter(Q(message=found.parent_id) | Q(prompt=found.parent_id)).exists()
 
 
 def _beside(

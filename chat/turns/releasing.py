@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from typing import Final
 
 import structlog
@@ -26,6 +25,7 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import Conversation, Member, Message, Run, RunStatus, WaitingFor
 from chat.models.moderation import CaseTarget, ModerationCase
+from chat.moderation.screening import screen_title
 from chat.protocol.errors import NotFound
 from chat.runs.closing import announcements, close_in_log
 from chat.runs.ending import Ended, end_run
@@ -78,8 +78,8 @@ def release_held(case_id: uuid.UUID) -> Held:
             status=RunStatus.QUEUED, waiting_for="", enqueued_at=None, queued_ms=0
         )
         _give_title(message)
-        publish = partial(async_to_sync(_publish_released), message.pk, [run.pk for run in runs])
-        transaction.on_commit(publish, robust=True)
+        queued = [run.pk for run in runs]
+        transaction.on_commit(lambda: async_to_sync(_publish_released)(message.pk, queued), robust=True)
     return Held(HeldState.RELEASED, True, message.conversation_id, message.pk)
 
 
@@ -98,7 +98,7 @@ def refuse_held(case_id: uuid.UUID, reason: str = REFUSED) -> Held:
             return _unchanged(state, message)
         _withhold(message, "block", reason, case.pk)
         ended = _stop(runs, reason)
-        transaction.on_commit(partial(async_to_sync(_publish_refused), message.pk, ended), robust=True)
+        transaction.on_commit(lambda: async_to_sync(_publish_refused)(message.pk, ended), robust=True)
     return Held(HeldState.REFUSED, True, message.conversation_id, message.pk)
 
 
@@ -162,7 +162,8 @@ def _stop(runs: Sequence[Run], reason: str) -> list[Ended]:
 def _give_title(message: Message) -> None:
     """A conversation that a held message began has no title until now."""
     untitled = Conversation.objects.filter(pk=message.conversation_id, title="")
-    untitled.update(title=title_from(message.text))
+    title = title_from(message.text)
+    untitled.update(title=screen_title(title, message.author_id) if message.author_id else title)
     Conversation.objects.filter(pk=message.conversation_id).update(updated_at=Now())
 
 
@@ -173,7 +174,7 @@ async def _publish_released(message_id: uuid.UUID, run_ids: Sequence[uuid.UUID])
             await enqueue(run_id)
         await in_db(_note_enqueued, run_ids)
         await _notify_members(message_id)
-    except (*OUTAGE, BrokerAway) as error:
+    except (*OUTAGE, OSError, BrokerAway) as error:
         note = "the sweeper publishes and enqueues it"
         logger.warning("release_not_published", message=str(message_id), error=type(error).__name__, note=note)
 
@@ -202,7 +203,7 @@ async def _publish_refused(message_id: uuid.UUID, ended: Sequence[Ended]) -> Non
         message, *_ = await in_db(_read_released, message_id, [])
         shown = [events.message_updated(message, None), *events.moderation_notices(message)]
         await store.append(store.Append(message.conversation_id, shown))
-    except OUTAGE as error:
+    except (*OUTAGE, OSError) as error:
         logger.warning("refusal_not_published", message=str(message_id), error=type(error).__name__)
 
 

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from django.db import connection
 
-from accounts.lib.ids import uuid7
 from accounts.models import User
 from accounts.quotas.reservations import METERED
 from chat.conversations.membership import check_suspension
@@ -31,7 +30,7 @@ SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHE
 _PLACE: Final = f"""
 SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
-           SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('queued', 'running')),
+           SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('waiting', 'queued', 'running')),
        x.prompt_id, u.name, u.email, {METERED}, {_SUSPENDED}
 FROM chat_conversation c
 JOIN chat_member m ON m.conversation_id = c.id AND m.user_id = %(user)s
@@ -47,9 +46,10 @@ _INSERT: Final = """
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), prompt AS (
-    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
-    SELECT %(prompt)s::uuid, %(conversation)s::uuid, %(parent)s::uuid, 'user', %(user)s::uuid, %(text)s, '', 'complete',
-           now
+    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, moderation, html, status,
+        created_at)
+    SELECT %(prompt)s::uuid, %(conversation)s::uuid, %(parent)s::uuid, 'user', %(user)s::uuid, %(text)s,
+        %(moderation)s::jsonb, '', 'complete', now
     FROM clock WHERE %(asks)s
 ), answer AS (
     INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
@@ -58,11 +58,11 @@ WITH clock AS MATERIALIZED (
     FROM clock
 ), run AS (
     INSERT INTO chat_run (id, conversation_id, prompt_id, message_id, requested_by_id, model, effort, parameters, slot,
-        status, attempt, lease_owner, enqueued_at, checkpoint_epoch, checkpoint_seq, ended_in_log, error_code,
-        error_message, usage_estimated, trace_id, created_at)
+        status, waiting_for, enqueued_at, attempt, lease_owner, checkpoint_epoch, checkpoint_seq, ended_in_log,
+        error_code, error_message, usage_estimated, trace_id, created_at)
     VALUES (%(run)s, %(conversation)s, %(prompt)s, %(answer)s, %(user)s, %(model)s, %(effort)s, %(parameters)s,
-        %(slot)s, 'queued', 0,
-        '', clock_timestamp(), '', 0, false, '', '', false, %(trace)s, clock_timestamp())
+        %(slot)s, %(status)s, %(waiting_for)s, CASE %(status)s WHEN 'queued' THEN clock_timestamp() END, 0, '', '', 0,
+        false, '', '', false, %(trace)s, clock_timestamp())
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
     VALUES (%(user)s, %(client_id)s, %(fingerprint)s, %(conversation)s, %(shown)s, %(run)s, clock_timestamp())
@@ -160,6 +160,9 @@ def insert_turn(
         "effort": run.effort,
         "parameters": json.dumps(run.parameters),
         "slot": run.slot,
+        "status": run.status,
+        "waiting_for": run.waiting_for,
+        "moderation": json.dumps(prompt.moderation if asks else {}),
         "trace": run.trace_id,
         "choose": choose_model,
         "client_id": client_id,
@@ -177,14 +180,18 @@ def insert_turn(
 
 
 def begin_conversation(
-    user_id: uuid.UUID, *, temporary: bool, preset: Preset | None = None, options: TurnOptions | None = None
-) -> tuple[uuid.UUID, User, bool]:
-    """Inserts a conversation that the user owns, in one statement; its id, the sender, and whether quotas apply.
+    user_id: uuid.UUID,
+    conversation_id: uuid.UUID,
+    *,
+    temporary: bool,
+    preset: Preset | None = None,
+    options: TurnOptions | None = None,
+) -> tuple[User, bool]:
+    """Inserts a conversation that the user owns, in one statement; the sender, and whether quotas apply.
 
     Its parameters are those of `options`, and where these have none, the preset's. Raises `Suspended`.
     """
     own = options or TurnOptions()
-    conversation_id = uuid7()
     values: dict[str, Any] = {
         "conversation": conversation_id,
         "user": user_id,
@@ -200,7 +207,7 @@ def begin_conversation(
         cursor.execute(_BEGIN, values)
         name, email, metered, until, reason = cursor.fetchone()
     check_suspension(until, reason)
-    return conversation_id, sender(user_id, name, email), metered
+    return sender(user_id, name, email), metered
 
 
 def lock_sender(user_id: uuid.UUID) -> bool:

@@ -19,6 +19,7 @@ from accounts.lib.db import in_db
 from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import enqueue
+from chat.models.moderation import Direction
 from chat.protocol.commands import AnyTurn, MessageContinue, Position
 from chat.telemetry import latency_marks, metrics, tracing
 from chat.turns.accept import Accepted, Check, accept, accept_any
@@ -36,7 +37,7 @@ class Submitted:
 
     accepted: Accepted
     position: Position  # just before its first event
-    enqueueing: asyncio.Future[None] | None  # the jobs on their way to the broker; None for a duplicate
+    enqueueing: asyncio.Future[None] | None  # the jobs on their way to the broker; None if there are none
 
 
 @asynccontextmanager
@@ -45,13 +46,19 @@ async def _no_join(accepted: Accepted) -> AsyncIterator[None]:
 
 
 async def submit(
-    user_id: uuid.UUID, command: AnyTurn, *, check: Check = accept_any, join: Join = _no_join
+    user_id: uuid.UUID,
+    command: AnyTurn,
+    *,
+    check: Check = accept_any,
+    join: Join = _no_join,
+    direction: Direction = Direction.ASKED,
 ) -> Submitted:
     """Accepts a turn, enqueues its run and announces it; neither of the two waits for the other.
 
     `check` may refuse the conversation before the commit (see `accept`). `join` is entered after the commit and before
     the announcement, so that a caller can join the conversation's group and miss no event; what it yields, if anything,
-    is called with the position to follow from. A duplicate is joined as well, but not enqueued or announced again.
+    is called with the position to follow from. A duplicate is joined as well, but not enqueued or announced again; a
+    held message is enqueued when it is released. `direction` is for `accept`.
     Raises `ChatError`s, and one of `OUTAGE` if PostgreSQL or Redis is away.
     """
     received = time.monotonic()
@@ -59,7 +66,7 @@ async def submit(
         if isinstance(command, MessageContinue):
             accepted = await in_db(accept_continue, user_id, command, check)
         else:
-            accepted = await in_db(accept, user_id, command, check)
+            accepted = await in_db(accept, user_id, command, check, direction)
         if span.is_recording():
             span.set_attributes(
                 {
@@ -71,7 +78,8 @@ async def submit(
     committed = time.monotonic()
     if accepted.duplicate:
         metrics.counted.repeats += 1
-    enqueueing = None if accepted.duplicate else _enqueue([run.pk for run in accepted.several] or [accepted.run_id])
+    wanted = [] if accepted.duplicate or accepted.held else [run.pk for run in accepted.several] or [accepted.run_id]
+    enqueueing = _enqueue(wanted) if wanted else None
     async with join(accepted) as follow:
         appended = await announce(accepted)
         if appended:

@@ -39,6 +39,7 @@ from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
 from chat.review.own_cases import unseen_cases
 from chat.views import moderation
+from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
 
@@ -119,6 +120,7 @@ def _page(
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
+        "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
         "urls": {
             "root": reverse("chat:new"),
             "ticket": reverse("ticket"),

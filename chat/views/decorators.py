@@ -21,12 +21,12 @@ from django.views.decorators.http import require_POST
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
-from chat.protocol.errors import ChatError, Forbidden, NotFound, Unavailable
+from chat.protocol.errors import ChatError, Forbidden, Moderated, NotFound, Unavailable
 from chat.telemetry import metrics
 
 STATUSES: Final = {
-    "not_found": 404, "forbidden": 403, "suspended": 403, "invalid": 400, "too_large": 400, "conflict": 409,
-    "rate_limited": 429,
+    "not_found": 404, "forbidden": 403, "suspended": 403, "invalid": 400, "too_large": 400, "moderated": 400,
+    "conflict": 409, "rate_limited": 429,
 }  # fmt: skip
 
 logger = structlog.get_logger(__name__)
@@ -79,8 +79,10 @@ def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBa
         try:
             return JsonResponse(view(request, *args, **kwargs))
         except ChatError as error:
-            status = STATUSES.get(error.code, 503)
-            return JsonResponse({"code": error.code, "message": error.message}, status=status)
+            body = {"code": error.code, "message": error.message}
+            if isinstance(error, Moderated):
+                body["case_id"] = str(error.case_id)
+            return JsonResponse(body, status=STATUSES.get(error.code, 503))
 
     return require_POST(for_members(answer))
 

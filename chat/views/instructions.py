@@ -14,7 +14,11 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.auth.requests import user_of
 from chat.models import MAX_INSTRUCTIONS, Instructions
+from chat.models.moderation import CaseTarget, Direction
+from chat.moderation.screening import screen_field
 from chat.protocol.commands import clean_controls
+from chat.protocol.errors import Moderated
+from chat.views.appeals import refusal_of
 from chat.views.decorators import for_members
 
 
@@ -42,7 +46,11 @@ class InstructionsForm(forms.ModelForm):  # type: ignore[type-arg]  # the parame
                 _("At most %(most)s characters; these are %(count)s."),
                 params={"most": f"{MAX_INSTRUCTIONS:,}", "count": f"{len(text):,}"},
             )
-        return text
+        user_id = self.instance.user_id
+        try:
+            return screen_field(text, user_id, CaseTarget.PRESET, user_id, direction=Direction.ASKED)
+        except Moderated as error:
+            raise refusal_of(error) from None
 
 
 @sensitive_post_parameters("text")

@@ -13,8 +13,10 @@ from django.utils.translation import gettext as _
 
 from accounts.auth.requests import user_of
 from chat.catalog.own_items import store
+from chat.catalog.screened_items import screen_item
 from chat.models import Preset, Prompt
-from chat.protocol.errors import Invalid, NotFound
+from chat.protocol.errors import Invalid, Moderated, NotFound
+from chat.views.appeals import refusal_of
 from chat.views.library_forms import OwnForm
 
 Own = TypeVar("Own", Preset, Prompt)
@@ -33,11 +35,14 @@ def edit_own(request: HttpRequest, form: OwnForm, template: str, then: str) -> H
     new = form.instance._state.adding  # noqa: SLF001  # Django documents it
     if request.method == "POST" and form.is_valid():
         try:
+            screen_item(form.instance)
             with transaction.atomic():
                 store(form.instance)
                 form.instance.groups.set(form.cleaned_data["groups"])
         except Invalid as error:
             form.add_error(None, error.message)
+        except Moderated as error:
+            form.add_error(None, refusal_of(error))
         else:
             messages.success(request, _("“%(name)s” has been saved.") % {"name": form.instance})
             return redirect(then)
@@ -60,7 +65,7 @@ def duplicated(request: HttpRequest, copy: Preset | Prompt, edit: str) -> HttpRe
     return redirect(edit, copy.pk)
 
 
-def refused(request: HttpRequest, error: Invalid, then: str) -> HttpResponse:
+def refused(request: HttpRequest, error: Invalid | Moderated, then: str) -> HttpResponse:
     """Leads back to the list, with what was wrong."""
     messages.error(request, error.message)
     return redirect(then)

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
-        *("prose", "sidebar", "overlays", "chat", "messages", "thinking", "side-by-side", "context"),
+        *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side", "context"),
         *("composer", "prompts", "picker", "choices", "start", "voice", "temporary"),
         *("parameter-fields", "parameters", "people", "report"),
     )

@@ -21,7 +21,7 @@ from chat.catalog.prompt_files import MAX_FILE_BYTES, export_prompts, import_pro
 from chat.catalog.prompts import duplicate_prompt, prompt_entries, prompt_pieces, usable_prompts
 from chat.models import Prompt
 from chat.models.prompts import MAX_OWN_PROMPTS
-from chat.protocol.errors import Invalid
+from chat.protocol.errors import Invalid, Moderated
 from chat.views.decorators import for_members, for_members_revalidated
 from chat.views.library import delete_own, duplicated, edit_own, find_own, refused
 from chat.views.library_forms import ImportForm, PromptForm
@@ -104,7 +104,7 @@ def upload_prompts(request: HttpRequest) -> HttpResponse:
         return refused(request, Invalid(_("This file is too large.")), LIST)
     try:
         done = import_prompts(user_of(request), file.read())
-    except Invalid as error:
+    except (Invalid, Moderated) as error:
         return refused(request, error, LIST)
     said = ngettext("%(count)d prompt has been imported.", "%(count)d prompts have been imported.", done.made)
     messages.success(request, said % {"count": done.made})

@@ -73,7 +73,8 @@ def _name(heart: Heartbeat) -> str:
 def check_queue(_url: str) -> Found:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(created_at)), 0)::float"
+            "SELECT count(*), COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min("
+            "CASE WHEN queued_ms IS NULL THEN created_at ELSE enqueued_at END)), 0)::float"  # not a wait for a person
             " FROM chat_run WHERE status = 'queued'"
         )
         waiting, oldest = cursor.fetchone()

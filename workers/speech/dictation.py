@@ -16,8 +16,10 @@ import structlog
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from chat.models.moderation import Direction
+from chat.moderation.screening import mask_spoken
 from chat.protocol.commands import MessageSend
-from chat.protocol.errors import Busy, ChatError
+from chat.protocol.errors import Busy, ChatError, Moderated
 from chat.turns.accept import Accepted
 from chat.turns.submit import submit
 from chat.voice import recordings
@@ -61,7 +63,7 @@ class Dictation:
                 waited = 0.0
             except ChatError as error:
                 if not isinstance(error, Busy) or waited > BUSY_SECONDS:
-                    await self._return_unsent(error.message)
+                    await self._return_unsent(error.message, error)
                     return
                 waited += RETRY_SECONDS
                 await asyncio.sleep(RETRY_SECONDS)
@@ -90,7 +92,7 @@ class Dictation:
             await in_db(recordings.note_sent, self.recording.id, numbers, accepted.conversation_id, accepted.message_id)
             yield
 
-        submitted = await submit(self.recording.user_id, command, join=note_sent)
+        submitted = await submit(self.recording.user_id, command, join=note_sent, direction=Direction.SPOKEN)
         accepted, position = submitted.accepted, submitted.position
         if is_first:
             frame = recording_frame(
@@ -111,15 +113,18 @@ class Dictation:
                 frame=frame,
             )
 
-    async def _return_unsent(self, why: str) -> None:
-        """Publishes what was not sent and `why`. The speaker still has the transcripts and may send them by hand."""
+    async def _return_unsent(self, why: str, error: ChatError | None = None) -> None:
+        """Publishes what was not sent and `why`. The speaker may send it by hand, without what moderation withholds."""
         unsent, self._pending = self._pending, []
+        text = await in_db(mask_spoken, " ".join(text for _, text in unsent), self.recording.user_id)
+        refused = {"code": error.code, "case_id": str(error.case_id)} if isinstance(error, Moderated) else {}
         frame = recording_frame(
             "audio.unsent",
             self.recording.id,
             utterances=[n for n, _ in unsent],
-            text=" ".join(t for _, t in unsent),
+            text=text,
             message=why,
+            **refused,
         )
         try:
             await recordings.notify_user(self.recording, "notice", frame=frame, light=False)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+import structlog
+
 from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
 from chat.eventlog import store
+from chat.moderation.cases import shown_moderation
+from chat.moderation.screening import Spoken, mask_spoken, screen_transcript
 from chat.protocol.frames import encode_event
 from chat.voice import recordings
 from chat.voice.recordings import ClaimedRecording
@@ -17,11 +23,14 @@ from workers.asr.stabilizer import Stabilizer
 from workers.speech.dictation import Dictation
 from workers.speech.publishing import RecordingPublisher
 
+logger = structlog.get_logger(__name__)
+
 PARTIAL_SECONDS: Final = 0.1  # between two partials; the newest one is published
 
 
 class Transcripts:
-    """The transcripts of one recording.
+    """The transcripts of one recording, without what moderation withholds. What is sent automatically is screened once
+    more as a message, whose case has the original.
 
     Partials go to the speaker's sockets only. A final goes into the conversation's event log as soon as there is a
     conversation. Once the final of an utterance is published, no partial of it follows.
@@ -79,18 +88,24 @@ class Transcripts:
             return
         self._partial_at = time.monotonic()
         self._revision += 1
-        fields = {
-            "utterance": event.utterance,
-            "rev": self._revision,
-            "text": event.text,
-            "stable_chars": self._stabilizer.offer(event.text, self._partial_at * 1000),
-        }
-        self._spawn(self._publish_partial(fields))
+        self._spawn(self._publish_partial(event, self._revision, self._partial_at, self._stabilizer))
 
-    async def _publish_partial(self, fields: dict[str, Any]) -> None:
+    async def _publish_partial(self, event: AsrEvent, revision: int, at: float, stabilizer: Stabilizer) -> None:
         async with self._order:
-            if fields["utterance"] > self._last_final:
-                await self._publisher.notify("transcript.partial", light=True, **fields)
+            if event.utterance <= self._last_final:
+                return
+            try:
+                text = await in_db(mask_spoken, event.text, self._recording.user_id)
+            except OUTAGE as error:  # the final comes later
+                logger.warning("partial_not_screened", error=type(error).__name__)
+                return
+            fields = {
+                "utterance": event.utterance,
+                "rev": revision,
+                "text": text,
+                "stable_chars": stabilizer.offer(text, at * 1000),
+            }
+            await self._publisher.notify("transcript.partial", light=True, **fields)
 
     async def _publish_final(self, event: AsrEvent) -> None:
         self._partial = None
@@ -101,13 +116,29 @@ class Transcripts:
             self._dictation.add(event.utterance, event.text)
 
     async def _store_final(self, event: AsrEvent) -> None:
+        spoken = await in_db(self._screen, event)
         await in_db(
             recordings.keep_utterance,
-            self._recording.id, event.utterance, event.text, event.start_ms, event.end_ms, event.confidence,
+            self._recording.id, event.utterance, spoken.text, event.start_ms, event.end_ms, event.confidence,
         )  # fmt: skip
+        await self._publish_stored(event, spoken.text)
+        if spoken.case is not None:
+            notice: dict[str, Any] = {"utterance": event.utterance, **shown_moderation(spoken.case)}
+            await self._publisher.notify("moderation.notice", **notice)
+
+    def _screen(self, event: AsrEvent) -> Spoken:
+        return screen_transcript(
+            event.text,
+            self._recording.user_id,
+            uuid.uuid5(self._recording.id, f"utterance-{event.utterance}"),
+            self._dictation.conversation_id,
+            is_sent=self._recording.auto_send,
+        )
+
+    async def _publish_stored(self, event: AsrEvent, text: str) -> None:
         fields: dict[str, Any] = {
             "utterance": event.utterance,
-            "text": event.text,
+            "text": text,
             "start_ms": event.start_ms,
             "end_ms": event.end_ms,
         }

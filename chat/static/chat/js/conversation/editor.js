@@ -1,5 +1,6 @@
 /** Edits a message in place: the edited text becomes another version of it. */
 
+import { linkToCases } from "antiphon/conversation/moderation";
 import { isComposing } from "antiphon/lib/keys";
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
@@ -59,6 +60,7 @@ export function openEditor(view, send) {
       close();
     } catch (error) {
       trouble.textContent = error instanceof Error ? error.message : "Something went wrong. Try again.";
+      if (/** @type {any} */ (error).code === "moderated") trouble.append(" ", linkToCases());
       submit.disabled = false;
     }
   });

@@ -2,6 +2,7 @@
 
 import { confirmOn, copyText } from "antiphon/conversation/code";
 import { openEditor } from "antiphon/conversation/editor";
+import { SEE_CASES, giveBack } from "antiphon/conversation/moderation";
 import { FetchError, fetchPiece, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
 import { ReportDialog } from "antiphon/conversation/report";
@@ -17,6 +18,7 @@ export class MessageActions {
   constructor(conversation) {
     this.conversation = conversation;
     this.reporting = new ReportDialog(conversation);
+    conversation.outbox.onModerated = (text, reason) => giveBack(conversation.composer, text, reason);
     conversation.transcript.root.addEventListener("click", (event) => this.onClick(event));
   }
 
@@ -27,7 +29,7 @@ export class MessageActions {
     const element = button.closest("article.message") ?? button.closest(".beside-column")?.querySelector("article.message");
     const view = this.conversation.transcript.shown.find((one) => one.element === element);
     this.run(button.dataset.action ?? "", button, view).catch((error) => {
-      if (error instanceof FetchError || "code" in error) showNote(error.message);
+      if (error instanceof FetchError || "code" in error) showNote(error.message, error.code === "moderated" ? SEE_CASES : undefined);
       else throw error;
     });
   }
@@ -56,6 +58,8 @@ export class MessageActions {
       case "stop":
       case "stop-one":
         return this.conversation.stop([view]);
+      case "withdraw":
+        return this.withdraw(view);
       case "choose":
         return this.choose(button, view);
       case "previous":
@@ -100,6 +104,14 @@ export class MessageActions {
       await socket.request(compared ? { ...command, models: compared } : command);
       picker.compare([]);
     });
+  }
+
+  /** Withdraws a message that waits for a reviewer. @param {MessageView} view */
+  async withdraw(view) {
+    const { conversation } = this;
+    await conversation.stop(conversation.transcript.allRunning.filter((answer) => answer.parentId === view.id));
+    giveBack(conversation.composer, view.withheld);
+    view.withheld = "";
   }
 
   /** Goes on with one of several answers. @param {HTMLElement} button @param {MessageView} view */

@@ -8,6 +8,7 @@ import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
+import { showModeration } from "antiphon/conversation/moderation";
 import { showSeam } from "antiphon/conversation/seam";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -38,7 +39,7 @@ export class MessageView {
     this.part = Number(dataset.part) || 1; // how many runs have written at the answer
     this.base = Number(dataset.base) || 0; // code points that were there before the latest of them
     /** What is waited for, and since when; on performance.now()'s clock. @type {import("antiphon/conversation/waiting").Kind} */
-    this.awaited = dataset.awaited === "model" ? "model" : "queue";
+    this.awaited = /** @type {any} */ (dataset.awaited || "queue");
     this.waitingSince = performance.now() - (Number(dataset.waited) || 0);
     this.heardAt = performance.now(); // the latest text
     this.versions = dataset.versions ? dataset.versions.split(" ") : [];
@@ -53,6 +54,7 @@ export class MessageView {
     this.clientId = ""; // of our own message, while the server does not have it
     this.placed = Boolean(this.id); // the server has told us all of it
     this.replaced = ""; // why parts of an answer are not as the model wrote them
+    this.withheld = ""; // our text, while a reviewer has it
     this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
     if (reasoning) this.thinking?.assign(reasoning, this.active && !this.text);
     if (this.role === "assistant") {
@@ -114,6 +116,7 @@ export class MessageView {
   /** Takes over the server's state of the whole message. @param {Message} message */
   assign(message) {
     this.placed = true;
+    if (this.role === "user") showModeration(this, message);
     this.id = message.id;
     this.parentId = message.parent_id;
     this.element.id = `m-${message.id}`;
@@ -160,14 +163,14 @@ export class MessageView {
     return ACTIVE.has(message.status) && !this.active;
   }
 
-  /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number}} run */
+  /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number, waiting_for?: string}} run */
   setRun(run) {
     if (run.run_id !== this.runId) {
       if (this.runId) this.thinking?.clear();
       this.attempt = 0; // each run counts its own
       this.part = run.part ?? 1;
       this.base = run.base_length ?? 0;
-      this.await("queue", performance.now() - (run.waited_ms ?? 0));
+      this.await(run.waiting_for ? "person" : "queue", performance.now() - (run.waited_ms ?? 0));
     } else if (run.attempt > this.attempt && this.active) {
       this.thinking?.clear(); // a new attempt replaces what there is of the one before
       if (this.points > this.base) {
@@ -178,10 +181,7 @@ export class MessageView {
     this.runId = run.run_id;
     this.attempt = Math.max(this.attempt, run.attempt);
     this.model = run.model ?? this.model;
-    if (run.model) {
-      const heading = this.element.querySelector("h2");
-      if (heading) heading.textContent = run.model;
-    }
+    if (run.model) /** @type {HTMLElement} */ (this.element.querySelector("h2")).textContent = run.model;
   }
 
   openLive() {
@@ -286,8 +286,7 @@ export class MessageView {
     const place = versions.indexOf(this.id);
     const group = /** @type {HTMLElement} */ (this.element.querySelector(".versions"));
     group.hidden = versions.length < 2;
-    const count = group.querySelector(".versions-count");
-    if (count) count.textContent = `${place + 1} / ${versions.length}`;
+    /** @type {HTMLElement} */ (group.querySelector(".versions-count")).textContent = `${place + 1} / ${versions.length}`;
     const [back, forth] = group.querySelectorAll("button");
     back.disabled = place <= 0;
     forth.disabled = place >= versions.length - 1;

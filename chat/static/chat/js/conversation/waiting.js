@@ -4,7 +4,7 @@
  */
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
-/** @typedef {"queue" | "model" | "loading" | "thinking" | "tool" | "more"} Kind */
+/** @typedef {"queue" | "model" | "loading" | "thinking" | "tool" | "more" | "person"} Kind */
 
 const SHOWN_MS = 3_000;
 const SAID_S = [10, 30, 60]; // then each minute
@@ -17,6 +17,7 @@ const WORDS = {
   thinking: "Thinking…",
   tool: "Waiting for a tool…",
   more: "Waiting for the model to go on…",
+  person: "Waiting for a reviewer…",
 };
 
 export class Waiting {
@@ -48,7 +49,8 @@ export class Waiting {
 
   /** The time that is shown now: of the first words, or of a pause in the middle. @param {MessageView} view */
   count(view) {
-    if (view.thinking?.active) return this.clear(view); // it shows its own seconds
+    // Thinking shows its own seconds; a person may take hours.
+    if (view.thinking?.active || view.awaited === "person") return this.clear(view);
     const pending = view.status === "pending";
     const waited = performance.now() - (pending ? view.waitingSince : view.heardAt);
     if (waited < SHOWN_MS) return this.clear(view);

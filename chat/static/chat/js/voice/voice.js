@@ -3,6 +3,7 @@
 import { isComposing } from "antiphon/lib/keys";
 import { AudioSender } from "antiphon/voice/audio-sender";
 import { CONNECTION_LOST, ENDINGS, NOT_CONNECTED, WARNINGS } from "antiphon/voice/messages";
+import { SEE_CASES } from "antiphon/conversation/moderation";
 import { makeId } from "antiphon/wire/protocol";
 import { dropNote, showNote } from "antiphon/conversation/status";
 import { recall, remember } from "antiphon/lib/storage";
@@ -191,6 +192,7 @@ export class Voice {
       this.talkOver?.onQuiet();
     } else if (frame.type === "audio.warning" && WARNINGS[frame.code]) showNote(WARNINGS[frame.code](frame.ms));
     else if (frame.type === "audio.unsent") this.giveBack(frame);
+    else if (frame.type === "moderation.notice") showNote(frame.reason, SEE_CASES);
     else if (frame.type === "message.accepted") this.conversation.accepted(frame, { type: "message.send" });
     else if (frame.type === "audio.closed") {
       const message = frame.message ?? ENDINGS[frame.reason];
@@ -224,7 +226,7 @@ export class Voice {
   /** @param {Frame} frame what could not be sent */
   giveBack(frame) {
     this.write(frame.text);
-    showNote(frame.message);
+    showNote(frame.message, frame.code === "moderated" ? SEE_CASES : undefined);
   }
 
   /** @param {string} text */

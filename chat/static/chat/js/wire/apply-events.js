@@ -1,6 +1,7 @@
 /** What the events of a conversation's log do to the page (docs/protocol.md §2). Each may come twice without harm. */
 
 import { noteModeration } from "antiphon/conversation/answer-notes";
+import { ANNOUNCED, WAITING_FOR } from "antiphon/conversation/moderation";
 import { showSeam } from "antiphon/conversation/seam";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -29,9 +30,18 @@ export function applyEvent(transcript, event) {
       if (event.type === "run.started" && view.status === "pending") view.wait("Thinking…");
       break;
     }
+    case "run.resumed":
+      runningOf(transcript, event)?.await("queue", performance.now());
+      break;
     case "run.waiting": {
+      if (event.for === WAITING_FOR) transcript.runs.set(event.run_id, event.message_id);
       const view = runningOf(transcript, event);
       if (view?.status !== "pending") return true;
+      if (event.for === WAITING_FOR) {
+        view.setRun(/** @type {any} */ (event));
+        view.await("person");
+        break;
+      }
       if (event.for !== "loading" && event.for !== "model") return true;
       view.await(event.for);
       view.wait(event.for === "loading" ? "The model is being loaded…" : "Thinking…");
@@ -56,6 +66,7 @@ export function applyEvent(transcript, event) {
       const view = transcript.find(event.message_id);
       // Its end follows, with the sentence.
       if (view?.role === "assistant") view.replaced = noteModeration(view.element, /** @type {any} */ (event));
+      else if (view) transcript.options.onWords(ANNOUNCED[event.action] ?? "");
       return true;
     }
     case "answer.chosen":

@@ -5,6 +5,7 @@
  */
 
 import { makeId, isRetryable } from "antiphon/wire/protocol";
+import { hideRefusal } from "antiphon/conversation/moderation";
 import { forgetMessage, storedMessages, storeMessage } from "antiphon/lib/database";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -43,6 +44,8 @@ export class Outbox {
     this.options = options;
     /** @type {Map<string, Item>} */
     this.items = new Map();
+    /** The site's rules refuse a message: its text, and why. @type {((text: string, reason: string) => void) | null} */
+    this.onModerated = null;
     this.expected = ""; // the run of the message accepted last, until the page shows its answer
   }
 
@@ -77,6 +80,7 @@ export class Outbox {
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
     if (place.temporary) command.temporary = true;
     if (place.options && !command.conversation_id) command.options = place.options;
+    hideRefusal();
     const item = this.insert(command, Date.now(), false);
     this.options.transcript.addLocal(command.client_id, text);
     this.store(item);
@@ -170,12 +174,14 @@ export class Outbox {
   failed(item, error) {
     clearTimeout(item.timer);
     item.state = "unsent";
+    if (error.code === "moderated") return this.onModerated?.(this.takeBack(item.command.client_id), error.message);
     this.options.onRefused(error.message);
     if (isRetryable(error.code)) {
       item.tries += 1;
       const grown = Math.min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** item.tries) * (0.5 + Math.random() / 2);
       this.countDown(item, error.message, Math.ceil(error.retryAfter ?? grown));
     } else this.show(item, "unsent", error.message);
+    return undefined;
   }
 
   /** @param {Item} item @param {string} words @param {number} seconds */

@@ -36,6 +36,7 @@ export const PROTOCOL = "chat.v1";
  * @property {number} [part] 2 and more: the run continues the answer
  * @property {number} [base_length] code points of the answer before this run
  * @property {number} [waited_ms] of one in progress
+ * @property {string} [waiting_for] a person, before it is queued
  * @property {string} [finish]
  * @property {boolean} [continuable]
  * @property {string | null} [message]
