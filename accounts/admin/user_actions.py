@@ -1,6 +1,4 @@
-"""Actions of staff on one user. Each is a POST that needs a permission and `roles.may_manage`, and is recorded in the
-audit log before it happens.
-"""
+"""Actions of staff on one user. Each is a POST that needs a permission and `roles.may_manage`, and is audited first."""
 
 from __future__ import annotations
 
@@ -288,9 +286,9 @@ def approve(request: HttpRequest, user: User) -> str | None:
     if not erasure.approve(user):
         return f"{user} does not wait for approval."
     if mail_is_configured():
-        context = {"login_url": site_url(request) + reverse("account_login")}
         try:
-            get_adapter(request).send_mail("account/email/approved", user.email, context)
+            login = {"login_url": site_url(request) + reverse("account_login")}
+            get_adapter(request).send_mail("account/email/approved", user.email, login)
         except (smtplib.SMTPException, OSError) as error:
             logger.warning("approval_mail_failed", user_id=str(user.pk), error=type(error).__name__)
             messages.warning(request, f"The email to {user.email} could not be sent.")

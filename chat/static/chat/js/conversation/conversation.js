@@ -1,6 +1,7 @@
 /** The conversation of this page: connects socket, log cursor, transcript, outbox and composer. */
 
 import { Announcer } from "antiphon/lib/screen-reader";
+import { element } from "antiphon/lib/elements";
 import { Composer } from "antiphon/conversation/composer";
 import { showContextUse } from "antiphon/conversation/context-use";
 import { adoptDraft } from "antiphon/conversation/drafts";
@@ -33,8 +34,7 @@ export class Conversation {
   /** @param {any} page what the server put into the page */
   constructor(page) {
     this.page = page;
-    /** @type {Set<string>} runs that are to stop */
-    this.stopping = new Set();
+    this.stopping = /** @type {Set<string>} runs that are to stop */ (new Set());
     this.followed = ""; // the model of the selected one of several answers
     this.tab = new Tab();
     this.logIn = new LogIn(page);
@@ -297,9 +297,4 @@ export class Conversation {
   leave() {
     if (!this.logIn.open()) this.line.show("stopped", "You’re logged in, but the server refuses the connection. Reload the page to try again.");
   }
-}
-
-/** @param {string} id */
-function element(id) {
-  return /** @type {HTMLElement} */ (document.getElementById(id));
 }
