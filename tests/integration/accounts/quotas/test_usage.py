@@ -216,6 +216,7 @@ def test_a_plan_is_edited_with_its_quotas_and_cannot_be_broken(staff: Browser, a
         "name": "Default",
         "time_zone": "Europe/Berlin",
         "audio_days": "0",
+        "case_days": "365",
         "is_default": "on",
         "quotas-TOTAL_FORMS": "1",
         "quotas-INITIAL_FORMS": "0",
