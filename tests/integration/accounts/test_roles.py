@@ -16,7 +16,7 @@ from accounts import roles
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, UsageEntry, User
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
-from chat.models import Conversation, Member, Message, Run
+from chat.models import Conversation, Member, Message, ModerationRule, Run
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
 from tests.fixtures.people import logged_in
@@ -127,7 +127,10 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.user": VIEW, "accounts.plan": VIEW, "accounts.quota": VIEW, "accounts.allowance": VIEW,
         "accounts.topup": VIEW, "accounts.invitation": "view add", "chat.run": VIEW,
     },
-    "moderator": {"accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW},
+    "moderator": {
+        "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
+        "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
+    },
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
@@ -137,6 +140,7 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
         "accounts.auditentry": VIEW, "accounts.invitation": "view add",
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
+        "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}
@@ -176,6 +180,7 @@ class World:
         rows: list[Any] = [
             self.alice, plan, self.quota, top_up, conversation, message, run, entry, price, invitation,
             Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
+            ModerationRule.objects.create(name="r", directions=["asked"], words="x"),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}
 

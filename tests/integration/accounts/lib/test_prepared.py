@@ -23,9 +23,15 @@ TYPES = {"number": "int", "text": "text"}
 @pytest.fixture(autouse=True)
 def _enabled(db: None, monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
     monkeypatch.setattr(PreparedStatement, "enabled", True)
-    connection.close()
+    _begin_anew()
     yield
+    _begin_anew()
+
+
+def _begin_anew() -> None:
+    """Connections that no other test has used."""
     connection.close()
+    connection.close_pool()
 
 
 def ask(statement: PreparedStatement, text: str = "a'b%", number: int = 2) -> Any:

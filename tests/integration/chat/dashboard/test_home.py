@@ -61,7 +61,7 @@ def make_run(owner: User, ago: float = 60, status: str = "done", used: Used | No
         ended = {"lease_expires_at": timezone.now() + timedelta(hours=1), "attempt": 1}
     run = Run.objects.create(
         conversation=conversation, prompt=question, message=answer, requested_by=owner, created_at=at, status=status,
-        enqueued_at=at, **{"model": "m-1", **facts, **ended},
+        enqueued_at=at, **{"model": "m-1", "attempt": 1, **facts, **ended},
     )  # fmt: skip
     if used is not None:
         settle_run(owner.pk, run.pk, at, used)

@@ -132,7 +132,7 @@ def test_nobody_elses_cases(hers: Client, bob: User) -> None:
 def test_the_export_has_cases_and_reports(hers: Client, alice: User, shared: Conversation) -> None:
     case = make_case(alice)
     report(hers, Message.objects.filter(conversation=shared).latest("created_at"), reason="wrong", note="No")
-    data = json.loads(hers.get("/conversations/export/").content)
+    data = json.loads(b"".join(hers.get("/conversations/export/")))  # streamed
     assert [(one["id"], one["text"]) for one in data["moderation_cases"]] == [(str(case.pk), SECRET)]
     assert [(one["reason"], one["note"]) for one in data["reports"]] == [("wrong", "No")]
 
