@@ -177,7 +177,7 @@ def _check_appealable(case: ModerationCase) -> None:
 
 
 def _lock(case_id: uuid.UUID) -> ModerationCase:
-    found = ModerationCase.objects.select_for_update(of=("self",)).select_related("person", "claimed_by")
+    found = ModerationCase.objects.select_for_update(of=("self",)).select_related("person")
     case = found.filter(pk=case_id).first()
     if case is None:
         raise NotFound("This case does not exist any more.")

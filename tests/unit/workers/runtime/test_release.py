@@ -13,7 +13,7 @@ from workers.runtime import loop
 
 
 class FakeGeneration:
-    def __init__(self, services: Any, claim: Any, on_done: Any, span: Any) -> None:
+    def __init__(self, services: Any, claim: Any, on_done: Any, span: Any, rules: Any) -> None:
         self.claimed = claim.run
         self.on_done = on_done
         self.lost = False
@@ -36,7 +36,7 @@ def test_the_next_attempt_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> No
     run_id = uuid.uuid4()
     for _ in range(2):
         assert runtime._slots.acquire(blocking=False)
-        runtime._start(SimpleNamespace(run=SimpleNamespace(id=run_id)), None)
+        runtime._start(SimpleNamespace(run=SimpleNamespace(id=run_id)), None, None)
         if len(runtime.active) == 1 and not hasattr(runtime, "first"):
             runtime.first = runtime.active[run_id]
     first, second = runtime.first, runtime.active[run_id]
