@@ -32,6 +32,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     ("Moderation", (
         ("chat.moderationcase", "Review queue", "gavel"),
         ("chat.moderationrule", "Rules", "rule"),
+        ("workers.judge", "Judges", "balance"),
         ("chat.policystep", "Policy", "stairs"),
         ("chat.strikescale", "Strikes by severity", "scale"),
         ("chat.strike", "", "flag"),
@@ -47,7 +48,6 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     )),
     ("System", (
         ("workers.endpoint", "", "dns"),
-        ("workers.judge", "Moderation judges", "gavel"),
         ("chat.knownmodel", "", "smart_toy"),
         ("accounts.auditentry", "Audit log", "policy"),
     )),
