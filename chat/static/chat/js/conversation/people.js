@@ -28,6 +28,7 @@ export class People {
     this.trouble = this.part(".people-trouble");
     /** @type {Shown | null} */
     this.shown = null;
+    this.removing = ""; // the member whom the next click on the same button removes
     this.search = new PeopleSearch(this.part(".people-add"), {
       find: (query) => this.find(query),
       add: (who, role) => this.change("add/", { ...who, role }, (shown) => `${shown.added} was added.`),
@@ -43,7 +44,7 @@ export class People {
     this.list.addEventListener("click", (event) => this.onClick(event));
     this.list.addEventListener("change", (event) => this.onRole(event));
     this.sheet.addEventListener("keydown", (event) => this.onKey(event));
-    this.sheet.addEventListener("close", () => this.button.setAttribute("aria-expanded", "false"));
+    this.sheet.addEventListener("close", () => this.closed());
   }
 
   /** @param {string} selector @returns {HTMLElement} */
@@ -69,6 +70,11 @@ export class People {
     } catch (error) {
       this.fail(/** @type {Error} */ (error).message);
     }
+  }
+
+  closed() {
+    this.removing = "";
+    this.button.setAttribute("aria-expanded", "false");
   }
 
   /** @param {string} query @returns {Promise<{id: string, name: string}[]>} */
@@ -99,7 +105,9 @@ export class People {
   /** @param {Shown} shown */
   render(shown) {
     this.shown = shown;
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement?.closest?.(".person"))?.dataset.id;
+    const active = document.activeElement;
+    const focused = /** @type {HTMLElement | null} */ (active?.closest?.(".person"))?.dataset.id;
+    const kind = active?.matches("[data-remove]") ? "[data-remove]" : "select";
     this.sheet.toggleAttribute("data-manages", shown.may_manage);
     this.sheet.toggleAttribute("data-temporary", shown.temporary);
     this.list.replaceChildren(...shown.members.map((member) => this.entry(member, shown)));
@@ -107,7 +115,7 @@ export class People {
     this.search.showHint(shown.directory);
     this.part("[data-leave]").hidden = shown.members.length < 2;
     this.part(".people-leave").hidden = true;
-    if (focused) /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-id="${CSS.escape(focused)}"] select`))?.focus();
+    if (focused) /** @type {HTMLElement | null} */ (this.list.querySelector(`[data-id="${CSS.escape(focused)}"] ${kind}`))?.focus();
   }
 
   /** @param {Member} member @param {Shown} shown */
@@ -128,7 +136,9 @@ export class People {
     role.hidden = shown.may_manage;
     const remove = /** @type {HTMLButtonElement} */ (part("[data-remove]"));
     remove.hidden = !shown.may_manage || Boolean(member.you);
-    remove.setAttribute("aria-label", `Remove ${member.name}`);
+    const sure = this.removing === member.id;
+    if (sure) remove.textContent = "Remove now";
+    remove.setAttribute("aria-label", sure ? `Remove ${member.name} now` : `Remove ${member.name}`);
     return entry;
   }
 
@@ -145,13 +155,13 @@ export class People {
     if (!button) return;
     const entry = /** @type {HTMLElement} */ (button.closest(".person"));
     const name = entry.querySelector(".person-name")?.textContent ?? "";
-    if (!button.hasAttribute("data-sure")) {
-      button.setAttribute("data-sure", "");
-      button.textContent = "Remove now";
-      button.setAttribute("aria-label", `Remove ${name} now`);
+    if (this.removing !== entry.dataset.id) {
+      this.removing = entry.dataset.id ?? "";
+      if (this.shown) this.render(this.shown);
       this.say(`${name} will no longer see this conversation. Choose again to remove.`);
       return;
     }
+    this.removing = "";
     this.change(`${entry.dataset.id}/remove/`, {}, () => `${name} was removed.`);
   }
 

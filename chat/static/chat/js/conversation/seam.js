@@ -16,9 +16,17 @@ export function showSeam(article, summary) {
   if (text) text.textContent = summary.text;
   const details = seam.querySelector("details");
   if (details) details.open = open;
+  const focused = before?.contains(document.activeElement) ? document.activeElement : null;
   before?.remove();
   article.append(seam);
+  if (focused) focusAgain(seam, focused, summary.used);
   return undefined;
+}
+
+/** The seam that had the focus was replaced. @param {HTMLElement} seam @param {Element} focused @param {boolean} used */
+function focusAgain(seam, focused, used) {
+  const button = focused.matches("summary") ? "summary" : `[data-action=${used ? "undo" : "use"}-summary]`;
+  /** @type {HTMLElement | null} */ (seam.querySelector(button))?.focus();
 }
 
 /** Only the newest summary of the path counts: it covers what those above it do. @param {{element: HTMLElement}[]} path */
