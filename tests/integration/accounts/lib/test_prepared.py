@@ -31,7 +31,7 @@ def _enabled(db: None, monkeypatch: pytest.MonkeyPatch) -> Generator[None, None,
 def _begin_anew() -> None:
     """Connections that no other test has used."""
     connection.close()
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's has it
 
 
 def ask(statement: PreparedStatement, text: str = "a'b%", number: int = 2) -> Any:
