@@ -6,8 +6,6 @@ link is invalid if the sender was erased or disabled, or may no longer assign th
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from datetime import timedelta
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ from django.utils import timezone
 
 from accounts import roles
 from accounts.lib import rate_limit
+from accounts.lib.link_secrets import hash_of, new_secret
 from accounts.models import Invitation, Plan, User
 
 PER_ADDRESS: Final = "5/d"  # mails to one address, from all senders together
@@ -62,7 +61,7 @@ def invite(by: User, email: str, plan: Plan | None = None, role: Group | None = 
     if open_invitations().filter(email__iexact=email).exists():
         raise InvitationError(f"{email} is already invited. Send that invitation again or revoke it.")
     _count(by, email)
-    secret, hash_ = _secret()
+    secret, hash_ = new_secret()
     with transaction.atomic():
         # Expired invitations are revoked, so the constraint only refuses a simultaneous second one.
         _unused(email).update(revoked_at=timezone.now())
@@ -79,7 +78,7 @@ def renew(by: User, invitation: Invitation) -> str:
     if User.objects.filter(email__iexact=invitation.email).exists():
         raise InvitationError(f"{invitation.email} already has an account.")
     _count(by, invitation.email)
-    secret, hash_ = _secret()
+    secret, hash_ = new_secret()
     fresh: dict[str, Any] = {"token_hash": hash_, "expires_at": _expiry(), "by": by, "mailed_at": None}
     if not Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None).update(**fresh):
         raise InvitationError("This invitation was used or revoked. Create a new one.")
@@ -95,7 +94,7 @@ def revoke(invitation: Invitation) -> bool:
 
 def find(secret: str) -> Invitation | None:
     """The open invitation of a link's secret, if its sender may still invite."""
-    return find_by_hash(_hash(secret))
+    return find_by_hash(hash_of(secret))
 
 
 def find_by_hash(hash_: str) -> Invitation | None:
@@ -131,18 +130,9 @@ def _unused(email: str) -> QuerySet[Invitation]:
 
 
 def _count(by: User, email: str) -> None:
-    named = (f"invitations:{by.pk.hex}", settings.RATE_INVITATIONS), (f"invited:{_hash(email)}", PER_ADDRESS)
+    named = (f"invitations:{by.pk.hex}", settings.RATE_INVITATIONS), (f"invited:{hash_of(email)}", PER_ADDRESS)
     if wait := rate_limit.try_acquire(rate_limit.required_limits(*named)):
         raise InvitationError(f"Too many invitations. Try again in {int(wait // 60) + 1} min.")
-
-
-def _secret() -> tuple[str, str]:
-    secret = secrets.token_urlsafe(32)
-    return secret, _hash(secret)
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _expiry() -> Any:

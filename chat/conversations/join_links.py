@@ -6,8 +6,6 @@ owners create and revoke links. A link stops to work when whoever created it is 
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import uuid
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,6 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from accounts.lib.link_secrets import hash_of, new_secret
 from accounts.models import User
 from chat.conversations.members import OWNERS_ONLY, insert_member, lock_as_owner, notify_added, publish_members
 from chat.conversations.membership import member_of
@@ -41,14 +40,14 @@ def create_link(
         raise Invalid(f"A link can be valid for 1 to {MOST_DAYS} days.")
     if most_uses is not None and not 1 <= most_uses <= MOST_USES:
         raise Invalid(f"A link can be used 1 to {MOST_USES:,} times.")
-    secret = secrets.token_urlsafe(32)
+    secret, token_hash = new_secret()
     with transaction.atomic():
         conversation, _ = lock_as_owner(actor_id, conversation_id)
         if working_links().filter(conversation=conversation).count() >= MOST_LINKS:
             raise Invalid(f"A conversation can have at most {MOST_LINKS} links. Revoke one first.")
         link = JoinLink.objects.create(
             conversation=conversation,
-            token_hash=_hash(secret),
+            token_hash=token_hash,
             role=role,
             created_by_id=actor_id,
             expires_at=timezone.now() + timedelta(days=days),
@@ -94,7 +93,7 @@ def revoke(link: JoinLink) -> None:
 
 def find_link(secret: str) -> JoinLink | None:
     """The working link with this secret."""
-    return find_link_by_hash(_hash(secret))
+    return find_link_by_hash(hash_of(secret))
 
 
 def find_link_by_hash(token_hash: str) -> JoinLink | None:
@@ -137,7 +136,3 @@ def working_links(now: datetime | None = None) -> QuerySet[JoinLink]:
         expires_at__gt=now or timezone.now(),
         conversation__deleted_at=None,
     )
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
