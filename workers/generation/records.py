@@ -13,7 +13,7 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.runs.context import ClaimedRun
 
-PATIENCE_SECONDS: Final = 600.0
+GIVE_UP_SECONDS: Final = 600.0  # how long PostgreSQL is waited for
 RETRY_SECONDS: Final = 1.0
 
 P = ParamSpec("P")
@@ -22,7 +22,7 @@ logger = structlog.get_logger(__name__)
 
 async def record(what: str, run: ClaimedRun, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
     """Calls `write` on a database thread until it succeeds. Raises nothing; what could not be written is logged."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + GIVE_UP_SECONDS
     while True:
         try:
             await in_db(write, *args, **kwargs)

@@ -1,5 +1,7 @@
 /** Why an answer is not whole, or not as the model wrote it: the line below it, as `trouble` in chat_page.py renders it. */
 
+import { markModeration } from "antiphon/conversation/moderation";
+
 export const TROUBLE = /** @type {Record<string, string>} */ ({
   stopped: "Stopped.", interrupted: "The answer was interrupted.", failed: "The model couldn’t answer.",
 });
@@ -20,7 +22,6 @@ export function noteOf(said, status, finish, replaced) {
  * @returns {string} why parts of it were replaced
  */
 export function noteModeration(element, done) {
-  if (done) element.dataset.moderation = done.action;
-  else delete element.dataset.moderation;
+  markModeration(element, done);
   return done?.action === "mask" ? done.reason : "";
 }

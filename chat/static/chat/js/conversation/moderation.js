@@ -23,14 +23,19 @@ export const ANNOUNCED = {
 /** What an answer to a withheld question waits for is no free worker. */
 export const WAITING_FOR = "moderation";
 
+/** For the styles of a message. @param {HTMLElement} element @param {{action: string} | undefined} done */
+export function markModeration(element, done) {
+  if (done) element.dataset.moderation = done.action;
+  else delete element.dataset.moderation;
+}
+
 /** Shows what moderation did to a message. @param {MessageView} view before it takes over the text @param {Message} message */
 export function showModeration(view, message) {
   const { element } = view;
   const done = message.moderation;
   const own = message.author?.id === PAGE.user?.id;
   if (done?.action === "hold" && view.text) view.withheld = view.text; // this tab still knows what it sent
-  if (done) element.dataset.moderation = done.action;
-  else delete element.dataset.moderation;
+  markModeration(element, done);
   element.toggleAttribute("data-own", own);
   const place = /** @type {HTMLElement | null} */ (element.querySelector(".moderated"));
   if (!place) return;
