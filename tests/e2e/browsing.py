@@ -25,6 +25,7 @@ from tests.stack import PASSWORD, Stack
 
 # The headless shell is Chromium without its windows and menus: a page in it takes less than half of the CPU time.
 EXECUTABLES = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
+VIEWS = {"phone": (390, 844), "desktop": (1280, 900)}
 ARGUMENTS = [
     *("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"),
     *("--disable-sync", "--disable-default-apps"),
@@ -111,10 +112,28 @@ ENDED = ".message-assistant.is-last:not([data-status=pending], [data-status=stre
 STREAMING = ".message-assistant.is-last[data-status=streaming]"
 
 
-def shoot(page: Page, name: str) -> None:
+def shoot(page: Page, name: str, *, full_page: bool = False) -> None:
     """Keeps a picture for a person to look at, where PICTURES says."""
     if folder := os.environ.get("PICTURES"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=full_page)
+
+
+def shoot_views(page: Page, name: str, *, full_page: bool = False) -> None:
+    """The same in both themes, as on a phone and on a desk."""
+    if not os.environ.get("PICTURES"):
+        return
+    before = page.viewport_size
+    for view, (width, height) in VIEWS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", theme == "dark")  # staff's
+            page.wait_for_timeout(400)
+            shoot(page, f"{name}-{view}-{theme}", full_page=full_page)
+    page.emulate_media(color_scheme="light")
+    page.evaluate("document.documentElement.classList.remove('dark')")
+    if before:
+        page.set_viewport_size(before)
 
 
 def ended(page: Page, count: int = 1) -> Any:

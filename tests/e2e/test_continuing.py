@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browsing import STREAMING, Watch, answers, ended, send, shoot
+from tests.e2e.browsing import STREAMING, Watch, answers, ended, send, shoot_views
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -20,21 +19,6 @@ SECOND = "the lazy dog, and then it sleeps."
 WHOLE = "The quick brown fox jumps over the lazy dog, and then it sleeps."
 
 
-def shoot_sizes(page: Page, name: str) -> None:
-    """Pictures of a phone and a desk, in both themes."""
-    if not os.environ.get("PICTURES"):
-        return
-    size = page.viewport_size
-    for width in (390, 1440):
-        page.set_viewport_size({"width": width, "height": 800})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            shoot(page, f"{name}-{width}-{scheme}")
-    page.emulate_media(color_scheme="light")
-    if size:
-        page.set_viewport_size(size)
-
-
 def test_a_cut_answer_is_continued_in_place(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
     watch = Watch(page, stack.url)
     upstream.play(Script(text=FIRST, finish="length"))
@@ -42,7 +26,7 @@ def test_a_cut_answer_is_continued_in_place(page: Page, stack: Stack, upstream: 
     answer = ended(page)
     expect(answer.locator(".message-note p")).to_have_text("Reached the length limit.")
     expect(answer.get_by_role("button", name="Try again")).to_be_visible()
-    shoot_sizes(page, "cut")
+    shoot_views(page, "cut")
     page.reload()  # the button is in the server's page, too
     answer = ended(page)
     upstream.play(Script(text=SECOND, rate=4))
@@ -56,7 +40,7 @@ def test_a_cut_answer_is_continued_in_place(page: Page, stack: Stack, upstream: 
     expect(answer.locator(".message-body")).to_have_text(WHOLE)
     expect(answer.get_by_role("button", name="Continue")).to_be_hidden()
     expect(answer).to_have_attribute("data-status", "complete")
-    shoot_sizes(page, "continued")
+    shoot_views(page, "continued")
     live = answer.locator(".message-meta").inner_text()
     page.reload()
     answer = ended(page)
@@ -73,7 +57,7 @@ def test_a_long_wait_shows_its_seconds_and_can_be_stopped(page: Page) -> None:
     expect(answer.locator(".waiting-words")).to_contain_text("Waiting for the model’s first words… ")
     expect(answer.locator(".waiting-words")).to_have_text(re.compile(r"first words… \d\d s$"), timeout=30_000)
     expect(page.locator("#announcer")).to_contain_text(re.compile(r"first words… \d\d seconds"), timeout=30_000)
-    shoot_sizes(page, "waiting")
+    shoot_views(page, "waiting")
     page.reload()  # goes on counting from where it was
     seconds = page.locator(".is-counted .waiting-words")
     seconds.wait_for(timeout=30_000)
@@ -89,7 +73,7 @@ def test_a_model_that_is_being_loaded_is_said_to_be(page: Page, upstream: FakeOp
     send(page, "Load the model")
     words = page.locator(".message-assistant.is-counted[data-status=pending] .waiting-words")
     expect(words).to_have_text(re.compile(r"^The model is being loaded… \d+ s$"), timeout=30_000)
-    shoot_sizes(page, "loading")
+    shoot_views(page, "loading")
     page.reload()  # it is said again now and then
     expect(words).to_have_text(re.compile(r"^The model is being loaded… \d+ s$"), timeout=40_000)
     page.locator(".waiting").get_by_role("button", name="Stop").click()

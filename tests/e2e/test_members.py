@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browsing import Watch, log_in, send
+from tests.e2e.browsing import Watch, log_in, send, shoot_views
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(180)  # the first waits for the stack
-
-
-def shoot(page: Page, name: str) -> None:
-    """Keeps pictures for a person to look at, where PICTURES says: both themes, phone and desktop."""
-    folder = os.environ.get("PICTURES")
-    if not folder:
-        return
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        for width in (390, 1280):
-            page.set_viewport_size({"width": width, "height": 800})
-            page.wait_for_timeout(400)
-            page.screenshot(path=str(Path(folder) / f"{name}-{theme}-{width}.png"))
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +52,7 @@ def test_two_people_and_a_model(page: Page, bob: Page, stack: Stack) -> None:
     url = begin(page, "Plan our trip")
     add(page, "bob@example.org")
     expect(page.locator(".person-name")).to_have_text(["Alice (you)", "Bob"])
-    shoot(page, "people")
+    shoot_views(page, "people")
     page.keyboard.press("Escape")
     # Bob's list has it without a reload.
     bob.get_by_role("link", name="Plan our trip").click()
@@ -78,19 +61,19 @@ def test_two_people_and_a_model(page: Page, bob: Page, stack: Stack) -> None:
     expect(bob.locator("#here .avatar")).to_have_text(["A"])
     bob.locator("#text").press_sequentially("Let us")
     expect(page.locator("#typing")).to_have_text("Bob is typing…")
-    shoot(page, "typing")
+    shoot_views(page, "typing")
     send(bob, "Let us go by train")
     expect(page.locator(".message-user").last).to_contain_text("Let us go by train")
     expect(page.locator(".message-author").last).to_have_text("Bob")
     expect(page.locator("#typing")).to_be_hidden()
     expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(2)
-    shoot(page, "two-people")
+    shoot_views(page, "two-people")
     # Bob becomes a viewer at once, and then is removed.
     page.get_by_role("button", name="People").click()
     page.get_by_label("Role of Bob").select_option("viewer")
     expect(bob.locator("#read-only")).to_be_visible()
     expect(bob.locator("#composer")).to_be_hidden()
-    shoot(bob, "viewer")
+    shoot_views(bob, "viewer")
     page.get_by_role("button", name="Remove Bob").click()
     page.get_by_role("button", name="Remove Bob now").click()
     expect(page.locator(".person-name")).to_have_text(["Alice (you)"])
@@ -106,11 +89,11 @@ def test_joining_by_a_link_and_handing_over(page: Page, bob: Page, stack: Stack)
     page.get_by_role("button", name="Create link").click()
     expect(page.locator("#link-address")).to_be_visible()
     link = page.locator("#link-address").input_value()
-    shoot(page, "link")
+    shoot_views(page, "link")
     bob.goto(link)
     expect(bob.get_by_role("heading", name="Join a conversation")).to_be_visible()
     assert "#" not in bob.url
-    shoot(bob, "join")
+    shoot_views(bob, "join")
     bob.get_by_role("button", name="Join").click()
     expect(bob).to_have_url(url)
     expect(page.locator(".person-name")).to_have_text(["Alice (you)", "Bob"])
@@ -118,7 +101,7 @@ def test_joining_by_a_link_and_handing_over(page: Page, bob: Page, stack: Stack)
     expect(page.get_by_label("Who will own it")).to_have_value(
         str(stack.sql("SELECT id FROM accounts_user WHERE email = 'bob@example.org'")[0]["id"])
     )  # fmt: skip
-    shoot(page, "leave")
+    shoot_views(page, "leave")
     page.get_by_role("button", name="Leave now").click()
     expect(page).to_have_url(f"{stack.url}/")
     bob.get_by_role("button", name="People").click()

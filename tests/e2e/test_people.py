@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browsing import Watch, log_in
+from tests.e2e.browsing import Watch, log_in, shoot_views
 from tests.stack import PASSWORD, Stack
 
 pytestmark = pytest.mark.timeout(180)  # the first waits for the stack
@@ -34,25 +33,6 @@ FROM generate_series(0, 27) n WHERE n %% 6 <> 4
 
 def make(stack: Stack, name: str, *, superuser: bool = False) -> str:
     return str(stack.sql(PERSON, superuser, name, name, superuser)[0]["id"])
-
-
-def shoot(page: Page, name: str) -> None:
-    """Keeps pictures for a person to look at, where PICTURES says: both themes, phone and desktop."""
-    folder = os.environ.get("PICTURES")
-    if not folder:
-        return
-    was = page.viewport_size
-    for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)
-        page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", theme == "dark")  # the admin's
-        for width in (390, 1440):
-            page.set_viewport_size({"width": width, "height": 900})
-            page.wait_for_timeout(400)
-            page.screenshot(path=str(Path(folder) / f"{name}-{theme}-{width}.png"), full_page=True)
-    page.emulate_media(color_scheme="light")
-    page.evaluate("document.documentElement.classList.remove('dark')")
-    if was:
-        page.set_viewport_size(was)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +60,7 @@ def test_a_top_up(rita: Page, stack: Stack) -> None:
     watch = Watch(rita, stack.url)
     rita.goto(f"{stack.url}/admin/accounts/user/")
     expect(rita.get_by_role("link", name="Invite a user")).to_be_visible()
-    shoot(rita, "people")
+    shoot_views(rita, "people", full_page=True)
     rita.get_by_role("link", name="paula@example.org").click()
     expect(rita.get_by_text("10 of 10 messages today left")).to_be_visible()
     expect(rita.get_by_text("Last 30 days")).to_be_visible()
@@ -88,11 +68,11 @@ def test_a_top_up(rita: Page, stack: Stack) -> None:
     rita.get_by_label("Quota").select_option(label="messages today")
     rita.get_by_label("Amount").fill("5")
     rita.get_by_label("Reason").fill("a thesis")
-    shoot(rita, "top-up")
+    shoot_views(rita, "top-up", full_page=True)
     rita.get_by_role("button", name="Top up").click()
     expect(rita.get_by_text("Added 5 for paula@example.org.")).to_be_visible()
     expect(rita.get_by_text("15 of 15 messages today left")).to_be_visible()
-    shoot(rita, "person")
+    shoot_views(rita, "person", full_page=True)
     with rita.expect_download() as download:
         rita.get_by_role("button", name="Export data").click()
     assert '"paula@example.org"' in Path(download.value.path()).read_text()
@@ -120,17 +100,17 @@ def test_an_invitation(rita: Page, stack: Stack, browser: Browser) -> None:
     rita.get_by_role("link", name="Invite a user").click()
     rita.get_by_label("Email address").fill("newcomer@example.org")
     rita.get_by_label("Role").select_option(label="support")
-    shoot(rita, "invite")
+    shoot_views(rita, "invite", full_page=True)
     rita.get_by_role("button", name="Invite").click()
     told = rita.get_by_text("No mail server is configured").first
     expect(told).to_be_visible()
-    shoot(rita, "invitations")
+    shoot_views(rita, "invitations", full_page=True)
     theirs = browser.new_context().new_page()
     watch = Watch(theirs, stack.url)
     theirs.goto(told.inner_text().rpartition(" ")[2])
     expect(theirs.get_by_role("heading", name="You’ve been invited")).to_be_visible()
     expect(theirs.get_by_label("Email")).to_have_value("newcomer@example.org")
-    shoot(theirs, "invited")
+    shoot_views(theirs, "invited", full_page=True)
     theirs.get_by_label("Name").fill("Newcomer")
     theirs.get_by_label("Password").fill(PASSWORD)
     theirs.get_by_role("button", name="Create account").click()
@@ -149,11 +129,11 @@ def test_an_erasure_called_off(rita: Page, stack: Stack) -> None:
     rita.get_by_label("Type the user's email address to confirm").fill("sophia@example.org")
     rita.get_by_role("button", name="Erase in 7 days").click()
     expect(rita.get_by_text("This is not the user's email address.")).to_be_visible()
-    shoot(rita, "erase")
+    shoot_views(rita, "erase", full_page=True)
     rita.get_by_label("Type the user's email address to confirm").fill("sophie@example.org")
     rita.get_by_role("button", name="Erase in 7 days").click()
     expect(rita.get_by_text("All data of sophie@example.org will be erased after")).to_be_visible()
-    shoot(rita, "to-be-erased")
+    shoot_views(rita, "to-be-erased", full_page=True)
     state = "SELECT is_active, erase_at > now() + interval '6 days' AS later FROM accounts_user WHERE id = %s"
     [row] = stack.sql(state, id_)
     assert row == {"is_active": False, "later": True}
@@ -171,12 +151,12 @@ def test_a_file_with_a_preview(rita: Page, stack: Stack, tmp_path: Path) -> None
     rita.locator("input[type=file]").set_input_files(file)
     rita.get_by_role("button", name="Submit").click()
     expect(rita.get_by_text("tess@example.org")).to_be_visible()
-    shoot(rita, "import-preview")
+    shoot_views(rita, "import-preview", full_page=True)
     rita.get_by_role("button", name="Confirm import").click()
     expect(rita.get_by_text("1 new, 0 updated")).to_be_visible()
     with rita.expect_download() as download:
         rita.goto(f"{stack.url}/admin/accounts/user/export/?q=tess")
-        shoot(rita, "export")
+        shoot_views(rita, "export", full_page=True)
         rita.get_by_role("button", name="Submit").click()
     assert "tess@example.org,Tess" in Path(download.value.path()).read_text(encoding="utf-8-sig")
     assert watch.complaints == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.e2e.browsing import Watch, answers, ended, log_in, send, shoot
+from tests.e2e.browsing import Watch, answers, ended, log_in, send, shoot_views
 from tests.stack import PASSWORD, Stack
 
 pytestmark = pytest.mark.timeout(240)  # the stack is started by the first one
@@ -49,29 +48,10 @@ from chat.models import ModerationCase
 ModerationCase.objects.all().delete()
 User.objects.update(suspended_until=None)
 """
-VIEWS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 
 def run(stack: Stack, script: str) -> None:
     stack.manage("shell", "--no-imports", "-c", script)
-
-
-def shoot_views(page: Page, name: str) -> None:
-    """Pictures of every width and theme, if somebody wants to look at them."""
-    if not os.environ.get("PICTURES"):
-        return
-    before = page.viewport_size
-    for view, (width, height) in VIEWS.items():
-        page.set_viewport_size({"width": width, "height": height})
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", theme == "dark")  # staff's
-            page.wait_for_timeout(400)
-            shoot(page, f"{name}-{view}-{theme}")
-    page.emulate_media(color_scheme="light")
-    page.evaluate("document.documentElement.classList.remove('dark')")
-    if before:
-        page.set_viewport_size(before)
 
 
 @pytest.fixture(autouse=True)
