@@ -17,7 +17,7 @@ from tests.client import Client
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.redis_contents import redis_contents
 from tests.fixtures.stack_rules import rules_of
-from tests.stack import Stack
+from tests.stack import Stack, Web, Worker
 
 pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
 
@@ -99,10 +99,11 @@ async def test_r26_a_held_message_outlives_everything(system: tuple[Stack, FakeO
         held = await here.say(client, f"About {HELD} [[tokens=9]]")
         [row] = stack.sql("SELECT status FROM chat_run WHERE id = %s", held["run_id"])
         assert row["status"] == "waiting"
-        for process in [*stack.workers, *stack.webs]:
+        processes: list[Web | Worker] = [*stack.workers, *stack.webs]
+        for process in processes:
             process.kill(signal.SIGKILL)
         await asyncio.to_thread(restart_redis, stack.redis, empty=True)
-        for process in [*stack.workers, *stack.webs]:
+        for process in processes:
             await restart(process)
         [case] = stack.sql("SELECT id FROM chat_moderationcase WHERE target_id = %s", held["message_id"])
         asked = len(upstream.requests)

@@ -32,9 +32,7 @@ def find_violations(
     return found + (_withheld(viewers, rows, snapshots, withheld) if withheld else [])
 
 
-def _withheld(
-    viewers: list[Viewer], rows: Rows, snapshots: list[dict[str, Any]], words: Sequence[str]
-) -> Iterable[str]:
+def _withheld(viewers: list[Viewer], rows: Rows, snapshots: list[dict[str, Any]], words: Sequence[str]) -> list[str]:
     """Where a word is that nobody may read, also where it came in several pieces."""
     search = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b").search
     texts = {f"message {one}": row["text"] for one, row in rows.messages.items() if row["role"] == "assistant"}

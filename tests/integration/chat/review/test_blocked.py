@@ -80,7 +80,7 @@ def test_not_without_the_password_not_later_and_not_for_others(
     assert "have access to it" in his.post(f"{PAGE}{blocking.pk}/appeal/", {"text": "x"}, follow=True).content.decode()
     hers = refused(alice.email)
     later = timezone.now() + timedelta(minutes=inactive.MINUTES, seconds=1)
-    monkeypatch.setattr(inactive.time, "time", later.timestamp)
+    monkeypatch.setattr("accounts.auth.inactive.time.time", later.timestamp)
     assert hers.get(PAGE)["Location"] == "/accounts/login/"
     blocking.refresh_from_db()
     assert blocking.appeal == ""

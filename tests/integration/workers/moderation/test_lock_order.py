@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from django.db import transaction
@@ -29,7 +30,9 @@ FOUND = Finding(CaseOrigin.JUDGE, Action.BLOCK, Category.OTHER, 3, "Not here.", 
 @pytest.fixture
 def run(alice: User, layer: None) -> ClaimedRun:
     """A run that has ended, and whose answer has an open case."""
-    claimed = claim(say(alice, "Tell me").run_id, "w").run
+    found = claim(say(alice, "Tell me").run_id, "w")
+    assert found is not None
+    claimed = found.run
     end_run(claimed.id, 1, RunStatus.DONE, Ending(TEXT))
     with transaction.atomic():
         open_case(
@@ -39,19 +42,19 @@ def run(alice: User, layer: None) -> ClaimedRun:
     return claimed
 
 
-def at_the_end(run: ClaimedRun) -> object:
-    return withdraw_after_end(run, FOUND, TEXT, 4)
+def at_the_end(run: ClaimedRun) -> None:
+    withdraw_after_end(run, FOUND, TEXT, 4)
 
 
-def at_once(run: ClaimedRun) -> object:
-    return withhold(run, Withheld(FOUND, TEXT, TEXT[:4]))
+def at_once(run: ClaimedRun) -> None:
+    withhold(run, Withheld(FOUND, TEXT, TEXT[:4]))
 
 
 @pytest.mark.parametrize("worker", [at_the_end, at_once])
-def test_a_worker_waits_for_a_decision(run: ClaimedRun, worker: Callable[[ClaimedRun], object]) -> None:
+def test_a_worker_waits_for_a_decision(run: ClaimedRun, worker: Callable[[ClaimedRun], None]) -> None:
     with transaction.atomic():
         case = ModerationCase.objects.select_for_update().get(target_id=run.message_id)  # as a decision begins
-        withholding = Elsewhere(lambda: worker(run))
+        withholding = Elsewhere(partial(worker, run))
         assert withholding.blocked()
         rewrite_message(run.message_id, "", {"action": "block", "reason": "", "case_id": str(case.pk)}, publish=False)
     withholding.join(60)
