@@ -1,6 +1,7 @@
 from django.urls import path
 
 from chat.views import (
+    blocked,
     conversations,
     exports,
     instructions,
@@ -45,6 +46,8 @@ urlpatterns = [
     path("messages/<uuid:message_id>/report/", moderation.report, name="report"),
     path("cases/", moderation.show_cases, name="cases"),
     path("cases/<uuid:case_id>/appeal/", moderation.appeal_case, name="case_appeal"),
+    path("cases/blocked/", blocked.show_blocked_cases, name="blocked_cases"),
+    path("cases/blocked/<uuid:case_id>/appeal/", blocked.appeal_blocked_case, name="blocked_case_appeal"),
     path("models/", models.list_models, name="models"),
     path("models/choose/", models.choose_model, name="model_choose"),
     path("models/star/", models.star_model, name="model_star"),

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from accounts.auth import guessing
 from accounts.auth.counters import logins
+from accounts.auth.inactive import remember_inactive
 from accounts.lib.rate_limit import network_of
 from accounts.models import User
 
@@ -45,7 +46,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         return saved
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
-        return redirect("account_waiting" if user.awaits_approval else "account_inactive")
+        if user.awaits_approval:
+            return redirect("account_waiting")
+        remember_inactive(request, user)
+        return redirect("account_inactive")
 
     def respond_email_verification_sent(self, request: HttpRequest, user: User | None) -> HttpResponseBase:
         # Without a user, somebody signed up with an address that has an account: the page must be that of a new one.

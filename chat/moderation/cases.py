@@ -75,6 +75,15 @@ def _details(verdict: Verdict) -> Iterable[dict[str, Any]]:
         }
 
 
+def lock_message_cases(*message_ids: uuid.UUID) -> None:
+    """Locks the open cases of messages until the end of the caller's transaction.
+
+    Whoever withholds a text calls this before they lock its run or message: reviewers lock in this order too.
+    """
+    found = ModerationCase.objects.exclude(status=CaseStatus.DECIDED).filter(target=CaseTarget.MESSAGE)
+    list(found.filter(target_id__in=message_ids).order_by("pk").select_for_update(of=("self",)).values_list("pk"))
+
+
 def open_case(
     target: CaseTarget,
     target_id: uuid.UUID,

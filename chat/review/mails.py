@@ -30,6 +30,7 @@ def mail_decision(request: HttpRequest, decided: Decided) -> bool:
         "statements": [statement_of(case, one) for one in decided.decisions],
         "blocked": not person.is_active,
         "is_final": case.appealed_at is not None or released,
+        "login_url": site_url(request) + reverse("account_login"),
         "cases_url": site_url(request) + reverse("chat:cases"),
     }
     try:

@@ -144,7 +144,7 @@ FRAME_HISTOGRAMS: Final = (
 )  # fmt: skip
 HISTOGRAMS: Final = (
     "queue_wait_seconds", "first_token_seconds", "first_output_seconds", "run_seconds", "command_seconds",
-    "moderation_seconds",
+    "moderation_seconds", "moderation_held_characters",
     *(name for name, *_ in FRAME_HISTOGRAMS),
 )  # fmt: skip
 LAYER_GAUGES: Final = frozenset({"subscriptions", "channels", "groups", "pending_bytes"})

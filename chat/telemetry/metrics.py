@@ -93,6 +93,10 @@ moderation_time: Final = Histogram(
     PREFIX + "moderation_seconds", "Time that moderation took for a text, by tier: rules, or a judge (worker).",
     ("tier",), registry=registry, buckets=(0.0002, 0.0005, 0.001, 0.005, 0.02, *SECONDS[:16]),
 )  # fmt: skip
+held_back: Final = Histogram(
+    PREFIX + "moderation_held_characters", "The most characters of an answer that rules held back at a time (worker).",
+    registry=registry, buckets=(0, 4, 8, 16, 24, 32, 48, 64),
+)  # fmt: skip
 
 # Observed per frame: see `chat.telemetry.histogram`.
 token_gap: Final = FrameHistogram((0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 20))
@@ -177,6 +181,12 @@ def observe_moderation(tier: str, seconds: float) -> None:
     """Measures how long a text was searched or judged."""
     if settings.METRICS:
         moderation_time.labels(tier).observe(seconds)
+
+
+def observe_held_back(characters: int) -> None:
+    """Counts an answer that rules have searched, by the most characters of it that were held back at a time."""
+    if settings.METRICS:
+        held_back.observe(characters)
 
 
 def _named(name: str) -> str:

@@ -57,14 +57,18 @@ def appeal_case(request: HttpRequest, case_id: uuid.UUID) -> HttpResponse:
     """POST `text`. What cannot be is said on the page."""
     user = user_of(request)
     try:
-        _acquire(f"appeals:{user.pk.hex}", APPEAL_RATE)
-        # Browsers send two characters for each end of a line.
-        appeal(user, case_id, request.POST.get("text", "").replace("\r\n", "\n"))
+        send_appeal(user, case_id, request.POST.get("text", ""))
     except ChatError as error:
         messages.error(request, error.message)
     else:
         messages.success(request, _("It has been sent to the reviewers."))
     return redirect("chat:cases")
+
+
+def send_appeal(person: User, case_id: uuid.UUID, text: str) -> None:
+    """An appeal from a form. Raises `ChatError`s."""
+    _acquire(f"appeals:{person.pk.hex}", APPEAL_RATE)
+    appeal(person, case_id, text.replace("\r\n", "\n"))  # browsers send two characters for each end of a line
 
 
 def with_reports_and_decisions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,7 +40,7 @@ class Scene:
         return accepted
 
     async def judge(self, seconds: float = 20.0) -> None:
-        """Waits until all is at rest, takes fresh snapshots, and asserts I1-I9."""
+        """Waits until all is at rest, takes fresh snapshots, and asserts I1-I10."""
         await self.history.settle(self.stack, seconds)
         views = [view for client in self.clients for view in client.views]
         judge = await self.alice.connect(at=self.stack.webs[-1].url)
@@ -62,10 +62,12 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(stack: Stack, *, web: int = 0) -> AsyncGenerator[Scene, None]:
-    """A test's scene; Alice logs in at, and gets her tickets from, this web process."""
+async def scene(stack: Stack, *, web: int = 0, withheld: Sequence[str] = ()) -> AsyncGenerator[Scene, None]:
+    """A test's scene; Alice logs in at, and gets her tickets from, this web process. `withheld`: words that a rule
+    masks or blocks in answers.
+    """
     async with session(stack.webs[web].url) as alice:
-        yield Scene(stack, alice)
+        yield Scene(stack, alice, History(withheld))
 
 
 def holder(stack: Stack, run_id: str) -> Worker:

@@ -1,4 +1,4 @@
-"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I9 hold.
+"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I10 hold.
 
 A few short ones in `make test`; two hundred of thirty steps in `make chaos`.
 """
@@ -24,6 +24,7 @@ from tests.chaos.driving import scene
 from tests.chaos.people import Hand, Page, World, restart_redis
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
+from tests.fixtures.stack_rules import rules_of
 from tests.stack import Stack, Web, Worker
 
 LONG = bool(os.environ.get("CHAOS_LONG"))
@@ -34,6 +35,8 @@ SCRIPTS = (
     "tokens=12 finish=length rate=60", "tokens=40 cut=9 rate=60", "status=401", "tokens=2 size=30000",
     "tokens=90 rate=120 usage=0",
 )  # fmt: skip
+MASKED, BLOCKED = "tok7", "tok150"  # by rules for answers
+RULES_SECONDS = 6.0  # until every process has new rules
 BOB = 2
 T = TypeVar("T")
 page = st.integers(0, 1)  # of Alice's
@@ -56,7 +59,11 @@ class People(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.open = contextlib.AsyncExitStack()
-        self.world = World(self.stack, self.wait(self.open.enter_async_context(scene(self.stack))), self.hand)
+        self.world = World(
+            self.stack,
+            self.wait(self.open.enter_async_context(scene(self.stack, withheld=(MASKED, BLOCKED)))),
+            self.hand,
+        )
         self.runs: list[dict[str, Any]] = []  # accepted frames
         self.commands: list[tuple[str, dict[str, Any]]] = []  # of Alice's
         self.disasters = 0
@@ -245,20 +252,26 @@ def test_r19_random_histories(system: tuple[Stack, FakeOpenAI]) -> None:
     People.stack = system[0]
     People.hand = Hand(system[0])
     began = time.monotonic()
+    rules = [
+        {"name": f"{action} {word}", "action": action, "words": [word]}
+        for action, word in (("mask", MASKED), ("block", BLOCKED))
+    ]
     try:
-        run_state_machine_as_test(
-            People,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                derandomize=not LONG,
-                database=None,
-                phases=[Phase.generate],  # what took seconds and a kill cannot be shrunk
-                suppress_health_check=list(HealthCheck),
-                print_blob=False,
-            ),
-        )
+        with rules_of(People.stack, *rules):
+            time.sleep(RULES_SECONDS)
+            run_state_machine_as_test(
+                People,
+                settings=settings(
+                    max_examples=EXAMPLES,
+                    stateful_step_count=STEPS,
+                    deadline=None,
+                    derandomize=not LONG,
+                    database=None,
+                    phases=[Phase.generate],  # what took seconds and a kill cannot be shrunk
+                    suppress_health_check=list(HealthCheck),
+                    print_blob=False,
+                ),
+            )
     finally:
         People.hand.close()
         measured(f"R19 {dict(People.counted)}", round(time.monotonic() - began, 1))

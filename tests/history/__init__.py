@@ -1,4 +1,4 @@
-"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I9.
+"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I10.
 
     history = History()
     client = history.watch(await alice.connect(views=views), "alice")
@@ -21,6 +21,7 @@ After Jepsen: clients only record while things break; one pure function judges a
     I7  nothing reaches somebody who is no member
     I8  nothing is sent later than 2 s after access ended
     I9  events applied one by one give what a fresh snapshot gives
+    I10 what rules withhold is in no frame, snapshot, message or thinking
 """
 
 from tests.history.data import Rows, Socket, Viewer

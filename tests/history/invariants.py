@@ -1,8 +1,10 @@
-"""The judge: everything in a history that contradicts I1-I9. Pure."""
+"""The judge: everything in a history that contradicts I1-I10. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tests.client import DELTAS, TERMINAL, ProtocolViolationError, View, apply_event, apply_snapshot
@@ -13,15 +15,38 @@ REVOKED_SECONDS = 2.0
 ENDINGS = {"done": "complete", "stopped": "stopped", "failed": "failed", "interrupted": "interrupted"}
 
 
-def find_violations(viewers: Iterable[Viewer], rows: Rows, snapshots: Iterable[dict[str, Any]] = ()) -> list[str]:
-    """Everything that contradicts I1-I9, one sentence each. Pure."""
+def find_violations(
+    viewers: Iterable[Viewer],
+    rows: Rows,
+    snapshots: Iterable[dict[str, Any]] = (),
+    withheld: Sequence[str] = (),
+) -> list[str]:
+    """Everything that contradicts I1-I10, one sentence each. Pure."""
     viewers = list(viewers)
     snapshots = list(snapshots)
     found = [*_sends(viewers, rows), *_rows(rows), *check_parts(rows), *_access(viewers, rows)]
     for viewer in viewers:
         found += _replay(viewer)
     found += [*_same_for_all(viewers), *_endings(viewers), *_texts(viewers, rows)]
-    return [*found, *check_usage(viewers, rows, snapshots), *_fresh(viewers, snapshots)]
+    found += [*check_usage(viewers, rows, snapshots), *_fresh(viewers, snapshots)]
+    return found + (_withheld(viewers, rows, snapshots, withheld) if withheld else [])
+
+
+def _withheld(viewers: list[Viewer], rows: Rows, snapshots: list[dict[str, Any]], words: Sequence[str]) -> list[str]:
+    """Where a word is that nobody may read, also where it came in several pieces."""
+    search = re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b").search
+    texts = {f"message {one}": row["text"] for one, row in rows.messages.items() if row["role"] == "assistant"}
+    texts |= {f"what run {one} thought": text for one, text in rows.reasoning.items()}
+    texts |= {f"a fresh snapshot of {frame['conversation_id']}": json.dumps(frame) for frame in snapshots}
+    for viewer in viewers:
+        for socket in viewer.sockets:
+            texts |= {f"{viewer.user}'s {frame['type']} {frame}": json.dumps(frame) for frame in socket.frames}
+        texts |= {
+            f"{viewer.user}'s run {key}": run["text"]
+            for view in viewer.views.values()
+            for key, run in view.runs.items()
+        }
+    return [f"I10 {found[0]} is in {where}" for where, text in texts.items() if (found := search(text))]
 
 
 def _sends(viewers: list[Viewer], rows: Rows) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from tests.client import Client
@@ -17,9 +17,10 @@ C = TypeVar("C", bound=Client)
 
 
 class History:
-    """Records of all clients of one test."""
+    """Records of all clients of one test. `withheld` are words that a rule masks or blocks in answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, withheld: Sequence[str] = ()) -> None:
+        self.withheld = withheld
         self.viewers: list[Viewer] = []
         self._of_views: dict[int, Viewer] = {}
 
@@ -49,8 +50,8 @@ class History:
         return time.monotonic() - began
 
     def check(self, stack: Stack, snapshots: Iterable[dict[str, Any]] = ()) -> None:
-        """Asserts I1-I9. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
-        found = find_violations(self.viewers, read_rows(stack), snapshots)
+        """Asserts I1-I10. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
+        found = find_violations(self.viewers, read_rows(stack), snapshots, self.withheld)
         assert not found, "\n".join(found[:40])
 
 

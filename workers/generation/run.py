@@ -268,10 +268,9 @@ class Generation:
     def _end(self, outcome: Outcome, screened: Screened, rendered: Mapping[str, str]) -> Ended | None:
         produced = screened.original[self.log.base_length :]
         ending = make_ending(outcome, screened, self.answer, self.clock, produced=produced, rendered=rendered)
-        return end_withheld(
-            self.claimed, outcome, ending, owner=self.services.owner,
-            moderate=partial(record_withheld, self.claimed, screened) if self.screen else None,
-        )  # fmt: skip
+        concerned = screened.finding is not None or self.claimed.base_chars > 0  # a case may get the further part
+        moderate = partial(record_withheld, self.claimed, screened) if self.screen and concerned else None
+        return end_withheld(self.claimed, outcome, ending, owner=self.services.owner, moderate=moderate)
 
     def _screened(self) -> Screened:
         """The texts of this attempt as they may be stored."""

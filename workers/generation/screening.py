@@ -22,6 +22,7 @@ from chat.moderation.matching.matcher import REACH, Hit
 from chat.moderation.matching.stream import StreamFilter
 from chat.moderation.rules import RuleSet, Verdict
 from chat.runs.context import ClaimedRun
+from chat.telemetry import metrics
 
 STOPPED: Final = "This answer was stopped by this site's rules."
 MASKED: Final = "Parts of this answer were replaced because of this site's rules."
@@ -66,6 +67,7 @@ class TextScreen:
         self._original = [before]
         self._begins = len(before)
         self.hits: list[Hit] = []
+        self.most_held = 0  # characters that were held back at a time
 
     @property
     def held(self) -> int:
@@ -88,6 +90,7 @@ class TextScreen:
             self._owner.on_stopped()
             return ""
         self.hits += released.hits
+        self.most_held = max(self.most_held, self._filter.held)
         if released.blocked:
             self._owner.stopped = True
             self._owner.on_stopped()
@@ -141,6 +144,7 @@ class AnswerScreen:
 
     def complete(self) -> None:
         """Both texts have ended, and nothing of them is held back any more."""
+        metrics.observe_held_back(max(self.answer.most_held, self.thinking.most_held))
         self.thinking.search_whole()
         self.answer.search_whole()
 

@@ -16,7 +16,7 @@ from chat.eventlog import events
 from chat.models import Message, MessageStatus, ModerationCase, ModerationDecision, Reasoning, Run, RunStatus
 from chat.models.moderation import Action, CaseStatus, CaseTarget, DecisionKind, Direction
 from chat.models.statuses import WaitingFor
-from chat.moderation.cases import Finding, open_case, shown_moderation
+from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
 from chat.moderation.rewriting import publish_rewritten, rewrite_message
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ended, Ending, end_run
@@ -71,6 +71,7 @@ def withhold(run: ClaimedRun, withheld: Withheld) -> None:
     """
     answered = withheld.kept is not None
     with transaction.atomic():
+        lock_message_cases(run.message_id if answered else run.prompt_id)
         if not answered:  # other models may be answering it, side by side: their workers stop within seconds
             others = Run.objects.filter(prompt_id=run.prompt_id, status=RunStatus.RUNNING, stop_requested_at=None)
             others.exclude(pk=run.id).update(stop_requested_at=Now())
@@ -105,6 +106,8 @@ def end_withheld(
     nothing has changed.
     """
     with transaction.atomic():
+        if moderate is not None or outcome.withheld is not None:
+            lock_message_cases(run.message_id, run.prompt_id)
         ended = end_run(run.id, run.attempt, outcome.status, ending, owner=owner, moderate=moderate)
         if ended is not None and outcome.withheld is not None:
             withhold(run, _as_stored(run, outcome.withheld))
@@ -125,6 +128,7 @@ def hold_question(run: ClaimedRun, withheld: Withheld, *, owner: str) -> list[ev
     None, and nothing has changed: the run is not this worker's any more, or a stop was asked for.
     """
     with transaction.atomic():
+        lock_message_cases(run.prompt_id)
         found = Run.objects.select_for_update().filter(pk=run.id, attempt=run.attempt, status=RunStatus.RUNNING)
         row = found.filter(lease_owner=owner, stop_requested_at=None).first()
         if row is None:
@@ -151,6 +155,7 @@ def withdraw_after_end(run: ClaimedRun, finding: Finding, original: str, kept_ch
     another run has continued it with. False: none of that is there any more, so only the case is opened.
     """
     with transaction.atomic():
+        lock_message_cases(run.message_id)
         message = Message.objects.select_for_update().filter(pk=run.message_id).first()
         if message is None:
             return False

@@ -146,6 +146,31 @@ def test_no_other_words_go(spoil: Callable[[Story], object]) -> None:
     assert find_violations(story.viewers, story.rows, story.snapshots) != []
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda s: s.rows.messages[ANSWER].update(text="Good Xyz day"),
+        lambda s: s.rows.reasoning.update({RUN: "Hm, Xyz."}),
+        lambda s: s.snapshots[0]["snapshot"]["messages"][0].update(text="Xyz"),
+        lambda s: change(s, -3, text="an Xyz"),
+        lambda s: in_two_pieces(s),
+    ],
+)
+def test_a_word_that_is_withheld_is_nowhere(spoil: Callable[[Story], object]) -> None:
+    story = good()
+    assert not any(one.startswith("I10") for one in find_violations(story.viewers, story.rows, withheld=["Xyz"]))
+    spoil(story)
+    found = find_violations(story.viewers, story.rows, story.snapshots, ["Xyz"])
+    assert any(one.startswith("I10") for one in found), found
+
+
+def in_two_pieces(story: Story) -> None:
+    """Alice gets the word in two deltas."""
+    first, second = story.viewers[0].sockets
+    first.frames[-1].update(text="Good Xy")
+    second.frames[2].update(text="z", index=7)
+
+
 def change(story: Story, number: int, **fields: Any) -> None:
     """Changes an event of Bob's log."""
     story.bob.frames[number] |= fields

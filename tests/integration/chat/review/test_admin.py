@@ -179,8 +179,8 @@ def test_the_person_gets_the_reasons_by_mail(
     blocked = make_case(alice)
     decisions.claim(mo, blocked.pk)
     act(desk, blocked, "decide", person="block")
-    assert "You can no longer log in." in mail.outbox[1].body
-    assert "/cases/" not in mail.outbox[1].body
+    assert "You can no longer use the site." in mail.outbox[1].body
+    assert "/accounts/login/" in mail.outbox[1].body
 
 
 # --- the queue -------------------------------------------------------------------------------------------------------
