@@ -55,7 +55,7 @@ class ChatConfig(AppConfig):
                 "moderator": (
                     "chat.view_conversation", "chat.view_message", "chat.view_run", "chat.operate_run", READ_TEXT,
                     "chat.view_moderationcase", "chat.read_case", "chat.decide_case", "chat.view_strike",
-                    "chat.view_moderationrule",
+                    "chat.view_moderationrule", "chat.view_queuedmessage", "chat.delete_queuedmessage",
                 ),
             },
             never={

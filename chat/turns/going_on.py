@@ -83,9 +83,19 @@ async def _join_queued(queued: Queued, check: Check, join: Joined) -> None:
 async def change(change_line: Callable[[], uuid.UUID]) -> None:
     """Carries out a change of a line (`chat.turns.waiting_line`), publishes it, and goes on with what is due then."""
     conversation_id = await in_db(change_line)
+    await _publish(conversation_id)
+    go_on_soon([conversation_id])
+
+
+async def publish_and_go_on(conversation_id: uuid.UUID) -> None:
+    """The same for a change that was carried out before, by a caller that ends its event loop then."""
+    await _publish(conversation_id)
+    await go_on(conversation_id)
+
+
+async def _publish(conversation_id: uuid.UUID) -> None:
     with contextlib.suppress(*OUTAGE):  # it is done; recovery publishes it
         await waiting_events.publish(conversation_id)
-    go_on_soon([conversation_id])
 
 
 def go_on_soon(conversation_ids: Collection[uuid.UUID]) -> None:
@@ -116,9 +126,12 @@ async def _go_on(conversation_id: uuid.UUID) -> None:
     for _ in range(MOST_STEPS):
         due = await in_db(find_due, conversation_id)
         await waiting_events.publish(conversation_id)
-        for run_id in due.stop:
-            await stop.notify_stopped(await in_db(stop.mark_stopped, run_id))
+        stopped = [await in_db(stop.mark_stopped, run_id) for run_id in due.stop]
+        for one in stopped:
+            await stop.notify_stopped(one)
         if due.row is None:
+            if any(one.ended for one in stopped):  # it had not begun
+                continue
             return
         try:
             await _send(due.row, due.parent_id)

@@ -116,13 +116,14 @@ def find_due(conversation_id: uuid.UUID) -> Due:
 
 
 def _first_due(conversation: Conversation) -> Due:
-    branches: dict[uuid.UUID | None, Branch] = {}
+    branches: dict[tuple[uuid.UUID | None, str | None], Branch] = {}
     refused: set[tuple[uuid.UUID, uuid.UUID | None]] = set()  # author, end of the branch
     due, stop = None, []
     for row in waiting_rows(conversation.pk):
-        if row.after_id not in branches:
-            branches[row.after_id] = find_branch(conversation, row.after_id)
-        branch = branches[row.after_id]
+        wanted = row.command.get("parent_id")
+        if (row.after_id, wanted) not in branches:
+            branches[row.after_id, wanted] = find_branch(conversation, row.after_id, wanted)
+        branch = branches[row.after_id, wanted]
         its_place = (row.author_id, branch.leaf)
         if row.reason not in OF_THE_LINE and (row.retry_at is None or row.retry_at > timezone.now()):
             refused.add(its_place)
@@ -143,8 +144,10 @@ def _can_stop(run: Run) -> bool:
     return run.status != RunStatus.WAITING
 
 
-def find_branch(conversation: Conversation, after_id: uuid.UUID | None) -> Branch:
-    """The newest path below a message, or below the conversation's newest one."""
+def find_branch(conversation: Conversation, after_id: uuid.UUID | None, wanted: str | None = None) -> Branch:
+    """The newest path below a message, or below the conversation's newest one. `wanted`: the id of the message that the
+    command names, which may be one of several answers side by side.
+    """
     start = after_id or conversation.tip_id
     if start is None:
         return Branch(None, BranchState.FREE)
@@ -156,7 +159,8 @@ def find_branch(conversation: Conversation, after_id: uuid.UUID | None) -> Branc
     if leaf.role == MessageRole.USER:
         return Branch(leaf.pk, BranchState.FREE)
     if prompt_id is not None and is_open(prompt_id):
-        run: Run | None = preferred(prompt_id)
+        beside = Run.objects.filter(prompt=prompt_id, slot__gt=0, message=wanted, latest=True)
+        run = (beside.first() if wanted else None) or preferred(prompt_id)
     else:
         run = Run.objects.filter(message=leaf, latest=True).first()
     if run is None or run.status == RunStatus.DONE:

@@ -5,120 +5,39 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from accounts.lib.db import in_db
-from accounts.models import Reservation, User
+from accounts.models import User
 from chat.conversations.snapshot import read_snapshot
-from chat.eventlog import store
-from chat.models import Conversation, Member, Message, ModerationCase, QueuedMessage, Run, RunStatus, Submission
-from chat.protocol.commands import MessageRegenerate, MessageSend, TurnOptions
-from chat.protocol.errors import Busy, ChatError, Conflict, Forbidden, Invalid, Moderated, NotFound, Suspended
+from chat.models import Message, ModerationCase, QueuedMessage, Run
+from chat.protocol.commands import MessageRegenerate, TurnOptions
+from chat.protocol.errors import Busy, ChatError, Conflict, Forbidden, Invalid, Moderated, NotFound
 from chat.protocol.queue import QueueEdit, QueueMove, QueueRemove, QueueSendNow
-from chat.recovery.waiting_lines import recover_waiting_lines
-from chat.runs.closing import close_in_log
-from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
-from chat.turns import going_on, waiting_events, waiting_line
+from chat.turns import waiting_events, waiting_line
 from chat.turns.accept import Accepted, accept
-from chat.turns.going_on import go_on, submit_or_queue
+from chat.turns.going_on import go_on
 from chat.turns.waiting_line import Queued
 from tests.fixtures.moderation_rules import add_rule
-from tests.fixtures.quota_rows import give
 from tests.fixtures.run_rows import message, row, say
+from tests.fixtures.waiting_rows import (
+    asked,
+    end,
+    end_all,
+    line,
+    logged,
+    member,
+    queue,
+    queued,
+    send,
+)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("one_model", "layer", "no_rules", "nothing_by_itself"),
 ]
-
-
-@pytest.fixture
-def nothing_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines go on when a test says so."""
-    monkeypatch.setattr(going_on, "go_on_soon", lambda conversation_ids: None)
-
-
-def queued(conversation_id: uuid.UUID, text: str = "Next", **fields: Any) -> MessageSend:
-    return message(text, conversation_id=conversation_id, **{"when_busy": "queue", **fields})
-
-
-async def send(user: User, command: MessageSend) -> Accepted | Queued:
-    """What a command became."""
-    found: list[Accepted | Queued] = []
-
-    @asynccontextmanager
-    async def join(accepted: Accepted | Queued) -> AsyncIterator[None]:
-        found.append(accepted)
-        yield
-
-    await submit_or_queue(user.pk, command, join=join)
-    return found[0]
-
-
-async def queue(user: User, conversation_id: uuid.UUID, *texts: str) -> list[uuid.UUID]:
-    made = [await send(user, queued(conversation_id, text)) for text in texts]
-    assert all(isinstance(one, Queued) for one in made)
-    return [one.message_id for one in made]
-
-
-async def end(run_id: uuid.UUID, status: RunStatus = RunStatus.DONE) -> None:
-    """An answer ends as a worker ends it."""
-
-    def close() -> Any:
-        run = row(run_id)
-        if run.status == RunStatus.QUEUED:
-            assert claim(run_id, "w")
-        return end_run(run_id, 1, status, Ending("answer", input_tokens=1, output_tokens=1), owner="w")
-
-    ended = await in_db(close)
-    assert ended is not None
-    await close_in_log(ended)
-
-
-async def active(conversation_id: uuid.UUID) -> list[uuid.UUID]:
-    rows = Run.objects.filter(conversation=conversation_id, status__in=("queued", "running"))
-    return await in_db(lambda: list(rows.values_list("pk", flat=True)))
-
-
-async def end_all(conversation_id: uuid.UUID) -> None:
-    """Answers everything that waits, one after the other."""
-    for _ in range(30):
-        await go_on(conversation_id)
-        if not (runs := await active(conversation_id)):
-            return
-        for run_id in runs:
-            await end(run_id)
-
-
-def asked(conversation_id: uuid.UUID) -> list[str]:
-    """What was asked along the newest path."""
-    at = Conversation.objects.get(pk=conversation_id).tip
-    found = []
-    while at is not None:
-        if at.role == "user":
-            found.append(at.text)
-        at = at.parent
-    return found[::-1]
-
-
-def line(conversation_id: uuid.UUID) -> list[tuple[str, str]]:
-    return [(one.text, one.reason) for one in waiting_line.waiting_rows(conversation_id)]
-
-
-async def logged(conversation_id: uuid.UUID) -> list[dict[str, Any]]:
-    here, _ = await store.position(conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(conversation_id, after=0, until=here.seq)]
-
-
-def member(conversation_id: uuid.UUID, user: User, role: str = "editor") -> Member:
-    return Member.objects.create(conversation_id=conversation_id, user=user, role=role)
 
 
 class TestQueueing:
@@ -196,7 +115,7 @@ class TestQueueing:
         await end(first.run_id)
         accepted = await in_db(
             accept, alice.pk, message("Next", conversation_id=first.conversation_id, client_id=command.client_id)
-        )  # noqa: E501
+        )
         await end(accepted.run_id)
         await end_all(first.conversation_id)
         assert await in_db(asked, first.conversation_id) == ["Hello", "Next"]
@@ -297,153 +216,6 @@ class TestOrder:
         assert sent.parent_id == (await in_db(row, other.run_id)).message_id
 
 
-class TestWaitingOn:
-    @pytest.mark.parametrize(("status", "reason"), [(RunStatus.STOPPED, "stopped"), (RunStatus.FAILED, "failed")])
-    async def test_after_a_stop_or_a_failure_it_waits_with_the_reason(
-        self, alice: User, status: RunStatus, reason: str
-    ) -> None:
-        first = await in_db(say, alice)
-        await queue(alice, first.conversation_id, "one", "two")
-        await end(first.run_id, status)
-        await go_on(first.conversation_id)
-        assert await in_db(line, first.conversation_id) == [("one", reason), ("two", reason)]
-        told = [one for one in await logged(first.conversation_id) if one["type"] == "message.queued"]
-        assert [one["message"]["reason"] for one in told] == [None, None, reason, reason]
-        # Another answer to the same question, which succeeds: the line goes on.
-        answer = (await in_db(row, first.run_id)).message_id
-        again = await in_db(accept, alice.pk, MessageRegenerate(message_id=answer, client_id=uuid.uuid4()))
-        await end(again.run_id)
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "one", "two"]
-
-    async def test_send_now_after_a_stop(self, alice: User) -> None:
-        first = await in_db(say, alice)
-        _, two = await queue(alice, first.conversation_id, "one", "two")
-        await end(first.run_id, RunStatus.STOPPED)
-        await go_on(first.conversation_id)
-        await in_db(waiting_line.send_now, alice.pk, QueueSendNow(message_id=two))
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "two", "one"]
-
-    async def test_send_now_during_an_answer_stops_it(self, alice: User) -> None:
-        first = await in_db(say, alice)
-        await in_db(claim, first.run_id, "w")
-        [one] = await queue(alice, first.conversation_id, "one")
-        await in_db(waiting_line.send_now, alice.pk, QueueSendNow(message_id=one))
-        await go_on(first.conversation_id)
-        assert (await in_db(row, first.run_id)).stop_requested_at is not None
-        assert await in_db(line, first.conversation_id) == [("one", "")]
-        await end(first.run_id, RunStatus.STOPPED)
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "one"]
-
-    async def test_steering_stops_and_is_the_first(self, alice: User) -> None:
-        first = await in_db(say, alice)
-        await queue(alice, first.conversation_id, "one")
-        steers = await send(alice, queued(first.conversation_id, "rather", when_busy="steer"))
-        assert isinstance(steers, Queued)
-        await go_on(first.conversation_id)  # the run had not begun: it ends at once
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "rather", "one"]
-        assert (await in_db(row, first.run_id)).status == RunStatus.STOPPED
-
-    async def test_the_latest_of_two_that_steer(self, alice: User) -> None:
-        """The second does not lose its answer to the first."""
-        first = await in_db(say, alice)
-        for text in ("rather", "no, rather"):
-            await send(alice, queued(first.conversation_id, text, when_busy="steer"))
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "no, rather", "rather"]
-        assert await in_db(lambda: Run.objects.filter(status="stopped").count()) == 1
-
-    async def test_a_used_up_quota_holds_up_its_author_only(self, alice: User, bob: User) -> None:
-        first = await in_db(say, alice)
-        await in_db(member, first.conversation_id, bob)
-        a1, _ = await queue(alice, first.conversation_id, "a1", "a2")
-        await queue(bob, first.conversation_id, "b1")
-        quota = await in_db(give, alice, limit=1)
-        assert await in_db(Reservation.objects.count) == 0, "reserved when it goes"
-        await end(first.run_id)
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "b1"]
-        assert await in_db(line, first.conversation_id) == [("a1", "quota_exceeded"), ("a2", "behind")]
-        await in_db(quota.delete)
-        await in_db(waiting_line.send_now, alice.pk, QueueSendNow(message_id=a1))
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "b1", "a1", "a2"]
-
-    async def test_too_many_answers_pass_by_themselves(self, alice: User, settings: Any) -> None:
-        first = await in_db(say, alice)
-        await queue(alice, first.conversation_id, "one")
-        other = await in_db(say, alice)
-        settings.RATE_RUNS_PER_USER = 1
-        await end(first.run_id)
-        await go_on(first.conversation_id)
-        assert await in_db(line, first.conversation_id) == [("one", "rate_limited")]
-        await go_on(first.conversation_id)
-        assert await in_db(line, first.conversation_id) == [("one", "rate_limited")]
-        await end(other.run_id)
-        past = timezone.now() - timedelta(seconds=9)
-        await in_db(lambda: QueuedMessage.objects.update(retry_at=past, changed_at=past))
-        await recover_waiting_lines()
-        assert await in_db(asked, first.conversation_id) == ["Hello", "one"]
-
-    @pytest.mark.parametrize(("what", "reason"), [("viewer", "forbidden"), ("removed", "not_found")])
-    async def test_whose_author_may_not_write_any_more(self, alice: User, bob: User, what: str, reason: str) -> None:
-        first = await in_db(say, alice)
-        seat = await in_db(member, first.conversation_id, bob)
-        [one] = await queue(bob, first.conversation_id, "b1")
-        await queue(alice, first.conversation_id, "a1")
-        await in_db(seat.delete) if what == "removed" else await in_db(
-            lambda: Member.objects.filter(pk=seat.pk).update(role="viewer")
-        )  # noqa: E501
-        await end(first.run_id)
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "a1"]
-        assert await in_db(line, first.conversation_id) == [("b1", reason)]
-        await in_db(waiting_line.remove, alice.pk, QueueRemove(message_id=one))
-        assert await in_db(line, first.conversation_id) == []
-
-    async def test_whose_author_is_suspended(self, alice: User) -> None:
-        first = await in_db(say, alice)
-        [one] = await queue(alice, first.conversation_id, "one")
-        until = timezone.now() + timedelta(days=1)
-        await in_db(lambda: User.objects.filter(pk=alice.pk).update(suspended_until=until))
-        await end(first.run_id)
-        await go_on(first.conversation_id)
-        assert await in_db(line, first.conversation_id) == [("one", "suspended")]
-        with pytest.raises(Suspended):
-            await in_db(waiting_line.edit, alice.pk, QueueEdit(message_id=one, text="x"))
-
-    async def test_a_rule_made_meanwhile(self, alice: User) -> None:
-        """Nobody reads on what it refuses; another text is tried."""
-        first = await in_db(say, alice)
-        [one] = await queue(alice, first.conversation_id, "a secret thing")
-        await in_db(add_rule, "block", "secret")
-        await end(first.run_id)
-        await go_on(first.conversation_id)
-        [shown] = (await read_snapshot(first.conversation_id)).queued
-        assert (shown["reason"], "secret" in shown["text"]) == ("moderated", False)
-        await in_db(waiting_line.edit, alice.pk, QueueEdit(message_id=one, text="a fine thing"))
-        await go_on(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "a fine thing"]
-
-    async def test_in_a_conversation_that_was_deleted(self, alice: User) -> None:
-        first = await in_db(say, alice)
-        [one] = await queue(alice, first.conversation_id, "one")
-        await end(first.run_id)
-        where = Conversation.objects.filter(pk=first.conversation_id)
-        await in_db(lambda: where.update(deleted_at=timezone.now()))
-        await in_db(lambda: QueuedMessage.objects.update(changed_at=timezone.now() - timedelta(seconds=9)))
-        await recover_waiting_lines()
-        await in_db(lambda: where.update(deleted_at=None))
-        await recover_waiting_lines()
-        assert await in_db(line, first.conversation_id) == [("one", "deleted")], "nobody is surprised by it"
-        await in_db(waiting_line.send_now, alice.pk, QueueSendNow(message_id=one))
-        await go_on(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "one"]
-
-
 class TestChanging:
     async def test_edit_and_remove(self, alice: User) -> None:
         first = await in_db(say, alice)
@@ -508,53 +280,5 @@ class TestChanging:
         await waiting_events._publish([old])  # its process was paused
         texts = [
             each["message"]["text"] for each in await logged(first.conversation_id) if each["type"] == "message.queued"
-        ]  # noqa: E501
+        ]
         assert texts == ["one", "new"]
-
-
-class TestOnceOnly:
-    async def test_many_processes_go_on_at_once(self, alice: User) -> None:
-        first = await in_db(say, alice)
-        await queue(alice, first.conversation_id, "one", "two")
-        await end(first.run_id)
-        await asyncio.gather(*(go_on(first.conversation_id) for _ in range(6)))
-        assert len(await active(first.conversation_id)) == 1
-        assert await in_db(lambda: Submission.objects.count()) == 2
-        await end_all(first.conversation_id)
-        assert await in_db(asked, first.conversation_id) == ["Hello", "one", "two"]
-
-    async def test_recovery_sends_what_a_lost_process_has_not(self, alice: User, monkeypatch: Any) -> None:
-        """It ended after the commit of the end, and another one after it had queued a message."""
-        first = await in_db(say, alice)
-        await queue(alice, first.conversation_id, "one")
-
-        async def die(*_: Any) -> dict[Any, Any]:
-            raise ConnectionError
-
-        with monkeypatch.context() as patched:
-            patched.setattr(waiting_events, "publish", die)
-            with pytest.raises(ConnectionError):
-                await send(alice, queued(first.conversation_id, "two"))
-        await in_db(lambda: QueuedMessage.objects.update(changed_at=timezone.now() - timedelta(seconds=9)))
-        await recover_waiting_lines()
-        told = [each for each in await logged(first.conversation_id) if each["type"] == "message.queued"]
-        assert [each["message"]["text"] for each in told] == ["one", "two"]
-        assert await in_db(line, first.conversation_id) == [("one", ""), ("two", "")]
-        await end(first.run_id)
-        await in_db(lambda: QueuedMessage.objects.update(changed_at=timezone.now() - timedelta(seconds=9)))
-        await recover_waiting_lines()
-        assert await in_db(asked, first.conversation_id) == ["Hello", "one"]
-
-    async def test_a_refused_sending_leaves_the_row(self, alice: User, monkeypatch: Any) -> None:
-        """An error that nobody expects: it is tried again, and does not stop the line of others."""
-        first = await in_db(say, alice)
-        await queue(alice, first.conversation_id, "one")
-        await end(first.run_id)
-
-        def crash(*_: Any) -> None:
-            raise RuntimeError
-
-        with monkeypatch.context() as patched:
-            patched.setattr(waiting_line, "command_of", crash)
-            await go_on(first.conversation_id)
-        assert await in_db(line, first.conversation_id) == [("one", "internal")]
