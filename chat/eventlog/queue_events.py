@@ -20,6 +20,7 @@ def queued_dict(row: QueuedMessage) -> dict[str, Any]:
         "id": str(row.pk),
         "author": {"id": str(row.author_id), "name": row.author.display_name},
         "client_id": str(row.client_id),
+        "after_id": str(row.after_id) if row.after_id else None,
         "text": row.shown or row.text,
         "models": row.command.get("models") or ([chosen] if chosen else []),
         "position": row.position,

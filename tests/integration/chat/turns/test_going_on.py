@@ -14,7 +14,7 @@ from accounts.lib.db import in_db
 from accounts.models import Reservation, User
 from chat.catalog import offered_models
 from chat.conversations.snapshot import read_snapshot
-from chat.models import Conversation, Member, QueuedMessage, Run, RunStatus, Submission
+from chat.models import Conversation, Member, Message, QueuedMessage, Run, RunStatus, Submission
 from chat.protocol.commands import MessageRegenerate
 from chat.protocol.errors import Suspended
 from chat.protocol.queue import QueueEdit, QueueRemove, QueueSendNow
