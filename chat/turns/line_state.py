@@ -27,7 +27,7 @@ from chat.models import (
 from chat.moderation.screening import mask_refused
 from chat.protocol.errors import ChatError, Forbidden, NotFound
 from chat.turns.comparing import is_open, preferred
-from chat.turns.waiting_line import lock, revise, waiting_rows
+from chat.turns.line_rows import lock, revise, waiting_rows
 
 FAILED: Final = "failed"
 STOPPED: Final = "stopped"

@@ -15,10 +15,18 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from chat.conversations.membership import check_may_write, member_of
-from chat.models import Conversation, Member, Message, QueuedMessage, QueuedState, Role, Submission
+from chat.models import (
+    Conversation,
+    Message,
+    MessageRole,
+    MessageStatus,
+    QueuedMessage,
+    QueuedState,
+    Role,
+    Submission,
+)
 from chat.moderation.screening import Refusal, refuse, screen_waiting
 from chat.protocol.commands import MessageSend, QueuedSend, clean_text
 from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound
@@ -28,10 +36,9 @@ from chat.telemetry import metrics
 from chat.turns.accept import asked_once, fingerprint_of
 from chat.turns.comparing import models_of
 from chat.turns.line_order import GAP, fair_place, position_at
+from chat.turns.line_rows import GONE, discard, lock, lock_own, lock_row, revise, waiting_rows
 
 MOST_WAITING: Final = 100  # in one conversation
-GONE: Final = "This message waits no more: it was sent or removed."
-NOT_YOURS: Final = "Only its author can change a message that waits."
 # What a row does not keep of the command, because it has a column, or has no meaning later.
 _NOT_KEPT: Final = (
     "type", "ref", "traceparent", "client_id", "conversation_id", "text", "when_busy", "temporary",
@@ -48,14 +55,6 @@ class Queued:
     message_id: uuid.UUID
     duplicate: bool = False
     removed: bool = False
-
-
-def waiting_rows(conversation_id: uuid.UUID) -> list[QueuedMessage]:
-    """The line, first message first, with the authors."""
-    rows = QueuedMessage.objects.select_related("author").filter(
-        conversation_id=conversation_id, state=QueuedState.WAITING
-    )
-    return list(rows.order_by("position", "id"))
 
 
 def is_behind(user_id: uuid.UUID, conversation_id: uuid.UUID, command: MessageSend) -> bool:
@@ -137,7 +136,7 @@ def edit(user_id: uuid.UUID, command: QueueEdit) -> uuid.UUID:
     text = clean_text(command.text)
     try:
         with transaction.atomic():
-            row = _lock_own(user_id, command.message_id)
+            row = lock_own(user_id, command.message_id)
             asked = command_of(row, None)
             shown = screen_waiting(text, user_id, models_of(user_id, asked, row.conversation.model))
             again = {"reason": "", "sentence": "", "retry_at": None} if row.reason in _OF_THE_TEXT else {}
@@ -151,7 +150,7 @@ def edit(user_id: uuid.UUID, command: QueueEdit) -> uuid.UUID:
 def remove(user_id: uuid.UUID, command: QueueRemove) -> uuid.UUID:
     """Removes a message: its author may, and owners of the conversation; the conversation's id. Raises `ChatError`s."""
     with transaction.atomic():
-        row = _lock_row(command.message_id)
+        row = lock_row(command.message_id)
         member = member_of(user_id, row.conversation_id)
         if row.author_id != user_id and member.role != Role.OWNER:
             raise Forbidden("Only its author and the owners of the conversation can remove a message that waits.")
@@ -163,7 +162,7 @@ def remove_as_staff(message_id: uuid.UUID) -> bool:
     """Removes anybody's message; whether it still waited. The caller checks the permission and records it."""
     with transaction.atomic():
         try:
-            row = _lock_row(message_id)
+            row = lock_row(message_id)
         except NotFound:
             return False
         discard(row)
@@ -175,7 +174,7 @@ def send_now(user_id: uuid.UUID, command: QueueSendNow) -> uuid.UUID:
     (`chat.turns.going_on`); the conversation's id. Raises `ChatError`s.
     """
     with transaction.atomic():
-        row = _lock_own(user_id, command.message_id)
+        row = lock_own(user_id, command.message_id)
         rows = waiting_rows(row.conversation_id)
         _steer_no_more([one for one in rows if one.pk != row.pk])
         position = row.position if rows[0].pk == row.pk else _front(rows)
@@ -189,7 +188,7 @@ def move(user_id: uuid.UUID, command: QueueMove) -> uuid.UUID:
     The author's messages change places among themselves: nobody else's goes earlier or later.
     """
     with transaction.atomic():
-        row = _lock_own(user_id, command.message_id)
+        row = lock_own(user_id, command.message_id)
         own = [one for one in waiting_rows(row.conversation_id) if one.author_id == user_id]
         order = [one for one in own if one.pk != row.pk]
         places = [one.pk for one in order]
@@ -203,30 +202,6 @@ def move(user_id: uuid.UUID, command: QueueMove) -> uuid.UUID:
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
-
-
-def lock(conversation_id: uuid.UUID) -> Conversation:
-    """The conversation, locked until the transaction ends: its line changes under this lock only. Raises `NotFound`."""
-    rows = Conversation.objects.select_for_update(no_key=True, of=("self",))
-    found = rows.filter(pk=conversation_id, deleted_at=None).first()
-    if found is None:
-        raise NotFound
-    return found
-
-
-def revise(row: QueuedMessage, **fields: Any) -> None:
-    """Changes a row whose conversation is locked, and notes that the event log must be told."""
-    for name, value in fields.items():
-        setattr(row, name, value)
-    row.revision += 1
-    row.changed_at = timezone.now()
-    row.save(update_fields=[*fields, "revision", "changed_at"])
-
-
-def discard(row: QueuedMessage) -> None:
-    """Removes a message from the line. Its row stays for a while, without the text."""
-    revise(row, state=QueuedState.REMOVED, text="", shown="", command={}, reason="", sentence="", retry_at=None)
-    metrics.waiting_line["removed"] += 1
 
 
 def _repeated(user_id: uuid.UUID, known: QueuedMessage, fingerprint: bytes) -> Queued:
@@ -247,11 +222,22 @@ def _check_room(rows: Sequence[QueuedMessage], user_id: uuid.UUID) -> None:
 
 
 def _find_after(conversation: Conversation, parent_id: uuid.UUID | None) -> uuid.UUID | None:
-    if parent_id is None:
-        return conversation.tip_id
-    if not Message.objects.filter(pk=parent_id, conversation=conversation).exists():
-        raise NotFound
-    return parent_id
+    """The message whose newest branch a message of the line goes on with; None: the conversation's newest message.
+
+    Of an answer in progress it is the question, so that another answer may take its place; and where the command does
+    not name the branch, the message before the question, which may be edited.
+    """
+    message = Message.objects.filter(pk=parent_id or conversation.tip_id, conversation=conversation).first()
+    if message is None:
+        if parent_id is not None:
+            raise NotFound
+        return None
+    is_question = message.role == MessageRole.USER
+    if not is_question and message.status not in (MessageStatus.PENDING, MessageStatus.STREAMING):
+        return message.pk
+    question = message if is_question else message.parent
+    assert question is not None  # every answer has one
+    return question.pk if parent_id is not None else question.parent_id
 
 
 def _kept(command: MessageSend) -> dict[str, Any]:
@@ -279,28 +265,3 @@ def _fair_position(rows: Sequence[QueuedMessage], author_id: uuid.UUID) -> int:
     for place, row in enumerate(rows):
         revise(row, position=place * GAP)
     return at * GAP - GAP // 2
-
-
-def _lock_row(message_id: uuid.UUID) -> QueuedMessage:
-    """A message that waits, with its conversation locked. Raises `NotFound` with a sentence."""
-    waiting = QueuedMessage.objects.filter(pk=message_id, state=QueuedState.WAITING)
-    conversation_id = waiting.values_list("conversation_id", flat=True).first()
-    if conversation_id is None:
-        raise NotFound(GONE)
-    lock(conversation_id)
-    row = waiting.select_related("conversation").first()
-    if row is None:
-        raise NotFound(GONE)
-    return row
-
-
-def _lock_own(user_id: uuid.UUID, message_id: uuid.UUID) -> QueuedMessage:
-    """One's own message that waits, with its conversation locked. Raises `ChatError`s."""
-    row = _lock_row(message_id)
-    if row.author_id != user_id:
-        if not Member.objects.filter(user_id=user_id, conversation_id=row.conversation_id).exists():
-            raise NotFound(GONE)
-        raise Forbidden(NOT_YOURS)
-    member_of(user_id, row.conversation_id, write=True)
-    check_may_write(user_id)
-    return row

@@ -74,6 +74,10 @@ def message(number: int) -> Message:
     return Message.objects.create(conversation=where, role="user", author=User.objects.get(conversations=where))
 
 
+def waiting_message(where: Conversation) -> QueuedMessage:
+    return waiting(User.objects.get(conversations=where), where)
+
+
 def run(number: int) -> Run:
     question = message(number)
     answer = Message.objects.create(conversation=question.conversation, parent=question, role="assistant")
@@ -138,7 +142,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
     Recording: recording, Invitation: invitation,
-    QueuedMessage: lambda number: waiting(person(number), conversation(number)),
+    QueuedMessage: lambda number: waiting_message(conversation(number)),
     KnownModel: lambda number: KnownModel.objects.create(name=f"model {number}"),
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),

@@ -15,7 +15,7 @@ from accounts.models import Reservation, User
 from chat.catalog import offered_models
 from chat.conversations.snapshot import read_snapshot
 from chat.models import Conversation, Member, Message, QueuedMessage, Run, RunStatus, Submission
-from chat.protocol.commands import MessageRegenerate
+from chat.protocol.commands import MessageEdit, MessageRegenerate
 from chat.protocol.errors import Suspended
 from chat.protocol.queue import QueueEdit, QueueRemove, QueueSendNow
 from chat.recovery.waiting_lines import recover_waiting_lines
@@ -64,6 +64,17 @@ class TestWaitingOn:
         await end(again.run_id)
         await end_all(first.conversation_id)
         assert await in_db(asked, first.conversation_id) == ["Hello", "one", "two"]
+
+    async def test_an_edited_question_takes_the_place_of_a_failed_one(self, alice: User) -> None:
+        first = await in_db(say, alice)
+        await queue(alice, first.conversation_id, "one")
+        await end(first.run_id, RunStatus.FAILED)
+        await go_on(first.conversation_id)
+        edit = MessageEdit(message_id=first.message_id, client_id=uuid.uuid4(), text="Hello again")
+        again = await in_db(accept, alice.pk, edit)
+        await end(again.run_id)
+        await end_all(first.conversation_id)
+        assert await in_db(asked, first.conversation_id) == ["Hello again", "one"]
 
     async def test_send_now_after_a_stop(self, alice: User) -> None:
         first = await in_db(say, alice)
@@ -243,7 +254,7 @@ class TestOnceOnly:
 
 class TestSideBySide:
     @pytest.fixture(autouse=True)
-    def two_models(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def two_models(self, one_model: None, monkeypatch: pytest.MonkeyPatch) -> None:
         both = [{"id": name, "label": name} for name in ("small", "large")]
         monkeypatch.setattr(offered_models, "published_models", lambda: both)
 

@@ -16,7 +16,7 @@ from chat.models import Message, ModerationCase, QueuedMessage, Run
 from chat.protocol.commands import MessageRegenerate, TurnOptions
 from chat.protocol.errors import Busy, ChatError, Conflict, Forbidden, Invalid, Moderated, NotFound
 from chat.protocol.queue import QueueEdit, QueueMove, QueueRemove, QueueSendNow
-from chat.turns import waiting_events, waiting_line
+from chat.turns import line_rows, waiting_events, waiting_line
 from chat.turns.accept import Accepted, accept
 from chat.turns.going_on import go_on
 from chat.turns.waiting_line import Queued
@@ -222,7 +222,7 @@ class TestChanging:
         command = queued(first.conversation_id, "one")
         await send(alice, command)
         [two] = await queue(alice, first.conversation_id, "two")
-        [one] = [row.pk for row in await in_db(waiting_line.waiting_rows, first.conversation_id)][:1]
+        [one] = [row.pk for row in await in_db(line_rows.waiting_rows, first.conversation_id)][:1]
         await in_db(waiting_line.edit, alice.pk, QueueEdit(message_id=two, text="second"))
         await in_db(waiting_line.remove, alice.pk, QueueRemove(message_id=one))
         await waiting_events.publish(first.conversation_id)
