@@ -158,9 +158,10 @@ def find_branch(conversation: Conversation, after_id: uuid.UUID | None, wanted: 
         return Branch(leaf.pk, BranchState.BUSY, active)
     if leaf.role == MessageRole.USER:
         return Branch(leaf.pk, BranchState.FREE)
+    run: Run | None
     if prompt_id is not None and is_open(prompt_id):
-        beside = Run.objects.filter(prompt=prompt_id, slot__gt=0, message=wanted, latest=True)
-        run = (beside.first() if wanted else None) or preferred(prompt_id)
+        beside = Run.objects.filter(prompt=prompt_id, slot__gt=0, latest=True)
+        run = (beside.filter(message=uuid.UUID(wanted)).first() if wanted else None) or preferred(prompt_id)
     else:
         run = Run.objects.filter(message=leaf, latest=True).first()
     if run is None or run.status == RunStatus.DONE:

@@ -227,7 +227,8 @@ def _find_after(conversation: Conversation, parent_id: uuid.UUID | None) -> uuid
     Of an answer in progress it is the question, so that another answer may take its place; and where the command does
     not name the branch, the message before the question, which may be edited.
     """
-    message = Message.objects.filter(pk=parent_id or conversation.tip_id, conversation=conversation).first()
+    named = parent_id or conversation.tip_id
+    message = Message.objects.filter(pk=named, conversation=conversation).first() if named else None
     if message is None:
         if parent_id is not None:
             raise NotFound
