@@ -152,21 +152,32 @@ def find_branch(conversation: Conversation, after_id: uuid.UUID | None, wanted: 
     if start is None:
         return Branch(None, BranchState.FREE)
     leaf = Message.objects.get(pk=newest_leaf(conversation.pk, start))
-    prompt_id = leaf.parent_id if leaf.role == MessageRole.ASSISTANT else leaf.pk
-    active = list(Run.objects.filter(prompt=prompt_id, status__in=ACTIVE))
+    questions, answer = _above(leaf)
+    active = list(Run.objects.filter(prompt__in=questions, status__in=ACTIVE))
     if active or leaf.status in (MessageStatus.PENDING, MessageStatus.STREAMING):
         return Branch(leaf.pk, BranchState.BUSY, active)
-    if leaf.role == MessageRole.USER:
-        return Branch(leaf.pk, BranchState.FREE)
-    run: Run | None
-    if prompt_id is not None and is_open(prompt_id):
-        beside = Run.objects.filter(prompt=prompt_id, slot__gt=0, latest=True)
-        run = (beside.filter(message=uuid.UUID(wanted)).first() if wanted else None) or preferred(prompt_id)
-    else:
-        run = Run.objects.filter(message=leaf, latest=True).first()
+    run: Run | None = None
+    if answer is leaf and answer.parent_id is not None and is_open(answer.parent_id):
+        beside = Run.objects.filter(prompt=answer.parent_id, slot__gt=0, latest=True)
+        run = (beside.filter(message=uuid.UUID(wanted)).first() if wanted else None) or preferred(answer.parent_id)
+        leaf = run.message
+    elif answer is not None:
+        run = Run.objects.filter(message=answer, latest=True).first()
     if run is None or run.status == RunStatus.DONE:
-        return Branch(run.message_id if run else leaf.pk, BranchState.FREE)
-    return Branch(run.message_id, BranchState.STOPPED if run.status == RunStatus.STOPPED else BranchState.FAILED)
+        return Branch(leaf.pk, BranchState.FREE)
+    return Branch(leaf.pk, BranchState.STOPPED if run.status == RunStatus.STOPPED else BranchState.FAILED)
+
+
+def _above(leaf: Message) -> tuple[list[uuid.UUID], Message | None]:
+    """The questions at the end of a branch, of which an answer may be in progress, and the answer there, if any."""
+    questions: list[uuid.UUID] = []
+    at: Message | None = leaf
+    while at is not None and at.role == MessageRole.USER:
+        questions.append(at.pk)
+        at = at.parent
+    if at is not None and at.parent_id is not None:
+        questions.append(at.parent_id)
+    return questions, at
 
 
 def note_refused(row: QueuedMessage, error: ChatError) -> None:

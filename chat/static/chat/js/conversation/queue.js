@@ -21,6 +21,7 @@ export class Queue {
     this.title = element("queue-title");
     this.list = /** @type {HTMLElement} */ (this.root.querySelector(".queue-list"));
     this.on = false; // whether the server has waiting lines
+    this.shared = (conversation.page.members ?? []).length > 1; // others may ask at any moment
     /** @type {Map<string, Queued>} */
     this.rows = new Map((conversation.page.queued ?? []).map((/** @type {Queued} */ one) => [one.id, one]));
     /** On their way, by client id. @type {Map<string, Queued>} */
@@ -45,8 +46,7 @@ export class Queue {
 
   /** What a message that is sent now does if it meets an answer in progress. @param {boolean} steers */
   whenBusy(steers) {
-    const { page, transcript } = this.conversation;
-    const meets = transcript.busy || this.rows.size > 0 || this.locals.size > 0 || (page.members ?? []).length > 1;
+    const meets = this.conversation.transcript.busy || this.rows.size > 0 || this.locals.size > 0 || this.shared;
     if (!this.on || !meets) return undefined;
     return steers ? "steer" : "queue";
   }
@@ -61,6 +61,7 @@ export class Queue {
   /** @param {Frame} event */
   apply(event) {
     if (event.type === "message.queued") this.place(event.message);
+    else if (event.type === "members.changed") this.shared = event.members.length > 1;
     else if (event.type === "message.unqueued") this.drop(event.message_id, event.reason);
     else if (event.type === "message.created") {
       this.locals.delete(event.message.client_id);
