@@ -111,7 +111,7 @@ export class Queue {
   /** @param {string} clientId @param {string} text */
   addLocal(clientId, text) {
     const { id, name } = this.conversation.page.user;
-    this.locals.set(clientId, { id: "", client_id: clientId, author: { id, name }, text, position: Infinity, revision: 0, local: "waiting" });
+    this.locals.set(clientId, { id: "", client_id: clientId, author: { id, name }, text, position: Infinity, revision: 0, local: "sending" });
     this.show();
   }
 
@@ -119,7 +119,7 @@ export class Queue {
   showLocal(clientId, status, words) {
     const local = this.locals.get(clientId);
     if (!local) return false;
-    local.local = status === "unsent" ? "unsent" : "waiting";
+    local.local = status === "unsent" || status === "waiting" ? status : "sending";
     local.message = words;
     this.show();
     return true;

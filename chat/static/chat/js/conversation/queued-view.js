@@ -14,7 +14,7 @@ import { cleanText } from "antiphon/lib/text";
  * @property {boolean} [steers]
  * @property {string | null} [reason]
  * @property {string | null} [message]
- * @property {"waiting" | "unsent"} [local]
+ * @property {"sending" | "waiting" | "unsent"} [local]
  */
 
 /** @param {Queued} one */
@@ -60,8 +60,8 @@ export class QueuedView {
     this.button("up").hidden = !own || state.first;
     this.button("down").hidden = !own || state.last;
     this.button("send").hidden = !(own || (state.own && one.local === "unsent"));
-    this.button("edit").hidden = !state.own;
-    this.button("remove").hidden = !state.removable;
+    this.button("edit").hidden = !state.own || one.local === "sending";
+    this.button("remove").hidden = !state.removable || one.local === "sending";
     const send = this.button("send");
     send.title = (state.busy ? send.dataset.steer : send.dataset.now) ?? "";
     for (const button of element.querySelectorAll("[data-queue]")) {
