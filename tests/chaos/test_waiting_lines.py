@@ -1,4 +1,4 @@
-"""Waiting lines while processes end: nothing that waits is lost, sent twice, or sent out of order (R24)."""
+"""Waiting lines while processes end: nothing that waits is lost, sent twice, or sent out of order (R27)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASKED = "SELECT text FROM chat_message WHERE conversation_id = %s AND role = 'us
 pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
 
 
-async def test_r24_lines_survive_kills_and_an_empty_redis(system: tuple[Stack, FakeOpenAI]) -> None:
+async def test_r27_lines_survive_kills_and_an_empty_redis(system: tuple[Stack, FakeOpenAI]) -> None:
     """A web process and a worker are killed and Redis comes back empty, while two messages wait in each of four lines.
 
     An answer whose worker was lost has failed: what waits for it says so, until somebody sends it.
