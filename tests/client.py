@@ -38,6 +38,7 @@ class View:
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # attempt, text, reasoning, ended (type) by run id
     resets: int = 0
     queued: dict[str, dict[str, Any]] = field(default_factory=dict)  # messages that wait
+    unqueued: set[str] = field(default_factory=set)  # those that wait no more
     whole: bool = False  # it had a snapshot
     passed_over: set[str] = field(default_factory=set)  # runs under way when this client came in by speaking elsewhere
 
@@ -284,11 +285,14 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
             view.messages[event["prompt_id"]] = {**question, "comparison": {**known, "chosen": event["message_id"]}}
         return
     if event["type"] == "message.queued":
-        if event["message"]["id"] not in view.messages:
-            view.queued[event["message"]["id"]] = event["message"]
+        queued = event["message"]
+        known = view.queued.get(queued["id"], queued)
+        if queued["id"] not in view.messages and queued["id"] not in view.unqueued:
+            view.queued[queued["id"]] = max(known, queued, key=lambda one: one["revision"])
         return
     if event["type"] == "message.unqueued":
         view.queued.pop(event["message_id"], None)
+        view.unqueued.add(event["message_id"])
         return
     if event["type"] in ("message.created", "message.updated"):
         view.queued.pop(event["message"]["id"], None)
