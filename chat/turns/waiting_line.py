@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import (
@@ -111,6 +111,8 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
             )
     except Refusal as refusal:
         raise refuse(refusal, user_id, command.client_id) from None
+    except IntegrityError:  # the same id in another conversation, at the same moment
+        raise Conflict from None
     metrics.waiting_line["queued"] += 1
     return Queued(conversation.pk, row.pk)
 
