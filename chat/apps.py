@@ -22,10 +22,13 @@ class ChatConfig(AppConfig):
         from chat.retention import erasure
         from chat.review.announcements import announce_suspension
         from chat.review.user_panel import strikes_panel
+        from chat.runs import closing
+        from chat.turns import going_on
         from chat.views.appeals import check_person_name
         from chat.voice import audio_files
 
         register_suspension_listener(announce_suspension)
+        closing.after_end.append(going_on.after_end)
         register_user_panel(strikes_panel)
         post_delete.connect(audio_files.delete_file, sender=Recording)
         register_user_data(UserData(export_user_data, erasure.report))
@@ -52,7 +55,7 @@ class ChatConfig(AppConfig):
                 "moderator": (
                     "chat.view_conversation", "chat.view_message", "chat.view_run", "chat.operate_run", READ_TEXT,
                     "chat.view_moderationcase", "chat.read_case", "chat.decide_case", "chat.view_strike",
-                    "chat.view_moderationrule",
+                    "chat.view_moderationrule", "chat.view_queuedmessage", "chat.delete_queuedmessage",
                 ),
             },
             never={

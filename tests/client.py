@@ -37,6 +37,9 @@ class View:
     messages: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # attempt, text, reasoning, ended (type) by run id
     resets: int = 0
+    queued: dict[str, dict[str, Any]] = field(default_factory=dict)  # messages that wait
+    unqueued: set[str] = field(default_factory=set)  # those that wait no more
+    whole: bool = False  # it had a snapshot
     passed_over: set[str] = field(default_factory=set)  # runs under way when this client came in by speaking elsewhere
 
     def text(self, run_id: str) -> str:
@@ -253,6 +256,7 @@ def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
     view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
     view.messages = {message["id"]: message for message in frame["snapshot"]["messages"]}
     view.runs, view.passed_over = {}, set()
+    view.queued, view.whole = {row["id"]: row for row in frame["snapshot"].get("queued", [])}, True
     for message in view.messages.values():
         run = message.get("run")
         if run:
@@ -280,7 +284,18 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
             known = question["comparison"]
             view.messages[event["prompt_id"]] = {**question, "comparison": {**known, "chosen": event["message_id"]}}
         return
+    if event["type"] == "message.queued":
+        queued = event["message"]
+        known = view.queued.get(queued["id"], queued)
+        if queued["id"] not in view.messages and queued["id"] not in view.unqueued:
+            view.queued[queued["id"]] = max(known, queued, key=lambda one: one["revision"])
+        return
+    if event["type"] == "message.unqueued":
+        view.queued.pop(event["message_id"], None)
+        view.unqueued.add(event["message_id"])
+        return
     if event["type"] in ("message.created", "message.updated"):
+        view.queued.pop(event["message"]["id"], None)
         view.messages[event["message"]["id"]] = event["message"]
         _keep_what_was_heard(view, event["message"])
         _go_on(view, event["message"])

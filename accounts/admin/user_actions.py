@@ -40,6 +40,7 @@ REPORT: Final = {  # the labels of `UserData.report`, in order
     "conversations_left": "shared conversations, kept for the other members",
     "conversations_handed_over": "of these, transferred to another owner",
     "messages_blanked": "messages in shared conversations, text replaced by “(erased)”",
+    "queued_messages_deleted": "messages that wait for an answer to end, deleted",
     "recordings_deleted": "voice recordings, deleted",
     "presets_deleted": "presets of their own, deleted, also where they are shared",
     "prompts_deleted": "prompts of their own, deleted, also where they are shared",

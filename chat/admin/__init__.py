@@ -1,4 +1,4 @@
-"""The admin pages of conversations, messages, runs, recordings, models, moderation, presets and prompts.
+"""The admin pages of conversations, messages, runs, waiting lines, recordings, models, moderation, presets, prompts.
 
 Importing this registers them.
 """
@@ -13,6 +13,7 @@ from chat.admin import (
     moderation_rules,
     presets,
     prompts,
+    queued,
     recordings,
     runs,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "moderation_rules",
     "presets",
     "prompts",
+    "queued",
     "recordings",
     "runs",
 ]

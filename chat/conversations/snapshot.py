@@ -15,8 +15,9 @@ from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog import store
 from chat.eventlog.html_requests import request_missing_html
 from chat.eventlog.payloads import message_dict, summary_dict
+from chat.eventlog.queue_events import queued_dict
 from chat.eventlog.replay import ReasoningDelta, extend
-from chat.models import ACTIVE, Comparison, Conversation, Message, Reasoning, Run
+from chat.models import ACTIVE, Comparison, Conversation, Message, QueuedMessage, QueuedState, Reasoning, Run
 from chat.protocol.commands import Position
 from chat.protocol.errors import Unavailable
 
@@ -33,6 +34,7 @@ class State:
     conversation: Conversation
     messages: list[dict[str, Any]]
     runs: list[dict[str, Any]]
+    queued: list[dict[str, Any]]  # messages that wait, the next one first
     has_more: bool = False  # older messages exist
     side_by_side: int = 0  # how many of the last messages are answers to one question of which none is chosen yet
 
@@ -47,11 +49,14 @@ class _Rows:
     reasoning: dict[uuid.UUID, str] = field(default_factory=dict)  # by id of the answer, where there is some
     versions: dict[uuid.UUID, list[str]] = field(default_factory=dict)  # by message id, where there are several
     comparisons: dict[uuid.UUID, Comparison] = field(default_factory=dict)  # by id of the question
+    queued: list[QueuedMessage] = field(default_factory=list)
     has_more: bool = False
     side_by_side: int = 0
 
 
 def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
+    waiting = QueuedMessage.objects.filter(conversation=rows.conversation, state=QueuedState.WAITING)
+    rows.queued = list(waiting.select_related("author").order_by("position", "id"))
     ids = [message.pk for message in rows.messages]
     for run in Run.objects.filter(message_id__in=ids).order_by("part"):
         if (before := rows.runs.get(run.message_id)) is not None:
@@ -193,4 +198,5 @@ def _state(position: Position, rows: _Rows) -> State:
             shown["versions"] = rows.versions[message.pk]
         messages.append(shown)
     runs = [shown["run"] for shown in messages if shown["run"] and shown["run"]["status"] in ACTIVE]
-    return State(position, rows.conversation, messages, runs, rows.has_more, rows.side_by_side)
+    queued = [queued_dict(row) for row in rows.queued]
+    return State(position, rows.conversation, messages, runs, queued, rows.has_more, rows.side_by_side)

@@ -9,6 +9,7 @@ from chat.models.messages import Message
 from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
+from chat.models.queued import QueuedMessage, QueuedState
 from chat.models.recordings import Recording, Utterance
 from chat.models.rewritten import Rewritten
 from chat.models.runs import Reasoning, Run, Submission
@@ -56,6 +57,8 @@ __all__ = [
     "PolicyStep",
     "Preset",
     "Prompt",
+    "QueuedMessage",
+    "QueuedState",
     "Reasoning",
     "Recording",
     "RecordingStatus",

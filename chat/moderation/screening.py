@@ -75,6 +75,23 @@ def screen_message(message: Message, models: Sequence[str], direction: Direction
     return screened.action == Action.HOLD
 
 
+def screen_waiting(text: str, user_id: uuid.UUID, models: Sequence[str]) -> str:
+    """A message that will be sent later as others may see it: with each hit masked of rules that mask or hold it. Empty
+    if that is all of it. No case opens: it is screened again when it is sent. Raises `Refusal` if a rule blocks it.
+    """
+    screened = screen(text, Direction.ASKED, user_id, models)
+    if screened.action == Action.BLOCK:
+        assert screened.verdict is not None
+        raise Refusal(_finding(screened.verdict), text, Direction.ASKED)
+    return _without_hits(screened, text) if screened.action in (Action.MASK, Action.HOLD) else ""
+
+
+def mask_refused(text: str, user_id: uuid.UUID) -> str:
+    """A message that was refused as others may see it: without what rules flag, or an ellipsis if they do not say."""
+    masked = _without_hits(screen(text, Direction.ASKED, user_id), text)
+    return masked if masked != text else "…"
+
+
 def screen_system_prompt(text: str, user_id: uuid.UUID, conversation_id: uuid.UUID) -> str:
     """The system prompt of a conversation as it may be stored. Within the transaction that stores it, which a
     `Refusal` ends.

@@ -15,6 +15,8 @@ from chat.models import (
     Member,
     Message,
     Preset,
+    QueuedMessage,
+    QueuedState,
     Reasoning,
     Recording,
     Role,
@@ -133,7 +135,23 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
             }
             for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
         ],
+        **_waiting(member),
     }
+
+
+def _waiting(member: Member) -> dict[str, Any]:
+    """The messages that wait for their turn, if there are any, as the member sees them."""
+    rows = QueuedMessage.objects.filter(conversation=member.conversation_id, state=QueuedState.WAITING)
+    found = [
+        {
+            "id": str(row.pk),
+            "mine": row.author_id == member.user_id,
+            "text": row.text if row.author_id == member.user_id else row.shown or row.text,
+            "created_at": row.created_at.isoformat(),
+        }
+        for row in rows.order_by("position", "id")
+    ]
+    return {"queued": found} if found else {}
 
 
 def _answered_by(run: Run | None) -> dict[str, Any]:

@@ -12,31 +12,19 @@ from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 
+from chat.protocol.base import Command as Command
+from chat.protocol.base import Position as Position
+from chat.protocol.base import Ref
+from chat.protocol.base import Traced as Traced
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
 from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
+from chat.protocol.queue import AnyQueueCommand
 
-Ref = Annotated[str, msgspec.Meta(max_length=64)]
-# W3C Trace Context, version 00: 16 bytes of trace, 8 of the sender's span, flags. Neither id may be all zeros.
-Traceparent = Annotated[
-    str, msgspec.Meta(pattern=r"\A00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z", max_length=55)
-]
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Effort = Literal["none", "low", "medium", "high"]
 EFFORTS: Final = get_args(Effort)
+WhenBusy = Literal["refuse", "queue", "steer"]
 ComparedModels = Annotated[list[ModelName], msgspec.Meta(min_length=MIN_COMPARED, max_length=MAX_COMPARED)]
-
-
-class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A position in an event log: events up to `seq` of `epoch` are known. `seq` 0 is before the first."""
-
-    epoch: Annotated[str, msgspec.Meta(max_length=64)]
-    seq: Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="type"):
-    """Base of all commands. `ref` is returned in the reply."""
-
-    ref: Ref | None = None
 
 
 class Subscribe(Command, frozen=True, tag="subscribe"):
@@ -46,12 +34,6 @@ class Subscribe(Command, frozen=True, tag="subscribe"):
 
 class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
     conversation_id: uuid.UUID
-
-
-class Traced(Command, frozen=True, kw_only=True):
-    """A command that starts longer work. `traceparent`: the span of the sender's trace it belongs to."""
-
-    traceparent: Traceparent | None = None
 
 
 class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -81,6 +63,14 @@ class MessageSend(Turn, frozen=True, tag="message.send"):
     temporary: bool = False  # of a new conversation only
     preset_id: uuid.UUID | None = None  # likewise
     models: ComparedModels | None = None  # that answer side by side
+    when_busy: WhenBusy = "refuse"  # while an answer is in progress there
+
+
+class QueuedSend(MessageSend, frozen=True, kw_only=True):
+    """A message that waited for its turn, as it is sent; no frame. It keeps its id and the command's fingerprint."""
+
+    queued_id: uuid.UUID
+    fingerprint: bytes
 
 
 class MessageEdit(Turn, frozen=True, tag="message.edit"):
@@ -161,7 +151,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | Ack | Typing | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
+    | Ack | Typing | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand
 )  # fmt: skip
 
 NewTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin an answer

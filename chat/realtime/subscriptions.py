@@ -105,6 +105,8 @@ class Subscriptions:
             state = await read_snapshot(conversation)
             position = state.position
             snapshot = {"messages": state.messages, "runs": state.runs, "has_more": state.has_more}
+            if state.queued:
+                snapshot["queued"] = state.queued
             reply |= {"position": position, "snapshot": snapshot}
             lengths = {run["run_id"]: lengths_of(run) for run in state.runs}
         if self.removals[conversation.bytes] != removals:

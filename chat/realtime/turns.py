@@ -20,9 +20,12 @@ from chat.protocol.commands import (
 )
 from chat.realtime.connection import Handlers, Reply
 from chat.realtime.subscriptions import Subscriptions
+from chat.realtime.waiting_line import queued_reply
 from chat.turns import choosing, stop
 from chat.turns.accept import Accepted
+from chat.turns.going_on import submit_or_queue
 from chat.turns.submit import Follow, submit
+from chat.turns.waiting_line import Queued
 
 
 class Turns:
@@ -42,7 +45,7 @@ class Turns:
         slot = self._subscriptions.slot()
 
         @asynccontextmanager
-        async def join(accepted: Accepted) -> AsyncIterator[Follow]:
+        async def join(accepted: Accepted | Queued) -> AsyncIterator[Follow]:
             async with slot.join(accepted.conversation_id) as follow:
 
                 def reply_and_follow(position: Position) -> None:
@@ -52,7 +55,10 @@ class Turns:
                 yield reply_and_follow
 
         try:
-            await submit(self._user_id, command, check=slot.reserve, join=join)
+            if isinstance(command, MessageSend):
+                await submit_or_queue(self._user_id, command, check=slot.reserve, join=join)
+            else:
+                await submit(self._user_id, command, check=slot.reserve, join=join)
         finally:
             slot.release()
 
@@ -71,7 +77,9 @@ class Turns:
         self._reply({"type": "ok"}, command.ref)
 
 
-def _reply_to(accepted: Accepted, position: Position) -> dict[str, Any]:
+def _reply_to(accepted: Accepted | Queued, position: Position) -> dict[str, Any]:
+    if isinstance(accepted, Queued):
+        return queued_reply(accepted, position)
     reply: dict[str, Any] = {
         "type": "message.accepted",
         "conversation_id": str(accepted.conversation_id),

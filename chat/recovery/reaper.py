@@ -26,6 +26,7 @@ from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
 from chat.moderation.rewriting import publish_rewritten
 from chat.recovery.recordings import RecordingRecovery
+from chat.recovery.waiting_lines import recover_waiting_lines
 from chat.runs.closing import close_attempt, close_in_log, fence
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import MAX_ATTEMPTS, requeue
@@ -63,7 +64,7 @@ async def run() -> None:
     recover_recordings = RecordingRecovery().run
     while True:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
-        for step in (reap, sweep, close_endings, begin_logs_anew, recover_recordings):
+        for step in (reap, sweep, close_endings, begin_logs_anew, recover_recordings, recover_waiting_lines):
             try:
                 await step()
             except (*OUTAGE, BrokerAway) as error:

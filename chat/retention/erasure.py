@@ -20,6 +20,7 @@ from chat.models import (
     Message,
     Preset,
     Prompt,
+    QueuedMessage,
     Recording,
     Role,
     Run,
@@ -42,6 +43,7 @@ class Erased:
     conversations_left: int  # shared ones, which tsuccessor other members keep
     conversations_handed_over: int  # of those, now owned by another member: the highest role, then the first to join
     messages_blanked: int
+    queued_messages_deleted: int  # that wait for their turn, or were removed from a waiting line
     recordings_deleted: int
     presets_deleted: int  # the user's own, also those that others use; so for prompts
     prompts_deleted: int
@@ -70,6 +72,7 @@ def erase(user: User) -> Erased:
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
         blank_cases(user)
+        QueuedMessage.objects.filter(author=user).delete()
         Utterance.objects.filter(recording__user=user).delete()
         Recording.objects.filter(user=user).delete()
         Run.objects.filter(requested_by=user, conversation__in=shared, status__in=ACTIVE).update(requested_by=None)
@@ -98,6 +101,7 @@ def survey(user: User) -> Erased:
         conversations_left=len(shared),
         conversations_handed_over=len(orphaned),
         messages_blanked=Message.objects.filter(conversation__in=shared, author=user).count(),
+        queued_messages_deleted=QueuedMessage.objects.filter(author=user).count(),
         recordings_deleted=Recording.objects.filter(user=user).count(),
         presets_deleted=Preset.objects.filter(owner=user).count(),
         prompts_deleted=Prompt.objects.filter(owner=user).count(),

@@ -24,7 +24,17 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import Session
 from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
-from chat.models import UNDER_WAY, Conversation, Member, Recording, RecordingStatus, Run, Submission
+from chat.models import (
+    UNDER_WAY,
+    Conversation,
+    Member,
+    QueuedMessage,
+    QueuedState,
+    Recording,
+    RecordingStatus,
+    Run,
+    Submission,
+)
 from chat.moderation.keeping import expired_cases
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.voice import audio_files
@@ -84,6 +94,14 @@ KINDS: Final = (
         "submissions",
         "idempotency records older than KEEP_SUBMISSION_DAYS",
         lambda now: Submission.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)),
+        500,
+    ),
+    PurgeKind(
+        "queued",
+        "removed messages of waiting lines older than KEEP_SUBMISSION_DAYS",
+        lambda now: QueuedMessage.objects.filter(
+            state=QueuedState.REMOVED, changed_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)
+        ),
         500,
     ),
     PurgeKind(

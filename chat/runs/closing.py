@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 from django.db import connection
@@ -19,6 +19,9 @@ from chat.runs.ending import Ended
 # (`chat.eventlog.store`).
 TERMINAL_NUMBER: Final = 1_000_000_000
 FENCE_NUMBER: Final = TERMINAL_NUMBER - 1  # of the append without events that ends the writes of an attempt
+
+# Called after the ends of runs are in the log, with their conversations. `chat.apps` adds what goes on then.
+after_end: Final[list[Callable[[Collection[uuid.UUID]], Awaitable[None]]]] = []
 
 _MARK: Final = """
 UPDATE chat_run r SET ended_in_log = true FROM chat_message m WHERE m.id = r.message_id AND r.id = ANY(%s)
@@ -37,6 +40,8 @@ async def close_in_log(*ended: Ended) -> None:
         appends += closing(one)
     await store.append(*appends)
     await note_closed([one.run_id for one in ended])
+    for go_on in after_end:
+        await go_on({one.conversation_id for one in ended})
 
 
 async def note_closed(run_ids: Sequence[uuid.UUID]) -> None:

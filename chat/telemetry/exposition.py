@@ -30,6 +30,7 @@ RECOVERIES: Final = (
     "redelivered",
     "lease_lost",
     "rewritten",
+    "waiting_lines",
 )
 DENIALS: Final = ("frames", "commands", "waiting", "connections", "runs", "quota", "forbidden")
 RESUMES: Final = ("recovered", "snapshot", "denied")
@@ -114,6 +115,10 @@ COUNTERS: Final = (
            lambda: counted.repeats),
     Family("recoveries_total", "Repairs after crashes and lost jobs, by kind (docs/reliability.md).",
            lambda: metrics.recoveries, ("kind",), RECOVERIES),
+    Family("queued_messages_total", "Messages of waiting lines: queued, edited, removed, sent, or refused because too "
+           "many wait.", lambda: metrics.waiting_line, ("result",), ("queued", "edited", "removed", "sent", "full")),
+    Family("queued_refused_total", "Messages of waiting lines that could not be sent and wait on, by error code.",
+           lambda: metrics.waiting_refusals, ("code",)),
     Family("moderation_verdicts_total", "What moderation found in texts, by tier (rules, judge), rule or judge, "
            "category and action.", lambda: metrics.verdicts, ("tier", "name", "category", "action")),
     Family("moderation_judge_failures_total", "Texts for which a judge gave no verdict, by judge and reason.",
@@ -133,6 +138,8 @@ GAUGES: Final = (
     Family("moderation_cases_open", "Cases of moderation that are not decided.", lambda: _shared("cases_open")),
     Family("moderation_oldest_case_seconds", "Age of the oldest case that is not decided; 0: there is none.",
            lambda: _shared("oldest_case_seconds")),
+    Family("queued_messages", "Messages in waiting lines, of all conversations.",
+           lambda: _shared("queued_messages")),
     Family("queue_jobs", "Jobs waiting in the broker, for all workers.", lambda: _shared("queue_jobs")),
     Family("workers", "Workers with a fresh heartbeat, on all machines.", lambda: _shared("workers")),
 )  # fmt: skip

@@ -56,6 +56,8 @@ costs: Final[dict[str, float]] = {}
 denials: Final[Counter[str]] = Counter()
 resumes: Final[Counter[str]] = Counter()
 recoveries: Final[Counter[str]] = Counter()
+waiting_line: Final[Counter[str]] = Counter()  # messages that wait: what was done with them
+waiting_refusals: Final[Counter[str]] = Counter()  # of those, when they were to be sent, by error code
 verdicts: Final[Counter[tuple[str, str, str, str]]] = Counter()  # of moderation: tier, rule or judge, category, action
 judge_failures: Final[Counter[tuple[str, str]]] = Counter()  # judge, code
 

@@ -24,7 +24,7 @@ from chat.models import Comparison, Message, MessageRole, MessageStatus, Run, Ru
 from chat.models.conversations import title_from
 from chat.models.moderation import Direction
 from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
-from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, clean_text
+from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend, clean_text
 from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded
 from chat.protocol.parameters import check_options
 from chat.telemetry import tracing
@@ -119,9 +119,11 @@ def accept(
 
 def fingerprint_of(command: AnyTurn) -> bytes:
     """SHA-256 of what a command asks for, without the fields that only identify it."""
+    if isinstance(command, QueuedSend):
+        return command.fingerprint
     body = msgspec.structs.asdict(command)
-    for name in ("ref", "client_id", "traceparent"):
-        body.pop(name)
+    for name in ("ref", "client_id", "traceparent", "when_busy"):
+        body.pop(name, None)
     for name in ("temporary", "preset_id", "options", "models"):
         if not body.get(name):
             body.pop(name, None)  # fingerprints from before these fields existed stay valid
@@ -154,12 +156,10 @@ def _asked_together(message_id: uuid.UUID, run_id: uuid.UUID) -> list[Run]:
 def _prompt_of(command: NewTurn, place: Place) -> Message:
     """The message that a command asks, not written yet."""
     return Message(
-        conversation_id=place.conversation_id,
-        parent_id=place.parent_id,
-        role=MessageRole.USER,
-        author=place.author,
+        **({"id": command.queued_id} if isinstance(command, QueuedSend) else {}),
+        conversation_id=place.conversation_id, parent_id=place.parent_id, role=MessageRole.USER, author=place.author,
         text=_text_of(command),
-    )
+    )  # fmt: skip
 
 
 def _text_of(command: NewTurn) -> str:

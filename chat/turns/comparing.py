@@ -76,14 +76,16 @@ def choose_by_sending(prompt_id: uuid.UUID, wanted_id: uuid.UUID | None) -> Choi
         return None
     if Run.objects.filter(prompt=prompt_id, status__in=ACTIVE).exists():
         raise Busy
-    if wanted_id is None:
-        answers = latest_answers(prompt_id)
-        with_text = [run for run in answers if run.message.text.strip()]
-        complete = [run for run in with_text if run.message.status == MessageStatus.COMPLETE]
-        run = (complete or with_text or answers)[0]
-    else:
-        run = Run.objects.get(message=wanted_id, latest=True)
+    run = preferred(prompt_id) if wanted_id is None else Run.objects.get(message=wanted_id, latest=True)
     return mark_chosen(comparison, run)
+
+
+def preferred(prompt_id: uuid.UUID) -> Run:
+    """Of answers side by side the first that is complete, else the first with text, else the first."""
+    answers = latest_answers(prompt_id)
+    with_text = [run for run in answers if run.message.text.strip()]
+    complete = [run for run in with_text if run.message.status == MessageStatus.COMPLETE]
+    return (complete or with_text or answers)[0]
 
 
 def mark_chosen(comparison: Comparison, run: Run) -> Choice:

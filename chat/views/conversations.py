@@ -113,6 +113,7 @@ def _page(
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
         **(people or {"role": Role.OWNER.value, "members": [], "decisions": unseen_cases(user).exists()}),
+        "queued": state.queued if state else [],
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "suspended": moderation.suspension_shown(request),

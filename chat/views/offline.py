@@ -16,7 +16,7 @@ SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
         *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side", "context"),
-        *("composer", "prompts", "picker", "choices", "start", "voice", "temporary"),
+        *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
         *("parameter-fields", "parameters", "people", "report"),
     )
 )

@@ -22,6 +22,7 @@ RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)
 RATE_RUNS_PER_USER = count_or_off(env, "RATE_RUNS_PER_USER", 8)  # answers in progress or queued
+QUEUE_MESSAGES_PER_USER = count_or_off(env, "QUEUE_MESSAGES_PER_USER", 10)  # waiting in one conversation
 # Reserved for an answer in progress from quotas of tokens and money, until its usage is known.
 QUOTA_INPUT_TOKENS = env.int("QUOTA_INPUT_TOKENS", 1000, validate=at_least(1))
 QUOTA_OUTPUT_TOKENS = env.int("QUOTA_OUTPUT_TOKENS", 1000, validate=at_least(1))

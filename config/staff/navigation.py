@@ -25,6 +25,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.run", "", "bolt"),
         ("chat.conversation", "", "forum"),
         ("chat.message", "", "chat_bubble"),
+        ("chat.queuedmessage", "", "hourglass_top"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
         ("chat.prompt", "", "format_quote"),

@@ -25,13 +25,14 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGI
 from accounts.lib.db import QueryTimeoutError, release_connections, statement_timeout
 from accounts.lib.outage import OUTAGE
 from chat.jobs.worker_heartbeats import living_workers, waiting_jobs
+from chat.models import QueuedMessage, QueuedState
 from chat.moderation.stats import queue_figures
 from chat.telemetry import exposition, metrics
 
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
 FROM_REDIS: Final = ("workers", "queue_jobs")
-FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds")
+FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds", "queued_messages")
 FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 logger = structlog.get_logger(__name__)
@@ -64,11 +65,16 @@ def read_shared_gauges() -> None:
 
 
 def read_case_gauges() -> None:
-    """Reads the gauges about moderation's cases from PostgreSQL, likewise."""
+    """Reads the gauges about moderation's cases and waiting lines from PostgreSQL, likewise."""
     try:
         with statement_timeout(SHARED_SECONDS / 2):
             queue = queue_figures()
-        found = {"cases_open": float(queue.open), "oldest_case_seconds": queue.oldest_seconds}
+            waiting = QueuedMessage.objects.filter(state=QueuedState.WAITING).count()
+        found = {
+            "cases_open": float(queue.open),
+            "oldest_case_seconds": queue.oldest_seconds,
+            "queued_messages": float(waiting),
+        }
     except (django.db.Error, QueryTimeoutError, *OUTAGE) as error:  # also: not migrated yet
         logger.warning("case_metrics_not_read", error=type(error).__name__)
         found = {}

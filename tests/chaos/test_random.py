@@ -1,4 +1,4 @@
-"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I10 hold.
+"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I11 hold.
 
 A few short ones in `make test`; two hundred of thirty steps in `make chaos`.
 """
@@ -66,6 +66,7 @@ class People(RuleBasedStateMachine):
         )
         self.runs: list[dict[str, Any]] = []  # accepted frames
         self.commands: list[tuple[str, dict[str, Any]]] = []  # of Alice's
+        self.waiting: list[str] = []  # messages that were accepted to wait
         self.disasters = 0
         self.counted["histories"] += 1
 
@@ -79,10 +80,14 @@ class People(RuleBasedStateMachine):
     async def command(self, number: int, kind: str, **fields: Any) -> None:
         self.counted[kind] += 1
         reply = await self.world.ask(self.world.pages[number], kind, **fields)
-        if reply["type"] == "message.accepted":
+        if "queued" in reply:
+            self.counted["waiting"] += 1
+            self.waiting.append(reply["message_id"])
+        elif reply["type"] == "message.accepted":
             self.runs.append(reply)
         else:
-            refused = ("busy", "invalid", "not_found") if number == BOB else ("busy", "invalid")
+            refused = {"busy", "invalid"} | ({"not_found", "forbidden"} if number == BOB else set())
+            refused |= {"not_found", "forbidden"} if kind.startswith("queue.") else set()
             assert reply["type"] == "ok" or reply["code"] in refused, reply
 
     async def submit(self, number: int, kind: str, **fields: Any) -> None:
@@ -115,6 +120,19 @@ class People(RuleBasedStateMachine):
     def send(self, number: int, script: str, which: int, new: bool) -> None:
         one = None if new and number != BOB else self.conversation(which)
         self.wait(self.submit(number, "message.send", conversation_id=one, text=f"Say [[{script}]]"))
+
+    @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, steers=st.booleans(), count=st.integers(1, 3))
+    def queue(self, number: int, script: str, which: int, steers: bool, count: int) -> None:
+        """Messages that wait for the answer in progress, or stop it."""
+        for at in range(count):
+            fields = {"text": f"Then {at} [[{script}]]", "when_busy": "steer" if steers and not at else "queue"}
+            self.wait(self.submit(number, "message.send", conversation_id=self.conversation(which), **fields))
+
+    @precondition(lambda self: self.waiting)
+    @rule(number=anyone, which=any_one, change=st.sampled_from(("edit", "remove", "send_now", "move")))
+    def change_the_line(self, number: int, which: int, change: str) -> None:
+        fields = {"text": "Rather [[tokens=5]]"} if change == "edit" else {}
+        self.wait(self.command(number, f"queue.{change}", message_id=self.waiting[which % len(self.waiting)], **fields))
 
     @rule(number=page, which=any_one)
     def send_again(self, number: int, which: int) -> None:

@@ -1,4 +1,4 @@
-"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I10.
+"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I11.
 
     history = History()
     client = history.watch(await alice.connect(views=views), "alice")
@@ -22,6 +22,8 @@ After Jepsen: clients only record while things break; one pure function judges a
     I8  nothing is sent later than 2 s after access ended
     I9  events applied one by one give what a fresh snapshot gives
     I10 what rules withhold is in no frame, snapshot, message or thinking
+    I11 what was accepted to wait is sent once, or still waits with a reason, or was removed; it is sent by its author,
+        and not before what its author has put before it
 """
 
 from tests.history.data import Rows, Socket, Viewer

@@ -38,4 +38,5 @@ class Rows:
     bills: list[dict[str, Any]] = field(default_factory=list)  # run_id, input_tokens, output_tokens
     reserved: list[str] = field(default_factory=list)  # runs that quotas are held back for
     reasoning: dict[str, str] = field(default_factory=dict)  # by run
+    queued: list[dict[str, Any]] = field(default_factory=list)  # messages that wait, and those that were removed
     comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)  # size, chosen_id; by question

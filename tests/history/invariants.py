@@ -1,4 +1,4 @@
-"""The judge: everything in a history that contradicts I1-I10. Pure."""
+"""The judge: everything in a history that contradicts I1-I11. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from tests.client import DELTAS, TERMINAL, ProtocolViolationError, View, apply_event, apply_snapshot
 from tests.history.data import Rows, Viewer
 from tests.history.parts import check_parts, check_usage, text_of
+from tests.history.waiting import check_order, check_waiting, is_queued
 
 REVOKED_SECONDS = 2.0
 ENDINGS = {"done": "complete", "stopped": "stopped", "failed": "failed", "interrupted": "interrupted"}
@@ -21,14 +22,15 @@ def find_violations(
     snapshots: Iterable[dict[str, Any]] = (),
     withheld: Sequence[str] = (),
 ) -> list[str]:
-    """Everything that contradicts I1-I10, one sentence each. Pure."""
+    """Everything that contradicts I1-I11, one sentence each. Pure."""
     viewers = list(viewers)
     snapshots = list(snapshots)
     found = [*_sends(viewers, rows), *_rows(rows), *check_parts(rows), *_access(viewers, rows)]
     for viewer in viewers:
         found += _replay(viewer)
     found += [*_same_for_all(viewers), *_endings(viewers), *_texts(viewers, rows)]
-    found += [*check_usage(viewers, rows, snapshots), *_fresh(viewers, snapshots)]
+    found += [*check_usage(viewers, rows, snapshots), *check_waiting(viewers, rows, snapshots)]
+    found += _fresh(viewers, snapshots)
     return found + (_withheld(viewers, rows, snapshots, withheld) if withheld else [])
 
 
@@ -60,7 +62,7 @@ def _sends(viewers: list[Viewer], rows: Rows) -> list[str]:
         for socket in viewer.sockets:
             asked = {command["ref"]: command for command in socket.sent if "client_id" in command and "ref" in command}
             for frame in socket.frames:
-                if frame["type"] == "message.accepted" and frame.get("ref") in asked:
+                if frame["type"] == "message.accepted" and frame.get("ref") in asked and not is_queued(frame):
                     key = (viewer.user, asked[frame["ref"]]["client_id"])
                     replies.setdefault(key, []).append(frame)
     for key, accepted in replies.items():
@@ -148,6 +150,7 @@ def _access(viewers: list[Viewer], rows: Rows) -> list[str]:
 
 def _replay(viewer: Viewer) -> list[str]:
     """Applies what came, frame by frame, to views that know nothing but the protocol."""
+    found: list[str] = []
     views: dict[str, View] = {}
     viewer.views = views
     following: set[str] = set()
@@ -174,11 +177,13 @@ def _replay(viewer: Viewer) -> list[str]:
                 elif "seq" in frame:
                     if one not in following:
                         raise ProtocolViolationError(f"an event where nothing is followed: {frame}")
+                    if frame["type"] == "message.created":
+                        found += check_order(views[one], frame["message"])
                     apply_event(views[one], frame)
             except ProtocolViolationError as error:
                 kind = "I3" if frame["type"] in TERMINAL or str(error).startswith("delta") else "I4"
-                return [f"{kind} {viewer.user}: {error}"]
-    return []
+                return [*found, f"{kind} {viewer.user}: {error}"]
+    return found
 
 
 def _located(viewers: list[Viewer]) -> Iterable[tuple[Viewer, str, dict[str, Any]]]:

@@ -40,9 +40,13 @@ class History:
                 viewer.revoked.setdefault(conversation_id, time.monotonic())
 
     async def settle(self, stack: Stack, seconds: float = 20.0) -> float:
-        """Waits until no run is active and every ending is in the log; the seconds it took."""
+        """Waits until no run is active, no message waits for its turn, and all is in the log; the seconds it took."""
         began = time.monotonic()
-        query = "SELECT id, status, ended_in_log FROM chat_run WHERE status IN ('queued','running') OR NOT ended_in_log"
+        query = (
+            "SELECT id, status, ended_in_log FROM chat_run WHERE status IN ('queued','running') OR NOT ended_in_log "
+            "UNION ALL SELECT id, state, logged = revision FROM chat_queuedmessage "
+            "WHERE logged < revision OR state = 'waiting' AND (reason = '' OR retry_at IS NOT NULL)"
+        )
         while unsettled := await asyncio.to_thread(stack.sql, query):
             if time.monotonic() - began > seconds:
                 raise AssertionError(f"not at rest after {seconds} s: {unsettled}")
@@ -50,7 +54,7 @@ class History:
         return time.monotonic() - began
 
     def check(self, stack: Stack, snapshots: Iterable[dict[str, Any]] = ()) -> None:
-        """Asserts I1-I10. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
+        """Asserts I1-I11. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
         found = find_violations(self.viewers, read_rows(stack), snapshots, self.withheld)
         assert not found, "\n".join(found[:40])
 
@@ -74,17 +78,27 @@ def read_rows(stack: Stack) -> Rows:
     name = "split_part(u.email, '@', 1) AS user"
     return Rows(
         messages={
-            row["id"]: row for row in of("SELECT id, conversation_id, parent_id, role, text, status FROM chat_message")
+            row["id"]: row
+            for row in of(
+                "SELECT m.id, conversation_id, parent_id, role, text, status, split_part(u.email, '@', 1) AS author "
+                "FROM chat_message m LEFT JOIN accounts_user u ON u.id = author_id"
+            )
         },
         runs={
             row["id"]: row
             for row in of(
-                "SELECT id, conversation_id, prompt_id, message_id, status, attempt, ended_in_log, lease_expires_at, "
-                "input_tokens, output_tokens, heard_chars, produced_chars, part, latest, base_chars, slot FROM chat_run"
+                "SELECT r.id, conversation_id, prompt_id, message_id, status, attempt, ended_in_log, lease_expires_at, "
+                "input_tokens, output_tokens, heard_chars, produced_chars, part, latest, base_chars, slot, "
+                "split_part(u.email, '@', 1) AS requested_by "
+                "FROM chat_run r LEFT JOIN accounts_user u ON u.id = requested_by_id"
             )
         },
         bills=of("SELECT run_id, input_tokens, output_tokens FROM accounts_usageentry WHERE run_id IS NOT NULL"),
         reasoning={row["run_id"]: row["text"] for row in of("SELECT run_id, text FROM chat_reasoning")},
+        queued=of(
+            f"SELECT q.id, {name}, client_id, state, reason, revision, logged "  # noqa: S608 -- a constant
+            "FROM chat_queuedmessage q JOIN accounts_user u ON u.id = author_id"
+        ),
         comparisons={row["prompt_id"]: row for row in of("SELECT prompt_id, size, chosen_id FROM chat_comparison")},
         reserved=[row["run_id"] for row in of("SELECT run_id FROM accounts_reservation")],
         submissions=of(

@@ -26,6 +26,7 @@ from chat.runs.barge_in import cut_answer
 from chat.runs.ending import Ended
 from chat.runs.lifecycle import Claim
 from chat.telemetry import latency_marks, tracing
+from chat.turns.going_on import go_on
 from workers.generation.announcement import announce, close_previous_attempt
 from workers.generation.answer import ModelAnswer
 from workers.generation.ending import make_ending, moderated
@@ -205,7 +206,6 @@ class Generation:
         self.span.set_attribute("antiphon.run.status", outcome.status.value)
         if outcome.status is RunStatus.FAILED:
             tracing.mark_failed(self.span, outcome.code)
-        on_closed = self._note_closed if self.span.is_recording() else None
         event = await latency_marks.attach(
             run.id,
             ended.event,
@@ -213,7 +213,7 @@ class Generation:
             first_chunk=self.answer.first_token,
             appended=self.shown_at,
         )
-        self.services.emitter.close_run(replace(ended, event=event), on_closed)
+        self.services.emitter.close_run(replace(ended, event=event), self._note_closed)
         count_ended(run, outcome, ended, self.answer, self.clock, characters=len(text))
         if self.output.active:
             self.services.spawn(self.output.finish(text, withheld=outcome.withheld is not None))
@@ -237,7 +237,10 @@ class Generation:
         return True
 
     def _note_closed(self, end: store.Appended) -> None:
-        """The closing event is in the log: browsers that show the conversation report when they received it."""
+        """The closing event is in the log: the next waiting message goes, and browsers report when they received it."""
+        self.services.spawn(go_on(self.claimed.conversation_id))
+        if not self.span.is_recording():
+            return
         traceparent = tracing.traceparent_of(self.span)
         report = announce_end(self.claimed.conversation_id, end, traceparent=traceparent, shown=self.shown)
         self.services.spawn(report)

@@ -29,6 +29,7 @@ from chat.models import (
     PolicyStep,
     Preset,
     Prompt,
+    QueuedMessage,
     Recording,
     Run,
     Strike,
@@ -36,6 +37,7 @@ from chat.models import (
 )
 from tests.conftest import make_user
 from tests.fixtures.people import staff_client
+from tests.fixtures.waiting_rows import waiting
 from workers.models import Endpoint, Judge
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
@@ -70,6 +72,10 @@ def conversation(number: int) -> Conversation:
 def message(number: int) -> Message:
     where = conversation(number)
     return Message.objects.create(conversation=where, role="user", author=User.objects.get(conversations=where))
+
+
+def waiting_message(where: Conversation) -> QueuedMessage:
+    return waiting(User.objects.get(conversations=where), where)
 
 
 def run(number: int) -> Run:
@@ -136,6 +142,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
     Recording: recording, Invitation: invitation,
+    QueuedMessage: lambda number: waiting_message(conversation(number)),
     KnownModel: lambda number: KnownModel.objects.create(name=f"model {number}"),
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),

@@ -22,8 +22,9 @@ from accounts.auth.revocation import user_group
 from accounts.lib.db import in_db
 from accounts.models import Plan, Session, User
 from chat.eventlog import store
-from chat.models import Conversation, Member, Message, Recording, RecordingStatus, Role, Run, Utterance
+from chat.models import Conversation, Member, Message, QueuedState, Recording, RecordingStatus, Role, Run, Utterance
 from chat.retention import purge as purge_module
+from tests.fixtures.waiting_rows import waiting
 from tests.integration.config.ops.test_operations import conversation, days_ago, run
 from tests.stack import ROOT, Stack
 
@@ -73,9 +74,13 @@ def test_each_reason_takes_its_own_and_nothing_else(alice: User, clean_redis: st
             status=RecordingStatus.DONE, created_at=days_ago(days),
         )  # fmt: skip
         Utterance.objects.create(recording=heard, number=1, text="hello", start_ms=0, end_ms=1)
+    kept = Conversation.objects.get(title="not so old")
+    waiting(alice, kept)
+    for days in (200, 1):
+        waiting(alice, kept, "", state=QueuedState.REMOVED, changed_at=days_ago(days))
     before = titles()
-    expected = {"trash": 2, "temporary": 1, "age": 2, "sessions": 1, "submissions": 0, "audio": 0, "recordings": 1,
-                "cases": 0}  # fmt: skip
+    expected = {"trash": 2, "temporary": 1, "age": 2, "sessions": 1, "submissions": 0, "queued": 1, "audio": 0,
+                "recordings": 1, "cases": 0}  # fmt: skip
     assert purge("--dry-run") == expected
     assert titles() == before, "a dry run deletes nothing"
     assert purge() == expected

@@ -19,8 +19,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.models import Session, User
-from chat.models import Conversation, Member, Message, MessageRole, Recording, Role, Utterance
+from chat.models import Conversation, Member, Message, MessageRole, QueuedMessage, Recording, Role, Utterance
 from tests.client import session
+from tests.fixtures.waiting_rows import waiting
 from tests.stack import ROOT, Stack
 from tests.templates import in_server
 
@@ -166,6 +167,9 @@ def test_the_schedule_names_tasks_that_are_there() -> None:
 def test_an_export_has_everything_and_no_secret(alice: User, bob: User, tmp_path: Path) -> None:
     made = conversation(alice, "my question", "its answer", title="Mine")
     conversation(bob, "not hers")
+    waiting(alice, made, "my next question")
+    Member.objects.create(conversation=made, user=bob, role=Role.EDITOR)
+    waiting(bob, made, "his secret", shown="his ***", position=1)
     Session.objects.create(session_key="k" * 32, hash="h" * 32, user=alice, session_data="", expire_date=days_ago(-1))
     file = tmp_path / "alice.json"
     call_command("export_user", "ALICE@example.org", str(file), stdout=io.StringIO())
@@ -174,8 +178,10 @@ def test_an_export_has_everything_and_no_secret(alice: User, bob: User, tmp_path
     data = json.loads(text)
     assert [one["id"] for one in data["conversations"]] == [str(made.pk)]
     assert [message["text"] for message in data["conversations"][0]["messages"]] == ["my question", "its answer"]
+    found = [(one["mine"], one["text"]) for one in data["conversations"][0]["queued"]]
+    assert found == [(True, "my next question"), (False, "his ***")]
     assert len(data["sessions"]) == 1
-    for secret in ("k" * 32, "h" * 32, alice.password, "not hers", "bob@"):
+    for secret in ("k" * 32, "h" * 32, alice.password, "not hers", "his secret", "bob@"):
         assert secret not in text
     with pytest.raises(CommandError, match="exists"):
         call_command("export_user", "alice@example.org", str(file))
@@ -189,6 +195,7 @@ def test_an_erased_person_leaves_nothing_but_others_answers(
     alone = conversation(alice, "secret of mine", "answer")
     shared = conversation(alice, "said to both", "heard by both")
     Member.objects.create(conversation=shared, user=bob, role=Role.EDITOR)
+    waiting(alice, shared, "to be said to both")
     heard = Recording.objects.create(user=alice, client_id=uuid.uuid4(), language="en", mode="dictate")
     Utterance.objects.create(recording=heard, number=1, text="spoken secret", start_ms=0, end_ms=1)
     Session.objects.create(session_key="k" * 32, hash="h" * 32, user=alice, session_data="", expire_date=days_ago(-1))
@@ -206,13 +213,14 @@ def test_an_erased_person_leaves_nothing_but_others_answers(
     assert report == planned
     assert report == {
         "conversations_deleted": 1, "conversations_left": 1, "conversations_handed_over": 1, "messages_blanked": 1,
-        "recordings_deleted": 1, "presets_deleted": 0, "prompts_deleted": 0, "sessions_ended": 1,
-        "audit_entries_kept": 0,
+        "queued_messages_deleted": 1, "recordings_deleted": 1, "presets_deleted": 0, "prompts_deleted": 0,
+        "sessions_ended": 1, "audit_entries_kept": 0,
     }  # fmt: skip
     assert not User.objects.filter(pk=alice.pk).exists()
     assert not Conversation.objects.filter(pk=alone.pk).exists()
     assert not Session.objects.exists()
     assert not Utterance.objects.exists()
+    assert not QueuedMessage.objects.exists()
     left = Message.objects.order_by("created_at")
     assert [message.text for message in left] == ["(erased)", "heard by both"]
     assert [message.author for message in left] == [None, None]

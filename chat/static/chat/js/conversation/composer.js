@@ -11,7 +11,7 @@ export class Composer {
    * @param {HTMLFormElement} form
    * @param {object} options
    * @param {() => string} options.draftKey
-   * @param {(text: string) => void} options.onSend
+   * @param {(text: string, steers?: boolean) => void} options.onSend
    * @param {() => void} options.onStop
    * @param {() => void} options.onEditLast
    */
@@ -25,6 +25,7 @@ export class Composer {
     this.hintText = this.hint.textContent ?? "";
     this.limit = LIMITS.text_bytes; // of a message; `hello` may say another
     this.busy = false;
+    this.queues = false; // whether a message may wait for the answer in progress
     this.held = false;
     this.field.value = this.field.value || recall(options.draftKey()) || "";
     this.field.addEventListener("input", () => this.changed());
@@ -54,7 +55,10 @@ export class Composer {
     // While an input method composes a word, Enter chooses it.
     if (isComposing(event)) return;
     const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
-    if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
+    if (event.key === "Enter" && event.shiftKey && (event.ctrlKey || event.metaKey) && !event.altKey) {
+      event.preventDefault();
+      this.submit(true);
+    } else if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       this.submit();
     } else if (event.key === "ArrowUp" && !this.field.value) {
@@ -63,11 +67,12 @@ export class Composer {
     }
   }
 
-  submit() {
+  /** @param {boolean} [steers] stops the answer in progress, and sends then */
+  submit(steers = false) {
     const text = cleanText(this.field.value);
-    if (this.busy || this.held || !text.trim() || this.size > this.limit) return;
+    if ((this.busy && !this.queues) || this.held || !text.trim() || this.size > this.limit) return;
     this.write("");
-    this.options.onSend(text);
+    this.options.onSend(text, steers);
   }
 
   get size() {
@@ -94,10 +99,13 @@ export class Composer {
   show() {
     const over = this.field.value.length * 3 > this.limit && this.size > this.limit;
     this.hint.classList.toggle("is-over", over);
-    this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.hintText;
+    this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.busy && this.queues ? (this.hint.dataset.busy ?? "") : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = !this.field.value.trim() || over || this.held;
-    this.sendButton.hidden = this.busy;
+    this.sendButton.hidden = this.busy && !(this.queues && this.field.value.trim());
+    const label = (this.busy ? this.sendButton.dataset.queue : this.sendButton.dataset.send) ?? "";
+    this.sendButton.title = label;
+    this.sendButton.setAttribute("aria-label", label);
     this.stopButton.hidden = !this.busy;
   }
 

@@ -12,6 +12,7 @@ import { Parameters } from "antiphon/conversation/parameters";
 import { People } from "antiphon/conversation/people";
 import { Picker } from "antiphon/conversation/picker";
 import { Prompts } from "antiphon/conversation/prompts";
+import { Queue } from "antiphon/conversation/queue";
 import { Scroll } from "antiphon/conversation/scroll";
 import { endOf, showNext } from "antiphon/conversation/side-by-side";
 import { Socket } from "antiphon/wire/socket";
@@ -38,8 +39,7 @@ export class Conversation {
     this.followed = ""; // the model of the selected one of several answers
     this.tab = new Tab();
     this.logIn = new LogIn(page);
-    /** @type {Frame[]} events of a new conversation that came before we knew its id */
-    this.early = [];
+    this.early = /** @type {Frame[]} events of a new conversation that came before we knew its id */ ([]);
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
     this.onNotice = /** @type {((frame: Frame) => void) | null} */ (null); // of staff, to the user
     this.onQuota = /** @type {((quotas: any[]) => void) | null} */ (null);
@@ -49,8 +49,7 @@ export class Conversation {
     this.onChosen = /** @type {((view: MessageView) => void) | null} */ (null);
     this.onRead = /** @type {((view: MessageView) => void) | null} */ (null);
     this.onChanged = /** @type {(() => void) | null} */ (null);
-    /** The latest news of the list: of a new conversation it may come before its id. */
-    this.listed = /** @type {Frame | null} */ (null);
+    this.listed = /** @type {Frame | null} the latest news of the list: it may come before a new conversation's id */ (null);
     this.announcer = new Announcer(element("announcer"));
     const mark = /** @type {HTMLElement} */ (document.querySelector(".piece"));
     this.transcript = new Transcript(element("transcript"), {
@@ -77,13 +76,15 @@ export class Conversation {
     this.line = new ConnectionLine(element("connection"), () => this.socket.wake());
     this.composer = new Composer(/** @type {HTMLFormElement} */ (element("composer")), {
       draftKey: () => `draft.${page.user.id}.${page.conversation_id ?? `new.${this.tab.id}`}`,
-      onSend: (text) => this.send(text),
+      onSend: (text, steers) => this.send(text, steers),
       onStop: () => this.stop(),
       onEditLast: () => this.editLast(),
     });
+    this.queue = new Queue(this);
     this.outbox = new Outbox({
       socket: this.socket,
       transcript: this.transcript,
+      queue: this.queue,
       tab: this.tab,
       userId: page.user.id,
       conversationId: () => page.conversation_id,
@@ -98,8 +99,7 @@ export class Conversation {
     new Prompts(this.composer, page);
     this.parameters = new Parameters(page, this.picker, { isTemporary: () => this.temporary.on });
     this.people = new People(page, (words) => this.announcer.say(words), (frame) => this.socket.send(frame));
-    /** @type {Subscription | null} */
-    this.subscription = null;
+    this.subscription = /** @type {Subscription | null} */ (null);
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
   }
 
@@ -128,6 +128,7 @@ export class Conversation {
       // A snapshot that does not reach back to what is shown: the page itself does.
       onSnapshot: (snapshot) => {
         if (!applySnapshot(this.transcript, /** @type {any} */ (snapshot))) location.reload();
+        this.queue.replace(/** @type {any} */ (snapshot).queued);
         this.onEvent?.(/** @type {any} */ ({ type: "snapshot" }));
       },
     });
@@ -137,7 +138,7 @@ export class Conversation {
   onHello(hello) {
     this.composer.limit = hello.limits?.text_bytes ?? this.composer.limit;
     this.picker.offer(hello);
-    this.composer.show();
+    this.queue.hello(hello);
     this.early = [];
     this.subscription?.subscribe();
     this.outbox.pump();
@@ -185,27 +186,26 @@ export class Conversation {
     }
     this.people.apply(event);
     const whole = applyEvent(this.transcript, event);
+    this.queue.apply(event);
     const dropped = event.parameters?.dropped;
     if (dropped) this.parameters.noteRefused(this.transcript.find(event.message_id)?.model ?? "", dropped);
     this.onEvent?.(event);
     return whole;
   }
 
-  /** @param {string} text */
-  send(text) {
-    if (this.transcript.busy) {
-      this.composer.write(text);
-      return;
-    }
+  /** @param {string} text @param {boolean} [steers] stops the answer in progress */
+  send(text, steers = false) {
+    const whenBusy = this.queue.whenBusy(steers);
+    if (this.transcript.busy && !whenBusy) return this.composer.write(text);
     const last = this.transcript.last;
     const { preset, model, compared } = this.picker;
     const { beside, following } = this.transcript;
     const parentId = (following && !beside) || !last?.id ? undefined : last.id; // of several answers, the selected one
     const options = this.page.conversation_id ? undefined : this.parameters.first;
     const begins = { presetId: preset?.id, temporary: this.temporary.begins, options };
-    this.outbox.send(text, { parentId, model, models: compared, ...begins });
-    this.scroll.toEnd();
-    this.composer.field.focus();
+    this.outbox.send(text, { parentId, model, models: compared, whenBusy, ...begins });
+    if (!this.queue.takes(whenBusy)) this.scroll.toEnd();
+    return this.composer.field.focus();
   }
 
   /** @param {Frame} frame @param {Frame} command */

@@ -34,6 +34,7 @@ export class Outbox {
    * @param {object} options
    * @param {import("antiphon/wire/socket").Socket} options.socket
    * @param {import("antiphon/conversation/transcript").Transcript} options.transcript
+   * @param {import("antiphon/conversation/queue").Queue} options.queue
    * @param {import("antiphon/lib/tab").Tab} options.tab
    * @param {string} options.userId
    * @param {() => string | null} options.conversationId
@@ -62,13 +63,13 @@ export class Outbox {
     for (const one of here) {
       if (one.conversationId === null && one.tab !== owner) continue;
       const item = this.insert(one.command, one.at, one.sent);
-      transcript.addLocal(one.clientId, one.command.text);
+      this.add(one.command);
       this.store(item);
     }
     this.pump();
   }
 
-  /** @param {string} text @param {{parentId?: string, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>}} place */
+  /** @param {string} text @param {{parentId?: string, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>, whenBusy?: string}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
@@ -78,13 +79,21 @@ export class Outbox {
     if (place.models) command.models = place.models;
     else if (place.model) command.model = place.model;
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
+    if (place.whenBusy) command.when_busy = place.whenBusy;
     if (place.temporary) command.temporary = true;
     if (place.options && !command.conversation_id) command.options = place.options;
     hideRefusal();
     const item = this.insert(command, Date.now(), false);
-    this.options.transcript.addLocal(command.client_id, text);
+    this.add(command);
     this.store(item);
     this.pump();
+  }
+
+  /** Shows a message: in the waiting line if that is where it goes. @param {Frame} command */
+  add(command) {
+    const { queue, transcript } = this.options;
+    if (queue.takes(command.when_busy)) queue.addLocal(command.client_id, command.text);
+    else transcript.addLocal(command.client_id, command.text);
   }
 
   /** @param {Frame} command @param {number} at @param {boolean} sent @returns {Item} */
@@ -101,7 +110,8 @@ export class Outbox {
     const { socket, transcript } = this.options;
     const next = items.find((item) => item.state !== "waiting") ? undefined : items[0];
     // One that the server may have must be asked for at once: the answer in progress may be its own.
-    if (next && socket.ready && (next.sent || !(transcript.running || this.expects()))) this.deliver(next);
+    const waits = next?.command.when_busy && this.options.conversationId(); // by the server, if it must
+    if (next && socket.ready && (next.sent || waits || !(transcript.running || this.expects()))) this.deliver(next);
     for (const item of items) {
       if (item.state === "unsent") continue;
       const words = socket.ready ? (item.state === "sending" ? (item.overdue ? NO_REPLY : "") : ITS_TURN) : NO_CONNECTION;
@@ -127,6 +137,7 @@ export class Outbox {
 
   /** @param {Item} item @param {string} status @param {string} words */
   show(item, status, words) {
+    if (this.options.queue.showLocal(item.command.client_id, status, words)) return;
     const view = this.options.transcript.findLocal(item.command.client_id);
     if (!view || (view.status === status && view.trouble === words)) return;
     view.setStatus(status);
@@ -150,16 +161,27 @@ export class Outbox {
     try {
       const frame = await this.options.socket.request({ ...command, ref: item.ref });
       clearTimeout(item.timer);
-      if (!frame.duplicate) this.expect(frame.run_id);
+      if (!frame.duplicate && frame.run_id) this.expect(frame.run_id);
       const forgotten = this.forget(command.client_id);
       if (frame.duplicate) await forgotten; // the page may be left
       this.options.onAccepted(frame, command);
       for (const other of this.items.values()) this.store(other); // their conversation may exist now
-      this.options.transcript.confirm(command.client_id, frame.message_id);
+      if (frame.queued !== undefined) this.queued(command.client_id, frame);
+      else {
+        this.options.queue.forgetLocal(command.client_id);
+        this.options.transcript.confirm(command.client_id, frame.message_id);
+      }
       this.pump();
     } catch (error) {
       this.failed(item, /** @type {CommandError} */ (error));
     }
+  }
+
+  /** The server keeps it: the line shows it, or it was removed there. @param {string} clientId @param {Frame} frame */
+  queued(clientId, frame) {
+    const view = this.options.transcript.findLocal(clientId);
+    if (view) this.options.transcript.remove(view);
+    this.options.queue.confirm(clientId, frame);
   }
 
   /** The message before it has created the conversation in the meantime. @param {Frame} command */
@@ -209,6 +231,7 @@ export class Outbox {
     if (!item) return "";
     clearTimeout(item.timer);
     this.options.socket.forget(item.ref);
+    this.options.queue.forgetLocal(clientId);
     this.forget(clientId);
     this.pump();
     return item.command.text;

@@ -1,0 +1,69 @@
+"""The waiting line: messages that wait until an answer in progress has ended."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.lib.ids import uuid7
+from chat.models.conversations import Conversation
+from chat.models.messages import Message
+
+
+class QueuedState(models.TextChoices):
+    """A message that is sent has no row here any more: the row is deleted by the transaction that inserts it."""
+
+    WAITING = "waiting"
+    REMOVED = "removed"  # its text is gone; the row answers a command that is repeated
+
+
+class QueuedMessage(models.Model):
+    """A message that waits for its turn. It is sent with the same id, by its author's right and from their quota.
+
+    It goes below the newest message of the branch that begins with `after`. `revision` counts the changes, and `logged`
+    is the one that the conversation's event log has: the row is the outbox of that event (`chat.turns.waiting_line`).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="queued")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="queued")
+    client_id = models.UUIDField()
+    fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of the command's body.")
+    after = models.ForeignKey(
+        Message, null=True, on_delete=models.SET_NULL, related_name="+", help_text="Empty: the newest message."
+    )
+    text = models.TextField(blank=True)
+    shown = models.TextField(
+        blank=True, help_text="The text as others see it, where rules of moderation mask a part. Empty: all of it."
+    )
+    # The rest of the command `message.send`, as JSON: the models, the options.
+    command = models.JSONField(default=dict, editable=False)
+    position = models.BigIntegerField(help_text="Its place in the line: smaller ones go first.")
+    steers = models.BooleanField(default=False, help_text="It goes also after an answer that was stopped.")
+    reason = models.CharField(max_length=40, blank=True, help_text="Why it goes on waiting. Empty: for its turn.")
+    sentence = models.TextField(blank=True, help_text="The reason in a sentence.")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="When it is tried again by itself.")
+    state = models.CharField(max_length=8, choices=QueuedState.choices, default=QueuedState.WAITING)
+    revision = models.PositiveIntegerField(default=1)
+    logged = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    changed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "queued message"
+        indexes: ClassVar = (
+            models.Index(fields=["conversation", "position"], condition=Q(state="waiting"), name="queued_waiting"),
+            models.Index(fields=["changed_at"], condition=Q(logged__lt=F("revision")), name="queued_unlogged"),
+            models.Index(fields=["changed_at"], condition=Q(state="removed"), name="queued_removed"),
+        )
+        constraints: ClassVar = (
+            models.UniqueConstraint(fields=["author", "client_id"], name="queued_once"),
+            models.CheckConstraint(condition=Q(state__in=QueuedState.values), name="queued_state_known"),
+        )
+
+    def __str__(self) -> str:
+        return f"queued message {self.id}"
