@@ -79,6 +79,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             carry_out=self.carry_out,
             on_audio=self.on_audio,
             frame_limit=scope.get("frame_limit"),
+            is_shared=lambda conversation: conversation in self.subscriptions.presence.present,
         )
         reply, fail = self.commands.reply, self.commands.error
         self.microphone = Microphone(

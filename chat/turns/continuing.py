@@ -23,13 +23,7 @@ from chat.moderation.screening import check_not_withheld
 from chat.protocol.commands import MessageContinue
 from chat.protocol.errors import Busy, Invalid, NotFound
 from chat.telemetry import tracing
-from chat.turns.accept import (
-    Accepted,
-    Check,
-    accept_any,
-    find_known,
-    fingerprint_of,
-)
+from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
 from chat.turns.comparing import is_open
 from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.statements import lock_sender

@@ -34,10 +34,12 @@ from chat.conversations.parameters import is_changed
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
 from chat.models import Message, Preset, Role
+from chat.models.conversations import usual_rule
 from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
 from chat.review.own_cases import unseen_cases
+from chat.turns.mentioning import mentioned_in, note_seen
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
@@ -59,6 +61,7 @@ def show_new(request: HttpRequest) -> HttpResponse:
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of a conversation's newest path, with the text so far of answers in progress."""
     people, reported = _people(user_of(request), conversation_id)
+    note_seen(user_of(request).pk, conversation_id)
     return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people, reported)
 
 
@@ -113,6 +116,8 @@ def _page(
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
         **(people or {"role": Role.OWNER.value, "members": [], "decisions": unseen_cases(user).exists()}),
+        "answers": _rule(state, people),
+        "mentioned_in": [str(one) for one in mentioned_in(user.pk)],
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "suspended": moderation.suspension_shown(request),
@@ -163,6 +168,11 @@ def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Col
         raise NotFound
     members = [member_dict(one) for one in found] if len(found) > 1 else []
     return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported
+
+
+def _rule(state: State | None, people: dict[str, Any] | None) -> str:
+    """Which messages the model answers. There are no `members` in `people` where the reader is the only one."""
+    return (state.conversation.answers if state else "") or usual_rule(len(people["members"]) if people else 0)
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
