@@ -21,6 +21,7 @@ from chat.turns.asking import answer_under_way, asks_in, asks_in_new_conversatio
 from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
 from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender
 
+FOLLOWED: Final = "Only answers can be regenerated, and the model asked about the last message of a branch."
 HELD: Final = "The message before waits for a reviewer. Withdraw it, or wait for the decision."
 
 
@@ -53,7 +54,9 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
         if place.asks:
             check_answer_above(edited.parent_id)
         return place
-    answer, member = _lock_message(user_id, command.message_id, MessageRole.ASSISTANT)
+    answer, member = _lock_message(user_id, command.message_id, None)
+    if answer.role == MessageRole.USER:
+        return _unanswered(answer, member)
     if answer.parent is None:
         raise Invalid("This answer has no question.")
     place = _beside(answer.conversation, member.user, prompt=answer.parent)
@@ -61,6 +64,15 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     check_not_withheld(answer.parent)
     place.model = model or place.model
     return place
+
+
+def _unanswered(question: Message, member: Member) -> Place:
+    """The place of an answer to a message that asked nobody so far. Raises `Invalid` if something follows it."""
+    if Message.objects.filter(parent_id=question.pk).exists():
+        raise Invalid(FOLLOWED)
+    check_not_withheld(question)
+    check_answer_above(question.pk)
+    return _beside(question.conversation, member.user, prompt=question)
 
 
 def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
@@ -140,18 +152,17 @@ def _beside(
     )  # fmt: skip
 
 
-def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> tuple[Message, Member]:
+def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole | None) -> tuple[Message, Member]:
     """A message of a conversation the user may write in, with the conversation locked against other turns."""
     conversation_id = Message.objects.filter(pk=message_id).values_list("conversation_id", flat=True).first()
     if conversation_id is None:
         raise NotFound
     member = member_of(user_id, conversation_id, write=True, with_user=True)
     Conversation.objects.select_for_update().filter(pk=conversation_id).first()
-    message = Message.objects.select_related("conversation", "parent", "parent__author").filter(pk=message_id).first()
+    rows = Message.objects.select_related("conversation", "author", "parent", "parent__author")
+    message = rows.filter(pk=message_id).first()
     if message is None:  # the purge deleted it a moment ago
         raise NotFound
-    if message.role != role:
-        raise Invalid(
-            "Only your own messages can be edited." if role == MessageRole.USER else "Only answers can be regenerated."
-        )
+    if role is not None and message.role != role:
+        raise Invalid("Only your own messages can be edited.")
     return message, member

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
-from django.utils import timezone
 
 from accounts.models import User
 from chat.catalog import offered_models
 from chat.conversations.titles import find_untitled
-from chat.eventlog import store
 from chat.models import (
     Conversation,
     Member,
-    Mention,
     Message,
     Role,
     Run,
@@ -28,16 +23,14 @@ from chat.models import (
     Submission,
     Unannounced,
 )  # fmt: skip
-from chat.protocol.commands import MessageEdit, MessageSend, Position
+from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend
 from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
 from chat.recovery import reaper
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Claim, claim
-from chat.turns import mentioning
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted, fingerprint_of
 from chat.turns.submit import submit
-from tests.conftest import make_user
+from tests.fixtures.asking import claimed, finish, logged, send, share
 from tests.fixtures.quota_rows import give
 from tests.fixtures.run_rows import message, say
 
@@ -47,31 +40,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "one
 @pytest.fixture
 def shared(alice: User, bob: User) -> Conversation:
     """A conversation of Alice and Bob, an editor; the model has answered Alice's first message."""
-    first = say(alice, "Hello")
-    finish(first)
-    Member.objects.create(conversation_id=first.conversation_id, user=bob, role=Role.EDITOR)
-    return Conversation.objects.get(pk=first.conversation_id)
-
-
-def send(user: User, text: str, conversation: Conversation, **fields: Any) -> Accepted:
-    return accept(user.pk, message(text, conversation_id=conversation.pk, **fields))
+    return share(alice, bob)
 
 
 def offer(monkeypatch: Any, *names: str) -> None:
     models = [{"id": name, "label": name} for name in names]
     monkeypatch.setattr(offered_models, "published_models", lambda: models)
-
-
-def claimed(accepted: Accepted) -> Claim:
-    assert accepted.asked_run_id is not None
-    got = claim(accepted.run_id, "w")
-    assert got is not None
-    return got
-
-
-def finish(accepted: Accepted, text: str = "Yes") -> None:
-    got = claimed(accepted)
-    end_run(got.run.id, got.run.attempt, RunStatus.DONE, Ending(text))
 
 
 def path(message_id: uuid.UUID | None) -> list[str]:
@@ -208,7 +182,7 @@ class TestTheTree:
         assert Conversation.objects.get(pk=temporary.conversation_id).temporary
 
     def test_the_title_is_of_what_people_wrote_before_the_first_answer(self, alice: User) -> None:
-        note = accept(alice.pk, message("Crocodiles", ask=False))
+        accept(alice.pk, message("Crocodiles", ask=False))
         conversation = Conversation.objects.get()
         asked = send(alice, "How long do they live?", conversation, ask=True)
         finish(asked, "Long")
@@ -219,7 +193,19 @@ class TestTheTree:
         second = send(alice, "And?", conversation, ask=True)
         finish(second)
         assert find_untitled(Run.objects.get(pk=second.run_id).message_id, chars=100) is None
-        assert note.message_id
+
+    def test_the_model_is_asked_about_the_last_message(self, shared: Conversation, alice: User, bob: User) -> None:
+        first = send(alice, "One", shared)
+        last = send(alice, "Two", shared)
+
+        def ask(one: Accepted) -> Accepted:
+            return accept(bob.pk, MessageRegenerate(message_id=one.message_id, client_id=uuid.uuid4()))
+
+        with pytest.raises(Invalid, match="the last message"):
+            ask(first)
+        got = claimed(ask(last))
+        assert got.path[-2:] == [("user", "One"), ("user", "Two")]
+        assert (got.run.prompt_id, got.run.user_id) == (last.message_id, bob.pk)
 
 
 class TestRights:
@@ -265,12 +251,6 @@ class TestIdempotency:
         assert fingerprint_of(msgspec.structs.replace(known, ask=False)) != fingerprint_of(known)
 
 
-def logged(conversation: Conversation) -> list[dict[str, Any]]:
-    position, _ = async_to_sync(store.position)(conversation.pk)
-    entries = async_to_sync(store.read)(conversation.pk, Position(position.epoch, 0), limit=500).entries
-    return [json.loads(entry.body) for entry in entries or ()]
-
-
 @pytest.mark.django_db(transaction=True)
 class TestDelivery:
     def test_announced_once(self, shared: Conversation, bob: User) -> None:
@@ -302,54 +282,3 @@ class TestDelivery:
             event["message"] for event in logged(shared) if event.get("message", {}).get("role") == "assistant"
         )
         assert answer["asked_by"] == {"id": str(bob.pk), "name": "Bob"}
-
-
-class TestMentions:
-    def test_stored_with_the_message_and_for_whom_it_mentions(
-        self, shared: Conversation, alice: User, bob: User
-    ) -> None:
-        accepted = send(bob, "@Alice and @Bob, look", shared)
-        assert list(accepted.mentioned) == [alice.pk], "nobody mentions themselves"
-        assert [one["user"] for one in Message.objects.get(pk=accepted.message_id).mentions] == [
-            str(alice.pk), str(bob.pk)
-        ]  # fmt: skip
-        assert mentioning.mentioned_in(alice.pk) == [shared.pk]
-        mentioning.note_seen(alice.pk, shared.pk)
-        assert mentioning.mentioned_in(alice.pk) == []
-        assert Mention.objects.get().by == bob
-
-    def test_in_a_message_that_asks(self, shared: Conversation, alice: User, bob: User) -> None:
-        accepted = send(bob, "@model, what does @Alice mean?", shared)
-        assert accepted.asked_run_id is not None
-        assert list(accepted.mentioned) == [alice.pk]
-
-    @pytest.mark.parametrize("change", ["left", "disabled", "to be erased"])
-    def test_nobody_who_is_not_there(self, shared: Conversation, alice: User, bob: User, change: str) -> None:
-        if change == "left":
-            Member.objects.filter(user=alice).delete()
-        else:
-            gone = {"is_active": False} if change == "disabled" else {"erase_at": timezone.now()}
-            User.objects.filter(pk=alice.pk).update(**gone)
-        accepted = send(bob, "@Alice?", shared, ask=False)
-        assert not accepted.mentioned
-        assert Message.objects.get(pk=accepted.message_id).mentions == []
-
-    def test_no_more_than_20_people_by_one_message(self, shared: Conversation, bob: User) -> None:
-        crowd = [make_user(f"Person{n}") for n in range(21)]
-        Member.objects.bulk_create(Member(conversation=shared, user=one, role=Role.VIEWER) for one in crowd)
-        text = " ".join(f"@{one.name}" for one in crowd)
-        with pytest.raises(Invalid, match="at most 20 people"):
-            send(bob, text, shared)
-        assert len(send(bob, text.rpartition(" ")[0], shared).mentioned) == 20
-
-    def test_a_flood_tells_nobody(self, shared: Conversation, bob: User, settings: Any) -> None:
-        settings.MENTIONS_PER_HOUR = 2
-        assert [send(bob, "@Alice!", shared).unnotified for _ in range(4)] == [False, False, True, True]
-        assert Mention.objects.count() == 2
-        Mention.objects.update(created_at=timezone.now() - timedelta(hours=2))
-        assert not send(bob, "@Alice!", shared).unnotified
-
-    def test_of_200_members(self, shared: Conversation, bob: User) -> None:
-        crowd = User.objects.bulk_create(User(email=f"p{n}@example.org", name=f"Zoë Q {n}") for n in range(198))
-        Member.objects.bulk_create(Member(conversation=shared, user=user, role=Role.VIEWER) for user in crowd)
-        assert list(send(bob, "@zoe q 197 and @Zoe Q 1", shared).mentioned) == [crowd[197].pk, crowd[1].pk]

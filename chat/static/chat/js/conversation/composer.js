@@ -11,7 +11,7 @@ export class Composer {
    * @param {HTMLFormElement} form
    * @param {object} options
    * @param {() => string} options.draftKey
-   * @param {(text: string) => void} options.onSend
+   * @param {(text: string, forced?: boolean) => void} options.onSend `forced`: with Ctrl
    * @param {() => void} options.onStop
    * @param {() => void} options.onEditLast
    */
@@ -22,7 +22,10 @@ export class Composer {
     this.sendButton = /** @type {HTMLButtonElement} */ (form.querySelector("#send"));
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
-    this.hintText = this.hint.textContent ?? "";
+    this.usualHint = this.hintText = this.hint.textContent ?? "";
+    this.placeholder = this.field.placeholder;
+    this.sendWords = this.sendButton.title;
+    this.mayInterject = false; // the next message asks nobody, and so need not wait for an answer
     this.limit = LIMITS.text_bytes; // of a message; `hello` may say another
     this.busy = false;
     this.held = false;
@@ -56,18 +59,25 @@ export class Composer {
     const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
     if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      this.submit();
+      this.submit(event.ctrlKey || event.metaKey);
     } else if (event.key === "ArrowUp" && !this.field.value) {
       event.preventDefault();
       this.options.onEditLast();
     }
   }
 
-  submit() {
+  submit(forced = false) {
     const text = cleanText(this.field.value);
-    if (this.busy || this.held || !text.trim() || this.size > this.limit) return;
+    if ((this.busy && (forced || !this.mayInterject)) || this.held || !text.trim() || this.size > this.limit) return;
     this.write("");
-    this.options.onSend(text);
+    this.options.onSend(text, forced);
+  }
+
+  /** Says what Enter does, and to whom the text goes; empty: as usual. @param {string} [hint] @param {string} [placeholder] */
+  explain(hint, placeholder) {
+    this.hintText = hint || this.usualHint;
+    this.field.placeholder = placeholder || this.placeholder;
+    this.sendButton.title = placeholder || this.sendWords;
   }
 
   get size() {
@@ -97,7 +107,7 @@ export class Composer {
     this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = !this.field.value.trim() || over || this.held;
-    this.sendButton.hidden = this.busy;
+    this.sendButton.hidden = this.busy && !this.mayInterject;
     this.stopButton.hidden = !this.busy;
   }
 

@@ -68,13 +68,14 @@ export class Outbox {
     this.pump();
   }
 
-  /** @param {string} text @param {{parentId?: string, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>}} place */
+  /** @param {string} text @param {{parentId?: string, ask?: boolean, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
       type: "message.send", conversation_id: this.options.conversationId(), client_id: makeId(), text,
     };
     if (place.parentId) command.parent_id = place.parentId;
+    if (place.ask !== undefined) command.ask = place.ask;
     if (place.models) command.models = place.models;
     else if (place.model) command.model = place.model;
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
@@ -101,7 +102,7 @@ export class Outbox {
     const { socket, transcript } = this.options;
     const next = items.find((item) => item.state !== "waiting") ? undefined : items[0];
     // One that the server may have must be asked for at once: the answer in progress may be its own.
-    if (next && socket.ready && (next.sent || !(transcript.running || this.expects()))) this.deliver(next);
+    if (next && socket.ready && (next.sent || next.command.ask === false || !(transcript.running || this.expects()))) this.deliver(next);
     for (const item of items) {
       if (item.state === "unsent") continue;
       const words = socket.ready ? (item.state === "sending" ? (item.overdue ? NO_REPLY : "") : ITS_TURN) : NO_CONNECTION;
@@ -150,7 +151,7 @@ export class Outbox {
     try {
       const frame = await this.options.socket.request({ ...command, ref: item.ref });
       clearTimeout(item.timer);
-      if (!frame.duplicate) this.expect(frame.run_id);
+      if (!frame.duplicate && frame.run_id) this.expect(frame.run_id);
       const forgotten = this.forget(command.client_id);
       if (frame.duplicate) await forgotten; // the page may be left
       this.options.onAccepted(frame, command);
