@@ -230,7 +230,7 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": ["reasoning", "compare", "members", *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": ["reasoning", "compare", "members", "ask", *(["voice"] if settings.ASR_BACKENDS else [])],
     }
 
 
