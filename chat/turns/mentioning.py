@@ -15,6 +15,7 @@ import redis
 import structlog
 from channels.exceptions import ChannelFull
 from django.conf import settings
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from chat.catalog.access import models_of
@@ -104,11 +105,11 @@ async def notify_mentioned(message: Message, people: Sequence[uuid.UUID]) -> Non
         logger.warning("notice_lost", kind="mention", error=type(error).__name__)
 
 
-def mentioned_in(user_id: uuid.UUID) -> list[uuid.UUID]:
-    """The conversations in which somebody has mentioned a user, who has not seen it."""
+def mentioned_in(user_id: uuid.UUID) -> QuerySet[Mention, uuid.UUID]:
+    """The ids of the conversations in which somebody has mentioned a user, who has not seen it."""
     unseen = Mention.objects.filter(user=user_id, seen_at=None, message__conversation__deleted_at=None)
     listed = unseen.filter(message__conversation__memberships__user=user_id)
-    return list(listed.values_list("message__conversation", flat=True).distinct())
+    return listed.values_list("message__conversation", flat=True).distinct()
 
 
 def note_seen(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:

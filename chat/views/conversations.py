@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
+from django.contrib.postgres.expressions import ArraySubquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
@@ -39,7 +40,7 @@ from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
 from chat.review.own_cases import unseen_cases
-from chat.turns.mentioning import mentioned_in, note_seen
+from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
@@ -61,7 +62,6 @@ def show_new(request: HttpRequest) -> HttpResponse:
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of a conversation's newest path, with the text so far of answers in progress."""
     people, reported = _people(user_of(request), conversation_id)
-    note_seen(user_of(request).pk, conversation_id)
     return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people, reported)
 
 
@@ -115,9 +115,16 @@ def _page(
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
-        **(people or {"role": Role.OWNER.value, "members": [], "decisions": unseen_cases(user).exists()}),
+        **(
+            people
+            or {
+                "role": Role.OWNER.value,
+                "members": [],
+                "decisions": unseen_cases(user).exists(),
+                "mentioned_in": list(mentioned_in(user.pk)),
+            }
+        ),
         "answers": _rule(state, people),
-        "mentioned_in": [str(one) for one in mentioned_in(user.pk)],
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "suspended": moderation.suspension_shown(request),
@@ -158,16 +165,19 @@ def _page(
 
 
 def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID]]:
-    """The reader's role, the members where there are several, whether the reader has decisions to read; and the ids of
-    the messages that the reader has reported. One query. Raises `NotFound` if the reader is no member.
+    """The reader's role, the members where there are several, whether the reader has decisions to read, where others
+    have mentioned them; and the ids of the messages that the reader has reported. One query. Raises `NotFound` if the
+    reader is no member.
     """
     rows = members_of(conversation_id).filter(conversation__deleted_at=None)
+    rows = rows.annotate(mentioned_in=ArraySubquery(mentioned_in(user.pk)))
     found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
     reader: Any = next((one for one in found if one.user_id == user.pk), None)
     if reader is None:
         raise NotFound
     members = [member_dict(one) for one in found] if len(found) > 1 else []
-    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported
+    shown = {"role": reader.role, "members": members, "decisions": reader.decisions}
+    return {**shown, "mentioned_in": reader.mentioned_in}, reader.reported
 
 
 def _rule(state: State | None, people: dict[str, Any] | None) -> str:

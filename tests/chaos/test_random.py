@@ -80,7 +80,7 @@ class People(RuleBasedStateMachine):
         self.counted[kind] += 1
         reply = await self.world.ask(self.world.pages[number], kind, **fields)
         if reply["type"] == "message.accepted":
-            self.runs.append(reply)
+            self.runs += [reply] if reply["run_id"] else []
         else:
             refused = ("busy", "invalid", "not_found") if number == BOB else ("busy", "invalid")
             assert reply["type"] == "ok" or reply["code"] in refused, reply
@@ -114,7 +114,13 @@ class People(RuleBasedStateMachine):
     @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, new=st.booleans())
     def send(self, number: int, script: str, which: int, new: bool) -> None:
         one = None if new and number != BOB else self.conversation(which)
-        self.wait(self.submit(number, "message.send", conversation_id=one, text=f"Say [[{script}]]"))
+        self.wait(self.submit(number, "message.send", conversation_id=one, text=f"Say [[{script}]]", ask=True))
+
+    @rule(number=anyone, which=any_one)
+    def write_to_people(self, number: int, which: int) -> None:
+        """Asks nobody, and so is accepted while an answer is in progress, too."""
+        one = self.conversation(which)
+        self.wait(self.submit(number, "message.send", conversation_id=one, text="By the way", ask=False))
 
     @rule(number=page, which=any_one)
     def send_again(self, number: int, which: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from chat.turns.mentions import find_mentions
 from tests.e2e.browsing import Watch, log_in, send, shoot_views
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -132,3 +133,19 @@ def test_a_mention_elsewhere_and_the_rule(page: Page, bob: Page, stack: Stack) -
     expect(bob.locator("#ask")).to_have_attribute("aria-pressed", "true")  # it was for one message only
     send(bob, "And this is for the model")
     expect(bob.locator(".message-assistant[data-status=complete]")).to_have_count(2)
+
+
+def test_the_page_finds_mentions_where_the_server_does(page: Page) -> None:
+    texts = [
+        "@model hi", "mail@model.de", "@models", "`@model`", "```\n@model\n```", "```\n@model\n```\n@model?", "@Large?",
+        "``a ` @model``", "`open\n\n@model `", "~~~\n@model", "(@MODEL)", "@@model", "@ model", "@mo\u200bdel",
+    ]  # fmt: skip
+    models = {"large": "large"}
+    shown = page.evaluate(
+        """async (texts) => {
+            const { mentionsModel } = await import("antiphon/conversation/mention-text");
+            return texts.map((text) => mentionsModel(text, [{ id: "large", label: "large" }]));
+        }""",
+        texts,
+    )
+    assert dict(zip(texts, shown, strict=True)) == {text: bool(find_mentions(text, [], models)) for text in texts}

@@ -19,6 +19,7 @@ export class MentionMarks {
     new MutationObserver(() => this.show()).observe(this.list, { childList: true, subtree: true });
     document.addEventListener("visibilitychange", () => this.look());
     this.show();
+    this.look();
   }
 
   /** @param {Frame} frame `mention` */
