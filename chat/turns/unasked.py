@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db import connection
+from django.db.models import F
 
 from chat.conversations.titles import title_from
 from chat.eventlog import events, store
-from chat.models import Message, MessageRole, Unannounced
+from chat.eventlog.events import AnyChoice
+from chat.models import Message, MessageRole, Run, Unannounced
 from chat.models.moderation import Direction
 from chat.moderation.screening import screen_message, screen_title
 from chat.protocol.commands import MessageEdit, MessageSend
@@ -41,7 +43,8 @@ WITH clock AS MATERIALIZED (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
     VALUES (%(user)s, %(client_id)s, %(fingerprint)s, %(conversation)s, %(message)s, NULL, clock_timestamp())
 ), conversation AS (
-    UPDATE chat_conversation SET tip_id = %(message)s, updated_at = now, title = %(title)s
+    UPDATE chat_conversation SET tip_id = %(message)s, updated_at = now, title = %(title)s,
+        model = COALESCE(%(model)s, model)
     FROM clock WHERE id = %(conversation)s
 )
 SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversation)s), now FROM clock
@@ -62,7 +65,7 @@ def accept_unasked(
     held = screen_message(message, (), direction)
     note_mentions(message)
     title = place.title or screen_title(title_from(message.text), user_id)
-    members = _insert(message, command.client_id, fingerprint, title)
+    members = _insert(message, command.client_id, fingerprint, title, place.choice)
     told = store_mentions(message)
     return Accepted(
         place.conversation_id,
@@ -82,7 +85,9 @@ def accept_unasked(
     )
 
 
-def announcement(message: Message, *, client_id: uuid.UUID | None = None, choice: Choice | None = None) -> store.Append:
+def announcement(
+    message: Message, *, client_id: uuid.UUID | None = None, choice: AnyChoice | None = None
+) -> store.Append:
     """The events of a message that asks nobody. The log takes them once, however often they are appended."""
     chosen = [events.answer_chosen(message.conversation_id, choice)] if choice else []
     made = [*chosen, events.message_created(message, client_id=client_id), *events.moderation_notices(message)]
@@ -104,10 +109,17 @@ def find_unannounced(seconds: float) -> list[store.Append]:
         )
         ids = [row[0] for row in cursor.fetchall()]
     messages = Message.objects.select_related("author").filter(pk__in=ids).order_by("created_at", "pk")
-    return [announcement(message) for message in messages]
+    followed = [message.parent_id for message in messages]
+    runs = Run.objects.filter(message__in=followed, prompt__comparison__chosen=F("message"), latest=True)
+    chosen: dict[uuid.UUID | None, Run] = {
+        run.message_id: run for run in runs
+    }  # by the message: of several answers, the one that it follows
+    return [announcement(message, choice=chosen.get(message.parent_id)) for message in messages]
 
 
-def _insert(message: Message, client_id: uuid.UUID, fingerprint: bytes, title: str) -> list[uuid.UUID]:
+def _insert(
+    message: Message, client_id: uuid.UUID, fingerprint: bytes, title: str, choice: Choice | None
+) -> list[uuid.UUID]:
     """Writes the message in one statement and sets its `created_at`. Returns the ids of the conversation's members."""
     values: dict[str, Any] = {
         "message": message.pk,
@@ -120,6 +132,7 @@ def _insert(message: Message, client_id: uuid.UUID, fingerprint: bytes, title: s
         "client_id": client_id,
         "fingerprint": fingerprint,
         "title": title,
+        "model": choice.model if choice else None,
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)

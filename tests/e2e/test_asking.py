@@ -149,3 +149,29 @@ def test_the_page_finds_mentions_where_the_server_does(page: Page) -> None:
         texts,
     )
     assert dict(zip(texts, shown, strict=True)) == {text: bool(find_mentions(text, [], models)) for text in texts}
+
+
+def test_a_message_that_comes_before_the_one_it_follows(page: Page, bob: Page, stack: Stack) -> None:
+    """Two people write at once, and the log has the later message first: neither is missing on the page."""
+    url = share(page, bob, "In any order")
+    conversation = url.rstrip("/").rpartition("/")[2]
+    send(page, "One")
+    expect(bob.locator(".message-user").last).to_contain_text("One")
+    # What a process writes that dies before it has announced the message, until another one does.
+    stack.sql(
+        """
+        WITH made AS (
+            INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
+            SELECT gen_random_uuid(), c.id, c.tip_id, 'user', u.id, 'Two', '', 'complete', clock_timestamp()
+            FROM chat_conversation c, accounts_user u WHERE c.id = %s AND u.email = 'bob@example.org'
+            RETURNING id, conversation_id
+        ), waits AS (
+            INSERT INTO chat_unannounced (message_id, created_at) SELECT id, clock_timestamp() FROM made
+        )
+        UPDATE chat_conversation c SET tip_id = made.id FROM made WHERE c.id = made.conversation_id
+        """,
+        conversation,
+    )
+    send(page, "Three")
+    expect(page.locator(".message-user .message-body")).to_have_text(["In any order", "One", "Two", "Three"])
+    expect(bob.locator(".message-user .message-body")).to_have_text(["In any order", "One", "Two", "Three"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -15,23 +16,22 @@ from chat.catalog import offered_models
 from chat.conversations.titles import find_untitled
 from chat.models import (
     Conversation,
-    Member,
     Message,
-    Role,
     Run,
     RunStatus,
     Submission,
     Unannounced,
 )  # fmt: skip
 from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend
-from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded, RateLimited
+from chat.protocol.errors import Busy, Conflict, Invalid
 from chat.recovery import reaper
 from chat.runs.ending import Ending, end_run
+from chat.runs.lifecycle import claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted, fingerprint_of
 from chat.turns.submit import submit
+from chat.turns.unasked import find_unannounced
 from tests.fixtures.asking import claimed, finish, logged, send, share
-from tests.fixtures.quota_rows import give
 from tests.fixtures.run_rows import message, say
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "one_model")]
@@ -174,6 +174,23 @@ class TestTheTree:
         with pytest.raises(Busy):
             send(bob, "Meanwhile", shared)
 
+    def test_a_note_chooses_the_answer_it_follows(
+        self, shared: Conversation, alice: User, bob: User, monkeypatch: Any
+    ) -> None:
+        offer(monkeypatch, "one", "two")
+        several = send(alice, "Compare", shared, models=["one", "two"]).several
+        for run in several:
+            assert claim(run.pk, "w")
+            end_run(run.pk, 1, RunStatus.DONE, Ending(f"By {run.model}"))
+        note = send(bob, "The second one is better", shared, parent_id=several[1].message_id)
+        assert path(note.message_id)[-2:] == ["By two", "The second one is better"]
+        shared.refresh_from_db()
+        assert shared.model == "two"
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE chat_unannounced SET created_at = clock_timestamp() - interval '1 minute'")
+        [late] = find_unannounced(5)
+        assert [json.loads(body)["type"] for body, _ in late.events] == ["answer.chosen", "message.created"]
+
     def test_a_new_conversation_may_begin_with_a_note(self, alice: User) -> None:
         note = accept(alice.pk, message("A note", ask=False))
         assert note.asked_run_id is None
@@ -206,32 +223,6 @@ class TestTheTree:
         got = claimed(ask(last))
         assert got.path[-2:] == [("user", "One"), ("user", "Two")]
         assert (got.run.prompt_id, got.run.user_id) == (last.message_id, bob.pk)
-
-
-class TestRights:
-    def test_viewers_and_strangers_write_nothing(self, shared: Conversation, bob: User, mallory: User) -> None:
-        Member.objects.filter(user=bob).update(role=Role.VIEWER)
-        with pytest.raises(Forbidden):
-            send(bob, "@model hi", shared)
-        with pytest.raises(Forbidden):
-            send(bob, "hi", shared)
-        with pytest.raises(NotFound):
-            send(mallory, "hi", shared)
-
-    def test_asking_a_model_that_is_not_allowed(self, shared: Conversation, bob: User) -> None:
-        with pytest.raises(Invalid):
-            send(bob, "hi", shared, ask=True, model="not offered")
-        assert send(bob, "hi", shared, ask=False, model="not offered").asked_run_id is None, "nobody is asked"
-
-    def test_a_note_needs_neither_a_quota_nor_room_for_an_answer(
-        self, shared: Conversation, bob: User, settings: Any
-    ) -> None:
-        give(bob, 1)
-        settings.RATE_RUNS_PER_USER = 1
-        say(bob, "Elsewhere")
-        with pytest.raises((QuotaExceeded, RateLimited)):
-            send(bob, "@model", shared)
-        assert send(bob, "A note", shared).asked_run_id is None
 
 
 class TestIdempotency:

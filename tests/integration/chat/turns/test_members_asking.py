@@ -21,7 +21,7 @@ from chat.models import (
     ModerationCase,
     Role,
 )  # fmt: skip
-from chat.protocol.errors import Invalid, Moderated
+from chat.protocol.errors import Forbidden, Invalid, Moderated, NotFound, QuotaExceeded, RateLimited
 from chat.turns import mentioning
 from chat.turns.releasing import release_held
 from tests.conftest import make_user
@@ -38,6 +38,32 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "one
 def shared(alice: User, bob: User) -> Conversation:
     """A conversation of Alice and Bob, an editor; the model has answered Alice's first message."""
     return share(alice, bob)
+
+
+class TestRights:
+    def test_viewers_and_strangers_write_nothing(self, shared: Conversation, bob: User, mallory: User) -> None:
+        Member.objects.filter(user=bob).update(role=Role.VIEWER)
+        with pytest.raises(Forbidden):
+            send(bob, "@model hi", shared)
+        with pytest.raises(Forbidden):
+            send(bob, "hi", shared)
+        with pytest.raises(NotFound):
+            send(mallory, "hi", shared)
+
+    def test_asking_a_model_that_is_not_allowed(self, shared: Conversation, bob: User) -> None:
+        with pytest.raises(Invalid):
+            send(bob, "hi", shared, ask=True, model="not offered")
+        assert send(bob, "hi", shared, ask=False, model="not offered").asked_run_id is None, "nobody is asked"
+
+    def test_a_note_needs_neither_a_quota_nor_room_for_an_answer(
+        self, shared: Conversation, bob: User, settings: Any
+    ) -> None:
+        give(bob, 1)
+        settings.RATE_RUNS_PER_USER = 1
+        say(bob, "Elsewhere")
+        with pytest.raises((QuotaExceeded, RateLimited)):
+            send(bob, "@model", shared)
+        assert send(bob, "A note", shared).asked_run_id is None
 
 
 class TestMentions:
