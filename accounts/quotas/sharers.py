@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from typing import Final
 
 import redis
 
@@ -12,8 +13,8 @@ from accounts.models import User
 from accounts.online import users_online
 from accounts.quotas.balance import Balance
 
-NOTICES: str = "1/5s"  # about one quota to those who share it
-MOST_ONLINE: int = 1000
+NOTICES: Final = "1/5s"  # about one quota to those who share it
+MOST_ONLINE: Final = 1000
 
 
 def sharers_online(user_id: uuid.UUID, quotas: Sequence[Balance]) -> list[tuple[uuid.UUID, list[Balance]]]:

@@ -26,6 +26,7 @@ export class Asking {
       composer.field.focus();
     });
     composer.field.addEventListener("input", () => this.show());
+    document.addEventListener("close", () => this.show(), { capture: true }); // of the picker: several models are asked
     this.show();
   }
 
@@ -57,19 +58,22 @@ export class Asking {
 
   /** The conversation's rule or its members have changed. @param {import("antiphon/wire/protocol").Frame} event */
   apply(event) {
-    if (event.answers) this.page.answers = event.answers;
+    if (!event.answers) return;
+    this.page.answers = event.answers;
     this.show();
   }
 
   show() {
     const { button, composer, isShared } = this;
     const asks = this.wouldAsk(composer.field.value);
-    document.body.toggleAttribute("data-shared", (this.page.members ?? []).length > 1);
+    const alone = (this.page.members ?? []).length < 2;
+    document.body.toggleAttribute("data-shared", !alone);
     button.hidden = !isShared;
     button.setAttribute("aria-pressed", String(asks));
     button.title = (asks ? button.dataset.on : button.dataset.off) ?? "";
-    const { hintOn, hintOff, people } = button.dataset;
-    composer.explain(isShared ? (asks ? hintOn : hintOff) : "", isShared && !asks ? people : "");
+    const { hintOn, hintOff, hintAlone, people, note } = button.dataset;
+    const hint = asks ? hintOn : alone ? hintAlone : hintOff;
+    composer.explain(isShared ? hint : "", isShared && !asks ? (alone ? note : people) : "");
     composer.mayInterject = isShared && !asks;
     composer.show();
   }
