@@ -1,6 +1,7 @@
 from django.urls import path
 
 from chat.views import (
+    asking,
     blocked,
     conversations,
     exports,
@@ -27,6 +28,8 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/rename/", sidebar.rename, name="rename"),
     path("c/<uuid:conversation_id>/pin/", sidebar.pin, name="pin"),
     path("c/<uuid:conversation_id>/parameters/", parameters.read_or_change, name="parameters"),
+    path("c/<uuid:conversation_id>/answers/", asking.read_or_change, name="answers"),
+    path("c/<uuid:conversation_id>/mentions/seen/", asking.see_mentions, name="mentions_seen"),
     path("c/<uuid:conversation_id>/members/", members.read_members, name="members"),
     path("c/<uuid:conversation_id>/members/add/", members.add, name="member_add"),
     path("c/<uuid:conversation_id>/members/leave/", members.leave, name="member_leave"),

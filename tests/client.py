@@ -205,8 +205,9 @@ class Client:
         return reply
 
     async def say(self, text: str, conversation_id: str | None = None, **fields: Any) -> dict[str, Any]:
-        """Sends a message; the reply."""
+        """Sends a message that asks the model, if nothing else is said; the reply."""
         fields.setdefault("client_id", str(uuid.uuid4()))
+        fields.setdefault("ask", True)
         return await self.ask("message.send", conversation_id=conversation_id, text=text, **fields)
 
     def shown(self, run_id: str) -> str:

@@ -44,6 +44,8 @@ UNLIMITED = {
             "RATE_COMMANDS",
             "RATE_MESSAGES_PER_USER",
             "RATE_MESSAGES_PER_ADDRESS",
+            "RATE_MESSAGES_PER_CONVERSATION",
+            "RATE_MESSAGES_PER_MEMBER",
             "RATE_RECORDINGS",
             "RATE_TICKETS",
             "RATE_HTTP_COMMANDS",

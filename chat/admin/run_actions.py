@@ -22,7 +22,7 @@ from chat.models import ACTIVE, Member, Run, RunStatus
 from chat.protocol.commands import MessageRegenerate
 from chat.protocol.errors import ChatError, Conflict
 from chat.turns import stop
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from chat.turns.comparing import is_open
 from chat.turns.submit import submit
 
@@ -91,7 +91,7 @@ async def _submit(user_id: uuid.UUID, command: MessageRegenerate) -> uuid.UUID:
 
     @asynccontextmanager
     async def note_run(accepted: Accepted) -> AsyncIterator[None]:
-        committed.append(accepted.run_id)
+        committed.extend(accepted.runs)
         yield
 
     try:

@@ -184,9 +184,11 @@ def notify_members(conversation: Conversation, *, renamed: bool = False, deleted
     }
     members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
 
+    updated = [events.conversation_updated(conversation)] if renamed else []
+
     async def notify() -> None:
-        if renamed:
-            await store.append(store.Append(conversation.id, [events.conversation_updated(conversation)]))
+        if updated:
+            await store.append(store.Append(conversation.id, updated))
         for member in members:
             await notify_conversation_listed(member, listing)
 

@@ -181,7 +181,7 @@ def publish_members(conversation: Conversation) -> None:
     Tabs that have the conversation open begin to show who is here: nobody is, while there is one member.
     """
     rows = list(members_of(conversation.pk))
-    event = events.members_changed(conversation.pk, rows)
+    event = events.members_changed(conversation, rows)
     try:
         async_to_sync(_publish)(store.Append(conversation.pk, [event]), shared=len(rows) > 1)
     except (redis.RedisError, OSError) as error:

@@ -58,7 +58,7 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     waiting = QueuedMessage.objects.filter(conversation=rows.conversation, state=QueuedState.WAITING)
     rows.queued = list(waiting.select_related("author").order_by("position", "id"))
     ids = [message.pk for message in rows.messages]
-    for run in Run.objects.filter(message_id__in=ids).order_by("part"):
+    for run in Run.objects.select_related("requested_by").filter(message_id__in=ids).order_by("part"):
         if (before := rows.runs.get(run.message_id)) is not None:
             rows.earlier.setdefault(run.message_id, []).append(before)
         rows.runs[run.message_id] = run

@@ -8,13 +8,15 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from chat.conversations.branches import path_ids
 from chat.conversations.listing import notify_members
-from chat.models import Conversation, Message, Run, RunStatus
+from chat.models import Conversation, Message, MessageRole, Run, RunStatus
 from chat.models.conversations import TITLE_LENGTH, title_from
 
 __all__ = ["MAX_WORDS", "TITLE_LENGTH", "FirstExchange", "clean_title", "find_untitled", "replace_title", "title_from"]
 
 MAX_WORDS: Final = 6
+MAX_QUESTIONS: Final = 50  # messages before the first answer
 
 _LABEL: Final = re.compile(r"(?:chat |conversation )?title\s*[:：]\s*", re.IGNORECASE)
 _MARKS: Final = "\"'`*_#“”„‟‘’‚«»‹›「」『』《》【】()[]"
@@ -30,20 +32,27 @@ class FirstExchange:
 
 
 def find_untitled(message_id: uuid.UUID, *, chars: int) -> FirstExchange | None:
-    """The exchange to name a conversation after, each text cut to `chars` characters; None unless the message answers
-    the conversation's first question and its title is still made of the question's words. Temporary chats keep theirs.
+    """The exchange to name a conversation after, each text cut to `chars` characters; None unless the message is the
+    first answer of its branch and the title is still made of the words of the first message. What several people wrote
+    before the first answer is the question. Temporary chats keep their title.
     """
     found = (
-        Message.objects.filter(pk=message_id, parent__parent=None, conversation__temporary=False)
+        Message.objects.filter(pk=message_id, conversation__temporary=False)
         .exclude(parent=None)
-        .values_list("conversation__title", "parent__text", "text")
+        .values_list("conversation", "conversation__title", "parent", "text")
         .first()
     )
     if found is None:
         return None
-    title, question, answer = found
-    if not answer.strip() or title != title_from(question) or _names_another(message_id):
+    conversation_id, title, parent_id, answer = found
+    path = path_ids(conversation_id, parent_id, limit=MAX_QUESTIONS + 1)
+    before = Message.objects.in_bulk(path)
+    asked = [before[one] for one in path if before[one].role == MessageRole.USER]
+    if len(asked) < len(path) or len(path) > MAX_QUESTIONS:
         return None
+    if not answer.strip() or title != title_from(asked[0].text) or _names_another(message_id):
+        return None
+    question = "\n\n".join(one.text for one in asked if one.text)
     return FirstExchange(title, question[:chars], answer[:chars])
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from accounts.models import User
 from chat.eventlog.payloads import (
     context_of,
     cost_of,
@@ -14,6 +15,7 @@ from chat.eventlog.payloads import (
     message_dict,
     parameters_for_members,
     parameters_of,
+    person_dict,
     reasoning_of,
     summary_dict,
     timing_of,
@@ -21,6 +23,7 @@ from chat.eventlog.payloads import (
     usage_of_message,
 )
 from chat.models import Comparison, Conversation, Finish, Member, Message, MessageStatus, Run, RunStatus, Summary
+from chat.models.conversations import usual_rule
 from chat.protocol.frames import encode_event
 
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
@@ -54,14 +57,21 @@ def _state(event: dict[str, Any]) -> Event:
 
 
 def message_created(
-    message: Message, *, client_id: uuid.UUID | None = None, comparison: Comparison | None = None, slot: int = 0
+    message: Message,
+    *,
+    client_id: uuid.UUID | None = None,
+    comparison: Comparison | None = None,
+    slot: int = 0,
+    asked_by: User | None = None,
 ) -> Event:
     """`client_id` lets the sender's page replace the message it already shows. `comparison` is of a question that
-    several models answer, `slot` the place of an answer among them.
+    several models answer, `slot` the place of an answer among them. `asked_by` is who asked for an answer.
     """
     shown = message_dict(message, comparison=comparison)
     if slot:
         shown["slot"] = slot
+    if asked_by is not None:
+        shown["asked_by"] = person_dict(asked_by)
     if client_id is not None:
         shown["client_id"] = str(client_id)
     return _state({"type": "message.created", "conversation_id": str(message.conversation_id), "message": shown})
@@ -240,6 +250,7 @@ def run_superseded(run: AnyRun, text_length: int) -> Event:
 
 
 def conversation_updated(conversation: Conversation) -> Event:
+    """One query, where nobody chose which messages the model answers."""
     return _state(
         {
             "type": "conversation.updated",
@@ -247,6 +258,7 @@ def conversation_updated(conversation: Conversation) -> Event:
             "title": conversation.title,
             "model": conversation.model or None,
             "parameters": parameters_for_members(conversation),
+            "answers": conversation.rule,
         }
     )
 
@@ -256,12 +268,13 @@ def member_dict(member: Member) -> dict[str, Any]:
     return {"id": str(member.user_id), "name": member.user.display_name, "role": member.role}
 
 
-def members_changed(conversation_id: uuid.UUID, members: Sequence[Member]) -> Event:
-    """Who the members are from now on."""
+def members_changed(conversation: Conversation, members: Sequence[Member]) -> Event:
+    """Who the members are from now on, and so which messages the model answers."""
     return _state(
         {
             "type": "members.changed",
-            "conversation_id": str(conversation_id),
+            "conversation_id": str(conversation.pk),
+            "answers": conversation.answers or usual_rule(len(members)),
             "members": [member_dict(member) for member in members],
         }
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 
+from accounts.models import User
 from chat.models import ACTIVE, Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
@@ -189,6 +190,11 @@ def moderation_of(message: Message) -> dict[str, str]:
     return {} if found.get("action") == "release" else found
 
 
+def person_dict(person: User) -> dict[str, str]:
+    """A person as other people see them."""
+    return {"id": str(person.pk), "name": person.display_name}
+
+
 def message_dict(
     message: Message,
     run: Run | None = None,
@@ -199,7 +205,8 @@ def message_dict(
     comparison: Comparison | None = None,
 ) -> dict[str, Any]:
     """A message as sent to clients. `message.author` should be loaded. `run` is the latest run of an answer, `earlier`
-    are those that it continues. `comparison` is of a question that several models answer side by side.
+    are those that it continues. `comparison` is of a question that several models answer side by side. Who asked is in
+    it if `run.requested_by` is loaded.
     """
     shown = message.text if text is None else text
     author = message.author
@@ -207,13 +214,17 @@ def message_dict(
         "id": str(message.id),
         "parent_id": str(message.parent_id) if message.parent_id else None,
         "role": message.role,
-        "author": {"id": str(author.pk), "name": author.display_name} if author else None,
+        "author": person_dict(author) if author else None,
         "text": shown,
         "html": message.html or None,
         "status": message.status,
         "created_at": message.created_at.isoformat(),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
+    if message.mentions:
+        made["mentions"] = message.mentions
+    if run is not None and Run.requested_by.is_cached(run) and run.requested_by is not None:
+        made["asked_by"] = person_dict(run.requested_by)
     if moderation := moderation_of(message):
         made["moderation"] = moderation
     if comparison is not None:

@@ -10,7 +10,10 @@ import redis
 import structlog
 
 from accounts.auth.revocation import user_group
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
 from accounts.quotas.balance import Balance
+from accounts.quotas.sharers import sharers_online
 from chat.eventlog.store import channel_layer
 from chat.protocol.frames import encode
 
@@ -23,6 +26,15 @@ async def notify_quotas_low(user_id: uuid.UUID, quotas: Sequence[Balance]) -> No
     try:
         await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": frame})
     except (redis.RedisError, OSError) as error:
+        logger.warning("notice_lost", kind="quota", error=type(error).__name__)
+
+
+async def notify_sharers(user_id: uuid.UUID, quotas: Sequence[Balance]) -> None:
+    """Notifies the others who share these quotas, and are online, that a run of this user has drained them."""
+    try:
+        for person, shared in await in_db(sharers_online, user_id, quotas):
+            await notify_quotas_low(person, shared)
+    except OUTAGE as error:
         logger.warning("notice_lost", kind="quota", error=type(error).__name__)
 
 

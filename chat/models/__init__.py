@@ -1,8 +1,9 @@
 """Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, moderation, and known models."""
 
+from chat.models.asking import Mention, Unannounced
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.comparisons import Comparison
-from chat.models.conversations import Conversation, Member, Role
+from chat.models.conversations import Answers, Conversation, Member, Role
 from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
 from chat.models.join_links import JoinLink
 from chat.models.messages import Message
@@ -36,6 +37,7 @@ __all__ = [
     "MAX_PROMPT",
     "SLOW_MS",
     "UNDER_WAY",
+    "Answers",
     "Comparison",
     "Consequence",
     "Conversation",
@@ -46,6 +48,7 @@ __all__ = [
     "JoinLink",
     "KnownModel",
     "Member",
+    "Mention",
     "Message",
     "MessageRole",
     "MessageStatus",
@@ -70,6 +73,7 @@ __all__ = [
     "StrikeScale",
     "Submission",
     "Summary",
+    "Unannounced",
     "Utterance",
     "Visibility",
     "WaitingFor",

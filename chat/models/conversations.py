@@ -23,6 +23,13 @@ def title_from(text: str) -> str:
     return line[:TITLE_LENGTH].rsplit(" ", 1)[0].rstrip(" ,.;:") + "…"
 
 
+class Answers(models.TextChoices):
+    """Which messages of people a model answers, unless a message itself says."""
+
+    ALWAYS = "always", "every message"
+    MENTIONED = "mentioned", "messages that mention it"
+
+
 class Conversation(models.Model):
     """A tree of messages by its members and a model.
 
@@ -46,6 +53,11 @@ class Conversation(models.Model):
     effort = models.CharField(
         max_length=6, choices=Effort.choices, blank=True, default="", db_default="",
         help_text="How much the model should think. Empty: its default.",
+    )  # fmt: skip
+    answers = models.CharField(
+        max_length=9, choices=Answers.choices, blank=True, default="", db_default="",
+        help_text="Which messages the model answers. Empty: every one of one person, of several people those that "
+        "mention it.",
     )  # fmt: skip
     members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
@@ -84,11 +96,22 @@ class Conversation(models.Model):
                 condition=Q(max_tokens=None) | Q(max_tokens__gte=1), name="conversation_tokens_sane"
             ),
             models.CheckConstraint(condition=Q(effort__in=["", *Effort.values]), name="conversation_effort_known"),
+            models.CheckConstraint(condition=Q(answers__in=["", *Answers.values]), name="conversation_answers_known"),
         )
 
     def __str__(self) -> str:
         # Titles are made from messages, so only staff who may read messages see them in the admin.
         return f"conversation {self.id}"
+
+    @property
+    def rule(self) -> str:
+        """Which messages the model answers (`Answers`). One query, unless it was chosen."""
+        return self.answers or usual_rule(Member.objects.filter(conversation=self).count())
+
+
+def usual_rule(members: int) -> str:
+    """Which messages the model answers in a conversation of so many people, unless they chose."""
+    return Answers.ALWAYS.value if members < 2 else Answers.MENTIONED.value
 
 
 class Role(models.TextChoices):

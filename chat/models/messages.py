@@ -19,7 +19,10 @@ READ_TEXT = "chat.read_message_body"  # the permission to read what people and m
 
 
 class Message(models.Model):
-    """One node of a conversation's tree. Messages are never rewritten: an edit or a regenerated answer is a sibling."""
+    """One node of a conversation's tree. A user's message may follow an answer or another user's message.
+
+    Messages are never rewritten: an edit or a regenerated answer is a sibling.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
@@ -33,6 +36,8 @@ class Message(models.Model):
     status = models.CharField(max_length=12, choices=MessageStatus.choices, default=MessageStatus.COMPLETE)
     # What moderation did to the text: `action`, `reason` (for the person) and `case_id`. Empty: nothing.
     moderation = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
+    # Where the text mentions members and models: `start` and `length` in code points, and `user` or `model`.
+    mentions = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -194,7 +194,8 @@ class Reasoning(models.Model):
 
 
 class Submission(models.Model):
-    """The idempotency record of a send: the message and run that a client's command created.
+    """The idempotency record of a send: the message and run that a client's command created; no run if the message
+    asks nobody.
 
     A command repeated with the same (user, client_id) gets the same message and run; with another body, `conflict`.
     """
@@ -204,7 +205,7 @@ class Submission(models.Model):
     fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of the command's body.")
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="submissions")
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

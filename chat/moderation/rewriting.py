@@ -63,7 +63,7 @@ def rewrite_message(
             ending = Ending(text, _thought(run, reasoning), error_code=MODERATED, error_message=sentence)
             end_run(run.pk, run.attempt, RunStatus.STOPPED, ending)
         _replace_title(message, text)
-        Message.objects.filter(pk=message_id).update(text=text, html="", moderation=dict(moderation))
+        Message.objects.filter(pk=message_id).update(text=text, html="", moderation=dict(moderation), mentions=[])
         if run is not None:
             Run.objects.filter(pk=run.pk).update(checkpoint_epoch="", checkpoint_seq=0)
             if not moderation:  # nothing is withheld any more

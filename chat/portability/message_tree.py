@@ -1,4 +1,4 @@
-"""Turns an imported tree of nodes into the tree that this site stores: users' messages and answers in alternation."""
+"""Turns an imported tree of nodes into the tree that this site stores: users' messages, and answers to them."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def normalise_tree(conversation: ImportedConversation) -> None:
     """Replaces the messages by users' messages and answers in alternation, parents first.
 
     Nodes that are not shown (tools, instructions) are removed, and their children move up. Several nodes of one role in
-    a row become one message, so that every path of the file stays one of the conversation. Raises `ImportRefusedError`
-    for a tree that is too large or broken.
+    a row become one message, so that every path of the file stays one of the conversation. Only of our own exports the
+    messages of users stay as they are: people may have written one after the other. Raises `ImportRefusedError` for a
+    tree that is too large or broken.
     """
     if len(conversation.messages) > MAX_MESSAGES:
         raise ImportRefusedError(f"It has more than {MAX_MESSAGES} messages.")
@@ -54,7 +55,7 @@ def normalise_tree(conversation: ImportedConversation) -> None:
     while waiting:
         node, merged = waiting.pop()
         if _is_message(node):
-            continues = merged is not None and merged.last.role == node.role
+            continues = merged is not None and _continues(conversation, merged.last, node)
             parent = (merged.parent if continues else merged.last.id) if merged else None
             merged = _Merged(node, parent, merged if continues else None)
         ends[node.id] = merged.last.id if merged else ""
@@ -63,7 +64,7 @@ def normalise_tree(conversation: ImportedConversation) -> None:
         # A message is complete at a leaf, and where a child has the other role.
         if merged is None or merged.last.id in kept:
             continue
-        if not below or any(_is_message(child) and child.role != merged.last.role for child in below):
+        if not below or any(_is_message(child) and not _continues(conversation, merged.last, child) for child in below):
             text = merged.text
             size += len(text)
             if len(text) > MAX_TEXT:
@@ -78,6 +79,11 @@ def normalise_tree(conversation: ImportedConversation) -> None:
     conversation.messages = list(kept.values())
     tip = ends.get(conversation.tip or "", "")
     conversation.tip = tip if tip in kept else None
+
+
+def _continues(conversation: ImportedConversation, node: ImportedMessage, child: ImportedMessage) -> bool:
+    """Whether two nodes in a row become one message."""
+    return child.role == node.role and not (conversation.native and node.role == MessageRole.USER)
 
 
 def _is_message(node: ImportedMessage) -> bool:

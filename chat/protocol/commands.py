@@ -63,6 +63,7 @@ class MessageSend(Turn, frozen=True, tag="message.send"):
     temporary: bool = False  # of a new conversation only
     preset_id: uuid.UUID | None = None  # likewise
     models: ComparedModels | None = None  # that answer side by side
+    ask: bool | None = None  # whether a model is asked; None: by the conversation's rule
     when_busy: WhenBusy = "refuse"  # while an answer is in progress there
 
 
@@ -78,6 +79,7 @@ class MessageEdit(Turn, frozen=True, tag="message.edit"):
     client_id: uuid.UUID
     text: str
     models: ComparedModels | None = None
+    ask: bool | None = None  # None: if it asked before, or else by the conversation's rule
 
 
 class MessageRegenerate(Turn, frozen=True, tag="message.regenerate"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -50,7 +51,8 @@ logger = structlog.get_logger(__name__)
 class CommandRunner:
     """The incoming half of a connection. `carry_out` and `on_audio` are the consumer's.
 
-    `frame_limit`: the server's for this connection, under which it counts control frames too.
+    `frame_limit`: the server's for this connection, under which it counts control frames too. `is_shared`: whether the
+    connection follows this conversation, and it has several members.
     """
 
     def __init__(
@@ -62,12 +64,14 @@ class CommandRunner:
         carry_out: Callable[[AnyCommand], Awaitable[None]],
         on_audio: Callable[[bytes], None],
         frame_limit: rate_limits.FrameLimit | None = None,
+        is_shared: Callable[[uuid.UUID], bool] = lambda _: False,
     ) -> None:
         self.connection = connection
         self._address = address
         self._span = connection_span
         self._carry_out = carry_out
         self._on_audio = on_audio
+        self._is_shared = is_shared
         self._frame_limit = frame_limit or rate_limits.FrameLimit()
         self._slots = asyncio.Semaphore(COMMANDS_AT_ONCE)
         self._waiting = 0
@@ -170,7 +174,8 @@ class CommandRunner:
         with metrics.count_command(command):
             async with asyncio.timeout(COMMAND_SECONDS):
                 user_id, session = self.connection.user_id, self.connection.session_hash
-                await rate_limits.acquire(rate_limits.limits_of(command, user_id, session, self._address))
+                limits = rate_limits.limits_of(command, user_id, session, self._address, self._is_shared)
+                await rate_limits.acquire(limits)
                 await self._carry_out(command)
 
     # --- replies ------------------------------------------------------------------------------------------------

@@ -80,6 +80,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
             carry_out=self.carry_out,
             on_audio=self.on_audio,
             frame_limit=scope.get("frame_limit"),
+            is_shared=lambda conversation: conversation in self.subscriptions.presence.present,
         )
         reply, fail = self.commands.reply, self.commands.error
         self.microphone = Microphone(
@@ -231,7 +232,7 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": ["reasoning", "compare", "members", "queue", *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": ["reasoning", "compare", "members", "queue", "ask", *(["voice"] if settings.ASR_BACKENDS else [])],
     }
 
 

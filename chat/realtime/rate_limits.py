@@ -19,7 +19,7 @@ import math
 import time
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -110,8 +110,17 @@ def rate_limited(seconds: float) -> RateLimited:
     return RateLimited(retry_after=math.ceil(seconds * 10) / 10)
 
 
-def limits_of(command: AnyCommand, user_id: uuid.UUID, session_hash: str, address: str) -> list[Limit]:
-    """The limits a command counts under. Stopping has its own, so that whoever sends too much can still stop."""
+def limits_of(
+    command: AnyCommand,
+    user_id: uuid.UUID,
+    session_hash: str,
+    address: str,
+    is_shared: Callable[[uuid.UUID], bool] = lambda _: False,
+) -> list[Limit]:
+    """The limits a command counts under. Stopping has its own, so that whoever sends too much can still stop.
+
+    `is_shared`: whether the sender is in this conversation of several people. Nobody else counts under its limits.
+    """
     if isinstance(command, RunStop | AudioInterrupt):
         return required_limits((f"stops:{session_hash}", settings.RATE_COMMANDS))
     named = [(f"commands:{session_hash}", settings.RATE_COMMANDS)]
@@ -119,12 +128,26 @@ def limits_of(command: AnyCommand, user_id: uuid.UUID, session_hash: str, addres
         messages = required_limits(
             (f"messages:user:{user_id.hex}", settings.RATE_MESSAGES_PER_USER),
             (address and f"messages:address:{address}", settings.RATE_MESSAGES_PER_ADDRESS),
+            *_limits_among_members(command, user_id, is_shared),
         )
         answers = len(getattr(command, "models", None) or [""])  # a message to several models counts as several
         return [*required_limits(*named), *(replace(limit, count=answers) for limit in messages)]
     if isinstance(command, AudioStart):
         named.append((f"recordings:{user_id.hex}", settings.RATE_RECORDINGS))
     return required_limits(*named)
+
+
+def _limits_among_members(
+    command: AnyCommand, user_id: uuid.UUID, is_shared: Callable[[uuid.UUID], bool]
+) -> list[tuple[str, str]]:
+    """Of a conversation and of each of its members, so that one of them cannot use up what there is for all."""
+    conversation = command.conversation_id if isinstance(command, MessageSend) else None
+    if conversation is None or not is_shared(conversation):
+        return []
+    return [
+        (f"messages:member:{conversation.hex}:{user_id.hex}", settings.RATE_MESSAGES_PER_MEMBER),
+        (f"messages:conversation:{conversation.hex}", settings.RATE_MESSAGES_PER_CONVERSATION),
+    ]
 
 
 class FrameLimit:

@@ -22,7 +22,7 @@ from chat.realtime.connection import Handlers, Reply
 from chat.realtime.subscriptions import Subscriptions
 from chat.realtime.waiting_line import queued_reply
 from chat.turns import choosing, stop
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from chat.turns.going_on import submit_or_queue
 from chat.turns.submit import Follow, submit
 from chat.turns.waiting_line import Queued
@@ -84,10 +84,12 @@ def _reply_to(accepted: Accepted | Queued, position: Position) -> dict[str, Any]
         "type": "message.accepted",
         "conversation_id": str(accepted.conversation_id),
         "message_id": str(accepted.message_id),
-        "run_id": str(accepted.run_id),
+        "run_id": str(accepted.asked_run_id) if accepted.asked_run_id else None,
         "duplicate": accepted.duplicate,
         "position": position,
     }
+    if accepted.unnotified:
+        reply["unnotified"] = True
     if accepted.several:
         reply["runs"] = [
             {"run_id": str(run.pk), "message_id": str(run.message_id), "model": run.model} for run in accepted.several

@@ -41,6 +41,7 @@ from chat.runs.overdue import (
 )
 from chat.telemetry import metrics
 from chat.turns.releasing import announce_released
+from chat.turns.unasked import find_unannounced, note_announced
 
 logger = structlog.get_logger(__name__)
 
@@ -64,7 +65,9 @@ async def run() -> None:
     recover_recordings = RecordingRecovery().run
     while True:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
-        for step in (reap, sweep, close_endings, begin_logs_anew, recover_recordings, recover_waiting_lines):
+        for step in (
+            reap, sweep, close_endings, begin_logs_anew, announce_unasked, recover_recordings, recover_waiting_lines,
+        ):  # fmt: skip
             try:
                 await step()
             except (*OUTAGE, BrokerAway) as error:
@@ -179,6 +182,15 @@ async def close_endings() -> None:
     if ended:
         metrics.recoveries["closed"] += len(ended)
         await close_in_log(*(replace(one, whole=one.silent) for one in ended))
+
+
+async def announce_unasked() -> None:
+    """Announces messages that ask nobody, whose process died between the commit and the append."""
+    found = await in_db(find_unannounced, UNCLOSED_SECONDS)
+    if found:
+        metrics.recoveries["announced"] += len(found)
+        await store.append(*found)
+        await in_db(note_announced, [one.run_id for one in found if one.run_id])
 
 
 async def begin_logs_anew() -> None:

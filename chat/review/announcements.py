@@ -85,8 +85,10 @@ def announce_title(conversation: Conversation) -> None:
         "deleted": conversation.deleted_at is not None,
     }
 
+    updated = [events.conversation_updated(conversation)]
+
     async def publish() -> None:
-        await store.append(store.Append(conversation.pk, [events.conversation_updated(conversation)]))
+        await store.append(store.Append(conversation.pk, updated))
         for member in members:
             await notify_conversation_listed(member, listing)
 

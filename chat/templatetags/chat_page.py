@@ -168,6 +168,12 @@ def context_use(message: dict[str, Any]) -> str:
     return json.dumps(message["run"]["context"], separators=(",", ":")) if message["run"] else ""
 
 
+@register.filter
+def mentions(message: dict[str, Any]) -> str:
+    """Where a message mentions somebody, as JSON."""
+    return json.dumps(message["mentions"], separators=(",", ":"))
+
+
 def left_out(names: list[str]) -> str:
     """Which parameters a model did not accept, for a person. Kept level with `leftOut` in parameter-words.js."""
     words = {"temperature": _("temperature"), "max_tokens": _("longest answer"), "effort": _("effort")}

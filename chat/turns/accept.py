@@ -1,15 +1,15 @@
 """The transaction of a turn: a command becomes a message, an answer to be written, and a run.
 
-`accept` reads top to bottom: place → screen → insert → reserve → events. `chat.turns.submit` does the rest: it enqueues
-the run and announces it. If the broker is away, the run's row serves as the outbox; if Redis is away, PostgreSQL has
-everything. `chat.recovery` completes either, so nothing accepted is lost and nothing is made twice.
+`accept` reads top to bottom: place → screen → insert → reserve → events. A message that asks nobody goes another way
+once its place is known (`chat.turns.unasked`). `chat.turns.submit` does the rest: it enqueues the run and announces it.
+If the broker is away, the run's row serves as the outbox; if Redis is away, PostgreSQL has everything. `chat.recovery`
+completes either, so nothing accepted is lost and nothing is made twice.
 """
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,42 +17,23 @@ import msgspec
 from django.db import IntegrityError, transaction
 
 from accounts.quotas import reservations
-from chat.conversations.membership import member_of
 from chat.eventlog import events
 from chat.eventlog.store import Append
 from chat.models import Comparison, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
 from chat.models.conversations import title_from
 from chat.models.moderation import Direction
 from chat.moderation.screening import Refusal, refuse, screen_message, screen_title
-from chat.protocol.commands import AnyTurn, MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend, clean_text
-from chat.protocol.errors import Busy, Conflict, Invalid, QuotaExceeded
+from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, NewTurn, QueuedSend, clean_text
+from chat.protocol.errors import Busy, Invalid, QuotaExceeded
 from chat.protocol.parameters import check_options
 from chat.telemetry import tracing
+from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
 from chat.turns.comparing import compared_models, insert_comparison, models_of
 from chat.turns.limits import check_runs_under_way, reserve_quota
+from chat.turns.mentioning import note_mentions, people_of, store_mentions
 from chat.turns.places import Place, find_place
-from chat.turns.statements import find_submission, insert_turn
-
-Check = Callable[[uuid.UUID], None]
-
-
-@dataclass(slots=True)
-class Accepted:
-    """What a command made, or made before if `duplicate`; then there is nothing to announce."""
-
-    conversation_id: uuid.UUID
-    message_id: uuid.UUID  # the user's message; of a regeneration, the new answer
-    run_id: uuid.UUID  # with several answers side by side, of the first one
-    announcements: Sequence[Append] = ()  # one for each run
-    several: Sequence[Run] = ()  # the runs of answers side by side
-    members: list[uuid.UUID] = field(default_factory=list)  # whose lists of conversations change
-    listing: dict[str, Any] = field(default_factory=dict)  # what they then show
-    continues: bool = False  # the run extends a message that was there already
-    held: bool = False  # the message waits for a reviewer, and no run is queued
-
-    @property
-    def duplicate(self) -> bool:
-        return not self.announcements
+from chat.turns.statements import insert_turn
+from chat.turns.unasked import accept_unasked
 
 
 @dataclass(slots=True)
@@ -70,10 +51,7 @@ class _Rows:
     held: bool
     comparison: Comparison | None = None
     members: list[uuid.UUID] = field(default_factory=list)
-
-
-def accept_any(conversation_id: uuid.UUID) -> None:
-    """The check of callers that have no limit of their own."""
+    told: Sequence[uuid.UUID] = ()  # who is told that the question mentions them
 
 
 def accept(
@@ -99,9 +77,13 @@ def accept(
         with transaction.atomic():
             place = find_place(user_id, command)
             check(place.conversation_id)
-            models = models_of(user_id, command, place.model)
+            if not place.asks and not isinstance(command, MessageRegenerate):
+                return accept_unasked(user_id, command, fingerprint, place, direction)
+            models = models_of(user_id, command, place.model, place.named_model)
             prompt = place.prompt or _prompt_of(command, place)
             held = place.prompt is None and screen_message(prompt, models, direction)
+            if place.prompt is None:
+                note_mentions(prompt)
             rows = _insert(user_id, command, fingerprint, place, prompt, models, held=held)
             _reserve(user_id, command, place, rows)
             return _accepted(command, place, rows)
@@ -115,42 +97,6 @@ def accept(
         if "run_one_active_per_branch" in str(error):
             raise Busy from None
         raise
-
-
-def fingerprint_of(command: AnyTurn) -> bytes:
-    """SHA-256 of what a command asks for, without the fields that only identify it."""
-    if isinstance(command, QueuedSend):
-        return command.fingerprint
-    body = msgspec.structs.asdict(command)
-    for name in ("ref", "client_id", "traceparent", "when_busy"):
-        body.pop(name, None)
-    for name in ("temporary", "preset_id", "options", "models"):
-        if not body.get(name):
-            body.pop(name, None)  # fingerprints from before these fields existed stay valid
-    return hashlib.sha256(msgspec.json.encode([type(command).__name__, body])).digest()
-
-
-def find_known(
-    user_id: uuid.UUID, client_id: uuid.UUID, fingerprint: bytes, *, continues: bool = False
-) -> Accepted | None:
-    """What a command made when it was carried out before, or None. Raises `Conflict` if it was another command."""
-    row = find_submission(user_id, client_id)
-    if row is None:
-        return None
-    known, conversation_id, message_id, run_id = row
-    if known != fingerprint:
-        raise Conflict
-    member_of(user_id, conversation_id)
-    return Accepted(
-        conversation_id, message_id, run_id, several=_asked_together(message_id, run_id), continues=continues
-    )  # fmt: skip
-
-
-def _asked_together(message_id: uuid.UUID, run_id: uuid.UUID) -> list[Run]:
-    """The runs that a command made side by side, of which `run_id` is the first; none if it made only one."""
-    runs = Run.objects.filter(prompt=message_id, slot__gt=0, part=1).order_by("slot", "created_at", "id")
-    first = {run.slot: run for run in reversed(runs)}  # later ones tried again
-    return [first[slot] for slot in sorted(first)] if first and first[min(first)].pk == run_id else []
 
 
 def _prompt_of(command: NewTurn, place: Place) -> Message:
@@ -214,9 +160,12 @@ def _insert(
         fingerprint=fingerprint,
         title=rows.title,
         # Of several models the one of the chosen answer becomes the conversation's.
-        choose_model=not several and not place.slot and (chosen is not None or place.choice is not None),
+        choose_model=not (several or place.slot or place.named_model)
+        and (chosen is not None or place.choice is not None),
     )
     check_runs_under_way(under_way, wanted=len(runs))
+    if rows.is_new:
+        rows.told = store_mentions(prompt)
     if several:
         rows.comparison = insert_comparison(prompt, answers, runs)
     return rows
@@ -275,6 +224,8 @@ def _accepted(command: NewTurn, place: Place, rows: _Rows) -> Accepted:
             "temporary": place.temporary,
         },
         held=rows.held,
+        mentioned=rows.told,
+        unnotified=rows.is_new and len(rows.told) < len(people_of(rows.prompt)),
     )
 
 
@@ -290,7 +241,7 @@ def _announcements(command: NewTurn, place: Place, rows: _Rows) -> list[Append]:
         told = None if rows.is_new else client_id
         announced = [
             *opening,
-            events.message_created(answer, client_id=told, slot=run.slot),
+            events.message_created(answer, client_id=told, slot=run.slot, asked_by=place.author),
             events.run_announced(run),
         ]
         appends.append(Append(place.conversation_id, announced, run.pk, attempt=0, number=1))

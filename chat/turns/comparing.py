@@ -33,15 +33,16 @@ def compared_models(command: NewTurn) -> Sequence[str] | None:
     return command.models
 
 
-def models_of(user_id: uuid.UUID, command: NewTurn, usual: str) -> list[str]:
-    """The models that answer a command, in the order of their places. `usual` is the conversation's own, or empty.
+def models_of(user_id: uuid.UUID, command: NewTurn, usual: str, named: str = "") -> list[str]:
+    """The models that answer a command, in the order of their places. `usual` is the conversation's own, or empty;
+    `named` is the one that the message itself names, which goes before the one that the command has.
 
     Raises as `choose_model` does.
     """
     if compared := compared_models(command):
         return [choose_model(user_id, name) for name in compared]
     chosen = None if isinstance(command, MessageEdit) else command.model
-    return [choose_model(user_id, chosen, usual)]
+    return [choose_model(user_id, named or chosen, usual)]
 
 
 def insert_comparison(prompt: Message, answers: Sequence[Message], runs: Sequence[Run]) -> Comparison:

@@ -13,6 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts.models import User
 from chat.catalog.access import choose_model
 from chat.conversations.membership import member_of
 from chat.eventlog import events
@@ -23,13 +24,7 @@ from chat.moderation.screening import check_not_withheld
 from chat.protocol.commands import MessageContinue
 from chat.protocol.errors import Busy, Invalid, NotFound
 from chat.telemetry import tracing
-from chat.turns.accept import (
-    Accepted,
-    Check,
-    accept_any,
-    find_known,
-    fingerprint_of,
-)
+from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
 from chat.turns.comparing import is_open
 from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.statements import lock_sender
@@ -61,6 +56,7 @@ def accept_continue(user_id: uuid.UUID, command: MessageContinue, check: Check =
             _check_continuable(message, before)
             check_runs_under_way(Run.objects.filter(requested_by_id=user_id, status__in=UNDER_WAY).count())
             run = _insert(user_id, command, fingerprint, message, before)
+            run.requested_by = User.objects.get(pk=user_id)  # whom pages show as the one who asked
             if metered:
                 reserve_quota(user_id, run, text=message.text)
             return _accepted(message, run)

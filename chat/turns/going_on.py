@@ -22,7 +22,7 @@ from chat.protocol.commands import MessageSend, Position
 from chat.protocol.errors import Busy, ChatError, Internal
 from chat.telemetry import metrics, tracing
 from chat.turns import stop, waiting_events, waiting_line
-from chat.turns.accept import Accepted, Check, accept_any
+from chat.turns.accepted import Accepted, Check, accept_any
 from chat.turns.line_state import find_due, has_waiting, note_refused
 from chat.turns.submit import Follow, submit
 from chat.turns.waiting_line import Queued

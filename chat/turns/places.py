@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -17,9 +17,11 @@ from chat.models import Conversation, Member, Message, MessageRole, MessageStatu
 from chat.moderation.screening import check_not_withheld, screen_system_prompt
 from chat.protocol.commands import MessageEdit, MessageSend, NewTurn
 from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
+from chat.turns.asking import answer_under_way, asks_in, asks_in_new_conversation, check_answer_above, edit_asks
 from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
 from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender
 
+FOLLOWED: Final = "Only answers can be regenerated, and the model asked about the last message of a branch."
 HELD: Final = "The message before waits for a reviewer. Withdraw it, or wait for the decision."
 
 
@@ -37,6 +39,8 @@ class Place:
     temporary: bool = False
     choice: Choice | None = None  # the message chooses the answer it follows, of several side by side
     slot: int = 0  # of another answer among several side by side
+    asks: bool = True  # a model is asked
+    named_model: str = ""  # the one that the text names
 
 
 def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
@@ -45,8 +49,14 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
         return _new_conversation(user_id, command) if command.conversation_id is None else _below(user_id, command)
     if isinstance(command, MessageEdit):
         edited, member = _lock_message(user_id, command.message_id, MessageRole.USER)
-        return _beside(edited.conversation, member.user, parent_id=edited.parent_id)
-    answer, member = _lock_message(user_id, command.message_id, MessageRole.ASSISTANT)
+        place = _beside(edited.conversation, member.user, parent_id=edited.parent_id)
+        place.asks = edit_asks(user_id, command, edited.conversation)
+        if place.asks:
+            check_answer_above(edited.parent_id)
+        return place
+    answer, member = _lock_message(user_id, command.message_id, None)
+    if answer.role == MessageRole.USER:
+        return _unanswered(answer, member)
     if answer.parent is None:
         raise Invalid("This answer has no question.")
     place = _beside(answer.conversation, member.user, prompt=answer.parent)
@@ -54,6 +64,15 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     check_not_withheld(answer.parent)
     place.model = model or place.model
     return place
+
+
+def _unanswered(question: Message, member: Member) -> Place:
+    """The place of an answer to a message that asked nobody so far. Raises `Invalid` if something follows it."""
+    if Message.objects.filter(parent_id=question.pk).exists():
+        raise Invalid(FOLLOWED)
+    check_not_withheld(question)
+    check_answer_above(question.pk)
+    return _beside(question.conversation, member.user, prompt=question)
 
 
 def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
@@ -68,8 +87,10 @@ def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
     author, metered = begin_conversation(
         user_id, conversation_id, temporary=command.temporary, preset=preset, options=options
     )  # fmt: skip
+    asks = asks_in_new_conversation(command)
     return Place(
-        conversation_id, "", preset.model if preset else "", author, metered, temporary=command.temporary
+        conversation_id, "", preset.model if preset else "", author, metered, temporary=command.temporary,
+        asks=asks.anybody,
     )  # fmt: skip
 
 
@@ -87,11 +108,11 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
         raise Forbidden
     if found.parent_id is None and found.wanted_id is not None:
         raise NotFound
-    if found.answer_under_way or found.parent_status in (MessageStatus.PENDING, MessageStatus.STREAMING):
-        raise Busy(HELD if _is_held(found) else "")
-    if found.parent_role == MessageRole.USER:
-        # The tree would have two questions in a row.
-        raise Invalid("A message can only follow an answer, not another message.")
+    asks = asks_in(user_id, command, command.conversation_id, found.answers, found.members)
+    if asks.anybody:
+        _check_free(found)
+    elif found.answer_under_way and found.parent_id is not None:
+        found = replace(found, parent_id=answer_under_way(found.parent_id))
     choice = choose_by_sending(found.comparison_id, command.parent_id) if found.comparison_id else None
     return Place(
         command.conversation_id,
@@ -102,7 +123,17 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
         choice.message_id if choice else found.parent_id,
         temporary=found.temporary,
         choice=choice,
+        asks=asks.anybody,
+        named_model=asks.model,
     )
+
+
+def _check_free(found: PlaceRow) -> None:
+    """Raises `Busy` while the answer that a question would follow is in progress."""
+    if found.answer_under_way or found.parent_status in (MessageStatus.PENDING, MessageStatus.STREAMING):
+        raise Busy(HELD if _is_held(found) else "")
+    if found.parent_role == MessageRole.USER:
+        check_answer_above(found.parent_id)
 
 
 def _is_held(found: PlaceRow) -> bool:
@@ -121,18 +152,17 @@ def _beside(
     )  # fmt: skip
 
 
-def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole) -> tuple[Message, Member]:
+def _lock_message(user_id: uuid.UUID, message_id: uuid.UUID, role: MessageRole | None) -> tuple[Message, Member]:
     """A message of a conversation the user may write in, with the conversation locked against other turns."""
     conversation_id = Message.objects.filter(pk=message_id).values_list("conversation_id", flat=True).first()
     if conversation_id is None:
         raise NotFound
     member = member_of(user_id, conversation_id, write=True, with_user=True)
     Conversation.objects.select_for_update().filter(pk=conversation_id).first()
-    message = Message.objects.select_related("conversation", "parent", "parent__author").filter(pk=message_id).first()
+    rows = Message.objects.select_related("conversation", "author", "parent", "parent__author")
+    message = rows.filter(pk=message_id).first()
     if message is None:  # the purge deleted it a moment ago
         raise NotFound
-    if message.role != role:
-        raise Invalid(
-            "Only your own messages can be edited." if role == MessageRole.USER else "Only answers can be regenerated."
-        )
+    if role is not None and message.role != role:
+        raise Invalid("Only your own messages can be edited.")
     return message, member

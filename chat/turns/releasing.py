@@ -29,6 +29,7 @@ from chat.moderation.screening import screen_title
 from chat.protocol.errors import NotFound
 from chat.runs.closing import announcements, close_in_log
 from chat.runs.ending import Ended, end_run
+from chat.turns.mentioning import note_released, notify_mentioned, read_message
 
 REFUSED: Final = "A reviewer refused this message."
 WITHDRAWN: Final = "This message was withdrawn before a reviewer read it."
@@ -72,14 +73,15 @@ def release_held(case_id: uuid.UUID) -> Held:
             return _unchanged(state, message)
         message.text = case.original
         message.moderation = {"action": "release", "reason": "", "case_id": str(case.pk)}
-        message.save(update_fields=["text", "moderation"])
+        told = note_released(message)
+        message.save(update_fields=["text", "moderation", "mentions"])
         # The sweeper enqueues what this process does not. A time of days in the queue would say nothing.
         Run.objects.filter(pk__in=[run.pk for run in runs]).update(
             status=RunStatus.QUEUED, waiting_for="", enqueued_at=None, queued_ms=0
         )
         _give_title(message)
         queued = [run.pk for run in runs]
-        transaction.on_commit(lambda: async_to_sync(_publish_released)(message.pk, queued), robust=True)
+        transaction.on_commit(lambda: async_to_sync(_publish_released)(message.pk, queued, told), robust=True)
     return Held(HeldState.RELEASED, True, message.conversation_id, message.pk)
 
 
@@ -167,13 +169,15 @@ def _give_title(message: Message) -> None:
     Conversation.objects.filter(pk=message.conversation_id).update(updated_at=Now())
 
 
-async def _publish_released(message_id: uuid.UUID, run_ids: Sequence[uuid.UUID]) -> None:
+async def _publish_released(message_id: uuid.UUID, run_ids: Sequence[uuid.UUID], told: Sequence[uuid.UUID]) -> None:
     try:
         await _announce_released(message_id, run_ids)
         for run_id in run_ids:
             await enqueue(run_id)
         await in_db(_note_enqueued, run_ids)
         await _notify_members(message_id)
+        if told:
+            await notify_mentioned(await in_db(read_message, message_id), told)
     except (*OUTAGE, OSError, BrokerAway) as error:
         note = "the sweeper publishes and enqueues it"
         logger.warning("release_not_published", message=str(message_id), error=type(error).__name__, note=note)

@@ -31,7 +31,8 @@ _PLACE: Final = f"""
 SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('waiting', 'queued', 'running')),
-       x.prompt_id, u.name, u.email, {METERED}, {_SUSPENDED}
+       x.prompt_id, u.name, u.email, {METERED}, c.answers,
+       (SELECT count(*) FROM chat_member n WHERE n.conversation_id = c.id), {_SUSPENDED}
 FROM chat_conversation c
 JOIN chat_member m ON m.conversation_id = c.id AND m.user_id = %(user)s
 JOIN accounts_user u ON u.id = m.user_id
@@ -46,10 +47,10 @@ _INSERT: Final = """
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), prompt AS (
-    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, moderation, html, status,
+    INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, moderation, mentions, html, status,
         created_at)
     SELECT %(prompt)s::uuid, %(conversation)s::uuid, %(parent)s::uuid, 'user', %(user)s::uuid, %(text)s,
-        %(moderation)s::jsonb, '', 'complete', now
+        %(moderation)s::jsonb, %(mentions)s::jsonb, '', 'complete', now
     FROM clock WHERE %(asks)s
 ), answer AS (
     INSERT INTO chat_message (id, conversation_id, parent_id, role, author_id, text, html, status, created_at)
@@ -110,10 +111,16 @@ class PlaceRow:
     user_name: str
     user_email: str
     metered: bool
+    answers: str  # the rule that was chosen for the conversation, or empty
+    members: int
 
 
-def find_submission(user_id: uuid.UUID, client_id: uuid.UUID) -> tuple[bytes, uuid.UUID, uuid.UUID, uuid.UUID] | None:
-    """(fingerprint, conversation, message, run) of a command that was carried out before; else None."""
+def find_submission(
+    user_id: uuid.UUID, client_id: uuid.UUID
+) -> tuple[bytes, uuid.UUID, uuid.UUID, uuid.UUID | None] | None:
+    """(fingerprint, conversation, message, run) of a command that was carried out before; else None. There is no run if
+    the message asks nobody.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_SUBMISSION, [user_id, client_id])
         row = cursor.fetchone()
@@ -163,6 +170,7 @@ def insert_turn(
         "status": run.status,
         "waiting_for": run.waiting_for,
         "moderation": json.dumps(prompt.moderation if asks else {}),
+        "mentions": json.dumps(prompt.mentions if asks else []),
         "trace": run.trace_id,
         "choose": choose_model,
         "client_id": client_id,

@@ -22,8 +22,11 @@ from chat.jobs.dispatch import enqueue
 from chat.models.moderation import Direction
 from chat.protocol.commands import AnyTurn, MessageContinue, Position
 from chat.telemetry import latency_marks, metrics, tracing
-from chat.turns.accept import Accepted, Check, accept, accept_any
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted, Check, accept_any
 from chat.turns.continuing import accept_continue
+from chat.turns.mentioning import notify_mentioned, read_message
+from chat.turns.unasked import note_announced
 
 Follow = Callable[[Position], None]
 Join = Callable[[Accepted], AbstractAsyncContextManager[Follow | None]]
@@ -71,22 +74,24 @@ async def submit(
             span.set_attributes(
                 {
                     "gen_ai.conversation.id": str(accepted.conversation_id),
-                    "antiphon.run.id": str(accepted.run_id),
+                    "antiphon.run.id": str(accepted.asked_run_id or ""),
                     "antiphon.duplicate": accepted.duplicate,
                 }
             )
     committed = time.monotonic()
     if accepted.duplicate:
         metrics.counted.repeats += 1
-    wanted = [] if accepted.duplicate or accepted.held else [run.pk for run in accepted.several] or [accepted.run_id]
+    wanted = [] if accepted.duplicate or accepted.held else accepted.runs
     enqueueing = _enqueue(wanted) if wanted else None
     async with join(accepted) as follow:
         appended = await announce(accepted)
-        if appended:
+        if appended and accepted.asked_run_id is not None:
             moments = {"received": received, "committed": committed, "announced": time.monotonic()}
             await latency_marks.hand_over(accepted.run_id, **moments)
         for member in accepted.members:
             await notify_conversation_listed(member, accepted.listing)
+        if accepted.mentioned:
+            await notify_mentioned(await in_db(read_message, accepted.message_id), accepted.mentioned)
         position = await _position_before(accepted, appended)
         if follow is not None:
             follow(position)
@@ -96,12 +101,15 @@ async def submit(
 async def announce(accepted: Accepted) -> list[store.Appended]:
     """Appends the turn's first events to the log, once however often it is called; nothing for a duplicate.
 
-    The worker does it if this process ends before.
+    The worker does it if this process ends before; of a message that asks nobody, the recovery of any process.
     """
     if accepted.duplicate:
         return []
     with tracing.span("announce"):
-        return await store.append(*accepted.announcements)
+        appended = await store.append(*accepted.announcements)
+    if accepted.asked_run_id is None:
+        await in_db(note_announced, [accepted.message_id])
+    return appended
 
 
 async def _position_before(accepted: Accepted, appended: Sequence[store.Appended]) -> Position:

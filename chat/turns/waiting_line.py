@@ -33,7 +33,9 @@ from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound
 from chat.protocol.parameters import check_options
 from chat.protocol.queue import QueueEdit, QueueMove, QueueRemove, QueueSendNow
 from chat.telemetry import metrics
-from chat.turns.accept import asked_once, fingerprint_of
+from chat.turns.accept import asked_once
+from chat.turns.accepted import fingerprint_of
+from chat.turns.asking import asks_in
 from chat.turns.comparing import models_of
 from chat.turns.line_order import GAP, fair_place, position_at
 from chat.turns.line_rows import GONE, discard, lock, lock_own, lock_row, revise, waiting_rows
@@ -94,6 +96,7 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
             rows = waiting_rows(conversation.pk)
             _check_room(rows, user_id)
             shown = screen_waiting(command.text, user_id, models_of(user_id, command, conversation.model))
+            asks = asks_in(user_id, command, conversation.pk, conversation.answers, conversation.members.count())
             steers = command.when_busy == "steer"
             if steers:
                 _steer_no_more(rows)
@@ -105,7 +108,7 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
                 after_id=_find_after(conversation, command.parent_id),
                 text=command.text,
                 shown=shown,
-                command=_kept(command),
+                command=_kept(command, asks.anybody),
                 position=_front(rows) if steers else _fair_position(rows, user_id),
                 steers=steers,
             )
@@ -243,8 +246,9 @@ def _find_after(conversation: Conversation, parent_id: uuid.UUID | None) -> uuid
     return question.pk if parent_id is not None else question.parent_id
 
 
-def _kept(command: MessageSend) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.to_builtins(command)
+def _kept(command: MessageSend, asks: bool) -> dict[str, Any]:
+    """What a row keeps of a command. `asks` as the conversation's rule was when the message came."""
+    found: dict[str, Any] = {**msgspec.to_builtins(command), "ask": asks}
     return {name: value for name, value in found.items() if name not in _NOT_KEPT and value is not None}
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
+from django.contrib.postgres.expressions import ArraySubquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
@@ -34,10 +35,12 @@ from chat.conversations.parameters import is_changed
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
 from chat.models import Message, Preset, Role
+from chat.models.conversations import usual_rule
 from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
 from chat.review.own_cases import unseen_cases
+from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
@@ -112,7 +115,16 @@ def _page(
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
-        **(people or {"role": Role.OWNER.value, "members": [], "decisions": unseen_cases(user).exists()}),
+        **(
+            people
+            or {
+                "role": Role.OWNER.value,
+                "members": [],
+                "decisions": unseen_cases(user).exists(),
+                "mentioned_in": list(mentioned_in(user.pk)),
+            }
+        ),
+        "answers": _rule(state, people),
         "queued": state.queued if state else [],
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
@@ -154,16 +166,24 @@ def _page(
 
 
 def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID]]:
-    """The reader's role, the members where there are several, whether the reader has decisions to read; and the ids of
-    the messages that the reader has reported. One query. Raises `NotFound` if the reader is no member.
+    """The reader's role, the members where there are several, whether the reader has decisions to read, where others
+    have mentioned them; and the ids of the messages that the reader has reported. One query. Raises `NotFound` if the
+    reader is no member.
     """
     rows = members_of(conversation_id).filter(conversation__deleted_at=None)
+    rows = rows.annotate(mentioned_in=ArraySubquery(mentioned_in(user.pk)))
     found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
     reader: Any = next((one for one in found if one.user_id == user.pk), None)
     if reader is None:
         raise NotFound
     members = [member_dict(one) for one in found] if len(found) > 1 else []
-    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported
+    shown = {"role": reader.role, "members": members, "decisions": reader.decisions}
+    return {**shown, "mentioned_in": reader.mentioned_in}, reader.reported
+
+
+def _rule(state: State | None, people: dict[str, Any] | None) -> str:
+    """Which messages the model answers. There are no `members` in `people` where the reader is the only one."""
+    return (state.conversation.answers if state else "") or usual_rule(len(people["members"]) if people else 0)
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:

@@ -17,6 +17,7 @@ from accounts.auth.adapter import client_ip, site_url
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from chat.conversations import join_links, members
+from chat.conversations.answering import describe_rule
 from chat.conversations.directory import find_people
 from chat.conversations.members_mail import mail_added
 from chat.conversations.membership import member_of
@@ -150,6 +151,7 @@ def _describe(user_id: uuid.UUID, conversation_id: uuid.UUID) -> dict[str, Any]:
         "may_manage": asking.role == Role.OWNER and not asking.conversation.temporary,
         "temporary": asking.conversation.temporary,
         "directory": settings.PEOPLE_DIRECTORY,
+        "rule": describe_rule(asking.conversation, asking),
     }
 
 

@@ -16,6 +16,10 @@ RATE_REFUSALS: str = env.str("RATE_REFUSALS", "50/10s", validate=a_rate)  # refu
 RATE_COMMANDS: str = env.str("RATE_COMMANDS", "120/10s", validate=a_rate)  # per session, across its tabs
 RATE_MESSAGES_PER_USER: str = env.str("RATE_MESSAGES_PER_USER", "30/m", validate=a_rate)  # with edits
 RATE_MESSAGES_PER_ADDRESS: str = env.str("RATE_MESSAGES_PER_ADDRESS", "240/m", validate=a_rate)
+# In a conversation of several people: of all its members together, and of each one.
+RATE_MESSAGES_PER_CONVERSATION: str = env.str("RATE_MESSAGES_PER_CONVERSATION", "120/m", validate=a_rate)
+RATE_MESSAGES_PER_MEMBER: str = env.str("RATE_MESSAGES_PER_MEMBER", "20/m", validate=a_rate)
+MENTIONS_PER_HOUR = count_or_off(env, "MENTIONS_PER_HOUR", 100)  # people that one user mentions
 RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=a_rate)  # started by one user
 RATE_HTTP_COMMANDS: str = env.str("RATE_HTTP_COMMANDS", "60/m", validate=a_rate)  # per user: rename, pin, delete …
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user; each socket needs one

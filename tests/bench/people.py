@@ -51,7 +51,7 @@ def make_rooms(number: int, size: int, cookies: list[str], users: list[str]) -> 
     rooms = []
     for room in range(number):
         chosen = [(room * size + place) % len(users) for place in range(size)]
-        conversation = Conversation.objects.create(title=f"Room {room}")
+        conversation = Conversation.objects.create(title=f"Room {room}", answers="always")
         Member.objects.bulk_create(
             Member(conversation=conversation, user_id=users[one], role=Role.OWNER if not place else Role.EDITOR)
             for place, one in enumerate(chosen)

@@ -50,7 +50,8 @@ async def chat(world: Crowd, page: Page, over: asyncio.Event) -> int:
     """
     sent, conversations = 0, list[str]()
     while not over.is_set():
-        fields: dict[str, Any] = {"client_id": str(uuid.uuid4()), "text": f"{sent} [[{random.choice(SCRIPTS)}]]"}
+        text = f"{sent} [[{random.choice(SCRIPTS)}]]"
+        fields: dict[str, Any] = {"client_id": str(uuid.uuid4()), "text": text, "ask": True}
         new = len(conversations) < CONVERSATIONS
         fields["conversation_id"] = None if new else conversations[sent % CONVERSATIONS]
         reply = await world.ask(page, "message.send", **fields)

@@ -84,7 +84,7 @@ class People(RuleBasedStateMachine):
             self.counted["waiting"] += 1
             self.waiting.append(reply["message_id"])
         elif reply["type"] == "message.accepted":
-            self.runs.append(reply)
+            self.runs += [reply] if reply["run_id"] else []
         else:
             refused = {"busy", "invalid"} | ({"not_found", "forbidden"} if number == BOB else set())
             refused |= {"not_found", "forbidden"} if kind.startswith("queue.") else set()
@@ -119,7 +119,13 @@ class People(RuleBasedStateMachine):
     @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, new=st.booleans())
     def send(self, number: int, script: str, which: int, new: bool) -> None:
         one = None if new and number != BOB else self.conversation(which)
-        self.wait(self.submit(number, "message.send", conversation_id=one, text=f"Say [[{script}]]"))
+        self.wait(self.submit(number, "message.send", conversation_id=one, text=f"Say [[{script}]]", ask=True))
+
+    @rule(number=anyone, which=any_one)
+    def write_to_people(self, number: int, which: int) -> None:
+        """Asks nobody, and so is accepted while an answer is in progress, too."""
+        one = self.conversation(which)
+        self.wait(self.submit(number, "message.send", conversation_id=one, text="By the way", ask=False))
 
     @rule(number=anyone, script=st.sampled_from(SCRIPTS), which=any_one, steers=st.booleans(), count=st.integers(1, 3))
     def queue(self, number: int, script: str, which: int, steers: bool, count: int) -> None:

@@ -62,7 +62,7 @@ def test_two_people_and_a_model(page: Page, bob: Page, stack: Stack) -> None:
     bob.locator("#text").press_sequentially("Let us")
     expect(page.locator("#typing")).to_have_text("Bob is typing…")
     shoot_views(page, "typing")
-    send(bob, "Let us go by train")
+    send(bob, "@model Let us go by train")
     expect(page.locator(".message-user").last).to_contain_text("Let us go by train")
     expect(page.locator(".message-author").last).to_have_text("Bob")
     expect(page.locator("#typing")).to_be_hidden()

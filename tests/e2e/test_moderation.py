@@ -95,6 +95,8 @@ def add_bob(stack: Stack, conversation_id: str) -> None:
         " SELECT %s, id, 'editor', now() FROM accounts_user WHERE email = 'bob@example.org'",
         conversation_id,
     )
+    # No page has been told of him: each message goes on asking the model.
+    stack.sql("UPDATE chat_conversation SET answers = 'always' WHERE id = %s", conversation_id)
 
 
 def received(page: Page) -> list[str]:

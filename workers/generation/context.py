@@ -54,8 +54,8 @@ def fit_turns(
 
     `path` is the branch from its first message to the question, as (role, text); `summary` stands for what came before
     and goes with the system prompt. Answers without text (failed, or not written yet) are left out, and consecutive
-    messages of one role become one turn. Whole questions with their answers are removed, oldest first and in blocks.
-    The question itself always stays, even when it alone is too long.
+    messages of one role become one turn. Whole questions with their answers are removed, oldest first and in blocks,
+    and so is what people wrote without asking. The question itself always stays, even when it alone is too long.
     """
     prompt = "\n\n".join(part for part in (system_prompt, f"{SUMMARY_HEAD}\n{summary}" if summary else "") if part)
     system = [ChatTurn("system", prompt)] if prompt else []
@@ -64,9 +64,12 @@ def fit_turns(
     fixed = ANSWER_TOKENS + sum(map(count.turn, system))
     first = _first_kept(costs, budget_tokens - fixed)
     kept = exchanges[first:]
-    used = fixed + sum(costs[first:])
+    turns = _joined(kept)
+    used = fixed + (
+        sum(costs[first:]) if len(turns) == sum(len(one.turns) for one in kept) else sum(map(count.turn, turns))
+    )
     return Fitted(
-        system + [turn for exchange in kept for turn in exchange.turns],
+        system + turns,
         used,
         sum(exchange.messages for exchange in exchanges[:first]),
         sum(exchange.messages for exchange in kept),
@@ -76,27 +79,39 @@ def fit_turns(
 
 @dataclass(slots=True)
 class _Exchange:
-    """A question and its answer. `messages`: how many messages they were made from."""
+    """A question and its answer, or a message that was not answered. `messages`: how many they were made of."""
 
     turns: list[ChatTurn]
     messages: int
 
 
 def _split_exchanges(path: Sequence[tuple[str, str]]) -> list[_Exchange]:
-    """Questions with their answers; only the first one may be an answer alone."""
+    """Each message of a person with the answer to it, if there is one; only the first may be an answer alone."""
     exchanges: list[_Exchange] = []
     for role, text in path:
         if not text.strip():
             continue
-        if exchanges and exchanges[-1].turns[-1].role == role:
-            last = exchanges[-1].turns
-            last[-1] = ChatTurn(role, f"{last[-1].content}\n\n{text}")
-        elif role == "user" or not exchanges:
-            exchanges.append(_Exchange([ChatTurn(role, text)], 0))
+        if role == "user" or not exchanges:
+            exchanges.append(_Exchange([ChatTurn(role, text)], 1))
+            continue
+        last = exchanges[-1]
+        last.messages += 1
+        if last.turns[-1].role == role:
+            last.turns[-1] = ChatTurn(role, f"{last.turns[-1].content}\n\n{text}")
         else:
-            exchanges[-1].turns.append(ChatTurn(role, text))
-        exchanges[-1].messages += 1
+            last.turns.append(ChatTurn(role, text))
     return exchanges
+
+
+def _joined(exchanges: Sequence[_Exchange]) -> list[ChatTurn]:
+    """The turns of exchanges; what people wrote one after the other is one turn, as many APIs want it."""
+    turns: list[ChatTurn] = []
+    for turn in (turn for exchange in exchanges for turn in exchange.turns):
+        if turns and turns[-1].role == turn.role:
+            turns[-1] = ChatTurn(turn.role, f"{turns[-1].content}\n\n{turn.content}")
+        else:
+            turns.append(turn)
+    return turns
 
 
 def _first_kept(costs: list[int], budget: int) -> int:

@@ -20,7 +20,7 @@ from chat.models.moderation import Direction
 from chat.moderation.screening import mask_spoken
 from chat.protocol.commands import MessageSend
 from chat.protocol.errors import Busy, ChatError, Moderated
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from chat.turns.submit import submit
 from chat.voice import recordings
 from chat.voice.recordings import ClaimedRecording, recording_frame
@@ -82,6 +82,7 @@ class Dictation:
             conversation_id=self.conversation_id,
             client_id=uuid.uuid5(self.recording.id, f"{numbers[0]}-{numbers[-1]}"),
             text=" ".join(text for _, text in sent),
+            ask=True,  # who speaks to the model is answered, whatever the conversation's rule
         )
         is_first = self.conversation_id is None
 

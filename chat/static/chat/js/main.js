@@ -6,6 +6,7 @@ import { startAllowance } from "antiphon/conversation/allowance";
 import { startSpeechPlayback } from "antiphon/voice/speech-playback";
 import { Conversation } from "antiphon/conversation/conversation";
 import { startShortcuts } from "antiphon/lib/shortcuts";
+import { MentionMarks } from "antiphon/sidebar/mention-marks";
 import { Sidebar } from "antiphon/sidebar/sidebar";
 import { startTheme } from "antiphon/lib/theme";
 import { startVoice } from "antiphon/voice/voice";
@@ -18,7 +19,9 @@ const sidebar = new Sidebar(page, {
 conversation.onListed = (/** @type {import("antiphon/wire/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
 conversation.onQuota(page.quotas ?? []);
-conversation.onNotice = startAccountNotices(conversation);
+const marks = new MentionMarks(page, (words) => conversation.announcer.say(words));
+const showDecision = startAccountNotices(conversation);
+conversation.onNotice = (frame) => (frame.type === "mention" ? marks.receive(frame) : showDecision(frame));
 new MessageActions(conversation);
 startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));

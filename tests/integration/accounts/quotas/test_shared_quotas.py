@@ -21,7 +21,7 @@ from chat.models import Conversation, Run
 from chat.protocol.errors import QuotaExceeded
 from chat.recovery.ledger import check_ledger, free_orphans
 from chat.runs.lifecycle import claim
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from tests.conftest import make_user
 from tests.fixtures.quota_rows import Elsewhere, end, give, refused, send, together, tokens
 

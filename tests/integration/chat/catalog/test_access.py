@@ -25,7 +25,8 @@ from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenera
 from chat.protocol.errors import Forbidden, Invalid
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from tests.fixtures.offered_models import forget_models
 from tests.fixtures.people import logged_in

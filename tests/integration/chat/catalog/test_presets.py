@@ -20,7 +20,8 @@ from chat.protocol.commands import MessageEdit, MessageRegenerate, MessageSend, 
 from chat.protocol.errors import ChatError, Invalid
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Claim, claim
-from chat.turns.accept import Accepted, accept, fingerprint_of
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted, fingerprint_of
 from tests.fixtures.offered_models import forget_models
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import row, say

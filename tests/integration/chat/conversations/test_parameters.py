@@ -21,7 +21,8 @@ from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenera
 from chat.protocol.errors import ChatError, Invalid, TooLarge
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Claim, claim
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.offered_models import forget_models

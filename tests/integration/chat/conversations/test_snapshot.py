@@ -18,7 +18,7 @@ from chat.eventlog import events, store
 from chat.models import RunStatus
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Checkpoint, checkpoint, claim
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import say
 

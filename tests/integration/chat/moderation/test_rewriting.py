@@ -21,7 +21,7 @@ from chat.recovery.reaper import begin_logs_anew
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Checkpoint, checkpoint, claim
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.redis_contents import redis_contents
 from tests.fixtures.run_rows import row, say

@@ -21,7 +21,7 @@ from chat.portability.markdown_export import to_markdown
 from chat.recovery.repair import repair
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from chat.turns.choosing import accept_choice
 from tests.fixtures.run_rows import row, say
 

@@ -6,6 +6,7 @@ import io
 import json
 import tracemalloc
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,18 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.models import Plan, User
 from chat.conversations.snapshot import read_state
 from chat.markdown.pool import RenderPool
-from chat.models import Conversation, Message
+from chat.models import Conversation, Member, Message
 from chat.portability import importer
 from chat.portability.export import export_user_data
 from chat.portability.importer import BATCH, import_conversations, read_file
+from chat.portability.markdown_export import to_markdown
 from chat.retention import purge
+from tests.fixtures.conversation_rows import make_conversation
 from tests.integration.chat.portability.imports import TRIP, archive, chatgpt, load, node, tree
 
 
@@ -54,6 +58,25 @@ async def test_what_was_imported_is_shown(transactional_db: None, clean_redis: s
     made = await in_db(Conversation.objects.get)
     state = await read_state(made.pk, limit=50)
     assert [message["text"] for message in state.messages] == ["Where to?", "**North**.", "Why?"]
+
+
+def test_what_people_wrote_one_after_the_other_comes_back_so(alice: User, bob: User) -> None:
+    conversation = make_conversation(alice)
+    Member.objects.create(conversation=conversation, user=bob, role="editor")
+    parent = conversation.tip
+    for author, text in ((bob, "One"), (alice, "Two"), (bob, "Three")):
+        parent = Message.objects.create(
+            conversation=conversation, parent=parent, role="user", author=author, text=text,
+            created_at=(parent.created_at if parent else timezone.now()) + timedelta(seconds=1),
+        )  # fmt: skip
+    Conversation.objects.update(tip=parent)
+    conversation.refresh_from_db()
+    shown = to_markdown(Member.objects.get(conversation=conversation, user=alice))
+    assert shown.endswith("## Bob\n\nOne\n\n## Alice\n\nTwo\n\n## Bob\n\nThree\n")
+    data = exported(alice)
+    Conversation.objects.all().delete()
+    load(alice, data)
+    assert tree() == {"text 0": None, "text 1": "text 0", "One": "text 1", "Two": "One", "Three": "Two"}
 
 
 def test_our_own_export_comes_back(alice: User, bob: User) -> None:

@@ -19,7 +19,8 @@ from chat.models import Conversation, Member, Message, Role
 from chat.portability.importer import import_conversations, read_file
 from chat.protocol.commands import MessageSend, parse_command
 from chat.protocol.errors import Invalid
-from chat.turns.accept import accept, fingerprint_of
+from chat.turns.accept import accept
+from chat.turns.accepted import fingerprint_of
 from tests.fixtures.conversation_rows import make_conversation, make_version
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import message

@@ -17,7 +17,8 @@ from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
 from chat.runs.system_prompt import compose_system_prompt, read_system_prompt, with_people
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from tests.fixtures.people import logged_in, staff_client
 from tests.fixtures.run_rows import row, say

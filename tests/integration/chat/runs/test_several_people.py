@@ -12,7 +12,7 @@ from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Claim, claim
 from chat.runs.system_prompt import SEVERAL_PEOPLE
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from tests.fixtures.run_rows import say
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]

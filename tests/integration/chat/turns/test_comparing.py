@@ -23,7 +23,8 @@ from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
 from chat.turns import choosing
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.choosing import accept_choice
 from chat.turns.continuing import accept_continue
 from chat.turns.stop import mark_stopped

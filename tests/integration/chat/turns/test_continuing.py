@@ -20,7 +20,8 @@ from chat.recovery.reaper import close_endings, reap
 from chat.runs.closing import close_in_log, mark_ended_in_log
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Checkpoint, Claim, checkpoint, claim, requeue
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from chat.turns.stop import mark_stopped, request_stop
 from chat.turns.submit import announce, submit

@@ -27,7 +27,8 @@ from chat.runs.context import read_branch
 from chat.runs.lifecycle import claim
 from chat.runs.overdue import any_expired, lost_jobs
 from chat.turns import releasing
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.releasing import HeldState, refuse_held, release_held
 from chat.turns.stop import mark_stopped, notify_stopped, request_stop
 from chat.turns.submit import announce

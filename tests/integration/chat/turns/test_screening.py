@@ -18,7 +18,8 @@ from chat.moderation.cases import NOTICES
 from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenerate, TurnOptions
 from chat.protocol.errors import Busy, Conflict, Invalid, Moderated
 from chat.runs.context import read_branch
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from chat.turns.places import HELD
 from chat.turns.submit import announce

@@ -17,7 +17,8 @@ from chat.protocol.commands import MessageRegenerate, TurnOptions
 from chat.protocol.errors import Busy, ChatError, Conflict, Forbidden, Invalid, Moderated, NotFound
 from chat.protocol.queue import QueueEdit, QueueMove, QueueRemove, QueueSendNow
 from chat.turns import line_rows, waiting_events, waiting_line
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.going_on import go_on
 from chat.turns.waiting_line import Queued
 from tests.fixtures.moderation_rules import add_rule

@@ -21,7 +21,8 @@ from chat.protocol.commands import MessageContinue, MessageRegenerate, Position
 from chat.protocol.errors import Invalid
 from chat.recovery import reaper
 from chat.runs.context import read_branch
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from chat.turns.stop import mark_stopped
 from chat.turns.submit import announce

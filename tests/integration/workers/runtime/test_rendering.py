@@ -23,7 +23,7 @@ from chat.recovery.reaper import reap
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import row, say, shift

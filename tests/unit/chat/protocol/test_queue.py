@@ -10,7 +10,7 @@ import pytest
 from chat.protocol.commands import MessageSend, QueuedSend, parse_command
 from chat.protocol.errors import Invalid
 from chat.protocol.queue import QueueEdit, QueueMove, QueueRemove, QueueSendNow
-from chat.turns.accept import fingerprint_of
+from chat.turns.accepted import fingerprint_of
 
 ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
 

@@ -64,6 +64,16 @@ def test_an_answer_that_is_continued_keeps_its_question() -> None:
     assert [turn.content for turn in turns] == ["new", "The quick"]
 
 
+def test_what_people_wrote_without_asking_is_trimmed_as_well() -> None:
+    talk = [("user", f"Bob: remark {number} " + "word " * 20) for number in range(200)]
+    turns = build_turns(SYSTEM, [*talk, ("user", "Ann: @model?")], budget_tokens=500)
+    assert [turn.role for turn in turns] == ["system", "user"], "roles alternate"
+    assert turns[1].content.endswith("\n\nAnn: @model?")
+    assert "remark 199" in turns[1].content
+    assert "remark 0 " not in turns[1].content
+    assert estimate_turns(turns) <= 500
+
+
 def test_no_budget_at_all() -> None:
     assert build_turns(SYSTEM, dialogue(5), budget_tokens=0)[1:] == [ChatTurn("user", dialogue(5)[-1][1])]
 

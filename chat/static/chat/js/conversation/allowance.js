@@ -36,12 +36,20 @@ function amount(value) {
   return Number(value).toLocaleString([], { maximumFractionDigits: digits });
 }
 
-/** @param {HTMLElement | null} line @returns {(quotas: Quota[]) => void} */
+/**
+ * Shows the tightest of the quotas that are nearly used up. News of some of them (a shared one, which others drain)
+ * leaves the others as they are.
+ * @param {HTMLElement | null} line @returns {(quotas: Quota[]) => void}
+ */
 export function startAllowance(line) {
   const words = line?.querySelector("span");
+  /** @type {Map<string, Quota>} */
+  const known = new Map();
   return (quotas) => {
     if (!line || !words || !quotas.length) return;
-    words.textContent = sentence(tightest(quotas));
+    for (const [key, one] of known) if (one.renews_at && Date.parse(one.renews_at) < Date.now()) known.delete(key);
+    for (const one of quotas) known.set([one.unit, one.period, one.model, one.shared_by].join("\n"), one);
+    words.textContent = sentence(tightest([...known.values()]));
     line.hidden = false;
   };
 }

@@ -11,7 +11,7 @@ export class Composer {
    * @param {HTMLFormElement} form
    * @param {object} options
    * @param {() => string} options.draftKey
-   * @param {(text: string, steers?: boolean) => void} options.onSend
+   * @param {(text: string, how?: {forced?: boolean, steers?: boolean}) => void} options.onSend `forced`: with Ctrl; `steers`: with Shift, too
    * @param {() => void} options.onStop
    * @param {() => void} options.onEditLast
    */
@@ -22,7 +22,10 @@ export class Composer {
     this.sendButton = /** @type {HTMLButtonElement} */ (form.querySelector("#send"));
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
-    this.hintText = this.hint.textContent ?? "";
+    this.usualHint = this.hintText = this.hint.textContent ?? "";
+    this.placeholder = this.field.placeholder;
+    this.usualTitle = this.sendTitle = this.sendButton.title;
+    this.mayInterject = false; // the next message asks nobody, and so need not wait for an answer
     this.limit = LIMITS.text_bytes; // of a message; `hello` may say another
     this.busy = false;
     this.queues = false; // whether a message may wait for the answer in progress
@@ -57,22 +60,30 @@ export class Composer {
     const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
     if (event.key === "Enter" && event.shiftKey && (event.ctrlKey || event.metaKey) && !event.altKey) {
       event.preventDefault();
-      this.submit(true);
+      this.submit({ steers: true });
     } else if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      this.submit();
+      this.submit({ forced: event.ctrlKey || event.metaKey });
     } else if (event.key === "ArrowUp" && !this.field.value) {
       event.preventDefault();
       this.options.onEditLast();
     }
   }
 
-  /** @param {boolean} [steers] stops the answer in progress, and sends then */
-  submit(steers = false) {
+  /** @param {{forced?: boolean, steers?: boolean}} [how] `steers` stops the answer in progress, and sends then */
+  submit(how = {}) {
     const text = cleanText(this.field.value);
-    if ((this.busy && !this.queues) || this.held || !text.trim() || this.size > this.limit) return;
+    const waits = this.busy && (how.forced || how.steers || !this.mayInterject);
+    if ((waits && !this.queues) || this.held || !text.trim() || this.size > this.limit) return;
     this.write("");
-    this.options.onSend(text, steers);
+    this.options.onSend(text, how);
+  }
+
+  /** Says what Enter does, and to whom the text goes; empty: as usual. @param {string} [hint] @param {string} [placeholder] */
+  explain(hint, placeholder) {
+    this.hintText = hint || this.usualHint;
+    this.field.placeholder = placeholder || this.placeholder;
+    this.sendTitle = placeholder || this.usualTitle;
   }
 
   get size() {
@@ -102,8 +113,9 @@ export class Composer {
     this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.busy && this.queues ? (this.hint.dataset.busy ?? "") : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = !this.field.value.trim() || over || this.held;
-    this.sendButton.hidden = this.busy && !(this.queues && this.field.value.trim());
-    const label = (this.busy ? this.sendButton.dataset.queue : this.sendButton.dataset.send) ?? "";
+    const queues = this.busy && !this.mayInterject;
+    this.sendButton.hidden = queues && !(this.queues && this.field.value.trim());
+    const label = queues ? (this.sendButton.dataset.queue ?? "") : this.sendTitle;
     this.sendButton.title = label;
     this.sendButton.setAttribute("aria-label", label);
     this.stopButton.hidden = !this.busy;

@@ -1,5 +1,6 @@
 /** The conversation of this page: connects socket, log cursor, transcript, outbox and composer. */
 
+import { Asking } from "antiphon/conversation/asking";
 import { Announcer } from "antiphon/lib/screen-reader";
 import { element } from "antiphon/lib/elements";
 import { Composer } from "antiphon/conversation/composer";
@@ -7,6 +8,7 @@ import { showContextUse } from "antiphon/conversation/context-use";
 import { adoptDraft } from "antiphon/conversation/drafts";
 import { Subscription } from "antiphon/wire/log-cursor";
 import { applyEvent, applySnapshot } from "antiphon/wire/apply-events";
+import { MentionList } from "antiphon/conversation/mention-list";
 import { Outbox } from "antiphon/wire/outbox";
 import { Parameters } from "antiphon/conversation/parameters";
 import { People } from "antiphon/conversation/people";
@@ -20,6 +22,7 @@ import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
 import { ConnectionLine, showNote } from "antiphon/conversation/status";
 import { remember } from "antiphon/lib/storage";
+import { stopAnswers } from "antiphon/conversation/stopping";
 import { Starters } from "antiphon/conversation/starters";
 import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
@@ -76,7 +79,7 @@ export class Conversation {
     this.line = new ConnectionLine(element("connection"), () => this.socket.wake());
     this.composer = new Composer(/** @type {HTMLFormElement} */ (element("composer")), {
       draftKey: () => `draft.${page.user.id}.${page.conversation_id ?? `new.${this.tab.id}`}`,
-      onSend: (text, steers) => this.send(text, steers),
+      onSend: (text, how) => this.send(text, how),
       onStop: () => this.stop(),
       onEditLast: () => this.editLast(),
     });
@@ -97,6 +100,8 @@ export class Conversation {
     this.picker.onPreset = (preset) => void starters.show(preset);
     this.picker.show();
     new Prompts(this.composer, page);
+    this.asking = new Asking(page, this.composer, this.picker);
+    new MentionList(this.composer, page, this.asking);
     this.parameters = new Parameters(page, this.picker, { isTemporary: () => this.temporary.on });
     this.people = new People(page, (words) => this.announcer.say(words), (frame) => this.socket.send(frame));
     this.subscription = /** @type {Subscription | null} */ (null);
@@ -158,7 +163,7 @@ export class Conversation {
     else if (frame.type === "conversation.listed") this.noteListed(frame);
     else if (ours && (frame.type === "presence" || frame.type === "typing")) this.people.presence.receive(frame);
     else if (frame.type === "quota") this.onQuota?.(frame.quotas);
-    else if (frame.type === "account.suspended" || frame.decided) this.onNotice?.(frame);
+    else if (frame.type === "account.suspended" || frame.type === "mention" || frame.decided) this.onNotice?.(frame);
     else if (frame.type === "error") this.refused(frame);
   }
 
@@ -179,12 +184,13 @@ export class Conversation {
 
   /** @param {Frame} event */
   apply(event) {
+    this.people.apply(event);
+    this.asking.apply(event);
     if (event.type === "conversation.updated") {
       if (event.title) this.setTitle(event.title);
       this.parameters.changed(event.parameters);
       return true;
     }
-    this.people.apply(event);
     const whole = applyEvent(this.transcript, event);
     this.queue.apply(event);
     const dropped = event.parameters?.dropped;
@@ -193,24 +199,27 @@ export class Conversation {
     return whole;
   }
 
-  /** @param {string} text @param {boolean} [steers] stops the answer in progress */
-  send(text, steers = false) {
-    const whenBusy = this.queue.whenBusy(steers);
-    if (this.transcript.busy && !whenBusy) return this.composer.write(text);
+  /** @param {string} text @param {{forced?: boolean, steers?: boolean}} [how] as the composer says */
+  send(text, how = {}) {
+    const ask = this.asking.decide(text, Boolean(how.forced || how.steers));
+    const whenBusy = ask === false ? undefined : this.queue.whenBusy(Boolean(how.steers));
+    if (ask !== false && this.transcript.busy && !whenBusy) return this.composer.write(text);
+    this.asking.sent();
     const last = this.transcript.last;
     const { preset, model, compared } = this.picker;
     const { beside, following } = this.transcript;
     const parentId = (following && !beside) || !last?.id ? undefined : last.id; // of several answers, the selected one
     const options = this.page.conversation_id ? undefined : this.parameters.first;
     const begins = { presetId: preset?.id, temporary: this.temporary.begins, options };
-    this.outbox.send(text, { parentId, model, models: compared, whenBusy, ...begins });
+    this.outbox.send(text, { parentId, ask, model, models: compared, whenBusy, ...begins });
     if (!this.queue.takes(whenBusy)) this.scroll.toEnd();
     return this.composer.field.focus();
   }
 
   /** @param {Frame} frame @param {Frame} command */
   accepted(frame, command) {
-    if (command.model) this.page.model = command.model;
+    if (frame.unnotified) showNote("You have mentioned many people within an hour, so nobody was told of this message.");
+    if (command.model && frame.run_id) this.page.model = command.model;
     if (command.models) this.picker.compare([]);
     if (this.page.conversation_id) return;
     if (frame.duplicate) {
@@ -234,18 +243,9 @@ export class Conversation {
     for (const event of early) this.subscription?.receive(event);
   }
 
-  /** Stops answers: all that are in progress, or one of several. @param {MessageView[]} [views] */
-  async stop(views = this.transcript.allRunning) {
-    const runs = views.map((view) => view.runId).filter((run) => run && !this.stopping.has(run));
-    for (const run of runs) this.stopping.add(run);
-    this.changed();
-    const stopped = await Promise.allSettled(runs.map((run) => this.socket.request({ type: "run.stop", run_id: run })));
-    for (const [index, one] of stopped.entries()) {
-      if (one.status === "fulfilled") continue;
-      this.stopping.delete(runs[index]);
-      this.changed();
-      showNote(one.reason.message);
-    }
+  /** @param {MessageView[]} [views] one of several answers; else all that are in progress */
+  stop(views) {
+    return stopAnswers(this, views);
   }
 
   /** Of several answers, the next message follows the selected one, and its model. */

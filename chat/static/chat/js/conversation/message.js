@@ -1,7 +1,7 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
 import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
-import { nameAuthor } from "antiphon/conversation/message-author";
+import { showPeople } from "antiphon/conversation/message-people";
 import { LiveText } from "antiphon/conversation/live-text";
 import { leftOut } from "antiphon/conversation/parameter-words";
 import { Thinking } from "antiphon/conversation/thinking";
@@ -63,6 +63,7 @@ export class MessageView {
       if (this.active) this.openLive();
       else dressCode(this.body);
     }
+    showPeople(this);
   }
 
   get status() {
@@ -126,7 +127,6 @@ export class MessageView {
     if (message.run) this.setRun(message.run);
     this.context = message.run?.context ?? this.context;
     if (message.summary) showSeam(this.element, message.summary);
-    nameAuthor(this.element, message.author);
     if (this.role === "assistant") this.replaced = noteModeration(this.element, message.moderation);
     this.setStatus(message.status);
     if (this.role === "user") {
@@ -147,6 +147,7 @@ export class MessageView {
       this.element.dataset.continuable = String(message.run?.continuable ?? false);
       if (message.run) this.describe(message.run, message.usage);
     }
+    showPeople(this, message);
   }
 
   /** @param {string} text */

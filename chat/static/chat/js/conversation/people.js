@@ -2,13 +2,14 @@
 
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { isComposing } from "antiphon/lib/keys";
+import { AnswerRule } from "antiphon/conversation/answer-rule";
 import { showNote } from "antiphon/conversation/status";
 import { PeopleSearch } from "antiphon/conversation/people-search";
 import { JoinLinks } from "antiphon/conversation/join-links";
 import { Presence, initial } from "antiphon/conversation/presence";
 
 /** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean}} Member */
-/** @typedef {{members: Member[], links: any[], may_manage: boolean, temporary: boolean, directory: boolean}} Shown */
+/** @typedef {{members: Member[], links: any[], may_manage: boolean, rule: import("antiphon/conversation/answer-rule").Rule, temporary: boolean, directory: boolean}} Shown */
 
 const ROLES = /** @type {Record<string, string>} */ ({ owner: "Owner", editor: "Editor", viewer: "Viewer" });
 
@@ -37,6 +38,7 @@ export class People {
       create: (fields) => this.change("links/", fields, () => "The link was created."),
       revoke: (id) => this.change(`links/${id}/revoke/`, {}, () => "The link no longer works."),
     });
+    this.rule = new AnswerRule(this.sheet, page, { say, fail: (words) => this.fail(words) });
     this.button.addEventListener("click", () => this.open());
     this.part("[data-close]").addEventListener("click", () => this.sheet.close());
     this.part("[data-leave]").addEventListener("click", () => this.askToLeave());
@@ -112,6 +114,7 @@ export class People {
     this.sheet.toggleAttribute("data-temporary", shown.temporary);
     this.list.replaceChildren(...shown.members.map((member) => this.entry(member, shown)));
     this.links.render(shown.links);
+    this.rule.render(shown.rule);
     this.search.showHint(shown.directory);
     this.part("[data-leave]").hidden = shown.members.length < 2;
     this.part(".people-leave").hidden = true;

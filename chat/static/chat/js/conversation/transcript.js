@@ -4,10 +4,10 @@
  */
 
 import { MessageView } from "antiphon/conversation/message";
+import { Orphans } from "antiphon/conversation/orphans";
 import { showNewestSeam } from "antiphon/conversation/seam";
 import { SideBySide, buildSection } from "antiphon/conversation/side-by-side";
 
-/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
 
 export class Transcript {
@@ -29,6 +29,7 @@ export class Transcript {
     /** @type {Map<string, string>} message id by run id */
     this.runs = new Map();
     this.tip = "";
+    this.orphans = new Orphans();
     /** Answers side by side at the end of the path, which has the selected one of them. @type {SideBySide | null} */
     this.beside = null;
     /** The chosen answer by its question; empty while none is chosen. @type {Map<string, string>} */
@@ -45,12 +46,11 @@ export class Transcript {
     return this.path.at(-1);
   }
 
-  /** The answer in progress on this path, if any. */
+  /** The last answer in progress on this path, if any. */
   get running() {
-    return this.shown.findLast((view) => view.active);
+    return this.allRunning.at(-1);
   }
 
-  /** Several of them, side by side. */
   get allRunning() {
     return this.shown.filter((view) => view.active);
   }
@@ -211,7 +211,7 @@ export class Transcript {
       if (message.run) this.runs.set(message.run.run_id, message.id);
       if (again || !known.placed) known.assign(message); // told twice, the beginning must not undo the end
       if (local) this.tip = message.id;
-      return;
+      return void this.orphans.release(message.id, (one) => this.place(one));
     }
     if (message.slot && message.parent_id && this.choices.get(message.parent_id) === "" && this.placeBeside(message)) {
       if (following || message.client_id) this.tip = message.id;
@@ -220,6 +220,7 @@ export class Transcript {
     if (again) return; // of another branch, or above what is loaded: HTML that was made later, say
     const at = this.path.findIndex((view) => view.parentId === message.parent_id && !view.clientId);
     const parent = this.path.findIndex((view) => view.id === message.parent_id);
+    if (at < 0 && parent < 0 && this.path.length) return void this.orphans.keep(message);
     const isNew = !this.path[at]?.versions.includes(message.id);
     if (following || message.client_id) this.tip = message.id;
     if (at >= 0) {
@@ -231,8 +232,8 @@ export class Transcript {
       this.push({ ...message, versions });
     } else if (parent === this.path.length - 1) {
       this.push(message);
-    } else if (parent >= 0 && this.path.slice(parent + 1).every((view) => view.clientId)) {
-      this.push(message, parent + 1); // ours are not sent yet: they stay below
+    } else if (parent >= 0 && (this.path[parent + 1].parentId === message.id || this.path.slice(parent + 1).every((view) => view.clientId))) {
+      this.push(message, parent + 1); // ours are not sent yet, or follow it: they stay below
     }
   }
 
@@ -285,6 +286,7 @@ export class Transcript {
     if (before) before.before(view.element);
     else this.root.append(view.element);
     if (view.runId) this.runs.set(view.runId, view.id);
+    this.orphans.release(view.id, (one) => this.place(one));
   }
 
   changed() {

@@ -220,7 +220,7 @@ export class Voice {
   /** Sends what was said during an answer, as one message. */
   sendFinals() {
     if (!this.finals.length || this.conversation.transcript.busy) return;
-    this.conversation.send(this.finals.splice(0).join(" "));
+    this.conversation.send(this.finals.splice(0).join(" "), true); // who speaks is answered
   }
 
   /** @param {Frame} frame what could not be sent */

@@ -69,13 +69,14 @@ export class Outbox {
     this.pump();
   }
 
-  /** @param {string} text @param {{parentId?: string, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>, whenBusy?: string}} place */
+  /** @param {string} text @param {{parentId?: string, ask?: boolean, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>, whenBusy?: string}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
       type: "message.send", conversation_id: this.options.conversationId(), client_id: makeId(), text,
     };
     if (place.parentId) command.parent_id = place.parentId;
+    if (place.ask !== undefined) command.ask = place.ask;
     if (place.models) command.models = place.models;
     else if (place.model) command.model = place.model;
     if (place.presetId && !command.conversation_id) command.preset_id = place.presetId;
@@ -110,7 +111,7 @@ export class Outbox {
     const { socket, transcript } = this.options;
     const next = items.find((item) => item.state !== "waiting") ? undefined : items[0];
     // One that the server may have must be asked for at once: the answer in progress may be its own.
-    const waits = next?.command.when_busy && this.options.conversationId(); // by the server, if it must
+    const waits = next?.command.ask === false || (next?.command.when_busy && this.options.conversationId()); // by the server, if it must
     if (next && socket.ready && (next.sent || waits || !(transcript.running || this.expects()))) this.deliver(next);
     for (const item of items) {
       if (item.state === "unsent") continue;

@@ -1,0 +1,50 @@
+"""Messages that ask nobody, until they are in the event log; and who was mentioned by which message."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from chat.models.messages import Message
+
+
+class Unannounced(models.Model):
+    """A message without a run that is not in its conversation's event log yet.
+
+    It is written with the message and deleted once the log has it, so that the death of a process between the two
+    hides no message. The message of a run needs none: whoever writes the run's events announces it.
+    """
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"unannounced message {self.message_id}"
+
+
+class Mention(models.Model):
+    """A message mentions a member, who is told of it once, and has seen it since `seen_at`."""
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="mentioned", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="mentions")
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=["message", "user"], name="mention_once"),)
+        indexes = (
+            models.Index(fields=["user"], condition=Q(seen_at=None), name="mention_unseen"),
+            models.Index(fields=["by", "created_at"], name="mention_by_author"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in message {self.message_id}"
