@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0027_case_reasoning'),
+        ('chat', '0028_waiting_line'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
