@@ -189,6 +189,20 @@ def moderation_of(message: Message) -> dict[str, str]:
     return {} if found.get("action") == "release" else found
 
 
+def author_of(message: Message) -> dict[str, Any] | None:
+    """Who wrote a message; None: a model, or nobody knows. In a copy, other authors have a name and no id."""
+    if message.author_name:
+        return {"id": None, "name": message.author_name}
+    author = message.author
+    return {"id": str(author.pk), "name": author.display_name} if author else None
+
+
+def changes_of(message: Message) -> dict[str, str]:
+    """When a message was edited in place or deleted; only what happened."""
+    found = {"edited_at": message.edited_at, "deleted_at": message.deleted_at}
+    return {name: at.isoformat() for name, at in found.items() if at is not None}
+
+
 def message_dict(
     message: Message,
     run: Run | None = None,
@@ -202,16 +216,16 @@ def message_dict(
     are those that it continues. `comparison` is of a question that several models answer side by side.
     """
     shown = message.text if text is None else text
-    author = message.author
     made: dict[str, Any] = {
         "id": str(message.id),
         "parent_id": str(message.parent_id) if message.parent_id else None,
         "role": message.role,
-        "author": {"id": str(author.pk), "name": author.display_name} if author else None,
+        "author": author_of(message),
         "text": shown,
         "html": message.html or None,
         "status": message.status,
         "created_at": message.created_at.isoformat(),
+        **changes_of(message),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
     if moderation := moderation_of(message):

@@ -9,7 +9,9 @@ from chat.models.messages import Message
 from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
+from chat.models.ratings import Rating
 from chat.models.recordings import Recording, Utterance
+from chat.models.revisions import Revision, RevisionKind
 from chat.models.rewritten import Rewritten
 from chat.models.runs import Reasoning, Run, Submission
 from chat.models.statuses import (
@@ -56,9 +58,12 @@ __all__ = [
     "PolicyStep",
     "Preset",
     "Prompt",
+    "Rating",
     "Reasoning",
     "Recording",
     "RecordingStatus",
+    "Revision",
+    "RevisionKind",
     "Rewritten",
     "Role",
     "Run",

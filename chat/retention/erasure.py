@@ -69,6 +69,7 @@ def erase(user: User) -> Erased:
             Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
+        copies = _blank_copies(user)
         blank_cases(user)
         Utterance.objects.filter(recording__user=user).delete()
         Recording.objects.filter(user=user).delete()
@@ -77,8 +78,16 @@ def erase(user: User) -> Erased:
         Invitation.objects.filter(email__iexact=user.email).delete()
         user.delete()
         # The event logs still have the messages. Clients without a log load a snapshot.
-        transaction.on_commit(partial(delete_event_logs, [*alone, *shared]), robust=True)
+        transaction.on_commit(partial(delete_event_logs, [*alone, *shared, *copies]), robust=True)
     return erased
+
+
+def _blank_copies(user: User) -> list[uuid.UUID]:
+    """Blanks the user's messages, and their name, in copies that others have made; the conversations concerned."""
+    copied = Message.objects.filter(author=user).exclude(author_name="")
+    conversations = list(copied.values_list("conversation_id", flat=True).distinct())
+    copied.update(text=ERASED, html="", moderation={}, author_name="")
+    return conversations
 
 
 def _end_waiting_runs(user: User, conversations: list[uuid.UUID]) -> None:
