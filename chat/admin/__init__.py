@@ -1,4 +1,5 @@
-"""The admin pages of conversations, messages, runs, recordings, models, moderation, presets and prompts.
+"""The admin pages of conversations and their messages, earlier texts, ratings, runs and recordings; of models,
+moderation, presets and prompts.
 
 Importing this registers them.
 """
@@ -13,7 +14,9 @@ from chat.admin import (
     moderation_rules,
     presets,
     prompts,
+    ratings,
     recordings,
+    revisions,
     runs,
 )
 
@@ -27,6 +30,8 @@ __all__ = [
     "moderation_rules",
     "presets",
     "prompts",
+    "ratings",
     "recordings",
+    "revisions",
     "runs",
 ]

@@ -67,7 +67,7 @@ def fork(user_id: uuid.UUID, message_id: uuid.UUID) -> Conversation:
     return copy_path(member.conversation, message_id, member.user, rules)
 
 
-def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rules = Rules()) -> Conversation:  # noqa: B008
+def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rules = Rules()) -> Conversation:
     """Copies the path that ends at a message into a new conversation of `owner`, and puts it into their lists.
 
     The caller has checked that `owner` may read it. Times and thinking are kept, a temporary conversation stays

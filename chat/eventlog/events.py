@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+from accounts.models import User
 from chat.eventlog.payloads import (
     context_of,
     cost_of,
@@ -54,14 +55,21 @@ def _state(event: dict[str, Any]) -> Event:
 
 
 def message_created(
-    message: Message, *, client_id: uuid.UUID | None = None, comparison: Comparison | None = None, slot: int = 0
+    message: Message,
+    *,
+    client_id: uuid.UUID | None = None,
+    comparison: Comparison | None = None,
+    slot: int = 0,
+    asked_by: User | None = None,
 ) -> Event:
     """`client_id` lets the sender's page replace the message it already shows. `comparison` is of a question that
-    several models answer, `slot` the place of an answer among them.
+    several models answer, `slot` the place of an answer among them. `asked_by`: who asked for the answer.
     """
     shown = message_dict(message, comparison=comparison)
     if slot:
         shown["slot"] = slot
+    if asked_by is not None:
+        shown["asked_by"] = {"id": str(asked_by.pk), "name": asked_by.display_name}
     if client_id is not None:
         shown["client_id"] = str(client_id)
     return _state({"type": "message.created", "conversation_id": str(message.conversation_id), "message": shown})

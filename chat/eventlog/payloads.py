@@ -9,7 +9,18 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 
-from chat.models import ACTIVE, Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
+from chat.models import (
+    ACTIVE,
+    Comparison,
+    Conversation,
+    Finish,
+    Member,
+    Message,
+    MessageStatus,
+    Run,
+    RunStatus,
+    Summary,
+)
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 MODERATED: Final = "moderated"  # the code of a run that moderation has ended
@@ -157,11 +168,26 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
 
 
 def cost_of(*runs: Run) -> str | None:
-    """What these runs cost together. None if any of them has no price, or where people are not shown costs."""
+    """What these runs cost together. None if any of them has no price, or where the reader is not shown its cost."""
     costs = [run.cost for run in runs]
-    if not settings.SHOW_COSTS or not costs or None in costs:
+    if not settings.SHOW_COSTS or not costs or None in costs or not all(map(may_show_cost, runs)):
         return None
     return f"{sum((cost for cost in costs if cost is not None), Decimal(0)).normalize():f}"
+
+
+def may_show_cost(run: Run) -> bool:
+    """Whether an answer's cost may be told to all who read its conversation: only the payer may know it."""
+    if run.cost_shown is None:
+        readers = Member.objects.filter(conversation_id=run.conversation_id)
+        run.cost_shown = set(readers.values_list("user_id", flat=True)[:2]) <= {run.requested_by_id}
+    return run.cost_shown
+
+
+def untold_cost(run: Run) -> str | None:
+    """What a run cost, where its events do not tell it because not only the payer reads them; else None."""
+    if run.cost is None or not settings.SHOW_COSTS or may_show_cost(run):
+        return None
+    return f"{run.cost.normalize():f}"
 
 
 def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:

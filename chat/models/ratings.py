@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from chat.models.messages import Message
 
-MAX_NOTE: Final = 1_000  # characters
+MAX_NOTE: Final = 1_000  # characters; `message.rate` has the same
 
 
 class Rating(models.Model):

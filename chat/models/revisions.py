@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import ClassVar
 
 from django.conf import settings
@@ -38,3 +39,8 @@ class Revision(models.Model):
 
     def __str__(self) -> str:
         return f"revision {self.pk}"
+
+    @property
+    def conversation_id(self) -> uuid.UUID:
+        """The message's conversation."""
+        return self.message.conversation_id

@@ -15,6 +15,7 @@ from chat.models import (
     Member,
     Message,
     Preset,
+    Rating,
     Reasoning,
     Recording,
     Role,
@@ -32,9 +33,9 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the user's own instructions, presets and prompts, moderation cases and reports, the sessions
-    (without their keys), the conversations with every branch, and the recordings with their stored audio (a WAV file in
-    base64, else null).
+    It has the account, the user's own instructions, presets, prompts and ratings, moderation cases and reports, the
+    sessions (without their keys), the conversations with every branch, and the recordings with their stored audio (a
+    WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -74,6 +75,16 @@ def _head(user: User) -> dict[str, Any]:
         ),
         "presets": [_preset(row) for row in Preset.objects.filter(owner=user).order_by("name")],
         "prompts": own_prompts(user),
+        "ratings": [
+            {
+                "message_id": str(row.message_id),
+                "model": row.model,
+                "value": row.value,
+                "note": row.note,
+                "rated_at": row.rated_at.isoformat(),
+            }
+            for row in Rating.objects.filter(user=user).order_by("rated_at")
+        ],
         **export_cases(user),
     }
 
@@ -116,7 +127,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
         "pinned": conversation.pinned_at is not None,
         "temporary": conversation.temporary,
         "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at and not is_viewer else None,
-        "tip": str(conversation.tip_id) if conversation.tip_id else None,
+        "tip": str(tip) if (tip := member.tip_id or conversation.tip_id) else None,
         "messages": [
             {
                 "id": str(message.pk),
@@ -127,6 +138,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
                 "status": message.status,
                 "finish": runs[message.pk].finish or None if message.pk in runs else None,
                 "created_at": message.created_at.isoformat(),
+                **_changed(message),
                 **_answered_by(runs.get(message.pk)),
                 **_compared(comparisons.get(message.pk)),
                 **({"reasoning": thought.get(message.pk)} if reasoning else {}),
@@ -134,6 +146,12 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
             for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")
         ],
     }
+
+
+def _changed(message: Message) -> dict[str, Any]:
+    if message.deleted_at is not None:
+        return {"deleted": True}
+    return {"edited_at": message.edited_at.isoformat()} if message.edited_at else {}
 
 
 def _answered_by(run: Run | None) -> dict[str, Any]:

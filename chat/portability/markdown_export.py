@@ -17,12 +17,12 @@ UNFINISHED: Final = (MessageStatus.STOPPED, MessageStatus.FAILED, MessageStatus.
 
 
 def to_markdown(member: Member) -> str:
-    """The path to the newest message. Each heading names the author or the model.
+    """The branch that the member looks at. Each heading names the author or the model.
 
     Of answers side by side, the one on the path names the models of the others. While none is chosen, all are there.
     """
     conversation = member.conversation
-    ids = path_ids(conversation.pk, conversation.tip_id, limit=MAX_PATH)
+    ids = path_ids(conversation.pk, member.tip_id or conversation.tip_id, limit=MAX_PATH)
     beside = answers_beside(ids[-1]) if ids else []
     ids[len(ids) - bool(beside) :] = beside
     messages = Message.objects.select_related("author").in_bulk(ids)
@@ -31,6 +31,10 @@ def to_markdown(member: Member) -> str:
     parts = [f"# {conversation.title or _('Conversation')}"]
     for message in (messages[pk] for pk in ids if pk in messages):
         text = message.text.strip()
+        if message.deleted_at is not None:
+            text = f"*({_('This message was deleted.')})*"
+        elif message.edited_at is not None:
+            text += f"\n\n*({_('edited')})*"
         if message.status in UNFINISHED:
             text += f"\n\n*({_('not finished')})*"
         elif message.pk in runs and (note := finish_note(runs[message.pk].finish)):

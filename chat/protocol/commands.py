@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
-from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
+from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_RATING_NOTE, MAX_TEXT_BYTES, MIN_COMPARED
 
 Ref = Annotated[str, msgspec.Meta(max_length=64)]
 # W3C Trace Context, version 00: 16 bytes of trace, 8 of the sender's span, flags. Neither id may be all zeros.
@@ -109,6 +109,20 @@ class AnswerChoose(Command, frozen=True, tag="answer.choose"):
     message_id: uuid.UUID
 
 
+class BranchView(Command, frozen=True, tag="branch.view"):
+    """The user looks at the branch with this message, to its newest end."""
+
+    message_id: uuid.UUID
+
+
+class MessageRate(Command, frozen=True, tag="message.rate"):
+    """Rates an answer: 1 is good, -1 is bad, 0 takes the rating back. `note` is the reason."""
+
+    message_id: uuid.UUID
+    value: Literal[1, -1, 0]
+    note: Annotated[str, msgspec.Meta(max_length=MAX_RATING_NOTE)] | None = None
+
+
 class RunStop(Command, frozen=True, tag="run.stop"):
     run_id: uuid.UUID
 
@@ -161,7 +175,8 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | Ack | Typing | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
+    | BranchView | MessageRate | Ack | Typing | Ping | Pong
+    | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
 NewTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin an answer

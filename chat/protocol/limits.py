@@ -16,3 +16,4 @@ HEARTBEAT_SECONDS: Final = 25
 PONG_SECONDS: Final = 10
 MIN_COMPARED: Final = 2  # models that answer one message side by side
 MAX_COMPARED: Final = 4
+MAX_RATING_NOTE: Final = 1_000  # characters

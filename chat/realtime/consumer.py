@@ -35,12 +35,13 @@ from chat.protocol.limits import (
     PROTOCOL,
     WINDOW_BYTES,
 )
-from chat.realtime import microphone, rate_limits, subscriptions, turns
+from chat.realtime import microphone, rate_limits, reading, subscriptions, turns
 from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.delivery_trace import follow_delivery
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
+from chat.realtime.reading import Reading
 from chat.realtime.subscriptions import Subscriptions
 from chat.realtime.turns import Turns
 from chat.telemetry import metrics, tracing
@@ -89,6 +90,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.channel: str = await self.layer.new_channel()
         self.subscriptions = Subscriptions(self.connection, self.channel, reply=reply)
         self.turns = Turns(self.user_id, self.subscriptions, reply=reply)
+        self.reading = Reading(self.connection, reply=reply)
         open_sockets().add(self.connection)
         try:
             await self.open(send)
@@ -229,7 +231,14 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": ["reasoning", "compare", "members", *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": [
+            "reasoning",
+            "compare",
+            "members",
+            "branches",
+            "ratings",
+            *(["voice"] if settings.ASR_BACKENDS else []),
+        ],
     }
 
 
@@ -249,6 +258,7 @@ def _by(part: Callable[[ChatConsumer], Part], handlers: Handlers[Part]) -> dict[
 HANDLERS: Final[dict[type[Command], Handler]] = (
     _by(lambda consumer: consumer.turns, turns.HANDLERS)
     | _by(lambda consumer: consumer.subscriptions, subscriptions.HANDLERS)
+    | _by(lambda consumer: consumer.reading, reading.HANDLERS)
     | _by(lambda consumer: consumer.microphone, microphone.HANDLERS)
 )
 

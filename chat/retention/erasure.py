@@ -21,6 +21,7 @@ from chat.models import (
     Preset,
     Prompt,
     Recording,
+    Revision,
     Role,
     Run,
     RunStatus,
@@ -70,6 +71,7 @@ def erase(user: User) -> Erased:
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
         copies = _blank_copies(user)
+        _delete_earlier_texts(user)
         blank_cases(user)
         Utterance.objects.filter(recording__user=user).delete()
         Recording.objects.filter(user=user).delete()
@@ -88,6 +90,12 @@ def _blank_copies(user: User) -> list[uuid.UUID]:
     conversations = list(copied.values_list("conversation_id", flat=True).distinct())
     copied.update(text=ERASED, html="", moderation={}, author_name="")
     return conversations
+
+
+def _delete_earlier_texts(user: User) -> None:
+    """Of messages that the user wrote, of answers that the user asked for, and what the user changed."""
+    theirs = Q(message__author=user) | Q(changed_by=user) | Q(message__runs__requested_by=user)
+    Revision.objects.filter(pk__in=Revision.objects.filter(theirs).values("pk")).delete()
 
 
 def _end_waiting_runs(user: User, conversations: list[uuid.UUID]) -> None:

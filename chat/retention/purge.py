@@ -24,7 +24,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import Session
 from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
-from chat.models import UNDER_WAY, Conversation, Member, Recording, RecordingStatus, Run, Submission
+from chat.models import UNDER_WAY, Conversation, Member, Recording, RecordingStatus, Revision, Run, Submission
 from chat.moderation.keeping import expired_cases
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.voice import audio_files
@@ -84,6 +84,12 @@ KINDS: Final = (
         "submissions",
         "idempotency records older than KEEP_SUBMISSION_DAYS",
         lambda now: Submission.objects.filter(created_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)),
+        500,
+    ),
+    PurgeKind(
+        "revisions",
+        "earlier texts of messages older than KEEP_REVISION_DAYS",
+        lambda now: Revision.objects.filter(changed_at__lt=now - timedelta(days=settings.KEEP_REVISION_DAYS)),
         500,
     ),
     PurgeKind(

@@ -89,7 +89,8 @@ def closing(ended: Ended) -> list[store.Append]:
 
 def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
     """The first events of these runs, by run id: they must be in the log before any other."""
-    runs = Run.objects.select_related("message", "prompt__author", "prompt__comparison").filter(pk__in=run_ids)
+    related = ("message", "prompt__author", "prompt__comparison", "requested_by")
+    runs = Run.objects.select_related(*related).filter(pk__in=run_ids)
     return {run.pk: [*_announced_messages(run), events.run_announced(run)] for run in runs}
 
 
@@ -103,7 +104,7 @@ def _announced_messages(run: Run) -> list[Event]:
         *(events.answer_chosen(run.conversation_id, one) for one in (chosen if prompt.parent_id else ())),
         events.message_created(prompt, comparison=getattr(prompt, "comparison", None)),
         *events.moderation_notices(prompt),
-        events.message_created(run.message, slot=run.slot),
+        events.message_created(run.message, slot=run.slot, asked_by=run.requested_by),
     ]
 
 

@@ -137,7 +137,7 @@ def _authors_of(rows: list[tuple[str, uuid.UUID | None]], messages: list[uuid.UU
     if len(ids) < 2:
         return []
     people = User.objects.in_bulk([one for one in ids if one])
-    copied = dict(
+    copied: dict[uuid.UUID | None, str] = dict(
         Message.objects.filter(pk__in=messages).exclude(author_name="").values_list("author_id", "author_name")
     )
     names: dict[uuid.UUID | None, str] = {}

@@ -215,6 +215,7 @@ def _insert(
         title=rows.title,
         # Of several models the one of the chosen answer becomes the conversation's.
         choose_model=not several and not place.slot and (chosen is not None or place.choice is not None),
+        below=place.followed,
     )
     check_runs_under_way(under_way, wanted=len(runs))
     if several:
@@ -290,7 +291,7 @@ def _announcements(command: NewTurn, place: Place, rows: _Rows) -> list[Append]:
         told = None if rows.is_new else client_id
         announced = [
             *opening,
-            events.message_created(answer, client_id=told, slot=run.slot),
+            events.message_created(answer, client_id=told, slot=run.slot, asked_by=place.author),
             events.run_announced(run),
         ]
         appends.append(Append(place.conversation_id, announced, run.pk, attempt=0, number=1))

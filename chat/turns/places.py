@@ -12,6 +12,7 @@ from django.db.models import Q
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.catalog.presets import choose_preset
+from chat.conversations.changing import check_not_deleted
 from chat.conversations.membership import WRITERS, member_of
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
 from chat.moderation.screening import check_not_withheld, screen_system_prompt
@@ -38,6 +39,15 @@ class Place:
     choice: Choice | None = None  # the message chooses the answer it follows, of several side by side
     slot: int = 0  # of another answer among several side by side
 
+    @property
+    def followed(self) -> list[uuid.UUID]:
+        """The messages whose readers go with the turn: the one it is below, and those beside an answer it chooses."""
+        if self.prompt is not None:
+            return [self.prompt.pk]
+        if self.choice is not None:
+            return list(Message.objects.filter(parent=self.choice.prompt_id).values_list("pk", flat=True))
+        return [self.parent_id] if self.parent_id else []
+
 
 def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     """The place of a command. A new conversation is inserted here. Raises `ChatError`s."""
@@ -45,6 +55,7 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
         return _new_conversation(user_id, command) if command.conversation_id is None else _below(user_id, command)
     if isinstance(command, MessageEdit):
         edited, member = _lock_message(user_id, command.message_id, MessageRole.USER)
+        check_not_deleted(edited)
         return _beside(edited.conversation, member.user, parent_id=edited.parent_id)
     answer, member = _lock_message(user_id, command.message_id, MessageRole.ASSISTANT)
     if answer.parent is None:
@@ -52,6 +63,7 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     place = _beside(answer.conversation, member.user, prompt=answer.parent)
     place.slot, model = place_of_retry(answer)
     check_not_withheld(answer.parent)
+    check_not_deleted(answer.parent)
     place.model = model or place.model
     return place
 

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
@@ -28,9 +29,11 @@ from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
 from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
+from chat.conversations.member_branches import tip_of
 from chat.conversations.members import members_of
 from chat.conversations.membership import member_of
 from chat.conversations.parameters import is_changed
+from chat.conversations.rating import ratings_of
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
 from chat.models import Message, Preset, Role
@@ -57,23 +60,26 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @require_safe
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """The last messages of a conversation's newest path, with the text so far of answers in progress."""
-    people, reported = _people(user_of(request), conversation_id)
-    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people, reported)
+    """The last messages of the branch that the reader looks at, with the text so far of answers in progress."""
+    people, reported, tip = _people(user_of(request), conversation_id)
+    reader = user_of(request).pk
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=tip, reader=reader)
+    return _page(request, state, people, reported)
 
 
 @require_safe
 @for_members
 def show_older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The messages above the one in `before`, as an HTML fragment."""
-    member_of(user_of(request).pk, conversation_id)
+    reader = user_of(request).pk
+    member_of(reader, conversation_id)
     try:
         first = Message.objects.get(pk=uuid.UUID(request.GET.get("before", "")), conversation_id=conversation_id)
     except (ValueError, Message.DoesNotExist):
         raise Http404 from None
     if first.parent_id is None:
         raise Http404
-    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id, reader=reader)
     return _fragment(request, state, state.messages)
 
 
@@ -81,9 +87,10 @@ def show_older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse
 @for_members
 def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
     """The path from a message to its newest leaf, as an HTML fragment; its last messages when it is long."""
-    member_of(user_of(request).pk, conversation_id)
+    reader = user_of(request).pk
+    member_of(reader, conversation_id)
     leaf = newest_leaf(conversation_id, message_id)
-    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES * 3, leaf=leaf)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES * 3, leaf=leaf, reader=reader)
     ids = [message["id"] for message in state.messages]
     start = ids.index(str(message_id)) if str(message_id) in ids else 0
     if state.side_by_side:
@@ -120,6 +127,7 @@ def _page(
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
+        "currency": settings.CURRENCY if settings.SHOW_COSTS else "",
         "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
         "urls": {
             "root": reverse("chat:new"),
@@ -131,6 +139,9 @@ def _page(
             "prompt_root": reverse("chat:prompts"),
             "conversations": reverse("chat:conversations"),
             "report": reverse("chat:report", args=[BLANK_ID]),
+            "fork": reverse("chat:fork", args=[BLANK_ID]),
+            "edit": reverse("chat:message_edit", args=[BLANK_ID]),
+            "delete": reverse("chat:message_delete", args=[BLANK_ID]),
             "login": reverse("account_login"),
             "icons": static("chat/img/icons.svg"),
         },
@@ -139,10 +150,11 @@ def _page(
         "page": data,
         "conversation": state.conversation if state else None,
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
-        **(_shown(state, state.messages, reported) if state else {"shown": []}),
+        **(_shown(state, state.messages, reported, user.pk) if state else {"shown": []}),
         "report_reasons": ReportReason.choices,
-        "piece": _fragment_data(state, state.messages) if state else None,
+        "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
         "listing": listing.read_listing(user.pk, zone=zone_of(request)),
+        "zone": zone_of(request),
         "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
@@ -152,9 +164,10 @@ def _page(
     return render(request, "chat/conversation.html", context)
 
 
-def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID]]:
-    """The reader's role, the members where there are several, whether the reader has decisions to read; and the ids of
-    the messages that the reader has reported. One query. Raises `NotFound` if the reader is no member.
+def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID], uuid.UUID | None]:
+    """The reader's role, the members where there are several, whether the reader has decisions to read; the ids of
+    the messages that the reader has reported; and the last message of the reader's branch, None where it is the newest
+    of all. One query. Raises `NotFound` if the reader is no member.
     """
     rows = members_of(conversation_id).filter(conversation__deleted_at=None)
     found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
@@ -162,34 +175,39 @@ def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Col
     if reader is None:
         raise NotFound
     members = [member_dict(one) for one in found] if len(found) > 1 else []
-    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported
+    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported, reader.tip_id
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
     context = {
-        **_shown(state, messages, moderation.reported_in(user_of(request), state.conversation.pk)),
-        "piece": _fragment_data(state, messages),
+        **_shown(state, messages, moderation.reported_in(user_of(request), state.conversation.pk), user_of(request).pk),
+        "piece": _fragment_data(state, messages, tip_of(user_of(request).pk, state.conversation.pk)),
         "page": {"user": {"id": str(user_of(request).pk)}},
+        "zone": zone_of(request),
     }
     return render(request, "chat/messages.html", context)
 
 
 def _shown(
-    state: State, messages: list[dict[str, Any]], reported: Collection[uuid.UUID]
+    state: State, messages: list[dict[str, Any]], reported: Collection[uuid.UUID], reader: uuid.UUID
 ) -> dict[str, list[dict[str, Any]]]:
-    """The messages one below the other, and those side by side below them. `reported`: by the reader."""
+    """The messages one below the other, and those side by side below them. `reported`: by the reader, whose
+    own ratings are shown."""
+    rated = ratings_of(reader, state.conversation.pk)
     for message in messages:
+        message["rated"] = rated.get(message["id"], 0)
         message["reported"] = uuid.UUID(message["id"]) in reported
     first = len(messages) - state.side_by_side
     return {"shown": messages[:first], "beside": messages[first:]}
 
 
-def _fragment_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _fragment_data(state: State, messages: list[dict[str, Any]], tip: uuid.UUID | None) -> dict[str, Any]:
+    """`tip` is the last message of the branch that the reader looks at, as the server knows it."""
     return {
         "position": state.position,
         "parent": (messages[0]["parent_id"] or "") if messages else "",
         "first": messages[0]["id"] if messages else "",
-        "tip": state.conversation.tip_id or "",
+        "tip": tip or "",
         "beside_prompt": messages[-1]["parent_id"] if state.side_by_side else "",
         "beside_size": state.side_by_side,
         "has_more": state.has_more,

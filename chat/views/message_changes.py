@@ -1,4 +1,4 @@
-"""What a member does to a single message over HTTP: fork the conversation from it."""
+"""What a member does to a single message over HTTP: edit it in place, delete it, fork the conversation from it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,31 @@ from typing import Any, Final
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
+from chat.conversations.changing import delete_message, edit_message
 from chat.conversations.copying import fork
 from chat.protocol.errors import RateLimited
 from chat.views.decorators import command
 
 FORK_RATE: Final = "60/h"  # per user
+
+
+@sensitive_post_parameters("text")
+@command
+def edit(request: HttpRequest, message_id: uuid.UUID) -> dict[str, Any]:
+    """POST `text`, and `seen`, the `edited_at` that the page shows: the message as it is then."""
+    message = edit_message(user_of(request).pk, message_id, request.POST.get("text", ""), request.POST.get("seen"))
+    return {"edited_at": message.edited_at.isoformat() if message.edited_at else None, "text": message.text}
+
+
+@command
+def delete(request: HttpRequest, message_id: uuid.UUID) -> dict[str, Any]:
+    """POST: the message keeps its place, without a text."""
+    delete_message(user_of(request).pk, message_id)
+    return {}
 
 
 @command

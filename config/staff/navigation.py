@@ -25,6 +25,8 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.run", "", "bolt"),
         ("chat.conversation", "", "forum"),
         ("chat.message", "", "chat_bubble"),
+        ("chat.rating", "Quality", "thumbs_up_down"),
+        ("chat.revision", "Earlier texts", "history"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
         ("chat.prompt", "", "format_quote"),

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def shared(alice: User, bob: User) -> Conversation:
-    """Alice's conversation of four messages; the second question is by Bob, an editor. The first answer has thinking."""
+    """Alice's, of four messages; the second question is by Bob, an editor. The first answer was thought of."""
     found = make_conversation(alice, 4, title="Crocodiles")
     Member.objects.create(conversation=found, user=bob, role=Role.EDITOR)
     first, answer, second, _ = path_of(found)
@@ -123,7 +123,7 @@ def test_a_message_being_written_and_a_strangers_are_refused(alice: User, mallor
     answer = Run.objects.get(pk=turn.run_id).message_id
     with pytest.raises(Busy):
         fork(alice.pk, answer)
-    assert fork(alice.pk, turn.message_id).pk  # the question is there
+    assert [one.text for one in path_of(fork(alice.pk, turn.message_id))] == ["Hello"]  # the question is there
     for stranger, message in ((mallory, turn.message_id), (alice, uuid.uuid4())):
         with pytest.raises(NotFound):
             fork(stranger.pk, message)
