@@ -9,7 +9,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from chat.conversations.branches import answers_beside, path_ids
-from chat.eventlog.payloads import finish_note
+from chat.eventlog.payloads import author_of, finish_note
 from chat.models import Comparison, Member, Message, MessageRole, MessageStatus, Run
 
 MAX_PATH: Final = 100_000  # messages
@@ -71,5 +71,5 @@ def _others_note(run: Run | None, compared: _Compared) -> str:
 
 def _speaker(message: Message, run: Run | None) -> str:
     if message.role == MessageRole.USER:
-        return message.author.display_name if message.author else str(_("Somebody"))
+        return (author_of(message) or {}).get("name") or str(_("Somebody"))
     return run.model if run else str(_("Answer"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Callable
 
@@ -16,7 +17,8 @@ from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import store
 from chat.models import Conversation, Member, Message, Reasoning, Revision, Role, Run, RunStatus
 from chat.models.moderation import Action, DecisionKind, ModerationCase
-from chat.portability.export import conversation_data
+from chat.portability.export import conversation_data, export_user_data
+from chat.portability.importer import import_conversations, read_file
 from chat.portability.markdown_export import to_markdown
 from chat.protocol.commands import MessageEdit, MessageRegenerate, Position
 from chat.protocol.errors import (
@@ -132,6 +134,15 @@ def test_nothing_of_a_deleted_message_is_exported_or_copied(turn: Accepted, alic
     for text in (str(conversation_data(member)), to_markdown(member)):
         assert "Nile" not in text
         assert "crocodile" not in text
+
+
+def test_an_import_keeps_the_edited_mark(turn: Accepted, alice: User, mallory: User) -> None:
+    edited = edit_message(alice.pk, turn.message_id, "Which alligator?")
+    exported = "".join(export_user_data(alice)).encode()
+    [outcome] = import_conversations(mallory, read_file(io.BytesIO(exported)))
+    assert outcome.kind == "new"
+    imported = Message.objects.get(conversation__memberships__user=mallory, role="user")
+    assert (imported.text, imported.edited_at) == ("Which alligator?", edited.edited_at)
 
 
 def test_who_may_edit_and_delete(turn: Accepted, alice: User, bob: User, mallory: User) -> None:

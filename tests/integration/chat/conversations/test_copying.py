@@ -12,6 +12,7 @@ from chat.conversations import copying
 from chat.conversations.copying import Rules, copy_path, fork
 from chat.conversations.snapshot import read_state
 from chat.models import Conversation, Member, Message, Reasoning, Role, Run, RunStatus
+from chat.portability.markdown_export import to_markdown
 from chat.protocol.errors import Busy, NotFound, TooLarge
 from chat.retention.erasure import erase
 from chat.runs.context import read_branch
@@ -78,6 +79,9 @@ def test_a_copy_of_a_share_may_hide_names_and_thinking(shared: Conversation, mal
     copy = copy_path(shared, path_of(shared)[-1].pk, mallory, Rules(names=False, thinking=False, prompt=False))
     assert {message["author"]["name"] for message in shown(copy) if message["role"] == "user"} == {"Somebody"}
     assert read_branch(path_of(copy)[2].pk).authors == ["Somebody", "", "Somebody (2)"]
+    exported = to_markdown(Member.objects.select_related("conversation").get(conversation=copy))
+    assert "Alice" not in exported
+    assert "## Somebody" in exported
     assert not Reasoning.objects.filter(run__conversation=copy).exists()
     assert "reasoning" not in shown(copy)[1]["run"]
 

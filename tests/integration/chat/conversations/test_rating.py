@@ -17,6 +17,7 @@ from chat.retention.erasure import erase
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
 from chat.turns.accept import Accepted
+from tests.conftest import make_user
 from tests.fixtures.people import logged_in, staff_client
 from tests.fixtures.run_rows import row, say
 from tests.integration.chat.turns.test_turns import at_once
@@ -87,8 +88,10 @@ def test_staff_see_ratings_and_figures_by_model(turn: Accepted, alice: User, bob
     answer = row(turn.run_id).message_id
     rate(alice.pk, answer, 1)
     rate(bob.pk, answer, -1, "Wrong")
+    assert logged_in(make_user("Rita")).get("/admin/chat/rating/").status_code == 302  # no staff
     staff = staff_client("view_rating")
     page = staff.get("/admin/chat/rating/").content.decode()
     assert "Wrong" in page
     assert "50" in page  # per cent are good
-    assert staff_client("view_run").get("/admin/chat/rating/").status_code == 403
+    User.objects.get(email="sam@example.org").user_permissions.clear()
+    assert staff.get("/admin/chat/rating/").status_code == 403

@@ -103,7 +103,7 @@ async def recording(client: Client, conversation_id: str | None = None, **fields
 async def test_words_form_and_the_final_is_kept(stack: Stack, asr: Recogniser) -> None:
     async with user(stack) as alice:
         client = await alice.connect()
-        assert client.frames[0]["features"] == ["reasoning", "compare", "members", "voice"]
+        assert client.frames[0]["features"] == ["reasoning", "compare", "members", "branches", "ratings", "voice"]
         speaker = await recording(client)
         started = client.frames[-1]
         assert (started["backend"], started["language"]) == (asr.backend, "en")
