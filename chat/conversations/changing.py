@@ -14,9 +14,12 @@ from typing import Final
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
+from chat.conversations.listing import notify_members
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import ACTIVE, Conversation, Member, Message, MessageRole, Reasoning, Revision, RevisionKind, Role, Run
+from chat.models.conversations import title_from
 from chat.moderation.rewriting import rewrite_message
 from chat.moderation.screening import Refusal, check_not_withheld, refuse, screen_edit
 from chat.protocol.commands import clean_controls, clean_text
@@ -54,6 +57,7 @@ def edit_message(user_id: uuid.UUID, message_id: uuid.UUID, text: str, seen: str
             _keep(message, RevisionKind.EDITED, user_id, edited_at)
             rewrite_message(message.pk, stored, moderation)
             Message.objects.filter(pk=message.pk).update(edited_at=edited_at)
+            _announce_title(message)
     except Refusal as refusal:
         raise refuse(refusal, user_id, uuid.uuid5(message_id, f"{user_id} {text}")) from None
     return Message.objects.select_related("author").get(pk=message_id)
@@ -74,6 +78,7 @@ def delete_message(user_id: uuid.UUID, message_id: uuid.UUID) -> None:
         _keep(message, RevisionKind.DELETED, user_id, deleted_at)
         rewrite_message(message.pk, "", {}, reasoning="")
         Message.objects.filter(pk=message.pk).update(deleted_at=deleted_at, edited_at=None)
+        _announce_title(message)
 
 
 def check_not_deleted(message: Message) -> None:
@@ -131,6 +136,15 @@ def _clean(text: str, message: Message) -> str:
     if not text.strip():
         raise Invalid("The text is empty.")
     return text
+
+
+def _announce_title(message: Message) -> None:
+    """Shows the title in every open tab after the commit, if it was made of the words of the message before."""
+    titled = title_from(message.text)
+    conversation = Conversation.objects.get(pk=message.conversation_id)
+    if message.parent_id is None and conversation.title != titled:
+        conversation.title = conversation.title or _("Conversation")  # a name for what has none
+        transaction.on_commit(lambda: notify_members(conversation), robust=True)
 
 
 def _keep(message: Message, kind: RevisionKind, user_id: uuid.UUID, at: datetime) -> None:

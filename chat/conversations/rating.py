@@ -6,6 +6,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.db.models import CharField, QuerySet
+from django.db.models.functions import Cast, JSONArray
 from django.utils import timezone
 
 from chat.conversations.membership import member_of
@@ -71,10 +73,11 @@ def rate(user_id: uuid.UUID, message_id: uuid.UUID, value: int, note: str = "") 
     return Rated(user_id, row.conversation_id, message_id, value)
 
 
-def ratings_of(user_id: uuid.UUID, conversation_id: uuid.UUID) -> dict[str, int]:
-    """The user's own ratings in a conversation, by the id of the answer."""
+def rating_pairs(user_id: uuid.UUID, conversation_id: uuid.UUID) -> QuerySet[Any, Any]:
+    """The user's own ratings in a conversation: pairs of the answer's id, as text, and the value."""
     rows = Rating.objects.filter(user_id=user_id, message__conversation=conversation_id)
-    return {str(pk): value for pk, value in rows.values_list("message_id", "value")}
+    pair = JSONArray(Cast("message_id", CharField()), "value")
+    return rows.values_list(pair, flat=True)
 
 
 async def notify_rated(rated: Rated) -> None:

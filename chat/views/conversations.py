@@ -7,11 +7,13 @@ blank for new messages. Every view checks the reader's membership.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.contrib.postgres.expressions import ArraySubquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
@@ -33,7 +35,7 @@ from chat.conversations.member_branches import tip_of
 from chat.conversations.members import members_of
 from chat.conversations.membership import member_of
 from chat.conversations.parameters import is_changed
-from chat.conversations.rating import ratings_of
+from chat.conversations.rating import rating_pairs
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
 from chat.models import Message, Preset, Role
@@ -61,10 +63,10 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of the branch that the reader looks at, with the text so far of answers in progress."""
-    people, reported, tip = _people(user_of(request), conversation_id)
+    people, marks, tip = _people(user_of(request), conversation_id)
     reader = user_of(request).pk
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=tip, reader=reader)
-    return _page(request, state, people, reported)
+    return _page(request, state, people, marks)
 
 
 @require_safe
@@ -103,7 +105,7 @@ def _page(
     request: HttpRequest,
     state: State | None,
     people: dict[str, Any] | None = None,
-    reported: Collection[uuid.UUID] = (),
+    marks: Marks | None = None,
 ) -> HttpResponse:
     user = user_of(request)
     models = models_of(user.pk)
@@ -150,7 +152,7 @@ def _page(
         "page": data,
         "conversation": state.conversation if state else None,
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
-        **(_shown(state, state.messages, reported, user.pk) if state else {"shown": []}),
+        **(_shown(state, state.messages, marks or Marks()) if state else {"shown": []}),
         "report_reasons": ReportReason.choices,
         "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
         "listing": listing.read_listing(user.pk, zone=zone_of(request)),
@@ -164,23 +166,27 @@ def _page(
     return render(request, "chat/conversation.html", context)
 
 
-def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID], uuid.UUID | None]:
-    """The reader's role, the members where there are several, whether the reader has decisions to read; the ids of
-    the messages that the reader has reported; and the last message of the reader's branch, None where it is the newest
-    of all. One query. Raises `NotFound` if the reader is no member.
+def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Marks, uuid.UUID | None]:
+    """The reader's role, the members where there are several, whether the reader has decisions to read; what the reader
+    said of messages; and the last message of the reader's branch, None where it is the newest of all. One query.
+    Raises `NotFound` if the reader is no member.
     """
     rows = members_of(conversation_id).filter(conversation__deleted_at=None)
+    rows = rows.annotate(rated=ArraySubquery(rating_pairs(user.pk, conversation_id)))
     found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
     reader: Any = next((one for one in found if one.user_id == user.pk), None)
     if reader is None:
         raise NotFound
     members = [member_dict(one) for one in found] if len(found) > 1 else []
-    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported, reader.tip_id
+    people = {"role": reader.role, "members": members, "decisions": reader.decisions}
+    return people, Marks(reader.reported, dict(reader.rated)), reader.tip_id
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
+    user, conversation_id = user_of(request), state.conversation.pk
+    marks = Marks(moderation.reported_in(user, conversation_id), dict(rating_pairs(user.pk, conversation_id)))
     context = {
-        **_shown(state, messages, moderation.reported_in(user_of(request), state.conversation.pk), user_of(request).pk),
+        **_shown(state, messages, marks),
         "piece": _fragment_data(state, messages, tip_of(user_of(request).pk, state.conversation.pk)),
         "page": {"user": {"id": str(user_of(request).pk)}},
         "zone": zone_of(request),
@@ -188,15 +194,19 @@ def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]
     return render(request, "chat/messages.html", context)
 
 
-def _shown(
-    state: State, messages: list[dict[str, Any]], reported: Collection[uuid.UUID], reader: uuid.UUID
-) -> dict[str, list[dict[str, Any]]]:
-    """The messages one below the other, and those side by side below them. `reported`: by the reader, whose
-    own ratings are shown."""
-    rated = ratings_of(reader, state.conversation.pk)
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the reader said of messages: which they have reported, and how they rated answers, by id."""
+
+    reported: Collection[uuid.UUID] = ()
+    rated: Mapping[str, int] = field(default_factory=dict)
+
+
+def _shown(state: State, messages: list[dict[str, Any]], marks: Marks) -> dict[str, list[dict[str, Any]]]:
+    """The messages one below the other, and those side by side below them."""
     for message in messages:
-        message["rated"] = rated.get(message["id"], 0)
-        message["reported"] = uuid.UUID(message["id"]) in reported
+        message["rated"] = marks.rated.get(message["id"], 0)
+        message["reported"] = uuid.UUID(message["id"]) in marks.reported
     first = len(messages) - state.side_by_side
     return {"shown": messages[:first], "beside": messages[first:]}
 

@@ -96,6 +96,7 @@ def test_a_message_is_edited_deleted_rated_and_forked(page: Page, bob: Page, sta
     for one in (page, bob):
         expect(one.locator(".message-user .message-body")).to_have_text("Name a caiman")
         expect(one.locator(".message-user .message-edited")).to_be_visible()
+        expect(one.locator("#title")).to_have_text("Name a caiman")
     expect(page.locator(".message-assistant")).to_have_count(1)
     shoot_views(page, "edited")
     menu(bob, ".message-user")
