@@ -64,6 +64,11 @@ def test_an_edit_of_another_member_is_offered_and_not_forced(page: Page, bob: Pa
     page.locator(".message-user").first.get_by_role("button", name="Previous version").click()
     expect(page.locator(".message-user")).to_have_count(2)
     expect(second.locator(".message-user")).to_have_count(2)
+    edit(page, "Which caiman?")
+    expect(bob.locator(".branch-offer").first).to_contain_text("Alice edited this message.")
+    expect(bob.locator(".message-user .message-body")).to_have_text(["Which alligator?"])
+    bob.get_by_role("button", name="Show", exact=True).first.click()
+    expect(bob.locator(".message-user .message-body")).to_have_text(["Which caiman?"])
     assert [watch.complaints for watch in watched] == [[], []]
 
 
