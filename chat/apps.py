@@ -18,6 +18,7 @@ class ChatConfig(AppConfig):
         from chat.models import Recording
         from chat.models.messages import READ_TEXT
         from chat.models.presets import SHARE
+        from chat.models.revisions import READ_REVISION
         from chat.portability.export import export_user_data
         from chat.retention import erasure
         from chat.review.announcements import announce_suspension
@@ -54,12 +55,13 @@ class ChatConfig(AppConfig):
                 "support": ("chat.view_run",),
                 "moderator": (
                     "chat.view_conversation", "chat.view_message", "chat.view_run", "chat.operate_run", READ_TEXT,
+                    READ_REVISION, "chat.view_revision", "chat.view_rating",
                     "chat.view_moderationcase", "chat.read_case", "chat.decide_case", "chat.view_strike",
                     "chat.view_moderationrule", "chat.view_queuedmessage", "chat.delete_queuedmessage",
                 ),
             },
             never={
-                "support": (READ_TEXT, "chat.read_case", "chat.decide_case"),
-                "billing": (READ_TEXT, "chat.read_case", "chat.decide_case"),
+                "support": (READ_TEXT, READ_REVISION, "chat.read_case", "chat.decide_case"),
+                "billing": (READ_TEXT, READ_REVISION, "chat.read_case", "chat.decide_case"),
             },
         )  # fmt: skip

@@ -1,4 +1,5 @@
-"""The admin pages of conversations, messages, runs, waiting lines, recordings, models, moderation, presets, prompts.
+"""The admin pages of conversations and their messages, earlier texts, ratings, runs, waiting lines and recordings; of
+models, moderation, presets and prompts.
 
 Importing this registers them.
 """
@@ -14,7 +15,9 @@ from chat.admin import (
     presets,
     prompts,
     queued,
+    ratings,
     recordings,
+    revisions,
     runs,
 )
 
@@ -29,6 +32,8 @@ __all__ = [
     "presets",
     "prompts",
     "queued",
+    "ratings",
     "recordings",
+    "revisions",
     "runs",
 ]

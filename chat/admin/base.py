@@ -1,8 +1,8 @@
 """Base class for admin pages that may show message text.
 
 Message text, and titles and prompts made from it, are loaded and shown only on the page of one message or conversation,
-only with the permission `chat.read_message_body`, and only after an entry in the audit log. Lists never load them, and
-search never reads them.
+only with the permission `chat.read_message_body` (of earlier texts `chat.read_revision`), and only after an entry in
+the audit log. Lists never load them, and search never reads them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class BodyAdmin(HistoryAdmin):
     facts: ClassVar[tuple[str, ...]]
     body_fields: ClassVar[tuple[str, ...]]
     body_title: ClassVar[str]
+    permission: ClassVar[str] = PERMISSION  # to read the body
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         deferred: QuerySet[Any] = super().get_queryset(request).defer(*self.private_columns())
@@ -39,7 +40,7 @@ class BodyAdmin(HistoryAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Sequence[Any]:
         found: list[Any] = [(None, {"fields": self.facts})]
-        if request.user.has_perm(PERMISSION):
+        if request.user.has_perm(self.permission):
             found.append((self.body_title, {"fields": self.body_fields}))
         return found
 
@@ -49,7 +50,7 @@ class BodyAdmin(HistoryAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
-        if obj is not None and request.user.has_perm(PERMISSION):
+        if obj is not None and request.user.has_perm(self.permission):
             conversation_id = obj.pk if isinstance(obj, Conversation) else obj.conversation_id
             audit.record(request, "read_body", obj, conversation_id=conversation_id)
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)

@@ -47,19 +47,23 @@ def check_may_write(user_id: uuid.UUID) -> None:
         check_suspension(*row)
 
 
-def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[str, bool]:
-    """The member's name, and whether there are other members. Raises `NotFound`."""
+def open_conversation(user_id: uuid.UUID, conversation_id: uuid.UUID) -> tuple[str, bool, uuid.UUID | None]:
+    """The member's name, whether there are other members, and the last message of the branch that the member looks at.
+
+    Raises `NotFound`.
+    """
     others = Member.objects.filter(conversation=OuterRef("conversation")).exclude(user_id=user_id)
     row = (
         Member.objects.filter(user_id=user_id, conversation_id=conversation_id, conversation__deleted_at=None)
         .annotate(shared=Exists(others))
-        .values_list("user__name", "user__email", "shared")
+        .values_list("user__name", "user__email", "shared", "tip_id", "conversation__tip_id")
         .first()
     )
     if row is None:
         raise NotFound
-    name, email, shared = row
-    return User(name=name, email=email).display_name, shared
+    name, email, shared, own, newest = row
+    tips: list[uuid.UUID | None] = [own, newest]
+    return User(name=name, email=email).display_name, shared, next((tip for tip in tips if tip is not None), None)
 
 
 def memberships(user_id: uuid.UUID, conversations: Sequence[uuid.UUID]) -> set[uuid.UUID]:

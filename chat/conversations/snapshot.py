@@ -17,12 +17,13 @@ from chat.eventlog.html_requests import request_missing_html
 from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.queue_events import queued_dict
 from chat.eventlog.replay import ReasoningDelta, extend
-from chat.models import ACTIVE, Comparison, Conversation, Message, QueuedMessage, QueuedState, Reasoning, Run
+from chat.models import ACTIVE, Comparison, Conversation, Member, Message, QueuedMessage, QueuedState, Reasoning, Run
 from chat.protocol.commands import Position
 from chat.protocol.errors import Unavailable
 
 SNAPSHOT_MESSAGES: Final = 200
 SNAPSHOT_BYTES: Final = 192 * 1024  # of message texts; below the window, so that a snapshot alone never fills it
+SNAPSHOT_BRANCH: Final = 40  # messages of the reader's own branch that come first
 READ_ATTEMPTS: Final = 6
 
 
@@ -37,6 +38,7 @@ class State:
     queued: list[dict[str, Any]]  # messages that wait, the next one first
     has_more: bool = False  # older messages exist
     side_by_side: int = 0  # how many of the last messages are answers to one question of which none is chosen yet
+    tip_id: uuid.UUID | None = None  # the last message of the branch that the reader looks at
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class _Rows:
     queued: list[QueuedMessage] = field(default_factory=list)
     has_more: bool = False
     side_by_side: int = 0
+    tip_id: uuid.UUID | None = None
+    reader: uuid.UUID | None = None
 
 
 def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
@@ -59,6 +63,7 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     rows.queued = list(waiting.select_related("author").order_by("position", "id"))
     ids = [message.pk for message in rows.messages]
     for run in Run.objects.select_related("requested_by").filter(message_id__in=ids).order_by("part"):
+        run.cost_shown = rows.reader is not None and run.requested_by_id == rows.reader  # the payer alone
         if (before := rows.runs.get(run.message_id)) is not None:
             rows.earlier.setdefault(run.message_id, []).append(before)
         rows.runs[run.message_id] = run
@@ -83,47 +88,71 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     return rows
 
 
-def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int) -> _Rows:
+def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int, reader: uuid.UUID | None) -> _Rows:
     conversation = Conversation.objects.get(pk=conversation_id)
-    ids = path_ids(conversation_id, leaf or conversation.tip_id, limit=limit + 1)
+    leaf = leaf or conversation.tip_id
+    ids = path_ids(conversation_id, leaf, limit=limit + 1)
     kept = ids[-limit:]
     beside = answers_beside(kept[-1]) if kept else []
     kept[len(kept) - bool(beside) :] = beside
     found = Message.objects.select_related("author", "summary").in_bulk(kept)
     messages = [found[pk] for pk in kept if pk in found]
-    rows = _Rows(conversation, messages, has_more=len(ids) > limit, side_by_side=len(beside))
+    rows = _Rows(
+        conversation, messages, has_more=len(ids) > limit, side_by_side=len(beside), tip_id=leaf, reader=reader
+    )
     return _with_runs(rows, versions=True)
 
 
-def _load_newest(conversation_id: uuid.UUID) -> _Rows:
+def _load_newest(conversation_id: uuid.UUID, user_id: uuid.UUID | None = None) -> _Rows:
     conversation = Conversation.objects.get(pk=conversation_id)
+    members = Member.objects.filter(conversation=conversation, user=user_id) if user_id else Member.objects.none()
+    own = members.values_list("tip_id", flat=True).first()
+    branch = path_ids(conversation_id, own, limit=SNAPSHOT_BRANCH)
     newest = list(
         Message.objects.select_related("author", "summary")
         .filter(conversation_id=conversation_id)
         .order_by("-created_at", "-id")[: SNAPSHOT_MESSAGES + 1]
     )
+    own_branch = Message.objects.select_related("author", "summary").in_bulk(branch)
     thought = dict(
-        Run.objects.filter(message__in=newest, reasoning_chars__gt=0).values_list("message", "reasoning_chars")
+        Run.objects.filter(message__in=[*newest, *branch], reasoning_chars__gt=0).values_list(
+            "message", "reasoning_chars"
+        )
     )
-    kept: list[Message] = []
+    kept: dict[uuid.UUID, Message] = {}
     size = 0
-    for message in newest[:SNAPSHOT_MESSAGES]:
-        size += len(message.text.encode()) + len(message.html.encode()) + thought.get(message.pk, 0)
-        if kept and size > SNAPSHOT_BYTES and message.status not in ("pending", "streaming"):
-            break
-        kept.append(message)
-    rows = _Rows(conversation, kept[::-1], has_more=len(kept) < len(newest))
+    # First the reader's own branch, where it is not the newest, then the newest of all.
+    for messages, most in (
+        ([own_branch[pk] for pk in reversed(branch)], SNAPSHOT_BYTES // 2),
+        (newest[:SNAPSHOT_MESSAGES], SNAPSHOT_BYTES),
+    ):
+        for message in messages:
+            if message.pk in kept:
+                continue
+            size += len(message.text.encode()) + len(message.html.encode()) + thought.get(message.pk, 0)
+            if kept and size > most and message.status not in ("pending", "streaming"):
+                break
+            kept[message.pk] = message
+    in_order = sorted(kept.values(), key=lambda message: (message.created_at, message.pk))
+    left_out = any(message.pk not in kept for message in newest)
+    rows = _Rows(conversation, in_order, has_more=left_out, tip_id=own or conversation.tip_id, reader=user_id)
     return _with_runs(rows, versions=False)
 
 
-async def read_state(conversation_id: uuid.UUID, *, limit: int = 40, leaf: uuid.UUID | None = None) -> State:
-    """The path that ends at `leaf`, else at the newest message, for a page. The caller checks access."""
-    return await _consistent(conversation_id, lambda: _load_path(conversation_id, leaf, limit))
+async def read_state(
+    conversation_id: uuid.UUID, *, limit: int = 40, leaf: uuid.UUID | None = None, reader: uuid.UUID | None = None
+) -> State:
+    """The path that ends at `leaf`, else at the newest message, for a page. The caller checks access. `reader` sees the
+    costs of the answers that they asked for; without one, no costs are told.
+    """
+    return await _consistent(conversation_id, lambda: _load_path(conversation_id, leaf, limit, reader))
 
 
-async def read_snapshot(conversation_id: uuid.UUID) -> State:
-    """The newest messages of all branches, for a socket that cannot replay the log. The caller checks access."""
-    return await _consistent(conversation_id, lambda: _load_newest(conversation_id))
+async def read_snapshot(conversation_id: uuid.UUID, user_id: uuid.UUID | None = None) -> State:
+    """The end of the branch that the user looks at, and the newest messages of all branches, for a socket that cannot
+    replay the log. The caller checks access.
+    """
+    return await _consistent(conversation_id, lambda: _load_newest(conversation_id, user_id))
 
 
 async def _consistent(conversation_id: uuid.UUID, load: Callable[[], _Rows]) -> State:
@@ -199,4 +228,6 @@ def _state(position: Position, rows: _Rows) -> State:
         messages.append(shown)
     runs = [shown["run"] for shown in messages if shown["run"] and shown["run"]["status"] in ACTIVE]
     queued = [queued_dict(row) for row in rows.queued]
-    return State(position, rows.conversation, messages, runs, queued, rows.has_more, rows.side_by_side)
+    return State(
+        position, rows.conversation, messages, runs, queued, rows.has_more, rows.side_by_side, rows.tip_id
+    )  # fmt: skip

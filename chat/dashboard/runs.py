@@ -21,7 +21,7 @@ ALARMING: Final = 0.05  # the tile of failures turns red above this share of run
 _RUNS: Final = """
 WITH newest AS MATERIALIZED (
     SELECT created_at, status, error_code, model, queued_ms, first_token_ms FROM chat_run
-    WHERE created_at >= %(since)s AND NOT (status = 'done' AND attempt = 0) -- those of imports
+    WHERE created_at >= %(since)s AND NOT (finished_at IS NOT NULL AND attempt = 0) -- those of imports and copies
     ORDER BY created_at DESC LIMIT %(max_rows)s
 )
 SELECT (SELECT count(*) FROM newest), (SELECT min(created_at) FROM newest),

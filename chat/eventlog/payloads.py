@@ -10,7 +10,18 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import ACTIVE, Comparison, Conversation, Finish, Message, MessageStatus, Run, RunStatus, Summary
+from chat.models import (
+    ACTIVE,
+    Comparison,
+    Conversation,
+    Finish,
+    Member,
+    Message,
+    MessageStatus,
+    Run,
+    RunStatus,
+    Summary,
+)
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 MODERATED: Final = "moderated"  # the code of a run that moderation has ended
@@ -158,11 +169,26 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
 
 
 def cost_of(*runs: Run) -> str | None:
-    """What these runs cost together. None if any of them has no price, or where people are not shown costs."""
+    """What these runs cost together. None if any of them has no price, or where the reader is not shown its cost."""
     costs = [run.cost for run in runs]
-    if not settings.SHOW_COSTS or not costs or None in costs:
+    if not settings.SHOW_COSTS or not costs or None in costs or not all(map(may_show_cost, runs)):
         return None
     return f"{sum((cost for cost in costs if cost is not None), Decimal(0)).normalize():f}"
+
+
+def may_show_cost(run: Run) -> bool:
+    """Whether an answer's cost may be told to all who read its conversation: only the payer may know it."""
+    if run.cost_shown is None:
+        readers = Member.objects.filter(conversation_id=run.conversation_id)
+        run.cost_shown = set(readers.values_list("user_id", flat=True)[:2]) <= {run.requested_by_id}
+    return run.cost_shown
+
+
+def untold_cost(run: Run) -> str | None:
+    """What a run cost, where its events do not tell it because not only the payer reads them; else None."""
+    if run.cost is None or not settings.SHOW_COSTS or may_show_cost(run):
+        return None
+    return f"{run.cost.normalize():f}"
 
 
 def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:
@@ -195,6 +221,19 @@ def person_dict(person: User) -> dict[str, str]:
     return {"id": str(person.pk), "name": person.display_name}
 
 
+def author_of(message: Message) -> dict[str, Any] | None:
+    """Who wrote a message; None: a model, or nobody knows. In a copy, other authors have a name and no id."""
+    if message.author_name:
+        return {"id": None, "name": message.author_name}
+    return person_dict(message.author) if message.author else None
+
+
+def changes_of(message: Message) -> dict[str, str]:
+    """When a message was edited in place or deleted; only what happened."""
+    found = {"edited_at": message.edited_at, "deleted_at": message.deleted_at}
+    return {name: at.isoformat() for name, at in found.items() if at is not None}
+
+
 def message_dict(
     message: Message,
     run: Run | None = None,
@@ -209,16 +248,16 @@ def message_dict(
     it if `run.requested_by` is loaded.
     """
     shown = message.text if text is None else text
-    author = message.author
     made: dict[str, Any] = {
         "id": str(message.id),
         "parent_id": str(message.parent_id) if message.parent_id else None,
         "role": message.role,
-        "author": person_dict(author) if author else None,
+        "author": author_of(message),
         "text": shown,
         "html": message.html or None,
         "status": message.status,
         "created_at": message.created_at.isoformat(),
+        **changes_of(message),
         "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
     }
     if message.mentions:

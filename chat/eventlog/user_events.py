@@ -38,6 +38,20 @@ async def notify_sharers(user_id: uuid.UUID, quotas: Sequence[Balance]) -> None:
         logger.warning("notice_lost", kind="quota", error=type(error).__name__)
 
 
+async def notify_cost(user_id: uuid.UUID, conversation_id: uuid.UUID, message_id: uuid.UUID, cost: str) -> None:
+    """Tells the payer what an answer cost. If it is lost, the page shows it when it next loads."""
+    frame = {
+        "type": "run.cost",
+        "conversation_id": str(conversation_id),
+        "message_id": str(message_id),
+        "cost": cost,
+    }
+    try:
+        await notify_user(user_id, frame)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("notice_lost", kind="run.cost", error=type(error).__name__)
+
+
 async def notify_conversation_listed(user_id: uuid.UUID, listing: dict[str, Any]) -> None:
     """Notifies a user of a change in their list: a conversation is new, renamed, deleted, or has a new message."""
     frame = encode({"type": "conversation.listed", "deleted": False, **listing})

@@ -11,7 +11,9 @@ from chat.models.moderation import ModerationCase, ModerationDecision, Moderatio
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
 from chat.models.queued import QueuedMessage, QueuedState
+from chat.models.ratings import Rating
 from chat.models.recordings import Recording, Utterance
+from chat.models.revisions import Revision, RevisionKind
 from chat.models.rewritten import Rewritten
 from chat.models.runs import Reasoning, Run, Submission
 from chat.models.statuses import (
@@ -62,9 +64,12 @@ __all__ = [
     "Prompt",
     "QueuedMessage",
     "QueuedState",
+    "Rating",
     "Reasoning",
     "Recording",
     "RecordingStatus",
+    "Revision",
+    "RevisionKind",
     "Rewritten",
     "Role",
     "Run",

@@ -127,8 +127,13 @@ class Member(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.EDITOR)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
+    tip = models.ForeignKey(
+        "Message", null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+", db_index=False,
+        help_text="The last message of the branch that this member looks at. Empty: the conversation's newest message.",
+    )  # fmt: skip
 
     class Meta:
+        indexes: ClassVar = (models.Index(fields=["tip"], condition=Q(tip__isnull=False), name="member_branch"),)
         constraints = (
             models.UniqueConstraint(fields=["user", "conversation"], name="member_once"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),

@@ -19,9 +19,10 @@ READ_TEXT = "chat.read_message_body"  # the permission to read what people and m
 
 
 class Message(models.Model):
-    """One node of a conversation's tree. A user's message may follow an answer or another user's message.
+    """One node of a conversation's tree. A user's message may follow an answer or another user's message. An edit that
+    asks again, or a regenerated answer, is a sibling.
 
-    Messages are never rewritten: an edit or a regenerated answer is a sibling.
+    A message can also be edited in place or deleted (`chat.conversations.changing`): it keeps its place in the tree.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -31,6 +32,10 @@ class Message(models.Model):
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="messages"
     )
+    author_name = models.CharField(
+        max_length=120, blank=True, default="", db_default="", editable=False,
+        help_text="In a copy of a conversation: the name of the author, who is no member. It stands for `author`.",
+    )  # fmt: skip
     text = models.TextField(blank=True)
     html = models.TextField(blank=True, help_text="The finished answer, rendered and sanitised.")
     status = models.CharField(max_length=12, choices=MessageStatus.choices, default=MessageStatus.COMPLETE)
@@ -39,6 +44,10 @@ class Message(models.Model):
     # Where the text mentions members and models: `start` and `length` in code points, and `user` or `model`.
     mentions = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    edited_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="When it was edited in place.")
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Deleted: it has no text, and what follows it stays."
+    )
 
     class Meta:
         permissions = (("read_message_body", "Can read message text"),)

@@ -135,6 +135,9 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    # No column: whether the readers of what is made of this row may see its cost; None: `payloads.may_show_cost` asks.
+    cost_shown: bool | None = None
+
     class Meta:
         permissions = (("operate_run", "Can stop and retry other users' runs"),)
         indexes = (

@@ -92,6 +92,19 @@ def mask_refused(text: str, user_id: uuid.UUID) -> str:
     return masked if masked != text else "…"
 
 
+def screen_edit(message: Message, text: str, user_id: uuid.UUID) -> tuple[str, dict[str, str]]:
+    """Screens the text that a user gives to a message in place: the text as it may be stored, and what readers must
+    know of it. Opens its case. Within the transaction that stores it. Raises `Refusal`, also for what a rule would
+    hold: until a decision the old text would be shown.
+    """
+    screened = screen(text, Direction.ASKED, user_id)
+    _refuse_held(screened, text, Direction.ASKED)
+    case = _record(
+        screened, text, Direction.ASKED, CaseTarget.MESSAGE, message.pk, user_id, message.conversation_id
+    )  # fmt: skip
+    return screened.text, shown_moderation(case) if case and screened.action == Action.MASK else {}
+
+
 def screen_system_prompt(text: str, user_id: uuid.UUID, conversation_id: uuid.UUID) -> str:
     """The system prompt of a conversation as it may be stored. Within the transaction that stores it, which a
     `Refusal` ends.

@@ -17,6 +17,7 @@ from chat.models import (
     Preset,
     QueuedMessage,
     QueuedState,
+    Rating,
     Reasoning,
     Recording,
     Role,
@@ -34,9 +35,9 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the user's own instructions, presets and prompts, moderation cases and reports, the sessions
-    (without their keys), the conversations with every branch, and the recordings with their stored audio (a WAV file in
-    base64, else null).
+    It has the account, the user's own instructions, presets, prompts and ratings, moderation cases and reports, the
+    sessions (without their keys), the conversations with every branch, and the recordings with their stored audio (a
+    WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -76,6 +77,16 @@ def _head(user: User) -> dict[str, Any]:
         ),
         "presets": [_preset(row) for row in Preset.objects.filter(owner=user).order_by("name")],
         "prompts": own_prompts(user),
+        "ratings": [
+            {
+                "message_id": str(row.message_id),
+                "model": row.model,
+                "value": row.value,
+                "note": row.note,
+                "rated_at": row.rated_at.isoformat(),
+            }
+            for row in Rating.objects.filter(user=user).order_by("rated_at")
+        ],
         **export_cases(user),
     }
 
@@ -118,7 +129,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
         "pinned": conversation.pinned_at is not None,
         "temporary": conversation.temporary,
         "deleted_at": conversation.deleted_at.isoformat() if conversation.deleted_at and not is_viewer else None,
-        "tip": str(conversation.tip_id) if conversation.tip_id else None,
+        "tip": str(tip) if (tip := member.tip_id or conversation.tip_id) else None,
         "messages": [
             {
                 "id": str(message.pk),
@@ -129,6 +140,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
                 "status": message.status,
                 "finish": runs[message.pk].finish or None if message.pk in runs else None,
                 "created_at": message.created_at.isoformat(),
+                **_changed(message),
                 **_answered_by(runs.get(message.pk)),
                 **_compared(comparisons.get(message.pk)),
                 **({"reasoning": thought.get(message.pk)} if reasoning else {}),
@@ -152,6 +164,12 @@ def _waiting(member: Member) -> dict[str, Any]:
         for row in rows.order_by("position", "id")
     ]
     return {"queued": found} if found else {}
+
+
+def _changed(message: Message) -> dict[str, Any]:
+    if message.deleted_at is not None:
+        return {"deleted": True}
+    return {"edited_at": message.edited_at.isoformat()} if message.edited_at else {}
 
 
 def _answered_by(run: Run | None) -> dict[str, Any]:

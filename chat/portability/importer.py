@@ -185,6 +185,7 @@ def _make_rows(user: User, imported: ImportedConversation) -> _Rows:
                 text=message.text,
                 status=MessageStatus.COMPLETE,
                 created_at=at,
+                edited_at=message.edited,
             )
         )
     conversation.tip_id = ids[imported.tip] if imported.tip else rows[-1].pk

@@ -9,7 +9,7 @@ from typing import Final
 from django.utils.translation import gettext as _
 
 from chat.conversations.branches import answers_beside, path_ids
-from chat.eventlog.payloads import finish_note
+from chat.eventlog.payloads import author_of, finish_note
 from chat.models import Comparison, Member, Message, MessageRole, MessageStatus, Run
 
 MAX_PATH: Final = 100_000  # messages
@@ -17,12 +17,12 @@ UNFINISHED: Final = (MessageStatus.STOPPED, MessageStatus.FAILED, MessageStatus.
 
 
 def to_markdown(member: Member) -> str:
-    """The path to the newest message. Each heading names the author or the model.
+    """The branch that the member looks at. Each heading names the author or the model.
 
     Of answers side by side, the one on the path names the models of the others. While none is chosen, all are there.
     """
     conversation = member.conversation
-    ids = path_ids(conversation.pk, conversation.tip_id, limit=MAX_PATH)
+    ids = path_ids(conversation.pk, member.tip_id or conversation.tip_id, limit=MAX_PATH)
     beside = answers_beside(ids[-1]) if ids else []
     ids[len(ids) - bool(beside) :] = beside
     messages = Message.objects.select_related("author").in_bulk(ids)
@@ -31,6 +31,10 @@ def to_markdown(member: Member) -> str:
     parts = [f"# {conversation.title or _('Conversation')}"]
     for message in (messages[pk] for pk in ids if pk in messages):
         text = message.text.strip()
+        if message.deleted_at is not None:
+            text = f"*({_('This message was deleted.')})*"
+        elif message.edited_at is not None:
+            text += f"\n\n*({_('edited')})*"
         if message.status in UNFINISHED:
             text += f"\n\n*({_('not finished')})*"
         elif message.pk in runs and (note := finish_note(runs[message.pk].finish)):
@@ -67,5 +71,5 @@ def _others_note(run: Run | None, compared: _Compared) -> str:
 
 def _speaker(message: Message, run: Run | None) -> str:
     if message.role == MessageRole.USER:
-        return message.author.display_name if message.author else str(_("Somebody"))
+        return (author_of(message) or {}).get("name") or str(_("Somebody"))
     return run.model if run else str(_("Answer"))

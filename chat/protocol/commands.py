@@ -17,7 +17,7 @@ from chat.protocol.base import Position as Position
 from chat.protocol.base import Ref
 from chat.protocol.base import Traced as Traced
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
-from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
+from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_RATING_NOTE, MAX_TEXT_BYTES, MIN_COMPARED
 from chat.protocol.queue import AnyQueueCommand
 
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -101,6 +101,20 @@ class AnswerChoose(Command, frozen=True, tag="answer.choose"):
     message_id: uuid.UUID
 
 
+class BranchView(Command, frozen=True, tag="branch.view"):
+    """The user looks at the branch with this message, to its newest end."""
+
+    message_id: uuid.UUID
+
+
+class MessageRate(Command, frozen=True, tag="message.rate"):
+    """Rates an answer: 1 is good, -1 is bad, 0 takes the rating back. `note` is the reason."""
+
+    message_id: uuid.UUID
+    value: Literal[1, -1, 0]
+    note: Annotated[str, msgspec.Meta(max_length=MAX_RATING_NOTE)] | None = None
+
+
 class RunStop(Command, frozen=True, tag="run.stop"):
     run_id: uuid.UUID
 
@@ -153,7 +167,8 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | Ack | Typing | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand
+    | BranchView | MessageRate | Ack | Typing | Ping | Pong
+    | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand
 )  # fmt: skip
 
 NewTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin an answer

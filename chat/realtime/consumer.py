@@ -28,6 +28,7 @@ from chat.protocol.close_codes import Close
 from chat.protocol.commands import AnyCommand, Command
 from chat.protocol.frames import encode
 from chat.protocol.limits import (
+    FEATURES,
     HEARTBEAT_SECONDS,
     MAX_AUDIO_BYTES,
     MAX_FRAME_BYTES,
@@ -35,12 +36,13 @@ from chat.protocol.limits import (
     PROTOCOL,
     WINDOW_BYTES,
 )
-from chat.realtime import microphone, rate_limits, subscriptions, turns, waiting_line
+from chat.realtime import microphone, rate_limits, reading, subscriptions, turns, waiting_line
 from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.delivery_trace import follow_delivery
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
+from chat.realtime.reading import Reading
 from chat.realtime.subscriptions import Subscriptions
 from chat.realtime.turns import Turns
 from chat.realtime.waiting_line import WaitingLine
@@ -92,6 +94,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.subscriptions = Subscriptions(self.connection, self.channel, reply=reply)
         self.turns = Turns(self.user_id, self.subscriptions, reply=reply)
         self.waiting_line = WaitingLine(self.user_id, reply=reply)
+        self.reading = Reading(self.connection, reply=reply)
         open_sockets().add(self.connection)
         try:
             await self.open(send)
@@ -232,7 +235,7 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": ["reasoning", "compare", "members", "queue", "ask", *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": [*FEATURES, *(["voice"] if settings.ASR_BACKENDS else [])],
     }
 
 
@@ -253,6 +256,7 @@ HANDLERS: Final[dict[type[Command], Handler]] = (
     _by(lambda consumer: consumer.turns, turns.HANDLERS)
     | _by(lambda consumer: consumer.waiting_line, waiting_line.HANDLERS)
     | _by(lambda consumer: consumer.subscriptions, subscriptions.HANDLERS)
+    | _by(lambda consumer: consumer.reading, reading.HANDLERS)
     | _by(lambda consumer: consumer.microphone, microphone.HANDLERS)
 )
 

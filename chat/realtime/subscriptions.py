@@ -88,7 +88,7 @@ class Subscriptions:
     async def _subscribe(self, command: Subscribe, slot: Slot) -> None:
         conversation = command.conversation_id
         removals = self.removals[conversation.bytes]
-        name, shared = await in_db(open_conversation, self.user_id, conversation)
+        name, shared, tip = await in_db(open_conversation, self.user_id, conversation)
         slot.reserve(conversation)
         await self.join(store.group_name(conversation))
         reply: dict[str, Any] = {
@@ -100,13 +100,14 @@ class Subscriptions:
         lengths: dict[str, dict[str, int]] = {}
         position = command.position
         if position is not None and (await store.read(conversation, position, limit=1)).entries is not None:
-            reply |= {"position": position, "recovered": True}
+            reply |= {"position": position, "recovered": True, "tip": str(tip) if tip else None}
         else:
-            state = await read_snapshot(conversation)
+            state = await read_snapshot(conversation, self.user_id)
             position = state.position
             snapshot = {"messages": state.messages, "runs": state.runs, "has_more": state.has_more}
             if state.queued:
                 snapshot["queued"] = state.queued
+            reply["tip"] = str(state.tip_id) if state.tip_id else None
             reply |= {"position": position, "snapshot": snapshot}
             lengths = {run["run_id"]: lengths_of(run) for run in state.runs}
         if self.removals[conversation.bytes] != removals:
@@ -189,7 +190,7 @@ class Subscriptions:
         if conversation_id in self.presence.present:
             return
         try:
-            name, shared = await in_db(open_conversation, self.user_id, conversation_id)
+            name, shared, _ = await in_db(open_conversation, self.user_id, conversation_id)
             if shared and conversation_id.bytes in self.connection.cursors:
                 await self.presence.enter(conversation_id, name)
         except NotFound:

@@ -22,6 +22,7 @@ from chat.models import (
     Prompt,
     QueuedMessage,
     Recording,
+    Revision,
     Role,
     Run,
     RunStatus,
@@ -71,6 +72,8 @@ def erase(user: User) -> Erased:
             Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
+        copies = _blank_copies(user)
+        _delete_earlier_texts(user)
         blank_cases(user)
         QueuedMessage.objects.filter(author=user).delete()
         Utterance.objects.filter(recording__user=user).delete()
@@ -80,8 +83,22 @@ def erase(user: User) -> Erased:
         Invitation.objects.filter(email__iexact=user.email).delete()
         user.delete()
         # The event logs still have the messages. Clients without a log load a snapshot.
-        transaction.on_commit(partial(delete_event_logs, [*alone, *shared]), robust=True)
+        transaction.on_commit(partial(delete_event_logs, [*alone, *shared, *copies]), robust=True)
     return erased
+
+
+def _blank_copies(user: User) -> list[uuid.UUID]:
+    """Blanks the user's messages, and their name, in copies that others have made; the conversations concerned."""
+    copied = Message.objects.filter(author=user).exclude(author_name="")
+    conversations = list(copied.values_list("conversation_id", flat=True).distinct())
+    copied.update(text=ERASED, html="", moderation={}, author_name="")
+    return conversations
+
+
+def _delete_earlier_texts(user: User) -> None:
+    """Of messages that the user wrote, of answers that the user asked for, and what the user changed."""
+    theirs = Q(message__author=user) | Q(changed_by=user) | Q(message__runs__requested_by=user)
+    Revision.objects.filter(pk__in=Revision.objects.filter(theirs).values("pk")).delete()
 
 
 def _end_waiting_runs(user: User, conversations: list[uuid.UUID]) -> None:

@@ -32,6 +32,7 @@ from chat.models import (
     QueuedState,
     Recording,
     RecordingStatus,
+    Revision,
     Run,
     Submission,
 )
@@ -102,6 +103,12 @@ KINDS: Final = (
         lambda now: QueuedMessage.objects.filter(
             state=QueuedState.REMOVED, changed_at__lt=now - timedelta(days=settings.KEEP_SUBMISSION_DAYS)
         ),
+        500,
+    ),
+    PurgeKind(
+        "revisions",
+        "earlier texts of messages older than KEEP_REVISION_DAYS",
+        lambda now: Revision.objects.filter(changed_at__lt=now - timedelta(days=settings.KEEP_REVISION_DAYS)),
         500,
     ),
     PurgeKind(

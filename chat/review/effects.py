@@ -63,9 +63,13 @@ def _places(case: ModerationCase, size: int, *, thinking: bool) -> list[tuple[in
 
 
 def _of_message(case: ModerationCase, kind: DecisionKind) -> str:
-    message = Message.objects.filter(pk=case.target_id).only("status", "moderation", "conversation_id", "role").first()
+    message = Message.objects.filter(pk=case.target_id).defer("text", "html").first()
     if message is None:
         return f"The message: {GONE}"
+    if message.deleted_at is not None:
+        return "The message was deleted since; the decision is recorded."
+    if kind != DecisionKind.DELETE and message.edited_at is not None and message.edited_at > case.opened_at:
+        return f"The message was edited since. {KEPT}"
     if message.status in (MessageStatus.PENDING, MessageStatus.STREAMING) and message.role == "assistant":
         raise Conflict("The answer is still being written. Decide when it has ended.")
     if kind != DecisionKind.DELETE and not (case.original or case.original_reasoning):

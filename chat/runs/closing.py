@@ -94,9 +94,8 @@ def closing(ended: Ended) -> list[store.Append]:
 
 def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
     """The first events of these runs, by run id: they must be in the log before any other."""
-    runs = Run.objects.select_related("message", "prompt__author", "prompt__comparison", "requested_by").filter(
-        pk__in=run_ids
-    )
+    related = ("message", "prompt__author", "prompt__comparison", "requested_by")
+    runs = Run.objects.select_related(*related).filter(pk__in=run_ids)
     return {run.pk: [*_announced_messages(run), events.run_announced(run)] for run in runs}
 
 

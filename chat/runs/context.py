@@ -123,23 +123,28 @@ def read_branch(prompt_id: uuid.UUID, tokens: int | None = None, messages: int =
             older = cursor.fetchone()[0]
     rows = [row for row in rows if row[3] or row[0] == prompt_id]  # no question that was withheld, no empty answer
     path = [(role, text) for _, _, role, text, *_ in rows]
-    authors = _authors_of([(role, author_id) for _, _, role, _, author_id, *_ in rows])
+    authors = _authors_of([(role, author_id) for _, _, role, _, author_id, *_ in rows], [row[0] for row in rows])
     return Branch([row[0] for row in rows], path, authors, summary, summarised, summary_id, older)
 
 
-def _authors_of(rows: list[tuple[str, uuid.UUID | None]]) -> list[str]:
+def _authors_of(rows: list[tuple[str, uuid.UUID | None]], messages: list[uuid.UUID]) -> list[str]:
     """The author's name of each (role, author id), two people of one name told apart; "" of an answer.
 
-    Empty if one person wrote all of it. Whoever was erased counts as one person.
+    Empty if one person wrote all of it. Whoever was erased counts as one person. In a copy, others have the names that
+    it was made with.
     """
     ids = list(dict.fromkeys(author for role, author in rows if role == "user"))
     if len(ids) < 2:
         return []
     people = User.objects.in_bulk([one for one in ids if one])
+    copied: dict[uuid.UUID | None, str] = dict(
+        Message.objects.filter(pk__in=messages).exclude(author_name="").values_list("author_id", "author_name")
+    )
     names: dict[uuid.UUID | None, str] = {}
     for one in ids:
         person = people.get(one) if one else None
-        name = " ".join(_UNNAMED.sub(" ", person.display_name).split()) if person else ""
+        known = copied.get(one) or (person.display_name if person else "")
+        name = " ".join(_UNNAMED.sub(" ", known).split())
         name = name or "Somebody"
         same = sum(known == name or known.startswith(f"{name} (") for known in names.values())
         names[one] = f"{name} ({same + 1})" if same else name

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from accounts.quotas.balance import Balance
 from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
-from chat.eventlog.payloads import MODERATED
+from chat.eventlog.payloads import MODERATED, untold_cost
 from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import earlier_runs, read_branch
@@ -91,6 +91,7 @@ class Ended:
     whole: bool = True  # the event log has all of the answer's text
     used: Used | None = None  # what it is billed with, if it has ended just now
     cost: Decimal | None = None
+    untold: str | None = None  # the cost, where the events do not tell it to all readers, but the payer may know it
 
 
 def end_run(
@@ -151,8 +152,9 @@ def end_run(
             produced_chars=cut.produced_chars if cut else None,
             **fields,
         )
+        ended = ended_of(run, message)
         return replace(
-            ended_of(run, message), user_id=run.requested_by_id, near=settled.near, used=used, cost=settled.cost
+            ended, user_id=run.requested_by_id, near=settled.near, used=used, cost=settled.cost, untold=untold_cost(run)
         )
 
 

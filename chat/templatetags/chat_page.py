@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import functools
 import json
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from django import template
 from django.contrib.staticfiles import finders
 from django.template.context import Context
 from django.templatetags.static import static
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.lib.formatting import money
 from chat.eventlog.payloads import finish_note
 from chat.markdown.plain import plain
 from chat.protocol.close_codes import describe_close_codes
@@ -174,6 +179,12 @@ def mentions(message: dict[str, Any]) -> str:
     return json.dumps(message["mentions"], separators=(",", ":"))
 
 
+@register.filter
+def clock(moment: str | None, zone: ZoneInfo | None) -> str:
+    """A time in the reader's zone, before the script shows it in the reader's language; empty where there is none."""
+    return date_format(datetime.fromisoformat(moment).astimezone(zone), "j M Y H:i") if moment else ""
+
+
 def left_out(names: list[str]) -> str:
     """Which parameters a model did not accept, for a person. Kept level with `leftOut` in parameter-words.js."""
     words = {"temperature": _("temperature"), "max_tokens": _("longest answer"), "effort": _("effort")}
@@ -183,7 +194,7 @@ def left_out(names: list[str]) -> str:
 
 @register.filter
 def meta(message: dict[str, Any]) -> str:
-    """The small print of an answer: model, time, tokens. Kept level with `describe` in message.js."""
+    """The small print of an answer: model, time, tokens, cost. Kept level with `describeAnswer` in message-marks.js."""
     run = message["run"]
     if not run or message["status"] in ACTIVE:
         return ""
@@ -195,6 +206,8 @@ def meta(message: dict[str, Any]) -> str:
     if tokens:
         about = "≈ " if usage.get("estimated") else ""
         parts.append(about + ngettext("%(count)d token", "%(count)d tokens", tokens) % {"count": tokens})
+    if usage.get("cost") is not None:
+        parts.append(money(Decimal(usage["cost"])))
     if dropped := run.get("parameters", {}).get("dropped"):
         parts.append(left_out(dropped))
     return " · ".join(parts)

@@ -162,6 +162,7 @@ def _insert(
         # Of several models the one of the chosen answer becomes the conversation's.
         choose_model=not (several or place.slot or place.named_model)
         and (chosen is not None or place.choice is not None),
+        below=place.followed,
     )
     check_runs_under_way(under_way, wanted=len(runs))
     if rows.is_new:

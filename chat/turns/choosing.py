@@ -9,6 +9,7 @@ from typing import Final
 from django.db import transaction
 
 from accounts.lib.db import in_db
+from chat.conversations.member_branches import keep_branches
 from chat.conversations.membership import member_of
 from chat.eventlog import events, store
 from chat.models import ACTIVE, Comparison, Conversation, Message, MessageRole, Run
@@ -62,6 +63,8 @@ def accept_choice(user_id: uuid.UUID, message_id: uuid.UUID) -> Chosen:
             choice = mark_chosen(comparison, run)
             beside = Run.objects.filter(prompt=comparison.pk, status__in=ACTIVE).exclude(message=message_id)
             others = list(beside.values_list("pk", flat=True))
+            answers = Message.objects.filter(parent=comparison.pk).values_list("pk", flat=True)
+            keep_branches(conversation_id, user_id, answers)
             conversation.tip_id, conversation.model = run.message_id, run.model
             conversation.save(update_fields=["tip", "model"])
         elif comparison.chosen_id == message_id:

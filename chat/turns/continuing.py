@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Final
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from accounts.models import User
 from chat.catalog.access import choose_model
+from chat.conversations.changing import check_not_deleted
+from chat.conversations.member_branches import keep_branches
 from chat.conversations.membership import member_of
 from chat.eventlog import events
 from chat.eventlog.payloads import MODERATED, is_continuable
@@ -85,16 +86,17 @@ def _lock_answer(user_id: uuid.UUID, message_id: uuid.UUID) -> tuple[Message, Ru
     if run is None:
         raise Invalid(IMPORTED)
     check_not_withheld(run.prompt)
+    check_not_deleted(run.prompt)
     return message, run
 
 
 def _check_continuable(message: Message, run: Run) -> None:
     """Refuses with the reason why the answer cannot be continued."""
-    active = Run.objects.filter(conversation_id=message.conversation_id, status__in=UNDER_WAY)
+    active = Run.objects.filter(prompt=run.prompt_id, status__in=UNDER_WAY)
     if run.slot and is_open(run.prompt_id):
-        active = active.exclude(~Q(slot=run.slot), prompt=run.prompt_id)  # the answers beside it do not count
+        active = active.filter(slot=run.slot)  # the answers beside it do not count
     if active.exists():
-        raise Busy  # this answer, or one on another branch
+        raise Busy  # this answer, or another version of it
     if not is_continuable(message, run):
         if run.error_code == MODERATED:
             raise Invalid(MODERATED_ANSWER)
@@ -136,6 +138,7 @@ def _insert(user_id: uuid.UUID, command: MessageContinue, fingerprint: bytes, me
         message_id=message.pk,
         run_id=run.pk,
     )
+    keep_branches(message.conversation_id, user_id, [message.pk])
     Conversation.objects.filter(pk=message.conversation_id).update(tip_id=message.pk, updated_at=Now())
     return run
 

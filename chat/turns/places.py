@@ -12,6 +12,7 @@ from django.db.models import Q
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.catalog.presets import choose_preset
+from chat.conversations.changing import check_not_deleted
 from chat.conversations.membership import WRITERS, member_of
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
 from chat.moderation.screening import check_not_withheld, screen_system_prompt
@@ -42,6 +43,15 @@ class Place:
     asks: bool = True  # a model is asked
     named_model: str = ""  # the one that the text names
 
+    @property
+    def followed(self) -> list[uuid.UUID]:
+        """The messages whose readers go with the turn: the one it is below, and those beside an answer it chooses."""
+        if self.prompt is not None:
+            return [self.prompt.pk]
+        if self.choice is not None:
+            return list(Message.objects.filter(parent=self.choice.prompt_id).values_list("pk", flat=True))
+        return [self.parent_id] if self.parent_id else []
+
 
 def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     """The place of a command. A new conversation is inserted here. Raises `ChatError`s."""
@@ -49,6 +59,7 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
         return _new_conversation(user_id, command) if command.conversation_id is None else _below(user_id, command)
     if isinstance(command, MessageEdit):
         edited, member = _lock_message(user_id, command.message_id, MessageRole.USER)
+        check_not_deleted(edited)
         place = _beside(edited.conversation, member.user, parent_id=edited.parent_id)
         place.asks = edit_asks(user_id, command, edited.conversation)
         if place.asks:
@@ -62,6 +73,7 @@ def find_place(user_id: uuid.UUID, command: NewTurn) -> Place:
     place = _beside(answer.conversation, member.user, prompt=answer.parent)
     place.slot, model = place_of_retry(answer)
     check_not_withheld(answer.parent)
+    check_not_deleted(answer.parent)
     place.model = model or place.model
     return place
 
@@ -71,6 +83,7 @@ def _unanswered(question: Message, member: Member) -> Place:
     if Message.objects.filter(parent_id=question.pk).exists():
         raise Invalid(FOLLOWED)
     check_not_withheld(question)
+    check_not_deleted(question)
     check_answer_above(question.pk)
     return _beside(question.conversation, member.user, prompt=question)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -15,6 +16,7 @@ from django.db import connection
 
 from accounts.models import User
 from accounts.quotas.reservations import METERED
+from chat.conversations.member_branches import KEEP_BRANCHES
 from chat.conversations.membership import check_suspension
 from chat.models import Message, Preset, Run
 from chat.protocol.commands import TurnOptions
@@ -28,7 +30,7 @@ SELECT fingerprint, conversation_id, message_id, run_id FROM chat_submission WHE
 
 # The sender's row is locked, too: turns of one user run one after the other, so that runs under way can be counted.
 _PLACE: Final = f"""
-SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.id, p.role, p.status,
+SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, m.tip_id, c.tip_id), p.id, p.role, p.status,
        p.role = 'user' AND EXISTS (
            SELECT FROM chat_run r WHERE r.prompt_id = p.id AND r.status IN ('waiting', 'queued', 'running')),
        x.prompt_id, u.name, u.email, {METERED}, c.answers,
@@ -36,14 +38,14 @@ SELECT m.role, c.title, c.model, c.temporary, COALESCE(%(parent)s, c.tip_id), p.
 FROM chat_conversation c
 JOIN chat_member m ON m.conversation_id = c.id AND m.user_id = %(user)s
 JOIN accounts_user u ON u.id = m.user_id
-LEFT JOIN chat_message p ON p.id = COALESCE(%(parent)s, c.tip_id) AND p.conversation_id = c.id
+LEFT JOIN chat_message p ON p.id = COALESCE(%(parent)s, m.tip_id, c.tip_id) AND p.conversation_id = c.id
 LEFT JOIN chat_comparison x ON x.prompt_id = p.parent_id AND x.chosen_id IS NULL
 WHERE c.id = %(conversation)s AND c.deleted_at IS NULL
 FOR UPDATE OF c FOR NO KEY UPDATE OF u
 """  # noqa: S608 -- constants
 
 # The database's clock, read under the conversation's lock, keeps its messages in order whichever process inserts them.
-_INSERT: Final = """
+_INSERT: Final = f"""
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), prompt AS (
@@ -67,7 +69,7 @@ WITH clock AS MATERIALIZED (
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
     VALUES (%(user)s, %(client_id)s, %(fingerprint)s, %(conversation)s, %(shown)s, %(run)s, clock_timestamp())
-), conversation AS (
+), branches AS ({KEEP_BRANCHES}), conversation AS (
     UPDATE chat_conversation SET tip_id = %(answer)s, updated_at = now + interval '1 microsecond', title = %(title)s,
         model = CASE WHEN %(choose)s THEN %(model)s ELSE model END
     FROM clock WHERE id = %(conversation)s
@@ -75,7 +77,7 @@ WITH clock AS MATERIALIZED (
 SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversation)s),
     (SELECT count(*) FROM chat_run WHERE requested_by_id = %(user)s AND status IN ('queued', 'running')), now
 FROM clock
-"""
+"""  # noqa: S608 -- constants
 
 
 _BEGIN: Final = f"""
@@ -147,10 +149,11 @@ def lock_place(user_id: uuid.UUID, conversation_id: uuid.UUID, parent_id: uuid.U
 
 def insert_turn(
     *, prompt: Message, answer: Message, run: Run, asks: bool, client_id: uuid.UUID, fingerprint: bytes, title: str,
-    choose_model: bool,
+    choose_model: bool, below: Sequence[uuid.UUID],
 ) -> tuple[list[uuid.UUID], int]:  # fmt: skip
     """Writes a turn in one statement and sets `created_at` of the new messages. Returns the ids of the conversation's
-    members, and how many runs of the user were under way before this one. `asks`: the prompt is new, too.
+    members, and how many runs of the user were under way before this one. `asks`: the prompt is new, too. Members
+    who look at one of the messages `below` look at the answer from now on (`member_branches`).
 
     Raises `django.db.IntegrityError` for the constraints `submission_once` and `run_one_active_per_branch`.
     """
@@ -177,6 +180,7 @@ def insert_turn(
         "fingerprint": fingerprint,
         "shown": prompt.pk if asks else answer.pk,
         "title": title,
+        "below": list(below),
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import F
 
+from chat.conversations.member_branches import KEEP_BRANCHES
 from chat.conversations.titles import title_from
 from chat.eventlog import events, store
 from chat.eventlog.events import AnyChoice
@@ -22,13 +23,12 @@ from chat.models.moderation import Direction
 from chat.moderation.screening import screen_message, screen_title
 from chat.protocol.commands import MessageEdit, MessageSend, QueuedSend
 from chat.turns.accepted import Accepted
-from chat.turns.comparing import Choice
 from chat.turns.mentioning import note_mentions, people_of, store_mentions
 from chat.turns.places import Place
 
 AT_ONCE: Final = 100  # messages that one round of the recovery announces
 
-_INSERT: Final = """
+_INSERT: Final = f"""
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), message AS (
@@ -42,13 +42,13 @@ WITH clock AS MATERIALIZED (
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
     VALUES (%(user)s, %(client_id)s, %(fingerprint)s, %(conversation)s, %(message)s, NULL, clock_timestamp())
-), conversation AS (
+), branches AS ({KEEP_BRANCHES}), conversation AS (
     UPDATE chat_conversation SET tip_id = %(message)s, updated_at = now, title = %(title)s,
         model = COALESCE(%(model)s, model)
     FROM clock WHERE id = %(conversation)s
 )
 SELECT ARRAY(SELECT user_id FROM chat_member WHERE conversation_id = %(conversation)s), now FROM clock
-"""
+"""  # noqa: S608 -- constants
 
 
 def accept_unasked(
@@ -66,7 +66,7 @@ def accept_unasked(
     held = screen_message(message, (), direction)
     note_mentions(message)
     title = place.title or screen_title(title_from(message.text), user_id)
-    members = _insert(message, command.client_id, fingerprint, title, place.choice)
+    members = _insert(message, command.client_id, fingerprint, title, place)
     told = store_mentions(message)
     return Accepted(
         place.conversation_id,
@@ -118,9 +118,7 @@ def find_unannounced(seconds: float) -> list[store.Append]:
     return [announcement(message, choice=chosen.get(message.parent_id)) for message in messages]
 
 
-def _insert(
-    message: Message, client_id: uuid.UUID, fingerprint: bytes, title: str, choice: Choice | None
-) -> list[uuid.UUID]:
+def _insert(message: Message, client_id: uuid.UUID, fingerprint: bytes, title: str, place: Place) -> list[uuid.UUID]:
     """Writes the message in one statement and sets its `created_at`. Returns the ids of the conversation's members."""
     values: dict[str, Any] = {
         "message": message.pk,
@@ -133,7 +131,8 @@ def _insert(
         "client_id": client_id,
         "fingerprint": fingerprint,
         "title": title,
-        "model": choice.model if choice else None,
+        "model": place.choice.model if place.choice else None,
+        "below": place.followed,
     }
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, values)

@@ -91,7 +91,7 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
                 return _repeated(user_id, known, fingerprint)
             if Submission.objects.filter(user_id=user_id, client_id=command.client_id).exists():
                 return None
-            member_of(user_id, conversation.pk, write=True)
+            member = member_of(user_id, conversation.pk, write=True)
             check_may_write(user_id)
             rows = waiting_rows(conversation.pk)
             _check_room(rows, user_id)
@@ -105,7 +105,7 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
                 author_id=user_id,
                 client_id=command.client_id,
                 fingerprint=fingerprint,
-                after_id=_find_after(conversation, command.parent_id),
+                after_id=_find_after(conversation, command.parent_id, member.tip_id),
                 text=command.text,
                 shown=shown,
                 command=_kept(command, asks.anybody),
@@ -226,13 +226,14 @@ def _check_room(rows: Sequence[QueuedMessage], user_id: uuid.UUID) -> None:
         )
 
 
-def _find_after(conversation: Conversation, parent_id: uuid.UUID | None) -> uuid.UUID | None:
+def _find_after(conversation: Conversation, parent_id: uuid.UUID | None, own_tip: uuid.UUID | None) -> uuid.UUID | None:
     """The message whose newest branch a message of the line goes on with; None: the conversation's newest message.
+    `own_tip` is the end of the branch that its author looks at, if that is another one.
 
     Of an answer in progress it is the question, so that another answer may take its place; and where the command does
     not name the branch, the message before the question, which may be edited.
     """
-    named = parent_id or conversation.tip_id
+    named = parent_id or own_tip or conversation.tip_id
     message = Message.objects.filter(pk=named, conversation=conversation).first() if named else None
     if message is None:
         if parent_id is not None:

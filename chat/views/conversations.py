@@ -7,10 +7,12 @@ blank for new messages. Every view checks the reader's membership.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
@@ -29,9 +31,11 @@ from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
 from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
+from chat.conversations.member_branches import tip_of
 from chat.conversations.members import members_of
 from chat.conversations.membership import member_of
 from chat.conversations.parameters import is_changed
+from chat.conversations.rating import rating_pairs
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
 from chat.models import Message, Preset, Role
@@ -60,23 +64,26 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @require_safe
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
-    """The last messages of a conversation's newest path, with the text so far of answers in progress."""
-    people, reported = _people(user_of(request), conversation_id)
-    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people, reported)
+    """The last messages of the branch that the reader looks at, with the text so far of answers in progress."""
+    people, marks, tip = _people(user_of(request), conversation_id)
+    reader = user_of(request).pk
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=tip, reader=reader)
+    return _page(request, state, people, marks)
 
 
 @require_safe
 @for_members
 def show_older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The messages above the one in `before`, as an HTML fragment."""
-    member_of(user_of(request).pk, conversation_id)
+    reader = user_of(request).pk
+    member_of(reader, conversation_id)
     try:
         first = Message.objects.get(pk=uuid.UUID(request.GET.get("before", "")), conversation_id=conversation_id)
     except (ValueError, Message.DoesNotExist):
         raise Http404 from None
     if first.parent_id is None:
         raise Http404
-    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id, reader=reader)
     return _fragment(request, state, state.messages)
 
 
@@ -84,9 +91,10 @@ def show_older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse
 @for_members
 def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uuid.UUID) -> HttpResponse:
     """The path from a message to its newest leaf, as an HTML fragment; its last messages when it is long."""
-    member_of(user_of(request).pk, conversation_id)
+    reader = user_of(request).pk
+    member_of(reader, conversation_id)
     leaf = newest_leaf(conversation_id, message_id)
-    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES * 3, leaf=leaf)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES * 3, leaf=leaf, reader=reader)
     ids = [message["id"] for message in state.messages]
     start = ids.index(str(message_id)) if str(message_id) in ids else 0
     if state.side_by_side:
@@ -99,7 +107,7 @@ def _page(
     request: HttpRequest,
     state: State | None,
     people: dict[str, Any] | None = None,
-    reported: Collection[uuid.UUID] = (),
+    marks: Marks | None = None,
 ) -> HttpResponse:
     user = user_of(request)
     models = models_of(user.pk)
@@ -133,6 +141,7 @@ def _page(
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
+        "currency": settings.CURRENCY if settings.SHOW_COSTS else "",
         "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
         "urls": {
             "root": reverse("chat:new"),
@@ -144,6 +153,9 @@ def _page(
             "prompt_root": reverse("chat:prompts"),
             "conversations": reverse("chat:conversations"),
             "report": reverse("chat:report", args=[BLANK_ID]),
+            "fork": reverse("chat:fork", args=[BLANK_ID]),
+            "edit": reverse("chat:message_edit", args=[BLANK_ID]),
+            "delete": reverse("chat:message_delete", args=[BLANK_ID]),
             "login": reverse("account_login"),
             "icons": static("chat/img/icons.svg"),
         },
@@ -152,10 +164,11 @@ def _page(
         "page": data,
         "conversation": state.conversation if state else None,
         "temporary": state.conversation.temporary if state else "temporary" in request.GET,
-        **(_shown(state, state.messages, reported) if state else {"shown": []}),
+        **(_shown(state, state.messages, marks or Marks()) if state else {"shown": []}),
         "report_reasons": ReportReason.choices,
-        "piece": _fragment_data(state, state.messages) if state else None,
+        "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
         "listing": listing.read_listing(user.pk, zone=zone_of(request)),
+        "zone": zone_of(request),
         "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
@@ -165,20 +178,24 @@ def _page(
     return render(request, "chat/conversation.html", context)
 
 
-def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID]]:
+def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Marks, uuid.UUID | None]:
     """The reader's role, the members where there are several, whether the reader has decisions to read, where others
-    have mentioned them; and the ids of the messages that the reader has reported. One query. Raises `NotFound` if the
-    reader is no member.
+    have mentioned them; what the reader said of messages; and the last message of the reader's branch, None where it is
+    the newest of all. One query. Raises `NotFound` if the reader is no member.
     """
     rows = members_of(conversation_id).filter(conversation__deleted_at=None)
-    rows = rows.annotate(mentioned_in=ArraySubquery(mentioned_in(user.pk)))
+    rows = rows.annotate(
+        rated=ArraySubquery(rating_pairs(user.pk, conversation_id)), mentioned_in=ArraySubquery(mentioned_in(user.pk))
+    )
     found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
     reader: Any = next((one for one in found if one.user_id == user.pk), None)
     if reader is None:
         raise NotFound
     members = [member_dict(one) for one in found] if len(found) > 1 else []
-    shown = {"role": reader.role, "members": members, "decisions": reader.decisions}
-    return {**shown, "mentioned_in": reader.mentioned_in}, reader.reported
+    people = {
+        "role": reader.role, "members": members, "decisions": reader.decisions, "mentioned_in": reader.mentioned_in,
+    }  # fmt: skip
+    return people, Marks(reader.reported, dict(reader.rated)), reader.tip_id
 
 
 def _rule(state: State | None, people: dict[str, Any] | None) -> str:
@@ -187,30 +204,41 @@ def _rule(state: State | None, people: dict[str, Any] | None) -> str:
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
+    user, conversation_id = user_of(request), state.conversation.pk
+    marks = Marks(moderation.reported_in(user, conversation_id), dict(rating_pairs(user.pk, conversation_id)))
     context = {
-        **_shown(state, messages, moderation.reported_in(user_of(request), state.conversation.pk)),
-        "piece": _fragment_data(state, messages),
+        **_shown(state, messages, marks),
+        "piece": _fragment_data(state, messages, tip_of(user_of(request).pk, state.conversation.pk)),
         "page": {"user": {"id": str(user_of(request).pk)}},
+        "zone": zone_of(request),
     }
     return render(request, "chat/messages.html", context)
 
 
-def _shown(
-    state: State, messages: list[dict[str, Any]], reported: Collection[uuid.UUID]
-) -> dict[str, list[dict[str, Any]]]:
-    """The messages one below the other, and those side by side below them. `reported`: by the reader."""
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What the reader said of messages: which they have reported, and how they rated answers, by id."""
+
+    reported: Collection[uuid.UUID] = ()
+    rated: Mapping[str, int] = field(default_factory=dict)
+
+
+def _shown(state: State, messages: list[dict[str, Any]], marks: Marks) -> dict[str, list[dict[str, Any]]]:
+    """The messages one below the other, and those side by side below them."""
     for message in messages:
-        message["reported"] = uuid.UUID(message["id"]) in reported
+        message["rated"] = marks.rated.get(message["id"], 0)
+        message["reported"] = uuid.UUID(message["id"]) in marks.reported
     first = len(messages) - state.side_by_side
     return {"shown": messages[:first], "beside": messages[first:]}
 
 
-def _fragment_data(state: State, messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _fragment_data(state: State, messages: list[dict[str, Any]], tip: uuid.UUID | None) -> dict[str, Any]:
+    """`tip` is the last message of the branch that the reader looks at, as the server knows it."""
     return {
         "position": state.position,
         "parent": (messages[0]["parent_id"] or "") if messages else "",
         "first": messages[0]["id"] if messages else "",
-        "tip": state.conversation.tip_id or "",
+        "tip": tip or "",
         "beside_prompt": messages[-1]["parent_id"] if state.side_by_side else "",
         "beside_size": state.side_by_side,
         "has_more": state.has_more,

@@ -26,6 +26,8 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.conversation", "", "forum"),
         ("chat.message", "", "chat_bubble"),
         ("chat.queuedmessage", "", "hourglass_top"),
+        ("chat.rating", "Quality", "thumbs_up_down"),
+        ("chat.revision", "Earlier texts", "history"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
         ("chat.prompt", "", "format_quote"),

@@ -18,7 +18,7 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.delivery_trace import announce_end
-from chat.eventlog.user_events import notify_quotas_low, notify_sharers
+from chat.eventlog.user_events import notify_cost, notify_quotas_low, notify_sharers
 from chat.markdown.pool import shared_pool
 from chat.models import Run, RunStatus
 from chat.moderation.rules import RuleSet
@@ -224,6 +224,8 @@ class Generation:
         if ended.user_id is not None and ended.near:
             self.services.spawn(notify_quotas_low(ended.user_id, ended.near))
             self.services.spawn(notify_sharers(ended.user_id, ended.near))
+        if ended.user_id is not None and ended.untold is not None:
+            self.services.spawn(notify_cost(ended.user_id, run.conversation_id, run.message_id, ended.untold))
 
     async def _flush(self) -> bool:
         """Waits up to `FLUSH_SECONDS` until the text is in the log. Returns whether it is."""

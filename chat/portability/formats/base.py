@@ -28,7 +28,7 @@ class ImportedMessage:
     """A message. `parent` is another one's `id`, or None for a first one. `mine`: by the user whose export it is.
 
     Of an answer: the `model` that wrote it, and its place (`slot`, from 1) among answers side by side. `comparison` is
-    of a question that several models answered so.
+    of a question that several models answered so. `edited` is when it was edited in place.
     """
 
     id: str
@@ -40,6 +40,7 @@ class ImportedMessage:
     model: str = ""
     slot: int = 0
     comparison: ImportedComparison | None = None
+    edited: datetime | None = None
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ class Message(Struct):
     role: str
     text: str
     created_at: datetime | None = None
+    edited_at: datetime | None = None
     parent_id: Id | None = None
     mine: bool = True
     model: str | None = None
@@ -69,6 +70,7 @@ def _message(one: Message) -> ImportedMessage:
     return ImportedMessage(
         one.id, one.parent_id, one.role, one.text, _time(one.created_at), one.mine,
         model=one.model or "", slot=one.slot, comparison=compared,
+        edited=_time(one.edited_at),
     )  # fmt: skip
 
 

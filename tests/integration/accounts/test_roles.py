@@ -130,6 +130,7 @@ GRID: dict[str, dict[str, str]] = {
     "moderator": {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
+        "chat.rating": VIEW, "chat.revision": VIEW,
     },
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
@@ -141,6 +142,7 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.auditentry": VIEW, "accounts.invitation": "view add",
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
+        "chat.rating": VIEW, "chat.revision": VIEW,
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}

@@ -30,7 +30,9 @@ from chat.models import (
     Preset,
     Prompt,
     QueuedMessage,
+    Rating,
     Recording,
+    Revision,
     Run,
     Strike,
     StrikeScale,
@@ -130,6 +132,17 @@ def invitation(number: int) -> Invitation:
     )  # fmt: skip
 
 
+def revision(number: int) -> Revision:
+    changed = message(number)
+    return Revision.objects.create(message=changed, kind="edited", text="x", changed_by=changed.author)
+
+
+def rating(number: int) -> Rating:
+    rated = run(number)
+    assert rated.requested_by is not None
+    return Rating.objects.create(message=rated.message, user=rated.requested_by, value=1, model=f"m-{number}")
+
+
 def strike(number: int) -> Strike:
     case = ModerationCase.objects.create(
         target="refused", target_id=uuid.uuid4(), direction="asked", origin="rule", action="block"
@@ -141,7 +154,7 @@ def strike(number: int) -> Strike:
 MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
-    Recording: recording, Invitation: invitation,
+    Recording: recording, Invitation: invitation, Revision: revision, Rating: rating,
     QueuedMessage: lambda number: waiting_message(conversation(number)),
     KnownModel: lambda number: KnownModel.objects.create(name=f"model {number}"),
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from tests.client import Client, View, session
+from tests.client import FEATURES, Client, View, session
 from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
@@ -40,7 +40,7 @@ async def test_a_message_is_answered_event_by_event(stack: Stack) -> None:
         hello = client.frames[0]
         assert hello["protocol"] == "chat.v1"
         voice = ["voice"] if POCKETSPHINX_INSTALLED else []
-        assert hello["features"] == ["reasoning", "compare", "members", "queue", "ask", *voice]
+        assert hello["features"] == [*FEATURES, *voice]
         assert [model["id"] for model in hello["models"]] == ["small", "large"]
         accepted = await client.say("Hello [[tokens=30 rate=200]]")
         run = await client.ended(accepted["run_id"])

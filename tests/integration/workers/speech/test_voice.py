@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.client import Client, Session, session
+from tests.client import FEATURES, Client, Session, session
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_recognisers import Recogniser, needs_pocketsphinx, recogniser
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak, utterance
@@ -103,7 +103,7 @@ async def recording(client: Client, conversation_id: str | None = None, **fields
 async def test_words_form_and_the_final_is_kept(stack: Stack, asr: Recogniser) -> None:
     async with user(stack) as alice:
         client = await alice.connect()
-        assert client.frames[0]["features"] == ["reasoning", "compare", "members", "ask", "voice"]
+        assert client.frames[0]["features"] == [*FEATURES, "voice"]
         speaker = await recording(client)
         started = client.frames[-1]
         assert (started["backend"], started["language"]) == (asr.backend, "en")

@@ -46,7 +46,7 @@ export class Conversation {
     this.onListed = /** @type {((notice: Frame) => void) | null} */ (null);
     this.onNotice = /** @type {((frame: Frame) => void) | null} */ (null); // of staff, to the user
     this.onQuota = /** @type {((quotas: any[]) => void) | null} */ (null);
-    this.onVoice = /** @type {((frame: Frame) => void) | null} */ (null);
+    this.listeners = /** @type {((frame: Frame) => void)[]} each hears every frame */ ([]);
     this.onEvent = /** @type {((event: Frame) => void) | null} */ (null);
     this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
     this.onChosen = /** @type {((view: MessageView) => void) | null} */ (null);
@@ -152,7 +152,7 @@ export class Conversation {
 
   /** @param {Frame} frame */
   onFrame(frame) {
-    this.onVoice?.(frame);
+    for (const hear of this.listeners) hear(frame);
     if (frame.type === "message.accepted") this.onAsked?.(frame);
     const ours = frame.conversation_id === this.page.conversation_id;
     if (typeof frame.seq === "number") {

@@ -1,4 +1,4 @@
-/** Edits a message in place: the edited text becomes another version of it. */
+/** The field in which a message is edited: the text becomes another version of it, or its own. */
 
 import { linkToCases } from "antiphon/conversation/moderation";
 import { isComposing } from "antiphon/lib/keys";
@@ -9,8 +9,9 @@ import { isComposing } from "antiphon/lib/keys";
  * Opens an editor in a message; one at a time.
  * @param {MessageView} view
  * @param {(text: string) => Promise<unknown>} send rejects with a sentence for the person
+ * @param {string} [verb] what the button says
  */
-export function openEditor(view, send) {
+export function openEditor(view, send, verb = "Send") {
   document.querySelector(".editor [data-close]")?.dispatchEvent(new Event("click"));
   const form = document.createElement("form");
   form.className = "editor";
@@ -23,7 +24,7 @@ export function openEditor(view, send) {
   const cancel = /** @type {HTMLButtonElement} */ (make("button", "button button-small", "Cancel"));
   cancel.type = "button";
   cancel.dataset.close = "";
-  const submit = /** @type {HTMLButtonElement} */ (make("button", "button button-small button-primary", "Send"));
+  const submit = /** @type {HTMLButtonElement} */ (make("button", "button button-small button-primary", verb));
   const actions = make("div", "actions", "");
   actions.append(trouble, cancel, submit);
   form.append(field, actions);
@@ -37,7 +38,7 @@ export function openEditor(view, send) {
   const close = () => {
     form.remove();
     view.element.classList.remove("is-edited");
-    /** @type {HTMLElement | null} */ (view.element.querySelector("[data-action=edit]"))?.focus();
+    /** @type {HTMLElement | null} */ (view.element.querySelector("[data-action=edit], [data-action=message-menu]"))?.focus();
   };
   field.addEventListener("input", fit);
   field.addEventListener("keydown", (event) => {

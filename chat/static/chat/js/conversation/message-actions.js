@@ -1,10 +1,13 @@
 /** The actions of a message's buttons. */
 
+import { Branches } from "antiphon/conversation/branches";
 import { confirmOn, copyText } from "antiphon/conversation/code";
 import { openEditor } from "antiphon/conversation/editor";
 import { SEE_CASES, giveBack } from "antiphon/conversation/moderation";
 import { FetchError, fetchPiece, post } from "antiphon/lib/fetch";
 import { cleanText } from "antiphon/lib/text";
+import { MessageMenu } from "antiphon/conversation/message-menu";
+import { Ratings } from "antiphon/conversation/ratings";
 import { ReportDialog } from "antiphon/conversation/report";
 import { makeId } from "antiphon/wire/protocol";
 import { showSeam } from "antiphon/conversation/seam";
@@ -18,6 +21,9 @@ export class MessageActions {
   constructor(conversation) {
     this.conversation = conversation;
     this.reporting = new ReportDialog(conversation);
+    this.branches = new Branches(conversation);
+    this.ratings = new Ratings(conversation);
+    this.menu = new MessageMenu(conversation);
     conversation.outbox.onModerated = (text, reason) => giveBack(conversation.composer, text, reason);
     conversation.transcript.root.addEventListener("click", (event) => this.onClick(event));
   }
@@ -47,6 +53,12 @@ export class MessageActions {
         return this.copy(button, view.text);
       case "report":
         return this.reporting.open(button, view);
+      case "rate":
+        return this.ratings.toggle(button, view);
+      case "message-menu":
+        return this.menu.open(button, view);
+      case "show-version":
+        return this.show(view, button.dataset.version ?? "");
       case "speak":
         return this.conversation.onRead?.(view);
       case "edit":
@@ -156,21 +168,20 @@ export class MessageActions {
     }
   }
 
-  /** Shows another version of a message and what follows it. @param {MessageView} view @param {string} action */
+  /** Goes to the version before or after. @param {MessageView} view @param {string} action */
   async flip(view, action) {
-    const { transcript, scroll, page } = this.conversation;
     const wanted = view.versions[view.versions.indexOf(view.id) + (action === "next" ? 1 : -1)];
-    if (!wanted) return;
-    const piece = await fetchPiece(`${page.urls.root}c/${page.conversation_id}/branch/${wanted}/`);
-    const mark = /** @type {HTMLElement} */ (piece.querySelector(".piece"));
-    const position = { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) };
+    if (wanted) await this.show(view, wanted, action);
+  }
+
+  /** Shows the branch of another version. @param {MessageView} view @param {string} wanted @param {string} [action] */
+  async show(view, wanted, action = "next") {
+    const { scroll } = this.conversation;
     const top = view.element.getBoundingClientRect().top;
-    const first = transcript.turn(piece);
-    scroll.pinned = false;
+    const first = await this.branches.load(wanted);
     if (first?.id === wanted) scroll.scroller.scrollTop += first.element.getBoundingClientRect().top - top;
     scroll.read();
-    // The page was read a moment ago: what happened since is told again from there.
-    this.conversation.subscription?.rewind(position);
+    void this.branches.remember(wanted);
     const again = /** @type {HTMLButtonElement | null} */ (first?.element.querySelector(`[data-action=${action}]`));
     (again?.disabled ? first?.element : again)?.focus({ preventScroll: true });
     this.conversation.announcer.say(`Version ${first?.element.querySelector(".versions-count")?.textContent ?? ""}`);

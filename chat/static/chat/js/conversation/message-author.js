@@ -2,7 +2,7 @@
 
 /**
  * Shows who wrote a message, unless it was the reader.
- * @param {HTMLElement} element the message @param {{id: string, name: string} | null} author
+ * @param {HTMLElement} element the message @param {{id: string | null, name: string} | null} author
  */
 export function nameAuthor(element, author) {
   const name = /** @type {HTMLElement | null} */ (element.querySelector(".message-author"));

@@ -1,9 +1,9 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
 import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
+import { describeAnswer, showChanges } from "antiphon/conversation/message-marks";
 import { showPeople } from "antiphon/conversation/message-people";
 import { LiveText } from "antiphon/conversation/live-text";
-import { leftOut } from "antiphon/conversation/parameter-words";
 import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
@@ -56,6 +56,8 @@ export class MessageView {
     this.replaced = ""; // why parts of an answer are not as the model wrote them
     this.withheld = ""; // our text, while a reviewer has it
     this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
+    this.cost = /** @type {string | null} what an answer cost, told to the payer alone */ (null);
+    showChanges(this);
     if (reasoning) this.thinking?.assign(reasoning, this.active && !this.text);
     if (this.role === "assistant") {
       // A checkpoint says `streaming` also while the run has no word yet.
@@ -127,6 +129,7 @@ export class MessageView {
     if (message.run) this.setRun(message.run);
     this.context = message.run?.context ?? this.context;
     if (message.summary) showSeam(this.element, message.summary);
+    showChanges(this, message);
     if (this.role === "assistant") this.replaced = noteModeration(this.element, message.moderation);
     this.setStatus(message.status);
     if (this.role === "user") {
@@ -265,20 +268,9 @@ export class MessageView {
     dressCode(this.body);
   }
 
-  /**
-   * Model, time and tokens below an answer, as `meta` in chat_page.py renders them.
-   * @param {Partial<Run>} run @param {import("antiphon/wire/protocol").Usage} [sum] of all runs, where there are several
-   */
+  /** @param {Partial<Run>} run @param {import("antiphon/wire/protocol").Usage} [sum] of all runs, where there are several */
   describe(run, sum) {
-    const place = this.element.querySelector(".message-meta");
-    const usage = sum ?? run.usage;
-    const tokens = usage?.output_tokens;
-    const milliseconds = sum ? sum.total_ms : run.timing?.total_ms;
-    const parts = [run.model];
-    if (milliseconds) parts.push(`${(milliseconds / 1000).toFixed(1)} s`);
-    if (tokens) parts.push(`${usage?.estimated ? "≈ " : ""}${tokens} ${tokens === 1 ? "token" : "tokens"}`);
-    if (run.parameters?.dropped) parts.push(leftOut(run.parameters.dropped));
-    if (place) place.textContent = parts.filter(Boolean).join(" · ");
+    describeAnswer(this, run, sum);
   }
 
   /** @param {string[]} versions ids, oldest first; this message is one of them */

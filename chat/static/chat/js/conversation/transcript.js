@@ -3,6 +3,7 @@
  * from the first message to the tip, or to where the reader turned off.
  */
 
+import { isOwn } from "antiphon/conversation/branches";
 import { MessageView } from "antiphon/conversation/message";
 import { Orphans } from "antiphon/conversation/orphans";
 import { showNewestSeam } from "antiphon/conversation/seam";
@@ -20,6 +21,7 @@ export class Transcript {
    * @param {(words: string) => void} options.onWords what a screen reader is to be told
    * @param {(view: MessageView) => void} options.onEnd an answer ended
    * @param {(view: MessageView, model: string) => void} options.onChosen one of several answers goes on
+   * @param {(view: MessageView, message: Message) => void} [options.onOffer] somebody else began another branch here
    */
   constructor(root, options) {
     this.root = root;
@@ -60,7 +62,7 @@ export class Transcript {
     return Boolean(this.running) || this.path.some((view) => view.status === "local");
   }
 
-  /** Whether the page shows the newest branch, and so goes where it goes. */
+  /** Whether the page shows the branch that the server knows as the reader's, and so goes where it goes. */
   get following() {
     const known = this.path.findLast((view) => !view.clientId);
     return !known || !this.tip || known.id === this.tip || Boolean(this.beside?.versions.includes(this.tip));
@@ -197,8 +199,8 @@ export class Transcript {
     this.changed();
   }
 
-  /** A new message, or (`again`) news of one. @param {Message} message */
-  place(message, again = false) {
+  /** A new message, or (`again`) news of one; `own`: of the reader's branch. @param {Message} message */
+  place(message, again = false, own = isOwn(message, this)) {
     if (message.comparison) this.choices.set(message.id, message.comparison.chosen || this.choices.get(message.id) || "");
     // A message below one of several answers has chosen it.
     if (this.beside?.versions.includes(message.parent_id ?? "")) this.choose(this.beside.promptId, message.parent_id ?? "");
@@ -214,7 +216,7 @@ export class Transcript {
       return void this.orphans.release(message.id, (one) => this.place(one));
     }
     if (message.slot && message.parent_id && this.choices.get(message.parent_id) === "" && this.placeBeside(message)) {
-      if (following || message.client_id) this.tip = message.id;
+      if (following || own) this.tip = message.id;
       return;
     }
     if (again) return; // of another branch, or above what is loaded: HTML that was made later, say
@@ -222,19 +224,19 @@ export class Transcript {
     const parent = this.path.findIndex((view) => view.id === message.parent_id);
     if (at < 0 && parent < 0 && this.path.length) return void this.orphans.keep(message);
     const isNew = !this.path[at]?.versions.includes(message.id);
-    if (following || message.client_id) this.tip = message.id;
     if (at >= 0) {
       const sibling = this.path[at];
       const versions = message.versions ?? [...(sibling.versions.length ? sibling.versions : [sibling.id]), message.id];
       if (isNew) sibling.setVersions(versions);
-      if (!isNew || !(following || message.client_id)) return;
+      if (!isNew) return;
+      if (!own) return void this.options.onOffer?.(sibling, message); // never forced on a reader
       this.cut(at);
       this.push({ ...message, versions });
-    } else if (parent === this.path.length - 1) {
-      this.push(message);
-    } else if (parent >= 0 && (this.path[parent + 1].parentId === message.id || this.path.slice(parent + 1).every((view) => view.clientId))) {
-      this.push(message, parent + 1); // ours are not sent yet, or follow it: they stay below
-    }
+    } else if (parent >= 0 && (this.path[parent + 1]?.parentId === message.id || this.path.slice(parent + 1).every((view) => view.clientId))) {
+      this.push(message, parent + 1); // ours that are not sent yet, or that follow it, stay below
+    } else if (this.path.length) return; // of a branch that is not shown
+    else this.push(message);
+    if (following || own) this.tip = message.id;
   }
 
   /** An answer side by side with others, if the page shows their place. @param {Message} message */

@@ -263,5 +263,5 @@ export function startVoice(conversation, playback) {
   const button = document.getElementById("mic");
   if (!button) return;
   const voice = new Voice(conversation, /** @type {HTMLButtonElement} */ (button), playback);
-  conversation.onVoice = (/** @type {Frame} */ frame) => voice.onFrame(frame);
+  conversation.listeners.push((/** @type {Frame} */ frame) => voice.onFrame(frame));
 }

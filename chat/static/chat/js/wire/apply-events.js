@@ -114,7 +114,7 @@ function placeBeside(transcript, messages) {
 /**
  * Brings the page level with a snapshot: the newest messages of all branches.
  * @param {Transcript} transcript
- * @param {{messages: Message[]}} snapshot
+ * @param {{messages: Message[], tip?: string | null}} snapshot `tip`: the end of the reader's branch
  * @returns {boolean} false when it does not reach back to what the page shows: load the page again
  */
 export function applySnapshot(transcript, snapshot) {
@@ -125,7 +125,7 @@ export function applySnapshot(transcript, snapshot) {
     if (message.comparison?.chosen && !transcript.choose(message.id, message.comparison.chosen)) return false;
     if (message.comparison && !message.comparison.chosen) transcript.choices.set(message.id, "");
   }
-  let newest = snapshot.messages.at(-1);
+  let newest = byId.get(snapshot.tip ?? "") ?? snapshot.messages.at(-1);
   if (!newest) return transcript.path.length === 0;
   const chosen = newest.slot ? transcript.choices.get(newest.parent_id ?? "") : "";
   newest = (chosen && byId.get(chosen)) || newest;
@@ -139,7 +139,7 @@ export function applySnapshot(transcript, snapshot) {
       if (at.parent_id && !byId.has(at.parent_id) && !transcript.find(at.parent_id)) return false;
       at = at.parent_id ? byId.get(at.parent_id) : undefined;
     }
-    for (const message of missing) transcript.place(message);
+    for (const message of missing) transcript.place(message, false, true);
     transcript.tip = newest.id;
   }
   if (!placeBeside(transcript, snapshot.messages)) return false;

@@ -64,7 +64,7 @@ export class Subscription {
     this.waiting = false;
     this.refusals = 0;
     if (!frame.recovered || !this.position) this.position = frame.position;
-    if (!frame.recovered && frame.snapshot) this.options.onSnapshot(frame.snapshot);
+    if (!frame.recovered && frame.snapshot) this.options.onSnapshot({ ...frame.snapshot, tip: frame.tip });
   }
 
   /** The server follows by itself after `message.accepted`. @param {Position} position */

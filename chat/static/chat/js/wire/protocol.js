@@ -12,7 +12,7 @@ export const PROTOCOL = "chat.v1";
  * @property {string} id
  * @property {string | null} parent_id
  * @property {"user" | "assistant"} role
- * @property {{id: string, name: string} | null} author
+ * @property {{id: string | null, name: string} | null} author in a copy, others have no id
  * @property {string} text
  * @property {string | null} html
  * @property {string} status
@@ -20,13 +20,17 @@ export const PROTOCOL = "chat.v1";
  * @property {string[]} [versions]
  * @property {import("antiphon/conversation/seam").Summary} [summary] of the messages up to this one
  * @property {string} [client_id]
+ * @property {string} [created_at]
+ * @property {string} [edited_at] when it was edited in place
+ * @property {string} [deleted_at] when it was deleted: it has no text
+ * @property {{id: string, name: string} | null} [asked_by] of a new answer: who asked for it
  * @property {{action: string, reason: string, case_id: string}} [moderation] what it did, if readers must know
  * @property {{size: number, chosen: string | null}} [comparison] of a question that several models answer side by side
  * @property {number} [slot] the place of an answer among them, from 1
  * @property {Usage} [usage] of all runs that wrote the answer, where there are several
  */
 /** @typedef {{length: number, ms?: number, tokens?: number, text?: string}} Reasoning */
-/** @typedef {{output_tokens: number | null, estimated?: boolean, total_ms?: number | null}} Usage */
+/** @typedef {{output_tokens: number | null, estimated?: boolean, total_ms?: number | null, cost?: string | null}} Usage */
 /**
  * @typedef {object} Run
  * @property {string} run_id

@@ -1,0 +1,185 @@
+"""Copies a path of messages into a new conversation of one person's own.
+
+The copy belongs to whoever makes it, and to nobody else: other authors' names stay as text. Withheld and deleted texts
+are not copied. What the answers cost is not copied either: they were paid for once.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+import structlog
+from asgiref.sync import async_to_sync
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.lib.ids import uuid7
+from accounts.models import User
+from chat.conversations.branches import path_ids
+from chat.conversations.membership import check_may_write, member_of
+from chat.eventlog.user_events import notify_conversation_listed
+from chat.models import Conversation, Member, Message, MessageStatus, Reasoning, Role, Run, RunStatus
+from chat.models.moderation import Action
+from chat.moderation.screening import WITHHELD
+from chat.protocol.errors import Busy, NotFound, TooLarge
+
+MOST_COPIED: Final = 20_000  # messages
+MAX_TITLE: Final = 200
+WRITING: Final = "This answer is still being written. Copy the conversation when it has ended."
+UNWRITTEN: Final = (MessageStatus.PENDING, MessageStatus.STREAMING)
+_SETTINGS: Final = ("model", "temperature", "max_tokens", "effort")
+_OF_RUN: Final = (
+    *("model", "endpoint", "effort", "parameters", "status", "heard_chars", "produced_chars", "finish"),
+    *("error_code", "error_message", "reasoning_tokens", "reasoning_ms", "context_window", "context_dropped"),
+    *("first_token_ms", "first_reasoning_ms", "total_ms", "created_at", "started_at", "finished_at"),
+)
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a copy has beside the texts. `names`: of other authors, else they are "Somebody". `prompt`: the system
+    prompt and the preset.
+    """
+
+    names: bool = True
+    thinking: bool = True
+    prompt: bool = True
+
+
+def fork(user_id: uuid.UUID, message_id: uuid.UUID) -> Conversation:
+    """Copies the path up to a message into a new conversation, which the user owns. Any member can, also a viewer.
+
+    Raises `NotFound`, `Suspended`, `Busy` while the message is being written, and `TooLarge`.
+    """
+    source_id = Message.objects.filter(pk=message_id).values_list("conversation_id", flat=True).first()
+    if source_id is None:
+        raise NotFound
+    member = member_of(user_id, source_id, with_user=True)
+    check_may_write(user_id)
+    rules = Rules(prompt=member.role != Role.VIEWER)  # viewers are not shown the system prompt
+    return copy_path(member.conversation, message_id, member.user, rules)
+
+
+def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rules = Rules()) -> Conversation:
+    """Copies the path that ends at a message into a new conversation of `owner`, and puts it into their lists.
+
+    The caller has checked that `owner` may read it. Times and thinking are kept, a temporary conversation stays
+    temporary, and its age counts from now. Raises as `fork`.
+    """
+    title = _("%(title)s (copy)") % {"title": source.title[: MAX_TITLE - 10]} if source.title else ""
+    with transaction.atomic():
+        path = _read_path(source.pk, leaf_id)
+        copy = Conversation(
+            title=title[:MAX_TITLE],
+            temporary=source.temporary,
+            system_prompt=source.system_prompt if rules.prompt else "",
+            preset_id=source.preset_id if rules.prompt else None,
+            updated_at=timezone.now(),
+            **{name: getattr(source, name) for name in _SETTINGS},
+        )
+        copy.save(force_insert=True)
+        Member.objects.create(conversation=copy, user=owner, role=Role.OWNER)
+        messages = _copy_messages(copy, path, owner, rules)
+        _copy_runs(copy, path, messages, thinking=rules.thinking)
+        copy.tip = messages[-1]
+        copy.save(update_fields=["tip"])
+    _notify(owner.pk, copy)
+    return copy
+
+
+def _read_path(source_id: uuid.UUID, leaf_id: uuid.UUID) -> list[Message]:
+    ids = path_ids(source_id, leaf_id, limit=MOST_COPIED + 1)
+    if len(ids) > MOST_COPIED:
+        raise TooLarge(f"At most {MOST_COPIED} messages can be copied.")
+    found = Message.objects.select_related("author").in_bulk(ids)
+    path = [found[pk] for pk in ids if pk in found]
+    if not path:
+        raise NotFound
+    if any(message.status in UNWRITTEN for message in path):
+        raise Busy(WRITING)
+    return path
+
+
+def _copy_messages(copy: Conversation, path: Sequence[Message], owner: User, rules: Rules) -> list[Message]:
+    copies: list[Message] = []
+    for message in path:
+        withheld = message.moderation.get("action") in WITHHELD
+        gone = withheld or message.deleted_at is not None
+        moderation = {**message.moderation, "action": Action.BLOCK.value} if withheld else message.moderation
+        copies.append(
+            Message(
+                id=uuid7(),
+                conversation=copy,
+                parent=copies[-1] if copies else None,
+                role=message.role,
+                author=message.author,
+                author_name=_name(message, owner, rules),
+                text="" if gone else message.text,
+                html="" if gone else message.html,
+                status=message.status,
+                moderation={} if moderation.get("action") == "release" else moderation,
+                created_at=message.created_at,
+                edited_at=message.edited_at,
+                deleted_at=message.deleted_at,
+            )
+        )
+    Message.objects.bulk_create(copies, batch_size=1_000)
+    return copies
+
+
+def _name(message: Message, owner: User, rules: Rules) -> str:
+    """The name of an author who is no member of the copy; empty where `author` says it."""
+    if message.role != "user" or message.author_id == owner.pk:
+        return ""
+    known = message.author_name or (message.author.display_name if message.author else "")
+    return known if known and rules.names else _("Somebody")
+
+
+def _copy_runs(copy: Conversation, path: Sequence[Message], copies: Sequence[Message], *, thinking: bool) -> None:
+    """The run that ended each answer, without usage and without who asked: no work of the copy's owner."""
+    placed = {message.pk: number for number, message in enumerate(path)}
+    runs = Run.objects.filter(message__in=placed, latest=True)
+    thought: dict[uuid.UUID, str] = {}
+    if thinking:
+        kept = [pk for pk in placed if path[placed[pk]].deleted_at is None]
+        thought = dict(Reasoning.objects.filter(run__message__in=kept, run__latest=True).values_list("run", "text"))
+    made: list[Run] = []
+    reasoning: list[Reasoning] = []
+    for run in runs:
+        number = placed[run.message_id]
+        if number == 0:
+            continue  # an answer without a question
+        copied = Run(
+            conversation=copy,
+            prompt=copies[number - 1],
+            message=copies[number],
+            ended_in_log=True,
+            reasoning_chars=len(thought.get(run.pk, "")),
+            **{name: getattr(run, name) for name in _OF_RUN},
+        )
+        assert copied.status not in (RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING)  # its message has ended
+        made.append(copied)
+        if text := thought.get(run.pk):
+            reasoning.append(Reasoning(run=copied, text=text))
+    Run.objects.bulk_create(made, batch_size=1_000)
+    Reasoning.objects.bulk_create(reasoning, batch_size=1_000)
+
+
+def _notify(user_id: uuid.UUID, copy: Conversation) -> None:
+    listing = {
+        "conversation_id": str(copy.pk),
+        "title": copy.title,
+        "updated_at": copy.updated_at.isoformat(),
+        "temporary": copy.temporary,
+    }
+    try:
+        async_to_sync(notify_conversation_listed)(user_id, listing)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("notice_lost", kind="conversation.listed", error=type(error).__name__)

@@ -1,0 +1,125 @@
+/** The menu of one message: edit it in place, fork the conversation from it, delete it. */
+
+import { openEditor } from "antiphon/conversation/editor";
+import { showNote } from "antiphon/conversation/status";
+import { FetchError, post } from "antiphon/lib/fetch";
+import { cleanText } from "antiphon/lib/text";
+
+/** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
+/** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
+
+const BLANK = "00000000-0000-0000-0000-000000000000";
+
+export class MessageMenu {
+  /** @param {Conversation} conversation */
+  constructor(conversation) {
+    this.conversation = conversation;
+    this.menu = /** @type {HTMLElement} */ (document.getElementById("message-menu"));
+    this.view = /** @type {MessageView | null} */ (null);
+    this.button = /** @type {HTMLElement | null} */ (null);
+    this.sure = false; // the next choice of "Delete" deletes
+    this.menu.addEventListener("click", (event) => this.onClick(event));
+    this.menu.addEventListener("keydown", (event) => this.onKey(event));
+    this.menu.addEventListener("toggle", (event) => {
+      const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
+      this.button?.setAttribute("aria-expanded", String(isOpen));
+    });
+  }
+
+  /** @param {string} name @returns {HTMLElement} */
+  choice(name) {
+    return /** @type {HTMLElement} */ (this.menu.querySelector(`[data-choice=${name}]`));
+  }
+
+  /** @param {HTMLElement} button @param {MessageView} view */
+  open(button, view) {
+    this.view = view;
+    this.button = button;
+    this.askToDelete(false);
+    const { page } = this.conversation;
+    const writes = page.role !== "viewer" && !page.suspended;
+    const own = view.element.hasAttribute("data-own");
+    const deleted = view.element.hasAttribute("data-deleted");
+    this.choice("edit").hidden = !writes || deleted || !view.text || (view.role === "user" && !own);
+    this.choice("delete").hidden = !writes || deleted || (view.role === "user" && !own && page.role !== "owner");
+    const from = button.getBoundingClientRect();
+    this.menu.showPopover();
+    const size = this.menu.getBoundingClientRect();
+    const top = from.bottom + size.height + 8 > innerHeight ? from.top - size.height - 4 : from.bottom + 4;
+    const left = Math.max(8, Math.min(from.left, innerWidth - size.width - 8));
+    Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
+    this.choices[0].focus();
+  }
+
+  get choices() {
+    return /** @type {HTMLElement[]} */ ([...this.menu.querySelectorAll("[role=menuitem]:not([hidden])")]);
+  }
+
+  /** @param {KeyboardEvent} event */
+  onKey(event) {
+    const { choices } = this;
+    const at = choices.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    if (event.key === "ArrowDown") choices[(at + 1) % choices.length].focus();
+    else if (event.key === "ArrowUp") choices[(at + choices.length - 1) % choices.length].focus();
+    else if (event.key === "Home") choices[0].focus();
+    else if (event.key === "End") choices[choices.length - 1].focus();
+    else return;
+    event.preventDefault();
+  }
+
+  /** @param {MouseEvent} event */
+  onClick(event) {
+    const item = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-choice]"));
+    const { view } = this;
+    if (!item || !view) return;
+    const name = item.dataset.choice;
+    if (name === "delete" && !this.sure) {
+      this.askToDelete(true);
+      this.conversation.announcer.say("Its text is removed for everyone. Choose again to delete.");
+      return;
+    }
+    this.menu.hidePopover();
+    if (name === "edit") this.edit(view);
+    else this.carryOut(name === "fork" ? () => this.fork(view) : () => this.delete(view));
+  }
+
+  /** The first choice asks, the second one deletes. @param {boolean} sure */
+  askToDelete(sure) {
+    this.sure = sure;
+    const words = this.choice("delete").querySelector("span");
+    if (words) words.textContent = sure ? "Delete for everyone" : "Delete";
+  }
+
+  /** @param {() => Promise<unknown>} work */
+  carryOut(work) {
+    work().catch((error) => {
+      if (!(error instanceof FetchError)) throw error;
+      showNote(error.message);
+    });
+  }
+
+  /** @param {string} url of a message @param {MessageView} view @param {Record<string, string>} [fields] */
+  send(url, view, fields) {
+    return post(url.replace(BLANK, view.id), this.conversation.page.csrf, fields);
+  }
+
+  /** @param {MessageView} view */
+  edit(view) {
+    const { urls } = this.conversation.page;
+    const seen = view.element.dataset.edited ?? "";
+    openEditor(view, (text) => this.send(urls.edit, view, { text: cleanText(text), seen }), "Save");
+  }
+
+  /** @param {MessageView} view */
+  async fork(view) {
+    const made = await this.send(this.conversation.page.urls.fork, view);
+    location.assign(made.url);
+  }
+
+  /** @param {MessageView} view */
+  async delete(view) {
+    await this.send(this.conversation.page.urls.delete, view);
+    this.conversation.announcer.say("Message deleted");
+    view.element.focus({ preventScroll: true });
+  }
+}
