@@ -1,4 +1,4 @@
-"""The admin pages of conversations, messages, runs, recordings, models, moderation, presets and prompts.
+"""The admin pages of conversations, messages, runs, recordings, models, moderation, presets, prompts and devices.
 
 Importing this registers them.
 """
@@ -11,6 +11,7 @@ from chat.admin import (
     moderation_figures,
     moderation_policy,
     moderation_rules,
+    notified_devices,
     presets,
     prompts,
     recordings,
@@ -25,6 +26,7 @@ __all__ = [
     "moderation_figures",
     "moderation_policy",
     "moderation_rules",
+    "notified_devices",
     "presets",
     "prompts",
     "recordings",

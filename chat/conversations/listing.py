@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.models.moderation import CaseTarget
 from chat.moderation.screening import screen_field
+from chat.notifications.marks import NO_MARK, Mark, read_marks
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 logger = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ class Item:
     title: str
     updated_at: datetime.datetime
     pinned: bool = False
+    mark: Mark = NO_MARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,11 @@ def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: 
         on_top = conversations_of(user_id).exclude(pinned_at=None).order_by("-pinned_at", "-id")
         pinned = [Item(*row, pinned=True) for row in on_top.values_list("id", "title", "updated_at")]
     found = [Item(*row) for row in rows.values_list("id", "title", "updated_at")[: count + 1]]
-    kept = found[:count]
+    marks = read_marks([item.id for item in (*pinned, *found[:count])], user_id)
+    pinned, kept = (
+        [replace(item, mark=marks.get((item.id, user_id), item.mark)) for item in items]
+        for items in (pinned, found[:count])
+    )
     today = timezone.now().astimezone(zone).date()
     groups = [
         Group(label, list(items))

@@ -1,4 +1,4 @@
-"""Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, moderation, and known models."""
+"""Conversations, messages, summaries, runs, recordings, presets, prompts, moderation, known models, push."""
 
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.comparisons import Comparison
@@ -9,6 +9,7 @@ from chat.models.messages import Message
 from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
+from chat.models.push import PushSubscription
 from chat.models.recordings import Recording, Utterance
 from chat.models.rewritten import Rewritten
 from chat.models.runs import Reasoning, Run, Submission
@@ -56,6 +57,7 @@ __all__ = [
     "PolicyStep",
     "Preset",
     "Prompt",
+    "PushSubscription",
     "Reasoning",
     "Recording",
     "RecordingStatus",

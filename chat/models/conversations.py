@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.lib.ids import uuid7
@@ -104,6 +105,9 @@ class Member(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices, default=Role.EDITOR)
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
+    # How far they have read (`chat.notifications.positions`). No foreign key: a purged message leaves the time.
+    seen_message_id = models.UUIDField(null=True, editable=False)
+    seen_until = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         constraints = (

@@ -151,6 +151,19 @@ class Typing(Command, frozen=True, tag="typing"):
     conversation_id: uuid.UUID
 
 
+class Seen(Command, frozen=True, tag="seen"):
+    """The user has read up to this message."""
+
+    conversation_id: uuid.UUID
+    message_id: uuid.UUID
+
+
+class Visible(Command, frozen=True, tag="visible"):
+    """Whether somebody can see this client: while one of a user's is seen, they get no browser notifications."""
+
+    visible: bool
+
+
 class Ping(Command, frozen=True, tag="ping"):
     pass
 
@@ -161,7 +174,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | Ack | Typing | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
+    | Ack | Typing | Seen | Visible | Ping | Pong | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt
 )  # fmt: skip
 
 NewTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin an answer

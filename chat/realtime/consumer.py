@@ -35,7 +35,8 @@ from chat.protocol.limits import (
     PROTOCOL,
     WINDOW_BYTES,
 )
-from chat.realtime import microphone, rate_limits, subscriptions, turns
+from chat.realtime import attention, microphone, rate_limits, subscriptions, turns
+from chat.realtime.attention import Attention
 from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.delivery_trace import follow_delivery
@@ -89,6 +90,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.channel: str = await self.layer.new_channel()
         self.subscriptions = Subscriptions(self.connection, self.channel, reply=reply)
         self.turns = Turns(self.user_id, self.subscriptions, reply=reply)
+        self.attention = Attention(self.connection, self.subscriptions, fail=fail)
         open_sockets().add(self.connection)
         try:
             await self.open(send)
@@ -136,6 +138,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         rate_limits.connection_counts().leave(self.connection.connection_id)
         await self.microphone.end()
         await self.connection.end()
+        await self.attention.end()
         metrics.count_close(self.connection.closed or 1006)
         await self.subscriptions.end_presence()
         self.layer.release(self.channel)
@@ -229,7 +232,7 @@ def _hello(connection_id: str, offers: dict[str, Any]) -> dict[str, Any]:
         },
         **offers,
         "traceparent": True,
-        "features": ["reasoning", "compare", "members", *(["voice"] if settings.ASR_BACKENDS else [])],
+        "features": ["reasoning", "compare", "members", "seen", *(["voice"] if settings.ASR_BACKENDS else [])],
     }
 
 
@@ -249,6 +252,7 @@ def _by(part: Callable[[ChatConsumer], Part], handlers: Handlers[Part]) -> dict[
 HANDLERS: Final[dict[type[Command], Handler]] = (
     _by(lambda consumer: consumer.turns, turns.HANDLERS)
     | _by(lambda consumer: consumer.subscriptions, subscriptions.HANDLERS)
+    | _by(lambda consumer: consumer.attention, attention.HANDLERS)
     | _by(lambda consumer: consumer.microphone, microphone.HANDLERS)
 )
 

@@ -20,6 +20,7 @@ from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import enqueue
 from chat.models.moderation import Direction
+from chat.notifications.turns import announce_soon
 from chat.protocol.commands import AnyTurn, MessageContinue, Position
 from chat.telemetry import latency_marks, metrics, tracing
 from chat.turns.accept import Accepted, Check, accept, accept_any
@@ -86,7 +87,9 @@ async def submit(
             moments = {"received": received, "committed": committed, "announced": time.monotonic()}
             await latency_marks.hand_over(accepted.run_id, **moments)
         for member in accepted.members:
-            await notify_conversation_listed(member, accepted.listing)
+            await notify_conversation_listed(member, {**accepted.listing, "running": bool(wanted)})
+        if len(accepted.members) > 1:
+            announce_soon(user_id, accepted.conversation_id, accepted.message_id, accepted.members)
         position = await _position_before(accepted, appended)
         if follow is not None:
             follow(position)

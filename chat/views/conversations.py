@@ -33,7 +33,7 @@ from chat.conversations.membership import member_of
 from chat.conversations.parameters import is_changed
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
-from chat.models import Message, Preset, Role
+from chat.models import Member, Message, Preset, Role
 from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
@@ -42,6 +42,7 @@ from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
+from chat.views.reading import push_state, reading_of
 
 BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
@@ -58,8 +59,10 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of a conversation's newest path, with the text so far of answers in progress."""
-    people, reported = _people(user_of(request), conversation_id)
-    return _page(request, async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES), people, reported)
+    people, reported, reader, found = _people(user_of(request), conversation_id)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES)
+    people["reading"] = reading_of(reader, found, state.messages)
+    return _page(request, state, people, reported)
 
 
 @require_safe
@@ -120,6 +123,7 @@ def _page(
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
+        "push": push_state(request),
         "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
         "urls": {
             "root": reverse("chat:new"),
@@ -130,6 +134,7 @@ def _page(
             "prompts": reverse("chat:prompt_library"),
             "prompt_root": reverse("chat:prompts"),
             "conversations": reverse("chat:conversations"),
+            "device_add": reverse("chat:device_add"),
             "report": reverse("chat:report", args=[BLANK_ID]),
             "login": reverse("account_login"),
             "icons": static("chat/img/icons.svg"),
@@ -152,9 +157,12 @@ def _page(
     return render(request, "chat/conversation.html", context)
 
 
-def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Collection[uuid.UUID]]:
-    """The reader's role, the members where there are several, whether the reader has decisions to read; and the ids of
-    the messages that the reader has reported. One query. Raises `NotFound` if the reader is no member.
+def _people(
+    user: User, conversation_id: uuid.UUID
+) -> tuple[dict[str, Any], Collection[uuid.UUID], Member, list[Member]]:
+    """The reader's role, the members where there are several, whether the reader has decisions to read; the ids of
+    the messages that the reader has reported; the reader's row, and all rows. One query. Raises `NotFound` if the
+    reader is no member.
     """
     rows = members_of(conversation_id).filter(conversation__deleted_at=None)
     found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
@@ -162,7 +170,7 @@ def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Col
     if reader is None:
         raise NotFound
     members = [member_dict(one) for one in found] if len(found) > 1 else []
-    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported
+    return {"role": reader.role, "members": members, "decisions": reader.decisions}, reader.reported, reader, found
 
 
 def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:

@@ -39,7 +39,8 @@ async def test_a_message_is_answered_event_by_event(stack: Stack) -> None:
         client = await alice.connect()
         hello = client.frames[0]
         assert hello["protocol"] == "chat.v1"
-        assert hello["features"] == ["reasoning", "compare", "members", *(["voice"] if POCKETSPHINX_INSTALLED else [])]
+        voice = ["voice"] if POCKETSPHINX_INSTALLED else []
+        assert hello["features"] == ["reasoning", "compare", "members", "seen", *voice]
         assert [model["id"] for model in hello["models"]] == ["small", "large"]
         accepted = await client.say("Hello [[tokens=30 rate=200]]")
         run = await client.ended(accepted["run_id"])

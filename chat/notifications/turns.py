@@ -1,0 +1,34 @@
+"""Somebody wrote or asked: the members' lists show it, and the others are notified if they are away."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+from chat.notifications.marks import publish_marks
+from chat.notifications.notify import Kind, News, notify_all
+
+_tasks: Final[set[asyncio.Task[None]]] = set()
+
+
+def announce_soon(
+    user_id: uuid.UUID, conversation_id: uuid.UUID, message_id: uuid.UUID, members: Sequence[uuid.UUID]
+) -> None:
+    """`announce_turn` in a task of its own: who wrote does not wait for it."""
+    task = asyncio.create_task(announce_turn(user_id, conversation_id, message_id, members))
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+
+
+async def announce_turn(
+    user_id: uuid.UUID, conversation_id: uuid.UUID, message_id: uuid.UUID, members: Sequence[uuid.UUID]
+) -> None:
+    """Publishes the marks of a conversation in which `user_id` wrote this message, or asked for this answer, and
+    notifies the other members. Raises nothing.
+    """
+    await publish_marks([conversation_id])
+    others = tuple(member for member in members if member != user_id)
+    if others:
+        await notify_all([News(Kind.WROTE, conversation_id, message_id, others)])
