@@ -44,6 +44,9 @@ class PushSender:
         # No redirects: an allowed push service must not lead to a host that is not.
         self._client = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=True)
 
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
     async def send(self, notification: Notification) -> None:
         """Sends one notification and notes the result. Raises one of `OUTAGE` if that cannot be noted."""
         device = notification.device

@@ -5,7 +5,6 @@ import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 
-const ACCESS_REMOVED = 4403;
 const REMOVED =
   "You no longer have access to that conversation: you were removed from it, or it was deleted. Drafts and unsent messages of it were discarded.";
 const SHOWN_ON_NEXT_PAGE = "gone";
@@ -15,7 +14,7 @@ export function leaveWhenGone(conversation) {
   const { socket, page } = conversation;
   const isOurs = (/** @type {import("antiphon/wire/protocol").Frame} */ frame) => frame.conversation_id === page.conversation_id;
   socket.on("conversation.listed", (notice) => notice.removed && isOurs(notice) && leave(conversation));
-  socket.on("closed", ({ code }) => code === ACCESS_REMOVED && page.conversation_id && leave(conversation));
+  socket.on("closed", ({ next }) => next === "leave" && page.conversation_id && leave(conversation));
   conversation.onGone = () => leave(conversation);
 }
 

@@ -84,7 +84,7 @@ export class Socket {
   }
 
   /**
-   * Calls `listener` with each frame of a type, before the page handles it, and `{type: "closed", code}` when the
+   * Calls `listener` with each frame of a type, before the page handles it, and `{type: "closed", next}` when the
    * connection is lost. @param {string} type @param {(frame: Frame) => void} listener
    */
   on(type, listener) {
@@ -227,13 +227,14 @@ export class Socket {
     if (this.ready && performance.now() - (this.openedAt ?? 0) > STEADY_MS) this.failures = 0;
     this.ready = false;
     this.probing = false;
-    this.tell({ type: "closed", code });
     const next = afterClose(code);
-    this.unanswered.lost(code, next === "stop");
+    this.tell({ type: "closed", next });
+    const stops = next === "stop" || next === "leave";
+    this.unanswered.lost(code, stops);
     if (next === "reconnect") this.retry();
     else if (next === "rest") this.enter("resting");
     else {
-      this.enter("stopped", next === "stop" ? closeMessage(code) : "");
+      this.enter("stopped", stops ? closeMessage(code) : "");
       if (next === "login") this.options.onLogin();
     }
   }
