@@ -13,22 +13,18 @@ from chat.notifications.notify import Kind, News, notify_all
 _tasks: Final[set[asyncio.Task[None]]] = set()
 
 
-def announce_soon(
-    user_id: uuid.UUID, conversation_id: uuid.UUID, message_id: uuid.UUID, members: Sequence[uuid.UUID]
-) -> None:
+def announce_soon(conversation_id: uuid.UUID, message_id: uuid.UUID, others: Sequence[uuid.UUID]) -> asyncio.Task[None]:
     """`announce_turn` in a task of its own: who wrote does not wait for it."""
-    task = asyncio.create_task(announce_turn(user_id, conversation_id, message_id, members))
+    task = asyncio.create_task(announce_turn(conversation_id, message_id, others))
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)
+    return task
 
 
-async def announce_turn(
-    user_id: uuid.UUID, conversation_id: uuid.UUID, message_id: uuid.UUID, members: Sequence[uuid.UUID]
-) -> None:
-    """Publishes the marks of a conversation in which `user_id` wrote this message, or asked for this answer, and
-    notifies the other members. Raises nothing.
+async def announce_turn(conversation_id: uuid.UUID, message_id: uuid.UUID, others: Sequence[uuid.UUID]) -> None:
+    """Publishes the marks of a conversation in which something was asked or written, and notifies `others` that
+    somebody wrote this message. Raises nothing.
     """
     await publish_marks([conversation_id])
-    others = tuple(member for member in members if member != user_id)
     if others:
-        await notify_all([News(Kind.WROTE, conversation_id, message_id, others)])
+        await notify_all([News(Kind.WROTE, conversation_id, message_id, tuple(others))])

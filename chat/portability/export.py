@@ -35,8 +35,8 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     `reasoning`: with what the models thought, which is no part of their answers.
 
     It has the account, the user's own instructions, presets and prompts, moderation cases and reports, the sessions and
-    notified devices (without their keys), how far the user has read, the conversations with every branch, and the recordings with their stored audio (a WAV file in
-    base64, else null).
+    notified devices (without their keys), the conversations with every branch and how far the user has read them, and
+    the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (

@@ -21,7 +21,7 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import enqueue
 from chat.models.moderation import Direction
 from chat.notifications.turns import announce_soon
-from chat.protocol.commands import AnyTurn, MessageContinue, Position
+from chat.protocol.commands import AnyTurn, MessageContinue, MessageEdit, MessageSend, Position
 from chat.telemetry import latency_marks, metrics, tracing
 from chat.turns.accept import Accepted, Check, accept, accept_any
 from chat.turns.continuing import accept_continue
@@ -38,7 +38,7 @@ class Submitted:
 
     accepted: Accepted
     position: Position  # just before its first event
-    enqueueing: asyncio.Future[None] | None  # the jobs on their way to the broker; None if there are none
+    under_way: list[asyncio.Future[None]]  # jobs on their way to the broker, and news on its way to the members
 
 
 @asynccontextmanager
@@ -81,6 +81,7 @@ async def submit(
         metrics.counted.repeats += 1
     wanted = [] if accepted.duplicate or accepted.held else [run.pk for run in accepted.several] or [accepted.run_id]
     enqueueing = _enqueue(wanted) if wanted else None
+    announcing: asyncio.Task[None] | None = None
     async with join(accepted) as follow:
         appended = await announce(accepted)
         if appended:
@@ -88,12 +89,14 @@ async def submit(
             await latency_marks.hand_over(accepted.run_id, **moments)
         for member in accepted.members:
             await notify_conversation_listed(member, {**accepted.listing, "running": bool(wanted)})
-        if len(accepted.members) > 1:
-            announce_soon(user_id, accepted.conversation_id, accepted.message_id, accepted.members)
+        if len(accepted.members) > 1 or accepted.held:
+            wrote = isinstance(command, MessageSend | MessageEdit) and not accepted.held
+            told = [member for member in accepted.members if member != user_id] if wrote else []
+            announcing = announce_soon(accepted.conversation_id, accepted.message_id, told)
         position = await _position_before(accepted, appended)
         if follow is not None:
             follow(position)
-    return Submitted(accepted, position, enqueueing)
+    return Submitted(accepted, position, [one for one in (enqueueing, announcing) if one is not None])
 
 
 async def announce(accepted: Accepted) -> list[store.Appended]:

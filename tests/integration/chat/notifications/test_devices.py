@@ -160,7 +160,7 @@ def test_in_the_admin(bob: User) -> None:
         assert device.auth not in text
     assert root.post(f"{address}/delete/", {"post": "yes"}).status_code == 302
     assert not PushSubscription.objects.exists()
-    assert AuditEntry.objects.filter(action="delete", object_id=str(device.pk)).exists()
+    assert AuditEntry.objects.filter(verb="delete", object_id=str(device.pk)).exists()
 
 
 def test_only_with_permission(bob: User) -> None:
