@@ -21,7 +21,6 @@ from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
 from accounts.auth.websocket import SOCKET_PATH
-from accounts.models import User
 from accounts.quotas.balance import user_balances
 from chat.catalog.access import models_of
 from chat.catalog.picker import first_choice
@@ -42,7 +41,7 @@ from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
-from chat.views.reading import push_state, reading_of
+from chat.views.reading import push_state, reading_of, with_reading
 
 BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
@@ -59,9 +58,9 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of a conversation's newest path, with the text so far of answers in progress."""
-    people, reported, reader, found = _people(user_of(request), conversation_id)
+    people, reported, reader, found = _people(request, conversation_id)
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES)
-    people["reading"] = reading_of(reader, found, state.messages)
+    people |= {"reading": reading_of(reader, found, state.messages), "push": push_state(request, reader)}
     return _page(request, state, people, reported)
 
 
@@ -115,7 +114,7 @@ def _page(
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
-        **(people or {"role": Role.OWNER.value, "members": [], "decisions": unseen_cases(user).exists()}),
+        **(people or _alone(request)),
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "suspended": moderation.suspension_shown(request),
@@ -123,7 +122,6 @@ def _page(
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
-        "push": push_state(request),
         "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
         "urls": {
             "root": reverse("chat:new"),
@@ -157,14 +155,21 @@ def _page(
     return render(request, "chat/conversation.html", context)
 
 
+def _alone(request: HttpRequest) -> dict[str, Any]:
+    """What the page of a new conversation says of people."""
+    decisions = unseen_cases(user_of(request)).exists()
+    return {"role": Role.OWNER.value, "members": [], "decisions": decisions, "push": push_state(request)}
+
+
 def _people(
-    user: User, conversation_id: uuid.UUID
+    request: HttpRequest, conversation_id: uuid.UUID
 ) -> tuple[dict[str, Any], Collection[uuid.UUID], Member, list[Member]]:
     """The reader's role, the members where there are several, whether the reader has decisions to read; the ids of
     the messages that the reader has reported; the reader's row, and all rows. One query. Raises `NotFound` if the
     reader is no member.
     """
-    rows = members_of(conversation_id).filter(conversation__deleted_at=None)
+    rows = with_reading(members_of(conversation_id).filter(conversation__deleted_at=None), request, conversation_id)
+    user = user_of(request)
     found = list(moderation.with_reports_and_decisions(rows, user, conversation_id))
     reader: Any = next((one for one in found if one.user_id == user.pk), None)
     if reader is None:

@@ -69,8 +69,21 @@ def test_news_of_a_shared_conversation(page: Page, bob: Page, stack: Stack) -> N
     assert [watch.complaints for watch in watched] == [[], []]
 
 
+def await_read(page: Page, stack: Stack) -> None:
+    """Waits until the server knows that all is read."""
+    read = "SELECT 1 FROM chat_conversation c JOIN chat_member m ON m.seen_message_id = c.tip_id WHERE c.id = %s"
+    for _ in range(200):
+        if stack.sql(read, page.url.rstrip("/").rpartition("/")[2]):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the page sends no position")
+
+
 def test_an_answer_that_ends_while_nobody_looks(page: Page, context: BrowserContext, stack: Stack) -> None:
+    stack.sql("UPDATE chat_member SET seen_until = now()")  # of other tests
+    page.reload()
     begin(page, "First [[tokens=3]]")
+    await_read(page, stack)
     # The other tab is before the eyes: headless pages are all visible, so this one is told that it is not.
     page.evaluate(
         "Object.defineProperty(document, 'visibilityState', {get: () => window.hiddenNow ? 'hidden' : 'visible'});"
