@@ -5,13 +5,14 @@ from __future__ import annotations
 import typing
 
 from chat.protocol.commands import AnyCommand
-from chat.realtime import microphone, subscriptions, turns
+from chat.realtime import attention, microphone, subscriptions, turns
 from chat.realtime.command_runner import AT_ONCE
 from chat.realtime.consumer import HANDLERS
 
 
 def test_every_command_has_one_handler() -> None:
-    registered = [*turns.HANDLERS, *subscriptions.HANDLERS, *microphone.HANDLERS, *AT_ONCE]
+    parts = (attention, microphone, subscriptions, turns)
+    registered = [*(command for part in parts for command in part.HANDLERS), *AT_ONCE]
     assert len(registered) == len(set(registered))
     assert set(registered) == set(typing.get_args(AnyCommand))
     assert set(HANDLERS) == set(registered) - set(AT_ONCE)
