@@ -41,15 +41,16 @@ async def deliver(
     _waiting += 1
     try:
         away = set(users) - await visible_users(users)
-        allowed = [user for user in away if await _is_news(user, kind, message_id)]
+        found = await in_db(devices_for, kind, conversation_id, message_id, sorted(away)) if away else []
+        allowed = [user for user in {one.device.user_id for one in found} if await _is_news(user, kind, message_id)]
         allowed = [user for user in allowed if not await asyncio.to_thread(_is_over_limit, user)]
-        if not allowed:
+        notifications = [one for one in found if one.device.user_id in allowed]
+        if not notifications:
             return
         loop = asyncio.get_running_loop()
         if loop not in _senders:
             _senders[loop] = PushSender()
         sender = _senders[loop]
-        notifications = await in_db(devices_for, kind, conversation_id, message_id, allowed)
         for result in await asyncio.gather(*map(sender.send, notifications), return_exceptions=True):
             if isinstance(result, Exception):
                 logger.warning("push_not_noted", error=type(result).__name__)
