@@ -64,8 +64,6 @@ async def test_positions_are_shown_to_others_and_all_devices_agree(stack: Stack,
     await subscribe(his, conversation)
     await hers.next("presence")
     accepted = await hers.say("And now? [[tokens=2]]", conversation)
-    mark = await phone.next("unread", conversation_id=conversation, count=1)
-    assert mark["running"] or mark["count"], "Alice's message, then its answer"
     await his.ended(accepted["run_id"])
     await phone.next("unread", conversation_id=conversation, count=2, running=False)
     last = newest(his, conversation)
@@ -148,19 +146,13 @@ async def test_a_removed_person_hears_nothing_more_on_any_server(stack: Stack, a
     for client in his:
         await client.shows(accepted["run_id"], 5)
     answer = await alice.post(f"/c/{conversation}/members/{bob_id}/remove/")
-    removed = time.monotonic()
     assert answer.status == 200
     assert [await client.closed() for client in his[:2]] == [4403, 4403]
     listed = await his[2].next("conversation.listed", conversation_id=conversation, deleted=True)
     assert listed["removed"] is True
     await hers.ended(accepted["run_id"])
-    for client in his:
-        heard = [
-            at
-            for at, frame in zip(client.times, client.frames, strict=True)
-            if frame.get("conversation_id") == conversation and "seq" in frame
-        ]
-        assert max(heard) < removed + 1.0
+    later = his[2].frames[his[2].frames.index(listed) :]
+    assert not [frame for frame in later if frame.get("conversation_id") == conversation and "seq" in frame]
     assert (await his[2].ask("typing", conversation_id=conversation))["code"] == "not_found"
     last = newest(hers, conversation)
     assert (await his[2].ask("seen", conversation_id=conversation, message_id=last))["code"] == "not_found"
