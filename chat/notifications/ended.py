@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from typing import Final
@@ -15,6 +16,7 @@ from chat.notifications.keys import push_is_on
 from chat.notifications.marks import publish_marks
 from chat.notifications.notify import Kind, News, notify_all
 
+SECONDS: Final = 3.0  # a worker saves its leases after this
 # A barge-in ends an answer before the eyes, or ears, of its user.
 _ENDED: Final = """
 SELECT r.conversation_id, r.message_id, r.requested_by_id, r.status FROM chat_run r
@@ -27,14 +29,14 @@ logger = structlog.get_logger(__name__)
 
 
 async def announce_ended(run_ids: Sequence[uuid.UUID]) -> None:
-    """Publishes the marks of the runs' conversations and notifies who asked. Raises nothing."""
+    """Publishes the marks of the runs' conversations and notifies who asked, within `SECONDS`. Raises nothing."""
     try:
-        conversations, news = await in_db(_read, run_ids)
+        async with asyncio.timeout(SECONDS):
+            conversations, news = await in_db(_read, run_ids)
+            await publish_marks(conversations)
+            await notify_all(news)
     except OUTAGE as error:
         logger.warning("marks_not_published", runs=len(run_ids), error=type(error).__name__)
-        return
-    await publish_marks(conversations)
-    await notify_all(news)
 
 
 def _read(run_ids: Sequence[uuid.UUID]) -> tuple[list[uuid.UUID], list[News]]:
