@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -110,5 +111,5 @@ async def test_without_a_broker_nothing_fails(shared: Conversation, bob: User, m
     def away(*_: Any, **__: Any) -> None:
         raise BrokerAway
 
-    monkeypatch.setattr(notify.current_app, "send_task", away)
+    monkeypatch.setattr(current_app, "send_task", away)
     await notify.notify_all([News(Kind.ADDED, shared.pk, None, (bob.pk,))])
