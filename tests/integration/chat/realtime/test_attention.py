@@ -42,8 +42,17 @@ async def begin(alice: Session, client: Client, text: str = "Hello [[tokens=3]]"
     return conversation
 
 
+def in_order(client: Client, conversation: str) -> list[str]:
+    """The ids of the messages, oldest first: ids made within a millisecond are in no order."""
+    return sorted(client.views[conversation].messages, key=lambda one: created(client, conversation, one))
+
+
+def created(client: Client, conversation: str, message: str) -> str:
+    return str(client.views[conversation].messages[message]["created_at"])
+
+
 def newest(client: Client, conversation: str) -> str:
-    return max(client.views[conversation].messages)
+    return in_order(client, conversation)[-1]
 
 
 async def subscribe(client: Client, conversation: str) -> None:
@@ -73,7 +82,7 @@ async def test_positions_are_shown_to_others_and_all_devices_agree(stack: Stack,
     await phone.next("unread", conversation_id=conversation, count=0)
     assert str(member_row(stack, conversation, "bob")["seen_message_id"]) == last
     # Backwards: nothing happens. Of nowhere: the command is refused.
-    first = min(his.views[conversation].messages)
+    first = in_order(his, conversation)[0]
     frames = len(hers.frames)
     await his.send("seen", conversation_id=conversation, message_id=first)
     refused = await his.ask("seen", conversation_id=conversation, message_id=str(uuid.uuid4()))
@@ -93,7 +102,7 @@ async def test_a_flood_of_positions_is_written_now_and_then(stack: Stack, alice:
     conversation = await begin(alice, hers)
     await subscribe(his, conversation)
     await hers.next("presence")
-    known = sorted(his.views[conversation].messages)
+    known = in_order(his, conversation)
     began = time.monotonic()
     for number in range(25):
         await his.send("seen", conversation_id=conversation, message_id=known[number % 2])
