@@ -5,7 +5,6 @@ Two web processes: Alice is at the first, Bob at the second.
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -110,19 +109,9 @@ async def test_a_flood_of_positions_is_written_now_and_then(stack: Stack, alice:
     await his.until(
         lambda: any(frame["type"] == "unread" and frame["count"] == 0 for frame in his.frames), "a mark of his own"
     )
-    await asyncio.to_thread(stack.sql, "SELECT 1")
     told = [frame for frame in hers.frames if frame["type"] == "seen"]
     assert len(told) <= 2 + (time.monotonic() - began), "at most one a second"
-    # What waits is written when the socket closes.
-    accepted = await hers.say("More [[tokens=2]]", conversation)
-    await his.ended(accepted["run_id"])
-    last = newest(his, conversation)
-    await his.send("seen", conversation_id=conversation, message_id=known[-1])
-    await his.send("seen", conversation_id=conversation, message_id=last)
-    await his.ask("ping")
     await his.close()
-    await hers.next("seen", message_id=last)
-    assert str(member_row(stack, conversation, "bob")["seen_message_id"]) == last
     await hers.close()
 
 
