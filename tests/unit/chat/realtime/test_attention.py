@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from chat.notifications import visibility
 from chat.notifications.positions import Moved
 from chat.protocol.commands import Seen, Visible
 from chat.protocol.errors import ChatError, NotFound
@@ -49,8 +50,8 @@ class Room:
         self.connection = FakeConnection()
         monkeypatch.setattr(attention, "in_db", self.move)
         monkeypatch.setattr(attention, "publish_marks", self.nothing)
-        monkeypatch.setattr(attention.visibility, "show", self.show)
-        monkeypatch.setattr(attention.visibility, "hide", self.hide)
+        monkeypatch.setattr(visibility, "show", self.show)
+        monkeypatch.setattr(visibility, "hide", self.hide)
         monkeypatch.setattr(attention, "WRITE_SECONDS", 3600.0)
         subscriptions = cast("Subscriptions", None)  # asked for a name only where there are others
         self.attention = Attention(cast("Connection", self.connection), subscriptions, fail=self.fail)
