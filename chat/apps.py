@@ -37,6 +37,7 @@ class ChatConfig(AppConfig):
         for name, view in (
             ("usage", "chat:usage"),
             ("instructions", "chat:instructions"),
+            ("notifications", "chat:notifications"),
             ("recordings", "chat:recordings"),
             ("presets", "chat:presets"),
             ("prompts", "chat:prompts"),

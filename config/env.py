@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import secrets
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -24,6 +26,11 @@ IDLE_TRANSACTION_MS = 10_000  # ours take milliseconds; one of a frozen process 
 RATE_PATTERN = r"(off|0|[1-9]\d{0,8}/([1-9]\d{0,4})?[smhd])\Z"  # read by accounts.lib.rate_limit
 
 
+# The push services of Chrome and its relatives, Firefox, Safari, and Edge.
+PUSH_SERVICES = (
+    "fcm.googleapis.com", "*.push.services.mozilla.com", "*.push.apple.com", "*.notify.windows.com",
+)  # fmt: skip
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of the curve's group (SEC 2)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -44,15 +51,51 @@ def read_settings() -> None:
 
 def secret_key(env: Env, var: Path) -> str:
     """`SECRET_KEY` from the environment, else a key that is generated once and kept in var/secret_key (mode 0600)."""
-    key: str = env.str("SECRET_KEY", "")
-    if key:
-        return key
-    path = var / "secret_key"
+    return env.str("SECRET_KEY", "") or _kept(var / "secret_key", lambda: secrets.token_urlsafe(50))
+
+
+def vapid_key(env: Env, var: Path) -> str:
+    """`VAPID_PRIVATE_KEY` (32 bytes in base64url) from the environment, else one that is generated once and kept in
+    var/vapid_key (mode 0600). Empty where neither is possible: then there are no browser notifications.
+    """
+    key: str = env.str("VAPID_PRIVATE_KEY", "")
+    try:
+        key = key or _kept(var / "vapid_key", _make_vapid_key)
+    except ImproperlyConfigured:
+        return ""
+    try:
+        number = base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        number = b""
+    if len(number) != 32 or not 0 < int.from_bytes(number) < P256_ORDER:
+        raise ImproperlyConfigured("VAPID_PRIVATE_KEY: this is no private key of 32 bytes in base64url")
+    return key
+
+
+def _make_vapid_key() -> str:
+    number = secrets.randbelow(P256_ORDER - 1) + 1
+    return base64.urlsafe_b64encode(number.to_bytes(32)).rstrip(b"=").decode()
+
+
+def push_hosts(env: Env) -> list[str]:
+    """`PUSH_HOSTS`: host names, `*.` for the names below one, or origins; none for `off`."""
+    found = [host.strip().lower() for host in env.list("PUSH_HOSTS", list(PUSH_SERVICES), subcast=str) if host.strip()]
+    if found == ["off"]:
+        return []
+    for host in found:
+        if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+|https?://[a-z0-9.\[\]:-]+", host):
+            raise ImproperlyConfigured(f"PUSH_HOSTS: {host!r} is not a host such as push.example.org, or off")
+    return found
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """What is in a file; generated first if there is none."""
+    var = path.parent
     try:
         if not path.exists():
             var.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=var) as file:  # mode 0600
-                file.write(secrets.token_urlsafe(50))
+                file.write(make())
                 file.flush()
                 with contextlib.suppress(FileExistsError):  # another process was first
                     os.link(file.name, path)

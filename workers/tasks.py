@@ -10,9 +10,11 @@ from django.conf import settings
 from django.db import connections
 
 from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
+from chat.notifications import notify
 from chat.telemetry import latency_marks
 from workers.endpoints import connection_test
 from workers.moderation import judge_test
+from workers.push.delivery import deliver
 from workers.runtime.loop import runtime
 
 
@@ -47,6 +49,15 @@ def test_endpoint(endpoint_id: str, reply_to: str) -> None:
 def test_judge(judge_id: str, reply_to: str) -> None:
     """Asks a judge about two sentences, on the loop that also asks judges about questions."""
     runtime().start_judge_test(uuid.UUID(judge_id), reply_to)
+
+
+@shared_task(name=notify.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def push(kind: str, conversation_id: str, message_id: str | None, users: list[str]) -> None:
+    """Sends browser notifications to those of these users who are away."""
+    message = uuid.UUID(message_id) if message_id else None
+    runtime().start_soon(
+        deliver(notify.Kind(kind), uuid.UUID(conversation_id), message, [uuid.UUID(one) for one in users])
+    )
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

@@ -44,6 +44,7 @@ REPORT: Final = {  # the labels of `UserData.report`, in order
     "recordings_deleted": "voice recordings, deleted",
     "presets_deleted": "presets of their own, deleted, also where they are shared",
     "prompts_deleted": "prompts of their own, deleted, also where they are shared",
+    "devices_deleted": "devices that get notifications, forgotten",
     "sessions_ended": "sessions, ended",
     "audit_entries_kept": "audit log entries of their actions as staff, kept",
 }

@@ -16,6 +16,7 @@ from django.dispatch import Signal, receiver
 from django.utils import timezone
 
 from accounts.lib.ids import uuid7
+from accounts.lib.names import shown_name
 
 users_changed = Signal()
 """Sent with `sender=User` after passwords or `is_active` of users were saved, one by one or in bulk.
@@ -137,7 +138,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     @property
     def display_name(self) -> str:
-        return self.name or self.email.partition("@")[0]
+        """What other people see of the user, without characters that could deceive them."""
+        return shown_name(self.name) or shown_name(self.email.partition("@")[0])
 
     def get_full_name(self) -> str:
         return self.display_name

@@ -19,6 +19,7 @@ from accounts.auth.devices import describe_device
 from accounts.auth.requests import AuthenticatedRequest
 from accounts.auth.revocation import end_session
 from accounts.auth.sessions import live_sessions
+from accounts.lib.names import shown_name
 from accounts.models import Session, User
 
 NameCheck = Callable[[uuid.UUID, str], str]
@@ -49,6 +50,9 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
+        if name and not shown_name(name):
+            raise forms.ValidationError(_("Enter a name that can be seen."))
+        name = shown_name(name)
         for check in _name_checks:
             name = check(self.instance.pk, name)
         return name

@@ -1,5 +1,5 @@
 """The admin pages of conversations and their messages, earlier texts, ratings, runs, waiting lines and recordings; of
-models, moderation, presets and prompts.
+models, moderation, presets, prompts and notified devices.
 
 Importing this registers them.
 """
@@ -12,6 +12,7 @@ from chat.admin import (
     moderation_figures,
     moderation_policy,
     moderation_rules,
+    notified_devices,
     presets,
     prompts,
     queued,
@@ -29,6 +30,7 @@ __all__ = [
     "moderation_figures",
     "moderation_policy",
     "moderation_rules",
+    "notified_devices",
     "presets",
     "prompts",
     "queued",

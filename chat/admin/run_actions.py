@@ -101,6 +101,6 @@ async def _submit(user_id: uuid.UUID, command: MessageRegenerate) -> uuid.UUID:
             raise
         logger.warning("retry_not_announced", run=str(committed[0]), error=type(error).__name__)
     else:
-        if submitted.enqueueing is not None:  # this loop ends with the request, and the job must be out by then
-            await asyncio.wait({submitted.enqueueing})
+        if submitted.under_way:  # this loop ends with the request, and the job must be out by then
+            await asyncio.wait(submitted.under_way)
     return committed[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.models.moderation import CaseTarget
 from chat.moderation.screening import screen_field
+from chat.notifications.marks import NO_MARK, Mark, read_marks
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 logger = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ class Item:
     title: str
     updated_at: datetime.datetime
     pinned: bool = False
+    mark: Mark = NO_MARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,23 @@ def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: 
     """
     count = max(1, min(count, MAX_PAGE))
     rows = conversations_of(user_id).filter(pinned_at=None)
-    pinned: list[Item] = []
     if after:
         moment, last = _parse_position(after)
         rows = rows.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, id__lt=last))
-    else:
-        on_top = conversations_of(user_id).exclude(pinned_at=None).order_by("-pinned_at", "-id")
-        pinned = [Item(*row, pinned=True) for row in on_top.values_list("id", "title", "updated_at")]
-    found = [Item(*row) for row in rows.values_list("id", "title", "updated_at")[: count + 1]]
-    kept = found[:count]
+    listed = rows.values_list("id", "title", "updated_at", "pinned_at")[: count + 1]
+    if not after:  # in one query
+        on_top = conversations_of(user_id).exclude(pinned_at=None).order_by()
+        listed = listed.union(on_top.values_list("id", "title", "updated_at", "pinned_at"), all=True)
+    every = list(listed)
+    on_top_first = sorted((row for row in every if row[3] is not None), key=lambda row: (row[3], row[0]), reverse=True)
+    newest_first = sorted((row for row in every if row[3] is None), key=lambda row: (row[2], row[0]), reverse=True)
+    pinned = [Item(*row[:3], pinned=True) for row in on_top_first]
+    found = [Item(*row[:3]) for row in newest_first]
+    marks = read_marks([item.id for item in (*pinned, *found[:count])], user_id)
+    pinned, kept = (
+        [replace(item, mark=marks.get((item.id, user_id), item.mark)) for item in items]
+        for items in (pinned, found[:count])
+    )
     today = timezone.now().astimezone(zone).date()
     groups = [
         Group(label, list(items))

@@ -7,6 +7,7 @@ each other at once the second finds that they are no longer a member. A conversa
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from chat.conversations.membership import member_of
 from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
+from chat.moderation.matching.forms import folded
+from chat.notifications.notify import Kind, notify_soon
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 MOST_MEMBERS: Final = 200
@@ -40,11 +43,17 @@ class Added:
 
 
 def list_members(user_id: uuid.UUID, conversation_id: uuid.UUID) -> list[dict[str, Any]]:
-    """The members, owners first. Owners also see email addresses. Raises `NotFound`."""
+    """The members, owners first. Owners also see email addresses. `alike`: readers may take the name for another
+    member's. Raises `NotFound`.
+    """
     asking = member_of(user_id, conversation_id)
+    found = list(members_of(conversation_id))
+    alike = Counter(folded(member.user.display_name).text for member in found)
     shown = []
-    for member in members_of(conversation_id):
+    for member in found:
         entry = events.member_dict(member) | {"you": member.user_id == user_id}
+        if alike[folded(member.user.display_name).text] > 1:
+            entry["alike"] = True
         if asking.role == Role.OWNER or member.user_id == user_id:
             entry["email"] = member.user.email
         shown.append(entry)
@@ -75,6 +84,7 @@ def add_member(
         member = insert_member(conversation, person, role)
     publish_members(conversation)
     notify_added(member, conversation)
+    notify_soon(member.user_id, Kind.ADDED, conversation.pk)
     return Added(member, actor.user if actor else None)
 
 
@@ -208,7 +218,7 @@ def notify_added(member: Member, conversation: Conversation) -> None:
 
 
 def _notify_unlisted(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
-    _notify(user_id, {"conversation_id": str(conversation_id), "deleted": True})
+    _notify(user_id, {"conversation_id": str(conversation_id), "deleted": True, "removed": True})
 
 
 def _notify(user_id: uuid.UUID, listing: dict[str, Any]) -> None:

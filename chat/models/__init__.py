@@ -1,4 +1,4 @@
-"""Conversations, messages, comparisons, summaries, runs, recordings, presets, prompts, moderation, and known models."""
+"""Conversations, messages, summaries, runs, recordings, presets, prompts, moderation, known models, push."""
 
 from chat.models.asking import Mention, Unannounced
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
@@ -10,6 +10,7 @@ from chat.models.messages import Message
 from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
+from chat.models.push import PushSubscription
 from chat.models.queued import QueuedMessage, QueuedState
 from chat.models.ratings import Rating
 from chat.models.recordings import Recording, Utterance
@@ -62,6 +63,7 @@ __all__ = [
     "PolicyStep",
     "Preset",
     "Prompt",
+    "PushSubscription",
     "QueuedMessage",
     "QueuedState",
     "Rating",

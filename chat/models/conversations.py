@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.lib.ids import uuid7
@@ -131,6 +132,9 @@ class Member(models.Model):
         "Message", null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+", db_index=False,
         help_text="The last message of the branch that this member looks at. Empty: the conversation's newest message.",
     )  # fmt: skip
+    # How far they have read (`chat.notifications.positions`). No foreign key: a purged message leaves the time.
+    seen_message_id = models.UUIDField(null=True, editable=False)
+    seen_until = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
         indexes: ClassVar = (models.Index(fields=["tip"], condition=Q(tip__isnull=False), name="member_branch"),)

@@ -15,6 +15,7 @@ from chat.models import (
     Member,
     Message,
     Preset,
+    PushSubscription,
     QueuedMessage,
     QueuedState,
     Rating,
@@ -31,13 +32,14 @@ VERSION: Final = 1
 
 
 def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
-    """JSON text in pieces, so that no more than one conversation is in memory.
+    """JSON text in pieces, so that no more than one conversation is in memory. A conversation from which the user is
+    removed meanwhile is left out.
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
     It has the account, the user's own instructions, presets, prompts and ratings, moderation cases and reports, the
-    sessions (without their keys), the conversations with every branch, and the recordings with their stored audio (a
-    WAV file in base64, else null).
+    sessions and notified devices (without their keys), the conversations with every branch and how far the user has
+    read them, and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -71,6 +73,16 @@ def _head(user: User) -> dict[str, Any]:
             }
             for row in Session.objects.filter(user=user).order_by("created_at")
         ],
+        "notified_devices": [
+            {
+                "created_at": row.created_at.isoformat(),
+                "device": row.device,
+                "push_service": row.host,
+                "shows_text": row.with_text,
+                "last_sent_at": row.sent_at.isoformat() if row.sent_at else None,
+            }
+            for row in PushSubscription.objects.filter(user=user).order_by("pk")
+        ],
         "instructions": Instructions.objects.filter(user=user).values("text", "enabled").first(),
         "favourite_models": list(
             FavouriteModel.objects.filter(user=user).order_by("created_at").values_list("model", flat=True)
@@ -100,7 +112,11 @@ def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:
     memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
     # What its owner has deleted is gone for a viewer, who wrote nothing in it.
     for member in memberships.exclude(role=Role.VIEWER, conversation__deleted_at__isnull=False):
-        yield conversation_data(member, reasoning=reasoning)
+        data = conversation_data(member, reasoning=reasoning)
+        if not Member.objects.filter(pk=member.pk).exists():
+            continue  # removed since the export began
+        read = {"message_id": str(member.seen_message_id)} if member.seen_message_id else {}
+        yield data | {"read_up_to": read | {"at": member.seen_until.isoformat()}}
 
 
 def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, Any]:

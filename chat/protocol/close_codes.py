@@ -13,6 +13,7 @@ class AfterClose(enum.StrEnum):
     REST = "rest"  # reconnect when the page is used again
     LOG_IN = "login"
     STOP = "stop"  # and show the code's message
+    LEAVE = "leave"  # the same, and keep nothing of what was shown
 
 
 class Close(enum.IntEnum):
@@ -27,7 +28,7 @@ class Close(enum.IntEnum):
     IDLE = 4010, AfterClose.REST
     MALFORMED = 4400, AfterClose.STOP, "This page is out of date. Reload it to continue."
     SESSION_ENDED = 4401, AfterClose.LOG_IN
-    ACCESS_REMOVED = 4403, AfterClose.STOP, "You no longer have access to this conversation."
+    ACCESS_REMOVED = 4403, AfterClose.LEAVE, "You no longer have access to this conversation."
     FLOOD = 4429, AfterClose.STOP, "Too many connections. Close some tabs, then try again."
 
     def __new__(cls, code: int, after: AfterClose, message: str = "") -> Close:

@@ -157,6 +157,19 @@ class Typing(Command, frozen=True, tag="typing"):
     conversation_id: uuid.UUID
 
 
+class Seen(Command, frozen=True, tag="seen"):
+    """The user has read up to this message."""
+
+    conversation_id: uuid.UUID
+    message_id: uuid.UUID
+
+
+class Visible(Command, frozen=True, tag="visible"):
+    """Whether somebody can see this client: while one of a user's is seen, they get no browser notifications."""
+
+    visible: bool
+
+
 class Ping(Command, frozen=True, tag="ping"):
     pass
 
@@ -167,7 +180,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | BranchView | MessageRate | Ack | Typing | Ping | Pong
+    | BranchView | MessageRate | Ack | Typing | Seen | Visible | Ping | Pong
     | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand
 )  # fmt: skip
 

@@ -18,4 +18,4 @@ MIN_COMPARED: Final = 2  # models that answer one message side by side
 MAX_COMPARED: Final = 4
 MAX_RATING_NOTE: Final = 1_000  # characters
 # What `hello` says that this server has, beside what depends on its settings.
-FEATURES: Final = ("reasoning", "compare", "members", "queue", "ask", "branches", "ratings")
+FEATURES: Final = ("reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen")

@@ -22,6 +22,7 @@ from chat.eventlog import store
 from chat.eventlog.replay import lengths_before, merge
 from chat.protocol.close_codes import Close
 from chat.protocol.commands import Command, Position
+from chat.protocol.errors import ChatError
 from chat.protocol.frames import encode, stamp
 from chat.protocol.limits import HEARTBEAT_SECONDS, PONG_SECONDS, WINDOW_BYTES
 from chat.realtime.cursor import Action, Cursor, SendWindow
@@ -30,6 +31,7 @@ from chat.telemetry.metrics import counted, event_lag
 
 Part = TypeVar("Part")
 Reply = Callable[[dict[str, Any], str | None], None]  # takes a frame and the command's `ref`
+Fail = Callable[[ChatError, str | None], None]  # takes an error and the command's `ref`
 Handlers = dict[type[Command], Callable[[Part, Any], Awaitable[None]]]  # which method of a part carries out a command
 
 

@@ -36,7 +36,8 @@ from chat.protocol.limits import (
     PROTOCOL,
     WINDOW_BYTES,
 )
-from chat.realtime import microphone, rate_limits, reading, subscriptions, turns, waiting_line
+from chat.realtime import attention, microphone, rate_limits, reading, subscriptions, turns, waiting_line
+from chat.realtime.attention import Attention
 from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
 from chat.realtime.connection import Connection, Handlers, Part
 from chat.realtime.delivery_trace import follow_delivery
@@ -95,6 +96,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.turns = Turns(self.user_id, self.subscriptions, reply=reply)
         self.waiting_line = WaitingLine(self.user_id, reply=reply)
         self.reading = Reading(self.connection, reply=reply)
+        self.attention = Attention(self.connection, self.subscriptions, fail=fail)
         open_sockets().add(self.connection)
         try:
             await self.open(send)
@@ -142,6 +144,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         rate_limits.connection_counts().leave(self.connection.connection_id)
         await self.microphone.end()
         await self.connection.end()
+        await self.attention.end()
         metrics.count_close(self.connection.closed or 1006)
         await self.subscriptions.end_presence()
         self.layer.release(self.channel)
@@ -257,6 +260,7 @@ HANDLERS: Final[dict[type[Command], Handler]] = (
     | _by(lambda consumer: consumer.waiting_line, waiting_line.HANDLERS)
     | _by(lambda consumer: consumer.subscriptions, subscriptions.HANDLERS)
     | _by(lambda consumer: consumer.reading, reading.HANDLERS)
+    | _by(lambda consumer: consumer.attention, attention.HANDLERS)
     | _by(lambda consumer: consumer.microphone, microphone.HANDLERS)
 )
 

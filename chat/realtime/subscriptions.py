@@ -25,6 +25,7 @@ from chat.protocol.errors import NotFound, RateLimited
 from chat.protocol.frames import encode
 from chat.realtime.connection import Connection, Handlers, Reply
 from chat.realtime.presence import RENEW_SECONDS, Presence
+from chat.realtime.typing_limit import typing_room
 from chat.telemetry import metrics
 
 LEAVE_SECONDS: Final = 5.0  # for the presence entries of a connection that has closed
@@ -133,13 +134,12 @@ class Subscriptions:
         if now - self.last_typing < TYPING_SECONDS:
             return
         self.last_typing = now
-        if not self.display_name:
-            member = await in_db(member_of, self.user_id, command.conversation_id, with_user=True)
-            self.display_name = member.user.display_name
+        if typing_room().try_acquire(command.conversation_id, now):
+            return  # many type at once: each one's next sign comes soon
         frame = {
             "type": "typing",
             "conversation_id": str(command.conversation_id),
-            "user": {"id": str(self.user_id), "name": self.display_name},
+            "user": {"id": str(self.user_id), "name": await self.name_in(command.conversation_id)},
         }
         await self.layer.group_send(
             store.group_name(command.conversation_id),
@@ -150,6 +150,13 @@ class Subscriptions:
                 "frame": encode(frame),
             },
         )
+
+    async def name_in(self, conversation_id: uuid.UUID) -> str:
+        """The name that the other members see. Raises `NotFound` if the user is no member."""
+        if not self.display_name:
+            member = await in_db(member_of, self.user_id, conversation_id, with_user=True)
+            self.display_name = member.user.display_name
+        return self.display_name
 
     # --- what others change -------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from chat.models import (
     Message,
     Preset,
     Prompt,
+    PushSubscription,
     QueuedMessage,
     Recording,
     Revision,
@@ -48,6 +49,7 @@ class Erased:
     recordings_deleted: int
     presets_deleted: int  # the user's own, also those that others use; so for prompts
     prompts_deleted: int
+    devices_deleted: int  # that get notifications
     sessions_ended: int
     audit_entries_kept: int  # what this user did as staff; the database lets nobody delete them
 
@@ -122,6 +124,7 @@ def survey(user: User) -> Erased:
         recordings_deleted=Recording.objects.filter(user=user).count(),
         presets_deleted=Preset.objects.filter(owner=user).count(),
         prompts_deleted=Prompt.objects.filter(owner=user).count(),
+        devices_deleted=PushSubscription.objects.filter(user=user).count(),
         sessions_ended=Session.objects.filter(user=user).count(),
         audit_entries_kept=AuditEntry.objects.filter(actor_id=user.pk).count(),
     )

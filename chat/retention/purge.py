@@ -28,6 +28,7 @@ from chat.models import (
     UNDER_WAY,
     Conversation,
     Member,
+    PushSubscription,
     QueuedMessage,
     QueuedState,
     Recording,
@@ -85,12 +86,18 @@ def _idle() -> QuerySet[Conversation]:
     return Conversation.objects.filter(~Exists(Run.objects.filter(conversation=OuterRef("pk"), status__in=UNDER_WAY)))
 
 
+def _orphaned_devices(now: datetime) -> QuerySet[PushSubscription]:
+    alive = Session.objects.filter(hash=OuterRef("session_hash"), user=OuterRef("user"))
+    return PushSubscription.objects.filter(~Exists(alive))
+
+
 # Few conversations at a time: one may have thousands of messages.
 KINDS: Final = (
     PurgeKind("trash", "conversations in the trash longer than their owner's plan allows", _trash, 10),
     PurgeKind("temporary", "temporary conversations past their retention", _temporary, 10),
     PurgeKind("age", "conversations past their plan's retention", _aged, 10),
     PurgeKind("sessions", "expired sessions", lambda now: Session.objects.filter(expire_date__lt=now), 500),
+    PurgeKind("devices", "notified devices whose session has ended", _orphaned_devices, 200),
     PurgeKind(
         "submissions",
         "idempotency records older than KEEP_SUBMISSION_DAYS",

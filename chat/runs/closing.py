@@ -13,6 +13,7 @@ from chat.eventlog import events, store
 from chat.eventlog.events import Event
 from chat.eventlog.html_requests import request_html
 from chat.models import Run
+from chat.notifications.ended import announce_ended
 from chat.runs.ending import Ended
 
 # Number of the append that closes an attempt: beyond every other, so that any process may make it, once
@@ -45,8 +46,11 @@ async def close_in_log(*ended: Ended) -> None:
 
 
 async def note_closed(run_ids: Sequence[uuid.UUID]) -> None:
-    """Notes that the closing events of these runs are in the log. HTML that one lacks is requested of the workers."""
+    """Notes that the closing events of these runs are in the log. HTML that one lacks is requested of the workers. The
+    members' lists show that the answers have ended, and who asked and is away gets a notification.
+    """
     await request_html(await in_db(mark_ended_in_log, run_ids))
+    await announce_ended(run_ids)
 
 
 async def fence(conversation_id: uuid.UUID, run_id: uuid.UUID, attempt: int, *, silent: bool) -> None:

@@ -104,6 +104,8 @@ COUNTERS: Final = (
            lambda: metrics.oddities, ("kind",), ODDITIES),
     Family("titles_total", "Titles asked of the model TITLE_MODEL, by result; renamed: somebody else was first.",
            lambda: metrics.titles, ("result",), ("written", "not_needed", "empty", "renamed", "failed", "given_up")),
+    Family("pushes_total", "Browser notifications, by result; gone: the browser wants none any more.",
+           lambda: metrics.pushes, ("result",), ("sent", "gone", "failed", "given_up")),
     Family("tokens_total", "Tokens, by direction and model; estimated where the endpoint reports no usage.",
            lambda: metrics.tokens, ("direction", "model")),
     Family("cost_total", "Cost of answers at the prices in force, by model, in CURRENCY.", lambda: metrics.costs,

@@ -51,6 +51,7 @@ upstream: Final[Counter[str]] = Counter()
 oddities: Final[Counter[str]] = Counter()  # in what endpoints send, by kind
 finishes: Final[Counter[str]] = Counter()  # of complete answers
 titles: Final[Counter[str]] = Counter()  # asked of a model, by result
+pushes: Final[Counter[str]] = Counter()  # browser notifications, by result
 tokens: Final[Counter[tuple[str, str]]] = Counter()
 costs: Final[dict[str, float]] = {}
 denials: Final[Counter[str]] = Counter()

@@ -1,8 +1,4 @@
-"""Mentions as rows: who is mentioned by which message, and how they are told.
-
-`notify_mentioned` is where everybody who was mentioned is told, once per message: what else is to reach them (a browser
-notification, say) belongs there.
-"""
+"""Mentions as rows: who is mentioned by which message, and how they are told."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ from django.db.models.functions import Now
 from chat.catalog.access import models_of
 from chat.eventlog.user_events import notify_user
 from chat.models import Member, Mention, Message
+from chat.notifications.notify import Kind, News, notify_all
 from chat.protocol.errors import Invalid
 from chat.telemetry import metrics
 from chat.turns.mentions import SIGNS, Found, Person, find_mentions
@@ -87,9 +84,10 @@ def read_message(message_id: uuid.UUID) -> Message:
 
 
 async def notify_mentioned(message: Message, people: Sequence[uuid.UUID]) -> None:
-    """Tells members that a message mentions them: the notice `mention` to each of their open pages.
+    """Tells members that a message mentions them, once: the notice `mention` to each of their open pages, and a browser
+    notification to those who are away.
 
-    It has no text. If it is lost, their list of conversations shows it when it is next loaded.
+    The notice has no text. If it is lost, their list of conversations shows it when it is next loaded.
     """
     author = message.author
     frame = {
@@ -103,6 +101,8 @@ async def notify_mentioned(message: Message, people: Sequence[uuid.UUID]) -> Non
             await notify_user(person, frame)
     except (redis.RedisError, OSError, ChannelFull) as error:
         logger.warning("notice_lost", kind="mention", error=type(error).__name__)
+    if people:
+        await notify_all([News(Kind.MENTIONED, message.conversation_id, message.pk, tuple(people))])
 
 
 def mentioned_in(user_id: uuid.UUID) -> QuerySet[Mention, uuid.UUID]:

@@ -26,6 +26,7 @@ from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import Conversation, Member, Message, Run, RunStatus, WaitingFor
 from chat.models.moderation import CaseTarget, ModerationCase
 from chat.moderation.screening import screen_title
+from chat.notifications.turns import announce_turn
 from chat.protocol.errors import NotFound
 from chat.runs.closing import announcements, close_in_log
 from chat.runs.ending import Ended, end_run
@@ -212,20 +213,24 @@ async def _publish_refused(message_id: uuid.UUID, ended: Sequence[Ended]) -> Non
 
 
 async def _notify_members(message_id: uuid.UUID) -> None:
-    members, listing = await in_db(_read_listing, message_id)
+    conversation_id, members, others, listing = await in_db(_read_listing, message_id)
     for member in members:
         await notify_conversation_listed(member, listing)
+    await announce_turn(conversation_id, message_id, others)
 
 
-def _read_listing(message_id: uuid.UUID) -> tuple[list[uuid.UUID], dict[str, object]]:
+def _read_listing(message_id: uuid.UUID) -> tuple[uuid.UUID, list[uuid.UUID], list[uuid.UUID], dict[str, object]]:
+    """The conversation, its members, those of them who did not write the message, and what their lists show."""
     conversation = Conversation.objects.get(messages=message_id)
+    author = Message.objects.values_list("author", flat=True).get(pk=message_id)
+    members = list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True))
     listing = {
         "conversation_id": str(conversation.pk),
         "title": conversation.title,
         "updated_at": conversation.updated_at.isoformat(),
         "temporary": conversation.temporary,
     }
-    return list(Member.objects.filter(conversation=conversation).values_list("user_id", flat=True)), listing
+    return conversation.pk, members, [member for member in members if member != author], listing
 
 
 def _read_released(

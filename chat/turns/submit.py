@@ -20,7 +20,8 @@ from chat.eventlog import store
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.jobs.dispatch import enqueue
 from chat.models.moderation import Direction
-from chat.protocol.commands import AnyTurn, MessageContinue, Position
+from chat.notifications.turns import announce_soon
+from chat.protocol.commands import AnyTurn, MessageContinue, MessageEdit, MessageSend, Position
 from chat.telemetry import latency_marks, metrics, tracing
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted, Check, accept_any
@@ -40,7 +41,7 @@ class Submitted:
 
     accepted: Accepted
     position: Position  # just before its first event
-    enqueueing: asyncio.Future[None] | None  # the jobs on their way to the broker; None if there are none
+    under_way: list[asyncio.Future[None]]  # jobs on their way to the broker, and news on its way to the members
 
 
 @asynccontextmanager
@@ -83,19 +84,24 @@ async def submit(
         metrics.counted.repeats += 1
     wanted = [] if accepted.duplicate or accepted.held else accepted.runs
     enqueueing = _enqueue(wanted) if wanted else None
+    announcing: asyncio.Task[None] | None = None
     async with join(accepted) as follow:
         appended = await announce(accepted)
         if appended and accepted.asked_run_id is not None:
             moments = {"received": received, "committed": committed, "announced": time.monotonic()}
             await latency_marks.hand_over(accepted.run_id, **moments)
         for member in accepted.members:
-            await notify_conversation_listed(member, accepted.listing)
+            await notify_conversation_listed(member, {**accepted.listing, "running": bool(wanted)})
         if accepted.mentioned:
             await notify_mentioned(await in_db(read_message, accepted.message_id), accepted.mentioned)
+        if len(accepted.members) > 1 or accepted.held:
+            wrote = isinstance(command, MessageSend | MessageEdit) and not accepted.held
+            told = [member for member in accepted.members if member != user_id] if wrote else []
+            announcing = announce_soon(accepted.conversation_id, accepted.message_id, told)
         position = await _position_before(accepted, appended)
         if follow is not None:
             follow(position)
-    return Submitted(accepted, position, enqueueing)
+    return Submitted(accepted, position, [one for one in (enqueueing, announcing) if one is not None])
 
 
 async def announce(accepted: Accepted) -> list[store.Appended]:

@@ -24,7 +24,6 @@ from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
 from accounts.auth.websocket import SOCKET_PATH
-from accounts.models import User
 from accounts.quotas.balance import user_balances
 from chat.catalog.access import models_of
 from chat.catalog.picker import first_choice
@@ -38,7 +37,7 @@ from chat.conversations.parameters import is_changed
 from chat.conversations.rating import rating_pairs
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
-from chat.models import Message, Preset, Role
+from chat.models import Member, Message, Preset, Role
 from chat.models.conversations import usual_rule
 from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
@@ -49,6 +48,7 @@ from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
+from chat.views.reading import push_state, reading_of, with_reading
 
 BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
@@ -65,9 +65,9 @@ def show_new(request: HttpRequest) -> HttpResponse:
 @for_members
 def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     """The last messages of the branch that the reader looks at, with the text so far of answers in progress."""
-    people, marks, tip = _people(user_of(request), conversation_id)
-    reader = user_of(request).pk
-    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=tip, reader=reader)
+    people, marks, row, found = _people(request, conversation_id)
+    state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=row.tip_id, reader=row.user_id)
+    people |= {"reading": reading_of(row, found, state.messages), "push": push_state(request, row)}
     return _page(request, state, people, marks)
 
 
@@ -123,15 +123,7 @@ def _page(
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
         "preset": _preset_name(state),
-        **(
-            people
-            or {
-                "role": Role.OWNER.value,
-                "members": [],
-                "decisions": unseen_cases(user).exists(),
-                "mentioned_in": list(mentioned_in(user.pk)),
-            }
-        ),
+        **(people or _alone(request)),
         "answers": _rule(state, people),
         "queued": state.queued if state else [],
         "parameters_changed": state is not None and is_changed(state.conversation),
@@ -152,6 +144,7 @@ def _page(
             "prompts": reverse("chat:prompt_library"),
             "prompt_root": reverse("chat:prompts"),
             "conversations": reverse("chat:conversations"),
+            "device_add": reverse("chat:device_add"),
             "report": reverse("chat:report", args=[BLANK_ID]),
             "fork": reverse("chat:fork", args=[BLANK_ID]),
             "edit": reverse("chat:message_edit", args=[BLANK_ID]),
@@ -178,12 +171,24 @@ def _page(
     return render(request, "chat/conversation.html", context)
 
 
-def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Marks, uuid.UUID | None]:
+def _alone(request: HttpRequest) -> dict[str, Any]:
+    """What the page of a new conversation says of people."""
+    user = user_of(request)
+    return {
+        "role": Role.OWNER.value, "members": [], "decisions": unseen_cases(user).exists(),
+        "mentioned_in": list(mentioned_in(user.pk)), "push": push_state(request),
+    }  # fmt: skip
+
+
+def _people(
+    request: HttpRequest, conversation_id: uuid.UUID
+) -> tuple[dict[str, Any], Marks, Member, list[Member]]:
     """The reader's role, the members where there are several, whether the reader has decisions to read, where others
-    have mentioned them; what the reader said of messages; and the last message of the reader's branch, None where it is
-    the newest of all. One query. Raises `NotFound` if the reader is no member.
+    have mentioned them; what the reader said of messages; the reader's row, with the last message of their branch; and
+    all rows. One query. Raises `NotFound` if the reader is no member.
     """
-    rows = members_of(conversation_id).filter(conversation__deleted_at=None)
+    user = user_of(request)
+    rows = with_reading(members_of(conversation_id).filter(conversation__deleted_at=None), request, conversation_id)
     rows = rows.annotate(
         rated=ArraySubquery(rating_pairs(user.pk, conversation_id)), mentioned_in=ArraySubquery(mentioned_in(user.pk))
     )
@@ -195,7 +200,7 @@ def _people(user: User, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Mar
     people = {
         "role": reader.role, "members": members, "decisions": reader.decisions, "mentioned_in": reader.mentioned_in,
     }  # fmt: skip
-    return people, Marks(reader.reported, dict(reader.rated)), reader.tip_id
+    return people, Marks(reader.reported, dict(reader.rated)), reader, found
 
 
 def _rule(state: State | None, people: dict[str, Any] | None) -> str:

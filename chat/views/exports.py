@@ -29,9 +29,12 @@ def export_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Htt
     member = member_of(user_of(request).pk, conversation_id, with_user=True)
     name = slugify(member.conversation.title) or "conversation"
     if request.GET.get("as") == "markdown":
-        return _download(to_markdown(member), f"{name}.md", "text/markdown")
+        text = to_markdown(member)
+        member_of(member.user_id, conversation_id)  # a large one takes a while: the user may be removed meanwhile
+        return _download(text, f"{name}.md", "text/markdown")
     if request.GET.get("as") == "json":
         one = conversation_data(member, reasoning=_wants_reasoning(request))
+        member_of(member.user_id, conversation_id)  # as above
         data: dict[str, Any] = {"format": FORMAT, "version": VERSION, "conversations": [one]}
         return _download(json.dumps(data, ensure_ascii=False, indent=1), f"{name}.json", "application/json")
     raise Http404

@@ -22,6 +22,7 @@ SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "ASSEMBLYAI_API_KEY": ("worker",),
     "METRICS_TOKEN": ("web", "worker"),
     "EMAIL_HOST_PASSWORD": ("web", "worker"),
+    "VAPID_PRIVATE_KEY": ("web", "worker"),  # pages show the public half
 }
 # The pages only say whether there is a key.
 MASKED: Final = ("OPENAI_API_KEY", "OPENAI_FALLBACK_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")

@@ -19,6 +19,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     ("Users", (
         ("accounts.user", "", "person"),
         ("accounts.invitation", "", "mail"),
+        ("chat.pushsubscription", "", "notifications"),
         ("auth.group", "Roles", "badge"),
     )),
     ("Conversations", (

@@ -77,7 +77,13 @@ def test_two_people_and_a_model(page: Page, bob: Page, stack: Stack) -> None:
     page.get_by_role("button", name="Remove Bob").click()
     page.get_by_role("button", name="Remove Bob now").click()
     expect(page.locator(".person-name")).to_have_text(["Alice (you)"])
-    expect(bob.locator("#connection")).to_contain_text("You no longer have access to this conversation.")
+    # Nothing of it stays on his screen or in his browser, and he is told why.
+    expect(bob.locator(".gone")).to_contain_text("You no longer have access to that conversation")
+    expect(bob).to_have_url(f"{stack.url}/")
+    expect(bob.locator(".message")).to_have_count(0)
+    expect(bob.get_by_role("link", name="Plan our trip")).to_have_count(0)
+    assert "draft" not in str(bob.evaluate("Object.keys(localStorage)"))
+    shoot_views(bob, "removed")
     assert bob.goto(url).status == 404  # type: ignore[union-attr]
     assert [watch.foreign for watch in watched] == [[], []]
 

@@ -182,6 +182,10 @@ class Runtime:
             await closing.close_attempt(run.conversation_id, run.id, run.attempt, events)
             await reaper.publish([run.id])
 
+    def start_soon(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs `work` on the loop. Called on a Celery thread."""
+        self._loop.call_soon_threadsafe(lambda: self.spawn(work))
+
     # --- recordings and tests -----------------------------------------------------------------------------------
 
     def start_transcription(self, recording_id: uuid.UUID, traceparent: str = "") -> None:

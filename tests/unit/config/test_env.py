@@ -21,9 +21,11 @@ from config.env import (
     count_or_off,
     database_from_url,
     origins,
+    push_hosts,
     redis_from_url,
     secret_key,
     stack_url,
+    vapid_key,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -183,3 +185,37 @@ def test_another_count_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, value
     monkeypatch.setenv("RATE_RUNS_PER_USER", value)
     with pytest.raises(ImproperlyConfigured, match="RATE_RUNS_PER_USER"):
         count_or_off(Env(), "RATE_RUNS_PER_USER", 8)
+
+
+def test_the_key_of_notifications_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VAPID_PRIVATE_KEY", raising=False)
+    key = vapid_key(Env(), tmp_path / "var")
+    assert vapid_key(Env(), tmp_path / "var") == key
+    assert stat.S_IMODE((tmp_path / "var" / "vapid_key").stat().st_mode) == 0o600
+    monkeypatch.setenv("VAPID_PRIVATE_KEY", "A" * 42 + "E")
+    assert vapid_key(Env(), tmp_path / "var") == "A" * 42 + "E"
+
+
+@pytest.mark.parametrize("key", ["short", "A" * 43, "_" * 43, "not base64 at all, but long enough to be one!"])
+def test_no_key_of_notifications(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAPID_PRIVATE_KEY", key)
+    with pytest.raises(ImproperlyConfigured, match="VAPID_PRIVATE_KEY"):
+        vapid_key(Env(), tmp_path)
+
+
+def test_where_no_key_can_be_kept_there_are_no_notifications(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VAPID_PRIVATE_KEY", raising=False)
+    (tmp_path / "file").touch()
+    assert vapid_key(Env(), tmp_path / "file") == ""
+
+
+def test_push_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PUSH_HOSTS", raising=False)
+    assert "fcm.googleapis.com" in push_hosts(Env())
+    monkeypatch.setenv("PUSH_HOSTS", "Push.example.org, *.example.net,http://127.0.0.1:8123")
+    assert push_hosts(Env()) == ["push.example.org", "*.example.net", "http://127.0.0.1:8123"]
+    monkeypatch.setenv("PUSH_HOSTS", "off")
+    assert push_hosts(Env()) == []
+    monkeypatch.setenv("PUSH_HOSTS", "*")
+    with pytest.raises(ImproperlyConfigured, match="PUSH_HOSTS"):
+        push_hosts(Env())

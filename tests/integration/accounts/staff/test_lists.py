@@ -29,6 +29,7 @@ from chat.models import (
     PolicyStep,
     Preset,
     Prompt,
+    PushSubscription,
     QueuedMessage,
     Rating,
     Recording,
@@ -159,6 +160,9 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     KnownModel: lambda number: KnownModel.objects.create(name=f"model {number}"),
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),
+    PushSubscription: lambda number: PushSubscription.objects.create(
+        user=person(number), endpoint_hash=f"h{number}", device=f"d{number}", host="push.example.org",
+    ),
     ModerationRule: lambda number: ModerationRule.objects.create(name=f"r{number}", directions=["asked"], words="x"),
     ModerationCase: lambda number: ModerationCase.objects.create(
         target="refused", target_id=uuid.uuid4(), direction="asked", origin="rule", action="block",

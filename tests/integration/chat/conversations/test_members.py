@@ -17,8 +17,10 @@ from chat.conversations import members
 from chat.conversations.directory import find_people
 from chat.eventlog import store
 from chat.models import Conversation, Member, Role
+from chat.portability import export
 from chat.protocol.commands import Position
 from chat.protocol.errors import ChatError, Forbidden, Invalid, NotFound
+from chat.views import exports
 from tests.conftest import make_user
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in
@@ -109,6 +111,22 @@ class TestAdding:
         assert "example.org" not in json.dumps(event)
 
 
+class TestNames:
+    def test_that_look_alike_are_marked(self, shared: Conversation, alice: User, bob: User) -> None:
+        assert not any("alike" in one for one in members.list_members(alice.pk, shared.pk))
+        User.objects.filter(pk=bob.pk).update(name="\u202e\u0410lice\u202c")  # with a Cyrillic A
+        shown = members.list_members(alice.pk, shared.pk)
+        assert [one.get("alike") for one in shown] == [True, True]
+        assert shown[1]["name"] == "\u0410lice"
+
+    def test_nobody_gives_themselves_one_that_deceives(self, bob: User) -> None:
+        client = logged_in(bob)
+        assert client.post("/accounts/settings/", {"name": "Ro\u202bb\x07"}).status_code == 302
+        bob.refresh_from_db()
+        assert bob.name == "Ro b"
+        assert "can be seen" in client.post("/accounts/settings/", {"name": "\u2066\u2069"}).content.decode()
+
+
 class TestDirectory:
     def test_finds_by_name_without_addresses(self, shared: Conversation, alice: User, settings: Any) -> None:
         settings.PEOPLE_DIRECTORY = True
@@ -156,6 +174,25 @@ class TestRemovingAndLeaving:
         assert roles(shared) == {"Alice": "owner"}
         with pytest.raises(NotFound):
             members.list_members(bob.pk, shared.pk)
+
+    def test_an_export_that_began_before_ends_without_it(self, shared: Conversation, alice: User, bob: User) -> None:
+        own = make_conversation(bob, title="Bob's own")
+        pieces = export.export_user_data(bob)
+        first = next(pieces)  # the export has begun
+        members.remove_member(alice.pk, shared.pk, bob.pk)
+        body = first + "".join(pieces)
+        assert [one["id"] for one in json.loads(body)["conversations"]] == [str(own.pk)]
+        assert "Crocodiles" not in body
+
+    def test_the_export_of_one_ends(
+        self, shared: Conversation, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def slow(member: Member, **_: Any) -> dict[str, Any]:
+            members.remove_member(alice.pk, shared.pk, bob.pk)
+            return {"title": "Crocodiles"}
+
+        monkeypatch.setattr(exports, "conversation_data", slow)
+        assert logged_in(bob).get(f"/c/{shared.pk}/export/?as=json").status_code == 404
 
     def test_only_by_owners(self, shared: Conversation, alice: User, bob: User) -> None:
         with pytest.raises(Forbidden):

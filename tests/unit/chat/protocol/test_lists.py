@@ -45,7 +45,7 @@ def test_a_new_error_is_in_the_list() -> None:
 
 def test_where_the_client_stops_the_user_is_told_why() -> None:
     for code in Close:
-        assert bool(code.message) == (code.after is AfterClose.STOP), code
+        assert bool(code.message) == (code.after in (AfterClose.STOP, AfterClose.LEAVE)), code
 
 
 def test_the_scripts_have_no_list_of_their_own() -> None:
@@ -63,6 +63,7 @@ def test_the_document_lists_the_same_codes() -> None:
         AfterClose.REST: "reconnect when the page is used again",
         AfterClose.LOG_IN: "go to the log-in page",
         AfterClose.STOP: "stop",
+        AfterClose.LEAVE: "leave the conversation",
         AfterClose.RECONNECT: "reconnect",
     }
     for code in Close:

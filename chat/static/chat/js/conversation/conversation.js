@@ -51,7 +51,7 @@ export class Conversation {
     this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
     this.onChosen = /** @type {((view: MessageView) => void) | null} */ (null);
     this.onRead = /** @type {((view: MessageView) => void) | null} */ (null);
-    this.onChanged = /** @type {(() => void) | null} */ (null);
+    this.onChanged = this.onGone = /** @type {(() => void) | null} */ (null);
     this.listed = /** @type {Frame | null} the latest news of the list: it may come before a new conversation's id */ (null);
     this.announcer = new Announcer(element("announcer"));
     const mark = /** @type {HTMLElement} */ (document.querySelector(".piece"));
@@ -177,7 +177,7 @@ export class Conversation {
   refused(frame) {
     if (!frame.ref) return void (this.socket.unanswered.rejectUnread(frame) || showNote(frame.message));
     if (!this.subscription?.waiting || frame.ref !== this.subscription.ref) return undefined;
-    if (frame.code === "not_found") return location.reload();
+    if (frame.code === "not_found") return this.onGone ? this.onGone() : location.reload();
     if (isRetryable(frame.code)) return this.subscription.retry(frame);
     return showNote(frame.message);
   }

@@ -3,12 +3,14 @@
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { isComposing } from "antiphon/lib/keys";
 import { AnswerRule } from "antiphon/conversation/answer-rule";
+import { isolate, nameElement } from "antiphon/lib/names";
+import { remember } from "antiphon/lib/storage";
 import { showNote } from "antiphon/conversation/status";
 import { PeopleSearch } from "antiphon/conversation/people-search";
 import { JoinLinks } from "antiphon/conversation/join-links";
 import { Presence, initial } from "antiphon/conversation/presence";
 
-/** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean}} Member */
+/** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean, alike?: boolean}} Member */
 /** @typedef {{members: Member[], links: any[], may_manage: boolean, rule: import("antiphon/conversation/answer-rule").Rule, temporary: boolean, directory: boolean}} Shown */
 
 const ROLES = /** @type {Record<string, string>} */ ({ owner: "Owner", editor: "Editor", viewer: "Viewer" });
@@ -128,11 +130,12 @@ export class People {
     const part = (/** @type {string} */ selector) => /** @type {HTMLElement} */ (entry.querySelector(selector));
     entry.dataset.id = member.id;
     part(".avatar").textContent = initial(member.name);
-    part(".person-name").textContent = member.you ? `${member.name} (you)` : member.name;
+    part(".person-name").append(nameElement(member.name), ...(member.you ? [" (you)"] : []));
+    part(".person-alike").hidden = !member.alike;
     part(".person-email").textContent = member.email ?? "";
     const select = /** @type {HTMLSelectElement} */ (part("select"));
     select.value = member.role;
-    select.setAttribute("aria-label", `Role of ${member.name}`);
+    select.setAttribute("aria-label", `Role of ${isolate(member.name)}`);
     select.hidden = !shown.may_manage;
     const role = part(".person-role");
     role.textContent = ROLES[member.role];
@@ -141,7 +144,7 @@ export class People {
     remove.hidden = !shown.may_manage || Boolean(member.you);
     const sure = this.removing === member.id;
     if (sure) remove.textContent = "Remove now";
-    remove.setAttribute("aria-label", sure ? `Remove ${member.name} now` : `Remove ${member.name}`);
+    remove.setAttribute("aria-label", sure ? `Remove ${isolate(member.name)} now` : `Remove ${isolate(member.name)}`);
     return entry;
   }
 
@@ -177,7 +180,7 @@ export class People {
     choice.hidden = !mustChoose;
     const select = /** @type {HTMLSelectElement} */ (choice.querySelector("select"));
     const others = mustChoose ? members.filter((one) => !one.you) : [];
-    select.replaceChildren(...others.map((one) => new Option(one.name, one.id)));
+    select.replaceChildren(...others.map((one) => new Option(isolate(one.name), one.id)));
     this.part(".people-leave").hidden = false;
     /** @type {HTMLElement} */ (this.part(mustChoose ? ".people-successor select" : ".people-leave button")).focus();
   }
@@ -187,10 +190,12 @@ export class People {
     event.preventDefault();
     const choice = this.part(".people-successor");
     const successor = choice.hidden ? "" : /** @type {HTMLSelectElement} */ (choice.querySelector("select")).value;
+    remember("leaving", this.page.conversation_id, "session"); // see gone.js
     try {
       await post(`${this.url}leave/`, this.page.csrf, successor ? { successor } : {});
       location.assign(this.page.urls.root);
     } catch (error) {
+      remember("leaving", null, "session");
       this.fail(/** @type {Error} */ (error).message);
     }
   }
@@ -205,8 +210,8 @@ export class People {
   changed(members) {
     const before = new Set((this.page.members ?? []).map((/** @type {Member} */ one) => one.id));
     const after = new Set(members.map((one) => one.id));
-    for (const one of members) if (before.size && !before.has(one.id) && one.id !== this.page.user.id) showNote(`${one.name} joined.`);
-    for (const one of this.page.members ?? []) if (!after.has(one.id) && one.id !== this.page.user.id) showNote(`${one.name} left.`);
+    for (const one of members) if (before.size && !before.has(one.id) && one.id !== this.page.user.id) showNote(`${isolate(one.name)} joined.`);
+    for (const one of this.page.members ?? []) if (!after.has(one.id) && one.id !== this.page.user.id) showNote(`${isolate(one.name)} left.`);
     this.page.members = members.length > 1 ? members : [];
     const reads = members.find((one) => one.id === this.page.user.id)?.role === "viewer";
     /** @type {HTMLElement} */ (document.getElementById("composer")).hidden = reads;

@@ -1,5 +1,7 @@
 /** Who else is here, and who is typing, in a conversation of several people. */
 
+import { isolate, nameElement } from "antiphon/lib/names";
+
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
 const TYPING_MS = 5_000; // after the last sign of it
@@ -35,7 +37,7 @@ export class Presence {
     const marks = others.slice(0, MOST_SHOWN).map((/** @type {any} */ one) => avatar(one.name));
     if (others.length > MOST_SHOWN) marks.push(avatar(`+${others.length - MOST_SHOWN}`, `+${others.length - MOST_SHOWN}`));
     this.here.replaceChildren(...marks);
-    const names = others.map((/** @type {any} */ one) => one.name).join(", ");
+    const names = others.map((/** @type {any} */ one) => isolate(one.name)).join(", ");
     this.here.title = names ? `Here: ${names}` : "";
     const words = /** @type {HTMLElement} */ (document.getElementById("here-words"));
     words.textContent = names ? `Here: ${names}` : "";
@@ -61,8 +63,10 @@ export class Presence {
   render() {
     const names = [...this.typing.values()].map((one) => one.name);
     const verb = names.length === 1 ? "is" : "are";
-    const who = names.length > 3 ? `${names.length} people` : new Intl.ListFormat("en").format(names);
-    this.line.textContent = names.length ? `${who} ${verb} typing…` : "";
+    const listed = new Intl.ListFormat("en").formatToParts(names);
+    const who = names.length > 3 ? [`${names.length} people`]
+      : listed.map(({ type, value }) => (type === "element" ? nameElement(value) : value));
+    this.line.replaceChildren(...(names.length ? [...who, ` ${verb} typing…`] : []));
     this.line.hidden = !names.length;
   }
 

@@ -24,6 +24,7 @@ export class Sidebar {
     this.account = /** @type {HTMLElement} */ (document.getElementById("account-menu"));
     this.drawer = matchMedia("(width < 56rem)");
     this.timer = 0;
+    this.onDrawn = /** @type {(() => void) | null} */ (null); // the list was read again, or more of it
     this.actions = new ConversationActions(page, {
       onTitle: (id, title) => this.setTitle(id, title), onChange: () => this.refresh(), say: options.say,
     });
@@ -97,7 +98,7 @@ export class Sidebar {
     const isShown = id === this.page.conversation_id;
     if (notice.deleted) {
       item?.remove();
-      if (isShown && !recall("deleted", "session")) location.assign(this.page.urls.root);
+      if (isShown && !notice.removed && !recall("deleted", "session")) location.assign(this.page.urls.root);
       return;
     }
     if (isShown && notice.title) this.onTitle(notice.title);
@@ -121,6 +122,7 @@ export class Sidebar {
       const kind = focused?.classList.contains("item-menu") ? ".item-menu" : ".item-link";
       this.list.replaceChildren(piece);
       this.markCurrent();
+      this.onDrawn?.();
       if (id) /** @type {HTMLElement | null | undefined} */ (this.find(id)?.querySelector(kind))?.focus();
     }, REFRESH_MS);
   }
@@ -144,6 +146,7 @@ export class Sidebar {
       piece.querySelector(".group")?.remove();
     }
     button.replaceWith(piece);
+    this.onDrawn?.();
     first?.focus();
   }
 }

@@ -54,7 +54,7 @@ export const PROTOCOL = "chat.v1";
 /**
  * The server's own list (chat/protocol), put into the page: what each close code asks for, and which error codes may be
  * sent again; sizes in bytes, which `hello` may replace.
- * @typedef {{after: "reconnect" | "rest" | "login" | "stop", message: string}} AfterClose
+ * @typedef {{after: "reconnect" | "rest" | "login" | "stop" | "leave", message: string}} AfterClose
  * @type {{closes: Record<string, AfterClose>, retryable: string[], limits: {text_bytes: number, frame_bytes: number}}}
  */
 const SERVER = JSON.parse(
@@ -64,7 +64,7 @@ const SERVER = JSON.parse(
 export const LIMITS = { text_bytes: Infinity, frame_bytes: Infinity, ...SERVER.limits };
 
 /**
- * What to do when a socket closes: `reconnect`, `rest` (reconnect when the page is used again), `login`, or `stop`.
+ * What to do when a socket closes: `reconnect`, `rest` (reconnect when the page is used again), `login`, `stop`, or `leave`.
  * Codes that the server does not list, such as 1006, ask for `reconnect`.
  * @param {number} code
  */

@@ -54,6 +54,8 @@ export class Socket {
     this.refusals = 0; // of tickets, one after another
     this.traces = false; // whether the server takes a `traceparent`; one of an older version does not
     this.unanswered = new Unanswered();
+    /** Who else wants frames, by their type. @type {Map<string, ((frame: Frame) => void)[]>} */
+    this.listeners = new Map();
     addEventListener("online", () => this.wake());
     addEventListener("offline", () => this.lostNetwork());
     setInterval(() => this.listen(), 1_000);
@@ -79,6 +81,19 @@ export class Socket {
     socket.onmessage = (event) => this.socket === socket && this.receive(JSON.parse(event.data));
     socket.onclose = (event) => this.socket === socket && this.closed(event.code);
     this.watch(CONNECT_MS);
+  }
+
+  /**
+   * Calls `listener` with each frame of a type, before the page handles it, and `{type: "closed", next}` when the
+   * connection is lost. @param {string} type @param {(frame: Frame) => void} listener
+   */
+  on(type, listener) {
+    this.listeners.set(type, [...(this.listeners.get(type) ?? []), listener]);
+  }
+
+  /** @param {Frame} frame */
+  tell(frame) {
+    for (const listener of this.listeners.get(frame.type) ?? []) listener(frame);
   }
 
   /** Sends a frame that needs no reply; lost when there is no connection. @param {Frame} frame */
@@ -186,6 +201,7 @@ export class Socket {
     this.heardAt = performance.now();
     this.probing = false;
     this.watch((this.heartbeat + 15) * 1000);
+    this.tell(frame);
     if (frame.type === "hello") return this.greet(frame);
     if (frame.type === "ping") return void this.send({ type: "pong" });
     this.unanswered.answer(frame);
@@ -212,11 +228,13 @@ export class Socket {
     this.ready = false;
     this.probing = false;
     const next = afterClose(code);
-    this.unanswered.lost(code, next === "stop");
+    this.tell({ type: "closed", next });
+    const stops = next === "stop" || next === "leave";
+    this.unanswered.lost(code, stops);
     if (next === "reconnect") this.retry();
     else if (next === "rest") this.enter("resting");
     else {
-      this.enter("stopped", next === "stop" ? closeMessage(code) : "");
+      this.enter("stopped", stops ? closeMessage(code) : "");
       if (next === "login") this.options.onLogin();
     }
   }

@@ -1,0 +1,121 @@
+/** What the list says of each conversation (unread, in progress, waits, failed), and the tab's title of all of them. */
+
+/** @typedef {import("antiphon/wire/protocol").Frame} Frame */
+/** @typedef {{unread: number, running: boolean, waiting: string, failed: boolean}} Mark */
+
+const MOST = 100; // the server counts no further
+const REFRESH_MS = 2_000; // pages that come back together do not read their lists at the same moment
+const ENDS = /** @type {Record<string, string>} */ ({ "run.done": "Answer ready", "run.failed": "Answer failed", "run.interrupted": "Answer failed" });
+const WAITS = /** @type {Record<string, string>} */ ({ moderation: "Waits for a reviewer", approval: "Waits for you" });
+
+export class Marks {
+  /**
+   * @param {any} page what the server put into the page
+   * @param {import("antiphon/sidebar/sidebar").Sidebar} sidebar
+   * @param {import("antiphon/wire/socket").Socket} socket
+   */
+  constructor(page, sidebar, socket) {
+    this.page = page;
+    this.sidebar = sidebar;
+    /** @type {Map<string, Mark>} */
+    this.marks = new Map();
+    this.ended = ""; // how an answer of this page ended while nobody looked
+    this.base = document.title;
+    sidebar.onDrawn = () => this.read();
+    socket.on("unread", (frame) => this.set(frame.conversation_id, {
+      unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", failed: frame.failed,
+    }));
+    socket.on("conversation.listed", (frame) => {
+      if (frame.deleted) this.marks.delete(frame.conversation_id);
+      else if (frame.running) this.set(frame.conversation_id, { ...this.of(frame.conversation_id), running: true });
+      this.showTitle();
+    });
+    for (const [type, words] of Object.entries(ENDS)) {
+      socket.on(type, (frame) => {
+        if (frame.next_attempt || frame.conversation_id !== page.conversation_id) return;
+        if (document.visibilityState !== "visible") this.ended = words;
+        this.showTitle();
+      });
+    }
+    let greeted = false;
+    socket.on("hello", () => {
+      if (greeted) setTimeout(() => sidebar.refresh(), Math.random() * REFRESH_MS);
+      greeted = true;
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") this.ended = "";
+      this.showTitle();
+    });
+    // The conversation's own title changes, too.
+    const title = /** @type {HTMLTitleElement} */ (document.querySelector("title"));
+    new MutationObserver(() => this.retitled()).observe(title, { childList: true });
+    this.read();
+  }
+
+  /** @param {string} id @returns {Mark} */
+  of(id) {
+    return this.marks.get(id) ?? { unread: 0, running: false, waiting: "", failed: false };
+  }
+
+  /** Takes over the marks of the list that the server made. */
+  read() {
+    for (const place of this.sidebar.list.querySelectorAll(".item-marks")) {
+      const { unread, running, waiting, failed } = /** @type {HTMLElement} */ (place).dataset;
+      const id = /** @type {HTMLElement} */ (place.closest(".item")).dataset.id ?? "";
+      this.marks.set(id, { unread: Number(unread), running: running === "true", waiting: waiting ?? "", failed: failed === "true" });
+      this.show(id);
+    }
+    this.showTitle();
+  }
+
+  /** @param {string} id @param {Mark} mark */
+  set(id, mark) {
+    this.marks.set(id, mark);
+    this.show(id);
+    this.showTitle();
+  }
+
+  /** @param {string} id */
+  show(id) {
+    const place = /** @type {HTMLElement | null | undefined} */ (this.sidebar.find(id)?.querySelector(".item-marks"));
+    if (!place) return;
+    const { unread, running, waiting, failed } = this.of(id);
+    const parts = [];
+    if (waiting) parts.push(sign("waits", "⏸", WAITS[waiting] ?? WAITS.approval));
+    else if (running) parts.push(sign("runs", "", "Answer in progress"));
+    else if (failed) parts.push(sign("failed", "!", "An answer failed"));
+    if (unread) parts.push(sign("unread", counted(unread), `${counted(unread)} unread`));
+    place.replaceChildren(...parts);
+  }
+
+  /** Somebody else has set the title: ours goes before it. */
+  retitled() {
+    if (document.title !== this.shown) {
+      this.base = document.title;
+      this.showTitle();
+    }
+  }
+
+  showTitle() {
+    const looks = document.visibilityState === "visible";
+    let unread = 0;
+    for (const [id, mark] of this.marks) if (!(looks && id === this.page.conversation_id)) unread += mark.unread;
+    const words = `${unread ? `(${counted(unread)}) ` : ""}${this.ended ? `${this.ended} · ` : ""}${this.base}`;
+    this.shown = words;
+    if (document.title !== words) document.title = words;
+  }
+}
+
+/** @param {number} count */
+function counted(count) {
+  return count >= MOST ? `${MOST - 1}+` : String(count);
+}
+
+/** A sign for the eye, and its words for everybody else. @param {string} kind @param {string} shown @param {string} words */
+function sign(kind, shown, words) {
+  const element = Object.assign(document.createElement("span"), { className: `mark-${kind}`, title: words });
+  const eye = Object.assign(document.createElement("span"), { textContent: shown });
+  eye.setAttribute("aria-hidden", "true");
+  element.append(eye, Object.assign(document.createElement("span"), { className: "visually-hidden", textContent: words }));
+  return element;
+}
