@@ -180,9 +180,7 @@ def _alone(request: HttpRequest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _people(
-    request: HttpRequest, conversation_id: uuid.UUID
-) -> tuple[dict[str, Any], Marks, Member, list[Member]]:
+def _people(request: HttpRequest, conversation_id: uuid.UUID) -> tuple[dict[str, Any], Marks, Member, list[Member]]:
     """The reader's role, the members where there are several, whether the reader has decisions to read, where others
     have mentioned them; what the reader said of messages; the reader's row, with the last message of their branch; and
     all rows. One query. Raises `NotFound` if the reader is no member.
