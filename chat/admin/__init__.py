@@ -15,6 +15,7 @@ from chat.admin import (
     prompts,
     recordings,
     runs,
+    share_links,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "prompts",
     "recordings",
     "runs",
+    "share_links",
 ]

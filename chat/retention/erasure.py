@@ -24,6 +24,8 @@ from chat.models import (
     Role,
     Run,
     RunStatus,
+    SharedMessage,
+    ShareLink,
     Utterance,
 )
 from chat.moderation.keeping import blank_cases
@@ -45,6 +47,7 @@ class Erased:
     recordings_deleted: int
     presets_deleted: int  # the user's own, also those that others use; so for prompts
     prompts_deleted: int
+    share_links_deleted: int
     sessions_ended: int
     audit_entries_kept: int  # what this user did as staff; the database lets nobody delete them
 
@@ -69,6 +72,7 @@ def erase(user: User) -> Erased:
             Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
+        SharedMessage.objects.filter(message__author=user).update(text=ERASED, html="", moderation={})
         blank_cases(user)
         Utterance.objects.filter(recording__user=user).delete()
         Recording.objects.filter(user=user).delete()
@@ -101,6 +105,7 @@ def survey(user: User) -> Erased:
         recordings_deleted=Recording.objects.filter(user=user).count(),
         presets_deleted=Preset.objects.filter(owner=user).count(),
         prompts_deleted=Prompt.objects.filter(owner=user).count(),
+        share_links_deleted=ShareLink.objects.filter(created_by=user).count(),
         sessions_ended=Session.objects.filter(user=user).count(),
         audit_entries_kept=AuditEntry.objects.filter(actor_id=user.pk).count(),
     )

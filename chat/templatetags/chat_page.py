@@ -67,8 +67,11 @@ def protocol() -> SafeString:
     return json_script({"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol")
 
 
-# Not modules of the conversation page: a script of every page, two of the admin's, the audio thread's.
-NOT_MODULES: Final = ("boot", "log-out", "moderation", "staff", "voice/recorder-worklet")
+# Not modules of the conversation page: a script of every page, two of the admin's, the audio thread's, a live share's.
+NOT_MODULES: Final = (
+    *("boot", "log-out", "moderation", "staff", "voice/recorder-worklet"),
+    *("shared/messages", "shared/shared"),
+)
 
 
 @functools.cache

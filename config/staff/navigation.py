@@ -25,6 +25,8 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.run", "", "bolt"),
         ("chat.conversation", "", "forum"),
         ("chat.message", "", "chat_bubble"),
+        ("chat.sharelink", "", "share"),
+        ("chat.joinlink", "", "group_add"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
         ("chat.prompt", "", "format_quote"),

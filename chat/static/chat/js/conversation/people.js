@@ -6,6 +6,7 @@ import { showNote } from "antiphon/conversation/status";
 import { PeopleSearch } from "antiphon/conversation/people-search";
 import { JoinLinks } from "antiphon/conversation/join-links";
 import { Presence, initial } from "antiphon/conversation/presence";
+import { Shares } from "antiphon/conversation/shares";
 
 /** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean}} Member */
 /** @typedef {{members: Member[], links: any[], may_manage: boolean, temporary: boolean, directory: boolean}} Shown */
@@ -22,6 +23,7 @@ export class People {
     this.page = page;
     this.say = say;
     this.presence = new Presence(page, send);
+    this.shares = new Shares(page, say);
     this.button = /** @type {HTMLButtonElement} */ (document.getElementById("people-button"));
     this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("people"));
     this.list = this.part(".people-list");
