@@ -1,4 +1,4 @@
-"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I10.
+"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I11.
 
     history = History()
     client = history.watch(await alice.connect(views=views), "alice")
@@ -22,10 +22,21 @@ After Jepsen: clients only record while things break; one pure function judges a
     I8  nothing is sent later than 2 s after access ended
     I9  events applied one by one give what a fresh snapshot gives
     I10 what rules withhold is in no frame, snapshot, message or thinking
+    I11 who reads by a share link gets what the link shows of one conversation, in order, and nothing after it ended
 """
 
 from tests.history.data import Rows, Socket, Viewer
 from tests.history.invariants import find_violations
+from tests.history.readers import Reader, find_reader_violations
 from tests.history.records import History, fresh_snapshots
 
-__all__ = ["History", "Rows", "Socket", "Viewer", "find_violations", "fresh_snapshots"]
+__all__ = [
+    "History",
+    "Reader",
+    "Rows",
+    "Socket",
+    "Viewer",
+    "find_reader_violations",
+    "find_violations",
+    "fresh_snapshots",
+]
