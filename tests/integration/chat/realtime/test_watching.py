@@ -36,9 +36,13 @@ async def owner(stack: Stack) -> AsyncGenerator[tuple[Session, Client, str], Non
 async def share(alice: Session, conversation: str, **fields: str) -> dict[str, Any]:
     form = {"kind": "live", "audience": "password", "password": "open sesame", "days": "30", "names": "1", **fields}
     answer = await alice.post(f"/c/{conversation}/shares/new/", form)
-    made = await answer.json()
+    made: dict[str, Any] = await answer.json()
     assert answer.status == 200, made
     return made
+
+
+async def snapshot_at(one: Watcher) -> None:
+    await one.until(lambda: one.snapshots, "a snapshot")
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +61,7 @@ async def reading(alice: Session, conversation: str, **fields: str) -> AsyncGene
 async def test_a_reader_sees_what_is_written(stack: Stack) -> None:
     async with owner(stack) as (alice, client, conversation), reading(alice, conversation) as (reader, _):
         await reader.open()
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         assert [message["text"] for message in reader.messages.values()][1] == "tok0 tok1 tok2 "
         accepted = await client.say("More [[tokens=40 rate=100]]", conversation)
         run = await reader.sees_end_of(accepted["run_id"])
@@ -74,7 +78,7 @@ async def test_a_reader_sees_what_is_written(stack: Stack) -> None:
 async def test_resuming_from_the_id(stack: Stack) -> None:
     async with owner(stack) as (alice, client, conversation), reading(alice, conversation) as (reader, _):
         await reader.open()
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         accepted = await client.say("Long [[tokens=60 rate=60]]", conversation)
         run_id = accepted["run_id"]
         await reader.until(lambda: len(reader.runs.get(run_id, {}).get("text", "")) > 20, "some text")
@@ -90,7 +94,7 @@ async def test_resuming_from_the_id(stack: Stack) -> None:
 async def test_an_id_of_no_log_gets_a_snapshot(stack: Stack, last: str) -> None:
     async with owner(stack) as (alice, _, conversation), reading(alice, conversation) as (reader, _):
         await reader.open(last=last)
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
 
 
 async def test_names_and_thinking_where_the_link_says_so(stack: Stack) -> None:
@@ -99,7 +103,7 @@ async def test_names_and_thinking_where_the_link_says_so(stack: Stack) -> None:
         hidden, _ = await readers.enter_async_context(reading(alice, conversation, names="0", reasoning="0"))
         for one in (shown, hidden):
             await one.open()
-            await one.until(lambda one=one: one.snapshots, "a snapshot")
+            await snapshot_at(one)
         accepted = await client.say("Think [[reasoning=12 tokens=6]]", conversation)
         for one in (shown, hidden):
             await one.sees_end_of(accepted["run_id"])
@@ -119,7 +123,7 @@ async def test_another_branch_is_seen_and_the_old_one_no_more(stack: Stack) -> N
         asked = await client.say("My address is 1 Canary Row [[tokens=3]]", conversation)
         await client.ended(asked["run_id"])
         await reader.open()
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         await reader.close()
         edited = await client.ask(
             "message.edit", message_id=asked["message_id"], client_id=str(uuid.uuid4()), text="Never mind [[tokens=3]]"
@@ -144,7 +148,7 @@ async def test_revoked_with_five_hundred_readers(stack: Stack) -> None:
             )
         assert {one.status for one in readers} == {200}
         for one in readers:
-            await one.until(lambda one=one: one.snapshots, "a snapshot")
+            await snapshot_at(one)
         await alice.post(f"/c/{conversation}/shares/{link}/revoke/")
         revoked = time.monotonic()
         await asyncio.gather(*(one.closed() for one in readers))
@@ -158,7 +162,7 @@ async def test_revoked_with_five_hundred_readers(stack: Stack) -> None:
 async def test_it_ends_with_the_conversation_and_with_the_owner(stack: Stack) -> None:
     async with owner(stack) as (alice, _, conversation), reading(alice, conversation) as (reader, _):
         await reader.open()
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         await alice.post(f"/c/{conversation}/delete/")
         await reader.closed()
         assert reader.ended == "link_ended"
@@ -169,7 +173,7 @@ async def test_it_ends_with_the_conversation_and_with_the_owner(stack: Stack) ->
         await client.ended(accepted["run_id"])
         async with reading(carol, accepted["conversation_id"]) as (reader, _):
             await reader.open()
-            await reader.until(lambda: reader.snapshots, "a snapshot")
+            await snapshot_at(reader)
             script = (
                 "from datetime import timedelta; from django.utils import timezone; from accounts import suspension; "
                 "from accounts.models import User; "
@@ -186,7 +190,7 @@ async def test_it_expires(stack: Stack) -> None:
     async with owner(stack) as (alice, _, conversation), reading(alice, conversation) as (reader, link):
         stack.sql("UPDATE chat_sharelink SET expires_at = now() + interval '3 seconds' WHERE id = %s", link)
         await reader.open()
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         await reader.closed()
         assert reader.ended == "link_ended"
 
@@ -200,7 +204,7 @@ async def test_a_reader_with_an_account_is_cut_off_by_the_log_out(stack: Stack) 
             assert nobody.status == 403, "not logged in"
         async with watcher(made["url"], http=dave.http) as reader:
             await reader.open()
-            await reader.until(lambda: reader.snapshots, "a snapshot")
+            await snapshot_at(reader)
             answer = await dave.post("/accounts/logout/")
             assert answer.status == 302
             await reader.closed()
@@ -237,7 +241,7 @@ async def test_a_reader_that_never_reads_is_cut_and_others_are_not(stack: Stack)
         deaf.connect(("127.0.0.1", slow_web.port))
         deaf.sendall(f"GET {address} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         await reader.open(at=slow_web.url)
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         for number in range(40):
             accepted = await client.say(f"Much {number} [[tokens=400 rate=100000 size=400]]", conversation)
             await client.ended(accepted["run_id"], seconds=30)
@@ -259,7 +263,7 @@ async def metrics_of(web: Any) -> str:
 async def test_at_a_deploy_streams_end_without_a_word_and_resume_elsewhere(stack: Stack) -> None:
     async with owner(stack) as (alice, client, conversation), reading(alice, conversation) as (reader, _):
         await reader.open(at=stack.webs[1].url)
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         accepted = await client.say("Long [[tokens=80 rate=40]]", conversation)
         await reader.until(lambda: reader.runs.get(accepted["run_id"], {}).get("text"), "some text")
         stack.webs[1].kill(signal.SIGTERM)
@@ -276,7 +280,7 @@ async def test_at_a_deploy_streams_end_without_a_word_and_resume_elsewhere(stack
 async def test_the_token_is_in_no_log(stack: Stack) -> None:
     async with owner(stack) as (alice, _, conversation), reading(alice, conversation) as (reader, _):
         await reader.open()
-        await reader.until(lambda: reader.snapshots, "a snapshot")
+        await snapshot_at(reader)
         await reader.close()
         token = reader.url.split("/s/")[1].split("/")[0]
         await reader.http.get(f"{alice.url}/s/{token}x")

@@ -35,6 +35,11 @@ def conversation(alice: User) -> Conversation:
     return make_conversation(alice, messages=4)
 
 
+def tip_of(conversation: Conversation) -> uuid.UUID:
+    assert conversation.tip_id is not None
+    return conversation.tip_id
+
+
 def share(owner: User, conversation: Conversation, **wanted: Any) -> tuple[ShareLink, str]:
     return create_share(owner.pk, conversation.pk, Wanted(**wanted))
 
@@ -97,7 +102,7 @@ def test_refused_with_a_reason(conversation: Conversation, alice: User) -> None:
     with pytest.raises(Invalid, match="temporary chat cannot be shared"):
         share(alice, conversation)
     Conversation.objects.update(temporary=False)
-    Message.objects.filter(pk=conversation.tip_id).update(status=MessageStatus.STREAMING)
+    Message.objects.filter(pk=tip_of(conversation)).update(status=MessageStatus.STREAMING)
     with pytest.raises(Busy, match="when it is finished"):
         share(alice, conversation)
     share(alice, conversation, kind="live")
@@ -212,15 +217,15 @@ def test_a_snapshot_shows_what_moderation_says_even_if_its_copy_was_missed(
     conversation: Conversation, alice: User
 ) -> None:
     link, _ = share(alice, conversation)
-    Message.objects.filter(pk=conversation.tip_id).update(text="", moderation={"action": "block"})
+    Message.objects.filter(pk=tip_of(conversation)).update(text="", moderation={"action": "block"})
     assert texts(link)[-1] == ""
 
 
 def test_a_message_that_was_deleted_is_gone(conversation: Conversation, alice: User) -> None:
     link, _ = share(alice, conversation)
-    Message.objects.filter(pk=conversation.tip_id).update(text="", html="")  # deleted in place
+    Message.objects.filter(pk=tip_of(conversation)).update(text="", html="")  # deleted in place
     assert texts(link)[-1] == ""
-    Message.objects.filter(pk=conversation.tip_id).delete()
+    Message.objects.filter(pk=tip_of(conversation)).delete()
     assert len(texts(link)) == 3
 
 
@@ -287,8 +292,7 @@ def test_staff_revoke_and_it_is_recorded(conversation: Conversation, alice: User
     assert link.revoked_at is None, "who may only look revokes nothing"
     User.objects.filter(name="Sam").delete()
     staff_client(f"view_{kind}", f"change_{kind}").post(path, data)
-    link.refresh_from_db()
-    assert link.revoked_at is not None
+    assert type(link).objects.get(pk=link.pk).revoked_at is not None
     entry = AuditEntry.objects.get(verb=f"revoke_{kind}")
     assert (entry.object_id, entry.conversation_id) == (str(link.pk), conversation.pk)
 
