@@ -34,7 +34,7 @@ async def owner(stack: Stack) -> AsyncGenerator[tuple[Session, Client, str], Non
 
 
 async def share(alice: Session, conversation: str, **fields: str) -> dict[str, Any]:
-    form = {"kind": "live", "audience": "password", "password": "open sesame", "days": "30", "names": "1", **fields}
+    form = {"kind": "live", "audience": "anyone", "days": "30", "names": "1", **fields}
     answer = await alice.post(f"/c/{conversation}/shares/new/", form)
     made: dict[str, Any] = await answer.json()
     assert answer.status == 200, made
@@ -47,14 +47,9 @@ async def snapshot_at(one: Watcher) -> None:
 
 @contextlib.asynccontextmanager
 async def reading(alice: Session, conversation: str, **fields: str) -> AsyncGenerator[tuple[Watcher, str], None]:
-    """A reader of a new live link with a password, not connected yet, and the link's id."""
+    """A reader of a new live link, not connected yet, and the link's id."""
     made = await share(alice, conversation, **fields)
     async with watcher(made["url"]) as reader:
-        async with reader.http.post(made["url"], data={"password": "open sesame"}) as page:
-            html = await page.text()
-        assert page.status == 200, html[:500]
-        stream = json.loads(html.split('<script id="stream" type="application/json">')[1].split("</script>")[0])
-        reader.url = f"{alice.url}{stream['url']}?key={stream['key']}"
         yield reader, made["link_id"]
 
 
@@ -73,6 +68,24 @@ async def test_a_reader_sees_what_is_written(stack: Stack) -> None:
         assert reader.headers["x-robots-tag"].startswith("noindex")
         assert "set-cookie" not in reader.headers
         assert "content-encoding" not in reader.headers
+
+
+async def test_a_password_opens_the_stream(stack: Stack) -> None:
+    async with owner(stack) as (alice, _, conversation):
+        made = await share(alice, conversation, audience="password", password="open sesame")
+        async with watcher(made["url"]) as reader:
+            await reader.open()
+            assert reader.status == 403
+            page = await reader.http.post(made["url"], data={"password": "open sesame"})
+            html = await page.text()
+            stream = json.loads(html.split('<script id="stream" type="application/json">')[1].split("</script>")[0])
+            reader.url = f"{alice.url}{stream['url']}?key={stream['key']}&last={stream['last']}"
+            await reader.open(last="")
+            assert reader.status == 200
+            reader.url = reader.url.replace("key=", "key=x")
+            again = Watcher(reader.http, reader.url)
+            await again.open()
+            assert again.status == 403
 
 
 async def test_resuming_from_the_id(stack: Stack) -> None:
@@ -111,8 +124,9 @@ async def test_names_and_thinking_where_the_link_says_so(stack: Stack) -> None:
         assert "Alice" in json.dumps(shown.events)
         assert not hidden.runs[accepted["run_id"]]["reasoning"]
         assert "run.reasoning" not in json.dumps(hidden.events)
+        assert "run.reasoning" in json.dumps(shown.events)
         [alice_id] = [row["id"] for row in stack.sql("SELECT id FROM accounts_user WHERE email = 'alice@example.org'")]
-        for secret in ("Alice", 'author":{', "reasoning"):
+        for secret in ("Alice", '"author":{', '"reasoning":'):
             assert secret not in json.dumps(hidden.events, separators=(",", ":")), secret
         for private in (str(alice_id), "usage", "cost", "parameters", "client_id", "context"):
             assert private not in json.dumps([shown.events, hidden.events]), private
@@ -226,8 +240,7 @@ async def test_members_see_how_many_watch(stack: Stack) -> None:
 async def test_other_methods(stack: Stack, method: str, status: int) -> None:
     async with owner(stack) as (alice, _, conversation), reading(alice, conversation) as (reader, _):
         answer = await reader.http.request(method, reader.url)
-        assert answer.status == status
-        assert await answer.read() == (b"" if method == "HEAD" else b"405\n")
+        assert (answer.status, await answer.read()) == (status, b"" if method == "HEAD" else b"405\n")
         if method == "HEAD":
             assert answer.headers["Content-Type"].startswith("text/event-stream")
 
@@ -278,11 +291,13 @@ async def test_at_a_deploy_streams_end_without_a_word_and_resume_elsewhere(stack
 
 
 async def test_the_token_is_in_no_log(stack: Stack) -> None:
-    async with owner(stack) as (alice, _, conversation), reading(alice, conversation) as (reader, _):
+    async with owner(stack) as (alice, _, conversation), reading(alice, conversation) as (reader, link):
         await reader.open()
         await snapshot_at(reader)
-        await reader.close()
+        await alice.post(f"/c/{conversation}/shares/{link}/revoke/")
+        await reader.closed()
         token = reader.url.split("/s/")[1].split("/")[0]
-        await reader.http.get(f"{alice.url}/s/{token}x")
+        async with reader.http.get(f"{alice.url}/s/{token}x") as page:
+            assert page.status == 404
         stack.webs[0].await_output("/s/…/events")
         assert not any(token in web.output() for web in stack.webs)

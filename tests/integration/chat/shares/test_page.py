@@ -14,7 +14,7 @@ from chat.shares.links import Wanted, create_share, revoke
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
 PASSWORD = "open sesame"
 
