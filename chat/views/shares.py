@@ -73,7 +73,7 @@ def for_readers(view: View) -> View:
             response["Retry-After"] = "10"
         for name, value in PRIVATE.items():
             response[name] = value
-        response._csp_replace = POLICY  # type: ignore[attr-defined]  # as the decorator of django-csp does
+        response._csp_replace = POLICY  # type: ignore[attr-defined]  # noqa: SLF001  # as its decorator
         return response
 
     return guarded
