@@ -49,8 +49,7 @@ POLICY: Final = {
     "connect-src": [SELF],
     "form-action": [SELF],
     "base-uri": [NONE],
-    "frame-ancestors": [NONE],
-    "report-uri": ["/csp-report/"],
+    "frame-ancestors": [NONE],  # no report-uri: a report names the page, and so the link's secret
 }
 WRONG: Final = "This password is not right."
 
@@ -62,15 +61,19 @@ def for_readers(view: View) -> View:
     """A page of a share: its headers, its limit by address, and the answers to errors, none of which logs the token."""
 
     @functools.wraps(view)
-    def guarded(request: HttpRequest, token: str) -> HttpResponse:
+    def guarded(request: HttpRequest, **kwargs: str) -> HttpResponse:
         try:
-            response = _limited(request) or view(request, token)
+            response = _limited(request) or view(request, **kwargs)
         except NotFound:
             response = render(request, "shares/gone.html", status=404)
         except (Unavailable, *OUTAGE) as error:
             logger.warning("share_unavailable", error=type(error).__name__)
             response = render(request, "shares/unavailable.html", status=503)
             response["Retry-After"] = "10"
+        except Exception:
+            logger.exception("share_failed")
+            response = render(request, "500.html", status=500)
+        response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001  # Django would log the path
         for name, value in PRIVATE.items():
             response[name] = value
         response._csp_replace = POLICY  # type: ignore[attr-defined]  # noqa: SLF001  # as its decorator
@@ -141,7 +144,7 @@ def _context(request: HttpRequest, link: ShareLink, token: str, key: str) -> dic
         "live": link.kind == ShareKind.LIVE,
         "by": link.created_by.display_name if link.show_names else "",
         "key": key,
-        "copy": reverse("chat:share_copy", args=[token]),
+        "token": token,
         "may_copy": request.user.is_authenticated,
         "blank_user": BLANK | {"role": "user"},
         "blank_assistant": BLANK | {"role": "assistant"},
@@ -150,8 +153,12 @@ def _context(request: HttpRequest, link: ShareLink, token: str, key: str) -> dic
 
 @require_POST
 @for_readers
-def copy(request: HttpRequest, token: str) -> HttpResponse:
-    """Makes a copy for the reader, who is logged in, to go on with. POST `key` for a link with a password."""
+def copy(request: HttpRequest) -> HttpResponse:
+    """Makes a copy for the reader, who is logged in, to go on with. POST `token`, and `key` for a link with a password.
+
+    The token is not in the path, which is logged if the form's own token is wrong.
+    """
+    token = request.POST.get("token", "")
     link = _find(token)
     if not request.user.is_authenticated or not may_read(link, user_of(request).pk, request.POST.get("key", "")):
         return redirect("chat:share", token)

@@ -12,7 +12,7 @@ from accounts.auth.origins import plain_scheme
 # Keys that allauth puts into paths: of a confirmation of an address, and of links to a new password made before 0.2.
 # And the secrets of share links.
 SECRETS: Final = re.compile(
-    r"^(/accounts/(?:confirm-email|password/reset/key)/(?!done/|[0-9A-Za-z]+-set-password/)|/s/).+?(?=/events$|/copy/$|$)"
+    r"^(/accounts/(?:confirm-email|password/reset/key)/(?!done/|[0-9A-Za-z]+-set-password/)|/s/).+?(?=/events$|$)"
 )
 QUIET: Final = ("/livez", "/readyz", "/static/")  # frequent; logged at level debug unless they fail
 

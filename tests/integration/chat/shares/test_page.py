@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.test import Client
@@ -11,6 +12,7 @@ from accounts.auth import guessing
 from accounts.models import User
 from chat.models import Conversation, Member, Message, ShareLink
 from chat.shares.links import Wanted, create_share, revoke
+from chat.views import shares
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in
 
@@ -90,6 +92,16 @@ def test_people_with_an_account(conversation: Conversation, alice: User, bob: Us
     assert "text 0" in logged_in(bob).get(path).content.decode()
 
 
+def test_a_failure_does_not_log_the_token(
+    conversation: Conversation, alice: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, path = share(alice, conversation, audience="anyone")
+    for error, status in ((RuntimeError, 500), (TimeoutError, 503)):
+        monkeypatch.setattr(shares, "read_shared", mock.Mock(side_effect=error))
+        assert Client().get(path).status_code == status
+    assert path not in caplog.text
+
+
 class TestPassword:
     def test_it_is_asked_for(self, conversation: Conversation, alice: User) -> None:
         link, path = share(alice, conversation, audience="password", password=PASSWORD, kind="live")
@@ -134,10 +146,14 @@ class TestPassword:
         assert statuses == [403, 403, 429]
 
 
+def make_copy(browser: Client, path: str, **more: str) -> Any:
+    return browser.post("/shares/copy/", {"token": path.removeprefix("/s/"), **more})
+
+
 class TestCopy:
     def test_a_reader_goes_on_with_a_copy(self, conversation: Conversation, alice: User, bob: User) -> None:
         _, path = share(alice, conversation, audience="users", show_names=False)
-        answer = logged_in(bob).post(f"{path}/copy/")
+        answer = make_copy(logged_in(bob), path)
         copy = Conversation.objects.get(memberships__user=bob)
         assert answer["Location"] == f"/c/{copy.pk}/"
         assert copy.title == "Crocodiles (copy)"
@@ -153,23 +169,23 @@ class TestCopy:
         Message.objects.filter(conversation=conversation, text="text 3").update(text="", moderation={"action": "block"})
         _, path = share(alice, conversation, audience="password", password=PASSWORD)
         browser = logged_in(bob)
-        assert browser.post(f"{path}/copy/")["Location"] == path, "the password first"
+        assert make_copy(browser, path)["Location"] == path, "the password first"
         key = browser.post(path, {"password": PASSWORD}).context["key"]
-        browser.post(f"{path}/copy/", {"key": key})
+        make_copy(browser, path, key=key)
         copy = Conversation.objects.get(memberships__user=bob)
         assert copy.tip is not None
         assert copy.tip.text == "(not shown)"
 
     def test_nobody_without_an_account(self, conversation: Conversation, alice: User) -> None:
         _, path = share(alice, conversation, audience="anyone")
-        assert Client().post(f"{path}/copy/")["Location"] == path
+        assert make_copy(Client(), path)["Location"] == path
         assert Conversation.objects.count() == 1
 
     def test_it_needs_the_form_of_the_page(self, conversation: Conversation, alice: User, bob: User) -> None:
         _, path = share(alice, conversation, audience="users")
         browser = Client(enforce_csrf_checks=True)
         browser.force_login(bob)
-        assert browser.post(f"{path}/copy/").status_code == 403
+        assert make_copy(browser, path).status_code == 403
 
 
 class TestOwnLinks:
