@@ -129,7 +129,8 @@ GRID: dict[str, dict[str, str]] = {
     },
     "moderator": {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
-        "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
+        "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW, "chat.sharelink": VIEW,
+        "chat.joinlink": VIEW,
     },
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
@@ -140,7 +141,8 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.allowance": VIEW, "accounts.topup": VIEW, "accounts.usageentry": VIEW, "accounts.dailyusage": VIEW,
         "accounts.auditentry": VIEW, "accounts.invitation": "view add",
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
-        "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
+        "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW, "chat.sharelink": VIEW,
+        "chat.joinlink": VIEW,
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}

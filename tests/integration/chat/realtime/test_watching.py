@@ -299,5 +299,5 @@ async def test_the_token_is_in_no_log(stack: Stack) -> None:
         token = reader.url.split("/s/")[1].split("/")[0]
         async with reader.http.get(f"{alice.url}/s/{token}x") as page:
             assert page.status == 404
-        stack.webs[0].await_output("/s/…/events")
+        stack.webs[0].await_output("GET /s/\\u2026/events")
         assert not any(token in web.output() for web in stack.webs)

@@ -82,7 +82,7 @@ async def everywhere(stack: Stack, alice: Session, conversation: str, clients: l
         found["redis"] = redis_contents(client)
     for process in stack.processes:
         found[f"log of {process.name}"] = process.output()
-        for line in process.output().splitlines():
+        for line in process.output()[process.said_before :].splitlines():  # since it was last started
             if '"event": "metrics_served"' in line:
                 found[f"metrics of {process.name}"] = fetch(json.loads(line)["port"])
     found |= await shared(alice, conversation, epochs)
