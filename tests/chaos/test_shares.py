@@ -44,6 +44,8 @@ async def readers_of(here: Scene, conversation: str, count: int) -> AsyncGenerat
             )
             record = Reader(conversation, one.events, one.times, names=False)
             here.history.readers.append(record)
+        for one in readers:
+            await poll(lambda one=one: one.snapshots, "a snapshot for each")  # type: ignore[misc]
         try:
             yield readers, made["link_id"]
         finally:
@@ -74,7 +76,7 @@ async def test_a_killed_web_process_and_a_killed_worker(system: tuple[Stack, Fak
             stack.webs[1].kill(signal.SIGKILL)
             await all_see(readers, accepted["run_id"], answer(200))
             await restart(stack.webs[1])
-            waiting = await here.say(author, "Next [[delay=3 tokens=60 rate=60]]", first["conversation_id"])
+            waiting = await here.say(author, "Next [[first_delay=3 tokens=60 rate=60]]", first["conversation_id"])
             worker = await poll(lambda: _holder(stack, waiting["run_id"]), "a worker that has it")
             worker.kill(signal.SIGKILL)  # before the first word: another attempt follows
             await all_see(readers, waiting["run_id"], answer(60))

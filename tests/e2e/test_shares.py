@@ -15,10 +15,10 @@ SECRET = "open sesame"
 
 def create(page: Page, kind: str) -> str:
     """Creates a link with a password in the sheet; its address."""
-    page.get_by_role("button", name="Share").click()
-    page.get_by_label({"live": "The conversation, live", "snapshot": "A snapshot"}[kind]).check()
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_role("radio", name={"live": "The conversation, live", "snapshot": "A snapshot"}[kind]).check()
     page.get_by_label("Who can open it").select_option("password")
-    page.get_by_label("Password").fill(SECRET)
+    page.get_by_role("textbox", name="Password").fill(SECRET)
     page.get_by_role("button", name="Create link").click()
     address = page.get_by_label("Whoever may open this link")
     expect(address).to_be_visible()
@@ -55,7 +55,7 @@ def test_somebody_without_an_account_watches(page: Page, browser: Browser, stack
     assert reader.context.cookies() == []
     assert (watched.complaints, watched.foreign) == ([], [])
     shoot_views(reader, "shared-live")
-    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Share", exact=True).click()
     page.get_by_role("button", name="Revoke the link").click()
     expect(reader.locator("#state")).to_have_text("This link no longer works.")
     reader.reload()
