@@ -163,8 +163,8 @@ async def test_revoked_with_five_hundred_readers(stack: Stack) -> None:
         assert {one.status for one in readers} == {200}
         for one in readers:
             await snapshot_at(one)
-        await alice.post(f"/c/{conversation}/shares/{link}/revoke/")
         revoked = time.monotonic()
+        await alice.post(f"/c/{conversation}/shares/{link}/revoke/")
         await asyncio.gather(*(one.closed() for one in readers))
         assert {one.ended for one in readers} == {"link_ended"}
         latest = max(one.times[-1] for one in readers) - revoked
