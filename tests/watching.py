@@ -43,11 +43,15 @@ class Watcher:
         url = self.url if at is None else at + self.url[self.url.index("/s/") :]
         resume = self.last if last is None else last
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": resume} if resume else {})}
+        if self._response is not None:
+            self._response.close()
         self._response = await self.http.get(url, headers=headers)
         self.status = self._response.status
         self.headers = {name.lower(): value for name, value in self._response.headers.items()}
         if self.status == 200:
             self._task = asyncio.create_task(self._read(self._response))
+        else:
+            self._response.close()
         return self
 
     async def _read(self, response: aiohttp.ClientResponse) -> None:

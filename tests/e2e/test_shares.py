@@ -51,7 +51,7 @@ def test_somebody_without_an_account_watches(page: Page, browser: Browser, stack
     expect(last.locator(".message-body")).to_contain_text("tok5")
     expect(last).to_have_attribute("data-status", "complete")
     expect(last.locator(".message-body")).to_contain_text("tok59")
-    expect(reader.locator(".message-author").first).to_have_text("Alice")
+    expect(reader.locator(".message-author")).to_have_text(["Alice", "small", "Alice", "small"])
     assert reader.context.cookies() == []
     assert (watched.complaints, watched.foreign) == ([], [])
     shoot_views(reader, "shared-live")

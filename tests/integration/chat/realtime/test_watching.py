@@ -86,6 +86,7 @@ async def test_a_password_opens_the_stream(stack: Stack) -> None:
             again = Watcher(reader.http, reader.url)
             await again.open()
             assert again.status == 403
+            await again.close()
 
 
 async def test_resuming_from_the_id(stack: Stack) -> None:
@@ -167,6 +168,7 @@ async def test_revoked_with_five_hundred_readers(stack: Stack) -> None:
         await alice.post(f"/c/{conversation}/shares/{link}/revoke/")
         await asyncio.gather(*(one.closed() for one in readers))
         assert {one.ended for one in readers} == {"link_ended"}
+        await asyncio.gather(*(one.close() for one in readers))
         latest = max(one.times[-1] for one in readers) - revoked
         print(f"500 streams ended within {latest:.2f} s")
         await first.open()
@@ -243,6 +245,7 @@ async def test_other_methods(stack: Stack, method: str, status: int) -> None:
         assert (answer.status, await answer.read()) == (status, b"" if method == "HEAD" else b"405\n")
         if method == "HEAD":
             assert answer.headers["Content-Type"].startswith("text/event-stream")
+        answer.close()
 
 
 async def test_a_reader_that_never_reads_is_cut_and_others_are_not(stack: Stack) -> None:

@@ -69,6 +69,11 @@ class View {
     this.begin(kept, "");
   }
 
+  /** Who wrote it. @param {string} name */
+  sign(name) {
+    /** @type {HTMLElement} */ (this.element.querySelector(".message-author")).textContent = name;
+  }
+
   /** @param {any} message */
   update(message) {
     const data = this.element.dataset;
@@ -80,8 +85,7 @@ class View {
     }
     data.status = message.status;
     data.moderation = message.moderation?.action ?? "";
-    const author = /** @type {HTMLElement} */ (this.element.querySelector(".message-author"));
-    author.textContent = message.role === "user" ? message.author?.name ?? "" : run?.model ?? "";
+    this.sign(message.role === "user" ? message.author?.name ?? "" : run?.model ?? "");
     if (ACTIVE.includes(message.status)) this.begin(message.text, run?.reasoning?.text ?? "");
     else this.showEnd(message.html, message.text);
     this.note(noteOf(message));
@@ -150,6 +154,7 @@ export class SharedMessages {
       case "run.queued":
       case "run.started":
         view.element.dataset.run = event.run_id;
+        if (event.model) view.sign(event.model);
         view.restart(event.attempt);
         return true;
       case "run.delta":
