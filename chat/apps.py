@@ -9,6 +9,7 @@ class ChatConfig(AppConfig):
         from django.db.models.signals import post_delete
 
         from accounts.erasure import UserData, register_user_data
+        from accounts.models.users import users_changed
         from accounts.roles import register_app_permissions, register_ordinary_permissions
         from accounts.staff.user_links import UserLink, register_user_link
         from accounts.staff.user_panels import register_user_panel
@@ -24,12 +25,15 @@ class ChatConfig(AppConfig):
         from chat.review.announcements import announce_suspension
         from chat.review.user_panel import strikes_panel
         from chat.runs import closing
+        from chat.shares.links import recheck_shares_of, recheck_shares_of_changed
         from chat.turns import going_on
         from chat.views.appeals import check_person_name
         from chat.voice import audio_files
 
         register_suspension_listener(announce_suspension)
         closing.after_end.append(going_on.after_end)
+        register_suspension_listener(lambda user_id, _until, _reason: recheck_shares_of(user_id))
+        users_changed.connect(recheck_shares_of_changed)
         register_user_panel(strikes_panel)
         post_delete.connect(audio_files.delete_file, sender=Recording)
         register_user_data(UserData(export_user_data, erasure.report))
@@ -42,6 +46,7 @@ class ChatConfig(AppConfig):
             ("presets", "chat:presets"),
             ("prompts", "chat:prompts"),
             ("cases", "chat:cases"),
+            ("own_links", "chat:own_links"),
             ("export", "chat:export_own_data"),
         ):
             register_settings_link(name, view)
@@ -59,6 +64,8 @@ class ChatConfig(AppConfig):
                     READ_REVISION, "chat.view_revision", "chat.view_rating",
                     "chat.view_moderationcase", "chat.read_case", "chat.decide_case", "chat.view_strike",
                     "chat.view_moderationrule", "chat.view_queuedmessage", "chat.delete_queuedmessage",
+                    "chat.view_sharelink", "chat.change_sharelink", "chat.view_joinlink",
+                    "chat.change_joinlink",
                 ),
             },
             never={

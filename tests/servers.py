@@ -49,10 +49,20 @@ UNLIMITED = {
             "RATE_RECORDINGS",
             "RATE_TICKETS",
             "RATE_HTTP_COMMANDS",
+            "RATE_SHARE_OPENS",
+            "RATE_SHARE_PASSWORDS",
         ),
         "1000000/s",
     ),
-    **dict.fromkeys(("RATE_CONNECTIONS_PER_USER", "RATE_CONNECTIONS_PER_ADDRESS", "RATE_RUNS_PER_USER"), "100000"),
+    **dict.fromkeys(
+        (
+            "RATE_CONNECTIONS_PER_USER",
+            "RATE_CONNECTIONS_PER_ADDRESS",
+            "RATE_RUNS_PER_USER",
+            "RATE_WATCHERS_PER_ADDRESS",
+        ),
+        "100000",
+    ),
     "ANSWER_MAX_CHARS": "10000000",
 }
 

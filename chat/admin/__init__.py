@@ -20,6 +20,7 @@ from chat.admin import (
     recordings,
     revisions,
     runs,
+    share_links,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "recordings",
     "revisions",
     "runs",
+    "share_links",
 ]

@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from chat.conversations.membership import conversations_of, member_of
 from chat.eventlog import events, store
+from chat.eventlog.share_events import recheck_shares_on_commit
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.models.moderation import CaseTarget
@@ -164,6 +165,7 @@ def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
         raise Forbidden("Only an owner can delete this conversation.")
     member.conversation.deleted_at = timezone.now()
     member.conversation.save(update_fields=["deleted_at"])
+    recheck_shares_on_commit([conversation_id])
     notify_members(member.conversation, deleted=True)
 
 

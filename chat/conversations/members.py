@@ -21,6 +21,7 @@ from django.db.models import Case, QuerySet, Value, When
 from accounts.models import User
 from chat.conversations.membership import member_of
 from chat.eventlog import events, store
+from chat.eventlog.share_events import recheck_shares_on_commit
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.moderation.matching.forms import folded
@@ -109,6 +110,7 @@ def change_role(actor_id: uuid.UUID | None, conversation_id: uuid.UUID, user_id:
             _check_other_owner(conversation, user_id)
         member.role = role
         member.save(update_fields=["role"])
+        recheck_shares_on_commit([conversation_id])  # who may no longer share ends their links
     publish_members(conversation)
 
 

@@ -22,6 +22,7 @@ from django.dispatch import receiver
 
 from accounts.auth.revocation import user_group
 from chat.eventlog import store
+from chat.eventlog.share_events import recheck_shares_on_commit
 from chat.models import Member
 
 SEND_SECONDS = 2.0
@@ -34,6 +35,7 @@ def notify_removed_member(sender: type[Member], instance: Member, origin: Any, *
     """For the signal `post_delete`. Does nothing when the conversation or the user itself is deleted."""
     if isinstance(origin, Member) or (isinstance(origin, QuerySet) and origin.model is Member):
         transaction.on_commit(partial(_notify, instance.user_id, instance.conversation_id), robust=True)
+        recheck_shares_on_commit([instance.conversation_id])
 
 
 def _notify(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:

@@ -17,6 +17,7 @@ from chat.models.recordings import Recording, Utterance
 from chat.models.revisions import Revision, RevisionKind
 from chat.models.rewritten import Rewritten
 from chat.models.runs import Reasoning, Run, Submission
+from chat.models.share_links import ShareAudience, SharedMessage, ShareKind, ShareLink
 from chat.models.statuses import (
     ACTIVE,
     FAILED,
@@ -76,6 +77,10 @@ __all__ = [
     "Role",
     "Run",
     "RunStatus",
+    "ShareAudience",
+    "ShareKind",
+    "ShareLink",
+    "SharedMessage",
     "Strike",
     "StrikeScale",
     "Submission",

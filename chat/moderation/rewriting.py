@@ -24,7 +24,7 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.html_requests import request_html
 from chat.eventlog.payloads import MODERATED
-from chat.models import ACTIVE, Conversation, Message, Reasoning, Run, RunStatus, Utterance
+from chat.models import ACTIVE, Conversation, Message, Reasoning, Run, RunStatus, SharedMessage, ShareLink, Utterance
 from chat.models.conversations import title_from
 from chat.models.rewritten import Rewritten
 from chat.runs.closing import close_in_log
@@ -64,6 +64,7 @@ def rewrite_message(
             end_run(run.pk, run.attempt, RunStatus.STOPPED, ending)
         _replace_title(message, text)
         Message.objects.filter(pk=message_id).update(text=text, html="", moderation=dict(moderation), mentions=[])
+        SharedMessage.objects.filter(message=message_id).update(text=text, html="", moderation=dict(moderation))
         if run is not None:
             Run.objects.filter(pk=run.pk).update(checkpoint_epoch="", checkpoint_seq=0)
             if not moderation:  # nothing is withheld any more
@@ -159,6 +160,8 @@ def _replace_title(message: Message, text: str) -> None:
     if message.parent_id is None:
         titled = Conversation.objects.filter(pk=message.conversation_id, title=title_from(message.text))
         titled.update(title=title_from(text))
+        shared = ShareLink.objects.filter(conversation=message.conversation_id, title=title_from(message.text))
+        shared.update(title=title_from(text))
 
 
 def _replace_utterances(message_id: uuid.UUID, text: str) -> None:

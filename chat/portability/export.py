@@ -23,6 +23,7 @@ from chat.models import (
     Recording,
     Role,
     Run,
+    ShareLink,
 )  # fmt: skip
 from chat.review.own_cases import export_cases
 from chat.voice import audio_files
@@ -37,9 +38,9 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the user's own instructions, presets, prompts and ratings, moderation cases and reports, the
-    sessions and notified devices (without their keys), the conversations with every branch and how far the user has
-    read them, and the recordings with their stored audio (a WAV file in base64, else null).
+    It has the account, the user's own instructions, presets, prompts, ratings and share links, moderation cases and
+    reports, the sessions and notified devices (without their keys), the conversations with every branch and how far the
+    user has read them, and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -99,6 +100,7 @@ def _head(user: User) -> dict[str, Any]:
             }
             for row in Rating.objects.filter(user=user).order_by("rated_at")
         ],
+        "share_links": [_share_link(row) for row in ShareLink.objects.filter(created_by=user).order_by("created_at")],
         **export_cases(user),
     }
 
@@ -106,6 +108,17 @@ def _head(user: User) -> dict[str, Any]:
 def _preset(row: Preset) -> dict[str, Any]:
     names = ("name", "description", "model", "system_prompt", "temperature", "max_tokens", "effort", "starters")
     return {name: getattr(row, name) for name in names} | {"enabled": row.enabled}
+
+
+def _share_link(row: ShareLink) -> dict[str, Any]:
+    """A link without its secret, which nobody has but who was given it."""
+    names = ("kind", "audience", "title", "show_names", "show_reasoning", "views")
+    return {
+        "conversation": str(row.conversation_id),
+        "created_at": row.created_at.isoformat(),
+        "expires_at": row.expires_at.isoformat(),
+        "revoked_at": row.revoked_at.isoformat() if row.revoked_at else None,
+    } | {name: getattr(row, name) for name in names}
 
 
 def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:

@@ -47,6 +47,10 @@ class OpenSockets:
             self._ticker = asyncio.create_task(self._tick())
         if self._publisher is None or self._publisher.done():
             self._publisher = asyncio.create_task(self._publish_online())
+        self.begin_recovery()
+
+    def begin_recovery(self) -> None:
+        """Has this process look for lost runs from now on, as long as it lives."""
         if self._recovery is None:
             self._recovery = asyncio.create_task(reaper.run())
 

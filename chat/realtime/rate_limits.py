@@ -184,7 +184,10 @@ class ConnectionCounts:
         limited = [(f"sockets:user:{user_id.hex}", settings.RATE_CONNECTIONS_PER_USER)]
         if address:
             limited.append((f"sockets:address:{address}", settings.RATE_CONNECTIONS_PER_ADDRESS))
-        limited = [(key, limit) for key, limit in limited if limit]
+        return await self.enter_limited(connection_id, [(key, limit) for key, limit in limited if limit])
+
+    async def enter_limited(self, connection_id: str, limited: Sequence[tuple[str, int]]) -> bool:
+        """Counts a connection under each key; False, and under none, if one of them has as many as its limit."""
         if not limited:
             return True
         keys = [key for key, _ in limited]
@@ -203,6 +206,12 @@ class ConnectionCounts:
             task = asyncio.create_task(self._forget(connection_id, keys))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def forget(self, connection_id: str) -> None:
+        """As `leave`, and returns when it is done."""
+        keys = self._keys.pop(connection_id, None)
+        if keys:
+            await self._forget(connection_id, keys)
 
     async def _forget(self, connection_id: str, keys: list[str]) -> None:
         try:

@@ -27,6 +27,8 @@ from chat.models import (
     Role,
     Run,
     RunStatus,
+    SharedMessage,
+    ShareLink,
     Utterance,
 )
 from chat.moderation.keeping import blank_cases
@@ -50,6 +52,7 @@ class Erased:
     presets_deleted: int  # the user's own, also those that others use; so for prompts
     prompts_deleted: int
     devices_deleted: int  # that get notifications
+    share_links_deleted: int
     sessions_ended: int
     audit_entries_kept: int  # what this user did as staff; the database lets nobody delete them
 
@@ -76,6 +79,7 @@ def erase(user: User) -> Erased:
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
         copies = _blank_copies(user)
         _delete_earlier_texts(user)
+        SharedMessage.objects.filter(message__author=user).update(text=ERASED, html="", moderation={})
         blank_cases(user)
         QueuedMessage.objects.filter(author=user).delete()
         Utterance.objects.filter(recording__user=user).delete()
@@ -125,6 +129,7 @@ def survey(user: User) -> Erased:
         presets_deleted=Preset.objects.filter(owner=user).count(),
         prompts_deleted=Prompt.objects.filter(owner=user).count(),
         devices_deleted=PushSubscription.objects.filter(user=user).count(),
+        share_links_deleted=ShareLink.objects.filter(created_by=user).count(),
         sessions_ended=Session.objects.filter(user=user).count(),
         audit_entries_kept=AuditEntry.objects.filter(actor_id=user.pk).count(),
     )

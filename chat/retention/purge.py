@@ -19,7 +19,7 @@ import structlog
 from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Session
 from chat.eventlog import store
@@ -35,6 +35,7 @@ from chat.models import (
     RecordingStatus,
     Revision,
     Run,
+    ShareLink,
     Submission,
 )
 from chat.moderation.keeping import expired_cases
@@ -42,6 +43,7 @@ from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
 from chat.voice import audio_files
 
 ENDED: Final = (RecordingStatus.DONE, RecordingStatus.CANCELLED, RecordingStatus.FAILED)
+ENDED_LINKS_DAYS: Final = 30  # of expired and revoked share links, with the texts of their snapshots
 PAUSE_SECONDS: Final = 0.05  # after each batch, for other transactions
 logger = structlog.get_logger(__name__)
 
@@ -129,6 +131,15 @@ KINDS: Final = (
         ),
         200,
     ),
+    PurgeKind(
+        "share_links",
+        f"share links that ended more than {ENDED_LINKS_DAYS} days ago",
+        lambda now: ShareLink.objects.filter(
+            Q(expires_at__lt=now - timedelta(days=ENDED_LINKS_DAYS))
+            | Q(revoked_at__lt=now - timedelta(days=ENDED_LINKS_DAYS))
+        ),
+        50,
+    ),
     PurgeKind("cases", "decided moderation cases past their plan's retention", expired_cases, 200),
 )
 
@@ -197,6 +208,7 @@ def delete_event_logs(conversations: list[uuid.UUID], members: list[tuple[uuid.U
         for one in conversations:
             keys = (store.stream_key(one), store.meta_key(one))
             await store.channel_layer().group_execute(store.group_name(one), "DEL", *keys)
+            await store.channel_layer().group_send(store.group_name(one), {"type": "share.check"})
         for one, member in members or ():
             await notify_conversation_listed(member, {"conversation_id": str(one), "title": "", "deleted": True})
 

@@ -32,7 +32,7 @@ RECOVERIES: Final = (
     "rewritten",
     "waiting_lines",
 )
-DENIALS: Final = ("frames", "commands", "waiting", "connections", "runs", "quota", "forbidden")
+DENIALS: Final = ("frames", "commands", "waiting", "connections", "watchers", "runs", "quota", "forbidden")
 RESUMES: Final = ("recovered", "snapshot", "denied")
 UPSTREAM: Final = (
     "upstream_unreachable", "upstream_timeout", "upstream_cut", "upstream_rate_limited", "upstream_quota",
@@ -84,6 +84,11 @@ COUNTERS: Final = (
     Family("sockets_closed_total", "Sockets closed, by close code (docs/protocol.md §4).", lambda: metrics.closes,
            ("code",), (*sorted(CLOSE_CODES), "other")),
     Family("sockets_cut_total", "Connections aborted because the client did not read.", lambda: counted.cut),
+    Family("watchers_opened_total", "Streams of live shares that were opened.", lambda: counted.watchers_opened),
+    Family("watch_frames_total", "Events and comments sent to those who watch live shares.",
+           lambda: counted.watch_frames),
+    Family("watchers_cut_total", "Streams of live shares aborted because the client did not read.",
+           lambda: counted.watchers_cut),
     Family("handshakes_refused_total", "WebSocket upgrades answered with 403, by reason.", lambda: websocket.refused,
            ("reason",), REFUSALS),
     Family("tickets_total", "Requests for a WebSocket ticket, by result.", lambda: auth_counters.tickets,
@@ -133,6 +138,7 @@ GAUGES: Final = (
     Family("unacked_bytes", "Bytes sent to clients and not yet acknowledged.", lambda: _gauge("unacked_bytes")),
     Family("blocked_sockets", "Sockets whose send window is full: nothing is sent until they acknowledge.",
            lambda: _gauge("blocked_sockets")),
+    Family("watchers", "Streams of live shares of this process.", lambda: _gauge("watchers")),
     Family("runs_in_flight", "Runs in progress in this worker.", lambda: _gauge("runs_in_flight")),
     Family("run_slots", "Runs that this worker can carry out at once.", lambda: _gauge("run_slots")),
     Family("moderation_judge_away", "1 if the judge gives no verdict at the moment (worker).",

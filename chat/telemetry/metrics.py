@@ -40,6 +40,9 @@ class Counted:
     opened: int = 0
     cut: int = 0
     repeats: int = 0
+    watch_frames: int = 0
+    watchers_opened: int = 0
+    watchers_cut: int = 0
 
 
 counted: Final = Counted()

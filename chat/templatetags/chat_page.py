@@ -72,8 +72,11 @@ def protocol() -> SafeString:
     return json_script({"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol")
 
 
-# Not modules of the conversation page: scripts of other pages and of the admin, the audio thread's.
-NOT_MODULES: Final = ("boot", "log-out", "moderation", "notifications", "staff", "voice/recorder-worklet")
+# Not modules of the conversation page: scripts of other pages and of the admin, the audio thread's, a live share's.
+NOT_MODULES: Final = (
+    *("boot", "log-out", "moderation", "notifications", "staff", "voice/recorder-worklet"),
+    *("shared/messages", "shared/shared"),
+)
 
 
 @functools.cache

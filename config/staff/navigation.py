@@ -29,6 +29,8 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.queuedmessage", "", "hourglass_top"),
         ("chat.rating", "Quality", "thumbs_up_down"),
         ("chat.revision", "Earlier texts", "history"),
+        ("chat.sharelink", "", "share"),
+        ("chat.joinlink", "", "group_add"),
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
         ("chat.prompt", "", "format_quote"),

@@ -10,7 +10,10 @@ import structlog
 from accounts.auth.origins import plain_scheme
 
 # Keys that allauth puts into paths: of a confirmation of an address, and of links to a new password made before 0.2.
-SECRETS: Final = re.compile(r"^(/accounts/(?:confirm-email|password/reset/key)/)(?!done/|[0-9A-Za-z]+-set-password/).+")
+# And the secrets of share links.
+SECRETS: Final = re.compile(
+    r"^(/accounts/(?:confirm-email|password/reset/key)/(?!done/|[0-9A-Za-z]+-set-password/)|/s/).+?(?=/events$|$)"
+)
 QUIET: Final = ("/livez", "/readyz", "/static/")  # frequent; logged at level debug unless they fail
 
 access = structlog.get_logger("access")
@@ -34,9 +37,14 @@ def with_plain_scheme(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, b
     ]
 
 
+def without_secrets(path: str) -> str:
+    """A path as it may be logged."""
+    return SECRETS.sub(r"\1…", path)
+
+
 def log_action(protocol: str, action: str, details: dict[str, Any]) -> None:
     """Logs a request, or a socket that was opened, refused or closed; without query strings, which may hold secrets."""
-    path = SECRETS.sub(r"\1…", details["path"].partition("?")[0])
+    path = without_secrets(details["path"].partition("?")[0])
     if protocol == "http":
         quiet = path.startswith(QUIET) and details["status"] < 400
         write = access.debug if quiet else access.info

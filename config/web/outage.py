@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.utils.deprecation import MiddlewareMixin
 
 from accounts.lib.outage import OUTAGE
+from config.web.access_log import without_secrets
 
 RETRY_SECONDS = 5
 logger = structlog.get_logger(__name__)
@@ -22,7 +23,9 @@ class OutageMiddleware(MiddlewareMixin):
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, OUTAGE):
             return None
-        logger.error("page_unavailable", path=request.path, error=f"{type(exception).__name__}: {exception}")
+        logger.error(
+            "page_unavailable", path=without_secrets(request.path), error=f"{type(exception).__name__}: {exception}"
+        )
         # The page is rendered without the database, so without the user.
         response = render(request, "account/unavailable.html", status=503)
         response["Retry-After"] = str(RETRY_SECONDS)

@@ -2,7 +2,8 @@
 
 Daphne 4.2.3 stops its reactor on SIGTERM, and then skips its clean-up when a socket connected within the last second
 (the upgraded request has no application). Here SIGTERM first makes `/readyz` return 503 and stops accepting, then
-closes the sockets over the drain period, then waits for requests in progress, and stops the reactor last.
+closes the sockets and the streams of live shares over the drain period, then waits for requests in progress, and stops
+the reactor last.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import signal
 import socket
 import time
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -25,9 +27,11 @@ from twisted.internet import reactor  # noqa: E402
 from accounts.lib import watchdog  # noqa: E402
 from chat.protocol.limits import HARD_FRAME_BYTES  # noqa: E402
 from chat.realtime.open_sockets import drain  # noqa: E402
+from chat.realtime.watching.registry import drain as drain_streams  # noqa: E402
 from config.ops.gc_tuning import settle  # noqa: E402
 from config.web.access_log import forwarded_address, log_action, with_plain_scheme  # noqa: E402
 from config.web.deadlines import DeadlineFactory  # noqa: E402
+from config.web.event_stream import EventStream  # noqa: E402
 from config.web.health import State  # noqa: E402
 from config.web.websocket import DirectFactory  # noqa: E402
 
@@ -79,11 +83,14 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
 
     def create_application(self, protocol: Any, scope: dict[str, Any]) -> Any:
         """Daphne's own, with the client's address as the trusted proxies report it. Daphne would take the first entry
-        of X-Forwarded-For, which the client can write. The scope of a socket has the `frame_limit` of its server side.
+        of X-Forwarded-For, which the client can write. The scope of a socket has the `frame_limit` of its server
+        side; that of a request has what makes its `stream` once the headers are sent.
         """
         scope["headers"] = with_plain_scheme(scope["headers"])
         if scope["type"] == "websocket":
             scope["frame_limit"] = protocol.frame_limit
+        else:
+            scope["stream"] = partial(EventStream, protocol)
         if self.proxies and (address := forwarded_address(scope["headers"], self.proxies)):
             scope["client"] = protocol.client_addr = [address, 0]
         return super().create_application(protocol, scope)
@@ -102,7 +109,7 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
         try:
             self._port.stopListening()
             self.listener.close()
-            await drain(self.drain_seconds)
+            await asyncio.gather(drain(self.drain_seconds), drain_streams(self.drain_seconds))
             while (in_progress := self._in_progress()) and (left := deadline - time.monotonic()) > 0:
                 await asyncio.wait(in_progress, timeout=left)
         except Exception:

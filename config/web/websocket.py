@@ -1,10 +1,7 @@
 """Daphne's WebSocket protocol with a limit on buffered bytes, and with direct writes to the socket.
 
-Twisted buffers a write and waits for the reactor to report the socket as writable: two system calls and two callbacks
-per frame. A socket without buffered data nearly always accepts a frame at once, so that is tried first, as asyncio's
-transports do. The rest is buffered by Twisted. Once `MAX_BUFFERED_BYTES` are buffered, the next frame aborts the
-connection (1006); the ack window (docs/protocol.md §3) keeps a well-behaved client far below that. A single frame may
-be larger, such as the end of a very long answer.
+Once `MAX_BUFFERED_BYTES` are buffered, the next frame aborts the connection (1006); the ack window (docs/protocol.md
+§3) keeps a well-behaved client far below that. A single frame may be larger, such as the end of a very long answer.
 
 Pings, pongs and fragments count under the limit of frames (`RATE_FRAMES`), together with the messages that the consumer
 counts: answering them costs this process as much.
@@ -21,6 +18,7 @@ from daphne.ws_protocol import WebSocketFactory, WebSocketProtocol
 from chat.protocol.close_codes import Close
 from chat.realtime.rate_limits import FrameLimit
 from chat.telemetry import metrics
+from config.web.direct_writes import buffered, write_directly
 
 CONTINUATION: Final = 0  # opcodes of RFC 6455 §5.2: this, and those from PING on, are frames without a message
 PING: Final = 9
@@ -93,24 +91,11 @@ class DirectProtocol(WebSocketProtocol):  # type: ignore[misc]  # daphne has no 
             metrics.counted.cut += 1
             logger.warning("socket_overflow", client=self.client_addr, bytes=waiting)
             transport.abortConnection()
-        elif waiting or not transport.connected or transport.disconnecting:
-            transport.write(data)
         else:
-            try:
-                sent = transport.socket.send(data)
-            except OSError:  # full or closed: the reactor finds out which
-                sent = 0
-            if sent < len(data):
-                transport.write(data[sent:])
+            write_directly(transport, data)
 
 
 class DirectFactory(WebSocketFactory):  # type: ignore[misc]  # as above
     """Creates `DirectProtocol`s."""
 
     protocol = DirectProtocol
-
-
-def buffered(transport: Any) -> int:
-    """Bytes in Twisted's buffer that the kernel has not accepted (twisted.internet.abstract.FileDescriptor)."""
-    waiting: int = len(transport.dataBuffer) - transport.offset
-    return waiting + int(transport._tempDataLen)  # noqa: SLF001 -- Twisted has no public name for it

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final
 
 from tests.bench.admission import measure_admission
-from tests.bench.crowds import measure_fan_out, measure_idle, measure_storm
+from tests.bench.crowds import measure_fan_out, measure_idle, measure_sse_fan_out, measure_storm
 from tests.bench.meter import describe_machine
 from tests.bench.moderation import measure_rules, measure_search
 from tests.bench.profiling import Profiler
@@ -154,6 +154,11 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
             if "fanout" in wanted and (
                 fan := attempt("fan-out", lambda: measure_fan_out(
                     ours, upstream, ours.rooms[0][0], model=size.model, limit_s=size.limit_s))):  # fmt: skip
+                report.fan_out.append(fan)
+            if "fanout" in wanted and (
+                fan := attempt("fan-out over server-sent events", lambda: measure_sse_fan_out(
+                    ours, upstream, ours.rooms[0][0], watchers=size.watchers, model=size.model,
+                    limit_s=size.limit_s))):  # fmt: skip
                 report.fan_out.append(fan)
             if "storm" in wanted and (
                 storm := attempt("reconnect storm", lambda: measure_storm(

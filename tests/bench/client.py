@@ -21,6 +21,7 @@ import aiohttp
 import msgspec
 import uvloop
 
+from tests.bench import sse
 from tests.bench.answers import Answered
 from tests.bench.door import Door
 from tests.bench.stamps import now_us
@@ -348,6 +349,7 @@ SCENARIOS: Final[dict[str, tuple[type[Any], Callable[[Runner, Any], Awaitable[di
     "admission": (Admission, run_admission),
     "idle": (Idle, run_idle),
     "watching": (Watching, run_watching),
+    **sse.SCENARIOS,
 }
 
 

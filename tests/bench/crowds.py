@@ -14,6 +14,7 @@ from tests.bench.answers import Answered
 from tests.bench.client import Idle, Watching
 from tests.bench.driving import Client
 from tests.bench.meter import read_cost
+from tests.bench.sse import Sharing
 from tests.bench.stamps import percentile
 from tests.bench.streams import lost_tokens, read_ledger
 from tests.bench.systems import System, Upstream
@@ -41,6 +42,7 @@ class FanOutRow(msgspec.Struct):
     added_p99_ms: float
     cpu_per_frame_us: float
     cpu_us: dict[str, float]
+    over: str = "sockets"
 
 
 class StormRow(msgspec.Struct):
@@ -96,7 +98,21 @@ def measure_fan_out(
     system: System, upstream: Upstream, room: tuple[str, list[str]], *, model: str, limit_s: float
 ) -> FanOutRow:
     plan = Watching(system.urls, [room], model, limit_s, tag="fan")
-    with Client("watching", plan) as client:
+    return _measure_fan_out(system, upstream, "watching", plan, limit_s, over="sockets")
+
+
+def measure_sse_fan_out(
+    system: System, upstream: Upstream, room: tuple[str, list[str]], *, watchers: int, model: str, limit_s: float
+) -> FanOutRow:
+    """The same over server-sent events: `watchers` follow a live share of the room."""
+    plan = Sharing(system.urls, room, watchers, model, limit_s)
+    return _measure_fan_out(system, upstream, "sharing", plan, limit_s, over="events")
+
+
+def _measure_fan_out(
+    system: System, upstream: Upstream, scenario: str, plan: Watching | Sharing, limit_s: float, *, over: str
+) -> FanOutRow:
+    with Client(scenario, plan) as client:
         client.await_step("connected", CONNECT_SECONDS)
         before, began = read_cost(system.roles), time.monotonic()
         client.go()
@@ -118,6 +134,7 @@ def measure_fan_out(
         added_p99_ms=percentile(added, 0.99),
         cpu_per_frame_us=sum(spent.values()) * 1e6 / max(1, frames),
         cpu_us={role: value * 1e6 / max(1, frames) for role, value in spent.items()},
+        over=over,
     )
 
 

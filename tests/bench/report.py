@@ -140,11 +140,12 @@ def idle_table(rows: Sequence[IdleRow]) -> Table:
 
 
 def fan_out_table(rows: Sequence[FanOutRow]) -> Table:
-    head = ["watchers", "frames/s", "wrong texts", "lost", "added p50", "p99 ms", "CPU µs/frame", "of it web"]
+    head = ["watchers", "over", "frames/s", "wrong texts", "lost", "added p50", "p99 ms", "CPU µs/frame", "of it web"]
     body = [
         [
-            str(row.watchers), f"{row.frames_per_s:,.0f}", str(row.wrong), str(row.lost), number(row.added_p50_ms),
-            number(row.added_p99_ms), number(row.cpu_per_frame_us), number(row.cpu_us.get("web", 0)),
+            str(row.watchers), row.over, f"{row.frames_per_s:,.0f}", str(row.wrong), str(row.lost),
+            number(row.added_p50_ms), number(row.added_p99_ms), number(row.cpu_per_frame_us),
+            number(row.cpu_us.get("web", 0)),
         ]
         for row in rows
     ]  # fmt: skip

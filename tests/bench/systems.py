@@ -90,6 +90,9 @@ def run_ours(
         "LOGIN_RATE": "1000/m/ip",
         "TIMING_STAMPS": "1",
         "ASR_BACKENDS": "",
+        "SHARE_WITH_ANYONE": "1",
+        "RATE_SHARE_OPENS": "off",
+        "RATE_WATCHERS_PER_ADDRESS": "off",
     }
     if metrics == "off":
         env["METRICS"] = "0"

@@ -1,4 +1,4 @@
-"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I11 hold.
+"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I12 hold.
 
 A few short ones in `make test`; two hundred of thirty steps in `make chaos`.
 """

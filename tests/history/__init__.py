@@ -1,4 +1,4 @@
-"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I11.
+"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I12.
 
     history = History()
     client = history.watch(await alice.connect(views=views), "alice")
@@ -24,10 +24,21 @@ After Jepsen: clients only record while things break; one pure function judges a
     I10 what rules withhold is in no frame, snapshot, message or thinking
     I11 what was accepted to wait is sent once, or still waits with a reason, or was removed; it is sent by its author,
         and not before what its author has put before it
+    I12 who reads by a share link gets what the link shows of one conversation, in order, and nothing after it ended
 """
 
 from tests.history.data import Rows, Socket, Viewer
 from tests.history.invariants import find_violations
+from tests.history.readers import Reader, find_reader_violations
 from tests.history.records import History, fresh_snapshots
 
-__all__ = ["History", "Rows", "Socket", "Viewer", "find_violations", "fresh_snapshots"]
+__all__ = [
+    "History",
+    "Reader",
+    "Rows",
+    "Socket",
+    "Viewer",
+    "find_reader_violations",
+    "find_violations",
+    "fresh_snapshots",
+]

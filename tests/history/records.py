@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tests.client import Client
 from tests.history.data import Rows, Viewer
 from tests.history.invariants import find_violations
+from tests.history.readers import Reader, find_reader_violations
 from tests.stack import Stack
 
 C = TypeVar("C", bound=Client)
@@ -22,6 +23,7 @@ class History:
     def __init__(self, withheld: Sequence[str] = ()) -> None:
         self.withheld = withheld
         self.viewers: list[Viewer] = []
+        self.readers: list[Reader] = []  # of share links
         self._of_views: dict[int, Viewer] = {}
 
     def watch(self, client: C, user: str = "alice") -> C:
@@ -54,8 +56,10 @@ class History:
         return time.monotonic() - began
 
     def check(self, stack: Stack, snapshots: Iterable[dict[str, Any]] = ()) -> None:
-        """Asserts I1-I11. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
-        found = find_violations(self.viewers, read_rows(stack), snapshots, self.withheld)
+        """Asserts I1-I12. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
+        rows = read_rows(stack)
+        found = find_violations(self.viewers, rows, snapshots, self.withheld)
+        found += find_reader_violations(self.readers, rows, self.withheld)
         assert not found, "\n".join(found[:40])
 
 

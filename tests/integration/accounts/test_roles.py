@@ -131,6 +131,7 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
+        "chat.sharelink": VIEW, "chat.joinlink": VIEW,
     },
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
@@ -143,6 +144,7 @@ GRID: dict[str, dict[str, str]] = {
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
+        "chat.sharelink": VIEW, "chat.joinlink": VIEW,
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}

@@ -20,6 +20,7 @@ from accounts.lib import text_search
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, TopUp, UsageEntry, User
 from chat.models import (
     Conversation,
+    JoinLink,
     KnownModel,
     Member,
     Message,
@@ -35,6 +36,7 @@ from chat.models import (
     Recording,
     Revision,
     Run,
+    ShareLink,
     Strike,
     StrikeScale,
 )
@@ -152,11 +154,21 @@ def strike(number: int) -> Strike:
     return Strike.objects.create(decision=decision, person=person(number), count=1, expires_at=timezone.now())
 
 
+def link(number: int) -> dict[str, Any]:
+    """What both kinds of links have."""
+    where = conversation(number)
+    by = User.objects.get(conversations=where)
+    soon = timezone.now() + timedelta(days=1)
+    return {"conversation": where, "created_by": by, "token_hash": uuid.uuid4().hex, "expires_at": soon}
+
+
 MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     AuditEntry: audit_entry, User: person, Plan: plan, Quota: quota, Price: price, TopUp: top_up, Allowance: allowance,
     UsageEntry: usage_entry, DailyUsage: daily_usage, Conversation: conversation, Message: message, Run: run,
     Recording: recording, Invitation: invitation, Revision: revision, Rating: rating,
     QueuedMessage: lambda number: waiting_message(conversation(number)),
+    ShareLink: lambda number: ShareLink.objects.create(kind="live", audience="users", **link(number)),
+    JoinLink: lambda number: JoinLink.objects.create(role="viewer", **link(number)),
     KnownModel: lambda number: KnownModel.objects.create(name=f"model {number}"),
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),

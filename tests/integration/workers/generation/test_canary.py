@@ -18,10 +18,12 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.redis_contents import redis_contents
 from tests.fixtures.stack_rules import rules_of
 from tests.stack import Stack
+from tests.watching import watcher
 
 pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
 
 MASKED, BLOCKED, LATE, PROBE = "Xanthomask", "Xanthoblock", "Xantholate", "Probeword"
+LIVE = {"kind": "live", "audience": "users", "days": "1"}
 RULES: list[dict[str, Any]] = [
     {"name": "canary mask", "action": "mask", "words": [MASKED, PROBE]},
     {"name": "canary block", "action": "block", "words": [BLOCKED], "notice": "No canaries."},
@@ -80,12 +82,32 @@ async def everywhere(stack: Stack, alice: Session, conversation: str, clients: l
         found["redis"] = redis_contents(client)
     for process in stack.processes:
         found[f"log of {process.name}"] = process.output()
-        for line in process.output().splitlines():
+        for line in process.output()[process.said_before :].splitlines():  # since it was last started
             if '"event": "metrics_served"' in line:
                 found[f"metrics of {process.name}"] = fetch(json.loads(line)["port"])
-    tables = ("message", "run", "reasoning", "conversation", "summary")
+    found |= await shared(alice, conversation, epochs)
+    tables = ("message", "run", "reasoning", "conversation", "summary", "sharelink", "sharedmessage")
     for table in tables:
         found[table] = json.dumps(stack.sql(f"SELECT * FROM chat_{table}"), default=str)  # noqa: S608 -- five names
+    return found
+
+
+async def shared(alice: Session, conversation: str, epochs: set[str]) -> dict[str, str]:
+    """What readers of share links get: the pages, and the stream from the beginning and from old positions."""
+    found = {}
+    for kind in ("snapshot", "live"):
+        form = {"kind": kind, "audience": "users", "days": "1", "names": "1", "reasoning": "1"}
+        answer = await alice.post(f"/c/{conversation}/shares/new/", form)
+        assert answer.status == 200, await answer.text()
+        url = (await answer.json())["url"]
+        async with alice.http.get(url) as page:
+            found[f"{kind} share"] = await page.text()
+    for last in ["", *(f"{epoch}.{seq}" for epoch in epochs for seq in (0, 1, 2, 5))]:
+        async with watcher(url, http=alice.http) as reader:
+            await reader.open(last=last)
+            await asyncio.sleep(0.3)  # what is replayed follows at once
+            await reader.until(lambda: reader.status == 200, "a stream")
+            found[f"stream from {last or 'the beginning'}"] = json.dumps([reader.last, reader.events])
     return found
 
 
@@ -145,6 +167,14 @@ async def test_what_is_masked_or_blocked_is_nowhere(
     accepted = await client.say("Tell me")
     conversation = accepted["conversation_id"]
     other = await watch(alice, client, conversation)
+    made = await alice.post(f"/c/{conversation}/shares/new/", {**LIVE, "names": "1", "reasoning": "1"})
+    async with watcher((await made.json())["url"], http=alice.http) as reader:
+        await reader.open()
+        shown = await reader.sees_end_of(accepted["run_id"])
+    assert (shown["ended"], shown["text"], shown["reasoning"]) == (
+        "run.stopped", "It is a ***, as everybody knows, and ", "Well, *** it is.",
+    )  # fmt: skip
+    assert not places({"reader": json.dumps(reader.events)}, MASKED, BLOCKED, "site's rules")
     run = await client.ended(accepted["run_id"])
     assert (run["ended"], run["text"], run["reasoning"]) == (
         "run.stopped", "It is a ***, as everybody knows, and ", "Well, *** it is.",

@@ -67,6 +67,10 @@ def test_a_request_is_one_line_without_its_query() -> None:
         ("/accounts/password/reset/key/4-set-password/", "/accounts/password/reset/key/4-set-password/"),
         ("/accounts/password/reset/key/done/", "/accounts/password/reset/key/done/"),
         ("/accounts/confirm-email/", "/accounts/confirm-email/"),
+        ("/s/1s3cret", "/s/…"),
+        ("/s/1s3cret/events", "/s/…/events"),
+        ("/s/1s3cret/events/x", "/s/…"),
+        ("/static/s/x", "/static/s/x"),
     ],
 )
 def test_keys_in_paths_are_masked(path: str, shown: str) -> None:

@@ -161,7 +161,7 @@ export class Conversation {
     } else if (frame.type === "subscribed" && ours) this.subscription?.subscribed(frame);
     else if (frame.type === "reset" && ours) this.subscription?.resync();
     else if (frame.type === "conversation.listed") this.noteListed(frame);
-    else if (ours && (frame.type === "presence" || frame.type === "typing")) this.people.presence.receive(frame);
+    else if (ours && ["presence", "typing", "audience"].includes(frame.type)) this.people.presence.receive(frame);
     else if (frame.type === "quota") this.onQuota?.(frame.quotas);
     else if (frame.type === "account.suspended" || frame.type === "mention" || frame.decided) this.onNotice?.(frame);
     else if (frame.type === "error") this.refused(frame);
@@ -234,7 +234,7 @@ export class Conversation {
     this.composer.changed();
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;
-    element("chat-menu").hidden = this.people.button.hidden = false;
+    element("chat-menu").hidden = this.people.button.hidden = this.people.shares.button.hidden = false;
     this.open(frame.conversation_id, null);
     this.subscription?.followed(frame.position);
     if (this.listed && this.listed.conversation_id === frame.conversation_id) this.onListed?.(this.listed);

@@ -9,6 +9,7 @@ import { showNote } from "antiphon/conversation/status";
 import { PeopleSearch } from "antiphon/conversation/people-search";
 import { JoinLinks } from "antiphon/conversation/join-links";
 import { Presence, initial } from "antiphon/conversation/presence";
+import { Shares } from "antiphon/conversation/shares";
 
 /** @typedef {{id: string, name: string, role: string, email?: string, you?: boolean, alike?: boolean}} Member */
 /** @typedef {{members: Member[], links: any[], may_manage: boolean, rule: import("antiphon/conversation/answer-rule").Rule, temporary: boolean, directory: boolean}} Shown */
@@ -25,6 +26,7 @@ export class People {
     this.page = page;
     this.say = say;
     this.presence = new Presence(page, send);
+    this.shares = new Shares(page, say);
     this.button = /** @type {HTMLButtonElement} */ (document.getElementById("people-button"));
     this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("people"));
     this.list = this.part(".people-list");

@@ -1,5 +1,6 @@
 /** Who else is here, and who is typing, in a conversation of several people. */
 
+import { showAudience } from "antiphon/conversation/audience";
 import { isolate, nameElement } from "antiphon/lib/names";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -25,9 +26,10 @@ export class Presence {
     this.field.addEventListener("input", () => this.typed());
   }
 
-  /** @param {Frame} frame `presence` or `typing` */
+  /** @param {Frame} frame `presence`, `typing` or `audience` */
   receive(frame) {
     if (frame.type === "presence") this.show(frame);
+    else if (frame.type === "audience") showAudience(frame.watchers);
     else this.note(frame);
   }
 

@@ -1,0 +1,101 @@
+"""Share links and links to join in the admin: lists of all of them, in which staff revoke."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from accounts import audit
+from accounts.staff.lists import QuickListAdmin
+from chat.admin.links import page_link
+from chat.conversations import join_links
+from chat.models import JoinLink, ShareLink
+from chat.shares import links
+
+STATES = {"works": "success", "expired": "warning", "revoked": "danger", "used up": "warning"}
+
+
+class LinkAdmin(QuickListAdmin):
+    """A list of links of one kind. Nobody adds or changes them here."""
+
+    lookups: ClassVar = frozenset({"created_by__exact", "conversation__exact"})
+    list_select_related = ("created_by",)
+    ordering = ("-id",)
+    actions = ("revoke",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        return bool(super().has_change_permission(request))
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(super().has_view_permission(request, obj)) or self.has_revoke_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        found: dict[str, Any] = super().get_actions(request)
+        found.pop("delete_selected", None)
+        return found
+
+    def end(self, row: Any) -> None:
+        """The link no longer works."""
+        raise NotImplementedError
+
+    @admin.action(description="Revoke", permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        rows = list(queryset.filter(revoked_at=None))
+        for row in rows:
+            audit.record(request, f"revoke_{self.opts.model_name}", row, conversation_id=row.conversation_id)
+            self.end(row)
+        messages.success(request, f"Revoked: {len(rows)}.")
+
+    @admin.display(description="Conversation")
+    def shown_conversation(self, row: Any) -> SafeString | str:
+        return page_link("conversation", row.conversation_id)
+
+    @display(description="State", label=STATES)  # type: ignore[untyped-decorator]  # unfold's, for the colours
+    def state(self, row: Any) -> str:
+        if row.revoked_at is not None:
+            return "revoked"
+        if row.expires_at <= timezone.now():
+            return "expired"
+        most = getattr(row, "most_uses", None)
+        return "used up" if most is not None and row.uses >= most else "works"
+
+
+@admin.register(ShareLink)
+class ShareLinkAdmin(LinkAdmin):
+    list_display = (
+        "id", "shown_conversation", "created_by", "kind", "audience", "views", "state", "created_at", "expires_at",
+    )  # fmt: skip
+    fields = readonly_fields = (
+        "shown_conversation", "created_by", "kind", "audience", "show_names", "show_reasoning", "views", "viewed_at",
+        "state", "created_at", "expires_at", "revoked_at",
+    )  # fmt: skip
+
+    def end(self, row: ShareLink) -> None:
+        links.revoke(row)
+
+
+@admin.register(JoinLink)
+class JoinLinkAdmin(LinkAdmin):
+    list_display = ("id", "shown_conversation", "created_by", "role", "uses", "most_uses", "state", "expires_at")
+    fields = readonly_fields = (
+        "shown_conversation", "created_by", "role", "uses", "most_uses", "state", "created_at", "expires_at",
+        "revoked_at",
+    )  # fmt: skip
+
+    def end(self, row: JoinLink) -> None:
+        join_links.revoke(row)

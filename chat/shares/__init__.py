@@ -1,0 +1,1 @@
+"""Share links: who creates them, who may read by them, and what readers see."""

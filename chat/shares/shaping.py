@@ -1,0 +1,87 @@
+"""What readers of a share link see of messages and events: chosen fields, so that a new one is not shown by accident.
+
+Ids of people, addresses, costs, quotas, parameters, and what members are told of moderation are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+RUN_FIELDS: Final = (
+    "run_id", "message_id", "part", "base_length", "attempt", "model", "status", "text_length", "finish", "waited_ms",
+)  # fmt: skip
+MESSAGE_FIELDS: Final = (
+    "id", "parent_id", "role", "text", "html", "status", "created_at", "edited_at", "deleted_at", "slot",
+)  # fmt: skip
+STEPS: Final = frozenset({"run.queued", "run.started", "run.waiting", "run.resumed"})
+ENDINGS: Final = frozenset({"run.done", "run.stopped", "run.failed", "run.interrupted"})
+# Not for readers, and without effect on what they see.
+IGNORED: Final = frozenset(
+    {
+        "members.changed", "message.queued", "message.unqueued", "moderation.notice", "run.step", "summary.changed",
+        "tool.approval", "tool.call", "tool.decided", "tool.result", "transcript.final",
+    }
+)  # fmt: skip
+
+
+class Look(NamedTuple):
+    """What a link shows besides the texts of messages and answers."""
+
+    names: bool
+    reasoning: bool
+
+
+def shape_message(message: dict[str, Any], look: Look) -> dict[str, Any]:
+    """A message of `chat.eventlog.payloads.message_dict`, for readers."""
+    shown: dict[str, Any] = {name: message[name] for name in MESSAGE_FIELDS if name in message}
+    author = message.get("author")
+    shown["author"] = {"name": author["name"]} if author and look.names else None
+    run = message.get("run")
+    shown["run"] = _shape_run(run, look) if run else None
+    if withheld := (message.get("moderation") or {}).get("action"):
+        shown["moderation"] = {"action": withheld}
+    return shown
+
+
+def _shape_run(run: dict[str, Any], look: Look) -> dict[str, Any]:
+    shown: dict[str, Any] = {name: run[name] for name in RUN_FIELDS if name in run}
+    if look.reasoning and "reasoning" in run:
+        shown["reasoning"] = _shape_reasoning(run["reasoning"])
+    return shown
+
+
+def _shape_reasoning(reasoning: dict[str, Any]) -> dict[str, Any]:
+    return {name: reasoning[name] for name in ("length", "ms", "text") if name in reasoning}
+
+
+def shape_event(event: dict[str, Any], look: Look) -> dict[str, Any] | None:
+    """An event of the log for readers; None if it is not for them, or if only a snapshot shows what it changed."""
+    kind = event["type"]
+    if kind in ("message.created", "message.updated"):
+        return {"type": kind, "message": shape_message(event["message"], look)}
+    if kind == "run.delta":
+        return _pick(event, "run_id", "attempt", "index", "text")
+    if kind == "run.reasoning":
+        return _pick(event, "run_id", "attempt", "step", "index", "text") if look.reasoning else None
+    if kind in STEPS:
+        return _pick(event, "run_id", "message_id", "attempt", "model", "for")
+    if kind in ENDINGS:
+        shown = _pick(event, "run_id", "attempt", "text_length", "html", "finish", "next_attempt")
+        if look.reasoning and "reasoning" in event:
+            shown["reasoning"] = _shape_reasoning(event["reasoning"])
+        return shown
+    if kind == "conversation.updated":
+        return _pick(event, "title")
+    return None
+
+
+def needs_snapshot(kind: str) -> bool:
+    """Whether only a snapshot shows what an event of this type changed: one that is not known here may hide a text."""
+    return kind not in IGNORED and kind not in STEPS and kind not in ENDINGS and kind not in _SHAPED
+
+
+_SHAPED: Final = frozenset({"message.created", "message.updated", "run.delta", "run.reasoning", "conversation.updated"})
+
+
+def _pick(event: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {"type": event["type"]} | {name: event[name] for name in names if name in event}

@@ -1,0 +1,58 @@
+"""Template tags of the pages of share links."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from django import template
+from django.template.context import Context
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from chat.markdown.plain import plain
+from chat.templatetags.chat_page import ACTIVE
+
+register = template.Library()
+
+MODULES: Final = {  # of the page of a live share, by the names that `import` uses
+    "antiphon/shared/messages": "chat/js/shared/messages.js",
+    "antiphon/conversation/live-text": "chat/js/conversation/live-text.js",
+    "antiphon/lib/text": "chat/js/lib/text.js",
+    "streaming-markdown": "chat/vendor/streaming-markdown.js",
+}
+WITHHELD: Final = ("hold", "block", "withdrawn")
+
+
+@register.simple_tag(takes_context=True)
+def shared_modules(context: Context) -> SafeString:
+    """The import map of the page of a live share."""
+    imports = json.dumps({"imports": {name: static(path) for name, path in MODULES.items()}}, separators=(",", ":"))
+    nonce = context.get("CSP_NONCE", "")
+    text = mark_safe(imports.replace("<", "\\u003c"))  # noqa: S308  # JSON of our own file names
+    return format_html('<script type="importmap" nonce="{}">{}</script>', nonce, text)
+
+
+@register.filter
+def shared_answer(message: dict[str, Any]) -> SafeString:
+    """An answer's HTML; of one that has none yet, its text as it was written."""
+    return mark_safe(message["html"] or plain(message["text"]))  # noqa: S308  # sanitised, or escaped
+
+
+@register.filter
+def shared_note(message: dict[str, Any]) -> str:
+    """Why a message is not whole, for a reader; empty where it is. Kept level with `noteOf` in shared/messages.js."""
+    action = (message.get("moderation") or {}).get("action")
+    if message.get("deleted_at"):
+        return str(_("This message was deleted."))
+    if action in WITHHELD:
+        return str(_("This message is not shown."))
+    if message["status"] in ACTIVE:
+        return str(_("This answer is still being written."))
+    if message["status"] in ("stopped", "interrupted"):
+        return str(_("This answer was stopped before its end."))
+    if message["status"] == "failed":
+        return str(_("There is no answer: something went wrong."))
+    return str(_("Parts of this message are not shown.")) if action == "mask" else ""

@@ -1,0 +1,310 @@
+"""Share links as rows: who may create one, how long it works, what a snapshot keeps, and what ends with people."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts import suspension
+from accounts.models import AuditEntry, User
+from chat.conversations import listing, members
+from chat.models import Conversation, Message, MessageStatus, SharedMessage, ShareLink
+from chat.moderation.rewriting import rewrite_message
+from chat.portability.export import export_user_data
+from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound, Suspended
+from chat.retention import erasure, purge
+from chat.shares import links
+from chat.shares.links import Wanted, create_share, find_share, list_shares, revoke_share
+from chat.shares.reading import read_shared
+from tests.conftest import make_user
+from tests.fixtures.conversation_rows import make_conversation, make_version
+from tests.fixtures.people import staff_client
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
+
+CANARY = "kanarienvogel"
+
+
+@pytest.fixture
+def conversation(alice: User) -> Conversation:
+    return make_conversation(alice, messages=4)
+
+
+def tip_of(conversation: Conversation) -> uuid.UUID:
+    assert conversation.tip_id is not None
+    return conversation.tip_id
+
+
+def share(owner: User, conversation: Conversation, **wanted: Any) -> tuple[ShareLink, str]:
+    return create_share(owner.pk, conversation.pk, Wanted(**wanted))
+
+
+def texts(link: ShareLink) -> list[str]:
+    return [message["text"] for message in read_shared(link).messages]
+
+
+def test_creating_and_finding(conversation: Conversation, alice: User) -> None:
+    link, secret = share(alice, conversation)
+    assert secret not in str(ShareLink.objects.values().get())
+    assert find_share(secret) == link
+    assert find_share(secret + "x") is None
+    assert timedelta(days=29) < link.expires_at - timezone.now() <= timedelta(days=30)
+    assert [one["id"] for one in list_shares(alice.pk, conversation.pk)] == [str(link.pk)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [({"kind": "film"}, "snapshot or a live"), ({"audience": "anyone"}, "who can open"), ({"days": 29}, "how long"),
+     ({"audience": "everybody"}, "who can open"), ({"audience": "password", "password": "short"}, "8 to 200"),
+     ({"audience": "password", "password": "x" * 201}, "8 to 200"), ({"message_id": uuid.UUID(int=1)}, "nothing")],
+)  # fmt: skip
+def test_bounds(conversation: Conversation, alice: User, wanted: dict[str, Any], words: str) -> None:
+    with pytest.raises(Invalid, match=words):
+        share(alice, conversation, **wanted)
+
+
+def test_a_password_is_stored_hashed(conversation: Conversation, alice: User) -> None:
+    share(alice, conversation, audience="password", password="open sesame")
+    assert "open sesame" not in str(ShareLink.objects.values().get())
+
+
+def test_links_for_anyone_only_where_the_site_allows(conversation: Conversation, alice: User, settings: Any) -> None:
+    settings.SHARE_WITH_ANYONE = True
+    _, secret = share(alice, conversation, audience="anyone")
+    assert find_share(secret)
+    settings.SHARE_WITH_ANYONE = False
+    assert find_share(secret) is None, "switched off, it ends those that exist"
+
+
+def test_who_may_share(conversation: Conversation, alice: User, bob: User, mallory: User, settings: Any) -> None:
+    members.add_member(alice.pk, conversation.pk, bob.email, "editor")
+    with pytest.raises(Forbidden, match="Ask one of its owners"):
+        share(bob, conversation)
+    with pytest.raises(NotFound):
+        share(mallory, conversation)
+    settings.SHARE_LINKS = "editors"
+    _, secret = share(bob, conversation)
+    assert find_share(secret)
+    members.change_role(alice.pk, conversation.pk, bob.pk, "viewer")
+    assert find_share(secret) is None, "who may no longer share shares no more"
+    settings.SHARE_LINKS = "off"
+    with pytest.raises(Forbidden, match="switched off"):
+        share(alice, conversation)
+
+
+def test_refused_with_a_reason(conversation: Conversation, alice: User) -> None:
+    Conversation.objects.update(temporary=True, pinned_at=None)
+    with pytest.raises(Invalid, match="temporary chat cannot be shared"):
+        share(alice, conversation)
+    Conversation.objects.update(temporary=False)
+    Message.objects.filter(pk=tip_of(conversation)).update(status=MessageStatus.STREAMING)
+    with pytest.raises(Busy, match="when it is finished"):
+        share(alice, conversation)
+    share(alice, conversation, kind="live")
+    suspension.suspend(alice, timezone.now() + timedelta(days=1), "")
+    with pytest.raises(Suspended):
+        share(alice, conversation, kind="live")
+
+
+def test_at_most_fifty_that_work(conversation: Conversation, alice: User) -> None:
+    for _ in range(50):
+        link, _secret = share(alice, conversation, kind="live")
+    with pytest.raises(Invalid, match="at most 50"):
+        share(alice, conversation)
+    revoke_share(alice.pk, link.pk)
+    share(alice, conversation)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda link: ShareLink.objects.update(expires_at=timezone.now()),
+        lambda link: links.revoke(link),
+        lambda link: listing.delete(link.created_by_id, link.conversation_id),
+        lambda link: User.objects.update(is_active=False),
+        lambda link: suspension.suspend(link.created_by, timezone.now() + timedelta(days=1), ""),
+        lambda link: link.conversation.memberships.update(role="editor"),
+        lambda link: link.conversation.memberships.all().delete(),
+    ],
+    ids=["expired", "revoked", "deleted", "disabled", "suspended", "no owner any more", "no member any more"],
+)
+def test_what_ends_a_link(conversation: Conversation, alice: User, end: Any) -> None:
+    link, secret = share(alice, conversation)
+    end(link)
+    assert find_share(secret) is None
+
+
+def test_revoking(conversation: Conversation, alice: User, bob: User, settings: Any) -> None:
+    settings.SHARE_LINKS = "editors"
+    members.add_member(alice.pk, conversation.pk, bob.email, "editor")
+    own, _ = share(alice, conversation)
+    link, secret = share(bob, conversation)
+    assert [one["id"] for one in list_shares(bob.pk, conversation.pk)] == [str(link.pk)], "only one's own"
+    with pytest.raises(NotFound):
+        revoke_share(bob.pk, own.pk)
+    revoke_share(alice.pk, link.pk)
+    assert find_share(secret) is None
+    with pytest.raises(NotFound):
+        revoke_share(alice.pk, link.pk)
+
+
+# --- snapshots -------------------------------------------------------------------------------------------------------
+
+
+def test_what_comes_later_does_not_show(conversation: Conversation, alice: User) -> None:
+    first = Message.objects.order_by("created_at").first()
+    assert first is not None
+    link, _ = share(alice, conversation)
+    make_version(first, "another version")
+    Message.objects.create(conversation=conversation, parent_id=conversation.tip_id, role="user", text="later")
+    Message.objects.filter(pk=first.pk).update(text="edited in place")
+    Conversation.objects.update(title="Renamed")
+    assert texts(link) == ["text 0", "text 1", "text 2", "text 3"]
+    assert read_shared(link).title == "Crocodiles"
+
+
+def test_it_ends_at_the_message_that_was_chosen(conversation: Conversation, alice: User) -> None:
+    second = list(Message.objects.order_by("created_at"))[1]
+    link, _ = share(alice, conversation, message_id=second.pk)
+    assert texts(link) == ["text 0", "text 1"]
+
+
+def test_a_long_one_comes_in_pages(alice: User) -> None:
+    link, _ = share(alice, make_conversation(alice, messages=250))
+    page = read_shared(link)
+    assert (len(page.messages), page.messages[-1]["text"]) == (100, "text 249")
+    page = read_shared(link, page.before)
+    page = read_shared(link, page.before)
+    assert (len(page.messages), page.messages[0]["text"], page.before) == (50, "text 0", "")
+    for place in ("-1", "x", "9" * 9, str(uuid.uuid4())):
+        with pytest.raises(NotFound):
+            read_shared(link, place)
+
+
+def test_no_place_of_another_branch_or_conversation(conversation: Conversation, alice: User) -> None:
+    link, _ = share(alice, conversation, kind="live")
+    second = list(Message.objects.order_by("created_at"))[1]
+    elsewhere = make_version(second, CANARY)
+    below = Message.objects.create(conversation=conversation, parent=elsewhere, role="user", text=CANARY)
+    foreign = Message.objects.create(conversation=make_conversation(alice), parent=None, role="user", text=CANARY)
+    for place in (below, foreign):
+        with pytest.raises(NotFound):
+            read_shared(link, str(place.pk))
+
+
+def test_what_moderation_withdraws_is_gone_from_snapshots(conversation: Conversation, alice: User) -> None:
+    first = Message.objects.order_by("created_at").first()
+    assert first is not None
+    Message.objects.filter(pk=first.pk).update(text=f"a {CANARY}")
+    Conversation.objects.update(title=f"a {CANARY}")
+    link, _ = share(alice, conversation)
+    assert CANARY in str(read_shared(link))
+    rewrite_message(first.pk, "a ███", {"action": "mask", "reason": "", "case_id": ""})
+    link.refresh_from_db()
+    shown = read_shared(link)
+    assert CANARY not in str(shown)
+    assert shown.messages[0]["text"] == "a ███"
+    assert shown.messages[0]["moderation"] == {"action": "mask"}
+    assert not [table for table in tables() if CANARY in table]
+
+
+def test_a_snapshot_shows_what_moderation_says_even_if_its_copy_was_missed(
+    conversation: Conversation, alice: User
+) -> None:
+    link, _ = share(alice, conversation)
+    Message.objects.filter(pk=tip_of(conversation)).update(text="", moderation={"action": "block"})
+    assert texts(link)[-1] == ""
+
+
+def test_a_message_that_was_deleted_is_gone(conversation: Conversation, alice: User) -> None:
+    link, _ = share(alice, conversation)
+    Message.objects.filter(pk=tip_of(conversation)).update(text="", html="")  # deleted in place
+    assert texts(link)[-1] == ""
+    Message.objects.filter(pk=tip_of(conversation)).delete()
+    assert len(texts(link)) == 3
+
+
+def tables() -> list[str]:
+    return [str(list(model.objects.values())) for model in (ShareLink, SharedMessage, Message, Conversation)]
+
+
+# --- people, and the end of it ---------------------------------------------------------------------------------------
+
+
+def test_names(conversation: Conversation, alice: User) -> None:
+    shown, _ = share(alice, conversation, show_names=True)
+    hidden, _ = share(alice, conversation, show_names=False)
+    assert read_shared(shown).messages[0]["author"] == {"name": "Alice"}
+    assert "Alice" not in str(read_shared(hidden))
+    assert str(alice.pk) not in str([read_shared(shown), read_shared(hidden)])
+
+
+def test_erasing_a_person(conversation: Conversation, alice: User, bob: User) -> None:
+    members.add_member(alice.pk, conversation.pk, bob.email, "owner")
+    own, _ = share(alice, conversation)
+    kept, _ = share(bob, conversation)
+    assert erasure.survey(alice).share_links_deleted == 1
+    erasure.erase(alice)
+    assert list(ShareLink.objects.all()) == [kept]
+    assert texts(kept)[0] == "(erased)"
+    assert "Alice" not in str(read_shared(kept))
+    assert not SharedMessage.objects.filter(link=own.pk).exists()
+
+
+def test_the_export_has_them_without_secrets(conversation: Conversation, alice: User) -> None:
+    link, secret = share(alice, conversation, audience="password", password="open sesame")
+    text = "".join(export_user_data(alice))
+    assert secret not in text
+    assert link.token_hash not in text
+    assert link.password not in text
+    assert [one["kind"] for one in json.loads(text)["share_links"]] == ["snapshot"]
+
+
+def test_links_that_ended_long_ago_are_deleted(conversation: Conversation, alice: User) -> None:
+    for column, days, gone in (("expires_at", 31, 1), ("revoked_at", 31, 1), ("revoked_at", 29, 0)):
+        link, _ = share(alice, conversation)
+        ShareLink.objects.filter(pk=link.pk).update(**{column: timezone.now() - timedelta(days=days)})
+        assert purge.count()["share_links"] == gone
+        for _ in purge.purge():
+            pass
+        assert ShareLink.objects.filter(pk=link.pk).exists() == (not gone)
+    assert SharedMessage.objects.count() == 4
+
+
+@pytest.mark.parametrize("kind", ["sharelink", "joinlink"])
+def test_staff_revoke_and_it_is_recorded(conversation: Conversation, alice: User, kind: str) -> None:
+    from chat.conversations import join_links
+
+    link: Any = share(alice, conversation)[0]
+    if kind == "joinlink":
+        link = join_links.create_link(alice.pk, conversation.pk, role="viewer", days=7, most_uses=None)[0]
+    path = f"/admin/chat/{kind}/"
+    data = {"action": "revoke", "_selected_action": [str(link.pk)]}
+    viewer = staff_client(f"view_{kind}")
+    assert "works" in viewer.get(path).content.decode()
+    viewer.post(path, data)
+    link.refresh_from_db()
+    assert link.revoked_at is None, "who may only look revokes nothing"
+    User.objects.filter(name="Sam").delete()
+    staff_client(f"view_{kind}", f"change_{kind}").post(path, data)
+    assert type(link).objects.get(pk=link.pk).revoked_at is not None
+    entry = AuditEntry.objects.get(verb=f"revoke_{kind}")
+    assert (entry.object_id, entry.conversation_id) == (str(link.pk), conversation.pk)
+
+
+def test_views_are_counted(conversation: Conversation, alice: User) -> None:
+    link, _ = share(alice, conversation)
+    links.count_view(link)
+    links.count_view(link)
+    assert list_shares(alice.pk, conversation.pk)[0]["views"] == 2
+
+
+def test_nobody_else_learns_of_a_link(conversation: Conversation, alice: User) -> None:
+    share(alice, conversation)
+    with pytest.raises(NotFound):
+        list_shares(make_user("Eve").pk, conversation.pk)
