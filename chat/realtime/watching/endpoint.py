@@ -161,6 +161,8 @@ async def _watch(scope: Scope, receive: Receive, send: Send, admitted: Admitted,
             watcher.open(stream)
             watcher.write(retry_frame(random.randint(*RETRY_MS)))
             await hub.join(watcher, parse_position(_last(scope)), since)
+            if watching().draining:  # since a moment ago
+                watcher.end()
             await asyncio.wait([leaving, watcher.ended], return_when=asyncio.FIRST_COMPLETED)
             await send({"type": "http.response.body", "body": b""})
         except (*OUTAGE, Unavailable, GoneError) as error:  # the response has begun: the client connects again

@@ -18,7 +18,7 @@ class Path:
     """
 
     def __init__(self, messages: list[dict[str, Any]]) -> None:
-        self.messages: dict[str, dict[str, Any]] = {message["id"]: message for message in messages}
+        self.messages: dict[str, str | None] = {one["id"]: one["parent_id"] for one in messages}  # parents by id
         self.tip: str | None = messages[-1]["id"] if messages else None
         # Run id -> lengths of the texts that the snapshot showed, until the next delta of it: if the log was lost,
         # text between may be missing.
@@ -56,11 +56,10 @@ class Path:
     def _extend(self, message: dict[str, Any]) -> bool | None:
         if message["id"] in self.messages:
             return True
-        tip = self.messages.get(self.tip or "")
-        beside = bool(message.get("slot")) and tip is not None and message["parent_id"] == tip["parent_id"]
+        beside = bool(message.get("slot")) and self.tip is not None and message["parent_id"] == self.messages[self.tip]
         if message["parent_id"] != self.tip and not beside:
             return None  # another branch is the newest now
-        self.messages[message["id"]] = message
+        self.messages[message["id"]] = message["parent_id"]
         self.tip = message["id"]
         return True
 

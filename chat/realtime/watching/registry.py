@@ -24,6 +24,7 @@ from chat.realtime.watching.hub import LINK_ENDED, Hub
 from chat.telemetry import metrics
 
 TICK_SECONDS: Final = 0.5
+PUBLISH_SECONDS: Final = 2.0
 RECHECK_SECONDS: Final = 30.0  # links and log-ins, in case the message of an end was lost
 
 logger = structlog.get_logger(__name__)
@@ -38,6 +39,7 @@ class Watching:
         self._ticker: asyncio.Task[None] | None = None
         self._changed: dict[uuid.UUID, set[uuid.UUID]] = {}  # links, by conversations whose audience has changed
         self._published: dict[uuid.UUID, float] = {}  # the loop's time, by conversation
+        self._publishing: asyncio.Task[None] | None = None
 
     @property
     def size(self) -> int:
@@ -74,7 +76,8 @@ class Watching:
                     self._tick_hub(hub, loop.time())
                 except Exception:
                     logger.exception("watching_tick_failed", conversation=str(hub.conversation_id))
-            await self._publish_audiences(loop.time())
+            if self._changed and (self._publishing is None or self._publishing.done()):
+                self._publishing = asyncio.create_task(self._publish_audiences(loop.time()))
 
     def _tick_hub(self, hub: Hub, now: float) -> None:
         clock = timezone.now()
@@ -89,14 +92,14 @@ class Watching:
             self._on_size(hub)
 
     async def _publish_audiences(self, now: float) -> None:
-        """Tells members how many watch, where that has changed."""
+        """Tells members how many watch, where that has changed. If Redis is away, they learn it later."""
         changed, self._changed = self._changed, {}
         for conversation_id, links in changed.items():
             self._published[conversation_id] = now
             if conversation_id not in self.hubs:
                 del self._published[conversation_id]
             try:
-                async with asyncio.timeout(TICK_SECONDS):
+                async with asyncio.timeout(PUBLISH_SECONDS):
                     await audience.publish(conversation_id, links)
             except (*OUTAGE, ChannelFull) as error:
                 logger.warning("audience_not_published", error=type(error).__name__)
