@@ -131,6 +131,7 @@ def test_a_mention_elsewhere_and_the_rule(page: Page, bob: Page, stack: Stack) -
     expect(bob.locator("#ask")).to_have_attribute("aria-pressed", "false")
     send(bob, "Only for you")
     expect(bob.locator("#ask")).to_have_attribute("aria-pressed", "true")  # it was for one message only
+    expect(bob.locator(".message-user[data-status=complete]").last).to_contain_text("Only for you")
     send(bob, "And this is for the model")
     expect(bob.locator(".message-assistant[data-status=complete]")).to_have_count(2)
 

@@ -121,9 +121,12 @@ export class MessageActions {
   /** Withdraws a message that waits for a reviewer. @param {MessageView} view */
   async withdraw(view) {
     const { conversation } = this;
-    await conversation.stop(conversation.transcript.allRunning.filter((answer) => answer.parentId === view.id));
+    const answers = conversation.transcript.allRunning.filter((answer) => answer.parentId === view.id);
+    if (!answers.length) return showNote("This message asks nobody: it waits for the reviewer, and can’t be withdrawn.");
+    await conversation.stop(answers);
     giveBack(conversation.composer, view.withheld);
     view.withheld = "";
+    return undefined;
   }
 
   /** Goes on with one of several answers. @param {HTMLElement} button @param {MessageView} view */
