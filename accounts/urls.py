@@ -8,6 +8,7 @@ urlpatterns = [
     path("accounts/invitation/", open_invitation, name="account_invitation"),
     path("accounts/invitation/accept/", accept_invitation, name="account_accept_invitation"),
     path("accounts/waiting/", waiting.show_waiting, name="account_waiting"),
+    path("accounts/inactive/", waiting.show_inactive, name="account_inactive"),
     path("accounts/password/reset/", resets.request_reset, name="account_reset_password"),
     path("accounts/password/open/", resets.open_reset, name="account_open_reset"),
     path("accounts/settings/", settings.edit_settings, name="account_settings"),

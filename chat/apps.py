@@ -15,6 +15,7 @@ class ChatConfig(AppConfig):
         from accounts.staff.user_panels import register_user_panel
         from accounts.suspension import register_suspension_listener
         from accounts.views.settings import register_name_check, register_settings_link
+        from accounts.views.waiting import register_reasons_page
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
         from chat.models import Recording
         from chat.models.messages import READ_TEXT
@@ -53,6 +54,7 @@ class ChatConfig(AppConfig):
         register_user_link(
             UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")
         )
+        register_reasons_page("chat:blocked_cases")
         register_name_check(check_person_name)
         register_ordinary_permissions("chat", (SHARE,))
         register_app_permissions(

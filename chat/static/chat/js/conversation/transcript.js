@@ -227,8 +227,8 @@ export class Transcript {
     if (at >= 0) {
       const sibling = this.path[at];
       const versions = message.versions ?? [...(sibling.versions.length ? sibling.versions : [sibling.id]), message.id];
-      if (isNew) sibling.setVersions(versions);
       if (!isNew) return;
+      sibling.setVersions(versions);
       if (!own) return void this.options.onOffer?.(sibling, message); // never forced on a reader
       this.cut(at);
       this.push({ ...message, versions });
