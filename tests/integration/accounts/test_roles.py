@@ -20,6 +20,7 @@ from chat.models import Conversation, Member, Message, ModerationRule, Run
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
 from tests.fixtures.people import logged_in
+from tests.fixtures.waiting_rows import waiting
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -130,6 +131,7 @@ GRID: dict[str, dict[str, str]] = {
     "moderator": {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
+        "chat.queuedmessage": "view delete",
     },
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
@@ -141,6 +143,7 @@ GRID: dict[str, dict[str, str]] = {
         "accounts.auditentry": VIEW, "accounts.invitation": "view add",
         "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
+        "chat.queuedmessage": "view delete",
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}
@@ -181,6 +184,7 @@ class World:
             self.alice, plan, self.quota, top_up, conversation, message, run, entry, price, invitation,
             Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
             ModerationRule.objects.create(name="r", directions=["asked"], words="x"),
+            waiting(self.alice, conversation, SECRET),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}
 
