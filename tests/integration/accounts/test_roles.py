@@ -20,6 +20,7 @@ from chat.models import Conversation, Member, Message, ModerationRule, Run
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
 from tests.fixtures.people import logged_in
+from tests.fixtures.waiting_rows import waiting
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -132,6 +133,7 @@ GRID: dict[str, dict[str, str]] = {
         "chat.moderationcase": VIEW, "chat.moderationrule": VIEW, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW,
+        "chat.queuedmessage": "view delete",
     },
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
@@ -145,6 +147,7 @@ GRID: dict[str, dict[str, str]] = {
         "chat.moderationcase": VIEW, "chat.moderationrule": EDIT, "chat.strike": VIEW,
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW,
+        "chat.queuedmessage": "view delete",
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}
@@ -185,6 +188,7 @@ class World:
             self.alice, plan, self.quota, top_up, conversation, message, run, entry, price, invitation,
             Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
             ModerationRule.objects.create(name="r", directions=["asked"], words="x"),
+            waiting(self.alice, conversation, SECRET),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}
 

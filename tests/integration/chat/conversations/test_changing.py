@@ -38,7 +38,8 @@ from chat.review import effects
 from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.moderation_rules import add_rule
 from tests.fixtures.people import logged_in, staff_client

@@ -20,7 +20,8 @@ from chat.protocol.errors import Busy, NotFound
 from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from chat.turns.accept import Accepted, accept
+from chat.turns.accept import accept
+from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import message, row, say

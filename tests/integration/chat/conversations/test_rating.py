@@ -16,7 +16,7 @@ from chat.protocol.errors import Busy, Invalid, NotFound
 from chat.retention.erasure import erase
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
-from chat.turns.accept import Accepted
+from chat.turns.accepted import Accepted
 from tests.conftest import make_user
 from tests.fixtures.people import logged_in, staff_client
 from tests.fixtures.run_rows import row, say
