@@ -38,7 +38,7 @@ servers.set_environment()
 sys.dont_write_bytecode = False  # as for the processes that tests start (tests/servers.py)
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
 admin.autodiscover()  # in the order of INSTALLED_APPS, before a test imports an admin module
-static_files.list_once()
+static_files.leave_out()
 database.empty_after_tests_that_commit()
 
 # Before each test pytest reads Twisted's version from the text of its metadata, which takes 4 ms.
