@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import _pytest.unittest
 import django
 import hypothesis
 import pytest
@@ -36,8 +38,11 @@ servers.set_environment()
 sys.dont_write_bytecode = False  # as for the processes that tests start (tests/servers.py)
 django.setup()  # here, and not by pytest-django: it would read the settings before this file
 admin.autodiscover()  # in the order of INSTALLED_APPS, before a test imports an admin module
-static_files.list_once()
+static_files.leave_out()
 database.empty_after_tests_that_commit()
+
+# Before each test pytest reads Twisted's version from the text of its metadata, which takes 4 ms.
+_pytest.unittest._get_twisted_version = functools.cache(_pytest.unittest._get_twisted_version)
 
 # The real hash with less work: it is asked for hundreds of times. Processes of a live stack keep the real cost.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1

@@ -39,12 +39,13 @@ WEB: Final = (
     "autobahn.twisted", "channels.consumer", "channels.routing", "servestatic.middleware", "twisted.web.http", "uvloop",
 )  # fmt: skip
 CELERY: Final = ("celery.apps.worker", "celery.bin.celery", "celery.concurrency.thread")
+COMMANDS: Final = (*DJANGO, *CELERY)
 PRELOADED: Final = {
     "serve": (*DJANGO, *WEB),
-    "worker": (*DJANGO, *CELERY, "openai"),
-    "beat": (*DJANGO, *CELERY),
-    "tests.commands": (*DJANGO, *CELERY),
-    "up": (*DJANGO, *CELERY),
+    "worker": (*COMMANDS, "openai"),
+    "beat": COMMANDS,
+    "tests.commands": COMMANDS,
+    "up": COMMANDS,
 }
 # Variables (and beginnings of their names) that Python or one of these packages reads while it loads.
 READ_WHILE_LOADING: Final = (
@@ -88,19 +89,25 @@ class Forked(subprocess.Popen[bytes]):
 
 
 class ForkServer:
-    """One process of tests/fork_server.py that has loaded `modules`. Ends with this process."""
+    """One process of tests/fork_server.py that has loaded `modules`. Ends with this process.
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    `within`: a server that has loaded some of them, which forks this one; it ends with that one.
+    """
+
+    def __init__(self, modules: Sequence[str], *, within: ForkServer | None = None) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._one_at_a_time = threading.Lock()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- open as long as the server
-        with theirs:
-            self._process = leash.start(
-                [sys.executable, "-m", "tests.fork_server", str(theirs.fileno()), *modules],
-                cwd=ROOT,
-                output=self._log,
-                pass_fds=[theirs.fileno()],
-            )
+        with theirs, open(os.devnull) as nothing:  # noqa: PTH123
+            number = theirs.fileno()
+            command = ["-m", "tests.fork_server", str(number), *modules]
+            if within is None:
+                self._process: subprocess.Popen[bytes] = leash.start(
+                    [sys.executable, *command], cwd=ROOT, output=self._log, pass_fds=[number]
+                )
+            else:
+                files = {0: nothing.fileno(), 1: self._log.fileno(), 2: self._log.fileno(), number: number}
+                self._process = within.fork(command, os.environ, files)
 
     def fork(self, command: Sequence[str], env: Mapping[str, str], files: Mapping[int, int]) -> Forked:
         """Starts `command`: a script or "-m" and a module, and arguments. `files`: ours, by the number it has there."""
@@ -133,7 +140,31 @@ def fork(command: Sequence[str], *, env: Mapping[str, str], files: Mapping[int, 
 
     `files`: what is open in it, by its number there. It is killed when this process ends.
     """
-    return _server(PRELOADED[command[1]]).fork(command, env, files)
+    return _server(PRELOADED.get(command[1], COMMANDS)).fork(command, env, files)
+
+
+def run(
+    *command: str, env: Mapping[str, str], stdin: str = "", seconds: float = 50.0
+) -> subprocess.CompletedProcess[str]:
+    """Runs `manage.py <command>` to its end, in an environment that no stack has (`Commands` serves a stack's)."""
+    words = ["manage.py", *command]
+    if not can_fork(env):
+        return subprocess.run(
+            [sys.executable, *words], cwd=ROOT, env=dict(env), input=stdin, capture_output=True, text=True,
+            timeout=seconds, check=False, start_new_session=True,
+        )  # fmt: skip
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin.encode())
+        given.seek(0)
+        process = fork(words, env=env, files={0: given.fileno(), 1: out.fileno(), 2: err.fileno()})
+        try:
+            code = process.wait(seconds)
+        finally:
+            if process.poll() is None:
+                process.kill()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, code, out.read().decode(), err.read().decode())
 
 
 def _read_while_loading(env: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -142,6 +173,10 @@ def _read_while_loading(env: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 @functools.cache
 def _server(modules: Sequence[str]) -> ForkServer:
-    server = ForkServer(modules)
+    """The server with these modules. Django and Celery are loaded once for all servers that have them."""
+    fewer = next(
+        (some for some in (COMMANDS, DJANGO) if len(some) < len(modules) and modules[: len(some)] == some), None
+    )
+    server = ForkServer(modules, within=_server(fewer) if fewer else None)
     atexit.register(server.stop)
     return server

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState, expect, sync_playwright
 
+from tests.conftest import FAILED
 from tests.e2e.browsing import chromium, cookies_of
+from tests.e2e.contexts import Contexts
 from tests.stack import Stack
 
 expect.set_options(timeout=20_000)
@@ -34,12 +36,18 @@ def login(playwright: Playwright, stack: Stack) -> StorageState:
     return cookies_of(playwright, stack)
 
 
+@pytest.fixture(scope="module")
+def contexts(browser: Browser, stack: Stack, login: StorageState) -> Iterator[Contexts]:
+    made = Contexts(browser, login, [web.url for web in stack.webs])
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def context(browser: Browser, login: StorageState) -> Iterator[BrowserContext]:
-    context = browser.new_context(storage_state=login, viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(20_000)
-    yield context
-    context.close()
+def context(request: pytest.FixtureRequest, contexts: Contexts) -> Iterator[BrowserContext]:
+    """Alice's, with nothing stored in it and no page; its cache of static files is the file's."""
+    yield contexts.take()
+    contexts.give_back(keep=not request.node.stash.get(FAILED, False))
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class TestTalking:
         assert watch.foreign == []
 
     def test_a_reload_in_the_middle_loses_nothing(self, page: Page) -> None:
-        send(page, "Go on [[tokens=120 rate=60]]")
+        send(page, "Go on [[tokens=120 rate=20]]")
         page.locator(f"{STREAMING} .prose p").wait_for()
         page.reload()
         page.locator(STREAMING).wait_for()

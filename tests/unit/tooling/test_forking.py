@@ -119,6 +119,35 @@ def test_processes_end_with_the_server(tmp_path: Path) -> None:
         server.fork([str(tmp_path / "program.py")], {}, {})
 
 
+def test_a_server_within_another_has_what_that_has_loaded(server: ForkServer, tmp_path: Path) -> None:
+    within = ForkServer(["wave"], within=server)
+    (tmp_path / "program.py").write_text(
+        "import sys; sys.exit(3 if {'fractions', 'wave'} <= sys.modules.keys() else 4)"
+    )
+    assert within.fork([str(tmp_path / "program.py")], {}, {}).wait(20) == 3
+    within.stop()
+    with pytest.raises((AssertionError, OSError)):
+        within.fork([str(tmp_path / "program.py")], {}, {})
+    assert server.fork([str(tmp_path / "program.py")], {}, {}).wait(20) == 4
+
+
+def test_what_two_kinds_of_processes_load_is_loaded_once() -> None:
+    assert forking.PRELOADED["worker"][: len(forking.COMMANDS)] == forking.COMMANDS
+    for modules in forking.PRELOADED.values():
+        assert modules[: len(forking.DJANGO)] == forking.DJANGO
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"), [("shell --no-imports -c", 0, "given, open\n"), ("nonsense", 1, "")]
+)
+def test_a_command_is_run_to_its_end(tmp_path: Path, words: str, code: int, said: str) -> None:
+    script = "from django.conf import settings; print(input(), settings.SIGN_UP, sep=', ')"
+    env = {**os.environ, "ANTIPHON_VAR": str(tmp_path), "SIGN_UP": "open"}
+    done = forking.run(*words.split(), *([script] if code == 0 else []), env=env, stdin="given")
+    assert (done.returncode, done.stdout) == (code, said), done.stderr
+    assert ("Unknown command: 'nonsense'" in done.stderr) == (code == 1)
+
+
 def test_an_environment_that_changes_how_python_loads_is_not_forked() -> None:
     same = dict(os.environ)
     assert forking.can_fork({**same, "CHAT_MODELS": "small"})

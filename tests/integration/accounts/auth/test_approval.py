@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ from django.test import Client
 from accounts.models import AuditEntry, Plan, Quota, User
 from accounts.quotas.plans import DEFAULT_MESSAGES, create_default_plan
 from config.ops.installation_checks import check_sign_up
+from tests import forking
 from tests.conftest import PASSWORD
 from tests.fixtures.people import logged_in, make_staff
 from tests.integration.accounts.test_roles import member
@@ -27,11 +25,8 @@ USERS = "/admin/accounts/user/"
 
 def sign_up_setting(**environment: str) -> str:
     script = "from django.conf import settings; print(settings.SIGN_UP, settings.LOOPBACK_ONLY)"
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "--no-imports", "-c", script],
-        env={**os.environ, **servers.environment(), **environment},
-        cwd=Path(__file__).parents[4], capture_output=True, text=True, check=False, timeout=50,
-    )  # fmt: skip
+    env = {**os.environ, **servers.environment(), **environment}
+    done = forking.run("shell", "--no-imports", "-c", script, env=env)
     return done.stdout.strip() or done.stderr
 
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests import forking
 from tests.servers import servers
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 
 def run_manage(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", *command],
-        env={**os.environ, **servers.environment(), **environment},
-        cwd=Path(__file__).parents[4], capture_output=True, text=True, check=False, timeout=50,
-    )  # fmt: skip
+    return forking.run(*command, env={**os.environ, **servers.environment(), **environment})
 
 
 class TestProduction:

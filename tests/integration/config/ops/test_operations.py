@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from accounts.models import Session, User
 from chat.models import Conversation, Member, Message, MessageRole, QueuedMessage, Recording, Role, Utterance
+from tests import forking
 from tests.client import session
 from tests.fixtures.waiting_rows import waiting
 from tests.stack import ROOT, Stack
@@ -34,10 +35,7 @@ def run(stack: Stack, *command: str, env: dict[str, str] | None = None) -> tuple
     if env is None:
         code, out, err = stack.commands.run(*command)
     else:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=ROOT, env={**stack.env, **env}, capture_output=True, text=True, timeout=50, check=False,
-        )  # fmt: skip
+        done = forking.run(*command, env={**stack.env, **env})
         code, out, err = done.returncode, done.stdout, done.stderr
     return code, out if "--json" in command else out + err
 

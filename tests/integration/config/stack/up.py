@@ -66,11 +66,7 @@ class Up:
 
     def manage(self, *command: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Another command on the same data; without a terminal, so that passwords come from `stdin`."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=ROOT, env=self.env, input=stdin, capture_output=True, text=True, timeout=50, check=False,
-            start_new_session=True,
-        )  # fmt: skip
+        return forking.run(*command, env=self.env, stdin=stdin or "")
 
     @property
     def known(self) -> dict[str, Any]:

@@ -109,9 +109,9 @@ def test_the_time_is_linear_in_the_text(unit: str) -> None:
         text = unit * count
         best = float("inf")
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.thread_time()
             list(parse(text))
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.thread_time() - start)
         return best
 
     assert seconds(50_000) < 60 * max(seconds(5_000), 0.0005)
