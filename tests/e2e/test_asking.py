@@ -100,13 +100,12 @@ def test_writing_while_an_answer_is_written(page: Page, bob: Page, stack: Stack,
     expect(page.locator("#stop")).to_be_visible()
     expect(page.locator("#send")).to_be_visible()
     shoot_views(page, "asking-meanwhile")
-    # Asking has to wait, and the text stays.
-    page.locator("#text").fill("@model stop it")
-    page.locator("#text").press("Enter")
-    expect(page.locator("#text")).to_have_value("@model stop it")
+    # A question waits until the answer has ended.
+    send(page, "@model and the end?")
+    expect(bob.locator("#queue .queued-text")).to_have_text(["@model and the end?"])
     page.locator("#stop").click()
     expect(page.locator(".message-assistant[data-status=stopped]")).to_be_visible()
-    send(page, "@model and the end?")
+    page.locator("#queue").get_by_role("button", name="Send now").click()
     expect(bob.locator(".message-assistant[data-status=complete]")).to_have_count(2)
     texts = [one["content"] for one in upstream.chats[-1].body["messages"]]
     assert texts[-1] == "Bob: This takes a while\n\nAlice: @model and the end?"

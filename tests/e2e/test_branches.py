@@ -49,7 +49,7 @@ def test_an_edit_of_another_member_is_offered_and_not_forced(page: Page, bob: Pa
     expect(bob.locator(".message-user .message-body").first).to_have_text("Which crocodile?")
     shoot_views(bob, "offer")
     # Bob goes on where he is; Alice sees nothing of it on her branch.
-    send(bob, "And where does it live?")
+    send(bob, "@model And where does it live?")
     expect(bob.locator(".message-assistant[data-status=complete]")).to_have_count(2)
     expect(page.locator(".message-user")).to_have_count(1)
     for one, first in ((page, "Which alligator?"), (bob, "Which crocodile?")):
@@ -121,6 +121,6 @@ def test_a_message_is_edited_deleted_rated_and_forked(page: Page, bob: Page, sta
         expect(one.locator(".message-assistant .message-deleted")).to_be_visible()
         expect(one.locator(".message-assistant .message-body")).to_be_hidden()
     shoot_views(bob, "deleted")
-    send(page, "Go on")
+    send(page, "@model Go on")
     expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(2)
     assert watch.complaints == []

@@ -115,9 +115,9 @@ export class Composer {
     this.sendButton.disabled = !this.field.value.trim() || over || this.held;
     const queues = this.busy && !this.mayInterject;
     this.sendButton.hidden = queues && !(this.queues && this.field.value.trim());
-    const label = queues ? (this.sendButton.dataset.queue ?? "") : this.sendTitle;
-    this.sendButton.title = label;
-    this.sendButton.setAttribute("aria-label", label);
+    const { send = "", queue = "" } = this.sendButton.dataset;
+    this.sendButton.title = queues ? queue : this.sendTitle;
+    this.sendButton.setAttribute("aria-label", queues ? queue : send);
     this.stopButton.hidden = !this.busy;
   }
 
