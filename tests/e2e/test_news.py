@@ -41,7 +41,7 @@ def test_news_of_a_shared_conversation(page: Page, bob: Page, stack: Stack) -> N
     entry = bob.locator(".item", has_text="Where shall we meet?")
     expect(entry).to_be_visible()
     expect(entry.locator(".mark-unread")).to_have_count(0)  # the past is no news
-    send(page, "At six, at the station")
+    send(page, "@model At six, at the station")
     expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(2)
     # The message and its answer.
     expect(entry.locator(".mark-unread")).to_have_text("22 unread")
@@ -62,7 +62,7 @@ def test_news_of_a_shared_conversation(page: Page, bob: Page, stack: Stack) -> N
     shoot_views(bob, "new-messages")
     page.reload()
     expect(read).to_have_text("BRead up to here by Bob")
-    send(bob, "I will be there")
+    send(bob, "@model I will be there")
     expect(bob.locator(".new-messages")).to_have_count(0)
     expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(3)
     expect(page.locator(".read-by")).to_have_count(1)
