@@ -248,7 +248,7 @@ class TestDelivery:
         command = message("A note", conversation_id=shared.pk)
         submitted = async_to_sync(submit)(bob.pk, command)
         async_to_sync(submit)(bob.pk, command)
-        assert not submitted.under_way
+        assert submitted.accepted.runs == []
         [event] = logged(shared)
         assert event["type"] == "message.created"
         assert event["message"]["client_id"] == str(command.client_id)
