@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -24,7 +23,7 @@ from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from tests.fixtures.people import logged_in
-from tests.fixtures.run_rows import message, row, say
+from tests.fixtures.run_rows import row, say
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
@@ -157,6 +156,15 @@ def test_a_deleted_branch_leaves_its_reader_at_the_newest(begun: Accepted, alice
 
 def test_a_send_into_the_middle_keeps_others_where_they_are(begun: Accepted, alice: User, bob: User) -> None:
     later = finish(say(alice, "And where?", begun.conversation_id))
-    aside: Any = accept(bob.pk, message("Why?", conversation_id=begun.conversation_id, parent_id=answer_of(begun)))
+    aside = say(bob, "Why?", begun.conversation_id, parent_id=answer_of(begun))
     assert tip_of(alice.pk, begun.conversation_id) == answer_of(later)
     assert tip_of(bob.pk, begun.conversation_id) == answer_of(aside)
+
+
+def test_a_message_that_asks_nobody_keeps_others_where_they_are(begun: Accepted, alice: User, bob: User) -> None:
+    later = finish(say(alice, "And where?", begun.conversation_id))
+    note = say(bob, "Hm", begun.conversation_id, parent_id=answer_of(begun), ask=False)
+    assert tip_of(alice.pk, begun.conversation_id) == answer_of(later)
+    assert tip_of(bob.pk, begun.conversation_id) == note.message_id
+    below = say(bob, "Well", begun.conversation_id, ask=False)
+    assert Message.objects.get(pk=below.message_id).parent_id == note.message_id
