@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import connection, transaction
+from django.db.models import Exists
 
 from accounts.lib.db import in_db
 from chat.conversations.branches import answers_beside, path_ids
@@ -58,9 +59,15 @@ class _Rows:
     reader: uuid.UUID | None = None
 
 
+def _conversation(conversation_id: uuid.UUID) -> tuple[Conversation, list[QueuedMessage]]:
+    """The conversation, and its messages that wait: a second query only if there are any."""
+    waiting = QueuedMessage.objects.filter(conversation=conversation_id, state=QueuedState.WAITING)
+    found: Any = Conversation.objects.annotate(has_waiting=Exists(waiting)).get(pk=conversation_id)
+    queued = list(waiting.select_related("author").order_by("position", "id")) if found.has_waiting else []
+    return found, queued
+
+
 def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
-    waiting = QueuedMessage.objects.filter(conversation=rows.conversation, state=QueuedState.WAITING)
-    rows.queued = list(waiting.select_related("author").order_by("position", "id"))
     ids = [message.pk for message in rows.messages]
     for run in Run.objects.select_related("requested_by").filter(message_id__in=ids).order_by("part"):
         run.cost_shown = rows.reader is not None and run.requested_by_id == rows.reader  # the payer alone
@@ -89,7 +96,7 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
 
 
 def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int, reader: uuid.UUID | None) -> _Rows:
-    conversation = Conversation.objects.get(pk=conversation_id)
+    conversation, queued = _conversation(conversation_id)
     leaf = leaf or conversation.tip_id
     ids = path_ids(conversation_id, leaf, limit=limit + 1)
     kept = ids[-limit:]
@@ -98,13 +105,19 @@ def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int, r
     found = Message.objects.select_related("author", "summary").in_bulk(kept)
     messages = [found[pk] for pk in kept if pk in found]
     rows = _Rows(
-        conversation, messages, has_more=len(ids) > limit, side_by_side=len(beside), tip_id=leaf, reader=reader
+        conversation,
+        messages,
+        queued=queued,
+        has_more=len(ids) > limit,
+        side_by_side=len(beside),
+        tip_id=leaf,
+        reader=reader,
     )
     return _with_runs(rows, versions=True)
 
 
 def _load_newest(conversation_id: uuid.UUID, user_id: uuid.UUID | None = None) -> _Rows:
-    conversation = Conversation.objects.get(pk=conversation_id)
+    conversation, queued = _conversation(conversation_id)
     members = Member.objects.filter(conversation=conversation, user=user_id) if user_id else Member.objects.none()
     own = members.values_list("tip_id", flat=True).first()
     branch = path_ids(conversation_id, own, limit=SNAPSHOT_BRANCH)
@@ -135,7 +148,9 @@ def _load_newest(conversation_id: uuid.UUID, user_id: uuid.UUID | None = None) -
             kept[message.pk] = message
     in_order = sorted(kept.values(), key=lambda message: (message.created_at, message.pk))
     left_out = any(message.pk not in kept for message in newest)
-    rows = _Rows(conversation, in_order, has_more=left_out, tip_id=own or conversation.tip_id, reader=user_id)
+    rows = _Rows(
+        conversation, in_order, queued=queued, has_more=left_out, tip_id=own or conversation.tip_id, reader=user_id
+    )
     return _with_runs(rows, versions=False)
 
 
