@@ -213,7 +213,9 @@ class Generation:
             first_chunk=self.answer.first_token,
             appended=self.shown_at,
         )
-        self.services.emitter.close_run(replace(ended, event=event), self._note_closed)
+        self.services.emitter.close_run(
+            replace(ended, event=event), partial(self._note_closed, is_traced=self.span.is_recording())
+        )
         count_ended(run, outcome, ended, self.answer, self.clock, characters=len(text))
         if self.output.active:
             self.services.spawn(self.output.finish(text, withheld=outcome.withheld is not None))
@@ -239,14 +241,13 @@ class Generation:
             return False
         return True
 
-    def _note_closed(self, end: store.Appended) -> None:
+    def _note_closed(self, end: store.Appended, *, is_traced: bool) -> None:
         """The closing event is in the log: the next waiting message goes, and browsers report when they received it."""
         self.services.spawn(go_on(self.claimed.conversation_id))
-        if not self.span.is_recording():
-            return
-        traceparent = tracing.traceparent_of(self.span)
-        report = announce_end(self.claimed.conversation_id, end, traceparent=traceparent, shown=self.shown)
-        self.services.spawn(report)
+        if is_traced:
+            traceparent = tracing.traceparent_of(self.span)
+            report = announce_end(self.claimed.conversation_id, end, traceparent=traceparent, shown=self.shown)
+            self.services.spawn(report)
 
     async def _render(self, text: str) -> dict[str, str]:
         """The HTML of what is kept of the answer, by its text; empty if it takes too long. The lease is renewed

@@ -115,7 +115,9 @@ class TestQueueing:
         await send(alice, command)
         await end(first.run_id)
         accepted = await in_db(
-            accept, alice.pk, message("Next", conversation_id=first.conversation_id, client_id=command.client_id)
+            accept,
+            alice.pk,
+            message("Next", conversation_id=first.conversation_id, client_id=command.client_id, ask=True),
         )
         await end(accepted.run_id)
         await end_all(first.conversation_id)
