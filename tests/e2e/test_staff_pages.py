@@ -135,6 +135,7 @@ def test_people_keep_their_account(live: Callable[..., Stack], browser: Browser)
     page.get_by_label("Name").fill("Newcomer")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Your name has been saved.")).to_be_visible()
+    expect(other).to_have_url(f"{stack.url}/accounts/login/?next=%2F")  # its page went there by itself
     other.goto(f"{stack.url}/accounts/settings/")
     expect(other).to_have_url(f"{stack.url}/accounts/login/?next=/accounts/settings/")
 

@@ -351,7 +351,7 @@ async def test_an_ordinary_consumer_works_unchanged(make: Make, monkeypatch: pyt
         assert (await socket.connect())[0]
     await sockets[0].send_json_to({"text": "hello"})
     for socket in sockets:
-        assert await socket.receive_json_from(timeout=5) == "hello"
+        assert await socket.receive_json_from(timeout=30) == "hello"
         await socket.disconnect()
     assert layer.stats().channels == 0
     assert layer.stats().groups == 0
