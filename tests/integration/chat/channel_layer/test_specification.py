@@ -343,6 +343,7 @@ class Echo(AsyncJsonWebsocketConsumer):  # type: ignore[misc]  # Channels is unt
         await self.send_json(message["text"])
 
 
+@pytest.mark.django_db  # Channels looks at connections that threads have, which may be from earlier tests
 async def test_an_ordinary_consumer_works_unchanged(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = make()
     monkeypatch.setattr("channels.consumer.get_channel_layer", lambda alias: layer)
@@ -351,7 +352,7 @@ async def test_an_ordinary_consumer_works_unchanged(make: Make, monkeypatch: pyt
         assert (await socket.connect())[0]
     await sockets[0].send_json_to({"text": "hello"})
     for socket in sockets:
-        assert await socket.receive_json_from(timeout=30) == "hello"
+        assert await socket.receive_json_from(timeout=5) == "hello"
         await socket.disconnect()
     assert layer.stats().channels == 0
     assert layer.stats().groups == 0
