@@ -132,7 +132,8 @@ class People(RuleBasedStateMachine):
         """Messages that wait for the answer in progress, or stop it."""
         for at in range(count):
             fields = {"text": f"Then {at} [[{script}]]", "when_busy": "steer" if steers and not at else "queue"}
-            self.wait(self.submit(number, "message.send", conversation_id=self.conversation(which), **fields))
+            one = self.conversation(which)
+            self.wait(self.submit(number, "message.send", conversation_id=one, ask=True, **fields))
 
     @precondition(lambda self: self.waiting)
     @rule(number=anyone, which=any_one, change=st.sampled_from(("edit", "remove", "send_now", "move")))
