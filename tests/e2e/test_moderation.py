@@ -198,6 +198,7 @@ def test_a_reviewer_refuses_it(page: Page, stack: Stack) -> None:
         expect(page.locator(DONE).get_by_role("link", name="Appeal")).to_be_visible()
         expect(page.locator(".message-assistant")).to_be_hidden()
         pictures(page, "moderation-rejected")
+        stack.sql("UPDATE chat_member SET seen_until = '2000-01-01'")  # the answer is unread, so a line is before it
         page.reload()
     connected(page)
     send(page, "Something else [[tokens=2]]")
