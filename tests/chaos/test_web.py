@@ -206,7 +206,8 @@ async def test_r13_a_reply_that_is_lost(system: tuple[Stack, FakeOpenAI]) -> Non
             client_id = str(uuid.uuid4())
             text = f"Lost reply {place} [[tokens=5 rate=50]]"
             client = await here.connect(at=stack.webs[place % 2].url)
-            await client.send("message.send", ref="1", conversation_id=None, client_id=client_id, text=text)
+            fields = {"conversation_id": None, "client_id": client_id, "text": text, "ask": True}
+            await client.send("message.send", ref="1", **fields)
             await asyncio.sleep(random.uniform(0, 0.03))
             await client.drop()
             other = await here.connect(at=stack.webs[1 - place % 2].url)
