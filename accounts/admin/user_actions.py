@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import uuid
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from allauth.account.adapter import get_adapter
@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import audit, erasure, roles, suspension
+from accounts.admin.erasure_report import REPORT
 from accounts.admin.user_page import quota_bars
 from accounts.auth.adapter import mail_is_configured, make_reset_key, reset_link, site_url
 from accounts.auth.requests import user_of
@@ -34,20 +35,6 @@ from accounts.quotas.balance import user_balances
 from accounts.quotas.wording import plain_number, quota_name
 
 logger = structlog.get_logger(__name__)
-
-REPORT: Final = {  # the labels of `UserData.report`, in order
-    "conversations_deleted": "conversations without other members, deleted",
-    "conversations_left": "shared conversations, kept for the other members",
-    "conversations_handed_over": "of these, transferred to another owner",
-    "messages_blanked": "messages in shared conversations, text replaced by “(erased)”",
-    "queued_messages_deleted": "messages that wait for an answer to end, deleted",
-    "recordings_deleted": "voice recordings, deleted",
-    "presets_deleted": "presets of their own, deleted, also where they are shared",
-    "prompts_deleted": "prompts of their own, deleted, also where they are shared",
-    "devices_deleted": "devices that get notifications, forgotten",
-    "sessions_ended": "sessions, ended",
-    "audit_entries_kept": "audit log entries of their actions as staff, kept",
-}
 
 
 class QuotaTopUpForm(forms.Form):
