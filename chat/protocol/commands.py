@@ -17,8 +17,9 @@ from chat.protocol.base import Position as Position
 from chat.protocol.base import Ref
 from chat.protocol.base import Traced as Traced
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
-from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_RATING_NOTE, MAX_TEXT_BYTES, MIN_COMPARED
+from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
 from chat.protocol.queue import AnyQueueCommand
+from chat.protocol.reading import AnyReadingCommand
 
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Effort = Literal["none", "low", "medium", "high"]
@@ -101,20 +102,6 @@ class AnswerChoose(Command, frozen=True, tag="answer.choose"):
     message_id: uuid.UUID
 
 
-class BranchView(Command, frozen=True, tag="branch.view"):
-    """The user looks at the branch with this message, to its newest end."""
-
-    message_id: uuid.UUID
-
-
-class MessageRate(Command, frozen=True, tag="message.rate"):
-    """Rates an answer: 1 is good, -1 is bad, 0 takes the rating back. `note` is the reason."""
-
-    message_id: uuid.UUID
-    value: Literal[1, -1, 0]
-    note: Annotated[str, msgspec.Meta(max_length=MAX_RATING_NOTE)] | None = None
-
-
 class RunStop(Command, frozen=True, tag="run.stop"):
     run_id: uuid.UUID
 
@@ -157,19 +144,6 @@ class Typing(Command, frozen=True, tag="typing"):
     conversation_id: uuid.UUID
 
 
-class Seen(Command, frozen=True, tag="seen"):
-    """The user has read up to this message."""
-
-    conversation_id: uuid.UUID
-    message_id: uuid.UUID
-
-
-class Visible(Command, frozen=True, tag="visible"):
-    """Whether somebody can see this client: while one of a user's is seen, they get no browser notifications."""
-
-    visible: bool
-
-
 class Ping(Command, frozen=True, tag="ping"):
     pass
 
@@ -180,7 +154,7 @@ class Pong(Command, frozen=True, tag="pong"):
 
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
-    | BranchView | MessageRate | Ack | Typing | Seen | Visible | Ping | Pong
+    | Ack | Typing | Ping | Pong | AnyReadingCommand
     | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand
 )  # fmt: skip
 

@@ -14,9 +14,9 @@ from chat.eventlog import store
 from chat.notifications import visibility
 from chat.notifications.marks import publish_marks
 from chat.notifications.positions import move_position
-from chat.protocol.commands import Seen, Visible
 from chat.protocol.errors import ChatError, NotFound
 from chat.protocol.frames import encode
+from chat.protocol.reading import Seen, Visible
 from chat.realtime.connection import Connection, Fail, Handlers
 from chat.realtime.subscriptions import Subscriptions
 

@@ -8,7 +8,7 @@ from accounts.auth.revocation import user_group
 from accounts.lib.db import in_db
 from chat.conversations.member_branches import notify_viewed, view_branch
 from chat.conversations.rating import notify_rated, rate
-from chat.protocol.commands import BranchView, MessageRate
+from chat.protocol.reading import BranchView, MessageRate
 from chat.realtime.connection import Connection, Handlers, Reply
 
 

@@ -55,3 +55,19 @@ def page(context: BrowserContext, stack: Stack) -> Page:
     page = context.new_page()
     page.goto(f"{stack.url}/")
     return page
+
+
+@pytest.fixture(scope="module")
+def bobs(playwright: Playwright, stack: Stack) -> StorageState:
+    """Bob's cookies."""
+    return cookies_of(playwright, stack, "bob")
+
+
+@pytest.fixture
+def bob(browser: Browser, bobs: StorageState, stack: Stack) -> Iterator[Page]:
+    """A page of Bob's, in a browser of his own."""
+    context = browser.new_context(storage_state=bobs, viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.goto(f"{stack.url}/")
+    yield page
+    context.close()

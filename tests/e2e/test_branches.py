@@ -8,10 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browsing import Watch, send, shoot_views
-from tests.e2e.test_members import add, begin, bob, bobs
+from tests.e2e.test_members import add, begin
 from tests.stack import Stack
 
-__all__ = ["bob", "bobs"]  # fixtures
 pytestmark = pytest.mark.timeout(240)  # the first waits for the stack
 
 

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.e2e.browsing import Watch, log_in, send, shoot_views
+from tests.e2e.browsing import Watch, send, shoot_views
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(180)  # the first waits for the stack
-
-
-@pytest.fixture(scope="module")
-def bobs(browser: Browser, stack: Stack) -> Any:
-    """Bob's cookies."""
-    context = browser.new_context()
-    log_in(context, stack, "bob")
-    kept = context.storage_state()
-    context.close()
-    return kept
-
-
-@pytest.fixture
-def bob(browser: Browser, bobs: Any, stack: Stack) -> Iterator[Page]:
-    context = browser.new_context(storage_state=bobs, viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(f"{stack.url}/")
-    yield page
-    context.close()
 
 
 def begin(page: Page, text: str) -> str:

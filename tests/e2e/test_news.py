@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.browsing import Watch, cookies_of, send, shoot_views
+from tests.e2e.browsing import Watch, send, shoot_views
 from tests.e2e.test_members import add, begin
 from tests.fakes.push_service import PushBrowser
 from tests.stack import Stack
 
 pytestmark = pytest.mark.timeout(240)  # the first waits for the stack
-
-
-@pytest.fixture(scope="module")
-def bobs(playwright: Playwright, stack: Stack) -> Any:
-    """Bob's cookies."""
-    return cookies_of(playwright, stack, "bob")
-
-
-@pytest.fixture
-def bob(browser: Browser, bobs: Any, stack: Stack) -> Iterator[Page]:
-    context = browser.new_context(storage_state=bobs, viewport={"width": 1280, "height": 800})
-    page = context.new_page()
-    page.goto(f"{stack.url}/")
-    yield page
-    context.close()
 
 
 def test_news_of_a_shared_conversation(page: Page, bob: Page, stack: Stack) -> None:

@@ -11,8 +11,9 @@ from accounts.models import User
 from chat.conversations.rating import rate
 from chat.models import Member, Rating, Role, RunStatus
 from chat.portability.export import export_user_data
-from chat.protocol.commands import MessageRate, parse_command
+from chat.protocol.commands import parse_command
 from chat.protocol.errors import Busy, Invalid, NotFound
+from chat.protocol.reading import MessageRate
 from chat.retention.erasure import erase
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim

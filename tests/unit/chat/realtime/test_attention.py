@@ -11,8 +11,8 @@ import pytest
 
 from chat.notifications import visibility
 from chat.notifications.positions import Moved
-from chat.protocol.commands import Seen, Visible
 from chat.protocol.errors import ChatError, NotFound
+from chat.protocol.reading import Seen, Visible
 from chat.realtime import attention
 from chat.realtime.attention import Attention
 from chat.realtime.connection import Connection

@@ -1,5 +1,6 @@
 /** The menu of one message: edit it in place, fork the conversation from it, delete it. */
 
+import { choicesOf, moveInMenu } from "antiphon/lib/keys";
 import { openEditor } from "antiphon/conversation/editor";
 import { showNote } from "antiphon/conversation/status";
 import { FetchError, post } from "antiphon/lib/fetch";
@@ -19,7 +20,7 @@ export class MessageMenu {
     this.button = /** @type {HTMLElement | null} */ (null);
     this.sure = false; // the next choice of "Delete" deletes
     this.menu.addEventListener("click", (event) => this.onClick(event));
-    this.menu.addEventListener("keydown", (event) => this.onKey(event));
+    this.menu.addEventListener("keydown", (event) => moveInMenu(event, this.menu));
     this.menu.addEventListener("toggle", (event) => {
       const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
       this.button?.setAttribute("aria-expanded", String(isOpen));
@@ -48,23 +49,7 @@ export class MessageMenu {
     const top = from.bottom + size.height + 8 > innerHeight ? from.top - size.height - 4 : from.bottom + 4;
     const left = Math.max(8, Math.min(from.left, innerWidth - size.width - 8));
     Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
-    this.choices[0].focus();
-  }
-
-  get choices() {
-    return /** @type {HTMLElement[]} */ ([...this.menu.querySelectorAll("[role=menuitem]:not([hidden])")]);
-  }
-
-  /** @param {KeyboardEvent} event */
-  onKey(event) {
-    const { choices } = this;
-    const at = choices.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    if (event.key === "ArrowDown") choices[(at + 1) % choices.length].focus();
-    else if (event.key === "ArrowUp") choices[(at + choices.length - 1) % choices.length].focus();
-    else if (event.key === "Home") choices[0].focus();
-    else if (event.key === "End") choices[choices.length - 1].focus();
-    else return;
-    event.preventDefault();
+    choicesOf(this.menu)[0].focus();
   }
 
   /** @param {MouseEvent} event */

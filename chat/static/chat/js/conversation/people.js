@@ -1,7 +1,7 @@
 /** The people of a conversation: a sheet in which owners add, change and remove members and make links to join. */
 
 import { fetchJson, post } from "antiphon/lib/fetch";
-import { isComposing } from "antiphon/lib/keys";
+import { closeOnEscape } from "antiphon/lib/keys";
 import { AnswerRule } from "antiphon/conversation/answer-rule";
 import { isolate, nameElement } from "antiphon/lib/names";
 import { remember } from "antiphon/lib/storage";
@@ -49,7 +49,7 @@ export class People {
     this.part(".people-leave form").addEventListener("submit", (event) => this.leave(event));
     this.list.addEventListener("click", (event) => this.onClick(event));
     this.list.addEventListener("change", (event) => this.onRole(event));
-    this.sheet.addEventListener("keydown", (event) => this.onKey(event));
+    this.sheet.addEventListener("keydown", (event) => closeOnEscape(event, this.sheet));
     this.sheet.addEventListener("close", () => this.closed());
   }
 
@@ -219,14 +219,6 @@ export class People {
     /** @type {HTMLElement} */ (document.getElementById("composer")).hidden = reads;
     /** @type {HTMLElement} */ (document.getElementById("read-only")).hidden = !reads;
     if (this.sheet.open) this.load();
-  }
-
-  /** @param {KeyboardEvent} event */
-  onKey(event) {
-    if (event.key !== "Escape" || isComposing(event) || event.defaultPrevented) return;
-    event.preventDefault();
-    event.stopPropagation(); // it would stop the answer
-    this.sheet.close();
   }
 
   /** @param {string} words empty: nothing is wrong */

@@ -1,7 +1,7 @@
 /** Share links of a conversation: a sheet in which they are created and revoked. A link's address is shown once. */
 
 import { fetchJson, post } from "antiphon/lib/fetch";
-import { isComposing } from "antiphon/lib/keys";
+import { closeOnEscape } from "antiphon/lib/keys";
 
 const DAY = new Intl.DateTimeFormat("en", { dateStyle: "medium" });
 const KINDS = /** @type {Record<string, string>} */ ({ snapshot: "Snapshot", live: "Live" });
@@ -33,7 +33,7 @@ export class Shares {
     });
     this.form.addEventListener("change", () => this.showChoice());
     this.list.addEventListener("click", (event) => this.onClick(event));
-    this.sheet.addEventListener("keydown", (event) => this.onKey(event));
+    this.sheet.addEventListener("keydown", (event) => closeOnEscape(event, this.sheet));
     this.sheet.addEventListener("close", () => this.button.setAttribute("aria-expanded", "false"));
   }
 
@@ -156,14 +156,6 @@ export class Shares {
     } catch {
       this.address.select(); // to be copied by hand
     }
-  }
-
-  /** @param {KeyboardEvent} event */
-  onKey(event) {
-    if (event.key !== "Escape" || isComposing(event) || event.defaultPrevented) return;
-    event.preventDefault();
-    event.stopPropagation(); // it would stop the answer
-    this.sheet.close();
   }
 
   /** @param {string} words empty: nothing is wrong */

@@ -161,8 +161,7 @@ export class Transcript {
 
   /** Shows one's message at once, before the server has it. @param {string} clientId @param {string} text */
   addLocal(clientId, text) {
-    const view = this.make("user");
-    view.clientId = clientId;
+    const view = Object.assign(this.make("user"), { clientId });
     view.showText(text);
     this.path.push(view);
     this.root.append(view.element);
@@ -223,11 +222,10 @@ export class Transcript {
     const at = this.path.findIndex((view) => view.parentId === message.parent_id && !view.clientId);
     const parent = this.path.findIndex((view) => view.id === message.parent_id);
     if (at < 0 && parent < 0 && this.path.length) return void this.orphans.keep(message);
-    const isNew = !this.path[at]?.versions.includes(message.id);
     if (at >= 0) {
       const sibling = this.path[at];
+      if (sibling.versions.includes(message.id)) return;
       const versions = message.versions ?? [...(sibling.versions.length ? sibling.versions : [sibling.id]), message.id];
-      if (!isNew) return;
       sibling.setVersions(versions);
       if (!own) return void this.options.onOffer?.(sibling, message); // never forced on a reader
       this.cut(at);

@@ -2,3 +2,28 @@
 export function isComposing(event) {
   return event.isComposing || event.keyCode === 229;
 }
+
+/** Escape closes a sheet, and does nothing else. @param {KeyboardEvent} event @param {{close(): void}} sheet */
+export function closeOnEscape(event, sheet) {
+  if (event.key !== "Escape" || isComposing(event) || event.defaultPrevented) return;
+  event.preventDefault();
+  event.stopPropagation(); // it would stop the answer
+  sheet.close();
+}
+
+/** The choices of a menu that can be chosen now. @param {HTMLElement} menu */
+export function choicesOf(menu) {
+  return /** @type {HTMLElement[]} */ ([...menu.querySelectorAll("[role=menuitem]:not([hidden])")]);
+}
+
+/** The arrow keys, Home and End move the focus within a menu. @param {KeyboardEvent} event @param {HTMLElement} menu */
+export function moveInMenu(event, menu) {
+  const choices = choicesOf(menu);
+  const at = choices.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+  if (event.key === "ArrowDown") choices[(at + 1) % choices.length].focus();
+  else if (event.key === "ArrowUp") choices[(at + choices.length - 1) % choices.length].focus();
+  else if (event.key === "Home") choices[0].focus();
+  else if (event.key === "End") choices[choices.length - 1].focus();
+  else return;
+  event.preventDefault();
+}

@@ -2,7 +2,7 @@
 
 import { FetchError, post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
-import { isComposing } from "antiphon/lib/keys";
+import { choicesOf, isComposing, moveInMenu } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
 
 export class ConversationActions {
@@ -20,7 +20,7 @@ export class ConversationActions {
     /** @type {HTMLElement | null} the entry, or the bar above the conversation shown */
     this.chosen = null;
     document.addEventListener("click", (event) => this.onClick(event));
-    this.menu.addEventListener("keydown", (event) => this.onMenuKey(event));
+    this.menu.addEventListener("keydown", (event) => moveInMenu(event, this.menu));
     this.menu.addEventListener("toggle", (event) => {
       const isOpen = /** @type {ToggleEvent} */ (event).newState === "open";
       this.chosen?.classList.toggle("is-open", isOpen);
@@ -58,7 +58,7 @@ export class ConversationActions {
     const top = from.bottom + size.height + 8 > innerHeight ? from.top - size.height - 4 : from.bottom + 4;
     const left = Math.min(from.left, innerWidth - size.width - 8);
     Object.assign(this.menu.style, { left: `${left}px`, top: `${top}px` });
-    this.choices[0].focus();
+    choicesOf(this.menu)[0].focus();
   }
 
   /** The browser gives the focus back to the button that opened the menu, unless the list was read again meanwhile. */
@@ -68,22 +68,6 @@ export class ConversationActions {
     if (!this.chosen || this.chosen.isConnected || !isLost) return;
     const selector = `.item[data-id="${CSS.escape(this.chosen.dataset.id ?? "")}"] .item-menu`;
     /** @type {HTMLElement | null} */ (document.querySelector(selector))?.focus();
-  }
-
-  get choices() {
-    return /** @type {HTMLElement[]} */ ([...this.menu.querySelectorAll("[role=menuitem]:not([hidden])")]);
-  }
-
-  /** @param {KeyboardEvent} event */
-  onMenuKey(event) {
-    const { choices } = this;
-    const at = choices.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    if (event.key === "ArrowDown") choices[(at + 1) % choices.length].focus();
-    else if (event.key === "ArrowUp") choices[(at + choices.length - 1) % choices.length].focus();
-    else if (event.key === "Home") choices[0].focus();
-    else if (event.key === "End") choices[choices.length - 1].focus();
-    else return;
-    event.preventDefault();
   }
 
   /** @param {HTMLElement} item @param {string} [action] */
