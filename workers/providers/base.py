@@ -5,21 +5,71 @@ A provider maps its vendor's protocol and errors to these types. Nothing here do
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as a model is told about it. `parameters` is a JSON schema of type object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+class RequestedCall(msgspec.Struct, frozen=True, gc=False):
+    """A call that a model asks for. `id` is the endpoint's, or made by the provider where the dialect has none.
+
+    `arguments` is the text as the model wrote it: usually a JSON object, perhaps cut or no JSON at all.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Replay(msgspec.Struct, frozen=True, gc=False):
+    """Parts of an answer that its own dialect and model want back in the next request: signed thinking and the like.
+
+    `dialect` is the kind of the endpoint (`kinds.py`), `model` the name that was asked. `parts` is what the dialect
+    made, as JSON values. A turn is sent without it to another dialect or model.
+    """
+
+    dialect: str
+    model: str
+    parts: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolImage:
+    """An image in the result of a call."""
+
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """One message as it is sent to a model: `role` is system, user or assistant."""
+    """One message as it is sent to a model: `role` is system, user, assistant or tool.
+
+    An assistant's turn may have `calls`, each of which is followed by one turn of the role tool with its `call_id` and
+    `name`; `content` is then the result's text, and `failed` whether the call failed.
+    """
 
     role: str
     content: str
+    calls: Sequence[RequestedCall] = ()
+    replay: Replay | None = None
+    call_id: str = ""
+    name: str = ""
+    failed: bool = False
+    images: Sequence[ToolImage] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +134,8 @@ class Options:
     sent: SentOptions | None = None
     on_waiting: Callable[[Awaited], None] | None = None  # called when what is waited for before the first chunk changes
     wait_for_loading: bool = True  # while the server loads the model; otherwise that is an error at once
+    tools: Sequence[ToolSpec] = ()  # which it may call; a model that takes none raises `upstream_no_tools`
+    call_no_more: bool = False  # the tools are there for the turns that called them; the model is to answer now
 
 
 DEFAULT: Final = Options()
@@ -94,6 +146,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
 
     `reasoning` is what the model thinks, and no part of the answer's text. In a chunk with both it comes before `text`.
     `model` is who answers, in the endpoint's own words: a router or an alias may choose another one.
+    `calls` are complete, and come at the end of an answer, only if tools were offered; `replay` comes with them.
     """
 
     text: str = ""
@@ -101,6 +154,8 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     usage: TokenUsage | None = None
     finish_reason: str | None = None
     model: str = ""
+    calls: tuple[RequestedCall, ...] = ()
+    replay: Replay | None = None
 
 
 class ListedModel(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -140,7 +195,8 @@ class ProviderError(Exception):
     upstream_cut (the connection was lost), upstream_rate_limited, upstream_quota (no credit left there),
     upstream_unauthorized (our key), upstream_refused (this request), upstream_error (its own failure),
     upstream_garbage (not a response of this protocol), upstream_empty (an answer without text),
-    upstream_tool_call (a call of a tool instead of an answer), upstream_loading (the server still loads the model),
+    upstream_tool_call (a call of a tool though none was offered), upstream_no_tools (the model takes no tools),
+    upstream_loading (the server still loads the model),
     model_not_found, context_too_long.
     """
 
