@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -77,6 +78,27 @@ class Plan(models.Model):
     case_days = days_field(
         "moderation case retention (days)", LONGEST_DAYS, least=1, default=CASE_DAYS, db_default=CASE_DAYS,
         help_text="Decided cases about a user's texts are deleted after this long. Open ones are kept.",
+    )  # fmt: skip
+    tool_steps = models.PositiveSmallIntegerField(
+        "steps of an answer", default=12, db_default=12, validators=[MaxValueValidator(100)],
+        help_text="How often a model may be asked for one answer, with the results of the tools that it called. "
+        "0: it may call no tools.",
+    )  # fmt: skip
+    tool_calls_at_once = models.PositiveSmallIntegerField(
+        "tool calls at once", default=8, db_default=8, validators=[MinValueValidator(1), MaxValueValidator(32)],
+        help_text="How many tools of one answer run side by side.",
+    )  # fmt: skip
+    tool_seconds = models.PositiveIntegerField(
+        "longest answer with tools (seconds)", default=900, db_default=900,
+        validators=[MinValueValidator(10), MaxValueValidator(86_400)],
+        help_text="Without the time in which it waits for a person.",
+    )  # fmt: skip
+    tool_tokens = models.PositiveIntegerField(
+        "tokens of an answer with tools", null=True, blank=True, help_text="Of all its steps. If empty, no limit."
+    )
+    tool_cost = models.DecimalField(
+        "cost of an answer with tools (USD)", max_digits=12, decimal_places=6, null=True, blank=True,
+        help_text="Of all its steps. The answer stops there and keeps its text. If empty, no limit.",
     )  # fmt: skip
     quota_offered = models.BooleanField(db_default=False, default=False, editable=False)  # see quotas.plans
 

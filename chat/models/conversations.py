@@ -60,6 +60,20 @@ class Conversation(models.Model):
         help_text="Which messages the model answers. Empty: every one of one person, of several people those that "
         "mention it.",
     )  # fmt: skip
+    tools = models.JSONField(
+        null=True, blank=True, editable=False,
+        help_text="Names of the tools that models may call here. Empty: those that are on by default.",
+    )  # fmt: skip
+    web_search = models.BooleanField(default=False, db_default=False, help_text="Models may search the web.")
+    tool_approval = models.CharField(
+        max_length=6, choices=[("ask", "Ask"), ("always", "Ask each time")], blank=True, default="", db_default="",
+        help_text="Asks more often than the policies do. Empty: as they say.",
+    )  # fmt: skip
+    # `steps`, `seconds`, `tokens`, `cost`: lower limits of an answer with tools than the plan's.
+    tool_limits = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
+    outside_content_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When content from outside came into its context."
+    )
     members: models.ManyToManyField[models.Model, Member] = models.ManyToManyField(
         settings.AUTH_USER_MODEL, through="Member", related_name="conversations"
     )

@@ -1,0 +1,303 @@
+"""Steps of answers, the calls of tools, and who allowed them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.lib.ids import uuid7
+from chat.models.conversations import Conversation
+from chat.models.runs import Run
+
+
+class StepKind(models.TextChoices):
+    MODEL = "model", "Model"
+    TOOL = "tool", "Tools"
+    APPROVAL = "approval", "Approval"
+
+
+class StepStatus(models.TextChoices):
+    """running -> one of the rest."""
+
+    RUNNING = "running", "Running"
+    DONE = "done", "Done"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+class CallStatus(models.TextChoices):
+    """asked (-> waiting -> allowed) -> running -> one of the rest; denied and cancelled also from the first three."""
+
+    ASKED = "asked", "Asked for"
+    WAITING = "waiting", "Waits for a person"
+    ALLOWED = "allowed", "Allowed"
+    RUNNING = "running", "Running"
+    OK = "ok", "Done"
+    ERROR = "error", "Failed"
+    DENIED = "denied", "Denied"
+    CANCELLED = "cancelled", "Cancelled"
+    UNKNOWN = "unknown", "Unknown – it may have happened"
+
+
+CALL_ENDED: Final = (
+    CallStatus.OK.value,
+    CallStatus.ERROR.value,
+    CallStatus.DENIED.value,
+    CallStatus.CANCELLED.value,
+    CallStatus.UNKNOWN.value,
+)
+
+
+class ToolEffect(models.TextChoices):
+    READS = "reads", "Reads"
+    WRITES = "writes", "Writes or sends"
+
+
+class Approval(models.TextChoices):
+    """Whether a person must allow a call."""
+
+    NEVER = "never", "Never ask"
+    ASK = "ask", "Ask, unless a person has allowed it for longer"
+    ALWAYS = "always", "Ask each time"
+
+
+class Decision(models.TextChoices):
+    """What a person decided about a call."""
+
+    ONCE = "once", "Allowed once"
+    CONVERSATION = "conversation", "Allowed in this conversation"
+    ALWAYS = "always", "Always allowed"
+    DENY = "deny", "Denied"
+
+
+class Step(models.Model):
+    """A part of a run: a request to the model, the calls that it asked for, or the wait for a person's decision.
+
+    The steps of a run are numbered from 1 over all its attempts. What is committed here stays: the next attempt goes on
+    after the last finished step. A run of one request to a model, without calls, has no steps.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps", db_index=False)
+    number = models.PositiveSmallIntegerField()
+    attempt = models.PositiveIntegerField(help_text="The attempt of the run that began it.")
+    kind = models.CharField(max_length=8, choices=StepKind.choices)
+    status = models.CharField(max_length=9, choices=StepStatus.choices, default=StepStatus.RUNNING)
+    endpoint = models.CharField(max_length=200, blank=True, default="", db_default="")
+    text_chars = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="The length of the answer's text at the end of this step."
+    )
+    input_tokens = models.PositiveIntegerField(null=True, blank=True)
+    output_tokens = models.PositiveIntegerField(null=True, blank=True)
+    cached_tokens = models.PositiveIntegerField(default=0, db_default=0)
+    reasoning_tokens = models.PositiveIntegerField(default=0, db_default=0)
+    cost = models.DecimalField(max_digits=24, decimal_places=9, null=True, blank=True)
+    replay = models.JSONField(null=True, blank=True, editable=False)  # `providers.base.Replay`: dialect, model, parts
+    started_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["run", "number"], name="step_once"),
+            models.CheckConstraint(condition=Q(kind__in=StepKind.values), name="step_kind_known"),
+            models.CheckConstraint(
+                condition=Q(status="running", ended_at=None) | ~Q(status="running") & Q(ended_at__isnull=False),
+                name="step_ended_when_over",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"step {self.number} of run {self.run_id}"
+
+
+class ToolCall(models.Model):
+    """One call of a tool. Its id is the idempotency key: the same for each try.
+
+    `arguments` is what the model wrote; `edited_arguments` what a person made of it, which is then what was sent.
+    Both are empty where moderation withholds them or the conversation was deleted.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="calls", db_index=False)
+    model_step = models.ForeignKey(
+        Step, on_delete=models.CASCADE, related_name="requested_calls", db_index=False,
+        help_text="The step in which the model asked for it.",
+    )  # fmt: skip
+    step = models.ForeignKey(
+        Step, on_delete=models.CASCADE, related_name="calls", help_text="The step in which it is made."
+    )
+    place = models.PositiveSmallIntegerField(help_text="Its place among the calls of its step, from 0.")
+    upstream_id = models.CharField(max_length=200, help_text="Its id in the model's words.")
+    name = models.CharField(max_length=128, help_text="As the model calls it.")
+    title = models.CharField(max_length=200, blank=True)
+    server = models.CharField(max_length=64, blank=True, help_text="The slug of its tool server. Empty: our own tool.")
+    effect = models.CharField(max_length=6, choices=ToolEffect.choices, default=ToolEffect.WRITES)
+    arguments = models.TextField(blank=True)
+    edited_arguments = models.TextField(blank=True, help_text="Empty: they were not edited.")
+    status = models.CharField(max_length=9, choices=CallStatus.choices, default=CallStatus.ASKED)
+    tries = models.PositiveSmallIntegerField(default=0, db_default=0)
+    attempt = models.PositiveIntegerField(default=0, help_text="The attempt of the run that tried it last.")
+    why = models.CharField(max_length=200, blank=True, help_text="Why it waits for a person.")
+    question = models.JSONField(null=True, blank=True, help_text="What the tool asks: sentence and JSON schema.")
+    answers = models.JSONField(default=list, blank=True, help_text="What people answered to its questions.")
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="When the wait ends with a denial.")
+    decision = models.CharField(max_length=12, choices=Decision.choices, blank=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+    output = models.TextField(blank=True, help_text="What the model read of the result.")
+    output_chars = models.PositiveIntegerField(default=0, help_text="The result's whole length.")
+    sources = models.JSONField(default=list, blank=True, help_text="Numbered: n, title, url, passage.")
+    queries = models.JSONField(default=list, blank=True, help_text="What was searched for.")
+    cost = models.DecimalField(max_digits=24, decimal_places=9, null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        permissions = (("read_toolcall_content", "Can read arguments and results of tool calls"),)
+        indexes = (
+            models.Index(fields=["expires_at"], condition=Q(status="waiting"), name="tool_call_waits"),
+            models.Index(fields=["-created_at"], name="tool_call_newest"),
+            models.Index(fields=["server", "name", "-created_at"], name="tool_call_by_tool"),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=["run", "model_step", "place"], name="tool_call_once"),
+            models.CheckConstraint(condition=Q(status__in=CallStatus.values), name="tool_call_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=CALL_ENDED, ended_at__isnull=False)
+                | ~Q(status__in=CALL_ENDED) & Q(ended_at=None),
+                name="tool_call_ended_when_over",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.status})"
+
+    @property
+    def sent_arguments(self) -> str:
+        """The arguments as they are or were sent."""
+        return self.edited_arguments or self.arguments
+
+
+class ToolFile(models.Model):
+    """A file that a tool made. It is downloaded by who may read its conversation."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="tool_files")
+    call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=200)
+    media_type = models.CharField(max_length=100)
+    size = models.PositiveIntegerField(help_text="In bytes.")
+    content = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class KnownTool(models.Model):
+    """A tool that exists: one of our own, or one that a tool server lists. Workers write it, pages and staff read it.
+
+    `gone_at`: its server does not list it any more, or this version has it no more.
+    """
+
+    server = models.CharField(max_length=64, blank=True, help_text="The slug of its tool server. Empty: our own tool.")
+    name = models.CharField(max_length=128, help_text="As its server calls it.")
+    title = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    parameters = models.JSONField(default=dict, blank=True)
+    effect = models.CharField(max_length=6, choices=ToolEffect.choices, default=ToolEffect.WRITES)
+    approval = models.CharField(max_length=6, choices=Approval.choices, default=Approval.ASK)
+    outside = models.BooleanField(default=True, help_text="Its results are content from outside.")
+    enabled = models.BooleanField(default=True, help_text="Staff can turn it off for everybody.")
+    by_default = models.BooleanField(default=True, help_text="On in a conversation that chose no tools.")
+    seen_at = models.DateTimeField(default=timezone.now, editable=False)
+    gone_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints: ClassVar = (models.UniqueConstraint(fields=["server", "name"], name="known_tool_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.server}/{self.name}" if self.server else self.name
+
+
+class ToolApproval(models.Model):
+    """A decision of a person that is remembered: about one tool, in one conversation or (none) in all of theirs."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="tool_approvals")
+    conversation = models.ForeignKey(
+        Conversation, null=True, blank=True, on_delete=models.CASCADE, related_name="tool_approvals"
+    )
+    server = models.CharField(max_length=64, blank=True)
+    tool = models.CharField(max_length=128)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = (
+            models.UniqueConstraint(
+                fields=["user", "conversation", "server", "tool"], nulls_distinct=False, name="tool_approval_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.server}/{self.tool}" if self.server else self.tool
+
+
+class ToolPolicy(models.Model):
+    """What staff decided about tools. The most specific applies: tool before server before all, group before everybody.
+
+    Of several groups' policies the strictest applies. `off`: the tool is not offered.
+    """
+
+    class Rule(models.TextChoices):
+        NEVER = "never", "Never ask"
+        ASK = "ask", "Ask, unless a person has allowed it for longer"
+        ALWAYS = "always", "Ask each time"
+        OFF = "off", "Not offered"
+
+    group = models.ForeignKey(
+        Group, null=True, blank=True, on_delete=models.CASCADE, related_name="tool_policies",
+        help_text="Whom it is for. Empty: everybody.",
+    )  # fmt: skip
+    server = models.CharField(max_length=64, blank=True, help_text="The slug of a tool server. Empty: our own tools.")
+    tool = models.CharField(max_length=128, blank=True, help_text="The name of a tool. Empty: all of them.")
+    rule = models.CharField(max_length=6, choices=Rule.choices, default=Rule.ASK)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "tool policies"
+        constraints: ClassVar = (
+            models.UniqueConstraint(fields=["group", "server", "tool"], nulls_distinct=False, name="tool_policy_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.server or 'own tools'} / {self.tool or 'all'}: {self.get_rule_display()}"
+
+
+class ToolSwitch(models.Model):
+    """The one row that stops all tools at once: no call begins while `stopped` is true."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    stopped = models.BooleanField(default=False)
+    reason = models.CharField(max_length=200, blank=True, help_text="People read it.")
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints: ClassVar = (models.CheckConstraint(condition=Q(id=1), name="tool_switch_only_one"),)
+
+    def __str__(self) -> str:
+        return "stopped" if self.stopped else "on"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.id = 1
+        super().save(*args, **kwargs)
