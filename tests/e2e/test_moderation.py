@@ -190,6 +190,27 @@ def test_a_held_message_is_withdrawn_by_keyboard(page: Page) -> None:
     expect(page.locator(DONE)).to_contain_text("This message was withdrawn.")
 
 
+def test_a_held_message_that_asks_nobody_is_withdrawn(page: Page, bob: Page, stack: Stack) -> None:
+    connected(page)
+    send(page, "First [[tokens=2]]")
+    ended(page)
+    add_bob(stack, page.url.rstrip("/").rpartition("/")[2])
+    stack.sql("UPDATE chat_conversation SET answers = ''")
+    page.reload()
+    connected(page)
+    send(page, f"Only for Bob: {HELD}")
+    expect(page.locator(DONE).last).to_contain_text("Waiting for a reviewer.")
+    page.get_by_role("button", name="Withdraw").click()
+    for one in (page, bob):
+        expect(one.locator(".message-user.is-last .message-deleted")).to_have_text("This message was deleted.")
+        if one is page:
+            expect(page.locator("#text")).to_have_value(f"Only for Bob: {HELD}")
+            bob.goto(page.url)
+    decide(stack, "release_held")
+    page.reload()
+    expect(page.locator(".message-user.is-last .message-deleted")).to_be_visible()
+
+
 def test_a_reviewer_refuses_it(page: Page, stack: Stack) -> None:
     hold(page, f"About {HELD}")
     decide(stack, "refuse_held", ", 'Not in this class.'")

@@ -118,12 +118,11 @@ export class MessageActions {
     });
   }
 
-  /** Withdraws a message that waits for a reviewer. @param {MessageView} view */
+  /** Withdraws a message that waits for a reviewer: stops what would answer it, or deletes it. @param {MessageView} view */
   async withdraw(view) {
     const { conversation } = this;
     const answers = conversation.transcript.allRunning.filter((answer) => answer.parentId === view.id);
-    if (!answers.length) return showNote("This message asks nobody: it waits for the reviewer, and can’t be withdrawn.");
-    await conversation.stop(answers);
+    await (answers.length ? conversation.stop(answers) : this.menu.delete(view));
     giveBack(conversation.composer, view.withheld);
     view.withheld = "";
     return undefined;
