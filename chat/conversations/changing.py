@@ -20,6 +20,7 @@ from chat.conversations.listing import notify_members
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import ACTIVE, Conversation, Member, Message, MessageRole, Reasoning, Revision, RevisionKind, Role, Run
 from chat.models.conversations import title_from
+from chat.moderation.judging import judge_later
 from chat.moderation.rewriting import rewrite_message
 from chat.moderation.screening import Refusal, check_not_withheld, refuse, screen_edit
 from chat.protocol.commands import clean_controls, clean_text
@@ -38,7 +39,8 @@ def edit_message(user_id: uuid.UUID, message_id: uuid.UUID, text: str, seen: str
 
     A question is edited by its author, an answer by who asked for it or an owner. `seen` is the `edited_at` that the
     editor knows ("" for none): if it is another one by now, nothing is changed. The text is screened as if it was sent;
-    a rule that holds or blocks it refuses the edit. Raises `ChatError`s, `Conflict` when it was changed meanwhile.
+    a rule that holds or blocks it refuses the edit. Judges read it soon after. Raises `ChatError`s, `Conflict` when it
+    was changed meanwhile.
     """
     try:
         with transaction.atomic():
@@ -57,6 +59,7 @@ def edit_message(user_id: uuid.UUID, message_id: uuid.UUID, text: str, seen: str
             _keep(message, RevisionKind.EDITED, user_id, edited_at)
             rewrite_message(message.pk, stored, moderation)
             Message.objects.filter(pk=message.pk).update(edited_at=edited_at)
+            judge_later(message.pk)
             _announce_title(message)
     except Refusal as refusal:
         raise refuse(refusal, user_id, uuid.uuid5(message_id, f"{user_id} {text}")) from None

@@ -1,6 +1,6 @@
 """Conversations, messages, summaries, runs, recordings, presets, prompts, moderation, known models, push."""
 
-from chat.models.asking import Mention, Unannounced
+from chat.models.asking import Mention, Unannounced, Unjudged
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
 from chat.models.comparisons import Comparison
 from chat.models.conversations import Answers, Conversation, Member, Role
@@ -116,6 +116,7 @@ __all__ = [
     "ToolPolicy",
     "ToolSwitch",
     "Unannounced",
+    "Unjudged",
     "Utterance",
     "Visibility",
     "WaitingFor",

@@ -27,6 +27,23 @@ class Unannounced(models.Model):
         return f"unannounced message {self.message_id}"
 
 
+class Unjudged(models.Model):
+    """A text that no run judges: a message that asks nobody, or a new text of one that was edited in place.
+
+    It is written with the text. A worker takes it, has the judges of moderation read the text, and deletes it.
+    """
+
+    message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+    next_try_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"unjudged message {self.message_id}"
+
+
 class Mention(models.Model):
     """A message mentions a member, who is told of it once, and has seen it since `seen_at`."""
 

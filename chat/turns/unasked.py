@@ -39,6 +39,8 @@ WITH clock AS MATERIALIZED (
     FROM clock
 ), unannounced AS (
     INSERT INTO chat_unannounced (message_id, created_at) SELECT %(message)s::uuid, now FROM clock
+), unjudged AS (
+    INSERT INTO chat_unjudged (message_id, created_at, next_try_at) SELECT %(message)s::uuid, now, now FROM clock
 ), submission AS (
     INSERT INTO chat_submission (user_id, client_id, fingerprint, conversation_id, message_id, run_id, created_at)
     VALUES (%(user)s, %(client_id)s, %(fingerprint)s, %(conversation)s, %(message)s, NULL, clock_timestamp())

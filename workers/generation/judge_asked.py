@@ -102,7 +102,7 @@ class _Question:
         judgements = await self.services.judges.judge(judges, self.text)
         count_judgements(judgements)
         if spent := [one for judgement in judgements for one in judgement.spent]:
-            self.services.spawn(record_costs(self.claim.run, spent))
+            self.services.spawn(record_costs(self.claim.run.conversation_id, spent))
         return finding_of_judgements(judgements, answered=False)
 
     async def refusal(self, judging: asyncio.Task[JudgeFinding]) -> Outcome | None:

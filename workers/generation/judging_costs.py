@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -11,7 +12,6 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.quotas.settlement import Used, settle_background
-from chat.runs.context import ClaimedRun
 from chat.telemetry import metrics
 from workers.generation.ledger import used_of
 from workers.moderation.judge import Judgement, Spent
@@ -28,8 +28,8 @@ def count_judgements(judgements: Sequence[Judgement]) -> None:
             metrics.count_verdict("judge", judgement.judge.name, hit.category.value, hit.action.value)
 
 
-async def record_costs(run: ClaimedRun, spent: Iterable[Spent]) -> None:
-    """One entry in the ledger for each model that judged the run's texts. Raises nothing."""
+async def record_costs(conversation_id: uuid.UUID, spent: Iterable[Spent]) -> None:
+    """One entry in the ledger for each model that judged texts of a conversation. Raises nothing."""
     sums: dict[tuple[str, str], Used] = {}
     for one in spent:
         used = used_of(one.model, one.endpoint, one.usage)
@@ -37,11 +37,9 @@ async def record_costs(run: ClaimedRun, spent: Iterable[Spent]) -> None:
         sums[one.model, one.endpoint] = used if before is None else _sum(before, used)
     try:
         for used in sums.values():
-            await in_db(
-                settle_background, None, timezone.now(), used, purpose=PURPOSE, conversation_id=run.conversation_id
-            )
+            await in_db(settle_background, None, timezone.now(), used, purpose=PURPOSE, conversation_id=conversation_id)
     except Exception:
-        logger.exception("judging_not_recorded", run=str(run.id))
+        logger.exception("judging_not_recorded", conversation=str(conversation_id))
 
 
 def _sum(one: Used, other: Used) -> Used:

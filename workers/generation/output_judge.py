@@ -139,7 +139,7 @@ class OutputJudge:
                 "answer", self._run, open_message_case, self._run, self._joined(None), text, answered=True
             )  # fmt: skip
         if self._spent:
-            await record_costs(self._run, self._spent)
+            await record_costs(self._run.conversation_id, self._spent)
 
     async def _finish_judging(self) -> None:
         while self._task is not None or (self._parts and self._hit is None):

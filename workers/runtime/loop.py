@@ -38,6 +38,7 @@ from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, trac
 from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
 from workers.generation.emitter import Emitter
+from workers.generation.judge_shown import ShownJudge
 from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
 from workers.generation.services import Services
@@ -96,17 +97,15 @@ class Runtime:
     async def _open(self, ready: threading.Event) -> None:
         """Everything that the first answer must not wait for, and the housekeeping."""
         watchdog.keep(self._loop)
-        emitter = Emitter()
-        self.endpoint_sync = EndpointSync()
+        self.endpoint_sync, emitter = EndpointSync(), Emitter()
         await self.endpoint_sync.open()
         router = self.endpoint_sync.router
-        titles = TitleWriter(router, router)
         self.judge_sync = JudgeSync(router.facts)
         await self.judge_sync.open()
-        panel = self.judge_sync.panel
         self.services = Services(
-            emitter, router, titles, self.owner, self.spawn, self.give_back, models=router, judges=panel
-        )
+            emitter, router, TitleWriter(router, router), self.owner, self.spawn, self.give_back,
+            models=router, judges=self.judge_sync.panel,
+        )  # fmt: skip
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
         several_times_a_lease = min(2.0, settings.RUN_LEASE_SECONDS / 3.5)
@@ -115,11 +114,12 @@ class Runtime:
         self.spawn(repeat(self.endpoint_sync.publish, every=CATALOG_SECONDS))
         self.spawn(repeat(self.endpoint_sync.reload, every=ENDPOINTS_SECONDS))
         self.spawn(repeat(self.judge_sync.reload, every=ENDPOINTS_SECONDS))
+        self.spawn(repeat(ShownJudge(self.services).judge, every=1.0))
         self.spawn(repeat(self.endpoint_sync.share_facts, every=FACTS_SECONDS))
         self.spawn(repeat(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
-        metrics.labelled_gauges["judges_away"] = panel.away
+        metrics.labelled_gauges["judges_away"] = self.judge_sync.panel.away
         self.spawn(repeat(self._check_queue, every=min(5.0, settings.WORKER_STUCK_SECONDS / 4)))
         self.spawn(repeat(self._stop_unwatched, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
         self.spawn(repeat(self.missing_html.render, every=FALLBACK_SECONDS, wake=self.missing_html.wake))

@@ -50,9 +50,11 @@ async def test_from_the_database_to_a_refused_question(stack: Stack, judge: Judg
             assert time.monotonic() < deadline, "the worker did not read the judge"
             await asyncio.sleep(1)
         assert (run["error_code"], run["answer"]) == ("moderated", "")
+        unasked = await client.say("I will kill them, too", ask=False)
+        await _withheld(stack, unasked["message_id"])
         harmless = await _asked(stack, client, "Which trains go to Rome?")
         assert harmless["status"] == "done"
-    [case] = await asyncio.to_thread(stack.sql, "SELECT * FROM chat_moderationcase")
+    case, _ = await asyncio.to_thread(stack.sql, "SELECT * FROM chat_moderationcase ORDER BY opened_at")
     assert (case["original"], case["origin"], case["action"]) == ("I will kill the process", "judge", "block")
     [message] = await asyncio.to_thread(stack.sql, "SELECT * FROM chat_message WHERE id = %s", case["target_id"])
     shown = message["moderation"] if isinstance(message["moderation"], dict) else json.loads(message["moderation"])
@@ -75,4 +77,12 @@ async def _asked(stack: Stack, client: Any, text: str) -> Any:
         if row["status"] not in ("queued", "running"):
             return row
         assert time.monotonic() < deadline, "the run did not end"
+        await asyncio.sleep(0.1)
+
+
+async def _withheld(stack: Stack, message_id: str) -> None:
+    """Returns once a message that asks nobody has lost its text."""
+    deadline = time.monotonic() + LONG
+    while (await asyncio.to_thread(stack.sql, "SELECT text FROM chat_message WHERE id = %s", message_id))[0]["text"]:
+        assert time.monotonic() < deadline, "the message was not judged"
         await asyncio.sleep(0.1)

@@ -1,0 +1,109 @@
+"""Texts that are shown before judges have read them: messages that ask nobody, and edits in place. Sync.
+
+Who writes such a text notes it in the same transaction (`Unjudged`). The workers take these rows, a few at a time; a
+row that its worker did not finish is taken again a minute later. The verdict is applied as one transaction: the case,
+what is withheld, and the end of the row.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from chat.models import Message, MessageRole, Revision, RevisionKind, Run, Unjudged
+from chat.models.moderation import Action, CaseTarget, Direction
+from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
+from chat.moderation.rewriting import rewrite_message
+
+AGAIN_SECONDS: Final = 60.0
+
+_TAKE: Final = """
+UPDATE chat_unjudged u SET next_try_at = clock_timestamp() + make_interval(secs => %s)
+FROM chat_message m
+WHERE m.id = u.message_id AND u.message_id IN (
+    SELECT message_id FROM chat_unjudged WHERE next_try_at <= clock_timestamp()
+    ORDER BY next_try_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
+RETURNING u.message_id, u.created_at, m.conversation_id, m.role, m.text
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownText:
+    """A text to be judged. `noted_at` tells it from a later text of the same message."""
+
+    message_id: uuid.UUID
+    noted_at: datetime
+    conversation_id: uuid.UUID
+    role: str
+    text: str
+
+    @property
+    def answered(self) -> bool:
+        return self.role == MessageRole.ASSISTANT
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was written."""
+        return (timezone.now() - self.noted_at).total_seconds()
+
+
+def judge_later(message_id: uuid.UUID) -> None:
+    """Notes that judges have to read the text that a message has now. A part of the caller's transaction."""
+    now = timezone.now()
+    Unjudged.objects.update_or_create(message_id=message_id, defaults={"created_at": now, "next_try_at": now})
+
+
+def take_unjudged(limit: int) -> list[ShownText]:
+    """Takes up to `limit` texts; no other worker gets them for `AGAIN_SECONDS`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [AGAIN_SECONDS, limit])
+        return [ShownText(*row) for row in cursor.fetchall()]
+
+
+def note_judged(shown: ShownText) -> None:
+    """The text needs no verdict any more; a later one of the same message does."""
+    Unjudged.objects.filter(message_id=shown.message_id, created_at=shown.noted_at).delete()
+
+
+def apply_finding(shown: ShownText, finding: Finding) -> bool:
+    """Opens the case of a text, and takes the text away where the finding holds or blocks it. One transaction.
+
+    False: the message has another text by now, or none, and nothing was done. After the commit of a True with a
+    finding that holds or blocks, the caller publishes the rewriting.
+    """
+    with transaction.atomic():
+        lock_message_cases(shown.message_id)
+        # In the order of every end of a run: the run's row, then the message's.
+        run = Run.objects.select_for_update(of=("self",)).filter(message_id=shown.message_id, latest=True).first()
+        message = Message.objects.select_for_update(of=("self",)).filter(pk=shown.message_id).first()
+        if message is None or message.deleted_at is not None or message.text != shown.text:
+            note_judged(shown)
+            return False
+        case = open_case(
+            CaseTarget.MESSAGE,
+            message.pk,
+            finding,
+            direction=Direction.ANSWERED if shown.answered else Direction.ASKED,
+            original=message.text,
+            person_id=_writer_of(message, run),
+            conversation_id=message.conversation_id,
+        )
+        if finding.action in (Action.HOLD, Action.BLOCK):
+            rewrite_message(
+                message.pk, "", shown_moderation(case), reasoning="" if shown.answered else None, publish=False
+            )
+        note_judged(shown)
+        return True
+
+
+def _writer_of(message: Message, run: Run | None) -> uuid.UUID | None:
+    """Who wrote the text: who edited it last, else the author, else who asked for the answer."""
+    edits = Revision.objects.filter(message=message, kind=RevisionKind.EDITED).order_by("-changed_at")
+    editor = edits.values_list("changed_by", flat=True).first()
+    return editor or message.author_id or (run.requested_by_id if run is not None else None)
