@@ -22,7 +22,7 @@ class Message(models.Model):
     """One node of a conversation's tree. A user's message may follow an answer or another user's message. An edit that
     asks again, or a regenerated answer, is a sibling.
 
-    A message can also be edited in place or deleted (`chat.conversations.changing`): it keeps its place in the tree.
+    A message can also be edited in place or deleted (`chat.turns.changing`): it keeps its place in the tree.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -14,7 +14,6 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from chat.catalog.access import choose_model
-from chat.conversations.changing import check_not_deleted
 from chat.conversations.member_branches import keep_branches
 from chat.conversations.membership import member_of
 from chat.eventlog import events
@@ -26,6 +25,7 @@ from chat.protocol.commands import MessageContinue
 from chat.protocol.errors import Busy, Invalid, NotFound
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
+from chat.turns.changing import check_not_deleted
 from chat.turns.comparing import is_open
 from chat.turns.limits import check_runs_under_way, reserve_quota
 from chat.turns.statements import lock_sender

@@ -12,13 +12,13 @@ from django.db.models import Q
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.catalog.presets import choose_preset
-from chat.conversations.changing import check_not_deleted
 from chat.conversations.membership import WRITERS, member_of
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
 from chat.moderation.screening import check_not_withheld, screen_system_prompt
 from chat.protocol.commands import MessageEdit, MessageSend, NewTurn
 from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
 from chat.turns.asking import answer_under_way, asks_in, asks_in_new_conversation, check_answer_above, edit_asks
+from chat.turns.changing import check_not_deleted
 from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
 from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender
 

@@ -13,9 +13,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
-from chat.conversations.changing import delete_message, edit_message
 from chat.conversations.copying import fork
 from chat.protocol.errors import RateLimited
+from chat.turns.changing import delete_message, edit_message
 from chat.views.decorators import command
 
 FORK_RATE: Final = "60/h"  # per user

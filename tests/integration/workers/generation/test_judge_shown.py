@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.models import UsageEntry, User
-from chat.conversations.changing import delete_message, edit_message
 from chat.models import Message, ModerationCase, Unjudged
 from chat.models.moderation import Action, Direction
 from chat.moderation.judging import AGAIN_SECONDS
+from chat.turns.changing import delete_message, edit_message
 from chat.turns.releasing import HeldState, release_held
 from tests.fixtures.judged_runs import (
     ScriptedJudge,

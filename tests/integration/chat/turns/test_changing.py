@@ -10,12 +10,11 @@ import pytest
 from asgiref.sync import async_to_sync
 
 from accounts.models import AuditEntry, User
-from chat.conversations.changing import CHANGED, delete_message, edit_message
 from chat.conversations.copying import fork
 from chat.conversations.rating import rate
 from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import store
-from chat.models import Conversation, Member, Message, Reasoning, Revision, Role, Run, RunStatus
+from chat.models import Conversation, Member, Mention, Message, Reasoning, Revision, Role, Run, RunStatus
 from chat.models.moderation import Action, DecisionKind, ModerationCase
 from chat.portability.export import conversation_data, export_user_data
 from chat.portability.importer import import_conversations, read_file
@@ -38,8 +37,10 @@ from chat.review import effects
 from chat.runs.context import read_branch
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
+from chat.turns import changing, mentioning
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
+from chat.turns.changing import CHANGED, delete_message, edit_message
 from chat.turns.submit import announce
 from tests.fixtures.moderation_rules import add_rule
 from tests.fixtures.people import logged_in, staff_client
@@ -286,3 +287,33 @@ def test_a_deleted_answer_is_not_rated_again(turn: Accepted, alice: User) -> Non
     with pytest.raises(Invalid):
         rate(alice.pk, answer, -1)
     assert rate(alice.pk, answer, 0).value == 0
+
+
+# --- mentions --------------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_marks_whom_it_mentions_and_tells_each_once(
+    turn: Accepted, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[uuid.UUID] = []
+
+    async def note(_message: Message, people: list[uuid.UUID]) -> None:
+        told.extend(people)
+
+    monkeypatch.setattr(changing, "notify_mentioned", note)
+    name = bob.display_name
+    for text, start in ((f"Look, @{name}", 6), (f"@{name}, look again", 0)):
+        message = edit_message(alice.pk, turn.message_id, text)
+        assert message.mentions == [{"start": start, "length": len(name) + 1, "user": str(bob.pk)}]
+    assert told == [bob.pk]
+    assert not edit_message(alice.pk, turn.message_id, "Nobody").mentions
+    assert Mention.objects.filter(user=bob, message=turn.message_id).count() == 1
+
+
+def test_an_edit_mentions_no_more_people_than_a_message(
+    turn: Accepted, alice: User, monkeypatch: pytest.MonkeyPatch, bob: User
+) -> None:
+    monkeypatch.setattr(mentioning, "MOST_MENTIONED", 0)
+    with pytest.raises(Invalid):
+        edit_message(alice.pk, turn.message_id, f"@{bob.display_name}")
+    assert Message.objects.get(pk=turn.message_id).text == "Which crocodile?"

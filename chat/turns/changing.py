@@ -11,6 +11,7 @@ import uuid
 from datetime import datetime
 from typing import Final
 
+from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -18,13 +19,26 @@ from django.utils.translation import gettext as _
 
 from chat.conversations.listing import notify_members
 from chat.conversations.membership import check_may_write, member_of
-from chat.models import ACTIVE, Conversation, Member, Message, MessageRole, Reasoning, Revision, RevisionKind, Role, Run
+from chat.models import (
+    ACTIVE,
+    Conversation,
+    Member,
+    Mention,
+    Message,
+    MessageRole,
+    Reasoning,
+    Revision,
+    RevisionKind,
+    Role,
+    Run,
+)
 from chat.models.conversations import title_from
 from chat.moderation.judging import judge_later
 from chat.moderation.rewriting import rewrite_message
 from chat.moderation.screening import Refusal, check_not_withheld, refuse, screen_edit
 from chat.protocol.commands import clean_controls, clean_text
 from chat.protocol.errors import Busy, Conflict, Forbidden, Invalid, NotFound, TooLarge
+from chat.turns.mentioning import note_mentions, notify_mentioned, store_mentions
 
 DELETED: Final = "This message was deleted."
 CHANGED: Final = "This message was changed meanwhile. Copy your text, reload the page and try again."
@@ -60,6 +74,8 @@ def edit_message(user_id: uuid.UUID, message_id: uuid.UUID, text: str, seen: str
             rewrite_message(message.pk, stored, moderation)
             Message.objects.filter(pk=message.pk).update(edited_at=edited_at)
             judge_later(message.pk)
+            if message.role == MessageRole.USER:
+                _mention(message.pk)
             _announce_title(message)
     except Refusal as refusal:
         raise refuse(refusal, user_id, uuid.uuid5(message_id, f"{user_id} {text}")) from None
@@ -148,6 +164,16 @@ def _announce_title(message: Message) -> None:
     if message.parent_id is None and conversation.title != titled:
         conversation.title = conversation.title or _("Conversation")  # a name for what has none
         transaction.on_commit(lambda: notify_members(conversation), robust=True)
+
+
+def _mention(message_id: uuid.UUID) -> None:
+    """Marks whom the new text mentions. Members whom no earlier text of the message has mentioned are told of it."""
+    message = Message.objects.select_related("author").get(pk=message_id)
+    note_mentions(message)
+    Message.objects.filter(pk=message_id).update(mentions=message.mentions)
+    told_before = set(Mention.objects.filter(message=message_id).values_list("user", flat=True))
+    if new := [person for person in store_mentions(message) if person not in told_before]:
+        transaction.on_commit(lambda: async_to_sync(notify_mentioned)(message, new), robust=True)
 
 
 def _keep(message: Message, kind: RevisionKind, user_id: uuid.UUID, at: datetime) -> None:
