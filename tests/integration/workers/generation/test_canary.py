@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
+import subprocess
+import uuid
 from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from config.stack.account import installed
 from tests.client import Client, Session, session
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
@@ -64,7 +69,9 @@ def stream(text: str, *, size: int, thinking: str = "", ends: bool = True) -> Sc
     return Script(body="raw", text=body, split=write, drip=0.02, hang=-1 if ends else -(-len(body) // write))
 
 
-async def everywhere(stack: Stack, alice: Session, conversation: str, clients: list[Client]) -> dict[str, str]:
+async def everywhere(
+    stack: Stack, alice: Session, conversation: str, clients: list[Client], tmp_path: Path
+) -> dict[str, str]:
     """All that anybody can have of a conversation, by where it is; not what the model was asked."""
     found = {f"frames of client {number}": json.dumps(client.frames) for number, client in enumerate(clients)}
     late = await alice.connect()
@@ -86,6 +93,7 @@ async def everywhere(stack: Stack, alice: Session, conversation: str, clients: l
             if '"event": "metrics_served"' in line:
                 found[f"metrics of {process.name}"] = fetch(json.loads(line)["port"])
     found |= await shared(alice, conversation, epochs)
+    found["backup"] = await asyncio.to_thread(backup_but_cases, stack, tmp_path)
     tables = ("message", "run", "reasoning", "conversation", "summary", "sharelink", "sharedmessage")
     for table in tables:
         found[table] = json.dumps(stack.sql(f"SELECT * FROM chat_{table}"), default=str)  # noqa: S608 -- five names
@@ -109,6 +117,18 @@ async def shared(alice: Session, conversation: str, epochs: set[str]) -> dict[st
             await reader.until(lambda: reader.status == 200, "a stream")
             found[f"stream from {last or 'the beginning'}"] = json.dumps([reader.last, reader.events])
     return found
+
+
+def backup_but_cases(stack: Stack, folder: Path) -> str:
+    """What a backup has, as SQL; without the cases of moderation, which keep what was withheld, and the rules."""
+    file, restore = str(folder / f"{uuid.uuid4()}.dump"), str(installed() / "pg_restore")
+    stack.manage("backup", file)
+    listed = subprocess.run([restore, "--list", file], capture_output=True, text=True, check=True).stdout.splitlines()
+    kept = [line for line in listed if not re.search("TABLE DATA .* chat_moderation", line)]
+    assert len(kept) < len(listed)
+    (folder / "contents").write_text("\n".join(kept))
+    command = [restore, "--use-list", str(folder / "contents"), "--file", "-", file]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 async def replayed(alice: Session, conversation: str, position: dict[str, Any]) -> str:
@@ -158,7 +178,7 @@ async def watch(alice: Session, client: Client, conversation: str) -> Client:
 
 @pytest.mark.parametrize("size", [1, 5, 40])
 async def test_what_is_masked_or_blocked_is_nowhere(
-    stack: Stack, upstream: FakeOpenAI, alice: Session, size: int
+    stack: Stack, upstream: FakeOpenAI, alice: Session, size: int, tmp_path: Path
 ) -> None:
     """In the answer and in the thinking, in pieces of any size; nor has the model it in its next context."""
     client = await alice.connect()
@@ -188,14 +208,16 @@ async def test_what_is_masked_or_blocked_is_nowhere(
     again = await client.say("And now?", conversation)
     await client.ended(again["run_id"])
     assert not places({"context": json.dumps(upstream.chats[-1].body)}, MASKED, BLOCKED)
-    found = await everywhere(stack, alice, conversation, [client, other])
+    found = await everywhere(stack, alice, conversation, [client, other], tmp_path)
     assert not places(found, MASKED, BLOCKED), "\n".join(places(found, MASKED, BLOCKED))
     [case] = stack.sql("SELECT * FROM chat_moderationcase WHERE id = %s", notice["case_id"])
     assert case["original"].startswith(f"It is a {MASKED}, as everybody knows, and {BLOCKED}")
     assert case["original_reasoning"] == f"Well, {MASKED} it is."
 
 
-async def test_what_was_shown_before_the_hit_is_withdrawn(stack: Stack, upstream: FakeOpenAI, alice: Session) -> None:
+async def test_what_was_shown_before_the_hit_is_withdrawn(
+    stack: Stack, upstream: FakeOpenAI, alice: Session, tmp_path: Path
+) -> None:
     """A late hit: clients have had its beginning. After it, nobody can have that again."""
     client = await alice.connect()
     words = " ".join(f"w{number}" for number in range(6))
@@ -219,5 +241,5 @@ async def test_what_was_shown_before_the_hit_is_withdrawn(stack: Stack, upstream
     again = await fresh.say("And now?", conversation)
     await fresh.ended(again["run_id"])
     assert not places({"context": json.dumps(upstream.chats[-1].body)}, LATE)
-    found = await everywhere(stack, alice, conversation, [fresh])
+    found = await everywhere(stack, alice, conversation, [fresh], tmp_path)
     assert not places(found, LATE), "\n".join(places(found, LATE))
