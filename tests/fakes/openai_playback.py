@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tests.fakes.openai_scripts import (
     Script,
+    call_events,
     closing_events,
     error_event,
     garbage_event,
@@ -79,6 +80,7 @@ def _reel(script: Script) -> list[bytes]:
         if index == script.garbage:
             writes.append(garbage_event(script))
         writes.append(token_event(script, index))
+    writes += call_events(script)
     if not writes:
         return []
     writes[0] = role_event(script) + writes[0]
@@ -93,6 +95,7 @@ def _split_reel(script: Script, *, usage: bool) -> list[bytes]:
     else:
         events = [reasoning_event(script, index) for index in range(script.reasoning)]
         events += [token_event(script, index) for index in range(token_count(script))]
+        events += call_events(script)
         body = role_event(script) + b"".join(events) + _closing(script, usage=usage)
     return [frame(body[start : start + script.split]) for start in range(0, len(body), script.split)]
 

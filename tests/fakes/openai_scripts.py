@@ -7,6 +7,11 @@ A script is written `key=value key=value`, for instance `tokens=100 rate=20 cut=
 - from a program: `server.play(Script(tokens=100), times=1)`, or `POST /_scripts`.
 
 The answer's text is `tok0 tok1 tok2 ...` unless `text` says otherwise, so a client can check every byte of it.
+
+Calls of tools are scripted from a program, `Script(calls=[("current_time", {"zone": "UTC"}), ("search", {})])`, or by
+the last user message, `[[call=current_time {"zone": "UTC"} call=search {}]]`. Before them comes only `text`, if there
+is one. Calls that a message asks for are sent once, and only where the request offers tools: the answer to their
+results is the usual text. A script from a program is played as it is.
 """
 
 from __future__ import annotations
@@ -14,10 +19,14 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+from tests.fakes.scripted_calls import Call, find_calls, read_calls, write_calls
+
 DIRECTIVE: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+CALL_TOKENS: Final = 10  # of each call, in the usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,10 @@ class Script:
     reasoning: int = 0  # reasoning tokens (think0 think1 ...) before the text
     reasoning_field: str = "reasoning_content"
     stamp: bool = False  # tokens say when they were sent: tok0@<monotonic microseconds>
+    # Calls of tools after the text: name, arguments (an object, or any text as it is), and perhaps an id.
+    calls: Sequence[tuple[str, Mapping[str, Any] | str] | Call] = ()
+    call_finish: str = "tool_calls"  # the finish_reason of an answer with calls
+    call_piece: int = 16  # characters of arguments an event; 0: each call whole, in one event
 
     # before the answer
     accept_delay: float = 0.0  # before the response's headers
@@ -41,6 +54,7 @@ class Script:
     fails: int = 0  # the status is for this many requests with the same last message; then the script plays
     disconnect: bool = False  # close without a byte of response
     strict: bool = False  # 422 for a request with `stream_options`, as older servers give
+    no_tools: bool = False  # 400 for a request with tools, as servers give for models that take none
     reasoner: bool = False  # 400 for `temperature` and `max_tokens`, as OpenAI's reasoning models give
     echo_key: bool = False  # an error that repeats the Authorization header
 
@@ -65,12 +79,23 @@ class Script:
     size: int = 0  # characters to fill each token up to
     drip: float = 0.0  # seconds between the writes of `split`
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calls", read_calls(self.calls))  # hashable, because answers are cached by script
+
+    @property
+    def finish_reason(self) -> str:
+        return self.call_finish if self.calls and self.finish == "stop" else self.finish
+
 
 def parse_script(line: str) -> Script:
-    """Reads `key=value` pairs, separated by spaces or commas. A value is JSON or, failing that, a word."""
+    """Reads `key=value` pairs, separated by spaces or commas. A value is JSON or, failing that, a word. Or calls:
+    `call=name {"argument": 1} call=other {}`.
+    """
+    if calls := find_calls(f"[[{line}]]"):
+        return Script(calls=calls)
     found: dict[str, Any] = {}
     kinds: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
-    known = {field.name: kinds[str(field.type)] for field in fields(Script)}
+    known = {field.name: kinds[str(field.type)] for field in fields(Script) if str(field.type) in kinds}
     for key, quoted, word in re.findall(r'(\w+)=(?:("(?:[^"\\]|\\.)*")|([^\s,]*))', line):
         if key not in known:
             raise ValueError(f"a script has no {key!r}")
@@ -82,6 +107,8 @@ def parse_script(line: str) -> Script:
 
 def find_script(model: str, last_user_text: str) -> Script | None:
     """The script that a request asks for, if it asks for one."""
+    if calls := find_calls(last_user_text):  # before `DIRECTIVE`: arguments may have two brackets
+        return Script(calls=calls)
     found = DIRECTIVE.search(last_user_text)
     if found:
         return parse_script(found[1])
@@ -105,7 +132,9 @@ def answer_text(script: Script, tokens: int | None = None) -> str:
 
 
 def token_count(script: Script) -> int:
-    return len(_words(script.text)) if script.text else script.tokens
+    if script.text:
+        return len(_words(script.text))
+    return 0 if script.calls else script.tokens
 
 
 @functools.lru_cache(maxsize=64)
@@ -143,6 +172,14 @@ def reasoning_event(script: Script, index: int) -> bytes:
     return event(script, _HEAD + json.dumps([delta]) + "}")
 
 
+def call_events(script: Script) -> list[bytes]:
+    """The calls, as OpenAI's API sends them: first the id and the name, then the arguments in pieces."""
+    return [
+        event(script, _HEAD + json.dumps([{"index": 0, "delta": {"tool_calls": [one]}, "finish_reason": None}]) + "}")
+        for one in write_calls(script.calls, script.call_piece)
+    ]
+
+
 def garbage_event(script: Script) -> bytes:
     return event(script, '{"id":"chatcmpl-fake","choices":[{"delta":{"con')
 
@@ -159,7 +196,7 @@ def closing_events(script: Script) -> bytes:
     """Finish reason, usage, [DONE]: what follows the last token."""
     events = b""
     if script.finish != "none":
-        reason = json.dumps(script.finish)
+        reason = json.dumps(script.finish_reason)
         events += event(script, _HEAD + f'[{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":{reason}}}]}}')
     if script.usage:
         events += event(script, _HEAD + f'[],"usage":{json.dumps(usage_of(script))}}}')
@@ -169,7 +206,7 @@ def closing_events(script: Script) -> bytes:
 
 
 def usage_of(script: Script) -> dict[str, Any]:
-    output = token_count(script) + script.reasoning
+    output = token_count(script) + script.reasoning + CALL_TOKENS * len(script.calls)
     return {
         "prompt_tokens": script.prompt,
         "completion_tokens": output,
@@ -181,6 +218,9 @@ def usage_of(script: Script) -> dict[str, Any]:
 
 def json_body(script: Script) -> bytes:
     """A whole answer in one body, as a server that cannot stream gives it."""
+    message: dict[str, Any] = {"role": "assistant", "content": answer_text(script)}
+    if script.calls:
+        message["tool_calls"] = write_calls(script.calls, 0)
     body: dict[str, Any] = {
         "id": "chatcmpl-fake",
         "object": "chat.completion",
@@ -189,8 +229,8 @@ def json_body(script: Script) -> bytes:
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": answer_text(script)},
-                "finish_reason": None if script.finish == "none" else script.finish,
+                "message": message,
+                "finish_reason": None if script.finish == "none" else script.finish_reason,
             }
         ],
     }

@@ -35,6 +35,7 @@ from tests.fakes.openai_scripts import (
     reasoner_refusal,
     without_fault,
 )
+from tests.fakes.scripted_calls import name_calls, refuse_tools
 
 REASONS: Final = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
@@ -273,12 +274,20 @@ class FakeOpenAI:
         return self._scripted(request, last)
 
     def _scripted(self, request: Request, last: str) -> Script:
-        script = self._queue.popleft() if self._queue else find_script(request.body["model"], last) or self.script
+        script = self._queue.popleft() if self._queue else self._asked_for(request, last) or self.script
         if script.fails:
             self._failed[last] += 1
             if self._failed[last] > script.fails:
                 return without_fault(script)
         return script
+
+    @staticmethod
+    def _asked_for(request: Request, last: str) -> Script | None:
+        found = find_script(request.body["model"], last)
+        answered = request.body["messages"][-1]["role"] == "tool"
+        if found is not None and found.calls and (answered or not request.body.get("tools")):
+            return None
+        return found
 
     def _chat(self, connection: _Connection, request: Request, script: Script) -> None:
         if script.accept_delay:
@@ -290,6 +299,7 @@ class FakeOpenAI:
         if connection.request is not request:  # the client left while we waited
             return
         options = request.body.get("stream_options") or {}
+        script = replace(script, calls=name_calls(script.calls, request.number)) if script.calls else script
         if 0 < self.window < prompt_tokens(request.body):
             connection.send_whole(400, self._overflow(prompt_tokens(request.body)))
             return
@@ -302,6 +312,8 @@ class FakeOpenAI:
             )
         elif script.strict and options:
             connection.send_whole(422, b'{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}')
+        elif script.no_tools and request.body.get("tools"):
+            connection.send_whole(400, refuse_tools(request.body["model"]))
         elif script.reasoner and (refusal := reasoner_refusal(request.body)):
             connection.send_whole(400, refusal)
         elif script.body == "html":
@@ -314,7 +326,7 @@ class FakeOpenAI:
 
 def prompt_tokens(body: dict[str, Any]) -> int:
     """The tokens of a request by the fake's own tokenizer: one for each two characters."""
-    return sum(4 + len(turn["content"]) // 2 for turn in body["messages"])
+    return sum(4 + len(turn["content"] or "") // 2 for turn in body["messages"])
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
