@@ -1,4 +1,4 @@
-"""The models of endpoints and judges."""
+"""The models of endpoints, judges and search providers."""
 
 from workers.models.endpoints import (
     SMALLEST_WINDOW,
@@ -11,6 +11,7 @@ from workers.models.endpoints import (
     Use,
 )
 from workers.models.judges import AwayPolicy, Judge, JudgedCategory, JudgeKind, JudgeMode
+from workers.models.search import SearchKind, SearchProvider
 
 __all__ = [
     "SMALLEST_WINDOW",
@@ -25,5 +26,7 @@ __all__ = [
     "JudgedCategory",
     "ModelFact",
     "Prefill",
+    "SearchKind",
+    "SearchProvider",
     "Use",
 ]

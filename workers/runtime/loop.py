@@ -53,6 +53,7 @@ from workers.runtime.repeat import repeat
 from workers.runtime.stops import StopListener
 from workers.runtime.unwatched import stop_unwatched
 from workers.speech.transcription import Transcriber
+from workers.tools.publishing import publish_own_tools
 
 START_SECONDS: Final = 30.0  # for the loop and the first connections
 CATALOG_SECONDS: Final = 60.0
@@ -112,6 +113,7 @@ class Runtime:
         self.spawn(repeat(leases.renew, every=several_times_a_lease))
         self.spawn(repeat(leases.save, every=several_times_a_lease))
         self.spawn(repeat(self.endpoint_sync.publish, every=CATALOG_SECONDS))
+        self.spawn(repeat(self._publish_tools, every=CATALOG_SECONDS))
         self.spawn(repeat(self.endpoint_sync.reload, every=ENDPOINTS_SECONDS))
         self.spawn(repeat(self.judge_sync.reload, every=ENDPOINTS_SECONDS))
         self.spawn(repeat(ShownJudge(self.services).judge, every=1.0))
@@ -226,6 +228,9 @@ class Runtime:
                 since=self.since,
             )
         )
+
+    async def _publish_tools(self) -> None:
+        await in_db(publish_own_tools)
 
     async def _check_queue(self) -> None:
         """Ends a worker that takes no more jobs, so that its supervisor restarts it."""

@@ -1,0 +1,75 @@
+"""The tools that models may call for a user."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from accounts.models import User
+from chat.catalog.tool_rules import policies_of, rule_of
+from chat.models import KnownTool, ToolPolicy, ToolSwitch
+
+SEARCH_WEB: Final = "search_web"
+READ_PAGE: Final = "read_page"
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedTool:
+    """A tool as pages show it. `key` is how a conversation names it (`Conversation.tools`): `name`, for a server's
+    tool `server/name`. `rule` is staff's (`ToolPolicy`), or the tool's own where they have none.
+    """
+
+    key: str
+    server: str
+    name: str
+    title: str
+    description: str
+    effect: str
+    rule: str
+    outside: bool
+    by_default: bool
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def offered_tools(user: User) -> list[OfferedTool]:
+    """The tools that models may call for this user, our own first. Empty while staff have stopped all tools."""
+    return tools_of(user.pk)
+
+
+def tools_of(user_id: uuid.UUID) -> list[OfferedTool]:
+    """`offered_tools` by the user's id."""
+    if ToolSwitch.objects.filter(stopped=True).exists():
+        return []
+    rows = KnownTool.objects.filter(enabled=True, gone_at=None, server__in=["", *_servers_of(user_id)])
+    policies = policies_of(user_id)
+    found = []
+    for row in rows.order_by("server", "name"):
+        rule = rule_of(policies, row.server, row.name) or row.approval
+        if rule != ToolPolicy.Rule.OFF:
+            found.append(
+                OfferedTool(
+                    str(row),
+                    row.server,
+                    row.name,
+                    row.title,
+                    row.description,
+                    row.effect,
+                    rule,
+                    row.outside,
+                    row.by_default,
+                    row.parameters,
+                )
+            )
+    return found
+
+
+def _servers_of(user_id: uuid.UUID) -> Sequence[str]:
+    """The slugs of the tool servers that the user may use."""
+    return []
+
+
+def is_search_offered(tools: Sequence[OfferedTool]) -> bool:
+    """Whether the web can be searched: a search provider is set up, and the user may use it."""
+    return any(tool.key == SEARCH_WEB for tool in tools)

@@ -1,0 +1,139 @@
+"""Makes a tool of our own from a frozen dataclass: its fields are the parameters, and `run` makes the call.
+
+The tool's name is that of the class, its description the docstring, and its JSON schema comes from the types of the
+fields and their `msgspec.Meta`. CONTRIBUTING.md has an example.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from inspect import cleandoc
+from typing import Any, ClassVar, Final, Protocol
+
+import msgspec
+
+from accounts.lib.outage import OUTAGE
+from workers.tools.base import MAX_OUTPUT_CHARS, Approval, Effect, ToolContext, ToolError, ToolResult
+
+TOO_SLOW: Final = "The tool took too long and was stopped."
+AWAY: Final = "The tool cannot be used right now. Try again later, or answer without it."
+WORDS: Final = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+CUT: Final = "\n[The rest was left out: the result is too long.]"
+
+
+class Call(Protocol):
+    """One call of a tool of our own: a frozen dataclass of its arguments."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    async def run(self, context: ToolContext) -> ToolResult:
+        """Makes the call. Raises `ToolError` and `QuestionAskedError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTool:
+    """A tool of our own (`workers.tools.base.Tool`), made by `own_tool`."""
+
+    call: type[Call]
+    name: str
+    title: str
+    description: str
+    parameters: Mapping[str, Any]
+    effect: Effect
+    approval: Approval
+    outside: bool
+    server: str = ""
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        """Checks the arguments and makes the call within its deadline. Raises `ToolError`, `QuestionAskedError`."""
+        call = convert(self.call, arguments, self.name)
+        try:
+            async with asyncio.timeout(max(0.0, context.deadline - time.monotonic())):
+                result = await call.run(context)
+        except TimeoutError:
+            raise ToolError(TOO_SLOW) from None
+        except OUTAGE as error:
+            raise ToolError(AWAY, detail=type(error).__name__) from error
+        if len(result.text) > MAX_OUTPUT_CHARS:
+            result = replace(result, text=result.text[: MAX_OUTPUT_CHARS - len(CUT)] + CUT)
+        return replace(result, text=result.text.replace("\x00", ""))
+
+
+def own_tool(
+    call: type[Call],
+    *,
+    title: str,
+    effect: Effect = "reads",
+    approval: Approval = "never",
+    outside: bool = False,
+) -> OwnTool:
+    """The tool of a frozen dataclass with a docstring. `outside`: its results come from outside (web, files)."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", call.__name__).lower()
+    return OwnTool(call, name, title, cleandoc(call.__doc__ or ""), schema_of(call), effect, approval, outside)
+
+
+def schema_of(call: type[Call]) -> dict[str, Any]:
+    """The JSON schema of the parameters, without references, which some models' APIs do not take."""
+    schema = msgspec.json.schema(call)
+    definitions: dict[str, Any] = schema.pop("$defs", {})
+    found: dict[str, Any] = _inline(schema, definitions)
+    for name in ("title", "description"):
+        found.pop(name, None)
+    return {**found, "additionalProperties": False}
+
+
+def _inline(part: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inline(one, definitions) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if reference := part.get("$ref"):
+        part = definitions[reference.rpartition("/")[2]]
+    found = {name: _inline(value, definitions) for name, value in part.items()}
+    if "enum" in found and "type" not in found and all(isinstance(one, str) for one in found["enum"]):
+        found["type"] = "string"  # Gemini wants it said
+    return found
+
+
+def convert(call: type[Call], arguments: Mapping[str, Any], name: str) -> Call:
+    """The call with these arguments. Numbers and truth values may come as text, and null is: not given.
+
+    Raises `ToolError` with a sentence that tells the model what to change.
+    """
+    fields = {field.name: field for field in dataclasses.fields(call)}
+    if unknown := [given for given in arguments if given not in fields]:
+        known = ", ".join(fields) or "none"
+        raise ToolError(f"{name} has no parameter {_quote(unknown[0])}. Its parameters: {known}.")
+    given = {one: value for one, value in arguments.items() if value is not None or _is_required(fields[one])}
+    try:
+        return msgspec.convert(given, type=call, strict=False)
+    except msgspec.ValidationError as error:
+        raise ToolError(f"Wrong arguments for {name}: {_sentence(str(error), schema_of(call))}") from None
+    except RecursionError:
+        raise ToolError(f"Wrong arguments for {name}: they are nested too deeply.") from None
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _sentence(said: str, schema: Mapping[str, Any]) -> str:
+    """What msgspec says about arguments, with the parameter's name first, and in words that no Python is needed for."""
+    what, _, where = said.partition(" - at ")
+    place = where.strip("`").removeprefix("$").lstrip(".")
+    what = what.replace("Object missing required field", "missing parameter")
+    what = re.sub("`(str|int|float|bool)( [^`]*)?`", lambda found: WORDS[found[1]] + (found[2] or ""), what)
+    what = what.replace("`", "")
+    what = what[:1].lower() + what[1:]
+    if allowed := schema["properties"].get(place, {}).get("enum"):
+        what += f"; allowed are {', '.join(map(str, allowed))}"
+    return (f"{place}: {what}." if place else f"{what}.")[:500]
+
+
+def _quote(name: str) -> str:
+    return repr(name[:60])
