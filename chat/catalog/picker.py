@@ -70,6 +70,8 @@ def _entry(model: PublishedModel, prices: ShownPrices) -> dict[str, Any]:
     """A model as the page has it. What nobody knows is left out."""
     found: dict[str, Any] = {"id": model["id"], "label": model["label"], "endpoint": model.get("endpoint_name", "")}
     found |= {name: model[name] for name in _MARKS if model.get(name)}
+    if model.get("tools") is False:
+        found["tools"] = False  # of other marks, no is not shown
     if price := prices.of(model):
         found["price"] = price
     return found

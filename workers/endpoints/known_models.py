@@ -29,18 +29,25 @@ WHERE (k.endpoint, k.reason) <> (EXCLUDED.endpoint, EXCLUDED.reason)
 
 
 class Decisions(NamedTuple):
-    """Names of models that staff decided to offer, or to hide, wherever they are listed."""
+    """Names of models that staff decided to offer, or to hide, wherever they are listed, and of those of which staff
+    said whether they call tools.
+    """
 
     shown: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
+    tools: tuple[tuple[str, bool], ...] = ()
 
 
 def read_decisions() -> Decisions:
     """What staff decided in the list of models. One query. Raises a database error."""
-    found: dict[str, set[str]] = {Visibility.SHOWN: set(), Visibility.HIDDEN: set()}
-    for name, visibility in KnownModel.objects.exclude(visibility="").values_list("name", "visibility"):
+    found: dict[str, set[str]] = {"": set(), Visibility.SHOWN: set(), Visibility.HIDDEN: set()}
+    tools: list[tuple[str, bool]] = []
+    decided = KnownModel.objects.exclude(visibility="", tools=None).order_by("name")
+    for name, visibility, calls in decided.values_list("name", "visibility", "tools"):
         found[visibility].add(name)
-    return Decisions(frozenset(found[Visibility.SHOWN]), frozenset(found[Visibility.HIDDEN]))
+        if calls is not None:
+            tools.append((name, calls))
+    return Decisions(frozenset(found[Visibility.SHOWN]), frozenset(found[Visibility.HIDDEN]), tuple(tools))
 
 
 def apply_decisions(definitions: Sequence[Definition], decisions: Decisions) -> list[Definition]:
@@ -50,6 +57,7 @@ def apply_decisions(definitions: Sequence[Definition], decisions: Decisions) -> 
             one,
             shown=(one.shown - decisions.hidden) | decisions.shown,
             hidden=(one.hidden - decisions.shown) | decisions.hidden,
+            tools=decisions.tools,
         )
         for one in definitions
     ]

@@ -30,6 +30,14 @@ _WORDS: Final = {
     "stream_options": "usage at the end of a stream",
     "store": "that nothing is stored",
     "prefill": "an unfinished answer; it is asked to go on by an instruction",
+    "tools": "tools; it is asked without them",
+    "tool_choice": "that no tool is called; it is asked not to, by an instruction",
+    "tool_stream": "streaming with tools; the whole answer is asked for at once",
+    "call_ids": "the ids of calls as others make them; shorter ones are sent, or none",
+    "replay": "its own reasoning, beside the results of its calls",
+    "images": "images in results of tools; a sentence is sent instead",
+    "include": "that its reasoning is sent back encrypted",
+    "thoughtSignature": "calls without a signature; one that stands for none is sent",
 }
 
 # In the database, so that nothing that a worker has learnt meanwhile is lost.

@@ -84,6 +84,7 @@ class Definition:
     `model_timeouts`  (id, timeouts) of models with timeouts of their own
     `extras`    what is added to every request; `model_extras` (id, extras) of models with some of their own
     `windows`   (id, tokens) of models whose context window staff set
+    `tools`     (id, yes or no) of models of which staff said whether they call tools
     `prefill`   how it is asked to go on with an answer (`http/continuing.py`); empty: by its address
     `strict`    set up in the admin: addresses of cloud metadata services are refused, redirects are not followed
     `trouble`   why it cannot be used at all, for the operator; empty: it can be used
@@ -105,6 +106,7 @@ class Definition:
     extras: Extras = NO_EXTRAS
     model_extras: tuple[tuple[str, Extras], ...] = ()
     windows: tuple[tuple[str, int], ...] = ()
+    tools: tuple[tuple[str, bool], ...] = ()
     prefill: str = ""
     strict: bool = False
     trouble: str = ""

@@ -13,8 +13,18 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final
 
-from workers.providers.base import ChatTurn, TokenUsage
-from workers.providers.token_estimate import ANSWER_TOKENS, TURN_TOKENS, estimate_tokens
+from workers.providers.base import ChatTurn, RequestedCall, TokenUsage, ToolSpec
+from workers.providers.token_estimate import (
+    ANSWER_TOKENS,
+    IMAGE_TOKENS,
+    TOOL_TOKENS,
+    TURN_TOKENS,
+    calls_text,
+    estimate_tokens,
+    estimate_tools,
+    tools_text,
+    turn_text,
+)
 
 KEPT_RATIOS: Final = 11  # of each kind; their median is the factor
 LEAST_RATIO, GREATEST_RATIO = 0.2, 6.0  # no tokenizer is beyond; such a report is ignored
@@ -70,14 +80,16 @@ class Ratios:
     def factors(self) -> dict[str, float]:
         return {kind: median(ratios) for kind, ratios in self.kinds.items() if ratios}
 
-    def note(self, turns: Sequence[ChatTurn], usage: TokenUsage) -> bool:
-        """Learns from the reported usage of a request with these turns. Returns whether the factors are others now.
+    def note(self, turns: Sequence[ChatTurn], usage: TokenUsage, tools: Sequence[ToolSpec] = ()) -> bool:
+        """Learns from the reported usage of a request with these turns and tools. Returns whether there are other
+        factors now.
 
-        Estimated and implausible usage teaches nothing, nor does a short request or one of mixed kinds.
+        Estimated and implausible usage teaches nothing, nor does a short request, one of mixed kinds, one with images,
+        or one that is mostly tools: each API writes those in its own way.
         """
-        if usage.estimated or usage.implausible:
+        if usage.estimated or usage.implausible or any(turn.images for turn in turns):
             return False
-        found = self._ratio(turns, usage.input_tokens)
+        found = self._ratio(turns, usage.input_tokens, estimate_tools(tools))
         if found is None:
             return False
         kind, ratio = found
@@ -89,19 +101,19 @@ class Ratios:
         del kept[:-KEPT_RATIOS]
         return len(kept) < KEPT_RATIOS or before is None or abs(median(kept) / before - 1) > 0.02
 
-    def _ratio(self, turns: Sequence[ChatTurn], reported: int) -> tuple[str, float] | None:
+    def _ratio(self, turns: Sequence[ChatTurn], reported: int, tools: int) -> tuple[str, float] | None:
         sizes: dict[str, int] = {}
-        for turn in turns:
-            kind = kind_of(turn.content)
-            sizes[kind] = sizes.get(kind, 0) + estimate_tokens(turn.content)
-        total = sum(sizes.values())
+        for text in map(turn_text, turns):
+            kind = kind_of(text)
+            sizes[kind] = sizes.get(kind, 0) + estimate_tokens(text)
+        total = sum(sizes.values()) + tools
         if total < LEAST_TOKENS:
             return None
         kind = max(sizes, key=lambda one: sizes[one])
         if sizes[kind] < LEAST_SHARE * total:
             return None
         factors = self.factors()
-        rest = sum(size * factors.get(other, 1.0) for other, size in sizes.items() if other != kind)
+        rest = tools + sum(size * factors.get(other, 1.0) for other, size in sizes.items() if other != kind)
         ratio = (reported - ANSWER_TOKENS - TURN_TOKENS * len(turns) - rest) / sizes[kind]
         return (kind, ratio) if LEAST_RATIO <= ratio <= GREATEST_RATIO else None
 
@@ -125,16 +137,32 @@ class TokenCount:
         return math.ceil(estimate_tokens(text) * self.factor(text))
 
     def turn(self, turn: ChatTurn) -> int:
-        return TURN_TOKENS + self.text(turn.content)
+        """The tokens of a turn, with its calls and images."""
+        return TURN_TOKENS + self.text(turn_text(turn)) + IMAGE_TOKENS * len(turn.images)
 
-    def turns(self, turns: Iterable[ChatTurn]) -> int:
-        """The tokens of a request with these turns."""
-        return ANSWER_TOKENS + sum(map(self.turn, turns))
+    def tools(self, tools: Iterable[ToolSpec]) -> int:
+        """The tokens that tools add to a request."""
+        return sum(TOOL_TOKENS + self.text(tools_text([tool])) for tool in tools)
 
-    def usage(self, turns: Iterable[ChatTurn], text: str, reasoning: str = "") -> TokenUsage:
-        """The usage of an answer for which the endpoint reported none, perhaps because it was cut short."""
+    def turns(self, turns: Iterable[ChatTurn], tools: Iterable[ToolSpec] = ()) -> int:
+        """The tokens of a request with these turns and tools."""
+        return ANSWER_TOKENS + sum(map(self.turn, turns)) + self.tools(tools)
+
+    def usage(
+        self,
+        turns: Iterable[ChatTurn],
+        text: str,
+        reasoning: str = "",
+        *,
+        tools: Iterable[ToolSpec] = (),
+        calls: Sequence[RequestedCall] = (),
+    ) -> TokenUsage:
+        """The usage of an answer for which the endpoint reported none, perhaps because it was cut short. `tools` were
+        offered with it; `calls` are part of it.
+        """
         thought = self.text(reasoning)
-        return TokenUsage(self.turns(turns), self.text(text) + thought, reasoning_tokens=thought, estimated=True)
+        written = self.text(text) + thought + self.text(calls_text(calls))
+        return TokenUsage(self.turns(turns, tools), written, reasoning_tokens=thought, estimated=True)
 
 
 ESTIMATE: Final = TokenCount()

@@ -14,10 +14,11 @@ from typing import Final
 
 import structlog
 
-from workers.providers.base import ChatTurn, TokenUsage
+from workers.providers.base import ChatTurn, TokenUsage, ToolSpec
 from workers.providers.counting import ESTIMATE, Ratios, TokenCount
 
 REMEMBERED: Final = timedelta(days=1)  # then what a model refused is tried again: a server may have been updated
+TOOLS: Final = "tools"  # the name of what a model refuses that takes no tools
 EFFORTS: Final = ("reasoning_effort", "reasoning", "effort", "think", "thinkingConfig")  # names of the field for it
 
 logger = structlog.get_logger(__name__)
@@ -55,10 +56,17 @@ class ModelFacts:
         known = self._known.get((endpoint, model))
         return ESTIMATE if known is None else TokenCount(known.ratios.factors())
 
-    def note_usage(self, endpoint: str, model: str, turns: Sequence[ChatTurn], usage: TokenUsage) -> None:
-        """Learns from the reported usage of a request with these turns (`counting.Ratios.note`)."""
+    def note_usage(
+        self,
+        endpoint: str,
+        model: str,
+        turns: Sequence[ChatTurn],
+        usage: TokenUsage,
+        tools: Sequence[ToolSpec] = (),
+    ) -> None:
+        """Learns from the reported usage of a request with these turns and tools (`counting.Ratios.note`)."""
         known = self._find(endpoint, model)
-        if known.ratios.note(turns, usage):
+        if known.ratios.note(turns, usage, tools):
             self._changed.add((endpoint, model))
         if known.window is not None and not usage.estimated and usage.input_tokens > known.window:
             known.window = known.window_at = None  # it reads more than that
@@ -82,6 +90,10 @@ class ModelFacts:
         """Whether the model has refused this lately."""
         known = self._known.get((endpoint, model))
         return known is not None and what in known.refused and is_remembered(known.refused[what])
+
+    def refuses_tools(self, endpoint: str, model: str) -> bool:
+        """Whether the model has said lately that it takes no tools."""
+        return self.refuses(endpoint, model, TOOLS)
 
     def refused_parameters(self, endpoint: str, model: str) -> list[str]:
         """The parameters of conversations that are left out for the model."""

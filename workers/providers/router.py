@@ -63,6 +63,13 @@ class RouterMember:
         window = resolve_window(staff, listed, learnt.window if learnt else None, learnt.window_at if learnt else None)
         return ModelWindow(model, endpoint, window.tokens, window.source, facts.count(endpoint, model))
 
+    def takes_tools(self, model: str, listed: bool | None, facts: ModelFacts) -> bool | None:
+        """Whether one of its models calls tools, for which its list says `listed`."""
+        said = next((calls for name, calls in self.definition.tools if name == model), None)
+        if said is not None:
+            return said
+        return False if facts.refuses_tools(self.definition.ledger_name, model) else listed
+
     def offers(self, published: Mapping[str, list[PublishedModel]]) -> list[PublishedModel]:
         """Its offered models: those that staff named, else those it lists, else those that were published before."""
         if self.definition.models:
@@ -104,6 +111,7 @@ class ModelRouter:
         self._seconds = seconds
         self._routes: dict[str, Route] = {}
         self._windows: dict[str, int | None] = {}  # as listed
+        self._tools: dict[str, bool | None] = {}  # as listed
         self._published: dict[str, list[PublishedModel]] = {}
         self._refreshed_at = 0.0
         self._refreshing = asyncio.Lock()
@@ -140,6 +148,16 @@ class ModelRouter:
             return ModelWindow(model)
         return members[0].window_of(model, self._windows.get(model), self.facts)
 
+    def takes_tools(self, model: str) -> bool | None:
+        """Whether a model calls tools at the endpoint that serves it: as staff said, else as the model has said by
+        refusing them, else as its endpoint lists it. None: nobody knows. Thread-safe.
+        """
+        route = self._routes.get(model)
+        members = route.members if route else [one for one in self.members.values() if one.definition.offered]
+        if route is None and len(members) != 1:
+            return None
+        return members[0].takes_tools(model, self._tools.get(model), self.facts)
+
     def set_published(self, published: Mapping[str, list[PublishedModel]]) -> None:
         """Sets the published models of each endpoint, for endpoints that have not responded yet."""
         self._published = dict(published)
@@ -167,6 +185,7 @@ class ModelRouter:
         catalog: list[Offer] = []
         routes: dict[str, Route] = {}
         windows: dict[str, int | None] = {}
+        tools: dict[str, bool | None] = {}
         for member in self.members.values():
             if not member.definition.offered:
                 continue
@@ -176,14 +195,16 @@ class ModelRouter:
                 if model["id"] not in routes:
                     routes[model["id"]] = route
                     offer = self._offer(model, member.definition)
-                    windows[model["id"]] = model.get("window")
+                    windows[model["id"]], tools[model["id"]] = model.get("window"), model.get("tools")
+                    if (calls := member.takes_tools(model["id"], model.get("tools"), self.facts)) is not None:
+                        offer["tools"] = calls
                     if tokens := member.window_of(model["id"], model.get("window"), self.facts).tokens:
                         offer["window"] = tokens
                     offer.pop("refuses", None)  # of what another worker published
                     if refused := self.facts.refused_parameters(member.definition.ledger_name, model["id"]):
                         offer["refuses"] = refused
                     catalog.append(offer)
-        self._routes, self.catalog, self._windows = routes, catalog, windows
+        self._routes, self.catalog, self._windows, self._tools = routes, catalog, windows, tools
 
     @staticmethod
     def _offer(model: PublishedModel, definition: Definition) -> Offer:

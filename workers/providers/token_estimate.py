@@ -14,17 +14,20 @@ leave room below a hard limit. It takes one pass of a compiled pattern, about 20
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from workers.providers.base import ChatTurn, TokenUsage
+from workers.providers.base import ChatTurn, RequestedCall, TokenUsage, ToolSpec
 
 TURN_TOKENS: Final = 4  # what a chat template puts around each message (OpenAI Cookbook, "How to count tokens")
 ANSWER_TOKENS: Final = 3  # and before the answer
+TOOL_TOKENS: Final = 8  # around each tool
+IMAGE_TOKENS: Final = 1000  # of an image in a result: about what OpenAI, Anthropic and Gemini count for a screenshot
 TAIL_CHARS: Final = 256  # how much of a growing text is counted again with each piece
 
 _LETTERS: Final = "\u00aa-\u10ff\u1200-\u1fff"
@@ -44,17 +47,66 @@ def estimate_tokens(text: str) -> int:
     return tokens + len(others) + sum(map(bool, others))  # the group is set for characters that count twice
 
 
+def calls_text(calls: Sequence[RequestedCall]) -> str:
+    """Calls as a model reads and writes them: what counts as tokens."""
+    return "\n".join(f'{{"name": "{call.name}", "arguments": {call.arguments}}}' for call in calls)
+
+
+def turn_text(turn: ChatTurn) -> str:
+    """The text of a turn, with its calls and with the reasoning that goes back with them."""
+    if not turn.calls:
+        return turn.content
+    return "\n".join(part for part in (turn.content, _replayed_text(turn), calls_text(turn.calls)) if part)
+
+
+def _replayed_text(turn: ChatTurn) -> str:
+    """The reasoning as far as it can be read: what is encrypted counts at its endpoint, nobody knows for how much."""
+    found: list[str] = []
+    left = list(turn.replay.parts) if turn.replay is not None else []
+    while left:
+        part = left.pop()
+        if isinstance(part, list):
+            left += part
+        elif isinstance(part, dict):
+            found += [text for key in _REASONING if isinstance(text := part.get(key), str)]
+            left += [value for value in part.values() if isinstance(value, list)]
+    return "\n".join(reversed(found))
+
+
+_REASONING: Final = ("thinking", "reasoning_content", "reasoning", "text", "summary")
+
+
+def tools_text(tools: Iterable[ToolSpec]) -> str:
+    """Tools as a model is told about them: what counts as tokens."""
+    return "\n".join(f"{tool.name}: {tool.description} {json.dumps(tool.parameters, default=str)}" for tool in tools)
+
+
+def estimate_tools(tools: Iterable[ToolSpec]) -> int:
+    """An estimate of the tokens that tools add to a request."""
+    return sum(TOOL_TOKENS + estimate_tokens(tools_text([tool])) for tool in tools)
+
+
 def estimate_turns(turns: Iterable[ChatTurn]) -> int:
     """An estimate of the tokens of a request with these turns."""
-    return ANSWER_TOKENS + sum(TURN_TOKENS + estimate_tokens(turn.content) for turn in turns)
+    sizes = (TURN_TOKENS + estimate_tokens(turn_text(turn)) + IMAGE_TOKENS * len(turn.images) for turn in turns)
+    return ANSWER_TOKENS + sum(sizes)
 
 
-def estimate_usage(turns: Iterable[ChatTurn], text: str, reasoning: str = "") -> TokenUsage:
-    """The estimated usage of an answer for which the endpoint reported none, perhaps because it was cut short."""
+def estimate_usage(
+    turns: Iterable[ChatTurn],
+    text: str,
+    reasoning: str = "",
+    *,
+    tools: Sequence[ToolSpec] = (),
+    calls: Sequence[RequestedCall] = (),
+) -> TokenUsage:
+    """The estimated usage of an answer for which the endpoint reported none, perhaps because it was cut short. `tools`
+    were offered with it; `calls` are part of it.
+    """
     thought = estimate_tokens(reasoning)
     return TokenUsage(
-        input_tokens=estimate_turns(turns),
-        output_tokens=estimate_tokens(text) + thought,
+        input_tokens=estimate_turns(turns) + estimate_tools(tools),
+        output_tokens=estimate_tokens(text) + thought + estimate_tokens(calls_text(calls)),
         reasoning_tokens=thought,
         estimated=True,
     )
@@ -92,7 +144,9 @@ def larger_usage(reported: TokenUsage, counted: TokenUsage, least: TokenUsage) -
 
 
 def least_usage(turns: Iterable[ChatTurn], text: str, reasoning: str = "") -> TokenUsage:
-    """The fewest tokens that a request with these turns and an answer of `text` have (`least_tokens`)."""
+    """The fewest tokens that a request with these turns and an answer of `text` have (`least_tokens`). Tools and calls
+    are left out: each API writes them in its own way.
+    """
     read = sum(least_tokens(turn.content) for turn in turns)
     return TokenUsage(read, least_tokens(text) + least_tokens(reasoning), estimated=True)
 

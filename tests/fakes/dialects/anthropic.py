@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, ClassVar
 
 from tests.fakes.dialects.script import ANSWERED_BY, MODEL, Exchange, Script
-from tests.fakes.dialects.wire import Wire, require, sse
+from tests.fakes.dialects.wire import Wire, check_pairs, require, sse
+
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 REFUSALS: dict[str, tuple[int, str, str]] = {
     "bad_key": (401, "authentication_error", "invalid x-api-key"),
@@ -15,12 +19,14 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "overload": (529, "overloaded_error", "Overloaded"),
     "no_stream": (400, "invalid_request_error", "streaming is not supported for this model"),
     "temperature": (400, "invalid_request_error", "temperature: Extra inputs are not permitted"),
+    "no_tools": (400, "invalid_request_error", "'fake-large' does not support tool use."),
 }
 
 
 class AnthropicWire(Wire):
     kind: ClassVar[str] = "anthropic"
     prefix: ClassVar[str] = ""
+    in_a_call: ClassVar[int] = 3
     finish_reasons: ClassVar[dict[str, str]] = {"stop": "end_turn", "length": "max_tokens", "filtered": "refusal"}
 
     def is_chat(self, exchange: Exchange) -> bool:
@@ -34,7 +40,10 @@ class AnthropicWire(Wire):
 
     def check_chat(self, exchange: Exchange) -> bool:
         body = exchange.body
-        known = {"model", "messages", "max_tokens", "stream", "system", "temperature", "thinking", "output_config"}
+        known = {
+            "model", "messages", "max_tokens", "stream", "system", "temperature", "thinking", "output_config", "tools",
+            "tool_choice",
+        }  # fmt: skip
         require(exchange.method == "POST" and body["model"] == MODEL, "model")
         require(set(body) <= known, f"Extra inputs are not permitted: {set(body) - known}")
         require(isinstance(body.get("max_tokens"), int) and body["max_tokens"] > 0, "max_tokens: Field required")
@@ -42,7 +51,20 @@ class AnthropicWire(Wire):
         require(
             roles == ["user", "assistant"] * (len(roles) // 2) + ["user"] * (len(roles) % 2), "roles must alternate"
         )
-        require(all(turn["content"].strip() for turn in body["messages"]), "text content blocks must be non-empty")
+        for tool in body.get("tools", ()):
+            require(NAME.fullmatch(tool["name"]) and tool["input_schema"]["type"] == "object", "tools")
+            require(not {"anyOf", "oneOf", "allOf", "$ref"} & set(tool["input_schema"]), "input_schema")
+        require("tools" in body or "tool_choice" not in body, "tool_choice may only be specified while providing tools")
+        blocks: list[list[dict[str, Any]]] = [[]]
+        for turn in body["messages"]:
+            blocks.append(_blocks_of(turn["content"]))
+            calls = [block["id"] for block in blocks[-2] if block["type"] == "tool_use"]
+            results = [block["type"] == "tool_result" for block in blocks[-1]]
+            check_pairs(calls, [block["tool_use_id"] for block in blocks[-1] if block["type"] == "tool_result"])
+            require(results == sorted(results, reverse=True), "tool_result blocks must come first")
+            thought = [block["type"] for block in blocks[-1]]
+            require("thinking" not in thought[1:] or thought[0] == "thinking", "thinking blocks come first")
+        require("tools" in body or not any("_" in block["type"] for turn in blocks for block in turn), "define tools")
         require(0 <= body.get("temperature", 0) <= 1, "temperature: range: 0..1")
         require("thinking" not in body or "temperature" not in body, "temperature with thinking")
         return bool(body.get("stream"))
@@ -68,7 +90,9 @@ class AnthropicWire(Wire):
             found.append(self._start(block, {"type": "thinking", "thinking": "", "signature": ""}))
             found += [self._delta(block, {"type": "thinking_delta", "thinking": one}) for one in script.reasoning]
             found += [self._delta(block, {"type": "signature_delta", "signature": "EqQB"}), self._stop(block)]
-            block += 1
+            found.append(self._start(block + 1, {"type": "redacted_thinking", "data": "EmwK"}))
+            found.append(self._stop(block + 1))
+            block += 2
         if script.finish == "tools":
             found.append(self._start(block, {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}))
             found.append(self._delta(block, {"type": "input_json_delta", "partial_json": "{}"}))
@@ -83,6 +107,14 @@ class AnthropicWire(Wire):
             ping = sse({"type": "ping"}, "ping") * 2 if script.keep_alives else b""
             found.append(ping + self._delta(block, {"type": "text_delta", "text": piece}))
         reason = {**self.finish_reasons, "tools": "tool_use"}[script.finish]
+        if script.calls and script.finish == "stop":
+            reason = "tool_use"
+        for one in script.calls:
+            found.append(self._stop(block))
+            block += 1
+            found.append(self._start(block, {"type": "tool_use", "id": one.id, "name": one.name, "input": {}}))
+            for piece in ("", one.arguments[:6], one.arguments[6:]):
+                found.append(self._delta(block, {"type": "input_json_delta", "partial_json": piece}))
         delta = {"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": None}}
         found += [self._stop(block), sse({**delta, "usage": self._written(script)}, "message_delta")]
         return lead, [*found, sse({"type": "message_stop"}, "message_stop")]
@@ -98,10 +130,15 @@ class AnthropicWire(Wire):
 
     def whole(self, script: Script) -> dict[str, Any]:
         thinking = [{"type": "thinking", "thinking": "".join(script.reasoning), "signature": "EqQB"}]
+        calls = [
+            {"type": "tool_use", "id": one.id, "name": one.name, "input": json.loads(one.arguments)}
+            for one in script.calls
+        ]
+        reason = "tool_use" if calls else self.finish_reasons[script.finish]
         return {
             "id": "msg_1", "type": "message", "role": "assistant", "model": ANSWERED_BY,
-            "content": [*(thinking if script.reasoning else []), {"type": "text", "text": script.text}],
-            "stop_reason": self.finish_reasons[script.finish], "stop_sequence": None,
+            "content": [*(thinking if script.reasoning else []), {"type": "text", "text": script.text}, *calls],
+            "stop_reason": reason, "stop_sequence": None,
             "usage": {**self._usage(script), **self._written(script)},
         }  # fmt: skip
 
@@ -124,3 +161,12 @@ class AnthropicWire(Wire):
                 "last_id": "fake-small",
             }
         return {"data": [first], "has_more": True, "first_id": MODEL, "last_id": MODEL}
+
+
+def _blocks_of(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    for block in blocks:
+        require(block["type"] != "text" or block["text"].strip(), "text content blocks must be non-empty")
+        require(block["type"] != "tool_use" or isinstance(block["input"], dict), "input: should be a valid dictionary")
+        require(block["type"] != "thinking" or block["signature"] == "EqQB", "Invalid `signature` in `thinking` block")
+    return blocks

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, ClassVar
 
 from tests.fakes.dialects.script import ANSWERED_BY, MODEL, Exchange, Script
 from tests.fakes.dialects.wire import Wire, require, sse
+
+NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,63}")
+SCHEMA = {
+    "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems", "properties", "required",
+    "minProperties", "maxProperties", "minLength", "maxLength", "pattern", "example", "anyOf", "propertyOrdering",
+    "default", "items", "minimum", "maximum",
+}  # fmt: skip
 
 REFUSALS: dict[str, tuple[int, str, str]] = {
     "bad_key": (400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
@@ -23,12 +32,14 @@ REFUSALS: dict[str, tuple[int, str, str]] = {
     "overload": (503, "UNAVAILABLE", "The model is overloaded. Please try again later."),
     "no_stream": (400, "INVALID_ARGUMENT", "Streaming is not supported for this model."),
     "temperature": (400, "INVALID_ARGUMENT", "temperature is not supported by this model."),
+    "no_tools": (400, "INVALID_ARGUMENT", "Function calling is not enabled for models/fake-large"),
 }  # fmt: skip
 
 
 class GeminiWire(Wire):
     kind: ClassVar[str] = "gemini"
     prefix: ClassVar[str] = ""
+    in_a_call: ClassVar[int] = 1
     finish_reasons: ClassVar[dict[str, str]] = {"stop": "STOP", "length": "MAX_TOKENS", "filtered": "SAFETY"}
 
     def is_chat(self, exchange: Exchange) -> bool:
@@ -43,14 +54,26 @@ class GeminiWire(Wire):
         streams = exchange.path == f"/v1beta/models/{MODEL}:streamGenerateContent"
         require(streams or exchange.path == f"/v1beta/models/{MODEL}:generateContent", f"path {exchange.path}")
         require(exchange.query.get("alt") == ("sse" if streams else None), "alt")
-        known = {"contents", "systemInstruction", "generationConfig"}
+        known = {"contents", "systemInstruction", "generationConfig", "tools", "toolConfig"}
         require(set(body) <= known, f"Unknown name {set(body) - known}: Cannot find field.")
         config = {"temperature", "maxOutputTokens", "thinkingConfig"}
         require(set(body.get("generationConfig", {})) <= config, "Cannot find field in generationConfig.")
         require(
             all(one["role"] in ("user", "model") for one in body["contents"]), "Please use a valid role: user, model"
         )
-        require(all(one["parts"][0]["text"] for one in body["contents"]), "contents.parts must not be empty.")
+        for tool in body.get("tools", ()):
+            for declared in tool["functionDeclarations"]:
+                require(NAME.fullmatch(declared["name"]), "Invalid function name.")
+                if "parameters" in declared:
+                    require(declared["parameters"]["properties"], "properties: should be non-empty for OBJECT type")
+                    check_schema(declared["parameters"])
+        before: list[dict[str, Any]] = []
+        for one in body["contents"]:
+            require(all(_is_part(part) for part in one["parts"]), "contents.parts must not be empty.")
+            calls = [part["functionCall"]["name"] for part in before if "functionCall" in part]
+            results = [part["functionResponse"]["name"] for part in one["parts"] if "functionResponse" in part]
+            require(calls == results, "the number of function response parts is equal to the number of function calls")
+            before = one["parts"]
         return streams
 
     def _usage(self, script: Script, written: int) -> dict[str, Any]:
@@ -88,6 +111,10 @@ class GeminiWire(Wire):
             blank = b": keep-alive\n\n" if script.keep_alives else b""
             written = number + 1 if script.written else 0
             found.append(blank + sse(self._response([{"text": piece}], script, written=written)))
+        for number, one in enumerate(script.calls):
+            signed = {"thoughtSignature": "EjQL"} if script.reasoning and not number else {}
+            called = {"name": one.name, "args": json.loads(one.arguments)}
+            found.append(sse(self._response([{"functionCall": called, **signed}], script)))
         finish = {**self.finish_reasons, "tools": "STOP"}[script.finish]
         parts: list[dict[str, Any]] = [{"text": "", "thoughtSignature": "EjQK"}]
         if script.finish == "tools":
@@ -97,6 +124,7 @@ class GeminiWire(Wire):
     def whole(self, script: Script) -> dict[str, Any]:
         parts: list[dict[str, Any]] = [{"text": one, "thought": True} for one in script.reasoning]
         parts.append({"text": script.text})
+        parts += [{"functionCall": {"name": one.name, "args": json.loads(one.arguments)}} for one in script.calls]
         return self._response(parts, script, self.finish_reasons[script.finish], script.written)
 
     def refusal(self, name: str) -> tuple[int, dict[str, Any]]:
@@ -115,3 +143,25 @@ class GeminiWire(Wire):
             return {"models": [first], "nextPageToken": "more"}
         embedding = {**first, "name": "models/fake-vectors", "supportedGenerationMethods": ["embedContent"]}
         return {"models": [{**first, "name": "models/fake-small", "thinking": False}, embedding]}
+
+
+def check_schema(schema: dict[str, Any]) -> None:
+    unknown = set(schema) - SCHEMA
+    require(
+        not unknown, f"Unknown name {unknown} at 'tools[0].function_declarations[0].parameters': Cannot find field."
+    )
+    require("type" in schema or "anyOf" in schema, "type")
+    require(schema.get("type") != "array" or "items" in schema, "items: missing field.")
+    require("enum" not in schema or schema["type"] == "string", "enum: only allowed for STRING type")
+    require(set(schema.get("required", ())) <= set(schema.get("properties", {})), "required: property is not defined")
+    inside = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    for one in [*inside, schema["items"]] if "items" in schema else inside:
+        check_schema(one)
+
+
+def _is_part(part: dict[str, Any]) -> bool:
+    if "functionCall" in part:
+        return isinstance(part["functionCall"]["args"], dict)
+    if "functionResponse" in part:
+        return isinstance(part["functionResponse"]["response"], dict)
+    return bool(part.get("text") or part.get("inlineData"))

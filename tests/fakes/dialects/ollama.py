@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, ClassVar
 
-from tests.fakes.dialects.script import ANSWERED_BY, KEY, MODEL, Exchange, Script
+from tests.fakes.dialects.script import ANSWERED_BY, KEY, MODEL, Call, Exchange, Script
 from tests.fakes.dialects.wire import Wire, require, to_json
 
 REFUSALS: dict[str, tuple[int, str]] = {
@@ -15,12 +16,14 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "overload": (503, "server busy, please try again.  maximum pending requests exceeded"),
     "no_stream": (400, "streaming is not supported"),
     "temperature": (400, "invalid option provided: temperature"),
+    "no_tools": (400, "registry.ollama.ai/library/fake-large:latest does not support tools"),
 }
 
 
 class OllamaWire(Wire):
     kind: ClassVar[str] = "ollama"
     prefix: ClassVar[str] = ""
+    in_a_call: ClassVar[int] = 1
     stream_type: ClassVar[str] = "application/x-ndjson"
     counts_parts: ClassVar[bool] = False
     finish_reasons: ClassVar[dict[str, str]] = {"stop": "stop", "length": "length", "filtered": "content_filter"}
@@ -40,11 +43,23 @@ class OllamaWire(Wire):
         require(exchange.method == "POST" and body["model"] == MODEL, "model")
         require(set(body) <= known, f"unknown fields {set(body) - known}")
         require(set(body.get("options", {})) <= {"temperature", "num_predict", "num_ctx"}, "invalid option provided")
+        for message in body["messages"]:
+            fields = {"role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id"}
+            require(set(message) <= fields, "messages")
+            require(message["role"] != "tool" or message["tool_name"], "tool_name")
+            arguments = [call["function"]["arguments"] for call in message.get("tool_calls", ())]
+            require(all(isinstance(one, dict) for one in arguments), "cannot unmarshal string into arguments")
+        for tool in body.get("tools", ()):
+            require(tool["function"]["parameters"]["type"] == "object", "tools")
         return bool(body.get("stream", True))
 
     def _line(self, message: dict[str, Any], **more: Any) -> dict[str, Any]:
         head = {"model": ANSWERED_BY, "created_at": "2026-11-27T09:00:00.000000Z"}
         return {**head, "message": {"role": "assistant", "content": "", **message}, "done": False, **more}
+
+    @staticmethod
+    def _call(call: Call) -> dict[str, Any]:
+        return {"function": {"name": call.name, "arguments": json.loads(call.arguments)}}
 
     def _end(self, script: Script) -> dict[str, Any]:
         reason = {**self.finish_reasons, "tools": "stop"}[script.finish]
@@ -62,12 +77,15 @@ class OllamaWire(Wire):
             found.append(self._line({"content": piece}))
         if script.finish == "tools":
             found.append(self._line({"tool_calls": [{"function": {"name": "f", "arguments": {}}}]}))
+        found += [self._line({"tool_calls": [self._call(one)]}) for one in script.calls]
         found.append(self._line({}, **self._end(script)))
         blank = b"\n\r\n" if script.keep_alives else b""
         return lead, [blank + to_json(one) + b"\n" for one in found]
 
     def whole(self, script: Script) -> dict[str, Any]:
-        message = {"content": script.text, "thinking": "".join(script.reasoning)}
+        message: dict[str, Any] = {"content": script.text, "thinking": "".join(script.reasoning)}
+        if script.calls:
+            message["tool_calls"] = [self._call(one) for one in script.calls]
         return self._line(message, **self._end(script))
 
     def refusal(self, name: str) -> tuple[int, dict[str, Any]]:

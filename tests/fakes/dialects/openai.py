@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any, ClassVar
 
 from tests.fakes.dialects.script import ANSWERED_BY, MODEL, Exchange, Script
-from tests.fakes.dialects.wire import Wire, require, sse
+from tests.fakes.dialects.wire import Wire, check_pairs, require, sse
+
+NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 REFUSALS: dict[str, tuple[int, str, str, str]] = {  # status, type, code, message
     "bad_key": (401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided: sk-fake**********4711."),
@@ -22,6 +26,10 @@ REFUSALS: dict[str, tuple[int, str, str, str]] = {  # status, type, code, messag
         "Your organization must be verified to stream this model.",
     ),
     "temperature": (400, "invalid_request_error", "unsupported_parameter", "Unsupported parameter: 'temperature'."),
+    "no_tools": (
+        400, "BadRequestError", "",
+        '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+    ),  # vLLM
 }  # fmt: skip
 
 
@@ -30,8 +38,16 @@ def error(name: str) -> tuple[int, dict[str, Any]]:
     return status, {"error": {"message": message, "type": kind, "param": None, "code": code or None}}
 
 
+def check_function(function: dict[str, Any]) -> None:
+    require(NAME.fullmatch(function["name"]) and isinstance(function["description"], str), "name of a function")
+    schema = function["parameters"]
+    require(schema["type"] == "object" and isinstance(schema["properties"], dict), "Invalid schema for function")
+    require(not {"$ref", "anyOf", "oneOf", "allOf", "enum", "not"} & set(schema), "Invalid schema for function")
+
+
 class ChatWire(Wire):
     kind: ClassVar[str] = "openai_chat"
+    in_a_call: ClassVar[int] = 2
     finish_reasons: ClassVar[dict[str, str]] = {"stop": "stop", "length": "length", "filtered": "content_filter"}
     path: ClassVar[str] = "/v1/chat/completions"
 
@@ -45,9 +61,32 @@ class ChatWire(Wire):
         body = exchange.body
         require(exchange.method == "POST" and exchange.path == self.path, f"path {exchange.path}")
         require(body["model"] == MODEL and body["messages"], "model and messages")
-        require(all(set(turn) == {"role", "content"} for turn in body["messages"]), "messages")
+        for tool in body.get("tools", ()):
+            require(set(tool) == {"type", "function"} and tool["type"] == "function", "tools")
+            check_function(tool["function"])
+        require("tools" in body or "tool_choice" not in body, "tool_choice without tools")
+        self.check_messages(body["messages"])
         require(body.get("stream") or "stream_options" not in body, "stream_options without stream")
         return bool(body.get("stream"))
+
+    def check_messages(self, messages: list[dict[str, Any]]) -> None:
+        calls: list[str] = []
+        for place, turn in enumerate(messages):
+            if turn["role"] == "tool":
+                require(set(turn) == {"role", "content", "tool_call_id"} and turn["content"], "message of a tool")
+                continue
+            results = []
+            for one in messages[place + 1 :]:
+                if one["role"] != "tool":
+                    break
+                results.append(one["tool_call_id"])
+            calls = [call["id"] for call in turn.get("tool_calls", ())]
+            check_pairs(calls, results)
+            known = {"role", "content", "tool_calls", "reasoning_content"} if calls else {"role", "content"}
+            require(set(turn) <= known and (calls or turn["content"] is not None), "messages")
+            for call in turn.get("tool_calls", ()):
+                require(set(call) == {"id", "type", "function"} and call["type"] == "function", "tool_calls")
+                require(isinstance(json.loads(call["function"]["arguments"]), dict), "arguments")
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
@@ -72,13 +111,29 @@ class ChatWire(Wire):
         if script.finish == "tools":
             call = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
             found.append(self._chunk({"tool_calls": [call]}))
-        found.append(self._chunk({}, {**self.finish_reasons, "tools": "tool_calls"}[script.finish]))
+        for index, one in enumerate(script.calls):
+            function = {"name": one.name, "arguments": ""}
+            found.append(
+                self._chunk({"tool_calls": [{"index": index, "id": one.id, "type": "function", "function": function}]})
+            )
+            for piece in (one.arguments[:6], one.arguments[6:]):
+                found.append(self._chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]}))
+        reason = {**self.finish_reasons, "tools": "tool_calls"}[script.finish]
+        found.append(self._chunk({}, "tool_calls" if script.calls and script.finish == "stop" else reason))
         found += [self._chunk({}, choices=[], usage=self._usage(script)), b"data: [DONE]\n\n"]
         return lead, found
 
     def whole(self, script: Script) -> dict[str, Any]:
-        message = {"role": "assistant", "content": script.text, "reasoning_content": "".join(script.reasoning)}
-        choice = {"index": 0, "message": message, "finish_reason": self.finish_reasons[script.finish]}
+        message: dict[str, Any] = {
+            "role": "assistant", "content": script.text or None, "reasoning_content": "".join(script.reasoning),
+        }  # fmt: skip
+        if script.calls:
+            message["tool_calls"] = [
+                {"id": one.id, "type": "function", "function": {"name": one.name, "arguments": one.arguments}}
+                for one in script.calls
+            ]
+        reason = "tool_calls" if script.calls else self.finish_reasons[script.finish]
+        choice = {"index": 0, "message": message, "finish_reason": reason}
         return {
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": ANSWERED_BY, "choices": [choice],
             "usage": self._usage(script),
@@ -117,6 +172,7 @@ class AzureDeploymentsWire(AzureWire):
 
 class ResponsesWire(Wire):
     kind: ClassVar[str] = "openai_responses"
+    in_a_call: ClassVar[int] = 4
     finish_reasons: ClassVar[dict[str, str]] = {"stop": "stop", "length": "length", "filtered": "content_filter"}
 
     def is_chat(self, exchange: Exchange) -> bool:
@@ -130,13 +186,23 @@ class ResponsesWire(Wire):
         body = exchange.body
         known = {
             "model", "input", "stream", "store", "instructions", "temperature", "max_output_tokens", "reasoning",
+            "tools", "tool_choice", "include",
         }  # fmt: skip
         require(exchange.method == "POST" and body["model"] == MODEL, "model")
         require(set(body) <= known, f"unknown parameters {set(body) - known}")
         require(body["store"] is False, "store")
-        turns = [] if isinstance(body["input"], str) else body["input"]
+        for tool in body.get("tools", ()):
+            require(set(tool) == {"type", "name", "description", "parameters", "strict"}, "tools")
+            check_function(tool)
+        require(body.get("include", []) in ([], ["reasoning.encrypted_content"]), "include")
+        items = [] if isinstance(body["input"], str) else body["input"]
+        turns = [item for item in items if item["type"] == "message"]  # as llama.cpp's server has it
         require(all(turn["role"] in ("user", "assistant") for turn in turns), "roles")
-        require(all(turn["type"] == "message" for turn in turns), "types")  # as llama.cpp's server has it
+        kinds = {"message", "function_call", "function_call_output", "reasoning"}
+        require(all(item["type"] in kinds for item in items), "types")
+        require(all(item["encrypted_content"] for item in items if item["type"] == "reasoning"), "not persisted")
+        calls = [item["call_id"] for item in items if item["type"] == "function_call"]
+        check_pairs(calls, [item["call_id"] for item in items if item["type"] == "function_call_output"])
         return bool(body.get("stream"))
 
     def events(self, script: Script) -> tuple[int, list[bytes]]:
@@ -155,6 +221,7 @@ class ResponsesWire(Wire):
             for one in script.reasoning:
                 add("response.reasoning_summary_text.delta", **place, delta=one)
             add("response.reasoning_summary_text.done", **place, text="".join(script.reasoning))
+            add("response.output_item.done", output_index=0, item=self._output(script)[0])
         place = {"item_id": "msg_1", "output_index": 1, "content_index": 0}
         item: dict[str, Any]
         if script.finish == "tools":
@@ -176,23 +243,49 @@ class ResponsesWire(Wire):
             if script.keep_alives:
                 found[-1] = b": keep-alive\n\n" + sse({"type": "keepalive", "sequence_number": 9}) + found[-1]
         add("response.output_text.done", **place, text=script.text, logprobs=[])
+        if script.finish != "tools":
+            add("response.output_item.done", output_index=1, item=self._output(script)[1])
+        for index, item in enumerate(self._calls(script), start=2):
+            at = {"item_id": item["id"], "output_index": index}
+            add(
+                "response.output_item.added",
+                output_index=index,
+                item={**item, "arguments": "", "status": "in_progress"},
+            )
+            for piece in (item["arguments"][:6], item["arguments"][6:]):
+                add("response.function_call_arguments.delta", **at, delta=piece)
+            add("response.function_call_arguments.done", **at, arguments=item["arguments"], name=item["name"])
+            add("response.output_item.done", output_index=index, item=item)
         status = "completed" if script.finish in ("stop", "tools") else "incomplete"
         add(f"response.{status}", response=self._response(script, status))
         return lead, found
 
-    def _response(self, script: Script, status: str) -> dict[str, Any]:
-        why = {"length": "max_output_tokens", "filtered": "content_filter"}.get(script.finish)
+    def _calls(self, script: Script) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": f"fc_{number}", "type": "function_call", "status": "completed", "call_id": one.id,
+                "name": one.name, "arguments": one.arguments,
+            }
+            for number, one in enumerate(script.calls)
+        ]  # fmt: skip
+
+    def _output(self, script: Script) -> list[dict[str, Any]]:
         content = [{"type": "output_text", "text": script.text, "annotations": []}]
         summary = [{"type": "summary_text", "text": "".join(script.reasoning)}]
+        return [
+            {"id": "rs_1", "type": "reasoning", "summary": summary, "encrypted_content": "gAAAAB", "status": None},
+            {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content},
+            *self._calls(script),
+        ]  # fmt: skip
+
+    def _response(self, script: Script, status: str) -> dict[str, Any]:
+        why = {"length": "max_output_tokens", "filtered": "content_filter"}.get(script.finish)
         return {
             "id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": ANSWERED_BY,
             "error": None, "incomplete_details": {"reason": why} if why and status == "incomplete" else None,
             "instructions": None, "metadata": {}, "parallel_tool_calls": True, "temperature": 1.0,
             "tool_choice": "auto", "tools": [], "top_p": 1.0,
-            "output": [
-                {"id": "rs_1", "type": "reasoning", "summary": summary},
-                {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": content},
-            ],
+            "output": self._output(script),
             "usage": {
                 "input_tokens": script.read, "input_tokens_details": {"cached_tokens": script.cached},
                 "output_tokens": script.written, "output_tokens_details": {"reasoning_tokens": script.thought},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 KEY: Final = "sk-fake-dialect-4711"
 MODEL: Final = "fake-large"
@@ -13,21 +13,29 @@ SYSTEM: Final = "Be brief."
 PIECES: Final = ("Grüße, ", "你好 ", "👋🏽 ", 'a "quoted"\n\\ ', "end.")
 
 
+class Call(NamedTuple):
+    """A call of a tool. `arguments` is JSON; APIs that have them as an object send that."""
+
+    name: str = "current_time"
+    arguments: str = '{"zone": "Europe/Berlin"}'
+    id: str = "call_1"
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
     """One answer. `read` and `written` are tokens; `thought` are part of those written, `cached` of those read."""
 
     pieces: tuple[str, ...] = PIECES
     reasoning: tuple[str, ...] = ()
-    finish: str = "stop"  # stop, length, filtered, tools
+    calls: tuple[Call, ...] = ()  # after the text
+    finish: str = "stop"  # stop, length, filtered, tools (a bare call that nobody wants)
     read: int = 11
     written: int = 7
     cached: int = 3
     thought: int = 0
     keep_alives: bool = False  # whatever the API sends between events
-    refuse: str = (
-        ""  # bad_key, unknown_model, too_long, rate_limit, overload, loading, no_stream, temperature, key_echo
-    )
+    # bad_key, unknown_model, too_long, rate_limit, overload, loading, no_stream, temperature, key_echo, no_tools
+    refuse: str = ""
     cut: int = -1  # close the connection in the middle of the body, after so many pieces of text
     hang: int = -1  # say nothing more
     fail: int = -1  # an error in the stream

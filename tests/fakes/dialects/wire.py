@@ -18,6 +18,11 @@ def require(condition: object, problem: str) -> None:
         raise ProtocolError(problem)
 
 
+def check_pairs(calls: list[str], results: list[str]) -> None:
+    """Calls and the results that follow them, by their ids."""
+    require(sorted(calls) == sorted(results), f"calls {calls} without results, or results {results} without calls")
+
+
 def to_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
@@ -34,6 +39,7 @@ class Wire(ABC):
     stream_type: ClassVar[str] = "text/event-stream"
     counts_parts: ClassVar[bool] = True  # it says how many tokens were cached and thought
     finish_reasons: ClassVar[dict[str, str]]  # what the provider is to return for each of a script's
+    in_a_call: ClassVar[int]  # events after the last piece of text, in the middle of the first call
 
     @abstractmethod
     def is_chat(self, exchange: Exchange) -> bool:

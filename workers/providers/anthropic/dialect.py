@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from workers.providers.anthropic.reader import MessageReader
+from workers.providers.anthropic.tools import may_think, messages, tool_fields
 from workers.providers.base import Effort, ListedModel
 from workers.providers.http.continuing import PLAIN
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
@@ -28,6 +29,7 @@ BUDGETS: Final = {"low": 2048, "medium": 8192, "high": 16_384}
 class AnthropicDialect(Dialect):
     """The Messages API. It remembers the longest answers that the list of models names."""
 
+    kind: ClassVar[str] = "anthropic"
     name: ClassVar[str] = "Anthropic Messages API"
     default_url: ClassVar[str] = "https://api.anthropic.com/v1"
     length_fields: ClassVar[tuple[str, ...]] = ("max_tokens",)
@@ -52,16 +54,12 @@ class AnthropicDialect(Dialect):
 
     def body(self, wanted: Wanted) -> dict[str, Any]:
         longest = wanted.max_tokens or self._longest.get(wanted.model, MAX_TOKENS)
-        turns = wanted.alternating()
         body: dict[str, Any] = {
             "model": wanted.model,
-            # An answer that is to be continued may not end with white space.
-            "messages": [
-                {"role": turn.role, "content": turn.content.rstrip() if turn is turns[-1] else turn.content}
-                for turn in turns
-            ],
+            "messages": messages(wanted),
             "max_tokens": longest,
             "stream": wanted.stream,
+            **tool_fields(wanted),
         }
         if wanted.system:
             body["system"] = wanted.system
@@ -105,7 +103,7 @@ class AnthropicDialect(Dialect):
 
 def _thinking(wanted: Wanted, longest: int) -> dict[str, Any]:
     """The fields for an effort: adaptive thinking, or a number of tokens for models without it."""
-    if wanted.effort is None or wanted.effort == "none":
+    if wanted.effort is None or wanted.effort == "none" or not may_think(wanted):
         return {}
     if not wanted.refused("adaptive"):
         thinking: dict[str, Any] = {"type": "adaptive", "display": "summarized"}

@@ -1,15 +1,17 @@
 """Reads a message of Anthropic's API, event by event.
 
 Source: Anthropic API reference, "Streaming messages". An event's type is also in its data, so the field `event` of the
-stream is not needed. Tool calls are noticed, not read.
+stream is not needed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from workers.providers.anthropic.tools import ReplayedBlocks
 from workers.providers.base import Chunk
 from workers.providers.http.json_values import garbage, load_event, read_number, read_object, read_objects, read_text
 from workers.providers.http.reader import AnswerReader
@@ -24,6 +26,8 @@ class Delta(msgspec.Struct, gc=False):
     type: str
     text: str = ""
     thinking: str = ""
+    partial_json: str = ""
+    signature: str = ""
 
 
 class ContentDelta(msgspec.Struct, gc=False):
@@ -31,6 +35,7 @@ class ContentDelta(msgspec.Struct, gc=False):
 
     type: str
     delta: Delta
+    index: int = 0
 
 
 _decode_delta: Final = msgspec.json.Decoder(ContentDelta).decode
@@ -42,6 +47,7 @@ class MessageReader(AnswerReader):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._counts: dict[str, Any] = {}
+        self._blocks = ReplayedBlocks()
 
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         if b"content_block_delta" in data:
@@ -50,7 +56,7 @@ class MessageReader(AnswerReader):
             except (msgspec.DecodeError, UnicodeDecodeError):
                 event = None
             if event is not None and event.type == "content_block_delta":
-                self._take_delta(chunks, event.delta.type, event.delta.text, event.delta.thinking)
+                self._take_delta(chunks, event.index, event.delta)
                 return
         value = load_event(data, self.note_strange)
         if value is not None:
@@ -61,14 +67,15 @@ class MessageReader(AnswerReader):
         if kind == "content_block_delta":
             self.note_strange("field", value)
             delta = read_object(value.get("delta"))
-            text, thinking = delta.get("text") or "", read_text(delta.get("thinking")) or ""
+            text = delta.get("text") or ""
             if not isinstance(text, str):
                 raise garbage("a delta whose text is no text")
-            self._take_delta(chunks, str(delta.get("type")), text, thinking)
+            others = (read_text(delta.get(name)) or "" for name in ("thinking", "partial_json", "signature"))
+            self._take_delta(chunks, read_number(value.get("index")) or 0, Delta(str(delta.get("type")), text, *others))
         elif kind == "message_start":
             self._take_message(chunks, read_object(value.get("message")))
         elif kind == "content_block_start":
-            self._take_block(chunks, read_object(value.get("content_block")))
+            self._take_block(chunks, read_number(value.get("index")) or 0, read_object(value.get("content_block")))
         elif kind == "message_delta":
             self._counts |= _known_counts(value.get("usage"))
             self._end_message(chunks, read_object(value.get("delta")).get("stop_reason"))
@@ -82,26 +89,34 @@ class MessageReader(AnswerReader):
         elif kind not in _SILENT:
             self.note_strange("event", value)
 
-    def _take_delta(self, chunks: list[Chunk], kind: str, text: str, thinking: str) -> None:
-        if text or thinking:
-            self.add(chunks, text, thinking)
+    def _take_delta(self, chunks: list[Chunk], index: int, delta: Delta) -> None:
+        kind = delta.type
+        if self.calls.open and (delta.thinking or delta.signature):
+            self._blocks.grow(index, thinking=delta.thinking, signature=delta.signature)
+        if delta.text or delta.thinking:
+            self.add(chunks, delta.text, delta.thinking)
         elif kind == "input_json_delta":
-            self.called_tools = True
+            self.add_call(index, "", "", delta.partial_json)
         elif kind not in ("text_delta", "thinking_delta") and kind not in _UNUSED_DELTAS:
             self.note_strange("event", {"type": "content_block_delta", "delta": {"type": kind}})
 
     def _take_message(self, chunks: list[Chunk], message: dict[str, Any]) -> None:
         self.note_model(message.get("model"))
         self._counts |= _known_counts(message.get("usage"))
-        for block in read_objects(message.get("content")):
-            self._take_block(chunks, block)
+        for index, block in enumerate(read_objects(message.get("content"))):
+            self._take_block(chunks, index, block)
 
-    def _take_block(self, chunks: list[Chunk], block: dict[str, Any]) -> None:
+    def _take_block(self, chunks: list[Chunk], index: int, block: dict[str, Any]) -> None:
+        if self.calls.open:
+            self._blocks.start(index, block)
         if read_text(block.get("type")) in _TOOLS:
-            self.called_tools = True
+            self.add_call(index, block.get("id"), block.get("name"), block.get("input") or None)
         text, thinking = block.get("text"), block.get("thinking")
         if text or thinking:
             self.add(chunks, text if isinstance(text, str) else None, thinking if isinstance(thinking, str) else None)
+
+    def replay_parts(self, extras: Mapping[str, Any]) -> list[Any]:
+        return self._blocks.parts()
 
     def _end_message(self, chunks: list[Chunk], reason: object) -> None:
         if isinstance(reason, str) and reason:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from workers.providers.base import Effort, ListedModel
 from workers.providers.gemini.reader import GeminiReader
+from workers.providers.gemini.tools import contents, tool_fields
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report, load_json, read_number, read_object, read_objects, read_text
 from workers.providers.http.listing import read_model
@@ -24,6 +25,7 @@ BUDGETS: Final = {"low": 1024, "medium": 8192, "high": 24_576}  # tokens for thi
 class GeminiDialect(Dialect):
     """`generateContent`. It remembers which models the list calls thinking ones."""
 
+    kind: ClassVar[str] = "gemini"
     name: ClassVar[str] = "Gemini API"
     default_url: ClassVar[str] = "https://generativelanguage.googleapis.com/v1beta"
     length_fields: ClassVar[tuple[str, ...]] = ("maxOutputTokens",)
@@ -46,11 +48,7 @@ class GeminiDialect(Dialect):
         return Target(f"{quote(path, safe='/')}:{method}", {"alt": "sse"} if stream else {})
 
     def body(self, wanted: Wanted) -> dict[str, Any]:
-        contents = [
-            {"role": "model" if turn.role == "assistant" else "user", "parts": [{"text": turn.content}]}
-            for turn in wanted.alternating()
-        ]
-        body: dict[str, Any] = {"contents": contents}
+        body: dict[str, Any] = {"contents": contents(wanted), **tool_fields(wanted)}
         if wanted.system:
             body["systemInstruction"] = {"parts": [{"text": wanted.system}]}
         config: dict[str, Any] = {}
@@ -86,6 +84,8 @@ class GeminiDialect(Dialect):
         return "thinkingLevel" in config or "thinkingBudget" in config
 
     def find_refused(self, words: str, sent: Mapping[str, Any]) -> str | None:
+        if "tools" in sent and ("thought_signature" in words or "thought signature" in words):
+            return "thoughtSignature"  # of calls that another model made
         config = read_object(sent.get("thinkingConfig"))
         if not config or not ("think" in words or "budget" in words):
             return None

@@ -6,10 +6,20 @@ event. A part with `thought` is reasoning. `candidatesTokenCount` does not inclu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from workers.providers.base import Chunk
-from workers.providers.http.json_values import garbage, load_event, load_json, read_number, read_object, read_objects
+from workers.providers.gemini.tools import replay_parts
+from workers.providers.http.json_values import (
+    garbage,
+    load_event,
+    load_json,
+    read_number,
+    read_object,
+    read_objects,
+    read_text,
+)
 from workers.providers.http.reader import AnswerReader
 
 _NO_REASON: Final = "FINISH_REASON_UNSPECIFIED"
@@ -18,6 +28,10 @@ _TOOLS: Final = frozenset({"functionCall", "executableCode", "toolCall"})
 
 class GeminiReader(AnswerReader):
     """Reads one answer."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._signature = ""  # of the text
 
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         value = load_event(data, self.note_strange)
@@ -56,12 +70,24 @@ class GeminiReader(AnswerReader):
             if text:
                 self.add(chunks, *((None, text) if part.get("thought") is True else (text, None)))
                 output = True
-            if any(name in part for name in _TOOLS):
-                self.called_tools = True
+            self._take_call(part)
         reason = candidate.get("finishReason")
         if isinstance(reason, str) and reason != _NO_REASON:
             # Usage and the reason come in one event, and the stream ends with it: `output` is not held against it.
             self.note_finish(chunks, reason, output=output)
+
+    def _take_call(self, part: dict[str, Any]) -> None:
+        """A call comes whole. Its signature is of its part, and so is that of the text."""
+        called, signature = part.get("functionCall"), read_text(part.get("thoughtSignature"))
+        if isinstance(called, dict):
+            self.add_call(None, called.get("id"), called.get("name"), called.get("args"), whole=True, extra=signature)
+        elif any(name in part for name in _TOOLS):
+            self.calls.called = True
+        elif signature and part.get("thought") is not True:
+            self._signature = signature
+
+    def replay_parts(self, extras: Mapping[str, Any]) -> list[Any]:
+        return replay_parts(self._signature, extras)
 
     def _count(self, chunks: list[Chunk], usage: dict[str, Any]) -> None:
         thought = read_number(usage.get("thoughtsTokenCount"))

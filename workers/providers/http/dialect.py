@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, ClassVar, Final, Protocol
 
-from workers.providers.base import ChatTurn, Effort, ListedModel
+from workers.providers.base import ChatTurn, Effort, ListedModel, ToolSpec
 from workers.providers.http.continuing import INSTRUCT
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import parse_models
@@ -15,6 +16,7 @@ from workers.providers.http.reader import AnswerReader
 
 SSE: Final = "text/event-stream"
 JSON: Final = "application/json"
+GOES_ON: Final = "(The conversation goes on.)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,9 @@ class Wanted:
 
     `max_tokens` is the longest answer; None: the model's own. `unfinished`: the last turn is an answer to be continued,
     in this way (`continuing.py`); empty: it is not.
+
+    Without `tools` no turn has calls or results; with them each call has its result. `call_no_more`: the request is to
+    say that none of them may be called.
     """
 
     model: str
@@ -47,6 +52,8 @@ class Wanted:
     effort: Effort | None
     refused: Callable[[str], bool]
     unfinished: str = ""
+    tools: Sequence[ToolSpec] = ()
+    call_no_more: bool = False
 
     def refuses_effort(self, field: str) -> bool:
         """Whether the model refuses the field for the effort, or the effort that is wanted."""
@@ -57,24 +64,26 @@ class Wanted:
         """The system prompts, for an API that wants them apart."""
         return "\n\n".join(turn.content for turn in self.turns if turn.role == "system" and turn.content.strip())
 
-    def alternating(self) -> list[ChatTurn]:
-        """The user's and the assistant's turns in alternation, the user's first, and none without text."""
-        merged: list[ChatTurn] = []
-        for turn in self.turns:
-            if turn.role == "system" or not turn.content.strip():
-                continue
-            if merged and merged[-1].role == turn.role:
-                merged[-1] = ChatTurn(turn.role, f"{merged[-1].content}\n\n{turn.content}")
-            else:
-                merged.append(turn)
-        if not merged or merged[0].role != "user":
-            merged.insert(0, ChatTurn("user", "(The conversation goes on.)"))
-        return merged
+    def exchanges(self) -> list[tuple[str, list[ChatTurn]]]:
+        """The user's and the assistant's turns in alternation, the user's first, and none without text or calls. Each
+        role is with its turns that follow each other; results of calls are among the user's.
+        """
+        kept = [turn for turn in self.turns if turn.role != "system" and _says_something(turn)]
+        groups = groupby(kept, key=lambda turn: "assistant" if turn.role == "assistant" else "user")
+        found = [(role, list(turns)) for role, turns in groups]
+        if not found or found[0][0] != "user":
+            found.insert(0, ("user", [ChatTurn("user", GOES_ON)]))
+        return found
+
+
+def _says_something(turn: ChatTurn) -> bool:
+    return bool(turn.content.strip() or turn.calls or turn.role == "tool")
 
 
 class Dialect(ABC):
     """One API, for one endpoint. It does no I/O of its own."""
 
+    kind: ClassVar[str]  # of the endpoint (`kinds.py`)
     name: ClassVar[str]  # of the API, for staff
     default_url: ClassVar[str] = ""
     accept: ClassVar[str] = SSE
@@ -83,6 +92,7 @@ class Dialect(ABC):
     effort_field: ClassVar[str] = "reasoning_effort"
     continues: ClassVar[str] = INSTRUCT  # how an answer is continued, where staff did not choose
     key_header: ClassVar[str] = "Authorization"
+    chooses_calls: ClassVar[bool] = True  # a request can say that the model is not to call its tools
 
     def base_url(self, address: str) -> str:
         """The address that all paths share, without a query. `address` has neither query nor credentials."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -18,6 +19,7 @@ Report = Callable[[str, object], None]
 
 NO_JSON: Final = object()
 MAX_COST: Final = 1_000_000  # of one answer, in USD; more is not plausible
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def load_json(text: str) -> object:
@@ -59,6 +61,13 @@ def load_event(data: bytes, report: Report) -> dict[str, Any] | None:
 
 def garbage(detail: str) -> ProviderError:
     return ProviderError("upstream_garbage", GARBAGE, detail=detail)
+
+
+def mend(text: str) -> str:
+    """`text` with pairs of surrogates joined, and lone ones and NULs replaced by U+FFFD."""
+    if _SURROGATE.search(text):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text.replace("\x00", "\ufffd")
 
 
 def read_text(value: object) -> str | None:

@@ -21,7 +21,7 @@ _LIMIT: Final = re.compile(
     r"(?:at most|less than or equal to|no more than|up to|maximum (?:value |allowed )?(?:of|is)|<=|\d\s*>)\W{0,3}(\d+)"
 )
 _SUM: Final = re.compile(r"(\d+)\s*\+\s*(\d+)\s*>\s*(\d+)")  # prompt + answer > window, as Anthropic words it
-_NO_STREAM: Final = re.compile(
+NO_STREAM: Final = re.compile(
     r"stream(?:ing)?\W.{0,60}?(?:not (?:supported|allowed|available|enabled|implemented)|unsupported|disabled"
     r"|must be false)"
     r"|(?:not|n't|cannot|unsupported)\b.{0,40}?\bstream(?:ing|ed)?\b(?!_)|verified to stream",
@@ -113,7 +113,7 @@ def find_lesson(
     words = said.lower()
     if "stream_options" in sent and ("stream_options" in words or "include_usage" in words):
         return Lesson("stream_options")
-    if sent.get("stream") and _NO_STREAM.search(words):
+    if sent.get("stream") and NO_STREAM.search(words):
         return Lesson("stream")
     name = next((name for name in length_fields if name in sent), length_fields[0])
     asked = sent.get(name)

@@ -20,6 +20,8 @@ MAX_PRICE: Final = 1_000_000.0  # US dollars for a million tokens; more is not a
 MILLION: Final = 1_000_000
 NO_LIST: Final = "The model's server did not send a list of models."
 
+# Names for that a model calls tools.
+TOOL_ABILITIES: Final = ("tools", "tool", "function_calling", "tool_use", "tool_choice")
 # What an endpoint says of a model, as whole words.
 _NO_CHAT: Final[dict[str, str]] = {
     "embedding": "embedding", "embeddings": "embedding", "embed": "embedding", "feature": "embedding",
@@ -88,7 +90,8 @@ def read_model(entry: object) -> ListedModel | None:
         hidden=reason,
         window=_window(entry),
         sees=_either(able, ("vision", "image", "images", "image_input"), "image" in given if given else None),
-        tools=_either(able, ("tools", "tool", "function_calling", "tool_use", "tool_choice"), None),
+        # OpenRouter's list of parameters is complete.
+        tools=_either(able, TOOL_ABILITIES, False if isinstance(entry.get("supported_parameters"), list) else None),
         thinks=_either(able, ("thinking", "reasoning", "include_reasoning"), None),
         input_price=input_price,
         output_price=output_price,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
-from workers.providers.base import ChatTurn, Options, ProviderError
+from workers.providers.base import ChatTurn, Options, ProviderError, ToolSpec
 from workers.providers.http.continuing import INSTRUCT, continue_turns
 from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.json_values import read_number
 from workers.providers.http.learned import PREFILL_REFUSED, Learned, Lesson, find_lesson
+from workers.providers.http.tool_lessons import find_tool_lesson, no_tools
+from workers.providers.http.tool_turns import NO_MORE_CALLS, add_hint, settle_turns
 from workers.providers.http.verdict import fold_system
+from workers.providers.model_facts import TOOLS
 
 logger = structlog.get_logger(__name__)
 
@@ -41,6 +45,7 @@ class Negotiation:
         self._prefill = prefill
         self._prefilled = False  # the last request ended with an answer to be continued
         self._sent: Mapping[str, Any] = {}  # the fields of the last request
+        self._wanted: Wanted | None = None  # the last request
         self._lessons: set[Lesson] = set()  # that this answer has taught
         self._left_out: set[str] = set()  # fields whose values the model refused, for this answer alone
         self._longest: int | None = None  # the longest answer, in tokens, that this prompt leaves room for
@@ -53,21 +58,49 @@ class Negotiation:
         longest = None
         if (options.max_tokens is not None or not self._dialect.length_optional) and not refused("answer_length"):
             longest = min((limit for limit in limits if limit is not None), default=None)
-        turns = fold_system(self._turns) if refused("system") else self._turns
+        tools, turns = self._choose_tools()
+        turns = fold_system(turns) if refused("system") else turns
         style = INSTRUCT if refused("prefill") else self._prefill
         if (continuation := options.continuation) is not None:
             turns = continue_turns(turns, style)
             continuation.exact = self._prefilled = style != INSTRUCT
-        return Wanted(
+        self._wanted = Wanted(
             model=model,
             turns=turns,
             unfinished=style if self._prefilled else "",
-            stream=not refused("stream"),
+            stream=not refused("stream") and not (tools and refused("tool_stream")),
             temperature=None if refused("temperature") else options.temperature,
             max_tokens=longest,
             effort=options.effort,
             refused=refused,
+            tools=tools,
+            call_no_more=options.call_no_more and self._can_choose,
         )
+        return self._wanted
+
+    @property
+    def _can_choose(self) -> bool:
+        """Whether a request can say that the tools are not to be called."""
+        return self._dialect.chooses_calls and not self._refuses("tool_choice")
+
+    def _choose_tools(self) -> tuple[Sequence[ToolSpec], Sequence[ChatTurn]]:
+        """The tools that are offered, and the turns as they are sent with them."""
+        tools: Sequence[ToolSpec] = () if self._refuses(TOOLS) else self._options.tools
+        turns: Sequence[ChatTurn] = self._turns
+        if tools and self._options.call_no_more and not self._can_choose:
+            if any(turn.calls for turn in turns):
+                turns = add_hint(turns, NO_MORE_CALLS)
+            else:
+                tools = ()
+        settled = settle_turns(turns, offered=bool(tools))
+        return tools, [self._as_sent(turn) if turn.replay or turn.images else turn for turn in settled]
+
+    def _as_sent(self, turn: ChatTurn) -> ChatTurn:
+        """A turn without what only another API or model understands, and without what this one refuses."""
+        theirs = turn.replay
+        if theirs is not None and ((theirs.dialect, theirs.model) != (self._dialect.kind, self._model)):
+            theirs = None
+        return replace(turn, replay=None if self._refuses("replay") else theirs)
 
     def note_sent(self, body: Mapping[str, Any], *, stream: bool) -> None:
         """The request that is sent now. What it really asks for, with what staff add, goes into `options.sent`."""
@@ -83,7 +116,10 @@ class Negotiation:
         sent.effort = effort if effort is not None and dialect.asks_effort(effort, fields) else None
 
     def learn_from(self, failure: ProviderError) -> bool:
-        """Whether the failure of the last request names something that the next one leaves out, or has less of."""
+        """Whether the failure of the last request names something that the next one leaves out, or has less of.
+
+        Raises `upstream_no_tools` where that is the tools: whoever asked decides what to ask without them.
+        """
         lesson = self._find_lesson(failure)
         if lesson is None or lesson in self._lessons:  # what has been left out is not the reason
             return False
@@ -94,12 +130,19 @@ class Negotiation:
             self._longest = lesson.limit
         elif lesson.once:
             self._left_out.add(lesson.what)
+        if lesson.what == TOOLS:
+            raise no_tools(failure)
         return True
 
     def _refuses(self, what: str) -> bool:
         return what in self._left_out or self._learned.refuses(self._model, what)
 
     def _find_lesson(self, failure: ProviderError) -> Lesson | None:
+        wanted = self._wanted
+        if wanted is not None and wanted.tools and failure.code in (*TEACHING_CODES, "model_not_found"):
+            turns, told = list(wanted.turns), wanted.call_no_more
+            if (lesson := find_tool_lesson(failure, self._sent, turns, told=told)) is not None:
+                return lesson
         if failure.code not in TEACHING_CODES:
             return None
         said = failure.said.lower()

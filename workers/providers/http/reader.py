@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from workers.providers.base import Chunk, ProviderError, TokenUsage
+from workers.providers.base import Chunk, ProviderError, TokenUsage, ToolSpec
+from workers.providers.http.answer_calls import LENGTH_REASONS, AnswerCalls
 from workers.providers.http.errors import NOT_SET_UP, error_from_answer
-from workers.providers.http.json_values import Report, garbage
+from workers.providers.http.json_values import Report, garbage, mend, read_number, read_text
 from workers.providers.http.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter, LineSplitter
 from workers.providers.thinking_tags import ThinkingTags
 
 CUT: Final = "The connection to the model was lost in the middle of the answer."
 MAX_TOKENS: Final = 100_000_000  # more in one answer is not plausible; no context window has a tenth of it
 MODEL_CHARS: Final = 200
-LENGTH_REASONS: Final = frozenset({"length", "max_tokens", "max_output_tokens"})
 
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATE_AT_END: Final = re.compile("[\ud800-\udbff]$")
 
 
@@ -33,6 +33,7 @@ class AnswerReader(ABC):
     """Reads one answer: server-sent events (or lines of JSON), or one JSON body from a server that does not stream."""
 
     json_lines: ClassVar[bool] = False  # events are lines of JSON
+    reads_text_calls: ClassVar[bool] = False  # servers of this API may leave calls in the text
 
     def __init__(self, *, secrets: tuple[str, ...] = (), report: Report = _ignore) -> None:
         self.done = False  # the event that closes the stream has arrived
@@ -41,7 +42,7 @@ class AnswerReader(ABC):
         self.failure: ProviderError | None = None  # to be raised after the chunks before it
         self.text: list[str] = []
         self.reasoning: list[str] = []
-        self.called_tools = False
+        self.calls = AnswerCalls()
         self.model = ""  # who answers, as the endpoint says
         self.began = False  # anything but blanks has arrived
         self.settled = False  # a finish reason came once, alone and after the output: only the usage is missing
@@ -56,10 +57,19 @@ class AnswerReader(ABC):
         self._half = ""  # a high surrogate, waiting for its low surrogate
         self._strange = 0  # events that were not understood
 
+    def expect(self, kind: str, model: str, tools: Mapping[str, ToolSpec], *, may_call: bool) -> None:
+        """What was asked for (`AnswerCalls`), before anything is read."""
+        self.calls = AnswerCalls(kind, model, tools, may_call=may_call, in_text=self.reads_text_calls)
+
     @property
     def ended(self) -> bool:
         """Whether a finish reason has said so, and nothing since has contradicted it."""
         return self.finish_reason is not None and not self._contradicted
+
+    @property
+    def called_tools(self) -> bool:
+        """Whether the model has called a tool, offered or not."""
+        return self.calls.called
 
     @property
     def has_output(self) -> bool:
@@ -123,7 +133,7 @@ class AnswerReader(ABC):
     def _end(self, chunks: list[Chunk]) -> None:
         if self._body is not None:
             self.read_body(chunks, bytes(self._body))
-            self.finish_reason = self.finish_reason or ("stop" if self.has_output else None)
+            self.finish_reason = self.finish_reason or ("stop" if self.has_output or self.calls else None)
         else:
             try:
                 self._read(chunks, self._splitter.end())
@@ -137,9 +147,10 @@ class AnswerReader(ABC):
         if self._tags.unclosed and not self.text and (self.finish_reason or "length").lower() not in LENGTH_REASONS:
             # The model forgot the closing tag: what it wrote is the only answer there is.
             self._note(chunks, [Chunk(self._tags.unclosed)])
+        self._end_text(chunks)
         if self.finish_reason is None and self._strange and not self.has_output:
             raise garbage("nothing but unknown events")
-        if self.finish_reason is None and self.began and (self.has_output or not self.done):
+        if self.finish_reason is None and self.began and (self.has_output or self.calls or not self.done):
             # Also after [DONE]: proxies send it when they lose their server.
             raise ProviderError("upstream_cut", CUT, retryable=not self.has_output)
 
@@ -156,6 +167,29 @@ class AnswerReader(ABC):
     def read_body(self, chunks: list[Chunk], body: bytes) -> None:
         """Adds the chunks of an answer that was not streamed; raises like `read_event`."""
         self.read_event(chunks, body)
+
+    def conclude(self, chunks: list[Chunk]) -> ProviderError | None:
+        """Adds the calls of a complete answer, and what its model wants back with their results. Returns why they are
+        none.
+        """
+        self._end_text(chunks)
+        try:
+            last = self.calls.take(self.finish_reason, self.replay_parts, self._report)
+        except ProviderError as error:
+            return error.with_traceback(None)
+        if last is not None and (last.calls or self.text):
+            self.finish_reason = last.finish_reason or self.finish_reason
+            chunks.append(last)
+        return None
+
+    def replay_parts(self, extras: Mapping[str, Any]) -> list[Any]:
+        """What the model wants back with the results of its calls. `extras` belong to calls, by their ids."""
+        return []
+
+    def _end_text(self, chunks: list[Chunk]) -> None:
+        if text := self.calls.end_text():
+            self.text.append(text)
+            chunks.append(Chunk(text))
 
     def note_strange(self, kind: str, found: object) -> None:
         if kind != "field":
@@ -176,7 +210,8 @@ class AnswerReader(ABC):
     def note_finish(self, chunks: list[Chunk], reason: str, *, output: bool) -> None:
         """A finish reason has arrived. `output`: its event had text or reasoning, too."""
         # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
-        self.settled = self.finish_reason is None and self.has_output and not output
+        self.settled = self.finish_reason is None and bool(self.has_output or self.calls) and not output
+        reason = self.calls.rename(reason)
         if reason != self.finish_reason:
             self.finish_reason = reason
             chunks.append(Chunk(finish_reason=reason))
@@ -190,7 +225,18 @@ class AnswerReader(ABC):
         if text:
             self._note(chunks, self._tags.feed(text))
 
+    def add_call(self, index: object, call_id: object, name: object, arguments: object, **more: Any) -> None:
+        """A call, or a piece of one, has arrived (`CallCollector.add`)."""
+        self.settled, self._contradicted = False, self._contradicted or self.finish_reason is not None
+        self.calls.add(read_number(index), read_text(call_id) or "", read_text(name) or "", arguments, **more)
+
+    def settle_call(self, index: object, call_id: object, name: object, arguments: object) -> None:
+        """A call is said as a whole, perhaps once more (`CallCollector.settle`)."""
+        if self.calls.open:
+            self.calls.collector.settle(read_number(index), read_text(call_id) or "", read_text(name) or "", arguments)
+
     def _note(self, chunks: list[Chunk], found: list[Chunk]) -> None:
+        found = self.calls.filter(found)
         for chunk in found:
             (self.text if chunk.text else self.reasoning).append(chunk.text or chunk.reasoning)
         chunks += found
@@ -234,10 +280,3 @@ class AnswerReader(ABC):
         )
         if plausible:  # else the request estimates it
             chunks.append(Chunk(usage=self.usage))
-
-
-def mend(text: str) -> str:
-    """`text` with pairs of surrogates joined, and lone ones and NULs replaced by U+FFFD."""
-    if _SURROGATE.search(text):
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.replace("\x00", "\ufffd")

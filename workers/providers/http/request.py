@@ -25,6 +25,7 @@ from workers.providers.http.negotiation import Negotiation
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity
 from workers.providers.http.reader import AnswerReader
+from workers.providers.http.tool_turns import wire_tools
 from workers.providers.http.transport import Transport
 from workers.providers.http.verdict import find_fault
 from workers.providers.idle_timeout import IdleTimeout
@@ -143,6 +144,8 @@ class AnswerRequest:
             body = merge_fields(self._extras.body, body)
         self._negotiation.note_sent(body, stream=wanted.stream)
         self._named = False
+        tools = wire_tools(wanted.tools)
+        self._reader.expect(self._dialect.kind, self._model, tools, may_call=not self._options.call_no_more)
         encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._timeouts.first_chunk, self._deadline)
         if not self._loading:  # else it is the same request again, each second
@@ -193,8 +196,8 @@ class AnswerRequest:
         Reasoning costs money also then, so its usage comes first, and the error with the next step.
         """
         reader = self._reader
-        self._fault = find_fault(reader)
-        if self._fault is not None and not reader.reasoning:
+        self._fault = reader.conclude(chunks) or find_fault(reader)
+        if self._fault is not None and not reader.has_output:
             raise self._fault
         self._over = self._fault is None
         if reader.usage is None or reader.usage.implausible:
@@ -206,7 +209,8 @@ class AnswerRequest:
     def _estimate(self) -> TokenUsage:
         """The usage where the endpoint reported none, or none that can be right."""
         reader = self._reader
-        usage = estimate_usage(self._turns, "".join(reader.text), "".join(reader.reasoning))
+        text, thought = "".join(reader.text), "".join(reader.reasoning)
+        usage = estimate_usage(self._turns, text, thought, tools=self._options.tools, calls=reader.calls.requested)
         return replace(usage, implausible=reader.usage is not None)
 
     def _timeout(self) -> ProviderError:
@@ -227,7 +231,7 @@ class AnswerRequest:
         """Waits until the request may be sent again, or raises `failure`."""
         if self._reader.has_output:
             failure.retryable = False
-        elif self._negotiation.learn_from(failure):
+        elif self._learns_from(failure):
             self._release()
             return
         elif failure.code == LOADING and self._options.wait_for_loading:
@@ -242,6 +246,13 @@ class AnswerRequest:
         self._tries += 1
         self._release()
         await asyncio.sleep(wait)
+
+    def _learns_from(self, failure: ProviderError) -> bool:
+        try:
+            return self._negotiation.learn_from(failure)
+        except ProviderError:
+            self._over = True
+            raise
 
     async def _look_for_loading(self) -> None:
         """Says that the model is to be loaded, where the API tells: such a server answers when it has loaded it."""

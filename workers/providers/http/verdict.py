@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from workers.providers.base import ChatTurn, ProviderError
+from workers.providers.http.answer_calls import FILTERED
 from workers.providers.http.errors import REFUSED_BY_FILTER
 from workers.providers.http.reader import AnswerReader
 
 # The reason of an error: not even one event came. Some servers say so that a prompt is too long.
 NOTHING: Final = "nothing"
-_FILTERED: Final = frozenset(
-    {"content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"}
-)
 _TOOLS: Final = frozenset(
     {"tool_calls", "function_call", "tool_use", "malformed_function_call", "unexpected_tool_call"}
 )
@@ -21,12 +19,15 @@ _TOOLS: Final = frozenset(
 
 def find_fault(reader: AnswerReader) -> ProviderError | None:
     """Why a stream that ended is no answer; None if it has text, or nothing but reasoning."""
-    if reader.text:
+    if reader.text or reader.calls.requested:
         return None
     reason = (reader.finish_reason or "").lower()
-    if reason in _FILTERED:
+    if reason in FILTERED:
         return ProviderError("upstream_refused", REFUSED_BY_FILTER)
-    if reader.called_tools or reason in _TOOLS:
+    if reader.calls.open and reason in _TOOLS:
+        message = "The model tried to call a tool, but its call could not be read. Please try again."
+        return ProviderError("upstream_garbage", message, detail=f"{reason} without a call")
+    if reader.calls.called or reason in _TOOLS:
         message = "The model asked for a tool that isn't available here. Try again, or choose another model."
         return ProviderError("upstream_tool_call", message)
     if reader.reasoning:

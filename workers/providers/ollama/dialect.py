@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from cachetools import LRUCache
+from msgspec.structs import replace
 
 from workers.providers.base import Effort, ListedModel, ProviderError
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
@@ -26,6 +27,8 @@ from workers.providers.http.json_values import (
 )
 from workers.providers.http.listing import read_model
 from workers.providers.ollama.reader import ChatReader
+from workers.providers.ollama.tools import message
+from workers.providers.openai.tools import function_tools
 
 DEFAULT_CONTEXT: Final = (
     4096  # tokens that Ollama loads where nothing says otherwise; longer prompts are cut in silence
@@ -37,10 +40,12 @@ AT_ONCE: Final = 4  # questions about models
 class OllamaDialect(Dialect):
     """`/api/chat`. It remembers what Ollama says of its models. `num_ctx` is what every request asks to be loaded."""
 
+    kind: ClassVar[str] = "ollama"
     name: ClassVar[str] = "Ollama API"
     default_url: ClassVar[str] = "http://127.0.0.1:11434"
     accept: ClassVar[str] = "application/x-ndjson"
     length_fields: ClassVar[tuple[str, ...]] = ("num_predict",)
+    chooses_calls: ClassVar[bool] = False
 
     def __init__(self, num_ctx: int | None = None) -> None:
         self._num_ctx = num_ctx
@@ -57,9 +62,11 @@ class OllamaDialect(Dialect):
     def body(self, wanted: Wanted) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": wanted.model,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in wanted.turns],
+            "messages": [message(turn, wanted) for turn in wanted.turns],
             "stream": wanted.stream,
         }
+        if wanted.tools:
+            body["tools"] = function_tools(wanted)
         options: dict[str, Any] = {}
         if wanted.temperature is not None:
             options["temperature"] = wanted.temperature
@@ -134,7 +141,10 @@ class OllamaDialect(Dialect):
         trained = next((read_number(value) for key, value in info.items() if key.endswith(".context_length")), None)
         loaded = running.get(entry["name"]) or self._num_ctx or _parameter(shown.get("parameters"), "num_ctx")
         window = min(loaded or DEFAULT_CONTEXT, trained or loaded or DEFAULT_CONTEXT)
-        return read_model({"id": entry["name"], "capabilities": shown.get("capabilities"), "context_length": window})
+        able = shown.get("capabilities")
+        model = read_model({"id": entry["name"], "capabilities": able, "context_length": window})
+        complete = isinstance(able, list) and "completion" in able  # then it names all that the model can do
+        return replace(model, tools=False) if model and complete and model.tools is None else model
 
 
 def _parameter(lines: object, name: str) -> int | None:

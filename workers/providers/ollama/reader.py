@@ -6,12 +6,21 @@ that was only loaded (`done_reason` load) has not answered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from workers.providers.base import Chunk
-from workers.providers.http.json_values import garbage, load_event, read_number, read_object, read_text
+from workers.providers.http.json_values import (
+    garbage,
+    load_event,
+    mend,
+    read_number,
+    read_object,
+    read_objects,
+    read_text,
+)
 from workers.providers.http.reader import AnswerReader
 
 
@@ -36,6 +45,11 @@ class ChatReader(AnswerReader):
     """Reads one answer."""
 
     json_lines: ClassVar[bool] = True
+    reads_text_calls: ClassVar[bool] = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._thought: list[str] = []
 
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         try:
@@ -73,5 +87,13 @@ class ChatReader(AnswerReader):
     def _take_message(self, chunks: list[Chunk], text: str, thinking: str | None, calls: object) -> None:
         if text or thinking:
             self.add(chunks, text, thinking)
+            if thinking and self.calls.open:
+                self._thought.append(thinking)
         if calls:
-            self.called_tools = True
+            self.calls.called = True
+        for call in read_objects(calls):
+            called = read_object(call.get("function")) or call
+            self.add_call(None, call.get("id"), called.get("name"), called.get("arguments"), whole=True)
+
+    def replay_parts(self, extras: Mapping[str, Any]) -> list[Any]:
+        return [{"thinking": mend("".join(self._thought))}] if self._thought else []

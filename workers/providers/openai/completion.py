@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 from workers.providers.base import Chunk
-from workers.providers.http.json_values import read_cost
+from workers.providers.http.json_values import read_cost, read_object, read_objects
 from workers.providers.http.reader import AnswerReader
-from workers.providers.openai.chunk import Choice, Event, Part, Usage, decode_event
+from workers.providers.openai.chunk import Choice, Delta, Event, Part, Usage, decode_event
+from workers.providers.openai.tools import ReplayedReasoning
 
 FAILED_REASONS: Final = frozenset({"error", "network_error"})
 
 
 class CompletionReader(AnswerReader):
     """Reads one chat completion."""
+
+    reads_text_calls: ClassVar[bool] = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._reasoning = ReplayedReasoning()
 
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         if data.strip() == b"[DONE]":
@@ -46,13 +54,32 @@ class CompletionReader(AnswerReader):
                     content = "".join(part.text or "" for part in content)
                 self.add(chunks, content, reasoning)
                 output = True
+            if self.calls.open and (reasoning or delta.reasoning_details):
+                fields = {"reasoning_content": delta.reasoning_content, "reasoning": delta.reasoning}
+                self._reasoning.add(fields, delta.reasoning_details)
             if delta.tool_calls or delta.function_call:
-                self.called_tools = True
+                self._take_calls(delta, whole=choice.delta is None)
         reason = choice.finish_reason
         if choice.error or reason in FAILED_REASONS:
             raise self.fail({"error": choice.error or {"code": reason}})
         if reason:
             self.note_finish(chunks, reason, output=output)
+
+    def _take_calls(self, delta: Delta, *, whole: bool) -> None:
+        """`whole`: they are those of an answer that was not streamed."""
+        self.calls.called = True
+        for entry in read_objects(delta.tool_calls):
+            called = read_object(entry.get("function")) or entry
+            arguments = called.get("arguments", called.get("parameters"))
+            self.add_call(
+                entry.get("index"), entry.get("id"), called.get("name"), arguments, whole=whole,
+                extra=entry.get("extra_content"),
+            )  # fmt: skip
+        if delta.function_call:
+            self.add_call(None, "", delta.function_call.get("name"), delta.function_call.get("arguments"), whole=whole)
+
+    def replay_parts(self, extras: Mapping[str, Any]) -> list[Any]:
+        return self._reasoning.parts(extras)
 
     def _count(self, chunks: list[Chunk], usage: Usage) -> None:
         cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None

@@ -14,6 +14,7 @@ from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import parse_models
 from workers.providers.openai.completion import CompletionReader
+from workers.providers.openai.tools import function_tools, message
 
 AZURE_VERSION: Final = "2024-10-21"  # the newest stable one of addresses with deployments
 NOT_DEPLOYED: Final = "Azure lists what can be deployed; enter the names of your deployments"
@@ -22,6 +23,7 @@ NOT_DEPLOYED: Final = "Azure lists what can be deployed; enter the names of your
 class OpenAIDialect(Dialect):
     """Chat Completions."""
 
+    kind: ClassVar[str] = "openai_chat"
     name: ClassVar[str] = "OpenAI-compatible API"
     default_url: ClassVar[str] = "https://api.openai.com/v1"
     length_fields: ClassVar[tuple[str, ...]] = ("max_tokens", "max_completion_tokens")
@@ -33,9 +35,13 @@ class OpenAIDialect(Dialect):
         refused = wanted.refused
         body: dict[str, Any] = {
             "model": wanted.model,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in wanted.turns],
+            "messages": [message(turn, wanted) for turn in wanted.turns],
             "stream": wanted.stream,
         }
+        if wanted.tools:
+            body["tools"] = function_tools(wanted)
+            if wanted.call_no_more:
+                body["tool_choice"] = "none"
         if wanted.stream and not refused("stream_options"):
             body["stream_options"] = {"include_usage": True}
         if wanted.temperature is not None:
@@ -58,6 +64,7 @@ class OpenAIDialect(Dialect):
 class AzureDialect(OpenAIDialect):
     """Chat Completions at Azure: its v1 addresses, and those with a deployment and an api-version."""
 
+    kind: ClassVar[str] = "azure"
     name: ClassVar[str] = "Azure OpenAI"
     key_header: ClassVar[str] = "api-key"
 

@@ -14,11 +14,13 @@ from workers.providers.http.dialect import Dialect, Target, Wanted
 from workers.providers.http.json_values import Report, read_object
 from workers.providers.http.learned import name_effort
 from workers.providers.responses.reader import ResponseReader
+from workers.providers.responses.tools import ENCRYPTED, function_tools, input_items
 
 
 class ResponsesDialect(Dialect):
     """The Responses API."""
 
+    kind: ClassVar[str] = "openai_responses"
     name: ClassVar[str] = "OpenAI Responses API"
     default_url: ClassVar[str] = "https://api.openai.com/v1"
     length_fields: ClassVar[tuple[str, ...]] = ("max_output_tokens",)
@@ -27,13 +29,18 @@ class ResponsesDialect(Dialect):
         return Target("responses")
 
     def body(self, wanted: Wanted) -> dict[str, Any]:
-        turns = [turn for turn in wanted.turns if turn.role != "system" and turn.content]
+        turns = [turn for turn in wanted.turns if turn.role != "system"]
         body: dict[str, Any] = {
             "model": wanted.model,
-            # llama.cpp's server needs the type of an assistant's message, which OpenAI's API assumes.
-            "input": [{"type": "message", "role": turn.role, "content": turn.content} for turn in turns],
+            "input": [item for turn in turns for item in input_items(turn, wanted)],
             "stream": wanted.stream,
         }
+        if wanted.tools:
+            body["tools"] = function_tools(wanted)
+            if wanted.call_no_more:
+                body["tool_choice"] = "none"
+            if not wanted.refused("include"):
+                body["include"] = [ENCRYPTED]
         if not wanted.refused("store"):
             body["store"] = False
         if wanted.system:
@@ -56,6 +63,8 @@ class ResponsesDialect(Dialect):
         """A model that does not reason refuses the whole field; one whose summaries are not for all, only those."""
         if "'store'" in words and "store" in sent:
             return "store"
+        if "include" in sent and ("encrypted content" in words or "include" in words):
+            return "include"
         if "reasoning" not in words and "summar" not in words:
             return None
         parts = [name for name in ("summary", "effort") if name in read_object(sent.get("reasoning"))]

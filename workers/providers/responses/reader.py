@@ -7,6 +7,7 @@ and by open models its text (`response.reasoning_text.delta`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from workers.providers.base import Chunk
 from workers.providers.http.json_values import garbage, load_event, read_number, read_object, read_objects, read_text
 from workers.providers.http.reader import AnswerReader
+from workers.providers.responses.tools import ReplayedItems
 
 _TEXT: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _REASONING: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
@@ -43,6 +45,10 @@ _decode_delta: Final = msgspec.json.Decoder(DeltaEvent).decode
 class ResponseReader(AnswerReader):
     """Reads one response."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._items = ReplayedItems()
+
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
         if data.strip() == b"[DONE]":  # some compatible servers send it, too
             self.done = True
@@ -66,8 +72,10 @@ class ResponseReader(AnswerReader):
             self._take_delta(chunks, kind, delta or "")
         elif kind in _ENDS:
             self._end_response(chunks, kind, read_object(value.get("response")))
-        elif kind == "response.output_item.added":
-            self._note_call(read_object(value.get("item")))
+        elif kind in ("response.output_item.added", "response.output_item.done"):
+            self._take_item(value.get("output_index"), read_object(value.get("item")), whole=kind.endswith("done"))
+        elif kind == "response.function_call_arguments.delta":
+            self.add_call(value.get("output_index"), "", "", delta)
         elif kind == "response.created":
             self.note_model(read_object(value.get("response")).get("model"))
         elif kind == _SUMMARY_PART and self.reasoning:
@@ -88,13 +96,26 @@ class ResponseReader(AnswerReader):
             return False
         return True
 
-    def _note_call(self, item: dict[str, Any]) -> None:
-        if read_text(item.get("type")) in _CALLS:
-            self.called_tools = True
+    def _take_item(self, index: object, item: dict[str, Any], *, whole: bool) -> None:
+        """An item of the output begins, or is `whole`. A call is said twice: what is whole counts."""
+        kind = read_text(item.get("type"))
+        if kind in _CALLS:
+            self.calls.called = True
+        if kind == "function_call":
+            call_id, name = item.get("call_id") or item.get("id"), item.get("name")
+            if whole:
+                self.settle_call(index, call_id, name, item.get("arguments"))
+            else:
+                self.add_call(index, call_id, name, item.get("arguments") or None)
+        if whole and self.calls.open:
+            self._items.add(read_number(index) or 0, item)
+
+    def replay_parts(self, extras: Mapping[str, Any]) -> list[Any]:
+        return self._items.parts()
 
     def _take_response(self, chunks: list[Chunk], response: dict[str, Any]) -> None:
-        for item in read_objects(response.get("output")):
-            self._note_call(item)
+        for place, item in enumerate(read_objects(response.get("output"))):
+            self._take_item(place, item, whole=True)
             for part in (*read_objects(item.get("summary")), *read_objects(item.get("content"))):
                 text = part.get("text") or part.get("refusal")
                 if isinstance(text, str) and text:
@@ -117,4 +138,8 @@ class ResponseReader(AnswerReader):
             raise self.fail({"error": response.get("error") or {"code": "server_error", "message": kind}})
         why = read_object(response.get("incomplete_details")).get("reason")
         reason = _REASONS.get(str(why), str(why)) if kind == "response.incomplete" else "stop"
-        self.note_finish(chunks, "tool_calls" if self.called_tools and not self.text else reason, output=False)
+        called = self.called_tools and not self.text and not (self.calls.open and reason != "stop")
+        if self.calls.open and not self.calls:  # a server that sends no events about its calls
+            for place, item in enumerate(read_objects(response.get("output"))):
+                self._take_item(place, item, whole=True)
+        self.note_finish(chunks, "tool_calls" if called else reason, output=False)

@@ -147,6 +147,7 @@ export function marksOf(model) {
   if (model.sees) found.push("sees images");
   if (model.thinks) found.push("thinks");
   if (model.tools) found.push("calls tools");
+  if (model.tools === false) found.push("no tools");
   if (model.window) found.push(`${shortWindow(model.window)} tokens`);
   if (model.price) found.push(longPrice(model.price));
   return found;

@@ -1,0 +1,75 @@
+"""What refusals of requests with tools teach, as real servers word them. Pure: no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from workers.providers.base import ChatTurn, ProviderError
+from workers.providers.http.learned import NO_STREAM, Lesson
+from workers.providers.model_facts import TOOLS
+
+NO_TOOLS_MESSAGE: Final = "This model can't call tools. Choose another model, or ask without tools."
+
+_TOOL: Final = r"\b(?:tools?|tool[ -](?:use|usage|calls?|calling|choice)|function[ _-]call(?:s|ing)?|functions)\b"
+# Ollama, vLLM, llama.cpp, OpenRouter, LiteLLM, Groq, Mistral, Gemini, OpenAI, DeepSeek, Bedrock and others.
+_NO_TOOLS: Final = re.compile(
+    rf"(?:\bnot|n't|unsupported|unrecognized|unknown|cannot)\b.{{0,60}}?{_TOOL}"
+    rf"|{_TOOL}.{{0,40}}?(?:\bnot (?:been |be )?(?:support|enable|available|allow|permit|implement)|n't support"
+    r"|unsupported|disabled|requires? --|extra inputs)"
+    r"|no endpoints found that support tool|--enable-auto-tool-choice|--tool-call-parser|tools param requires",
+    re.DOTALL,
+)
+# Templates of models without tools, when they are given the result of a call.
+_NO_ROLE: Final = re.compile(
+    r"role\W{0,6}tool\b|\btool\W{1,3}role|unexpected message role|only user and assistant roles|roles must alternate"
+)
+_SCHEMA: Final = re.compile(
+    r"schema|function\.parameters|function_?declarations|tools?\W{1,3}\d|functions?\W{1,3}\d|invalid tool"
+)
+_CHOICE: Final = re.compile(r"tool[_ ]choice|tool_?config|function_?calling_?config")
+_IDS: Final = re.compile(
+    r"tool[_ ]call[_ ]?ids?\b.{0,80}(?:length of|must be|pattern|characters)"
+    r"|unknown name \W{0,2}id\b.{0,120}function_?(?:call|response)",
+    re.DOTALL,
+)
+_REPLAY: Final = re.compile(
+    r"signature|encrypted.?content|redacted_thinking|thinking\W{0,2} blocks?|reasoning_(?:content|details)"
+    r"|reasoning\W{0,2} item|item with id|\breasoning\W{1,3}(?:is unsupported|extra inputs)"
+)
+_UNKNOWN: Final = re.compile(r"unsupported|extra inputs|not permitted|unrecognized|unknown|unexpected")
+_IMAGES: Final = re.compile(r"image|vision|multi-?modal|inline_?data")
+
+
+def find_tool_lesson(
+    failure: ProviderError, sent: Mapping[str, Any], turns: list[ChatTurn], *, told: bool
+) -> Lesson | None:
+    """What a refusal teaches about the tools, calls and results of a request that offers tools. `sent` are its fields,
+    `turns` its turns. `told`: it says that they are not to be called.
+    """
+    words = failure.said.lower()
+    if sent.get("stream") and NO_STREAM.search(words) and re.search(_TOOL, words):
+        return Lesson("tool_stream")
+    if told and _CHOICE.search(words) and not re.search(r"\btools\b", words):
+        return Lesson("tool_choice")
+    if any(turn.calls for turn in turns) and _IDS.search(words):
+        return Lesson("call_ids")
+    if any(turn.replay for turn in turns) and _REPLAY.search(words):
+        return Lesson("replay", once=not _UNKNOWN.search(words))
+    if any(turn.images for turn in turns) and _IMAGES.search(words):
+        return Lesson("images")
+    if _SCHEMA.search(words):
+        return Lesson("tool_schemas", once=True)
+    answers = any(turn.role == "tool" for turn in turns)
+    if _NO_TOOLS.search(words) or (answers and _NO_ROLE.search(words)):
+        return Lesson(TOOLS)
+    return None
+
+
+def no_tools(failure: ProviderError) -> ProviderError:
+    """The error of a model that takes no tools, with what its server said."""
+    return ProviderError(
+        "upstream_no_tools", NO_TOOLS_MESSAGE, detail=failure.detail, reason=failure.reason, said=failure.said,
+        request_id=failure.request_id,
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""Tools, calls and results in Chat Completions requests, and what comes with calls in its answers.
+
+Sources: OpenAI API reference, "Create chat completion" (`tools`); OpenRouter's and DeepSeek's guides to tool calls of
+models that reason (`reasoning_details`, `reasoning_content`); Gemini's to its OpenAI-compatible API (`extra_content`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from workers.providers.base import ChatTurn
+from workers.providers.http.dialect import Wanted
+from workers.providers.http.json_values import mend, read_objects
+from workers.providers.http.tool_schemas import MAX_DESCRIPTION, gemini_schema, object_schema
+from workers.providers.http.tool_turns import arguments_text, plain_id, replayed, result_text, wire_name, wire_tools
+
+MAX_TOOLS: Final = 128  # of one request
+MISTRAL_ID: Final = 9  # characters of a call's id at Mistral, which refuses others
+REASONING: Final = ("reasoning_content", "reasoning")  # fields that go back as they came
+_GROWING: Final = ("text", "summary", "data")
+
+
+def function_tools(wanted: Wanted) -> list[dict[str, Any]]:
+    """The tools, as Chat Completions and Ollama have them."""
+    plain = wanted.refused("tool_schemas")
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": name,
+                "description": tool.description[:MAX_DESCRIPTION],
+                "parameters": _with_properties(tool.parameters, plain=plain),
+            },
+        }
+        for name, tool in list(wire_tools(wanted.tools).items())[:MAX_TOOLS]
+    ]
+
+
+def _with_properties(parameters: Mapping[str, Any], *, plain: bool) -> dict[str, Any]:
+    """A plain schema has no properties where there are none, which some servers refuse."""
+    return {"properties": {}, **gemini_schema(parameters, plain=True)} if plain else object_schema(parameters)
+
+
+def message(turn: ChatTurn, wanted: Wanted) -> dict[str, Any]:
+    """One turn as a message."""
+    if turn.role == "tool":
+        return {"role": "tool", "tool_call_id": _call_id(turn.call_id, wanted), "content": result_text(turn)}
+    if not turn.calls:
+        return {"role": turn.role, "content": turn.content}
+    extras: dict[str, Any] = {}
+    found: dict[str, Any] = {"role": turn.role, "content": turn.content or None}
+    for part in replayed(turn):
+        if "call" in part:
+            extras[str(part["call"])] = part.get("extra_content")
+        else:
+            found |= {name: value for name, value in part.items() if name in (*REASONING, "reasoning_details")}
+    found["tool_calls"] = [
+        {
+            "id": _call_id(call.id, wanted),
+            "type": "function",
+            "function": {"name": wire_name(call.name), "arguments": arguments_text(call.arguments)},
+            **({"extra_content": extras[call.id]} if call.id in extras else {}),
+        }
+        for call in turn.calls
+    ]
+    return found
+
+
+def _call_id(call_id: str, wanted: Wanted) -> str:
+    return plain_id(call_id, length=MISTRAL_ID) if wanted.refused("call_ids") else call_id
+
+
+class ReplayedReasoning:
+    """What a model that reasons wants back with the results of its calls: its reasoning, under the names it had."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[str]] = {}
+        self._details: list[dict[str, Any]] = []
+
+    def add(self, fields: Mapping[str, str | None], details: list[Any] | None) -> None:
+        for name, text in fields.items():
+            if text:
+                self._texts.setdefault(name, []).append(text)
+        for detail in read_objects(details):
+            self._add_detail(detail)
+
+    def _add_detail(self, detail: dict[str, Any]) -> None:
+        """Pieces of one detail have its index, or nothing but its type."""
+        last = self._details[-1] if self._details else {}
+        same = last and all(last.get(key) == detail.get(key) for key in ("type", "index"))
+        if not same or (detail.get("id") and last.get("id") and detail["id"] != last["id"]):
+            self._details.append(dict(detail))
+            return
+        for key, value in detail.items():
+            if key in _GROWING and isinstance(value, str) and isinstance(last.get(key), str):
+                last[key] += value
+            elif value is not None:
+                last[key] = value
+
+    def parts(self, extras: Mapping[str, Any]) -> list[Any]:
+        """The parts of a `Replay`: fields of the message, and `extra_content` of calls."""
+        found: list[Any] = []
+        if self._details:
+            found.append({"reasoning_details": self._details})
+        else:
+            texts = {name: mend("".join(pieces)) for name, pieces in self._texts.items()}
+            found += [{name: texts[name]} for name in REASONING if name in texts][:1]
+        return found + [{"call": call_id, "extra_content": extra} for call_id, extra in extras.items()]

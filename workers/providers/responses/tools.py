@@ -1,0 +1,107 @@
+"""Tools, calls and results in requests to the Responses API.
+
+Sources: OpenAI API reference, "Create a model response"; OpenAI's guides "Function calling" and "Reasoning models"
+(`reasoning.encrypted_content`): with `store` false, reasoning goes back encrypted with the calls that it led to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from workers.providers.base import ChatTurn
+from workers.providers.http.dialect import Wanted
+from workers.providers.http.tool_schemas import MAX_DESCRIPTION, gemini_schema, object_schema
+from workers.providers.http.tool_turns import (
+    arguments_text,
+    plain_id,
+    replayed,
+    result_text,
+    sendable_images,
+    wire_name,
+    wire_tools,
+)
+
+MAX_TOOLS: Final = 128
+ENCRYPTED: Final = "reasoning.encrypted_content"  # in `include`
+_KEPT: Final = ("type", "id", "summary", "encrypted_content")
+
+
+def function_tools(wanted: Wanted) -> list[dict[str, Any]]:
+    plain = wanted.refused("tool_schemas")
+    return [
+        {
+            "type": "function",
+            "name": name,
+            "description": tool.description[:MAX_DESCRIPTION],
+            "parameters": gemini_schema(tool.parameters, plain=True) if plain else object_schema(tool.parameters),
+            "strict": False,
+        }
+        for name, tool in list(wire_tools(wanted.tools).items())[:MAX_TOOLS]
+    ]
+
+
+def input_items(turn: ChatTurn, wanted: Wanted) -> list[dict[str, Any]]:
+    """One turn as items of the input, none if it says nothing. Reasoning comes before the calls that it led to."""
+    if turn.role == "tool":
+        return [{"type": "function_call_output", "call_id": plain_id(turn.call_id), "output": _output(turn, wanted)}]
+    said: list[dict[str, Any]] = []
+    if turn.content:
+        # llama.cpp's server needs the type of an assistant's message, which OpenAI's API assumes.
+        said = [{"type": "message", "role": turn.role, "content": turn.content}]
+    if not turn.calls:
+        return said
+    calls = {
+        call.id: {
+            "type": "function_call",
+            "call_id": plain_id(call.id),
+            "name": wire_name(call.name),
+            "arguments": arguments_text(call.arguments),
+        }
+        for call in turn.calls
+    }
+    found: list[dict[str, Any]] = []
+    parts = replayed(turn)
+    placed = any(part.get("type") == "message" for part in parts)
+    for part in parts:
+        if part.get("type") == "reasoning":
+            found.append({key: part[key] for key in _KEPT if key in part})
+            continue
+        if part.get("type") == "message" or not placed:
+            found += said
+            said = []
+        if part.get("call") in calls:
+            found.append(calls.pop(part["call"]))
+    return [*found, *said, *calls.values()]
+
+
+def _output(turn: ChatTurn, wanted: Wanted) -> str | list[dict[str, Any]]:
+    carries = bool(turn.images) and not wanted.refused("images")
+    text = result_text(turn, carries=carries)
+    images = sendable_images(turn) if carries else []
+    if not images:
+        return text or result_text(turn)
+    parts = [{"type": "input_image", "image_url": f"data:{kind};base64,{data}"} for kind, data in images]
+    return [{"type": "input_text", "text": text}, *parts] if text else parts
+
+
+class ReplayedItems:
+    """The items of an answer in their order: reasoning as it came, the text and the calls by name."""
+
+    def __init__(self) -> None:
+        self._items: dict[int, dict[str, Any]] = {}
+
+    def add(self, place: int, item: Mapping[str, Any]) -> None:
+        """An item that is complete. Reasoning that is not encrypted means nothing to the API."""
+        kind = item.get("type")
+        if kind == "reasoning" and isinstance(item.get("encrypted_content"), str):
+            self._items[place] = {key: item[key] for key in _KEPT if key in item}
+        elif kind == "message":
+            self._items[place] = {"type": "message"}
+        elif kind == "function_call":
+            self._items[place] = {"call": item.get("call_id") or item.get("id")}
+
+    def parts(self) -> list[Any]:
+        """The parts of a `Replay`; none if nothing was reasoned."""
+        items = [self._items[place] for place in sorted(self._items)]
+        return items if any(item.get("type") == "reasoning" for item in items) else []
