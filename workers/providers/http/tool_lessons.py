@@ -23,7 +23,9 @@ _NO_TOOLS: Final = re.compile(
 )
 # Templates of models without tools, when they are given the result of a call.
 _NO_ROLE: Final = re.compile(
-    r"role\W{0,6}tool\b|\btool\W{1,3}role|unexpected message role|only user and assistant roles|roles must alternate"
+    r"(?:role\W{0,6}tool|tool\W{1,3}role)\b.{0,20}?(?:\bnot|n't|unsupported|invalid)"
+    r"|(?:unknown|unexpected|unsupported|invalid)[^.]{0,40}?(?:role\W{0,6}tool\b|tool\W{1,3}role|variant\W{1,3}tool\b)"
+    r"|unexpected message role|only user and assistant roles|roles must alternate"
 )
 _SCHEMA: Final = re.compile(
     r"schema|function\.parameters|function_?declarations|tools?\W{1,3}\d|functions?\W{1,3}\d|invalid tool"

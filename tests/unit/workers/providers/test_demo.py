@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 
-from workers.providers.base import ChatTurn, Chunk
+from workers.providers.base import ChatTurn, Chunk, Options, RequestedCall, ToolSpec
 from workers.providers.demo import DEMO_MODEL, DemoModel
 
 
@@ -86,3 +86,39 @@ async def test_the_request_is_noted() -> None:
         async for _ in answer:
             break
     assert noted == [("demo", "demo")]
+
+
+CLOCK = Options(tools=(ToolSpec("current_time", "", {}), ToolSpec("search", "", {})))
+
+
+async def answer(turns: list[ChatTurn], options: Options) -> list[Chunk]:
+    async with DemoModel(5000).stream(DEMO_MODEL, turns, options=options) as chunks:
+        return [chunk async for found in chunks for chunk in found]
+
+
+async def test_tools_can_be_tried() -> None:
+    asked = ChatTurn("user", 'Now [[call=current_time {"zone": "a]]b"} call=rm {} call=search]] please')
+    [chunk] = await answer([asked], CLOCK)
+    assert chunk.finish_reason == "tool_calls"
+    assert [(call.name, call.arguments) for call in chunk.calls] == [
+        ("current_time", '{"zone": "a]]b"}'), ("search", "{}"),
+    ]  # fmt: skip
+    assert chunk.usage is not None
+    assert chunk.usage.output_tokens
+    called = ChatTurn("assistant", "", calls=chunk.calls)
+    results = [ChatTurn("tool", "```\n12:00", call_id=chunk.calls[0].id, name="current_time")]
+    results.append(ChatTurn("tool", "No.", call_id=chunk.calls[1].id, name="search", failed=True))
+    text = text_of(await answer([asked, called, *results], CLOCK))
+    assert "`current_time` returned:\n\n````\n```\n12:00\n````" in text
+    assert "`search` failed:" in text
+
+
+async def test_no_tools_are_called_that_are_not_offered() -> None:
+    asked = ChatTurn("user", "Now [[call=current_time {}]]")
+    for options in (Options(), Options(tools=CLOCK.tools, call_no_more=True)):
+        assert not any(chunk.calls for chunk in await answer([asked], options))
+    broken = ChatTurn("user", "Now [[call=current_time {oops}]]")
+    assert not any(chunk.calls for chunk in await answer([broken], CLOCK))
+    spoken = [asked, ChatTurn("assistant", "", calls=(RequestedCall("a", "current_time", "{}"),))]
+    spoken += [ChatTurn("tool", "12:00", call_id="a", name="current_time"), ChatTurn("user", "Thanks.")]
+    assert not any(chunk.calls for chunk in await answer(spoken, CLOCK))

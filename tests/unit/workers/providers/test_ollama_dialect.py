@@ -79,6 +79,7 @@ class TestOllama:
         for _ in range(2):
             [model] = await dialect.list_models(fetch)
             assert model.sees
+            assert model.tools is False, "what it does not name, the model cannot do"
         assert asked.count("api/show") == 1
 
     def test_a_model_that_was_only_loaded_has_not_answered(self) -> None:

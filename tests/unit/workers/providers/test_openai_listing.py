@@ -119,9 +119,12 @@ def test_what_a_model_can_do() -> None:
         "architecture": {"input_modalities": ["text", "image"]},
         "supported_parameters": ["tools", "reasoning"],
     }
+    without_tools = {"supported_parameters": ["temperature", "max_tokens"]}  # OpenRouter's list is complete
     mistral = {"capabilities": {"completion_chat": True, "vision": False, "function_calling": True}}
     ollama = {"capabilities": ["completion", "vision", "thinking"]}
     found = parse({"data": [{"id": "o", **openrouter}, {"id": "m", **mistral}, {"id": "l", **ollama}, {"id": "n"}]})
+    [plain] = parse({"data": [{"id": "w", **without_tools}]})
+    assert plain.tools is False
     assert [(one.sees, one.tools, one.thinks) for one in found] == [
         (True, True, True),
         (False, True, None),
