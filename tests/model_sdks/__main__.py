@@ -1,7 +1,8 @@
 """`python -m tests.model_sdks`: the clients that OpenAI, Anthropic, Google and Ollama publish talk to the fake servers.
 
 Our clients are tested against servers written here, so both could share a misunderstanding. These clients know what
-the vendors meant: they must read the same text, reasoning, usage and end, streamed and whole, and the same errors.
+the vendors meant: they must read the same text, reasoning, usage, end and calls of tools, streamed and whole, and the
+same errors, and may send results of calls back.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.fakes.dialects.ollama import OllamaWire
 from tests.fakes.dialects.openai import AzureDeploymentsWire, ChatWire, ResponsesWire
 from tests.fakes.dialects.script import ANSWERED_BY, KEY, MODEL, QUESTION, Script
 from tests.fakes.dialects.server import DialectServer
+from tests.model_sdks import calls
 
 SCRIPT: Final = Script(reasoning=("think ", "more "), thought=2, keep_alives=True)
 READ = tuple[str, str, str, int, int]  # text, reasoning, model, tokens read, tokens written
@@ -171,11 +173,19 @@ async def main() -> int:
         ("ollama", OllamaWire(), native_ollama),
     )
     failed = 0
+    callers = {
+        "openai, chat completions": calls.chat, "openai, responses": calls.responses, "anthropic": calls.messages,
+        "google-genai": calls.gemini, "ollama": calls.native_ollama,
+    }  # fmt: skip
     for name, wire, run in cases:
         with DialectServer(wire) as server:
             # The clients of Google and Ollama cannot read comments and blank lines.
             server.script = replace(SCRIPT, keep_alives=wire.kind not in ("gemini", "ollama"))
             found = await run(server)
+            if caller := callers.get(name):
+                wrong_calls = await calls.calls_of(server, caller)
+                failed += bool(wrong_calls)
+                print(f"{name}, calls: {wrong_calls or 'ok'}")
         wrong = [one for one in found if one != expected]
         failed += bool(wrong or server.problems)
         print(f"{name}: {'ok' if not wrong and not server.problems else f'{wrong} {server.problems}'}")
