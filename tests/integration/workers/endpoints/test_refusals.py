@@ -11,17 +11,20 @@ from pytest_django.fixtures import Settings
 from accounts.lib.db import in_db
 from accounts.models import AuditEntry, User
 from chat.catalog import offered_models
+from chat.catalog.access import clear_rules_cache
+from chat.catalog.picker import picker_entries
 from chat.models import KnownModel
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.offered_models import forget_models
-from tests.fixtures.people import logged_in, staff_client
+from tests.fixtures.people import logged_in, make_staff, staff_client
 from tests.integration.workers.endpoints.test_known_models import nothing_configured  # noqa: F401 -- a fixture
 from workers.endpoints.service import EndpointSync
 from workers.models import ModelFact
-from workers.providers.base import ChatTurn, Options
+from workers.providers.base import ChatTurn, Options, ProviderError, ToolSpec
 
 pytestmark = pytest.mark.usefixtures("nothing_configured")
+WARM = Options(temperature=0.3)
 SAID = "Unsupported parameter: 'temperature' is not supported with this model."
 
 
@@ -46,9 +49,9 @@ async def workers(
         await sync.router.close()
 
 
-async def ask(worker: EndpointSync, model: str = "plain") -> None:
+async def ask(worker: EndpointSync, model: str = "plain", options: Options = WARM) -> None:
     turns = [ChatTurn("user", "Hello [[tokens=1]]")]
-    async with worker.router.stream(model, turns, options=Options(temperature=0.3)) as answer:
+    async with worker.router.stream(model, turns, options=options) as answer:
         assert [chunks async for chunks in answer]
 
 
@@ -99,3 +102,37 @@ async def test_one_worker_learns_it_for_all_and_staff_undo_it(
     assert [chat.body.get("temperature") for chat in upstream.chats[-2:]] == [0.3, 0.3]
     await first.publish()
     assert await in_db(refuses) == {}
+
+
+async def test_a_model_that_takes_no_tools(workers: tuple[EndpointSync, EndpointSync], upstream: FakeOpenAI) -> None:
+    """One request finds out for all workers. The picker says so, until staff say otherwise."""
+    first, second = workers
+    options = Options(tools=(ToolSpec("current_time", "", {}),))
+    upstream.play(Script(no_tools=True))
+    with pytest.raises(ProviderError) as caught:
+        await ask(first, options=options)
+    assert caught.value.code == "upstream_no_tools"
+    await first.share_facts()
+    await second.share_facts()
+    for worker in workers:
+        assert worker.router.takes_tools("plain") is False
+        await ask(worker, options=options)
+    assert ["tools" in chat.body for chat in upstream.chats] == [True, False, False]
+    await first.publish()
+
+    def look() -> object:
+        forget_models()
+        clear_rules_cache()
+        sam = User.objects.filter(email="sam@example.org").first() or make_staff("view_knownmodel")
+        row = KnownModel.objects.get(name="plain")
+        page = logged_in(sam).get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
+        assert "tools; it is asked without them" in page
+        entries = {one["id"]: one for one in picker_entries(sam)["models"]}
+        assert "tools" not in entries["other"], "nobody knows"
+        return entries["plain"].get("tools")
+
+    assert await in_db(look) is False
+    await in_db(lambda: KnownModel.objects.filter(name="plain").update(tools=True))
+    assert await in_db(look) is True
+    await first.reload()
+    assert first.router.takes_tools("plain") is True
