@@ -71,7 +71,7 @@ class DemoModel:
         return [DEMO_MODEL]
 
     async def list_models(self) -> list[ListedModel]:
-        return [ListedModel(DEMO_MODEL, tools=True)]
+        return [ListedModel(DEMO_MODEL)]
 
     @contextlib.asynccontextmanager
     async def stream(
