@@ -99,12 +99,13 @@ def run_server(
 
 
 @contextlib.contextmanager
-def llama_cpp() -> Generator[ModelServer]:
-    """llama.cpp's server with a tiny random model."""
+def llama_cpp(*, tools: bool = False) -> Generator[ModelServer]:
+    """llama.cpp's server with a tiny random model. `tools`: its chat template has tools."""
     with tempfile.TemporaryDirectory(prefix="tiny-model-") as folder:
         model = str(Path(folder) / "tiny-random.gguf")
-        subprocess.run([str(BIN / "python"), str(HERE / "tiny_gguf.py"), model], check=True)
-        command = ["python", str(HERE / "llama_cpp.py"), model, "{port}"]
+        options = ["tools"] if tools else []
+        subprocess.run([str(BIN / "python"), str(HERE / "tiny_gguf.py"), model, *options], check=True)
+        command = ["python", str(HERE / "llama_cpp.py"), model, "{port}", *options]
         with run_server("llama.cpp", command, health="/health") as server:
             yield server
 

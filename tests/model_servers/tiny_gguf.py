@@ -1,7 +1,8 @@
-"""Writes a Llama model of half a megabyte with random weights: python tiny_gguf.py FILE
+"""Writes a Llama model of half a megabyte with random weights: python tiny_gguf.py FILE [tools]
 
 Its vocabulary is bytes and a hundred English words; random output weights make it answer with words, and it never ends
 an answer by itself. The layout is that of llama.cpp's "llama" architecture, written by llama.cpp's own `gguf` package.
+With `tools` it reads a prompt without a blank before it, which llama.cpp's grammar of calls requires.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ my sound no most number who over know water than call first people may down side
 """
 
 
-def write(path: str) -> None:
+def write(path: str, *, tools: bool = False) -> None:
     tokens: list[tuple[bytes, float, int]] = [(b"<unk>", 0.0, UNKNOWN), (b"<s>", 0.0, CONTROL), (b"</s>", 0.0, CONTROL)]
     tokens += [(f"<0x{byte:02X}>".encode(), 0.0, BYTE) for byte in range(256)]
     silent = len(tokens)  # tokens up to here are never chosen
@@ -48,6 +49,8 @@ def write(path: str) -> None:
     file.add_bos_token_id(1)
     file.add_eos_token_id(2)
     file.add_unk_token_id(0)
+    if tools:
+        file.add_add_space_prefix(False)
     file.add_chat_template(
         "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
         "{% if add_generation_prompt %}assistant:{% endif %}"
@@ -79,4 +82,4 @@ def write(path: str) -> None:
 
 
 if __name__ == "__main__":
-    write(sys.argv[1])
+    write(sys.argv[1], tools="tools" in sys.argv[2:])
