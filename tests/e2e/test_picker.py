@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browsing import Watch, ended, send, shoot
+from tests.e2e.browsing import Watch, ended, send, shoot, shoot_views
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
 
@@ -17,7 +17,10 @@ SETUP = "from workers.models import Endpoint; Endpoint.objects.create(name='Rout
 
 
 def entry(number: int) -> dict[str, Any]:
+    """Of crow-104 and crow-105 the list says whether they call tools."""
+    tools = {104: {"supported_parameters": ["temperature"]}, 105: {"supported_parameters": ["tools"]}}
     return {
+        **tools.get(number, {}),
         "id": f"maker/crow-{number:03}",
         "context_length": 131_072,
         "pricing": {"prompt": "0.000003", "completion": "0.000015"},
@@ -124,6 +127,22 @@ def test_by_keyboard_alone(picker: Page, stack: Stack, router: FakeOpenAI) -> No
     assert active(page) == "crow-017"
     shoot(page, "picker-400")
     assert not watch.complaints, watch.complaints
+
+
+def test_a_model_without_tools_says_so(picker: Page) -> None:
+    page = picker
+    page.locator("#model").click()
+    page.get_by_role("combobox").fill("crow-10")
+    rows = page.get_by_role("option")
+    expect(rows).to_have_count(10)
+    without, with_tools = rows.filter(has_text="crow-104"), rows.filter(has_text="crow-105")
+    expect(without).to_have_accessible_name("crow-104, Router, sees images, no tools, 128k tokens, high price")
+    expect(without.locator(".choice-about")).to_contain_text("No tools")
+    expect(without.locator(".mark-tools")).to_have_count(0)
+    expect(with_tools).to_have_accessible_name("crow-105, Router, sees images, calls tools, 128k tokens, high price")
+    expect(page.get_by_text("No tools")).to_have_count(1)  # of the others nobody knows
+    without.hover()
+    shoot_views(page, "picker-no-tools")
 
 
 def test_a_conversation_keeps_its_model_whatever_another_tab_chooses(picker: Page, stack: Stack) -> None:
