@@ -28,6 +28,7 @@ OWN_FIELDS: Final = frozenset(
     {
         "model", "stream", "messages", "input", "prompt", "instructions", "system", "contents", "systemInstruction",
         "system_instruction", "n", "candidateCount", "tools", "functions",
+        "tool_choice", "toolConfig", "tool_config", "function_call",
     }
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ import structlog
 from workers.providers.base import Awaited, ChatTurn, Chunk, OnRequest, Options, ProviderError, TokenUsage
 from workers.providers.config import Extras, Timeouts, merge_fields
 from workers.providers.http.backoff import backoff
-from workers.providers.http.dialect import Dialect
+from workers.providers.http.dialect import Dialect, Wanted
 from workers.providers.http.errors import TOO_SLOW, decode_body, error_from_answer
 from workers.providers.http.negotiation import Negotiation
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
@@ -71,6 +71,7 @@ class AnswerRequest:
         self._on_request = on_request
         self._response: httpx2.Response | None = None
         self._source: AsyncIterator[bytes] | None = None
+        self._wanted: Wanted | None = None  # the last request
         self._named = False  # the model that answers has been returned
         self._loading = False  # the server has said that it loads the model
         self._reader = self._new_reader()
@@ -138,7 +139,7 @@ class AnswerRequest:
         raise reader.failure
 
     async def _request(self) -> AsyncIterator[bytes]:
-        wanted = self._negotiation.next_request()
+        wanted = self._wanted = self._negotiation.next_request()
         body = self._dialect.body(wanted)
         if self._extras.body:
             body = merge_fields(self._extras.body, body)
@@ -210,7 +211,8 @@ class AnswerRequest:
         """The usage where the endpoint reported none, or none that can be right."""
         reader = self._reader
         text, thought = "".join(reader.text), "".join(reader.reasoning)
-        usage = estimate_usage(self._turns, text, thought, tools=self._options.tools, calls=reader.calls.requested)
+        tools = self._wanted.tools if self._wanted is not None else ()
+        usage = estimate_usage(self._turns, text, thought, tools=tools, calls=reader.calls.requested)
         return replace(usage, implausible=reader.usage is not None)
 
     def _timeout(self) -> ProviderError:
