@@ -1,5 +1,5 @@
-"""The ASGI application: health checks, metrics, streams of live shares, pages (Django), and WebSockets (authentication,
-then consumer).
+"""The ASGI application: health checks, metrics, streams of live shares, static files, pages (Django), and WebSockets
+(authentication, then consumer).
 """
 
 from __future__ import annotations
@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-static_files = get_asgi_application()  # sets Django up, so it comes before imports of models
+django.setup(set_prefix=False)  # before imports of models
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
@@ -19,8 +19,10 @@ from accounts.auth.websocket import SOCKET_PATH  # noqa: E402
 from chat.realtime.watching import endpoint as share_streams  # noqa: E402
 from config.web import health, metrics  # noqa: E402
 from config.web.pages import Pages  # noqa: E402
+from config.web.static_files import StaticFiles  # noqa: E402
 
 pages = Pages()
+static_files = StaticFiles(pages)
 
 
 def make_sockets() -> Any:
