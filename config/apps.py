@@ -1,6 +1,6 @@
-import gc
-
 from django.apps import AppConfig
+
+from config.ops import gc_tuning
 
 
 class ConfigConfig(AppConfig):
@@ -9,4 +9,4 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
-        gc.enable()  # manage.py disables it while modules are loaded; this app is the last
+        gc_tuning.begin()  # manage.py disables it while modules are loaded; this app is the last

@@ -14,8 +14,19 @@ from typing import Final
 THRESHOLDS: Final = (20_000, 20, 20)
 
 
+def begin() -> None:
+    """Turns the collector on, exempts all present objects from collection, and raises the thresholds.
+
+    Call it once Django is set up. Without it the collector would soon scan all that was loaded, which takes 0.1 s of
+    CPU time at every start, and finds half a megabyte of garbage.
+    """
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+    gc.enable()
+
+
 def settle() -> None:
-    """Exempts all present objects from collection and raises the thresholds. Call it once all modules are loaded."""
+    """Exempts also what came since `begin`, but for its garbage. Call it once all modules are loaded."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
