@@ -15,10 +15,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """What takes long runs in `make chaos` only."""
     if os.environ.get("CHAOS_LONG"):
         return
-    short = [item for item in items if item.get_closest_marker("long") is None]
-    if len(short) < len(items):
-        config.hook.pytest_deselected(items=[item for item in items if item not in short])
-        items[:] = short
+    if long := [item for item in items if item.get_closest_marker("long")]:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item.get_closest_marker("long") is None]
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -6,6 +6,7 @@ import array
 import functools
 import io
 import math
+import operator
 import subprocess
 import wave
 from collections.abc import Iterator
@@ -31,20 +32,28 @@ def speak(text: str) -> bytes:
 
 
 def resample(samples: array.array[int], rate: int, wanted: int) -> array.array[int]:
-    """Windowed-sinc interpolation; slow and right."""
-    ratio = rate / wanted
-    cutoff = min(1.0, wanted / rate)
+    """Windowed-sinc interpolation."""
+    common = math.gcd(rate, wanted)
+    step, phases = rate // common, wanted // common  # a sample of the result is step / phases of the source's later
+    weights = [_weights(phase / phases, min(1.0, wanted / rate)) for phase in range(phases)]
+    padded = [0] * TAPS + samples.tolist() + [0] * TAPS
     out = array.array("h")
-    for place in range(int(len(samples) / ratio)):
-        centre = place * ratio
-        first = int(centre) - TAPS // 2 + 1
-        total = 0.0
-        for tap in range(max(first, 0), min(first + TAPS, len(samples))):
-            x = (centre - tap) * cutoff
-            window = 0.5 + 0.5 * math.cos(2 * math.pi * (centre - tap) / TAPS)
-            total += samples[tap] * window * cutoff * (math.sin(math.pi * x) / (math.pi * x) if x else 1.0)
+    for place in range(len(samples) * phases // step):
+        whole, phase = divmod(place * step, phases)
+        first = whole - TAPS // 2 + 1 + TAPS
+        total = sum(map(operator.mul, padded[first : first + TAPS], weights[phase]))
         out.append(max(-32768, min(32767, round(total))))
     return out
+
+
+def _weights(fraction: float, cutoff: float) -> list[float]:
+    """Of the `TAPS` samples around a place, which lies this fraction of a sample behind one of them."""
+    found = []
+    for tap in range(-TAPS // 2 + 1, TAPS // 2 + 1):
+        x = (fraction - tap) * cutoff
+        window = 0.5 + 0.5 * math.cos(2 * math.pi * (fraction - tap) / TAPS)
+        found.append(window * cutoff * (math.sin(math.pi * x) / (math.pi * x) if x else 1.0))
+    return found
 
 
 def silence(ms: int) -> bytes:
