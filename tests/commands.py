@@ -38,6 +38,7 @@ class Commands:
 
     def __init__(self, env: Mapping[str, str], *, seconds: float = SECONDS) -> None:
         self.env = dict(env)
+        self.server: forking.ForkServer | None = None  # one that has set Django up in this environment
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: IO[str] | None = None  # its input and its output
@@ -69,7 +70,7 @@ class Commands:
             number = theirs.fileno()
             if forking.can_fork(self.env):
                 files = {0: number, 1: number, 2: 2}
-                self._process = forking.fork(command, env=self.env, files=files)
+                self._process = forking.fork(command, env=self.env, files=files, within=self.server)
             else:
                 self._process = subprocess.Popen(
                     [sys.executable, *command], cwd=ROOT, env=self.env, stdin=number, stdout=number

@@ -41,9 +41,14 @@ def main() -> None:
 
 
 def run(asked: dict[str, Any]) -> None:
-    """Runs a program as Python's command line does. Returns or raises what the program does."""
+    """Runs a program as Python's command line does. Returns or raises what the program does.
+
+    Where `tests.set_up` is loaded, `manage.py` only has the command left to run.
+    """
     program, *arguments = asked["command"]
-    if program == "-m":
+    if program == "manage.py" and (set_up := sys.modules.get("tests.set_up")):
+        set_up.run(arguments)
+    elif program == "-m":
         sys.argv = list(arguments)
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     else:

@@ -2,8 +2,9 @@
 
 A new interpreter takes one to two CPU seconds to load Django, Twisted, Celery and the rest, and a run of all tests
 starts some hundreds. A forked process has loaded packages and nothing of ours: it reads its settings and sets Django up
-itself. Where `can_fork` says no, a new interpreter does the same. What `manage.py up` starts, what chaos tests start
-anew, and processes in tests of what a process loads are always new interpreters.
+itself. The processes of a stack, whose environment is one, are forked by a process that has done that, too (`set_up`).
+Where `can_fork` says no, a new interpreter does the same. What `manage.py up` starts, what chaos tests start anew, and
+processes in tests of what a process loads are always new interpreters.
 """
 
 from __future__ import annotations
@@ -32,21 +33,23 @@ DJANGO: Final = (
     "django.contrib.admin.apps", "django.contrib.contenttypes.apps", "django.contrib.postgres.fields",
     "django.core.asgi", "django.db.backends.postgresql.base", "django.db.migrations.executor", "django.views.debug",
     "django.views.decorators.http", "celery.app", "celery.fixups.django", "celery.loaders.app", "environs", "msgspec",
-    "kombu.transport.redis", "opentelemetry.trace.propagation.tracecontext", "prometheus_client.core", "psycopg_pool",
-    "redis", "structlog",
+    "kombu.transport.redis", "opentelemetry.trace.propagation.tracecontext", "phonenumbers", "prometheus_client.core",
+    "psycopg_pool", "redis", "regex", "stdnum.iban", "structlog",
 )  # fmt: skip
 WEB: Final = (
     "autobahn.twisted", "channels.consumer", "channels.routing", "servestatic.middleware", "twisted.web.http", "uvloop",
 )  # fmt: skip
 CELERY: Final = ("celery.apps.worker", "celery.bin.celery", "celery.concurrency.thread")
+MODELS: Final = ("openai", "python_socks.async_.asyncio.v2", "websockets.asyncio.client")
 COMMANDS: Final = (*DJANGO, *CELERY)
 PRELOADED: Final = {
     "serve": (*DJANGO, *WEB),
-    "worker": (*COMMANDS, "openai"),
+    "worker": (*COMMANDS, *MODELS),
     "beat": COMMANDS,
     "tests.commands": COMMANDS,
     "up": COMMANDS,
 }
+OF_A_STACK: Final = (*COMMANDS, *WEB, *MODELS)
 # Variables (and beginnings of their names) that Python or one of these packages reads while it loads.
 READ_WHILE_LOADING: Final = (
     "FORCE_COLOR", "LANG", "LC_", "LD_", "MALLOC_", "NO_COLOR", "OPENAI_LOG", "OTEL_", "PROMETHEUS_", "PYTHON",
@@ -91,10 +94,14 @@ class Forked(subprocess.Popen[bytes]):
 class ForkServer:
     """One process of tests/fork_server.py that has loaded `modules`. Ends with this process.
 
-    `within`: a server that has loaded some of them, which forks this one; it ends with that one.
+    `within`: a server that has loaded some of them, which forks this one with the environment `env` (ours, where it is
+    None); it ends with that one.
     """
 
-    def __init__(self, modules: Sequence[str], *, within: ForkServer | None = None) -> None:
+    def __init__(
+        self, modules: Sequence[str], *, within: ForkServer | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.env = dict(os.environ if env is None else env)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._one_at_a_time = threading.Lock()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- open as long as the server
@@ -107,7 +114,7 @@ class ForkServer:
                 )
             else:
                 files = {0: nothing.fileno(), 1: self._log.fileno(), 2: self._log.fileno(), number: number}
-                self._process = within.fork(command, os.environ, files)
+                self._process = within.fork(command, self.env, files)
 
     def fork(self, command: Sequence[str], env: Mapping[str, str], files: Mapping[int, int]) -> Forked:
         """Starts `command`: a script or "-m" and a module, and arguments. `files`: ours, by the number it has there."""
@@ -135,12 +142,22 @@ def can_fork(env: Mapping[str, str]) -> bool:
     return sys.platform == "linux" and hasattr(os, "pidfd_open") and _read_while_loading(env) == _read_while_loading()
 
 
-def fork(command: Sequence[str], *, env: Mapping[str, str], files: Mapping[int, int]) -> Forked:
+def fork(
+    command: Sequence[str], *, env: Mapping[str, str], files: Mapping[int, int], within: ForkServer | None = None
+) -> Forked:
     """Starts `manage.py` or "-m" and a module, with arguments, as the first process of a session.
 
-    `files`: what is open in it, by its number there. It is killed when this process ends.
+    `files`: what is open in it, by its number there. It is killed when this process ends. `within`: a server of
+    `set_up`, which forks it where the environment is the same.
     """
+    if within is not None and within.env == dict(env):
+        return within.fork(command, env, files)
     return _server(PRELOADED.get(command[1], COMMANDS)).fork(command, env, files)
+
+
+def set_up(env: Mapping[str, str]) -> ForkServer:
+    """A server for the processes of a stack: it has set Django up in this environment."""
+    return ForkServer(["tests.set_up"], within=_server(OF_A_STACK), env=env)
 
 
 def run(

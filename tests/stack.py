@@ -55,6 +55,7 @@ class Process:
         self.env = dict(env)
         self.log = folder / f"{name}.log"
         self.popen: subprocess.Popen[bytes] | None = None
+        self.server: forking.ForkServer | None = None  # its stack's
 
     @property
     def pid(self) -> int:
@@ -70,7 +71,7 @@ class Process:
         with self.log.open("ab") as log, open(os.devnull) as nothing:  # noqa: PTH123
             if forked and forking.can_fork(self.env):
                 files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno(), **{number: number for number in passed}}
-                self.popen = forking.fork(command, env=self.env, files=files)
+                self.popen = forking.fork(command, env=self.env, files=files, within=self.server)
             else:
                 self.popen = leash.start(
                     [sys.executable, *command], env=self.env, cwd=ROOT, output=log, pass_fds=passed
@@ -193,6 +194,7 @@ class Stack:
         for process in self.processes:
             process.env.update((env_of or {}).get(process.name, {}))
         self.commands = Commands(self.env)
+        self.server: forking.ForkServer | None = None
 
     @property
     def url(self) -> str:
@@ -208,7 +210,10 @@ class Stack:
             templates.install(self.postgres, servers.environment())
             self.postgres.start()
         make_database(self.postgres, self.database)
+        if forking.can_fork(self.env):
+            self.server = self.commands.server = forking.set_up(self.env)
         for process in self.processes:
+            process.server = self.server
             process.start()
         for web in self.webs:
             web.await_ready()
@@ -221,6 +226,8 @@ class Stack:
             process.kill() if process.popen and process.popen.poll() is None else None
         for process in self.processes:
             process.stop()
+        if self.server is not None:
+            self.server.stop()
         self.redis.stop()
         if self.own_postgres:
             self.postgres.stop()

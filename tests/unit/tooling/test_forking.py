@@ -148,6 +148,37 @@ def test_a_command_is_run_to_its_end(tmp_path: Path, words: str, code: int, said
     assert ("Unknown command: 'nonsense'" in done.stderr) == (code == 1)
 
 
+def test_a_stacks_server_has_set_django_up_and_nothing_more(tmp_path: Path) -> None:
+    """What processes make for themselves alone (ids, event loops, threads, the collector's state) they make later."""
+    env = {**os.environ, "ANTIPHON_VAR": str(tmp_path), "SIGN_UP": "open"}
+    server = forking.set_up(env)
+    script = """
+import gc, json, os, sys, threading
+from django.apps import apps
+from django.conf import settings
+print(json.dumps({
+    "ready": apps.ready, "sign_up": settings.SIGN_UP, "argv": sys.argv[:2], "umask": os.umask(0),
+    "collects": gc.isenabled(), "threads": threading.active_count(), "own": "ONLY" in os.environ,
+    "early": sorted({"twisted.internet.reactor", "chat.realtime.open_sockets", "config.urls"} & sys.modules.keys()),
+}))
+"""
+    found = []
+    for environment in (env, {**env, "SIGN_UP": "invitation", "ONLY": "this"}):
+        with (tmp_path / "out").open("wb") as out, open(os.devnull) as nothing:  # noqa: PTH123
+            process = forking.fork(
+                ["manage.py", "shell", "--no-imports", "-c", script],
+                env=environment, files={0: nothing.fileno(), 1: out.fileno(), 2: out.fileno()}, within=server,
+            )  # fmt: skip
+        assert process.wait(30) == 0, (tmp_path / "out").read_text()
+        found.append(json.loads((tmp_path / "out").read_text()))
+    server.stop()
+    same = {
+        "ready": True, "argv": ["manage.py", "shell"], "umask": 0o077, "collects": True, "threads": 1, "early": [],
+    }  # fmt: skip
+    assert found[0] == {**same, "sign_up": "open", "own": False}
+    assert found[1] == {**same, "sign_up": "invitation", "own": True}
+
+
 def test_an_environment_that_changes_how_python_loads_is_not_forked() -> None:
     same = dict(os.environ)
     assert forking.can_fork({**same, "CHAT_MODELS": "small"})
