@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from workers.providers.base import ChatTurn
 from workers.providers.http.dialect import Wanted
+from workers.providers.http.json_values import read_text
 from workers.providers.http.tool_schemas import gemini_schema, object_schema
 from workers.providers.http.tool_turns import (
     arguments_object,
@@ -115,13 +116,14 @@ class ReplayedBlocks:
     def start(self, index: int, block: Mapping[str, Any]) -> None:
         kind = block.get("type")
         if kind == "thinking":
-            self._blocks[index] = {"type": kind, "thinking": "", "signature": block.get("signature") or ""}
-        elif kind == "redacted_thinking":
-            self._blocks[index] = {"type": kind, "data": block.get("data")}
+            thinking, signature = read_text(block.get("thinking")), read_text(block.get("signature"))
+            self._blocks[index] = {"type": kind, "thinking": thinking or "", "signature": signature or ""}
+        elif kind == "redacted_thinking" and isinstance(block.get("data"), str):
+            self._blocks[index] = {"type": kind, "data": block["data"]}
         elif kind == "text":
             self._blocks[index] = {"type": kind}
         elif kind == "tool_use":
-            self._blocks[index] = {"call": block.get("id")}
+            self._blocks[index] = {"call": read_text(block.get("id")) or ""}
 
     def grow(self, index: int, *, thinking: str = "", signature: str = "") -> None:
         block = self._blocks.get(index, {})

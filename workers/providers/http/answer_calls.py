@@ -9,7 +9,7 @@ import msgspec
 
 from workers.providers.base import Chunk, ProviderError, Replay, RequestedCall, ToolSpec
 from workers.providers.http.calls import CallCollector
-from workers.providers.http.json_values import Report
+from workers.providers.http.json_values import Report, mend_all
 from workers.providers.http.text_calls import TextCalls
 
 TOOL_CALLS: Final = "tool_calls"  # the finish reason of every answer with calls
@@ -100,7 +100,11 @@ class AnswerCalls:
     def _replay(self, parts: list[Any], report: Report) -> Replay | None:
         if not parts:
             return None
-        size = len(msgspec.json.encode(parts))
+        try:
+            parts = mend_all(parts)
+            size = len(msgspec.json.encode(parts))
+        except RecursionError:
+            size = MAX_REPLAY + 1
         if size > MAX_REPLAY:
             report("replay", {"bytes": size})
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -68,6 +69,17 @@ def mend(text: str) -> str:
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text.replace("\x00", "\ufffd")
+
+
+def mend_all(value: Any) -> Any:
+    """A JSON value that every database and encoder takes: its texts mended, and without numbers that are not finite."""
+    if isinstance(value, str):
+        return mend(value)
+    if isinstance(value, dict):
+        return {mend(key): mend_all(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [mend_all(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_text(value: object) -> str | None:

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from workers.providers.http.json_values import read_object, read_objects
+
 MAX_NODES: Final = 4000  # schemas in one, after references were put in place
 MAX_BYTES: Final = 100_000
 MAX_DEPTH: Final = 24
@@ -105,7 +107,7 @@ def _flatten_top(schema: Any) -> dict[str, Any]:
     properties = dict(found["properties"]) if isinstance(found.get("properties"), dict) else {}
     required = _names(found.get("required"))
     for key in (*_ALTERNATIVES, "allOf"):
-        parts = [_flatten_top(one) for one in found.pop(key, None) or () if isinstance(one, dict)]
+        parts = [_flatten_top(one) for one in read_objects(found.pop(key, None))]
         for part in parts:
             for name, one in part["properties"].items():
                 properties.setdefault(name, one)
@@ -135,7 +137,7 @@ class _Subset:
         kind, nullable = _type_of(given)
         kept = {"description"} if self._plain else _GEMINI
         found: dict[str, Any] = {key: value for key, value in given.items() if key in kept}
-        alternatives = [one for key in _ALTERNATIVES for one in given.get(key) or () if isinstance(one, dict)]
+        alternatives = [one for key in _ALTERNATIVES for one in read_objects(given.get(key))]
         others = [one for one in alternatives if one.get("type") != "null"]
         nullable = nullable or len(others) < len(alternatives)
         if others and not kind:
@@ -160,7 +162,7 @@ class _Subset:
             texts = [one for one in values if isinstance(one, str) and one]
             if texts:
                 found["enum"] = texts
-        if given.get("format") in _FORMATS and not self._plain:
+        if not self._plain and isinstance(given.get("format"), str) and given["format"] in _FORMATS:
             found["format"] = given["format"]
 
     def _add_properties(self, found: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -175,14 +177,13 @@ class _Subset:
 def _merge_all(schema: Mapping[str, Any]) -> dict[str, Any]:
     """`allOf` in one schema; the first that says a thing counts."""
     found = dict(schema)
-    for one in found.pop("allOf", None) or ():
-        if isinstance(one, dict):
-            part = _merge_all(one)
-            properties = {**part.get("properties", {}), **found.get("properties", {})}
-            required = sorted(_names(part.get("required")) | _names(found.get("required")))
-            found = {**part, **found}
-            if properties:
-                found["properties"], found["required"] = properties, required
+    for one in read_objects(found.pop("allOf", None)):
+        part = _merge_all(one)
+        properties = {**read_object(part.get("properties")), **read_object(found.get("properties"))}
+        required = sorted(_names(part.get("required")) | _names(found.get("required")))
+        found = {**part, **found}
+        if properties:
+            found["properties"], found["required"] = properties, required
     return found
 
 
@@ -198,6 +199,7 @@ def _type_of(schema: Mapping[str, Any]) -> tuple[str, bool]:
         return "object", nullable
     if "items" in schema:
         return "array", nullable
-    values = schema.get("enum") or [schema.get("const")]
+    said = schema.get("enum")
+    values = said if isinstance(said, list) and said else [schema.get("const")]
     number = all(isinstance(one, int | float) and not isinstance(one, bool) for one in values)
-    return ("number" if number and values else ""), nullable
+    return ("number" if number else ""), nullable

@@ -15,7 +15,6 @@ from workers.providers.base import Chunk
 from workers.providers.http.json_values import (
     garbage,
     load_event,
-    mend,
     read_number,
     read_object,
     read_objects,
@@ -96,4 +95,4 @@ class ChatReader(AnswerReader):
             self.add_call(None, call.get("id"), called.get("name"), called.get("arguments"), whole=True)
 
     def replay_parts(self, extras: Mapping[str, Any]) -> list[Any]:
-        return [{"thinking": mend("".join(self._thought))}] if self._thought else []
+        return [{"thinking": "".join(self._thought)}] if self._thought else []

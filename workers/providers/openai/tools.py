@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from workers.providers.base import ChatTurn
 from workers.providers.http.dialect import Wanted
-from workers.providers.http.json_values import mend, read_objects
+from workers.providers.http.json_values import read_objects
 from workers.providers.http.tool_schemas import MAX_DESCRIPTION, gemini_schema, object_schema
 from workers.providers.http.tool_turns import arguments_text, plain_id, replayed, result_text, wire_name, wire_tools
 
@@ -104,6 +104,6 @@ class ReplayedReasoning:
         if self._details:
             found.append({"reasoning_details": self._details})
         else:
-            texts = {name: mend("".join(pieces)) for name, pieces in self._texts.items()}
+            texts = {name: "".join(pieces) for name, pieces in self._texts.items()}
             found += [{name: texts[name]} for name in REASONING if name in texts][:1]
         return found + [{"call": call_id, "extra_content": extra} for call_id, extra in extras.items()]

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from workers.providers.base import ChatTurn
 from workers.providers.http.dialect import Wanted
+from workers.providers.http.json_values import read_text
 from workers.providers.http.tool_schemas import MAX_DESCRIPTION, gemini_schema, object_schema
 from workers.providers.http.tool_turns import (
     arguments_text,
@@ -99,7 +100,7 @@ class ReplayedItems:
         elif kind == "message":
             self._items[place] = {"type": "message"}
         elif kind == "function_call":
-            self._items[place] = {"call": item.get("call_id") or item.get("id")}
+            self._items[place] = {"call": read_text(item.get("call_id")) or read_text(item.get("id")) or ""}
 
     def parts(self) -> list[Any]:
         """The parts of a `Replay`; none if nothing was reasoned."""

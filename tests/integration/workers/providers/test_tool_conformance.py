@@ -42,6 +42,7 @@ OFFERED = Options(tools=(CLOCK, OTHER))
 pytestmark = pytest.mark.parametrize("server", WIRES, ids=lambda wire: wire.kind, indirect=True)
 BERLIN = Call()
 TOKYO = Call(arguments='{"zone": "Asia/Tokyo"}', id="call_2")
+BOTH = [("current_time", {"zone": "Europe/Berlin"}), ("current_time", {"zone": "Asia/Tokyo"})]
 PNG = ToolImage("image/png", b"\x89PNG")
 
 
@@ -134,7 +135,7 @@ async def test_calls_at_once_and_text_before_them(endpoint: Endpoint) -> None:
     heard = await endpoint.ask(Script(pieces=("Let me ", "look."), calls=(BERLIN, TOKYO, again)), options=OFFERED)
     assert heard.text == "Let me look."
     calls = calls_of(heard)
-    assert said(calls)[:2] == [("current_time", {"zone": "Europe/Berlin"}), ("current_time", {"zone": "Asia/Tokyo"})]
+    assert said(calls)[:2] == BOTH
     assert calls[2].name == again.name, "a tool that does not exist keeps its name"
     assert len({call.id for call in calls}) == 3
 
@@ -415,13 +416,33 @@ async def test_each_byte_of_a_call_in_a_read_of_its_own(endpoint: Endpoint) -> N
 
 
 async def test_a_server_that_does_not_stream(endpoint: Endpoint) -> None:
-    endpoint.server.script = Script(refuse="no_stream", calls=(BERLIN, TOKYO), pieces=("Hm.",))
+    thinking = ("think ", "more")
+    endpoint.server.script = Script(refuse="no_stream", calls=(BERLIN, TOKYO), pieces=("Hm.",), reasoning=thinking)
     heard = await endpoint.ask(options=OFFERED)
+    if endpoint.wire.kind != "gemini":  # there the signatures are what goes back
+        replay = replay_of(heard)
+        assert replay is not None
+        assert "think more" in json.dumps(replay.parts)
     assert said(calls_of(heard)) == [
         ("current_time", {"zone": "Europe/Berlin"}),
         ("current_time", {"zone": "Asia/Tokyo"}),
     ]
     assert heard.text == "Hm."
+
+
+async def test_every_split_of_the_stream_reads_the_same(endpoint: Endpoint) -> None:
+    """Of the bytes themselves, in two parts, without a socket."""
+    dialect = endpoint.client().dialect
+    script = Script(pieces=("👋🏽",), calls=(BERLIN, TOKYO), reasoning=("denkt",))
+    body = b"".join(endpoint.wire.events(script)[1])
+    for place in range(1, len(body), 7):
+        reader = dialect.reader((), lambda _kind, _found: None)
+        reader.expect(dialect.kind, MODEL, {"current_time": CLOCK}, may_call=True)
+        chunks = reader.feed(body[:place]) + reader.feed(body[place:]) + ([] if reader.done else reader.end())
+        assert reader.failure is None
+        assert reader.conclude(chunks) is None
+        assert said(chunks[-1].calls) == BOTH
+        assert chunks[-1].replay is not None
 
 
 async def test_usage_that_is_missing_counts_tools_and_calls(endpoint: Endpoint) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from tests.fakes import tool_oddities
@@ -171,6 +172,15 @@ class TestReplay:
         chunks, _ = finish(reader, reader.feed(piece(0, "a", "search", "{}", extra_content=extra) + END))
         assert chunks[-1].replay is not None
         assert chunks[-1].replay.parts == [{"call": "a", "extra_content": extra}]
+
+    @pytest.mark.parametrize("odd", ["\x00", "\ud83d", 1e999, {"\x00": ["\udc4b"]}])
+    def test_what_no_database_takes_is_mended(self, odd: object) -> None:
+        reader = open_reader()
+        chunks, error = finish(reader, reader.feed(piece(0, "a", "search", "{}", extra_content={"odd": odd}) + END))
+        assert error is None
+        assert chunks[-1].replay is not None
+        kept = msgspec.json.encode(chunks[-1].replay)
+        assert b"\\u0000" not in kept
 
     def test_what_is_huge_is_left_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(answer_calls, "MAX_REPLAY", 100)

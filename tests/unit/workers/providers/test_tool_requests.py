@@ -85,6 +85,9 @@ class TestSchemas:
         [
             {}, {"type": "string"}, {"properties": 7}, {"$ref": "#/nowhere"}, {"$ref": "https://example.org/x.json"},
             {"required": ["gone"]}, {"anyOf": [None, 7]}, {"enum": [1]}, {"properties": {"a": True, "b": {"items": 7}}},
+            {"anyOf": 7, "required": "a", "properties": {"a": {"anyOf": 7, "enum": 7, "format": [], "allOf": {}}}},
+            {"properties": {"a": {"allOf": [{"properties": 7}, {"properties": {"b": {}}}], "type": [7]}}},
+            {"properties": {"a": {"description": "\ud83d"}}},
             {"properties": {str(number): {"description": "x" * 200} for number in range(5000)}},
         ],
     )  # fmt: skip
