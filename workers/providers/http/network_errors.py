@@ -9,9 +9,9 @@ import aiohttp
 import httpx2
 
 from workers.providers.base import ProviderError
+from workers.providers.guarded import RefusedAddressError
 from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW, scrub
 from workers.providers.http.reader import CUT
-from workers.providers.url_policy import RefusedAddressError
 
 EDGE_ERRORS: Final = (
     httpx2.HTTPError,
