@@ -46,7 +46,7 @@ from chat.review.own_cases import unseen_cases
 from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
-from chat.views.decorators import for_members, zone_of
+from chat.views.decorators import for_members, note_zone, zone_of
 from chat.views.offline import BLANK, SHEETS
 from chat.views.reading import push_state, reading_of, with_reading
 
@@ -168,6 +168,7 @@ def _page(
         "blank_seam": {"id": "", "used": True, "text": ""},
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},
     }
+    note_zone(request, user)
     return render(request, "chat/conversation.html", context)
 
 

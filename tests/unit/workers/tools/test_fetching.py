@@ -221,9 +221,7 @@ async def test_proxies_of_the_environment_are_not_used(pages: WebPages, monkeypa
     assert (await get(pages.show("/page", "direct"))).text == "direct"
 
 
-async def test_the_operators_proxy_is_used_and_internal_addresses_still_refused(
-    pages: WebPages, settings: Any
-) -> None:
+async def test_the_operators_proxy_is_used_and_internal_addresses_still_refused(pages: WebPages, settings: Any) -> None:
     async with serve_pages() as proxy:
         settings.FETCH_PROXY = proxy.url("")
         proxy.show("/page", "by proxy")
