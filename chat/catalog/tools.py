@@ -70,6 +70,7 @@ def _servers_of(user_id: uuid.UUID) -> Sequence[str]:
     return []
 
 
-def is_search_offered(tools: Sequence[OfferedTool]) -> bool:
-    """Whether the web can be searched: a search provider is set up, and the user may use it."""
-    return any(tool.key == SEARCH_WEB for tool in tools)
+def is_search_offered(user_id: uuid.UUID) -> bool:
+    """Whether the web can be searched for this user: a search provider is set up, and no policy forbids it."""
+    known = KnownTool.objects.filter(server="", name=SEARCH_WEB, enabled=True, gone_at=None)
+    return known.exists() and any(tool.key == SEARCH_WEB for tool in tools_of(user_id))

@@ -46,6 +46,7 @@ class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     max_tokens: int | None = None  # the longest answer
     effort: Effort | None = None  # how much it thinks
     system_prompt: str | None = None  # of a new conversation only
+    web_search: bool | None = None  # whether models may search the web there; likewise
 
 
 class Turn(Traced, frozen=True, kw_only=True):

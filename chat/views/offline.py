@@ -17,7 +17,17 @@ SHEETS: Final = tuple(  # in the order of the cascade
     for name in (
         *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side", "context"),
         *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
-        *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report", "message-marks"),
+        *(
+            "parameter-fields",
+            "parameters",
+            "people",
+            "shares",
+            "asking",
+            "reading",
+            "report",
+            "message-marks",
+            "sources",
+        ),
     )
 )
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
