@@ -28,11 +28,11 @@ def find_text(page: str, address: str) -> dict[str, str]:
     """The title and the main text of a page; what is all of its text where no main part is found."""
     import trafilatura  # loaded after the limits are set
 
-    found = trafilatura.bare_extraction(
-        page, url=address, output_format="markdown", with_metadata=True, include_comments=False, include_tables=True
+    text = trafilatura.extract(
+        page, url=address, output_format="markdown", with_metadata=False, include_comments=False, include_tables=True
     )
-    text = (found.text or "") if found is not None else ""
-    title = (found.title or "") if found is not None else ""
+    about = trafilatura.extract_metadata(page, default_url=address)
+    title = (about.title or "") if about is not None else ""
     return {"title": title[:300], "text": (text or trafilatura.html2txt(page))[:MAX_TEXT]}
 
 

@@ -77,6 +77,12 @@ def test_the_test_button(keeper: Client, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(pages, "request_search_test", lambda _id: ConnectionTestResult(False, "It refuses the key."))
     assert keeper.post(f"/admin/workers/searchprovider/{provider.pk}/test/").status_code == 302
     assert "It refuses the key." in keeper.get(f"/admin/workers/searchprovider/{provider.pk}/change/").content.decode()
+
+
+def test_who_may_only_look(db: None) -> None:
+    provider = SearchProvider(name="Brave", kind="brave")
+    provider.set_key(KEY)
+    provider.save()
     reader = staff_client("view_searchprovider")
     assert reader.post(f"/admin/workers/searchprovider/{provider.pk}/test/").status_code == 403
     shown = reader.get(f"/admin/workers/searchprovider/{provider.pk}/change/").content.decode()
