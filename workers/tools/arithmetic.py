@@ -171,10 +171,10 @@ def _power(base: Number, exponent: Number) -> Number:
         if bits > 1 and bits * abs(exponent.numerator) > MAX_BITS:
             raise ArithmeticFailure(_TOO_LARGE)
         return _bounded(base**exponent.numerator)
-    found = float(base) ** float(exponent)
-    if isinstance(found, complex):
+    found = complex(float(base) ** float(exponent))
+    if found.imag:
         raise ArithmeticFailure("The result is not a real number.")
-    return found
+    return found.real
 
 
 def _bounded(value: Number) -> Number:

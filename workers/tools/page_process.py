@@ -32,7 +32,7 @@ def find_text(page: str, address: str) -> dict[str, str]:
         page, url=address, output_format="markdown", with_metadata=False, include_comments=False, include_tables=True
     )
     about = trafilatura.extract_metadata(page, default_url=address)
-    title = (about.title or "") if about is not None else ""
+    title = about.title or ""
     return {"title": title[:300], "text": (text or trafilatura.html2txt(page))[:MAX_TEXT]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.template import Context, Template
 
 from chat.templatetags.sources import cite, sources_of
 
@@ -67,3 +68,24 @@ def test_the_sources_of_all_calls_are_listed_once() -> None:
 @pytest.mark.parametrize("run", [None, {}, {"steps": None}, {"steps": [{"step": 1}]}])
 def test_answers_without_sources(run: Any) -> None:
     assert sources_of({"id": "m", "run": run}) == []
+
+
+def test_sources_are_listed_and_cited_without_scripts() -> None:
+    answer = message(
+        {"n": 1, "title": "<b>Trains</b>", "url": "https://www.example.org/a?b=1&c=2", "passage": "<script>x</script>"},
+        {"n": 2, "title": "Evil", "url": "javascript:alert(1)"},
+    )
+    answer |= {"status": "complete", "text": "", "html": "<p>So [1] [2] [3].</p>"}
+    template = (
+        '{% load chat_page sources %}{{ message|answer }}{% include "chat/sources.html" with sources=message|sources_of'
+        " prefix=message.id %}"
+    )
+    html = Template(template).render(Context({"message": answer}))
+    assert '<a class="citation" href="#source-m-1"' in html
+    assert "[3].</p>" in html
+    assert '<li id="source-m-1" value="1">' in html
+    link = '<a href="https://www.example.org/a?b=1&amp;c=2" target="_blank" rel="noopener noreferrer nofollow">'
+    assert f"{link}&lt;b&gt;Trains&lt;/b&gt;</a>" in html
+    assert '<span class="source-host">example.org</span>' in html
+    assert "javascript:" not in html
+    assert "<script>" not in html

@@ -10,7 +10,7 @@ from msgspec import Meta
 from workers.tools.base import Question, QuestionAskedError, ToolContext, ToolError, ToolResult
 from workers.tools.own_tool import own_tool
 
-_TYPES: Final = {
+_TYPES: Final[dict[str, dict[str, Any]]] = {
     "text": {"type": "string", "maxLength": 2000},
     "long_text": {"type": "string", "maxLength": 10_000, "format": "multiline"},
     "number": {"type": "number"},

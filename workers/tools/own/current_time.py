@@ -40,6 +40,8 @@ def find_zone(name: str) -> ZoneInfo:
 
 def zone_of_user(context: ToolContext) -> ZoneInfo:
     """The time zone of the browser that the person used last; UTC where none is known."""
+    if context.user_id is None:
+        return ZoneInfo("UTC")
     found = User.objects.filter(pk=context.user_id).values_list("time_zone", flat=True).first()
     try:
         return find_zone(found or "UTC")

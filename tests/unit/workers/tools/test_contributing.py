@@ -23,8 +23,8 @@ async def test_the_example_of_a_tool(monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("count_words")
     monkeypatch.setitem(sys.modules, "count_words", module)
     exec(compile(found[1], "CONTRIBUTING.md", "exec"), module.__dict__)  # noqa: S102 -- the example itself
-    tool, ids = module.TOOL, [uuid.uuid4() for _ in range(4)]
-    context = ToolContext(*ids, deadline=time.monotonic() + 50)  # type: ignore[arg-type]
+    tool, ids = module.TOOL, (uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), uuid.uuid4())
+    context = ToolContext(*ids, deadline=time.monotonic() + 50)
     assert tool.name == "count_words"
     assert tool.parameters["required"] == ["text"]
     assert (await tool.run({"text": "one two three"}, context)).text == "3 words"

@@ -26,8 +26,8 @@ MORE = (
 
 
 def context(*answers: dict[str, Any]) -> ToolContext:
-    ids = [uuid.uuid4() for _ in range(4)]
-    return ToolContext(*ids, deadline=time.monotonic() + 50, answers=answers)  # type: ignore[arg-type]
+    ids = uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    return ToolContext(*ids, deadline=time.monotonic() + 50, answers=answers)
 
 
 @pytest.fixture
