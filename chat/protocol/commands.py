@@ -45,8 +45,8 @@ class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     temperature: float | None = None
     max_tokens: int | None = None  # the longest answer
     effort: Effort | None = None  # how much it thinks
-    system_prompt: str | None = None  # of a new conversation only
-    web_search: bool | None = None  # whether models may search the web there; likewise
+    web_search: bool | None = None  # whether models may search the web; of a new conversation only
+    system_prompt: str | None = None  # likewise
 
 
 class Turn(Traced, frozen=True, kw_only=True):

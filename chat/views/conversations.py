@@ -47,7 +47,8 @@ from chat.review.own_cases import unseen_cases
 from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
-from chat.views.decorators import for_members, note_zone, zone_of
+from chat.views.browser_zone import note_zone
+from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
 from chat.views.reading import push_state, reading_of, with_reading
 

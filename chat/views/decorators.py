@@ -21,7 +21,6 @@ from django.views.decorators.http import require_POST
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
-from accounts.models import User
 from chat.protocol.errors import ChatError, Forbidden, Moderated, NotFound, Unavailable
 from chat.telemetry import metrics
 
@@ -86,13 +85,6 @@ def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBa
             return JsonResponse(body, status=STATUSES.get(error.code, 503))
 
     return require_POST(for_members(answer))
-
-
-def note_zone(request: HttpRequest, user: User) -> None:
-    """Keeps the time zone of the user's browser, for tools that are asked for the time. Writes only what is new."""
-    zone = zone_of(request).key
-    if "timezone" in request.COOKIES and zone != user.time_zone and len(zone) <= 64:
-        User.objects.filter(pk=user.pk).update(time_zone=zone)
 
 
 def zone_of(request: HttpRequest) -> ZoneInfo:

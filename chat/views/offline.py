@@ -16,18 +16,8 @@ SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
         *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side", "context"),
-        *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
-        *(
-            "parameter-fields",
-            "parameters",
-            "people",
-            "shares",
-            "asking",
-            "reading",
-            "report",
-            "message-marks",
-            "sources",
-        ),
+        *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary", "sources"),
+        *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report", "message-marks"),
     )
 )
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}

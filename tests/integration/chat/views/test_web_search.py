@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from chat.catalog import tools
 from chat.conversations.web_search import switch_web_search
 from chat.models import Conversation, KnownTool, Member, Role, Step, StepStatus, ToolCall, ToolFile, ToolPolicy
 from chat.protocol.commands import TurnOptions
@@ -45,6 +46,7 @@ def test_a_new_conversation_begins_with_it(alice: User) -> None:
 
 
 def shows_switch(client: Client) -> bool:
+    tools.has_search.cache_clear()
     page = client.get("/").content.decode()
     button = page[page.index('id="web-search"') :].partition(">")[0]
     return not button.endswith(" hidden")

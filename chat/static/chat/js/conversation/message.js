@@ -126,9 +126,9 @@ export class MessageView {
     this.element.id = `m-${message.id}`;
     this.element.dataset.id = message.id;
     this.element.dataset.parent = message.parent_id ?? "";
+    assignSources(this, message.run);
     if (message.versions) this.setVersions(message.versions);
     if (message.run) this.setRun(message.run);
-    assignSources(this, message.run);
     this.context = message.run?.context ?? this.context;
     if (message.summary) showSeam(this.element, message.summary);
     showChanges(this, message);
