@@ -42,11 +42,11 @@ class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     conversation says. `chat.protocol.parameters` has the bounds.
     """
 
+    web_search: bool | None = None  # whether models may search the web; of a new conversation only
     temperature: float | None = None
     max_tokens: int | None = None  # the longest answer
     effort: Effort | None = None  # how much it thinks
-    web_search: bool | None = None  # whether models may search the web; of a new conversation only
-    system_prompt: str | None = None  # likewise
+    system_prompt: str | None = None  # of a new conversation only
 
 
 class Turn(Traced, frozen=True, kw_only=True):
