@@ -28,6 +28,7 @@ import { Tab } from "antiphon/lib/tab";
 import { noteSources } from "antiphon/conversation/sources";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
+import { WebSearch } from "antiphon/conversation/web-search";
 import { Waiting } from "antiphon/conversation/waiting";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
