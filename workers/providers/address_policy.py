@@ -49,6 +49,10 @@ _NOT_PUBLIC: Final[tuple[Network, ...]] = tuple(
 _LAST_32_BITS: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 
 
+class RefusedAddressError(OSError):
+    """A connection to an address that may not be used."""
+
+
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
     """`public_only`: private networks, loopback and the like are refused, but for those in `allowed`.

@@ -14,13 +14,9 @@ from typing import Any, Final
 import httpcore2
 import httpx2
 
-from workers.providers.address_policy import AddressPolicy
+from workers.providers.address_policy import AddressPolicy, RefusedAddressError
 
 REFUSED: Final = "This address may not be connected to."
-
-
-class RefusedAddressError(OSError):
-    """A connection to an address that may not be used."""
 
 
 def guarded_socket(policy: AddressPolicy) -> Callable[[tuple[Any, ...]], socket.socket]:

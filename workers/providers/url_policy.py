@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl
 
 from accounts.lib.urls import is_http, split_url
 from workers.providers.address_policy import ENDPOINTS
+from workers.providers.address_policy import RefusedAddressError as RefusedAddressError
 
 REFUSED: Final = "This address cannot be used for a model: cloud providers serve machine credentials there."
 SECRET_PARAMETER: Final = re.compile("key|token|secret|signature|password", re.IGNORECASE)

@@ -18,8 +18,8 @@ import aiohttp
 import yarl
 from django.conf import settings
 
-from workers.providers.address_policy import AddressPolicy
-from workers.providers.guarded import RefusedAddressError, guarded_socket
+from workers.providers.address_policy import AddressPolicy, RefusedAddressError
+from workers.providers.guarded import guarded_socket
 from workers.tools.base import ToolError
 from workers.tools.decoding import DecompressionError, Decompressor, decode_text
 

@@ -8,8 +8,8 @@ from typing import Final
 import aiohttp
 import httpx2
 
+from workers.providers.address_policy import RefusedAddressError
 from workers.providers.base import ProviderError
-from workers.providers.guarded import RefusedAddressError
 from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW, scrub
 from workers.providers.http.reader import CUT
 
