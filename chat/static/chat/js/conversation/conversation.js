@@ -25,10 +25,8 @@ import { remember } from "antiphon/lib/storage";
 import { stopAnswers } from "antiphon/conversation/stopping";
 import { Starters } from "antiphon/conversation/starters";
 import { Tab } from "antiphon/lib/tab";
-import { noteSources } from "antiphon/conversation/sources";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
-import { WebSearch } from "antiphon/conversation/web-search";
 import { Waiting } from "antiphon/conversation/waiting";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -105,7 +103,6 @@ export class Conversation {
     this.asking = new Asking(page, this.composer, this.picker);
     new MentionList(this.composer, page, this.asking);
     this.parameters = new Parameters(page, this.picker, { isTemporary: () => this.temporary.on });
-    this.webSearch = new WebSearch(page, (words) => this.announcer.say(words));
     this.people = new People(page, (words) => this.announcer.say(words), (frame) => this.socket.send(frame));
     this.subscription = /** @type {Subscription | null} */ (null);
     if (page.conversation_id) this.open(page.conversation_id, { epoch: mark.dataset.epoch ?? "", seq: Number(mark.dataset.seq) });
@@ -189,8 +186,6 @@ export class Conversation {
   apply(event) {
     this.people.apply(event);
     this.asking.apply(event);
-    this.webSearch.apply(event);
-    noteSources(this.transcript.find(event.message_id), event);
     if (event.type === "conversation.updated") {
       if (event.title) this.setTitle(event.title);
       this.parameters.changed(event.parameters);
@@ -214,7 +209,7 @@ export class Conversation {
     const { preset, model, compared } = this.picker;
     const { beside, following } = this.transcript;
     const parentId = (following && !beside) || !last?.id ? undefined : last.id; // of several answers, the selected one
-    const options = this.page.conversation_id ? undefined : this.webSearch.join(this.parameters.first);
+    const options = this.page.conversation_id ? undefined : this.parameters.first;
     const begins = { presetId: preset?.id, temporary: this.temporary.begins, options };
     this.outbox.send(text, { parentId, ask, model, models: compared, whenBusy, ...begins });
     if (!this.queue.takes(whenBusy)) this.scroll.toEnd();
@@ -236,7 +231,6 @@ export class Conversation {
     this.page.conversation_id = frame.conversation_id;
     this.picker.begun(command.preset_id, command.model);
     this.parameters.begun(command.options);
-    this.webSearch.begun();
     this.composer.changed();
     history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;

@@ -7,15 +7,19 @@ import { post } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
 
 export class WebSearch {
-  /** @param {any} page what the server put into the page @param {(words: string) => void} say */
-  constructor(page, say) {
+  /** @param {import("antiphon/conversation/conversation").Conversation} conversation */
+  constructor(conversation) {
+    const { page, parameters } = conversation;
     this.page = page;
-    this.say = say;
+    this.say = (/** @type {string} */ words) => conversation.announcer.say(words);
     this.button = /** @type {HTMLButtonElement} */ (document.getElementById("web-search"));
     this.offered = Boolean(page.web_search?.offered);
     this.key = `draft.web-search.${page.user.id}`;
     this.on = page.conversation_id ? Boolean(page.web_search?.on) : this.offered && recall(this.key, "session") === "1";
     this.button.addEventListener("click", () => this.toggle());
+    const { more } = parameters;
+    parameters.more = () => ({ ...more?.(), ...(this.on ? { web_search: true } : {}) });
+    conversation.listeners.push((frame) => this.receive(frame));
     this.show();
   }
 
@@ -35,24 +39,13 @@ export class WebSearch {
     return undefined;
   }
 
-  /**
-   * The options of the first message, with this one where it is on.
-   * @param {Record<string, any> | undefined} options @returns {Record<string, any> | undefined}
-   */
-  join(options) {
-    return this.on ? { ...options, web_search: true } : options;
-  }
-
-  /** The conversation has begun, with what its first message brought. */
-  begun() {
-    remember(this.key, null, "session");
-  }
-
-  /** Somebody has switched it. @param {import("antiphon/wire/protocol").Frame} event */
-  apply(event) {
-    if (event.type !== "conversation.updated" || typeof event.web_search !== "boolean") return;
-    this.on = event.web_search;
-    this.show();
+  /** @param {import("antiphon/wire/protocol").Frame} frame */
+  receive(frame) {
+    if (frame.type === "message.accepted" && !this.page.conversation_id) remember(this.key, null, "session"); // it went with it
+    else if (frame.type === "conversation.updated" && frame.conversation_id === this.page.conversation_id && typeof frame.web_search === "boolean") {
+      this.on = frame.web_search; // somebody has switched it
+      this.show();
+    }
   }
 
   show() {
