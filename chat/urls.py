@@ -5,6 +5,7 @@ from chat.views import (
     blocked,
     conversations,
     exports,
+    files,
     instructions,
     members,
     message_changes,
@@ -20,6 +21,7 @@ from chat.views import (
     shares,
     sidebar,
     usage,
+    web_search,
 )  # fmt: skip
 
 app_name = "chat"
@@ -33,6 +35,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/pin/", sidebar.pin, name="pin"),
     path("c/<uuid:conversation_id>/parameters/", parameters.read_or_change, name="parameters"),
     path("c/<uuid:conversation_id>/answers/", asking.read_or_change, name="answers"),
+    path("c/<uuid:conversation_id>/web-search/", web_search.switch, name="web_search"),
     path("c/<uuid:conversation_id>/mentions/seen/", asking.see_mentions, name="mentions_seen"),
     path("c/<uuid:conversation_id>/members/", members.read_members, name="members"),
     path("c/<uuid:conversation_id>/members/add/", members.add, name="member_add"),
@@ -84,6 +87,7 @@ urlpatterns = [
     path("prompts/<uuid:prompt_id>/copy/", prompts.copy_prompt, name="prompt_copy"),
     path("prompts/<uuid:prompt_id>/delete/", prompts.delete_prompt, name="prompt_delete"),
     path("prompts/<uuid:prompt_id>/pieces/", prompts.show_prompt, name="prompt_pieces"),
+    path("files/<uuid:file_id>/", files.download_tool_file, name="tool_file"),
     path("recordings/", recordings.show_recordings, name="recordings"),
     path("recordings/<uuid:recording_id>/audio/", recordings.download_audio, name="recording_audio"),
     path("recordings/<uuid:recording_id>/delete/", recordings.delete_audio, name="recording_delete"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ipaddress
 import json
 import os
 import re
@@ -85,6 +86,17 @@ def push_hosts(env: Env) -> list[str]:
     for host in found:
         if not re.fullmatch(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+|https?://[a-z0-9.\[\]:-]+", host):
             raise ImproperlyConfigured(f"PUSH_HOSTS: {host!r} is not a host such as push.example.org, or off")
+    return found
+
+
+def networks(env: Env, name: str) -> list[str]:
+    """Networks such as 10.1.0.0/16 or single IP addresses, separated by commas."""
+    found = [one.strip() for one in env.list(name, [], subcast=str) if one.strip()]
+    for one in found:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {error}") from None
     return found
 
 

@@ -16,6 +16,7 @@ from workers.endpoints import connection_test
 from workers.moderation import judge_test
 from workers.push.delivery import deliver
 from workers.runtime.loop import runtime
+from workers.tools.search import search_test
 
 
 @shared_task(name="workers.tasks.generate", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -49,6 +50,12 @@ def test_endpoint(endpoint_id: str, reply_to: str) -> None:
 def test_judge(judge_id: str, reply_to: str) -> None:
     """Asks a judge about two sentences, on the loop that also asks judges about questions."""
     runtime().start_judge_test(uuid.UUID(judge_id), reply_to)
+
+
+@shared_task(name=search_test.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def test_search(provider_id: str, reply_to: str) -> None:
+    """Searches the web once, on the loop that also makes the calls of tools."""
+    runtime().start_search_test(uuid.UUID(provider_id), reply_to)
 
 
 @shared_task(name=notify.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above

@@ -86,6 +86,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     was_active = models.BooleanField(db_default=True, editable=False)  # `is_active` before the erasure was scheduled
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)  # until then it can only read
     suspension_reason = models.CharField(max_length=300, blank=True, db_default="", default="", editable=False)
+    time_zone = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)  # last browser's
 
     objects: ClassVar[UserManager] = UserManager()
     saved_password: str | None = None  # the hash in the row, as last loaded or saved

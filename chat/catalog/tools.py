@@ -5,7 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final
+
+from cachetools import TTLCache, cached
 
 from accounts.models import User
 from chat.catalog.tool_rules import policies_of, rule_of
@@ -13,6 +16,7 @@ from chat.models import KnownTool, ToolPolicy, ToolSwitch
 
 SEARCH_WEB: Final = "search_web"
 READ_PAGE: Final = "read_page"
+CACHED_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,14 @@ def _servers_of(user_id: uuid.UUID) -> Sequence[str]:
     return []
 
 
-def is_search_offered(tools: Sequence[OfferedTool]) -> bool:
-    """Whether the web can be searched: a search provider is set up, and the user may use it."""
-    return any(tool.key == SEARCH_WEB for tool in tools)
+def is_search_offered(user_id: uuid.UUID) -> bool:
+    """Whether the web can be searched for this user: a search provider is set up (as of a few seconds ago), and no
+    policy forbids it.
+    """
+    return has_search() and any(tool.key == SEARCH_WEB for tool in tools_of(user_id))
+
+
+@cached(TTLCache(1, ttl=CACHED_SECONDS), lock=Lock())
+def has_search() -> bool:
+    """Whether this site can search the web, for whomever."""
+    return KnownTool.objects.filter(server="", name=SEARCH_WEB, enabled=True, gone_at=None).exists()

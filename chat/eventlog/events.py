@@ -257,6 +257,7 @@ def conversation_updated(conversation: Conversation) -> Event:
             "conversation_id": str(conversation.id),
             "title": conversation.title,
             "model": conversation.model or None,
+            "web_search": conversation.web_search,
             "parameters": parameters_for_members(conversation),
             "answers": conversation.rule,
         }

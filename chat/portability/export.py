@@ -62,6 +62,7 @@ def _head(user: User) -> dict[str, Any]:
             "id": str(user.pk),
             "email": user.email,
             "name": user.name,
+            "time_zone": user.time_zone,
             "joined_at": user.date_joined.isoformat(),
             "last_login": user.last_login.isoformat() if user.last_login else None,
         },

@@ -42,6 +42,7 @@ class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     conversation says. `chat.protocol.parameters` has the bounds.
     """
 
+    web_search: bool | None = None  # whether models may search the web; of a new conversation only
     temperature: float | None = None
     max_tokens: int | None = None  # the longest answer
     effort: Effort | None = None  # how much it thinks

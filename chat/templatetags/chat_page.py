@@ -26,6 +26,7 @@ from chat.markdown.plain import plain
 from chat.protocol.close_codes import describe_close_codes
 from chat.protocol.errors import retryable_codes
 from chat.protocol.limits import MAX_FRAME_BYTES, MAX_TEXT_BYTES
+from chat.templatetags.sources import cite, sources_of
 from chat.views.appeals import cases_url, describe_moderation
 
 register = template.Library()
@@ -96,7 +97,8 @@ def answer(message: dict[str, Any]) -> SafeString:
     """
     if message["status"] in ACTIVE:
         return SafeString("")
-    return mark_safe(message["html"] or plain(message["text"]))  # noqa: S308  # sanitised, or escaped
+    html = message["html"] or plain(message["text"])
+    return mark_safe(cite(html, sources_of(message), message["id"]))  # noqa: S308  # sanitised, or escaped
 
 
 @register.filter

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from chat.markdown.plain import plain
 from chat.templatetags.chat_page import ACTIVE
+from chat.templatetags.sources import cite, sources_of
 
 register = template.Library()
 
@@ -38,7 +39,8 @@ def shared_modules(context: Context) -> SafeString:
 @register.filter
 def shared_answer(message: dict[str, Any]) -> SafeString:
     """An answer's HTML; of one that has none yet, its text as it was written."""
-    return mark_safe(message["html"] or plain(message["text"]))  # noqa: S308  # sanitised, or escaped
+    html = message["html"] or plain(message["text"])
+    return mark_safe(cite(html, sources_of(message), message["id"]))  # noqa: S308  # sanitised, or escaped
 
 
 @register.filter

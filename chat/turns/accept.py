@@ -180,6 +180,8 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
     options = command.options
     if options is None or (isinstance(command, MessageSend) and command.conversation_id is None):
         return {}
+    if options.web_search is not None:
+        raise Invalid("Only a new conversation gets its web search with a message. Switch it in the conversation.")
     if options.system_prompt is not None:
         raise Invalid("Only a new conversation gets its system prompt with a message. Change it in its parameters.")
     asked = {"temperature": options.temperature, "max_tokens": options.max_tokens}

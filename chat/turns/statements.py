@@ -82,9 +82,11 @@ FROM clock
 
 _BEGIN: Final = f"""
 WITH conversation AS (
-    INSERT INTO chat_conversation (id, title, model, system_prompt, preset_id, temperature, max_tokens, effort,
+    INSERT INTO chat_conversation (web_search,
+        id, title, model, system_prompt, preset_id, temperature, max_tokens, effort,
         created_at, updated_at, temporary)
-    VALUES (%(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s, %(effort)s,
+    VALUES (%(web_search)s,
+        %(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s, %(effort)s,
         clock_timestamp(), clock_timestamp(), %(temporary)s)
 ), member AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
@@ -208,6 +210,7 @@ def begin_conversation(
         "conversation": conversation_id,
         "user": user_id,
         "temporary": temporary,
+        "web_search": bool(own.web_search),
         "model": preset.model if preset else "",
         "system_prompt": own.system_prompt or (preset.system_prompt if preset else ""),
         "preset": preset.pk if preset else None,

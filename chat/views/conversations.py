@@ -28,6 +28,7 @@ from accounts.quotas.balance import user_balances
 from chat.catalog.access import models_of
 from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
+from chat.catalog.tools import is_search_offered
 from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
 from chat.conversations.member_branches import tip_of
@@ -46,6 +47,7 @@ from chat.review.own_cases import unseen_cases
 from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
+from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, SHEETS
 from chat.views.reading import push_state, reading_of, with_reading
@@ -127,6 +129,10 @@ def _page(
         "answers": _rule(state, people),
         "queued": state.queued if state else [],
         "parameters_changed": state is not None and is_changed(state.conversation),
+        "web_search": {
+            "offered": is_search_offered(user.pk),
+            "on": state is not None and state.conversation.web_search,
+        },
         "temporary_hours": temporary_hours(user),
         "suspended": moderation.suspension_shown(request),
         "quotas": []
@@ -165,9 +171,11 @@ def _page(
         "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
+        "blank_sources": [{"n": 0, "title": "", "url": "https://", "host": "", "passage": " "}],
         "blank_seam": {"id": "", "used": True, "text": ""},
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},
     }
+    note_zone(request, user)
     return render(request, "chat/conversation.html", context)
 
 

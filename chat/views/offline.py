@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
+        "sources",
         *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side", "context"),
         *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
         *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report", "message-marks"),

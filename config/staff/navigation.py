@@ -55,6 +55,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     ("System", (
         ("workers.endpoint", "", "dns"),
         ("chat.knownmodel", "", "smart_toy"),
+        ("workers.searchprovider", "", "travel_explore"),
         ("accounts.auditentry", "Audit log", "policy"),
     )),
 )  # fmt: skip

@@ -1,3 +1,3 @@
-"""The admin pages of endpoints and judges."""
+"""The admin pages of endpoints, judges and search providers."""
 
-from workers.admin import endpoints, judges  # noqa: F401 -- they register their pages
+from workers.admin import endpoints, judges, search  # noqa: F401 -- they register their pages

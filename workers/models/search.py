@@ -13,6 +13,8 @@ from django.utils import timezone
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
 from accounts.models.fields import RANGE, amount_field
+from chat.catalog.tools import SEARCH_WEB
+from chat.models import KnownTool
 from workers.providers.url_policy import check_address
 
 MOST_RESULTS: Final = 20
@@ -101,3 +103,11 @@ class SearchProvider(models.Model):
 def search_is_set_up() -> bool:
     """Whether there is a provider that may be asked."""
     return SearchProvider.objects.filter(enabled=True).exists()
+
+
+def note_search_tool() -> None:
+    """Marks the tool that searches the web as there or gone, after a change of providers. Workers do the same
+    regularly (`workers.tools.publishing`).
+    """
+    row = KnownTool.objects.filter(server="", name=SEARCH_WEB)
+    row.update(gone_at=None if search_is_set_up() else timezone.now())

@@ -7,33 +7,16 @@ no access to these credentials.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl
 
 from accounts.lib.urls import is_http, split_url
+from workers.providers.address_policy import ENDPOINTS
+from workers.providers.address_policy import RefusedAddressError as RefusedAddressError
 
-SECRET_PARAMETER: Final = re.compile("key|token|secret|signature|password", re.IGNORECASE)
-_REFUSED: Final = tuple(
-    map(
-        ipaddress.ip_network,
-        (
-            "169.254.0.0/16",  # link-local: AWS, Azure, Google Cloud, DigitalOcean, Oracle, OpenStack
-            "fe80::/10",
-            "fd00:ec2::/32",  # AWS over IPv6: metadata (::254), container credentials (::23), DNS, time
-            "100.100.100.200/32",  # Alibaba Cloud
-            "168.63.129.16/32",  # Azure's host
-            "192.0.0.192/32",  # Oracle Cloud, older
-            "0.0.0.0/32",
-            "::/128",
-            "224.0.0.0/4",
-            "ff00::/8",
-        ),
-    )
-)
-_LAST_32_BITS: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 REFUSED: Final = "This address cannot be used for a model: cloud providers serve machine credentials there."
+SECRET_PARAMETER: Final = re.compile("key|token|secret|signature|password", re.IGNORECASE)
 
 
 def endpoint_name(url: str) -> str:
@@ -51,30 +34,9 @@ def endpoint_name(url: str) -> str:
     return f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
 
 
-class RefusedAddressError(OSError):
-    """A connection to an address that may not be used for models."""
-
-
 def may_connect(address: str) -> bool:
-    """Whether a connection to an IP address (as a resolver returns it, perhaps with a zone) is allowed."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return not any(
-        one.version == network.version and one in network for one in (found, *_embedded(found)) for network in _REFUSED
-    )
-
-
-def _embedded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that packets to an IPv6 address may end at, by translation or in a tunnel."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return []
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    # NAT64, RFC 6052 (well-known prefix) and RFC 8215 (local prefix), and "IPv4-compatible" ::a.b.c.d
-    if any(address in network for network in _LAST_32_BITS):
-        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return [one for one in found if one is not None]
+    """Whether an endpoint may be at an IP address (as a resolver returns it, perhaps with a zone)."""
+    return ENDPOINTS.may_connect(address)
 
 
 def check_address(url: str) -> str:
@@ -97,7 +59,7 @@ def check_address(url: str) -> str:
         raise ValueError("Enter only the part that all paths share; it often ends in /v1.")
     host = parts.hostname or ""
     looks_numeric = host.replace(".", "").isdigit() or ":" in host
-    if looks_numeric and not may_connect(host):
+    if not ENDPOINTS.may_name(host) or (looks_numeric and not may_connect(host)):
         raise ValueError(REFUSED)
     return parts._replace(path=parts.path.rstrip("/")).geturl()
 

@@ -19,6 +19,8 @@ from accounts.lib.db import in_db
 from chat.models import PushSubscription
 from chat.notifications.keys import decode, may_send_to
 from chat.telemetry import metrics
+from workers.providers.address_policy import ENDPOINTS
+from workers.providers.guarded import guard_client
 from workers.push.contents import Notification
 
 if TYPE_CHECKING:
@@ -42,7 +44,8 @@ class PushSender:
     def __init__(self) -> None:
         self._slots = asyncio.Semaphore(AT_ONCE)
         # No redirects: an allowed push service must not lead to a host that is not.
-        self._client = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=True)
+        client = httpx2.AsyncClient(timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=True)
+        self._client = guard_client(client, ENDPOINTS)  # PUSH_HOSTS may name a service in a private network
 
     async def aclose(self) -> None:
         await self._client.aclose()

@@ -54,6 +54,7 @@ from workers.runtime.stops import StopListener
 from workers.runtime.unwatched import stop_unwatched
 from workers.speech.transcription import Transcriber
 from workers.tools.publishing import publish_own_tools
+from workers.tools.search import search_test
 
 START_SECONDS: Final = 30.0  # for the loop and the first connections
 CATALOG_SECONDS: Final = 60.0
@@ -208,6 +209,10 @@ class Runtime:
     def start_judge_test(self, judge_id: uuid.UUID, reply_to: str) -> None:
         """Tests a judge. Called on a Celery thread; the result goes to Redis."""
         self._loop.call_soon_threadsafe(lambda: self.spawn(judge_test.answer_request(judge_id, reply_to)))
+
+    def start_search_test(self, provider_id: uuid.UUID, reply_to: str) -> None:
+        """Tests a search provider. Called on a Celery thread; the result goes to Redis."""
+        self._loop.call_soon_threadsafe(lambda: self.spawn(search_test.answer_request(provider_id, reply_to)))
 
     def prepare_speech(self) -> None:
         """Loads the recognisers' models in the background."""

@@ -111,11 +111,22 @@ def convert(call: type[Call], arguments: Mapping[str, Any], name: str) -> Call:
         raise ToolError(f"{name} has no parameter {_quote(unknown[0])}. Its parameters: {known}.")
     given = {one: value for one, value in arguments.items() if value is not None or _is_required(fields[one])}
     try:
-        return msgspec.convert(given, type=call, strict=False)
+        return msgspec.convert(_storable(given), type=call, strict=False)
     except msgspec.ValidationError as error:
         raise ToolError(f"Wrong arguments for {name}: {_sentence(str(error), schema_of(call))}") from None
     except RecursionError:
         raise ToolError(f"Wrong arguments for {name}: they are nested too deeply.") from None
+
+
+def _storable(value: Any) -> Any:
+    """The same arguments without what no row or request can hold: null characters and halves of characters."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {_storable(name): _storable(one) for name, one in value.items()}
+    return value
 
 
 def _is_required(field: dataclasses.Field[Any]) -> bool:
@@ -136,4 +147,4 @@ def _sentence(said: str, schema: Mapping[str, Any]) -> str:
 
 
 def _quote(name: str) -> str:
-    return repr(name[:60])
+    return repr(_storable(name)[:60])

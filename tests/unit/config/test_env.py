@@ -20,6 +20,7 @@ from config.env import (
     broker_url,
     count_or_off,
     database_from_url,
+    networks,
     origins,
     push_hosts,
     redis_from_url,
@@ -219,3 +220,14 @@ def test_push_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUSH_HOSTS", "*")
     with pytest.raises(ImproperlyConfigured, match="PUSH_HOSTS"):
         push_hosts(Env())
+
+
+def test_networks_that_tools_may_fetch_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FETCH_ALLOWED_NETWORKS", raising=False)
+    assert networks(Env(), "FETCH_ALLOWED_NETWORKS") == []
+    monkeypatch.setenv("FETCH_ALLOWED_NETWORKS", "10.1.0.0/16, 192.168.7.20,fd00::/8")
+    assert networks(Env(), "FETCH_ALLOWED_NETWORKS") == ["10.1.0.0/16", "192.168.7.20", "fd00::/8"]
+    for wrong in ("intranet", "10.1.0.1/16", "*"):
+        monkeypatch.setenv("FETCH_ALLOWED_NETWORKS", wrong)
+        with pytest.raises(ImproperlyConfigured, match="FETCH_ALLOWED_NETWORKS"):
+            networks(Env(), "FETCH_ALLOWED_NETWORKS")

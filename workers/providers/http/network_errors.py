@@ -8,10 +8,10 @@ from typing import Final
 import aiohttp
 import httpx2
 
+from workers.providers.address_policy import RefusedAddressError
 from workers.providers.base import ProviderError
 from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW, scrub
 from workers.providers.http.reader import CUT
-from workers.providers.url_policy import RefusedAddressError
 
 EDGE_ERRORS: Final = (
     httpx2.HTTPError,

@@ -13,7 +13,6 @@ import contextlib
 import functools
 import os
 import re
-import socket
 import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
@@ -26,11 +25,13 @@ import openai
 from cachetools import LRUCache
 from django.conf import settings
 
+from workers.providers.address_policy import ENDPOINTS
 from workers.providers.config import NO_EXTRAS, Extras, Timeouts
+from workers.providers.guarded import guarded_socket
 from workers.providers.http.dialect import JSON, Dialect, Target
 from workers.providers.http.errors import SHORTEST_KEY, decode_body, error_from_answer
 from workers.providers.http.network_errors import EDGE_ERRORS
-from workers.providers.url_policy import REFUSED, SECRET_PARAMETER, RefusedAddressError, endpoint_name, may_connect
+from workers.providers.url_policy import SECRET_PARAMETER, endpoint_name
 
 DRAIN_TIMEOUT: Final = 0.25  # seconds to read the rest of a body after its [DONE], so that the connection can be kept
 CLOSE_TIMEOUT: Final = 1.0
@@ -108,7 +109,7 @@ class Transport:
                 limit=transport.limits.max_connections,
                 keepalive_timeout=transport.limits.keepalive_expiry,
                 ssl=transport.ssl_context,
-                socket_factory=_guarded_socket,
+                socket_factory=guarded_socket(ENDPOINTS),
             )
             return aiohttp.ClientSession(connector=connector)
 
@@ -179,14 +180,6 @@ class Transport:
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT)
         await self._http.aclose()
-
-
-def _guarded_socket(info: tuple[Any, ...]) -> socket.socket:
-    """A socket for an address as `getaddrinfo` gives it (the parameter `socket_factory` of aiohttp's connector)."""
-    family, kind, proto, _, address = info
-    if not may_connect(address[0]):
-        raise RefusedAddressError(REFUSED)
-    return socket.socket(family, kind, proto)
 
 
 @functools.cache

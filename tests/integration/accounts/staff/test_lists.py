@@ -43,7 +43,7 @@ from chat.models import (
 from tests.conftest import make_user
 from tests.fixtures.people import staff_client
 from tests.fixtures.waiting_rows import waiting
-from workers.models import Endpoint, Judge
+from workers.models import Endpoint, Judge, SearchProvider
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -188,6 +188,7 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     Judge: lambda number: Judge.objects.create(
         name=f"j{number}", model="m", endpoint=endpoint(number), directions=["asked"]
     ),
+    SearchProvider: lambda number: SearchProvider.objects.create(name=f"s{number}", address="http://searxng:8080"),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
 import { showModeration } from "antiphon/conversation/moderation";
+import { assignSources, showSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -125,6 +126,7 @@ export class MessageView {
     this.element.id = `m-${message.id}`;
     this.element.dataset.id = message.id;
     this.element.dataset.parent = message.parent_id ?? "";
+    assignSources(this, message.run);
     if (message.versions) this.setVersions(message.versions);
     if (message.run) this.setRun(message.run);
     this.context = message.run?.context ?? this.context;
@@ -266,6 +268,7 @@ export class MessageView {
     }
     this.live = null;
     dressCode(this.body);
+    showSources(this);
   }
 
   /** @param {Partial<Run>} run @param {import("antiphon/wire/protocol").Usage} [sum] of all runs, where there are several */

@@ -2,6 +2,7 @@
 
 import { noteModeration } from "antiphon/conversation/answer-notes";
 import { ANNOUNCED, WAITING_FOR } from "antiphon/conversation/moderation";
+import { noteSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
@@ -15,6 +16,7 @@ import { showSeam } from "antiphon/conversation/seam";
  */
 export function applyEvent(transcript, event) {
   let whole = true;
+  noteSources(transcript.find(event.message_id), event);
   switch (event.type) {
     case "message.created":
     case "message.updated":

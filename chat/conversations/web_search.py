@@ -1,0 +1,35 @@
+"""The switch of a conversation that lets models search the web."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import redis
+import structlog
+from asgiref.sync import async_to_sync
+from django.db import transaction
+
+from chat.conversations.membership import member_of
+from chat.eventlog import events, store
+from chat.models import Conversation
+
+logger = structlog.get_logger(__name__)
+
+
+def switch_web_search(user_id: uuid.UUID, conversation_id: uuid.UUID, *, on: bool) -> dict[str, Any]:
+    """Lets models search the web in this conversation from the next answer on, or no longer; tells every open tab.
+
+    Owners and editors may. Whether the web can be searched at all is decided for each answer, by the tools that whoever
+    asks may use. Raises `NotFound`, `Forbidden`.
+    """
+    with transaction.atomic():
+        member_of(user_id, conversation_id, write=True)
+        conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
+        conversation.web_search = on
+        conversation.save(update_fields=["web_search"])
+    try:
+        async_to_sync(store.append)(store.Append(conversation_id, [events.conversation_updated(conversation)]))
+    except (redis.RedisError, OSError) as error:
+        logger.warning("web_search_not_published", error=type(error).__name__)
+    return {"web_search": on}

@@ -1,0 +1,90 @@
+"""Which tools a model may call for whom: what exists, what staff allow, and what the conversation chose."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group
+
+from accounts.models import User
+from chat.catalog.tools import OfferedTool, offered_tools
+from chat.models import KnownTool, ToolPolicy, ToolSwitch
+from workers.models import SearchProvider
+from workers.tools import registry
+from workers.tools.publishing import publish_own_tools
+from workers.tools.registry import Wanted
+
+pytestmark = pytest.mark.usefixtures("db")
+URL = "https://example.org/news"
+
+
+def keys(user: User) -> set[str]:
+    return {tool.key for tool in offered_tools(user)}
+
+
+def wanted(user: User, tools: list[OfferedTool], **choice: object) -> set[str]:
+    asked = Wanted(user.pk, user.pk, **choice)  # type: ignore[arg-type]
+    return {tool.key for tool in tools if registry._is_wanted(tool, asked)}
+
+
+def test_our_tools_are_published_and_staffs_decisions_kept(alice: User) -> None:
+    publish_own_tools()
+    assert "current_time" in keys(alice)
+    KnownTool.objects.filter(name="current_time").update(enabled=False, title="Old")
+    KnownTool.objects.create(name="once_ours", title="Gone")
+    KnownTool.objects.create(server="wiki", name="search", title="Another's")
+    publish_own_tools()
+    row = KnownTool.objects.get(name="current_time")
+    assert (row.enabled, row.title) == (False, "Current time")
+    assert KnownTool.objects.get(name="once_ours").gone_at is not None
+    assert KnownTool.objects.get(server="wiki").gone_at is None
+    assert not {"current_time", "once_ours"} & keys(alice)
+
+
+def test_the_web_is_searched_only_where_a_provider_is_set_up(alice: User) -> None:
+    publish_own_tools()
+    assert "search_web" not in keys(alice)
+    provider = SearchProvider.objects.create(name="Ours", kind="searxng", address="http://127.0.0.1:8080")
+    publish_own_tools()
+    assert "search_web" in keys(alice)
+    provider.enabled = False
+    provider.save()
+    publish_own_tools()
+    assert "search_web" not in keys(alice)
+
+
+def test_the_most_specific_policy_counts(alice: User) -> None:
+    publish_own_tools()
+    group = Group.objects.create(name="Pupils")
+    other = Group.objects.create(name="Club")
+    alice.groups.add(group, other)
+    ToolPolicy.objects.create(server="", tool="", rule="off")
+    assert not keys(alice)
+    ToolPolicy.objects.create(server="", tool="", group=group, rule="ask")
+    assert {tool.rule for tool in offered_tools(alice)} == {"ask"}
+    ToolPolicy.objects.create(server="", tool="calculate", rule="off")
+    assert "calculate" not in keys(alice)
+    assert "current_time" in keys(alice)
+    ToolPolicy.objects.create(server="", tool="current_time", group=group, rule="never")
+    ToolPolicy.objects.create(server="", tool="current_time", group=other, rule="always")
+    assert {tool.rule for tool in offered_tools(alice) if tool.key == "current_time"} == {"always"}
+
+
+def test_the_switch_stops_all_tools(alice: User) -> None:
+    publish_own_tools()
+    ToolSwitch.objects.create(stopped=True, reason="An incident")
+    assert not keys(alice)
+
+
+def test_what_a_conversation_chose(alice: User) -> None:
+    SearchProvider.objects.create(name="Ours", kind="searxng", address="http://127.0.0.1:8080")
+    publish_own_tools()
+    KnownTool.objects.filter(name="calculate").update(by_default=False)
+    tools = offered_tools(alice)
+    usual = wanted(alice, tools)
+    assert "current_time" in usual
+    assert not {"calculate", "search_web", "read_page"} & usual
+    assert {"search_web", "read_page"} <= wanted(alice, tools, web_search=True)
+    assert wanted(alice, tools, chosen=["calculate"]) == {"calculate"}
+    assert wanted(alice, tools, chosen=[]) == set()
+    assert "read_page" in wanted(alice, tools, question=f"What does {URL} say?")
+    assert "read_page" not in wanted(alice, tools, chosen=["calculate"], question=f"What does {URL} say?")

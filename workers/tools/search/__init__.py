@@ -1,0 +1,1 @@
+"""Searches of the web by the providers that staff set up."""
