@@ -20,3 +20,4 @@ from config.settings.site import *
 from config.settings.speech import *
 from config.settings.staff import *
 from config.settings.stores import *
+from config.settings.tool_servers import *
