@@ -9,7 +9,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -122,14 +122,14 @@ def make_server(seen: Seen) -> MCPServer:
 
 
 class Running:
-    """An ASGI application on a port of this machine, in a thread of its own."""
+    """An ASGI application on a port of this machine, in a thread of its own. `make` gets its origin."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, make: Callable[[str], Any]) -> None:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
-        config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, ws="none")
+        config = uvicorn.Config(make(self.origin), log_level="critical", timeout_graceful_shutdown=1, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -148,8 +148,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(app: Any) -> Generator[Running]:
-    server = Running(app)
+def running(app: Any, *, make: Callable[[str], Any] | None = None) -> Generator[Running]:
+    """A running application; with `make`, the one that it makes for its origin."""
+    server = Running(make or (lambda origin: app))
     try:
         yield server
     finally:

@@ -12,7 +12,7 @@ from workers.tools.base import ToolContext, ToolError, ToolResult
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.pool import load_client, session_pool
 from workers.tools.servers.refresh import refresh_soon
-from workers.tools.servers.tokens import access_token
+from workers.tools.servers.tokens import access_token, mark_expired
 
 if TYPE_CHECKING:
     from workers.tools.servers.mcp_client.session import McpSession
@@ -41,7 +41,7 @@ async def call_tool(tool: ServerTool, arguments: Mapping[str, Any], context: Too
                 refresh_soon(server.id)
         except failures.NotLoggedInError as error:
             if last or not server.personal:
-                raise await _not_logged_in(tool, context, error) from None
+                raise await _not_logged_in(tool, context, error, token) from None
             refused = token
         except failures.SessionGoneError:
             if last:
@@ -88,10 +88,8 @@ async def _read_resource(
     return converted
 
 
-async def _not_logged_in(tool: ServerTool, context: ToolContext, error: ToolError) -> ToolError:
+async def _not_logged_in(tool: ServerTool, context: ToolContext, error: ToolError, token: str) -> ToolError:
     """What the person reads; a person's connection is marked as ended."""
-    from workers.tools.servers.tokens import mark_expired
-
     title = tool.stored.title
     if not tool.stored.personal:
         return ToolError(f"{title} did not accept its credentials. Please tell an administrator.", detail=error.detail)

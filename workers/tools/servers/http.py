@@ -131,3 +131,13 @@ def is_allowed(address: str, *, allow_private: bool) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
     embedded = getattr(found, "ipv4_mapped", None)
     return (embedded or found).is_global and not (embedded or found).is_multicast
+
+
+async def is_private_host(url: str) -> bool:
+    """Whether the host of an address is in a private network, as far as its name is resolved now."""
+    parts = httpx2.URL(url)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(parts.host, parts.port or 443, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return any(not is_allowed(str(info[4][0]), allow_private=False) for info in found)
