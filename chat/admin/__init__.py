@@ -1,5 +1,5 @@
 """The admin pages of conversations and their messages, earlier texts, ratings, runs, waiting lines and recordings; of
-models, moderation, presets, prompts and notified devices.
+models, moderation, presets, prompts, notified devices, tools and their servers.
 
 Importing this registers them.
 """
@@ -7,6 +7,7 @@ Importing this registers them.
 from chat.admin import (
     conversations,
     known_models,
+    known_tools,
     messages,
     moderation_cases,
     moderation_figures,
@@ -21,11 +22,13 @@ from chat.admin import (
     revisions,
     runs,
     share_links,
+    tool_servers,
 )
 
 __all__ = [
     "conversations",
     "known_models",
+    "known_tools",
     "messages",
     "moderation_cases",
     "moderation_figures",
@@ -40,4 +43,5 @@ __all__ = [
     "revisions",
     "runs",
     "share_links",
+    "tool_servers",
 ]

@@ -1,14 +1,16 @@
-"""Which tool servers a person may use."""
+"""Which tool servers a person may use, and what changes with them."""
 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
 
+from accounts.lib.urls import split_url
 from accounts.models import User
-from chat.models import ServerKind, ToolServer
+from chat.models import KnownTool, ServerKind, ToolApproval, ToolPolicy, ToolServer
 
 
 def servers_of(user: User) -> QuerySet[ToolServer]:
@@ -26,3 +28,29 @@ def servers_of_id(user_id: uuid.UUID | None) -> QuerySet[ToolServer]:
 def existing() -> Q:
     """Servers that can be used at all: one in a child process only while the settings have it."""
     return ~Q(kind=ServerKind.MCP_STDIO) | Q(slug__in=list(settings.TOOL_SERVERS_STDIO))
+
+
+def accept_tools(tools: QuerySet[KnownTool]) -> int:
+    """Takes tools that their server changed or added as they are now, and turns them on; how many."""
+    return tools.exclude(changed_at=None).update(enabled=True, changed_at=None, earlier=None)
+
+
+def forget_server(sender: type[ToolServer], instance: ToolServer, **_: Any) -> None:
+    """Removes what goes by the name of a server that is deleted, so that no other server inherits a permission."""
+    KnownTool.objects.filter(server=instance.slug).delete()
+    ToolApproval.objects.filter(server=instance.slug).delete()
+    ToolPolicy.objects.filter(server=instance.slug).delete()
+
+
+def forget_log_ins(server: ToolServer) -> None:
+    """Deletes people's log-ins at a server whose address changed: their tokens are for the earlier one."""
+    server.connections.all().delete()
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port: the server that secrets are sent to."""
+    try:
+        parts = split_url(url.strip())
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"

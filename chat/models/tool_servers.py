@@ -191,6 +191,9 @@ class ToolConnection(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
+        default_permissions = ("view", "delete")
+        verbose_name = "log-in at a tool server"
+        verbose_name_plural = "log-ins at tool servers"
         constraints: ClassVar = (
             models.UniqueConstraint(fields=["user", "server"], name="tool_connection_once"),
             models.CheckConstraint(condition=Q(state__in=ConnectionState.values), name="tool_connection_state_known"),
