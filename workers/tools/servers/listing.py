@@ -48,7 +48,9 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a server offers. `notes` are sentences for staff. `etag` is of an OpenAPI document."""
+    """What a server offers. `notes` are sentences for staff. `etag` is of an OpenAPI document, `address` where its
+    paths begin. `unchanged`: it offers what it did before, and nothing else is filled.
+    """
 
     tools: Sequence[Listed]
     notes: Sequence[str] = ()
@@ -57,6 +59,7 @@ class Listing:
     version: str = ""
     address: str = ""
     etag: str = ""
+    unchanged: bool = False
 
 
 def tidy(offered: Iterable[Offered], known: Mapping[str, str]) -> tuple[list[Listed], list[str]]:

@@ -35,6 +35,10 @@ def save_listing(server_id: uuid.UUID, listing: Listing) -> int | None:
             return None
         first = server.listed_at is None
         now = timezone.now()
+        if listing.unchanged:
+            server.listed_at, server.checked_at, server.list_error = now, now, ""
+            server.save(update_fields=["listed_at", "checked_at", "list_error"])
+            return _count_held(server.slug)
         known = {row.upstream_name: row for row in KnownTool.objects.filter(server=server.slug)}
         by_default = len(listing.tools) <= MANY_TOOLS
         for one in listing.tools:
@@ -60,7 +64,11 @@ def save_listing(server_id: uuid.UUID, listing: Listing) -> int | None:
                 "listed_at", "checked_at", "list_error", "notes", "prompts", "protocol", "version", "etag", "address",
             ]
         )  # fmt: skip
-        return KnownTool.objects.filter(server=server.slug, gone_at=None).exclude(changed_at=None).count()
+        return _count_held(server.slug)
+
+
+def _count_held(slug: str) -> int:
+    return KnownTool.objects.filter(server=slug, gone_at=None).exclude(changed_at=None).count()
 
 
 def save_failure(server_id: uuid.UUID, error: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 MAX_SCHEMA_CHARS: Final = 32 * 1024
@@ -16,15 +16,18 @@ class BadSchemaError(Exception):
     """Why a schema cannot be used, in words for staff."""
 
 
-def tidy_schema(schema: Any, document: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def tidy_schema(
+    schema: Any, document: Mapping[str, Any] | None = None, convert: Callable[[Any], Any] = lambda resolved: resolved
+) -> dict[str, Any]:
     """The schema with local references replaced by what they name, cut where they are circular.
 
-    `document` is what `#/…` is looked up in; None: the schema itself. Raises `BadSchemaError`.
+    `document` is what `#/…` is looked up in; None: the schema itself. `convert` makes JSON Schema of another dialect.
+    Raises `BadSchemaError`.
     """
     if not isinstance(schema, Mapping):
         raise BadSchemaError("its schema is not an object")
     left = [MAX_NODES]
-    found = _resolve(schema, document if document is not None else schema, (), 0, left)
+    found = convert(_resolve(schema, document if document is not None else schema, (), 0, left))
     assert isinstance(found, dict)
     if found.get("type", "object") != "object":
         raise BadSchemaError("its parameters are not an object")
