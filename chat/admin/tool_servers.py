@@ -112,7 +112,7 @@ class ToolServerAdmin(RecordedAdmin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         context = {**(extra_context or {}), "may_test": request.user.has_perm("chat.test_toolserver")}
-        server = ToolServer.objects.filter(pk=object_id).first() if _is_uuid(object_id) else None
+        server = ToolServer.objects.filter(pk=object_id).first() if object_id and _is_uuid(object_id) else None
         if server is not None and request.user.has_perm("chat.view_knowntool"):
             rows = KnownTool.objects.filter(server=server.slug).order_by("gone_at", "name")
             context["tools"] = rows.defer("parameters", "recipe")[:200]
@@ -190,9 +190,9 @@ class ToolConnectionAdmin(HistoryAdmin):
         return str(row.get_state_display())
 
 
-def _is_uuid(text: str | None) -> bool:
+def _is_uuid(text: str) -> bool:
     try:
-        uuid.UUID(text or "")
+        uuid.UUID(text)
     except ValueError:
         return False
     return True

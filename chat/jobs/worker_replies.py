@@ -41,8 +41,8 @@ def request_reply(task: str, args: Sequence[str], undone: str, *, seconds: float
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if found := sync_redis().blpop([reply_to], timeout=1):
-                reply: bytes = found[1]
-                return reply
+                reply: bytes | str = found[1]
+                return reply if isinstance(reply, bytes) else reply.encode()
     except (redis.RedisError, BrokerAway):
         raise NoReplyError("no_redis", f"Redis cannot be reached, so {undone}.") from None
     raise NoReplyError("no_answer", f"No worker replied within {seconds:g} s, so {undone}. They may all be busy.")

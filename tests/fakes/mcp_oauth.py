@@ -78,6 +78,9 @@ class Authority:
     async def load_access_token(self, token: str) -> AccessToken | None:
         return self.access.get(token)
 
+    async def exchange_identity_assertion(self, client: Any, params: Any) -> OAuthToken:
+        raise TokenError("unsupported_grant_type")
+
     async def revoke_token(self, token: AccessToken | RefreshToken) -> None:
         self.revoked.append(token.token)
 

@@ -12,20 +12,20 @@ from workers.tools.base import ToolContext, ToolError, ToolResult
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.pool import load_client, session_pool
 from workers.tools.servers.refresh import refresh_soon
+from workers.tools.servers.stored import StoredTool
 from workers.tools.servers.tokens import access_token, mark_expired
 
 if TYPE_CHECKING:
     from workers.tools.servers.mcp_client.session import McpSession
-    from workers.tools.servers.tool import ServerTool
 
 logger = structlog.get_logger(__name__)
 
 
-async def call_tool(tool: ServerTool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+async def call_tool(tool: StoredTool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
     """The result. Where the server says that it did nothing (it has forgotten the session, or does not accept the
     token any more), the call is made once more. Raises `ToolError` and `QuestionAskedError`.
     """
-    server = tool.stored
+    server = tool.home
     failures = await load_client("failures")
     refused = ""
     for last in (False, True):
@@ -52,16 +52,16 @@ async def call_tool(tool: ServerTool, arguments: Mapping[str, Any], context: Too
 
 
 async def _make_call(
-    tool: ServerTool, arguments: Mapping[str, Any], context: ToolContext, session: McpSession
+    tool: StoredTool, arguments: Mapping[str, Any], context: ToolContext, session: McpSession
 ) -> ToolResult:
     def report(sentence: str) -> None:
         context.report(shorten(sentence, 200))
 
-    seconds = max(0.1, min(tool.stored.timeout, context.deadline - time.monotonic()))
+    seconds = max(0.1, min(tool.home.timeout, context.deadline - time.monotonic()))
     results = await load_client("results")
     try:
         if tool.recipe.get("kind") == "resource":
-            return await _read_resource(arguments, session, seconds, results, tool.stored.title)
+            return await _read_resource(arguments, session, seconds, results, tool.home.title)
         result = await session.call(
             tool.upstream_name, arguments, seconds=seconds, key=str(context.call_id), answers=context.answers,
             report=report,
@@ -69,11 +69,11 @@ async def _make_call(
     except ToolError as error:
         uncertain = error.uncertain and tool.effect == "writes"
         logger.warning(
-            "tool_server_call_failed", server=tool.server, tool=tool.name, uncertain=uncertain, detail=error.detail
+            "tool_server_call_failed", server=tool.home.slug, tool=tool.name, uncertain=uncertain, detail=error.detail
         )
         error.uncertain = uncertain
         raise
-    converted: ToolResult = results.convert_result(result, tool.stored.title)
+    converted: ToolResult = results.convert_result(result, tool.home.title)
     return converted
 
 
@@ -88,12 +88,12 @@ async def _read_resource(
     return converted
 
 
-async def _not_logged_in(tool: ServerTool, context: ToolContext, error: ToolError, token: str) -> ToolError:
+async def _not_logged_in(tool: StoredTool, context: ToolContext, error: ToolError, token: str) -> ToolError:
     """What the person reads; a person's connection is marked as ended."""
-    title = tool.stored.title
-    if not tool.stored.personal:
+    title = tool.home.title
+    if not tool.home.personal:
         return ToolError(f"{title} did not accept its credentials. Please tell an administrator.", detail=error.detail)
-    await mark_expired(tool.stored, context.user_id, f"{title} did not accept the log-in any more.")
+    await mark_expired(tool.home, context.user_id, f"{title} did not accept the log-in any more.")
     return ToolError(
         f"{title} has ended your log-in. Connect again under Settings, My connections.", detail=error.detail
     )

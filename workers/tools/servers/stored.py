@@ -42,6 +42,17 @@ class StoredServer:
         return self.auth == ServerAuth.OAUTH
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTool:
+    """How a tool of a server is called. `name` is as models call it, `recipe` what its kind of server needs."""
+
+    home: StoredServer
+    name: str
+    upstream_name: str
+    effect: str
+    recipe: Mapping[str, Any]
+
+
 def read_server(row: ToolServer) -> StoredServer:
     """What is stored of a server. Reads no other row."""
     headers: Mapping[str, str] = {}

@@ -7,16 +7,16 @@ from typing import Any, cast
 
 from chat.models import KnownTool, ServerKind
 from workers.tools.base import Approval, Effect, ToolContext, ToolError, ToolResult
-from workers.tools.servers.stored import StoredServer
+from workers.tools.servers.calling import call_tool
+from workers.tools.servers.openapi.calling import call_operation
+from workers.tools.servers.stored import StoredServer, StoredTool
 
 
 class ServerTool:
     """A `Tool`. Its calls read their server's tokens; everything else was read with it."""
 
     def __init__(self, row: KnownTool, server: StoredServer) -> None:
-        self.stored = server
-        self.upstream_name = row.upstream_name or row.name
-        self.recipe: Mapping[str, Any] = row.recipe
+        self.stored = StoredTool(server, row.name, row.upstream_name or row.name, row.effect, row.recipe)
         self.name = row.name
         self.title = row.title
         self.description = f"{row.description}\n(From {server.title}.)" if row.description else f"From {server.title}."
@@ -28,12 +28,9 @@ class ServerTool:
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Makes one call. Raises `ToolError` and `QuestionAskedError`."""
-        if self.stored.trouble:
-            raise ToolError(self.stored.trouble)
-        if self.stored.kind == ServerKind.OPENAPI:
-            from workers.tools.servers.openapi.calling import call_operation
-
-            return await call_operation(self, arguments, context)
-        from workers.tools.servers.calling import call_tool
-
-        return await call_tool(self, arguments, context)
+        home = self.stored.home
+        if home.trouble:
+            raise ToolError(home.trouble)
+        if home.kind == ServerKind.OPENAPI:
+            return await call_operation(self.stored, arguments, context)
+        return await call_tool(self.stored, arguments, context)

@@ -49,7 +49,7 @@ class McpSession:
         self.list_changed = False
         self.spoiled = False
         self._closing = asyncio.Event()
-        self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
         self._answers: Sequence[Mapping[str, Any]] = ()
         self._answered = 0
@@ -61,13 +61,15 @@ class McpSession:
 
     @property
     def client(self) -> Client:
-        return self._opened.result()
+        opened: Client = self._opened.result()
+        return opened
 
     async def open(self, seconds: float = OPEN_SECONDS) -> None:
         """Connects and agrees on a protocol version. Raises `ToolError`."""
         self._task = asyncio.create_task(self._run())
         try:
-            await asyncio.wait({self._task, self._opened}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            waiting: set[asyncio.Future[Any]] = {self._task, self._opened}
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             self._task.cancel()
             raise
@@ -100,13 +102,15 @@ class McpSession:
         """The result of a call. `key` is its idempotency key. Raises `ToolError` and `QuestionAskedError`."""
         self._answers, self._answered = answers, 0
 
-        async def progress(done: float, total: float | None, message: str | None) -> None:
-            report(message or (f"{done:g} of {total:g}" if total else f"{done:g}"))
+        async def show(progress: float, total: float | None, message: str | None) -> None:
+            report(message or (f"{progress:g} of {total:g}" if total else f"{progress:g}"))
+
+        meta: Any = {"idempotencyKey": key}  # the protocol allows any names here
 
         result: types.CallToolResult = await self.request(
             lambda client: client.call_tool(
-                name, dict(arguments), read_timeout_seconds=seconds, progress_callback=progress,
-                meta={"idempotencyKey": key},  # type: ignore[typeddict-unknown-key]  # the protocol allows any
+                name, dict(arguments), read_timeout_seconds=seconds, progress_callback=show,
+                meta=meta,
             ),
             seconds=seconds,
         )  # fmt: skip
@@ -195,7 +199,7 @@ class McpSession:
         return client
 
     async def _elicit(
-        self, _: ClientRequestContext, params: types.ElicitRequestParams
+        self, context: ClientRequestContext, params: types.ElicitRequestParams
     ) -> types.ElicitResult | types.ErrorData:
         if self._answered < len(self._answers):
             self._answered += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -16,10 +16,7 @@ from workers.tools.base import MAX_OUTPUT_CHARS, Picture, ToolContext, ToolError
 from workers.tools.servers.http import TooLargeError, guarded_client
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.openapi.document import BODY
-from workers.tools.servers.stored import StoredServer
-
-if TYPE_CHECKING:
-    from workers.tools.servers.tool import ServerTool
+from workers.tools.servers.stored import StoredServer, StoredTool
 
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MAX_PICTURE_BYTES: Final = 5 * 1024 * 1024
@@ -29,9 +26,9 @@ JSON: Final = "application/json"
 logger = structlog.get_logger(__name__)
 
 
-async def call_operation(tool: ServerTool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+async def call_operation(tool: StoredTool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
     """The response, as text or a picture. An HTTP error is a result that failed. Raises `ToolError`."""
-    server, recipe = tool.stored, tool.recipe
+    server, recipe = tool.home, tool.recipe
     seconds = min(server.timeout, context.deadline - time.monotonic())
     if seconds <= 0:
         raise ToolError(f"There was no time left to call {server.title}.")
@@ -55,7 +52,7 @@ async def call_operation(tool: ServerTool, arguments: Mapping[str, Any], context
         failure = ToolError(f"The connection to {title} was lost.", uncertain=writes, detail=type(error).__name__)
     else:
         return convert_response(server, response)
-    logger.warning("tool_server_call_failed", server=tool.server, tool=tool.name, detail=failure.sentence)
+    logger.warning("tool_server_call_failed", server=tool.home.slug, tool=tool.name, detail=failure.sentence)
     raise failure
 
 

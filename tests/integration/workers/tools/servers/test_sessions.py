@@ -49,7 +49,7 @@ def stored(address: str, **more: Any) -> StoredServer:
         "id": uuid.uuid4(), "slug": "fake", "title": "Fake", "kind": ServerKind.MCP_HTTP.value, "address": address,
         "auth": "none", "trusted": True, "timeout": 20.0, "owner_id": None,
     }  # fmt: skip
-    return StoredServer(**{**given, **more})  # type: ignore[arg-type]
+    return StoredServer(**{**given, **more})
 
 
 def named(server: StoredServer, name: str, **more: Any) -> ServerTool:

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('chat', '0033_tools'),
+        ('chat', '0034_unjudged'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
