@@ -7,7 +7,6 @@ Importing this registers them.
 from chat.admin import (
     conversations,
     known_models,
-    known_tools,
     messages,
     moderation_cases,
     moderation_figures,
@@ -28,7 +27,6 @@ from chat.admin import (
 __all__ = [
     "conversations",
     "known_models",
-    "known_tools",
     "messages",
     "moderation_cases",
     "moderation_figures",

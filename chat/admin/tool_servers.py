@@ -25,7 +25,7 @@ from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
 from chat.admin.tool_server_forms import ToolServerForm
 from chat.catalog.tool_servers import forget_log_ins
 from chat.jobs import tool_servers as ask
-from chat.models import KnownTool, ServerKind, ToolConnection, ToolServer
+from chat.models import Approval, KnownTool, ServerKind, ToolConnection, ToolEffect, ToolServer
 
 
 @admin.register(ToolServer)
@@ -91,7 +91,41 @@ class ToolServerAdmin(RecordedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         test = self.admin_site.admin_view(require_POST(self.test_server))
-        return [path("<uuid:object_id>/test/", test, name="chat_toolserver_test"), *super().get_urls()]
+        decide = self.admin_site.admin_view(require_POST(self.decide_tools))
+        return [
+            path("<uuid:object_id>/test/", test, name="chat_toolserver_test"),
+            path("<uuid:object_id>/tools/", decide, name="chat_toolserver_tools"),
+            *super().get_urls(),
+        ]
+
+    def decide_tools(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
+        """Turns the server's tools on and off, and sets what they count as and whether they ask (`on-`, `effect-` and
+        `approval-` with the id of a tool). One that is turned on is taken as it is now.
+        """
+        server = get_object_or_404(ToolServer, pk=object_id)
+        if not request.user.has_perm("chat.change_knowntool"):
+            raise PermissionDenied
+        with transaction.atomic():
+            changed = 0
+            for row in KnownTool.objects.select_for_update().filter(server=server.slug, gone_at=None).order_by("pk"):
+                changed += self._decide(request, row)
+        messages.success(request, "1 tool was changed." if changed == 1 else f"{changed} tools were changed.")
+        return redirect("admin:chat_toolserver_change", server.pk)
+
+    def _decide(self, request: HttpRequest, row: KnownTool) -> bool:
+        effect, approval = request.POST.get(f"effect-{row.pk}"), request.POST.get(f"approval-{row.pk}")
+        if effect not in ToolEffect.values or approval not in Approval.values:
+            return False  # it was listed since the page was shown
+        enabled = request.POST.get(f"on-{row.pk}") == "1"
+        decided = (effect, approval) != (row.effect, row.approval)
+        if not decided and enabled == row.enabled:
+            return False
+        audit.record(request, "change", row, details=f"{row}: {'on' if enabled else 'off'}, {effect}, {approval}")
+        if enabled and not row.enabled:
+            row.changed_at, row.earlier = None, None
+        row.enabled, row.effect, row.approval, row.decided = enabled, effect, approval, row.decided or decided
+        row.save(update_fields=["enabled", "effect", "approval", "decided", "changed_at", "earlier"])
+        return True
 
     def test_server(self, request: HttpRequest, object_id: uuid.UUID) -> HttpResponseBase:
         """Has a worker list the tools of the saved server, and shows what it says."""
@@ -114,8 +148,9 @@ class ToolServerAdmin(RecordedAdmin):
         context = {**(extra_context or {}), "may_test": request.user.has_perm("chat.test_toolserver")}
         server = ToolServer.objects.filter(pk=object_id).first() if object_id and _is_uuid(object_id) else None
         if server is not None and request.user.has_perm("chat.view_knowntool"):
-            rows = KnownTool.objects.filter(server=server.slug).order_by("gone_at", "name")
-            context["tools"] = rows.defer("parameters", "recipe")[:200]
+            context["tools"] = KnownTool.objects.filter(server=server.slug, gone_at=None).order_by("name")
+            context["may_decide"] = request.user.has_perm("chat.change_knowntool")
+            context["effects"], context["approvals"] = ToolEffect.choices, Approval.choices
         return super().changeform_view(request, object_id, form_url, context)
 
     # --- the list ------------------------------------------------------------------------------------------------

@@ -45,7 +45,6 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     )),
     ("Tools", (
         ("chat.toolserver", "", "hub"),
-        ("chat.knowntool", "Tools", "build"),
         ("chat.toolconnection", "Log-ins at servers", "key"),
     )),
     ("Quotas & billing", (

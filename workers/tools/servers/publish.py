@@ -89,6 +89,8 @@ def _write(row: KnownTool, one: Listed, server: ToolServer) -> None:
 
 def _hold_if_changed(row: KnownTool, one: Listed) -> None:
     """Turns a tool off that has changed, and on again when it is what it was."""
+    if row.enabled and row.changed_at is not None:
+        row.changed_at, row.earlier = None, None  # staff have turned it on as it is
     before: Mapping[str, Any] = row.earlier or {
         "description": row.description, "parameters": row.parameters, "recipe": row.recipe, "enabled": row.enabled,
     }  # fmt: skip

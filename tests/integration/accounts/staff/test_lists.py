@@ -22,7 +22,6 @@ from chat.models import (
     Conversation,
     JoinLink,
     KnownModel,
-    KnownTool,
     Member,
     Message,
     ModerationCase,
@@ -191,7 +190,6 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     ToolConnection: lambda number: ToolConnection.objects.create(
         user=person(number), server=ToolServer.objects.create(slug=f"s{number}", title=f"S{number}")
     ),
-    KnownTool: lambda number: KnownTool.objects.create(server="s", name=f"tool{number}", title=f"Tool {number}"),
     Endpoint: lambda number: endpoint(number),
     Judge: lambda number: Judge.objects.create(
         name=f"j{number}", model="m", endpoint=endpoint(number), directions=["asked"]

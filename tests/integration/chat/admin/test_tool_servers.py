@@ -19,7 +19,6 @@ from tests.fixtures.people import staff_client
 pytestmark = pytest.mark.usefixtures("db")
 
 SERVERS = "/admin/chat/toolserver/"
-TOOLS = "/admin/chat/knowntool/"
 RIGHTS = ("add_toolserver", "change_toolserver", "view_toolserver", "delete_toolserver", "test_toolserver")
 
 
@@ -130,26 +129,41 @@ def test_a_persons_own_server_is_not_staffs_to_change(sam: Client) -> None:
 
 
 def test_tools_are_turned_on_and_off_and_decided(sam: Client) -> None:
-    make()
+    server = make()
     earlier = {"description": "Reads.", "parameters": {}, "recipe": {}, "enabled": True}
     row = KnownTool.objects.create(
-        server="wiki", name="find", title="Find", description="Now sends.", enabled=False, changed_at=timezone.now(),
-        earlier=earlier,
+        server="wiki", name="find", title="Find", description="Now <b>sends</b>.", enabled=False,
+        changed_at=timezone.now(), earlier=earlier,
     )  # fmt: skip
+    other = KnownTool.objects.create(server="wiki", name="new", title="New")
     assert "to look at" in sam.get(SERVERS).content.decode()
-    page = sam.get(f"{TOOLS}{row.pk}/change/").content.decode()
+    page = sam.get(f"{SERVERS}{server.pk}/change/").content.decode()
     assert "Reads." in page
-    assert "Now sends." in page
-    sam.post(TOOLS, {"action": "turn_on", "_selected_action": [row.pk]})
-    row.refresh_from_db()
+    assert "Now &lt;b&gt;sends&lt;/b&gt;." in page
+
+    def decide(**given: str) -> KnownTool:
+        fields = {f"{name}-{row.pk}": value for name, value in given.items()}
+        sam.post(f"{SERVERS}{server.pk}/tools/", fields, follow=True)
+        row.refresh_from_db()
+        return row
+
+    decide(on="1", effect="writes", approval="ask")
     assert (row.enabled, row.changed_at, row.earlier, row.decided) == (True, None, None, False)
-    sam.post(TOOLS, {"action": "turn_off", "_selected_action": [row.pk]})
-    row.refresh_from_db()
+    decide(effect="writes", approval="ask")
     assert not row.enabled
-    sam.post(f"{TOOLS}{row.pk}/change/", {"effect": "reads", "approval": "never", "by_default": "on", "enabled": "on"})
-    row.refresh_from_db()
+    decide(on="1", effect="reads", approval="never")
     assert (row.enabled, row.effect, row.approval, row.decided) == (True, "reads", "never", True)
-    assert {one.verb for one in AuditEntry.objects.all()} == {"turn_on", "turn_off", "change"}
+    decide(on="1", effect="reads", approval="never")
+    decide(on="1", effect="all", approval="never")
+    assert AuditEntry.objects.filter(verb="change", object_type="chat.knowntool").count() == 3
+    other.refresh_from_db()
+    assert other.enabled, "it was not on the page"
+
+
+def test_turning_tools_off_needs_a_permission() -> None:
+    looker = staff_client("view_toolserver", "view_knowntool")
+    server = make()
+    assert looker.post(f"{SERVERS}{server.pk}/tools/").status_code == 403
 
 
 def test_log_ins_are_listed_and_ended_without_tokens(sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:

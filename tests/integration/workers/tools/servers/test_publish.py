@@ -84,6 +84,16 @@ def test_a_tool_that_is_added_later_is_off_until_somebody_looks() -> None:
     assert save(server, offer(), offer("more")) == 1
 
 
+def test_a_tool_that_staff_turned_on_after_a_change_is_off_after_the_next_one() -> None:
+    server = make()
+    save(server, offer())
+    save(server, offer(description="Other."))
+    KnownTool.objects.update(enabled=True)
+    assert save(server, offer(description="Other.")) == 0
+    assert save(server, offer(description="Yet another.")) == 1
+    assert not row().enabled
+
+
 def test_a_trusted_server_changes_its_tools_at_once() -> None:
     server = make(trusted=True)
     save(server, offer())
