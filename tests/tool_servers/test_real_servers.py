@@ -62,12 +62,15 @@ async def test_the_server_that_fetches_pages() -> None:
 
     app = Starlette()
     app.add_route("/{path:path}", page)
-    server = child("mcp-server-fetch", "--ignore-robots-txt")
+    strict, server = child("mcp-server-fetch"), child("mcp-server-fetch", "--allow-private-ips")
     listing = await fetch_listing(server)
     assert [one.name for one in listing.tools] == ["fetch"]
     assert [one["name"] for one in listing.prompts] == ["fetch"]
     with running(app) as web:
+        refused = await named(strict, "fetch").run({"url": f"{web.origin}/"}, context())
         result = await named(server, "fetch").run({"url": f"{web.origin}/"}, context())
+    assert refused.failed
+    assert "not a public address" in refused.text
     assert "from a page" in result.text
 
 
