@@ -17,7 +17,7 @@ help:
 	@echo "make bench [QUICK=1]                               measure"
 	@echo "make pocketsphinx                                  install the demo recogniser (Python 3.12 and 3.14 compile it)"
 	@echo "make whisper                                       install Whisper (440 MB) and test it"
-	@echo "make test-servers [TRANSFORMERS=1]                 test against model servers that others wrote (1 GB to install)"
+	@echo "make test-servers [TRANSFORMERS=1]                 test against model and tool servers that others wrote (1 GB to install)"
 	@echo "make asr-sdks                                      check the tests' speech servers with the vendors' clients"
 	@echo "make model-sdks                                    check the tests' model servers with the vendors' clients"
 	@echo "make browser | promtool                            fetch what the tests need: Chromium, espeak-ng | promtool"
@@ -51,8 +51,16 @@ browser: .venv/development
 	@.ci/browser
 	@.ci/speech
 
-test-servers: .venv/development .venv-servers/installed $(if $(TRANSFORMERS),.venv-servers/transformers)
-	$(BIN)/python -m pytest tests/model_servers $(ARGS)
+test-servers: .venv/development .venv-servers/installed .venv-tools/installed $(if $(TRANSFORMERS),.venv-servers/transformers)
+	$(BIN)/python -m pytest tests/model_servers tests/tool_servers $(ARGS)
+
+# Node.js is optional: without npm, the tests of its server are skipped.
+.venv-tools/installed: requirements-tool-servers.txt
+	@$(PYTHON) -m venv .venv-tools
+	@.venv-tools/bin/pip install --quiet --only-binary :all: -r requirements-tool-servers.txt
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --ignore-scripts \
+		--prefix .venv-tools @modelcontextprotocol/server-everything@2026.8.31; fi
+	@touch $@
 
 .venv-servers/installed: requirements-servers.txt
 	@$(PYTHON) -m venv .venv-servers

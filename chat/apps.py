@@ -16,8 +16,9 @@ class ChatConfig(AppConfig):
         from accounts.suspension import register_suspension_listener
         from accounts.views.settings import register_name_check, register_settings_link
         from accounts.views.waiting import register_reasons_page
+        from chat.catalog.tool_servers import forget_server
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
-        from chat.models import Recording
+        from chat.models import Recording, ToolServer
         from chat.models.messages import READ_TEXT
         from chat.models.presets import SHARE
         from chat.models.revisions import READ_REVISION
@@ -37,6 +38,7 @@ class ChatConfig(AppConfig):
         users_changed.connect(recheck_shares_of_changed)
         register_user_panel(strikes_panel)
         post_delete.connect(audio_files.delete_file, sender=Recording)
+        post_delete.connect(forget_server, sender=ToolServer)
         register_user_data(UserData(export_user_data, erasure.report))
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         for name, view in (
@@ -48,6 +50,7 @@ class ChatConfig(AppConfig):
             ("prompts", "chat:prompts"),
             ("cases", "chat:cases"),
             ("own_links", "chat:own_links"),
+            ("connections", "chat:connections"),
             ("export", "chat:export_own_data"),
         ):
             register_settings_link(name, view)

@@ -9,6 +9,7 @@ from celery import Task, shared_task, signals
 from django.conf import settings
 from django.db import connections
 
+from chat.jobs import tool_servers
 from chat.jobs.dispatch import GENERATE_QUEUE, TRANSCRIBE_QUEUE
 from chat.notifications import notify
 from chat.telemetry import latency_marks
@@ -17,6 +18,7 @@ from workers.moderation import judge_test
 from workers.push.delivery import deliver
 from workers.runtime.loop import runtime
 from workers.tools.search import search_test
+from workers.tools.servers import requests
 
 
 @shared_task(name="workers.tasks.generate", ignore_result=True, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -56,6 +58,13 @@ def test_judge(judge_id: str, reply_to: str) -> None:
 def test_search(provider_id: str, reply_to: str) -> None:
     """Searches the web once, on the loop that also makes the calls of tools."""
     runtime().start_search_test(uuid.UUID(provider_id), reply_to)
+
+
+@shared_task(name=tool_servers.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def tool_server(action: str, id_: str, *args: str) -> None:
+    """Does what a page asks for with a tool server. The last of `args` is where the reply goes."""
+    *given, reply_to = args
+    runtime().start_soon(requests.answer(action, uuid.UUID(id_), given, reply_to))
 
 
 @shared_task(name=notify.TASK, ignore_result=True)  # type: ignore[untyped-decorator]  # as above

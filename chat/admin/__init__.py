@@ -1,5 +1,5 @@
 """The admin pages of conversations and their messages, earlier texts, ratings, runs, waiting lines and recordings; of
-models, moderation, presets, prompts and notified devices.
+models, moderation, presets, prompts, notified devices, tools and their servers.
 
 Importing this registers them.
 """
@@ -21,6 +21,7 @@ from chat.admin import (
     revisions,
     runs,
     share_links,
+    tool_servers,
 )
 
 __all__ = [
@@ -40,4 +41,5 @@ __all__ = [
     "revisions",
     "runs",
     "share_links",
+    "tool_servers",
 ]

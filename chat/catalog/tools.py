@@ -12,6 +12,7 @@ from cachetools import TTLCache, cached
 
 from accounts.models import User
 from chat.catalog.tool_rules import policies_of, rule_of
+from chat.catalog.tool_servers import servers_of_id
 from chat.models import KnownTool, ToolPolicy, ToolSwitch
 
 SEARCH_WEB: Final = "search_web"
@@ -71,7 +72,7 @@ def tools_of(user_id: uuid.UUID) -> list[OfferedTool]:
 
 def _servers_of(user_id: uuid.UUID) -> Sequence[str]:
     """The slugs of the tool servers that the user may use."""
-    return []
+    return list(servers_of_id(user_id).values_list("slug", flat=True))
 
 
 def is_search_offered(user_id: uuid.UUID) -> bool:

@@ -33,6 +33,7 @@ from chat.models.statuses import (
 )
 from chat.models.strikes import Consequence, PolicyStep, Strike, StrikeScale
 from chat.models.summaries import Summary
+from chat.models.tool_servers import ConnectionState, ServerAuth, ServerKind, ToolConnection, ToolServer
 from chat.models.tools import (
     CALL_ENDED,
     Approval,
@@ -62,6 +63,7 @@ __all__ = [
     "Approval",
     "CallStatus",
     "Comparison",
+    "ConnectionState",
     "Consequence",
     "Conversation",
     "Decision",
@@ -98,6 +100,8 @@ __all__ = [
     "Role",
     "Run",
     "RunStatus",
+    "ServerAuth",
+    "ServerKind",
     "ShareAudience",
     "ShareKind",
     "ShareLink",
@@ -111,9 +115,11 @@ __all__ = [
     "Summary",
     "ToolApproval",
     "ToolCall",
+    "ToolConnection",
     "ToolEffect",
     "ToolFile",
     "ToolPolicy",
+    "ToolServer",
     "ToolSwitch",
     "Unannounced",
     "Unjudged",

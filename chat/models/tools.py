@@ -209,15 +209,25 @@ class KnownTool(models.Model):
     """
 
     server = models.CharField(max_length=64, blank=True, help_text="The slug of its tool server. Empty: our own tool.")
-    name = models.CharField(max_length=128, help_text="As its server calls it.")
+    name = models.CharField(max_length=128, help_text="As models call it, without its server.")
+    upstream_name = models.CharField(max_length=500, blank=True, help_text="As its server calls it.")
     title = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     parameters = models.JSONField(default=dict, blank=True)
+    recipe = models.JSONField(default=dict, blank=True, editable=False, help_text="How its server is asked.")
     effect = models.CharField(max_length=6, choices=ToolEffect.choices, default=ToolEffect.WRITES)
     approval = models.CharField(max_length=6, choices=Approval.choices, default=Approval.ASK)
     outside = models.BooleanField(default=True, help_text="Its results are content from outside.")
     enabled = models.BooleanField(default=True, help_text="Staff can turn it off for everybody.")
     by_default = models.BooleanField(default=True, help_text="On in a conversation that chose no tools.")
+    decided = models.BooleanField(
+        default=False, editable=False, help_text="Staff set its effect or approval, which its server does not change."
+    )
+    changed_at = models.DateTimeField(
+        null=True, blank=True, editable=False,
+        help_text="When its server changed it. It is off since then, until somebody looks at it.",
+    )  # fmt: skip
+    earlier = models.JSONField(null=True, blank=True, editable=False, help_text="What it was before it changed.")
     seen_at = models.DateTimeField(default=timezone.now, editable=False)
     gone_at = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -24,6 +24,8 @@ from chat.models import (
     Role,
     Run,
     ShareLink,
+    ToolConnection,
+    ToolServer,
 )  # fmt: skip
 from chat.review.own_cases import export_cases
 from chat.voice import audio_files
@@ -39,8 +41,9 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
     `reasoning`: with what the models thought, which is no part of their answers.
 
     It has the account, the user's own instructions, presets, prompts, ratings and share links, moderation cases and
-    reports, the sessions and notified devices (without their keys), the conversations with every branch and how far the
-    user has read them, and the recordings with their stored audio (a WAV file in base64, else null).
+    reports, the sessions, notified devices and log-ins at tool servers (without their keys), the conversations with
+    every branch and how far the user has read them, and the recordings with their stored audio (a WAV file in base64,
+    else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -102,7 +105,27 @@ def _head(user: User) -> dict[str, Any]:
             for row in Rating.objects.filter(user=user).order_by("rated_at")
         ],
         "share_links": [_share_link(row) for row in ShareLink.objects.filter(created_by=user).order_by("created_at")],
+        "tool_servers": [_tool_server(row) for row in ToolServer.objects.filter(owner=user).order_by("created_at")],
+        "tool_connections": [
+            _tool_connection(row)
+            for row in ToolConnection.objects.filter(user=user).select_related("server").order_by("created_at")
+        ],
         **export_cases(user),
+    }
+
+
+def _tool_server(row: ToolServer) -> dict[str, Any]:
+    """A server of the user's own, without its token."""
+    names = ("title", "kind", "address", "document_address", "auth", "enabled")
+    return {name: getattr(row, name) for name in names} | {"created_at": row.created_at.isoformat()}
+
+
+def _tool_connection(row: ToolConnection) -> dict[str, Any]:
+    """A log-in at a server, without its tokens."""
+    times = ("created_at", "connected_at", "refreshed_at", "last_used_at", "expires_at")
+    found = {name: getattr(row, name) for name in times}
+    return {"server": row.server.title, "address": row.server.address, "state": row.state, "scopes": row.scopes} | {
+        name: None if when is None else when.isoformat() for name, when in found.items()
     }
 
 

@@ -20,4 +20,5 @@ from config.settings.site import *
 from config.settings.speech import *
 from config.settings.staff import *
 from config.settings.stores import *
+from config.settings.tool_servers import *
 from config.settings.tools import *

@@ -43,6 +43,10 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.strikescale", "Strikes by severity", "scale"),
         ("chat.strike", "", "flag"),
     )),
+    ("Tools", (
+        ("chat.toolserver", "", "hub"),
+        ("chat.toolconnection", "Log-ins at servers", "key"),
+    )),
     ("Quotas & billing", (
         ("accounts.plan", "", "workspace_premium"),
         ("accounts.quota", "", "speed"),

@@ -1,27 +1,22 @@
 """The connection test of an endpoint, done by a worker, because workers are what will send requests to it.
 
-The admin puts a job into the queue of answers and waits for the result in a Redis list. Of what the
-endpoint itself says, the result has at most `SAID_CHARS`, with the key and parts of it masked.
+The admin asks for it by `chat.jobs.worker_replies`. Of what the endpoint itself says, the result has at most
+`SAID_CHARS`, with the key and parts of it masked.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 import uuid
 from dataclasses import replace
 from typing import Final
 
 import msgspec
-import redis
-from celery import current_app
 from django.conf import settings
 
 from accounts.lib.db import in_db
-from accounts.lib.redis import async_redis, sync_redis
-from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway
-from chat.jobs.worker_heartbeats import living_workers
+from chat.jobs.worker_replies import NoReplyError, is_awaited, request_reply, send_reply
 from workers.endpoints.service import define
 from workers.models import Endpoint
 from workers.providers import discovery
@@ -67,24 +62,12 @@ def ask_worker(task: str, tested_id: uuid.UUID, what: str) -> ConnectionTestResu
     sentences about a test that did not happen. Blocks for up to `WAIT_SECONDS`; raises nothing.
     """
     try:
-        if not any(not heart.draining for heart in living_workers()):
-            message = f"No worker is running, so the {what} was not tested. Start one with `manage.py worker`."
-            return ConnectionTestResult(False, message, code="no_worker")
-        reply_to = f"connection-test:{secrets.token_urlsafe(16)}"
-        # A key that expires instead of `expires` on the job, which a worker would compare with its own clock.
-        sync_redis().set(_waiting(reply_to), b"1", px=int(WAIT_SECONDS * 1000))
-        current_app.send_task(
-            task, args=[str(tested_id), reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True
-        )
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline:
-            if found := sync_redis().blpop([reply_to], timeout=1):
-                return _decode(found[1])
-    except (redis.RedisError, BrokerAway):
-        message = f"Redis cannot be reached, so the {what} was not tested."
-        return ConnectionTestResult(False, message, code="no_redis")
-    message = f"No worker took the test within {WAIT_SECONDS:g} s: all of them are busy."
-    return ConnectionTestResult(False, message, code="no_answer")
+        return _decode(request_reply(task, [str(tested_id)], f"the {what} was not tested", seconds=WAIT_SECONDS))
+    except NoReplyError as failure:
+        message = failure.sentence
+        if failure.code == "no_answer":
+            message = f"No worker took the test within {WAIT_SECONDS:g} s: all of them are busy."
+        return ConnectionTestResult(False, message, code=failure.code)
 
 
 async def answer_request(endpoint_id: uuid.UUID, reply_to: str) -> None:
@@ -99,21 +82,9 @@ async def answer_request(endpoint_id: uuid.UUID, reply_to: str) -> None:
     await answer_page(reply_to, result)
 
 
-async def is_awaited(reply_to: str) -> bool:
-    """Whether somebody still waits for the result of a test."""
-    return bool(await async_redis().exists(_waiting(reply_to)))
-
-
 async def answer_page(reply_to: str, result: ConnectionTestResult) -> None:
     """Gives the result of a test to who waits for it."""
-    async with async_redis().pipeline(transaction=True) as pipe:
-        pipe.rpush(reply_to, msgspec.json.encode(result))
-        pipe.expire(reply_to, int(WAIT_SECONDS))
-        await pipe.execute()
-
-
-def _waiting(reply_to: str) -> str:
-    return f"{reply_to}:waiting"
+    await send_reply(reply_to, msgspec.json.encode(result))
 
 
 def _find(endpoint_id: uuid.UUID) -> Definition | None:

@@ -9,8 +9,9 @@ from typing import Final
 from django.conf import settings
 
 from accounts.lib.db import in_db
+from chat.jobs.worker_replies import is_awaited
 from chat.models.moderation import Category
-from workers.endpoints.connection_test import ConnectionTestResult, answer_page, ask_worker, is_awaited
+from workers.endpoints.connection_test import ConnectionTestResult, answer_page, ask_worker
 from workers.models import Judge
 from workers.moderation.base import GARBAGE, TIMEOUT
 from workers.moderation.config import JudgeDefinition

@@ -55,11 +55,13 @@ from workers.runtime.unwatched import stop_unwatched
 from workers.speech.transcription import Transcriber
 from workers.tools.publishing import publish_own_tools
 from workers.tools.search import search_test
+from workers.tools.servers.refresh import refresh_due
 
 START_SECONDS: Final = 30.0  # for the loop and the first connections
 CATALOG_SECONDS: Final = 60.0
 ENDPOINTS_SECONDS: Final = 4.0  # with the web processes' own 5 (`chat.catalog`) a change is visible within 10
 FACTS_SECONDS: Final = 10.0  # what one worker learns about a model, the others know so soon
+TOOL_SERVERS_SECONDS: Final = 20.0  # between two looks at whether a tool server is to be listed again
 HAND_OVER_SECONDS: Final = 8.0  # for runs that are handed over at shutdown
 
 logger = structlog.get_logger(__name__)
@@ -127,6 +129,8 @@ class Runtime:
         self.spawn(repeat(self._stop_unwatched, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
         self.spawn(repeat(self.missing_html.render, every=FALLBACK_SECONDS, wake=self.missing_html.wake))
         self.spawn(reaper.run())
+        # Later: the client of tool servers takes a second to load, and the first answers wait for nothing.
+        self._loop.call_later(TOOL_SERVERS_SECONDS, lambda: self.spawn(repeat(refresh_due, every=TOOL_SERVERS_SECONDS)))
         shared_pool().start()
         ready.set()
 

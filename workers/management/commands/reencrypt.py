@@ -1,20 +1,28 @@
-"""`manage.py reencrypt`: encrypts the endpoints' keys and headers with the newest of ENCRYPTION_KEYS."""
+"""`manage.py reencrypt`: encrypts stored secrets with the newest of ENCRYPTION_KEYS."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from accounts.lib.encryption import UnreadableError, reencrypt
+from chat.models import ToolConnection, ToolServer
 from workers.models import Endpoint, EndpointModel
+
+Holder = Endpoint | EndpointModel | ToolServer | ToolConnection
+SECRETS: Final = (
+    "encrypted_key", "encrypted_headers", "encrypted_client_secret", "encrypted_tokens", "encrypted_client",
+    "encrypted_pending",
+)  # fmt: skip
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypts the endpoints' API keys and extra headers again with the first of ENCRYPTION_KEYS. After that the"
-        " older ones can be removed. Keys that cannot be decrypted are not changed and are listed."
+        "Encrypts the endpoints' API keys and extra headers, and the secrets and log-ins of tool servers, again with"
+        " the first of ENCRYPTION_KEYS. After that the older ones can be removed. Keys that cannot be decrypted are not"
+        " changed and are listed."
     )
 
     def handle(self, *_args: object, **_options: Any) -> None:
@@ -29,6 +37,13 @@ class Command(BaseCommand):
                     count += changed
                     if not readable and row.name not in unreadable:
                         unreadable.append(row.name)
+            for server in ToolServer.objects.select_for_update().order_by("title"):
+                log_ins = server.connections.select_for_update().order_by("pk")
+                for holder in (server, *log_ins):
+                    changed, readable = _reencrypt(holder)
+                    count += changed
+                    if not readable and server.title not in unreadable:
+                        unreadable.append(server.title)
         self.stdout.write(f"{count} {'key' if count == 1 else 'keys'} re-encrypted.")
         if unreadable:
             raise CommandError(
@@ -37,9 +52,9 @@ class Command(BaseCommand):
             )
 
 
-def _reencrypt(row: Endpoint | EndpointModel) -> tuple[int, bool]:
+def _reencrypt(row: Holder) -> tuple[int, bool]:
     """Encrypts what a row holds again; how many secrets that was, and whether all of them could be decrypted."""
-    names = [name for name in ("encrypted_key", "encrypted_headers") if getattr(row, name, "")]
+    names = [name for name in SECRETS if getattr(row, name, "")]
     changed = []
     for name in names:
         try:

@@ -39,6 +39,8 @@ from chat.models import (
     ShareLink,
     Strike,
     StrikeScale,
+    ToolConnection,
+    ToolServer,
 )
 from tests.conftest import make_user
 from tests.fixtures.people import staff_client
@@ -184,6 +186,10 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     PolicyStep: lambda number: PolicyStep.objects.create(strikes=number + 1, days=30, consequence="warn"),
     StrikeScale: lambda number: StrikeScale.objects.get_or_create(severity=number % 4 + 1),
     Group: lambda number: Group.objects.create(name=f"g{number}"),
+    ToolServer: lambda number: ToolServer.objects.create(slug=f"s{number}", title=f"S{number}", owner=person(number)),
+    ToolConnection: lambda number: ToolConnection.objects.create(
+        user=person(number), server=ToolServer.objects.create(slug=f"s{number}", title=f"S{number}")
+    ),
     Endpoint: lambda number: endpoint(number),
     Judge: lambda number: Judge.objects.create(
         name=f"j{number}", model="m", endpoint=endpoint(number), directions=["asked"]

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from accounts.lib.redis import sync_redis
+from chat.jobs import worker_replies
 from config.ops.diagnosis import Level, examine
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
@@ -195,7 +196,7 @@ class TestAsking:
         def away() -> Any:
             raise redis.ConnectionError
 
-        monkeypatch.setattr(connection_test, "living_workers", away)
+        monkeypatch.setattr(worker_replies, "living_workers", away)
         assert request_connection_test(uuid.uuid4()).message.startswith("Redis cannot be reached")
 
 

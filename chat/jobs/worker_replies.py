@@ -1,0 +1,65 @@
+"""A page asks a worker for something and waits: a job in the queue of answers, and a reply in a Redis list."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import redis
+from celery import current_app
+
+from accounts.lib.redis import async_redis, sync_redis
+from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway
+from chat.jobs.worker_heartbeats import living_workers
+
+WAIT_SECONDS: Final = 25.0
+
+
+class NoReplyError(Exception):
+    """No worker replied. `code` is for programs, the sentence for people."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+def request_reply(task: str, args: Sequence[str], undone: str, *, seconds: float = WAIT_SECONDS) -> bytes:
+    """What a worker replies to a task, which it gives `args` and where the reply goes. `undone` says what did not
+    happen if there is none, such as "the endpoint was not tested". Blocks for up to `seconds`. Raises `NoReplyError`.
+    """
+    try:
+        if not any(not heart.draining for heart in living_workers()):
+            sentence = f"No worker is running, so {undone}. Start one with `manage.py worker`."
+            raise NoReplyError("no_worker", sentence)
+        reply_to = f"connection-test:{secrets.token_urlsafe(16)}"
+        # A key that expires instead of `expires` on the job, which a worker would compare with its own clock.
+        sync_redis().set(_waiting(reply_to), b"1", px=int(seconds * 1000))
+        current_app.send_task(task, args=[*args, reply_to], queue=GENERATE_QUEUE, retry=False, ignore_result=True)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := sync_redis().blpop([reply_to], timeout=1):
+                reply: bytes | str = found[1]
+                return reply if isinstance(reply, bytes) else reply.encode()
+    except (redis.RedisError, BrokerAway):
+        raise NoReplyError("no_redis", f"Redis cannot be reached, so {undone}.") from None
+    raise NoReplyError("no_answer", f"No worker replied within {seconds:g} s, so {undone}. They may all be busy.")
+
+
+async def is_awaited(reply_to: str) -> bool:
+    """Whether somebody still waits for the reply."""
+    return bool(await async_redis().exists(_waiting(reply_to)))
+
+
+async def send_reply(reply_to: str, reply: bytes) -> None:
+    """Gives the reply to who waits for it."""
+    async with async_redis().pipeline(transaction=True) as pipe:
+        pipe.rpush(reply_to, reply)
+        pipe.expire(reply_to, int(WAIT_SECONDS))
+        await pipe.execute()
+
+
+def _waiting(reply_to: str) -> str:
+    return f"{reply_to}:waiting"

@@ -1,0 +1,99 @@
+"""One call of a tool of an MCP server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from workers.tools.base import ToolContext, ToolError, ToolResult
+from workers.tools.servers.listing import shorten
+from workers.tools.servers.pool import load_client, session_pool
+from workers.tools.servers.refresh import refresh_soon
+from workers.tools.servers.stored import StoredTool
+from workers.tools.servers.tokens import access_token, mark_expired
+
+if TYPE_CHECKING:
+    from workers.tools.servers.mcp_client.session import McpSession
+
+logger = structlog.get_logger(__name__)
+
+
+async def call_tool(tool: StoredTool, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+    """The result. Where the server says that it did nothing (it has forgotten the session, or does not accept the
+    token any more), the call is made once more. Raises `ToolError` and `QuestionAskedError`.
+    """
+    server = tool.home
+    failures = await load_client("failures")
+    refused = ""
+    for last in (False, True):
+        seconds = min(server.timeout, context.deadline - time.monotonic())
+        if seconds <= 0:
+            raise ToolError(f"There was no time left to call {server.title}.")
+        token = await access_token(server, context.user_id, refused=refused)
+        try:
+            async with session_pool().borrow(server, context.user_id, token, seconds, fresh=last) as session:
+                result = await _make_call(tool, arguments, context, session)
+            if session.list_changed:
+                session.list_changed = False
+                refresh_soon(server.id)
+        except failures.NotLoggedInError as error:
+            if last or not server.personal:
+                raise await _not_logged_in(tool, context, error, token) from None
+            refused = token
+        except failures.SessionGoneError:
+            if last:
+                raise
+        else:
+            return result
+    raise AssertionError
+
+
+async def _make_call(
+    tool: StoredTool, arguments: Mapping[str, Any], context: ToolContext, session: McpSession
+) -> ToolResult:
+    def report(sentence: str) -> None:
+        context.report(shorten(sentence, 200))
+
+    seconds = max(0.1, min(tool.home.timeout, context.deadline - time.monotonic()))
+    results = await load_client("results")
+    try:
+        if tool.recipe.get("kind") == "resource":
+            return await _read_resource(arguments, session, seconds, results, tool.home.title)
+        result = await session.call(
+            tool.upstream_name, arguments, seconds=seconds, key=str(context.call_id), answers=context.answers,
+            report=report,
+        )  # fmt: skip
+    except ToolError as error:
+        uncertain = error.uncertain and tool.effect == "writes"
+        logger.warning(
+            "tool_server_call_failed", server=tool.home.slug, tool=tool.name, uncertain=uncertain, detail=error.detail
+        )
+        error.uncertain = uncertain
+        raise
+    converted: ToolResult = results.convert_result(result, tool.home.title)
+    return converted
+
+
+async def _read_resource(
+    arguments: Mapping[str, Any], session: McpSession, seconds: float, results: Any, title: str
+) -> ToolResult:
+    uri = arguments.get("uri")
+    if not isinstance(uri, str) or not 0 < len(uri) <= 2000:
+        raise ToolError("Give the URI of the resource as uri.")
+    read = await session.request(lambda client: client.read_resource(uri), seconds=seconds)
+    converted: ToolResult = results.convert_resources(read, title)
+    return converted
+
+
+async def _not_logged_in(tool: StoredTool, context: ToolContext, error: ToolError, token: str) -> ToolError:
+    """What the person reads; a person's connection is marked as ended."""
+    title = tool.home.title
+    if not tool.home.personal:
+        return ToolError(f"{title} did not accept its credentials. Please tell an administrator.", detail=error.detail)
+    await mark_expired(tool.home, context.user_id, f"{title} did not accept the log-in any more.")
+    return ToolError(
+        f"{title} has ended your log-in. Connect again under Settings, My connections.", detail=error.detail
+    )

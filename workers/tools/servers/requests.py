@@ -1,0 +1,133 @@
+"""What pages ask this worker to do with tool servers (`chat.jobs.tool_servers`)."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.lib.db import in_db
+from accounts.lib.encryption import UnreadableError
+from chat.jobs.tool_servers import ServerReply
+from chat.jobs.worker_replies import is_awaited, send_reply
+from chat.models import ToolConnection
+from workers.tools.base import ToolError
+from workers.tools.servers.pool import load_client
+from workers.tools.servers.publish import save_failure, save_listing
+from workers.tools.servers.refresh import fetch_listing, refresh_soon
+from workers.tools.servers.stored import StoredServer, find_server, read_server
+from workers.tools.servers.tokens import save_tokens
+
+GONE: Final = ServerReply(False, "It has been deleted.")
+
+logger = structlog.get_logger(__name__)
+
+
+async def answer(action: str, id_: uuid.UUID, args: Sequence[str], reply_to: str) -> None:
+    """Does what a page asks for, if it still waits."""
+    if not await is_awaited(reply_to):
+        return
+    try:
+        reply = await _do(action, id_, args)
+    except ToolError as error:
+        logger.warning("tool_server_request_failed", action=action, id=str(id_), detail=error.detail or error.sentence)
+        reply = ServerReply(False, error.sentence)
+    except UnreadableError:
+        reply = ServerReply(False, "What is stored here cannot be decrypted. Disconnect, then connect again.")
+    await send_reply(reply_to, msgspec.json.encode(reply))
+
+
+async def _do(action: str, id_: uuid.UUID, args: Sequence[str]) -> ServerReply:
+    if action == "test":
+        return await _test(id_)
+    connection = await in_db(_find_connection, id_)
+    if connection is None:
+        return GONE
+    server = read_server(connection.server)
+    if action == "login":
+        state, callback = args
+        return await _begin(connection, server, state, callback)
+    if action == "finish":
+        return await _finish(connection, server)
+    return await _revoke(connection, server)
+
+
+async def _test(server_id: uuid.UUID) -> ServerReply:
+    server = await in_db(find_server, server_id)
+    if server is None:
+        return GONE
+    began = time.monotonic()
+    try:
+        listing = await fetch_listing(server)
+    except ToolError as error:
+        await in_db(save_failure, server_id, error.sentence)
+        return ServerReply(False, error.sentence)
+    held = await in_db(save_listing, server_id, listing)
+    count = len(listing.tools)
+    tools = "1 tool" if count == 1 else f"{count} tools"
+    took = int((time.monotonic() - began) * 1000)
+    sentence = f"It works: {listing.version or server.title} lists {tools} ({took} ms)."
+    if held:
+        sentence += f" {held} changed or new: look at them below."
+    return ServerReply(True, " ".join([sentence, *listing.notes])[:2000])
+
+
+async def _begin(connection: ToolConnection, server: StoredServer, state: str, callback: str) -> ServerReply:
+    oauth = await load_client("oauth")
+    row = connection.server
+    login = await oauth.begin(
+        server, state, callback, client=connection.read("client"), client_id=row.client_id,
+        secret=row.read_client_secret(), scopes=row.scopes,
+    )  # fmt: skip
+
+    def save() -> None:
+        connection.write("pending", login.pending)
+        connection.write("client", login.client)
+        connection.discovered = dict(login.discovered)
+        connection.save(update_fields=["encrypted_pending", "encrypted_client", "discovered"])
+
+    await in_db(save)
+    return ServerReply(True, url=login.url)
+
+
+async def _finish(connection: ToolConnection, server: StoredServer) -> ServerReply:
+    pending = connection.read("pending")
+    if not pending.get("code"):
+        return ServerReply(False, "This log-in has ended already. Connect again.")
+    oauth = await load_client("oauth")
+    tokens = await oauth.finish(
+        server, pending["code"], pending.get("issuer"), pending=pending, client=connection.read("client"),
+        discovered=connection.discovered,
+    )  # fmt: skip
+
+    def save() -> None:
+        with transaction.atomic():
+            row = ToolConnection.objects.select_for_update().filter(pk=connection.pk).first()
+            if row is not None:
+                row.connected_at = timezone.now()
+                save_tokens(row, tokens.stored, tokens.expires_in, tokens.scopes)
+
+    await in_db(save)
+    refresh_soon(server.id)
+    return ServerReply(True, f"You are connected to {server.title}.")
+
+
+async def _revoke(connection: ToolConnection, server: StoredServer) -> ServerReply:
+    oauth = await load_client("oauth")
+    tokens: Any = connection.read("tokens")
+    revoked = bool(tokens) and await oauth.revoke(
+        server, tokens, client=connection.read("client"), discovered=connection.discovered
+    )
+    await in_db(connection.delete)
+    ended = " Its tokens were revoked there, too." if revoked else ""
+    return ServerReply(True, f"You are no longer connected to {server.title}.{ended}")
+
+
+def _find_connection(connection_id: uuid.UUID) -> ToolConnection | None:
+    return ToolConnection.objects.select_related("server").filter(pk=connection_id).first()
