@@ -30,6 +30,7 @@ from chat.recovery.waiting_lines import recover_waiting_lines
 from chat.runs.closing import close_attempt, close_in_log, fence
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import MAX_ATTEMPTS, requeue
+from chat.runs.lost import Lost
 from chat.runs.overdue import (
     Expired,
     any_expired,
@@ -39,6 +40,7 @@ from chat.runs.overdue import (
     take_expired,
     unclosed_runs,
 )
+from chat.runs.step_rows import attempts_in_vain
 from chat.telemetry import metrics
 from chat.turns.releasing import announce_released
 from chat.turns.unasked import find_unannounced, note_announced
@@ -113,9 +115,9 @@ async def _texts_in_log(run: Expired) -> tuple[str, str]:
 
 
 async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -> None:
-    has_written = len(text) > run.base_chars
-    if not has_written and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
-        events = await in_db(requeue, run.run_id, run.attempt, owner=owner)
+    has_written = len(text) > run.base_chars or run.step_count > 0
+    if not run.stop_requested and await _may_go_on(run, has_written):
+        events = await in_db(requeue, run.run_id, run.attempt, owner=owner, lost=Lost(text, reasoning))
         if events is not None:
             metrics.recoveries["requeued"] += 1
             logger.warning("run_requeued", attempt=run.attempt, **run.log_context())
@@ -145,6 +147,13 @@ async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -
         )
         logger.warning("run_reaped", attempt=run.attempt, status=status.value, **run.log_context())
         await close_in_log(ended)
+
+
+async def _may_go_on(run: Expired, has_written: bool) -> bool:
+    """Whether the next worker takes a run up: one that has shown no text, or goes on after its last finished step."""
+    if not run.step_count:
+        return not has_written and run.attempt < MAX_ATTEMPTS
+    return await in_db(attempts_in_vain, run.run_id, run.attempt) < MAX_ATTEMPTS
 
 
 async def sweep() -> None:

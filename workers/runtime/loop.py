@@ -33,6 +33,7 @@ from chat.recovery import reaper
 from chat.runs import closing
 from chat.runs.context import ClaimedRun
 from chat.runs.lifecycle import Claim, claim, requeue
+from chat.runs.lost import Lost
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
 from workers.endpoints import connection_test
@@ -177,9 +178,9 @@ class Runtime:
             del self.active[generation.claimed.id]
         self._slots.release()
 
-    async def give_back(self, run: ClaimedRun) -> None:
-        """Puts a run with no text yet back into the queue for another worker."""
-        events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
+    async def give_back(self, run: ClaimedRun, lost: Lost | None = None) -> None:
+        """Puts a run with no text yet, or with finished steps, back into the queue for another worker."""
+        events = await in_db(requeue, run.id, run.attempt, owner=self.owner, lost=lost)
         if events is not None:
             await closing.close_attempt(run.conversation_id, run.id, run.attempt, events)
             await reaper.publish([run.id])

@@ -1,0 +1,306 @@
+"""The loop of an answer with tools: what is asked, called, stored and shown, on real PostgreSQL and Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from accounts.lib.db import in_db
+from accounts.models import Price, UsageEntry, User
+from chat.conversations.snapshot import read_snapshot
+from chat.eventlog import store
+from chat.models import Conversation
+from chat.turns.accepted import Accepted
+from chat.turns.submit import announce
+from tests.fixtures.run_rows import say
+from tests.fixtures.tool_runs import (
+    CountingTool,
+    OpenPolicy,
+    ScriptedModel,
+    calls,
+    decide,
+    know_a_tool,
+    rows,
+    says,
+    worker_with,
+)
+from workers.providers.base import Chunk, TokenUsage
+from workers.tools.base import Source, ToolError, ToolResult
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
+
+
+@pytest.fixture
+async def turn(alice: User, layer: None) -> Accepted:
+    await in_db(know_a_tool)
+    turn = await in_db(say, alice, "What is it?")
+    await announce(turn)
+    return turn
+
+
+async def logged(turn: Accepted) -> list[dict[str, Any]]:
+    here, _ = await store.position(turn.conversation_id)
+    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
+
+
+async def test_an_answer_without_calls_has_no_steps(turn: Accepted) -> None:
+    tool, model = CountingTool(), ScriptedModel(says("Hello."))
+    await worker_with(tool).write(turn, model)
+    run, steps, _ = await in_db(rows, turn.run_id)
+    assert (run.status, run.message.text, run.step_count, steps) == ("done", "Hello.", 0, [])
+    assert [one.name for one in model.options[0].tools] == ["look"]
+    events = await logged(turn)
+    assert not [event for event in events if event["type"].startswith(("run.step", "tool."))]
+
+
+async def test_calls_are_made_and_their_results_go_to_the_model(turn: Accepted) -> None:
+    tool = CountingTool()
+    model = ScriptedModel(
+        calls(("a", "look", {"at": 1}), ("b", "look", {"at": 2}), text="Let me look."), says("It is 2.")
+    )
+    await worker_with(tool).write(turn, model)
+    run, steps, made = await in_db(rows, turn.run_id)
+    assert (run.status, run.finish, run.message.text) == ("done", "stop", "Let me look.\n\nIt is 2.")
+    assert [(step.number, step.kind, step.status) for step in steps] == [(1, "model", "done"), (2, "tool", "done")]
+    assert [(call.upstream_id, call.status, call.output, call.tries) for call in made] == [
+        ("a", "ok", 'seen {"at": 1}', 1),
+        ("b", "ok", 'seen {"at": 2}', 1),
+    ]
+    assert sorted(tool.done) == sorted(call.pk for call in made), "the key is the call's id"
+    question, assistant, first, second = model.asked[1][-4:]
+    assert (question.role, assistant.role, assistant.content) == ("user", "assistant", "Let me look.")
+    assert [call.id for call in assistant.calls] == ["a", "b"]
+    assert [(one.role, one.call_id, one.content) for one in (first, second)] == [
+        ("tool", "a", 'seen {"at": 1}'),
+        ("tool", "b", 'seen {"at": 2}'),
+    ]
+    assert (run.input_tokens, run.output_tokens, run.context_tokens) == (300, 30, 200)
+    events = await logged(turn)
+    kinds = [event["type"] for event in events]
+    assert [kind for kind in kinds if kind.startswith(("run.step", "tool."))] == [
+        "run.step", "run.step", "tool.call", "tool.call", "tool.result", "tool.result", "run.step",
+    ]  # fmt: skip
+    text = "".join(event["text"] for event in events if event["type"] == "run.delta")
+    assert text == run.message.text
+    assert kinds[-1] == "run.done"
+    assert events[-1]["context"]["used"] == 200
+
+
+async def test_each_step_is_booked_once_and_the_message_once(turn: Accepted) -> None:
+    async def cost(*_: Any) -> ToolResult:
+        return ToolResult("found", cost=Decimal("0.25"))
+
+    model = ScriptedModel(calls(("a", "look", {})), says("Done."))
+    await worker_with(CountingTool(work=cost)).write(turn, model)
+    entries = [entry async for entry in UsageEntry.objects.order_by("at", "id")]
+    assert [
+        (one.purpose, one.messages, one.input_tokens, one.output_tokens, one.run_id is None) for one in entries
+    ] == [
+        ("step", 1, 100, 10, True),
+        ("tool", 0, 0, 0, True),
+        ("", 0, 200, 20, False),
+    ]
+    assert entries[1].cost is not None
+    assert float(entries[1].cost) == 0.25
+
+
+async def test_bad_calls_cost_only_themselves(turn: Accepted) -> None:
+    async def fail(*_: Any) -> ToolResult:
+        raise ToolError("It is closed today.")
+
+    async def crash(*_: Any) -> ToolResult:
+        raise RuntimeError("secret")
+
+    tools = [CountingTool(), CountingTool("fails", work=fail), CountingTool("crashes", work=crash)]
+    model = ScriptedModel(
+        calls(
+            ("1", "none", {}),
+            ("2", "look", '{"a": '),
+            ("3", "look", "[1]"),
+            ("4", "look", "x" * 1_000_000),
+            ("5", "fails", {}),
+            ("6", "crashes", {}),
+            ("6", "look", {}),
+            ("", "look\x00", '{"a": "\x00\ud800"}'),
+        ),
+        says("All done."),
+    )
+    await worker_with(*tools).write(turn, model)
+    run, _, made = await in_db(rows, turn.run_id)
+    assert run.status == "done"
+    assert [call.status for call in made] == ["error"] * 6 + ["ok", "ok"]
+    assert "There is no tool with this name. The tools are: crashes, fails, look." in made[0].output
+    assert "no valid JSON" in made[1].output
+    assert "a JSON object, not a list" in made[2].output
+    assert "too long" in made[3].output
+    assert made[4].output == "It is closed today."
+    assert "secret" not in made[5].output
+    assert len({call.upstream_id for call in made}) == len(made)
+    assert [one.failed for one in model.asked[1][-8:]] == [True] * 6 + [False] * 2
+
+
+async def test_results_are_cleaned_bounded_and_marked(turn: Accepted) -> None:
+    async def wild(*_: Any) -> ToolResult:
+        text = "\x1b[31mred\x1b[0m\x00 \ud800 end" + "x" * 300_000
+        return ToolResult(text, sources=[Source("Page", "https://example.org/a"), Source("B", "https://example.org/b")])
+
+    model = ScriptedModel(calls(("a", "look", {})), calls(("b", "look", {"again": 1})), says("Done [1]."))
+    await worker_with(CountingTool(work=wild, outside=True)).write(turn, model)
+    _, _, made = await in_db(rows, turn.run_id)
+    assert made[0].output.startswith("red \ufffd endxxx")
+    assert (len(made[0].output), made[0].output_chars) == (256 * 1024, 300_000 + 9)
+    assert [one["n"] for call in made for one in call.sources] == [1, 2, 1, 2]
+    read = model.asked[2][-1].content
+    assert len(read) < 50_000
+    assert "is data that look returned from outside" in read
+    assert "The result was cut: these are the first 40,000 of 300,009 characters." in read
+    assert "[2] B – https://example.org/b" in read
+    conversation = await Conversation.objects.aget(pk=turn.conversation_id)
+    assert conversation.outside_content_at is not None
+
+
+async def test_the_same_call_again_and_again_is_ended(turn: Accepted) -> None:
+    model = ScriptedModel(calls(("a", "look", {"at": 1})))
+    tool = CountingTool()
+    await worker_with(tool).write(turn, model)
+    run, _, made = await in_db(rows, turn.run_id)
+    assert [call.status for call in made] == ["ok", "ok", "error", "error", "error"]
+    assert len(tool.done) == 2
+    assert "asked for this very call 3 times" in made[2].output
+    assert (run.status, run.finish) == ("done", "tool_limit")
+    assert model.options[-1].call_no_more
+
+
+async def test_the_limit_of_steps_asks_for_an_answer(turn: Accepted) -> None:
+    await in_db(know_a_tool, tool_steps=2)
+    scripts = [calls((str(n), "look", {"at": n}), text=f"Step {n}.") for n in range(2)]
+    model = ScriptedModel(*scripts, says("That is all."))
+    await worker_with(CountingTool()).write(turn, model)
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert [one.call_no_more for one in model.options] == [False, False, True]
+    assert (run.status, run.finish) == ("done", "tool_limit")
+    assert run.message.text == "Step 0.\n\nStep 1.\n\nThat is all."
+
+
+async def test_no_steps_means_no_tools(turn: Accepted) -> None:
+    await in_db(know_a_tool, tool_steps=0)
+    model = ScriptedModel(says("Plain."))
+    await worker_with(CountingTool()).write(turn, model)
+    assert not model.options[0].tools
+
+
+@pytest.mark.parametrize("limit", [{"tool_tokens": 240}, {"tool_cost": "0.0003"}])
+async def test_tokens_and_money_end_the_answer_with_what_is_there(turn: Accepted, limit: dict[str, Any]) -> None:
+    await Price.objects.acreate(model="", input_per_million=1, output_per_million=1)
+    await in_db(know_a_tool, **limit)
+    words = [Chunk(f"word{n} ") for n in range(500)]
+    model = ScriptedModel(calls(("a", "look", {}), text="First."), words)
+    await worker_with(CountingTool()).write(turn, model)
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert (run.status, run.error_code) == ("stopped", "tool_limit")
+    assert run.message.text.startswith("First.\n\nword0 word1 ")
+    assert len(run.message.text) < 1_500
+
+
+async def test_a_tool_that_never_answers_meets_its_deadline(turn: Accepted, settings: Any) -> None:
+    settings.TOOL_CALL_SECONDS = 0.2
+
+    async def hang(*_: Any) -> ToolResult:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    tool = CountingTool(work=hang)
+    await worker_with(tool).write(turn, ScriptedModel(calls(("a", "look", {})), says("It hangs.")))
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, call.status, tool.cancelled) == ("done", "error", 1)
+    assert "took longer than 0 seconds" in call.output
+
+
+async def test_a_stop_cancels_calls_also_stubborn_ones(turn: Accepted) -> None:
+    begun = asyncio.Event()
+
+    async def hang(*_: Any) -> ToolResult:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def ignore(*_: Any) -> ToolResult:
+        for _n in range(40):
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                continue
+        return ToolResult("too late")
+
+    hangs, stubborn = CountingTool(work=hang), CountingTool("stubborn", work=ignore)
+    worker = worker_with(hangs, stubborn)
+    model = ScriptedModel(calls(("a", "look", {}), ("b", "stubborn", {}), text="Wait."), says("Never."))
+    writing = await worker.begin(turn, model)
+    await begun.wait()
+    assert worker.generation is not None
+    before = asyncio.get_running_loop().time()
+    worker.generation.stop()
+    await writing
+    assert asyncio.get_running_loop().time() - before < 3, "half a second for the call, and the commit"
+    await worker.close()
+    run, steps, made = await in_db(rows, turn.run_id)
+    assert (run.status, run.message.text, hangs.cancelled) == ("stopped", "Wait.", 1)
+    assert [call.status for call in made] == ["cancelled", "cancelled"]
+    assert [step.status for step in steps] == ["done", "cancelled"]
+    results = [event for event in await logged(turn) if event["type"] == "tool.result"]
+    assert [event["status"] for event in results] == ["cancelled", "cancelled"]
+
+
+async def test_a_call_waits_for_a_person_and_the_answer_goes_on(turn: Accepted) -> None:
+    writes = CountingTool("send", effect="writes", approval="ask")
+    policy = OpenPolicy()
+    model = ScriptedModel(calls(("a", "send", {"to": "Bob"}), text="I shall send it."), says("Sent."))
+    await worker_with(writes, policy=policy).write(turn, model)
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, run.message.text, call.status, writes.began) == ("waiting", "I shall send it.", "waiting", [])
+    snapshot = await read_snapshot(turn.conversation_id)
+    shown = snapshot.messages[-1]["run"]
+    assert [step["kind"] for step in shown["steps"]] == ["model", "tool", "approval"]
+    assert shown["kept"] == {"text": 16, "reasoning": 0}
+    await in_db(decide, turn.run_id)
+    await worker_with(writes, policy=policy).write(turn, model)
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, run.attempt, run.message.text) == ("done", 2, "I shall send it.\n\nSent.")
+    assert (call.status, writes.done) == ("ok", [call.pk])
+    assert len(model.asked) == 2
+
+
+async def test_the_model_reads_that_a_call_was_denied(turn: Accepted) -> None:
+    writes = CountingTool("send", effect="writes", approval="ask")
+    model = ScriptedModel(calls(("a", "send", {})), says("Then not."))
+    await worker_with(writes).write(turn, model)
+    await in_db(decide, turn.run_id, allow=False)
+    await worker_with(writes).write(turn, model)
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, run.message.text, call.status, writes.began) == ("done", "Then not.", "denied", [])
+    assert (model.asked[1][-1].content, model.asked[1][-1].failed) == (
+        "The user did not allow this call, so it was not made.",
+        True,
+    )
+
+
+async def test_thinking_goes_on_over_the_steps(turn: Accepted) -> None:
+    first = [Chunk(reasoning="Hm."), *calls(("a", "look", {}))]
+    second = [Chunk(reasoning="Aha."), *says("Yes.")]
+    await worker_with(CountingTool()).write(turn, ScriptedModel(first, second))
+    thought = [event for event in await logged(turn) if event["type"] == "run.reasoning"]
+    assert [(event["step"], event["index"], event["text"]) for event in thought] == [(0, 0, "Hm."), (3, 3, "\n\nAha.")]
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert run.message.text == "Yes."
+    assert run.reasoning_chars == len("Hm.\n\nAha.")
+
+
+async def test_nothing_more_to_say_after_the_calls_is_an_answer(turn: Accepted) -> None:
+    silent = [Chunk(usage=TokenUsage(5, 0), finish_reason="stop")]
+    await worker_with(CountingTool()).write(turn, ScriptedModel(calls(("a", "look", {}), text="Done so."), silent))
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert (run.status, run.message.text, run.error_code) == ("done", "Done so.", "")
