@@ -12,8 +12,8 @@ from workers.generation.run_log import RunLog
 class Thinking:
     """`first` is when it began, in seconds of the monotonic clock; None before.
 
-    With `again` it goes on after that of earlier steps. It lasts from its first text until text of the answer comes; it may begin again after that. Beyond
-    `REASONING_MAX_CHARS` it is counted, and neither shown nor stored: an ellipsis says so.
+    It lasts until text of the answer comes; it may begin again after that. Beyond `REASONING_MAX_CHARS` it is counted,
+    and neither shown nor stored: an ellipsis says so. With `again` it goes on after that of earlier steps.
     """
 
     def __init__(self, log: RunLog, *, again: bool = False) -> None:
