@@ -215,9 +215,9 @@ class ModelAnswer:
             text = text.lstrip()
         if not text:
             return
-        text, self._blank_line = self._blank_line + text, ""
         if self.request.tools:
             self._written.append(text)
+        text, self._blank_line = self._blank_line + text, ""
         if self.first_token is None:
             self.first_token = time.monotonic()
             self.call.note_first_token()

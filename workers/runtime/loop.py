@@ -43,6 +43,7 @@ from workers.generation.judge_shown import ShownJudge
 from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
 from workers.generation.services import Services
+from workers.generation.steps.toolbox import find_tools
 from workers.generation.titles import TitleWriter
 from workers.generation.tracing import start_run_span
 from workers.moderation import judge_test
@@ -106,7 +107,7 @@ class Runtime:
         await self.judge_sync.open()
         self.services = Services(
             emitter, router, TitleWriter(router, router), self.owner, self.spawn, self.give_back,
-            models=router, judges=self.judge_sync.panel,
+            models=router, judges=self.judge_sync.panel, find_tools=find_tools,
         )  # fmt: skip
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))

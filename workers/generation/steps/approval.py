@@ -48,7 +48,6 @@ class PolicyApprovals:
 
     async def judge(self, run: ClaimedRun, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Judged]:
         from chat.runs.approval_facts import read_approval_facts
-
         from workers.tools.policy import judge, request_of
 
         facts = await in_db(read_approval_facts, run.user_id, run.conversation_id)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from workers.providers.base import ToolSpec
+from workers.tools import registry
 from workers.tools.base import Tool
 
 
@@ -47,6 +48,12 @@ class EmptyToolbox:
 
 
 NO_TOOLBOX: Final[Toolbox] = EmptyToolbox()
+
+
+async def find_tools(wish: ToolWish) -> Toolbox:
+    """The tools that the person may use and that are on in the conversation."""
+    wanted = registry.Wanted(wish.user_id, wish.conversation_id, wish.chosen, wish.web_search, wish.question)
+    return await registry.find_tools(wanted)
 
 
 async def find_no_tools(wish: ToolWish) -> Toolbox:

@@ -8,14 +8,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from accounts.lib.db import in_db
-from accounts.models import Price, UsageEntry, User
+from accounts.models import Price, Unit, UsageEntry, User
 from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import store
-from chat.models import Conversation
+from chat.models import Conversation, Run, ToolSwitch
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
+from tests.fixtures.moderation_rules import add_rule
+from tests.fixtures.quota_rows import give, standing
 from tests.fixtures.run_rows import say
 from tests.fixtures.tool_runs import (
     CountingTool,
@@ -28,10 +31,10 @@ from tests.fixtures.tool_runs import (
     says,
     worker_with,
 )
-from workers.providers.base import Chunk, TokenUsage
-from workers.tools.base import Source, ToolError, ToolResult
+from workers.providers.base import Chunk, ProviderError, TokenUsage
+from workers.tools.base import Question, QuestionAskedError, Source, ToolContext, ToolError, ToolResult
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", "no_rules")]
 
 
 @pytest.fixture
@@ -304,3 +307,141 @@ async def test_nothing_more_to_say_after_the_calls_is_an_answer(turn: Accepted) 
     await worker_with(CountingTool()).write(turn, ScriptedModel(calls(("a", "look", {}), text="Done so."), silent))
     run, _, _ = await in_db(rows, turn.run_id)
     assert (run.status, run.message.text, run.error_code) == ("done", "Done so.", "")
+
+
+async def test_a_quota_that_is_used_up_ends_the_answer_before_the_next_step(turn: Accepted, alice: User) -> None:
+    await in_db(give, alice, 40, Unit.OUTPUT_TOKENS)
+    other = await in_db(say, alice, "Another")
+    await announce(other)
+    greedy = calls(("a", "look", {}), text="First.", usage=TokenUsage(100, 40))
+    model = ScriptedModel(greedy, says("Never."))
+    await worker_with(CountingTool()).write(other, model)
+    run, _, _ = await in_db(rows, other.run_id)
+    assert (run.status, run.error_code, run.message.text) == ("stopped", "quota_exceeded", "First.")
+    assert run.error_message == "The answer was stopped. You have used up your quota of 40 output tokens today."
+    assert len(model.asked) == 1
+    assert (await in_db(standing, alice))[Unit.OUTPUT_TOKENS] == (40, 0)
+
+
+async def test_a_quota_bounds_each_step_by_what_is_left(turn: Accepted, alice: User) -> None:
+    await in_db(give, alice, 100, Unit.OUTPUT_TOKENS)
+    other = await in_db(say, alice, "Another")
+    await announce(other)
+    first = calls(("a", "look", {}), text="First.", usage=TokenUsage(100, 70))
+    model = ScriptedModel(first, [Chunk(f"word{n} ") for n in range(500)])
+    await worker_with(CountingTool()).write(other, model)
+    run, _, _ = await in_db(rows, other.run_id)
+    assert [one.max_tokens for one in model.options] == [100, 30]
+    assert (run.status, run.error_code) == ("stopped", "quota_exceeded")
+    used, reserved = (await in_db(standing, alice))[Unit.OUTPUT_TOKENS]
+    assert 98 <= used <= 100
+    assert reserved == 0
+
+
+async def test_a_result_after_the_conversation_was_deleted_is_dropped(turn: Accepted) -> None:
+    async def delete(*_: Any) -> ToolResult:
+        await Conversation.objects.filter(pk=turn.conversation_id).aupdate(deleted_at=timezone.now())
+        return ToolResult("too late")
+
+    model = ScriptedModel(calls(("a", "look", {})), says("Never."))
+    await worker_with(CountingTool(work=delete)).write(turn, model)
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, call.status, call.output, len(model.asked)) == ("stopped", "cancelled", "", 1)
+
+
+async def test_a_result_after_the_stop_is_dropped(turn: Accepted, alice: User) -> None:
+    """The stop is in PostgreSQL; its message has not reached the worker."""
+
+    async def stop(*_: Any) -> ToolResult:
+        await Run.objects.filter(pk=turn.run_id).aupdate(stop_requested_at=timezone.now())
+        return ToolResult("too late")
+
+    model = ScriptedModel(calls(("a", "look", {})), says("Never."))
+    await worker_with(CountingTool(work=stop)).write(turn, model)
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, call.status, call.output, len(model.asked)) == ("stopped", "cancelled", "", 1)
+
+
+async def test_no_call_begins_while_staff_stops_all_tools(turn: Accepted) -> None:
+    await ToolSwitch.objects.acreate(stopped=True, reason="Tools are off until noon.")
+    tool = CountingTool()
+    await worker_with(tool).write(turn, ScriptedModel(calls(("a", "look", {})), says("Off.")))
+    _, _, [call] = await in_db(rows, turn.run_id)
+    assert (call.status, call.output, tool.began) == ("error", "Tools are off until noon.", [])
+
+
+async def test_a_question_of_a_tool_waits_and_the_call_is_made_again_with_the_answer(turn: Accepted) -> None:
+    async def ask(arguments: Any, context: ToolContext) -> ToolResult:
+        if not context.answers:
+            raise QuestionAskedError(Question("Which one?", {"type": "object"}))
+        return ToolResult(f"took {context.answers[0]['which']}")
+
+    tool, policy = CountingTool("choose", effect="writes", work=ask), OpenPolicy()
+    model = ScriptedModel(calls(("a", "choose", {})), says("Chosen."))
+    await worker_with(tool, policy=policy).write(turn, model)
+    assert [one.question for one in policy.waits] == [{"sentence": "Which one?", "schema": {"type": "object"}}]
+    await in_db(decide, turn.run_id, answer={"which": "blue"})
+    await worker_with(tool, policy=policy).write(turn, model)
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, call.status, call.output, call.tries) == ("done", "ok", "took blue", 2)
+    assert set(tool.began) == {call.pk}
+
+
+async def test_calls_run_side_by_side_up_to_the_limit(turn: Accepted) -> None:
+    await in_db(know_a_tool, tool_calls_at_once=2)
+    running, most = 0, 0
+
+    async def work(*_: Any) -> ToolResult:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.05)
+        running -= 1
+        return ToolResult("")
+
+    asked = [(str(n), "look", {"n": n}) for n in range(5)]
+    await worker_with(CountingTool(work=work)).write(turn, ScriptedModel(calls(*asked), says("Done.")))
+    _, _, made = await in_db(rows, turn.run_id)
+    assert ([call.status for call in made], most) == (["ok"] * 5, 2)
+
+
+async def test_a_conversation_lowers_the_limits_of_the_plan(turn: Accepted) -> None:
+    await Conversation.objects.filter(pk=turn.conversation_id).aupdate(tool_limits={"steps": 1, "seconds": 1e9})
+    model = ScriptedModel(calls(("a", "look", {})), says("Done."))
+    await worker_with(CountingTool()).write(turn, model)
+    assert [one.call_no_more for one in model.options] == [False, True]
+
+
+async def test_a_model_that_takes_no_tools_answers_without(turn: Accepted) -> None:
+    class NoTools(ScriptedModel):
+        def stream(self, model: str, turns: Any, **kwargs: Any) -> Any:
+            if kwargs["options"].tools:
+                self.options.append(kwargs["options"])
+                raise ProviderError("upstream_no_tools", "This model takes no tools.")
+            return super().stream(model, turns, **kwargs)
+
+    model = NoTools([], says("Without."))
+    await worker_with(CountingTool()).write(turn, model)
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert (run.status, run.message.text) == ("done", "Without.")
+
+
+async def test_what_rules_mask_is_masked_over_all_steps(turn: Accepted) -> None:
+    await in_db(add_rule, "mask", "secret", ["answered"])
+    model = ScriptedModel(calls(("a", "look", {}), text="A secret"), says("No secret here."))
+    await worker_with(CountingTool()).write(turn, model)
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert "secret" not in run.message.text
+    assert run.message.text.startswith("A ")
+    assert run.message.text.endswith(" here.")
+    text = "".join(event["text"] for event in await logged(turn) if event["type"] == "run.delta")
+    assert text == run.message.text
+
+
+async def test_a_blocked_answer_cancels_what_runs(turn: Accepted) -> None:
+    await in_db(add_rule, "block", "forbidden", ["answered"])
+    tool = CountingTool()
+    model = ScriptedModel(calls(("a", "look", {}), text="This is forbidden"), says("Never."))
+    await worker_with(tool).write(turn, model)
+    run, _, _ = await in_db(rows, turn.run_id)
+    assert (run.status, run.error_code, tool.began) == ("stopped", "moderated", [])
