@@ -41,7 +41,7 @@ class ToolLimits:
 
     @property
     def permits_tools(self) -> bool:
-        return self.available and self.steps > 0 and (self.chosen is None or bool(self.chosen) or self.web_search)
+        return self.available and self.steps > 0
 
 
 NO_TOOLS: Final = ToolLimits()

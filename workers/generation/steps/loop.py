@@ -154,7 +154,8 @@ class StepLoop:
         if not limits.permits_tools or run.user_id is None:
             return
         question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
-        wish = ToolWish(run.user_id, run.conversation_id, limits.chosen, limits.web_search, question)
+        chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
+        wish = ToolWish(run.user_id, run.conversation_id, chosen, limits.web_search, question)
         try:
             self._box = await self._services.find_tools(wish)
         except OUTAGE as error:

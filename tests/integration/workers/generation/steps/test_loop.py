@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from django.utils import timezone
 
@@ -58,6 +59,34 @@ async def test_an_answer_without_calls_has_no_steps(turn: Accepted) -> None:
     assert [one.name for one in model.options[0].tools] == ["look"]
     events = await logged(turn)
     assert not [event for event in events if event["type"].startswith(("run.step", "tool."))]
+
+
+async def test_an_answer_without_calls_needs_no_further_statements(
+    alice: User, layer: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def counting(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        statements.append(str(query)[:60])
+        return execute(self, query, *args, **kwargs)
+
+    async def written(model: ScriptedModel) -> list[str]:
+        turn = await in_db(say, alice)
+        await announce(turn)
+        statements.clear()
+        await worker_with(CountingTool()).write(turn, model)
+        return list(statements)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", counting)
+    await written(ScriptedModel(says("First.")))  # fills caches
+    without, offered = ScriptedModel(says("Plain.")), ScriptedModel(says("Also plain."))
+    before = await written(without)
+    await in_db(know_a_tool)
+    after = await written(offered)
+    assert (len(without.options[0].tools), len(offered.options[0].tools)) == (0, 1)
+    assert before == after
+    assert len(before) > 3
 
 
 async def test_calls_are_made_and_their_results_go_to_the_model(turn: Accepted) -> None:
