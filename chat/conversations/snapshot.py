@@ -18,6 +18,7 @@ from chat.eventlog.html_requests import request_missing_html
 from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.queue_events import queued_dict
 from chat.eventlog.replay import ReasoningDelta, extend
+from chat.eventlog.step_bounds import bound_steps
 from chat.eventlog.tool_events import steps_of
 from chat.models import (
     ACTIVE,
@@ -261,6 +262,7 @@ async def _complete(conversation_id: uuid.UUID, position: Position, active: Sequ
 
 def _state(position: Position, rows: _Rows) -> State:
     messages = []
+    bound_steps(rows.steps[message.pk] for message in reversed(rows.messages) if message.pk in rows.steps)
     for message in rows.messages:
         pk = message.pk
         run, earlier, text = rows.runs.get(pk), rows.earlier.get(pk, ()), rows.texts.get(pk)

@@ -8,10 +8,14 @@ import random
 import signal
 from typing import Any
 
+import pytest
+
 from tests.chaos.driving import answer, holder, poll, restart, scene
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack
+
+pytestmark = [pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(240)]
 
 LEASE = 4.0
 SYSTEM = {"web": 1, "workers": 2, "env": {"RUN_LEASE_SECONDS": str(LEASE), "WORKER_DRAIN_SECONDS": "2"}}

@@ -21,8 +21,8 @@ from workers.generation.parameters import describe_parameters
 from workers.generation.permission import may_answer
 from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
 from workers.generation.run_log import RunLog
-from workers.generation.steps.requests import ONLY, StepRequest
 from workers.generation.thinking import Thinking
+from workers.generation.tool_use.requests import ONLY, StepRequest
 from workers.generation.tracing import ModelCall
 from workers.providers.base import (
     Awaited,

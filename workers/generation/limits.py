@@ -15,7 +15,7 @@ from chat.models import RunStatus
 from chat.runs.context import ClaimedRun
 from chat.runs.lifecycle import Claim
 from workers.generation.outcome import Outcome
-from workers.generation.steps.limits import Room
+from workers.generation.tool_use.limits import Room
 from workers.providers.token_estimate import TokenCounter, prefix_of_tokens
 
 REASONING_FACTOR: Final = 5  # reasoning, which nobody is shown, may be so many times as long as an answer

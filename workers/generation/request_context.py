@@ -11,7 +11,7 @@ from django.conf import settings
 
 from chat.runs.lifecycle import Claim
 from workers.generation.context import Fitted, answer_room, fit_turns
-from workers.generation.steps.requests import ONLY, StepRequest, turns_of
+from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
 from workers.providers.base import ChatTurn, ProviderError, TokenUsage
 from workers.providers.counting import TokenCount
 from workers.providers.http.verdict import NOTHING

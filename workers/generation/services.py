@@ -8,9 +8,9 @@ from typing import Any
 
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import KnownModels, NothingKnown
-from workers.generation.steps.approval import Approvals, PolicyApprovals
-from workers.generation.steps.toolbox import FindTools, find_no_tools
 from workers.generation.titles import TitleWriter
+from workers.generation.tool_use.approval import Approvals, PolicyApprovals
+from workers.generation.tool_use.toolbox import FindTools, find_no_tools
 from workers.moderation.panel import Panel, no_judges
 from workers.providers.base import ChatModel
 

@@ -43,8 +43,8 @@ from workers.generation.judge_shown import ShownJudge
 from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
 from workers.generation.services import Services
-from workers.generation.steps.toolbox import find_tools
 from workers.generation.titles import TitleWriter
+from workers.generation.tool_use.toolbox import find_tools
 from workers.generation.tracing import start_run_span
 from workers.moderation import judge_test
 from workers.moderation.service import JudgeSync

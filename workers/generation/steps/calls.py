@@ -21,8 +21,8 @@ from chat.runs.context import ClaimedRun
 from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls, end_call
 from workers.generation.run_log import RunLog
 from workers.generation.steps.checks import read_arguments
-from workers.generation.steps.outputs import clean, clean_output
 from workers.generation.steps.stored import stored
+from workers.generation.tool_use.outputs import clean, clean_output
 from workers.tools.base import QuestionAskedError, Tool, ToolContext, ToolError, ToolResult
 
 CANCEL_SECONDS: Final = 0.5  # how long a cancelled call may take to end; then it is left to itself

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from chat.models import ToolCall
 from chat.runs.step_rows import NewCall
-from workers.generation.steps.outputs import clean
+from workers.generation.tool_use.outputs import clean
 from workers.providers.base import RequestedCall
 from workers.tools.base import MAX_ARGUMENTS_CHARS, Tool
 

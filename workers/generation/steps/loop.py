@@ -17,24 +17,25 @@ from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.quotas.prices import price_of
 from chat.eventlog.payloads import NO_ANSWER, no_answer_note
-from chat.models import CALL_ENDED, CallStatus, Finish, RunStatus, Step, ToolCall, ToolEffect
+from chat.models import CALL_ENDED, Finish, RunStatus, Step
 from chat.runs.lifecycle import Claim
 from chat.runs.step_ending import events_of_steps
-from chat.runs.step_rows import CallEnd, ModelStep, read_steps, record_model_step
+from chat.runs.step_rows import ModelStep, read_steps, record_model_step
 from workers.generation.answer import ModelAnswer
 from workers.generation.ledger import used_of
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.request_context import RequestContext
 from workers.generation.run_log import RunLog
 from workers.generation.services import Services
-from workers.generation.steps.approval import MAYBE_HAPPENED, Judged, Waiting
 from workers.generation.steps.calls import Calls
-from workers.generation.steps.checks import Repetitions, as_new_calls, refusal
-from workers.generation.steps.limits import Spent, spent_by
-from workers.generation.steps.requests import Round, StepRequest, rounds_of
+from workers.generation.steps.checks import Repetitions, as_new_calls
+from workers.generation.steps.sorting import sort_calls
 from workers.generation.steps.stored import Gone, stored, through_outages
-from workers.generation.steps.toolbox import NO_TOOLBOX, Toolbox, ToolWish
-from workers.providers.base import TokenUsage, ToolSpec
+from workers.generation.tool_use.approval import Waiting
+from workers.generation.tool_use.limits import Spent, spent_by
+from workers.generation.tool_use.requests import Round, StepRequest, known_tools, rounds_of
+from workers.generation.tool_use.toolbox import NO_TOOLBOX, Toolbox, ToolWish
+from workers.providers.base import TokenUsage
 
 logger = structlog.get_logger(__name__)
 
@@ -187,7 +188,7 @@ class StepLoop:
         return outcome
 
     async def _request(self) -> StepRequest:
-        tools = self._box.specs or _known_tools(self._steps)
+        tools = self._box.specs or known_tools(self._steps)
         request = StepRequest(tools, self._box.instructions)
         if not self._steps:
             return request
@@ -254,7 +255,8 @@ class StepLoop:
         making = Calls(self._run, self._services.owner, self._log, self._box.tools, max(self._claim.tools.at_once, 1))
         opened = [call for step in self._steps for call in step.calls.all() if call.status not in CALL_ENDED]
         if opened:
-            ready, waits = await self._sort(opened, making)
+            judge = self._services.approvals.judge
+            ready, waits = await sort_calls(opened, making, self._repetitions, judge)
             if not waits:
                 await making.make(ready, max(self._spent.seconds_left, 0.0))
                 waits = [
@@ -270,37 +272,6 @@ class StepLoop:
             )
         return None
 
-    async def _sort(self, calls: Sequence[ToolCall], making: Calls) -> tuple[list[ToolCall], list[Waiting]]:
-        """The calls that may be made now, and those that wait for a person. The others get their result here."""
-        ready: list[ToolCall] = []
-        waits: list[Waiting] = []
-        to_judge: list[ToolCall] = []
-        for call in calls:
-            why = refusal(call, self._box.tools) or (
-                self._repetitions.note(call) if call.status == CallStatus.ASKED else ""
-            )
-            if why:
-                await making.end(call, CallEnd(CallStatus.ERROR.value, why, len(why)))
-            elif call.status == CallStatus.RUNNING and call.effect == ToolEffect.WRITES:
-                waits.append(Waiting(call.pk, MAYBE_HAPPENED))  # the worker of an earlier attempt was lost with it
-            elif call.status in (CallStatus.RUNNING, CallStatus.ALLOWED):
-                ready.append(call)
-            else:
-                to_judge.append(call)
-        for call, verdict in zip(to_judge, await self._judge(to_judge), strict=True):
-            if verdict.outcome == "allow":
-                ready.append(call)
-            elif verdict.outcome == "ask":
-                waits.append(Waiting(call.pk, verdict.why))
-            else:
-                why = verdict.why or "This tool is turned off here."
-                await making.end(call, CallEnd(CallStatus.ERROR.value, why, len(why)))
-        return ready, waits
-
-    async def _judge(self, calls: Sequence[ToolCall]) -> Sequence[Judged]:
-        approvals, tools = self._services.approvals, self._box.tools
-        return await through_outages(lambda: approvals.judge(self._run, calls, tools)) if calls else ()
-
     async def _wait(self, waits: Sequence[Waiting]) -> Outcome:
         """The run waits for a person, without a worker; the next attempt goes on after the steps so far."""
         await self._log.flush()
@@ -312,9 +283,3 @@ class StepLoop:
 
 def _first(found: Iterable[T | None]) -> T | None:
     return next((one for one in found if one is not None), None)
-
-
-def _known_tools(steps: Sequence[Step]) -> list[ToolSpec]:
-    """The tools that the model has called and that are not offered any more: requests with their calls name them."""
-    names = {call.name for step in steps for call in step.calls.all()}
-    return [ToolSpec(name, "This tool cannot be called any more.", {"type": "object"}) for name in sorted(names)]

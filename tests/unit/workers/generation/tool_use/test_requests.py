@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from workers.generation.steps.outputs import LEAST_CHARS, clean, clean_output, shorten
-from workers.generation.steps.requests import Result, Round, turns_of
+from workers.generation.tool_use.outputs import LEAST_CHARS, clean, clean_output, shorten
+from workers.generation.tool_use.requests import Result, Round, turns_of
 from workers.providers.base import RequestedCall
 from workers.providers.counting import ESTIMATE
 

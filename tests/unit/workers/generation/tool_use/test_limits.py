@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chat.runs.tool_limits import ToolLimits, tool_limits
-from workers.generation.steps.limits import Room, Spent
+from workers.generation.tool_use.limits import Room, Spent
 
 PLAN = (12, 8, 900, None, None)
 

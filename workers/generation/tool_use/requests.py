@@ -12,8 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from chat.models import CallStatus, Step, StepKind, ToolCall
-from workers.generation.steps.limits import Room
-from workers.generation.steps.outputs import LEAST_CHARS, MODEL_CHARS, as_data, shorten
+from workers.generation.tool_use.limits import Room
+from workers.generation.tool_use.outputs import LEAST_CHARS, MODEL_CHARS, as_data, shorten
 from workers.providers.base import ChatTurn, Replay, RequestedCall, ToolSpec
 
 _ENDINGS: Final = {
@@ -146,3 +146,9 @@ def _sources(sources: Sequence[dict[str, Any]]) -> str:
     """The numbers of the sources in this answer, by which the model cites them."""
     lines = [f"[{one['n']}] {one.get('title') or one.get('url', '')} – {one.get('url', '')}" for one in sources]
     return "Sources, to be cited by their numbers:\n" + "\n".join(lines) if lines else ""
+
+
+def known_tools(steps: Sequence[Step]) -> list[ToolSpec]:
+    """The tools that the model has called and that are not offered any more: requests with their calls name them."""
+    names = {call.name for step in steps for call in step.calls.all()}
+    return [ToolSpec(name, "This tool cannot be called any more.", {"type": "object"}) for name in sorted(names)]
