@@ -48,6 +48,7 @@ class ChatConfig(AppConfig):
             ("recordings", "chat:recordings"),
             ("presets", "chat:presets"),
             ("prompts", "chat:prompts"),
+            ("tool_approvals", "chat:tool_approvals"),
             ("cases", "chat:cases"),
             ("own_links", "chat:own_links"),
             ("connections", "chat:connections"),

@@ -324,7 +324,11 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
     if event["attempt"] < run["attempt"]:
         return
     if event["attempt"] > run["attempt"]:
-        run.update(attempt=event["attempt"], text=run.get("base", ""), reasoning="", ended=None)
+        kept = event.get("kept", {})  # what finished steps have written stays
+        text = run["text"][: kept["text"]] if kept else run.get("base", "")
+        run.update(
+            attempt=event["attempt"], text=text, reasoning=run["reasoning"][: kept.get("reasoning", 0)], ended=None
+        )
     if event["type"] in DELTAS:
         kind = DELTAS[event["type"]]
         if event["index"] != len(run[kind]):
@@ -336,6 +340,8 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         run["endings"].append((event["type"], event["attempt"]))
         run["ended"] = None if event.get("next_attempt") else event["type"]
         run["final"] = event
+        if event.get("next_attempt") and "kept" in event:
+            run["text"] = run["text"][: event["text_length"]]
         if event["text_length"] != len(run["text"]) and not run["cut"]:
             raise ProtocolViolationError(f"{event['type']} says {event['text_length']}, shown are {len(run['text'])}")
         thought = (event.get("reasoning") or {}).get("length", 0)

@@ -131,13 +131,18 @@ class Watcher:
         if event["attempt"] < run["attempt"]:
             return
         if event["attempt"] > run["attempt"]:
-            run.update(attempt=event["attempt"], text=run["base"], reasoning="", ended=None)
+            kept = event.get("kept", {})
+            text = run["text"][: kept["text"]] if kept else run["base"]
+            reasoning = run["reasoning"][: kept.get("reasoning", 0)]
+            run.update(attempt=event["attempt"], text=text, reasoning=reasoning, ended=None)
         if event["type"] in DELTAS:
             kind = DELTAS[event["type"]]
             if event["index"] != len(run[kind]):
                 raise ProtocolViolationError(f"{kind} at {event['index']}, but {len(run[kind])} characters are there")
             run[kind] += event["text"]
         elif event["type"] in TERMINAL:
+            if event.get("next_attempt") and "kept" in event:
+                run["text"] = run["text"][: event["text_length"]]
             if event["text_length"] != len(run["text"]):
                 raise ProtocolViolationError(f"{event['type']} says {event['text_length']}, not {len(run['text'])}")
             run["ended"] = None if event.get("next_attempt") else event["type"]

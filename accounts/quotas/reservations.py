@@ -31,7 +31,7 @@ METERED: Final = """(NOT u.is_staff AND EXISTS (SELECT FROM accounts_quota q WHE
 _RESERVE: Final = f"""
 WITH {APPLYING}, wanted AS (
     SELECT *, CASE unit
-        WHEN 'messages' THEN 1
+        WHEN 'messages' THEN %(messages)s
         WHEN 'input_tokens' THEN %(input)s
         WHEN 'output_tokens' THEN %(output)s
         WHEN 'audio_seconds' THEN 0
@@ -93,6 +93,16 @@ _GRANTED: Final = """
 SELECT min(r.amount) FROM accounts_reservation r JOIN accounts_allowance a ON a.id = r.allowance_id
 JOIN accounts_quota q ON q.id = a.quota_id WHERE r.recording_id = %s AND q.hard
 """
+_RELEASE: Final = """
+WITH freed AS (
+    DELETE FROM accounts_reservation WHERE run_id = %s RETURNING allowance_id, amount
+), concerned AS (
+    SELECT a.id FROM accounts_allowance a JOIN freed ON freed.allowance_id = a.id
+    ORDER BY a.quota_id, a.starts_at FOR UPDATE OF a
+)
+UPDATE accounts_allowance a SET reserved = a.reserved - freed.amount
+FROM concerned, freed WHERE a.id = concerned.id AND freed.allowance_id = a.id
+"""
 
 
 class QuotaFull(Exception):
@@ -113,6 +123,26 @@ def reserve(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, text: str) -> 
         before = balance.used + balance.reserved - max(amount, Decimal(0))
         if before + (1 if balance.unit == Unit.MESSAGES else 0) > balance.limit or before >= balance.limit:
             raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
+
+
+def reserve_step(user_id: uuid.UUID, run_id: uuid.UUID, model: str, *, input_tokens: int) -> None:
+    """Reserves what a further request of a run may use, in place of what it has reserved. The message itself has
+    counted with the first one. Raises `QuotaFull`, and then nothing is reserved for the run any more.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE, [run_id])
+        cursor.execute(f"SELECT {METERED} FROM accounts_user u WHERE id = %s", [user_id])  # noqa: S608 -- a constant
+        row = cursor.fetchone()
+    if not row or not row[0]:
+        return
+    with transaction.atomic():
+        for balance, amount in _reserve(user_id, run_id=run_id, model=model, input_tokens=input_tokens, messages=0):
+            if not balance.hard or balance.unit == Unit.MESSAGES:
+                continue
+            if balance.unit == Unit.MONEY and amount < 0:
+                raise QuotaFull("This model has no price yet, so your spending limit does not allow it.", None)
+            if balance.used + balance.reserved - max(amount, Decimal(0)) >= balance.limit:
+                raise QuotaFull(used_up_message(balance), balance.seconds_until_reset)
 
 
 def lock_balances(user_id: uuid.UUID, models: Sequence[str]) -> None:
@@ -178,6 +208,7 @@ def _reserve(
     recording_id: uuid.UUID | None = None,
     model: str = "",
     input_tokens: int = 0,
+    messages: int = 1,
 ) -> list[tuple[Balance, Decimal]]:
     """Reserves in every allowance that applies and creates missing ones. Returns each new balance and reserved amount.
 
@@ -190,6 +221,7 @@ def _reserve(
         "model": model,
         "input": max(settings.QUOTA_INPUT_TOKENS, input_tokens),
         "output": settings.QUOTA_OUTPUT_TOKENS,
+        "messages": messages,
     }
     used: dict[int, Decimal] = {}
     with connection.cursor() as cursor:

@@ -27,9 +27,10 @@ WITH price AS (
     INSERT INTO accounts_usageentry (id, at, user_id, run_id, recording_id, model, endpoint, messages, input_tokens,
         cached_tokens, output_tokens, reasoning_tokens, audio_seconds, cost, estimated, groups,
         conversation_id, purpose)
-    SELECT %(id)s, %(at)s, %(user)s, %(run)s, %(recording)s, %(model)s, %(endpoint)s, %(messages)s, %(input)s,
+    SELECT %(id)s, %(at)s, %(user)s, %(entry_run)s, %(recording)s, %(model)s, %(endpoint)s, %(messages)s, %(input)s,
         %(cached)s, %(output)s, %(reasoning)s, %(audio)s,
-        COALESCE((SELECT round(((%(input)s - %(cached)s) * input_per_million
+        COALESCE(CASE WHEN %(known)s THEN %(reported)s::numeric END,
+            (SELECT round(((%(input)s - %(cached)s) * input_per_million
             + %(cached)s * COALESCE(cached_per_million, input_per_million)
             + %(output)s * output_per_million) / 1e6 + %(audio)s * audio_per_minute / 60, 9) FROM price),
             %(reported)s::numeric),
@@ -77,6 +78,8 @@ LEFT JOIN settled ON settled.starts_at <= statement_timestamp()
 ORDER BY settled.id
 """  # noqa: S608 -- constants
 
+STEP: Final = "step"  # the purpose of an entry for a part of an answer
+
 
 @dataclass(frozen=True, slots=True)
 class Used:
@@ -97,6 +100,7 @@ class Used:
     estimated: bool = False
     reported_cost: Decimal | None = None
     purpose: str = ""  # empty: an answer or a recording
+    cost_is_known: bool = False  # `reported_cost` is what it costs, whatever the prices say
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,22 @@ def settle_background(
     return _settle(user_id, at, replace(used, purpose=purpose), conversation_id)
 
 
+def settle_step(
+    user_id: uuid.UUID | None,
+    run_id: uuid.UUID,
+    at: datetime,
+    used: Used,
+    *,
+    conversation_id: uuid.UUID | None = None,
+) -> Settled:
+    """Records the usage of a finished part of a run that goes on, and releases what the run has reserved so far: the
+    next part reserves for itself (`accounts.quotas.steps`).
+
+    Call it in the transaction that stores the part, once.
+    """
+    return _settle(user_id, at, replace(used, purpose=STEP), conversation_id, run_id=run_id, goes_on=True)
+
+
 def host_of(endpoint: str) -> str:
     """The host of an endpoint's name (`host`, `host:port`, `[v6]:port`). A price for it applies to all its ports."""
     host, found, port = endpoint.rpartition(":")
@@ -166,6 +186,7 @@ def _settle(
     *,
     run_id: uuid.UUID | None = None,
     recording_id: uuid.UUID | None = None,
+    goes_on: bool = False,
 ) -> Settled:
     usage = used or Used("")
     values: dict[str, Any] = {
@@ -173,6 +194,7 @@ def _settle(
         "at": at,
         "user": user_id,
         "run": run_id,
+        "entry_run": None if goes_on else run_id,
         "recording": recording_id,
         "conversation": conversation_id,
         "counts": used is not None,
@@ -188,6 +210,7 @@ def _settle(
         "estimated": usage.estimated,
         "reported": usage.reported_cost if settings.CURRENCY == "USD" else None,
         "purpose": usage.purpose,
+        "known": usage.cost_is_known,
     }
     with transaction.atomic(), connection.cursor() as cursor:
         # An allowance that is being created sums the ledger under these locks and must not miss this entry.

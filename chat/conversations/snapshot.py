@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Exists
+from django.db.models import Exists, Prefetch
 
 from accounts.lib.db import in_db
 from chat.conversations.branches import answers_beside, path_ids
@@ -18,7 +18,23 @@ from chat.eventlog.html_requests import request_missing_html
 from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.queue_events import queued_dict
 from chat.eventlog.replay import ReasoningDelta, extend
-from chat.models import ACTIVE, Comparison, Conversation, Member, Message, QueuedMessage, QueuedState, Reasoning, Run
+from chat.eventlog.step_bounds import bound_steps
+from chat.eventlog.tool_events import steps_of
+from chat.models import (
+    ACTIVE,
+    Comparison,
+    Conversation,
+    Member,
+    Message,
+    QueuedMessage,
+    QueuedState,
+    Reasoning,
+    Run,
+    RunStatus,
+    Step,
+    ToolCall,
+    ToolDecision,
+)
 from chat.protocol.commands import Position
 from chat.protocol.errors import Unavailable
 
@@ -52,6 +68,7 @@ class _Rows:
     reasoning: dict[uuid.UUID, str] = field(default_factory=dict)  # by id of the answer, where there is some
     versions: dict[uuid.UUID, list[str]] = field(default_factory=dict)  # by message id, where there are several
     comparisons: dict[uuid.UUID, Comparison] = field(default_factory=dict)  # by id of the question
+    steps: dict[uuid.UUID, list[dict[str, Any]]] = field(default_factory=dict)  # by id of the answer, of its latest run
     queued: list[QueuedMessage] = field(default_factory=list)
     has_more: bool = False
     side_by_side: int = 0
@@ -79,6 +96,7 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     if thought := {run.pk: run.message_id for run in rows.runs.values() if run.reasoning_chars}:
         texts = Reasoning.objects.filter(run__in=thought).values_list("run", "text")
         rows.reasoning = {thought[run_id]: text for run_id, text in texts}
+    rows.steps = _steps_of([run for run in rows.runs.values() if run.step_count])
     if versions:
         siblings: dict[tuple[Any, str], list[Any]] = {}
         parents = {message.parent_id for message in rows.messages}
@@ -93,6 +111,20 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
             if len(group) > 1:
                 rows.versions[message.pk] = [str(pk) for pk in group]
     return rows
+
+
+def _steps_of(runs: Sequence[Run]) -> dict[uuid.UUID, list[dict[str, Any]]]:
+    """The steps of runs, by the ids of their answers. No query without runs."""
+    if not runs:
+        return {}
+    calls = ToolCall.objects.select_related("decided_by").prefetch_related("files")
+    decisions = ToolDecision.objects.select_related("by", "call")
+    steps = Step.objects.filter(run__in=runs).order_by("run", "number")
+    steps = steps.prefetch_related(Prefetch("calls", calls), Prefetch("decisions", decisions))
+    found: dict[uuid.UUID, list[Step]] = {}
+    for step in steps:
+        found.setdefault(step.run_id, []).append(step)
+    return {run.message_id: steps_of(found.get(run.pk, [])) for run in runs}
 
 
 def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int, reader: uuid.UUID | None) -> _Rows:
@@ -211,6 +243,10 @@ async def _complete(conversation_id: uuid.UUID, position: Position, active: Sequ
     """
     if not active:
         return True
+    # Of a run that waits or is queued, the log may have text that its next attempt replaces.
+    active = [run for run in active if run.status == RunStatus.RUNNING]
+    if not active:
+        return True
     known = [run.checkpoint_seq if run.checkpoint_epoch == position.epoch else 0 for run in active]
     entries = await store.entries(conversation_id, after=min(known), until=position.seq)
     messages = {message.pk: message for message in rows.messages}
@@ -229,12 +265,13 @@ async def _complete(conversation_id: uuid.UUID, position: Position, active: Sequ
 
 def _state(position: Position, rows: _Rows) -> State:
     messages = []
+    bound_steps(rows.steps[message.pk] for message in reversed(rows.messages) if message.pk in rows.steps)
     for message in rows.messages:
         pk = message.pk
         run, earlier, text = rows.runs.get(pk), rows.earlier.get(pk, ()), rows.texts.get(pk)
         shown = message_dict(
             message, run, text=text, reasoning=rows.reasoning.get(pk), earlier=earlier,
-            comparison=rows.comparisons.get(pk),
+            comparison=rows.comparisons.get(pk), steps=rows.steps.get(pk, ()),
         )  # fmt: skip
         if (summary := getattr(message, "summary", None)) is not None:
             shown["summary"] = summary_dict(summary)

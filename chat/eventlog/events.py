@@ -12,6 +12,7 @@ from chat.eventlog.payloads import (
     cost_of,
     failure_of,
     is_continuable,
+    kept_of,
     message_dict,
     parameters_for_members,
     parameters_of,
@@ -42,6 +43,12 @@ class AnyRun(Protocol):
     def model(self) -> str: ...
     @property
     def attempt(self) -> int: ...
+    @property
+    def step_count(self) -> int: ...
+    @property
+    def begins_with(self) -> int: ...
+    @property
+    def kept_reasoning(self) -> int: ...
 
 
 TERMINAL_TYPES: Final = {
@@ -162,6 +169,7 @@ def _progress(kind: str, run: AnyRun, attempt: int) -> dict[str, Any]:
         "message_id": str(run.message_id),
         "attempt": attempt,
         "model": run.model,
+        **kept_of(run),
     }
 
 
@@ -177,14 +185,14 @@ def run_delta(conversation_id: str, run_id: str, attempt: int, index: int, text:
     return encode_event(event), True
 
 
-def run_reasoning(conversation_id: str, run_id: str, attempt: int, index: int, text: str) -> Event:
-    """A delta of what the model thinks. Every run has one step, number 0."""
+def run_reasoning(conversation_id: str, run_id: str, attempt: int, index: int, text: str, *, step: int = 0) -> Event:
+    """A delta of what the model thinks. A run that has asked for no call has one step, number 0."""
     event = {
         "type": "run.reasoning",
         "conversation_id": conversation_id,
         "run_id": run_id,
         "attempt": attempt,
-        "step": 0,
+        "step": step,
         "index": index,
         "text": text,
     }
@@ -232,9 +240,12 @@ def run_ended(run: Run, message: Message, earlier: Sequence[Run] = (), *, text_l
 
 
 def run_superseded(run: AnyRun, text_length: int) -> Event:
-    """The end of a lost attempt that showed nothing; the next attempt is queued."""
+    """The end of a lost attempt; the next attempt is queued, and goes on after `text_length` code points of the answer:
+    what there was before the run, unless it has finished steps.
+    """
     return _state(
         {
+            **kept_of(run),
             "type": "run.interrupted",
             "conversation_id": str(run.conversation_id),
             "run_id": str(run.id),

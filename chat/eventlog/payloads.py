@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from django.conf import settings
 from django.utils import timezone
@@ -68,11 +68,34 @@ def is_continuable(message: Message, run: Run) -> bool:
 
 def context_of(run: Run) -> dict[str, Any]:
     """What the model read for a run, in tokens: `used` of its `window`; and how many older messages were `dropped`."""
-    return {"used": run.input_tokens, "window": run.context_window, "dropped": run.context_dropped}
+    used = run.input_tokens if run.context_tokens is None else run.context_tokens
+    return {"used": used, "window": run.context_window, "dropped": run.context_dropped}
 
 
-def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) -> dict[str, Any]:
-    """A run as sent to clients. `reasoning` is its whole text where it is known, also of a run in progress."""
+class _Steps(Protocol):
+    """A run's row, or a run as its worker knows it."""
+
+    @property
+    def step_count(self) -> int: ...
+    @property
+    def begins_with(self) -> int: ...
+    @property
+    def kept_reasoning(self) -> int: ...
+
+
+def kept_of(run: _Steps) -> dict[str, Any]:
+    """How much of the answer and the thinking is of finished steps, or before them: a new attempt goes on after that.
+    Empty for a run without steps.
+    """
+    return {"kept": {"text": run.begins_with, "reasoning": run.kept_reasoning}} if run.step_count else {}
+
+
+def run_dict(
+    run: Run, *, text_length: int = 0, reasoning: str | None = None, steps: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """A run as sent to clients. `reasoning` is its whole text where it is known, also of a run in progress. `steps` are
+    as `tool_events.steps_of` has them.
+    """
     code, sentence = failure_of(run)
     shown: dict[str, Any] = {
         "run_id": str(run.id),
@@ -96,6 +119,10 @@ def run_dict(run: Run, *, text_length: int = 0, reasoning: str | None = None) ->
         shown["reasoning"] = reasoning_of(run)
         if reasoning is not None:
             shown["reasoning"] |= {"length": len(reasoning), "text": reasoning}
+    if run.status in ACTIVE:
+        shown |= kept_of(run)
+    if steps:
+        shown["steps"] = list(steps)
     if run.status == RunStatus.WAITING:
         shown["waiting_for"] = run.waiting_for
     if run.status in ACTIVE:
@@ -242,6 +269,7 @@ def message_dict(
     reasoning: str | None = None,
     earlier: Sequence[Run] = (),
     comparison: Comparison | None = None,
+    steps: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """A message as sent to clients. `message.author` should be loaded. `run` is the latest run of an answer, `earlier`
     are those that it continues. `comparison` is of a question that several models answer side by side. Who asked is in
@@ -258,7 +286,7 @@ def message_dict(
         "status": message.status,
         "created_at": message.created_at.isoformat(),
         **changes_of(message),
-        "run": run_dict(run, text_length=len(shown), reasoning=reasoning) if run else None,
+        "run": run_dict(run, text_length=len(shown), reasoning=reasoning, steps=steps) if run else None,
     }
     if message.mentions:
         made["mentions"] = message.mentions

@@ -66,6 +66,7 @@ class _Start(msgspec.Struct):
     text_length: int | None = None  # of an ending
     reasoning: _Length | None = None  # likewise
     next_attempt: int | None = None
+    kept: dict[str, int] | None = None  # what is left for it of the answer
 
 
 _start_decoder: Final = msgspec.json.Decoder(_Start)
@@ -81,8 +82,10 @@ def lengths_before(body: bytes) -> tuple[str, dict[str, int | None]]:
         return event.run_id, {"reasoning" if event.type == "run.reasoning" else "text": event.index}
     if event.text_length is None:
         return event.run_id, {}
+    if event.next_attempt:  # the next attempt replaces what there is beyond this
+        return event.run_id, {"text": None if event.kept else event.text_length, "reasoning": None}
     thought = event.reasoning.length if event.reasoning else 0
-    return event.run_id, {"text": event.text_length, "reasoning": None if event.next_attempt else thought}
+    return event.run_id, {"text": event.text_length, "reasoning": thought}
 
 
 def extend(

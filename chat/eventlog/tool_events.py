@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from accounts.models import User
 from chat.eventlog.events import AnyRun, Event
 from chat.eventlog.payloads import person_dict
-from chat.models import CALL_ENDED, CallStatus, Decision, Step, StepStatus, ToolCall
+from chat.models import CALL_ENDED, CallStatus, Step, StepKind, StepStatus, ToolCall, ToolDecision
 from chat.protocol.frames import encode_event
 
 SHOWN_CHARS: Final = 16 * 1024  # of arguments and of a result, in events and snapshots
@@ -27,24 +26,12 @@ def tool_call(run: AnyRun, call: ToolCall, step: int) -> Event:
 
 def tool_approval(run: AnyRun, call: ToolCall, step: int) -> Event:
     """A call waits for a person: to be allowed, or for the answer to its question."""
-    shown = {"why": call.why, "arguments": _cut(call.sent_arguments)}
-    if call.question:
-        shown["question"] = call.question
-    if call.expires_at is not None:
-        shown["expires_at"] = call.expires_at.isoformat()
-    return _event("tool.approval", run, step=step, call_id=str(call.pk), name=call.name, title=call.title, **shown)
+    return _event("tool.approval", run, step=step, **_call(call), **_asked(call))
 
 
-def tool_decided(run: AnyRun, call: ToolCall, by: User | None) -> Event:
-    """A person decided about a call; nobody: its wait expired, or the answer was stopped."""
-    return _event(
-        "tool.decided",
-        run,
-        call_id=str(call.pk),
-        decision=call.decision or Decision.DENY.value,
-        by=person_dict(by) if by is not None else None,
-        edited=bool(call.edited_arguments),
-    )
+def tool_decided(run: AnyRun, decision: ToolDecision) -> Event:
+    """A person decided about a call that waited, or nobody did in time."""
+    return _event("tool.decided", run, **decision_dict(decision))
 
 
 def tool_progress(run: AnyRun, call: ToolCall, sentence: str) -> Event:
@@ -55,6 +42,26 @@ def tool_progress(run: AnyRun, call: ToolCall, sentence: str) -> Event:
 def tool_result(run: AnyRun, call: ToolCall, step: int) -> Event:
     """A call has ended."""
     return _event("tool.result", run, step=step, call_id=str(call.pk), **result_dict(call))
+
+
+def decision_dict(decision: ToolDecision) -> dict[str, Any]:
+    """Who decided what about a call, and when. `by` is null where nobody did in time (`expired`), or for somebody who
+    was erased. Edited arguments are there as they are sent.
+    """
+    call = decision.call
+    shown: dict[str, Any] = {
+        "call_id": str(call.pk),
+        "title": call.title or call.name,
+        "decision": decision.decision,
+        "by": person_dict(decision.by) if decision.by is not None else None,
+        "at": decision.at.isoformat(),
+    }
+    for name in ("expired", "answered", "edited"):
+        if getattr(decision, name):
+            shown[name] = True
+    if decision.edited:
+        shown["arguments"] = _cut(call.sent_arguments)
+    return shown
 
 
 def step_dict(step: Step) -> dict[str, Any]:
@@ -83,11 +90,15 @@ def result_dict(call: ToolCall) -> dict[str, Any]:
 def steps_of(steps: Sequence[Step]) -> list[dict[str, Any]]:
     """The steps of an answer as snapshots and pages show them, each with the calls that were made in it.
 
-    Reads `step.calls` with `decided_by` and `files`: prefetch them.
+    Reads `step.calls` with `decided_by` and `files`, and `step.decisions` with `by` and `call`: prefetch them. A step
+    of kind approval has the `decisions` that ended its wait.
     """
     shown = []
     for step in steps:
         one = step_dict(step)
+        if step.kind == StepKind.APPROVAL:
+            decisions = sorted(step.decisions.all(), key=lambda decision: (decision.at, decision.pk))
+            one["decisions"] = [decision_dict(decision) for decision in decisions]
         if calls := sorted(step.calls.all(), key=lambda call: call.place):
             one["calls"] = [_state(call) for call in calls]
         shown.append(one)
@@ -97,16 +108,24 @@ def steps_of(steps: Sequence[Step]) -> list[dict[str, Any]]:
 def _state(call: ToolCall) -> dict[str, Any]:
     shown = _call(call) | {"status": call.status}
     if call.status == CallStatus.WAITING:
-        shown["why"] = call.why
-        if call.question:
-            shown["question"] = call.question
-        if call.expires_at is not None:
-            shown["expires_at"] = call.expires_at.isoformat()
+        shown |= _asked(call)
     if call.decision:
         shown["decision"] = call.decision
         shown["by"] = person_dict(call.decided_by) if call.decided_by is not None else None
         shown["edited"] = bool(call.edited_arguments)
     return shown | result_dict(call) if call.status in CALL_ENDED else shown
+
+
+def _asked(call: ToolCall) -> dict[str, Any]:
+    """Why a call waits, for what, and until when. `arguments_chars`: its arguments were cut, and have so many."""
+    shown: dict[str, Any] = {"why": call.why}
+    if call.question:
+        shown["question"] = call.question
+    if call.expires_at is not None:
+        shown["expires_at"] = call.expires_at.isoformat()
+    if len(call.sent_arguments) > SHOWN_CHARS:
+        shown["arguments_chars"] = len(call.sent_arguments)
+    return shown
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
@@ -126,7 +145,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
 
 
-def _event(kind: str, run: AnyRun, **fields: Any) -> Event:
+def _event(kind: str, run: AnyRun, /, **fields: Any) -> Event:
     event = {
         "type": kind,
         "conversation_id": str(run.conversation_id),

@@ -44,6 +44,14 @@ class Run(models.Model):
     base_chars = models.PositiveIntegerField(
         default=0, db_default=0, help_text="How many characters of the answer were there before this run."
     )
+    # Of a run with steps (`chat.models.tools`): what the finished ones have written stays for each further attempt.
+    step_count = models.PositiveSmallIntegerField(default=0, db_default=0, help_text="How many steps it has so far.")
+    kept_chars = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many characters of the answer are of finished steps, or before them."
+    )
+    kept_reasoning = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How many characters of the thinking are of finished steps."
+    )
     slot = models.PositiveSmallIntegerField(
         default=0, db_default=0, help_text="Its place among answers side by side, from 1. 0: it is not one of several."
     )
@@ -117,6 +125,9 @@ class Run(models.Model):
     context_window = models.PositiveIntegerField(
         null=True, blank=True, help_text="Of the model, in tokens. Empty: not known."
     )
+    context_tokens = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Of the last request of a run with steps. Empty: the input tokens are."
+    )
     context_dropped = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Older messages that were left out of the request."
     )
@@ -180,6 +191,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.id} ({self.status})"
+
+    @property
+    def begins_with(self) -> int:
+        """How many characters of the answer the next attempt goes on after."""
+        return max(self.base_chars, self.kept_chars)
 
 
 class Reasoning(models.Model):

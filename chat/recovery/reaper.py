@@ -25,11 +25,14 @@ from chat.eventlog.replay import ReasoningDelta, extend
 from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
 from chat.moderation.rewriting import publish_rewritten
+from chat.recovery.approvals import recover_approvals
 from chat.recovery.recordings import RecordingRecovery
 from chat.recovery.waiting_lines import recover_waiting_lines
+from chat.runs.approval_log import announce_waits, decided_of
 from chat.runs.closing import close_attempt, close_in_log, fence
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import MAX_ATTEMPTS, requeue
+from chat.runs.lost import Lost
 from chat.runs.overdue import (
     Expired,
     any_expired,
@@ -39,6 +42,7 @@ from chat.runs.overdue import (
     take_expired,
     unclosed_runs,
 )
+from chat.runs.step_rows import attempts_in_vain
 from chat.telemetry import metrics
 from chat.turns.releasing import announce_released
 from chat.turns.unasked import find_unannounced, note_announced
@@ -66,7 +70,8 @@ async def run() -> None:
     while True:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
         for step in (
-            reap, sweep, close_endings, begin_logs_anew, announce_unasked, recover_recordings, recover_waiting_lines,
+            reap, sweep, close_endings, begin_logs_anew, announce_unasked, recover_approvals, recover_recordings,
+            recover_waiting_lines,
         ):  # fmt: skip
             try:
                 await step()
@@ -113,9 +118,9 @@ async def _texts_in_log(run: Expired) -> tuple[str, str]:
 
 
 async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -> None:
-    has_written = len(text) > run.base_chars
-    if not has_written and not run.stop_requested and run.attempt < MAX_ATTEMPTS:
-        events = await in_db(requeue, run.run_id, run.attempt, owner=owner)
+    has_written = len(text) > run.base_chars or run.step_count > 0
+    if not run.stop_requested and await _may_go_on(run, has_written):
+        events = await in_db(requeue, run.run_id, run.attempt, owner=owner, lost=Lost(text, reasoning))
         if events is not None:
             metrics.recoveries["requeued"] += 1
             logger.warning("run_requeued", attempt=run.attempt, **run.log_context())
@@ -147,6 +152,13 @@ async def _end_or_requeue(run: Expired, text: str, reasoning: str, owner: str) -
         await close_in_log(ended)
 
 
+async def _may_go_on(run: Expired, has_written: bool) -> bool:
+    """Whether the next worker takes a run up: one that has shown no text, or goes on after its last finished step."""
+    if not run.step_count:
+        return not has_written and run.attempt < MAX_ATTEMPTS
+    return await in_db(attempts_in_vain, run.run_id, run.attempt) < MAX_ATTEMPTS
+
+
 async def sweep() -> None:
     """Publishes the jobs of queued runs again that were lost with the broker's memory, with a worker, or on the way.
 
@@ -160,6 +172,7 @@ async def sweep() -> None:
         metrics.recoveries["republished"] += len(lost)
         logger.info("jobs_republished", runs=[str(run_id) for run_id in lost])
         await announce_released(lost)
+        await announce_waits(await in_db(decided_of, lost))
         await publish(lost)
 
 

@@ -15,6 +15,7 @@ from chat.eventlog.html_requests import request_html
 from chat.models import Run
 from chat.notifications.ended import announce_ended
 from chat.runs.ending import Ended
+from chat.runs.step_ending import all_step_events
 
 # Number of the append that closes an attempt: beyond every other, so that any process may make it, once
 # (`chat.eventlog.store`).
@@ -100,7 +101,7 @@ def announcements(run_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, list[Event]]:
     """The first events of these runs, by run id: they must be in the log before any other."""
     related = ("message", "prompt__author", "prompt__comparison", "requested_by")
     runs = Run.objects.select_related(*related).filter(pk__in=run_ids)
-    return {run.pk: [*_announced_messages(run), events.run_announced(run)] for run in runs}
+    return {run.pk: [*_announced_messages(run), events.run_announced(run), *all_step_events(run)] for run in runs}
 
 
 def _announced_messages(run: Run) -> list[Event]:

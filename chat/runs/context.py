@@ -64,6 +64,14 @@ class ClaimedRun:
     user_id: uuid.UUID | None  # who asked; None once deleted
     trace_id: str
     base_chars: int = 0  # code points of the answer that earlier runs have written
+    step_count: int = 0  # steps of earlier attempts
+    kept_chars: int = 0  # code points of the answer at the end of the last finished one
+    kept_reasoning: int = 0  # likewise of the thinking
+
+    @property
+    def begins_with(self) -> int:
+        """How many code points of the answer this attempt goes on after."""
+        return max(self.base_chars, self.kept_chars)
 
     def log_context(self) -> dict[str, str]:
         """The fields of every log line about it."""
@@ -75,6 +83,24 @@ def read_text_before(message_id: uuid.UUID, base_chars: int) -> str:
     if not base_chars:
         return ""
     return Message.objects.values_list("text", flat=True).get(pk=message_id)[:base_chars]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What the finished steps of earlier attempts have written: the whole text of the answer, also of the runs before,
+    and the run's thinking, which took so many milliseconds.
+    """
+
+    text: str
+    reasoning: str = ""
+    reasoning_ms: int = 0
+
+
+def read_begun(run: ClaimedRun) -> Begun:
+    """What a run with steps goes on after. One query."""
+    found = Run.objects.filter(pk=run.id).values_list("message__text", "reasoning__text", "reasoning_ms").get()
+    text, reasoning, reasoning_ms = found
+    return Begun(text[: run.begins_with], (reasoning or "")[: run.kept_reasoning], reasoning_ms)
 
 
 def earlier_runs(run: Run) -> list[Run]:

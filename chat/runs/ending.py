@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -19,10 +18,9 @@ from chat.eventlog import events
 from chat.eventlog.payloads import MODERATED, untold_cost
 from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
-from chat.runs.context import earlier_runs, read_branch
-from chat.runs.system_prompt import read_system_prompt, with_people
-
-CHARACTERS_PER_ESTIMATED_TOKEN: Final = 4  # of what a lost worker's model read and wrote, about
+from chat.runs.context import earlier_runs
+from chat.runs.lost import Lost, estimate_lost
+from chat.runs.step_ending import end_steps, step_notices, without_message
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +123,9 @@ def end_run(
             fields = ending.run_fields() | {"endpoint": ending.endpoint or run.endpoint}
         message.status = MessageStatus.COMPLETE if status == RunStatus.DONE else MessageStatus(status.value)
         used = _used(run, status, ending)
+        steps = end_steps(run, status) if run.step_count else None
+        if steps is not None:
+            used = without_message(used)
         if used is not None:  # the run shows what is billed, also where it was estimated
             fields |= {
                 "input_tokens": used.input_tokens,
@@ -141,20 +142,21 @@ def end_run(
         message.save(update_fields=["text", "html", "status", *(["moderation"] if moderate else [])])
         # As late as possible: from here to the commit everybody who shares a quota waits.
         settled = settle_run(run.requested_by_id, run.pk, run.created_at, used, conversation_id=run.conversation_id)
+        fields |= {"cost": settled.cost} if steps is None else steps.fields(used, settled.cost)
         run = _update(
             run.pk,
             status=status.value,
             waiting_for="",
             attempt=run.attempt if run.status == RunStatus.RUNNING else run.attempt + 1,
             lease_expires_at=None,
-            cost=settled.cost,
             heard_chars=cut.heard_chars if cut else None,
             produced_chars=cut.produced_chars if cut else None,
+            ended_in_log=False,  # also of one that waited for a person: then it says that the log has the wait
             **fields,
         )
         ended = ended_of(run, message)
         return replace(
-            ended, user_id=run.requested_by_id, near=settled.near, used=used, cost=settled.cost, untold=untold_cost(run)
+            ended, user_id=run.requested_by_id, near=settled.near, used=used, cost=run.cost, untold=untold_cost(run)
         )
 
 
@@ -190,9 +192,10 @@ def ended_of(run: Run, message: Message) -> Ended:
         run.pk,
         run.attempt,
         events.run_ended(run, message, earlier),
-        silent=len(message.text) <= run.base_chars and not (cut or run.reasoning_chars or _withdrawn(run)),
+        silent=len(message.text) <= run.base_chars
+        and not (cut or run.reasoning_chars or run.step_count or _withdrawn(run)),
         kept=changed,
-        notices=events.moderation_notices(message, run),
+        notices=[*step_notices(run), *events.moderation_notices(message, run)],
     )
 
 
@@ -254,17 +257,15 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
     if ending is None:
         return None
     reported = ending.reasoning_tokens and not ending.usage_estimated
-    text = ending.text[run.base_chars :]  # what this run has written
+    text = ending.text[run.begins_with :]  # what this attempt has written
     if status == RunStatus.FAILED and not text and not reported:
         return None
     endpoint = ending.endpoint or run.endpoint
     used = Used(run.model, endpoint, messages=1)
     if ending.output_tokens is None:  # its worker was lost, and nobody counted
         # The endpoint was certainly asked if there is text, or if a checkpoint knows it.
-        read = _tokens_read(run) if text or ending.reasoning or endpoint else 0
-        thought = -(-len(ending.reasoning) // CHARACTERS_PER_ESTIMATED_TOKEN)
-        written = -(-len(text) // CHARACTERS_PER_ESTIMATED_TOKEN) + thought
-        return replace(used, input_tokens=read, output_tokens=written, reasoning_tokens=thought, estimated=True)
+        lost = estimate_lost(run, Lost(ending.text, ending.reasoning), asked=bool(endpoint) and not run.step_count)
+        return replace(lost, endpoint=endpoint, messages=1)
     return replace(
         used,
         input_tokens=ending.input_tokens or 0,
@@ -274,12 +275,3 @@ def _used(run: Run, status: RunStatus, ending: Ending | None) -> Used | None:
         estimated=ending.usage_estimated,
         reported_cost=ending.reported_cost,
     )
-
-
-def _tokens_read(run: Run) -> int:
-    """About how many tokens the model was given; never more than its context holds."""
-    branch = read_branch(run.prompt_id)
-    prompt = with_people(read_system_prompt(run.prompt_id), several=bool(branch.authors))
-    characters = len(prompt) + sum(len(text) for _, text in branch.named_path)
-    characters += run.base_chars
-    return min(-(-characters // CHARACTERS_PER_ESTIMATED_TOKEN), settings.MODEL_CONTEXT_TOKENS)

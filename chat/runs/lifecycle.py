@@ -20,8 +20,10 @@ from accounts.lib.postgresql.prepared import PreparedStatement
 from accounts.quotas.ceilings import QUOTA_COLUMNS, RESERVED_BY_CLAIMED, ReservedQuota, reserved_quotas
 from chat.eventlog import events
 from chat.models import Message, MessageStatus, Reasoning, Run, RunStatus
-from chat.runs.context import ClaimedRun, read_branch, read_text_before
+from chat.runs.context import Begun, ClaimedRun, read_begun, read_branch, read_text_before
+from chat.runs.lost import Lost, book_lost
 from chat.runs.system_prompt import OWN_INSTRUCTIONS, compose_system_prompt, with_people
+from chat.runs.tool_limits import NO_TOOLS, PLAN, TOOL_COLUMN_COUNT, TOOL_COLUMNS, ToolLimits, tool_limits
 
 MAX_ATTEMPTS: Final = 3
 
@@ -35,11 +37,12 @@ WITH claimed AS (
                GREATEST((EXTRACT(EPOCH FROM clock_timestamp() - created_at) * 1000)::int, 0))
     WHERE id = %(run)s AND status = 'queued'
     RETURNING id, conversation_id, prompt_id, message_id, model, attempt, queued_ms, requested_by_id, trace_id,
-        base_chars, parameters, effort
+        base_chars, step_count, kept_chars, kept_reasoning, parameters, effort
 )
-SELECT claimed.*, c.effort, c.temperature, c.max_tokens, c.system_prompt, own.text, quota.*
+SELECT claimed.*, c.effort, c.temperature, c.max_tokens, c.system_prompt, own.text, {TOOL_COLUMNS}, quota.*
 FROM claimed JOIN chat_conversation c ON c.id = conversation_id
 LEFT JOIN LATERAL ({OWN_INSTRUCTIONS} WHERE q.id = claimed.prompt_id) own ON true
+LEFT JOIN LATERAL ({PLAN}) plan ON true
 LEFT JOIN LATERAL ({RESERVED_BY_CLAIMED}) quota ON true
 """,  # noqa: S608 -- constants
     {"owner": "text", "seconds": "double precision", "run": "uuid"},
@@ -66,7 +69,10 @@ WITH given AS (
     SELECT r.id, r.message_id FROM given
     JOIN chat_run r ON r.id = given.run_id AND r.attempt = given.attempt
     JOIN chat_message m ON m.id = r.message_id
-    WHERE r.lease_owner = %s AND r.status = 'running' ORDER BY r.id FOR NO KEY UPDATE OF r, m SKIP LOCKED
+    WHERE r.lease_owner = %s AND r.status = 'running'
+        AND length(given.text) >= r.kept_chars -- it was taken before a step was stored, and comes after it
+        AND COALESCE(length(given.reasoning), r.kept_reasoning) >= r.kept_reasoning
+    ORDER BY r.id FOR NO KEY UPDATE OF r, m SKIP LOCKED
 ), run AS (
     UPDATE chat_run r SET checkpoint_epoch = given.epoch, checkpoint_seq = given.seq, endpoint = given.endpoint,
         reasoning_ms = given.reasoning_ms, reasoning_chars = COALESCE(length(given.reasoning), r.reasoning_chars)
@@ -87,7 +93,8 @@ class Claim:
     what came before it, and `older` messages before that were not read. `quotas`: what the run has reserved in hard
     quotas of tokens and money. `text_before` is the text of an answer that this run continues; empty of a new answer.
     `asked` are the parameters of this answer alone, which are in the other fields, too. `instructions` is how many
-    characters of the system prompt are the user's own.
+    characters of the system prompt are the user's own. `begun` is what an earlier attempt has left in finished steps;
+    None: this attempt begins the run's part of the answer.
     """
 
     run: ClaimedRun
@@ -102,6 +109,13 @@ class Claim:
     text_before: str = ""
     asked: Mapping[str, Any] = field(default_factory=dict)
     instructions: int = 0
+    tools: ToolLimits = NO_TOOLS
+    begun: Begun | None = None
+
+    @property
+    def shown_text(self) -> str:
+        """The text that this attempt goes on after, which everybody has."""
+        return self.begun.text if self.begun else self.text_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +154,8 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
         rows = cursor.fetchall()  # one, or one for each quota
     if not rows:
         return None
-    *fields, once, run_effort, effort, temperature, max_tokens, prompt, instructions = rows[0][:-QUOTA_COLUMNS]
+    first, limits = rows[0][:-QUOTA_COLUMNS][:-TOOL_COLUMN_COUNT], rows[0][:-QUOTA_COLUMNS][-TOOL_COLUMN_COUNT:]
+    *fields, once, run_effort, effort, temperature, max_tokens, prompt, instructions = first
     asked = json.loads(once).get("asked", {})
     quotas = reserved_quotas([row[-QUOTA_COLUMNS:] for row in rows])
     run = ClaimedRun(*fields)
@@ -150,7 +165,8 @@ def claim(run_id: uuid.UUID, owner: str, window_of: Callable[[str], int | None] 
     return Claim(
         run, system_prompt, branch.named_path, asked.get("temperature", temperature),
         asked.get("max_tokens", max_tokens), run_effort or effort, quotas, summary=branch.summary, older=branch.older,
-        text_before=before, asked=asked, instructions=len(instructions or ""),
+        text_before=before, asked=asked, instructions=len(instructions or ""), tools=tool_limits(limits),
+        begun=read_begun(run) if run.step_count else None,
     )  # fmt: skip
 
 
@@ -178,9 +194,12 @@ def checkpoint(points: Sequence[Checkpoint], owner: str) -> set[uuid.UUID]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> list[events.Event] | None:
-    """Queues a run that has shown no text for the next worker; returns the events that announce it. Reasoning that it
-    has shown is dropped: the next attempt replaces it.
+def requeue(
+    run_id: uuid.UUID, attempt: int, *, owner: str | None = None, lost: Lost | None = None
+) -> list[events.Event] | None:
+    """Queues a run for the next worker, which goes on after its last finished step; returns the events that announce
+    it. What was shown after that step is dropped: the next attempt replaces it. A run without steps must have shown no
+    text; of one with steps, `lost` is all that was shown, and what its request has used is booked.
 
     The `owner` may do so at shutdown; without an `owner` the lease must have expired. Otherwise returns None.
     """
@@ -189,20 +208,30 @@ def requeue(run_id: uuid.UUID, attempt: int, *, owner: str | None = None) -> lis
         run = (found.filter(lease_owner=owner) if owner else found.filter(lease_expires_at__lt=Now())).first()
         if run is None:
             return None
-        superseded = events.run_superseded(run, run.base_chars)
+        superseded = events.run_superseded(run, run.begins_with)
+        if run.step_count and lost is not None:
+            book_lost(run, lost)
         run.status = RunStatus.QUEUED
         run.lease_owner, run.lease_expires_at = "", None
         run.enqueued_at = Now()
-        run.checkpoint_epoch, run.checkpoint_seq, run.reasoning_chars, run.reasoning_ms = "", 0, 0, 0
-        run.save(
-            update_fields=[
-                "status", "lease_owner", "lease_expires_at", "enqueued_at",
-                "checkpoint_epoch", "checkpoint_seq", "reasoning_chars", "reasoning_ms",
-            ]
-        )  # fmt: skip
-        Reasoning.objects.filter(run=run).delete()
-        # The next attempt begins with the text that was there before this run: empty, unless it continues an answer.
-        Message.objects.filter(pk=run.message_id).update(
-            text=Left("text", run.base_chars) if run.base_chars else "", status=MessageStatus.PENDING
-        )
+        run.save(update_fields=["status", "lease_owner", "lease_expires_at", "enqueued_at"])
+        drop_unfinished(run)
         return [superseded, events.run_queued(run, attempt=attempt + 1)]
+
+
+def drop_unfinished(run: Run) -> None:
+    """Takes what an attempt has written after the last finished step from a run that the caller has locked, and that
+    is no worker's from now on. The next attempt begins with the text that is left: empty, unless the run continues an
+    answer or has finished steps.
+    """
+    run.checkpoint_epoch, run.checkpoint_seq, run.reasoning_chars = "", 0, run.kept_reasoning
+    if not run.kept_reasoning:
+        run.reasoning_ms = 0
+        Reasoning.objects.filter(run=run).delete()
+    else:
+        Reasoning.objects.filter(run=run).update(text=Left("text", run.kept_reasoning))
+    run.save(update_fields=["checkpoint_epoch", "checkpoint_seq", "reasoning_chars", "reasoning_ms"])
+    kept = run.begins_with
+    Message.objects.filter(pk=run.message_id).update(
+        text=Left("text", kept) if kept else "", status=MessageStatus.PENDING
+    )

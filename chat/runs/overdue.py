@@ -32,7 +32,7 @@ WHERE id IN (
 # A statement of its own: the texts must be at least as new as the checkpoints of the rows that were locked.
 _TAKEN: Final = """
 SELECT r.id, r.conversation_id, r.attempt, r.checkpoint_epoch, r.checkpoint_seq, m.text, COALESCE(t.text, ''),
-       r.stop_requested_at IS NOT NULL, r.requested_by_id, r.trace_id, r.base_chars
+       r.stop_requested_at IS NOT NULL, r.requested_by_id, r.trace_id, r.base_chars, r.step_count
 FROM chat_run r JOIN chat_message m ON m.id = r.message_id LEFT JOIN chat_reasoning t ON t.run_id = r.id
 WHERE r.id = ANY(%s) ORDER BY r.created_at
 """
@@ -72,7 +72,7 @@ ORDER BY finished_at LIMIT %s
 @dataclass(frozen=True, slots=True)
 class Expired:
     """A run whose worker has not renewed its lease. `text` and `reasoning` are of the last checkpoint; the first
-    `base_chars` code points of the text were there before this run.
+    `base_chars` code points of the text were there before this run. A run with steps can go on after the last one.
     """
 
     run_id: uuid.UUID
@@ -86,11 +86,12 @@ class Expired:
     user_id: uuid.UUID | None
     trace_id: str
     base_chars: int
+    step_count: int = 0
 
     @property
     def has_shown(self) -> bool:
         """Whether the checkpoint has anything that this run itself wrote."""
-        return len(self.text) > self.base_chars or bool(self.reasoning)
+        return len(self.text) > self.base_chars or bool(self.reasoning) or self.step_count > 0
 
     def log_context(self) -> dict[str, str]:
         """The fields of every log line about it."""

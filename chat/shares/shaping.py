@@ -64,9 +64,9 @@ def shape_event(event: dict[str, Any], look: Look) -> dict[str, Any] | None:
     if kind == "run.reasoning":
         return _pick(event, "run_id", "attempt", "step", "index", "text") if look.reasoning else None
     if kind in STEPS:
-        return _pick(event, "run_id", "message_id", "attempt", "model", "for")
+        return _pick(event, "run_id", "message_id", "attempt", "model", "for", "kept")
     if kind in ENDINGS:
-        shown = _pick(event, "run_id", "attempt", "text_length", "html", "finish", "next_attempt")
+        shown = _pick(event, "run_id", "attempt", "text_length", "html", "finish", "next_attempt", "kept")
         if look.reasoning and "reasoning" in event:
             shown["reasoning"] = _shape_reasoning(event["reasoning"])
         return shown

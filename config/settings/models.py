@@ -37,6 +37,7 @@ MODEL_RETRY_SECONDS = env.float(
 SHOW_COSTS = env.bool("SHOW_COSTS", True)  # whether people see what answers cost, where their model has a price
 ANSWER_MAX_CHARS = env.int("ANSWER_MAX_CHARS", 200_000, validate=at_least(1))  # then an answer is stopped
 REASONING_MAX_CHARS = env.int("REASONING_MAX_CHARS", 100_000, validate=at_least(1))  # of thinking are shown and kept
+TOOL_CALL_SECONDS = env.float("TOOL_CALL_SECONDS", 60.0, validate=at_least(0.1))  # then a tool call is ended
 # How many tokens of a conversation are sent to a model whose window nobody knows, and at most to one with a larger
 # window (0: as much as it holds).
 MODEL_CONTEXT_TOKENS = env.int("MODEL_CONTEXT_TOKENS", 32_000)

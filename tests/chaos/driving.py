@@ -40,7 +40,7 @@ class Scene:
         return accepted
 
     async def judge(self, seconds: float = 20.0) -> None:
-        """Waits until all is at rest, takes fresh snapshots, and asserts I1-I12."""
+        """Waits until all is at rest, takes fresh snapshots, and asserts I1-I13."""
         await self.history.settle(self.stack, seconds)
         views = [view for client in self.clients for view in client.views]
         judge = await self.alice.connect(at=self.stack.webs[-1].url)

@@ -1,4 +1,4 @@
-"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I12.
+"""The history checker: what every client received and what PostgreSQL holds, against the invariants I1-I13.
 
     history = History()
     client = history.watch(await alice.connect(views=views), "alice")
@@ -25,6 +25,8 @@ After Jepsen: clients only record while things break; one pure function judges a
     I11 what was accepted to wait is sent once, or still waits with a reason, or was removed; it is sent by its author,
         and not before what its author has put before it
     I12 who reads by a share link gets what the link shows of one conversation, in order, and nothing after it ended
+    I13 each call of a tool has one result, the same for everybody; what writes is not repeated unless a person was
+        asked; what waited for a person is made only if they allowed it; nothing of an ended run is open
 """
 
 from tests.history.data import Rows, Socket, Viewer

@@ -39,4 +39,6 @@ class Rows:
     reserved: list[str] = field(default_factory=list)  # runs that quotas are held back for
     reasoning: dict[str, str] = field(default_factory=dict)  # by run
     queued: list[dict[str, Any]] = field(default_factory=list)  # messages that wait, and those that were removed
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    calls: dict[str, dict[str, Any]] = field(default_factory=dict)  # of tools; `waits`: how often one waited
     comparisons: dict[str, dict[str, Any]] = field(default_factory=dict)  # size, chosen_id; by question

@@ -10,6 +10,7 @@ from typing import Any
 from tests.client import DELTAS, TERMINAL, ProtocolViolationError, View, apply_event, apply_snapshot
 from tests.history.data import Rows, Viewer
 from tests.history.parts import check_parts, check_usage, text_of
+from tests.history.steps import check_steps, tokens_of
 from tests.history.waiting import check_order, check_waiting, is_queued
 
 REVOKED_SECONDS = 2.0
@@ -30,7 +31,7 @@ def find_violations(
         found += _replay(viewer)
     found += [*_same_for_all(viewers), *_endings(viewers), *_texts(viewers, rows)]
     found += [*check_usage(viewers, rows, snapshots), *check_waiting(viewers, rows, snapshots)]
-    found += _fresh(viewers, snapshots)
+    found += [*_fresh(viewers, snapshots), *check_steps(viewers, rows)]
     return found + (_withheld(viewers, rows, snapshots, withheld) if withheld else [])
 
 
@@ -108,8 +109,10 @@ def _rows(rows: Rows) -> list[str]:
         bills = [bill for bill in rows.bills if bill["run_id"] == one]
         if run["status"] == "done" and len(bills) != 1:
             found.append(f"I6 run {one} is done and billed {len(bills)} times")
+        read, written = tokens_of(rows, one)
         for bill in bills:
-            if (bill["input_tokens"], bill["output_tokens"]) != (run["input_tokens"] or 0, run["output_tokens"] or 0):
+            billed = (read + bill["input_tokens"], written + bill["output_tokens"])
+            if billed != (run["input_tokens"] or 0, run["output_tokens"] or 0):
                 found.append(f"I6 run {one} took {run['output_tokens']} tokens, billed are {bill['output_tokens']}")
     found += [
         f"I6 {bill['run_id']} is billed and does not exist" for bill in rows.bills if bill["run_id"] not in rows.runs

@@ -56,7 +56,7 @@ class History:
         return time.monotonic() - began
 
     def check(self, stack: Stack, snapshots: Iterable[dict[str, Any]] = ()) -> None:
-        """Asserts I1-I12. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
+        """Asserts I1-I13. `snapshots`: fresh `subscribed` frames, of which each viewer's end must be the same."""
         rows = read_rows(stack)
         found = find_violations(self.viewers, rows, snapshots, self.withheld)
         found += find_reader_violations(self.readers, rows, self.withheld)
@@ -98,6 +98,14 @@ def read_rows(stack: Stack) -> Rows:
             )
         },
         bills=of("SELECT run_id, input_tokens, output_tokens FROM accounts_usageentry WHERE run_id IS NOT NULL"),
+        steps=of("SELECT run_id, number, kind, status, input_tokens, output_tokens FROM chat_step"),
+        calls={
+            row["id"]: row
+            for row in of(
+                "SELECT c.id, c.run_id, c.name, c.effect, c.status, c.tries, c.decision, (SELECT count(*) FROM "
+                "chat_step s WHERE s.run_id = c.run_id AND s.kind = 'approval') AS waits FROM chat_toolcall c"
+            )
+        },
         reasoning={row["run_id"]: row["text"] for row in of("SELECT run_id, text FROM chat_reasoning")},
         queued=of(
             f"SELECT q.id, {name}, client_id, state, reason, revision, logged "  # noqa: S608 -- a constant

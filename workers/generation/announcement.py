@@ -12,6 +12,7 @@ import structlog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
+from chat.runs.approval_log import announce_waits
 from chat.runs.closing import announcements, close_attempt
 from chat.runs.context import ClaimedRun
 
@@ -37,11 +38,13 @@ async def announce(run: ClaimedRun, is_lost: Callable[[], bool]) -> None:
 
 
 async def close_previous_attempt(run: ClaimedRun) -> None:
-    """Appends the end of the attempt before. The process that ended it may not have reached the log, and the log
-    refuses these events after `run.started` of this attempt. An outage is only logged.
+    """Appends the end of the attempt before, as that of a lost one, unless the log has it. The process that ended it
+    may not have reached the log, which refuses these events after `run.started` of this attempt. An outage is only
+    logged.
     """
     before = replace(run, attempt=run.attempt - 1)
-    missing = [events.run_superseded(before, run.base_chars), events.run_queued(run, attempt=run.attempt)]
+    await announce_waits([(before.id, before.attempt)])  # it may have waited for a person; then it was not lost
+    missing = [events.run_superseded(before, run.begins_with), events.run_queued(run, attempt=run.attempt)]
     try:
         await close_attempt(before.conversation_id, before.id, before.attempt, missing)
     except OUTAGE as error:

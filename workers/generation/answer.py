@@ -22,6 +22,7 @@ from workers.generation.permission import may_answer
 from workers.generation.request_context import KnownModels, NothingKnown, RequestContext
 from workers.generation.run_log import RunLog
 from workers.generation.thinking import Thinking
+from workers.generation.tool_use.requests import ONLY, StepRequest
 from workers.generation.tracing import ModelCall
 from workers.providers.base import (
     Awaited,
@@ -30,6 +31,8 @@ from workers.providers.base import (
     Effort,
     Options,
     ProviderError,
+    Replay,
+    RequestedCall,
     SentOptions,
     TokenUsage,
 )
@@ -45,11 +48,18 @@ class ModelAnswer:
 
     `endpoint` is the host of the endpoint that was asked last, which is the one that answers; empty before the first
     request. `first_token` is when the first text of the answer came, in seconds of the monotonic clock; what the model
-    thought before it is not that text.
+    thought before it is not that text. `request` is what a run with tools asks in this step; `calls` are those that the
+    model wants to be made.
     """
 
     def __init__(
-        self, claim: Claim, log: RunLog, model: ChatModel, clock: RunClock, models: KnownModels | None = None
+        self,
+        claim: Claim,
+        log: RunLog,
+        model: ChatModel,
+        clock: RunClock,
+        models: KnownModels | None = None,
+        request: StepRequest = ONLY,
     ) -> None:
         self.context: RequestContext | None = None  # once it is made
         self.endpoint = ""
@@ -63,13 +73,20 @@ class ModelAnswer:
         self._model = model
         self._models = models or NothingKnown()
         self._clock = clock
-        self._limits = AnswerLimits(claim)
-        self.thinking = Thinking(log)
+        self.request = request
+        self.calls: tuple[RequestedCall, ...] = ()
+        self.replay: Replay | None = None
+        self._limits = AnswerLimits(claim, len(log.text) if request.rounds else None, request.room)
+        self.thinking = Thinking(log, again=bool(request.rounds))
         self._sent = SentOptions()
         self._awaited: Awaited = "model"
         self._said_at = 0.0  # monotonic seconds
-        self._continuation = Continuation() if claim.text_before else None
-        self._joint = Joint(claim.text_before) if claim.text_before else None
+        continues = bool(claim.text_before) and not request.rounds
+        self._continuation = Continuation() if continues else None
+        self._joint = Joint(claim.text_before) if continues else None
+        # Between the texts of two steps.
+        self._blank_line = "\n\n" if request.rounds and log.text.strip() else ""
+        self._written: list[str] = []  # what the model wrote, of a request with tools
 
     @property
     def first_token_ms(self) -> int | None:
@@ -89,10 +106,15 @@ class ModelAnswer:
         """The parameters as the run's row keeps them."""
         return describe_parameters(self._claim, self._sent)
 
+    @property
+    def written(self) -> str:
+        """What the model wrote in this request, the calls included. Only kept if it was offered tools."""
+        return "".join(self._written) + "".join(call.name + call.arguments for call in self.calls)
+
     async def read(self) -> Outcome:
         """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
         with tracing.span("context"):
-            self.context = RequestContext(self._claim, self._models)
+            self.context = RequestContext(self._claim, self._models, self.request)
         if sentence := self.context.too_long():
             return Outcome(RunStatus.FAILED, "context_too_long", sentence)
         self._limits.factor = self.context.output_factor
@@ -104,7 +126,7 @@ class ModelAnswer:
                 self.thinking.pause()
 
     async def _stream(self, context: RequestContext) -> Outcome:
-        refused = await self._limits.open(context.used)
+        refused = await self._limits.open(context.used, again=bool(self.request.rounds))
         if refused is not None:
             return refused
         effort = cast("Effort | None", self._claim.effort or None)
@@ -116,6 +138,8 @@ class ModelAnswer:
             continuation=self._continuation,
             sent=self._sent,
             on_waiting=self._note_waiting,
+            tools=self.request.tools,
+            call_no_more=self.request.call_no_more,
         )
         usage: TokenUsage | None = None
         reason: str | None = None
@@ -137,6 +161,8 @@ class ModelAnswer:
                         usage = chunk.usage or usage
                         reason = chunk.finish_reason or reason
                         self.upstream_model = chunk.model or self.upstream_model
+                        self.calls = chunk.calls or self.calls
+                        self.replay = chunk.replay or self.replay
                     if self._log.fenced or self._limits.reached is not None:
                         break
         except ProviderError as error:
@@ -175,7 +201,7 @@ class ModelAnswer:
         finish = finish_of(reason)
         metrics.finishes[finish] += 1
         outcome = Outcome(RunStatus.DONE, usage=usage, first_token_ms=self.first_token_ms, finish=finish)
-        if self.first_token is None and self.thinking.first is not None:
+        if self.first_token is None and self.thinking.first is not None and not self.calls:
             outcome.code, outcome.message = NO_ANSWER, no_answer_note(finish)
         return outcome
 
@@ -185,8 +211,13 @@ class ModelAnswer:
 
     def _write(self, text: str) -> None:
         """Adds text to the run's log."""
+        if self._blank_line:
+            text = text.lstrip()
         if not text:
             return
+        if self.request.tools:
+            self._written.append(text)
+        text, self._blank_line = self._blank_line + text, ""
         if self.first_token is None:
             self.first_token = time.monotonic()
             self.call.note_first_token()

@@ -56,9 +56,10 @@ class Emitter:
         attempt: int,
         text_before: str = "",
         screen: AnswerScreen | None = None,
+        reasoning_before: str = "",
     ) -> RunLog:
         self.streams += 1
-        return RunLog(self.schedule, conversation_id, run_id, attempt, text_before, screen)
+        return RunLog(self.schedule, conversation_id, run_id, attempt, text_before, screen, reasoning_before)
 
     def done(self) -> None:
         self.streams -= 1

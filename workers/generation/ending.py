@@ -9,9 +9,9 @@ from typing import Final
 from chat.eventlog.payloads import MODERATED
 from chat.models import RunStatus
 from chat.runs.ending import Ending
-from workers.generation.answer import ModelAnswer
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.screening import Screened
+from workers.generation.written_answer import WrittenAnswer
 
 UPSTREAM_SAID_CHARS: Final = 4_000  # of a provider's words that are stored with a run
 
@@ -29,7 +29,7 @@ def moderated(outcome: Outcome, screened: Screened) -> Outcome:
 def make_ending(
     outcome: Outcome,
     screened: Screened,
-    answer: ModelAnswer,
+    answer: WrittenAnswer,
     clock: RunClock,
     *,
     produced: str,

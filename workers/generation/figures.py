@@ -7,14 +7,14 @@ import structlog
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ended
 from chat.telemetry import metrics
-from workers.generation.answer import ModelAnswer
 from workers.generation.outcome import Outcome, RunClock
+from workers.generation.written_answer import WrittenAnswer
 
 logger = structlog.get_logger(__name__)
 
 
 def count_ended(
-    run: ClaimedRun, outcome: Outcome, ended: Ended, answer: ModelAnswer, clock: RunClock, *, characters: int
+    run: ClaimedRun, outcome: Outcome, ended: Ended, answer: WrittenAnswer, clock: RunClock, *, characters: int
 ) -> None:
     """Counts how it ended, its times, its tokens and its cost; `characters` are in its message."""
     used = ended.used

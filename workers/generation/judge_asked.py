@@ -1,5 +1,5 @@
 """Judges the question of a run before its model answers, or beside it. A question is judged once: not again for a
-continued answer, nor after a reviewer has released it.
+continued answer, nor for the next attempt at one with steps, nor after a reviewer has released it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from chat.models import RunStatus
 from chat.models.moderation import Action, Direction
 from chat.runs.closing import close_attempt
 from chat.runs.lifecycle import Claim
-from workers.generation.answer import ModelAnswer
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.outcome import Outcome, Withheld
 from workers.generation.records import record
 from workers.generation.services import Services
 from workers.generation.withheld import Known, hold_question, open_message_case, publish_withheld, read_known, withhold
+from workers.generation.written_answer import WrittenAnswer
 from workers.moderation.findings import UNCHECKED_QUESTION, JudgeFinding, finding_of_judgements, is_about
 from workers.moderation.judge import Judge
 
@@ -37,10 +37,10 @@ WITHHELD: Final = (Action.HOLD.value, Action.BLOCK.value, "withdrawn")
 logger = structlog.get_logger(__name__)
 
 
-async def judge_asked(services: Services, claim: Claim, answer: ModelAnswer) -> Outcome:
+async def judge_asked(services: Services, claim: Claim, answer: WrittenAnswer) -> Outcome:
     """The model's answer, unless a judge refuses the question or has the run wait for a reviewer."""
     judges = services.judges.of(Direction.ASKED)
-    if not judges or claim.text_before:
+    if not judges or claim.shown_text or claim.begun:
         return await answer.read()
     known = await _known(claim)
     if known.moderation.get("action") in WITHHELD:
@@ -68,7 +68,7 @@ async def _known(claim: Claim) -> Known:
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _read_beside(question: _Question, judges: Sequence[Judge], answer: ModelAnswer) -> Outcome:
+async def _read_beside(question: _Question, judges: Sequence[Judge], answer: WrittenAnswer) -> Outcome:
     """Asks the model and the judges at once. Nothing of the answer is read before the verdict; a refusal closes the
     request.
     """

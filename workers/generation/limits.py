@@ -10,9 +10,12 @@ from django.conf import settings
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.quotas.ceilings import UNLIMITED, Ceiling, known_ceiling, reserve_output
+from accounts.quotas.reservations import QuotaFull, reserve_step
 from chat.models import RunStatus
+from chat.runs.context import ClaimedRun
 from chat.runs.lifecycle import Claim
 from workers.generation.outcome import Outcome
+from workers.generation.tool_use.limits import Room
 from workers.providers.token_estimate import TokenCounter, prefix_of_tokens
 
 REASONING_FACTOR: Final = 5  # reasoning, which nobody is shown, may be so many times as long as an answer
@@ -20,14 +23,39 @@ REASONING_FACTOR: Final = 5  # reasoning, which nobody is shown, may be so many 
 logger = structlog.get_logger(__name__)
 
 
-class AnswerLimits:
-    """The limits of one answer. `reached` is how the run ends once one of them is reached; None before."""
+def quota_stopped(sentence: str) -> Outcome:
+    """How an answer ends for which a quota has no more room."""
+    return Outcome(RunStatus.STOPPED, "quota_exceeded", f"The answer was stopped. {sentence}")
 
-    def __init__(self, claim: Claim) -> None:
+
+async def reserve_again(run: ClaimedRun, input_tokens: int) -> Outcome | None:
+    """Reserves for a further request of a run; how the run ends if a quota has no room for it. During an outage it goes
+    on: its usage is booked all the same.
+    """
+    if run.user_id is None:
+        return None
+    try:
+        await in_db(reserve_step, run.user_id, run.id, run.model, input_tokens=input_tokens)
+    except QuotaFull as full:
+        return quota_stopped(str(full))
+    except OUTAGE as error:
+        logger.warning("quota_not_checked", run=str(run.id), error=type(error).__name__)
+    return None
+
+
+class AnswerLimits:
+    """The limits of one request for an answer. `reached` is how the run ends once one of them is reached; None before.
+
+    `written`: how many characters the answer has before it, if other than what the run began with. `room`: what is left
+    of the limits of an answer with tools.
+    """
+
+    def __init__(self, claim: Claim, written: int | None = None, room: Room | None = None) -> None:
         self.reached: Outcome | None = None
         self._run = claim.run
         self._quotas = claim.quotas
-        self._characters = claim.run.base_chars  # the length limit is that of the whole answer
+        self._characters = claim.run.base_chars if written is None else written  # the limit is of the whole answer
+        self._room = room
         self._reasoning_characters = 0
         self._counter = TokenCounter()
         self._ceiling: Ceiling | None = None
@@ -42,15 +70,25 @@ class AnswerLimits:
     def factor(self, factor: float) -> None:
         self._counter.factor = factor
 
-    async def open(self, input_tokens: int) -> Outcome | None:
-        """Takes what the claim knows of the quotas; asks PostgreSQL only to change a reservation.
+    async def open(self, input_tokens: int, *, again: bool = False) -> Outcome | None:
+        """Takes what the claim knows of the quotas; asks PostgreSQL only to change a reservation, and where the request
+        is not the run's first one (`again`).
 
         If nothing is left, returns how the run ends, and no request is sent.
         """
         self._input_tokens = input_tokens
-        self._ceiling, must_change = known_ceiling(self._quotas, input_tokens)
-        if must_change:
+        if self._room is not None and (refused := self._room.open(input_tokens)) is not None:
+            return refused
+        if again:
+            if (refused := await reserve_again(self._run, input_tokens)) is not None:
+                return refused
             self._ceiling = await self._reserve(0, starts=True)
+        else:
+            self._ceiling, must_change = known_ceiling(self._quotas, input_tokens)
+            if must_change:
+                self._ceiling = await self._reserve(0, starts=True)
+        if again and self._ceiling is not None and self._ceiling.possible < 1:
+            return quota_stopped(self._ceiling.message)
         if self._ceiling is not None and self._ceiling.possible < 1:
             # Failed and without text: it is not counted as a message.
             return Outcome(RunStatus.FAILED, "quota_exceeded", self._ceiling.message)
@@ -67,18 +105,22 @@ class AnswerLimits:
     async def admit(self, text: str, reasoning: str = "") -> str:
         """The part of `text` that is within the limits: all of it until one is reached, which sets `reached`."""
         text = self._within_length(text, reasoning)
-        if self._ceiling is None:
+        if self._ceiling is None and self._room is None:
             return text
         before = self._counter.tokens
         self._counter.add(reasoning)
         self._counter.add(text)
         tokens = self._counter.tokens
+        if self._room is not None and (reached := self._room.check(tokens)) is not None:
+            self.reached = reached
+            return prefix_of_tokens(text, int(max(self._room.tokens - before, 0) / self.factor))
+        if self._ceiling is None:
+            return text
         if tokens > self._ceiling.reserved:
             self._ceiling = await self._reserve(tokens + settings.QUOTA_OUTPUT_TOKENS) or self._ceiling
         if tokens > self._ceiling.reserved:
             text = prefix_of_tokens(text, int(max(self._ceiling.reserved - before, 0) / self.factor))
-            message = f"The answer was stopped. {self._ceiling.message}"
-            self.reached = Outcome(RunStatus.STOPPED, "quota_exceeded", message)
+            self.reached = quota_stopped(self._ceiling.message)
         return text
 
     def _within_length(self, text: str, reasoning: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 import structlog
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from chat.runs.lifecycle import Claim
 from workers.generation.context import Fitted, answer_room, fit_turns
+from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
 from workers.providers.base import ChatTurn, ProviderError, TokenUsage
 from workers.providers.counting import TokenCount
 from workers.providers.http.verdict import NOTHING
@@ -17,6 +19,7 @@ from workers.providers.model_facts import ModelFacts
 from workers.providers.windows import ModelWindow, read_overflow
 
 MARGIN: Final = 0.95  # of a limit that is aimed at after a refusal: the count was wrong
+STEPS_SHARE: Final = 0.75  # of a request's tokens, at most, are of the calls and their results
 SURE: Final = 1.3  # a question is refused here only if it is so much too long that no count is that wrong
 
 logger = structlog.get_logger(__name__)
@@ -55,8 +58,9 @@ def request_budget(window: int | None, max_tokens: int | None) -> int:
 class RequestContext:
     """The turns of one answer's request, and what they fill of the model's window."""
 
-    def __init__(self, claim: Claim, models: KnownModels) -> None:
+    def __init__(self, claim: Claim, models: KnownModels, request: StepRequest = ONLY) -> None:
         self._claim = claim
+        self._request = request
         self._models = models
         found = models.window_of(claim.run.model)
         self.window = usable_window(found)
@@ -133,11 +137,22 @@ class RequestContext:
         return int(min(budget, MARGIN * self.used))
 
     def _fit(self, budget: int) -> Fitted:
-        claim = self._claim
+        claim, request = self._claim, self._request
         path = claim.path
-        if claim.text_before:
+        if claim.text_before and not request.rounds:
             path = [*path, ("assistant", claim.text_before)]
-        return fit_turns(claim.system_prompt, path, budget_tokens=budget, count=self.count, summary=claim.summary)
+        prompt = "\n\n".join(part for part in (claim.system_prompt, request.instructions) if part)
+        offered = sum(self.count.text(f"{one.name} {one.description} {one.parameters}") for one in request.tools)
+        # The question, and what of the calls cannot be left out, go before older messages.
+        most = max(budget - offered - self.count.text(prompt), 0) * STEPS_SHARE
+        steps = turns_of(request.rounds, claim.text_before, self._cost, int(most)) if request.rounds else []
+        used = offered + sum(map(self._cost, steps))
+        fitted = fit_turns(prompt, path, budget_tokens=budget - used, count=self.count, summary=claim.summary)
+        return replace(fitted, turns=[*fitted.turns, *steps], used=fitted.used + used) if used else fitted
+
+    def _cost(self, turn: ChatTurn) -> int:
+        """The tokens of a turn, its calls included."""
+        return self.count.turn(turn) + sum(self.count.text(call.name + call.arguments) for call in turn.calls)
 
     def _sentence(self) -> str:
         return (

@@ -25,10 +25,10 @@ from chat.moderation.rules import RuleSet
 from chat.runs.barge_in import cut_answer
 from chat.runs.ending import Ended
 from chat.runs.lifecycle import Claim
+from chat.runs.lost import Lost
 from chat.telemetry import latency_marks, tracing
 from chat.turns.going_on import go_on
 from workers.generation.announcement import announce, close_previous_attempt
-from workers.generation.answer import ModelAnswer
 from workers.generation.ending import make_ending, moderated
 from workers.generation.figures import count_ended
 from workers.generation.judge_asked import judge_asked
@@ -36,6 +36,7 @@ from workers.generation.outcome import Outcome, RunClock
 from workers.generation.output_judge import OutputJudge
 from workers.generation.screening import AnswerScreen, Screened, record_withheld
 from workers.generation.services import Services
+from workers.generation.steps.loop import StepLoop
 from workers.generation.summaries import SummaryWriter, wants_summary
 from workers.generation.withheld import end_withheld, publish_withheld
 
@@ -67,13 +68,17 @@ class Generation:
         self.shown: int | None = None  # the same in ns since 1970
         self.clock = RunClock(claim.run)
         run = claim.run
-        self.screen = AnswerScreen(rules, claim.text_before) if rules else None
-        self.log = services.emitter.open(run.conversation_id, run.id, run.attempt, claim.text_before, self.screen)
-        self.answer = ModelAnswer(claim, self.log, services.model, self.clock, services.models)
+        thought = claim.begun.reasoning if claim.begun else ""
+        self.screen = AnswerScreen(rules, claim.shown_text, thought) if rules else None
+        self.log = services.emitter.open(
+            run.conversation_id, run.id, run.attempt, claim.shown_text, self.screen, thought
+        )
+        self.answer = StepLoop(services, claim, self.log, self.clock)
         self.output = OutputJudge(services, run, claim.text_before)
         self.output.on_hit = self._cancel
         if self.output.active:
             self.log.judge_by(self.output.feed)
+            self.output.feed(claim.shown_text[len(claim.text_before) :])  # the judge of its attempt was lost with it
         self.stop_requested = False
         self.lost = False
         self.handing_over = False
@@ -176,7 +181,7 @@ class Generation:
         """Text into the log, then the end into PostgreSQL, then the closing event: a reader in between sees no gap."""
         run = self.claimed
         if outcome.status is RunStatus.WAITING:
-            return  # for a reviewer: it is no worker's until then
+            return  # for a person: it is no worker's until then
         screened = self._screened()
         outcome = moderated(outcome, screened)
         if outcome.withheld is not None:
@@ -186,9 +191,13 @@ class Generation:
         if self.log.fenced:
             return
         text = screened.text
-        if self.handing_over and outcome.status is RunStatus.INTERRUPTED and not self.log.own_text:
-            await self.services.give_back(run)
-            return
+        if self.handing_over and outcome.status is RunStatus.INTERRUPTED:
+            if self.answer.has_steps:
+                await self.services.give_back(run, Lost(self.log.text, self.log.reasoning))
+                return
+            if not self.log.own_text:
+                await self.services.give_back(run)
+                return
         behind = behind or screened.text != self.log.text or screened.reasoning != self.log.reasoning
         if behind:
             self.log.abandon()

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from chat.eventlog import events, store
@@ -23,7 +24,9 @@ def _nothing() -> None:
 class RunLog:
     """What one attempt at an answer has produced, and how much of it is in the log.
 
-    `text_before` is the text of an answer that the run continues: everybody has it, and the run's own text goes after.
+    `text_before` is the text of an answer that the run continues, or of finished steps: everybody has it, and the
+    attempt's own text goes after. `reasoning_before` is likewise the thinking of finished steps. `step` is the step
+    whose thinking comes now.
     `screen` moderates both texts, just before they go into an append.
     `schedule(run_log, at_once)` tells the emitter that there is something to append.
     """
@@ -46,6 +49,7 @@ class RunLog:
         "on_unannounced",
         "run_id",
         "seq",
+        "step",
         "text_taken_at",
         "unannounced",
         "waiters",
@@ -59,6 +63,7 @@ class RunLog:
         attempt: int,
         text_before: str = "",
         screen: AnswerScreen | None = None,
+        reasoning_before: str = "",
     ) -> None:
         self._schedule = schedule
         self.conversation_id = conversation_id
@@ -77,7 +82,9 @@ class RunLog:
         self.text_taken_at = 0.0  # when text last went into an append, seconds of the monotonic clock
         self._answer = GrowingText(saved_length=-1, text=text_before, screen=screen.answer if screen else None)
         # A run without any stores none.
-        self._reasoning = GrowingText(saved_length=0, screen=screen.thinking if screen else None)
+        thinking = screen.thinking if screen else None
+        self._reasoning = GrowingText(saved_length=len(reasoning_before), text=reasoning_before, screen=thinking)
+        self.step = 0
         self.base_length = len(text_before)  # code points that were there before this run
         self._events: list[events.Event] = []
         self.waiters: list[asyncio.Future[None]] = []
@@ -101,6 +108,11 @@ class RunLog:
         """Both texts have ended: what their screens still hold back is released or withheld."""
         self._reasoning.sift(last=True)
         self._answer.sift(last=True)
+
+    def pause(self) -> None:
+        """A step has ended: nothing of both texts is held back any more."""
+        self.complete()
+        self._schedule(self, True)
 
     async def flush(self) -> None:
         """Waits until everything so far is in the log, or the attempt is fenced."""
@@ -172,7 +184,7 @@ class RunLog:
         """
         if self.in_flight is None:
             made, self._events = self._events, []
-            made += self._deltas(self._reasoning, events.run_reasoning)
+            made += self._deltas(self._reasoning, partial(events.run_reasoning, step=self.step))
             if texts := self._deltas(self._answer, events.run_delta):
                 made += texts
                 if self.text_taken_at:

@@ -129,14 +129,16 @@ class TextScreen:
 
 
 class AnswerScreen:
-    """The answer of an attempt and its thinking. `on_stopped` is called when a rule, or a failure, ends the attempt."""
+    """The answer of an attempt and its thinking, each with what there was of it before. `on_stopped` is called when a
+    rule, or a failure, ends the attempt.
+    """
 
-    def __init__(self, rules: RuleSet, text_before: str = "") -> None:
+    def __init__(self, rules: RuleSet, text_before: str = "", reasoning_before: str = "") -> None:
         self.on_stopped: Callable[[], None] = _nothing
         self.stopped = False
         self.failed = False
         self.answer = TextScreen(rules, self, text_before)
-        self.thinking = TextScreen(rules, self)
+        self.thinking = TextScreen(rules, self, reasoning_before)
 
     @property
     def ended(self) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from chat.runs.context import ClaimedRun
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import KnownModels, NothingKnown
 from workers.generation.titles import TitleWriter
+from workers.generation.tool_use.approval import Approvals, PolicyApprovals
+from workers.generation.tool_use.toolbox import FindTools, find_no_tools
 from workers.moderation.panel import Panel, no_judges
 from workers.providers.base import ChatModel
 
@@ -17,7 +18,7 @@ from workers.providers.base import ChatModel
 @dataclass(frozen=True, slots=True)
 class Services:
     """`owner` is the lease owner's name of this process. `spawn` runs a coroutine as a task of the worker's loop.
-    `give_back` puts a run back into the queue for another worker.
+    `give_back` puts a run back into the queue for another worker; of one with steps it gets all that was shown.
     """
 
     emitter: Emitter
@@ -25,6 +26,8 @@ class Services:
     titles: TitleWriter
     owner: str
     spawn: Callable[[Coroutine[Any, Any, None]], None]
-    give_back: Callable[[ClaimedRun], Awaitable[None]]
+    give_back: Callable[..., Awaitable[None]]  # (ClaimedRun, Lost?)
     models: KnownModels = field(default_factory=NothingKnown)
     judges: Panel = field(default_factory=no_judges)
+    find_tools: FindTools = find_no_tools
+    approvals: Approvals = field(default_factory=PolicyApprovals)

@@ -12,15 +12,16 @@ from workers.generation.run_log import RunLog
 class Thinking:
     """`first` is when it began, in seconds of the monotonic clock; None before.
 
-    It lasts from its first text until text of the answer comes; it may begin again after that. Beyond
-    `REASONING_MAX_CHARS` it is counted, and neither shown nor stored: an ellipsis says so.
+    It lasts until text of the answer comes; it may begin again after that. Beyond `REASONING_MAX_CHARS` it is counted,
+    and neither shown nor stored: an ellipsis says so. With `again` it goes on after that of earlier steps.
     """
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, log: RunLog, *, again: bool = False) -> None:
         self.first: float | None = None
         self._log = log
         self._texts: list[str] = []
-        self._room: int = settings.REASONING_MAX_CHARS
+        self._room: int = max(settings.REASONING_MAX_CHARS - (len(log.reasoning) if again else 0), 0)
+        self._blank_line = "\n\n" if again and log.reasoning else ""
         self._cut = False
         self._since: float | None = None  # it is going on since then
         self._seconds = 0.0  # before that
@@ -46,6 +47,7 @@ class Thinking:
             self._cut = True
             shown += "…"
         if shown:
+            shown, self._blank_line = self._blank_line + shown, ""
             self._log.think(shown)
 
     def pause(self) -> None:

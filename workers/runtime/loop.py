@@ -33,6 +33,7 @@ from chat.recovery import reaper
 from chat.runs import closing
 from chat.runs.context import ClaimedRun
 from chat.runs.lifecycle import Claim, claim, requeue
+from chat.runs.lost import Lost
 from chat.telemetry import metrics
 from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, traceparent_of
 from workers.endpoints import connection_test
@@ -43,6 +44,7 @@ from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
 from workers.generation.services import Services
 from workers.generation.titles import TitleWriter
+from workers.generation.tool_use.toolbox import find_tools
 from workers.generation.tracing import start_run_span
 from workers.moderation import judge_test
 from workers.moderation.service import JudgeSync
@@ -108,7 +110,7 @@ class Runtime:
         await self.judge_sync.open()
         self.services = Services(
             emitter, router, TitleWriter(router, router), self.owner, self.spawn, self.give_back,
-            models=router, judges=self.judge_sync.panel,
+            models=router, judges=self.judge_sync.panel, find_tools=find_tools,
         )  # fmt: skip
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
@@ -182,9 +184,9 @@ class Runtime:
             del self.active[generation.claimed.id]
         self._slots.release()
 
-    async def give_back(self, run: ClaimedRun) -> None:
-        """Puts a run with no text yet back into the queue for another worker."""
-        events = await in_db(requeue, run.id, run.attempt, owner=self.owner)
+    async def give_back(self, run: ClaimedRun, lost: Lost | None = None) -> None:
+        """Puts a run with no text yet, or with finished steps, back into the queue for another worker."""
+        events = await in_db(requeue, run.id, run.attempt, owner=self.owner, lost=lost)
         if events is not None:
             await closing.close_attempt(run.conversation_id, run.id, run.attempt, events)
             await reaper.publish([run.id])

@@ -104,6 +104,15 @@ export class MessageView {
     this.waitingSince = since;
   }
 
+  /** The run waits for a decision about a tool. The next attempt keeps what there is of the answer. @param {number} attempt */
+  pause(attempt) {
+    this.attempt = Math.max(this.attempt, attempt);
+    this.thinking?.pause();
+    this.live?.end(); // shows all of it; what follows opens it again
+    this.live = null;
+    this.await("person");
+  }
+
   /** Sets the text shown while waiting for the first token. @param {string} words */
   wait(words) {
     const place = this.element.querySelector(".waiting-words");
@@ -210,6 +219,7 @@ export class MessageView {
     if (this.status === "pending") this.setStatus("streaming");
     if (this.thinking?.active) this.thinking.pause();
     this.element.classList.remove("is-counted");
+    if (!this.live) this.openLive();
     this.text += fresh;
     this.points += codePoints(fresh);
     this.live?.write(fresh);

@@ -61,12 +61,16 @@ class View {
     return true;
   }
 
-  /** Another attempt, or a run that continues the answer. @param {number} attempt */
-  restart(attempt) {
+  /**
+   * Another attempt, or a run that continues the answer.
+   * @param {number} attempt @param {{text: number, reasoning: number}} [kept] what finished steps have written
+   */
+  restart(attempt, kept) {
     if (attempt <= this.attempt) return;
-    const kept = [...this.texts.text].slice(0, this.base).join("");
+    const text = [...this.texts.text].slice(0, Math.max(this.base, kept?.text ?? 0)).join("");
+    const reasoning = [...this.texts.reasoning].slice(0, kept?.reasoning ?? 0).join("");
     this.attempt = attempt;
-    this.begin(kept, "");
+    this.begin(text, reasoning);
   }
 
   /** Who wrote it. @param {string} name */
@@ -155,7 +159,7 @@ export class SharedMessages {
       case "run.started":
         view.element.dataset.run = event.run_id;
         if (event.model) view.sign(event.model);
-        view.restart(event.attempt);
+        view.restart(event.attempt, event.kept);
         return true;
       case "run.delta":
       case "run.reasoning":
@@ -172,7 +176,7 @@ export class SharedMessages {
   end(view, event) {
     if (event.attempt < view.attempt) return true;
     if (event.next_attempt) {
-      view.restart(event.next_attempt);
+      view.restart(event.next_attempt, event.kept);
       return true;
     }
     const status = ENDINGS[event.type];

@@ -1,0 +1,15 @@
+"""The database's clock, which all processes share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import connection
+
+
+def database_time() -> datetime:
+    """The time now, as the database has it: also within a transaction that began before."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        found: datetime = cursor.fetchone()[0]
+    return found

@@ -1,0 +1,202 @@
+"""Makes the calls of one step side by side, each exactly once where it writes, and stores what comes of them.
+
+That a call is under way is committed before it is made, and its result after it. Whoever finds a call under way in the
+rows of an earlier attempt knows that it may have happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from django.conf import settings
+
+from chat.eventlog import tool_events
+from chat.models import CallStatus, ToolCall
+from chat.runs.context import ClaimedRun
+from chat.runs.questions import usable_question
+from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls, end_call
+from workers.generation.run_log import RunLog
+from workers.generation.steps.checks import read_arguments
+from workers.generation.steps.stored import stored
+from workers.generation.tool_use.outputs import clean, clean_output
+from workers.tools.base import QuestionAskedError, Tool, ToolContext, ToolError, ToolResult
+
+CANCEL_SECONDS: Final = 0.5  # how long a cancelled call may take to end; then it is left to itself
+MOST_FILES: Final = 10  # of one call
+MOST_FILE_BYTES: Final = 16 * 1024 * 1024
+MOST_SOURCES: Final = 50
+PROGRESS_SECONDS: Final = 0.25  # between two events of one call's progress
+LATE: Final = "This call was not made: the time for tools in this answer is used up."
+BROKEN: Final = "This tool failed because of an internal error."
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Asked:
+    """A call that asks the person something before it can go on."""
+
+    call: ToolCall
+    sentence: str
+    schema: Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one run in this worker."""
+
+    run: ClaimedRun
+    owner: str
+    log: RunLog
+    tools: Mapping[str, Tool]
+    at_once: int
+    asked: list[Asked] = field(default_factory=list)
+
+    async def make(self, calls: Sequence[ToolCall], seconds: float) -> None:
+        """Makes these calls and stores their results. They have so many seconds together. Raises `Gone` if the run is
+        not this worker's any more or was stopped. If it is cancelled, so are the calls.
+        """
+        if not calls:
+            return
+        slots = asyncio.Semaphore(self.at_once)
+        deadline = time.monotonic() + seconds
+        tasks = [asyncio.create_task(self._make(call, slots, deadline)) for call in calls]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            await cancel_all(tasks)
+
+    async def _make(self, call: ToolCall, slots: asyncio.Semaphore, deadline: float) -> None:
+        async with slots:
+            if time.monotonic() >= deadline:
+                await self.end(call, CallEnd(CallStatus.ERROR.value, LATE, len(LATE)))
+                return
+            begun: Begun = await stored(begin_calls, self.run, self.owner, [call.pk])
+            if begun.stopped:
+                await self.end(call, CallEnd(CallStatus.ERROR.value, begun.stopped, len(begun.stopped)))
+                return
+            if not begun.calls:
+                return  # it has ended meanwhile
+            [row] = begun.calls
+            until = min(time.monotonic() + settings.TOOL_CALL_SECONDS, deadline)
+            try:
+                end = await self._run(row, until)
+            except QuestionAskedError as error:
+                sentence = clean(error.question.sentence)[:1_000]
+                try:
+                    question = usable_question(sentence, error.question.schema)
+                except ValueError as wrong:
+                    end = CallEnd(CallStatus.ERROR.value, str(wrong), len(str(wrong)))
+                else:
+                    self.asked.append(Asked(row, sentence, question["schema"]))
+                    return
+            await self.end(row, end)
+
+    async def _run(self, call: ToolCall, until: float) -> CallEnd:
+        """How a call ends. Raises `QuestionAskedError`."""
+        tool = self.tools[call.name]
+        arguments = read_arguments(call.sent_arguments)
+        assert isinstance(arguments, dict)  # it was checked
+        seconds = max(until - time.monotonic(), 0.0)
+        try:
+            async with asyncio.timeout(seconds):
+                result = await tool.run(arguments, self._context(call, until))
+            return end_of(result, outside=tool.outside)
+        except QuestionAskedError:
+            raise
+        except ToolError as error:
+            logger.info("tool_call_failed", run=str(self.run.id), tool=call.name, detail=error.detail)
+            sentence = clean(error.sentence)[:4_000]
+            status = CallStatus.UNKNOWN if error.uncertain and call.effect == "writes" else CallStatus.ERROR
+            return CallEnd(status.value, sentence, len(sentence), outside=tool.outside)
+        except TimeoutError:
+            sentence = f"This call was ended because it took longer than {seconds:.0f} seconds."
+            if call.effect == "writes":
+                sentence += " It is not known whether it happened."
+            return CallEnd(CallStatus.ERROR.value, sentence, len(sentence))
+        except Exception:
+            logger.exception("tool_call_crashed", run=str(self.run.id), tool=call.name)
+            return CallEnd(CallStatus.ERROR.value, BROKEN, len(BROKEN))
+
+    def _context(self, call: ToolCall, until: float) -> ToolContext:
+        return ToolContext(
+            self.run.user_id, self.run.conversation_id, self.run.id, call.pk, until,
+            report=self._reporter(call), answers=tuple(call.answers),
+        )  # fmt: skip
+
+    def _reporter(self, call: ToolCall) -> Callable[[str], None]:
+        """Shows the progress of a call: not more often than readers can follow."""
+        said_at = float("-inf")
+
+        def report(sentence: str) -> None:
+            nonlocal said_at
+            if time.monotonic() - said_at >= PROGRESS_SECONDS and sentence:
+                said_at = time.monotonic()
+                self.log.event(tool_events.tool_progress(self.run, call, clean(sentence)))
+
+        return report
+
+    async def end(self, call: ToolCall, end: CallEnd) -> None:
+        """Stores the result of a call and shows it."""
+        ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, end)
+        self.log.event(await _event_of(self.run, ended))
+        if ended.step.ended_at is not None:
+            self.log.event(tool_events.run_step(self.run, ended.step))
+
+
+async def _event_of(run: ClaimedRun, ended: EndedCall) -> tuple[bytes, bool]:
+    if ended.call.status == CallStatus.OK:  # its files are read
+        return await stored(tool_events.tool_result, run, ended.call, ended.step.number)
+    return tool_events.tool_result(run, ended.call, ended.step.number)
+
+
+def end_of(result: ToolResult, *, outside: bool) -> CallEnd:
+    """A result as it is stored: cleaned and bounded."""
+    output, chars = clean_output(result.text)
+    sources = [
+        {"title": clean(one.title)[:300], "url": clean(one.url)[:2_000], "passage": clean(one.passage)[:2_000]}
+        for one in result.sources[:MOST_SOURCES]
+    ]
+    files = [
+        (clean(one.name)[:200] or "file", one.media_type[:100], one.content)
+        for one in result.files[:MOST_FILES]
+        if len(one.content) <= MOST_FILE_BYTES
+    ]
+    if len(files) < len(result.files):
+        output += f"\n[{len(result.files) - len(files)} files were left out: too many, or too large.]"
+    return CallEnd(
+        CallStatus.ERROR.value if result.failed else CallStatus.OK.value,
+        output,
+        max(chars, len(output)),
+        sources,
+        [clean(one)[:500] for one in result.queries[:20]],
+        files,
+        result.cost,
+        outside,
+    )
+
+
+async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancels tasks and waits a moment for them. One that does not end is left to itself: it can store nothing."""
+    pending = [task for task in tasks if not task.done()]
+    for task in pending:
+        task.cancel()
+    if pending:
+        _, stuck = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
+        for task in stuck:
+            task.add_done_callback(_look_at_end)
+        if stuck:
+            logger.warning("tool_calls_not_cancelled", calls=len(stuck))
+
+
+def _look_at_end(task: asyncio.Task[None]) -> None:
+    """Its error concerns nobody any more."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,285 @@
+"""The loop of an answer with tools: the model, the calls it asks for, their results, and the model again.
+
+A run whose model asks for no call is one request, as without tools, and leaves no steps behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+import structlog
+from django.utils import timezone
+
+from accounts.lib.db import in_db
+from accounts.lib.outage import OUTAGE
+from accounts.quotas.prices import price_of
+from chat.eventlog.payloads import NO_ANSWER, no_answer_note
+from chat.models import CALL_ENDED, Finish, RunStatus, Step
+from chat.runs.lifecycle import Claim
+from chat.runs.step_ending import events_of_steps
+from chat.runs.step_rows import ModelStep, read_steps, record_model_step
+from workers.generation.answer import ModelAnswer
+from workers.generation.ledger import used_of
+from workers.generation.outcome import Outcome, RunClock
+from workers.generation.request_context import RequestContext
+from workers.generation.run_log import RunLog
+from workers.generation.services import Services
+from workers.generation.steps.calls import Calls
+from workers.generation.steps.checks import Repetitions, as_new_calls
+from workers.generation.steps.sorting import sort_calls
+from workers.generation.steps.stored import Gone, stored, through_outages
+from workers.generation.tool_use.approval import Waiting
+from workers.generation.tool_use.limits import Spent, spent_by
+from workers.generation.tool_use.requests import Round, StepRequest, known_tools, rounds_of
+from workers.generation.tool_use.toolbox import NO_TOOLBOX, Toolbox, ToolWish
+from workers.providers.base import TokenUsage
+
+logger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+STOPPED: Final = Outcome(RunStatus.STOPPED)
+
+
+class StepLoop:
+    """One answer, in as many steps as it takes. What it knows of its requests is of all of them, or of the last one."""
+
+    def __init__(self, services: Services, claim: Claim, log: RunLog, clock: RunClock) -> None:
+        self._services = services
+        self._claim = claim
+        self._run = claim.run
+        self._log = log
+        self._clock = clock
+        self._box: Toolbox = NO_TOOLBOX
+        self._steps: list[Step] = []
+        self._spent = Spent(claim.tools)
+        self._repetitions = Repetitions()
+        self._started_at = timezone.now()
+        self._before: list[ModelAnswer] = []
+        self._gate: asyncio.Event | None = None
+        self._last: ModelAnswer = self._answer(StepRequest())
+
+    # --- what is known of the answer ----------------------------------------------------------------------------
+
+    @property
+    def gate(self) -> asyncio.Event | None:
+        """Nothing of the answer is read before it is set."""
+        return self._gate
+
+    @gate.setter
+    def gate(self, gate: asyncio.Event | None) -> None:
+        self._gate = self._last.gate = gate
+
+    @property
+    def has_steps(self) -> bool:
+        return bool(self._steps) or self._run.step_count > 0
+
+    @property
+    def context(self) -> RequestContext | None:
+        return self._last.context
+
+    @property
+    def endpoint(self) -> str:
+        return self._last.endpoint
+
+    @property
+    def upstream_model(self) -> str:
+        return self._last.upstream_model
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self._last.parameters
+
+    @property
+    def requested_at(self) -> float | None:
+        return _first(one.requested_at for one in self._requests)
+
+    @property
+    def first_token(self) -> float | None:
+        return _first(one.first_token for one in self._requests)
+
+    @property
+    def first_token_ms(self) -> int | None:
+        return _first(one.first_token_ms for one in self._requests)
+
+    @property
+    def first_reasoning_ms(self) -> int | None:
+        return _first(one.first_reasoning_ms for one in self._requests)
+
+    @property
+    def reasoning_ms(self) -> int:
+        """How long the model has thought so far, also in earlier attempts."""
+        begun = self._claim.begun.reasoning_ms if self._claim.begun else 0
+        return begun + sum(one.reasoning_ms for one in self._requests)
+
+    @property
+    def _requests(self) -> Sequence[ModelAnswer]:
+        return (*self._before, self._last)
+
+    def write_rest(self) -> None:
+        self._last.write_rest()
+
+    def billed_usage(self, reported: TokenUsage | None, text: str) -> TokenUsage:
+        """What the last request is billed with; `text` is what the attempt wrote, and all of it if it has no steps."""
+        return self._last.billed_usage(reported, self._last.written if self.has_steps else text)
+
+    # --- the loop -----------------------------------------------------------------------------------------------
+
+    async def read(self) -> Outcome:
+        """Streams the answer into the log until it ends, waits for a person, or reaches a limit."""
+        try:
+            outcome = await self._read()
+        except Gone:
+            outcome = STOPPED
+        return replace(outcome, first_token_ms=self.first_token_ms) if self.has_steps else outcome
+
+    async def _read(self) -> Outcome:
+        await self._find_tools()
+        if self._run.step_count and (waits := await self._resume()) is not None:
+            return waits
+        while True:
+            outcome = await self._ask()
+            if outcome.status is not RunStatus.DONE or not self._last.calls:
+                return self._ended(outcome)
+            if self._last.request.call_no_more:
+                return self._ended(outcome)
+            await self._record(outcome)
+            if (waits := await self._make_calls()) is not None:
+                return waits
+
+    async def _find_tools(self) -> None:
+        """Looks up the tools, if whoever asked may use any."""
+        run, limits = self._run, self._claim.tools
+        if not limits.permits_tools or run.user_id is None:
+            return
+        question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
+        chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
+        wish = ToolWish(run.user_id, run.conversation_id, chosen, limits.web_search, question)
+        try:
+            self._box = await self._services.find_tools(wish)
+        except OUTAGE as error:
+            logger.warning("tools_not_found", run=str(run.id), error=type(error).__name__)
+
+    async def _resume(self) -> Outcome | None:
+        """Goes on after the steps of earlier attempts: shows them again, and makes the calls that are left."""
+        self._steps = await stored(read_steps, self._run.id)
+        self._spent = spent_by(self._claim.tools, self._steps)
+        for step in self._steps:
+            for call in step.calls.all():
+                self._repetitions.note(call)
+        for event in events_of_steps(self._run, self._steps):
+            self._log.event(event)
+        return await self._make_calls()
+
+    async def _ask(self) -> Outcome:
+        """One request to the model."""
+        if self._steps or self._box.tools:
+            if self._last.requested_at is not None:
+                self._before.append(self._last)
+            self._last = self._answer(await self._request())
+        self._started_at = timezone.now()
+        outcome = await self._last.read()
+        if outcome.code == "upstream_no_tools" and not self._steps:
+            self._box = NO_TOOLBOX
+            self._last = self._answer(StepRequest())
+            outcome = await self._last.read()
+        return outcome
+
+    async def _request(self) -> StepRequest:
+        tools = self._box.specs or known_tools(self._steps)
+        request = StepRequest(tools, self._box.instructions)
+        if not self._steps:
+            return request
+        rounds = self._rounds()
+        may_call = bool(self._box.tools) and self._spent.may_call(len(rounds)) and not self._repetitions.too_many
+        prices = None
+        if self._claim.tools.cost is not None:
+            prices = await in_db(price_of, self._run.model)
+        self._log.step = self._steps[-1].number + 1
+        return replace(
+            request, rounds=rounds, call_no_more=not may_call, number=self._log.step, room=self._spent.room(prices)
+        )
+
+    def _rounds(self) -> list[Round]:
+        inside = {name for name, tool in self._box.tools.items() if not tool.outside}
+        return rounds_of(self._steps, self._log.text, inside, self._run.base_chars)
+
+    def _answer(self, request: StepRequest) -> ModelAnswer:
+        services = self._services
+        answer = ModelAnswer(self._claim, self._log, services.model, self._clock, services.models, request)
+        answer.gate = self._gate
+        return answer
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        """How the run ends with its last request."""
+        if not self._steps or (outcome.status is not RunStatus.DONE and outcome.code != "upstream_empty"):
+            return outcome
+        finish = Finish.TOOL_LIMIT.value if self._last.request.call_no_more else outcome.finish
+        # A model may have nothing to add to what it said before its calls.
+        done = replace(outcome, status=RunStatus.DONE, code="", message="", finish=finish or Finish.STOP.value)
+        if not self._log.text[self._run.base_chars :].strip():
+            done.code, done.message = NO_ANSWER, no_answer_note(done.finish)
+        return done
+
+    async def _record(self, outcome: Outcome) -> None:
+        """Stores the request that has ended and the calls it asks for; from here on no attempt goes back behind it."""
+        last, log = self._last, self._log
+        log.pause()
+        await log.flush()
+        usage = last.billed_usage(outcome.usage, last.written)
+        calls = as_new_calls(last.calls, self._box.tools)
+        left_out = len(last.calls) - len(calls)
+        replay = None
+        if last.replay is not None and not left_out:
+            replay = {"dialect": last.replay.dialect, "model": last.replay.model, "parts": last.replay.parts}
+        done = ModelStep(
+            log.text, log.reasoning, self.reasoning_ms, log.epoch, log.seq, self._started_at,
+            used_of(self._run.model, last.endpoint, usage), calls, replay,
+            after=self._steps[-1].number if self._steps else 0,
+        )  # fmt: skip
+        model, _ = await stored(record_model_step, self._run, self._services.owner, done)
+        log.forget_saved()
+        logger.info("step_recorded", run=str(self._run.id), step=model.number, calls=len(calls), left_out=left_out)
+        self._steps = await stored(read_steps, self._run.id)
+        self._spent.tokens += usage.input_tokens + usage.output_tokens
+        self._spent.cost += model.cost or 0
+        for event in events_of_steps(self._run, [one for one in self._steps if one.number >= model.number]):
+            log.event(event)
+
+    # --- the calls of a step ------------------------------------------------------------------------------------
+
+    async def _make_calls(self) -> Outcome | None:
+        """Makes the calls that have no result yet. How this attempt ends if they wait for a person; else None."""
+        making = Calls(self._run, self._services.owner, self._log, self._box.tools, max(self._claim.tools.at_once, 1))
+        opened = [call for step in self._steps for call in step.calls.all() if call.status not in CALL_ENDED]
+        if opened:
+            judge = self._services.approvals.judge
+            ready, waits = await sort_calls(opened, making, self._repetitions, judge)
+            if not waits:
+                await making.make(ready, max(self._spent.seconds_left, 0.0))
+                waits = [
+                    Waiting(one.call.pk, one.sentence[:200], {"sentence": one.sentence, "schema": dict(one.schema)})
+                    for one in making.asked
+                ]
+            if waits:
+                return await self._wait(waits)
+            self._steps = await stored(read_steps, self._run.id)
+            made = {call.pk for call in opened}
+            self._spent.cost += sum(
+                call.cost for step in self._steps for call in step.calls.all() if call.pk in made and call.cost
+            )
+        return None
+
+    async def _wait(self, waits: Sequence[Waiting]) -> Outcome:
+        """The run waits for a person, without a worker; the next attempt goes on after the steps so far."""
+        await self._log.flush()
+        approvals, owner = self._services.approvals, self._services.owner
+        if not await through_outages(lambda: approvals.wait(self._run, owner, waits)):
+            raise Gone
+        return Outcome(RunStatus.WAITING)
+
+
+def _first(found: Iterable[T | None]) -> T | None:
+    return next((one for one in found if one is not None), None)

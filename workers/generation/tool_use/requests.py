@@ -1,0 +1,154 @@
+"""What a run with tools asks the model in one step: the calls so far with their results, and the offered tools.
+
+The steps of earlier runs are not sent again: of an earlier answer, later questions get the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from chat.models import CallStatus, Step, StepKind, ToolCall
+from workers.generation.tool_use.limits import Room
+from workers.generation.tool_use.outputs import LEAST_CHARS, MODEL_CHARS, as_data, shorten
+from workers.providers.base import ChatTurn, Replay, RequestedCall, ToolSpec
+
+_ENDINGS: Final = {
+    CallStatus.DENIED.value: "The user did not allow this call, so it was not made.",
+    CallStatus.CANCELLED.value: "This call was cancelled.",
+    CallStatus.UNKNOWN.value: "It is not known whether this call happened: the connection to it was lost, and it was"
+    " not made again.",
+}
+_FAILED: Final = frozenset({CallStatus.ERROR.value, *_ENDINGS})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A call with what the model reads of its result; `whole` is the length of the result."""
+
+    call: RequestedCall
+    text: str
+    whole: int
+    outside: bool
+    failed: bool
+    mark: str
+    sources: str = ""
+
+    def turn(self, most: int) -> ChatTurn:
+        """As a turn with at most so many characters of the result."""
+        text = shorten(self.text, self.whole, most)
+        text = as_data(text, self.call.name, self.mark) if self.outside and self.text else text
+        text = "\n\n".join(part for part in (text, self.sources) if part) or "(no output)"
+        return ChatTurn("tool", text, call_id=self.call.id, name=self.call.name, failed=self.failed)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a model wrote and asked for in one request, and the results."""
+
+    text: str
+    results: Sequence[Result]
+    replay: Replay | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """One request of a run. `number` is that of its step in the run's reasoning: 0 of the first request.
+
+    `call_no_more`: the model is to answer with what it has. `room`: what is left of the limits of answers with tools.
+    """
+
+    tools: Sequence[ToolSpec] = ()
+    instructions: str = ""
+    rounds: Sequence[Round] = ()
+    call_no_more: bool = False
+    number: int = 0
+    room: Room | None = None
+
+
+ONLY: Final = StepRequest()
+"""The request of a run that is offered no tools."""
+
+
+def rounds_of(steps: Sequence[Step], text: str, inside: Collection[str], base: int = 0) -> list[Round]:
+    """The finished requests among the steps of a run, with their calls. `text` is the whole answer, of which the first
+    `base` code points were there before the run. The results of tools that are not `inside` are content from outside.
+    """
+    rounds, begins = [], base
+    by_model: dict[int, list[ToolCall]] = {}
+    for step in steps:
+        for call in step.calls.all():
+            by_model.setdefault(call.model_step_id, []).append(call)
+    for step in steps:
+        if step.kind != StepKind.MODEL or step.pk not in by_model:
+            continue
+        calls = sorted(by_model[step.pk], key=lambda call: call.place)
+        written = text[begins : step.text_chars].strip()
+        begins = step.text_chars
+        replay = msgspec.convert(step.replay, Replay) if step.replay else None
+        rounds.append(Round(written, [result_of(call, inside) for call in calls], replay))
+    return rounds
+
+
+def result_of(call: ToolCall, inside: Collection[str]) -> Result:
+    """An ended call as the model gets it."""
+    text = call.output
+    if call.status in _ENDINGS:
+        text = call.output or _ENDINGS[call.status]
+    elif call.edited_arguments:
+        text = f"[The user changed the arguments to: {call.edited_arguments}]\n{text}"
+    outside = call.status in (CallStatus.OK, CallStatus.ERROR) and call.tries > 0 and call.name not in inside
+    return Result(
+        RequestedCall(call.upstream_id, call.name, call.arguments),
+        text,
+        max(call.output_chars, len(text)),
+        outside,
+        call.status in _FAILED,
+        call.pk.hex[-12:],
+        _sources(call.sources),
+    )
+
+
+def turns_of(rounds: Sequence[Round], before: str, cost: Callable[[ChatTurn], int], budget: int) -> list[ChatTurn]:
+    """The turns that follow the question: `before` (what the answer had before this run), then the requests with their
+    calls and results. If they have more than `budget` tokens, the oldest results are shortened, the last ones at last.
+    """
+    limits = [[MODEL_CHARS] * len(one.results) for one in rounds]
+    turns = _turns(rounds, before, limits)
+    over = sum(map(cost, turns)) - budget
+    for number, one in enumerate(rounds):
+        for place, result in enumerate(one.results):
+            if over <= 0:
+                break
+            full, least = cost(result.turn(MODEL_CHARS)), cost(result.turn(LEAST_CHARS))
+            if full > least:
+                # In between by the share that is too much; a token of a text has about as many characters everywhere.
+                share = max(0.0, (full - over) / full)
+                limits[number][place] = max(LEAST_CHARS, int(min(len(result.text), MODEL_CHARS) * share * 0.95))
+                over -= full - cost(result.turn(limits[number][place]))
+    return _turns(rounds, before, limits)
+
+
+def _turns(rounds: Sequence[Round], before: str, limits: Sequence[Sequence[int]]) -> list[ChatTurn]:
+    turns = []
+    for number, one in enumerate(rounds):
+        said = "\n\n".join(part for part in (before if number == 0 else "", one.text) if part)
+        calls = tuple(result.call for result in one.results)
+        turns.append(ChatTurn("assistant", said, calls=calls, replay=one.replay))
+        turns += [result.turn(most) for result, most in zip(one.results, limits[number], strict=True)]
+    return turns
+
+
+def _sources(sources: Sequence[dict[str, Any]]) -> str:
+    """The numbers of the sources in this answer, by which the model cites them."""
+    lines = [f"[{one['n']}] {one.get('title') or one.get('url', '')} – {one.get('url', '')}" for one in sources]
+    return "Sources, to be cited by their numbers:\n" + "\n".join(lines) if lines else ""
+
+
+def known_tools(steps: Sequence[Step]) -> list[ToolSpec]:
+    """The tools that the model has called and that are not offered any more: requests with their calls name them."""
+    names = {call.name for step in steps for call in step.calls.all()}
+    return [ToolSpec(name, "This tool cannot be called any more.", {"type": "object"}) for name in sorted(names)]
