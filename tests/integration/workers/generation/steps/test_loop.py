@@ -73,19 +73,20 @@ async def test_an_answer_without_calls_needs_no_further_statements(
         worker = worker_with(CountingTool())
         statements.clear()
         await (await worker.begin(turn, model))
-        made = [one for one in statements if "SAVEPOINT" not in one]  # they have numbers of their own
+        # Savepoints have numbers of their own, and each connection prepares once.
+        made = [one for one in statements if not one.startswith(("SAVEPOINT", "RELEASE", "PREPARE"))]
         await worker.close()
         return made
 
     monkeypatch.setattr(psycopg.Cursor, "execute", counting)
-    await written(ScriptedModel(says("First.")))  # fills caches
+    first = await written(ScriptedModel(says("First.")))
     without, offered = ScriptedModel(says("Plain.")), ScriptedModel(says("Also plain."))
     before = await written(without)
     await in_db(know_a_tool)
     after = await written(offered)
     assert (len(without.options[0].tools), len(offered.options[0].tools)) == (0, 1)
-    assert before == after
-    assert len(before) > 3
+    assert set(after) <= set(first) | set(before)
+    assert 3 < len(after) <= max(len(first), len(before))
 
 
 async def test_calls_are_made_and_their_results_go_to_the_model(turn: Accepted) -> None:

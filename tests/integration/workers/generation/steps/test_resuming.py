@@ -35,6 +35,7 @@ from tests.fixtures.tool_runs import (
 from tests.fixtures.written_answers import Worker
 from workers.generation.steps import calls as making
 from workers.generation.steps import loop, stored
+from workers.generation.tool_use.approval import MAYBE_HAPPENED
 from workers.providers.base import ChatTurn
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
@@ -195,7 +196,7 @@ async def test_a_worker_that_dies_between_two_steps(
     await worker_with(look, send, policy=policy, owner="second").write(turn, model)
     run, _, made = await in_db(rows, turn.run_id)
     if run.status == "waiting":  # it may have happened: a person says that it is to be tried again
-        assert [one.why for one in policy.waits] == [loop.MAYBE_HAPPENED]
+        assert [one.why for one in policy.waits] == [MAYBE_HAPPENED]
         assert what in ("tool", "begin_calls", "end_call")
         await in_db(decide, turn.run_id)
         await worker_with(look, send, policy=policy, owner="third").write(turn, model)
@@ -273,7 +274,7 @@ async def test_a_write_that_may_have_happened_is_not_repeated_when_denied(turn: 
     model = ScriptedModel(calls(("a", "send", {})), says("I do not know."))
     assert await attempt_that_dies(turn, worker_with(send, policy=policy, owner="first"), model, dying)
     await worker_with(send, policy=policy, owner="second").write(turn, model)
-    assert [one.why for one in policy.waits] == [loop.MAYBE_HAPPENED]
+    assert [one.why for one in policy.waits] == [MAYBE_HAPPENED]
     call = await ToolCall.objects.aget(run=turn.run_id)
     assert call.status == "waiting"
     await in_db(decide, turn.run_id, allow=False)
