@@ -19,6 +19,7 @@ from chat.views import (
     recordings,
     shares,
     sidebar,
+    tools,
     usage,
 )  # fmt: skip
 
@@ -32,6 +33,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/rename/", sidebar.rename, name="rename"),
     path("c/<uuid:conversation_id>/pin/", sidebar.pin, name="pin"),
     path("c/<uuid:conversation_id>/parameters/", parameters.read_or_change, name="parameters"),
+    path("c/<uuid:conversation_id>/tools/", tools.read_or_change, name="conversation_tools"),
     path("c/<uuid:conversation_id>/answers/", asking.read_or_change, name="answers"),
     path("c/<uuid:conversation_id>/mentions/seen/", asking.see_mentions, name="mentions_seen"),
     path("c/<uuid:conversation_id>/members/", members.read_members, name="members"),
@@ -56,6 +58,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/restore/", sidebar.restore, name="restore"),
     path("conversations/", sidebar.list_conversations, name="conversations"),
     path("conversations/export/", exports.export_own_data, name="export_own_data"),
+    path("tools/", tools.read_defaults, name="tool_defaults"),
     path("parameters/", parameters.read_defaults, name="parameter_defaults"),
     path("messages/<uuid:message_id>/report/", moderation.report, name="report"),
     path("messages/<uuid:message_id>/edit/", message_changes.edit, name="message_edit"),

@@ -259,6 +259,7 @@ def conversation_updated(conversation: Conversation) -> Event:
             "model": conversation.model or None,
             "parameters": parameters_for_members(conversation),
             "answers": conversation.rule,
+            "tools": conversation.tools,
         }
     )
 

@@ -126,7 +126,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
 
 
-def _event(kind: str, run: AnyRun, **fields: Any) -> Event:
+def _event(kind: str, run: AnyRun, /, **fields: Any) -> Event:
     event = {
         "type": kind,
         "conversation_id": str(run.conversation_id),

@@ -47,8 +47,9 @@ from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.decorators import for_members, zone_of
-from chat.views.offline import BLANK, SHEETS
+from chat.views.offline import BLANK, BLANK_STEPS, SHEETS
 from chat.views.reading import push_state, reading_of, with_reading
+from chat.views.tools import tools_shown
 
 BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
@@ -126,6 +127,7 @@ def _page(
         **(people or _alone(request)),
         "answers": _rule(state, people),
         "queued": state.queued if state else [],
+        "tools": tools_shown(state.conversation if state else None),
         "parameters_changed": state is not None and is_changed(state.conversation),
         "temporary_hours": temporary_hours(user),
         "suspended": moderation.suspension_shown(request),
@@ -166,6 +168,7 @@ def _page(
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
         "blank_seam": {"id": "", "used": True, "text": ""},
+        "blank_steps": BLANK_STEPS,
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},
     }
     return render(request, "chat/conversation.html", context)

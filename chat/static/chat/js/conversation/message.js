@@ -10,6 +10,7 @@ import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
 import { showModeration } from "antiphon/conversation/moderation";
 import { showSeam } from "antiphon/conversation/seam";
+import { adoptSteps, assignSteps } from "antiphon/conversation/steps-loader";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -29,6 +30,7 @@ export class MessageView {
   constructor(element, onBlock, say) {
     this.element = element;
     this.onBlock = onBlock;
+    this.say = say;
     this.body = /** @type {HTMLElement} */ (element.querySelector(".message-body"));
     const { dataset } = element;
     this.id = dataset.id ?? "";
@@ -58,6 +60,7 @@ export class MessageView {
     this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
     this.cost = /** @type {string | null} what an answer cost, told to the payer alone */ (null);
     showChanges(this);
+    adoptSteps(element, say);
     if (reasoning) this.thinking?.assign(reasoning, this.active && !this.text);
     if (this.role === "assistant") {
       // A checkpoint says `streaming` also while the run has no word yet.
@@ -127,6 +130,7 @@ export class MessageView {
     this.element.dataset.parent = message.parent_id ?? "";
     if (message.versions) this.setVersions(message.versions);
     if (message.run) this.setRun(message.run);
+    assignSteps(this, message.run);
     this.context = message.run?.context ?? this.context;
     if (message.summary) showSeam(this.element, message.summary);
     showChanges(this, message);
@@ -170,13 +174,16 @@ export class MessageView {
   /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number, waiting_for?: string}} run */
   setRun(run) {
     if (run.run_id !== this.runId) {
-      if (this.runId) this.thinking?.clear();
+      if (this.runId) {
+        this.thinking?.clear();
+        assignSteps(this, null);
+      }
       this.attempt = 0; // each run counts its own
       this.part = run.part ?? 1;
       this.base = run.base_length ?? 0;
       this.await(run.waiting_for ? "person" : "queue", performance.now() - (run.waited_ms ?? 0));
-    } else if (run.attempt > this.attempt && this.active) {
-      this.thinking?.clear(); // a new attempt replaces what there is of the one before
+    } else if (run.attempt > this.attempt && this.active && !this.element.querySelector(":scope > .steps")) {
+      this.thinking?.clear(); // a new attempt replaces what there is of the one before; after steps it goes on
       if (this.points > this.base) {
         this.setText(firstPoints(this.text, this.base));
         this.openLive();
@@ -234,7 +241,8 @@ export class MessageView {
   finish(event) {
     if (event.attempt < this.attempt) return true;
     if (event.next_attempt) {
-      this.setText(firstPoints(this.text, this.base));
+      this.setText(firstPoints(this.text, event.text_length ?? this.base)); // what finished steps have written stays
+      this.thinking?.keep(event.reasoning?.length ?? 0);
       this.setRun({ run_id: event.run_id, attempt: event.next_attempt });
       this.await("queue");
       this.setStatus("pending");

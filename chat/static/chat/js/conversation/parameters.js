@@ -44,6 +44,8 @@ export class Parameters {
     this.status = this.part(".parameters-status");
     /** Of a conversation that has not begun: what its first message brings. */
     this.draft = new ParameterDraft(page.user.id, Boolean(page.conversation_id));
+    /** Other options of the first message. @type {(() => Record<string, any>) | null} */
+    this.more = null;
     /** @type {Shown | null} */
     this.shown = null;
     /** What is not saved yet, as texts. @type {Record<string, string>} */
@@ -255,7 +257,8 @@ export class Parameters {
   /** What the first message of a new conversation brings. @returns {Record<string, any> | undefined} */
   get first() {
     this.save();
-    return this.draft.options;
+    const options = { ...this.draft.options, ...this.more?.() };
+    return Object.keys(options).length ? options : undefined;
   }
 
   /** The conversation has begun: what its first message did not bring is saved now. @param {Record<string, any> | undefined} options */
