@@ -1,5 +1,5 @@
 """The admin pages of conversations and their messages, earlier texts, ratings, runs, waiting lines and recordings; of
-models, moderation, presets, prompts and notified devices.
+models, tools, moderation, presets, prompts and notified devices.
 
 Importing this registers them.
 """
@@ -21,6 +21,9 @@ from chat.admin import (
     revisions,
     runs,
     share_links,
+    tool_calls,
+    tool_figures,
+    tools,
 )
 
 __all__ = [
@@ -40,4 +43,7 @@ __all__ = [
     "revisions",
     "runs",
     "share_links",
+    "tool_calls",
+    "tool_figures",
+    "tools",
 ]

@@ -22,7 +22,7 @@ def tools_stopped() -> str | None:
 
     It may be `FRESH_SECONDS` old. It asks the database, so call it from a thread where loops run.
     """
-    global _read  # noqa: PLW0603 -- one value of the process
+    global _read
     now = time.monotonic()
     if _read is None or now - _read[0] >= FRESH_SECONDS:
         row = ToolSwitch.objects.filter(pk=1).values_list("stopped", "reason").first()
@@ -55,5 +55,5 @@ def switch_tools(stopped: bool, reason: str, by: User | AnonymousUser | None) ->
 
 def forget() -> None:
     """The next `tools_stopped` asks the database."""
-    global _read  # noqa: PLW0603 -- one value of the process
+    global _read
     _read = None

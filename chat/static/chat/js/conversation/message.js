@@ -171,7 +171,7 @@ export class MessageView {
     return ACTIVE.has(message.status) && !this.active;
   }
 
-  /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number, waiting_for?: string}} run */
+  /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number, waiting_for?: string, kept?: {text: number, reasoning: number}}} run */
   setRun(run) {
     if (run.run_id !== this.runId) {
       if (this.runId) {
@@ -182,10 +182,11 @@ export class MessageView {
       this.part = run.part ?? 1;
       this.base = run.base_length ?? 0;
       this.await(run.waiting_for ? "person" : "queue", performance.now() - (run.waited_ms ?? 0));
-    } else if (run.attempt > this.attempt && this.active && !this.element.querySelector(":scope > .steps")) {
-      this.thinking?.clear(); // a new attempt replaces what there is of the one before; after steps it goes on
-      if (this.points > this.base) {
-        this.setText(firstPoints(this.text, this.base));
+    } else if (run.attempt > this.attempt && this.active) {
+      const kept = Math.max(this.base, run.kept?.text ?? 0); // a new attempt goes on after the finished steps
+      this.thinking?.keep(run.kept?.reasoning ?? 0);
+      if (this.points > kept) {
+        this.setText(firstPoints(this.text, kept));
         this.openLive();
       }
     }
@@ -243,7 +244,8 @@ export class MessageView {
     if (event.next_attempt) {
       this.setText(firstPoints(this.text, event.text_length ?? this.base)); // what finished steps have written stays
       this.thinking?.keep(event.reasoning?.length ?? 0);
-      this.setRun({ run_id: event.run_id, attempt: event.next_attempt });
+      const kept = { text: this.points, reasoning: this.thinking?.points ?? 0 };
+      this.setRun({ run_id: event.run_id, attempt: event.next_attempt, kept });
       this.await("queue");
       this.setStatus("pending");
       this.openLive();
