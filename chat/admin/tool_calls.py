@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,10 +18,11 @@ from accounts.staff.recorded import HistoryAdmin
 from chat.admin.base import BodyAdmin
 from chat.admin.filters import Filter, PeriodFilter, UserFilter
 from chat.admin.links import page_link
-from chat.models import KnownTool, Step, ToolCall
+from chat.models import KnownTool, Run, Step, ToolCall
 from chat.models.tools import READ_CALLS
 
-COLOURS = {
+MOST_RUNS: Final = 1_000  # of a conversation whose calls are searched
+COLOURS: Final = {
     "asked": "default", "waiting": "warning", "allowed": "info", "running": "info", "ok": "success", "error": "danger",
     "denied": "warning", "cancelled": "default", "unknown": "danger",
 }  # fmt: skip
@@ -103,7 +104,8 @@ class ToolCallAdmin(BodyAdmin):
     def search(self, rows: QuerySet[Any], *, id_: uuid.UUID | None, email: str | None) -> QuerySet[Any]:
         if email is not None:
             return rows.filter(run__requested_by__in=User.objects.filter(email=email).values("pk"))
-        return rows.filter(pk=id_) | rows.filter(run=id_) | rows.filter(run__conversation=id_)
+        runs = Run.objects.filter(Q(pk=id_) | Q(conversation=id_)).order_by("-created_at")
+        return rows.filter(Q(pk=id_) | Q(run__in=list(runs.values_list("pk", flat=True)[:MOST_RUNS])))
 
     @admin.display(description="Call")
     def link(self, row: ToolCall) -> SafeString | str:

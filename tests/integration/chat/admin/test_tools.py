@@ -72,7 +72,7 @@ def test_calls_are_found_by_tool_server_status_and_person(run: Run) -> None:
     assert found(q=str(run.pk)) == ["list_issues", "search_web"]
     assert found(run__requested_by__exact=str(run.requested_by_id)) == ["list_issues", "search_web"]
     assert found(run__requested_by__exact="nobody") == []
-    assert found(arguments__contains="krokodil") == ["list_issues", "search_web"], "no lookup of texts"
+    assert client.get("/admin/chat/toolcall/", {"arguments__contains": "krokodil"}).status_code == 400
 
 
 def test_tools_are_switched_off_for_everybody(run: Run) -> None:

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0033_tools'),
+        ("chat", "0034_unjudged"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
