@@ -142,28 +142,28 @@ class ToolCallAdmin(BodyAdmin):
         return page_link("conversation", row.conversation_id)
 
     @admin.display(description="Arguments, as the model wrote them")
-    def sent(self, row: ToolCall) -> SafeString:
+    def sent(self, row: ToolCall) -> SafeString | str:
         return _shown(row.arguments)
 
     @admin.display(description="Arguments, as a person edited them")
-    def edited(self, row: ToolCall) -> SafeString:
+    def edited(self, row: ToolCall) -> SafeString | str:
         return _shown(row.edited_arguments)
 
     @admin.display(description="Question and answers")
-    def asked_question(self, row: ToolCall) -> SafeString:
+    def asked_question(self, row: ToolCall) -> SafeString | str:
         return _shown("\n".join(map(str, filter(None, [row.question, *row.answers]))))
 
     @admin.display(description="Result")
-    def result(self, row: ToolCall) -> SafeString:
+    def result(self, row: ToolCall) -> SafeString | str:
         return _shown(row.output)
 
     @admin.display(description="Sources")
-    def found_sources(self, row: ToolCall) -> SafeString:
+    def found_sources(self, row: ToolCall) -> SafeString | str:
         lines = [f"{one.get('n', '')} {one.get('title', '')} {one.get('url', '')}".strip() for one in row.sources]
         return _shown("\n".join([*map(str, row.queries), *lines]))
 
     @admin.display(description="Files")
-    def made_files(self, row: ToolCall) -> SafeString:
+    def made_files(self, row: ToolCall) -> SafeString | str:
         files = row.files.defer("content")
         return _shown("\n".join(f"{one.name} ({one.media_type}, {number(one.size)} bytes)" for one in files))
 

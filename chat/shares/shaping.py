@@ -66,7 +66,7 @@ def _shape_step(step: dict[str, Any], look: Look) -> dict[str, Any]:
     """
     names = CALL_FIELDS if look.tools else SOURCE_FIELDS
     calls = [{name: call[name] for name in names if name in call} for call in step.get("calls", ())]
-    shown = {name: step[name] for name in STEP_FIELDS if name in step}
+    shown: dict[str, Any] = {name: step[name] for name in STEP_FIELDS if name in step}
     return {**shown, "calls": [call for call in calls if look.tools or call.get("sources")]}
 
 

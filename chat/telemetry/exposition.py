@@ -43,7 +43,13 @@ ODDITIES: Final = ("event", "field", "no_json", "no_object", "usage")
 REFUSALS: Final = ("path", "origin", "protocol", "ticket", "session", "unavailable")
 
 
-Values = float | Mapping[str, float] | Mapping[tuple[str, ...], float]
+Values = (
+    float
+    | Mapping[str, float]
+    | Mapping[tuple[str, str], float]
+    | Mapping[tuple[str, str, str], float]
+    | Mapping[tuple[str, str, str, str], float]
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.e2e.browsing import Watch, answers, ended, send, shoot_views
+from tests.e2e.test_conversation import pasted
 from tests.e2e.test_thinking import LISTEN
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
@@ -42,11 +43,11 @@ class Steps:
         self.stack.manage("shell", "--no-imports", "--command", "\n".join(lines))
 
 
-def call(page: Page, title: str) -> Locator:
+def call(page: Page, title: str) -> Any:
     return answers(page).last.locator(".step-call", has=page.locator(".call-title", has_text=title))
 
 
-def line(page: Page, title: str) -> Locator:
+def line(page: Page, title: str) -> Any:
     return call(page, title).locator("> summary")
 
 
@@ -133,7 +134,7 @@ def test_results_are_text_and_copied_as_they_are(page: Page, stack: Stack, upstr
     send(page, "Show me")
     expect(answers(page).last.locator(".message-body")).not_to_be_empty()
     steps = Steps(stack)
-    output = "\n".join(HOSTILE)[:12_000].replace("\0", "")
+    output = "\n".join(HOSTILE)[:12_000].replace("\0", "").replace("\r", "")
     steps.do(
         ("begin", ({**READ, "arguments": '{"url": "https://exam'},), {}),
         ("end", ("read_page",), {"output": output}),
@@ -143,11 +144,70 @@ def test_results_are_text_and_copied_as_they_are(page: Page, stack: Stack, upstr
     assert call(page, "Read a page").locator(".call-output pre *").count() == 0
     call(page, "Read a page").get_by_role("button", name="Copy the result").click()
     expect(call(page, "Read a page").locator(".call-output use[href$='#check']")).to_have_count(1)
-    assert page.evaluate("navigator.clipboard.readText()") == output
+    assert pasted(page) == output
     # The run ends while another call runs: nothing goes on turning.
     steps.do(("begin", (SEARCH,), {}))
     expect(line(page, "Search the web")).to_contain_text("Running…")
     page.get_by_role("button", name="Stop the answer").click()
     ended(page)
     expect(line(page, "Search the web")).to_contain_text("Cancelled")
+    assert watch.complaints == []
+
+
+def open_tools(page: Page) -> Locator:
+    page.get_by_role("button", name="Tools").click()
+    sheet = page.get_by_role("dialog", name="Tools")
+    expect(sheet.locator("input").first).to_be_visible()
+    return sheet
+
+
+def test_tools_are_chosen_for_a_conversation(
+    page: Page, context: BrowserContext, stack: Stack, upstream: FakeOpenAI
+) -> None:
+    """Before its first message, in another tab, back to the defaults, and while staff have stopped all tools."""
+    watch = Watch(page, stack.url)
+    button = page.locator("#tools-button")
+    for _ in range(40):  # until the worker has published its tools, and the web process knows
+        if button.is_visible():
+            break
+        page.wait_for_timeout(1_000)
+        page.reload()
+    sheet = open_tools(page)
+    expect(page.get_by_role("heading", name="Tools", exact=True)).to_be_focused()
+    expect(button).to_have_attribute("aria-expanded", "true")
+    first = sheet.locator("input").first
+    was = first.is_checked()
+    first.click()
+    expect(sheet.locator(".parameters-status")).to_have_text("Goes with your message")
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    expect(button).to_be_focused()
+    expect(button).to_have_accessible_name("Tools, changed")
+    page.reload()
+    expect(button).to_have_accessible_name("Tools, changed")
+    send(page, "Hello [[tokens=2]]")
+    ended(page)
+    [row] = stack.sql("SELECT tools FROM chat_conversation WHERE id = %s", page.url.split("/")[-2])
+    assert isinstance(row["tools"], list)
+    other = context.new_page()
+    other.goto(page.url)
+    expect(other.locator("#tools-button")).to_have_accessible_name("Tools, changed")
+    sheet = open_tools(page)
+    assert sheet.locator("input").first.is_checked() != was
+    shoot_views(page, "tools-sheet")
+    page.get_by_role("button", name="Use the defaults").click()
+    expect(sheet.locator(".parameters-status")).to_have_text("Saved")
+    expect(other.locator("#tools-button")).to_have_accessible_name("Tools")
+    assert sheet.locator("input").first.is_checked() == was
+    page.get_by_role("button", name="Close", exact=True).last.click()
+    stack.sql(
+        "INSERT INTO chat_toolswitch (id, stopped, reason, changed_at) VALUES (1, true, 'A server misbehaves.', now())"
+        " ON CONFLICT (id) DO UPDATE SET stopped = true, reason = EXCLUDED.reason RETURNING id"
+    )
+    try:
+        page.wait_for_timeout(700)  # each process reads it twice a second
+        button.click()
+        expect(page.locator(".tools-stopped")).to_have_text("Tools are switched off for now. A server misbehaves.")
+    finally:
+        stack.sql("DELETE FROM chat_toolswitch RETURNING id")
     assert watch.complaints == []

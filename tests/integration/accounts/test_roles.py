@@ -19,8 +19,8 @@ from accounts.quotas.settlement import Used, settle_recording
 from chat.models import Conversation, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
+from tests.fixtures.called_tools import add_call
 from tests.fixtures.people import logged_in
-from tests.fixtures.tool_rows import add_call
 from tests.fixtures.waiting_rows import waiting
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")

@@ -45,8 +45,8 @@ from chat.models import (
     ToolPolicy,
 )
 from tests.conftest import make_user
+from tests.fixtures.called_tools import add_call
 from tests.fixtures.people import staff_client
-from tests.fixtures.tool_rows import add_call
 from tests.fixtures.waiting_rows import waiting
 from workers.models import Endpoint, Judge
 

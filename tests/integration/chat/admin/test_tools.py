@@ -12,8 +12,8 @@ from chat.models import Conversation, KnownTool, Member, Message, Run, ToolCall,
 from chat.runs import tool_switch
 from chat.runs.tool_switch import switch_tools, tools_stopped
 from tests.conftest import make_user
+from tests.fixtures.called_tools import add_call, answer_with_tools
 from tests.fixtures.people import staff_client
-from tests.fixtures.tool_rows import add_call, answer_with_tools
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
 

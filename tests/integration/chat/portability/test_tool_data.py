@@ -22,7 +22,7 @@ from chat.retention.erasure import erase
 from chat.retention.purge import purge
 from chat.shares.frozen import freeze
 from chat.shares.reading import read_shared
-from tests.fixtures.tool_rows import add_call, answer_with_tools
+from tests.fixtures.called_tools import add_call, answer_with_tools
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
