@@ -242,10 +242,7 @@ export class MessageView {
   finish(event) {
     if (event.attempt < this.attempt) return true;
     if (event.next_attempt) {
-      this.setText(firstPoints(this.text, event.text_length ?? this.base)); // what finished steps have written stays
-      this.thinking?.keep(event.reasoning?.length ?? 0);
-      const kept = { text: this.points, reasoning: this.thinking?.points ?? 0 };
-      this.setRun({ run_id: event.run_id, attempt: event.next_attempt, kept });
+      this.setRun({ run_id: event.run_id, attempt: event.next_attempt, kept: event.kept });
       this.await("queue");
       this.setStatus("pending");
       this.openLive();
