@@ -127,7 +127,7 @@ class ToolCallAdmin(BodyAdmin):
     def took(self, row: ToolCall) -> str:
         if row.started_at is None or row.ended_at is None:
             return NOTHING
-        return seconds(max(0.0, (row.ended_at - row.started_at).total_seconds()))
+        return exact_seconds((row.ended_at - row.started_at).total_seconds())
 
     @admin.display(description="Cost")
     def shown_cost(self, row: ToolCall) -> str:
@@ -210,7 +210,12 @@ class StepAdmin(HistoryAdmin):
 
     @admin.display(description="Took")
     def took(self, row: Step) -> str:
-        return NOTHING if row.ended_at is None else seconds((row.ended_at - row.started_at).total_seconds())
+        return NOTHING if row.ended_at is None else exact_seconds((row.ended_at - row.started_at).total_seconds())
+
+
+def exact_seconds(value: float) -> str:
+    """A duration with a decimal below ten seconds: most calls take less."""
+    return f"{max(0.0, value):.1f} s" if value < 9.95 else seconds(value)
 
 
 def _shown(text: str) -> SafeString | str:

@@ -24,6 +24,7 @@ from accounts.lib.charts import Column, draw
 from accounts.lib.formatting import NOTHING, moment, money, number, seconds
 from accounts.models import User
 from accounts.staff.notices import register_notices
+from chat.admin.tool_calls import exact_seconds
 from chat.dashboard.panels import TOO_SLOW, Panel, Tile
 from chat.dashboard.tool_figures import ToolFigures, ToolNow, read_tool_figures
 from chat.models import ToolSwitch
@@ -152,8 +153,8 @@ def _table(figures: ToolFigures) -> dict[str, Any]:
             (
                 f"{reverse('admin:chat_toolcall_changelist')}?{urlencode({'tool': _tool(server, name)})}",
                 _tool(server, name), number(calls), number(done), _share(failed, calls), number(unknown),
-                number(denied), NOTHING if median is None else seconds(float(median)),
-                NOTHING if slow is None else seconds(float(slow)), NOTHING if cost is None else money(cost),
+                number(denied), NOTHING if median is None else exact_seconds(float(median)),
+                NOTHING if slow is None else exact_seconds(float(slow)), NOTHING if cost is None else money(cost),
             )
             for server, name, calls, done, failed, unknown, denied, median, slow, cost in figures.tools
         ],

@@ -107,7 +107,9 @@ export class StepsView {
         if (call && !call.ended) call.assign({ arguments: event.arguments, status: "waiting" });
         break;
       case "tool.decided":
-        if (call && !call.ended) call.setStatus(event.decision === "deny" ? "denied" : "allowed");
+        if (!call || call.ended) break;
+        if (event.arguments) call.assign({ arguments: event.arguments }); // as they were edited
+        call.setStatus(event.decision === "deny" ? "denied" : "allowed");
         break;
       case "tool.progress":
         if (!call || call.ended) break;
