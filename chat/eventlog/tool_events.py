@@ -11,7 +11,7 @@ from django.db.models import Prefetch
 from accounts.models import User
 from chat.eventlog.events import AnyRun, Event
 from chat.eventlog.payloads import person_dict
-from chat.models import CALL_ENDED, CallStatus, Decision, Step, StepStatus, ToolCall
+from chat.models import CALL_ENDED, CallStatus, Decision, Step, StepStatus, ToolCall, ToolFile
 from chat.protocol.frames import encode_event
 
 SHOWN_CHARS: Final = 16 * 1024  # of arguments and of a result, in events and snapshots
@@ -101,7 +101,8 @@ def read_steps(run_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[dict[str,
     """The steps of these runs as `steps_of` has them, by the id of the run. No query without runs."""
     if not run_ids:
         return {}
-    calls = ToolCall.objects.select_related("decided_by").prefetch_related("files")
+    files = Prefetch("files", ToolFile.objects.defer("content"))  # they may be large
+    calls = ToolCall.objects.select_related("decided_by").prefetch_related(files)
     rows = Step.objects.filter(run__in=run_ids).order_by("run", "number").prefetch_related(Prefetch("calls", calls))
     found: dict[uuid.UUID, list[Step]] = {}
     for row in rows:

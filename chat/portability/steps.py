@@ -7,25 +7,29 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
+from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 
-from chat.models import Conversation, Message, Step, ToolCall
+from chat.models import Conversation, Message, Step, ToolCall, ToolFile
 from chat.moderation.screening import WITHHELD
 
+MAX_FILE_BYTES: Final = 64 * 2**20  # of one conversation: it is in memory as a whole
 _SHOWN: Final = ("name", "title", "server", "effect", "status", "output", "output_chars")
 
 
 class AnswerSteps:
     """The steps of a conversation's answers, by the ids of these. Withheld and deleted answers have none.
 
-    `files`: with the contents of the files that tools made.
+    `files`: with the contents of the files that tools made, up to `MAX_FILE_BYTES` in all; others are null.
     """
 
     def __init__(self, conversation: Conversation, *, files: bool = False) -> None:
-        self._files = files
+        self._left = MAX_FILE_BYTES if files else 0
+        self._with_files = files
         self._found: dict[uuid.UUID, list[Step]] = {}
         steps = Step.objects.filter(run__conversation=conversation).order_by("run__part", "run", "number")
-        for step in steps.select_related("run").prefetch_related("calls__files", "calls__decided_by"):
+        files_of = Prefetch("calls__files", ToolFile.objects.defer("content"))  # read one by one
+        for step in steps.select_related("run").prefetch_related("calls__decided_by", files_of):
             self._found.setdefault(step.run.message_id, []).append(step)
 
     def of(self, message: Message) -> list[Step]:
@@ -61,10 +65,12 @@ class AnswerSteps:
             found[name] = moment.isoformat() if moment else None
         return found
 
-    def _file(self, file: Any) -> dict[str, Any]:
-        shown = {"name": file.name, "media_type": file.media_type, "size": file.size}
-        if self._files:
-            shown["content_base64"] = base64.b64encode(bytes(file.content)).decode("ascii")
+    def _file(self, file: ToolFile) -> dict[str, Any]:
+        shown: dict[str, Any] = {"name": file.name, "media_type": file.media_type, "size": file.size}
+        if self._with_files:
+            fits = file.size <= self._left
+            self._left -= file.size if fits else 0
+            shown["content_base64"] = base64.b64encode(bytes(file.content)).decode("ascii") if fits else None
         return shown
 
     def lines_of(self, message: Message) -> str:

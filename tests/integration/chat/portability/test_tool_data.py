@@ -53,7 +53,7 @@ def member(run: Run, user: User) -> Member:
 
 
 def contents(run: Run) -> list[tuple[str, str]]:
-    return list(ToolCall.objects.filter(run=run).order_by("pk").values_list("arguments", "output"))
+    return list(ToolCall.objects.filter(run=run).order_by("step__number").values_list("arguments", "output"))
 
 
 def test_an_export_has_calls_sources_and_files(run: Run, alice: User) -> None:
@@ -69,6 +69,19 @@ def test_an_export_has_calls_sources_and_files(run: Run, alice: User) -> None:
     assert "> Tool: Search the web\n> Tool: Send a mail (denied)" in text
     assert "1. Light \\*here\\* <https://example.org/a>" in text
     assert "Files: light.csv" in text
+
+
+def test_an_export_leaves_out_files_that_are_too_large(run: Run, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chat.portability.steps.MAX_FILE_BYTES", len(CONTENT) - 1)
+    answer = conversation_data(member(run, alice))["messages"][1]
+    [file] = answer["steps"][0]["calls"][0]["files"]
+    assert file == {"name": "light.csv", "media_type": "text/csv", "size": len(CONTENT), "content_base64": None}
+
+
+def test_reading_steps_reads_no_file(run: Run, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(3) as queries:
+        read_steps([run.pk])
+    assert not [query["sql"] for query in queries if '"content"' in query["sql"]]
 
 
 def test_a_person_s_export_has_what_they_decided(run: Run, alice: User) -> None:
