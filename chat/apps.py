@@ -22,6 +22,7 @@ class ChatConfig(AppConfig):
         from chat.models.messages import READ_TEXT
         from chat.models.presets import SHARE
         from chat.models.revisions import READ_REVISION
+        from chat.models.tools import READ_CALLS
         from chat.portability.export import export_user_data
         from chat.retention import erasure
         from chat.review.announcements import announce_suspension
@@ -64,18 +65,19 @@ class ChatConfig(AppConfig):
         register_app_permissions(
             "chat",
             has={
-                "support": ("chat.view_run",),
+                "support": ("chat.view_run", "chat.view_step", "chat.view_toolcall"),
                 "moderator": (
                     "chat.view_conversation", "chat.view_message", "chat.view_run", "chat.operate_run", READ_TEXT,
                     READ_REVISION, "chat.view_revision", "chat.view_rating",
                     "chat.view_moderationcase", "chat.read_case", "chat.decide_case", "chat.view_strike",
                     "chat.view_moderationrule", "chat.view_queuedmessage", "chat.delete_queuedmessage",
                     "chat.view_sharelink", "chat.change_sharelink", "chat.view_joinlink",
-                    "chat.change_joinlink",
+                    "chat.change_joinlink", "chat.view_step", "chat.view_toolcall", READ_CALLS, "chat.view_knowntool",
+                    "chat.view_toolpolicy", "chat.change_toolswitch",
                 ),
             },
             never={
-                "support": (READ_TEXT, READ_REVISION, "chat.read_case", "chat.decide_case"),
-                "billing": (READ_TEXT, READ_REVISION, "chat.read_case", "chat.decide_case"),
+                "support": (READ_TEXT, READ_REVISION, READ_CALLS, "chat.read_case", "chat.decide_case"),
+                "billing": (READ_TEXT, READ_REVISION, READ_CALLS, "chat.read_case", "chat.decide_case"),
             },
         )  # fmt: skip

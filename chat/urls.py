@@ -23,6 +23,7 @@ from chat.views import (
     sidebar,
     tool_approvals,
     tool_calls,
+    tools,
     usage,
     web_search,
 )  # fmt: skip
@@ -37,6 +38,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/rename/", sidebar.rename, name="rename"),
     path("c/<uuid:conversation_id>/pin/", sidebar.pin, name="pin"),
     path("c/<uuid:conversation_id>/parameters/", parameters.read_or_change, name="parameters"),
+    path("c/<uuid:conversation_id>/tools/", tools.read_or_change, name="conversation_tools"),
     path("c/<uuid:conversation_id>/answers/", asking.read_or_change, name="answers"),
     path("c/<uuid:conversation_id>/web-search/", web_search.switch, name="web_search"),
     path("c/<uuid:conversation_id>/approvals/", tool_approvals.read_in_conversation, name="approvals"),
@@ -77,6 +79,7 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/restore/", sidebar.restore, name="restore"),
     path("conversations/", sidebar.list_conversations, name="conversations"),
     path("conversations/export/", exports.export_own_data, name="export_own_data"),
+    path("tools/", tools.read_defaults, name="tool_defaults"),
     path("parameters/", parameters.read_defaults, name="parameter_defaults"),
     path("messages/<uuid:message_id>/report/", moderation.report, name="report"),
     path("messages/<uuid:message_id>/edit/", message_changes.edit, name="message_edit"),

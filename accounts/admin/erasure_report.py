@@ -15,6 +15,8 @@ REPORT: Final = {  # the labels of `UserData.report`, in order
     "prompts_deleted": "prompts of their own, deleted, also where they are shared",
     "devices_deleted": "devices that get notifications, forgotten",
     "share_links_deleted": "share links, deleted",
+    "tool_calls_blanked": "calls of tools in shared conversations, without their arguments, results and files",
+    "tool_approvals_deleted": "decisions to allow a tool, forgotten",
     "sessions_ended": "sessions, ended",
     "audit_entries_kept": "audit log entries of their actions as staff, kept",
 }

@@ -32,6 +32,10 @@ class PlanAdmin(ImportExportAdmin, RecordedAdmin):
     search_fields = ("name",)
     fieldsets = (
         (None, {"fields": ("name", "time_zone", "is_default", "unwatched_runs")}),
+        (
+            "Answers with tools",
+            {"fields": ("tool_steps", "tool_calls_at_once", "tool_seconds", "tool_tokens", "tool_cost")},
+        ),
         ("Retention", {"fields": ("retention_days", "trash_days", "temporary_hours", "audio_days", "case_days")}),
     )
     inlines = (QuotaInline,)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from django.conf import settings
 from django.urls import reverse
 
@@ -11,6 +14,15 @@ from accounts.quotas.plans import has_default_quota
 OPEN_WITHOUT_QUOTA = (
     "Anybody can sign up and use the model without a limit: sign-up is open, and the default plan has no hard quota."
 )
+
+
+Notices = Callable[[User], list[tuple[str, str, str]]]
+_others: Final[list[Notices]] = []
+
+
+def register_notices(notices: Notices) -> None:
+    """Adds notices of another app to those that `notices_for` returns."""
+    _others.append(notices)
 
 
 def is_open_without_quota() -> bool:
@@ -30,4 +42,6 @@ def notices_for(viewer: User) -> list[tuple[str, str, str]]:
     ):
         said = f"{waiting} account{'' if waiting == 1 else 's'} waiting for approval."
         found.append((said, "Show", f"{reverse('admin:accounts_user_changelist')}?approval=waiting"))
+    for notices in _others:
+        found += notices(viewer)
     return found

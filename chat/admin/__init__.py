@@ -1,5 +1,5 @@
 """The admin pages of conversations and their messages, earlier texts, ratings, runs, waiting lines and recordings; of
-models, moderation, presets, prompts, notified devices, tools and their servers.
+models, tools and their servers, moderation, presets, prompts and notified devices.
 
 Importing this registers them.
 """
@@ -21,7 +21,10 @@ from chat.admin import (
     revisions,
     runs,
     share_links,
+    tool_calls,
+    tool_figures,
     tool_servers,
+    tools,
 )
 
 __all__ = [
@@ -41,5 +44,8 @@ __all__ = [
     "revisions",
     "runs",
     "share_links",
+    "tool_calls",
+    "tool_figures",
     "tool_servers",
+    "tools",
 ]

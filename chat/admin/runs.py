@@ -33,7 +33,10 @@ PARAMETER_NAMES: Final = {"temperature": "temperature", "max_tokens": "longest a
 
 def describe_parameters(values: Mapping[str, Any]) -> str:
     """Parameters in words, such as `temperature 0.2, longest answer 300`; empty for none."""
-    return ", ".join(f"{words} {values[name]}" for name, words in PARAMETER_NAMES.items() if name in values)
+    found = [f"{words} {values[name]}" for name, words in PARAMETER_NAMES.items() if name in values]
+    if "tools" in values:
+        found.append(f"tools: {', '.join(values['tools']) or 'none'}")
+    return ", ".join(found)
 
 
 @admin.register(Run)

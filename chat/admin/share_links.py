@@ -81,8 +81,8 @@ class ShareLinkAdmin(LinkAdmin):
         "id", "shown_conversation", "created_by", "kind", "audience", "views", "state", "created_at", "expires_at",
     )  # fmt: skip
     fields = readonly_fields = (
-        "shown_conversation", "created_by", "kind", "audience", "show_names", "show_reasoning", "views", "viewed_at",
-        "state", "created_at", "expires_at", "revoked_at",
+        "shown_conversation", "created_by", "kind", "audience", "show_names", "show_reasoning", "show_tools",
+        "views", "viewed_at", "state", "created_at", "expires_at", "revoked_at",
     )  # fmt: skip
 
     def end(self, row: ShareLink) -> None:

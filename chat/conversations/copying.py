@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.conversations.branches import path_ids
+from chat.conversations.copying_steps import copy_steps
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Message, MessageStatus, Reasoning, Role, Run, RunStatus
@@ -111,7 +112,7 @@ def _copy_messages(copy: Conversation, path: Sequence[Message], owner: User, rul
     copies: list[Message] = []
     for message in path:
         withheld = message.moderation.get("action") in WITHHELD
-        gone = withheld or message.deleted_at is not None
+        gone = not _is_shown(message)
         moderation = {**message.moderation, "action": Action.BLOCK.value} if withheld else message.moderation
         copies.append(
             Message(
@@ -134,6 +135,10 @@ def _copy_messages(copy: Conversation, path: Sequence[Message], owner: User, rul
     return copies
 
 
+def _is_shown(message: Message) -> bool:
+    return message.deleted_at is None and message.moderation.get("action") not in WITHHELD
+
+
 def _name(message: Message, owner: User, rules: Rules) -> str:
     """The name of an author who is no member of the copy; empty where `author` says it."""
     if message.role != "user" or message.author_id == owner.pk:
@@ -151,6 +156,7 @@ def _copy_runs(copy: Conversation, path: Sequence[Message], copies: Sequence[Mes
         kept = [pk for pk in placed if path[placed[pk]].deleted_at is None]
         thought = dict(Reasoning.objects.filter(run__message__in=kept, run__latest=True).values_list("run", "text"))
     made: list[Run] = []
+    stepped: dict[uuid.UUID, Run] = {}
     reasoning: list[Reasoning] = []
     for run in runs:
         number = placed[run.message_id]
@@ -166,10 +172,13 @@ def _copy_runs(copy: Conversation, path: Sequence[Message], copies: Sequence[Mes
         )
         assert copied.status not in (RunStatus.WAITING, RunStatus.QUEUED, RunStatus.RUNNING)  # its message has ended
         made.append(copied)
+        if _is_shown(path[number]):
+            stepped[run.pk] = copied
         if text := thought.get(run.pk):
             reasoning.append(Reasoning(run=copied, text=text))
     Run.objects.bulk_create(made, batch_size=1_000)
     Reasoning.objects.bulk_create(reasoning, batch_size=1_000)
+    copy_steps(stepped)
 
 
 def _notify(user_id: uuid.UUID, copy: Conversation) -> None:

@@ -271,6 +271,7 @@ def conversation_updated(conversation: Conversation) -> Event:
             "web_search": conversation.web_search,
             "parameters": parameters_for_members(conversation),
             "answers": conversation.rule,
+            "tools": conversation.tools,
         }
     )
 

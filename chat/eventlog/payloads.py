@@ -25,6 +25,8 @@ from chat.models import (
 
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 MODERATED: Final = "moderated"  # the code of a run that moderation has ended
+_WITHHELD: Final = ("hold", "block", "withdrawn")
+_FACTS: Final = ("call_id", "name", "title", "server", "effect", "status", "ms")  # of a call, without its contents
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
 
 
@@ -235,6 +237,16 @@ def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
+def without_contents(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The steps of an answer that is withheld: what was called, and nothing that was sent or returned."""
+    return [
+        {**step, "calls": [{name: call[name] for name in _FACTS if name in call} for call in step["calls"]]}
+        if "calls" in step
+        else step
+        for step in steps
+    ]
+
+
 def moderation_of(message: Message) -> dict[str, str]:
     """What moderation did to a message that readers must know: `action`, `reason`, `case_id`; empty if it has all of
     its text.
@@ -294,6 +306,8 @@ def message_dict(
         made["asked_by"] = person_dict(run.requested_by)
     if moderation := moderation_of(message):
         made["moderation"] = moderation
+        if made["run"] and moderation.get("action") in _WITHHELD and "steps" in made["run"]:
+            made["run"]["steps"] = without_contents(made["run"]["steps"])
     if comparison is not None:
         made["comparison"] = {
             "size": comparison.size,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Collection, Sequence
 from typing import Any, Final
+
+from django.db.models import Prefetch
 
 from chat.eventlog.events import AnyRun, Event
 from chat.eventlog.payloads import person_dict
-from chat.models import CALL_ENDED, CallStatus, Step, StepKind, StepStatus, ToolCall, ToolDecision
+from chat.models import CALL_ENDED, CallStatus, Step, StepKind, StepStatus, ToolCall, ToolDecision, ToolFile
 from chat.protocol.frames import encode_event
 
 SHOWN_CHARS: Final = 16 * 1024  # of arguments and of a result, in events and snapshots
@@ -103,6 +106,19 @@ def steps_of(steps: Sequence[Step]) -> list[dict[str, Any]]:
             one["calls"] = [_state(call) for call in calls]
         shown.append(one)
     return shown
+
+
+def read_steps(run_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[dict[str, Any]]]:
+    """The steps of these runs as `steps_of` has them, by the id of the run. No query without runs."""
+    if not run_ids:
+        return {}
+    files = Prefetch("files", ToolFile.objects.defer("content"))  # they may be large
+    calls = ToolCall.objects.select_related("decided_by").prefetch_related(files)
+    rows = Step.objects.filter(run__in=run_ids).order_by("run", "number").prefetch_related(Prefetch("calls", calls))
+    found: dict[uuid.UUID, list[Step]] = {}
+    for row in rows:
+        found.setdefault(row.run_id, []).append(row)
+    return {run_id: steps_of(steps) for run_id, steps in found.items()}
 
 
 def _state(call: ToolCall) -> dict[str, Any]:

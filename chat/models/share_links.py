@@ -40,6 +40,9 @@ class ShareLink(models.Model):
     title = models.CharField(max_length=200, blank=True, default="", help_text="Of a snapshot, as it was then.")
     show_names = models.BooleanField(default=True)
     show_reasoning = models.BooleanField("show thinking", default=False)
+    show_tools = models.BooleanField(
+        "show tools", default=False, db_default=False, help_text="Arguments and results of the tools that models used."
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="share_links")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()

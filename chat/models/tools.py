@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any, ClassVar, Final
 
 from django.conf import settings
@@ -43,6 +44,8 @@ class CallStatus(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
     UNKNOWN = "unknown", "Unknown – it may have happened"
 
+
+READ_CALLS: Final = "chat.read_toolcall_content"  # the permission to read arguments and results of calls
 
 CALL_ENDED: Final = (
     CallStatus.OK.value,
@@ -166,6 +169,7 @@ class ToolCall(models.Model):
             models.Index(fields=["expires_at"], condition=Q(status="waiting"), name="tool_call_waits"),
             models.Index(fields=["-created_at"], name="tool_call_newest"),
             models.Index(fields=["server", "name", "-created_at"], name="tool_call_by_tool"),
+            models.Index(fields=["status", "-created_at"], name="tool_call_by_status"),
         )
         constraints = (
             models.UniqueConstraint(fields=["run", "model_step", "place"], name="tool_call_once"),
@@ -179,6 +183,11 @@ class ToolCall(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.status})"
+
+    @property
+    def conversation_id(self) -> uuid.UUID:
+        """The conversation of its run."""
+        return self.run.conversation_id
 
     @property
     def sent_arguments(self) -> str:

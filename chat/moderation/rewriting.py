@@ -24,12 +24,24 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
 from chat.eventlog.html_requests import request_html
 from chat.eventlog.payloads import MODERATED
-from chat.models import ACTIVE, Conversation, Message, Reasoning, Run, RunStatus, SharedMessage, ShareLink, Utterance
+from chat.models import (
+    ACTIVE,
+    Conversation,
+    Message,
+    Reasoning,
+    Run,
+    RunStatus,
+    SharedMessage,
+    ShareLink,
+    ToolCall,
+    Utterance,
+)
 from chat.models.conversations import title_from
 from chat.models.rewritten import Rewritten
 from chat.runs.closing import close_in_log
 from chat.runs.context import earlier_runs
 from chat.runs.ending import Ended, Ending, end_run, ended_of
+from chat.runs.step_texts import blank_calls
 
 AT_ONCE: Final = 100  # rewritten messages that one round publishes
 
@@ -71,6 +83,8 @@ def rewrite_message(
                 Run.objects.filter(pk=run.pk, error_code=MODERATED).update(error_code="", error_message="")
             if reasoning is not None:
                 _replace_reasoning(run, reasoning)
+            if moderation or not text:  # what tools returned may have the same words
+                blank_calls(ToolCall.objects.filter(run__message=message_id))
         _replace_utterances(message_id, text)
         Rewritten.objects.update_or_create(message_id=message_id, defaults={"rewritten_at": _now()})
         if publish:

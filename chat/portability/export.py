@@ -24,9 +24,12 @@ from chat.models import (
     Role,
     Run,
     ShareLink,
+    ToolApproval,
+    ToolCall,
     ToolConnection,
     ToolServer,
 )  # fmt: skip
+from chat.portability.steps import AnswerSteps, approvals_of
 from chat.review.own_cases import export_cases
 from chat.voice import audio_files
 
@@ -40,10 +43,10 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the user's own instructions, presets, prompts, ratings and share links, moderation cases and
-    reports, the sessions, notified devices and log-ins at tool servers (without their keys), the conversations with
-    every branch and how far the user has read them, and the recordings with their stored audio (a WAV file in base64,
-    else null).
+    It has the account, the user's own instructions, presets, prompts, ratings and share links, what they decided about
+    tools, moderation cases and reports, the sessions, notified devices and log-ins at tool servers (without their
+    keys), the conversations with every branch, the steps of answers and how far the user has read them, and the
+    recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -110,6 +113,13 @@ def _head(user: User) -> dict[str, Any]:
             _tool_connection(row)
             for row in ToolConnection.objects.filter(user=user).select_related("server").order_by("created_at")
         ],
+        "tool_approvals": approvals_of(ToolApproval.objects.filter(user=user).order_by("pk")),
+        "tool_decisions": [
+            {"call": str(pk), "tool": name, "decision": decision, "decided_at": at.isoformat() if at else None}
+            for pk, name, decision, at in ToolCall.objects.filter(decided_by=user)
+            .order_by("pk")
+            .values_list("pk", "name", "decision", "decided_at")
+        ],
         **export_cases(user),
     }
 
@@ -136,7 +146,7 @@ def _preset(row: Preset) -> dict[str, Any]:
 
 def _share_link(row: ShareLink) -> dict[str, Any]:
     """A link without its secret, which nobody has but who was given it."""
-    names = ("kind", "audience", "title", "show_names", "show_reasoning", "views")
+    names = ("kind", "audience", "title", "show_names", "show_reasoning", "show_tools", "views")
     return {
         "conversation": str(row.conversation_id),
         "created_at": row.created_at.isoformat(),
@@ -168,6 +178,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
     thought = dict(thoughts.order_by("run__part").values_list("run__message", "text"))
     runs = {run.message_id: run for run in Run.objects.filter(conversation=conversation, latest=True)}
     comparisons = Comparison.objects.in_bulk([run.prompt_id for run in runs.values() if run.slot])
+    steps = AnswerSteps(conversation, files=True)
     return {
         "id": str(conversation.pk),
         "title": conversation.title,
@@ -196,6 +207,7 @@ def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, A
                 **_changed(message),
                 **_answered_by(runs.get(message.pk)),
                 **_compared(comparisons.get(message.pk)),
+                **steps.data_of(message),
                 **({"reasoning": thought.get(message.pk)} if reasoning else {}),
             }
             for message in Message.objects.filter(conversation=conversation).order_by("created_at", "id")

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog.payloads import author_of, finish_note
 from chat.models import Comparison, Member, Message, MessageRole, MessageStatus, Run
+from chat.portability.steps import AnswerSteps
 
 MAX_PATH: Final = 100_000  # messages
 UNFINISHED: Final = (MessageStatus.STOPPED, MessageStatus.FAILED, MessageStatus.INTERRUPTED)
@@ -28,6 +29,7 @@ def to_markdown(member: Member) -> str:
     messages = Message.objects.select_related("author").in_bulk(ids)
     runs = {run.message_id: run for run in Run.objects.filter(conversation=conversation, latest=True)}
     compared = _Compared(runs.values())
+    steps = AnswerSteps(conversation)
     parts = [f"# {conversation.title or _('Conversation')}"]
     for message in (messages[pk] for pk in ids if pk in messages):
         text = message.text.strip()
@@ -41,7 +43,7 @@ def to_markdown(member: Member) -> str:
             text += f"\n\n*({note})*"
         if message.pk not in beside and (note := _others_note(runs.get(message.pk), compared)):
             text += f"\n\n*({note})*"
-        parts += [f"## {_speaker(message, runs.get(message.pk))}", text]
+        parts += [f"## {_speaker(message, runs.get(message.pk))}", text, steps.lines_of(message)]
     if beside:
         parts.append(f"*({_('None of these answers is chosen yet.')})*")
     return "\n\n".join(part for part in parts if part) + "\n"

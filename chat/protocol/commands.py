@@ -18,7 +18,7 @@ from chat.protocol.base import Ref
 from chat.protocol.base import Traced as Traced
 from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
-from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
+from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MAX_TOOL_NAME, MAX_TOOLS, MIN_COMPARED
 from chat.protocol.queue import AnyQueueCommand
 from chat.protocol.reading import AnyReadingCommand
 
@@ -26,6 +26,8 @@ ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Effort = Literal["none", "low", "medium", "high"]
 EFFORTS: Final = get_args(Effort)
 WhenBusy = Literal["refuse", "queue", "steer"]
+ToolName = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOOL_NAME)]
+ChosenTools = Annotated[list[ToolName], msgspec.Meta(max_length=MAX_TOOLS)]
 ComparedModels = Annotated[list[ModelName], msgspec.Meta(min_length=MIN_COMPARED, max_length=MAX_COMPARED)]
 
 
@@ -48,6 +50,7 @@ class TurnOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     max_tokens: int | None = None  # the longest answer
     effort: Effort | None = None  # how much it thinks
     system_prompt: str | None = None  # of a new conversation only
+    tools: ChosenTools | None = None  # that it may call, as `OfferedTool.key`; empty: none
 
 
 class Turn(Traced, frozen=True, kw_only=True):

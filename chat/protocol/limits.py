@@ -19,3 +19,5 @@ MAX_COMPARED: Final = 4
 MAX_RATING_NOTE: Final = 1_000  # characters
 # What `hello` says that this server has, beside what depends on its settings.
 FEATURES: Final = ("reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen")
+MAX_TOOLS: Final = 200  # that a conversation or a message may name
+MAX_TOOL_NAME: Final = 200  # characters, with the name of its server

@@ -29,6 +29,7 @@ def check_options(options: TurnOptions) -> TurnOptions:
         temperature=None if options.temperature is None else check_temperature(options.temperature),
         max_tokens=None if options.max_tokens is None else check_max_tokens(options.max_tokens),
         system_prompt=check_prompt(options.system_prompt or "") or None,
+        tools=None if options.tools is None else list(dict.fromkeys(options.tools)),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts import erasure
 from accounts.models import AuditEntry, Invitation, Session, User
@@ -29,11 +29,14 @@ from chat.models import (
     RunStatus,
     SharedMessage,
     ShareLink,
+    ToolApproval,
+    ToolCall,
     Utterance,
 )
 from chat.moderation.keeping import blank_cases
 from chat.retention.purge import delete_event_logs
 from chat.runs.ending import end_run
+from chat.runs.step_texts import blank_calls
 
 logger = structlog.get_logger(__name__)
 ERASED: Final = "(erased)"
@@ -53,6 +56,8 @@ class Erased:
     prompts_deleted: int
     devices_deleted: int  # that get notifications
     share_links_deleted: int
+    tool_calls_blanked: int  # of answers in shared conversations that the user asked for: arguments, results, files
+    tool_approvals_deleted: int
     sessions_ended: int
     audit_entries_kept: int  # what this user did as staff; the database lets nobody delete them
 
@@ -77,6 +82,7 @@ def erase(user: User) -> Erased:
             Member.objects.filter(pk=successor.pk).update(role=Role.OWNER)
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
+        blank_calls(_calls_of(user, shared))
         copies = _blank_copies(user)
         _delete_earlier_texts(user)
         SharedMessage.objects.filter(message__author=user).update(text=ERASED, html="", moderation={})
@@ -91,6 +97,11 @@ def erase(user: User) -> Erased:
         # The event logs still have the messages. Clients without a log load a snapshot.
         transaction.on_commit(partial(delete_event_logs, [*alone, *shared, *copies]), robust=True)
     return erased
+
+
+def _calls_of(user: User, conversations: list[uuid.UUID]) -> QuerySet[ToolCall]:
+    """The calls of tools for the user's questions in these conversations."""
+    return ToolCall.objects.filter(run__conversation__in=conversations, run__requested_by=user)
 
 
 def _blank_copies(user: User) -> list[uuid.UUID]:
@@ -130,6 +141,8 @@ def survey(user: User) -> Erased:
         prompts_deleted=Prompt.objects.filter(owner=user).count(),
         devices_deleted=PushSubscription.objects.filter(user=user).count(),
         share_links_deleted=ShareLink.objects.filter(created_by=user).count(),
+        tool_calls_blanked=_calls_of(user, shared).count(),
+        tool_approvals_deleted=ToolApproval.objects.filter(user=user).count(),
         sessions_ended=Session.objects.filter(user=user).count(),
         audit_entries_kept=AuditEntry.objects.filter(actor_id=user.pk).count(),
     )

@@ -37,9 +37,12 @@ from chat.models import (
     Run,
     ShareLink,
     Submission,
+    ToolCall,
+    ToolFile,
 )
 from chat.moderation.keeping import expired_cases
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
+from chat.runs.step_texts import blank_outputs
 from chat.voice import audio_files
 
 ENDED: Final = (RecordingStatus.DONE, RecordingStatus.CANCELLED, RecordingStatus.FAILED)
@@ -93,6 +96,15 @@ def _orphaned_devices(now: datetime) -> QuerySet[PushSubscription]:
     return PushSubscription.objects.filter(~Exists(alive))
 
 
+def _tool_outputs(now: datetime) -> QuerySet[ToolCall]:
+    """Those of calls that have ended, where something is left of them; none where they are kept."""
+    if settings.KEEP_TOOL_OUTPUT_DAYS is None:
+        return ToolCall.objects.none()
+    until = now - timedelta(days=settings.KEEP_TOOL_OUTPUT_DAYS)
+    has_files = Exists(ToolFile.objects.filter(call=OuterRef("pk")))
+    return ToolCall.objects.filter(~Q(output="") | has_files, created_at__lt=until, ended_at__lt=until)
+
+
 # Few conversations at a time: one may have thousands of messages.
 KINDS: Final = (
     PurgeKind("trash", "conversations in the trash longer than their owner's plan allows", _trash, 10),
@@ -139,6 +151,13 @@ KINDS: Final = (
             | Q(revoked_at__lt=now - timedelta(days=ENDED_LINKS_DAYS))
         ),
         50,
+    ),
+    PurgeKind(
+        "tool_outputs",
+        "results of tools and files that they made, older than KEEP_TOOL_OUTPUT_DAYS",
+        _tool_outputs,
+        100,
+        blank_outputs,
     ),
     PurgeKind("cases", "decided moderation cases past their plan's retention", expired_cases, 200),
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final
 
 from chat.conversations.branches import answers_beside, path_ids
-from chat.eventlog.payloads import message_dict
+from chat.eventlog.payloads import message_dict, moderation_of, without_contents
+from chat.eventlog.tool_events import read_steps
 from chat.models import Message, MessageStatus, Reasoning, Run, SharedMessage, ShareLink
+from chat.moderation.screening import WITHHELD
 from chat.protocol.errors import Busy, Invalid
 
 MOST_MESSAGES: Final = 2_000  # of one snapshot: the last ones
@@ -52,7 +55,8 @@ def read_frozen(link: ShareLink, *, before: int | None, limit: int) -> tuple[lis
     for run in found.order_by("part"):
         runs[run.message_id] = run
     thoughts = _thoughts(runs) if link.show_reasoning else {}
-    shown = [_as_it_was(row, runs.get(row.message_id), thoughts.get(row.message_id)) for row in kept]
+    steps = read_steps([run.pk for run in runs.values()])
+    shown = [_as_it_was(row, runs.get(row.message_id), thoughts.get(row.message_id), steps) for row in kept]
     return shown, kept[0].number if kept else 0
 
 
@@ -62,11 +66,17 @@ def _thoughts(runs: dict[uuid.UUID, Run]) -> dict[uuid.UUID, str]:
     return {by_run[run_id]: text for run_id, text in rows}
 
 
-def _as_it_was(row: SharedMessage, run: Run | None, thought: str | None) -> dict[str, Any]:
+def _as_it_was(
+    row: SharedMessage, run: Run | None, thought: str | None, steps: Mapping[uuid.UUID, list[dict[str, Any]]]
+) -> dict[str, Any]:
     """What was withheld, released or deleted since is shown as it is now, not as it was."""
     message = row.message
     if message.text and message.moderation == row.moderation:
         if message.text != row.text:
             message.html = ""  # of another text
         message.text, message.html = row.text, row.html or message.html
-    return message_dict(message, run, reasoning=thought)
+    shown = message_dict(message, run, reasoning=thought)
+    if run is not None and run.pk in steps:
+        withheld = moderation_of(message).get("action") in WITHHELD
+        shown["run"]["steps"] = without_contents(steps[run.pk]) if withheld else steps[run.pk]
+    return shown

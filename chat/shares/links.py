@@ -45,6 +45,7 @@ class Wanted:
     days: int = USUAL_DAYS
     show_names: bool = True
     show_reasoning: bool = False
+    show_tools: bool = False
     message_id: uuid.UUID | None = None
 
 
@@ -85,6 +86,7 @@ def create_share(actor_id: uuid.UUID, conversation_id: uuid.UUID, wanted: Wanted
             title=conversation.title if is_snapshot else "",
             show_names=wanted.show_names,
             show_reasoning=wanted.show_reasoning,
+            show_tools=wanted.show_tools,
             created_by_id=actor_id,
             created_at=now,
             expires_at=now + timedelta(days=wanted.days),
@@ -145,6 +147,7 @@ def share_dict(link: ShareLink) -> dict[str, Any]:
         "audience": link.audience,
         "show_names": link.show_names,
         "show_reasoning": link.show_reasoning,
+        "show_tools": link.show_tools,
         "created_at": link.created_at.isoformat(),
         "expires_at": link.expires_at.isoformat(),
         "views": link.views,

@@ -13,13 +13,19 @@ RUN_FIELDS: Final = (
 MESSAGE_FIELDS: Final = (
     "id", "parent_id", "role", "text", "html", "status", "created_at", "edited_at", "deleted_at", "slot",
 )  # fmt: skip
+STEP_FIELDS: Final = ("step", "kind", "status", "ms")
+SOURCE_FIELDS: Final = ("call_id", "status", "sources")
+CALL_FIELDS: Final = (
+    "call_id", "name", "title", "server", "effect", "arguments", "status", "output", "output_chars", "ms", "sources",
+    "queries",
+)  # fmt: skip
 STEPS: Final = frozenset({"run.queued", "run.started", "run.waiting", "run.resumed"})
 ENDINGS: Final = frozenset({"run.done", "run.stopped", "run.failed", "run.interrupted"})
 # Not for readers, and without effect on what they see.
 IGNORED: Final = frozenset(
     {
         "members.changed", "message.queued", "message.unqueued", "moderation.notice", "run.step", "summary.changed",
-        "tool.approval", "tool.call", "tool.decided", "tool.result", "transcript.final",
+        "tool.approval", "tool.call", "tool.decided", "tool.progress", "tool.result", "transcript.final",
     }
 )  # fmt: skip
 
@@ -29,6 +35,7 @@ class Look(NamedTuple):
 
     names: bool
     reasoning: bool
+    tools: bool = False  # arguments and results of calls
 
 
 def shape_message(message: dict[str, Any], look: Look) -> dict[str, Any]:
@@ -47,7 +54,20 @@ def _shape_run(run: dict[str, Any], look: Look) -> dict[str, Any]:
     shown: dict[str, Any] = {name: run[name] for name in RUN_FIELDS if name in run}
     if look.reasoning and "reasoning" in run:
         shown["reasoning"] = _shape_reasoning(run["reasoning"])
+    steps = [_shape_step(step, look) for step in run.get("steps", ())]
+    if shown_steps := [step for step in steps if step["calls"]]:
+        shown["steps"] = shown_steps
     return shown
+
+
+def _shape_step(step: dict[str, Any], look: Look) -> dict[str, Any]:
+    """A step with its calls: who decided about them is left out, and files, which only members can download. Without
+    `Look.tools` only the sources of the answer are left.
+    """
+    names = CALL_FIELDS if look.tools else SOURCE_FIELDS
+    calls = [{name: call[name] for name in names if name in call} for call in step.get("calls", ())]
+    shown: dict[str, Any] = {name: step[name] for name in STEP_FIELDS if name in step}
+    return {**shown, "calls": [call for call in calls if look.tools or call.get("sources")]}
 
 
 def _shape_reasoning(reasoning: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from accounts.auth import counters as auth_counters
 from accounts.auth import websocket
 from chat.models import ACTIVE, Finish, RunStatus
-from chat.telemetry import metrics
+from chat.telemetry import metrics, tool_metrics
 from chat.telemetry.metrics import CLOSE_CODES, PREFIX, counted
 
 OUTCOMES: Final = tuple(status.value for status in RunStatus if status.value not in ACTIVE)
@@ -43,7 +43,13 @@ ODDITIES: Final = ("event", "field", "no_json", "no_object", "usage")
 REFUSALS: Final = ("path", "origin", "protocol", "ticket", "session", "unavailable")
 
 
-Values = float | Mapping[str, float] | Mapping[tuple[str, str], float] | Mapping[tuple[str, str, str, str], float]
+Values = (
+    float
+    | Mapping[str, float]
+    | Mapping[tuple[str, str], float]
+    | Mapping[tuple[str, str, str], float]
+    | Mapping[tuple[str, str, str, str], float]
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +136,8 @@ COUNTERS: Final = (
            "category and action.", lambda: metrics.verdicts, ("tier", "name", "category", "action")),
     Family("moderation_judge_failures_total", "Texts for which a judge gave no verdict, by judge and reason.",
            lambda: metrics.judge_failures, ("judge", "code")),
+    Family("tool_calls_total", "Calls of tools that have ended, by server, tool and status (worker).",
+           lambda: tool_metrics.tool_calls, ("server", "tool", "status")),
 )  # fmt: skip
 GAUGES: Final = (
     Family("sockets", "Open sockets of this process.", lambda: _gauge("sockets")),
@@ -146,6 +154,10 @@ GAUGES: Final = (
     Family("moderation_cases_open", "Cases of moderation that are not decided.", lambda: _shared("cases_open")),
     Family("moderation_oldest_case_seconds", "Age of the oldest case that is not decided; 0: there is none.",
            lambda: _shared("oldest_case_seconds")),
+    Family("tool_approvals_waiting", "Calls of tools that wait for a person.", lambda: _shared("approvals_waiting")),
+    Family("tool_calls_unknown", "Calls of the last 24 hours of which nobody knows whether they had their effect.",
+           lambda: _shared("calls_unknown")),
+    Family("tools_stopped", "1 while staff have stopped all tools.", lambda: _shared("tools_stopped")),
     Family("queued_messages", "Messages in waiting lines, of all conversations.",
            lambda: _shared("queued_messages")),
     Family("queue_jobs", "Jobs waiting in the broker, for all workers.", lambda: _shared("queue_jobs")),
@@ -159,7 +171,7 @@ FRAME_HISTOGRAMS: Final = (
 )  # fmt: skip
 HISTOGRAMS: Final = (
     "queue_wait_seconds", "first_token_seconds", "first_output_seconds", "run_seconds", "command_seconds",
-    "moderation_seconds", "moderation_held_characters",
+    "moderation_seconds", "moderation_held_characters", "tool_call_seconds",
     *(name for name, *_ in FRAME_HISTOGRAMS),
 )  # fmt: skip
 LAYER_GAUGES: Final = frozenset({"subscriptions", "channels", "groups", "pending_bytes"})

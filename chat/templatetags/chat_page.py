@@ -57,7 +57,8 @@ def modules(context: Context) -> SafeString:
     """The import map of the page's modules (each by its name, at its versioned address), and their preloads."""
     urls = {name: static(path) for name, path in _module_paths().items()}
     imports = json.dumps({"imports": urls}, separators=(",", ":"))
-    preloads = format_html_join("\n  ", '<link rel="modulepreload" href="{}">', ((url,) for url in urls.values()))
+    soon = ((url,) for name, url in urls.items() if name not in LAZY)
+    preloads = format_html_join("\n  ", '<link rel="modulepreload" href="{}">', soon)
     return format_html(
         '<script type="importmap" nonce="{}">{}</script>\n  {}',
         context.get("CSP_NONCE", ""),
@@ -78,6 +79,9 @@ NOT_MODULES: Final = (
     *("boot", "log-out", "moderation", "notifications", "staff", "voice/recorder-worklet"),
     *("shared/messages", "shared/shared"),
 )
+
+# Loaded when they are needed: no preload.
+LAZY: Final = frozenset(f"antiphon/conversation/{name}" for name in ("steps", "step-call", "step-viewer", "step-words"))
 
 
 @functools.cache

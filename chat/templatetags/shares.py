@@ -58,3 +58,9 @@ def shared_note(message: dict[str, Any]) -> str:
     if message["status"] == "failed":
         return str(_("There is no answer: something went wrong."))
     return str(_("Parts of this message are not shown.")) if action == "mask" else ""
+
+
+@register.filter
+def shows_calls(steps: list[dict[str, Any]] | None) -> bool:
+    """Whether readers see the calls of an answer's steps, and not only its sources."""
+    return any("title" in call for step in steps or () for call in step["calls"])

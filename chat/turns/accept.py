@@ -184,7 +184,7 @@ def asked_once(command: NewTurn) -> dict[str, Any]:
         raise Invalid("Only a new conversation gets its web search with a message. Switch it in the conversation.")
     if options.system_prompt is not None:
         raise Invalid("Only a new conversation gets its system prompt with a message. Change it in its parameters.")
-    asked = {"temperature": options.temperature, "max_tokens": options.max_tokens}
+    asked = {"temperature": options.temperature, "max_tokens": options.max_tokens, "tools": options.tools}
     asked = {name: value for name, value in asked.items() if value is not None}
     return {"effort": options.effort or "", "parameters": {"asked": asked} if asked else {}}
 

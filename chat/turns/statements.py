@@ -82,12 +82,10 @@ FROM clock
 
 _BEGIN: Final = f"""
 WITH conversation AS (
-    INSERT INTO chat_conversation (web_search,
-        id, title, model, system_prompt, preset_id, temperature, max_tokens, effort,
-        created_at, updated_at, temporary)
-    VALUES (%(web_search)s,
-        %(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s, %(effort)s,
-        clock_timestamp(), clock_timestamp(), %(temporary)s)
+    INSERT INTO chat_conversation (id, title, model, system_prompt, preset_id, temperature, max_tokens, effort,
+        tools, web_search, created_at, updated_at, temporary)
+    VALUES (%(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s, %(effort)s,
+        %(tools)s, %(web_search)s, clock_timestamp(), clock_timestamp(), %(temporary)s)
 ), member AS (
     INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
     VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp())
@@ -217,6 +215,7 @@ def begin_conversation(
         "temperature": preset.temperature if preset and own.temperature is None else own.temperature,
         "max_tokens": own.max_tokens or (preset.max_tokens if preset else None),
         "effort": own.effort or (preset.effort if preset else ""),
+        "tools": None if own.tools is None else json.dumps(own.tools),
     }
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, values)

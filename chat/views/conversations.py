@@ -49,8 +49,9 @@ from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
-from chat.views.offline import BLANK, SHEETS
+from chat.views.offline import BLANK, BLANK_STEPS, SHEETS
 from chat.views.reading import push_state, reading_of, with_reading
+from chat.views.tools import tools_shown
 
 BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
@@ -128,6 +129,7 @@ def _page(
         **(people or _alone(request)),
         "answers": _rule(state, people),
         "queued": state.queued if state else [],
+        "tools": tools_shown(state.conversation if state else None),
         "parameters_changed": state is not None and is_changed(state.conversation),
         "web_search": {
             "offered": is_search_offered(user.pk),
@@ -173,6 +175,7 @@ def _page(
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
         "blank_sources": [{"n": 0, "title": "", "url": "https://", "host": "", "passage": " "}],
         "blank_seam": {"id": "", "used": True, "text": ""},
+        "blank_steps": BLANK_STEPS,
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},
     }
     note_zone(request, user)

@@ -16,12 +16,14 @@ SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
         "sources",
-        *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side", "context"),
+        *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
+        *("context", "steps"),
         *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
-        *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report", "message-marks"),
-        *("approvals",),
+        *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
+        *("message-marks", "tools", "approvals"),
     )
 )
+BLANK_STEPS: Final = [{"step": 0, "status": "running", "calls": [{"call_id": "", "status": "asked", "arguments": ""}]}]
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
 
 

@@ -182,8 +182,8 @@ def read_shares(request: HttpRequest, conversation_id: uuid.UUID) -> HttpRespons
 
 @command
 def create(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
-    """POST `kind`, `audience`, `password`, `days`, `names`, `reasoning`, `message_id`. The address with the secret is
-    returned only here.
+    """POST `kind`, `audience`, `password`, `days`, `names`, `reasoning`, `tools`, `message_id`. The address with the
+    secret is returned only here.
     """
     actor_id = user_of(request).pk
     post = request.POST
@@ -199,6 +199,7 @@ def create(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
         days=days,
         show_names=post.get("names") == "1",
         show_reasoning=post.get("reasoning") == "1",
+        show_tools=post.get("tools") == "1",
         message_id=message_id,
     )
     link, secret = links.create_share(actor_id, conversation_id, wanted)

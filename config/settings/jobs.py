@@ -60,6 +60,8 @@ TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after 
 TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision
 KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # how long idempotency records are kept
 KEEP_REVISION_DAYS = env.int("KEEP_REVISION_DAYS", 30, validate=at_least(0))  # texts from before an edit or a deletion
+# Days that results of tools are kept, and files that tools made; None: as long as their conversation.
+KEEP_TOOL_OUTPUT_DAYS = env.int("KEEP_TOOL_OUTPUT_DAYS", None, validate=at_least(0))
 KEEP_RECORDING_DAYS = env.int("KEEP_RECORDING_DAYS", 30, validate=at_least(1))  # transcripts
 WORKER_QUEUES = ("generate", "transcribe", "maintenance")
 WORKER_THREADS = env.int("WORKER_THREADS", 8, validate=at_least(1))  # jobs started at once

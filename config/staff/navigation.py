@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from chat.admin.moderation_figures import PERMISSION as FIGURES_PERMISSION
+from chat.admin.tool_figures import PERMISSION as TOOLS_PERMISSION
 from chat.dashboard.usage_page import PERMISSION as USAGE_PERMISSION
 from config.staff import handbook
 
@@ -34,6 +35,12 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.recording", "", "mic"),
         ("chat.preset", "", "tune"),
         ("chat.prompt", "", "format_quote"),
+    )),
+    ("Tools", (
+        ("chat.toolcall", "Calls", "build"),
+        ("chat.step", "Steps", "footprint"),
+        ("chat.knowntool", "Tools", "handyman"),
+        ("chat.toolpolicy", "Approval policies", "verified_user"),
     )),
     ("Moderation", (
         ("chat.moderationcase", "Review queue", "gavel"),
@@ -81,6 +88,7 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             if request.user.has_perm(FIGURES_PERMISSION)
             else []
         ),
+        *([_item("Tools", "construction", reverse("admin:tools"))] if request.user.has_perm(TOOLS_PERMISSION) else []),
         _item("My usage", "data_usage", reverse("chat:usage")),
         _item("New chat", "edit_square", reverse("chat:new")) | {"active": False},  # its URL is a prefix of all others
     ]

@@ -24,6 +24,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, ThreadingWSGI
 
 from accounts.lib.db import QueryTimeoutError, release_connections, statement_timeout
 from accounts.lib.outage import OUTAGE
+from chat.dashboard.tool_figures import TOOL_GAUGES, read_tool_gauges
 from chat.jobs.worker_heartbeats import living_workers, waiting_jobs
 from chat.models import QueuedMessage, QueuedState
 from chat.moderation.stats import queue_figures
@@ -32,7 +33,7 @@ from chat.telemetry import exposition, metrics
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
 FROM_REDIS: Final = ("workers", "queue_jobs")
-FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds", "queued_messages")
+FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds", "queued_messages", *TOOL_GAUGES)
 FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 logger = structlog.get_logger(__name__)
@@ -65,15 +66,17 @@ def read_shared_gauges() -> None:
 
 
 def read_case_gauges() -> None:
-    """Reads the gauges about moderation's cases and waiting lines from PostgreSQL, likewise."""
+    """Reads the gauges about moderation's cases, waiting lines and tools from PostgreSQL, likewise."""
     try:
         with statement_timeout(SHARED_SECONDS / 2):
             queue = queue_figures()
             waiting = QueuedMessage.objects.filter(state=QueuedState.WAITING).count()
+            tools = read_tool_gauges()
         found = {
             "cases_open": float(queue.open),
             "oldest_case_seconds": queue.oldest_seconds,
             "queued_messages": float(waiting),
+            **tools,
         }
     except (django.db.Error, QueryTimeoutError, *OUTAGE) as error:  # also: not migrated yet
         logger.warning("case_metrics_not_read", error=type(error).__name__)

@@ -16,9 +16,10 @@ from accounts import roles
 from accounts.models import Allowance, AuditEntry, DailyUsage, Invitation, Plan, Price, Quota, UsageEntry, User
 from accounts.quotas import top_ups
 from accounts.quotas.settlement import Used, settle_recording
-from chat.models import Conversation, Member, Message, ModerationRule, Run
+from chat.models import Conversation, KnownTool, Member, Message, ModerationRule, Run, ToolPolicy
 from chat.models.messages import READ_TEXT
 from tests.conftest import make_user
+from tests.fixtures.called_tools import add_call
 from tests.fixtures.people import logged_in
 from tests.fixtures.waiting_rows import waiting
 
@@ -127,6 +128,7 @@ GRID: dict[str, dict[str, str]] = {
     "support": {
         "accounts.user": VIEW, "accounts.plan": VIEW, "accounts.quota": VIEW, "accounts.allowance": VIEW,
         "accounts.topup": VIEW, "accounts.invitation": "view add", "chat.run": VIEW,
+        "chat.toolcall": VIEW, "chat.step": VIEW,
     },
     "moderator": {
         "accounts.user": VIEW, "chat.conversation": VIEW, "chat.message": VIEW, "chat.run": VIEW,
@@ -134,6 +136,7 @@ GRID: dict[str, dict[str, str]] = {
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW,
         "chat.queuedmessage": "view delete",
+        "chat.toolcall": VIEW, "chat.step": VIEW, "chat.knowntool": VIEW, "chat.toolpolicy": VIEW,
     },
     "billing": {
         "accounts.user": "view change", "accounts.plan": EDIT, "accounts.quota": EDIT, "accounts.price": EDIT,
@@ -148,6 +151,7 @@ GRID: dict[str, dict[str, str]] = {
         "chat.rating": VIEW, "chat.revision": VIEW,
         "chat.sharelink": VIEW, "chat.joinlink": VIEW,
         "chat.queuedmessage": "view delete",
+        "chat.toolcall": VIEW, "chat.step": VIEW, "chat.knowntool": "view change", "chat.toolpolicy": EDIT,
     },
 }  # fmt: skip
 KNOWN = {model for row in GRID.values() for model in row}
@@ -179,6 +183,7 @@ class World:
             conversation=conversation, prompt=message, message=answer, requested_by=self.alice, model="m",
             status="done", finished_at=timezone.now(),
         )  # fmt: skip
+        call = add_call(run, output=SECRET)
         entry = AuditEntry.objects.create(
             actor=self.alice, actor_email="a@example.org", verb="x", object_type="x", object_id="x"
         )
@@ -189,6 +194,7 @@ class World:
             Allowance.objects.get(), UsageEntry.objects.get(), DailyUsage.objects.get(),
             ModerationRule.objects.create(name="r", directions=["asked"], words="x"),
             waiting(self.alice, conversation, SECRET),
+            call, call.step, KnownTool.objects.create(name="search_web", title="Search"), ToolPolicy.objects.create(),
         ]  # fmt: skip
         self.rows = {row._meta.label_lower: row for row in rows}
 

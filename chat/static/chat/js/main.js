@@ -11,6 +11,7 @@ import { Reading } from "antiphon/conversation/reading";
 import { startPush } from "antiphon/lib/push";
 import { Marks } from "antiphon/sidebar/marks";
 import { Conversation } from "antiphon/conversation/conversation";
+import { Tools } from "antiphon/conversation/tools";
 import { startShortcuts } from "antiphon/lib/shortcuts";
 import { MentionMarks } from "antiphon/sidebar/mention-marks";
 import { Sidebar } from "antiphon/sidebar/sidebar";
@@ -29,6 +30,7 @@ const marks = new MentionMarks(page, (words) => conversation.announcer.say(words
 const showDecision = startAccountNotices(conversation);
 conversation.onNotice = (frame) => (frame.type === "mention" ? marks.receive(frame) : showDecision(frame));
 new MessageActions(conversation);
+new Tools(conversation);
 new Marks(page, sidebar, conversation.socket);
 new Reading(conversation);
 leaveWhenGone(conversation);

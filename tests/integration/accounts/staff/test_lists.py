@@ -22,6 +22,7 @@ from chat.models import (
     Conversation,
     JoinLink,
     KnownModel,
+    KnownTool,
     Member,
     Message,
     ModerationCase,
@@ -37,12 +38,16 @@ from chat.models import (
     Revision,
     Run,
     ShareLink,
+    Step,
     Strike,
     StrikeScale,
+    ToolCall,
     ToolConnection,
+    ToolPolicy,
     ToolServer,
 )
 from tests.conftest import make_user
+from tests.fixtures.called_tools import add_call
 from tests.fixtures.people import staff_client
 from tests.fixtures.waiting_rows import waiting
 from workers.models import Endpoint, Judge, SearchProvider
@@ -171,6 +176,12 @@ MAKERS: dict[type[models.Model], Callable[[int], Any]] = {
     QueuedMessage: lambda number: waiting_message(conversation(number)),
     ShareLink: lambda number: ShareLink.objects.create(kind="live", audience="users", **link(number)),
     JoinLink: lambda number: JoinLink.objects.create(role="viewer", **link(number)),
+    ToolCall: lambda number: add_call(run(number)),
+    Step: lambda number: add_call(run(number)),
+    KnownTool: lambda number: KnownTool.objects.create(name=f"tool_{number}", title="x", server=f"s{number % 3}"),
+    ToolPolicy: lambda number: ToolPolicy.objects.create(
+        group=Group.objects.create(name=f"g{number}"), tool=f"t{number}"
+    ),
     KnownModel: lambda number: KnownModel.objects.create(name=f"model {number}"),
     Preset: lambda number: Preset.objects.create(name=f"preset {number}", owner=person(number)),
     Prompt: lambda number: Prompt.objects.create(name=f"prompt-{number}", text="x", owner=person(number)),
@@ -270,6 +281,10 @@ INSERT INTO chat_recording (id, user_id, client_id, language, mode, auto_send, s
     created_at)
 SELECT uid(n), uid(n % 500 + 10), uid(n), 'en', 'dictate', false, CASE WHEN n < 30 THEN 'failed' ELSE 'done' END, '',
     '', 1, moment(n) FROM generate_series(1, {ROWS}) n;
+INSERT INTO chat_toolcall (id, run_id, step_id, model_step_id, place, name, server, status, created_at, ended_at)
+SELECT uid(n), uid(n), n, n, 0, 'search', CASE WHEN n < 40 THEN 'rare' ELSE '' END,
+    CASE WHEN n < 30 THEN 'unknown' WHEN n < 60 THEN 'waiting' ELSE 'ok' END, moment(n),
+    CASE WHEN n BETWEEN 30 AND 59 THEN NULL ELSE moment(n) END FROM generate_series(1, {ROWS}) n;
 INSERT INTO accounts_usageentry (id, at, user_id, run_id, model, endpoint, messages, input_tokens, cached_tokens,
     output_tokens, reasoning_tokens, audio_seconds, estimated)
 SELECT uid(n), moment(n), uid(n % 500 + 10), uid(n), 'm', '', 1, 1, 0, 1, 0, 0, false
@@ -282,7 +297,8 @@ HELPERS = """
 DO $$ DECLARE one record; BEGIN  -- columns that are not named below may stay empty, also those of tomorrow
     FOR one IN SELECT table_name, column_name FROM information_schema.columns WHERE is_nullable = 'NO'
         AND column_name <> 'id' AND column_default IS NULL AND table_name IN ('accounts_user', 'chat_conversation',
-            'chat_member', 'chat_message', 'chat_run', 'chat_recording', 'accounts_usageentry', 'accounts_dailyusage')
+            'chat_member', 'chat_message', 'chat_run', 'chat_toolcall', 'chat_recording', 'accounts_usageentry',
+            'accounts_dailyusage')
     LOOP EXECUTE format('ALTER TABLE %I ALTER COLUMN %I DROP NOT NULL', one.table_name, one.column_name); END LOOP;
 END $$;
 CREATE FUNCTION pg_temp.moment(n bigint) RETURNS timestamptz LANGUAGE sql STABLE AS
@@ -301,6 +317,9 @@ QUESTIONS: dict[type[models.Model], list[dict[str, str]]] = {
           {"requested_by__exact": str(uuid.UUID(int=11))}, {"requested_by__exact": str(NOBODY)},
           {"q": "user11@example.org"}, {"q": str(SOMEBODY)}, {"conversation__exact": str(SOMEBODY)},
           {"error_code": "any", "period": "30d"}, {"model": "rare", "period": "1h"}],
+    ToolCall: [{}, *({"status__exact": one} for one in ("waiting", "unknown", "running", "ok")), {"tool": "search"},
+               {"tool": "rare/search"}, {"tool": "never"}, {"server": "rare"}, {"server": "-"}, {"period": "1h"},
+               {"q": "user11@example.org"}, {"q": str(NOBODY)}],
     Recording: [{}, {"status__exact": "failed"}, {"status__exact": "listening"}, {"status__exact": "done"},
                 {"q": "user11@example.org"}, {"period": "1h"}],
     UsageEntry: [{}, {"user__exact": str(uuid.UUID(int=11))}, {"run_id__exact": str(SOMEBODY)},

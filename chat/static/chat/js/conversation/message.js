@@ -11,6 +11,7 @@ import { dressCode } from "antiphon/conversation/code";
 import { showModeration } from "antiphon/conversation/moderation";
 import { assignSources, showSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
+import { adoptSteps, assignSteps } from "antiphon/conversation/steps-loader";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -30,6 +31,7 @@ export class MessageView {
   constructor(element, onBlock, say) {
     this.element = element;
     this.onBlock = onBlock;
+    this.say = say;
     this.body = /** @type {HTMLElement} */ (element.querySelector(".message-body"));
     const { dataset } = element;
     this.id = dataset.id ?? "";
@@ -59,6 +61,7 @@ export class MessageView {
     this.thinking = this.role === "assistant" ? new Thinking(element, onBlock, say) : null;
     this.cost = /** @type {string | null} what an answer cost, told to the payer alone */ (null);
     showChanges(this);
+    adoptSteps(element, say);
     if (reasoning) this.thinking?.assign(reasoning, this.active && !this.text);
     if (this.role === "assistant") {
       // A checkpoint says `streaming` also while the run has no word yet.
@@ -138,6 +141,7 @@ export class MessageView {
     assignSources(this, message.run);
     if (message.versions) this.setVersions(message.versions);
     if (message.run) this.setRun(message.run);
+    assignSteps(this, message.run);
     this.context = message.run?.context ?? this.context;
     if (message.summary) showSeam(this.element, message.summary);
     showChanges(this, message);
@@ -178,18 +182,22 @@ export class MessageView {
     return ACTIVE.has(message.status) && !this.active;
   }
 
-  /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number, waiting_for?: string}} run */
+  /** @param {{run_id: string, attempt: number, model?: string, part?: number, base_length?: number, waited_ms?: number, waiting_for?: string, kept?: {text: number, reasoning: number}}} run */
   setRun(run) {
     if (run.run_id !== this.runId) {
-      if (this.runId) this.thinking?.clear();
+      if (this.runId) {
+        this.thinking?.clear();
+        assignSteps(this, null);
+      }
       this.attempt = 0; // each run counts its own
       this.part = run.part ?? 1;
       this.base = run.base_length ?? 0;
       this.await(run.waiting_for ? "person" : "queue", performance.now() - (run.waited_ms ?? 0));
     } else if (run.attempt > this.attempt && this.active) {
-      this.thinking?.clear(); // a new attempt replaces what there is of the one before
-      if (this.points > this.base) {
-        this.setText(firstPoints(this.text, this.base));
+      const kept = Math.max(this.base, run.kept?.text ?? 0); // a new attempt goes on after the finished steps
+      this.thinking?.keep(run.kept?.reasoning ?? 0);
+      if (this.points > kept) {
+        this.setText(firstPoints(this.text, kept));
         this.openLive();
       }
     }
@@ -246,8 +254,7 @@ export class MessageView {
   finish(event) {
     if (event.attempt < this.attempt) return true;
     if (event.next_attempt) {
-      this.setText(firstPoints(this.text, this.base));
-      this.setRun({ run_id: event.run_id, attempt: event.next_attempt });
+      this.setRun({ run_id: event.run_id, attempt: event.next_attempt, kept: event.kept });
       this.await("queue");
       this.setStatus("pending");
       this.openLive();

@@ -83,6 +83,7 @@ export class Shares {
       days: this.value("days"),
       names: this.value("names") ? "1" : "0",
       reasoning: this.value("reasoning") ? "1" : "0",
+      tools: this.value("tools") ? "1" : "0",
       message_id: this.value("kind") === "snapshot" ? lastShown() : "",
     });
     if (!shown) return;

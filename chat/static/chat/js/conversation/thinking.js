@@ -4,7 +4,7 @@
  */
 
 import { LiveText } from "antiphon/conversation/live-text";
-import { codePoints, skipPoints } from "antiphon/wire/protocol";
+import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Reasoning} Reasoning */
@@ -105,6 +105,14 @@ export class Thinking {
     this.setText("");
     this.root.hidden = true;
     this.root.open = false;
+  }
+
+  /** A new attempt begins with so much of it. @param {number} points */
+  keep(points) {
+    if (!points) return this.clear();
+    this.pause();
+    if (points < this.points) this.setText(firstPoints(this.text, points));
+    return undefined;
   }
 
   /** @param {number} ms */

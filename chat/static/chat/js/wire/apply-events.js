@@ -4,6 +4,7 @@ import { noteModeration } from "antiphon/conversation/answer-notes";
 import { ANNOUNCED, WAITING_FOR } from "antiphon/conversation/moderation";
 import { noteSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
+import { applyStep, endSteps } from "antiphon/conversation/steps-loader";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -55,6 +56,16 @@ export function applyEvent(transcript, event) {
       return runningOf(transcript, event)?.append(event) ?? true;
     case "run.reasoning":
       return runningOf(transcript, event)?.think(event) ?? true;
+    case "run.step":
+    case "tool.call":
+    case "tool.approval":
+    case "tool.decided":
+    case "tool.progress":
+    case "tool.result": {
+      const view = runningOf(transcript, event);
+      if (view) applyStep(view, event);
+      return true;
+    }
     case "run.done":
     case "run.stopped":
     case "run.failed":
@@ -62,6 +73,7 @@ export function applyEvent(transcript, event) {
       const view = runningOf(transcript, event);
       if (!view?.active) return true;
       whole = view.finish(event);
+      if (!view.active) endSteps(view);
       if (whole && !view.active) transcript.options.onEnd(view);
       break;
     }

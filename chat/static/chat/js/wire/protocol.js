@@ -30,6 +30,20 @@ export const PROTOCOL = "chat.v1";
  * @property {Usage} [usage] of all runs that wrote the answer, where there are several
  */
 /** @typedef {{length: number, ms?: number, tokens?: number, text?: string}} Reasoning */
+/** @typedef {{step: number, kind?: string, status: string, ms?: number, calls?: ToolCall[]}} Step */
+/**
+ * @typedef {object} ToolCall
+ * @property {string} call_id
+ * @property {string} title
+ * @property {string} arguments
+ * @property {string} status
+ * @property {string} [server]
+ * @property {"reads" | "writes"} [effect]
+ * @property {number} [ms]
+ * @property {string} [output] cut for display
+ * @property {number} [output_chars] its whole length
+ * @property {{id: string, name: string, media_type: string, size: number}[]} [files]
+ */
 /** @typedef {{output_tokens: number | null, estimated?: boolean, total_ms?: number | null, cost?: string | null}} Usage */
 /**
  * @typedef {object} Run
@@ -47,6 +61,7 @@ export const PROTOCOL = "chat.v1";
  * @property {Reasoning} [reasoning]
  * @property {Usage} [usage]
  * @property {{total_ms: number | null}} [timing]
+ * @property {Step[]} [steps] of an answer with tools
  * @property {{dropped?: string[]}} [parameters] that were really sent, and the names of those that the model does not accept
  * @property {import("antiphon/conversation/context-use").ContextUse | null} [context]
  */

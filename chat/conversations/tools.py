@@ -1,0 +1,114 @@
+"""Which tools models may call in a conversation: the members' choice, or those that are on by default."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+import redis
+import structlog
+from asgiref.sync import async_to_sync
+from django.db import transaction
+
+from chat.conversations.membership import WRITERS, member_of
+from chat.eventlog import events, store
+from chat.models import Conversation
+from chat.protocol.commands import ChosenTools
+from chat.protocol.errors import Invalid
+from chat.runs.tool_switch import tools_stopped
+
+logger = structlog.get_logger(__name__)
+
+
+class AnyTool(Protocol):
+    """A tool as `chat.catalog.tools.OfferedTool` has it."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def effect(self) -> str: ...
+    @property
+    def by_default(self) -> bool: ...
+
+
+def read_tools(user_id: uuid.UUID, conversation_id: uuid.UUID, offered: Sequence[AnyTool]) -> dict[str, Any]:
+    """What the page shows a member: the tools that models may call for them, and which are on. Raises `NotFound`."""
+    member = member_of(user_id, conversation_id)
+    return describe_tools(offered, member.conversation.tools, may_change=member.role in WRITERS)
+
+
+def change_tools(
+    user_id: uuid.UUID, conversation_id: uuid.UUID, given: str, offered: Sequence[AnyTool]
+) -> dict[str, Any]:
+    """Chooses the tools of a conversation from the next answer on, and tells every open tab.
+
+    `given`: a JSON list of keys of `OfferedTool`; empty: those that are on by default. Tools of other members that this
+    one cannot use stay as they are. Returns what `read_tools` does. Raises `NotFound`, `Forbidden` and `Invalid`.
+    """
+    wanted = _read(given)
+    known = {tool.key for tool in offered}
+    with transaction.atomic():
+        member = member_of(user_id, conversation_id, write=True)
+        conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
+        before = conversation.tools or []
+        if wanted is not None:
+            if unknown := [key for key in wanted if key not in known and key not in before]:
+                raise Invalid(f"There is no tool “{unknown[0]}”.")
+            wanted += [key for key in before if key not in known and key not in wanted]
+        conversation.tools = wanted
+        conversation.save(update_fields=["tools"])
+    _publish(conversation)
+    return describe_tools(offered, conversation.tools, may_change=member.role in WRITERS)
+
+
+def _read(given: str) -> list[str] | None:
+    """Raises `Invalid`."""
+    if not given:
+        return None
+    try:
+        return list(dict.fromkeys(msgspec.json.decode(given.encode(), type=ChosenTools)))
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        raise Invalid("Send the tools as a list of names.") from None
+
+
+def describe_tools(
+    offered: Sequence[AnyTool], chosen: Sequence[str] | None = None, *, may_change: bool = True
+) -> dict[str, Any]:
+    """The tools and which are on, also for a conversation that has not begun. `stopped`: the sentence for people while
+    staff have stopped all tools.
+    """
+    return {
+        "chosen": chosen,
+        "may_change": may_change,
+        "stopped": tools_stopped(),
+        "tools": [_tool(tool, chosen) for tool in offered],
+    }
+
+
+def _tool(tool: AnyTool, chosen: Sequence[str] | None) -> dict[str, Any]:
+    return {
+        "key": tool.key,
+        "server": tool.server,
+        "title": tool.title,
+        "description": tool.description,
+        "effect": tool.effect,
+        "by_default": tool.by_default,
+        "on": tool.by_default if chosen is None else tool.key in chosen,
+    }
+
+
+def _publish(conversation: Conversation) -> None:
+    """Tells every tab that shows the conversation. Without Redis, tabs see the change when they next load."""
+    append = store.Append(conversation.pk, [events.conversation_updated(conversation)])
+    try:
+        async_to_sync(store.append)(append)
+    except (redis.RedisError, OSError) as error:
+        logger.warning("tools_not_published", error=type(error).__name__)

@@ -1,0 +1,202 @@
+/**
+ * The side sheet of a conversation's tools: what models may use. What is switched is saved at once and counts from the
+ * next answer on. Before the first message it is kept here, and goes with that message.
+ */
+
+import { fetchJson, post } from "antiphon/lib/fetch";
+import { closeOnEscape } from "antiphon/lib/keys";
+import { recall, remember } from "antiphon/lib/storage";
+
+/** @typedef {{key: string, server: string, title: string, description: string, effect: string, by_default: boolean, on: boolean}} Tool */
+/** @typedef {{tools: Tool[], chosen: string[] | null, may_change: boolean, stopped: string | null}} Shown */
+
+const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
+
+export class Tools {
+  /** @param {import("antiphon/conversation/conversation").Conversation} conversation */
+  constructor(conversation) {
+    const { page } = conversation;
+    this.page = page;
+    this.picker = conversation.picker;
+    this.button = /** @type {HTMLButtonElement} */ (document.getElementById("tools-button"));
+    this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("tools"));
+    this.list = this.part(".tools-list");
+    this.status = this.part(".parameters-status");
+    this.key = `draft.tools.${page.user.id}`;
+    /** @type {Shown | null} */
+    this.shown = null;
+    this.saving = Promise.resolve();
+    this.button.addEventListener("click", () => (this.sheet.open ? this.close() : this.open()));
+    this.part("[data-close]").addEventListener("click", () => this.close());
+    this.part("[data-reset-all]").addEventListener("click", () => this.choose(null));
+    this.list.addEventListener("change", () => this.choose(this.checked()));
+    this.sheet.addEventListener("keydown", (event) => closeOnEscape(event, this));
+    this.sheet.addEventListener("close", () => this.button.setAttribute("aria-expanded", "false"));
+    this.mark(page.tools?.chosen || this.draft !== null);
+    conversation.parameters.more = () => (this.draft === null ? {} : { tools: this.draft });
+    conversation.listeners.push((frame) => this.receive(frame));
+  }
+
+  /** @param {string} selector @returns {HTMLElement} */
+  part(selector) {
+    return /** @type {HTMLElement} */ (this.sheet.querySelector(selector));
+  }
+
+  /** What is chosen for a conversation that has not begun; null: nothing. @returns {string[] | null} */
+  get draft() {
+    if (this.page.conversation_id) return null;
+    try {
+      const found = JSON.parse(recall(this.key, "session") ?? "null");
+      return Array.isArray(found) ? found.filter((one) => typeof one === "string") : null;
+    } catch {
+      return null;
+    }
+  }
+
+  open() {
+    this.button.setAttribute("aria-expanded", "true");
+    if (matchMedia(WIDE).matches) this.sheet.show();
+    else this.sheet.showModal();
+    this.part("#tools-title").focus();
+    this.load();
+  }
+
+  close() {
+    const inside = this.sheet.contains(document.activeElement);
+    this.sheet.close();
+    if (inside) this.button.focus();
+  }
+
+  get url() {
+    const { conversation_id: id, urls } = this.page;
+    return id ? `${urls.root}c/${id}/tools/` : `${urls.root}tools/`;
+  }
+
+  async load() {
+    try {
+      this.take(await fetchJson(this.url));
+      this.fail("");
+    } catch (error) {
+      this.fail(/** @type {Error} */ (error).message);
+    }
+  }
+
+  /** @param {Shown} shown */
+  take(shown) {
+    const { draft } = this;
+    this.shown = draft === null ? shown : { ...shown, chosen: draft, tools: shown.tools.map((tool) => ({ ...tool, on: draft.includes(tool.key) })) };
+    this.render();
+  }
+
+  render() {
+    const { shown } = this;
+    if (!shown) return;
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.key;
+    this.sheet.toggleAttribute("data-viewer", !shown.may_change);
+    const servers = [...new Set(shown.tools.map((tool) => tool.server))];
+    this.list.replaceChildren(...servers.map((server) => this.section(server, shown.tools.filter((tool) => tool.server === server))));
+    for (const box of this.boxes) if (box.dataset.key === focused) box.focus();
+    this.part(".tools-none").hidden = shown.tools.length > 0 || Boolean(shown.stopped);
+    const stopped = this.part(".tools-stopped");
+    stopped.textContent = shown.stopped ?? "";
+    stopped.hidden = !shown.stopped;
+    /** @type {HTMLButtonElement} */ (this.part("[data-reset-all]")).disabled = shown.chosen === null;
+    this.mark(shown.chosen !== null);
+    const model = this.part(".tools-model");
+    const { preset, value, models } = this.picker;
+    const chosen = models.find((one) => one.id === (preset ? preset.model || models[0]?.id : value));
+    model.hidden = chosen?.tools !== false;
+    model.textContent = (model.dataset.words ?? "").replace("%(model)s", chosen?.label ?? "");
+  }
+
+  /** @param {string} server @param {Tool[]} tools */
+  section(server, tools) {
+    const blank = /** @type {HTMLTemplateElement} */ (document.getElementById("blank-tools")).content;
+    const made = /** @type {HTMLElement} */ (blank.querySelector("section")?.cloneNode(true));
+    const title = /** @type {HTMLElement} */ (made.querySelector("h3"));
+    title.textContent = server || "Antiphon";
+    made.querySelector("ul")?.append(...tools.map((tool) => {
+      const item = /** @type {HTMLElement} */ (blank.querySelector("li")?.cloneNode(true));
+      const part = (/** @type {string} */ name) => /** @type {HTMLElement} */ (item.querySelector(name));
+      const box = /** @type {HTMLInputElement} */ (part("input"));
+      part(".tool-title").textContent = tool.title;
+      part(".parameter-hint").textContent = tool.description;
+      part(".tool-writes").hidden = tool.effect !== "writes";
+      part(".tool-default").hidden = !tool.by_default;
+      box.checked = tool.on;
+      box.disabled = !this.shown?.may_change;
+      box.dataset.key = tool.key;
+      return item;
+    }));
+    return made;
+  }
+
+  get boxes() {
+    return /** @type {HTMLInputElement[]} */ ([...this.list.querySelectorAll("input")]);
+  }
+
+  checked() {
+    return this.boxes.filter((box) => box.checked).map((box) => box.dataset.key ?? "");
+  }
+
+  /** @param {string[] | null} keys null: those that are on by default */
+  choose(keys) {
+    if (!this.shown) return;
+    if (!this.page.conversation_id) {
+      remember(this.key, keys && JSON.stringify(keys), "session");
+      this.take({ ...this.shown, chosen: keys, tools: this.shown.tools.map((tool) => ({ ...tool, on: keys ? keys.includes(tool.key) : tool.by_default })) });
+      this.status.textContent = "Goes with your message";
+      return;
+    }
+    this.saving = this.saving.then(() => this.save(keys));
+  }
+
+  /** @param {string[] | null} keys */
+  async save(keys) {
+    this.status.textContent = "Saving…";
+    try {
+      this.take(await post(this.url, this.page.csrf, { tools: keys === null ? "" : JSON.stringify(keys) }));
+      this.fail("");
+      this.status.textContent = "Saved";
+    } catch (error) {
+      this.status.textContent = "";
+      this.fail(`Not saved. ${/** @type {Error} */ (error).message}`);
+      this.render();
+    }
+  }
+
+  /** @param {import("antiphon/wire/protocol").Frame} frame */
+  receive(frame) {
+    const { page } = this;
+    if (frame.type === "message.accepted" && !page.conversation_id) queueMicrotask(() => this.begun()); // when the page has its id
+    else if (frame.type === "conversation.updated" && frame.conversation_id === page.conversation_id) this.changed(frame.tools);
+  }
+
+  /** What is chosen has changed, here or by another member. @param {string[] | null | undefined} chosen */
+  changed(chosen) {
+    if (chosen === undefined) return;
+    if (this.sheet.open) this.saving = this.saving.then(() => this.load());
+    else this.mark(chosen !== null);
+  }
+
+  /** The conversation has begun, with what was chosen. */
+  begun() {
+    if (!this.page.conversation_id) return;
+    remember(this.key, null, "session");
+    this.status.textContent = "";
+    if (this.sheet.open) this.load();
+  }
+
+  /** Marks the button of a conversation with tools of its own choice. @param {boolean} chosen */
+  mark(chosen) {
+    this.button.toggleAttribute("data-changed", Boolean(chosen));
+    this.button.setAttribute("aria-label", chosen ? "Tools, changed" : "Tools");
+  }
+
+  /** @param {string} words empty: there is no trouble */
+  fail(words) {
+    const trouble = this.part(".parameters-trouble");
+    trouble.textContent = words;
+    trouble.hidden = !words;
+  }
+}

@@ -1,0 +1,55 @@
+"""Which tools models may call in a conversation, as JSON: what the page's sheet shows, and their choice."""
+
+from __future__ import annotations
+
+import uuid
+from threading import Lock
+from typing import Any
+
+from cachetools import TTLCache, cached
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.views.decorators.http import require_safe
+
+from accounts.auth.requests import user_of
+from chat.catalog.tools import offered_tools
+from chat.conversations import tools
+from chat.models import Conversation, KnownTool
+from chat.views.decorators import command, for_members
+
+
+def read_or_change(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponseBase:
+    """GET: the tools, for a member. POST `tools`: a JSON list of their keys; empty: those that are on by default."""
+    return (change if request.method == "POST" else read)(request, conversation_id)
+
+
+@require_safe
+@for_members
+def read(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
+    user = user_of(request)
+    return JsonResponse(tools.read_tools(user.pk, conversation_id, offered_tools(user)))
+
+
+@command
+def change(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
+    user = user_of(request)
+    return tools.change_tools(user.pk, conversation_id, request.POST.get("tools", ""), offered_tools(user))
+
+
+@require_safe
+@for_members
+def read_defaults(request: HttpRequest) -> HttpResponse:
+    """The tools of a new conversation."""
+    return JsonResponse(tools.describe_tools(offered_tools(user_of(request))))
+
+
+def tools_shown(conversation: Conversation | None) -> dict[str, Any]:
+    """What a page says of tools before its sheet is opened: whether there are any, and whether others than usual are
+    on.
+    """
+    return {"any": has_tools(), "chosen": conversation is not None and conversation.tools is not None}
+
+
+@cached(TTLCache(1, ttl=10), lock=Lock())
+def has_tools() -> bool:
+    """Whether this site has tools, for whomever; as of a few seconds ago."""
+    return KnownTool.objects.filter(enabled=True, gone_at=None).exists()
