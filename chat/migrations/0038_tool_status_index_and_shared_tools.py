@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("chat", "0034_unjudged"),
+        ("chat", "0037_tool_decisions"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

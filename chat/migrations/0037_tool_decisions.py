@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0034_run_steps"),
+        ("chat", "0036_run_steps"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
