@@ -139,6 +139,7 @@ export function startSourceCards() {
   card.addEventListener("toggle", (event) => {
     if (/** @type {any} */ (event).newState === "closed" && (card.contains(document.activeElement) || document.activeElement === document.body)) opener?.focus({ preventScroll: true });
   });
+  addEventListener("resize", () => opener && card.matches(":popover-open") && place(card, opener));
   addEventListener("scroll", () => card.matches(":popover-open") && !card.contains(document.activeElement) && card.hidePopover(), { capture: true, passive: true });
 }
 
@@ -154,11 +155,16 @@ function open(card, citation, item) {
   number.textContent = String(item.value);
   card.replaceChildren(number, ...content);
   card.showPopover();
+  place(card, citation);
+  /** @type {HTMLElement} */ (card.querySelector("a") ?? card).focus({ preventScroll: true });
+}
+
+/** Puts the card below the citation, or above it where there is no room. @param {HTMLElement} card @param {HTMLElement} citation */
+function place(card, citation) {
   const at = citation.getBoundingClientRect();
   const size = card.getBoundingClientRect();
   const left = Math.max(8, Math.min(at.left, innerWidth - size.width - 8));
   const below = at.bottom + 6 + size.height <= innerHeight;
   card.style.left = `${left}px`;
   card.style.top = `${below ? at.bottom + 6 : Math.max(8, at.top - size.height - 6)}px`;
-  /** @type {HTMLElement} */ (card.querySelector("a") ?? card).focus({ preventScroll: true });
 }
