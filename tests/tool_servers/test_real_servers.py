@@ -38,7 +38,9 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def child(command: str, *args: str) -> StoredServer:
-    stdio = {"command": str(TOOLS / "bin" / command), "args": list(args), "memory_mb": 4096}
+    # Without Node.js on its path: with it, the server that fetches pages would first install a package of npm.
+    env = {"PATH": str(TOOLS / "bin")}
+    stdio = {"command": str(TOOLS / "bin" / command), "args": list(args), "env": env, "memory_mb": 4096}
     return stored("", kind=ServerKind.MCP_STDIO.value, stdio=stdio)
 
 

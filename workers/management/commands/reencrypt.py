@@ -39,7 +39,8 @@ class Command(BaseCommand):
                         unreadable.append(row.name)
             for server in ToolServer.objects.select_for_update().order_by("title"):
                 log_ins = server.connections.select_for_update().order_by("pk")
-                for holder in (server, *log_ins):
+                held: tuple[Holder, ...] = (server, *log_ins)
+                for holder in held:
                     changed, readable = _reencrypt(holder)
                     count += changed
                     if not readable and server.title not in unreadable:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import importlib
 import json
+import sys
 import time
 import uuid
 from collections import defaultdict
@@ -133,10 +134,12 @@ class SessionPool:
                 del self._idle[key]
 
     async def close(self) -> None:
-        """Closes every idle session."""
+        """Closes every idle session, and waits for those that are being closed."""
         sessions = [session for kept in self._idle.values() for session, _ in kept]
         self._idle.clear()
         await asyncio.gather(*(session.close() for session in sessions))
+        if (client := sys.modules.get(f"{_MODULE}.session")) is not None:  # else there were none
+            await client.wait_closing()
 
 
 def _key(server: StoredServer, user_id: uuid.UUID | None) -> _Key:

@@ -241,4 +241,10 @@ def close_soon(session: McpSession) -> None:
     task.add_done_callback(_closing.discard)
 
 
+async def wait_closing() -> None:
+    """Returns when the sessions that are being closed are closed."""
+    while _closing:
+        await asyncio.wait(_closing)
+
+
 _closing: set[asyncio.Task[None]] = set()
