@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from accounts.models import User
+from chat.eventlog.kept import Stepped, kept_of
 from chat.eventlog.payloads import (
     context_of,
     cost_of,
     failure_of,
     is_continuable,
-    kept_of,
     message_dict,
     parameters_for_members,
     parameters_of,
@@ -30,7 +30,7 @@ from chat.protocol.frames import encode_event
 Event = tuple[bytes, bool]  # encoded, and whether it is a delta
 
 
-class AnyRun(Protocol):
+class AnyRun(Stepped, Protocol):
     """A run's row, or a run as its worker knows it."""
 
     @property
@@ -43,12 +43,6 @@ class AnyRun(Protocol):
     def model(self) -> str: ...
     @property
     def attempt(self) -> int: ...
-    @property
-    def step_count(self) -> int: ...
-    @property
-    def begins_with(self) -> int: ...
-    @property
-    def kept_reasoning(self) -> int: ...
 
 
 TERMINAL_TYPES: Final = {

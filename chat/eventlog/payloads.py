@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
+from chat.eventlog.kept import kept_of
 from chat.models import (
     ACTIVE,
     Comparison,
@@ -72,24 +73,6 @@ def context_of(run: Run) -> dict[str, Any]:
     """What the model read for a run, in tokens: `used` of its `window`; and how many older messages were `dropped`."""
     used = run.input_tokens if run.context_tokens is None else run.context_tokens
     return {"used": used, "window": run.context_window, "dropped": run.context_dropped}
-
-
-class _Steps(Protocol):
-    """A run's row, or a run as its worker knows it."""
-
-    @property
-    def step_count(self) -> int: ...
-    @property
-    def begins_with(self) -> int: ...
-    @property
-    def kept_reasoning(self) -> int: ...
-
-
-def kept_of(run: _Steps) -> dict[str, Any]:
-    """How much of the answer and the thinking is of finished steps, or before them: a new attempt goes on after that.
-    Empty for a run without steps.
-    """
-    return {"kept": {"text": run.begins_with, "reasoning": run.kept_reasoning}} if run.step_count else {}
 
 
 def run_dict(

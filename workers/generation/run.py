@@ -191,13 +191,10 @@ class Generation:
         if self.log.fenced:
             return
         text = screened.text
-        if self.handing_over and outcome.status is RunStatus.INTERRUPTED:
-            if self.answer.has_steps:
-                await self.services.give_back(run, Lost(self.log.text, self.log.reasoning))
-                return
-            if not self.log.own_text:
-                await self.services.give_back(run)
-                return
+        may_go_on = self.answer.has_steps or not self.log.own_text
+        if self.handing_over and outcome.status is RunStatus.INTERRUPTED and may_go_on:
+            await self.services.give_back(run, Lost(self.log.text, self.log.reasoning))
+            return
         behind = behind or screened.text != self.log.text or screened.reasoning != self.log.reasoning
         if behind:
             self.log.abandon()

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from chat.runs.context import ClaimedRun
+from chat.runs.lost import Lost
 from workers.generation.emitter import Emitter
 from workers.generation.request_context import KnownModels, NothingKnown
 from workers.generation.titles import TitleWriter
@@ -18,7 +20,7 @@ from workers.providers.base import ChatModel
 @dataclass(frozen=True, slots=True)
 class Services:
     """`owner` is the lease owner's name of this process. `spawn` runs a coroutine as a task of the worker's loop.
-    `give_back` puts a run back into the queue for another worker; of one with steps it gets all that was shown.
+    `give_back` puts a run back into the queue for another worker; it gets all that was shown of the answer.
     """
 
     emitter: Emitter
@@ -26,7 +28,7 @@ class Services:
     titles: TitleWriter
     owner: str
     spawn: Callable[[Coroutine[Any, Any, None]], None]
-    give_back: Callable[..., Awaitable[None]]  # (ClaimedRun, Lost?)
+    give_back: Callable[[ClaimedRun, Lost], Awaitable[None]]
     models: KnownModels = field(default_factory=NothingKnown)
     judges: Panel = field(default_factory=no_judges)
     find_tools: FindTools = find_no_tools

@@ -184,7 +184,7 @@ class Runtime:
             del self.active[generation.claimed.id]
         self._slots.release()
 
-    async def give_back(self, run: ClaimedRun, lost: Lost | None = None) -> None:
+    async def give_back(self, run: ClaimedRun, lost: Lost) -> None:
         """Puts a run with no text yet, or with finished steps, back into the queue for another worker."""
         events = await in_db(requeue, run.id, run.attempt, owner=self.owner, lost=lost)
         if events is not None:

@@ -190,7 +190,8 @@ async def test_a_call_waits_for_a_person_and_the_answer_goes_on(turn: Accepted) 
     assert shown["kept"] == {"text": 16, "reasoning": 0}
     await in_db(decide, turn.run_id)
     await worker_with(writes, policy=policy).write(turn, model)
-    run, _, [call] = await in_db(rows, turn.run_id)
+    run, _, made = await in_db(rows, turn.run_id)
+    [call] = made
     assert (run.status, run.attempt, run.message.text) == ("done", 2, "I shall send it.\n\nSent.")
     assert (call.status, writes.done) == ("ok", [call.pk])
     assert len(model.asked) == 2

@@ -37,6 +37,7 @@ from workers.generation.steps import calls as making
 from workers.generation.steps import loop, stored
 from workers.generation.tool_use.approval import MAYBE_HAPPENED
 from workers.providers.base import ChatTurn
+from workers.tools.base import ToolResult
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
 
@@ -175,7 +176,7 @@ async def test_a_worker_that_dies_between_two_steps(
         happened.append((arguments["n"], context.call_id))
         if hit:
             await die()
-        return making.ToolResult(f"result {arguments['n']}")
+        return ToolResult(f"result {arguments['n']}")
 
     happened: list[tuple[int, Any]] = []
     look = CountingTool(work=work)
@@ -290,7 +291,7 @@ async def test_rows_of_a_lost_worker_change_nothing(turn: Accepted) -> None:
     async def wait(*_: Any) -> Any:
         slow.set()
         await go.wait()
-        return making.ToolResult("from the past")
+        return ToolResult("from the past")
 
     model = ScriptedModel(calls(("a", "look", {})), says("Done."))
     first = worker_with(CountingTool(work=wait), owner="first")

@@ -65,7 +65,7 @@ def test_the_same_call_is_counted_whatever_its_spelling() -> None:
     said = [repetitions.note(call) for call in calls[:4]]
     assert [bool(one) for one in said] == [False, False, True, True]
     assert repetitions.note(calls[2]) == said[2], "a call counts once, also when it is looked at again"
-    assert not repetitions.too_many
+    before = repetitions.too_many
     repetitions.note(calls[4])
-    assert repetitions.too_many
+    assert (before, repetitions.too_many) == (False, True)
     assert repetitions.note(ToolCall(name="look", arguments="{}")) == ""
