@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from accounts.models import User
 from chat.eventlog.events import AnyRun, Event
 from chat.eventlog.payloads import person_dict
-from chat.models import CALL_ENDED, CallStatus, Decision, Step, StepStatus, ToolCall
+from chat.models import CALL_ENDED, CallStatus, Step, StepKind, StepStatus, ToolCall, ToolDecision
 from chat.protocol.frames import encode_event
 
 SHOWN_CHARS: Final = 16 * 1024  # of arguments and of a result, in events and snapshots
@@ -35,16 +34,9 @@ def tool_approval(run: AnyRun, call: ToolCall, step: int) -> Event:
     return _event("tool.approval", run, step=step, call_id=str(call.pk), name=call.name, title=call.title, **shown)
 
 
-def tool_decided(run: AnyRun, call: ToolCall, by: User | None) -> Event:
-    """A person decided about a call; nobody: its wait expired, or the answer was stopped."""
-    return _event(
-        "tool.decided",
-        run,
-        call_id=str(call.pk),
-        decision=call.decision or Decision.DENY.value,
-        by=person_dict(by) if by is not None else None,
-        edited=bool(call.edited_arguments),
-    )
+def tool_decided(run: AnyRun, decision: ToolDecision) -> Event:
+    """A person decided about a call that waited, or nobody did in time."""
+    return _event("tool.decided", run, **decision_dict(decision))
 
 
 def tool_progress(run: AnyRun, call: ToolCall, sentence: str) -> Event:
@@ -55,6 +47,26 @@ def tool_progress(run: AnyRun, call: ToolCall, sentence: str) -> Event:
 def tool_result(run: AnyRun, call: ToolCall, step: int) -> Event:
     """A call has ended."""
     return _event("tool.result", run, step=step, call_id=str(call.pk), **result_dict(call))
+
+
+def decision_dict(decision: ToolDecision) -> dict[str, Any]:
+    """Who decided what about a call, and when. `by` is null where nobody did in time (`expired`), or for somebody who
+    was erased. Edited arguments are there as they are sent.
+    """
+    call = decision.call
+    shown: dict[str, Any] = {
+        "call_id": str(call.pk),
+        "title": call.title or call.name,
+        "decision": decision.decision,
+        "by": person_dict(decision.by) if decision.by is not None else None,
+        "at": decision.at.isoformat(),
+    }
+    for name in ("expired", "answered", "edited"):
+        if getattr(decision, name):
+            shown[name] = True
+    if decision.edited:
+        shown["arguments"] = _cut(call.sent_arguments)
+    return shown
 
 
 def step_dict(step: Step) -> dict[str, Any]:
@@ -83,11 +95,15 @@ def result_dict(call: ToolCall) -> dict[str, Any]:
 def steps_of(steps: Sequence[Step]) -> list[dict[str, Any]]:
     """The steps of an answer as snapshots and pages show them, each with the calls that were made in it.
 
-    Reads `step.calls` with `decided_by` and `files`: prefetch them.
+    Reads `step.calls` with `decided_by` and `files`, and `step.decisions` with `by` and `call`: prefetch them. A step
+    of kind approval has the `decisions` that ended its wait.
     """
     shown = []
     for step in steps:
         one = step_dict(step)
+        if step.kind == StepKind.APPROVAL:
+            decisions = sorted(step.decisions.all(), key=lambda decision: (decision.at, decision.pk))
+            one["decisions"] = [decision_dict(decision) for decision in decisions]
         if calls := sorted(step.calls.all(), key=lambda call: call.place):
             one["calls"] = [_state(call) for call in calls]
         shown.append(one)

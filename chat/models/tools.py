@@ -186,6 +186,29 @@ class ToolCall(models.Model):
         return self.edited_arguments or self.arguments
 
 
+class ToolDecision(models.Model):
+    """What was decided about a call in one wait (a step of kind approval), for good: the first decision stands.
+
+    A call may wait several times: to be allowed, for answers to its questions, and after its worker was lost. Nobody as
+    `by`: its time was over, or who decided was erased.
+    """
+
+    step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="decisions", db_index=False)
+    call = models.ForeignKey(ToolCall, on_delete=models.CASCADE, related_name="decisions")
+    decision = models.CharField(max_length=12, choices=Decision.choices)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    expired = models.BooleanField(default=False, help_text="Nobody decided in time.")
+    answered = models.BooleanField(default=False, help_text="It answers a question of the tool.")
+    edited = models.BooleanField(default=False, help_text="With other arguments than the model's.")
+    at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints: ClassVar = (models.UniqueConstraint(fields=["step", "call"], name="tool_decision_once"),)
+
+    def __str__(self) -> str:
+        return self.get_decision_display()
+
+
 class ToolFile(models.Model):
     """A file that a tool made. It is downloaded by who may read its conversation."""
 

@@ -38,6 +38,7 @@ class Kind(models.TextChoices):
     WROTE = "wrote"  # somebody wrote in a conversation that the user is a member of
     MENTIONED = "mentioned"  # somebody named the user
     ADDED = "added"  # somebody made the user a member
+    DECIDE = "decide"  # an answer waits for a decision about the calls of tools
 
 
 @dataclass(frozen=True, slots=True)

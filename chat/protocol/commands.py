@@ -16,6 +16,7 @@ from chat.protocol.base import Command as Command
 from chat.protocol.base import Position as Position
 from chat.protocol.base import Ref
 from chat.protocol.base import Traced as Traced
+from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import Invalid, TooLarge, UnknownCommand
 from chat.protocol.limits import MAX_COMPARED, MAX_FRAME_BYTES, MAX_TEXT_BYTES, MIN_COMPARED
 from chat.protocol.queue import AnyQueueCommand
@@ -155,7 +156,7 @@ class Pong(Command, frozen=True, tag="pong"):
 AnyCommand = (
     Subscribe | Unsubscribe | MessageSend | MessageEdit | MessageRegenerate | MessageContinue | AnswerChoose | RunStop
     | Ack | Typing | Ping | Pong | AnyReadingCommand
-    | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand
+    | AudioStart | AudioFlush | AudioStop | AudioCancel | AudioInterrupt | AnyQueueCommand | ToolDecide
 )  # fmt: skip
 
 NewTurn = MessageSend | MessageEdit | MessageRegenerate  # commands that begin an answer

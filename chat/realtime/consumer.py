@@ -36,10 +36,11 @@ from chat.protocol.limits import (
     PROTOCOL,
     WINDOW_BYTES,
 )
-from chat.realtime import attention, microphone, rate_limits, reading, subscriptions, turns, waiting_line
+from chat.realtime import attention, deciding, microphone, rate_limits, reading, subscriptions, turns, waiting_line
 from chat.realtime.attention import Attention
 from chat.realtime.command_runner import COMMAND_SECONDS, CommandRunner
 from chat.realtime.connection import Connection, Handlers, Part
+from chat.realtime.deciding import Deciding
 from chat.realtime.delivery_trace import follow_delivery
 from chat.realtime.microphone import Microphone
 from chat.realtime.open_sockets import open_sockets
@@ -95,6 +96,7 @@ class ChatConsumer(AsyncConsumer):  # type: ignore[misc]  # Channels has no type
         self.subscriptions = Subscriptions(self.connection, self.channel, reply=reply)
         self.turns = Turns(self.user_id, self.subscriptions, reply=reply)
         self.waiting_line = WaitingLine(self.user_id, reply=reply)
+        self.deciding = Deciding(self.user_id, reply=reply)
         self.reading = Reading(self.connection, reply=reply)
         self.attention = Attention(self.connection, self.subscriptions, fail=fail)
         open_sockets().add(self.connection)
@@ -258,6 +260,7 @@ def _by(part: Callable[[ChatConsumer], Part], handlers: Handlers[Part]) -> dict[
 HANDLERS: Final[dict[type[Command], Handler]] = (
     _by(lambda consumer: consumer.turns, turns.HANDLERS)
     | _by(lambda consumer: consumer.waiting_line, waiting_line.HANDLERS)
+    | _by(lambda consumer: consumer.deciding, deciding.HANDLERS)
     | _by(lambda consumer: consumer.subscriptions, subscriptions.HANDLERS)
     | _by(lambda consumer: consumer.reading, reading.HANDLERS)
     | _by(lambda consumer: consumer.attention, attention.HANDLERS)

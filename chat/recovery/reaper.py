@@ -25,8 +25,10 @@ from chat.eventlog.replay import ReasoningDelta, extend
 from chat.jobs.dispatch import BrokerAway, enqueue, look_at_queue
 from chat.models import RunStatus
 from chat.moderation.rewriting import publish_rewritten
+from chat.recovery.approvals import recover_approvals
 from chat.recovery.recordings import RecordingRecovery
 from chat.recovery.waiting_lines import recover_waiting_lines
+from chat.runs.approval_log import announce_waits, decided_of
 from chat.runs.closing import close_attempt, close_in_log, fence
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import MAX_ATTEMPTS, requeue
@@ -68,7 +70,8 @@ async def run() -> None:
     while True:
         await asyncio.sleep(EVERY_SECONDS * random.uniform(0.75, 1.25))
         for step in (
-            reap, sweep, close_endings, begin_logs_anew, announce_unasked, recover_recordings, recover_waiting_lines,
+            reap, sweep, close_endings, begin_logs_anew, announce_unasked, recover_approvals, recover_recordings,
+            recover_waiting_lines,
         ):  # fmt: skip
             try:
                 await step()
@@ -169,6 +172,7 @@ async def sweep() -> None:
         metrics.recoveries["republished"] += len(lost)
         logger.info("jobs_republished", runs=[str(run_id) for run_id in lost])
         await announce_released(lost)
+        await announce_waits(await in_db(decided_of, lost))
         await publish(lost)
 
 

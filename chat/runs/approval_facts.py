@@ -56,7 +56,7 @@ def read_approval_facts(user_id: uuid.UUID | None, conversation_id: uuid.UUID) -
 
 def policies_for(user_id: uuid.UUID | None) -> list[Policy]:
     """Staff's policies for one person: everybody's, and those of their groups. One query."""
-    groups = User.groups.through.objects.filter(user_id=user_id).values("group_id")
+    groups = User.groups.through.objects.filter(user=user_id).values("group_id")
     rows = ToolPolicy.objects.filter(Q(group=None) | Q(group__in=groups)).order_by("pk")
     return [
         Policy(server, tool, rule, group is not None)

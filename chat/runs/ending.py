@@ -151,6 +151,7 @@ def end_run(
             lease_expires_at=None,
             heard_chars=cut.heard_chars if cut else None,
             produced_chars=cut.produced_chars if cut else None,
+            ended_in_log=False,  # also of one that waited for a person: then it says that the log has the wait
             **fields,
         )
         ended = ended_of(run, message)

@@ -23,6 +23,7 @@ from chat.models import (
     QueuedState,
     Run,
     RunStatus,
+    WaitingFor,
 )
 from chat.moderation.screening import mask_refused
 from chat.protocol.errors import ChatError, Forbidden, NotFound
@@ -141,7 +142,7 @@ def _first_due(conversation: Conversation) -> Due:
 
 def _can_stop(run: Run) -> bool:
     """A question that waits for a reviewer would be withdrawn."""
-    return run.status != RunStatus.WAITING
+    return run.waiting_for != WaitingFor.MODERATION
 
 
 def find_branch(conversation: Conversation, after_id: uuid.UUID | None, wanted: str | None = None) -> Branch:

@@ -23,7 +23,9 @@ from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
 from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender
 
 FOLLOWED: Final = "Only answers can be regenerated, and the model asked about the last message of a branch."
+WAITS: Final = "The answer before waits for a decision about a tool. Decide, or stop it."
 HELD: Final = "The message before waits for a reviewer. Withdraw it, or wait for the decision."
+_WAITS_FOR: Final = {WaitingFor.MODERATION.value: HELD, WaitingFor.APPROVAL.value: WAITS}
 
 
 @dataclass(slots=True)
@@ -144,15 +146,15 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
 def _check_free(found: PlaceRow) -> None:
     """Raises `Busy` while the answer that a question would follow is in progress."""
     if found.answer_under_way or found.parent_status in (MessageStatus.PENDING, MessageStatus.STREAMING):
-        raise Busy(HELD if _is_held(found) else "")
+        raise Busy(_WAITS_FOR.get(_waits_for(found), ""))
     if found.parent_role == MessageRole.USER:
         check_answer_above(found.parent_id)
 
 
-def _is_held(found: PlaceRow) -> bool:
-    """Whether the answer in progress has not begun because its question waits for a reviewer."""
-    waiting = Run.objects.filter(status=RunStatus.WAITING, waiting_for=WaitingFor.MODERATION)
-    return waiting.filter(Q(message=found.parent_id) | Q(prompt=found.parent_id)).exists()
+def _waits_for(found: PlaceRow) -> str:
+    """What the answer in progress waits for: a reviewer of its question, or a decision about a tool. Empty: neither."""
+    waiting = Run.objects.filter(Q(message=found.parent_id) | Q(prompt=found.parent_id), status=RunStatus.WAITING)
+    return waiting.values_list("waiting_for", flat=True).first() or ""
 
 
 def _beside(

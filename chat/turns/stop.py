@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from accounts.lib.db import in_db
 from chat.conversations.membership import member_of
 from chat.eventlog import store
-from chat.models import ACTIVE, Run, RunStatus
+from chat.models import ACTIVE, Run, RunStatus, WaitingFor
 from chat.protocol.errors import NotFound
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ended, cut_to_heard, end_run
@@ -55,7 +55,7 @@ def mark_stopped(run_id: uuid.UUID, heard_chars: int | None = None) -> StopResul
             return StopResult(run.id, ended, running=False)
         if heard is not None:
             Run.objects.filter(pk=run_id).update(heard_chars=heard)
-        if run.status == RunStatus.WAITING:
+        if run.waiting_for == WaitingFor.MODERATION:
             withdraw_held(run)
         if run.status in (RunStatus.WAITING, RunStatus.QUEUED):
             ended = end_run(run.id, run.attempt, RunStatus.STOPPED)

@@ -12,6 +12,7 @@ import structlog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.eventlog import events, store
+from chat.runs.approval_log import announce_waits
 from chat.runs.closing import announcements, close_attempt
 from chat.runs.context import ClaimedRun
 
@@ -42,6 +43,7 @@ async def close_previous_attempt(run: ClaimedRun) -> None:
     logged.
     """
     before = replace(run, attempt=run.attempt - 1)
+    await announce_waits([(before.id, before.attempt)])  # it may have waited for a person; then it was not lost
     missing = [events.run_superseded(before, run.begins_with), events.run_queued(run, attempt=run.attempt)]
     try:
         await close_attempt(before.conversation_id, before.id, before.attempt, missing)

@@ -13,7 +13,8 @@ from django.db.models.functions import Now
 from django.urls import reverse
 
 from accounts.auth.sessions import live_sessions
-from chat.models import Conversation, Member, Message, PushSubscription
+from chat.conversations.membership import WRITERS
+from chat.models import Conversation, Member, Message, PushSubscription, Run, WaitingFor
 from chat.notifications.devices import with_session
 from chat.notifications.notify import Kind
 
@@ -26,6 +27,7 @@ _PLAIN: Final = {
     Kind.WROTE: "There is a new message in a shared conversation.",
     Kind.MENTIONED: "You were mentioned in a conversation.",
     Kind.ADDED: "You were added to a conversation.",
+    Kind.DECIDE: "An answer waits for your decision.",
 }
 
 
@@ -47,6 +49,9 @@ def devices_for(
         user=OuterRef("user"), conversation=conversation_id, conversation__deleted_at=None, user__is_active=True
     )
     message = None
+    if kind is Kind.DECIDE:  # somebody may have decided meanwhile
+        waiting = Run.objects.filter(conversation=OuterRef("conversation"), waiting_for=WaitingFor.APPROVAL)
+        member = member.filter(Exists(waiting), role__in=WRITERS)
     if message_id is not None:
         message = Message.objects.select_related("author").filter(pk=message_id, conversation=conversation_id).first()
         if message is None:

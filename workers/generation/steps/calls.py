@@ -18,6 +18,7 @@ from django.conf import settings
 from chat.eventlog import tool_events
 from chat.models import CallStatus, ToolCall
 from chat.runs.context import ClaimedRun
+from chat.runs.questions import usable_question
 from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls, end_call
 from workers.generation.run_log import RunLog
 from workers.generation.steps.checks import read_arguments
@@ -89,8 +90,13 @@ class Calls:
                 end = await self._run(row, until)
             except QuestionAskedError as error:
                 sentence = clean(error.question.sentence)[:1_000]
-                self.asked.append(Asked(row, sentence, error.question.schema))
-                return
+                try:
+                    question = usable_question(sentence, error.question.schema)
+                except ValueError as wrong:
+                    end = CallEnd(CallStatus.ERROR.value, str(wrong), len(str(wrong)))
+                else:
+                    self.asked.append(Asked(row, sentence, question["schema"]))
+                    return
             await self.end(row, end)
 
     async def _run(self, call: ToolCall, until: float) -> CallEnd:

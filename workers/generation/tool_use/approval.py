@@ -9,9 +9,13 @@ from typing import Any, Final, Literal, Protocol
 
 from accounts.lib.db import in_db
 from chat.models import ToolCall
+from chat.runs.approval_facts import read_approval_facts
+from chat.runs.approval_log import announce_waits
+from chat.runs.approvals import Wait, wait_for_approval
 from chat.runs.context import ClaimedRun
 from chat.runs.step_rows import stop_of_tools
 from workers.tools.base import Tool
+from workers.tools.policy import judge, request_of
 
 MAYBE_HAPPENED: Final = "It may have happened already: the connection to it was lost while it was under way."
 
@@ -47,18 +51,12 @@ class PolicyApprovals:
     """By the policies of staff and what people have allowed for longer."""
 
     async def judge(self, run: ClaimedRun, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Judged]:
-        from chat.runs.approval_facts import read_approval_facts
-        from workers.tools.policy import judge, request_of
-
         facts = await in_db(read_approval_facts, run.user_id, run.conversation_id)
         stopped = await in_db(stop_of_tools)
         verdicts = [judge(request_of(tools[call.name], facts, stopped=stopped)) for call in calls]
         return [Judged(one.outcome, one.why) for one in verdicts]
 
     async def wait(self, run: ClaimedRun, owner: str, calls: Sequence[Waiting]) -> bool:
-        from chat.runs.approval_log import announce_waits
-        from chat.runs.approvals import Wait, wait_for_approval
-
         waits = [Wait(one.call_id, one.why, one.question) for one in calls]
         if not await in_db(wait_for_approval, run, owner, waits):
             return False

@@ -1,0 +1,126 @@
+"""The questions that tools ask people: flat forms, made from a JSON schema, and their answers.
+
+The schema comes from a tool, perhaps of somebody else's server. Only what a form can show is kept of it: no references,
+no patterns, no nesting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator, ValidationError
+
+MOST_FIELDS: Final = 20
+MOST_CHOICES: Final = 100
+LONGEST_SENTENCE: Final = 2_000
+LONGEST_NAME: Final = 100
+LONGEST_WORDS: Final = 500  # of a title, a description or a choice
+LONGEST_ANSWER: Final = 10_000  # characters of one field
+_OF_TYPE: Final[dict[str, tuple[str, ...]]] = {
+    "string": ("minLength", "maxLength", "format", "enum", "enumNames", "default"),
+    "number": ("minimum", "maximum", "default"),
+    "integer": ("minimum", "maximum", "default"),
+    "boolean": ("default",),
+}
+_TYPES: Final[dict[str, tuple[type, ...]]] = {
+    "string": (str,), "number": (int, float), "integer": (int,), "boolean": (bool,),
+}  # fmt: skip
+_KINDS: Final = {"string": "a text", "number": "a number", "integer": "a whole number", "boolean": "yes or no"}
+FORMATS: Final = ("email", "uri", "date", "date-time")
+
+
+def usable_question(sentence: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The question as it is stored and shown: its sentence, and of the schema what a form can show.
+
+    Raises `ValueError` with a sentence where the schema is no flat object of strings, numbers and yes or no.
+    """
+    properties = schema.get("properties")
+    if schema.get("type", "object") != "object" or not isinstance(properties, Mapping):
+        raise ValueError("The question's schema is not an object with properties.")
+    if not 0 < len(properties) <= MOST_FIELDS:
+        raise ValueError(f"The question has no field, or more than {MOST_FIELDS}.")
+    fields = {_name(name): _field(name, field) for name, field in properties.items()}
+    required = schema.get("required", [])
+    if not isinstance(required, list) or any(name not in fields for name in required):
+        raise ValueError("The question requires a field that it does not have.")
+    kept = {"type": "object", "properties": fields, "required": list(dict.fromkeys(required))}
+    return {"sentence": str(sentence)[:LONGEST_SENTENCE].replace("\x00", ""), "schema": kept}
+
+
+def check_answer(schema: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to a question with a schema of `usable_question`, without fields that were not asked for.
+
+    Raises `ValueError` with a sentence that names the field.
+    """
+    fields = schema["properties"]
+    given = {name: value for name, value in answer.items() if name in fields}
+    if missing := [name for name in schema["required"] if name not in given]:
+        raise ValueError(f"{label_of(missing[0], fields[missing[0]])}: an answer is needed.")
+    for name, value in given.items():
+        if isinstance(value, str) and len(value) > LONGEST_ANSWER:
+            raise ValueError(f"{label_of(name, fields[name])}: at most {LONGEST_ANSWER} characters.")
+    errors = sorted(Draft202012Validator(schema).iter_errors(given), key=lambda one: one.validator != "type")
+    if errors:
+        raise ValueError(_sentence(errors[0], fields))
+    return given
+
+
+def label_of(name: str, field: Mapping[str, Any]) -> str:
+    """What a field is called on the page."""
+    return str(field.get("title") or name)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or "\x00" in name:
+        raise ValueError("A field of the question has no usable name.")
+    return name
+
+
+def _field(name: str, field: Any) -> dict[str, Any]:
+    kind = field.get("type") if isinstance(field, Mapping) else None
+    if kind not in _OF_TYPE:
+        raise ValueError(f"The question's field {name[:LONGEST_NAME]} is not a string, a number or yes or no.")
+    kept: dict[str, Any] = {"type": kind}
+    for words in ("title", "description"):
+        if isinstance(field.get(words), str):
+            kept[words] = field[words][:LONGEST_WORDS].replace("\x00", "")
+    for keyword in _OF_TYPE[kind]:
+        if keyword in field and _fits(keyword, field[keyword], kind):
+            kept[keyword] = field[keyword]
+    if "enum" in field and "enum" not in kept:
+        raise ValueError(f"The choices of the question's field {name[:LONGEST_NAME]} are not usable.")
+    if len(kept.get("enumNames", [])) != len(kept.get("enum", [])):
+        kept.pop("enumNames", None)
+    return kept
+
+
+def _fits(keyword: str, value: Any, kind: str) -> bool:
+    """Whether the value of a keyword is what the keyword is made for."""
+    if keyword in ("enum", "enumNames"):
+        words = isinstance(value, list) and all(isinstance(one, str) and "\x00" not in one for one in value)
+        return words and 0 < len(value) <= MOST_CHOICES and all(len(one) <= LONGEST_WORDS for one in value)
+    if keyword == "format":
+        return value in FORMATS
+    if keyword in ("minLength", "maxLength"):
+        return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_ANSWER
+    right = isinstance(value, _TYPES[kind if keyword == "default" else "number"])
+    return right and (kind == "boolean" or not isinstance(value, bool)) and not (
+        isinstance(value, str) and (len(value) > LONGEST_ANSWER or "\x00" in value)
+    )  # fmt: skip
+
+
+def _sentence(error: ValidationError, fields: Mapping[str, Any]) -> str:
+    """What is wrong with an answer, in the words of the form."""
+    name = str(error.path[0]) if error.path else ""
+    label = label_of(name, fields.get(name, {}))
+    limit = error.validator_value
+    words = {
+        "type": f"this is not {_KINDS.get(str(limit), 'what was asked for')}.",
+        "enum": "this is none of the choices.",
+        "minLength": f"at least {limit} characters.",
+        "maxLength": f"at most {limit} characters.",
+        "minimum": f"at least {limit}.",
+        "maximum": f"at most {limit}.",
+    }
+    return f"{label}: {words.get(str(error.validator), 'this does not fit.')}"
