@@ -19,6 +19,7 @@ from chat.views import (
     recordings,
     shares,
     sidebar,
+    tool_calls,
     usage,
 )  # fmt: skip
 
@@ -61,6 +62,7 @@ urlpatterns = [
     path("messages/<uuid:message_id>/edit/", message_changes.edit, name="message_edit"),
     path("messages/<uuid:message_id>/delete/", message_changes.delete, name="message_delete"),
     path("messages/<uuid:message_id>/fork/", message_changes.fork_conversation, name="fork"),
+    path("calls/<uuid:call_id>/arguments/", tool_calls.read_arguments, name="call_arguments"),
     path("cases/", moderation.show_cases, name="cases"),
     path("cases/<uuid:case_id>/appeal/", moderation.appeal_case, name="case_appeal"),
     path("cases/blocked/", blocked.show_blocked_cases, name="blocked_cases"),

@@ -26,12 +26,7 @@ def tool_call(run: AnyRun, call: ToolCall, step: int) -> Event:
 
 def tool_approval(run: AnyRun, call: ToolCall, step: int) -> Event:
     """A call waits for a person: to be allowed, or for the answer to its question."""
-    shown = {"why": call.why, "arguments": _cut(call.sent_arguments)}
-    if call.question:
-        shown["question"] = call.question
-    if call.expires_at is not None:
-        shown["expires_at"] = call.expires_at.isoformat()
-    return _event("tool.approval", run, step=step, call_id=str(call.pk), name=call.name, title=call.title, **shown)
+    return _event("tool.approval", run, step=step, **_call(call), **_asked(call))
 
 
 def tool_decided(run: AnyRun, decision: ToolDecision) -> Event:
@@ -113,16 +108,24 @@ def steps_of(steps: Sequence[Step]) -> list[dict[str, Any]]:
 def _state(call: ToolCall) -> dict[str, Any]:
     shown = _call(call) | {"status": call.status}
     if call.status == CallStatus.WAITING:
-        shown["why"] = call.why
-        if call.question:
-            shown["question"] = call.question
-        if call.expires_at is not None:
-            shown["expires_at"] = call.expires_at.isoformat()
+        shown |= _asked(call)
     if call.decision:
         shown["decision"] = call.decision
         shown["by"] = person_dict(call.decided_by) if call.decided_by is not None else None
         shown["edited"] = bool(call.edited_arguments)
     return shown | result_dict(call) if call.status in CALL_ENDED else shown
+
+
+def _asked(call: ToolCall) -> dict[str, Any]:
+    """Why a call waits, for what, and until when. `arguments_chars`: its arguments were cut, and have so many."""
+    shown: dict[str, Any] = {"why": call.why}
+    if call.question:
+        shown["question"] = call.question
+    if call.expires_at is not None:
+        shown["expires_at"] = call.expires_at.isoformat()
+    if len(call.sent_arguments) > SHOWN_CHARS:
+        shown["arguments_chars"] = len(call.sent_arguments)
+    return shown
 
 
 def _call(call: ToolCall) -> dict[str, Any]:

@@ -28,7 +28,8 @@ WITH run AS (
     WHERE status IN ('waiting', 'queued', 'running') AND conversation_id = ANY(%(conversations)s)
     GROUP BY conversation_id
 )
-SELECT m.conversation_id, m.user_id, n.unread, n.failed, COALESCE(run.running, false), COALESCE(run.waiting_for, '')
+SELECT m.conversation_id, m.user_id, n.unread, n.failed, COALESCE(run.running, false), COALESCE(run.waiting_for, ''),
+    COALESCE(run.waiting_for, '') = 'approval' AND m.role <> 'viewer'
 FROM chat_member m
 LEFT JOIN run ON run.conversation_id = m.conversation_id
 CROSS JOIN LATERAL (SELECT count(*) AS unread, COALESCE(bool_or(failed), false) AS failed FROM (
@@ -47,6 +48,7 @@ class Mark:
     failed: bool = False  # an unread answer failed
     running: bool = False
     waiting: str = ""  # what an answer waits for (`WaitingFor`)
+    decides: bool = False  # it waits for a decision that this person may make
 
     def frame(self, conversation_id: uuid.UUID) -> dict[str, Any]:
         """The notice `unread` (docs/protocol.md §2)."""
@@ -56,6 +58,7 @@ class Mark:
             "count": self.unread,
             "running": self.running,
             "waiting": self.waiting or None,
+            "decides": self.decides,
             "failed": self.failed,
         }
 

@@ -18,6 +18,7 @@ SHEETS: Final = tuple(  # in the order of the cascade
         *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side", "context"),
         *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
         *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report", "message-marks"),
+        *("approvals",),
     )
 )
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}

@@ -42,8 +42,8 @@ self.addEventListener("push", (event) => {
     })();
     if ((await windows()).some((client) => client.visibilityState === "visible")) return;
     // `tag`: a later notification of the same conversation takes the place of the earlier one.
-    const { title = "Antiphon", body = "There is something new.", tag = "news", url = "/" } = news;
-    await self.registration.showNotification(title, { body, tag, renotify: true, dir: "auto", data: { url } });
+    const { title = "Antiphon", body = "There is something new.", tag = "news", url = "/", kind = "" } = news;
+    await self.registration.showNotification(title, { body, tag, renotify: true, dir: "auto", data: { url, kind } });
   };
   event.waitUntil(show());
 });

@@ -85,6 +85,7 @@ def _payload(kind: Kind, conversation: Conversation, message: Message | None, *,
             "title": conversation.title or SITE if with_text else SITE,
             "body": body,
             "tag": str(conversation.pk),
+            "kind": kind.value,
             "url": reverse("chat:conversation", args=[conversation.pk]),
         }
     )

@@ -1,5 +1,6 @@
 /** The conversation of this page: connects socket, log cursor, transcript, outbox and composer. */
 
+import { Approvals } from "antiphon/conversation/approvals";
 import { Asking } from "antiphon/conversation/asking";
 import { Announcer } from "antiphon/lib/screen-reader";
 import { element } from "antiphon/lib/elements";
@@ -63,6 +64,7 @@ export class Conversation {
       onEnd: (view) => this.announcer.say(endOf(view, this.transcript.beside)),
       onChosen: (view, model) => this.chosen(view, model),
     });
+    this.approvals = new Approvals(this);
     this.waiting = new Waiting(() => this.transcript.allRunning, (words) => this.announcer.say(words));
     this.scroll = new Scroll(element("scroller"), element("transcript"), element("latest"));
     this.socket = new Socket({
@@ -133,6 +135,7 @@ export class Conversation {
       // A snapshot that does not reach back to what is shown: the page itself does.
       onSnapshot: (snapshot) => {
         if (!applySnapshot(this.transcript, /** @type {any} */ (snapshot))) location.reload();
+        this.approvals.restore(/** @type {any} */ (snapshot).messages);
         this.queue.replace(/** @type {any} */ (snapshot).queued);
         this.onEvent?.(/** @type {any} */ ({ type: "snapshot" }));
       },
@@ -192,6 +195,7 @@ export class Conversation {
       return true;
     }
     const whole = applyEvent(this.transcript, event);
+    this.approvals.apply(event);
     this.queue.apply(event);
     const dropped = event.parameters?.dropped;
     if (dropped) this.parameters.noteRefused(this.transcript.find(event.message_id)?.model ?? "", dropped);
@@ -283,6 +287,7 @@ export class Conversation {
     showContextUse(element("context"), this.transcript.path);
     this.follow();
     this.onChanged?.();
+    this.approvals.look();
     this.waiting.look();
     if (!this.transcript.running) this.outbox?.pump(); // what waits for an answer to end
   }

@@ -103,6 +103,13 @@ export class MessageView {
     this.waitingSince = since;
   }
 
+  /** The run waits for a person's decision about a tool. The next attempt keeps what there is of the answer. @param {number} attempt */
+  pause(attempt) {
+    this.attempt = Math.max(this.attempt, attempt);
+    this.thinking?.pause();
+    this.await("person");
+  }
+
   /** Sets the text shown while waiting for the first token. @param {string} words */
   wait(words) {
     const place = this.element.querySelector(".waiting-words");

@@ -39,3 +39,13 @@ async function renew(page) {
   const fields = { endpoint, p256dh: keys.p256dh, auth: keys.auth, with_text: chosen === "text" ? "1" : "0" };
   await post(page.urls.device_add, page.csrf, fields).catch(() => {}); // the next page tries again
 }
+
+/**
+ * Closes what this browser shows of a conversation that has been settled meanwhile.
+ * @param {string} conversation @param {string} kind of notification
+ */
+export async function closeNotifications(conversation, kind) {
+  if (!("Notification" in window) || Notification.permission !== "granted" || !("serviceWorker" in navigator)) return;
+  const registration = await navigator.serviceWorker.getRegistration();
+  for (const one of (await registration?.getNotifications({ tag: conversation })) ?? []) if (one.data?.kind === kind) one.close();
+}

@@ -1,12 +1,14 @@
 /** What the list says of each conversation (unread, in progress, waits, failed), and the tab's title of all of them. */
 
+import { closeNotifications } from "antiphon/lib/push";
+
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
-/** @typedef {{unread: number, running: boolean, waiting: string, failed: boolean}} Mark */
+/** @typedef {{unread: number, running: boolean, waiting: string, decides: boolean, failed: boolean}} Mark */
 
 const MOST = 100; // the server counts no further
 const REFRESH_MS = 2_000; // pages that come back together do not read their lists at the same moment
 const ENDS = /** @type {Record<string, string>} */ ({ "run.done": "Answer ready", "run.failed": "Answer failed", "run.interrupted": "Answer failed" });
-const WAITS = /** @type {Record<string, string>} */ ({ moderation: "Waits for a reviewer", approval: "Waits for you" });
+const YOURS = "Waits for you";
 
 export class Marks {
   /**
@@ -23,7 +25,7 @@ export class Marks {
     this.base = document.title;
     sidebar.onDrawn = () => this.read();
     socket.on("unread", (frame) => this.set(frame.conversation_id, {
-      unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", failed: frame.failed,
+      unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", decides: frame.decides ?? false, failed: frame.failed,
     }));
     socket.on("conversation.listed", (frame) => {
       if (frame.deleted) this.marks.delete(frame.conversation_id);
@@ -54,15 +56,15 @@ export class Marks {
 
   /** @param {string} id @returns {Mark} */
   of(id) {
-    return this.marks.get(id) ?? { unread: 0, running: false, waiting: "", failed: false };
+    return this.marks.get(id) ?? { unread: 0, running: false, waiting: "", decides: false, failed: false };
   }
 
   /** Takes over the marks of the list that the server made. */
   read() {
     for (const place of this.sidebar.list.querySelectorAll(".item-marks")) {
-      const { unread, running, waiting, failed } = /** @type {HTMLElement} */ (place).dataset;
+      const { unread, running, waiting, decides, failed } = /** @type {HTMLElement} */ (place).dataset;
       const id = /** @type {HTMLElement} */ (place.closest(".item")).dataset.id ?? "";
-      this.marks.set(id, { unread: Number(unread), running: running === "true", waiting: waiting ?? "", failed: failed === "true" });
+      this.marks.set(id, { unread: Number(unread), running: running === "true", waiting: waiting ?? "", decides: decides === "true", failed: failed === "true" });
       this.show(id);
     }
     this.showTitle();
@@ -73,15 +75,16 @@ export class Marks {
     this.marks.set(id, mark);
     this.show(id);
     this.showTitle();
+    if (mark.waiting !== "approval") void closeNotifications(id, "decide");
   }
 
   /** @param {string} id */
   show(id) {
     const place = /** @type {HTMLElement | null | undefined} */ (this.sidebar.find(id)?.querySelector(".item-marks"));
     if (!place) return;
-    const { unread, running, waiting, failed } = this.of(id);
+    const { unread, running, waiting, decides, failed } = this.of(id);
     const parts = [];
-    if (waiting) parts.push(sign("waits", "⏸", WAITS[waiting] ?? WAITS.approval));
+    if (waiting) parts.push(sign("waits", "⏸", waiting === "moderation" ? "Waits for a reviewer" : decides ? YOURS : "Waits for a decision"));
     else if (running) parts.push(sign("runs", "", "Answer in progress"));
     else if (failed) parts.push(sign("failed", "!", "An answer failed"));
     if (unread) parts.push(sign("unread", counted(unread), `${counted(unread)} unread`));
@@ -99,8 +102,13 @@ export class Marks {
   showTitle() {
     const looks = document.visibilityState === "visible";
     let unread = 0;
-    for (const [id, mark] of this.marks) if (!(looks && id === this.page.conversation_id)) unread += mark.unread;
-    const words = `${unread ? `(${counted(unread)}) ` : ""}${this.ended ? `${this.ended} · ` : ""}${this.base}`;
+    let yours = false;
+    for (const [id, mark] of this.marks) {
+      if (looks && id === this.page.conversation_id) continue;
+      unread += mark.unread;
+      yours ||= mark.waiting === "approval" && mark.decides;
+    }
+    const words = `${unread ? `(${counted(unread)}) ` : ""}${yours ? `${YOURS} · ` : ""}${this.ended ? `${this.ended} · ` : ""}${this.base}`;
     this.shown = words;
     if (document.title !== words) document.title = words;
   }

@@ -36,6 +36,7 @@ export function applyEvent(transcript, event) {
     case "run.waiting": {
       if (event.for === WAITING_FOR) transcript.runs.set(event.run_id, event.message_id);
       const view = runningOf(transcript, event);
+      if (event.for === "approval" && view?.active) view.pause(event.attempt);
       if (view?.status !== "pending") return true;
       if (event.for === WAITING_FOR) {
         view.setRun(/** @type {any} */ (event));
