@@ -6,10 +6,13 @@ no patterns, no nesting.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator, ValidationError
+
+from chat.protocol.commands import clean_controls
 
 MOST_FIELDS: Final = 20
 MOST_CHOICES: Final = 100
@@ -42,10 +45,11 @@ def usable_question(sentence: str, schema: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"The question has no field, or more than {MOST_FIELDS}.")
     fields = {_name(name): _field(name, field) for name, field in properties.items()}
     required = schema.get("required", [])
-    if not isinstance(required, list) or any(name not in fields for name in required):
+    if not isinstance(required, list) or any(not isinstance(name, str) or name not in fields for name in required):
         raise ValueError("The question requires a field that it does not have.")
-    kept = {"type": "object", "properties": fields, "required": list(dict.fromkeys(required))}
-    return {"sentence": str(sentence)[:LONGEST_SENTENCE].replace("\x00", ""), "schema": kept}
+    # PostgreSQL sorts the names of an object.
+    kept = {"type": "object", "properties": fields, "required": list(dict.fromkeys(required)), "order": list(fields)}
+    return {"sentence": clean_controls(str(sentence))[:LONGEST_SENTENCE], "schema": kept}
 
 
 def check_answer(schema: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +58,11 @@ def check_answer(schema: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[s
     Raises `ValueError` with a sentence that names the field.
     """
     fields = schema["properties"]
-    given = {name: value for name, value in answer.items() if name in fields}
+    given = {
+        name: clean_controls(value) if isinstance(value, str) else value
+        for name, value in answer.items()
+        if name in fields
+    }
     if missing := [name for name in schema["required"] if name not in given]:
         raise ValueError(f"{label_of(missing[0], fields[missing[0]])}: an answer is needed.")
     for name, value in given.items():
@@ -72,19 +80,19 @@ def label_of(name: str, field: Mapping[str, Any]) -> str:
 
 
 def _name(name: Any) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or "\x00" in name:
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not _is_clean(name):
         raise ValueError("A field of the question has no usable name.")
     return name
 
 
 def _field(name: str, field: Any) -> dict[str, Any]:
     kind = field.get("type") if isinstance(field, Mapping) else None
-    if kind not in _OF_TYPE:
+    if not isinstance(kind, str) or kind not in _OF_TYPE:
         raise ValueError(f"The question's field {name[:LONGEST_NAME]} is not a string, a number or yes or no.")
     kept: dict[str, Any] = {"type": kind}
     for words in ("title", "description"):
         if isinstance(field.get(words), str):
-            kept[words] = field[words][:LONGEST_WORDS].replace("\x00", "")
+            kept[words] = clean_controls(field[words])[:LONGEST_WORDS]
     for keyword in _OF_TYPE[kind]:
         if keyword in field and _fits(keyword, field[keyword], kind):
             kept[keyword] = field[keyword]
@@ -98,16 +106,24 @@ def _field(name: str, field: Any) -> dict[str, Any]:
 def _fits(keyword: str, value: Any, kind: str) -> bool:
     """Whether the value of a keyword is what the keyword is made for."""
     if keyword in ("enum", "enumNames"):
-        words = isinstance(value, list) and all(isinstance(one, str) and "\x00" not in one for one in value)
+        words = isinstance(value, list) and all(isinstance(one, str) and _is_clean(one) for one in value)
         return words and 0 < len(value) <= MOST_CHOICES and all(len(one) <= LONGEST_WORDS for one in value)
     if keyword == "format":
-        return value in FORMATS
+        return isinstance(value, str) and value in FORMATS
     if keyword in ("minLength", "maxLength"):
         return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LONGEST_ANSWER
-    right = isinstance(value, _TYPES[kind if keyword == "default" else "number"])
-    return right and (kind == "boolean" or not isinstance(value, bool)) and not (
-        isinstance(value, str) and (len(value) > LONGEST_ANSWER or "\x00" in value)
-    )  # fmt: skip
+    if not isinstance(value, _TYPES[kind if keyword == "default" else "number"]):
+        return False
+    if isinstance(value, str):
+        return len(value) <= LONGEST_ANSWER and _is_clean(value)
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _is_clean(text: str) -> bool:
+    """Whether a text is stored as it is: without control characters and halves of characters."""
+    return clean_controls(text) == text
 
 
 def _sentence(error: ValidationError, fields: Mapping[str, Any]) -> str:

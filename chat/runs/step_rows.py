@@ -148,9 +148,7 @@ def record_model_step(run: ClaimedRun, owner: str, done: ModelStep) -> tuple[Ste
         used = done.used if row.step_count else replace(done.used, messages=1)  # the message counts with the first
         _keep_text(row, done, last + 2)
         # As late as possible: from here to the commit everybody who shares a quota waits.
-        settled = settle_step(
-            row.requested_by_id, row.pk, row.created_at, used, conversation_id=row.conversation_id
-        )
+        settled = settle_step(row.requested_by_id, row.pk, row.created_at, used, conversation_id=row.conversation_id)
         if settled.cost is not None:
             model.cost = settled.cost
             model.save(update_fields=["cost"])

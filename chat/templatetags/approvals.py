@@ -21,7 +21,8 @@ _ALLOWED: Final = {
 def has_approvals(steps: list[dict[str, Any]] | None) -> bool:
     """Whether a call of an answer waits, or was decided about."""
     return any(
-        step.get("decisions") or any(call["status"] == "waiting" for call in step.get("calls", ())) for step in steps or ()
+        step.get("decisions") or any(call["status"] == "waiting" for call in step.get("calls", ()))
+        for step in steps or ()
     )
 
 
@@ -45,7 +46,9 @@ def decision_words(decision: dict[str, Any], reader_id: str) -> str:
     if by := decision["by"]:
         values["who"] = _("You") if by["id"] == str(reader_id) else by["name"]
     if decision.get("answered"):
-        words = "%(who)s did not answer “%(title)s”" if decision["decision"] == "deny" else "%(who)s answered “%(title)s”"
+        words = (
+            "%(who)s did not answer “%(title)s”" if decision["decision"] == "deny" else "%(who)s answered “%(title)s”"
+        )
     else:
         words = _ALLOWED[decision["decision"]]
     said = str(_(words)) % values

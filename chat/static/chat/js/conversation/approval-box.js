@@ -21,6 +21,16 @@ export class ApprovalBox {
     this.cards = new Map();
   }
 
+  get mayDecide() {
+    const { page } = this.conversation;
+    return page.role !== "viewer" && !page.suspended;
+  }
+
+  changeRole() {
+    for (const card of this.cards.values()) card.allow(this.mayDecide);
+    this.changed();
+  }
+
   find() {
     const known = this.view.element.querySelector(":scope > .approvals");
     if (known) return /** @type {HTMLElement} */ (known);
@@ -47,18 +57,16 @@ export class ApprovalBox {
     if (this.cards.has(call.call_id)) return;
     this.place(call);
     this.changed();
-    const { page, announcer } = this.conversation;
-    const whom = page.role === "viewer" ? "The answer waits for a decision" : "The answer waits for your decision";
-    announcer.say(`${whom}: ${call.question ? call.question.sentence : call.title}`);
+    const whom = this.mayDecide ? "The answer waits for your decision" : "The answer waits for a decision";
+    this.conversation.announcer.say(`${whom}: ${call.question ? call.question.sentence : call.title}`);
   }
 
   /** @param {WaitingCall} call */
   place(call) {
     if (this.cards.has(call.call_id)) return;
-    const { page } = this.conversation;
     const card = new ApprovalCard(call, {
-      mayDecide: page.role !== "viewer" && !page.suspended,
-      root: page.urls.root,
+      mayDecide: this.mayDecide,
+      root: this.conversation.page.urls.root,
       send: (fields) => this.conversation.socket.request({ type: "tool.decide", run_id: this.view.runId, call_id: call.call_id, ...fields }),
     });
     this.cards.set(call.call_id, card);
@@ -106,8 +114,7 @@ export class ApprovalBox {
   }
 
   changed() {
-    const decides = this.conversation.page.role !== "viewer";
     this.view.element.toggleAttribute("data-asks", this.cards.size > 0);
-    if (this.cards.size) this.view.wait(decides ? "Waiting for your decision…" : "Waiting for a decision…");
+    if (this.cards.size) this.view.wait(this.mayDecide ? "Waiting for your decision…" : "Waiting for a decision…");
   }
 }

@@ -33,7 +33,6 @@ export class ApprovalCard {
     const blank = /** @type {HTMLTemplateElement} */ (document.getElementById("blank-approval"));
     this.element = /** @type {HTMLFormElement} */ (blank.content.querySelector(".approval")?.cloneNode(true));
     this.element.dataset.call = call.call_id;
-    this.element.toggleAttribute("data-readonly", !options.mayDecide);
     this.element.toggleAttribute("data-question", Boolean(call.question));
     this.heading = this.part("title");
     this.heading.id = `approval-${call.call_id}`;
@@ -43,14 +42,14 @@ export class ApprovalCard {
     this.part("effect").textContent = call.effect === "writes" ? "Writes or sends" : "Reads only";
     this.part("effect").dataset.effect = call.effect ?? "writes";
     this.part("why").textContent = call.question?.sentence ?? call.why ?? "";
-    this.part("until").textContent = call.expires_at ? `Denied by itself if nobody decides until ${spellTime(call.expires_at)}.` : "";
+    this.part("until").textContent = call.expires_at ? `If nobody decides by ${spellTime(call.expires_at)}, it is ${call.question ? "not answered" : "denied"}.` : "";
     this.text = /** @type {HTMLElement} */ (this.part("arguments").querySelector("pre"));
     this.field = /** @type {HTMLTextAreaElement} */ (this.part("arguments").querySelector("textarea"));
     this.field.id = `arguments-${call.call_id}`;
     this.field.setAttribute("aria-describedby", `trouble-${call.call_id}`);
     this.part("trouble").id = `trouble-${call.call_id}`;
     if (call.question) this.part("fields").append(...buildFields(call.question.schema, call.call_id));
-    if (call.question && !options.mayDecide) for (const one of this.part("fields").querySelectorAll("input, select, textarea")) /** @type {HTMLInputElement} */ (one).disabled = true;
+    this.allow(options.mayDecide);
     this.show(call.arguments);
     if (call.arguments_chars) void this.loadArguments();
     this.element.addEventListener("submit", (event) => {
@@ -66,6 +65,14 @@ export class ApprovalCard {
     return /** @type {HTMLElement} */ (this.element.querySelector(`.approval-${name}`));
   }
 
+  /** @param {boolean} mayDecide */
+  allow(mayDecide) {
+    this.options.mayDecide = mayDecide;
+    this.element.toggleAttribute("data-readonly", !mayDecide);
+    for (const one of this.part("fields").querySelectorAll("input, select, textarea")) /** @type {HTMLInputElement} */ (one).disabled = !mayDecide;
+    if (!mayDecide && !this.field.hidden) this.edit();
+  }
+
   focus() {
     this.heading.focus();
   }
@@ -74,7 +81,7 @@ export class ApprovalCard {
   show(text) {
     this.shown = this.call.arguments_chars ? text : layOut(text);
     this.text.textContent = this.shown;
-    this.part("arguments").hidden = !text || text.trim() === "{}";
+    this.part("arguments").hidden = !text || text.trim() === "{}" || Boolean(this.call.question); // it asks within a call that was allowed
   }
 
   /** The event has only their beginning: nothing is allowed that nobody could read. */

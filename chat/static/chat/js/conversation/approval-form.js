@@ -14,14 +14,15 @@
  * @property {number} [maxLength]
  * @property {unknown} [default]
  */
-/** @typedef {{type: "object", properties: Record<string, Field>, required?: string[]}} Schema */
+/** @typedef {{type: "object", properties: Record<string, Field>, required?: string[], order?: string[]}} Schema `order`: of the fields */
 
 const LONG = 200; // a longer text gets several lines
 const TYPES = /** @type {Record<string, string>} */ ({ email: "email", uri: "url", date: "date", "date-time": "datetime-local" });
 
 /** @param {Schema} schema @param {string} id of the call: fields have ids of it */
 export function buildFields(schema, id) {
-  return Object.entries(schema.properties).map(([name, field], place) => buildField(name, field, `q-${id}-${place}`, schema.required?.includes(name) ?? false));
+  const names = schema.order ?? Object.keys(schema.properties);
+  return names.map((name, place) => buildField(name, schema.properties[name], `q-${id}-${place}`, schema.required?.includes(name) ?? false));
 }
 
 /** @param {string} name @param {Field} field @param {string} id @param {boolean} required */

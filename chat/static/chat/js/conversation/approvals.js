@@ -36,9 +36,7 @@ export class Approvals {
       const given = view.element.querySelector(":scope > .approvals > script");
       if (!given) continue;
       given.remove();
-      const steps = JSON.parse(given.textContent ?? "[]");
-      if (isWaited(steps)) view.await("person"); // before it is shown
-      this.assign(view, steps);
+      this.assign(view, JSON.parse(given.textContent ?? "[]"), view.attempt);
     }
   }
 
@@ -46,12 +44,13 @@ export class Approvals {
   restore(messages) {
     for (const message of messages) {
       const view = this.conversation.transcript.find(message.id);
-      if (view && message.run) this.assign(view, /** @type {any} */ (message.run).steps ?? []);
+      if (view && message.run) this.assign(view, /** @type {any} */ (message.run).steps ?? [], message.run.attempt);
     }
   }
 
-  /** @param {MessageView} view @param {ShownStep[]} steps */
-  assign(view, steps) {
+  /** @param {MessageView} view @param {ShownStep[]} steps @param {number} attempt */
+  assign(view, steps, attempt) {
+    if (isWaited(steps) && view.active) view.pause(attempt + 1);
     const known = this.boxes.has(view.element);
     if (!known && !isWaited(steps) && !steps.some((step) => step.decisions?.length)) return;
     this.load(view).then((box) => box.assign(steps)).catch(() => {});
@@ -59,6 +58,7 @@ export class Approvals {
 
   /** @param {Frame} event */
   apply(event) {
+    if (event.type === "members.changed") return this.changeRole();
     const view = this.conversation.transcript.find(event.message_id);
     if (!view || (view.runId && event.run_id !== view.runId)) return;
     const known = this.boxes.get(view.element);
@@ -66,6 +66,11 @@ export class Approvals {
     else if (event.type === "tool.decided") this.load(view).then((box) => box.decide(/** @type {any} */ (event))).catch(() => {});
     else if (event.type === "tool.result") known?.then((box) => box.drop(event.call_id)).catch(() => {});
     else if (ENDS.has(event.type)) known?.then((box) => box.end()).catch(() => {});
+  }
+
+  /** The reader may decide from now on, or may no more. */
+  changeRole() {
+    for (const view of this.conversation.transcript.shown) this.boxes.get(view.element)?.then((box) => box.changeRole()).catch(() => {});
   }
 }
 

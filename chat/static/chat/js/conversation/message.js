@@ -103,10 +103,12 @@ export class MessageView {
     this.waitingSince = since;
   }
 
-  /** The run waits for a person's decision about a tool. The next attempt keeps what there is of the answer. @param {number} attempt */
+  /** The run waits for a decision about a tool. The next attempt keeps what there is of the answer. @param {number} attempt */
   pause(attempt) {
     this.attempt = Math.max(this.attempt, attempt);
     this.thinking?.pause();
+    this.live?.end(); // shows all of it; what follows opens it again
+    this.live = null;
     this.await("person");
   }
 
@@ -215,6 +217,7 @@ export class MessageView {
     if (this.status === "pending") this.setStatus("streaming");
     if (this.thinking?.active) this.thinking.pause();
     this.element.classList.remove("is-counted");
+    if (!this.live) this.openLive();
     this.text += fresh;
     this.points += codePoints(fresh);
     this.live?.write(fresh);

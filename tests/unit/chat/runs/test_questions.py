@@ -1,0 +1,102 @@
+"""Questions of tools: whatever a server sends as a schema, a form can show what is kept, and answers are checked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chat.runs.questions import check_answer, usable_question
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+KEYWORDS = [
+    *("type", "title", "description", "enum", "enumNames", "format", "minimum", "maximum", "minLength", "maxLength"),
+    *("default", "pattern", "$ref", "oneOf"),
+]
+fields = st.dictionaries(st.sampled_from(KEYWORDS), json_values, max_size=5).flatmap(
+    lambda found: st.sampled_from(["string", "number", "integer", "boolean", "array"]).map(
+        lambda kind: {"type": kind, **found} if kind != "array" else found
+    )
+)
+schemas = st.fixed_dictionaries(
+    {"properties": st.dictionaries(st.text(max_size=10), fields, max_size=3) | json_values},
+    optional={"type": st.just("object") | json_values, "required": json_values, "$defs": json_values},
+)
+
+
+def schema(required: list[str] | None = None, **properties: Any) -> dict[str, Any]:
+    return usable_question("?", {"type": "object", "properties": properties, "required": required or []})["schema"]
+
+
+@given(st.text(), schemas)
+def test_whatever_a_server_sends(sentence: str, found: dict[str, Any]) -> None:
+    try:
+        question = usable_question(sentence, found)
+    except ValueError as error:
+        assert str(error).startswith(("The question", "A field of the question", "The choices"))
+        return
+    assert usable_question(question["sentence"], question["schema"]) == question, "it is usable as it is kept"
+    text = json.dumps(question, ensure_ascii=False, allow_nan=False)
+    assert "\\u0000" not in text.encode().decode(), "PostgreSQL does not store it, nor half a character"
+    for field in question["schema"]["properties"].values():
+        assert field["type"] in ("string", "number", "integer", "boolean")
+        assert not {"pattern", "$ref", "oneOf"} & set(field)
+
+
+@given(schemas, st.dictionaries(st.text(max_size=10), json_values, max_size=4))
+def test_an_answer_fits_or_is_refused(found: dict[str, Any], answer: dict[str, Any]) -> None:
+    try:
+        kept = usable_question("?", found)["schema"]
+    except ValueError:
+        return
+    try:
+        checked = check_answer(kept, answer)
+    except ValueError:
+        return
+    assert set(kept["required"]) <= set(checked) <= set(kept["properties"])
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({}, "not an object"), ({"properties": {}}, "no field"), ({"type": "array"}, "not an object"),
+        ({"properties": {"a": {"type": "object"}}}, "field a is not a string"),
+        ({"properties": {"a": {"type": "string"}}, "required": ["b"]}, "requires a field"),
+        ({"properties": {str(n): {"type": "string"} for n in range(21)}}, "more than 20"),
+        ({"properties": {"a": {"type": "string", "enum": [1]}}}, "choices"),
+    ],
+)  # fmt: skip
+def test_questions_that_nobody_can_be_asked(found: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        usable_question("?", found)
+
+
+def test_the_fields_keep_their_order() -> None:
+    made = schema(zebra={"type": "string"}, apple={"type": "string"}, kiwi={"type": "boolean"})
+    assert made["order"] == ["zebra", "apple", "kiwi"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({}, "Your name: an answer is needed"), ({"name": ""}, "at least 1"), ({"name": "x" * 11}, "at most 10"),
+        ({"name": "x" * 10_001}, "at most 10000"), ({"name": "a", "n": 11}, "n: at most 10"),
+        ({"name": "a", "n": "1"}, "n: this is not a number"),
+    ],
+)  # fmt: skip
+def test_answers_are_checked_in_the_words_of_the_form(answer: dict[str, Any], said: str) -> None:
+    made = schema(
+        ["name"],
+        name={"type": "string", "title": "Your name", "minLength": 1, "maxLength": 10, "pattern": "(a+)+$"},
+        n={"type": "number", "maximum": 10},
+    )
+    with pytest.raises(ValueError, match=said):
+        check_answer(made, answer)
+    assert check_answer(made, {"name": "aaaa", "n": 1.5, "other": 1}) == {"name": "aaaa", "n": 1.5}
