@@ -46,6 +46,7 @@ class ChatConfig(AppConfig):
             ("recordings", "chat:recordings"),
             ("presets", "chat:presets"),
             ("prompts", "chat:prompts"),
+            ("tool_approvals", "chat:tool_approvals"),
             ("cases", "chat:cases"),
             ("own_links", "chat:own_links"),
             ("export", "chat:export_own_data"),

@@ -9,6 +9,8 @@ from django.utils.translation import gettext as _
 
 register = template.Library()
 
+_ANSWERED: Final = "%(who)s answered “%(title)s”"
+_DECLINED: Final = "%(who)s did not answer “%(title)s”"
 _ALLOWED: Final = {
     "once": "%(who)s allowed “%(title)s” once",
     "conversation": "%(who)s allowed “%(title)s” in this conversation",
@@ -20,10 +22,7 @@ _ALLOWED: Final = {
 @register.filter
 def has_approvals(steps: list[dict[str, Any]] | None) -> bool:
     """Whether a call of an answer waits, or was decided about."""
-    return any(
-        step.get("decisions") or any(call["status"] == "waiting" for call in step.get("calls", ()))
-        for step in steps or ()
-    )
+    return bool(approval_steps(steps or []))
 
 
 @register.filter

@@ -85,7 +85,7 @@ def _payload(kind: Kind, conversation: Conversation, message: Message | None, *,
             "title": conversation.title or SITE if with_text else SITE,
             "body": body,
             "tag": str(conversation.pk),
-            "kind": kind.value,
+            **({"kind": kind.value} if kind is Kind.DECIDE else {}),  # a page closes it when somebody has decided
             "url": reverse("chat:conversation", args=[conversation.pk]),
         }
     )

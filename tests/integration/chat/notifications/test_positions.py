@@ -116,6 +116,7 @@ class TestMarks:
             ("running", {}, Mark(3, running=True)),
             ("queued", {}, Mark(3, running=True)),
             ("waiting", {"waiting_for": "moderation"}, Mark(3, waiting="moderation")),
+            ("waiting", {"waiting_for": "approval"}, Mark(3, waiting="approval", decides=True)),
             ("failed", {}, Mark(4, failed=True)),
             ("interrupted", {}, Mark(4, failed=True)),
             ("done", {}, Mark(4)),
@@ -126,6 +127,12 @@ class TestMarks:
     ) -> None:
         self.run(shared, status, alice, **fields)
         assert read_marks([shared.pk], bob.pk) == {(shared.pk, bob.pk): mark}
+
+    def test_a_viewer_does_not_decide(self, shared: Conversation, alice: User, bob: User) -> None:
+        Member.objects.filter(user=bob).update(role="viewer")
+        self.run(shared, "waiting", alice, waiting_for="approval")
+        [mark] = read_marks([shared.pk], bob.pk).values()
+        assert (mark.waiting, mark.decides, mark.frame(shared.pk)["decides"]) == ("approval", False, False)
 
     def test_a_failure_that_was_seen_is_no_mark(self, shared: Conversation, alice: User) -> None:
         self.run(shared, "failed", alice)

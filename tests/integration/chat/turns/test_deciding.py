@@ -19,6 +19,8 @@ from chat.conversations.listing import delete
 from chat.conversations.members import remove_member
 from chat.eventlog import store
 from chat.models import Conversation, Member, Message, Run, Step, ToolApproval, ToolCall, ToolDecision
+from chat.notifications.marks import read_marks
+from chat.notifications.notify import Kind, News
 from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import ChatError, Conflict, Forbidden, Invalid, NotFound, Suspended, TooLarge
 from chat.recovery import reaper
@@ -37,6 +39,7 @@ from chat.turns import deciding
 from chat.turns.accept import accept
 from chat.turns.deciding import decide_and_publish, decide_call
 from chat.turns.stop import mark_stopped, notify_stopped, request_stop
+from tests.fixtures.people import logged_in
 from tests.fixtures.quota_rows import give, standing, together
 from tests.fixtures.run_rows import message, shift
 from tests.fixtures.tool_rows import OWNER, QUESTION, TEXT, WHY, Waiting, waiting, with_calls
@@ -465,6 +468,81 @@ class TestQuestions:
         assert list(ToolDecision.objects.order_by("at").values_list("by__name", "answered", "step__number")) == [
             ("Alice", False, 3), ("Bob", True, 4),
         ]  # fmt: skip
+
+
+class TestNotices:
+    async def test_who_may_decide_is_told_once(
+        self, alice: User, bob: User, mallory: User, layer: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[Any] = []
+        marked: list[Any] = []
+
+        async def note_news(news: list[News]) -> None:
+            told.extend(news)
+
+        async def note_marks(conversations: list[uuid.UUID]) -> None:
+            marked.extend(await in_db(read_marks, conversations, bob.pk))
+
+        monkeypatch.setattr(approval_log, "notify_all", note_news)
+        monkeypatch.setattr(approval_log, "publish_marks", note_marks)
+        found = await in_db(with_calls, alice, 2)
+        await in_db(join, bob, found)
+        await in_db(join, mallory, found, "viewer")
+        assert await in_db(wait_for_approval, found.run, OWNER, [Wait(one, WHY) for one in found.calls])
+        await announce_wait(found.id, 1)
+        await announce_wait(found.id, 1)
+        [news] = told
+        assert (news.kind, set(news.user_ids)) == (Kind.DECIDE, {alice.pk, bob.pk})
+        marks = await in_db(read_marks, [found.run.conversation_id])
+        assert {user: mark.waiting for (_, user), mark in marks.items()} == dict.fromkeys(
+            (alice.pk, bob.pk, mallory.pk), "approval"
+        )
+        for place in range(2):
+            await in_db(decide, alice, found, "once", place)
+        marked.clear()
+        await announce_wait(found.id, 1)
+        assert marked, "the lists show that it waits no more"
+        assert len(told) == 1
+        assert {mark.waiting for mark in (await in_db(read_marks, [found.run.conversation_id])).values()} == {""}
+
+
+class TestTakingBack:
+    def test_ones_own(self, alice: User, bob: User) -> None:
+        found = waiting(alice)
+        decide(alice, found, "always")
+        decide(bob, waiting(bob), "always")
+        own, other = ToolApproval.objects.get(user=alice), ToolApproval.objects.get(user=bob)
+        client = logged_in(alice)
+        page = client.get("/accounts/tools/").content.decode()
+        assert page.count("in all your conversations") == 1
+        assert client.post(f"/accounts/tools/{other.pk}/undo/").status_code == 404
+        assert client.post(f"/accounts/tools/{own.pk}/undo/").status_code == 302
+        assert list(ToolApproval.objects.all()) == [other]
+
+    def test_of_a_conversation(self, alice: User, bob: User, mallory: User) -> None:
+        found = waiting(alice, 2)
+        join(bob, found)
+        decide(alice, found, "conversation")
+        decide(bob, found, "conversation", 1)
+        base = f"/c/{found.run.conversation_id}/approvals/"
+        shown = logged_in(bob).get(base).json()["approvals"]
+        assert [(one["title"], one["by"]["name"], one["may_undo"]) for one in shown] == [
+            ("send", "Alice", False), ("send", "Bob", True),
+        ]  # fmt: skip
+        answers = {
+            (user, place): logged_in(user).post(f"{base}{shown[place]['id']}/undo/").status_code
+            for user, place in ((mallory, 0), (bob, 0), (bob, 1), (alice, 0))
+        }
+        assert answers == {(mallory, 0): 404, (bob, 0): 403, (bob, 1): 200, (alice, 0): 200}
+        assert logged_in(mallory).get(base).status_code == 404
+        assert not ToolApproval.objects.exists()
+
+    def test_whole_arguments_are_for_members(self, alice: User, mallory: User) -> None:
+        found = waiting(alice, arguments=json.dumps({"text": "x" * 50_000}))
+        path = f"/calls/{found.calls[0]}/arguments/"
+        assert len(logged_in(alice).get(path).json()["arguments"]) > 50_000
+        assert logged_in(mallory).get(path).status_code == 404
+        assert logged_in(alice).get(f"/calls/{uuid.uuid4()}/arguments/").status_code == 404
 
 
 class TestTime:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.lib.db import in_db
 from accounts.models import Session, User
 from chat.conversations import members
-from chat.models import Conversation, Member, Message, PushSubscription, Role
+from chat.models import Conversation, Member, Message, PushSubscription, Role, Run
 from chat.notifications import visibility
 from chat.notifications.keys import public_key
 from chat.notifications.notify import Kind
@@ -213,3 +213,26 @@ async def test_a_host_that_is_no_longer_allowed(
     await tell(bob, Kind.ADDED, shared)
     assert service.requests == []
     assert not await PushSubscription.objects.aexists()
+
+
+async def test_who_may_decide_is_told_while_an_answer_waits(
+    service: PushService, browser: PushBrowser, shared: Conversation, question: Message, bob: User
+) -> None:
+    await in_db(make_device, bob, browser, f"{service.url}/send/b", with_text=True)
+    answer = await Message.objects.aget(conversation=shared, role="assistant")
+    run = await Run.objects.acreate(
+        conversation=shared, prompt=question, message=answer, model="m", status="waiting", waiting_for="approval"
+    )
+    await tell(bob, Kind.DECIDE, shared)
+    await tell(bob, Kind.DECIDE, shared)  # it waits again: that is news
+    said = browser.read(service.requests[-1].body)
+    assert (said["title"], said["body"], said["kind"]) == (
+        "Trip to Rome", "An answer waits for your decision.", "decide",
+    )  # fmt: skip
+    assert len(service.requests) == 2
+    await Member.objects.filter(user=bob).aupdate(role=Role.VIEWER)
+    await tell(bob, Kind.DECIDE, shared)
+    await Member.objects.filter(user=bob).aupdate(role=Role.EDITOR)
+    await Run.objects.filter(pk=run.pk).aupdate(status="queued", waiting_for="")
+    await tell(bob, Kind.DECIDE, shared)
+    assert len(service.requests) == 2, "viewers decide nothing, and somebody has decided meanwhile"

@@ -39,8 +39,7 @@ def schema(required: list[str] | None = None, **properties: Any) -> dict[str, An
 def test_whatever_a_server_sends(sentence: str, found: dict[str, Any]) -> None:
     try:
         question = usable_question(sentence, found)
-    except ValueError as error:
-        assert str(error).startswith(("The question", "A field of the question", "The choices"))
+    except ValueError:
         return
     assert usable_question(question["sentence"], question["schema"]) == question, "it is usable as it is kept"
     text = json.dumps(question, ensure_ascii=False, allow_nan=False)
