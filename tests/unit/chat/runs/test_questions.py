@@ -32,7 +32,8 @@ schemas = st.fixed_dictionaries(
 
 
 def schema(required: list[str] | None = None, **properties: Any) -> dict[str, Any]:
-    return usable_question("?", {"type": "object", "properties": properties, "required": required or []})["schema"]
+    kept: dict[str, Any] = usable_question("?", {"properties": properties, "required": required or []})["schema"]
+    return kept
 
 
 @given(st.text(), schemas)
