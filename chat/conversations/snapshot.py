@@ -33,6 +33,7 @@ from chat.models import (
     RunStatus,
     Step,
     ToolCall,
+    ToolDecision,
 )
 from chat.protocol.commands import Position
 from chat.protocol.errors import Unavailable
@@ -117,7 +118,9 @@ def _steps_of(runs: Sequence[Run]) -> dict[uuid.UUID, list[dict[str, Any]]]:
     if not runs:
         return {}
     calls = ToolCall.objects.select_related("decided_by").prefetch_related("files")
-    steps = Step.objects.filter(run__in=runs).order_by("run", "number").prefetch_related(Prefetch("calls", calls))
+    decisions = ToolDecision.objects.select_related("by", "call")
+    steps = Step.objects.filter(run__in=runs).order_by("run", "number")
+    steps = steps.prefetch_related(Prefetch("calls", calls), Prefetch("decisions", decisions))
     found: dict[uuid.UUID, list[Step]] = {}
     for step in steps:
         found.setdefault(step.run_id, []).append(step)
