@@ -229,15 +229,19 @@ async def test_nothing_more_to_say_after_the_calls_is_an_answer(turn: Accepted) 
 
 
 async def test_a_question_of_a_tool_waits_and_the_call_is_made_again_with_the_answer(turn: Accepted) -> None:
+    fields = {"which": {"type": "string"}}
+
     async def ask(arguments: Any, context: ToolContext) -> ToolResult:
         if not context.answers:
-            raise QuestionAskedError(Question("Which one?", {"type": "object"}))
+            raise QuestionAskedError(Question("Which one?", {"type": "object", "properties": fields}))
         return ToolResult(f"took {context.answers[0]['which']}")
 
     tool, policy = CountingTool("choose", effect="writes", work=ask), OpenPolicy()
     model = ScriptedModel(calls(("a", "choose", {})), says("Chosen."))
     await worker_with(tool, policy=policy).write(turn, model)
-    assert [one.question for one in policy.waits] == [{"sentence": "Which one?", "schema": {"type": "object"}}]
+    [asked] = [one.question for one in policy.waits]
+    assert asked is not None
+    assert (asked["sentence"], asked["schema"]["properties"]) == ("Which one?", fields)
     await in_db(decide, turn.run_id, answer={"which": "blue"})
     await worker_with(tool, policy=policy).write(turn, model)
     run, _, [call] = await in_db(rows, turn.run_id)
