@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.eventlog.kept import kept_of
+from chat.eventlog.withheld_steps import without_contents
 from chat.models import (
     ACTIVE,
     Comparison,
@@ -27,7 +28,6 @@ from chat.models import (
 NO_ANSWER: Final = "no_answer"  # the code of a complete run whose model thought and wrote nothing
 MODERATED: Final = "moderated"  # the code of a run that moderation has ended
 _WITHHELD: Final = ("hold", "block", "withdrawn")
-_FACTS: Final = ("call_id", "name", "title", "server", "effect", "status", "ms")  # of a call, without its contents
 TALKED_OVER: Final = ("talked_over", "You talked over the answer; the part you heard is kept.")
 
 
@@ -218,16 +218,6 @@ def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:
         "estimated": any(run.usage_estimated for run in runs),
         "total_ms": total("total_ms"),
     }
-
-
-def without_contents(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The steps of an answer that is withheld: what was called, and nothing that was sent or returned."""
-    return [
-        {**step, "calls": [{name: call[name] for name in _FACTS if name in call} for call in step["calls"]]}
-        if "calls" in step
-        else step
-        for step in steps
-    ]
 
 
 def moderation_of(message: Message) -> dict[str, str]:

@@ -33,23 +33,20 @@ from chat.models.statuses import (
 )
 from chat.models.strikes import Consequence, PolicyStep, Strike, StrikeScale
 from chat.models.summaries import Summary
+from chat.models.tool_rules import KnownTool, ToolApproval, ToolPolicy, ToolSwitch
 from chat.models.tool_servers import ConnectionState, ServerAuth, ServerKind, ToolConnection, ToolServer
 from chat.models.tools import (
     CALL_ENDED,
     Approval,
     CallStatus,
     Decision,
-    KnownTool,
     Step,
     StepKind,
     StepStatus,
-    ToolApproval,
     ToolCall,
     ToolDecision,
     ToolEffect,
     ToolFile,
-    ToolPolicy,
-    ToolSwitch,
 )
 
 __all__ = [

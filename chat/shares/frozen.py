@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chat.conversations.branches import answers_beside, path_ids
-from chat.eventlog.payloads import message_dict, moderation_of, without_contents
+from chat.eventlog.payloads import message_dict, moderation_of
 from chat.eventlog.tool_events import read_steps
+from chat.eventlog.withheld_steps import without_contents
 from chat.models import Message, MessageStatus, Reasoning, Run, SharedMessage, ShareLink
 from chat.moderation.screening import WITHHELD
 from chat.protocol.errors import Busy, Invalid

@@ -39,7 +39,6 @@ from chat.telemetry.tracing import Span, SpanKind, current, span, trace_id, trac
 from workers.endpoints import connection_test
 from workers.endpoints.service import EndpointSync
 from workers.generation.emitter import Emitter
-from workers.generation.judge_shown import ShownJudge
 from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
 from workers.generation.services import Services
@@ -48,6 +47,7 @@ from workers.generation.tool_use.toolbox import find_tools
 from workers.generation.tracing import start_run_span
 from workers.moderation import judge_test
 from workers.moderation.service import JudgeSync
+from workers.runtime.in_step import keep_in_step
 from workers.runtime.leases import LeaseKeeper
 from workers.runtime.liveness import Liveness
 from workers.runtime.rendering import FALLBACK_SECONDS, MissingHtml
@@ -55,15 +55,9 @@ from workers.runtime.repeat import repeat
 from workers.runtime.stops import StopListener
 from workers.runtime.unwatched import stop_unwatched
 from workers.speech.transcription import Transcriber
-from workers.tools.publishing import publish_own_tools
 from workers.tools.search import search_test
-from workers.tools.servers.refresh import refresh_due
 
 START_SECONDS: Final = 30.0  # for the loop and the first connections
-CATALOG_SECONDS: Final = 60.0
-ENDPOINTS_SECONDS: Final = 4.0  # with the web processes' own 5 (`chat.catalog`) a change is visible within 10
-FACTS_SECONDS: Final = 10.0  # what one worker learns about a model, the others know so soon
-TOOL_SERVERS_SECONDS: Final = 20.0  # between two looks at whether a tool server is to be listed again
 HAND_OVER_SECONDS: Final = 8.0  # for runs that are handed over at shutdown
 
 logger = structlog.get_logger(__name__)
@@ -114,15 +108,10 @@ class Runtime:
         )  # fmt: skip
         leases = LeaseKeeper(self.owner, self.active, emitter)
         self.spawn(repeat(self.stops.subscribe, every=1.0))
-        several_times_a_lease = min(2.0, settings.RUN_LEASE_SECONDS / 3.5)
-        self.spawn(repeat(leases.renew, every=several_times_a_lease))
-        self.spawn(repeat(leases.save, every=several_times_a_lease))
-        self.spawn(repeat(self.endpoint_sync.publish, every=CATALOG_SECONDS))
-        self.spawn(repeat(self._publish_tools, every=CATALOG_SECONDS))
-        self.spawn(repeat(self.endpoint_sync.reload, every=ENDPOINTS_SECONDS))
-        self.spawn(repeat(self.judge_sync.reload, every=ENDPOINTS_SECONDS))
-        self.spawn(repeat(ShownJudge(self.services).judge, every=1.0))
-        self.spawn(repeat(self.endpoint_sync.share_facts, every=FACTS_SECONDS))
+        for step in (leases.renew, leases.save):
+            self.spawn(repeat(step, every=min(2.0, settings.RUN_LEASE_SECONDS / 3.5)))
+        for work in keep_in_step(self.services, self.endpoint_sync, self.judge_sync):
+            self.spawn(work)
         self.spawn(repeat(self._beat, every=worker_heartbeats.EVERY_SECONDS))
         metrics.gauges["runs_in_flight"] = lambda: len(self.active)
         metrics.gauges["run_slots"] = lambda: settings.WORKER_STREAMS
@@ -131,8 +120,6 @@ class Runtime:
         self.spawn(repeat(self._stop_unwatched, every=min(10.0, settings.UNWATCHED_GRACE_SECONDS / 4)))
         self.spawn(repeat(self.missing_html.render, every=FALLBACK_SECONDS, wake=self.missing_html.wake))
         self.spawn(reaper.run())
-        # Later: the client of tool servers takes a second to load, and the first answers wait for nothing.
-        self._loop.call_later(TOOL_SERVERS_SECONDS, lambda: self.spawn(repeat(refresh_due, every=TOOL_SERVERS_SECONDS)))
         shared_pool().start()
         ready.set()
 
@@ -239,9 +226,6 @@ class Runtime:
                 since=self.since,
             )
         )
-
-    async def _publish_tools(self) -> None:
-        await in_db(publish_own_tools)
 
     async def _check_queue(self) -> None:
         """Ends a worker that takes no more jobs, so that its supervisor restarts it."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
-from workers.endpoints.connection_test import ConnectionTestResult, answer_page, ask_worker, is_awaited
+from chat.jobs.worker_replies import is_awaited
+from workers.endpoints.connection_test import ConnectionTestResult, answer_page, ask_worker
 from workers.models import SearchProvider
 from workers.tools.base import ToolError
 

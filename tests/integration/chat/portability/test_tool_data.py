@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.conversations.copying import fork
-from chat.eventlog.payloads import message_dict, without_contents
+from chat.eventlog.payloads import message_dict
 from chat.eventlog.tool_events import read_steps
+from chat.eventlog.withheld_steps import without_contents
 from chat.models import Conversation, Member, Message, Role, Run, ShareLink, ToolApproval, ToolCall, ToolFile
 from chat.moderation.rewriting import rewrite_message
 from chat.portability.export import conversation_data, export_user_data
