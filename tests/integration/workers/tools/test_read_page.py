@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import CallStatus, Step, ToolCall
+from chat.models import CallStatus, Run, Step, ToolCall
 from tests.fixtures.run_rows import row, say
 from workers.tools.base import ToolContext
 from workers.tools.own.read_page import MAX_PAGES, count_pages
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("clean_redis", "db", "one_model")
 def test_pages_of_an_answer_are_counted(alice: User) -> None:
     run, other = row(say(alice).run_id), row(say(alice).run_id)
 
-    def call(place: int, status: str, name: str = "read_page", of: object = run, server: str = "") -> ToolCall:
+    def call(place: int, status: str, name: str = "read_page", of: Run = run, server: str = "") -> ToolCall:
         step, _ = Step.objects.get_or_create(run=of, number=1, defaults={"attempt": 1, "kind": "tool"})
         ended = None if status == CallStatus.RUNNING else timezone.now()
         return ToolCall.objects.create(
