@@ -12,7 +12,8 @@ import httpcore2
 import httpx2
 from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream
 
-from workers.providers.url_policy import RefusedAddressError, may_connect
+from workers.providers.url_policy import RefusedAddressError as RefusedAddressError  # for who uses this client
+from workers.providers.url_policy import may_connect
 
 CONNECT_SECONDS: Final = 10.0
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024  # of a response

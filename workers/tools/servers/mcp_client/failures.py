@@ -7,10 +7,9 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, REQUEST_TIMEOUT
 from pydantic import ValidationError
 
-from workers.providers.url_policy import RefusedAddressError
 from workers.tools.base import ToolError
 from workers.tools.servers.credentials import LastRefusal
-from workers.tools.servers.http import TooLargeError
+from workers.tools.servers.http import RefusedAddressError, TooLargeError
 from workers.tools.servers.listing import shorten
 
 SAID_CHARS = 500

@@ -11,9 +11,8 @@ from urllib.parse import quote, urlencode
 import httpx2
 import structlog
 
-from workers.providers.url_policy import RefusedAddressError
 from workers.tools.base import MAX_OUTPUT_CHARS, Picture, ToolContext, ToolError, ToolResult
-from workers.tools.servers.http import TooLargeError, guarded_client
+from workers.tools.servers.http import RefusedAddressError, TooLargeError, guarded_client
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.openapi.document import BODY
 from workers.tools.servers.stored import StoredServer, StoredTool

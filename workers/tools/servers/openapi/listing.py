@@ -11,9 +11,8 @@ import httpx2
 from accounts.lib.db import in_db
 from chat.catalog.tool_servers import origin_of
 from chat.models import ToolServer
-from workers.providers.url_policy import RefusedAddressError
 from workers.tools.base import ToolError
-from workers.tools.servers.http import guarded_client
+from workers.tools.servers.http import RefusedAddressError, guarded_client
 from workers.tools.servers.listing import Listing, clean, tidy
 from workers.tools.servers.openapi.document import BadDocumentError, base_url, operations, read_document
 from workers.tools.servers.stored import StoredServer
