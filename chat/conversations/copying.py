@@ -37,7 +37,7 @@ _SETTINGS: Final = ("model", "temperature", "max_tokens", "effort")
 _OF_RUN: Final = (
     *("model", "endpoint", "effort", "parameters", "status", "heard_chars", "produced_chars", "finish"),
     *("error_code", "error_message", "reasoning_tokens", "reasoning_ms", "context_window", "context_dropped"),
-    *("first_token_ms", "first_reasoning_ms", "total_ms", "created_at", "started_at", "finished_at"),
+    *("first_token_ms", "first_reasoning_ms", "total_ms", "step_count", "created_at", "started_at", "finished_at"),
 )
 
 logger = structlog.get_logger(__name__)

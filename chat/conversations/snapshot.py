@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Exists, Prefetch
+from django.db.models import Exists
 
 from accounts.lib.db import in_db
 from chat.conversations.branches import answers_beside, path_ids
@@ -19,7 +19,7 @@ from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.queue_events import queued_dict
 from chat.eventlog.replay import ReasoningDelta, extend
 from chat.eventlog.step_bounds import bound_steps
-from chat.eventlog.tool_events import steps_of
+from chat.eventlog.tool_events import read_steps
 from chat.models import (
     ACTIVE,
     Comparison,
@@ -31,9 +31,6 @@ from chat.models import (
     Reasoning,
     Run,
     RunStatus,
-    Step,
-    ToolCall,
-    ToolDecision,
 )
 from chat.protocol.commands import Position
 from chat.protocol.errors import Unavailable
@@ -115,16 +112,8 @@ def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
 
 def _steps_of(runs: Sequence[Run]) -> dict[uuid.UUID, list[dict[str, Any]]]:
     """The steps of runs, by the ids of their answers. No query without runs."""
-    if not runs:
-        return {}
-    calls = ToolCall.objects.select_related("decided_by").prefetch_related("files")
-    decisions = ToolDecision.objects.select_related("by", "call")
-    steps = Step.objects.filter(run__in=runs).order_by("run", "number")
-    steps = steps.prefetch_related(Prefetch("calls", calls), Prefetch("decisions", decisions))
-    found: dict[uuid.UUID, list[Step]] = {}
-    for step in steps:
-        found.setdefault(step.run_id, []).append(step)
-    return {run.message_id: steps_of(found.get(run.pk, [])) for run in runs}
+    found = read_steps([run.pk for run in runs])
+    return {run.message_id: found.get(run.pk, []) for run in runs}
 
 
 def _load_path(conversation_id: uuid.UUID, leaf: uuid.UUID | None, limit: int, reader: uuid.UUID | None) -> _Rows:

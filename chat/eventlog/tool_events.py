@@ -114,7 +114,9 @@ def read_steps(run_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, list[dict[str,
         return {}
     files = Prefetch("files", ToolFile.objects.defer("content"))  # they may be large
     calls = ToolCall.objects.select_related("decided_by").prefetch_related(files)
-    rows = Step.objects.filter(run__in=run_ids).order_by("run", "number").prefetch_related(Prefetch("calls", calls))
+    decisions = ToolDecision.objects.select_related("by", "call")
+    rows = Step.objects.filter(run__in=run_ids).order_by("run", "number")
+    rows = rows.prefetch_related(Prefetch("calls", calls), Prefetch("decisions", decisions))
     found: dict[uuid.UUID, list[Step]] = {}
     for row in rows:
         found.setdefault(row.run_id, []).append(row)

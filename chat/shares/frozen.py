@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from chat.conversations.branches import answers_beside, path_ids
-from chat.eventlog.payloads import message_dict, moderation_of
+from chat.eventlog.payloads import message_dict
 from chat.eventlog.tool_events import read_steps
-from chat.eventlog.withheld_steps import without_contents
 from chat.models import Message, MessageStatus, Reasoning, Run, SharedMessage, ShareLink
-from chat.moderation.screening import WITHHELD
 from chat.protocol.errors import Busy, Invalid
 
 MOST_MESSAGES: Final = 2_000  # of one snapshot: the last ones
@@ -76,8 +74,4 @@ def _as_it_was(
         if message.text != row.text:
             message.html = ""  # of another text
         message.text, message.html = row.text, row.html or message.html
-    shown = message_dict(message, run, reasoning=thought)
-    if run is not None and run.pk in steps:
-        withheld = moderation_of(message).get("action") in WITHHELD
-        shown["run"]["steps"] = without_contents(steps[run.pk]) if withheld else steps[run.pk]
-    return shown
+    return message_dict(message, run, reasoning=thought, steps=steps.get(run.pk, ()) if run else ())

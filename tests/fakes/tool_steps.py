@@ -39,6 +39,7 @@ def begin(run_id: str, *calls: dict[str, Any], waiting: bool = False) -> None:
         )
         for place, fields in enumerate(calls)
     ]  # fmt: skip
+    Run.objects.filter(pk=run.pk).update(step_count=number + 1)
     events = [tool_events.run_step(run, asked), tool_events.run_step(run, step)]
     events += [tool_events.tool_call(run, call, step.number) for call in rows]
     if waiting:

@@ -20,6 +20,7 @@ from chat.models import CallStatus, ToolCall
 from chat.runs.context import ClaimedRun
 from chat.runs.questions import usable_question
 from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls, end_call
+from chat.telemetry.tool_metrics import count_tool_call
 from workers.generation.run_log import RunLog
 from workers.generation.steps.checks import read_arguments
 from workers.generation.steps.stored import stored
@@ -147,8 +148,17 @@ class Calls:
         """Stores the result of a call and shows it."""
         ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, end)
         self.log.event(await _event_of(self.run, ended))
+        self._count(ended.call)
         if ended.step.ended_at is not None:
             self.log.event(tool_events.run_step(self.run, ended.step))
+
+    def _count(self, call: ToolCall) -> None:
+        """Counts a call for the metrics. A name that no tool has is the model's, and may be any."""
+        seconds = None
+        if call.started_at is not None and call.ended_at is not None:
+            seconds = max(0.0, (call.ended_at - call.started_at).total_seconds())
+        name = call.name if call.name in self.tools else "other"
+        count_tool_call(call.server, name, call.status, seconds)
 
 
 async def _event_of(run: ClaimedRun, ended: EndedCall) -> tuple[bytes, bool]:
