@@ -108,8 +108,8 @@ class ModelAnswer:
 
     @property
     def written(self) -> str:
-        """What the model wrote in this request, the calls included. Only kept if it was offered tools."""
-        return "".join(self._written) + "".join(call.name + call.arguments for call in self.calls)
+        """What the model wrote in this request, without its calls. Only kept if it was offered tools."""
+        return "".join(self._written)
 
     async def read(self) -> Outcome:
         """Streams the answer into the log until it ends or the log is fenced. A provider's error is an outcome."""
@@ -256,7 +256,8 @@ class ModelAnswer:
         """
         if not self.endpoint or self.context is None:
             return reported or TokenUsage(0, 0, estimated=True)
-        counted = self.context.count.usage(self.context.turns, text, self.thinking.text)
+        turns, tools = self.context.turns, self.request.tools
+        counted = self.context.count.usage(turns, text, self.thinking.text, tools=tools, calls=self.calls)
         if reported is None:
             return counted
         if reported.estimated:  # by the client, without the factor

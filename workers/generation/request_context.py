@@ -126,7 +126,7 @@ class RequestContext:
     def learn(self, usage: TokenUsage | None) -> None:
         """Learns from the usage of the answer, if the endpoint reported it."""
         if usage is not None:
-            self._models.facts.note_usage(*self.asked, self.turns, usage)
+            self._models.facts.note_usage(*self.asked, self.turns, usage, self._request.tools)
 
     def _smaller_budget(self, asked: int | None, window: int | None) -> int:
         if window is None:
@@ -142,17 +142,13 @@ class RequestContext:
         if claim.text_before and not request.rounds:
             path = [*path, ("assistant", claim.text_before)]
         prompt = "\n\n".join(part for part in (claim.system_prompt, request.instructions) if part)
-        offered = sum(self.count.text(f"{one.name} {one.description} {one.parameters}") for one in request.tools)
+        offered = self.count.tools(request.tools)
         # The question, and what of the calls cannot be left out, go before older messages.
         most = max(budget - offered - self.count.text(prompt), 0) * STEPS_SHARE
-        steps = turns_of(request.rounds, claim.text_before, self._cost, int(most)) if request.rounds else []
-        used = offered + sum(map(self._cost, steps))
+        steps = turns_of(request.rounds, claim.text_before, self.count.turn, int(most)) if request.rounds else []
+        used = offered + sum(map(self.count.turn, steps))
         fitted = fit_turns(prompt, path, budget_tokens=budget - used, count=self.count, summary=claim.summary)
         return replace(fitted, turns=[*fitted.turns, *steps], used=fitted.used + used) if used else fitted
-
-    def _cost(self, turn: ChatTurn) -> int:
-        """The tokens of a turn, its calls included."""
-        return self.count.turn(turn) + sum(self.count.text(call.name + call.arguments) for call in turn.calls)
 
     def _sentence(self) -> str:
         return (
