@@ -71,7 +71,7 @@ async def test_an_answer_is_counted_where_it_passes(stack: Stack) -> None:
     before, before_worker = values(web), values(worker)
     async with session(stack.url, "alice@example.org") as alice:
         client = await alice.connect()
-        accepted = await client.say("Count me [[tokens=20 rate=200]]")
+        accepted = await client.say("Count me [[tokens=20 rate=40]]")
         await client.ended(accepted["run_id"])
         assert values(web)["antiphon_sockets"] == 1
         assert (await client.ask("message.send", text=""))["code"] == "invalid"
