@@ -81,7 +81,13 @@ NOT_MODULES: Final = (
 )
 
 # Loaded when they are needed: no preload.
-LAZY: Final = frozenset(f"antiphon/conversation/{name}" for name in ("steps", "step-call", "step-viewer", "step-words"))
+LAZY: Final = frozenset(
+    f"antiphon/conversation/{name}"
+    for name in (
+        *("steps", "step-call", "step-viewer", "step-words"),
+        *("approval-box", "approval-card", "approval-form", "approval-json", "approval-words"),
+    )
+)
 
 
 @functools.cache

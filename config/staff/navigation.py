@@ -41,6 +41,9 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.step", "Steps", "footprint"),
         ("chat.knowntool", "Tools", "handyman"),
         ("chat.toolpolicy", "Approval policies", "verified_user"),
+        ("chat.toolserver", "", "hub"),
+        ("chat.toolconnection", "Log-ins at servers", "key"),
+        ("workers.searchprovider", "", "travel_explore"),
     )),
     ("Moderation", (
         ("chat.moderationcase", "Review queue", "gavel"),
@@ -49,10 +52,6 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("chat.policystep", "Policy", "stairs"),
         ("chat.strikescale", "Strikes by severity", "scale"),
         ("chat.strike", "", "flag"),
-    )),
-    ("Tools", (
-        ("chat.toolserver", "", "hub"),
-        ("chat.toolconnection", "Log-ins at servers", "key"),
     )),
     ("Quotas & billing", (
         ("accounts.plan", "", "workspace_premium"),
