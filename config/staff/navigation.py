@@ -65,7 +65,6 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
     ("System", (
         ("workers.endpoint", "", "dns"),
         ("chat.knownmodel", "", "smart_toy"),
-        ("workers.searchprovider", "", "travel_explore"),
         ("accounts.auditentry", "Audit log", "policy"),
     )),
 )  # fmt: skip

@@ -73,7 +73,7 @@ def test_steps_are_shown_as_they_happen(
     for one in (page, other):
         expect(line(one, "Search the web")).to_have_text(re.compile(r"Search the web\s+light on Mars\s+Running…"))
         expect(answers(one).last.locator(".call-progress")).to_have_text("Searching for “light on Mars”")
-    page.wait_for_function("window.heard.some((one) => one.startsWith('Using a tool'))")
+    page.wait_for_function("() => window.heard.some((one) => one.startsWith('Using a tool'))")
     shoot_views(page, "steps-running")
     page.reload()
     expect(line(page, "Search the web")).to_contain_text("Running…")
@@ -86,7 +86,7 @@ def test_steps_are_shown_as_they_happen(
         expect(line(one, "Search the web")).to_have_text(re.compile(r"Search the web\s+light on Mars\s+1\.2 s"))
         expect(answers(one).last.locator(".step-group").last).to_have_attribute("open", "")
         expect(line(one, "List issues")).to_contain_text("tracker")
-    page.wait_for_function("window.heard.includes('Using 3 tools.')")
+    page.wait_for_function("() => window.heard.includes('Using 3 tools.')")
     steps.do(
         ("end", ("read_page",), {"output": TREE, "files": [("notes.csv", "text/csv", b"a,b\n1,2\n")]}),
         ("end", ("list_issues",), {"output": ISSUES}),
@@ -97,7 +97,7 @@ def test_steps_are_shown_as_they_happen(
         folded = answers(one).last.locator(".step-group").last
         expect(folded.locator("> summary")).to_have_text(re.compile(r"3 tools, 1 failed\s*2\.3 s"))
         expect(folded).not_to_have_attribute("open", "")
-    page.wait_for_function("window.heard.includes('3 tools have ended, 1 failed.')")
+    page.wait_for_function("() => window.heard.includes('3 tools have ended, 1 failed.')")
     page.get_by_role("button", name="Stop the answer").click()
     ended(page)
     for _ in range(2):  # as it came, and as history
