@@ -40,6 +40,14 @@ def guard_client(client: httpx2.AsyncClient, policy: AddressPolicy) -> httpx2.As
     return client
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether a request failed because its address is not allowed."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, RefusedAddressError):
+        cause = cause.__cause__
+    return cause is not None
+
+
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves a name once, checks the addresses, and connects to one of them."""
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
-import httpcore2
 import httpx2
-from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream
 
-from workers.providers.url_policy import RefusedAddressError as RefusedAddressError  # for who uses this client
-from workers.providers.url_policy import may_connect
+from workers.providers.address_policy import ENDPOINTS, PUBLIC
+from workers.providers.address_policy import RefusedAddressError as RefusedAddressError  # for who uses this client
+from workers.providers.guarded import GuardedBackend, is_refused
 
 CONNECT_SECONDS: Final = 10.0
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024  # of a response
@@ -48,15 +46,21 @@ def guarded_client(
 
 
 class GuardedTransport(httpx2.AsyncHTTPTransport):
-    """HTTP/1.1 over connections that `_Backend` makes."""
+    """HTTP/1.1 over connections to allowed addresses. Raises `RefusedAddressError` for others."""
 
     def __init__(self, allow_private: bool) -> None:
         super().__init__(trust_env=False)
         pool: Any = self._pool
-        pool._network_backend = _Backend(allow_private)  # noqa: SLF001 -- nothing public takes a network backend
+        policy = ENDPOINTS if allow_private else PUBLIC
+        pool._network_backend = GuardedBackend(policy, pool._network_backend)  # noqa: SLF001 -- nothing public takes one
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
+        try:
+            response = await super().handle_async_request(request)
+        except httpx2.ConnectError as error:
+            if is_refused(error):
+                raise RefusedAddressError(REFUSED) from error
+            raise
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             await response.aclose()
             raise TooLargeError("The response is compressed.", request=request)
@@ -88,52 +92,6 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-class _Backend(AsyncNetworkBackend):
-    """Resolves a name once, checks every address, and connects to one that was checked."""
-
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
-        self._inner = httpcore2.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 -- httpcore's name
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> AsyncNetworkStream:
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore2.ConnectError("The host name cannot be resolved.") from error
-        addresses = [str(info[4][0]) for info in found]
-        if not addresses or not all(is_allowed(address, allow_private=self._allow_private) for address in addresses):
-            raise RefusedAddressError(REFUSED)
-        failure: Exception | None = None
-        for address in addresses[:4]:
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        assert failure is not None
-        raise failure
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
-def is_allowed(address: str, *, allow_private: bool) -> bool:
-    """Whether a connection to an IP address is allowed."""
-    if not may_connect(address):
-        return False
-    if allow_private:
-        return True
-    found = ipaddress.ip_address(address.partition("%")[0])
-    embedded = getattr(found, "ipv4_mapped", None)
-    return (embedded or found).is_global and not (embedded or found).is_multicast
-
-
 async def is_private_host(url: str) -> bool:
     """Whether the host of an address is in a private network, as far as its name is resolved now."""
     parts = httpx2.URL(url)
@@ -141,4 +99,4 @@ async def is_private_host(url: str) -> bool:
         found = await asyncio.get_running_loop().getaddrinfo(parts.host, parts.port or 443, type=socket.SOCK_STREAM)
     except OSError:
         return False
-    return any(not is_allowed(str(info[4][0]), allow_private=False) for info in found)
+    return any(not PUBLIC.may_connect(str(info[4][0])) for info in found)
