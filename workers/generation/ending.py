@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from chat.eventlog.payloads import MODERATED
-from chat.models import RunStatus
+from chat.models import Run, RunStatus
 from chat.runs.ending import Ending
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.screening import Screened
@@ -64,3 +65,8 @@ def make_ending(
         total_ms=clock.elapsed_ms(),
         parameters=answer.parameters,
     )
+
+
+def read_heard_chars(run_id: uuid.UUID) -> int | None:
+    """How much of a spoken answer its user has heard; None unless they talked over it."""
+    return Run.objects.values_list("heard_chars", flat=True).filter(pk=run_id).first()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -20,7 +19,7 @@ from chat.eventlog import events, store
 from chat.eventlog.delivery_trace import announce_end
 from chat.eventlog.user_events import notify_cost, notify_quotas_low, notify_sharers
 from chat.markdown.pool import shared_pool
-from chat.models import Run, RunStatus
+from chat.models import RunStatus
 from chat.moderation.rules import RuleSet
 from chat.runs.barge_in import cut_answer
 from chat.runs.ending import Ended
@@ -29,7 +28,7 @@ from chat.runs.lost import Lost
 from chat.telemetry import latency_marks, tracing
 from chat.turns.going_on import go_on
 from workers.generation.announcement import announce, close_previous_attempt
-from workers.generation.ending import make_ending, moderated
+from workers.generation.ending import make_ending, moderated, read_heard_chars
 from workers.generation.figures import count_ended
 from workers.generation.judge_asked import judge_asked
 from workers.generation.outcome import Outcome, RunClock
@@ -262,7 +261,7 @@ class Generation:
         kept = text
         if self.stop_requested:
             with contextlib.suppress(*OUTAGE):  # the commit waits for PostgreSQL
-                cut = cut_answer(text, await in_db(_heard_chars, self.claimed.id))
+                cut = cut_answer(text, await in_db(read_heard_chars, self.claimed.id))
                 kept = cut.text if cut else text
         html = await shared_pool().render_soon(kept) if kept else ""
         return {kept: html} if html else {}
@@ -297,8 +296,3 @@ class Generation:
         """The log lacks the run's first events. Its deltas wait until these are there."""
         await announce(self.claimed, lambda: self.lost)
         self.log.announced()
-
-
-def _heard_chars(run_id: uuid.UUID) -> int | None:
-    """How much of a spoken answer its user has heard; None unless they talked over it."""
-    return Run.objects.values_list("heard_chars", flat=True).filter(pk=run_id).first()

@@ -80,3 +80,16 @@ export function costOf(cost) {
   const places = amount === 0 || Math.abs(amount) >= 1 ? 2 : Math.abs(amount) >= 0.001 ? 4 : 6;
   return `${amount.toFixed(places)}\u202f${PAGE.currency}`;
 }
+
+/**
+ * Which of several versions of a message this one is, and whether there are others before and after it.
+ * @param {HTMLElement} element @param {string[]} versions ids, oldest first @param {number} place of this one
+ */
+export function showVersions(element, versions, place) {
+  const group = /** @type {HTMLElement} */ (element.querySelector(".versions"));
+  group.hidden = versions.length < 2;
+  /** @type {HTMLElement} */ (group.querySelector(".versions-count")).textContent = `${place + 1} / ${versions.length}`;
+  const [back, forth] = group.querySelectorAll("button");
+  back.disabled = place <= 0;
+  forth.disabled = place >= versions.length - 1;
+}

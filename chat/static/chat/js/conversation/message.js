@@ -1,7 +1,7 @@
 /** One message in the page: its element, text and status. The element comes from the server's template. */
 
 import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
-import { describeAnswer, showChanges } from "antiphon/conversation/message-marks";
+import { describeAnswer, showChanges, showVersions } from "antiphon/conversation/message-marks";
 import { showPeople } from "antiphon/conversation/message-people";
 import { LiveText } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
@@ -18,9 +18,8 @@ import { adoptSteps, assignSteps } from "antiphon/conversation/steps-loader";
 /** @typedef {import("antiphon/wire/protocol").Run} Run */
 
 const ACTIVE = new Set(["pending", "streaming"]);
-const ENDED = /** @type {Record<string, string>} */ ({
-  "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
-});
+/** @type {Record<string, string>} */
+const ENDED = { "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted" };
 
 export class MessageView {
   /**
@@ -296,12 +295,6 @@ export class MessageView {
   /** @param {string[]} versions ids, oldest first; this message is one of them */
   setVersions(versions) {
     this.versions = versions;
-    const place = versions.indexOf(this.id);
-    const group = /** @type {HTMLElement} */ (this.element.querySelector(".versions"));
-    group.hidden = versions.length < 2;
-    /** @type {HTMLElement} */ (group.querySelector(".versions-count")).textContent = `${place + 1} / ${versions.length}`;
-    const [back, forth] = group.querySelectorAll("button");
-    back.disabled = place <= 0;
-    forth.disabled = place >= versions.length - 1;
+    showVersions(this.element, versions, versions.indexOf(this.id));
   }
 }
