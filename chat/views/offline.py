@@ -17,7 +17,7 @@ SHEETS: Final = tuple(  # in the order of the cascade
     for name in (
         "sources",
         *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
-        *("context", "steps"),
+        *("context", "steps", "step-viewer"),
         *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
         *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
         *("message-marks", "tools", "approvals"),
