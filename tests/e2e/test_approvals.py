@@ -83,6 +83,13 @@ def test_allowed_with_other_arguments(page: Page, stack: Stack) -> None:
     expect(line).to_contain_text("You allowed “Send an email” in this conversation, with changed arguments.")
     expect(card).to_have_count(0)
     shoot_views(page, "approval-decided")
+    page.locator("#tools-button").click()
+    allowed = page.locator(".tools-allowed li")
+    expect(allowed).to_contain_text("Allowed by you")
+    shoot_views(page, "approval-allowed")
+    allowed.get_by_role("button").click()
+    expect(allowed).to_have_count(0)
+    assert not stack.sql("SELECT id FROM chat_toolapproval")
     assert watch.complaints == []
 
 

@@ -3,6 +3,7 @@
  * next answer on. Before the first message it is kept here, and goes with that message.
  */
 
+import { AllowedTools } from "antiphon/conversation/allowed-tools";
 import { fetchJson, post } from "antiphon/lib/fetch";
 import { closeOnEscape } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
@@ -22,6 +23,7 @@ export class Tools {
     this.sheet = /** @type {HTMLDialogElement} */ (document.getElementById("tools"));
     this.list = this.part(".tools-list");
     this.status = this.part(".parameters-status");
+    this.allowed = new AllowedTools(this.part(".tools-allowed"), page, (words) => this.fail(words));
     this.key = `draft.tools.${page.user.id}`;
     /** @type {Shown | null} */
     this.shown = null;
@@ -75,6 +77,7 @@ export class Tools {
   async load() {
     try {
       this.take(await fetchJson(this.url));
+      await this.allowed.load();
       this.fail("");
     } catch (error) {
       this.fail(/** @type {Error} */ (error).message);
