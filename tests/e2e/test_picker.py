@@ -140,7 +140,7 @@ def test_a_model_without_tools_says_so(picker: Page) -> None:
     expect(without.locator(".choice-about")).to_contain_text("No tools")
     expect(without.locator(".mark-tools")).to_have_count(0)
     expect(with_tools).to_have_accessible_name("crow-105, Router, sees images, calls tools, 128k tokens, high price")
-    expect(page.get_by_text("No tools")).to_have_count(1)  # of the others nobody knows
+    expect(page.locator("#models-list").get_by_text("No tools")).to_have_count(1)  # of the others nobody knows
     without.hover()
     shoot_views(page, "picker-no-tools")
 
