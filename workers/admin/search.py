@@ -81,7 +81,15 @@ class SearchProviderAdmin(RecordedAdmin):
     change_form_outer_before_template = "workers/search_test.html"
     fieldsets = (
         (None, {"fields": ("name", "enabled", "kind", "address", "api_key", "remove_key")}),
-        ("Searches", {"fields": (("results", "price", "position"),)}),
+        (
+            "Searches",
+            {
+                "fields": (
+                    ("results", "price"),
+                    "position",
+                )
+            },
+        ),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
