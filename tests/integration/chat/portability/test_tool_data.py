@@ -80,7 +80,7 @@ def test_an_export_leaves_out_files_that_are_too_large(run: Run, alice: User, mo
 
 
 def test_reading_steps_reads_no_file(run: Run, django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(3) as queries:
+    with django_assert_num_queries(4) as queries:
         read_steps([run.pk])
     assert not [query["sql"] for query in queries if '"content"' in query["sql"]]
 
