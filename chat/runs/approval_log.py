@@ -111,6 +111,7 @@ def _read(run_id: uuid.UUID, attempt: int) -> _Wait | None:
     step = last_wait(run_id, attempt) if run is not None else None
     if run is None or step is None:
         return None
+    run.attempt = attempt  # the next one may have begun: these are events of the attempt that waited
     decisions = list(step.decisions.select_related("by", "call__step").order_by("at", "pk"))
     waiting = list(ToolCall.objects.filter(run=run, status=CallStatus.WAITING).select_related("step"))
     calls = sorted([*(one.call for one in decisions), *waiting], key=lambda call: (call.step.number, call.place))
