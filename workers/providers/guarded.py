@@ -43,9 +43,13 @@ def guard_client(client: httpx2.AsyncClient, policy: AddressPolicy) -> httpx2.As
 def is_refused(error: BaseException) -> bool:
     """Whether a request failed because its address is not allowed."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, RefusedAddressError):
+    while cause is not None and not isinstance(cause, RefusedAddressError | RefusedConnectError):
         cause = cause.__cause__
     return cause is not None
+
+
+class RefusedConnectError(httpcore2.ConnectError):
+    """A `RefusedAddressError` that httpcore's pool passes on: it drops the cause of what it raises again."""
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
@@ -72,7 +76,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
             raise httpcore2.ConnectError(f"{host} cannot be resolved: {error}") from error
         allowed = [address[0] for *_, address in found if self._policy.may_connect(str(address[0]))]
         if not allowed:
-            raise httpcore2.ConnectError(REFUSED) from RefusedAddressError(REFUSED)
+            raise RefusedConnectError(REFUSED) from RefusedAddressError(REFUSED)
         failure: Exception | None = None
         for address in dict.fromkeys(allowed):
             try:

@@ -242,9 +242,10 @@ def close_soon(session: McpSession) -> None:
 
 
 async def wait_closing() -> None:
-    """Returns when the sessions that are being closed are closed."""
-    while _closing:
-        await asyncio.wait(_closing)
+    """Returns when the sessions of this loop that are being closed are closed."""
+    loop = asyncio.get_running_loop()
+    while tasks := [task for task in _closing if task.get_loop() is loop]:
+        await asyncio.wait(tasks)
 
 
 _closing: set[asyncio.Task[None]] = set()
