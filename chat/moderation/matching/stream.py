@@ -93,7 +93,7 @@ class StreamFilter:
             start = min(start, max(window.rfind(" ", tail), window.rfind("\n", tail), tail - 1) + 1)
             if number := _NUMBER.search(window, tail):
                 start = min(start, number.start())
-        for hit in found:
+        for hit in sorted(found, key=lambda one: one.end, reverse=True):  # one that is held back may hold back another
             if hit.end > start and hit.action is not Action.FLAG:
                 start = min(start, max(hit.start, tail))
         return len(window) - start
