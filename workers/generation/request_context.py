@@ -12,7 +12,7 @@ from django.conf import settings
 from chat.runs.lifecycle import Claim
 from workers.generation.context import Fitted, answer_room, fit_turns
 from workers.generation.tool_use.requests import ONLY, StepRequest, turns_of
-from workers.providers.base import ChatTurn, ProviderError, TokenUsage
+from workers.providers.base import ChatTurn, ProviderError, TokenUsage, ToolSpec
 from workers.providers.counting import TokenCount
 from workers.providers.http.verdict import NOTHING
 from workers.providers.model_facts import ModelFacts
@@ -53,6 +53,12 @@ def usable_window(window: ModelWindow) -> int | None:
 def request_budget(window: int | None, max_tokens: int | None) -> int:
     """The tokens that a request may have; without a known window the setting MODEL_CONTEXT_TOKENS."""
     return settings.MODEL_CONTEXT_TOKENS if window is None else window - answer_room(window, max_tokens)
+
+
+def fit_window(window: ModelWindow, tools: Sequence[ToolSpec], share: float) -> bool:
+    """Whether the descriptions of tools take no more than a share of a model's window, as far as it is known."""
+    tokens = usable_window(window)
+    return tokens is None or not tools or window.count.tools(tools) <= share * tokens
 
 
 class RequestContext:

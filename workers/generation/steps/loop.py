@@ -24,7 +24,7 @@ from chat.runs.step_rows import ModelStep, read_steps, record_model_step
 from workers.generation.answer import ModelAnswer
 from workers.generation.ledger import used_of
 from workers.generation.outcome import Outcome, RunClock
-from workers.generation.request_context import RequestContext
+from workers.generation.request_context import RequestContext, fit_window
 from workers.generation.run_log import RunLog
 from workers.generation.services import Services
 from workers.generation.steps.calls import Calls
@@ -41,6 +41,8 @@ logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 STOPPED: Final = Outcome(RunStatus.STOPPED)
+UNASKED_SHARE: Final = 1 / 8  # of a model's window, at most, for tools that nobody has chosen
+WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
 
 
 class StepLoop:
@@ -161,6 +163,10 @@ class StepLoop:
             self._box = await self._services.find_tools(wish)
         except OUTAGE as error:
             logger.warning("tools_not_found", run=str(run.id), error=type(error).__name__)
+        share = WISHED_SHARE if limits.web_search or chosen is not None else UNASKED_SHARE
+        if not fit_window(self._services.models.window_of(run.model), self._box.specs, share):
+            logger.info("tools_left_out", run=str(run.id), model=run.model, tools=len(self._box.specs))
+            self._box = NO_TOOLBOX
 
     async def _resume(self) -> Outcome | None:
         """Goes on after the steps of earlier attempts: shows them again, and makes the calls that are left."""

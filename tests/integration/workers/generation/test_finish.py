@@ -50,8 +50,8 @@ async def test_implausible_usage_is_marked_and_the_run_is_done(stack: Stack, ups
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("tokens=0 finish=tool_calls", "asked for a tool"),
-        ("tokens=0 reasoning=3 finish=tool_calls", "asked for a tool"),
+        ("tokens=0 finish=tool_calls", "tried to call a tool"),
+        ("tokens=0 reasoning=3 finish=tool_calls", "tried to call a tool"),
         ("tokens=0", "empty answer"),
     ],
 )
@@ -71,7 +71,7 @@ async def test_no_answer_is_said_as_that_and_can_be_retried(stack: Stack, script
 async def test_a_routers_cost_and_model_are_kept(stack: Stack, upstream: FakeOpenAI) -> None:
     events = (
         {"model": "vendor/model-7", "choices": [{"delta": {"content": "Hello"}, "finish_reason": "stop"}]},
-        {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4, "cost": 0.0125}},
+        {"choices": [], "usage": {"prompt_tokens": 4000, "completion_tokens": 4, "cost": 0.0125}},
     )
     body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
     upstream.play(Script(body="raw", text=body))
