@@ -41,7 +41,7 @@ logger = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 STOPPED: Final = Outcome(RunStatus.STOPPED)
-UNASKED_SHARE: Final = 1 / 8  # of a model's window, at most, for tools that nobody has chosen
+UNASKED_SHARE: Final = 1 / 10  # of a model's window, at most, for tools that nobody has chosen
 WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
 
 
