@@ -84,7 +84,7 @@ export class Marks {
     if (!place) return;
     const { unread, running, waiting, decides, failed } = this.of(id);
     const parts = [];
-    if (waiting) parts.push(sign("waits", "⏸", waiting === "moderation" ? "Waits for a reviewer" : decides ? YOURS : "Waits for a decision"));
+    if (waiting) parts.push(sign("waits", "II", waiting === "moderation" ? "Waits for a reviewer" : decides ? YOURS : "Waits for a decision"));
     else if (running) parts.push(sign("runs", "", "Answer in progress"));
     else if (failed) parts.push(sign("failed", "!", "An answer failed"));
     if (unread) parts.push(sign("unread", counted(unread), `${counted(unread)} unread`));
