@@ -150,6 +150,7 @@ class TestTabs:
     def test_the_list_is_level_in_every_tab(self, page: Page, context: BrowserContext, stack: Stack) -> None:
         other = context.new_page()
         other.goto(f"{stack.url}/")
+        other.locator("#connection[hidden]").wait_for(state="attached")  # it is told only once it is connected
         send(page, "Seen by both [[tokens=1]]")
         ended(page)
         entry = other.locator(".item", has_text="Seen by both")
