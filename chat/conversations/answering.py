@@ -5,18 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import redis
-import structlog
-from asgiref.sync import async_to_sync
 from django.db import transaction
 
 from chat.conversations.membership import WRITERS, member_of
-from chat.eventlog import events, store
+from chat.conversations.publishing import publish_setting
 from chat.models import Answers, Conversation, Member
 from chat.models.conversations import usual_rule
 from chat.protocol.errors import Invalid
-
-logger = structlog.get_logger(__name__)
 
 
 def change_rule(user_id: uuid.UUID, conversation_id: uuid.UUID, answers: str) -> dict[str, Any]:
@@ -32,10 +27,7 @@ def change_rule(user_id: uuid.UUID, conversation_id: uuid.UUID, answers: str) ->
         conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
         conversation.answers = answers
         conversation.save(update_fields=["answers"])
-    try:
-        async_to_sync(store.append)(store.Append(conversation_id, [events.conversation_updated(conversation)]))
-    except (redis.RedisError, OSError) as error:
-        logger.warning("rule_not_published", error=type(error).__name__)
+    publish_setting(conversation, "answers")
     return describe_rule(conversation, member)
 
 

@@ -10,13 +10,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import redis
-import structlog
-from asgiref.sync import async_to_sync
 from django.db import transaction
 
 from chat.conversations.membership import WRITERS, member_of
-from chat.eventlog import events, store
+from chat.conversations.publishing import publish_setting
 from chat.models import Conversation, Instructions, Member, Preset
 from chat.models.moderation import CaseTarget, Direction
 from chat.moderation.screening import screen_field
@@ -31,8 +28,6 @@ LIMITS: Final = {
 
 FindPreset = Callable[[uuid.UUID, uuid.UUID], Preset | None]
 """A preset (its id is the second one) that a user may choose; None: it is gone, or not theirs any more."""
-
-logger = structlog.get_logger(__name__)
 
 
 def read_parameters(user_id: uuid.UUID, conversation_id: uuid.UUID, find_preset: FindPreset) -> dict[str, Any]:
@@ -77,7 +72,7 @@ def change_parameters(
         for name, value in wanted.items():
             setattr(conversation, name, defaults[name] if value in EMPTY else value)
         conversation.save(update_fields=[*wanted])
-    _publish(conversation)
+    publish_setting(conversation, "parameters")
     return _describe(member, conversation, preset)
 
 
@@ -133,12 +128,3 @@ def _defaults_of(preset: Preset | None) -> dict[str, Any]:
         "max_tokens": preset.max_tokens if preset else None,
         "effort": preset.effort if preset else "",
     }
-
-
-def _publish(conversation: Conversation) -> None:
-    """Tells every tab that shows the conversation. Without Redis, tabs see the change when they next load."""
-    append = store.Append(conversation.pk, [events.conversation_updated(conversation)])
-    try:
-        async_to_sync(store.append)(append)
-    except (redis.RedisError, OSError) as error:
-        logger.warning("parameters_not_published", error=type(error).__name__)

@@ -7,19 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
-import redis
-import structlog
-from asgiref.sync import async_to_sync
 from django.db import transaction
 
 from chat.conversations.membership import WRITERS, member_of
-from chat.eventlog import events, store
+from chat.conversations.publishing import publish_setting
 from chat.models import Conversation
 from chat.protocol.commands import ChosenTools
 from chat.protocol.errors import Invalid
 from chat.runs.tool_switch import tools_stopped
-
-logger = structlog.get_logger(__name__)
 
 
 class AnyTool(Protocol):
@@ -65,7 +60,7 @@ def change_tools(
             wanted += [key for key in before if key not in known and key not in wanted]
         conversation.tools = wanted
         conversation.save(update_fields=["tools"])
-    _publish(conversation)
+    publish_setting(conversation, "tools")
     return describe_tools(offered, conversation.tools, may_change=member.role in WRITERS)
 
 
@@ -103,12 +98,3 @@ def _tool(tool: AnyTool, chosen: Sequence[str] | None) -> dict[str, Any]:
         "by_default": tool.by_default,
         "on": tool.by_default if chosen is None else tool.key in chosen,
     }
-
-
-def _publish(conversation: Conversation) -> None:
-    """Tells every tab that shows the conversation. Without Redis, tabs see the change when they next load."""
-    append = store.Append(conversation.pk, [events.conversation_updated(conversation)])
-    try:
-        async_to_sync(store.append)(append)
-    except (redis.RedisError, OSError) as error:
-        logger.warning("tools_not_published", error=type(error).__name__)

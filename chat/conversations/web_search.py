@@ -5,16 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import redis
-import structlog
-from asgiref.sync import async_to_sync
 from django.db import transaction
 
 from chat.conversations.membership import member_of
-from chat.eventlog import events, store
+from chat.conversations.publishing import publish_setting
 from chat.models import Conversation
-
-logger = structlog.get_logger(__name__)
 
 
 def switch_web_search(user_id: uuid.UUID, conversation_id: uuid.UUID, *, on: bool) -> dict[str, Any]:
@@ -28,8 +23,5 @@ def switch_web_search(user_id: uuid.UUID, conversation_id: uuid.UUID, *, on: boo
         conversation = Conversation.objects.select_for_update(no_key=True).get(pk=conversation_id)
         conversation.web_search = on
         conversation.save(update_fields=["web_search"])
-    try:
-        async_to_sync(store.append)(store.Append(conversation_id, [events.conversation_updated(conversation)]))
-    except (redis.RedisError, OSError) as error:
-        logger.warning("web_search_not_published", error=type(error).__name__)
+    publish_setting(conversation, "web_search")
     return {"web_search": on}
