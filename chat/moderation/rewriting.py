@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import structlog
 from asgiref.sync import async_to_sync
-from django.db import connection, transaction
+from django.db import transaction
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -38,6 +38,7 @@ from chat.models import (
 )
 from chat.models.conversations import title_from
 from chat.models.rewritten import Rewritten
+from chat.runs.clock import database_time
 from chat.runs.closing import close_in_log
 from chat.runs.context import earlier_runs
 from chat.runs.ending import Ended, Ending, end_run, ended_of
@@ -86,7 +87,7 @@ def rewrite_message(
             if moderation or not text:  # what tools returned may have the same words
                 blank_calls(ToolCall.objects.filter(run__message=message_id))
         _replace_utterances(message_id, text)
-        Rewritten.objects.update_or_create(message_id=message_id, defaults={"rewritten_at": _now()})
+        Rewritten.objects.update_or_create(message_id=message_id, defaults={"rewritten_at": database_time()})
         if publish:
             transaction.on_commit(lambda: _publish_soon([message_id]))
     return True
@@ -184,11 +185,3 @@ def _replace_utterances(message_id: uuid.UUID, text: str) -> None:
     if first is not None:
         Utterance.objects.filter(message=message_id).update(text="")
         Utterance.objects.filter(pk=first.pk).update(text=text)
-
-
-def _now() -> datetime:
-    """The database's clock, not the transaction's beginning: each rewriting has a time of its own."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now

@@ -18,7 +18,7 @@ import redis
 import structlog
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import Session
@@ -42,6 +42,7 @@ from chat.models import (
 )
 from chat.moderation.keeping import expired_cases
 from chat.retention.periods import AGE, TEMPORARY, TRASH, past_retention
+from chat.runs.clock import database_time
 from chat.runs.step_texts import blank_outputs
 from chat.voice import audio_files
 
@@ -163,23 +164,15 @@ KINDS: Final = (
 )
 
 
-def _now() -> datetime:
-    """The database's time. This machine's clock may be wrong, and would then delete too much."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
-
-
 def count() -> dict[str, int]:
     """How many rows of each kind are expired. A row is counted for the first kind that fits."""
-    now = _now()
+    now = database_time()  # this machine's clock may be wrong, and would then delete too much
     return {kind.name: kind.expired(now).count() for kind in KINDS}
 
 
 def purge() -> Generator[Progress, None, None]:
     """Deletes expired rows, and yields its progress after each batch. Ending the iteration ends the purge."""
-    now = _now()
+    now = database_time()  # this machine's clock may be wrong, and would then delete too much
     for kind in KINDS:
         total, done = kind.expired(now).count(), 0
         last: Any = None

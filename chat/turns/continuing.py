@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from typing import Final
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
@@ -23,6 +22,7 @@ from chat.models import UNDER_WAY, Conversation, Member, Message, MessageRole, M
 from chat.moderation.screening import check_not_withheld
 from chat.protocol.commands import MessageContinue
 from chat.protocol.errors import Busy, Invalid, NotFound
+from chat.runs.clock import database_time
 from chat.telemetry import tracing
 from chat.turns.accepted import Accepted, Check, accept_any, find_known, fingerprint_of
 from chat.turns.changing import check_not_deleted
@@ -124,7 +124,7 @@ def _insert(user_id: uuid.UUID, command: MessageContinue, fingerprint: bytes, me
         base_chars=len(message.text),
         trace_id=tracing.trace_id(command.traceparent or tracing.current.get()),
     )
-    run.created_at = _database_now()
+    run.created_at = database_time()  # all times of runs are by the database's clock
     run.enqueued_at = run.created_at
     Run.objects.filter(pk=before.pk).update(latest=False)
     run.save(force_insert=True)
@@ -141,14 +141,6 @@ def _insert(user_id: uuid.UUID, command: MessageContinue, fingerprint: bytes, me
     keep_branches(message.conversation_id, user_id, [message.pk])
     Conversation.objects.filter(pk=message.conversation_id).update(tip_id=message.pk, updated_at=Now())
     return run
-
-
-def _database_now() -> datetime:
-    """The database's clock, read under the conversation's lock. All times of runs are by it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-    return now
 
 
 def _accepted(message: Message, run: Run) -> Accepted:

@@ -18,6 +18,7 @@ from chat.moderation import rewriting
 from chat.moderation.rewriting import publish_rewritten, rewrite_message
 from chat.protocol.commands import Position
 from chat.recovery.reaper import begin_logs_anew
+from chat.runs.clock import database_time
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import Checkpoint, checkpoint, claim
@@ -160,8 +161,8 @@ async def test_each_further_rewriting_begins_the_log_anew(turn: Accepted, monkey
     await end(turn)
     await in_db(lambda: rewrite_message(answer_of(turn).pk, SECRET, {}, reasoning=""))
     before = await position(turn)
-    now = await in_db(rewriting._now)
-    monkeypatch.setattr(rewriting, "_now", lambda: now.replace(year=now.year - 1))
+    now = await in_db(database_time)
+    monkeypatch.setattr(rewriting, "database_time", lambda: now.replace(year=now.year - 1))
     await in_db(lambda: rewrite_message(answer_of(turn).pk, "***", MASKED))
     await assert_gone(turn, before)
 
