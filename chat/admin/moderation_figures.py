@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.lib.charts import Column, draw
 from accounts.lib.formatting import NOTHING, number, seconds
+from chat.admin.periods import choose_period
 from chat.dashboard.panels import TOO_SLOW, Panel, Tile
 from chat.models.moderation import Category
 from chat.review.figures import MOST_WAITING, Figures, read_figures
@@ -31,15 +32,12 @@ def show_figures(request: HttpRequest) -> HttpResponseBase:
     """Query: `days`, one of `PERIODS`."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
-    chosen = request.GET.get("days", "")
-    days = int(chosen) if chosen in PERIODS else 30
+    days, spans = choose_period(request, PERIODS, 30, reverse("admin:moderation"))
     figures = read_figures(days)
     context = {
         **admin.site.each_context(request),
         "title": "Moderation",
-        "spans": [
-            (name, f"{reverse('admin:moderation')}?days={key}", int(key) == days) for key, name in PERIODS.items()
-        ],
+        "spans": spans,
         "tiles": tiles(figures),
         "panels": [day_panel(figures, days)],
         "tables": tables(figures),

@@ -24,6 +24,7 @@ from accounts.lib.charts import Column, draw
 from accounts.lib.formatting import NOTHING, moment, money, number, seconds
 from accounts.models import User
 from accounts.staff.notices import register_notices
+from chat.admin.periods import choose_period
 from chat.admin.tool_calls import exact_seconds
 from chat.dashboard.panels import TOO_SLOW, Panel, Tile
 from chat.dashboard.tool_figures import ToolFigures, ToolNow, read_tool_figures
@@ -50,13 +51,12 @@ def show_tools(request: HttpRequest) -> HttpResponseBase:
     """Query: `days`, one of `PERIODS`."""
     if not request.user.has_perm(PERMISSION):
         raise PermissionDenied
-    chosen = request.GET.get("days", "")
-    days = int(chosen) if chosen in PERIODS else 7
+    days, spans = choose_period(request, PERIODS, 7, reverse("admin:tools"))
     figures = read_tool_figures(days)
     context = {
         **admin.site.each_context(request),
         "title": "Tools",
-        "spans": [(name, f"{reverse('admin:tools')}?days={key}", int(key) == days) for key, name in PERIODS.items()],
+        "spans": spans,
         "tiles": _tiles(figures.now),
         "panels": [_day_panel(figures, days)],
         "table": _table(figures),
