@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
+from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError, decrypt, encrypt
 from chat.catalog import offered_models
 from tests.fakes.dialects.anthropic import AnthropicWire
@@ -209,20 +210,20 @@ async def test_a_worker_sees_rows_come_change_and_go(one: FakeOpenAI) -> None:
     await endpoint_sync.open()
     try:
         assert [offer["id"] for offer in endpoint_sync.router.catalog] == ["demo"]
-        row = await asyncio.to_thread(make_row, one)
+        row = await in_db(make_row, one)
         await endpoint_sync.reload()
-        assert [model["id"] for model in await asyncio.to_thread(offered_models.offered_models)] == [
+        assert [model["id"] for model in await in_db(offered_models.offered_models)] == [
             "fake-large",
             "shared",
         ]
-        await asyncio.to_thread(EndpointModel.objects.create, endpoint=row, name="shared", label="Ours")
+        await in_db(EndpointModel.objects.create, endpoint=row, name="shared", label="Ours")
         await endpoint_sync.reload()
         forget_models()
-        assert await asyncio.to_thread(offered_models.offered_models) == [{"id": "shared", "label": "Ours"}]
-        await asyncio.to_thread(Endpoint.objects.update, use="off")
+        assert await in_db(offered_models.offered_models) == [{"id": "shared", "label": "Ours"}]
+        await in_db(Endpoint.objects.update, use="off")
         await endpoint_sync.reload()
         forget_models()
-        assert [model["id"] for model in await asyncio.to_thread(offered_models.offered_models)] == ["demo"]
+        assert [model["id"] for model in await in_db(offered_models.offered_models)] == ["demo"]
     finally:
         await endpoint_sync.router.close()
 
@@ -236,10 +237,10 @@ class TestKinds:
             row = Endpoint(name="One", base_url=server.url, kind="anthropic", extra_body={"temperature": 0.25})
             row.set_key(DIALECT_KEY)
             row.set_headers({"X-Router": "one"})
-            await asyncio.to_thread(row.save)
+            await in_db(row.save)
             model = EndpointModel(endpoint=row, name="fake-large", extra_query={"trace": "on"})
-            await asyncio.to_thread(model.save)
-            [definition] = await asyncio.to_thread(load_endpoints)
+            await in_db(model.save)
+            [definition] = await in_db(load_endpoints)
             async with opened(definition) as router:
                 said, _ = await ask(router, "fake-large")
         assert said == Script().text

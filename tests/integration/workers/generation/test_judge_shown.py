@@ -79,7 +79,7 @@ async def test_a_message_that_asks_nobody_is_withheld(judged: Round, alice: User
     assert await in_db(UsageEntry.objects.count) == 1
     assert not await in_db(Unjudged.objects.exists)
     if action is Action.HOLD:
-        held = await asyncio.to_thread(release_held, case.pk)
+        held = await in_db(release_held, case.pk)
         assert held.state is HeldState.RELEASED
         assert await in_db(texts) == [f"Look: {BAD}"]
 
@@ -95,8 +95,8 @@ async def test_an_edit_is_judged_and_only_the_last_text(judged: Round, alice: Us
     message = await in_db(write, alice, "Harmless")
     backend = ScriptedJudge(finds(BAD))
     await judged(backend, definition())
-    await asyncio.to_thread(edit_message, alice.pk, message.pk, f"Now {BAD}")
-    await asyncio.to_thread(edit_message, alice.pk, message.pk, f"Now {BAD} again")
+    await in_db(edit_message, alice.pk, message.pk, f"Now {BAD}")
+    await in_db(edit_message, alice.pk, message.pk, f"Now {BAD} again")
     await judged(backend, definition())
     assert backend.texts == ["Harmless", f"Now {BAD} again"]
     assert await in_db(texts) == [""]
@@ -106,11 +106,11 @@ async def test_an_edited_answer_is_judged_as_an_answer(judged: Round, alice: Use
     accepted = await in_db(say, alice, "Hello")
     worker = await judged(ScriptedJudge(), definition())
     run = await worker.answer_run(accepted.run_id)
-    await asyncio.to_thread(edit_message, alice.pk, run.message_id, f"Better: {BAD}")
+    await in_db(edit_message, alice.pk, run.message_id, f"Better: {BAD}")
     backend = ScriptedJudge(finds(BAD))
     await judged(backend, definition(Action.BLOCK, Direction.ASKED))
     assert backend.texts == []
-    await asyncio.to_thread(edit_message, alice.pk, run.message_id, f"Best: {BAD}")
+    await in_db(edit_message, alice.pk, run.message_id, f"Best: {BAD}")
     await judged(backend, definition(Action.BLOCK, Direction.ANSWERED))
     assert await in_db(lambda: Message.objects.get(pk=run.message_id).text) == ""
 
@@ -121,7 +121,7 @@ async def test_a_text_that_changes_while_it_is_judged_is_judged_again(judged: Ro
 
     async def edit(text: str) -> None:
         if text.startswith("First"):
-            await asyncio.to_thread(edit_message, alice.pk, message.pk, "Second")
+            await in_db(edit_message, alice.pk, message.pk, "Second")
 
     backend.before = edit
     await judged(backend, definition())
@@ -133,7 +133,7 @@ async def test_a_text_that_changes_while_it_is_judged_is_judged_again(judged: Ro
 async def test_a_message_that_is_deleted_meanwhile_needs_no_verdict(judged: Round, alice: User) -> None:
     message = await in_db(write, alice, BAD)
     backend = ScriptedJudge(finds(BAD))
-    backend.before = lambda _text: asyncio.to_thread(delete_message, alice.pk, message.pk)
+    backend.before = lambda _text: in_db(delete_message, alice.pk, message.pk)
     await judged(backend, definition())
     assert not await in_db(ModerationCase.objects.exists)
     assert not await in_db(Unjudged.objects.exists)
