@@ -17,7 +17,8 @@ from workers.providers.http.json_values import load_json, read_number
 
 MAX_WINDOW: Final = 1_000_000_000  # tokens; more is not a context window
 NAME_CHARS: Final = 200
-KINDS: Final = 5  # of what comes out of a model
+KINDS: Final = 5  # of what comes out of a model, each of a short name
+KIND_CHARS: Final = 20
 MAX_PRICE: Final = 1_000_000.0  # US dollars for a million tokens; more is not a price
 MILLION: Final = 1_000_000
 NO_LIST: Final = "The model's server did not send a list of models."
@@ -178,7 +179,7 @@ def _modalities(entry: dict[str, Any], side: str) -> set[str]:
     within = both.get(side) if isinstance(both, dict) else None
     for said in (design.get(f"{side}_modalities"), entry.get(f"{side}_modalities"), within):
         if isinstance(said, list):
-            return {one.lower() for one in said if isinstance(one, str) and one.isascii() and one.isalpha()}
+            return {one.lower() for one in said if isinstance(one, str) and one.isalpha() and len(one) <= KIND_CHARS}
     line = design.get("modality")
     if isinstance(line, str) and "->" in line:
         part = line.split("->")[0 if side == "input" else 1]
