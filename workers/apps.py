@@ -7,7 +7,7 @@ class WorkersConfig(AppConfig):
     def ready(self) -> None:
         from accounts.roles import register_app_permissions
         from chat.catalog.refusals import Refusals, register_refusals
-        from workers.endpoints.refusals import find_refusals, forget_refusal
+        from workers.endpoints.refusals import find_refusals, forget_refusal, refusing_models
 
         register_app_permissions("workers")
-        register_refusals(Refusals(find_refusals, forget_refusal))
+        register_refusals(Refusals(find_refusals, forget_refusal, refusing_models))

@@ -25,7 +25,7 @@ from accounts.staff.recorded import RecordedAdmin
 from chat.admin.filters import Filter
 from chat.catalog import offered_models
 from chat.catalog.access import clear_rules_cache
-from chat.catalog.refusals import find_refusals, forget_refusal
+from chat.catalog.refusals import find_refusals, forget_refusal, refusing_models
 from chat.models import KnownModel, Visibility
 
 SOON: Final = "Workers apply this within seconds."
@@ -79,6 +79,17 @@ class DecidedFilter(Filter):
         return queryset
 
 
+class RefusingFilter(Filter):
+    title = "refusals"
+    parameter_name = "refuses"
+
+    def offered(self) -> list[tuple[str, str]]:
+        return [("yes", "Does not accept something")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(name__in=refusing_models()) if self.value() == "yes" else queryset
+
+
 class EndpointFilter(Filter):
     title = "endpoint"
     parameter_name = "endpoint"
@@ -99,7 +110,7 @@ def _count(rows: list[KnownModel]) -> str:
 class KnownModelAdmin(RecordedAdmin):
     form = KnownModelForm
     list_display = ("name", "shown_label", "endpoint", "state", "reason_shown", "available_to", "default_of")
-    list_filter = (DecidedFilter, EndpointFilter)
+    list_filter = (DecidedFilter, EndpointFilter, RefusingFilter)
     search_fields = ("name", "label")
     search_help_text = "A part of the name"
     ordering = ("name",)
@@ -155,15 +166,20 @@ class KnownModelAdmin(RecordedAdmin):
         return response
 
     def try_again(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Forgets something that the model refused (`endpoint`, `what`): the next answer's request has it again."""
+        """Forgets something that the model refused (`endpoint`, `what`), or all of it (`everything`): the next answer's
+        request has it again.
+        """
         row = get_object_or_404(KnownModel, pk=object_id)
         if not self.has_change_permission(request, row):
             raise PermissionDenied
-        endpoint, what = request.POST.get("endpoint", "")[:200], request.POST.get("what", "")[:80]
+        chosen = [(request.POST.get("endpoint", "")[:200], request.POST.get("what", "")[:80])]
+        if "everything" in request.POST:
+            chosen = [(refusal.endpoint, refusal.what) for refusal in find_refusals(row.name)]
         with transaction.atomic():
-            audit.record(request, "forget_refusal", row, details=f"{row.name} at {endpoint}: {what}")
-            known = forget_refusal(row.name, endpoint, what)
-        if known:
+            for endpoint, what in chosen:
+                audit.record(request, "forget_refusal", row, details=f"{row.name} at {endpoint}: {what}")
+            known = [forget_refusal(row.name, endpoint, what) for endpoint, what in chosen]
+        if any(known):
             messages.success(request, f"It will be tried again. {SOON}")
         else:
             messages.error(request, "This is not remembered any more.")

@@ -207,7 +207,7 @@ async def test_r3_a_frozen_worker_is_fenced(system: tuple[Stack, FakeOpenAI]) ->
 async def test_r4_one_job_delivered_many_times(system: tuple[Stack, FakeOpenAI]) -> None:
     """Before, while and after it runs: one request to the model, one answer, one bill."""
     stack, upstream = system
-    broker = Celery(broker=broker_url(stack.redis.url))
+    broker = Celery(broker=broker_url(stack.redis.url), set_as_current=False)
     async with scene(stack) as here:
         client = await here.connect()
         accepted = await here.say(client, "Many times [[tokens=40 rate=40 first_delay=0.3]]")

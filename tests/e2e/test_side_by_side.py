@@ -131,6 +131,13 @@ def test_on_a_phone_they_have_tabs(page: Page, stack: Stack) -> None:
     expect(page.get_by_role("tabpanel", name=model)).to_be_visible()
     expect(page.locator("#goes-on")).to_contain_text(f"continues with {model}.")
     shoot_both(page, "phone-ended")
+    names = [tabs.nth(0).inner_text(), model]
+    page.reload()  # the tabs come with the page then
+    expect(tabs).to_have_text(names)
+    expect(page.locator("#model")).to_contain_text(names[0])  # the selected one goes on
+    tabs.nth(1).click()
+    expect(page.get_by_role("tabpanel", name=model)).to_be_visible()
+    expect(page.locator("#model")).to_contain_text(model)
     page.get_by_role("button", name=f"Continue with this one: {model}").click()
     expect(tabs).to_have_count(0)
     expect(ended(page).locator(".message-meta")).to_contain_text(model)

@@ -124,4 +124,5 @@ STREAMS: Final[dict[str, Stream]] = {
     ),
 }  # fmt: skip
 
-WITHOUT_USAGE: Final = ("negative usage", "huge usage", "usage beyond 64 bits")  # what they report cannot be right
+# What they report cannot be right.
+WITHOUT_USAGE: Final = ("negative usage", "huge usage", "usage beyond 64 bits", "usage that is infinite")

@@ -90,7 +90,10 @@ async def test_its_other_apis(other_api: Stack, model: str) -> None:
     async with session(other_api.url, ALICE) as alice:
         client = await alice.connect()
         await offered(alice, model)
-        accepted = await ask_and_stop(client, "hello you", model)
+        for _ in range(5):  # until it was stopped before it had filled half of the window
+            accepted = await ask_and_stop(client, "hello you", model)
+            if len(client.shown(accepted["run_id"])) < 700:
+                break
         run_id, run = await ask(client, "and the people?", model, accepted["conversation_id"])
         assert run["ended"] == "run.done", run
         assert re.fullmatch(r"[a-z ]+", run["text"])
@@ -147,7 +150,7 @@ async def test_a_cut_answer_is_kept_and_goes_on(stack: Stack, server: ModelServe
         await is_idle(server)
         again = await client.ask("message.continue", message_id=run["message_id"], client_id=str(uuid.uuid4()))
         whole = await client.ended(again["run_id"], seconds=SECONDS)
-        assert whole["ended"] == "run.done", whole
+        assert whole["ended"] == "run.done", whole["final"]
         assert whole["text"].startswith(run["text"])
         assert len(whole["text"]) > len(run["text"])
         assert whole["final"]["message_usage"]["runs"] == 2

@@ -182,6 +182,7 @@ def _reason(failure: ProviderError, definition: Definition) -> str:
         "connect": f"The workers cannot reach {place}: the connection timed out.",
         "tls": f"No secure connection to {place}: its certificate is not valid, or it does not support TLS.",
         "address": REFUSED,
+        "redirects": f"{place} redirects in a circle. Enter the address of the API itself.",
         "HTTP 401": f"The endpoint {'rejected the' if definition.api_key else 'requires an'} API key (401).",
         "HTTP 403": "The API key has no permission for this (403).",
     }

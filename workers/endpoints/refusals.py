@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from django.db import connection
 
 from chat.catalog.refusals import Refusal
 from workers.endpoints.model_facts import read_refused
-from workers.models import ModelFact
+from workers.models import Endpoint, ModelFact
+from workers.providers.model_facts import REMEMBERED
 
 _WORDS: Final = {
     "temperature": "a temperature",
@@ -54,12 +56,39 @@ def describe(what: str) -> str:
 
 def find_refusals(model: str) -> list[Refusal]:
     """What is remembered of a model at all of its endpoints, the newest first."""
+    rows = list(ModelFact.objects.filter(model=model).exclude(refused={}))
+    places = _places() if rows else {}
     found = [
-        Refusal(row.endpoint, what, describe(what), at)
-        for row in ModelFact.objects.filter(model=model).exclude(refused={})
-        for what, at in read_refused(row).items()
+        Refusal(
+            row.endpoint, places.get(row.endpoint, row.endpoint), what, _in_words(what, refused), at, at + REMEMBERED
+        )
+        for row in rows
+        for refused in [read_refused(row)]
+        for what, at in refused.items()
     ]
     return sorted(found, key=lambda one: one.at, reverse=True)
+
+
+def _places() -> dict[str, str]:
+    """The names that staff gave, by those in the ledger. Several endpoints at one address share a name there."""
+    found: dict[str, list[str]] = {}
+    for row in Endpoint.objects.order_by("position", "id"):
+        found.setdefault(row.host, []).append(row.name)
+    return {host: ", ".join(names) for host, names in found.items()}
+
+
+def _in_words(what: str, refused: Collection[str]) -> str:
+    """In words; of the two names of the longest answer, what is sent instead is only named if that is accepted."""
+    words = describe(what)
+    return (
+        words.partition(";")[0] if {"max_tokens", "max_completion_tokens"} <= {*refused} and "sent" in words else words
+    )
+
+
+def refusing_models() -> list[str]:
+    """The names of the models of which anything is remembered."""
+    rows = ModelFact.objects.exclude(refused={}).order_by("model")
+    return list(dict.fromkeys(row.model for row in rows if read_refused(row)))
 
 
 def forget_refusal(model: str, endpoint: str, what: str) -> bool:

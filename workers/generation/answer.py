@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import Any, Final, cast
 
 import structlog
@@ -36,7 +35,6 @@ from workers.providers.base import (
     SentOptions,
     TokenUsage,
 )
-from workers.providers.token_estimate import larger_usage, least_usage
 
 AGAIN_SECONDS: Final = 10.0
 
@@ -256,14 +254,6 @@ class ModelAnswer:
         """
         if not self.endpoint or self.context is None:
             return reported or TokenUsage(0, 0, estimated=True)
-        turns, tools = self.context.turns, self.request.tools
-        counted = self.context.count.usage(turns, text, self.thinking.text, tools=tools, calls=self.calls)
-        if reported is None:
-            return counted
-        if reported.estimated:  # by the client, without the factor
-            return replace(counted, implausible=reported.implausible)
-        least = least_usage(self.context.turns, text, self.thinking.text)
-        used = larger_usage(reported, counted, least)
-        if used.reasoning_tokens or not counted.reasoning_tokens:
-            return used
-        return replace(used, reasoning_tokens=min(counted.reasoning_tokens, used.output_tokens))
+        return self.context.count.bill(
+            reported, self.context.turns, text, self.thinking.text, tools=self.request.tools, calls=self.calls
+        )

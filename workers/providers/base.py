@@ -187,8 +187,8 @@ class ProviderError(Exception):
     `detail`       a short text for the operator's log, with secrets removed
     `retryable`    whether the request may be retried automatically; never true once a chunk was returned
     `retry_after`  seconds that the endpoint asked to wait, or None
-    `reason`       what went wrong, in more detail than `code`: name, refused, connect, tls, address, or "HTTP 404";
-                   never text from the endpoint
+    `reason`       what went wrong, in more detail than `code`: name, refused, connect, tls, address, redirects, or
+                   "HTTP 404"; never text from the endpoint
     `said`         the endpoint's own words, with secrets removed, for staff; `request_id` is its name of the request
 
     Codes: upstream_unreachable (no connection), upstream_timeout (one of the timeouts),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
@@ -22,6 +22,8 @@ from workers.providers.token_estimate import (
     calls_text,
     estimate_tokens,
     estimate_tools,
+    larger_usage,
+    least_usage,
     tools_text,
     turn_text,
 )
@@ -163,6 +165,27 @@ class TokenCount:
         thought = self.text(reasoning)
         written = self.text(text) + thought + self.text(calls_text(calls))
         return TokenUsage(self.turns(turns, tools), written, reasoning_tokens=thought, estimated=True)
+
+    def bill(
+        self,
+        reported: TokenUsage | None,
+        turns: Sequence[ChatTurn],
+        text: str,
+        reasoning: str = "",
+        *,
+        tools: Iterable[ToolSpec] = (),
+        calls: Sequence[RequestedCall] = (),
+    ) -> TokenUsage:
+        """The usage to bill: what the endpoint reported, unless that cannot be; else what is counted here."""
+        if reported is None or reported.estimated:  # by the client, without the factor
+            counted = self.usage(turns, text, reasoning, tools=tools, calls=calls)
+            return counted if reported is None else replace(counted, implausible=reported.implausible)
+        # Without the tools: a server whose prompt has no place for them leaves them out, and says nothing.
+        counted = self.usage(turns, text, reasoning, calls=calls)
+        used = larger_usage(reported, counted, least_usage(turns, text, reasoning))
+        if used.reasoning_tokens or not counted.reasoning_tokens:
+            return used
+        return replace(used, reasoning_tokens=min(counted.reasoning_tokens, used.output_tokens))
 
 
 ESTIMATE: Final = TokenCount()

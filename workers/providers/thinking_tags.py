@@ -1,8 +1,8 @@
 """Separates what a model thinks from what it answers, where both come as one text with tags around the thinking.
 
-Recognised are `<think>`, `<thinking>` and `[THINK]` with their closing tags: at the start of the answer or of a line,
-as models write them, not inside code, and wherever the text is cut into pieces. Blanks around the thinking are left
-out. Pure: no I/O.
+Recognised are `<think>`, `<thought>`, `[THINK]` and others (`TAGS`) in any case, with their closing tags: at the
+start of the answer or of a line, as models write them, not inside code, and wherever the text is cut into pieces.
+Blanks around the thinking are left out. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from typing import Final
 
 from workers.providers.base import Chunk
 
-TAGS: Final = {"<think>": "</think>", "<thinking>": "</thinking>", "[THINK]": "[/THINK]"}
+# In lower case. Those of Qwen, DeepSeek and others, Gemini's compatible API, Seed, Mistral, Kimi, and gpt-oss, whose
+# server should have read them.
+TAGS: Final = {
+    **{f"<{name}>": f"</{name}>" for name in ("think", "thinking", "thought", "reasoning", "seed:think")},
+    "[think]": "[/think]",
+    "◁think▷": "◁/think▷",
+    "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+}
 INDENT: Final = 3  # blanks before a tag; more is indented code (CommonMark 0.31 §4.4)
 
 _FENCE: Final = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(?:(`{3,})[^`]*|(~{3,}).*)\Z")
@@ -104,14 +111,18 @@ class ThinkingTags:
         if self._answered and len(self._held) - len(start) > INDENT:
             return None
         for opening, closing in TAGS.items():
-            if start.startswith(opening):
-                self._held, self._closing, self._block = start[len(opening) :], closing, []
+            if start[: len(opening)].lower() == opening:
+                found = start[0] + "/" + start[1 : len(opening)]  # in the letters of the opening tag
+                self._closing = found if found.lower() == closing else closing
+                self._held, self._block = start[len(opening) :], []
                 return True
-            if not self._answered and start.startswith(closing):  # the prompt of some models ends with the opening tag
+            if (
+                not self._answered and start[: len(closing)].lower() == closing
+            ):  # the prompt of some models ends with the opening tag
                 self._held, self._skip = start[len(closing) :], True
                 return True
         tags = (*TAGS, *TAGS.values()) if not self._answered else TAGS
-        return False if any(tag.startswith(start) for tag in tags) else None
+        return False if any(tag.startswith(start.lower()) for tag in tags) else None
 
     def _end_line(self, line: str) -> None:
         """Notes whether the next line is inside code."""

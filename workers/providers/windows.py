@@ -74,7 +74,8 @@ def resolve_window(
     return Window(listed, "list") if listed else UNKNOWN
 
 
-_N: Final = r"(\d[\d,_.]*\d|\d)"
+_LONG_WORD: Final = re.compile(r"(\w{60})\w+")  # patterns take the square of a word's length
+_N: Final = r"(\d[\d,_.]{0,20}\d|\d)"
 # The window, as OpenAI, vLLM, llama.cpp, Ollama, Anthropic, Gemini, Mistral, Groq, TGI, LM Studio and LiteLLM word it.
 _WINDOWS: Final = tuple(
     re.compile(pattern, re.DOTALL)
@@ -107,7 +108,7 @@ _ASKED: Final = tuple(
 
 def read_overflow(said: str) -> Overflow:
     """The numbers in a server's words about a prompt that is too long, as far as they can be told apart."""
-    words = said.lower()
+    words = _LONG_WORD.sub(r"\1", said.lower())
     window = _first(words, _WINDOWS)
     for pattern, whole in _ASKED:
         asked = _number(pattern.search(words))

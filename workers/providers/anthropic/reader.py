@@ -103,7 +103,10 @@ class MessageReader(AnswerReader):
     def _take_message(self, chunks: list[Chunk], message: dict[str, Any]) -> None:
         self.note_model(message.get("model"))
         self._counts |= _known_counts(message.get("usage"))
-        for index, block in enumerate(read_objects(message.get("content"))):
+        content = message.get("content")
+        if isinstance(content, str):
+            content = [{"type": "text", "text": content}]
+        for index, block in enumerate(read_objects(content)):
             self._take_block(chunks, index, block)
 
     def _take_block(self, chunks: list[Chunk], index: int, block: dict[str, Any]) -> None:
@@ -127,9 +130,9 @@ class MessageReader(AnswerReader):
         """The input is what was read anew, from the cache, and into the cache."""
         counts = self._counts
         cached = counts.get("cache_read_input_tokens")
-        read = sum(
-            counts.get(name) or 0 for name in ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-        )
+        names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+        parts = [counts.get(name) or 0 for name in names]
+        read = min(parts) if min(parts) < 0 else sum(parts)  # a negative part makes the whole implausible
         self.count(chunks, read, counts.get("output_tokens"), cached=cached, thought=counts.get("thinking_tokens"))
 
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from urllib.parse import quote, urlsplit
 
-from workers.providers.base import Effort, ListedModel
+from workers.providers.base import Effort, ListedModel, ProviderError
 from workers.providers.gemini.reader import GeminiReader
 from workers.providers.gemini.tools import contents, tool_fields
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report, load_json, read_number, read_object, read_objects, read_text
-from workers.providers.http.listing import read_model
+from workers.providers.http.listing import NO_LIST, read_model
 
 PAGE: Final = "1000"
 PAGES: Final = 10
@@ -100,7 +100,9 @@ class GeminiDialect(Dialect):
         found: list[ListedModel] = []
         query = {"pageSize": PAGE}
         for _ in range(PAGES):
-            page = read_object(load_json((await fetch(Target("models", query))).decode(errors="replace")))
+            page = load_json((await fetch(Target("models", query))).decode(errors="replace"))
+            if not isinstance(page, dict) or not isinstance(page.get("models") or [], list):
+                raise ProviderError("upstream_garbage", NO_LIST)
             models = [self._read(entry) for entry in read_objects(page.get("models"))]
             found += [model for model in models if model is not None]
             following = page.get("nextPageToken")

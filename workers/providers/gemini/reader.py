@@ -14,7 +14,6 @@ from workers.providers.gemini.tools import replay_parts
 from workers.providers.http.json_values import (
     garbage,
     load_event,
-    load_json,
     read_number,
     read_object,
     read_objects,
@@ -23,6 +22,7 @@ from workers.providers.http.json_values import (
 from workers.providers.http.reader import AnswerReader
 
 _NO_REASON: Final = "FINISH_REASON_UNSPECIFIED"
+_NUMBERS: Final = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION"}  # of the reasons, as protobuf has them
 _TOOLS: Final = frozenset({"functionCall", "executableCode", "toolCall"})
 
 
@@ -38,16 +38,9 @@ class GeminiReader(AnswerReader):
         if value is not None:
             self._take(chunks, value)
 
-    def read_body(self, chunks: list[Chunk], body: bytes) -> None:
-        """A response, or an array of them, which the API sends where `alt=sse` is lost on the way."""
-        value = load_json(body.decode(errors="replace"))
-        if not isinstance(value, list):
-            self.read_event(chunks, body)
-            return
-        for one in read_objects(value):
-            self._take(chunks, one)
-
     def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
+        if "candidates" not in value and (inner := read_object(value.get("response"))):
+            value = inner  # some gateways wrap it
         if value.get("error"):
             raise self.fail(value)
         self.note_model(value.get("modelVersion"))
@@ -63,15 +56,18 @@ class GeminiReader(AnswerReader):
 
     def _take_candidate(self, chunks: list[Chunk], candidate: dict[str, Any]) -> None:
         output = False
-        for part in read_objects(read_object(candidate.get("content")).get("parts")):
+        content = candidate.get("content")
+        parts = content if isinstance(content, list) else read_object(content).get("parts")
+        for part in read_objects([parts] if isinstance(parts, dict) else parts):
             text = part.get("text")
             if text and not isinstance(text, str):
                 raise garbage("a part whose text is no text")
             if text:
-                self.add(chunks, *((None, text) if part.get("thought") is True else (text, None)))
+                self.add(chunks, *((None, text) if part.get("thought") in (True, "true") else (text, None)))
                 output = True
             self._take_call(part)
         reason = candidate.get("finishReason")
+        reason = _NUMBERS.get(reason, "OTHER") if isinstance(reason, int) and reason else reason
         if isinstance(reason, str) and reason != _NO_REASON:
             # Usage and the reason come in one event, and the stream ends with it: `output` is not held against it.
             self.note_finish(chunks, reason, output=output)

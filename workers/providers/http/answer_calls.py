@@ -14,11 +14,28 @@ from workers.providers.http.text_calls import TextCalls
 
 TOOL_CALLS: Final = "tool_calls"  # the finish reason of every answer with calls
 CALL_REASONS: Final = frozenset({TOOL_CALLS, "function_call", "tool_use"})
-LENGTH_REASONS: Final = frozenset({"length", "max_tokens", "max_output_tokens"})
+LENGTH_REASONS: Final = frozenset(
+    {"length", "max_tokens", "max_output_tokens", "model_length", "max_length", "token_limit", "error_limit"}
+)
 MAX_REPLAY: Final = 1_048_576  # bytes; what is larger is not sent back
 CUT: Final = "The model's call of a tool was cut off because its answer reached the greatest length."
 FILTERED: Final = frozenset(
-    {"content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"}
+    {
+        "content_filter",
+        "refusal",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "model_armor",
+        "sensitive",
+        "image_safety",
+        "error_toxic",
+        "guardrail_intervened",
+        "content_filtered",
+        "moderation",
+    }
 )
 NO_TOOLS: Final[Mapping[str, ToolSpec]] = {}
 

@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Final, Protocol
 from workers.providers.base import ChatTurn, Effort, ListedModel, ToolSpec
 from workers.providers.http.continuing import INSTRUCT
 from workers.providers.http.json_values import Report
-from workers.providers.http.listing import parse_models
+from workers.providers.http.listing import next_page, parse_models
 from workers.providers.http.reader import AnswerReader
 
 SSE: Final = "text/event-stream"
 JSON: Final = "application/json"
+PAGES: Final = 20  # of a list of models
 GOES_ON: Final = "(The conversation goes on.)"
 
 
@@ -140,4 +141,14 @@ class Dialect(ABC):
 
     async def list_models(self, fetch: Fetch) -> list[ListedModel]:
         """What the endpoint lists. Raises `ProviderError`, or what `fetch` raises."""
-        return parse_models(await fetch(Target("models")))
+        found: dict[str, ListedModel] = {}
+        query: dict[str, str] = {}
+        for _ in range(PAGES):
+            raw = await fetch(Target("models", query))
+            before = len(found)
+            for model in parse_models(raw):
+                found.setdefault(model.id, model)
+            query = next_page(raw)
+            if not query or len(found) == before:  # the last page, or a server that sends the same one again
+                break
+        return list(found.values())

@@ -8,7 +8,6 @@ The endpoint's own text is never shown to users. Secrets are removed before it i
 from __future__ import annotations
 
 import email.utils
-import json
 import math
 import re
 import time
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from workers.providers.base import ProviderError
+from workers.providers.http.error_fields import error_fields, shorten_words, words_of
+from workers.providers.http.json_values import read_number
 
 DETAIL_CHARS: Final = 300
 REFUSED_BY_FILTER: Final = "The model's provider refused to answer because of its content rules."
@@ -100,6 +101,7 @@ _BY_STATUS: Final[Mapping[int, ErrorKind]] = {
 SHORTEST_KEY: Final = 12  # characters of a secret of which a part is a secret, too
 KEY_START: Final = 6
 SAID_CHARS: Final = 20_000  # of the endpoint's own words, in which reasons are looked for
+MAX_RETRY_AFTER: Final = 86_400.0  # seconds; a longer wait is not plausible, and counts as this one
 
 # What is said where there is no code, in lower case. Each is one reason, worded by vLLM, llama.cpp, Ollama, LiteLLM,
 # OpenRouter, Gemini, TGI, LM Studio and others.
@@ -125,7 +127,7 @@ _LOADING_WORDS: Final = re.compile(
     re.DOTALL,
 )
 _QUOTA_WORDS: Final = re.compile(r"credit balance is too low")  # Anthropic, with HTTP 400
-_RETRY_DELAY: Final = re.compile(r"(\d+(?:\.\d+)?)s")
+_RETRY_DELAY: Final = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)s")
 REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-goog-request-id")
 
 
@@ -136,19 +138,20 @@ def error_from_answer(
 
     `body` is the decoded JSON (with or without its outer "error"), or text. `secrets` are removed from the detail.
     """
-    fields = _error_fields(body)
+    fields = error_fields(body)
     headers = headers or {}
     code, words = str(fields.get("code") or ""), str(fields.get("message") or "")
-    if code.isdigit():  # OpenRouter and vLLM put an HTTP status there
-        status = status or (int(code) if len(code) == 3 else None)
-    said = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, default=str)
+    if code.isdecimal():  # OpenRouter and vLLM put an HTTP status there
+        status = status or _status_in(code)
+    status = status or _status_in(fields.get("status"))
+    said = words_of(body)
     codes = tuple(str(one or "").lower() for one in (code, fields.get("type"), fields.get("status")))
-    kind = _find_kind(status, codes, (words or said).lower())
+    kind = _find_kind(status, codes, shorten_words(words or said).lower())
     retry_after = parse_retry_after(headers)
     if retry_after is None:
         retry_after = _retry_delay(fields)
     detail = f"HTTP {status}" if status else "error in the stream"
-    detail = " ".join(part for part in (detail, code, words or str(body or "")) if part)
+    detail = " ".join(part for part in (detail, code, words or (said if body else "")) if part)
     retryable = kind.retryable and headers.get("x-should-retry") != "false"
     return ProviderError(
         kind.code,
@@ -162,12 +165,10 @@ def error_from_answer(
     )
 
 
-def decode_body(raw: bytes) -> object:
-    """The JSON of an error's body, or its text."""
-    try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
-        return raw.decode(errors="replace")
+def _status_in(value: object) -> int | None:
+    """A status of HTTP that says what went wrong, in place of a code."""
+    number = read_number(value)
+    return number if number is not None and 400 <= number < 600 else None
 
 
 def busy(retry_after: float | None) -> str:
@@ -175,26 +176,11 @@ def busy(retry_after: float | None) -> str:
     if retry_after is None:
         return BUSY
     seconds = max(1, math.ceil(retry_after))
+    if seconds >= 7200:
+        return f"The model is busy. Try again in {math.ceil(seconds / 3600)} hours."
     if seconds >= 120:
         return f"The model is busy. Try again in {math.ceil(seconds / 60)} minutes."
     return f"The model is busy. Try again in {seconds} second{'' if seconds == 1 else 's'}."
-
-
-def _error_fields(body: object) -> dict[str, Any]:
-    """`code`, `type` and `message` of an error, however it is wrapped: as an object, in an array, in `detail`."""
-    if isinstance(body, list):
-        return _error_fields(body[0]) if body else {}
-    if not isinstance(body, dict):
-        return {"message": body} if isinstance(body, str) else {}
-    for name in ("error", "detail"):
-        inner = body.get(name)
-        if isinstance(inner, dict | list) and inner:
-            return _error_fields(inner)
-        if isinstance(inner, str) and inner:
-            return {**body, "message": inner}
-    if "msg" in body and "message" not in body:  # pydantic, within `detail`
-        return {**body, "message": f"{body.get('loc', '')} {body['msg']}"}
-    return body
 
 
 def _retry_delay(fields: Mapping[str, Any]) -> float | None:
@@ -229,24 +215,35 @@ def _find_kind(status: int | None, codes: tuple[str, ...], words: str) -> ErrorK
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait: `retry-after-ms` (OpenAI), or `Retry-After` in seconds or as a date (RFC 9110 §10.2.3)."""
-    value = headers.get("retry-after-ms") or ""
-    try:
-        return max(0.0, float(value) / 1000)
-    except ValueError:
-        pass
-    value = headers.get("retry-after") or ""
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
+    """Seconds to wait: `retry-after-ms` (OpenAI), or `Retry-After` in seconds or as a date (RFC 9110 §10.2.3).
+
+    None if the endpoint says neither, and at most `MAX_RETRY_AFTER`.
+    """
+    seconds = _read_seconds(headers.get("retry-after-ms"), 0.001)
+    if seconds is None:
+        value = headers.get("retry-after") or ""
+        seconds = _read_seconds(value)
+        if seconds is None and (until := _read_date(value)) is not None:
             # Relative to the server's clock, which may differ from the one here.
-            asked = headers.get("date")
-            now = email.utils.parsedate_to_datetime(asked).timestamp() if asked else time.time()
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, TypeError):
-            return None
-    return max(0.0, seconds) if seconds < float("inf") else None
+            now = _read_date(headers.get("date") or "")
+            seconds = until - (time.time() if now is None else now)
+    return None if seconds is None else min(max(0.0, seconds), MAX_RETRY_AFTER)
+
+
+def _read_seconds(value: str | None, unit: float = 1.0) -> float | None:
+    try:
+        seconds = float(value or "") * unit
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) else None
+
+
+def _read_date(value: str) -> float | None:
+    """The seconds since 1970 at a date of HTTP; None if it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def scrub(text: str, secrets: tuple[str, ...], characters: int = DETAIL_CHARS) -> str:
@@ -256,5 +253,5 @@ def scrub(text: str, secrets: tuple[str, ...], characters: int = DETAIL_CHARS) -
             text = text.replace(secret, "***")
         if len(secret) >= SHORTEST_KEY:  # servers also repeat its beginning, or both ends with stars between
             text = re.sub(re.escape(secret[:KEY_START]) + r"[^\s\"',;]*", "***", text)
-            text = re.sub(r"[\w-]*[*•…]{3,}[\w*•…-]+", "***", text)
+            text = re.sub(r"(?<![\w-])[\w-]*[*•…]{3,}[\w*•…-]+", "***", text)
     return " ".join(text.split())[:characters]

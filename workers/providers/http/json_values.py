@@ -20,15 +20,34 @@ Report = Callable[[str, object], None]
 
 NO_JSON: Final = object()
 MAX_COST: Final = 1_000_000  # of one answer, in USD; more is not plausible
+HUGE: Final = 10**18
+DIGITS: Final = 40  # of a number; a longer one is no count of anything
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SENTINEL: Final = re.compile(r"\[[\w :.-]{0,40}\]")  # such as [PING]: a word in brackets, and no JSON
 
 
 def load_json(text: str) -> object:
     """The value, or `NO_JSON`."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_int=_read_integer)
     except (ValueError, RecursionError):
         return NO_JSON
+
+
+def _read_integer(digits: str) -> int | float:
+    """An integer; one with more digits counts as infinite."""
+    return int(digits) if len(digits) <= DIGITS else math.inf
+
+
+def split_body(body: bytes) -> list[bytes]:
+    """The events in a body that is no event stream: one object, an array of them, or one on each line."""
+    value = load_json(body.decode(errors="replace"))
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(one, dict) for one in value):
+        return [json.dumps(one).encode() for one in value]
+    lines = [line for line in map(bytes.strip, body.split(b"\n")) if line]
+    if value is NO_JSON and len(lines) > 1 and all(line[:1] == b"{" and line[-1:] == b"}" for line in lines):
+        return lines
+    return [body]
 
 
 def load_event(data: bytes, report: Report) -> dict[str, Any] | None:
@@ -48,7 +67,7 @@ def load_event(data: bytes, report: Report) -> dict[str, Any] | None:
     value = load_json(words)
     if value is NO_JSON:
         # Raised outside of a handler, because the decoder's exception holds the text.
-        if words[0] in '{["':
+        if words[0] in '{["' and not _SENTINEL.fullmatch(words):
             raise garbage(f"{len(data)} bytes that are not JSON")
         report("no_json", data)
         return None
@@ -86,6 +105,17 @@ def read_text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def read_thought(value: object) -> str | None:
+    """Reasoning as a text, or as objects that have one; encrypted reasoning has none."""
+    if isinstance(value, list):
+        return "".join(read_thought(one) or "" for one in value) or None
+    if isinstance(value, dict):
+        return next(
+            (text for key in ("text", "summary", "thinking", "content") if (text := read_text(value.get(key)))), None
+        )
+    return read_text(value)
+
+
 def read_object(value: object) -> dict[str, Any]:
     """`value` if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
@@ -97,8 +127,11 @@ def read_objects(value: object) -> list[dict[str, Any]]:
 
 
 def read_number(value: object) -> int | None:
-    """A count of tokens that may be written as `7`, `7.0` or `"7"`; None for anything else."""
-    if isinstance(value, str) and len(value) <= 40:
+    """A count of tokens that may be written as `7`, `7.0` or `"7"`; None for anything else.
+
+    An infinite one is `HUGE`, so that it is seen to be implausible.
+    """
+    if isinstance(value, str) and len(value) <= DIGITS:
         try:
             value = float(value)
         except ValueError:
@@ -107,8 +140,10 @@ def read_number(value: object) -> int | None:
         return None
     try:
         return int(value)
-    except (ValueError, OverflowError):  # not a number, or infinite
+    except ValueError:  # not a number
         return None
+    except OverflowError:
+        return HUGE if value > 0 else -HUGE
 
 
 def read_cost(value: object) -> Decimal | None:

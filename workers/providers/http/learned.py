@@ -9,6 +9,7 @@ from typing import Final
 
 from cachetools import TTLCache
 
+from workers.providers.http.error_fields import shorten_words
 from workers.providers.model_facts import ModelFacts
 
 LIMIT_SECONDS: Final = 3600.0  # then it is tried again: a server may have been updated
@@ -28,6 +29,7 @@ NO_STREAM: Final = re.compile(
     re.DOTALL,
 )
 _TOO_LARGE: Final = re.compile(r"too (?:large|high|big|many)|less than or equal|at most|exceed|maximum|\d\s*>\s*\d")
+_TOO_SMALL: Final = re.compile(r"at least|greater than|>=|below min|minimum|too (?:small|low|short)|positive")
 _EFFORT: Final = re.compile(
     r"reasoning[_. ]?effort|(?:not support|unsupported).{0,40}(?:reasoning|thinking)"
     r"|(?:reasoning|thinking).{0,40}(?:not supported|unsupported)"
@@ -44,6 +46,7 @@ _VALUE: Final = re.compile(
 _FIELD: Final = re.compile(r"unsupported[ _]parameter|unrecognized|unknown|extra inputs|not permitted|deprecated")
 _RANGE: Final = re.compile(
     r"between|range|at most|no more than|<=|greater than|less than|\[0|maximum|minimum|must be (?:in|within)"
+    r"|positive|non-negative|at least|below|above|out of"
 )
 _SYSTEM: Final = re.compile(
     r"system (?:role|message|prompt|instruction)s?|role\W{0,4}system|system\W{1,4}role|[`'\"]system[`'\"]"
@@ -110,7 +113,7 @@ def find_lesson(
     Only fields that were sent are looked for. `has_system`: the request has a message with the role system.
     `length_fields` are the names that the longest answer may have.
     """
-    words = said.lower()
+    words = shorten_words(said).lower()
     if "stream_options" in sent and ("stream_options" in words or "include_usage" in words):
         return Lesson("stream_options")
     if sent.get("stream") and NO_STREAM.search(words):
@@ -121,7 +124,9 @@ def find_lesson(
         if (lesson := _learn_room(words, asked)) is not None:
             return lesson
         if any(one.lower() in words for one in length_fields):
-            return _learn_limit(words, asked) if _TOO_LARGE.search(words) else Lesson(name)
+            if _TOO_LARGE.search(words):
+                return _learn_limit(words, asked)
+            return Lesson(name, once=bool(_TOO_SMALL.search(words)) and not _FIELD.search(words))
     if "reasoning_effort" in sent and _EFFORT.search(words):
         return Lesson(name_effort("reasoning_effort", str(sent["reasoning_effort"]), words))
     if "temperature" in sent and "temperature" in words:

@@ -16,6 +16,9 @@ from workers.providers.base import ListedModel, ProviderError
 from workers.providers.http.json_values import load_json, read_number
 
 MAX_WINDOW: Final = 1_000_000_000  # tokens; more is not a context window
+NAME_CHARS: Final = 200
+KINDS: Final = 5  # of what comes out of a model, each of a short name
+KIND_CHARS: Final = 20
 MAX_PRICE: Final = 1_000_000.0  # US dollars for a million tokens; more is not a price
 MILLION: Final = 1_000_000
 NO_LIST: Final = "The model's server did not send a list of models."
@@ -46,6 +49,10 @@ _FAMILIES: Final[dict[frozenset[str], str]] = {
     **{frozenset({word, "002"}): "completion without chat" for word in ("babbage", "davinci")},
     frozenset({"gpt", "turbo", "instruct"}): "completion without chat",
 }
+_LISTS: Final = ("data", "models", "items", "result", "results")  # fields that hold a list
+_NAMES: Final = ("id", "name", "model", "model_id", "modelId", "model_name", "slug", "key")
+# Control characters, which no name has and no database takes all of, and lone surrogates, which cannot be encoded.
+_UNSENDABLE: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _WORDS: Final = re.compile(r"[a-z]+|\d+[a-z]*")
 
 
@@ -54,10 +61,8 @@ def parse_models(body: bytes) -> list[ListedModel]:
 
     Raises `ProviderError` when it is no list at all.
     """
-    found = load_json(body.decode(errors="replace").removeprefix("\ufeff"))
-    if isinstance(found, dict) and ("data" in found or "models" in found):
-        found = found.get("data") or found.get("models") or []  # Ollama sends null when it has no model
-    if not isinstance(found, list):
+    found = _find_list(load_json(body.decode(errors="replace").removeprefix("\ufeff")))
+    if found is None:
         raise ProviderError("upstream_garbage", NO_LIST)
     models: dict[str, ListedModel] = {}
     for entry in found:
@@ -67,14 +72,41 @@ def parse_models(body: bytes) -> list[ListedModel]:
     return list(models.values())
 
 
+def next_page(body: bytes) -> dict[str, str]:
+    """The query of the page after this one, as OpenAI's lists have it; empty: there is none."""
+    if b'"has_more"' not in body:
+        return {}
+    page = load_json(body.decode(errors="replace"))
+    last = page.get("last_id") if isinstance(page, dict) and page.get("has_more") is True else None
+    return {"after": last} if isinstance(last, str) and last else {}
+
+
+def _find_list(found: object, depth: int = 3) -> list[object] | None:
+    """The entries: in an array, in a field of an object or of one within it, or by their names in an object."""
+    if isinstance(found, list):
+        inner = [one for entry in found if isinstance(entry, list) for one in entry]
+        return [entry for entry in found if not isinstance(entry, list)] + inner
+    if not isinstance(found, dict) or depth == 0:
+        return None
+    named = [name for name in _LISTS if name in found]
+    for name in named:
+        if found[name] and (entries := _find_list(found[name], depth - 1)) is not None:
+            return entries
+    if depth < 3 and found and all(isinstance(one, dict | None) for one in found.values()):
+        return [{"id": name, **(one or {})} for name, one in found.items()]
+    # Ollama sends null when it has no model.
+    return [] if any(not found[name] for name in named) else None
+
+
 def read_model(entry: object) -> ListedModel | None:
-    """One entry of a list; None if it has no name."""
+    """One entry of a list; None if it has no name that can be sent back."""
     if isinstance(entry, str):
         entry = {"id": entry}
     if not isinstance(entry, dict):
         return None
-    name = next((entry[key] for key in ("id", "name", "model") if isinstance(entry.get(key), str)), "").strip()
-    if not name or "\x00" in name or len(name) > 200:
+    names = (one.strip() for key in _NAMES if isinstance(one := entry.get(key), str))
+    name = next((one for one in names if one), "")
+    if not name or len(name) > NAME_CHARS or _UNSENDABLE.search(name):
         return None
     able = _abilities(entry)
     kind, said = _kind(entry, able)
@@ -127,7 +159,7 @@ def _kind(entry: dict[str, Any], able: dict[str, bool]) -> tuple[str, bool]:
                 return _NO_CHAT[word], True
     produced = _modalities(entry, "output")
     if produced:
-        return ("chat", True) if "text" in produced else (" and ".join(sorted(produced)), True)
+        return ("chat", True) if "text" in produced else (" and ".join(sorted(produced)[:KINDS]), True)
     if able.get("completion_chat") is False:
         return "other uses than chat", True
     chats = any(able.get(name) for name in ("completion", "completion_chat", "chat", "chat_completion"))
@@ -144,11 +176,10 @@ def _modalities(entry: dict[str, Any], side: str) -> set[str]:
     design = entry.get("architecture")
     design = design if isinstance(design, dict) else {}
     both = entry.get("modalities")
-    for said in (design.get(f"{side}_modalities"), entry.get(f"{side}_modalities")):
+    within = both.get(side) if isinstance(both, dict) else None
+    for said in (design.get(f"{side}_modalities"), entry.get(f"{side}_modalities"), within):
         if isinstance(said, list):
-            return {one.lower() for one in said if isinstance(one, str)}
-    if isinstance(both, dict) and isinstance(both.get(side), list):
-        return {one.lower() for one in both[side] if isinstance(one, str)}
+            return {one.lower() for one in said if isinstance(one, str) and one.isalpha() and len(one) <= KIND_CHARS}
     line = design.get("modality")
     if isinstance(line, str) and "->" in line:
         part = line.split("->")[0 if side == "input" else 1]

@@ -38,6 +38,7 @@ _TABLE: Final[tuple[tuple[type[BaseException], str, str, bool, str], ...]] = (
     (aiohttp.InvalidURL, "upstream_unreachable", NOT_SET_UP, False, "address"),
     (httpx2.InvalidURL, "upstream_unreachable", NOT_SET_UP, False, "address"),
     (httpx2.UnsupportedProtocol, "upstream_unreachable", NOT_SET_UP, False, "address"),
+    (httpx2.TooManyRedirects, "upstream_error", NOT_SET_UP, False, "redirects"),
     (aiohttp.ServerDisconnectedError, "upstream_cut", _CLOSED, True, ""),
     (aiohttp.ClientPayloadError, "upstream_cut", CUT, True, ""),
     (aiohttp.ClientResponseError, "upstream_garbage", NOT_SET_UP, False, ""),

@@ -13,11 +13,14 @@ from typing import Any, ClassVar, Final
 
 from workers.providers.base import Chunk, ProviderError, TokenUsage, ToolSpec
 from workers.providers.http.answer_calls import LENGTH_REASONS, AnswerCalls
+from workers.providers.http.error_fields import is_error
 from workers.providers.http.errors import NOT_SET_UP, error_from_answer
-from workers.providers.http.json_values import Report, garbage, mend, read_number, read_text
-from workers.providers.http.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter, LineSplitter
+from workers.providers.http.json_values import Report, garbage, mend, read_number, read_object, read_text, split_body
+from workers.providers.http.sse import BYTE_ORDER_MARK, MAX_EVENT_BYTES, EventSplitter, LineSplitter, is_body
 from workers.providers.thinking_tags import ThinkingTags
 
+DONE: Final = frozenset({b"[DONE]", b"[done]", b'"[DONE]"'})  # the last event of many servers, in any dialect
+REASON_CHARS: Final = 100
 CUT: Final = "The connection to the model was lost in the middle of the answer."
 MAX_TOKENS: Final = 100_000_000  # more in one answer is not plausible; no context window has a tenth of it
 MODEL_CHARS: Final = 200
@@ -49,6 +52,7 @@ class AnswerReader(ABC):
         self._contradicted = False  # output came after a finish reason, so that reason was not the end
         self._secrets = secrets
         self._report = report
+        self._events = 0  # that were read
         self._splitter: EventSplitter | LineSplitter = LineSplitter() if self.json_lines else EventSplitter()
         self._tags = ThinkingTags()
         self._head = b""
@@ -67,13 +71,11 @@ class AnswerReader(ABC):
         return self.finish_reason is not None and not self._contradicted
 
     @property
-    def called_tools(self) -> bool:
-        """Whether the model has called a tool, offered or not."""
+    def called_tools(self) -> bool:  # offered or not
         return self.calls.called
 
     @property
-    def has_output(self) -> bool:
-        """Whether any text or reasoning has arrived."""
+    def has_output(self) -> bool:  # text or reasoning
         return bool(self.text or self.reasoning)
 
     def feed(self, data: bytes) -> list[Chunk]:
@@ -123,8 +125,13 @@ class AnswerReader(ABC):
         start, self._head = self._head.lstrip(), b""
         if not start:
             return b""
+        if self.json_lines and (start.strip(b" \t\r") == b"{" or b"data:".startswith(start)):
+            self._head = start  # a line break may follow, or the rest of a field
+            return b""
         self.began = True
-        if start[:1] in (b"{", b"[") and not self.json_lines:
+        if self.json_lines and start.startswith(b"data:"):
+            self._splitter = EventSplitter()
+        elif is_body(start, json_lines=self.json_lines):
             self._body = bytearray()
         elif start.startswith(b"<"):
             raise ProviderError("upstream_garbage", NOT_SET_UP, detail="a body that begins with <")
@@ -148,14 +155,20 @@ class AnswerReader(ABC):
             # The model forgot the closing tag: what it wrote is the only answer there is.
             self._note(chunks, [Chunk(self._tags.unclosed)])
         self._end_text(chunks)
-        if self.finish_reason is None and self._strange and not self.has_output:
+        if self.finish_reason is None and not self.has_output and self._strange:
             raise garbage("nothing but unknown events")
+        if self._splitter.unknown and not self._events:
+            raise ProviderError("upstream_garbage", NOT_SET_UP, detail="a body that is no event stream")
         if self.finish_reason is None and self.began and (self.has_output or self.calls or not self.done):
             # Also after [DONE]: proxies send it when they lose their server.
             raise ProviderError("upstream_cut", CUT, retryable=not self.has_output)
 
     def _read(self, chunks: list[Chunk], events: list[bytes]) -> None:
         for data in events:
+            self._events += 1
+            if len(data) < 12 and data.strip() in DONE:
+                self.done = True
+                break
             self.read_event(chunks, data)
             if self.done:
                 break
@@ -165,8 +178,8 @@ class AnswerReader(ABC):
         """Adds the chunks of one event. Raises `ProviderError` for an error, and for text of an unknown form."""
 
     def read_body(self, chunks: list[Chunk], body: bytes) -> None:
-        """Adds the chunks of an answer that was not streamed; raises like `read_event`."""
-        self.read_event(chunks, body)
+        """Adds the chunks of an answer that was not sent as a stream; raises like `read_event`."""
+        self._read(chunks, split_body(body))
 
     def conclude(self, chunks: list[Chunk]) -> ProviderError | None:
         """Adds the calls of a complete answer, and what its model wants back with their results. Returns why they are
@@ -192,12 +205,14 @@ class AnswerReader(ABC):
             chunks.append(Chunk(text))
 
     def note_strange(self, kind: str, found: object) -> None:
+        """Something unexpected has arrived. Raises `ProviderError` for an event that says what went wrong."""
+        if kind == "event" and (event := read_object(found)) and is_error(event):
+            raise self.fail(event)
         if kind != "field":
             self._strange += 1
         self._report(kind, found)
 
     # --- for the dialects' readers ------------------------------------------------------------------------------
-
     def fail(self, body: object) -> ProviderError:
         """The error that an event of the stream reports."""
         return error_from_answer(None, body, secrets=self._secrets)
@@ -209,6 +224,9 @@ class AnswerReader(ABC):
 
     def note_finish(self, chunks: list[Chunk], reason: str, *, output: bool) -> None:
         """A finish reason has arrived. `output`: its event had text or reasoning, too."""
+        if reason.lower() in ("null", "none"):
+            return
+        reason = reason[:REASON_CHARS]
         # Some servers send a finish reason with every chunk: only the first one, after the text, is the end.
         self.settled = self.finish_reason is None and bool(self.has_output or self.calls) and not output
         reason = self.calls.rename(reason)

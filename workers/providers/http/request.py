@@ -20,13 +20,14 @@ from workers.providers.base import Awaited, ChatTurn, Chunk, OnRequest, Options,
 from workers.providers.config import Extras, Timeouts, merge_fields
 from workers.providers.http.backoff import backoff
 from workers.providers.http.dialect import Dialect, Wanted
-from workers.providers.http.errors import TOO_SLOW, decode_body, error_from_answer
+from workers.providers.http.error_fields import decode_body
+from workers.providers.http.errors import TOO_SLOW, error_from_answer
 from workers.providers.http.negotiation import Negotiation
 from workers.providers.http.network_errors import EDGE_ERRORS, translate
 from workers.providers.http.oddities import note_oddity
 from workers.providers.http.reader import AnswerReader
 from workers.providers.http.tool_turns import wire_tools
-from workers.providers.http.transport import Transport
+from workers.providers.http.transport import MAX_ERROR_BYTES, Transport
 from workers.providers.http.verdict import find_fault
 from workers.providers.idle_timeout import IdleTimeout
 from workers.providers.token_estimate import estimate_usage
@@ -36,7 +37,6 @@ logger = structlog.get_logger(__name__)
 RETRIES: Final = 2
 MAX_RETRY_AFTER: Final = 10.0  # seconds; a request is not retried by itself when the endpoint asks for a longer wait
 TAIL_TIMEOUT: Final = 5.0  # seconds from the answer's end to the stream's: only the usage is missing then
-MAX_ERROR_BYTES: Final = 64 * 1024
 LOADING: Final = "upstream_loading"
 LOADING_SECONDS: Final = 1.0  # between requests to a server that loads the model
 LOOK_TIMEOUT: Final = 1.0  # seconds for the question whether the model is to be loaded

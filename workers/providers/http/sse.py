@@ -5,6 +5,7 @@ Source: WHATWG HTML §9.2.5 (parsing an event stream) and §9.2.6 (interpreting 
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 from workers.providers.base import ProviderError
@@ -14,17 +15,29 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 GARBAGE: Final = "The model's server sent an unexpected response."
 
 
+def is_body(start: bytes, *, json_lines: bool) -> bool:
+    """Whether bytes begin one JSON value, which may have many lines, and no stream of events or of lines of JSON."""
+    if json_lines and start[:1] == b"{":
+        return start[1:].strip(b" \t\r")[:1] == b"\n"
+    return start[:1] in (b"{", b"[")
+
+
 class EventSplitter:
     """Splits bytes into the data of server-sent events. A chunk of bytes may end anywhere, even inside a character.
 
     The byte order mark must have been removed (`AnswerReader` does it). Events without data are not returned, and
-    comments and the fields `event`, `id` and `retry` are not used.
+    comments and the fields `id` and `retry` are not used.
+
+    Beyond the standard, some broken streams are read: objects with one line break between them instead of a blank
+    line, an error in an event of that name or in a field `error`, and an object without a field.
     """
 
     def __init__(self) -> None:
+        self.unknown = 0  # lines that are no field of an event stream
         self._tail = b""
         self._data: list[bytes] = []
         self._size = 0
+        self._failed = False  # the event that is being read is named error
 
     def feed(self, data: bytes) -> list[bytes]:
         """The events that are complete now. Raises `ProviderError` when one grows over `MAX_EVENT_BYTES`."""
@@ -48,17 +61,32 @@ class EventSplitter:
         for line in lines:
             if line.startswith(b"data:"):
                 value = line[6:] if line[5:6] == b" " else line[5:]
+                # No JSON goes on so: two objects, or one and [DONE], without the blank line between events.
+                if self._data and value[:1] in (b"{", b"[") and self._data[-1][-1:] == b"}":
+                    events.append(self._end_event())
                 self._data.append(value)
                 self._size += len(value)
+            elif not line:
+                if self._data and (data := self._end_event()):
+                    events.append(data)
+                self._failed = False
             elif line == b"data":  # a line without a colon is the name of a field with an empty value
                 self._data.append(b"")
-            elif not line and self._data:
-                data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-                if data:
-                    events.append(data)
-                self._data.clear()
-                self._size = 0
+            elif line.startswith(b"event:"):
+                self._failed = line[6:].strip() == b"error"
+            elif line.startswith(b"error:"):
+                events.append(_as_error(line[6:].strip()))
+            elif line[:1] == b"{" and line[-1:] == b"}":
+                events.append(line)
+            elif not line.startswith((b":", b"id", b"retry")):
+                self.unknown += 1
         return events
+
+    def _end_event(self) -> bytes:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        self._data.clear()
+        self._size = 0
+        return _as_error(data) if self._failed and data else data
 
     def end(self) -> list[bytes]:
         """The incomplete event at the end of the bytes. The standard drops it; some servers omit the last line."""
@@ -67,10 +95,18 @@ class EventSplitter:
         return self._take(lines)
 
 
+def _as_error(data: bytes) -> bytes:
+    """What an event says that is an error, as an object with an `error`."""
+    if data[:1] != b"{":
+        return json.dumps({"error": data.decode(errors="replace")}).encode()
+    return data if b'"error"' in data else b'{"error":' + data + b"}"
+
+
 class LineSplitter:
     """Splits newline-delimited JSON into its lines. A chunk of bytes may end anywhere."""
 
     def __init__(self) -> None:
+        self.unknown = 0  # as of an `EventSplitter`; every line is an event here
         self._tail = b""
 
     def feed(self, data: bytes) -> list[bytes]:

@@ -29,7 +29,8 @@ from workers.providers.address_policy import ENDPOINTS
 from workers.providers.config import NO_EXTRAS, Extras, Timeouts
 from workers.providers.guarded import guarded_socket
 from workers.providers.http.dialect import JSON, Dialect, Target
-from workers.providers.http.errors import SHORTEST_KEY, decode_body, error_from_answer
+from workers.providers.http.error_fields import decode_body
+from workers.providers.http.errors import SHORTEST_KEY, error_from_answer
 from workers.providers.http.network_errors import EDGE_ERRORS
 from workers.providers.url_policy import SECRET_PARAMETER, endpoint_name
 
@@ -40,6 +41,8 @@ SPARE_CONNECTIONS: Final = 20  # more than the number of streams: for lists of m
 
 PREPARED: Final = 500  # requests, one for each model
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024  # of a list of models
+MAX_ERROR_BYTES: Final = 64 * 1024
+MAX_REDIRECTS: Final = 5
 USER_AGENT: Final = "antiphon"
 SCHEMES: Final = ("bearer", "basic", "token", "apikey", "api-key", "key")  # of a header before its secret
 
@@ -93,6 +96,7 @@ class Transport:
                 max_connections=settings.WORKER_STREAMS + SPARE_CONNECTIONS, keepalive_expiry=KEEPALIVE
             ),
             follow_redirects=not (strict or private),
+            max_redirects=MAX_REDIRECTS,
             verify=_tls_context(os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", "")),
         )
         if strict:
@@ -150,6 +154,9 @@ class Transport:
         status, headers, raw = await self.fetch(target, body)
         if not 200 <= status < 300:
             raise error_from_answer(status, decode_body(raw), headers, secrets=self.secrets)
+        said = decode_body(raw) if len(raw) < MAX_ERROR_BYTES and b'"error"' in raw else None
+        if isinstance(said, dict) and said.get("error") and not (said.get("data") or said.get("models")):
+            raise error_from_answer(None, said, headers, secrets=self.secrets)
         return raw
 
     async def send(self, model: str, body: bytes, extras: Extras, *, stream: bool) -> httpx2.Response:

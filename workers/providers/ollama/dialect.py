@@ -18,14 +18,13 @@ from workers.providers.base import Effort, ListedModel, ProviderError
 from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import (
     Report,
-    garbage,
     load_json,
     read_number,
     read_object,
     read_objects,
     read_text,
 )
-from workers.providers.http.listing import read_model
+from workers.providers.http.listing import NO_LIST, read_model
 from workers.providers.ollama.reader import ChatReader
 from workers.providers.ollama.tools import message
 from workers.providers.openai.tools import function_tools
@@ -105,7 +104,7 @@ class OllamaDialect(Dialect):
     async def list_models(self, fetch: Fetch) -> list[ListedModel]:
         page = load_json((await fetch(Target("api/tags"))).decode(errors="replace"))
         if not isinstance(page, dict) or not isinstance(page.get("models") or [], list):
-            raise garbage("no list of models")
+            raise ProviderError("upstream_garbage", NO_LIST)
         entries = [entry for entry in read_objects(page.get("models")) if read_text(entry.get("name"))]
         running = await self._running(fetch) or {}
         turns = asyncio.Semaphore(AT_ONCE)

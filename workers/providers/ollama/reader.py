@@ -18,14 +18,18 @@ from workers.providers.http.json_values import (
     read_number,
     read_object,
     read_objects,
-    read_text,
+    read_thought,
 )
 from workers.providers.http.reader import AnswerReader
 
+_THINKING: Final = ("thinking", "reasoning", "reasoning_content")
+
 
 class Message(msgspec.Struct, gc=False):
-    content: str = ""
+    content: str
     thinking: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
     tool_calls: list[Any] | None = None
 
 
@@ -57,14 +61,16 @@ class ChatReader(AnswerReader):
             line = None
         if line is not None and not line.done:
             self.note_model(line.model)
-            self._take_message(chunks, line.message.content, line.message.thinking, line.message.tool_calls)
+            said = line.message
+            thinking = said.thinking or said.reasoning or said.reasoning_content
+            self._take_message(chunks, said.content, thinking, said.tool_calls)
             return
         value = load_event(data, self.note_strange)
         if value is None:
             return
         if value.get("error"):
             raise self.fail(value)
-        if "message" not in value and "done" not in value:
+        if not any(name in value for name in ("message", "done", "response")):
             self.note_strange("event", value)
             return
         self._take(chunks, value)
@@ -72,7 +78,8 @@ class ChatReader(AnswerReader):
     def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
         self.note_model(value.get("model"))
         message = read_object(value.get("message"))
-        text, thinking = message.get("content") or "", read_text(message.get("thinking"))
+        text = message.get("content") or value.get("response") or ""  # of its other API, from what only passes for it
+        thinking = next((one for name in _THINKING if (one := read_thought(message.get(name)))), None)
         if not isinstance(text, str):
             raise garbage("a message whose text is no text")
         self._take_message(chunks, text, thinking, message.get("tool_calls"))

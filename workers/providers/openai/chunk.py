@@ -13,7 +13,16 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.providers.http.json_values import Report, garbage, load_event, read_cost, read_number, read_text
+from workers.providers.http.json_values import (
+    Report,
+    garbage,
+    load_event,
+    read_cost,
+    read_number,
+    read_object,
+    read_text,
+    read_thought,
+)
 
 
 class Part(msgspec.Struct, gc=False):
@@ -27,6 +36,8 @@ class Delta(msgspec.Struct, gc=False):
     reasoning_content: str | None = None
     reasoning: str | None = None
     thinking: str | None = None
+    reasoning_text: str | None = None
+    thinking_blocks: list[Any] | None = None
     reasoning_details: list[Any] | None = None
     refusal: str | None = None
     tool_calls: list[Any] | None = None
@@ -35,7 +46,8 @@ class Delta(msgspec.Struct, gc=False):
     @property
     def thought(self) -> str:
         """What the model thinks. Some servers send it under two names at once: then one of them counts."""
-        return self.reasoning_content or self.reasoning or self.thinking or _thought(self.reasoning_details) or ""
+        said = self.reasoning_content or self.reasoning or self.thinking or self.reasoning_text
+        return said or read_thought(self.reasoning_details) or read_thought(self.thinking_blocks) or ""
 
 
 class Choice(msgspec.Struct, gc=False):
@@ -43,6 +55,9 @@ class Choice(msgspec.Struct, gc=False):
     message: Delta | None = None  # in a body that was not streamed
     finish_reason: str | None = None
     error: Any = None
+    index: Any = None
+    text: Any = None  # in place of a delta, as of a completion without chat
+    usage: Any = None  # Moonshot
 
 
 class InputDetails(msgspec.Struct, gc=False):
@@ -56,6 +71,8 @@ class OutputDetails(msgspec.Struct, gc=False):
 class Usage(msgspec.Struct, gc=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    input_tokens: int | None = None  # the names of other APIs, which some gateways leave
+    output_tokens: int | None = None
     prompt_cache_hit_tokens: int | None = None  # DeepSeek
     prompt_tokens_details: InputDetails | None = None
     completion_tokens_details: OutputDetails | None = None
@@ -70,6 +87,8 @@ class Event(msgspec.Struct, gc=False):
     model: str | None = None  # who answers; a router chooses
     message: Any = None  # of an error without an outer "error"
     code: Any = None
+    x_groq: Any = None  # has the usage, at Groq
+    timings: Any = None  # llama.cpp: the counts, where no usage was asked for
 
     @property
     def known(self) -> bool:
@@ -94,10 +113,20 @@ def decode_event(data: bytes, report: Report) -> Event | None:
         strict = False
     if not strict:  # outside of the handler: an error raised here would hold the decoder's, and with it the text
         event = _decode_leniently(data, report)
-    if event is not None and not event.known:
-        report("event", data)
-        return None
-    return event
+    if event is None or event.known:
+        return event
+    value = load_event(data, report)
+    inner = (
+        next(
+            (one for name in ("result", "response", "data") if "choices" in (one := read_object(value.get(name)))), None
+        )
+        if value
+        else None
+    )
+    if inner is not None:
+        return _event(inner)
+    report("event", value)
+    return None
 
 
 def _decode_leniently(data: bytes, report: Report) -> Event | None:
@@ -110,15 +139,19 @@ def _decode_leniently(data: bytes, report: Report) -> Event | None:
 
 def _event(value: dict[str, Any]) -> Event:
     choices = value.get("choices")
+    if isinstance(choices, dict):
+        choices = [choices]
     found = [_choice(one) for one in choices if isinstance(one, dict)] if isinstance(choices, list) else None
     return Event(
         choices=found,
-        usage=_usage(value["usage"]) if isinstance(value.get("usage"), dict) else None,
+        usage=read_usage(value.get("usage")),
         error=value.get("error"),
         object=read_text(value.get("object")),
         model=read_text(value.get("model")),
         message=value.get("message"),
         code=value.get("code"),
+        x_groq=value.get("x_groq"),
+        timings=value.get("timings"),
     )
 
 
@@ -128,6 +161,9 @@ def _choice(value: dict[str, Any]) -> Choice:
         message=_delta(value.get("message")),
         finish_reason=_finish_reason(value.get("finish_reason")),
         error=value.get("error"),
+        index=value.get("index"),
+        text=value.get("text"),
+        usage=value.get("usage"),
     )
 
 
@@ -143,25 +179,16 @@ def _delta(value: object) -> Delta | None:
         raise garbage("tool calls of another type")
     return Delta(
         content=_content(value.get("content")),
-        reasoning_content=_thought(value.get("reasoning_content")),
-        reasoning=_thought(value.get("reasoning")),
-        thinking=_thought(value.get("thinking")),
+        reasoning_content=read_thought(value.get("reasoning_content")),
+        reasoning=read_thought(value.get("reasoning")),
+        thinking=read_thought(value.get("thinking")),
+        reasoning_text=read_thought(value.get("reasoning_text")),
+        thinking_blocks=blocks if isinstance(blocks := value.get("thinking_blocks"), list) else None,
         reasoning_details=details if isinstance(details := value.get("reasoning_details"), list) else None,
         refusal=read_text(value.get("refusal")),
         tool_calls=calls or None,
         function_call=function or None,
     )
-
-
-def _thought(value: object) -> str | None:
-    """Reasoning as a text, or as objects that have one; encrypted reasoning has none."""
-    if isinstance(value, list):
-        return "".join(_thought(one) or "" for one in value) or None
-    if isinstance(value, dict):
-        return next(
-            (text for key in ("text", "summary", "thinking", "content") if (text := read_text(value.get(key)))), None
-        )
-    return read_text(value)
 
 
 def _content(value: object) -> str | list[Part] | None:
@@ -190,17 +217,26 @@ def _part(value: object) -> Part | None:
 
 def _finish_reason(value: object) -> str | None:
     """A finish reason of another type still says that this is the end."""
+    if isinstance(value, list):
+        value = value[0] if value else None
     if isinstance(value, dict):
         return read_text(value.get("type")) or read_text(value.get("reason")) or "stop"
     return value if isinstance(value, str) else "stop" if value else None
 
 
-def _usage(value: dict[str, Any]) -> Usage:
+def read_usage(value: object) -> Usage | None:
+    """A usage, perhaps in an array; None if it is none."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, dict):
+        return None
     read, written = value.get("prompt_tokens_details"), value.get("completion_tokens_details")
     cost = read_cost(value.get("cost"))
     return Usage(
         prompt_tokens=read_number(value.get("prompt_tokens")),
         completion_tokens=read_number(value.get("completion_tokens")),
+        input_tokens=read_number(value.get("input_tokens")),
+        output_tokens=read_number(value.get("output_tokens")),
         prompt_cache_hit_tokens=read_number(value.get("prompt_cache_hit_tokens")),
         prompt_tokens_details=InputDetails(read_number(read.get("cached_tokens"))) if isinstance(read, dict) else None,
         completion_tokens_details=(

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from workers.providers.base import Chunk
-from workers.providers.http.json_values import read_cost, read_object, read_objects
+from workers.providers.http.json_values import read_cost, read_number, read_object, read_objects, read_text
 from workers.providers.http.reader import AnswerReader
-from workers.providers.openai.chunk import Choice, Delta, Event, Part, Usage, decode_event
+from workers.providers.openai.chunk import Choice, Delta, Event, Part, Usage, decode_event, read_usage
 from workers.providers.openai.tools import ReplayedReasoning
 
-FAILED_REASONS: Final = frozenset({"error", "network_error"})
+FAILED_REASONS: Final = frozenset(
+    {"error", "network_error", "insufficient_system_resource", "abort", "aborted", "server_error", "internal_error"}
+)
 
 
 class CompletionReader(AnswerReader):
@@ -24,9 +26,6 @@ class CompletionReader(AnswerReader):
         self._reasoning = ReplayedReasoning()
 
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
-        if data.strip() == b"[DONE]":
-            self.done = True
-            return
         event = decode_event(data, self.note_strange)
         if event is not None:
             self._take(chunks, event)
@@ -34,15 +33,18 @@ class CompletionReader(AnswerReader):
     def _take(self, chunks: list[Chunk], event: Event) -> None:
         if not self.model and event.model:
             self.note_model(event.model)
-        if event.choices:
-            self._take_choice(chunks, event.choices[0])
-        if event.usage is not None:
-            self._count(chunks, event.usage)
+        choice = _first(event.choices) if event.choices else None
+        if choice is not None:
+            self._take_choice(chunks, choice)
+        if (usage := event.usage or _usage_elsewhere(event, choice)) is not None:
+            self._count(chunks, usage)
         if event.error or event.object == "error":
             raise self.fail({"error": event.error} if event.error else {"message": event.message, "code": event.code})
 
     def _take_choice(self, chunks: list[Chunk], choice: Choice) -> None:
-        delta = choice.delta or choice.message
+        delta = choice.delta or choice.message or (Delta(content=read_text(choice.text)) if choice.text else None)
+        if choice.delta is None and delta is not None and self.text and delta.content == "".join(self.text):
+            delta = None  # the whole answer once more, at its end
         output = False
         if delta is not None:
             content: str | list[Part] | None = delta.content or delta.refusal
@@ -86,9 +88,28 @@ class CompletionReader(AnswerReader):
         thought = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
         self.count(
             chunks,
-            usage.prompt_tokens,
-            usage.completion_tokens,
+            usage.prompt_tokens or usage.input_tokens,
+            usage.completion_tokens or usage.output_tokens,
             cached=cached or usage.prompt_cache_hit_tokens,
             thought=thought,
             cost=read_cost(usage.cost),
         )
+
+
+def _first(choices: list[Choice]) -> Choice:
+    """Of several choices in one event, the first one by its number: only one was asked for."""
+    return next((choice for choice in choices if not choice.index), choices[0])
+
+
+def _usage_elsewhere(event: Event, choice: Choice | None) -> Usage | None:
+    """The usage where it is not in its own field."""
+    if choice is not None and choice.usage:
+        return read_usage(choice.usage)
+    if event.x_groq:
+        return read_usage(read_object(event.x_groq).get("usage"))
+    timings = read_object(event.timings)
+    names = ("prompt_n", "cache_n", "predicted_n")
+    read, cached, written = (read_number(timings.get(name)) for name in names)
+    if read is None or cached is None or written is None:  # older servers do not say what was cached
+        return None
+    return Usage(read + cached, written)

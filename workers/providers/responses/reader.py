@@ -12,14 +12,16 @@ from typing import Any, Final
 
 import msgspec
 
-from workers.providers.base import Chunk
+from workers.providers.base import Chunk, ProviderError
 from workers.providers.http.json_values import garbage, load_event, read_number, read_object, read_objects, read_text
-from workers.providers.http.reader import AnswerReader
+from workers.providers.http.reader import CUT, AnswerReader
 from workers.providers.responses.tools import ReplayedItems
 
 _TEXT: Final = frozenset({"response.output_text.delta", "response.refusal.delta"})
 _REASONING: Final = frozenset({"response.reasoning_summary_text.delta", "response.reasoning_text.delta"})
-_ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
+_ENDS: Final = frozenset(
+    {"response.completed", "response.done", "response.incomplete", "response.failed", "response.cancelled"}
+)
 _SUMMARY_PART: Final = "response.reasoning_summary_part.added"
 _CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call", "computer_call", "local_shell_call"})
 # What says nothing that is needed here; a new one is counted and logged once.
@@ -48,11 +50,11 @@ class ResponseReader(AnswerReader):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._items = ReplayedItems()
+        self._streamed = False  # text has come in pieces
+        self._messages: list[dict[str, Any]] = []  # that came as a whole
+        self._texts: list[dict[str, Any]] = []  # likewise
 
     def read_event(self, chunks: list[Chunk], data: bytes) -> None:
-        if data.strip() == b"[DONE]":  # some compatible servers send it, too
-            self.done = True
-            return
         if b".delta" in data:
             try:
                 event: DeltaEvent | None = _decode_delta(data)
@@ -67,11 +69,18 @@ class ResponseReader(AnswerReader):
     def _take(self, chunks: list[Chunk], value: dict[str, Any]) -> None:
         kind, delta = str(value.get("type")), value.get("delta")
         if kind in _TEXT | _REASONING:
+            if isinstance(delta, dict):
+                delta = delta.get("text")
             if delta and not isinstance(delta, str):
                 raise garbage("a delta that is no text")
             self._take_delta(chunks, kind, delta or "")
         elif kind in _ENDS:
-            self._end_response(chunks, kind, read_object(value.get("response")))
+            response = read_object(value.get("response"))
+            if kind == "response.done":
+                kind = f"response.{response.get('status') or 'completed'}"
+            self._end_response(chunks, kind, response)
+        elif kind == "response.output_text.done":
+            self._texts.append({"content": [value]})
         elif kind in ("response.output_item.added", "response.output_item.done"):
             self._take_item(value.get("output_index"), read_object(value.get("item")), whole=kind.endswith("done"))
         elif kind == "response.function_call_arguments.delta":
@@ -82,13 +91,14 @@ class ResponseReader(AnswerReader):
             self.add(chunks, None, "\n\n")
         elif kind == "error" or (value.get("error") and "type" not in value):
             raise self.fail(value if value.get("error") else {"error": value})
-        elif value.get("object") == "response":  # a body that was not streamed
+        elif value.get("object") == "response" or isinstance(value.get("output"), list):  # a body that was not streamed
             self._take_response(chunks, value)
         elif not kind.startswith(_SILENT):
             self.note_strange("event", value)
 
     def _take_delta(self, chunks: list[Chunk], kind: str, delta: str) -> bool:
         if kind in _TEXT:
+            self._streamed = True
             self.add(chunks, delta)
         elif kind in _REASONING:
             self.add(chunks, None, delta)
@@ -101,6 +111,8 @@ class ResponseReader(AnswerReader):
         kind = read_text(item.get("type"))
         if kind in _CALLS:
             self.calls.called = True
+        if kind == "message" and whole:
+            self._messages.append(item)
         if kind == "function_call":
             call_id, name = item.get("call_id") or item.get("id"), item.get("name")
             if whole:
@@ -116,20 +128,35 @@ class ResponseReader(AnswerReader):
     def _take_response(self, chunks: list[Chunk], response: dict[str, Any]) -> None:
         for place, item in enumerate(read_objects(response.get("output"))):
             self._take_item(place, item, whole=True)
-            for part in (*read_objects(item.get("summary")), *read_objects(item.get("content"))):
-                text = part.get("text") or part.get("refusal")
-                if isinstance(text, str) and text:
-                    self.add(chunks, *((None, text) if item.get("type") == "reasoning" else (text, None)))
+            if item.get("type") == "reasoning":
+                self._add_parts(chunks, item)
+        if isinstance(text := response.get("output_text"), str):
+            self._texts.append({"content": [{"text": text}]})
         self._end_response(chunks, f"response.{response.get('status') or 'completed'}", response)
+
+    def _add_parts(self, chunks: list[Chunk], item: dict[str, Any]) -> None:
+        """The texts of an item that came as a whole."""
+        for part in (*read_objects(item.get("summary")), *read_objects(item.get("content"))):
+            text = part.get("text") or part.get("refusal")
+            if isinstance(text, str) and text:
+                self.add(chunks, *((None, text) if item.get("type") == "reasoning" else (text, None)))
+
+    def _add_whole(self, chunks: list[Chunk], response: dict[str, Any]) -> None:
+        """The text, where it did not come in pieces: from the last event, or from those before it."""
+        said = [item for item in read_objects(response.get("output")) if item.get("type") == "message"]
+        for item in said or self._messages or self._texts:
+            self._add_parts(chunks, item)
 
     def _end_response(self, chunks: list[Chunk], kind: str, response: dict[str, Any]) -> None:
         self.note_model(response.get("model"))
+        if not self._streamed:
+            self._add_whole(chunks, response)
         usage = read_object(response.get("usage"))
         read, written = read_object(usage.get("input_tokens_details")), read_object(usage.get("output_tokens_details"))
         self.count(
             chunks,
-            read_number(usage.get("input_tokens")),
-            read_number(usage.get("output_tokens")),
+            read_number(usage.get("input_tokens", usage.get("prompt_tokens"))),
+            read_number(usage.get("output_tokens", usage.get("completion_tokens"))),
             cached=read_number(read.get("cached_tokens")),
             thought=read_number(written.get("reasoning_tokens")),
         )
@@ -137,6 +164,8 @@ class ResponseReader(AnswerReader):
         if kind in ("response.failed", "response.cancelled"):
             raise self.fail({"error": response.get("error") or {"code": "server_error", "message": kind}})
         why = read_object(response.get("incomplete_details")).get("reason")
+        if kind == "response.incomplete" and not why:
+            raise ProviderError("upstream_cut", CUT, retryable=not self.has_output)
         reason = _REASONS.get(str(why), str(why)) if kind == "response.incomplete" else "stop"
         called = self.called_tools and not self.text and not (self.calls.open and reason != "stop")
         if self.calls.open and not self.calls:  # a server that sends no events about its calls

@@ -172,7 +172,7 @@ async def test_after_a_table_was_locked_living_workers_renew_first(turn: Accepte
 @pytest.fixture
 def other_broker(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Celery:
     """A broker that is no Redis: kombu's own, in memory. It says how many jobs wait, and not which is next."""
-    app = Celery(broker=f"memory://{uuid.uuid4()}")
+    app = Celery(broker=f"memory://{uuid.uuid4()}", set_as_current=False)
     monkeypatch.setattr(dispatch, "current_app", app)
     settings.CELERY_BROKER_URL = "memory://"
     return app

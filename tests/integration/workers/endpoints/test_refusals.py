@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.lib.db import in_db
@@ -13,6 +15,7 @@ from accounts.models import AuditEntry, User
 from chat.catalog import offered_models
 from chat.catalog.access import clear_rules_cache
 from chat.catalog.picker import picker_entries
+from chat.catalog.refusals import find_refusals
 from chat.models import KnownModel
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
@@ -20,7 +23,7 @@ from tests.fixtures.offered_models import forget_models
 from tests.fixtures.people import logged_in, make_staff, staff_client
 from tests.integration.workers.endpoints.test_known_models import nothing_configured  # noqa: F401 -- a fixture
 from workers.endpoints.service import EndpointSync
-from workers.models import ModelFact
+from workers.models import Endpoint, ModelFact
 from workers.providers.base import ChatTurn, Options, ProviderError, ToolSpec
 
 pytestmark = pytest.mark.usefixtures("nothing_configured")
@@ -126,7 +129,7 @@ async def test_a_model_that_takes_no_tools(workers: tuple[EndpointSync, Endpoint
         sam = User.objects.filter(email="sam@example.org").first() or make_staff("view_knownmodel")
         row = KnownModel.objects.get(name="plain")
         page = logged_in(sam).get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
-        assert "tools; it is asked without them" in page
+        assert "Tools; it is asked without them" in page
         entries = {one["id"]: one for one in picker_entries(sam)["models"]}
         assert "tools" not in entries["other"], "nobody knows"
         return entries["plain"].get("tools")
@@ -136,3 +139,34 @@ async def test_a_model_that_takes_no_tools(workers: tuple[EndpointSync, Endpoint
     assert await in_db(look) is True
     await first.reload()
     assert first.router.takes_tools("plain") is True
+
+
+@pytest.mark.django_db
+def test_staff_see_where_and_until_when_and_have_all_of_it_tried_again() -> None:
+    now = timezone.now()
+    Endpoint.objects.create(name="Back room", base_url="http://10.0.0.7:8080/v1", position=1)
+    old = {"stream": (now - timedelta(hours=25)).isoformat()}
+    lately = {name: (now - timedelta(hours=1)).isoformat() for name in ("temperature", "max_tokens")}
+    ModelFact.objects.create(endpoint="10.0.0.7:8080", model="plain", refused=lately)
+    ModelFact.objects.create(endpoint="elsewhere", model="plain", refused={"system": now.isoformat(), **old})
+    ModelFact.objects.create(endpoint="elsewhere", model="forgotten", refused=old)
+    row, *_ = KnownModel.objects.bulk_create(KnownModel(name=name) for name in ("plain", "forgotten", "fine"))
+    client = staff_client("view_knownmodel", "change_knownmodel")
+    names = {found.name for found in client.get("/admin/chat/knownmodel/?refuses=yes").context["cl"].result_list}
+    assert names == {"plain"}
+    page = client.get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
+    assert page.count("Back room (10.0.0.7:8080)") == 2
+    assert "elsewhere · refused" in page
+    assert "max_completion_tokens is sent instead" in page
+    assert "tried again 2" in page.replace("\xa0", " ")  # 22 hours from now
+    assert "streaming" not in page
+    ModelFact.objects.filter(endpoint="10.0.0.7:8080").update(
+        refused={**lately, "max_completion_tokens": now.isoformat()}
+    )
+    page = client.get(f"/admin/chat/knownmodel/{row.pk}/change/").content.decode()
+    assert "max_completion_tokens is sent instead" not in page, "which it does not accept, either"
+    answer = client.post(f"/admin/chat/knownmodel/{row.pk}/accept/", {"everything": "1"}, follow=True)
+    assert "It will be tried again." in answer.content.decode()
+    assert "Not accepted by the model" not in answer.content.decode()
+    assert find_refusals("plain") == []
+    assert AuditEntry.objects.filter(verb="forget_refusal").count() == 4

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.providers.base import ChatTurn, TokenUsage
-from workers.providers.counting import KEPT_RATIOS, Ratios, TokenCount, kind_of
+from workers.providers.base import ChatTurn, TokenUsage, ToolSpec
+from workers.providers.counting import ESTIMATE, KEPT_RATIOS, Ratios, TokenCount, kind_of
 from workers.providers.model_facts import Facts, ModelFacts
 from workers.providers.token_estimate import (
     ANSWER_TOKENS,
@@ -222,3 +222,11 @@ def test_the_larger_of_reported_and_counted_is_billed() -> None:
     assert larger_usage(TokenUsage(90, 500), counted, least) == TokenUsage(90, 600, estimated=True)
     assert larger_usage(TokenUsage(10, 300), counted, least) == TokenUsage(60, 1_000, estimated=True)
     assert larger_usage(TokenUsage(400, 4_000), counted, least) == TokenUsage(400, 4_000)
+
+
+def test_tools_that_a_server_leaves_out_of_its_prompt_are_not_billed() -> None:
+    turns = [ChatTurn("user", "Hello you")]
+    tools = [ToolSpec(f"tool_{number}", "What it does, in many words. " * 20, {}) for number in range(8)]
+    reported = TokenUsage(20, 3)
+    assert ESTIMATE.bill(reported, turns, "Hello to you.", tools=tools) == reported
+    assert ESTIMATE.bill(None, turns, "Hello to you.", tools=tools).input_tokens > 500

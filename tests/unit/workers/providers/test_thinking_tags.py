@@ -58,7 +58,7 @@ TEXTS = [
     "> ```\n<think>hm</think>\n> ```\n",
     "Text:\n    <think>hm</think>",
     "[link](https://example.org) [THINKING]",
-    "<thought>hm</thought>",
+    "<thoughts>hm</thoughts>",
     "yes </think> no",
 ]
 

@@ -146,6 +146,7 @@ export class Conversation {
   onHello(hello) {
     this.composer.limit = hello.limits?.text_bytes ?? this.composer.limit;
     this.picker.offer(hello);
+    this.follow();
     this.queue.hello(hello);
     this.early = [];
     this.subscription?.subscribe();
@@ -252,8 +253,7 @@ export class Conversation {
     showNext(element("goes-on"), this.transcript);
     const model = this.transcript.beside?.view?.model;
     if (!model || model === this.followed) return;
-    this.followed = this.page.model = model;
-    this.picker?.choose(model);
+    if (this.picker?.choose((this.page.model = model))) this.followed = model; // before `hello`, the picker knows no other models
   }
 
   /** One of several answers goes on. @param {MessageView} view @param {string} model */

@@ -30,9 +30,10 @@ export class SideBySide {
     /** All answers to the question, oldest first: also those that were tried again. @type {string[]} */
     this.versions = [];
     this.selected = 0; // index of a column
+    const tabs = [...this.tabs.children]; // `insert` moves them
     for (const panel of /** @type {NodeListOf<HTMLElement>} */ (element.querySelectorAll(".beside-column"))) {
       const view = options.adopt(/** @type {HTMLElement} */ (panel.querySelector("article")));
-      const tab = /** @type {HTMLElement} */ (this.tabs.children[this.columns.length]);
+      const tab = /** @type {HTMLElement} */ (tabs[this.columns.length]);
       this.insert({ slot: Number(panel.dataset.slot), panel, tab, view });
     }
     // What is whole is more likely to go on than what failed.
