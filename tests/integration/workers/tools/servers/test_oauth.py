@@ -170,6 +170,36 @@ async def test_a_log_in_that_was_revoked_in_mid_run(connection: ToolConnection, 
     assert (await call(connection)).startswith("Bearer access-")
 
 
+async def test_a_server_that_refuses_also_new_tokens(
+    connection: ToolConnection, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def accept_none(token: str) -> None:
+        return None
+
+    await log_in(connection)
+    monkeypatch.setattr(authority, "load_access_token", accept_none)
+    with pytest.raises(ToolError, match=r"Protected has ended your log-in\. Connect again"):
+        await call(connection)
+    assert authority.refreshes == 1
+    await in_db(connection.refresh_from_db)
+    assert (connection.state, connection.encrypted_tokens) == (ConnectionState.EXPIRED, "")
+
+
+async def test_what_is_forbidden_to_a_person_does_not_end_their_log_in(
+    connection: ToolConnection, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def without_scope(token: str) -> Any:
+        known = authority.access.get(token)
+        return known and known.model_copy(update={"scopes": []})
+
+    await log_in(connection)
+    monkeypatch.setattr(authority, "load_access_token", without_scope)
+    with pytest.raises(ToolError, match="Protected does not allow this with your log-in"):
+        await call(connection)
+    await in_db(connection.refresh_from_db)
+    assert connection.state == ConnectionState.CONNECTED
+
+
 async def test_an_authorization_server_that_is_away(connection: ToolConnection, authority: Authority) -> None:
     await log_in(connection)
     authority.broken = True
