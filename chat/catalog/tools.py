@@ -13,7 +13,8 @@ from cachetools import TTLCache, cached
 from accounts.models import User
 from chat.catalog.tool_rules import policies_of, rule_of
 from chat.catalog.tool_servers import servers_of_id
-from chat.models import KnownTool, ToolPolicy, ToolSwitch
+from chat.models import KnownTool, ToolPolicy
+from chat.runs.tool_switch import tools_stopped
 
 SEARCH_WEB: Final = "search_web"
 READ_PAGE: Final = "read_page"
@@ -45,7 +46,7 @@ def offered_tools(user: User) -> list[OfferedTool]:
 
 def tools_of(user_id: uuid.UUID) -> list[OfferedTool]:
     """`offered_tools` by the user's id."""
-    if ToolSwitch.objects.filter(stopped=True).exists():
+    if tools_stopped() is not None:
         return []
     rows = KnownTool.objects.filter(enabled=True, gone_at=None, server__in=["", *_servers_of(user_id)])
     policies = policies_of(user_id)

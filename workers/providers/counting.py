@@ -106,8 +106,8 @@ class Ratios:
     def _ratio(self, turns: Sequence[ChatTurn], reported: int, tools: Sequence[ToolSpec]) -> tuple[str, float] | None:
         sizes: dict[str, int] = {}
         for text in map(turn_text, turns):
-            kind = kind_of(text)
-            sizes[kind] = sizes.get(kind, 0) + estimate_tokens(text)
+            of_text = kind_of(text)
+            sizes[of_text] = sizes.get(of_text, 0) + estimate_tokens(text)
         offered = sum(estimate_tokens(tools_text([tool])) for tool in tools)
         factors = self.factors()
         kind = _learnt_kind(sizes, offered, known=TOOLS in factors)

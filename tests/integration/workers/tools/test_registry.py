@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 from django.contrib.auth.models import Group
 
 from accounts.models import User
 from chat.catalog.tools import OfferedTool, offered_tools
 from chat.models import KnownTool, ToolPolicy, ToolSwitch
+from chat.runs import tool_switch
 from workers.models import SearchProvider
 from workers.tools import registry
 from workers.tools.publishing import publish_own_tools
@@ -69,6 +72,15 @@ def test_the_most_specific_policy_counts(alice: User) -> None:
     assert {tool.rule for tool in offered_tools(alice) if tool.key == "current_time"} == {"always"}
 
 
+@pytest.fixture
+def switch() -> Generator[None]:
+    """What this process knows of the switch that stops all tools is of this test."""
+    tool_switch.forget()
+    yield
+    tool_switch.forget()
+
+
+@pytest.mark.usefixtures("switch")
 def test_the_switch_stops_all_tools(alice: User) -> None:
     publish_own_tools()
     ToolSwitch.objects.create(stopped=True, reason="An incident")
