@@ -2,8 +2,8 @@
 
 The model's name is the script: `bench-20tps-200n` answers with 200 tokens at 20 a second, `bench-20tps-200n-150ms`
 waits 150 ms before the first. `bench-50tps-4n-2r` first asks for a call of `current_time` in two requests, one after
-the other, where tools are offered. Each token carries its time of sending (`tests.bench.stamps`). A word `bench:<tag>` in
-the last user message names the answer in the ledger at `/bench/answers`.
+the other, where tools are offered. Each token carries its time of sending (`tests.bench.stamps`). A word `bench:<tag>`
+in the last user message names the answer in the ledger at `/bench/answers`.
 
 Plain `asyncio.Protocol` on uvloop, chunks encoded beforehand, one heap of due times for all streams.
 A slow reader does not slow the script down: what it does not take is buffered here, its stamp already written.
