@@ -112,8 +112,13 @@ def make_protected(authority: Authority, origin: str) -> Any:
 
     @server.tool()
     async def whoami(ctx: Context) -> str:
-        """The token."""
-        return (ctx.headers or {}).get("authorization", "")
+        """The token, as hexadecimal digits: as it is it would be masked."""
+        return (ctx.headers or {}).get("authorization", "").encode().hex()
+
+    @server.tool()
+    async def repeat(ctx: Context) -> str:
+        """The token as it is."""
+        return f"You sent {(ctx.headers or {}).get('authorization', '')}."
 
     app = server.streamable_http_app()
     app.user_middleware.insert(0, Middleware(_Breaks, authority=authority))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
@@ -75,7 +76,8 @@ async def _make_call(
     results = await load_client("results")
     try:
         if tool.recipe.get("kind") == "resource":
-            return await _read_resource(arguments, session, seconds, results, tool.home.title)
+            read = await _read_resource(arguments, session, seconds, results, tool.home.title)
+            return replace(read, text=tool.home.mask(read.text, session.auth.token))
         result = await session.call(
             tool.upstream_name, arguments, seconds=seconds, key=str(context.call_id), answers=context.answers,
             report=report,
@@ -86,9 +88,10 @@ async def _make_call(
             "tool_server_call_failed", server=tool.home.slug, tool=tool.name, uncertain=uncertain, detail=error.detail
         )
         error.uncertain = uncertain
+        error.sentence = tool.home.mask(error.sentence, session.auth.token)
         raise
     converted: ToolResult = results.convert_result(result, tool.home.title)
-    return converted
+    return replace(converted, text=tool.home.mask(converted.text, session.auth.token))
 
 
 async def _read_resource(

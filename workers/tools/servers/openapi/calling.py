@@ -20,7 +20,6 @@ from workers.tools.servers.stored import StoredServer, StoredTool
 
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MAX_PICTURE_BYTES: Final = 5 * 1024 * 1024
-SHORTEST_SECRET: Final = 6
 JSON: Final = "application/json"
 
 logger = structlog.get_logger(__name__)
@@ -102,7 +101,7 @@ def convert_response(server: StoredServer, response: httpx2.Response) -> ToolRes
     if not size:
         text = "[It returned nothing.]"
     elif textual:
-        text = _mask(server, decode_text(response.content, response.charset_encoding or ""))
+        text = server.mask(decode_text(response.content, response.charset_encoding or ""))
     else:
         text = f"[{size} bytes of {shorten(kind, 60)}, which are not shown.]"
     text = f"HTTP {status}\n{text}" if failed else text
@@ -110,14 +109,6 @@ def convert_response(server: StoredServer, response: httpx2.Response) -> ToolRes
         note = f"\n\n[Cut: the result has {len(text)} characters.]"
         text = text[: MAX_OUTPUT_CHARS - len(note)] + note
     return ToolResult(text, failed=failed)
-
-
-def _mask(server: StoredServer, text: str) -> str:
-    for value in server.headers.values():
-        for secret in (value, value.rpartition(" ")[2]):
-            if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(secret, "…")
-    return text
 
 
 def _segment(name: str, value: Any) -> str:

@@ -79,7 +79,12 @@ async def log_in(connection: ToolConnection) -> None:
 
 
 async def call(connection: ToolConnection) -> str:
-    tool = KnownTool(server="protected", name="whoami", upstream_name="whoami", title="")
+    """The authorization that the server got."""
+    return bytes.fromhex(await call_tool(connection, "whoami")).decode()
+
+
+async def call_tool(connection: ToolConnection, name: str) -> str:
+    tool = KnownTool(server="protected", name=name, upstream_name=name, title="")
     asked = context(user_id=connection.user_id)
     return (await ServerTool(tool, await found(connection)).run({}, asked)).text
 
@@ -183,6 +188,11 @@ async def test_a_server_that_refuses_also_new_tokens(
     assert authority.refreshes == 1
     await in_db(connection.refresh_from_db)
     assert (connection.state, connection.encrypted_tokens) == (ConnectionState.EXPIRED, "")
+
+
+async def test_a_server_that_repeats_a_token(connection: ToolConnection) -> None:
+    await log_in(connection)
+    assert await call_tool(connection, "repeat") == "You sent Bearer …."
 
 
 async def test_what_is_forbidden_to_a_person_does_not_end_their_log_in(

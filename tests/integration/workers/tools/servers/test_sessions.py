@@ -11,9 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from chat.models import KnownTool, ServerKind
 from tests.fakes.mcp_server import PNG, Running, Scripted, Seen, make_server, running, tool
@@ -201,42 +199,6 @@ async def test_a_server_that_forgot_the_session_is_called_again() -> None:
         does = named(server, "does")
         assert (await does.run({}, context(user_id=user))).text == "call 1"
         assert (await does.run({}, context(user_id=user))).text == "call 3"
-
-
-async def test_a_refused_stream_of_events_says_nothing_about_a_call() -> None:
-    """The server has done what a call asks, and does not answer. It has no stream of events (404), which the client
-    asks for beside: that is no reason to make the call again.
-    """
-    made: list[str] = []
-
-    async def respond(request: Request) -> Response:
-        if request.method != "POST":
-            return Response(status_code=404)
-        message = await request.json()
-        if "id" not in message:
-            return Response(status_code=202)
-        if message["method"] == "tools/call":
-            made.append(message["params"]["name"])
-            await asyncio.sleep(60)
-        result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
-                  "serverInfo": {"name": "s", "version": "0"}}  # fmt: skip
-        body = {"jsonrpc": "2.0", "id": message["id"], "result": result}
-        return JSONResponse(body, headers={"mcp-session-id": "one"})
-
-    async def respond_late(request: Request) -> Response:
-        if request.method == "GET":
-            while not made:  # while the call is under way
-                await asyncio.sleep(0.01)
-        return await respond(request)
-
-    app = Starlette()
-    app.add_route("/mcp", respond_late, methods=["GET", "POST", "DELETE"])
-    with running(app) as fake:
-        does = named(stored(f"{fake.origin}/mcp", protocol="2025-06-18", timeout=1.0), "does", effect="writes")
-        with pytest.raises(ToolError, match="did not answer in time") as raised:
-            await does.run({}, context())
-    assert made == ["does"]
-    assert raised.value.uncertain
 
 
 async def test_a_server_that_is_gone() -> None:
