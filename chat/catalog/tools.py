@@ -11,9 +11,11 @@ from typing import Any, Final
 from cachetools import TTLCache, cached
 
 from accounts.models import User
-from chat.catalog.tool_rules import policies_of, rule_of
 from chat.catalog.tool_servers import servers_of_id
-from chat.models import KnownTool, ToolPolicy, ToolSwitch
+from chat.models import KnownTool, ToolPolicy
+from chat.runs.approval_facts import policies_for
+from chat.runs.tool_rules import applying_policy
+from chat.runs.tool_switch import tools_stopped
 
 SEARCH_WEB: Final = "search_web"
 READ_PAGE: Final = "read_page"
@@ -43,15 +45,17 @@ def offered_tools(user: User) -> list[OfferedTool]:
     return tools_of(user.pk)
 
 
-def tools_of(user_id: uuid.UUID) -> list[OfferedTool]:
-    """`offered_tools` by the user's id."""
-    if ToolSwitch.objects.filter(stopped=True).exists():
+def tools_of(user_id: uuid.UUID, servers: Sequence[str] | None = None) -> list[OfferedTool]:
+    """`offered_tools` by the user's id. `servers`: the slugs of those that they may use, where these are known."""
+    if tools_stopped() is not None:
         return []
-    rows = KnownTool.objects.filter(enabled=True, gone_at=None, server__in=["", *_servers_of(user_id)])
-    policies = policies_of(user_id)
+    usable = _servers_of(user_id) if servers is None else servers
+    rows = KnownTool.objects.filter(enabled=True, gone_at=None, server__in=["", *usable])
+    policies = policies_for(user_id)
     found = []
     for row in rows.order_by("server", "name"):
-        rule = rule_of(policies, row.server, row.name) or row.approval
+        policy = applying_policy(policies, row.server, row.name)
+        rule = policy.rule if policy is not None else row.approval
         if rule != ToolPolicy.Rule.OFF:
             found.append(
                 OfferedTool(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -13,11 +15,12 @@ TASK: Final = "workers.tasks.tool_server"
 
 
 class ServerReply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How it went. `sentence` is for people, `url` where a person logs in."""
+    """How it went. `sentence` is for people, `url` where a person logs in, `text` a prompt's."""
 
     passed: bool
     sentence: str = ""
     url: str = ""
+    text: str = ""
 
 
 _decode = msgspec.json.Decoder(ServerReply).decode
@@ -41,6 +44,12 @@ def request_finish(connection_id: uuid.UUID) -> ServerReply:
 def request_revoke(connection_id: uuid.UUID) -> ServerReply:
     """Has a worker revoke the tokens at the server, and delete the connection."""
     return _ask(["revoke", str(connection_id)], "the tokens were not revoked at the server")
+
+
+def request_prompt(server_id: uuid.UUID, user_id: uuid.UUID, name: str, arguments: Mapping[str, str]) -> ServerReply:
+    """Has a worker ask the server for the text of a prompt, with this user's log-in."""
+    args = ["prompt", str(server_id), str(user_id), name, json.dumps(dict(arguments))]
+    return _ask(args, "the prompt was not fetched")
 
 
 def _ask(args: list[str], undone: str) -> ServerReply:

@@ -7,6 +7,7 @@ the next one goes on after it.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,10 +34,10 @@ from chat.models import (
     StepStatus,
     ToolCall,
     ToolFile,
-    ToolSwitch,
 )
 from chat.runs.clock import database_time
 from chat.runs.context import ClaimedRun
+from chat.runs.tool_switch import tools_stopped
 
 TOOL: Final = "tool"  # the purpose of an entry in the ledger for a call
 
@@ -89,10 +90,13 @@ class CallEnd:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The calls that may be made now. `stopped`: why none may, because staff stopped all tools."""
+    """The calls that may be made now, until `until` (seconds of the monotonic clock): then the run's lease is over, and
+    another worker may have it. `stopped`: why none may, because staff stopped all tools.
+    """
 
     calls: list[ToolCall] = field(default_factory=list)
     stopped: str = ""
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +161,26 @@ def record_model_step(run: ClaimedRun, owner: str, done: ModelStep) -> tuple[Ste
 
 def begin_calls(run: ClaimedRun, owner: str, call_ids: Sequence[uuid.UUID]) -> Begun | None:
     """Notes that these calls are made now: it is committed before the first of them is. Those that were under way when
-    an earlier attempt ended are among them. None: the run is not this worker's any more, or is to be stopped.
+    an earlier attempt ended are among them. None: the run is not this worker's any more, or is to be stopped; or the
+    conversation was deleted.
     """
+    asked_at = time.monotonic()
     with transaction.atomic():
-        row = _lock(run, owner)
+        row = _lock(run, owner, conversation__deleted_at=None)
         if row is None or row.stop_requested_at is not None:
             return None
-        if stopped := stop_of_tools():
+        if stopped := tools_stopped():
             return Begun(stopped=stopped)
         may_begin = Q(status__in=(CallStatus.ASKED, CallStatus.ALLOWED)) | Q(
             status=CallStatus.RUNNING, attempt__lt=row.attempt
         )
+        now = database_time()
         ToolCall.objects.filter(may_begin, run=row, pk__in=call_ids).update(
-            status=CallStatus.RUNNING, attempt=row.attempt, tries=F("tries") + 1, started_at=database_time()
+            status=CallStatus.RUNNING, attempt=row.attempt, tries=F("tries") + 1, started_at=now
         )
         begun = ToolCall.objects.filter(run=row, pk__in=call_ids, status=CallStatus.RUNNING, attempt=row.attempt)
-        return Begun(list(begun.order_by("place")))
+        leased = (row.lease_expires_at - now).total_seconds() if row.lease_expires_at is not None else 0.0
+        return Begun(list(begun.order_by("place")), until=asked_at + leased)
 
 
 def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, end: CallEnd) -> EndedCall | None:
@@ -180,8 +188,8 @@ def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, end: CallEnd) -> E
     this worker's any more, is to be stopped, or the call has a result; or the conversation was deleted.
     """
     with transaction.atomic():
-        row = _lock(run, owner)
-        if row is None or row.stop_requested_at is not None or _is_deleted(row):
+        row = _lock(run, owner, conversation__deleted_at=None)
+        if row is None or row.stop_requested_at is not None:
             return None
         call = ToolCall.objects.select_for_update(of=("self",)).select_related("step").get(pk=call_id, run=row)
         if call.status in CALL_ENDED:
@@ -217,12 +225,6 @@ def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, end: CallEnd) -> E
         return EndedCall(call, step)
 
 
-def stop_of_tools() -> str:
-    """Why no tool may be called, because staff stopped all of them; empty: they may."""
-    switch = ToolSwitch.objects.filter(stopped=True).first()
-    return "" if switch is None else (switch.reason or "All tools are stopped at the moment.")
-
-
 def spent_before(run_id: uuid.UUID) -> tuple[int, Decimal]:
     """The tokens and the cost of all finished steps of a run and of their calls."""
     steps = Step.objects.filter(run=run_id).aggregate(
@@ -240,13 +242,10 @@ def attempts_in_vain(run_id: uuid.UUID, attempt: int) -> int:
     return attempt - max(steps, ended)
 
 
-def _lock(run: ClaimedRun, owner: str) -> Run | None:
-    found = Run.objects.select_for_update().filter(pk=run.id, attempt=run.attempt, status=RunStatus.RUNNING)
-    return found.filter(lease_owner=owner).first()
-
-
-def _is_deleted(run: Run) -> bool:
-    return not Conversation.objects.filter(pk=run.conversation_id, deleted_at=None).exists()
+def _lock(run: ClaimedRun, owner: str, **more: Any) -> Run | None:
+    rows = Run.objects.select_for_update(of=("self",))
+    found = rows.filter(pk=run.id, attempt=run.attempt, status=RunStatus.RUNNING, lease_owner=owner)
+    return found.filter(**more).first()
 
 
 def _keep_text(run: Run, done: ModelStep, step_count: int) -> None:

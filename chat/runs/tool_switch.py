@@ -18,7 +18,7 @@ _read: tuple[float, str | None] | None = None  # when the row was read, and what
 
 
 def tools_stopped() -> str | None:
-    """The sentence for people while all tools are stopped, with staff's reason; None: calls may begin.
+    """The sentence for people and models while all tools are stopped, with staff's reason; None: calls may begin.
 
     It may be `FRESH_SECONDS` old. It asks the database, so call it from a thread where loops run.
     """

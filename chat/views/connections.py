@@ -75,7 +75,7 @@ def connect(request: HttpRequest, server_id: uuid.UUID) -> HttpResponse:
     begun = dict(list(request.session.get(STATES, {}).items())[-MOST_STATES + 1 :])
     request.session[STATES] = {**begun, state: str(log_in.pk)}
     callback = request.build_absolute_uri(reverse("chat:connection_callback"))
-    _release_database()
+    release_database()
     reply = ask.request_login(log_in.pk, state, callback)
     if not reply.passed:
         messages.error(request, reply.sentence)
@@ -109,7 +109,7 @@ def come_back(request: HttpRequest) -> HttpResponse:
     except UnreadableError:
         log_in.write("pending", None)
     log_in.save(update_fields=["encrypted_pending"])
-    _release_database()
+    release_database()
     reply = ask.request_finish(log_in.pk)
     (messages.success if reply.passed else messages.error)(request, reply.sentence)
     return redirect("chat:connections")
@@ -121,7 +121,7 @@ def disconnect(request: HttpRequest, server_id: uuid.UUID) -> HttpResponse:
     """Revokes the tokens at the server where it can, and deletes them in any case."""
     log_in = get_object_or_404(ToolConnection.objects.select_related("server"), user=user_of(request), server=server_id)
     audit.record(request, "disconnect", log_in.server)
-    _release_database()
+    release_database()
     reply = ask.request_revoke(log_in.pk)
     gone = ToolConnection.objects.filter(pk=log_in.pk).delete()[0]
     if reply.passed:
@@ -207,7 +207,7 @@ def accept_changes(request: HttpRequest, server_id: uuid.UUID) -> HttpResponse:
 
 
 def _list(request: HttpRequest, server: ToolServer) -> None:
-    _release_database()
+    release_database()
     reply = ask.request_test(server.pk)
     (messages.success if reply.passed else messages.error)(request, reply.sentence)
 
@@ -221,7 +221,7 @@ def _find_own(request: HttpRequest, server_id: uuid.UUID) -> ToolServer:
     return get_object_or_404(ToolServer, pk=server_id, owner=user_of(request))
 
 
-def _release_database() -> Any:
+def release_database() -> Any:
     """The database connection is not needed while the page waits for a worker."""
     if not database.in_atomic_block:
         database.close()

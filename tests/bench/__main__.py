@@ -25,10 +25,12 @@ from tests.bench.profiling import Profiler
 from tests.bench.report import Report, from_json, render_docs, render_terminal, to_json
 from tests.bench.streams import FIRST_MODEL, measure_first_token, measure_streams, model_for
 from tests.bench.systems import System, Upstream, run_fastapi, run_ours, run_tutorial
+from tests.bench.tools import MODELS as TOOL_MODELS
+from tests.bench.tools import measure_tools
 from tests.servers import servers
 from tests.stack import ROOT
 
-SECTIONS: Final = ("first", "streams", "rules", "admission", "idle", "fanout", "storm")
+SECTIONS: Final = ("first", "streams", "tools", "rules", "admission", "idle", "fanout", "storm")
 FOLDER: Final = ROOT / "var" / "bench"
 
 
@@ -40,7 +42,9 @@ class Size:
         self.streams = streams or ([20, 100] if quick else [20, 100, 400])
         self.steady_s = 2.0 if quick else 10.0
         self.model = model_for(1, self.steady_s)  # of the crowds
-        self.models = sorted({FIRST_MODEL, self.model, *(model_for(count, self.steady_s) for count in self.streams)})
+        self.models = sorted(
+            {FIRST_MODEL, self.model, *TOOL_MODELS, *(model_for(count, self.steady_s) for count in self.streams)}
+        )
         self.limit_s = 15.0 if quick else 60.0
         self.tutorial_limit_s = 20.0 if quick else 30.0
         self.firsts = 15 if quick else 100
@@ -136,6 +140,9 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
             metrics=options.metrics,
         ) as ours:  # fmt: skip
             both(ours, size.streams, size.limit_s, profiler)
+            if "tools" in wanted:
+                report.tools += attempt("tools", lambda: measure_tools(
+                    ours, upstream, answers=size.firsts, profiler=profiler)) or []  # fmt: skip
             if "rules" in wanted:
                 report.search += attempt("rules: one text", measure_search) or []
                 for count in size.streams[-1:]:

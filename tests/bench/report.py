@@ -11,6 +11,7 @@ from tests.bench.admission import AdmissionRow
 from tests.bench.crowds import FanOutRow, IdleRow, StormRow
 from tests.bench.moderation import RulesRow, SearchRow
 from tests.bench.streams import Hops, StreamsRow
+from tests.bench.tools import ToolsRow, tools_table
 
 OURS: Final = "antiphon"
 NAMES: Final = {
@@ -37,6 +38,7 @@ class Report(msgspec.Struct):
     storm: list[StormRow] = []
     rules: list[RulesRow] = []
     search: list[SearchRow] = []
+    tools: list[ToolsRow] = []
     notes: list[str] = []
     seconds: float = 0.0
 
@@ -197,6 +199,8 @@ def tables(report: Report) -> list[tuple[str, Table]]:
         found.append(("Where the CPU goes: µs per delivered token, and memory", cpu_table(report.streams)))
     if report.first:
         found.append(("First token, idle, one at a time", first_table(report.first)))
+    if report.tools:
+        found.append(("Tools: what offering and calling them costs", tools_table(report.tools)))
     if report.rules:
         found.append(("Moderation of answers: no rule, and 1,000 words, 50 patterns and all personal data",
                       rules_table(report.rules)))  # fmt: skip

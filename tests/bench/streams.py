@@ -126,10 +126,12 @@ def measure_streams(
     )
 
 
-def measure_first_token(system: System, upstream: Upstream, *, answers: int, profiler: Profiler | None = None) -> Hops:
+def measure_first_token(
+    system: System, upstream: Upstream, *, answers: int, model: str = FIRST_MODEL, profiler: Profiler | None = None
+) -> Hops:
     tag = f"{system.name}first"
     login = None if system.plain else (FIRST, PASSWORD)
-    plan = Streams(system.urls, [], answers, FIRST_MODEL, 0, 10, system.plain, tag, login)
+    plan = Streams(system.urls, [], answers, model, 0, 10, system.plain, tag, login)
     with Client("one_by_one", plan) as client:
         client.await_step("connected", CONNECT_SECONDS)
         before = read_cost(system.roles)

@@ -1,8 +1,9 @@
 """A scripted OpenAI-compatible server, cheap enough not to be what the bench measures.
 
 The model's name is the script: `bench-20tps-200n` answers with 200 tokens at 20 a second, `bench-20tps-200n-150ms`
-waits 150 ms before the first. Each token carries its time of sending (`tests.bench.stamps`). A word `bench:<tag>` in
-the last user message names the answer in the ledger at `/bench/answers`.
+waits 150 ms before the first. `bench-50tps-4n-2r` first asks for a call of `current_time` in two requests, one after
+the other, where tools are offered. Each token carries its time of sending (`tests.bench.stamps`). A word `bench:<tag>`
+in the last user message names the answer in the ledger at `/bench/answers`.
 
 Plain `asyncio.Protocol` on uvloop, chunks encoded beforehand, one heap of due times for all streams.
 A slow reader does not slow the script down: what it does not take is buffered here, its stamp already written.
@@ -28,7 +29,7 @@ import uvloop
 from tests.bench.running import end_with_parent
 from tests.bench.stamps import now_us, write_token
 
-_MODEL: Final = re.compile(r"bench-(\d+)tps-(\d+)n(?:-(\d+)ms)?")
+_MODEL: Final = re.compile(r"bench-(\d+)tps-(\d+)n(?:-(\d+)ms)?(?:-(\d+)r)?")
 _TAG: Final = re.compile(r"bench:([0-9a-z]+)")
 MODELS: Final = ("bench-20tps-200n", "bench-50tps-4n")  # what /v1/models tells; any name that fits is served
 
@@ -48,6 +49,7 @@ class Part(msgspec.Struct):
 class Said(msgspec.Struct):
     role: str
     content: str | list[Part] | None = None
+    tool_calls: list[msgspec.Raw] | None = None
 
     @property
     def text(self) -> str:
@@ -66,6 +68,7 @@ class Asked(msgspec.Struct):
     model: str
     messages: list[Said]
     stream: bool = False
+    tools: list[msgspec.Raw] | None = None
     stream_options: StreamOptions | None = None
 
 
@@ -103,7 +106,7 @@ _HEAD: Final = (
 class Script:
     """The bytes of one model's answers."""
 
-    def __init__(self, model: str, rate: int, length: int, delay_ms: int) -> None:
+    def __init__(self, model: str, rate: int, length: int, delay_ms: int, rounds: int) -> None:
         self.length, self.interval, self.delay = length, 1 / rate, delay_ms / 1000
         whole = _chunked(_CHUNK % (model, f'{{"content":"{_SLOT}"}}', "null", ""))
         self.before, self.after = whole.split(_SLOT.encode())
@@ -115,14 +118,23 @@ class Script:
             f'"choices":[],"usage":{json.dumps(usage)}}}\n\n'
         )
         self.done = _chunked("data: [DONE]\n\n") + b"0\r\n\r\n"
+        self.calls = [self._call(model, number) for number in range(rounds)]
+
+    def _call(self, model: str, number: int) -> bytes:
+        """The bytes of a request's answer that asks for a call; each has other arguments."""
+        function = {"name": "current_time", "arguments": json.dumps({"time_zone": f"Etc/GMT+{number}"})}
+        call = {"index": 0, "id": f"call_{number}", "type": "function", "function": function}
+        delta = _chunked(_CHUNK % (model, json.dumps({"tool_calls": [call]}), "null", ""))
+        end = _chunked(_CHUNK % (model, "{}", '"tool_calls"', ""))
+        return self.head + delta + end + self.usage + self.done
 
 
 def read_script(model: str) -> Script | None:
     found = _MODEL.fullmatch(model)
     if found is None:
         return None
-    rate, length, delay = int(found[1]), int(found[2]), int(found[3] or 0)
-    return Script(model, rate, length, delay) if rate and length else None
+    rate, length, delay, rounds = int(found[1]), int(found[2]), int(found[3] or 0), int(found[4] or 0)
+    return Script(model, rate, length, delay, rounds) if rate and length else None
 
 
 class Stage:
@@ -253,6 +265,9 @@ class Connection(asyncio.Protocol):
             usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
             whole = {"id": "chatcmpl-0", "object": "chat.completion", "created": 0, "model": asked.model}
             self._write(_reply("200 OK", {**whole, "choices": [choice], "usage": usage}))
+            return
+        if asked.tools and (made := sum(bool(said.tool_calls) for said in asked.messages)) < len(script.calls):
+            self._write(script.calls[made])
             return
         users = [said.text for said in asked.messages if said.role == "user"]
         tag = _TAG.search(users[-1]) if users else None

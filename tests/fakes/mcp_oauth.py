@@ -28,13 +28,15 @@ from starlette.responses import JSONResponse
 class Authority:
     """Everybody who comes is let in at once. Refresh tokens are replaced at each use.
 
-    `seconds`: how long an access token lasts. `broken`: the token endpoint answers 503. `slow`: seconds that a refresh
-    takes.
+    `seconds`: how long an access token lasts. `broken`: the token endpoint answers 503. `slow`: seconds until it looks
+    at a request, `slow_after`: from then to the answer. `asked`: how many requests it got.
     """
 
     seconds: int = 3600
     broken: bool = False
     slow: float = 0.0
+    slow_after: float = 0.0
+    asked: int = 0
     clients: dict[str, OAuthClientInformationFull] = field(default_factory=dict)
     codes: dict[str, AuthorizationCode] = field(default_factory=dict)
     access: dict[str, AccessToken] = field(default_factory=dict)
@@ -110,8 +112,13 @@ def make_protected(authority: Authority, origin: str) -> Any:
 
     @server.tool()
     async def whoami(ctx: Context) -> str:
-        """The token."""
-        return (ctx.headers or {}).get("authorization", "")
+        """The token, as hexadecimal digits: as it is it would be masked."""
+        return (ctx.headers or {}).get("authorization", "").encode().hex()
+
+    @server.tool()
+    async def repeat(ctx: Context) -> str:
+        """The token as it is."""
+        return f"You sent {(ctx.headers or {}).get('authorization', '')}."
 
     app = server.streamable_http_app()
     app.user_middleware.insert(0, Middleware(_Breaks, authority=authority))
@@ -128,8 +135,15 @@ class _Breaks:
         if scope["type"] == "http" and Request(scope).url.path == "/token":
             import asyncio
 
+            self.authority.asked += 1
             await asyncio.sleep(self.authority.slow)
             if self.authority.broken:
                 await JSONResponse({"error": "server_error"}, 503)(scope, receive, send)
                 return
+            answered = send
+
+            async def send(message: Any) -> None:
+                await asyncio.sleep(self.authority.slow_after)
+                await answered(message)
+
         await self.app(scope, receive, send)

@@ -167,6 +167,7 @@ class Scripted:
 
     answers: dict[str, Any] = field(default_factory=dict)
     requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)  # of the requests that want an answer
     capabilities: dict[str, Any] = field(default_factory=lambda: {"tools": {}})
 
     async def respond(self, request: Request) -> Response:
@@ -177,6 +178,7 @@ class Scripted:
         self.requests.append((method, params))
         if "id" not in message:
             return Response(status_code=202)
+        self.ids.append(message["id"])
         try:
             result = await self._answer(method, params)
         except LookupError:

@@ -1,7 +1,8 @@
 """Counts tokens by the estimate times a factor that is learnt from the usage which an endpoint reports.
 
 Tokenizers differ most between scripts: Georgian or Tamil has two to four times as many tokens as the estimate, Japanese
-about two thirds. So there is a factor for each kind of text of each model. Pure: no I/O.
+about two thirds. So there is a factor for each kind of text of each model, and one for the descriptions of tools, which
+each API writes in its own way. Pure: no I/O.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from workers.providers.token_estimate import (
     TURN_TOKENS,
     calls_text,
     estimate_tokens,
-    estimate_tools,
     larger_usage,
     least_usage,
     tools_text,
@@ -32,12 +32,14 @@ KEPT_RATIOS: Final = 11  # of each kind; their median is the factor
 LEAST_RATIO, GREATEST_RATIO = 0.2, 6.0  # no tokenizer is beyond; such a report is ignored
 LEAST_TOKENS: Final = 32  # of an estimate that says anything: a short prompt is mostly the server's own template
 LEAST_SHARE: Final = 0.8  # of a request must be of one kind for the factor of that kind
+MIXED_SHARE: Final = 0.25  # of a request with tools, at least, to learn from what is not the tools
 MOST_KINDS: Final = 24  # of one model
 SAMPLE_CHARS: Final = 200
 DATA_WORD: Final = 30  # characters of a word on average: base64 and the like
 OTHER_SHARE: Final = 0.25  # of a text's characters that make it one of another script
 
 PLAIN, DATA, KANA = "ascii", "data", "kana"
+TOOLS: Final = "tools"  # the kind of their descriptions
 
 
 def kind_of(text: str) -> str:
@@ -86,12 +88,12 @@ class Ratios:
         """Learns from the reported usage of a request with these turns and tools. Returns whether there are other
         factors now.
 
-        Estimated and implausible usage teaches nothing, nor does a short request, one of mixed kinds, one with images,
-        or one that is mostly tools: each API writes those in its own way.
+        Estimated and implausible usage teaches nothing, nor does a short request, one of mixed kinds, or one with
+        images. A request that is mostly tools teaches their factor; with it, others teach that of the text.
         """
         if usage.estimated or usage.implausible or any(turn.images for turn in turns):
             return False
-        found = self._ratio(turns, usage.input_tokens, estimate_tools(tools))
+        found = self._ratio(turns, usage.input_tokens, tools)
         if found is None:
             return False
         kind, ratio = found
@@ -103,21 +105,42 @@ class Ratios:
         del kept[:-KEPT_RATIOS]
         return len(kept) < KEPT_RATIOS or before is None or abs(median(kept) / before - 1) > 0.02
 
-    def _ratio(self, turns: Sequence[ChatTurn], reported: int, tools: int) -> tuple[str, float] | None:
+    def _ratio(self, turns: Sequence[ChatTurn], reported: int, tools: Sequence[ToolSpec]) -> tuple[str, float] | None:
         sizes: dict[str, int] = {}
         for text in map(turn_text, turns):
-            kind = kind_of(text)
-            sizes[kind] = sizes.get(kind, 0) + estimate_tokens(text)
-        total = sum(sizes.values()) + tools
-        if total < LEAST_TOKENS:
-            return None
-        kind = max(sizes, key=lambda one: sizes[one])
-        if sizes[kind] < LEAST_SHARE * total:
-            return None
+            of_text = kind_of(text)
+            sizes[of_text] = sizes.get(of_text, 0) + estimate_tokens(text)
+        offered = sum(estimate_tokens(tools_text([tool])) for tool in tools)
         factors = self.factors()
-        rest = tools + sum(size * factors.get(other, 1.0) for other, size in sizes.items() if other != kind)
-        ratio = (reported - ANSWER_TOKENS - TURN_TOKENS * len(turns) - rest) / sizes[kind]
+        kind = _learnt_kind(sizes, offered, known=TOOLS in factors)
+        if kind is None:
+            return None
+        if offered:
+            sizes[TOOLS] = offered
+        # Text and tools share one ratio while the factor of the other is not known.
+        shared = {one for one in sizes if one == kind or (TOOLS in (one, kind) and one not in factors)}
+        counted = reported - ANSWER_TOKENS - TURN_TOKENS * len(turns) - TOOL_TOKENS * len(tools)
+        counted_otherwise = sum(size * factors.get(one, 1.0) for one, size in sizes.items() if one not in shared)
+        ratio = (counted - counted_otherwise) / sum(sizes[one] for one in shared)
         return (kind, ratio) if LEAST_RATIO <= ratio <= GREATEST_RATIO else None
+
+
+def _learnt_kind(texts: Mapping[str, int], offered: int, *, known: bool) -> str | None:
+    """The kind whose factor a request teaches: by the estimated tokens of its texts, by kind, and of its tools
+    (`offered`), and whether the factor of tools is `known`. None: it teaches nothing.
+    """
+    said = sum(texts.values())
+    total = said + offered
+    if total < LEAST_TOKENS:
+        return None
+    if offered >= LEAST_SHARE * total:
+        return TOOLS
+    kind = max(texts, key=lambda one: texts[one])
+    if texts[kind] < LEAST_SHARE * (said if offered else total):
+        return None
+    if not known and offered > said:
+        return TOOLS
+    return kind if texts[kind] >= MIXED_SHARE * total and texts[kind] >= LEAST_SHARE * LEAST_TOKENS else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +167,10 @@ class TokenCount:
 
     def tools(self, tools: Iterable[ToolSpec]) -> int:
         """The tokens that tools add to a request."""
-        return sum(TOOL_TOKENS + self.text(tools_text([tool])) for tool in tools)
+        return sum(TOOL_TOKENS + self._tool(tools_text([tool])) for tool in tools)
+
+    def _tool(self, text: str) -> int:
+        return math.ceil(estimate_tokens(text) * (self.factors.get(TOOLS) or self.factor(text)))
 
     def turns(self, turns: Iterable[ChatTurn], tools: Iterable[ToolSpec] = ()) -> int:
         """The tokens of a request with these turns and tools."""

@@ -71,8 +71,21 @@ def decode_text(body: bytes, charset: str, *, is_html: bool = False) -> str:
     return body.decode(guess.encoding if guess is not None else "utf-8", errors="replace")
 
 
+def is_text_encoding(name: str) -> bool:
+    """Whether a charset is one of texts. Python also knows `zip`, `bz2`, `base64` and others under such names, by which
+    a body of some kilobytes could fill the memory.
+    """
+    try:
+        b"x".decode(name, "replace")  # an empty body is decoded by any name
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
 def _decode(body: bytes, encoding: str) -> str | None:
     """The text, without a character that the end of the body cuts; None: the body is not in this charset."""
+    if not is_text_encoding(encoding):
+        return None
     try:
         found: object = codecs.getincrementaldecoder(encoding)().decode(body)
     except (LookupError, ValueError, AttributeError, TypeError):

@@ -10,12 +10,13 @@ import asyncio
 import dataclasses
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import cleandoc
 from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
+import structlog
 
 from accounts.lib.outage import OUTAGE
 from workers.tools.base import MAX_OUTPUT_CHARS, Approval, Effect, ToolContext, ToolError, ToolResult
@@ -23,7 +24,11 @@ from workers.tools.base import MAX_OUTPUT_CHARS, Approval, Effect, ToolContext, 
 TOO_SLOW: Final = "The tool took too long and was stopped."
 AWAY: Final = "The tool cannot be used right now. Try again later, or answer without it."
 WORDS: Final = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+MAX_NAMES, MAX_NAME_CHARS = 5, 60  # of parameters that a tool does not have, in the log
 CUT: Final = "\n[The rest was left out: the result is too long.]"
+
+
+logger = structlog.get_logger(__name__)
 
 
 class Call(Protocol):
@@ -101,19 +106,23 @@ def _inline(part: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def convert(call: type[Call], arguments: Mapping[str, Any], name: str) -> Call:
-    """The call with these arguments. Numbers and truth values may come as text, and null is: not given.
+    """The call with these arguments. Numbers and truth values may come as text, null is: not given, and a parameter
+    that the tool does not have is left out: the log has its name, and the call's record what the model sent.
 
     Raises `ToolError` with a sentence that tells the model what to change.
     """
     fields = {field.name: field for field in dataclasses.fields(call)}
-    if unknown := [given for given in arguments if given not in fields]:
-        known = ", ".join(fields) or "none"
-        raise ToolError(f"{name} has no parameter {_quote(unknown[0])}. Its parameters: {known}.")
-    given = {one: value for one, value in arguments.items() if value is not None or _is_required(fields[one])}
+    if unknown := [_storable(given)[:MAX_NAME_CHARS] for given in arguments if given not in fields]:
+        logger.info("tool_arguments_ignored", tool=name, parameters=unknown[:MAX_NAMES])
+    given = {
+        one: value
+        for one, value in arguments.items()
+        if one in fields and (value is not None or _is_required(fields[one]))
+    }
     try:
         return msgspec.convert(_storable(given), type=call, strict=False)
     except msgspec.ValidationError as error:
-        raise ToolError(f"Wrong arguments for {name}: {_sentence(str(error), schema_of(call))}") from None
+        raise ToolError(f"Wrong arguments for {name}: {_sentence(str(error), schema_of(call), unknown)}") from None
     except RecursionError:
         raise ToolError(f"Wrong arguments for {name}: they are nested too deeply.") from None
 
@@ -133,8 +142,10 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _sentence(said: str, schema: Mapping[str, Any]) -> str:
-    """What msgspec says about arguments, with the parameter's name first, and in words that no Python is needed for."""
+def _sentence(said: str, schema: Mapping[str, Any], unknown: Sequence[str] = ()) -> str:
+    """What msgspec says about arguments, with the parameter's name first, and in words that no Python is needed for.
+    Where one is missing, a name that the tool does not know (`unknown`) may be meant for it.
+    """
     what, _, where = said.partition(" - at ")
     place = where.strip("`").removeprefix("$").lstrip(".")
     what = what.replace("Object missing required field", "missing parameter")
@@ -143,8 +154,6 @@ def _sentence(said: str, schema: Mapping[str, Any]) -> str:
     what = what[:1].lower() + what[1:]
     if allowed := schema["properties"].get(place, {}).get("enum"):
         what += f"; allowed are {', '.join(map(str, allowed))}"
+    if unknown and what.startswith("missing"):
+        what += f"; it has no {unknown[0]!r}, only {', '.join(schema['properties'])}"
     return (f"{place}: {what}." if place else f"{what}.")[:500]
-
-
-def _quote(name: str) -> str:
-    return repr(_storable(name)[:60])

@@ -11,11 +11,12 @@ from typing import Final
 import structlog
 
 from accounts.lib.db import in_db
+from chat.catalog.tool_servers import servers_of_id
 from chat.catalog.tools import READ_PAGE, SEARCH_WEB, OfferedTool, tools_of
 from workers.providers.base import ToolSpec
 from workers.tools.base import Tool
 from workers.tools.own import OWN_TOOLS
-from workers.tools.servers import server_tools
+from workers.tools.servers import read_tools
 
 MAX_TOOLS: Final = 100  # of one answer; OpenAI takes 128, and models choose badly among more
 MAX_NAME: Final = 64
@@ -66,10 +67,9 @@ class Toolbox:
 
 async def find_tools(wanted: Wanted) -> Toolbox:
     """The tools that the model may call in an answer. Raises a database error."""
-    offered = {(one.server, one.name): one for one in await in_db(tools_of, wanted.user_id)}
+    offered, existing = await in_db(_read, wanted.user_id)
     if not offered:
         return Toolbox()
-    existing = [*OWN_TOOLS, *(await server_tools(wanted.user_id))]
     chosen = [
         tool
         for tool in existing
@@ -79,6 +79,13 @@ async def find_tools(wanted: Wanted) -> Toolbox:
         logger.warning("tools_left_out", tools=len(chosen), most=MAX_TOOLS)
     tools = name_uniquely(chosen[:MAX_TOOLS])
     return Toolbox(tools, CITE if wanted.web_search and SEARCH_WEB in tools else "")
+
+
+def _read(user_id: uuid.UUID) -> tuple[dict[tuple[str, str], OfferedTool], list[Tool]]:
+    """The tools that a user is offered, by server and name, and those that there are."""
+    servers = list(servers_of_id(user_id))
+    offered = {(one.server, one.name): one for one in tools_of(user_id, [one.slug for one in servers])}
+    return offered, [*OWN_TOOLS, *(read_tools(servers) if offered else [])]
 
 
 def _is_wanted(tool: OfferedTool, wanted: Wanted) -> bool:

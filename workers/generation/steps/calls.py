@@ -22,11 +22,12 @@ from chat.runs.questions import usable_question
 from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls, end_call
 from chat.telemetry.tool_metrics import count_tool_call
 from workers.generation.run_log import RunLog
-from workers.generation.steps.checks import read_arguments
+from workers.generation.steps.checks import read_arguments, tool_of, writes
 from workers.generation.steps.stored import stored
 from workers.generation.tool_use.outputs import clean, clean_output
 from workers.tools.base import QuestionAskedError, Tool, ToolContext, ToolError, ToolResult
 
+STILL_SECONDS: Final = 0.2
 CANCEL_SECONDS: Final = 0.5  # how long a cancelled call may take to end; then it is left to itself
 MOST_FILES: Final = 10  # of one call
 MOST_FILE_BYTES: Final = 16 * 1024 * 1024
@@ -80,6 +81,10 @@ class Calls:
                 await self.end(call, CallEnd(CallStatus.ERROR.value, LATE, len(LATE)))
                 return
             begun: Begun = await stored(begin_calls, self.run, self.owner, [call.pk])
+            while begun.calls and time.monotonic() >= begun.until:
+                # This process stood still. Whose run it is, is asked again: another worker may have it by now.
+                await asyncio.sleep(STILL_SECONDS)
+                begun = await stored(begin_calls, self.run, self.owner, [call.pk])
             if begun.stopped:
                 await self.end(call, CallEnd(CallStatus.ERROR.value, begun.stopped, len(begun.stopped)))
                 return
@@ -102,9 +107,10 @@ class Calls:
 
     async def _run(self, call: ToolCall, until: float) -> CallEnd:
         """How a call ends. Raises `QuestionAskedError`."""
-        tool = self.tools[call.name]
+        tool = tool_of(call, self.tools)
+        assert tool is not None  # it was checked, as were the arguments
         arguments = read_arguments(call.sent_arguments)
-        assert isinstance(arguments, dict)  # it was checked
+        assert isinstance(arguments, dict)
         seconds = max(until - time.monotonic(), 0.0)
         try:
             async with asyncio.timeout(seconds):
@@ -115,16 +121,13 @@ class Calls:
         except ToolError as error:
             logger.info("tool_call_failed", run=str(self.run.id), tool=call.name, detail=error.detail)
             sentence = clean(error.sentence)[:4_000]
-            status = CallStatus.UNKNOWN if error.uncertain and call.effect == "writes" else CallStatus.ERROR
+            status = CallStatus.UNKNOWN if error.uncertain and writes(call, tool) else CallStatus.ERROR
             return CallEnd(status.value, sentence, len(sentence), outside=tool.outside)
         except TimeoutError:
-            sentence = f"This call was ended because it took longer than {seconds:.0f} seconds."
-            if call.effect == "writes":
-                sentence += " It is not known whether it happened."
-            return CallEnd(CallStatus.ERROR.value, sentence, len(sentence))
+            return _broken_off(f"This call was ended because it took longer than {seconds:.0f} seconds.", call, tool)
         except Exception:
             logger.exception("tool_call_crashed", run=str(self.run.id), tool=call.name)
-            return CallEnd(CallStatus.ERROR.value, BROKEN, len(BROKEN))
+            return _broken_off(BROKEN, call, tool)
 
     def _context(self, call: ToolCall, until: float) -> ToolContext:
         return ToolContext(
@@ -157,7 +160,7 @@ class Calls:
         seconds = None
         if call.started_at is not None and call.ended_at is not None:
             seconds = max(0.0, (call.ended_at - call.started_at).total_seconds())
-        name = call.name if call.name in self.tools else "other"
+        name = call.name if tool_of(call, self.tools) is not None else "other"
         count_tool_call(call.server, name, call.status, seconds)
 
 
@@ -165,6 +168,14 @@ async def _event_of(run: ClaimedRun, ended: EndedCall) -> tuple[bytes, bool]:
     if ended.call.status == CallStatus.OK:  # its files are read
         return await stored(tool_events.tool_result, run, ended.call, ended.step.number)
     return tool_events.tool_result(run, ended.call, ended.step.number)
+
+
+def _broken_off(sentence: str, call: ToolCall, tool: Tool) -> CallEnd:
+    """How a call ends of which nobody knows how far it came."""
+    if not writes(call, tool):
+        return CallEnd(CallStatus.ERROR.value, sentence, len(sentence))
+    sentence += " It is not known whether it happened."
+    return CallEnd(CallStatus.UNKNOWN.value, sentence, len(sentence))
 
 
 def end_of(result: ToolResult, *, outside: bool) -> CallEnd:

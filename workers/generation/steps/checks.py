@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from chat.models import ToolCall
+from chat.models import ToolCall, ToolEffect
 from chat.runs.step_rows import NewCall
+from chat.runs.tool_rules import own_name
 from workers.generation.tool_use.outputs import clean
 from workers.providers.base import RequestedCall
 from workers.tools.base import MAX_ARGUMENTS_CHARS, Tool
@@ -41,9 +42,28 @@ def as_new_calls(requested: Sequence[RequestedCall], tools: Mapping[str, Tool]) 
     return made
 
 
-def refusal(call: ToolCall, tools: Collection[str]) -> str:
+def tool_of(call: ToolCall, tools: Mapping[str, Tool]) -> Tool | None:
+    """The tool that a call is of; None: it is not offered any more.
+
+    While a call waits, the same name may have become that of another server's tool, which nobody has allowed, and the
+    call's own may have got another one.
+    """
+    tool = tools.get(call.name)
+    if tool is not None and tool.server == call.server:
+        return tool
+    own = own_name(call.name, call.server)
+    found = (one for one in tools.values() if one.server == call.server and own_name(one.name, one.server) == own)
+    return next(found, None) if call.server else None
+
+
+def writes(call: ToolCall, tool: Tool) -> bool:
+    """Whether a call changes or sends something: by what was known of its tool when it was asked for, or is now."""
+    return ToolEffect.WRITES in (call.effect, tool.effect)
+
+
+def refusal(call: ToolCall, tools: Mapping[str, Tool]) -> str:
     """Why a call cannot be made, for the model; empty: it can."""
-    if call.name not in tools:
+    if tool_of(call, tools) is None:
         known = ", ".join(sorted(tools)[:40])
         return f"There is no tool with this name. The tools are: {known}." if known else "There are no tools any more."
     if len(call.sent_arguments) > MAX_ARGUMENTS_CHARS:

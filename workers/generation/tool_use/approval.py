@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 
 from accounts.lib.db import in_db
-from chat.models import ToolCall
 from chat.runs.approval_facts import read_approval_facts
 from chat.runs.approval_log import announce_waits
 from chat.runs.approvals import Wait, wait_for_approval
 from chat.runs.context import ClaimedRun
-from chat.runs.step_rows import stop_of_tools
+from chat.runs.tool_switch import tools_stopped
 from workers.tools.base import Tool
 from workers.tools.policy import judge, request_of
 
@@ -40,8 +39,8 @@ class Waiting:
 class Approvals(Protocol):
     """What the loop asks about calls."""
 
-    async def judge(self, run: ClaimedRun, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Judged]:
-        """A verdict for each of these calls, which are of these tools. Raises a database error."""
+    async def judge(self, run: ClaimedRun, tools: Sequence[Tool]) -> list[Judged]:
+        """A verdict for a call of each of these tools. Raises a database error."""
 
     async def wait(self, run: ClaimedRun, owner: str, calls: Sequence[Waiting]) -> bool:
         """Lets the run wait for decisions about these calls. False: it is not this worker's any more, or is stopped."""
@@ -50,10 +49,10 @@ class Approvals(Protocol):
 class PolicyApprovals:
     """By the policies of staff and what people have allowed for longer."""
 
-    async def judge(self, run: ClaimedRun, calls: Sequence[ToolCall], tools: Mapping[str, Tool]) -> list[Judged]:
+    async def judge(self, run: ClaimedRun, tools: Sequence[Tool]) -> list[Judged]:
         facts = await in_db(read_approval_facts, run.user_id, run.conversation_id)
-        stopped = await in_db(stop_of_tools)
-        verdicts = [judge(request_of(tools[call.name], facts, stopped=stopped)) for call in calls]
+        stopped = await in_db(tools_stopped) or ""
+        verdicts = [judge(request_of(tool, facts, stopped=stopped)) for tool in tools]
         return [Judged(one.outcome, one.why) for one in verdicts]
 
     async def wait(self, run: ClaimedRun, owner: str, calls: Sequence[Waiting]) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -12,12 +14,13 @@ from workers.tools.base import ToolContext, ToolError, ToolResult
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.pool import load_client, session_pool
 from workers.tools.servers.refresh import refresh_soon
-from workers.tools.servers.stored import StoredTool
+from workers.tools.servers.stored import StoredServer, StoredTool
 from workers.tools.servers.tokens import access_token, mark_expired
 
 if TYPE_CHECKING:
     from workers.tools.servers.mcp_client.session import McpSession
 
+T = TypeVar("T")
 logger = structlog.get_logger(__name__)
 
 
@@ -25,23 +28,35 @@ async def call_tool(tool: StoredTool, arguments: Mapping[str, Any], context: Too
     """The result. Where the server says that it did nothing (it has forgotten the session, or does not accept the
     token any more), the call is made once more. Raises `ToolError` and `QuestionAskedError`.
     """
-    server = tool.home
+
+    async def call(session: McpSession) -> ToolResult:
+        return await _make_call(tool, arguments, context, session)
+
+    return await in_session(tool.home, context.user_id, context.deadline, call)
+
+
+async def in_session(
+    server: StoredServer, user_id: uuid.UUID | None, deadline: float, work: Callable[[McpSession], Awaitable[T]]
+) -> T:
+    """What `work` returns in a session with the server; with another session once more, where the server did nothing.
+    `deadline` is in seconds of the monotonic clock. Raises `ToolError`, and what `work` raises.
+    """
     failures = await load_client("failures")
     refused = ""
     for last in (False, True):
-        seconds = min(server.timeout, context.deadline - time.monotonic())
+        seconds = min(server.timeout, deadline - time.monotonic())
         if seconds <= 0:
             raise ToolError(f"There was no time left to call {server.title}.")
-        token = await access_token(server, context.user_id, refused=refused)
+        token = await access_token(server, user_id, refused=refused)
         try:
-            async with session_pool().borrow(server, context.user_id, token, seconds, fresh=last) as session:
-                result = await _make_call(tool, arguments, context, session)
+            async with session_pool().borrow(server, user_id, token, seconds, fresh=last) as session:
+                result = await work(session)
             if session.list_changed:
                 session.list_changed = False
                 refresh_soon(server.id)
         except failures.NotLoggedInError as error:
             if last or not server.personal:
-                raise await _not_logged_in(tool, context, error, token) from None
+                raise await _not_logged_in(server, user_id, error, token) from None
             refused = token
         except failures.SessionGoneError:
             if last:
@@ -61,7 +76,8 @@ async def _make_call(
     results = await load_client("results")
     try:
         if tool.recipe.get("kind") == "resource":
-            return await _read_resource(arguments, session, seconds, results, tool.home.title)
+            read = await _read_resource(arguments, session, seconds, results, tool.home.title)
+            return replace(read, text=tool.home.mask(read.text, session.auth.token))
         result = await session.call(
             tool.upstream_name, arguments, seconds=seconds, key=str(context.call_id), answers=context.answers,
             report=report,
@@ -72,9 +88,10 @@ async def _make_call(
             "tool_server_call_failed", server=tool.home.slug, tool=tool.name, uncertain=uncertain, detail=error.detail
         )
         error.uncertain = uncertain
+        error.sentence = tool.home.mask(error.sentence, session.auth.token)
         raise
     converted: ToolResult = results.convert_result(result, tool.home.title)
-    return converted
+    return replace(converted, text=tool.home.mask(converted.text, session.auth.token))
 
 
 async def _read_resource(
@@ -88,12 +105,14 @@ async def _read_resource(
     return converted
 
 
-async def _not_logged_in(tool: StoredTool, context: ToolContext, error: ToolError, token: str) -> ToolError:
-    """What the person reads; a person's connection is marked as ended."""
-    title = tool.home.title
-    if not tool.home.personal:
+async def _not_logged_in(server: StoredServer, user_id: uuid.UUID | None, error: Any, token: str) -> ToolError:
+    """What the person reads; a person's connection is marked as ended, unless only this is forbidden to them."""
+    title = server.title
+    if not server.personal:
         return ToolError(f"{title} did not accept its credentials. Please tell an administrator.", detail=error.detail)
-    await mark_expired(tool.home, context.user_id, f"{title} did not accept the log-in any more.")
+    if error.forbidden:
+        return ToolError(f"{title} does not allow this with your log-in.", detail=error.detail)
+    await mark_expired(server, user_id, token)
     return ToolError(
         f"{title} has ended your log-in. Connect again under Settings, My connections.", detail=error.detail
     )

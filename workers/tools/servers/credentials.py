@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -22,13 +23,26 @@ class Bearer(httpx2.Auth):
 
 @dataclass(slots=True)
 class LastRefusal:
-    """The last response of a server that was no success: its status, and what it says about logging in."""
+    """The last response of a server to a request of ours that was no success: its status, and what it says about
+    logging in. `opening`: the stream of events counts, too. Later only calls do: a notice that the server does not
+    want, or a stream of events that it does not have, says nothing about a call.
+    """
 
     status: int = 0
     challenge: str = ""
+    opening: bool = True
 
     async def note(self, response: httpx2.Response) -> None:
         """A response hook of a client."""
-        if response.status_code >= 400:
+        if response.status_code >= 400 and (self.opening or _is_call(response.request)):
             self.status = response.status_code
             self.challenge = response.headers.get("WWW-Authenticate", "")[:2000]
+
+
+def _is_call(request: httpx2.Request) -> bool:
+    """Whether a request has a JSON-RPC request that waits for a result: no notice, and no answer to the server."""
+    try:
+        message = json.loads(request.content)
+    except (ValueError, RecursionError, httpx2.RequestNotRead):
+        return False
+    return isinstance(message, dict) and "id" in message and "method" in message

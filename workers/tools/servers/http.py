@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -12,11 +13,13 @@ import httpx2
 from workers.providers.address_policy import ENDPOINTS, PUBLIC
 from workers.providers.address_policy import RefusedAddressError as RefusedAddressError  # for who uses this client
 from workers.providers.guarded import GuardedBackend, is_refused
+from workers.tools.decoding import is_text_encoding
 
 CONNECT_SECONDS: Final = 10.0
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024  # of a response
 MAX_STREAM_BYTES: Final = 64 * 1024 * 1024  # of an event stream
 USER_AGENT: Final = "antiphon"
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 REFUSED: Final = "This address cannot be used for a tool server."
 
 
@@ -64,6 +67,7 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             await response.aclose()
             raise TooLargeError("The response is compressed.", request=request)
+        _drop_odd_charset(response.headers)
         streamed = response.headers.get("Content-Type", "").lower().startswith("text/event-stream")
         limit = MAX_STREAM_BYTES if streamed else MAX_BODY_BYTES
         stream: Any = response.stream
@@ -73,6 +77,14 @@ class GuardedTransport(httpx2.AsyncHTTPTransport):
             stream=_Bounded(stream, limit),
             extensions=response.extensions,
         )
+
+
+def _drop_odd_charset(headers: httpx2.Headers) -> None:
+    """A charset that is none of texts is as good as no charset."""
+    kind, _, parameters = headers.get("Content-Type", "").partition(";")
+    found = _CHARSET.search(parameters)
+    if found is not None and not is_text_encoding(found[1]):
+        headers["Content-Type"] = kind
 
 
 class _Bounded(httpx2.AsyncByteStream):

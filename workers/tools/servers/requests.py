@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from chat.jobs.worker_replies import is_awaited, send_reply
 from chat.models import ToolConnection
 from workers.tools.base import ToolError
 from workers.tools.servers.pool import load_client
+from workers.tools.servers.prompts import fetch_prompt
 from workers.tools.servers.publish import save_failure, save_listing
 from workers.tools.servers.refresh import fetch_listing, refresh_soon
 from workers.tools.servers.stored import StoredServer, find_server, read_server
@@ -46,6 +47,9 @@ async def answer(action: str, id_: uuid.UUID, args: Sequence[str], reply_to: str
 async def _do(action: str, id_: uuid.UUID, args: Sequence[str]) -> ServerReply:
     if action == "test":
         return await _test(id_)
+    if action == "prompt":
+        user_id, name, arguments = args
+        return await _fill_in(id_, uuid.UUID(user_id), name, msgspec.json.decode(arguments, type=dict[str, str]))
     connection = await in_db(_find_connection, id_)
     if connection is None:
         return GONE
@@ -76,6 +80,13 @@ async def _test(server_id: uuid.UUID) -> ServerReply:
     if held:
         sentence += f" {held} changed or new: look at them below."
     return ServerReply(True, " ".join([sentence, *listing.notes])[:2000])
+
+
+async def _fill_in(server_id: uuid.UUID, user_id: uuid.UUID, name: str, arguments: Mapping[str, str]) -> ServerReply:
+    server = await in_db(find_server, server_id)
+    if server is None:
+        return GONE
+    return ServerReply(True, text=await fetch_prompt(server, user_id, name, arguments))
 
 
 async def _begin(connection: ToolConnection, server: StoredServer, state: str, callback: str) -> ServerReply:

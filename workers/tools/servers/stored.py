@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 
 from accounts.lib.encryption import UnreadableError
 from chat.models import KnownTool, ServerAuth, ServerKind, ToolServer
+
+SHORTEST_SECRET: Final = 6  # characters; shorter ones would be found in any text
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,14 @@ class StoredServer:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     stdio: Mapping[str, Any] = field(default_factory=dict, repr=False)
     trouble: str = ""
+
+    def mask(self, text: str, token: str = "") -> str:
+        """A text without the secrets that this server is sent, which some servers repeat. `token`: a person's own."""
+        secrets = {one for value in self.headers.values() for one in (value, value.rpartition(" ")[2])}
+        for secret in sorted({*secrets, token}, key=len, reverse=True):
+            if len(secret) >= SHORTEST_SECRET:
+                text = text.replace(secret, "…")
+        return text
 
     @property
     def allow_private(self) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import Group
 
 from accounts.models import User
 from chat.catalog.tools import OfferedTool, offered_tools
 from chat.models import KnownTool, ToolPolicy, ToolSwitch
+from chat.runs import tool_switch
 from workers.models import SearchProvider
 from workers.tools import registry
 from workers.tools.publishing import publish_own_tools
@@ -67,6 +71,30 @@ def test_the_most_specific_policy_counts(alice: User) -> None:
     ToolPolicy.objects.create(server="", tool="current_time", group=group, rule="never")
     ToolPolicy.objects.create(server="", tool="current_time", group=other, rule="always")
     assert {tool.rule for tool in offered_tools(alice) if tool.key == "current_time"} == {"always"}
+
+
+def test_a_policy_for_all_tools(alice: User) -> None:
+    publish_own_tools()
+    ToolPolicy.objects.create(server="*", tool="", rule="off")
+    assert not keys(alice)
+    ToolPolicy.objects.create(server="", tool="calculate", rule="never")
+    assert keys(alice) == {"calculate"}
+
+
+def test_looking_for_tools_takes_three_statements(alice: User, django_assert_num_queries: Any) -> None:
+    publish_own_tools()
+    tool_switch.tools_stopped()  # asked twice a second at most
+    with django_assert_num_queries(3):
+        offered, existing = registry._read(alice.pk)
+    assert {one.name for one in existing} >= {one.name for one in offered.values()}
+
+
+@pytest.fixture(autouse=True)
+def switch() -> Generator[None]:
+    """What this process knows of the switch that stops all tools is of this test."""
+    tool_switch.forget()
+    yield
+    tool_switch.forget()
 
 
 def test_the_switch_stops_all_tools(alice: User) -> None:

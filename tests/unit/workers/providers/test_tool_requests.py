@@ -21,7 +21,7 @@ from workers.providers.base import (
     ToolImage,
     ToolSpec,
 )
-from workers.providers.counting import ESTIMATE, Ratios
+from workers.providers.counting import ESTIMATE, Ratios, TokenCount
 from workers.providers.gemini.dialect import GeminiDialect
 from workers.providers.http.dialect import Dialect
 from workers.providers.http.errors import error_from_answer
@@ -36,6 +36,7 @@ from workers.providers.openai.dialect import OpenAIDialect
 from workers.providers.responses.dialect import ResponsesDialect
 from workers.providers.token_estimate import (
     ANSWER_TOKENS,
+    TOOL_TOKENS,
     TURN_TOKENS,
     calls_text,
     estimate_tokens,
@@ -394,13 +395,32 @@ class TestCounts:
         assert usage == estimate_usage([ASKED], "", tools=[CLOCK], calls=[CALL])
         assert usage.output_tokens == estimate_tokens(calls_text([CALL]))
 
-    def test_a_request_that_is_mostly_tools_teaches_nothing(self) -> None:
-        turns = [ChatTurn("user", "word " * 100)]
-        large, small = ToolSpec("a", "word " * 200, {}), ToolSpec("a", "word", {})
-        assert not Ratios().note(turns, TokenUsage(600, 5), [large])
+    def test_factors_of_text_and_of_tools_are_learnt_apart(self) -> None:
+        """An endpoint writes tools in half as many tokens as estimated; its tokens of text are twice the estimate."""
+        tools = [ToolSpec(f"tool_{n}", "word " * 60, {"type": "object"}) for n in range(8)]
+        described = ESTIMATE.tools(tools) - TOOL_TOKENS * len(tools)
+        ratios, turns = Ratios(), [ChatTurn("user", "word " * 20)]
+        for answers in range(1, 4):
+            said = sum(estimate_tokens(turn.content) for turn in turns)
+            fixed = ANSWER_TOKENS + TURN_TOKENS * len(turns) + TOOL_TOKENS * len(tools)
+            assert ratios.note(turns, TokenUsage(fixed + 2 * said + described // 2, 5), tools), answers
+            turns += [ChatTurn("assistant", "word " * 150), ChatTurn("user", "word " * 150)]
+        found = ratios.factors()
+        assert found == {"tools": pytest.approx(0.5, abs=0.1), "ascii": pytest.approx(2.0, abs=0.2)}
+        count = TokenCount(found)
+        assert count.tools(tools) == pytest.approx(TOOL_TOKENS * len(tools) + described / 2, rel=0.2)
+        assert count.text("word " * 100) == pytest.approx(200, rel=0.1)
+
+    def test_few_tools_beside_much_text(self) -> None:
+        turns, small = [ChatTurn("user", "word " * 100)], ToolSpec("a", "word", {})
         ratios = Ratios()
         assert ratios.note(turns, TokenUsage(200 + ESTIMATE.tools([small]) + ANSWER_TOKENS + TURN_TOKENS, 5), [small])
-        assert ratios.factors() == {"ascii": pytest.approx(2.0, abs=0.03)}
+        assert ratios.factors() == {"ascii": pytest.approx(1.95, abs=0.03)}
+
+    def test_a_short_question_beside_known_tools_teaches_nothing(self) -> None:
+        tool = ToolSpec("a", "word " * 60, {})
+        ratios = Ratios({"tools": [1.0]})
+        assert not ratios.note([ChatTurn("user", "word " * 20)], TokenUsage(150, 5), [tool])
 
     def test_images_teach_nothing(self) -> None:
         turns = [ChatTurn("tool", "word " * 100, images=(ToolImage("image/png", b"x"),))]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,22 @@ TEXT = "Grüße aus Köln – 10 €"
 )
 def test_texts_are_read_whatever_the_server_says(body: bytes, charset: str) -> None:
     assert decode_text(body, charset) == TEXT
+
+
+@pytest.mark.parametrize("charset", ["zip", "bz2", "base64", "hex", "rot13", "undefined"])
+def test_a_charset_that_is_a_compression_is_not_even_tried(charset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of some kilobytes would fill the memory before it is seen that it gives no text."""
+    tried: list[str] = []
+    real = codecs.getincrementaldecoder
+
+    def note(encoding: str) -> Any:
+        tried.append(encoding)
+        return real(encoding)
+
+    monkeypatch.setattr(codecs, "getincrementaldecoder", note)
+    decode_text(zlib.compress(b"x" * 1_000_000), charset)
+    assert charset not in tried
+    assert "utf-8" in tried
 
 
 def test_the_charset_of_the_page_is_read() -> None:

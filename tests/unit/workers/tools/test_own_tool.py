@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from msgspec import Meta
+from structlog.testing import capture_logs
 
 from workers.tools.base import MAX_OUTPUT_CHARS, ToolContext, ToolError, ToolResult
 from workers.tools.own_tool import TOO_SLOW, own_tool
@@ -39,6 +40,9 @@ class FindPlaces:
         return ToolResult("x" * MAX_OUTPUT_CHARS + "y" if self.query == "huge" else f"{self}\x00")
 
 
+MISSING = (
+    "Wrong arguments for find_places: missing parameter query; it has no 'q', only query, count, kind, exact, area."
+)
 TOOL = own_tool(FindPlaces, title="Find places")
 
 
@@ -78,7 +82,7 @@ def test_what_a_model_is_told() -> None:
         ({"query": "x", "kind": "sea"},
          "Wrong arguments for find_places: kind: invalid enum value 'sea'; allowed are city, river."),
         ({"query": ["a"]}, "Wrong arguments for find_places: query: expected text, got array."),
-        ({"q": "x"}, "find_places has no parameter 'q'. Its parameters: query, count, kind, exact, area."),
+        ({"q": "x"}, MISSING),
     ],
 )  # fmt: skip
 async def test_wrong_arguments(arguments: dict[str, Any], sentence: str) -> None:
@@ -91,6 +95,15 @@ async def test_arguments_that_models_write_differently() -> None:
     given = {"query": "Rome", "count": "7", "exact": "true", "kind": None}
     result = await TOOL.run(given, context())
     assert result.text == str(FindPlaces("Rome", 7, "city", True))  # without the null byte, which no row can hold
+
+
+async def test_a_parameter_that_the_tool_does_not_have_is_ignored_and_noted() -> None:
+    with capture_logs() as logs:
+        result = await TOOL.run({"query": "Rome", "reason\x00": "x" * 10**6, "n" * 100: None}, context())
+    assert result.text == str(FindPlaces("Rome"))
+    [note] = logs
+    assert (note["event"], note["tool"]) == ("tool_arguments_ignored", "find_places")
+    assert note["parameters"] == ["reason", "n" * 60]
 
 
 async def test_a_call_ends_at_its_deadline() -> None:

@@ -16,7 +16,9 @@ SAID_CHARS = 500
 
 
 class NotLoggedInError(ToolError):
-    """The server does not accept who we are. Nothing was done."""
+    """The server does not accept who we are. Nothing was done. `forbidden`: it refuses only this (HTTP 403)."""
+
+    forbidden = False
 
 
 class SessionGoneError(ToolError):
@@ -28,7 +30,9 @@ def explain(error: BaseException, title: str, refusal: LastRefusal, *, sent: boo
     found = [*_leaves(error)]
     detail = "; ".join(f"{type(one).__name__}: {one}"[:200] for one in found)[:600]
     if refusal.status in (401, 403):
-        return NotLoggedInError(f"{title} did not accept the log-in.", detail=detail)
+        refused = NotLoggedInError(f"{title} did not accept the log-in.", detail=detail)
+        refused.forbidden = refusal.status == 403
+        return refused
     if refusal.status == 404 and sent:
         return SessionGoneError(f"{title} has ended the session.", detail=detail)
     if any(isinstance(one, RefusedAddressError) for one in found):

@@ -13,6 +13,7 @@ from workers.tools.servers.mcp_client.session import McpSession
 
 MAX_PAGES: Final = 20
 MAX_PROMPTS: Final = 50
+MAX_PROMPT_ARGUMENTS: Final = 20
 MAX_RESOURCES_NAMED: Final = 40
 PAGE_SECONDS: Final = 20.0
 RESOURCES: Final = "resources/read"  # no server's tool: the upstream name of the tool that reads resources
@@ -108,7 +109,11 @@ async def _resource_tool(session: McpSession, notes: list[str]) -> Offered | Non
 
 
 def _prompt(prompt: Any) -> dict[str, Any]:
-    arguments = [clean(one.name, 100) for one in (prompt.arguments or [])][:20]
+    arguments = [
+        {"name": one.name, "description": clean(one.description or "", 300), "required": bool(one.required)}
+        for one in (prompt.arguments or [])
+        if one.name == clean(one.name, 100)
+    ][:MAX_PROMPT_ARGUMENTS]
     return {
         "name": clean(prompt.name, 100),
         "title": clean(prompt.title or prompt.name, 100),

@@ -11,11 +11,12 @@ import mcp_types as types
 
 from accounts.lib.urls import is_http, split_url
 from workers.tools.base import MAX_OUTPUT_CHARS, Picture, Source, ToolResult
-from workers.tools.servers.listing import shorten
+from workers.tools.servers.listing import clean, shorten
 
 MAX_PICTURES: Final = 8
 MAX_PICTURE_BYTES: Final = 5 * 1024 * 1024
 MAX_BLOCKS: Final = 500
+MAX_PROMPT_CHARS: Final = 40_000  # a message has at most 48 KiB
 _SIGNATURES: Final = {
     "image/png": (b"\x89PNG\r\n\x1a\n",),
     "image/jpeg": (b"\xff\xd8\xff",),
@@ -108,6 +109,26 @@ def _cut(text: str) -> str:
         return text
     note = f"\n\n[Cut: the result has {len(text)} characters.]"
     return text[: MAX_OUTPUT_CHARS - len(note)] + note
+
+
+def convert_prompt(prompt: types.GetPromptResult) -> str:
+    """A prompt as the text of one message; who says what is told where it is a conversation."""
+    texts: list[str] = []
+    alone = all(one.role == "user" for one in prompt.messages)
+    for one in prompt.messages[:MAX_BLOCKS]:
+        block = one.content
+        if isinstance(block, types.TextContent):
+            text = block.text
+        elif isinstance(block, types.EmbeddedResource):
+            text = resource_text(block.resource)
+        elif isinstance(block, types.ResourceLink):
+            text = _link(block, [])
+        else:
+            text = f"[{shorten(block.mime_type, 40)}, which is left out]"
+        text = clean(text, MAX_PROMPT_CHARS)
+        if text:
+            texts.append(text if alone else f"{one.role.capitalize()}: {text}")
+    return "\n\n".join(texts)[:MAX_PROMPT_CHARS]
 
 
 def convert_resources(read: types.ReadResourceResult, title: str) -> ToolResult:

@@ -122,7 +122,7 @@ class McpSession:
         A request that ends in any other way than with an answer is cancelled at the server, and spoils the session.
         """
         assert self._task is not None
-        self.refusal.status = 0
+        self.refusal.status, self.refusal.opening = 0, False
         asked: asyncio.Future[Question] = asyncio.get_running_loop().create_future()
         self._question = asked
         sending = asyncio.ensure_future(send(self.client))

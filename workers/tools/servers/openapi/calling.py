@@ -12,6 +12,7 @@ import httpx2
 import structlog
 
 from workers.tools.base import MAX_OUTPUT_CHARS, Picture, ToolContext, ToolError, ToolResult
+from workers.tools.decoding import decode_text
 from workers.tools.servers.http import RefusedAddressError, TooLargeError, guarded_client
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.openapi.document import BODY
@@ -19,7 +20,6 @@ from workers.tools.servers.stored import StoredServer, StoredTool
 
 PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MAX_PICTURE_BYTES: Final = 5 * 1024 * 1024
-SHORTEST_SECRET: Final = 6
 JSON: Final = "application/json"
 
 logger = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ def convert_response(server: StoredServer, response: httpx2.Response) -> ToolRes
     if not size:
         text = "[It returned nothing.]"
     elif textual:
-        text = _mask(server, response.text)
+        text = server.mask(decode_text(response.content, response.charset_encoding or ""))
     else:
         text = f"[{size} bytes of {shorten(kind, 60)}, which are not shown.]"
     text = f"HTTP {status}\n{text}" if failed else text
@@ -109,14 +109,6 @@ def convert_response(server: StoredServer, response: httpx2.Response) -> ToolRes
         note = f"\n\n[Cut: the result has {len(text)} characters.]"
         text = text[: MAX_OUTPUT_CHARS - len(note)] + note
     return ToolResult(text, failed=failed)
-
-
-def _mask(server: StoredServer, text: str) -> str:
-    for value in server.headers.values():
-        for secret in (value, value.rpartition(" ")[2]):
-            if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(secret, "…")
-    return text
 
 
 def _segment(name: str, value: Any) -> str:

@@ -124,6 +124,28 @@ async def test_what_is_remembered_does_not_ask_until_content_from_outside_comes_
     assert (run.status, [one["n"] for one in send.given]) == ("done", [1, 2, 3, 4])
 
 
+async def test_what_was_allowed_is_made_by_no_other_servers_tool_of_that_name(alice: User, turn: Accepted) -> None:
+    ours = CountingTool("send", effect="writes", approval="ask", server="ours")
+    await worker(ours).write(turn, ScriptedModel(calls(("a", "send", {"to": "carol"}))))
+    await decide(alice, turn)
+    theirs = CountingTool("send", effect="writes", approval="never", server="theirs")
+    await worker(theirs, owner="w2").write(turn, ScriptedModel(says("Not sent.")))
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, call.status, theirs.began) == ("done", "error", [])
+    assert call.output.startswith("There is no tool with this name.")
+
+
+async def test_what_was_allowed_is_made_though_its_tool_has_another_name_now(alice: User, turn: Accepted) -> None:
+    """Another server has a tool of that name since, so models call both by longer names."""
+    ours = CountingTool("send", effect="writes", approval="ask", server="ours")
+    await worker(ours).write(turn, ScriptedModel(calls(("a", "send", {"to": "carol"}))))
+    await decide(alice, turn)
+    both = [CountingTool(f"{server}__send", effect="writes", server=server) for server in ("theirs", "ours")]
+    await worker(*both, owner="w2").write(turn, ScriptedModel(says("Sent.")))
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (run.status, call.status, [len(one.done) for one in both]) == ("done", "ok", [0, 1])
+
+
 async def test_a_tool_that_is_off_is_refused_without_a_wait(alice: User, turn: Accepted) -> None:
     send = CountingTool("send", effect="writes", approval="never")
     await in_db(ToolPolicy.objects.create, server="", tool="send", rule="off")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Generator
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,9 @@ from django.utils import timezone
 from accounts.lib.db import in_db
 from accounts.models import Price, Unit, UsageEntry, User
 from chat.eventlog import store
-from chat.models import Conversation, Run, ToolSwitch
+from chat.models import Conversation, Run
+from chat.runs import tool_switch
+from chat.runs.tool_switch import switch_tools, tools_stopped
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
 from tests.fixtures.quota_rows import give, standing
@@ -121,6 +124,25 @@ async def test_a_tool_that_never_answers_meets_its_deadline(turn: Accepted, sett
     assert "took longer than 0 seconds" in call.output
 
 
+@pytest.mark.parametrize(("effect", "status"), [("reads", "error"), ("writes", "unknown")])
+@pytest.mark.parametrize("failure", ["hangs", "crashes"])
+async def test_whether_a_write_happened_that_ended_in_no_result_is_not_known(
+    turn: Accepted, settings: Any, effect: Any, status: str, failure: str
+) -> None:
+    settings.TOOL_CALL_SECONDS = 0.2
+
+    async def work(*_: Any) -> ToolResult:
+        if failure == "crashes":
+            raise RuntimeError
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    tool = CountingTool(effect=effect, work=work)
+    await worker_with(tool).write(turn, ScriptedModel(calls(("a", "look", {})), says("Perhaps.")))
+    _, _, [call] = await in_db(rows, turn.run_id)
+    assert (call.status, "not known whether it happened" in call.output) == (status, effect == "writes")
+
+
 async def test_a_stop_cancels_calls_also_stubborn_ones(turn: Accepted) -> None:
     begun = asyncio.Event()
 
@@ -209,12 +231,45 @@ async def test_a_result_after_the_stop_is_dropped(turn: Accepted, alice: User) -
     assert (run.status, call.status, call.output, len(model.asked)) == ("stopped", "cancelled", "", 1)
 
 
+@pytest.fixture
+def switch() -> Generator[None]:
+    """What this process knows of the switch that stops all tools is of this test."""
+    tool_switch.forget()
+    yield
+    tool_switch.forget()
+
+
+@pytest.mark.usefixtures("switch")
 async def test_no_call_begins_while_staff_stops_all_tools(turn: Accepted) -> None:
-    await ToolSwitch.objects.acreate(stopped=True, reason="Tools are off until noon.")
-    tool = CountingTool()
-    await worker_with(tool).write(turn, ScriptedModel(calls(("a", "look", {})), says("Off.")))
-    _, _, [call] = await in_db(rows, turn.run_id)
-    assert (call.status, call.output, tool.began) == ("error", "Tools are off until noon.", [])
+    """Not even in an answer that has begun; there is one sentence for it, which people read, too."""
+
+    async def stop(*_: Any) -> ToolResult:
+        await in_db(switch_tools, True, "Until noon.", None)
+        return ToolResult("the last one")
+
+    first, second = CountingTool(work=stop), CountingTool("send")
+    model = ScriptedModel(calls(("a", "look", {})), calls(("b", "send", {})), says("Off."))
+    await worker_with(first, second).write(turn, model)
+    _, _, made = await in_db(rows, turn.run_id)
+    assert [(call.status, call.output) for call in made] == [
+        ("ok", "the last one"),
+        ("error", "Tools are switched off for now. Until noon."),
+    ]
+    assert second.began == []
+    assert await in_db(tools_stopped) == made[1].output
+
+
+async def test_no_call_begins_after_the_conversation_was_deleted(turn: Accepted) -> None:
+    """It is in the trash, and its answer goes on to the end, but changes and sends nothing more."""
+
+    async def delete() -> None:
+        await Conversation.objects.filter(pk=turn.conversation_id).aupdate(deleted_at=timezone.now())
+
+    send = CountingTool("send", effect="writes")
+    model = ScriptedModel([delete, *calls(("a", "send", {}))], says("Never."))
+    await worker_with(send).write(turn, model)
+    run, _, [call] = await in_db(rows, turn.run_id)
+    assert (send.began, run.status, call.status, len(model.asked)) == ([], "stopped", "cancelled", 1)
 
 
 async def test_calls_run_side_by_side_up_to_the_limit(turn: Accepted) -> None:

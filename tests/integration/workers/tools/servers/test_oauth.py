@@ -79,7 +79,12 @@ async def log_in(connection: ToolConnection) -> None:
 
 
 async def call(connection: ToolConnection) -> str:
-    tool = KnownTool(server="protected", name="whoami", upstream_name="whoami", title="")
+    """The authorization that the server got."""
+    return bytes.fromhex(await call_tool(connection, "whoami")).decode()
+
+
+async def call_tool(connection: ToolConnection, name: str) -> str:
+    tool = KnownTool(server="protected", name=name, upstream_name=name, title="")
     asked = context(user_id=connection.user_id)
     return (await ServerTool(tool, await found(connection)).run({}, asked)).text
 
@@ -168,6 +173,41 @@ async def test_a_log_in_that_was_revoked_in_mid_run(connection: ToolConnection, 
         await call(connection)
     await log_in(connection)
     assert (await call(connection)).startswith("Bearer access-")
+
+
+async def test_a_server_that_refuses_also_new_tokens(
+    connection: ToolConnection, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def accept_none(token: str) -> None:
+        return None
+
+    await log_in(connection)
+    monkeypatch.setattr(authority, "load_access_token", accept_none)
+    with pytest.raises(ToolError, match=r"Protected has ended your log-in\. Connect again"):
+        await call(connection)
+    assert authority.refreshes == 1
+    await in_db(connection.refresh_from_db)
+    assert (connection.state, connection.encrypted_tokens) == (ConnectionState.EXPIRED, "")
+
+
+async def test_a_server_that_repeats_a_token(connection: ToolConnection) -> None:
+    await log_in(connection)
+    assert await call_tool(connection, "repeat") == "You sent Bearer …."
+
+
+async def test_what_is_forbidden_to_a_person_does_not_end_their_log_in(
+    connection: ToolConnection, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def without_scope(token: str) -> Any:
+        known = authority.access.get(token)
+        return known and known.model_copy(update={"scopes": []})
+
+    await log_in(connection)
+    monkeypatch.setattr(authority, "load_access_token", without_scope)
+    with pytest.raises(ToolError, match="Protected does not allow this with your log-in"):
+        await call(connection)
+    await in_db(connection.refresh_from_db)
+    assert connection.state == ConnectionState.CONNECTED
 
 
 async def test_an_authorization_server_that_is_away(connection: ToolConnection, authority: Authority) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+import zlib
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
@@ -221,6 +222,10 @@ async def test_a_server_of_a_person_is_not_in_a_private_network(fake: Running) -
         (Response("{", media_type="application/json"), "refused the call"),
         (Response(status_code=500), r"answered with an error \(HTTP 500\)"),
         (Response(status_code=302, headers={"Location": "http://169.254.169.254/"}), "refused the call: Redirect"),
+        (
+            Response(zlib.compress(b"x" * 10**6), headers={"Content-Type": "text/event-stream; charset=zip"}),
+            "refused the call|was lost|cannot be read",
+        ),
         ({"content": "no list"}, "sent an answer that cannot be read"),
         ({"content": [{"type": "video", "data": ""}]}, "sent an answer that cannot be read"),
         (Response(b"x" * 17_000_000, media_type="application/json"), "refused the call|sent more|was lost"),

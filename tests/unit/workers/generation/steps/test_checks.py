@@ -47,15 +47,15 @@ def test_calls_are_bounded_and_have_ids_of_their_own() -> None:
     assert len({call.upstream_id for call in made}) == MOST_CALLS
     assert (len(made[2].name), len(made[2].arguments)) == (128, 64 * 1024 + 1)
     assert [made[0].title, made[0].effect, made[2].effect] == ["Look", "reads", "reads"]
-    assert refusal(ToolCall(name="look", arguments=made[2].arguments), {"look"}).startswith(
+    assert refusal(ToolCall(name="look", arguments=made[2].arguments), {"look": CountingTool()}).startswith(
         "The arguments are too long"
     )
 
 
 def test_what_a_person_edited_is_checked() -> None:
     call = ToolCall(name="look", arguments='{"a": 1', edited_arguments='{"a": 1}')
-    assert refusal(call, {"look"}) == ""
-    assert "There is no tool" in refusal(call, {"other"})
+    assert refusal(call, {"look": CountingTool()}) == ""
+    assert "There is no tool" in refusal(call, {"other": CountingTool()})
 
 
 def test_the_same_call_is_counted_whatever_its_spelling() -> None:

@@ -137,6 +137,15 @@ def test_responses(status: int, kind: str, body: bytes, text: str, failed: bool)
     assert (result.text, result.failed) == (text, failed)
 
 
+@pytest.mark.parametrize("charset", ["zip", "base64", "hex", "idna", "undefined", "rot13", "utf-16", "no-such"])
+def test_a_response_with_a_charset_that_is_none(charset: str) -> None:
+    headers = {"Content-Type": f"text/plain; charset={charset}"}
+    assert convert_response(stored(), httpx2.Response(200, headers=headers, content=b"plain!")).text in (
+        "plain!",
+        "\u6c70\u6961\u216e",
+    )
+
+
 def test_where_the_paths_begin() -> None:
     document = read_document(YAML)
     assert base_url(document, "", "https://docs.example/openapi.yaml") == "https://api.example/v1"

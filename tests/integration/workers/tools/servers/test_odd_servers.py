@@ -1,0 +1,82 @@
+"""MCP servers that repeat secrets, answer twice, or refuse what is no call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tests.fakes.mcp_server import Scripted, running
+from tests.integration.workers.tools.servers.test_sessions import closed as closed  # fixtures
+from tests.integration.workers.tools.servers.test_sessions import context, named, stored
+from tests.integration.workers.tools.servers.test_sessions import no_database as no_database
+from workers.tools.base import ToolError
+
+
+async def test_secrets_that_a_server_repeats_are_masked() -> None:
+    headers = {"Authorization": "Bearer staffs-secret", "X-Short": "1"}
+    result = {"content": [{"type": "text", "text": "1: Bearer staffs-secret, or staffs-secret"}]}
+    with running(Scripted({"tools/call": result}).app()) as fake:
+        does = named(stored(f"{fake.origin}/mcp", protocol="2025-06-18", auth="headers", headers=headers), "does")
+        assert (await does.run({}, context())).text == "1: …, or …"
+
+
+async def test_a_server_that_answers_twice() -> None:
+    """The first answer counts."""
+    scripted = Scripted()
+
+    def call(params: Any) -> Response:
+        replies = [
+            {"jsonrpc": "2.0", "id": scripted.ids[-1], "result": {"content": [{"type": "text", "text": said}]}}
+            for said in ("first", "second")
+        ]
+        body = "".join(f"event: message\ndata: {json.dumps(reply)}\n\n" for reply in replies)
+        return Response(body, media_type="text/event-stream")
+
+    scripted.answers["tools/call"] = call
+    with running(scripted.app()) as fake:
+        does, user = named(stored(f"{fake.origin}/mcp", protocol="2025-06-18"), "does"), uuid.uuid4()
+        for _ in range(2):
+            assert (await does.run({}, context(user_id=user))).text == "first"
+
+
+async def test_a_refused_stream_of_events_says_nothing_about_a_call() -> None:
+    """The server has done what a call asks, and does not answer. It has no stream of events (404), which the client
+    asks for beside: that is no reason to make the call again.
+    """
+    made: list[str] = []
+
+    async def respond(request: Request) -> Response:
+        if request.method != "POST":
+            return Response(status_code=404)
+        message = await request.json()
+        if "id" not in message:
+            return Response(status_code=202)
+        if message["method"] == "tools/call":
+            made.append(message["params"]["name"])
+            await asyncio.sleep(60)
+        result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}},
+                  "serverInfo": {"name": "s", "version": "0"}}  # fmt: skip
+        body = {"jsonrpc": "2.0", "id": message["id"], "result": result}
+        return JSONResponse(body, headers={"mcp-session-id": "one"})
+
+    async def respond_late(request: Request) -> Response:
+        if request.method == "GET":
+            while not made:  # while the call is under way
+                await asyncio.sleep(0.01)
+        return await respond(request)
+
+    app = Starlette()
+    app.add_route("/mcp", respond_late, methods=["GET", "POST", "DELETE"])
+    with running(app) as fake:
+        does = named(stored(f"{fake.origin}/mcp", protocol="2025-06-18", timeout=1.0), "does", effect="writes")
+        with pytest.raises(ToolError, match="did not answer in time") as raised:
+            await does.run({}, context())
+    assert made == ["does"]
+    assert raised.value.uncertain
