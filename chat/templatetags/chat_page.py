@@ -77,7 +77,7 @@ def protocol() -> SafeString:
 # Not modules of the conversation page: scripts of other pages and of the admin, the audio thread's, a live share's.
 NOT_MODULES: Final = (
     *("boot", "log-out", "moderation", "notifications", "staff", "voice/recorder-worklet"),
-    *("shared/messages", "shared/shared"),
+    *("shared/messages", "shared/shared", "shared/steps"),
 )
 
 # Loaded when they are needed: no preload.
