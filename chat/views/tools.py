@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from chat.catalog.presets import usable_presets
 from chat.catalog.tools import offered_tools
 from chat.conversations import tools
 from chat.models import Conversation, KnownTool
@@ -38,8 +39,13 @@ def change(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
 @require_safe
 @for_members
 def read_defaults(request: HttpRequest) -> HttpResponse:
-    """The tools of a new conversation."""
-    return JsonResponse(tools.describe_tools(offered_tools(user_of(request))))
+    """The tools of a new conversation, also with the preset in `preset`, if the user may choose it."""
+    user = user_of(request)
+    try:
+        preset = usable_presets(user.pk).filter(pk=uuid.UUID(request.GET.get("preset", ""))).first()
+    except ValueError:
+        preset = None
+    return JsonResponse(tools.describe_tools(offered_tools(user), preset.tools if preset else None, preset))
 
 
 def tools_shown(conversation: Conversation | None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import Conversation, KnownTool, Member, Message, Role, Run, ToolPolicy, ToolSwitch
+from chat.models import Conversation, KnownTool, Member, Message, Preset, Role, Run, ToolPolicy, ToolSwitch
 from chat.protocol.commands import MessageSend, TurnOptions
 from chat.runs import tool_switch
 from chat.turns.accept import accept
@@ -106,3 +106,35 @@ def test_a_message_brings_them(alice: User, conversation: Conversation) -> None:
     accepted = accept(alice.pk, later)
     assert Run.objects.get(pk=accepted.run_id).parameters == {"asked": {"tools": []}}
     assert Conversation.objects.get(pk=begun.conversation_id).tools == ["make_file"]
+
+
+def test_a_preset_says_which(alice: User, conversation: Conversation) -> None:
+    """What it names that somebody cannot use is left out, and counted; another choice stands until it is reset."""
+    client = logged_in(alice)
+    preset = Preset.objects.create(owner=alice, name="Files", tools=["make_file", "gone/tool"])
+    shown = client.get(f"/tools/?preset={preset.pk}").json()
+    assert (on(shown), shown["preset"], shown["missing"]) == (["make_file"], "Files", 1)
+    for nothing in ("", uuid.uuid4(), "x"):
+        shown = client.get(f"/tools/?preset={nothing}").json()
+        assert (on(shown), shown["preset"], shown["missing"]) == (["search_web"], "", 0)
+    accept(alice.pk, MessageSend(client_id=uuid.uuid4(), conversation_id=None, text="Hello", preset_id=preset.pk))
+    begun = Conversation.objects.get(preset=preset)
+    assert begun.tools == ["make_file", "gone/tool"]
+    path = f"/c/{begun.pk}/tools/"
+    assert on(client.get(path).json()) == ["make_file"]
+    assert on(client.post(path, {"tools": json.dumps(["search_web"])}).json()) == ["search_web"]
+    shown = client.post(path, {"tools": ""}).json()
+    assert (on(shown), shown["chosen"], shown["usual"]) == (["make_file"], preset.tools, preset.tools)
+
+
+def test_a_message_overrides_its_preset(alice: User, conversation: Conversation) -> None:
+    preset = Preset.objects.create(owner=alice, name="Files", tools=["make_file"])
+    options = TurnOptions(tools=[])
+    accept(alice.pk, MessageSend(client_id=uuid.uuid4(), conversation_id=None, text="Hello", preset_id=preset.pk, options=options))
+    assert Conversation.objects.get(preset=preset).tools == []
+
+
+def test_people_read_the_first_paragraph(alice: User, conversation: Conversation) -> None:
+    KnownTool.objects.update(description="Makes a file\nfor you.\n\nUse it only when the person asks for a file.")
+    shown = logged_in(alice).get(f"/c/{conversation.pk}/tools/").json()
+    assert {tool["description"] for tool in shown["tools"]} == {"Makes a file for you."}
