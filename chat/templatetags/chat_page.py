@@ -84,7 +84,7 @@ NOT_MODULES: Final = (
 LAZY: Final = frozenset(
     f"antiphon/conversation/{name}"
     for name in (
-        *("steps", "step-call", "step-viewer", "step-words"),
+        *("steps", "step-call", "step-viewer", "step-words", "server-prompts"),
         *("approval-box", "approval-card", "approval-form", "approval-json", "approval-words"),
     )
 )
