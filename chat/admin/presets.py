@@ -10,17 +10,23 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from chat.admin.library import LibraryAdmin, LibraryForm
 from chat.catalog import offered_models
 from chat.catalog.presets import clear_presets_cache
 from chat.catalog.starters_field import StartersField
+from chat.catalog.tool_choice import ToolChoice, staffs_tools
 from chat.models import Preset
 from chat.models.presets import MAX_STARTER, MAX_STARTERS
 
 
-class PresetForm(LibraryForm):
+class PresetForm(ToolChoice, LibraryForm):
     model = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
     starters = StartersField(
         required=False, strip=False, widget=UnfoldAdminTextareaWidget,
@@ -36,6 +42,10 @@ class PresetForm(LibraryForm):
         super().__init__(*args, **kwargs)
         if "model" not in self.fields:  # with permission only to view, or a user's own
             return
+        if "tools" in self.fields:
+            self.fields["own_tools"].widget = UnfoldBooleanSwitchWidget()
+            self.fields["tools"].widget = UnfoldAdminCheckboxSelectMultipleWidget()
+            self.offer_tools(staffs_tools())
         offered = [(one["id"], one["label"]) for one in offered_models.offered_models()]
         own = self.instance.model
         if own and own not in dict(offered):
@@ -55,10 +65,11 @@ class PresetAdmin(LibraryAdmin):
     fieldsets = (
         (None, {"fields": ("name", "description", "system_prompt", "starters")}),
         ("Model", {"fields": ("model", ("temperature", "max_tokens"), "effort")}),
+        ("Tools", {"fields": ("own_tools", "tools")}),
         ("Availability", {"fields": ("enabled", "groups", "position")}),
     )
     facts = (
-        *("name", "made_by", "description", "shown_model", "temperature", "max_tokens", "effort"),
+        *("name", "made_by", "description", "shown_model", "temperature", "max_tokens", "effort", "shown_tools"),
         *("available_to", "enabled"),
     )
     texts = ("system_prompt", "shown_starters")
@@ -83,6 +94,12 @@ class PresetAdmin(LibraryAdmin):
         if row.model in [one["id"] for one in offered_models.offered_models()]:
             return row.model
         return format_html('{} <span class="text-red-700 dark:text-red-400">not currently offered</span>', row.model)
+
+    @admin.display(description="Tools")
+    def shown_tools(self, row: Preset) -> str:
+        if row.tools is None:
+            return "Those that are on by default"
+        return ", ".join(row.tools) or "None"
 
     @admin.display(description="Starters")
     def shown_starters(self, row: Preset) -> SafeString | str:

@@ -141,11 +141,11 @@ class ToolCallAdmin(BodyAdmin):
     def conversation_link(self, row: ToolCall) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @admin.display(description="Arguments, as the model wrote them")
+    @admin.display(description="Arguments")
     def sent(self, row: ToolCall) -> SafeString | str:
         return _shown(row.arguments)
 
-    @admin.display(description="Arguments, as a person edited them")
+    @admin.display(description="Edited by a person")
     def edited(self, row: ToolCall) -> SafeString | str:
         return _shown(row.edited_arguments)
 

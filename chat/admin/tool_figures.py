@@ -148,7 +148,7 @@ def _table(figures: ToolFigures) -> dict[str, Any]:
     if figures.tools is None:
         return {"wrong": TOO_SLOW}
     return {
-        "head": ["Tool", "Calls", "Done", "Failed", "Unknown", "Denied", "Half take", "95 % take", "Cost"],
+        "head": ["Tool", "Calls", "Done", "Failed", "Unknown", "Denied", "Median time", "95th percentile", "Cost"],
         "rows": [
             (
                 f"{reverse('admin:chat_toolcall_changelist')}?{urlencode({'tool': _tool(server, name)})}",

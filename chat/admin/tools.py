@@ -21,6 +21,7 @@ from accounts.staff.recorded import RecordedAdmin
 from chat.admin.filters import Filter
 from chat.admin.tool_calls import ServerFilter
 from chat.models import KnownTool, ToolPolicy
+from chat.runs.tool_rules import EVERY_SERVER
 
 SOON: Final = "It counts from the next answer on."
 
@@ -122,11 +123,18 @@ class ToolPolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
     class Meta:
         model = ToolPolicy
         fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets choose
+        help_texts: ClassVar = {
+            "server": "The short name of a tool server. Empty: our own tools. *: all tools, also those of servers.",
+            "tool": "The name of a tool, as the list of tools has it. Empty: all of them.",
+        }
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         server, tool = cleaned.get("server") or "", cleaned.get("tool") or ""
-        if tool and not KnownTool.objects.filter(server=server, name=tool).exists():
+        if server == EVERY_SERVER:
+            if tool:
+                self.add_error("tool", "A policy for all tools names none.")
+        elif tool and not KnownTool.objects.filter(server=server, name=tool).exists():
             self.add_error("tool", "There is no such tool at this server. See Tools for the names.")
         elif server and not KnownTool.objects.filter(server=server).exists():
             self.add_error("server", "No tool of such a server is known.")

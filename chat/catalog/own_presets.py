@@ -22,6 +22,7 @@ MAX_NAME: Final = 80
 def save_as_preset(
     user: User, name: str, *, description: str = "", model: str = "", system_prompt: str = "",
     temperature: float | None = None, max_tokens: int | None = None, effort: str = "", starters: Sequence[str] = (),
+    tools: Sequence[str] | None = None,
 ) -> Preset:  # fmt: skip
     """Makes a preset of the user's own, shared with nobody.
 
@@ -33,7 +34,7 @@ def save_as_preset(
     preset = Preset(
         owner=user, name=clean_controls(name).strip(), description=clean_controls(description).strip(), model=model,
         system_prompt=clean_controls(system_prompt), temperature=temperature, max_tokens=max_tokens, effort=effort,
-        starters=[clean_controls(one) for one in starters],
+        starters=[clean_controls(one) for one in starters], tools=None if tools is None else list(tools),
     )  # fmt: skip
     screen_item(preset)
     return store(preset)

@@ -31,7 +31,7 @@ MAX_SHARED: Final = 200  # presets of others that one user is offered
 class OfferedPreset(TypedDict):
     """A preset as `hello` and the page show it. An empty model means the default.
 
-    `own` is the user's own, `owner` the name of the one who shares it; `starters`: it has some.
+    `own` is the user's own, `owner` the name of the one who shares it; `starters`: it has some; `tools`: it says which.
     """
 
     id: str
@@ -41,6 +41,7 @@ class OfferedPreset(TypedDict):
     own: NotRequired[bool]
     owner: NotRequired[str]
     starters: NotRequired[bool]
+    tools: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +106,15 @@ def clear_presets_cache() -> None:
     _enabled_presets.cache_clear()
 
 
-_SHOWN: Final = ("name", "description", "model", "starters", "owner__name", "owner__email")
+_SHOWN: Final = ("name", "description", "model", "starters", "tools", "owner__name", "owner__email")
 
 
 def _shown(row: Preset, *, own: bool = False) -> OfferedPreset:
     shown = OfferedPreset(id=str(row.pk), name=row.name, description=row.description, model=row.model)
     if row.starters:
         shown["starters"] = True
+    if row.tools is not None:
+        shown["tools"] = True
     if own:
         shown["own"] = True
     elif row.owner is not None:

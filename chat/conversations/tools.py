@@ -11,7 +11,7 @@ from django.db import transaction
 
 from chat.conversations.membership import WRITERS, member_of
 from chat.conversations.publishing import publish_setting
-from chat.models import Conversation
+from chat.models import Conversation, Preset
 from chat.protocol.commands import ChosenTools
 from chat.protocol.errors import Invalid
 from chat.runs.tool_switch import tools_stopped
@@ -37,7 +37,8 @@ class AnyTool(Protocol):
 def read_tools(user_id: uuid.UUID, conversation_id: uuid.UUID, offered: Sequence[AnyTool]) -> dict[str, Any]:
     """What the page shows a member: the tools that models may call for them, and which are on. Raises `NotFound`."""
     member = member_of(user_id, conversation_id)
-    return describe_tools(offered, member.conversation.tools, may_change=member.role in WRITERS)
+    conversation = member.conversation
+    return describe_tools(offered, conversation.tools, conversation.preset, may_change=member.role in WRITERS)
 
 
 def change_tools(
@@ -45,8 +46,9 @@ def change_tools(
 ) -> dict[str, Any]:
     """Chooses the tools of a conversation from the next answer on, and tells every open tab.
 
-    `given`: a JSON list of keys of `OfferedTool`; empty: those that are on by default. Tools of other members that this
-    one cannot use stay as they are. Returns what `read_tools` does. Raises `NotFound`, `Forbidden` and `Invalid`.
+    `given`: a JSON list of keys of `OfferedTool`; empty: those of the preset, else those that are on by default. Tools
+    of other members that this one cannot use stay as they are. Returns what `read_tools` does. Raises `NotFound`,
+    `Forbidden` and `Invalid`.
     """
     wanted = _read(given)
     known = {tool.key for tool in offered}
@@ -58,10 +60,12 @@ def change_tools(
             if unknown := [key for key in wanted if key not in known and key not in before]:
                 raise Invalid(f"There is no tool “{unknown[0]}”.")
             wanted += [key for key in before if key not in known and key not in wanted]
+        elif conversation.preset is not None:
+            wanted = conversation.preset.tools
         conversation.tools = wanted
         conversation.save(update_fields=["tools"])
     publish_setting(conversation, "tools")
-    return describe_tools(offered, conversation.tools, may_change=member.role in WRITERS)
+    return describe_tools(offered, conversation.tools, conversation.preset, may_change=member.role in WRITERS)
 
 
 def _read(given: str) -> list[str] | None:
@@ -75,15 +79,26 @@ def _read(given: str) -> list[str] | None:
 
 
 def describe_tools(
-    offered: Sequence[AnyTool], chosen: Sequence[str] | None = None, *, may_change: bool = True
+    offered: Sequence[AnyTool],
+    chosen: Sequence[str] | None = None,
+    preset: Preset | None = None,
+    *,
+    may_change: bool = True,
 ) -> dict[str, Any]:
     """The tools and which are on, also for a conversation that has not begun. `stopped`: the sentence for people while
-    staff have stopped all tools.
+    staff have stopped all tools. `preset` names the preset, if it says which tools are on; `usual` are these, null:
+    those that are on by default. `missing`: how many of the chosen ones this user cannot use.
     """
+    usual = preset.tools if preset else None
+    keys = {tool.key for tool in offered}
+    stopped = tools_stopped()
     return {
         "chosen": chosen,
+        "usual": usual,
+        "preset": preset.name if preset and usual is not None else "",
+        "missing": 0 if stopped else sum(key not in keys for key in chosen or ()),
         "may_change": may_change,
-        "stopped": tools_stopped(),
+        "stopped": stopped,
         "tools": [_tool(tool, chosen) for tool in offered],
     }
 
@@ -93,8 +108,13 @@ def _tool(tool: AnyTool, chosen: Sequence[str] | None) -> dict[str, Any]:
         "key": tool.key,
         "server": tool.server,
         "title": tool.title,
-        "description": tool.description,
+        "description": _for_people(tool.description),
         "effect": tool.effect,
         "by_default": tool.by_default,
         "on": tool.by_default if chosen is None else tool.key in chosen,
     }
+
+
+def _for_people(description: str) -> str:
+    """The first paragraph: what follows tells the model when to use the tool."""
+    return " ".join(description.strip().split("\n\n", 1)[0].split())

@@ -17,6 +17,8 @@ from chat.models.statuses import Effort
 MAX_PROMPT: Final = 20_000  # characters
 MAX_STARTERS: Final = 6
 MAX_STARTER: Final = 200  # characters
+MAX_TOOLS: Final = 200  # as a conversation's (chat.protocol.limits)
+MAX_TOOL_NAME: Final = 200  # characters, as above
 MAX_OWN_PRESETS: Final = 100  # of one user
 SHARE: Final = "chat.share_preset"  # the permission to share own presets and prompts with groups
 
@@ -30,6 +32,16 @@ def check_starters(starters: Any) -> None:
     for number, one in enumerate(starters, 1):
         if len(one) > MAX_STARTER:
             raise ValidationError(f"At most {MAX_STARTER} characters. Starter {number} has {len(one)}.")
+
+
+def check_tools(tools: Any) -> None:
+    """Raises `ValidationError` unless these are keys of tools (`chat.catalog.tools.OfferedTool.key`), or None."""
+    if tools is None:
+        return
+    if not isinstance(tools, list) or not all(isinstance(one, str) and 0 < len(one) <= MAX_TOOL_NAME for one in tools):
+        raise ValidationError("Tools are names, none of them empty.")
+    if len(tools) > MAX_TOOLS:
+        raise ValidationError(f"At most {MAX_TOOLS} tools. These are {len(tools)}.")
 
 
 class Preset(models.Model):
@@ -68,6 +80,10 @@ class Preset(models.Model):
     starters = models.JSONField(
         blank=True, default=list, db_default=[], validators=[check_starters],
         help_text="Short prompts that are shown as buttons in an empty conversation with this preset.",
+    )  # fmt: skip
+    tools = models.JSONField(
+        null=True, blank=True, validators=[check_tools],
+        help_text="The tools that models may call. None: those that are on by default.",
     )  # fmt: skip
     disabled_by_staff = models.BooleanField(
         default=False, db_default=False, help_text="Nobody can choose it, and its owner cannot enable it."

@@ -140,8 +140,8 @@ def _tool_connection(row: ToolConnection) -> dict[str, Any]:
 
 
 def _preset(row: Preset) -> dict[str, Any]:
-    names = ("name", "description", "model", "system_prompt", "temperature", "max_tokens", "effort", "starters")
-    return {name: getattr(row, name) for name in names} | {"enabled": row.enabled}
+    names = ("name", "description", "model", "system_prompt", "temperature", "max_tokens", "effort")
+    return {name: getattr(row, name) for name in (*names, "starters", "tools")} | {"enabled": row.enabled}
 
 
 def _share_link(row: ShareLink) -> dict[str, Any]:

@@ -24,10 +24,19 @@ ENDINGS: Final = frozenset({"run.done", "run.stopped", "run.failed", "run.interr
 # Not for readers, and without effect on what they see.
 IGNORED: Final = frozenset(
     {
-        "members.changed", "message.queued", "message.unqueued", "moderation.notice", "run.step", "summary.changed",
-        "tool.approval", "tool.call", "tool.decided", "tool.progress", "tool.result", "transcript.final",
+        "members.changed", "message.queued", "message.unqueued", "moderation.notice", "summary.changed",
+        "transcript.final",
     }
 )  # fmt: skip
+# Of calls of tools, where the link shows them: what each says of its call. Of a decision only that there is one.
+CALLS: Final = {
+    "run.step": ("step", "kind", "status", "ms"),
+    "tool.call": ("step", *CALL_FIELDS),
+    "tool.approval": ("step", "call_id", "arguments"),
+    "tool.decided": ("call_id", "arguments"),
+    "tool.progress": ("call_id", "text"),
+    "tool.result": ("step", *CALL_FIELDS),
+}
 
 
 class Look(NamedTuple):
@@ -92,15 +101,36 @@ def shape_event(event: dict[str, Any], look: Look) -> dict[str, Any] | None:
         return shown
     if kind == "conversation.updated":
         return _pick(event, "title")
-    return None
+    return _shape_call(event, look) if kind in CALLS else None
+
+
+def _shape_call(event: dict[str, Any], look: Look) -> dict[str, Any] | None:
+    """An event of a step or a call: who decided about it and its files are left out. Without `Look.tools` only the
+    sources of the answer are left.
+    """
+    kind = event["type"]
+    if not look.tools:
+        if kind != "tool.result" or not event.get("sources"):
+            return None
+        return _pick(event, "run_id", "step", *SOURCE_FIELDS)
+    shown = _pick(event, "run_id", *CALLS[kind])
+    if kind == "tool.decided":
+        shown["decision"] = "deny" if event["decision"] == "deny" else "allow"
+    return shown
 
 
 def needs_snapshot(kind: str) -> bool:
     """Whether only a snapshot shows what an event of this type changed: one that is not known here may hide a text."""
-    return kind not in IGNORED and kind not in STEPS and kind not in ENDINGS and kind not in _SHAPED
+    return kind not in _KNOWN
 
 
-_SHAPED: Final = frozenset({"message.created", "message.updated", "run.delta", "run.reasoning", "conversation.updated"})
+_KNOWN: Final = (
+    IGNORED
+    | STEPS
+    | ENDINGS
+    | CALLS.keys()
+    | {"message.created", "message.updated", "run.delta", "run.reasoning", "conversation.updated"}
+)
 
 
 def _pick(event: dict[str, Any], *names: str) -> dict[str, Any]:

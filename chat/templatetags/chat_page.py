@@ -77,14 +77,14 @@ def protocol() -> SafeString:
 # Not modules of the conversation page: scripts of other pages and of the admin, the audio thread's, a live share's.
 NOT_MODULES: Final = (
     *("boot", "log-out", "moderation", "notifications", "staff", "voice/recorder-worklet"),
-    *("shared/messages", "shared/shared"),
+    *("shared/messages", "shared/shared", "shared/steps"),
 )
 
 # Loaded when they are needed: no preload.
 LAZY: Final = frozenset(
     f"antiphon/conversation/{name}"
     for name in (
-        *("steps", "step-call", "step-viewer", "step-words"),
+        *("steps", "step-call", "step-viewer", "step-words", "server-prompts"),
         *("approval-box", "approval-card", "approval-form", "approval-json", "approval-words"),
     )
 )

@@ -19,9 +19,14 @@ from chat.templatetags.sources import cite, sources_of
 register = template.Library()
 
 MODULES: Final = {  # of the page of a live share, by the names that `import` uses
-    "antiphon/shared/messages": "chat/js/shared/messages.js",
-    "antiphon/conversation/live-text": "chat/js/conversation/live-text.js",
-    "antiphon/lib/text": "chat/js/lib/text.js",
+    **{
+        f"antiphon/{name}": f"chat/js/{name}.js"
+        for name in (
+            *("shared/messages", "shared/steps", "lib/text"),
+            *("conversation/live-text", "conversation/code", "conversation/sources", "conversation/steps-loader"),
+            *("conversation/steps", "conversation/step-call", "conversation/step-viewer", "conversation/step-words"),
+        )
+    },
     "streaming-markdown": "chat/vendor/streaming-markdown.js",
 }
 WITHHELD: Final = ("hold", "block", "withdrawn")
@@ -52,6 +57,8 @@ def shared_note(message: dict[str, Any]) -> str:
     if action in WITHHELD:
         return str(_("This message is not shown."))
     if message["status"] in ACTIVE:
+        if (message.get("run") or {}).get("status") == "waiting":
+            return str(_("This answer waits for a decision."))
         return str(_("This answer is still being written."))
     if message["status"] in ("stopped", "interrupted"):
         return str(_("This answer was stopped before its end."))

@@ -204,6 +204,7 @@ def begin_conversation(
     Its parameters are those of `options`, and where these have none, the preset's. Raises `Suspended`.
     """
     own = options or TurnOptions()
+    tools = preset.tools if preset and own.tools is None else own.tools
     values: dict[str, Any] = {
         "conversation": conversation_id,
         "user": user_id,
@@ -215,7 +216,7 @@ def begin_conversation(
         "temperature": preset.temperature if preset and own.temperature is None else own.temperature,
         "max_tokens": own.max_tokens or (preset.max_tokens if preset else None),
         "effort": own.effort or (preset.effort if preset else ""),
-        "tools": None if own.tools is None else json.dumps(own.tools),
+        "tools": None if tools is None else json.dumps(tools),
     }
     with connection.cursor() as cursor:
         cursor.execute(_BEGIN, values)

@@ -49,12 +49,20 @@ def show_connections(request: HttpRequest) -> HttpResponse:
             "own": one.owner_id is not None,
             "log_in": log_ins.get(one.pk),
             "tools": [row for row in tools.get(one.slug, []) if row.enabled],
+            "listing": _is_listing(one, log_ins.get(one.pk)),
             "changed": [row for row in tools.get(one.slug, []) if row.changed_at is not None],
         }
         for one in servers
     ]
     context = {"rows": shown, "may_add": settings.TOOL_SERVERS_OF_USERS}
     return render(request, "chat/connections.html", context)
+
+
+def _is_listing(server: ToolServer, log_in: ToolConnection | None) -> bool:
+    """Whether a worker lists the server's tools because somebody has just logged in there."""
+    if log_in is None or log_in.connected_at is None or server.list_error:
+        return False
+    return server.listed_at is None or server.listed_at < log_in.connected_at
 
 
 # --- logging in -------------------------------------------------------------------------------------------------------

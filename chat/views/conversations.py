@@ -49,7 +49,7 @@ from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
-from chat.views.offline import BLANK, BLANK_STEPS, SHEETS
+from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS, SHEETS
 from chat.views.reading import push_state, reading_of, with_reading
 from chat.views.tools import tools_shown
 
@@ -173,7 +173,7 @@ def _page(
         "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
-        "blank_sources": [{"n": 0, "title": "", "url": "https://", "host": "", "passage": " "}],
+        "blank_sources": BLANK_SOURCES,
         "blank_seam": {"id": "", "used": True, "text": ""},
         "blank_steps": BLANK_STEPS,
         "blank_assistant": {**BLANK, "role": "assistant", "status": "pending"},

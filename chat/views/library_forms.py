@@ -15,6 +15,8 @@ from accounts.models import User
 from chat.catalog.access import models_of
 from chat.catalog.prompt_rules import PromptRules
 from chat.catalog.starters_field import StartersField
+from chat.catalog.tool_choice import ToolChoice
+from chat.catalog.tools import offered_tools
 from chat.models import Effort, Preset, Prompt
 from chat.models.presets import MAX_STARTER, MAX_STARTERS, SHARE
 
@@ -44,7 +46,7 @@ class OwnForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exist
         return set(super()._get_validation_exclusions()) - {"owner"}  # type: ignore[misc]  # the stubs leave it out
 
 
-class PresetForm(OwnForm):
+class PresetForm(ToolChoice, OwnForm):
     model = forms.ChoiceField(required=False, label=gettext_lazy("Model"))
     starters = StartersField(required=False, label=gettext_lazy("Starters"), strip=False)
 
@@ -57,7 +59,7 @@ class PresetForm(OwnForm):
         model = Preset
         fields = (
             *("name", "description", "model", "system_prompt", "starters"),
-            *("temperature", "max_tokens", "effort", "groups", "enabled"),
+            *("temperature", "max_tokens", "effort", "tools", "groups", "enabled"),
         )
         widgets: ClassVar = {
             "system_prompt": forms.Textarea(attrs={"rows": 8}),
@@ -91,6 +93,7 @@ class PresetForm(OwnForm):
             "Buttons in an empty conversation, one a line. Up to %(count)d, each up to %(length)d characters."
         ) % {"count": MAX_STARTERS, "length": MAX_STARTER}
         self.fields["temperature"].widget.attrs["step"] = "0.1"
+        self.offer_tools(offered_tools(user))
 
     def clean_temperature(self) -> float | None:
         value: float | None = self.cleaned_data["temperature"]

@@ -24,6 +24,7 @@ SHEETS: Final = tuple(  # in the order of the cascade
     )
 )
 BLANK_STEPS: Final = [{"step": 0, "status": "running", "calls": [{"call_id": "", "status": "asked", "arguments": ""}]}]
+BLANK_SOURCES: Final = [{"n": 0, "title": "", "url": "https://", "host": "", "passage": " "}]
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
 
 

@@ -33,7 +33,7 @@ from chat.shares.access import may_read, try_password
 from chat.shares.copying import copy_shared
 from chat.shares.reading import read_shared
 from chat.views.decorators import command, for_members
-from chat.views.offline import BLANK
+from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS
 
 PRIVATE: Final = {
     "Cache-Control": "no-store, private",
@@ -148,6 +148,8 @@ def _context(request: HttpRequest, link: ShareLink, token: str, key: str) -> dic
         "may_copy": request.user.is_authenticated,
         "blank_user": BLANK | {"role": "user"},
         "blank_assistant": BLANK | {"role": "assistant"},
+        "blank_steps": BLANK_STEPS,
+        "blank_sources": BLANK_SOURCES,
     }
 
 

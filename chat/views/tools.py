@@ -11,9 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from chat.catalog.presets import usable_presets
 from chat.catalog.tools import offered_tools
 from chat.conversations import tools
-from chat.models import Conversation, KnownTool
+from chat.models import Conversation, KnownTool, ToolServer
 from chat.views.decorators import command, for_members
 
 
@@ -38,15 +39,27 @@ def change(request: HttpRequest, conversation_id: uuid.UUID) -> dict[str, Any]:
 @require_safe
 @for_members
 def read_defaults(request: HttpRequest) -> HttpResponse:
-    """The tools of a new conversation."""
-    return JsonResponse(tools.describe_tools(offered_tools(user_of(request))))
+    """The tools of a new conversation, also with the preset in `preset`, if the user may choose it."""
+    user = user_of(request)
+    try:
+        preset = usable_presets(user.pk).filter(pk=uuid.UUID(request.GET.get("preset", ""))).first()
+    except ValueError:
+        preset = None
+    return JsonResponse(tools.describe_tools(offered_tools(user), preset.tools if preset else None, preset))
 
 
 def tools_shown(conversation: Conversation | None) -> dict[str, Any]:
-    """What a page says of tools before its sheet is opened: whether there are any, and whether others than usual are
-    on.
+    """What a page says of tools before its sheet is opened: whether there are any, whether others than usual are on,
+    and whether tool servers have prompts.
     """
-    return {"any": has_tools(), "chosen": conversation is not None and conversation.tools is not None}
+    chosen = conversation is not None and conversation.tools is not None
+    return {"any": has_tools(), "chosen": chosen, "prompts": has_server_prompts()}
+
+
+@cached(TTLCache(1, ttl=10), lock=Lock())
+def has_server_prompts() -> bool:
+    """Whether some tool server has prompts, for whomever; as of a few seconds ago."""
+    return ToolServer.objects.filter(enabled=True).exclude(prompts=[]).exists()
 
 
 @cached(TTLCache(1, ttl=10), lock=Lock())

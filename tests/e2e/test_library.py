@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, expect
+from playwright.sync_api import Browser, Page, Route, StorageState, expect
 
 from tests.e2e.browsing import Watch, choose_model, ended, shoot
 from tests.stack import Stack
@@ -27,6 +27,11 @@ Prompt.objects.create(owner=alice, name="review", title="Review code",
 Prompt.objects.create(name="summary", title="Sum up", text="Sum up {{{{text}}}}")
 Preset.objects.create(owner=alice, name="Pirate", description="Arr.", system_prompt="Talk like a pirate.",
     starters=["Where is the gold? [[tokens=3]]", "Sing a shanty"])
+"""
+
+SERVER = """
+from chat.models import ToolServer
+ToolServer.objects.create(slug="wiki", title="Wiki", address="https://wiki.example", prompts=[{"name": "write"}])
 """
 
 
@@ -173,3 +178,56 @@ def test_a_prompt_by_touch_on_a_phone(
         shoot(page, f"page-{name.replace('/', '-')}-desk-{scheme}")
         page.set_viewport_size({"width": 390, "height": 844})
     context.close()
+
+
+@pytest.mark.timeout(180)
+def test_a_prompt_of_a_tool_server(page: Page, stack: Stack) -> None:
+    """It is beside those of the library; its fields are asked for, and the server's text is for the person to send."""
+    watch = Watch(page, stack.url)
+    asked: list[str] = []
+    wiki = {
+        "server_id": "5f0c0c5e-0000-4000-8000-000000000001", "server": "Wiki", "name": "write article",
+        "title": "Write an article", "description": "",
+        "arguments": [{"name": "topic", "description": "What it is about.", "required": True}],
+    }  # fmt: skip
+
+    def fill_in(route: Route) -> None:
+        asked.append(route.request.post_data or "")
+        if len(asked) == 1:
+            route.fulfill(status=503, json={"code": "unavailable", "message": "Wiki cannot be reached."})
+        else:
+            route.fulfill(json={"text": "Write about cats, please."})
+
+    stack.manage("shell", "--no-imports", "-c", SERVER)
+    for _ in range(60):  # web processes look every few seconds
+        page.reload()
+        if page.evaluate("JSON.parse(document.getElementById('page').textContent).tools.prompts"):
+            break
+        page.wait_for_timeout(500)
+    page.route("**/connections/prompts/", lambda route: route.fulfill(json={"prompts": [wiki]}))
+    page.route("**/connections/*/prompt/", fill_in)
+    field, options = page.locator("#text"), page.locator("#prompts [role=option]")
+    field.focus()
+    page.keyboard.type("/write")
+    expect(options.first).to_have_accessible_name("write-article, Write an article, from Wiki")
+    page.keyboard.press("Enter")
+    topic = page.get_by_role("textbox", name="topic")
+    expect(topic).to_be_focused()
+    expect(topic).to_have_accessible_description("What it is about.")
+    page.keyboard.press("Enter")
+    expect(topic).to_be_visible()
+    page.keyboard.type("cats")
+    shoot(page, "prompts-of-a-server")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("Wiki cannot be reached.")
+    expect(field).to_have_value("/write")
+    field.fill("")
+    page.keyboard.type("/write")
+    page.keyboard.press("Enter")
+    page.keyboard.type("cats")
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("Write about cats, please.")
+    assert "name=write+article" in asked[1]
+    assert page.locator(".message-user").count() == 0, "nothing is sent by itself"
+    assert not [one for one in watch.complaints if "503" not in one]
+    stack.sql("DELETE FROM chat_toolserver")

@@ -13,7 +13,7 @@ from asgiref.sync import async_to_sync
 from django.utils import timezone
 
 from chat.eventlog import store, tool_events
-from chat.models import CallStatus, Run, Step, StepKind, StepStatus, ToolCall, ToolFile
+from chat.models import CallStatus, Decision, Run, Step, StepKind, StepStatus, ToolCall, ToolDecision, ToolFile
 
 
 def run_of(run_id: str) -> Run:
@@ -75,6 +75,18 @@ def end(run_id: str, name: str, *, status: str = "ok", output: Any = "", ms: int
         call.step.save()
         events.append(tool_events.run_step(run, call.step))
     _publish(run, events)
+
+
+def deny(run_id: str, name: str) -> None:
+    """The person who asked denies a call that waits, without letting the answer go on."""
+    run = run_of(run_id)
+    call = run.calls.select_related("step").filter(name=name).latest("created_at")
+    call.status, call.decision, call.decided_by = CallStatus.DENIED, Decision.DENY, run.requested_by
+    call.output, call.ended_at = "A person denied it.", timezone.now()
+    call.output_chars = len(call.output)
+    call.save()
+    decided = ToolDecision.objects.create(step=call.step, call=call, decision=Decision.DENY, by=run.requested_by)
+    _publish(run, [tool_events.tool_decided(run, decided), tool_events.tool_result(run, call, call.step.number)])
 
 
 def _as_text(value: Any) -> str:

@@ -42,7 +42,7 @@ class MadeFile:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image in a result, for a model that sees. `content` is PNG, JPEG, GIF or WebP."""
+    """An image in a result. People see it as a file of the call. `content` is PNG, JPEG, GIF or WebP."""
 
     media_type: str
     content: bytes

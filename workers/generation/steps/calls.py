@@ -31,6 +31,8 @@ STILL_SECONDS: Final = 0.2
 CANCEL_SECONDS: Final = 0.5  # how long a cancelled call may take to end; then it is left to itself
 MOST_FILES: Final = 10  # of one call
 MOST_FILE_BYTES: Final = 16 * 1024 * 1024
+MOST_PICTURES: Final = 8  # of one call
+MOST_PICTURE_BYTES: Final = 10 * 1024 * 1024  # of all of them together
 MOST_SOURCES: Final = 50
 PROGRESS_SECONDS: Final = 0.25  # between two events of one call's progress
 LATE: Final = "This call was not made: the time for tools in this answer is used up."
@@ -192,6 +194,7 @@ def end_of(result: ToolResult, *, outside: bool) -> CallEnd:
     ]
     if len(files) < len(result.files):
         output += f"\n[{len(result.files) - len(files)} files were left out: too many, or too large.]"
+    files += _pictures(result)
     return CallEnd(
         CallStatus.ERROR.value if result.failed else CallStatus.OK.value,
         output,
@@ -202,6 +205,21 @@ def end_of(result: ToolResult, *, outside: bool) -> CallEnd:
         result.cost,
         outside,
     )
+
+
+def _pictures(result: ToolResult) -> list[tuple[str, str, bytes]]:
+    """The pictures of a result as files, so that people see them under the permission that files have."""
+    kept: list[tuple[str, str, bytes]] = []
+    size = 0
+    for picture in result.pictures[:MOST_PICTURES]:
+        size += len(picture.content)
+        if size > MOST_PICTURE_BYTES:
+            break
+        number = f"-{len(kept) + 1}" if len(result.pictures) > 1 else ""
+        kept.append(
+            (f"picture{number}.{picture.media_type.removeprefix('image/')}", picture.media_type, picture.content)
+        )
+    return kept
 
 
 async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -64,7 +64,11 @@ class AskPerson:
         if not given:
             return ToolResult("The person gave no answer.")
         labels = {one.name: one.label for one in self.fields}
-        return ToolResult("\n".join(f"{labels.get(name, name)}: {_show(value)}" for name, value in given.items()))
+        names = [
+            *filter(given.__contains__, labels),
+            *(name for name in given if name not in labels),
+        ]  # as they were asked
+        return ToolResult("\n".join(f"{labels.get(name, name)}: {_show(given[name])}" for name in names))
 
     def schema(self) -> dict[str, Any]:
         """The form as a JSON schema of a flat object. Raises `ToolError`."""
@@ -82,4 +86,4 @@ def _show(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)[:10_000]
 
 
-TOOL: Final = own_tool(AskPerson, title="Ask you")
+TOOL: Final = own_tool(AskPerson, title="Ask a question")

@@ -100,6 +100,14 @@ def test_a_policy_names_a_tool_that_exists() -> None:
     assert AuditEntry.objects.filter(verb="add").count() == 1
 
 
+def test_a_policy_for_all_tools() -> None:
+    client = staff_client("view_toolpolicy", "add_toolpolicy")
+    given = {"server": "*", "tool": "make_file", "rule": "always"}
+    assert "names none" in client.post("/admin/chat/toolpolicy/add/", given).content.decode()
+    assert client.post("/admin/chat/toolpolicy/add/", {**given, "tool": ""}).status_code == 302
+    assert ToolPolicy.objects.get().server == "*"
+
+
 def test_all_tools_are_stopped_at_once_and_run_again(run: Run) -> None:
     assert tools_stopped() is None
     client = staff_client("view_toolcall", "change_toolswitch", "view_dashboard")

@@ -277,7 +277,8 @@ def test_erasure_and_export(alice: User, bob: User, shared: Preset) -> None:
     assert body["presets"] == [
         {
             "name": "Pirate", "description": "", "model": "two", "system_prompt": "Talk like a pirate.",
-            "temperature": None, "max_tokens": None, "effort": "", "starters": ["Gold?"], "enabled": True,
+            "temperature": None, "max_tokens": None, "effort": "", "starters": ["Gold?"], "tools": None,
+            "enabled": True,
         }
     ]  # fmt: skip
     assert json.loads("".join(export_user_data(bob)))["presets"] == []

@@ -11,11 +11,11 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import User
-from chat.models import Conversation, KnownTool, Member, Message, Role, Run, ToolPolicy, ToolSwitch
+from chat.models import Conversation, KnownTool, Member, Message, Preset, Role, Run, ToolPolicy, ToolServer, ToolSwitch
 from chat.protocol.commands import MessageSend, TurnOptions
 from chat.runs import tool_switch
 from chat.turns.accept import accept
-from chat.views.tools import has_tools
+from chat.views.tools import has_server_prompts, has_tools, tools_shown
 from tests.fixtures.people import logged_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis", "one_model")]
@@ -25,9 +25,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 def _fresh() -> Iterator[None]:
     tool_switch.forget()
     has_tools.cache_clear()
+    has_server_prompts.cache_clear()
     yield
     tool_switch.forget()
     has_tools.cache_clear()
+    has_server_prompts.cache_clear()
 
 
 @pytest.fixture
@@ -106,3 +108,46 @@ def test_a_message_brings_them(alice: User, conversation: Conversation) -> None:
     accepted = accept(alice.pk, later)
     assert Run.objects.get(pk=accepted.run_id).parameters == {"asked": {"tools": []}}
     assert Conversation.objects.get(pk=begun.conversation_id).tools == ["make_file"]
+
+
+def test_a_preset_says_which(alice: User, conversation: Conversation) -> None:
+    """What it names that somebody cannot use is left out, and counted; another choice stands until it is reset."""
+    client = logged_in(alice)
+    preset = Preset.objects.create(owner=alice, name="Files", tools=["make_file", "gone/tool"])
+    shown = client.get(f"/tools/?preset={preset.pk}").json()
+    assert (on(shown), shown["preset"], shown["missing"]) == (["make_file"], "Files", 1)
+    for nothing in ("", uuid.uuid4(), "x"):
+        shown = client.get(f"/tools/?preset={nothing}").json()
+        assert (on(shown), shown["preset"], shown["missing"]) == (["search_web"], "", 0)
+    accept(alice.pk, MessageSend(client_id=uuid.uuid4(), conversation_id=None, text="Hello", preset_id=preset.pk))
+    begun = Conversation.objects.get(preset=preset)
+    assert begun.tools == ["make_file", "gone/tool"]
+    path = f"/c/{begun.pk}/tools/"
+    assert on(client.get(path).json()) == ["make_file"]
+    assert on(client.post(path, {"tools": json.dumps(["search_web"])}).json()) == ["search_web"]
+    shown = client.post(path, {"tools": ""}).json()
+    assert (on(shown), shown["chosen"], shown["usual"]) == (["make_file"], preset.tools, preset.tools)
+
+
+def test_a_message_overrides_its_preset(alice: User, conversation: Conversation) -> None:
+    preset = Preset.objects.create(owner=alice, name="Files", tools=["make_file"])
+    options = TurnOptions(tools=[])
+    accept(
+        alice.pk,
+        MessageSend(client_id=uuid.uuid4(), conversation_id=None, text="Hello", preset_id=preset.pk, options=options),
+    )
+    assert Conversation.objects.get(preset=preset).tools == []
+
+
+def test_people_read_the_first_paragraph(alice: User, conversation: Conversation) -> None:
+    KnownTool.objects.update(description="Makes a file\nfor you.\n\nUse it only when the person asks for a file.")
+    shown = logged_in(alice).get(f"/c/{conversation.pk}/tools/").json()
+    assert {tool["description"] for tool in shown["tools"]} == {"Makes a file for you."}
+
+
+def test_whether_servers_have_prompts(alice: User) -> None:
+    server = ToolServer.objects.create(slug="a", title="A", address="https://a.example", prompts=[])
+    for prompts, enabled, said in (([], True, False), ([{"name": "x"}], True, True), ([{"name": "x"}], False, False)):
+        ToolServer.objects.filter(pk=server.pk).update(prompts=prompts, enabled=enabled)
+        has_server_prompts.cache_clear()
+        assert tools_shown(None)["prompts"] is said

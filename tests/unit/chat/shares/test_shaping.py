@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chat.shares.shaping import IGNORED, Look, needs_snapshot, shape_event, shape_message
+from chat.shares.shaping import CALLS, IGNORED, Look, needs_snapshot, shape_event, shape_message
 
 BARE, FULL = Look(names=False, reasoning=False), Look(names=True, reasoning=True)
 RUN: dict[str, Any] = {
@@ -58,3 +58,38 @@ def test_only_the_title_of_a_conversation() -> None:
 def test_what_is_not_for_readers(kind: str) -> None:
     assert shape_event({"type": kind, "text": "x", "members": []}, FULL) is None
     assert not needs_snapshot(kind)
+
+
+CALL: dict[str, Any] = {
+    "conversation_id": "c", "message_id": "m", "run_id": "r", "step": 2, "call_id": "k", "name": "find",
+    "title": "Find", "server": "wiki", "effect": "writes", "arguments": '{"q": "a plan"}', "status": "ok",
+    "output": "a result", "output_chars": 8, "ms": 5, "sources": [{"n": 1, "title": "A", "url": "https://a.example"}],
+    "text": "Searching for the plan", "by": {"id": "secret-id", "name": "Alice"}, "decision": "conversation",
+    "files": [{"id": "file-id"}], "question": {"sentence": "secret?"}, "expires_at": "2026", "kind": "tool",
+    "edited": True, "why": "outside content",
+}  # fmt: skip
+OF_MEMBERS = ("secret-id", "Alice", "file-id", "secret?", "2026", "outside content", "conversation")
+
+
+@pytest.mark.parametrize("kind", sorted(CALLS))
+def test_events_of_calls(kind: str) -> None:
+    event = {**CALL, "type": kind}
+    full = shape_event(event, Look(names=True, reasoning=True, tools=True))
+    assert full is not None
+    assert full["run_id"] == "r"
+    assert not [word for word in OF_MEMBERS if word in json.dumps(full)]
+    bare = shape_event(event, FULL)
+    if kind == "tool.result":
+        sources = [{"n": 1, "title": "A", "url": "https://a.example"}]
+        assert bare == {"type": kind, "run_id": "r", "step": 2, "call_id": "k", "status": "ok", "sources": sources}
+        assert shape_event({**event, "sources": []}, FULL) is None
+    else:
+        assert bare is None
+    assert not needs_snapshot(kind)
+
+
+@pytest.mark.parametrize(("decision", "shown"), [("deny", "deny"), ("once", "allow"), ("always", "allow")])
+def test_only_whether_a_call_was_allowed(decision: str, shown: str) -> None:
+    event = {"type": "tool.decided", "run_id": "r", "call_id": "k", "title": "Find", "decision": decision, "by": None}
+    shaped = shape_event(event, Look(names=True, reasoning=True, tools=True))
+    assert shaped == {"type": "tool.decided", "run_id": "r", "call_id": "k", "decision": shown}

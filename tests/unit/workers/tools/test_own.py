@@ -124,7 +124,7 @@ async def test_a_question_and_its_answer() -> None:
     Draft202012Validator.check_schema(schema)
     assert schema["properties"]["class"] == {"type": "string", "title": "Class", "enum": ["first", "second"]}
     assert schema["required"] == ["day", "class"]
-    answered = await ask_person.TOOL.run(arguments, context({"day": "2026-12-01", "class": "first", "window": True}))
+    answered = await ask_person.TOOL.run(arguments, context({"window": True, "class": "first", "day": "2026-12-01"}))
     assert answered.text == "Which day?: 2026-12-01\nClass: first\nAt the window?: yes"
     assert (await ask_person.TOOL.run(arguments, context({}))).text == "The person gave no answer."
 

@@ -39,10 +39,10 @@ export class ApprovalCard {
     this.element.setAttribute("aria-labelledby", this.heading.id);
     this.heading.textContent = call.title;
     this.part("server").textContent = call.server ?? "";
-    this.part("effect").textContent = call.effect === "writes" ? "Writes or sends" : "Reads only";
+    this.part("effect").textContent = call.effect === "writes" ? "Writes or sends" : call.question ? "" : "Reads only";
     this.part("effect").dataset.effect = call.effect ?? "writes";
     this.part("why").textContent = call.question?.sentence ?? call.why ?? "";
-    this.part("until").textContent = call.expires_at ? `If nobody decides by ${spellTime(call.expires_at)}, it is ${call.question ? "not answered" : "denied"}.` : "";
+    this.part("until").textContent = call.expires_at ? `If nobody ${call.question ? "answers" : "decides"} by ${spellTime(call.expires_at)}, ${call.question ? "the model goes on without" : "it is denied"}.` : "";
     this.text = /** @type {HTMLElement} */ (this.part("arguments").querySelector("pre"));
     this.field = /** @type {HTMLTextAreaElement} */ (this.part("arguments").querySelector("textarea"));
     this.field.id = `arguments-${call.call_id}`;

@@ -5,7 +5,7 @@
  * @typedef {{id: string, label: string, endpoint?: string, window?: number, sees?: boolean, thinks?: boolean, refuses?: string[],
  *   tools?: boolean, price?: Price}} Model
  * @typedef {{id: string, name: string, description: string, model: string, own?: boolean, owner?: string,
- *   starters?: boolean}} Preset `owner`: who shares it
+ *   starters?: boolean, tools?: boolean}} Preset `owner`: who shares it
  * @typedef {object} Entry a row that can be chosen
  * @property {string} value a model's id, or `preset:` and a preset's id
  * @property {string} label

@@ -2,7 +2,7 @@
 
 import { isComposing } from "antiphon/lib/keys";
 
-/** @typedef {{name: string, default: string, long: boolean}} Variable */
+/** @typedef {{name: string, default: string, long: boolean, hint?: string, required?: boolean}} Variable */
 
 export class PromptForm {
   /** @param {HTMLDialogElement} dialog */
@@ -42,6 +42,7 @@ export class PromptForm {
   }
 
   insert() {
+    if (!this.form.reportValidity()) return;
     const fields = [...this.fields.querySelectorAll("textarea")];
     const values = new Map(fields.map((one) => [one.name, one.value]));
     this.dialog.close();
@@ -62,6 +63,12 @@ function field(variable, at) {
   text.rows = variable.long ? 5 : 1;
   text.dir = "auto";
   text.value = variable.default;
+  text.required = Boolean(variable.required);
   box.append(label, text);
+  if (variable.hint) {
+    const hint = Object.assign(document.createElement("p"), { className: "form-note", id: `${text.id}-hint`, textContent: variable.hint });
+    text.setAttribute("aria-describedby", hint.id);
+    box.append(hint);
+  }
   return box;
 }

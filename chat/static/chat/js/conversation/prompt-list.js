@@ -3,7 +3,8 @@
 import { fold, search } from "antiphon/conversation/model-list";
 
 /**
- * @typedef {{id: string, name: string, title: string, owner?: string}} Prompt
+ * @typedef {{id: string, name: string, title: string, owner?: string, server?: string, asks?: any}} Prompt `server`: its title; `asks`:
+ *   what the tool server wants to know
  * @typedef {import("antiphon/conversation/model-list").Entry & {prompt: Prompt}} PromptEntry
  */
 
@@ -18,7 +19,7 @@ export function queryAt(text, caret) {
 
 /** @param {Prompt} prompt @param {number} rank @returns {PromptEntry} */
 export function promptEntry(prompt, rank) {
-  const keys = [prompt.name, prompt.title, prompt.owner ?? ""].map(fold);
+  const keys = [prompt.name, prompt.title, prompt.owner ?? prompt.server ?? ""].map(fold);
   const squeezed = keys.map((key) => key.replace(/[^\p{L}\p{N}]+/gu, ""));
   return { value: prompt.id, label: prompt.name, about: prompt.title, model: null, gone: false, keys: [...keys, ...squeezed], rank, prompt };
 }

@@ -22,6 +22,8 @@ export class Prompts {
     this.composer = composer;
     this.field = composer.field;
     this.urls = page.urls;
+    this.csrf = page.csrf;
+    this.hasServers = Boolean(page.tools?.prompts);
     this.popup = element("prompts");
     this.list = element("prompts-list");
     this.note = /** @type {HTMLElement} */ (this.popup.querySelector(".prompts-note"));
@@ -78,6 +80,15 @@ export class Prompts {
     } catch (error) {
       this.trouble = /** @type {Error} */ (error).message;
     }
+    this.showAgain();
+    if (!this.hasServers) return;
+    const { loadServerPrompts } = await import("antiphon/conversation/server-prompts");
+    const more = await loadServerPrompts(this.urls.root, this.all.length);
+    this.all = [...this.all.filter(({ prompt }) => !prompt.server), ...more];
+    if (more.length) this.showAgain();
+  }
+
+  showAgain() {
     const { query } = this;
     if (query !== null && !this.dismissed && document.activeElement === this.field) this.show(query);
   }
@@ -131,8 +142,8 @@ export class Prompts {
       row.ariaSelected = "false";
       row.ariaPosInSet = String(at + 1);
       row.ariaSetSize = String(this.shown.length);
-      row.append(part("prompt-name", `/${prompt.name}`), part("prompt-title", prompt.title), part("prompt-owner", prompt.owner ? `by ${prompt.owner}` : ""));
-      row.ariaLabel = [prompt.name, prompt.title, prompt.owner ? `by ${prompt.owner}` : ""].filter(Boolean).join(", ");
+      row.append(part("prompt-name", `/${prompt.name}`), part("prompt-title", prompt.title), part("prompt-owner", origin(prompt)));
+      row.ariaLabel = [prompt.name, prompt.title, origin(prompt)].filter(Boolean).join(", ");
       this.list.append(row);
     }
   }
@@ -181,6 +192,7 @@ export class Prompts {
     if (!prompt) return;
     this.close();
     this.dismissed = true;
+    if (prompt.server) return this.askServer(prompt);
     try {
       const { pieces, variables } = await fetchJson(`${this.urls.prompt_root}${prompt.id}/pieces/`);
       if (variables.length) this.form.ask(prompt.title || `/${prompt.name}`, variables, (values) => this.insert(fill(pieces, values, new Date())));
@@ -188,6 +200,21 @@ export class Prompts {
     } catch (error) {
       showNote(/** @type {Error} */ (error).message);
     }
+  }
+
+  /** Has a tool server fill in its prompt. @param {import("antiphon/conversation/prompt-list").Prompt} prompt */
+  async askServer(prompt) {
+    const { fillIn, variablesOf } = await import("antiphon/conversation/server-prompts");
+    const insert = async (/** @type {Map<string, string>} */ values) => {
+      try {
+        this.insert(await fillIn(this.urls.root, this.csrf, prompt.asks, values));
+      } catch (error) {
+        showNote(/** @type {Error} */ (error).message);
+      }
+    };
+    const variables = variablesOf(prompt.asks);
+    if (variables.length) this.form.ask(prompt.title || `/${prompt.name}`, variables, insert);
+    else await insert(new Map());
   }
 
   /** Puts the text where the slash and the name are. @param {string} text */
@@ -200,6 +227,11 @@ export class Prompts {
     this.composer.changed();
     field.scrollTop = field.scrollHeight;
   }
+}
+
+/** Whose it is, if not the user's own. @param {import("antiphon/conversation/prompt-list").Prompt} prompt */
+function origin({ owner, server }) {
+  return owner ? `by ${owner}` : server ? `from ${server}` : "";
 }
 
 /** @param {string} name @param {string} text */

@@ -80,7 +80,7 @@ function tree(value, depth) {
   const list = element("ul", depth ? "value-tree" : "value-tree value-root");
   const entries = /** @type {[string, any][]} */ (Object.entries(value));
   for (const [name, one] of entries.slice(0, MOST_ENTRIES)) list.append(entry(name, one, depth));
-  if (!entries.length) list.append(element("li", "value-none", Array.isArray(value) ? "An empty list" : "An empty object"));
+  if (!entries.length) list.append(element("li", "value-none", Array.isArray(value) ? "An empty list" : depth ? "An empty object" : "Nothing"));
   if (entries.length > MOST_ENTRIES) list.append(element("li", "value-none", `and ${(entries.length - MOST_ENTRIES).toLocaleString()} more`));
   return list;
 }

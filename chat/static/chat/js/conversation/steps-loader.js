@@ -8,8 +8,8 @@
 /** What follows is done in order, also while the module is being loaded. @type {WeakMap<Element, Promise<StepsView>>} */
 const views = new WeakMap();
 
-/** @param {Element} message its element @param {(words: string) => void} say */
-function load(message, say) {
+/** The view of a message's steps. @param {Element} message its element @param {(words: string) => void} say tells a screen reader */
+export function loadSteps(message, say) {
   const known = views.get(message);
   if (known) return known;
   const made = import("antiphon/conversation/steps").then(({ StepsView }) => new StepsView(message, say));
@@ -20,14 +20,14 @@ function load(message, say) {
 
 /** Takes over the steps that the server put into the page. @param {Element} message @param {(words: string) => void} say */
 export function adoptSteps(message, say) {
-  if (message.querySelector(":scope > .steps")) load(message, say).catch(() => {});
+  if (message.querySelector(":scope > .steps")) loadSteps(message, say).catch(() => {});
 }
 
 /** The server's state of a run's steps. @param {MessageView} view @param {import("antiphon/wire/protocol").Run | null | undefined} run */
 export function assignSteps(view, run) {
   const known = views.has(view.element);
   if (!run?.steps?.some((step) => step.calls?.length) && !known) return;
-  load(view.element, view.say).then((steps) => steps.assign(run?.steps ?? [])).catch(() => {});
+  loadSteps(view.element, view.say).then((steps) => steps.assign(run?.steps ?? [])).catch(() => {});
 }
 
 /** An event of a run's steps. A step of the model alone shows nothing. @param {MessageView} view @param {Frame} event */
@@ -35,7 +35,7 @@ export function applyStep(view, event) {
   view.heardAt = performance.now();
   if (view.status === "pending") view.await(event.type === "run.step" && event.status !== "running" ? "model" : "tool", view.heardAt);
   if (event.type === "run.step" && event.kind === "model" && !views.has(view.element)) return;
-  load(view.element, view.say).then((steps) => steps.apply(event)).catch(() => {});
+  loadSteps(view.element, view.say).then((steps) => steps.apply(event)).catch(() => {});
 }
 
 /** A run has ended: nothing of it runs any more. @param {MessageView} view */

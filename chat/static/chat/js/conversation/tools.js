@@ -9,7 +9,10 @@ import { closeOnEscape } from "antiphon/lib/keys";
 import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {{key: string, server: string, title: string, description: string, effect: string, by_default: boolean, on: boolean}} Tool */
-/** @typedef {{tools: Tool[], chosen: string[] | null, may_change: boolean, stopped: string | null}} Shown */
+/**
+ * @typedef {{tools: Tool[], chosen: string[] | null, usual: string[] | null, preset: string, missing: number, may_change: boolean,
+ *   stopped: string | null}} Shown `usual`: what the preset says; null: those that are on by default
+ */
 
 const WIDE = "(width >= 72rem)"; // the sheet has room beside the text; parameters.css has the same
 
@@ -35,6 +38,12 @@ export class Tools {
     this.sheet.addEventListener("keydown", (event) => closeOnEscape(event, this));
     this.sheet.addEventListener("close", () => this.button.setAttribute("aria-expanded", "false"));
     this.mark(page.tools?.chosen || this.draft !== null);
+    const before = this.picker.onPreset;
+    this.picker.onPreset = (preset) => {
+      before?.(preset);
+      this.presetChanged();
+    };
+    this.presetChanged();
     conversation.parameters.more = () => (this.draft === null ? {} : { tools: this.draft });
     conversation.listeners.push((frame) => this.receive(frame));
   }
@@ -71,7 +80,7 @@ export class Tools {
 
   get url() {
     const { conversation_id: id, urls } = this.page;
-    return id ? `${urls.root}c/${id}/tools/` : `${urls.root}tools/`;
+    return id ? `${urls.root}c/${id}/tools/` : `${urls.root}tools/?preset=${encodeURIComponent(this.picker.preset?.id ?? "")}`;
   }
 
   async load() {
@@ -87,8 +96,21 @@ export class Tools {
   /** @param {Shown} shown */
   take(shown) {
     const { draft } = this;
-    this.shown = draft === null ? shown : { ...shown, chosen: draft, tools: shown.tools.map((tool) => ({ ...tool, on: draft.includes(tool.key) })) };
+    this.shown = draft === null ? shown : { ...shown, ...this.choice(shown, draft) };
     this.render();
+  }
+
+  /** What is on with these keys; null: the usual ones. @param {Shown} shown @param {string[] | null} keys */
+  choice(shown, keys) {
+    const chosen = keys ?? shown.usual;
+    return { chosen, missing: keys ? 0 : shown.missing, tools: shown.tools.map((tool) => ({ ...tool, on: chosen ? chosen.includes(tool.key) : tool.by_default })) };
+  }
+
+  /** Another preset, or a model, is chosen for a conversation that has not begun. */
+  presetChanged() {
+    if (this.page.conversation_id) return;
+    this.mark(this.draft !== null || Boolean(this.picker.preset?.tools));
+    if (this.sheet.open) this.load();
   }
 
   render() {
@@ -103,11 +125,17 @@ export class Tools {
     const stopped = this.part(".tools-stopped");
     stopped.textContent = shown.stopped ?? "";
     stopped.hidden = !shown.stopped;
-    /** @type {HTMLButtonElement} */ (this.part("[data-reset-all]")).disabled = shown.chosen === null;
+    /** @type {HTMLButtonElement} */ (this.part("[data-reset-all]")).disabled = JSON.stringify(shown.chosen) === JSON.stringify(shown.usual) && this.draft === null;
+    const preset = this.part(".tools-preset");
+    preset.textContent = (preset.dataset.words ?? "").replace("%(name)s", shown.preset);
+    preset.hidden = !shown.preset || JSON.stringify(shown.chosen) !== JSON.stringify(shown.usual);
+    const missing = this.part(".tools-missing");
+    missing.textContent = ((shown.missing === 1 ? missing.dataset.one : missing.dataset.more) ?? "").replace("%(count)s", String(shown.missing));
+    missing.hidden = !shown.missing;
     this.mark(shown.chosen !== null);
     const model = this.part(".tools-model");
-    const { preset, value, models } = this.picker;
-    const chosen = models.find((one) => one.id === (preset ? preset.model || models[0]?.id : value));
+    const { preset: used, value, models } = this.picker;
+    const chosen = models.find((one) => one.id === (used ? used.model || models[0]?.id : value));
     model.hidden = chosen?.tools !== false;
     model.textContent = (model.dataset.words ?? "").replace("%(model)s", chosen?.label ?? "");
   }
@@ -147,7 +175,7 @@ export class Tools {
     if (!this.shown) return;
     if (!this.page.conversation_id) {
       remember(this.key, keys && JSON.stringify(keys), "session");
-      this.take({ ...this.shown, chosen: keys, tools: this.shown.tools.map((tool) => ({ ...tool, on: keys ? keys.includes(tool.key) : tool.by_default })) });
+      this.take({ ...this.shown, ...this.choice(this.shown, keys) });
       this.status.textContent = "Goes with your message";
       return;
     }

@@ -1,6 +1,7 @@
 /** The messages of a live share, as the server rendered them and as events change them. Each event may come twice. */
 
 import { LiveText } from "antiphon/conversation/live-text";
+import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
 const WITHHELD = ["hold", "block", "withdrawn"];
@@ -8,10 +9,13 @@ const ENDINGS = /** @type {Record<string, string>} */ ({
   "run.done": "complete", "run.stopped": "stopped", "run.failed": "failed", "run.interrupted": "interrupted",
 });
 
+const WAITS = "This answer waits for a decision.";
+
 class View {
   /** @param {HTMLElement} element */
   constructor(element) {
     this.element = element;
+    this.say = steps.say;
     this.body = /** @type {HTMLElement} */ (element.querySelector(".message-body"));
     this.attempt = Number(element.dataset.attempt ?? 0);
     this.base = Number(element.dataset.base ?? 0);
@@ -19,6 +23,7 @@ class View {
     this.lengths = { text: 0, reasoning: 0 }; // in code points
     /** @type {LiveText | null} */
     this.live = null;
+    steps.adopt(this);
     if (ACTIVE.includes(element.dataset.status ?? "")) this.begin(this.body.textContent ?? "", this.thinking()?.textContent ?? "");
   }
 
@@ -90,8 +95,11 @@ class View {
     data.status = message.status;
     data.moderation = message.moderation?.action ?? "";
     this.sign(message.role === "user" ? message.author?.name ?? "" : run?.model ?? "");
+    const shown = !message.deleted_at && !WITHHELD.includes(message.moderation?.action);
+    steps.assign(this, run, shown);
     if (ACTIVE.includes(message.status)) this.begin(message.text, run?.reasoning?.text ?? "");
     else this.showEnd(message.html, message.text);
+    if (shown && !this.live) steps.end(this);
     this.note(noteOf(message));
   }
 
@@ -116,7 +124,16 @@ class View {
 
   /** @param {string} words */
   note(words) {
-    /** @type {HTMLElement} */ (this.element.querySelector(".shared-note")).textContent = words;
+    this.noted.textContent = words;
+  }
+
+  get noted() {
+    return /** @type {HTMLElement} */ (this.element.querySelector(".shared-note"));
+  }
+
+  /** A decision that the answer waited for is there. */
+  goOn() {
+    if (this.noted.textContent === WAITS) this.note("");
   }
 }
 
@@ -125,7 +142,7 @@ function noteOf(message) {
   const action = message.moderation?.action;
   if (message.deleted_at) return "This message was deleted.";
   if (WITHHELD.includes(action)) return "This message is not shown.";
-  if (ACTIVE.includes(message.status)) return "";
+  if (ACTIVE.includes(message.status)) return message.run?.status === "waiting" ? WAITS : "";
   if (message.status === "stopped" || message.status === "interrupted") return "This answer was stopped before its end.";
   if (message.status === "failed") return "There is no answer: something went wrong.";
   return action === "mask" ? "Parts of this message are not shown." : "";
@@ -143,7 +160,7 @@ export class SharedMessages {
       const view = new View(element);
       this.views.set(element.dataset.id ?? "", view);
       if (element.dataset.run) this.runs.set(element.dataset.run, element.dataset.id ?? "");
-      if (view.live) view.note("");
+      if (view.live && view.noted.textContent !== WAITS) view.note("");
     }
   }
 
@@ -154,9 +171,20 @@ export class SharedMessages {
     if (event.type === "run.queued" || event.type === "run.started") this.runs.set(event.run_id, event.message_id);
     const view = this.views.get(this.runs.get(event.run_id) ?? "");
     if (!view || view.element.dataset.run && view.element.dataset.run !== event.run_id && event.type in ENDINGS) return true;
+    if (steps.EVENTS.has(event.type)) {
+      if (event.run_id === view.element.dataset.run) steps.apply(view, event);
+      return true;
+    }
     switch (event.type) {
+      case "run.waiting":
+        if (event.for === "approval") view.note(WAITS);
+        return true;
+      case "run.resumed":
+        view.goOn();
+        return true;
       case "run.queued":
       case "run.started":
+        view.goOn();
         view.element.dataset.run = event.run_id;
         if (event.model) view.sign(event.model);
         view.restart(event.attempt, event.kept);
@@ -182,6 +210,7 @@ export class SharedMessages {
     const status = ENDINGS[event.type];
     view.element.dataset.status = status;
     view.showEnd(event.html ?? null, undefined);
+    steps.end(view);
     const words = view.element.querySelector(".thinking-words");
     if (words?.textContent) words.textContent = "Thinking";
     view.note(noteOf({ status }));
