@@ -141,7 +141,7 @@ def _page(
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
-        "currency": settings.CURRENCY if settings.SHOW_COSTS else "",
+        "currency": settings.CURRENCY,  # of the costs that come with answers, where the reader may see them
         "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
         "urls": {
             "root": reverse("chat:new"),
