@@ -5,9 +5,8 @@ A plan that says nothing follows the setting SHOW_COSTS.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 from django.db.models import Case
@@ -38,7 +37,7 @@ def may_show_cost(run: Run) -> bool:
     """Whether an answer's cost may be told to all who read its conversation: that is the payer, whose plan shows it."""
     if run.cost_shown is None:
         readers = Member.objects.filter(conversation_id=run.conversation_id)
-        found: Sequence[tuple[object, bool | None]] = readers.values_list("user_id", plan_field(_FIELD, "user__"))[:2]
+        found: Any = readers.values_list("user_id", plan_field(_FIELD, "user__"))[:2]
         run.cost_shown = all(user == run.requested_by_id and is_shown(rule) for user, rule in found)
     return run.cost_shown
 
@@ -54,6 +53,8 @@ def is_shown(rule: bool | None) -> bool:
 
 
 def _payer_is_shown(run: Run) -> bool:
+    if run.requested_by_id is None:
+        return False
     rules = User.objects.filter(pk=run.requested_by_id).values_list(plan_field(_FIELD), flat=True)
     return any(is_shown(rule) for rule in rules)
 
