@@ -118,6 +118,7 @@ urlpatterns = [
     path("recordings/<uuid:recording_id>/delete/", recordings.delete_audio, name="recording_delete"),
     path("accounts/instructions/", instructions.edit_instructions, name="instructions"),
     path("accounts/notifications/", notifications.show_devices, name="notifications"),
+    path("accounts/notifications/mails/", notifications.choose_mails, name="mention_mails"),
     path("accounts/notifications/add/", notifications.add, name="device_add"),
     path("accounts/notifications/<uuid:device_id>/text/", notifications.choose_text, name="device_text"),
     path("accounts/notifications/<uuid:device_id>/remove/", notifications.remove, name="device_remove"),

@@ -15,6 +15,7 @@ from chat.notifications import notify
 from chat.telemetry import latency_marks
 from workers.endpoints import connection_test
 from workers.moderation import judge_test
+from workers.push import mention_mails
 from workers.push.delivery import deliver
 from workers.runtime.loop import runtime
 from workers.tools.search import search_test
@@ -74,6 +75,12 @@ def push(kind: str, conversation_id: str, message_id: str | None, users: list[st
     runtime().start_soon(
         deliver(notify.Kind(kind), uuid.UUID(conversation_id), message, [uuid.UUID(one) for one in users])
     )
+
+
+@shared_task(name="workers.tasks.mail_mentions", ignore_result=True)  # type: ignore[untyped-decorator]  # as above
+def mail_mentions() -> None:
+    """Mails people what mentions them and they have not seen for a while (settings.CELERY_BEAT_SCHEDULE)."""
+    runtime().start_soon(mention_mails.mail_mentions())
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # as above

@@ -158,6 +158,11 @@ def site_url(request: HttpRequest) -> str:
     return own if not known or own in known else str(known[0])
 
 
+def listed_origin() -> str:
+    """The site's origin for mails that no request has caused; empty if ALLOWED_ORIGINS lists none."""
+    return str(settings.ALLOWED_ORIGINS[0]) if settings.ALLOWED_ORIGINS else ""
+
+
 def _on_site(request: HttpRequest, url: str) -> str:
     """The same path on the site's origin."""
     parts = urlsplit(url)

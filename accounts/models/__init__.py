@@ -3,13 +3,14 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.quotas import Allowance, Plan, Quota, QuotaPeriod, Reservation, TopUp, Unit, Unwatched
 from accounts.models.usage import DailyUsage, Price, UsageEntry
-from accounts.models.users import Invitation, Session, User, UserManager, UserQuerySet
+from accounts.models.users import Invitation, MentionMails, Session, User, UserManager, UserQuerySet
 
 __all__ = [
     "Allowance",
     "AuditEntry",
     "DailyUsage",
     "Invitation",
+    "MentionMails",
     "Plan",
     "Price",
     "Quota",

@@ -62,6 +62,10 @@ class Plan(models.Model):
         "unwatched answers", max_length=8, blank=True, choices=Unwatched.choices,
         help_text="What happens to an answer that nobody has open. If empty, the setting UNWATCHED_RUNS applies.",
     )  # fmt: skip
+    show_costs = models.BooleanField(
+        "shows costs", null=True, blank=True,
+        help_text="Whether users see what their answers cost. If empty, the setting SHOW_COSTS applies.",
+    )  # fmt: skip
     retention_days = days_field(
         "conversation retention (days)", LONGEST_DAYS, least=1, null=True, blank=True,
         help_text="Conversations without activity for this long are deleted. If empty, they are kept.",

@@ -66,6 +66,14 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=username)
 
 
+class MentionMails(models.TextChoices):
+    """Whether a user gets mails about messages that mention them, which they have not seen after a while."""
+
+    OFF = "off", "no mails"
+    ON = "on", "mails that say who mentioned me"
+    TEXT = "text", "mails with the text of the message"
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A user. They log in with the email address; other members of a conversation see the name."""
 
@@ -87,6 +95,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)  # until then it can only read
     suspension_reason = models.CharField(max_length=300, blank=True, db_default="", default="", editable=False)
     time_zone = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)  # last browser's
+    mention_mails = models.CharField(
+        max_length=4, choices=MentionMails.choices, default=MentionMails.ON, db_default=MentionMails.ON, editable=False
+    )
 
     objects: ClassVar[UserManager] = UserManager()
     saved_password: str | None = None  # the hash in the row, as last loaded or saved
@@ -118,7 +129,10 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(fields=["-id"], condition=Q(awaits_approval=True), name="user_awaits_approval"),
             models.Index(fields=["plan", "-id"], name="user_by_plan"),
         )
-        constraints = (models.UniqueConstraint(Lower("email"), name="user_email_ci_unique"),)
+        constraints = (
+            models.UniqueConstraint(Lower("email"), name="user_email_ci_unique"),
+            models.CheckConstraint(condition=Q(mention_mails__in=MentionMails.values), name="user_mention_mails_known"),
+        )
 
     def __str__(self) -> str:
         return self.email

@@ -51,7 +51,8 @@ def remember_choice(user_id: uuid.UUID, model: str) -> None:
 def star(user_id: uuid.UUID, model: str, *, starred: bool) -> None:
     """Adds a model to the user's favourites, or takes it away. Raises `Invalid`."""
     if not starred:
-        FavouriteModel.objects.filter(user_id=user_id, model=model[:200]).delete()
+        # PostgreSQL refuses to look for the character NUL.
+        FavouriteModel.objects.filter(user_id=user_id, model=model[:200].replace("\x00", "")).delete()
         return
     _check(user_id, model)
     with transaction.atomic():

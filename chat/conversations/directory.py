@@ -25,7 +25,7 @@ def find_people(user_id: uuid.UUID, conversation_id: uuid.UUID, query: str) -> l
     """
     if member_of(user_id, conversation_id).role != Role.OWNER:
         raise Forbidden(OWNERS_ONLY)
-    query = query.strip()
+    query = query.replace("\x00", "").strip()  # PostgreSQL refuses to look for this character
     if not settings.PEOPLE_DIRECTORY or len(query) < FEWEST_LETTERS:
         return []
     member = Member.objects.filter(conversation_id=conversation_id, user=OuterRef("pk"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import itertools
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -59,9 +61,23 @@ class Listing:
     groups: list[Group] = field(default_factory=list)
     next: str = ""
     is_page: bool = False
+    mentioned_in: Collection[uuid.UUID] = ()  # conversations with a mention that the user has not seen
+
+    @property
+    def version(self) -> str:
+        """Another one whenever the list shows anything else: a page that was just loaded asks whether it still fits."""
+        shown = [(group.label, group.items) for group in self.groups]
+        return hashlib.blake2b(repr((shown, sorted(self.mentioned_in))).encode(), digest_size=9).hexdigest()
 
 
-def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: int = PAGE) -> Listing:
+def read_listing(
+    user_id: uuid.UUID,
+    *,
+    zone: ZoneInfo,
+    after: str = "",
+    count: int = PAGE,
+    mentioned_in: Collection[uuid.UUID] = (),
+) -> Listing:
     """Up to `count` entries, newest first, from where `after` (a `Listing.next`) stopped; the pinned ones go before
     the first page and do not count. Raises `Invalid`.
     """
@@ -94,7 +110,7 @@ def read_listing(user_id: uuid.UUID, *, zone: ZoneInfo, after: str = "", count: 
     if pinned:
         groups.insert(0, Group(_("Pinned"), pinned))
     rest = f"{kept[-1].updated_at.isoformat()}~{kept[-1].id}" if len(found) > count else ""
-    return Listing(groups, rest, bool(after))
+    return Listing(groups, rest, bool(after), mentioned_in)
 
 
 def _parse_position(after: str) -> tuple[datetime.datetime, uuid.UUID]:

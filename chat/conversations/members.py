@@ -93,6 +93,8 @@ def _find_person(email: str, user_id: uuid.UUID | None) -> User:
     """Raises `Invalid`."""
     if user_id is not None and not settings.PEOPLE_DIRECTORY:
         raise Invalid("Enter an email address.")
+    if "\x00" in email:  # PostgreSQL stores no such character, and refuses to look for one
+        raise Invalid(UNKNOWN)
     named = {"pk": user_id} if user_id is not None else {"email__iexact": email}
     person = joinable().filter(**named).first()
     if person is None:

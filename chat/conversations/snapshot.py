@@ -14,6 +14,7 @@ from django.db.models import Exists
 from accounts.lib.db import in_db
 from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog import store
+from chat.eventlog.costs import is_shown, payers_rule
 from chat.eventlog.html_requests import request_missing_html
 from chat.eventlog.payloads import message_dict, summary_dict
 from chat.eventlog.queue_events import queued_dict
@@ -83,8 +84,10 @@ def _conversation(conversation_id: uuid.UUID) -> tuple[Conversation, list[Queued
 
 def _with_runs(rows: _Rows, *, versions: bool) -> _Rows:
     ids = [message.pk for message in rows.messages]
-    for run in Run.objects.select_related("requested_by").filter(message_id__in=ids).order_by("part"):
-        run.cost_shown = rows.reader is not None and run.requested_by_id == rows.reader  # the payer alone
+    runs = Run.objects.select_related("requested_by").annotate(costs_rule=payers_rule())
+    for run in runs.filter(message_id__in=ids).order_by("part"):
+        is_payer = rows.reader is not None and run.requested_by_id == rows.reader
+        run.cost_shown = is_payer and is_shown(run.costs_rule)
         if (before := rows.runs.get(run.message_id)) is not None:
             rows.earlier.setdefault(run.message_id, []).append(before)
         rows.runs[run.message_id] = run

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from accounts.models import User
+from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import Stepped, kept_of
 from chat.eventlog.payloads import (
     context_of,
-    cost_of,
     failure_of,
     is_continuable,
     message_dict,

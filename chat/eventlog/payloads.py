@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
+from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import kept_of
 from chat.eventlog.withheld_steps import without_contents
 from chat.models import (
@@ -17,7 +17,6 @@ from chat.models import (
     Comparison,
     Conversation,
     Finish,
-    Member,
     Message,
     MessageStatus,
     Run,
@@ -178,29 +177,6 @@ def summary_dict(summary: Summary) -> dict[str, Any]:
         "model": summary.model,
         "used": summary.used,
     }
-
-
-def cost_of(*runs: Run) -> str | None:
-    """What these runs cost together. None if any of them has no price, or where the reader is not shown its cost."""
-    costs = [run.cost for run in runs]
-    if not settings.SHOW_COSTS or not costs or None in costs or not all(map(may_show_cost, runs)):
-        return None
-    return f"{sum((cost for cost in costs if cost is not None), Decimal(0)).normalize():f}"
-
-
-def may_show_cost(run: Run) -> bool:
-    """Whether an answer's cost may be told to all who read its conversation: only the payer may know it."""
-    if run.cost_shown is None:
-        readers = Member.objects.filter(conversation_id=run.conversation_id)
-        run.cost_shown = set(readers.values_list("user_id", flat=True)[:2]) <= {run.requested_by_id}
-    return run.cost_shown
-
-
-def untold_cost(run: Run) -> str | None:
-    """What a run cost, where its events do not tell it because not only the payer reads them; else None."""
-    if run.cost is None or not settings.SHOW_COSTS or may_show_cost(run):
-        return None
-    return f"{run.cost.normalize():f}"
 
 
 def usage_of_message(runs: Sequence[Run]) -> dict[str, Any]:

@@ -45,7 +45,10 @@ class Unjudged(models.Model):
 
 
 class Mention(models.Model):
-    """A message mentions a member, who is told of it once, and has seen it since `seen_at`."""
+    """A message mentions a member, who is told of it once, and has seen it since `seen_at`.
+
+    Who has not seen it for a while is told by mail, once, if they want that (`workers.push.mention_mails`).
+    """
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="mentioned", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="mentions")
@@ -54,6 +57,7 @@ class Mention(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(null=True, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True)  # a mail about it was sent, or is being sent
 
     class Meta:
         default_permissions = ()
@@ -61,6 +65,7 @@ class Mention(models.Model):
         indexes = (
             models.Index(fields=["user"], condition=Q(seen_at=None), name="mention_unseen"),
             models.Index(fields=["by", "created_at"], name="mention_by_author"),
+            models.Index(fields=["created_at"], condition=Q(seen_at=None, mailed_at=None), name="mention_to_mail"),
         )
 
     def __str__(self) -> str:

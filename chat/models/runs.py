@@ -146,7 +146,7 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    # No column: whether the readers of what is made of this row may see its cost; None: `payloads.may_show_cost` asks.
+    # No column: whether the readers of what is made of this row may see its cost; None: `costs.may_show_cost` asks.
     cost_shown: bool | None = None
 
     class Meta:

@@ -69,6 +69,7 @@ def _head(user: User) -> dict[str, Any]:
             "email": user.email,
             "name": user.name,
             "time_zone": user.time_zone,
+            "mention_mails": user.mention_mails,
             "joined_at": user.date_joined.isoformat(),
             "last_login": user.last_login.isoformat() if user.last_login else None,
         },

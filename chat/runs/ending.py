@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 from accounts.quotas.balance import Balance
 from accounts.quotas.settlement import Used, settle_run
 from chat.eventlog import events
-from chat.eventlog.payloads import MODERATED, untold_cost
+from chat.eventlog.costs import untold_cost
+from chat.eventlog.payloads import MODERATED
 from chat.models import ACTIVE, Message, MessageStatus, Reasoning, Run, RunStatus
 from chat.runs.barge_in import Cut, cut_answer
 from chat.runs.context import earlier_runs

@@ -32,17 +32,19 @@ from chat.turns.line_rows import lock, revise, waiting_rows
 
 FAILED: Final = "failed"
 STOPPED: Final = "stopped"
+UNWATCHED: Final = "unwatched"
 BEHIND: Final = "behind"
 DELETED: Final = "deleted"
 SENTENCES: Final = {
     FAILED: "The answer before it failed.",
     STOPPED: "The answer before it was stopped.",
+    UNWATCHED: "The answer before it was stopped because nobody had this conversation open.",
     BEHIND: "It waits for the message of the same author before it.",
     DELETED: "The conversation was deleted meanwhile.",
     "not_found": "Its author is not a member of this conversation any more.",
     "viewer": "Its author can only read this conversation now.",
 }
-OF_THE_LINE: Final = ("", FAILED, STOPPED, BEHIND)  # reasons that end by what happens before the message
+OF_THE_LINE: Final = ("", FAILED, STOPPED, UNWATCHED, BEHIND)  # reasons that end by what happens before the message
 RETRY_SECONDS: Final = 5.0  # at least, after a refusal that may pass
 
 # Conversations with a message that nobody sends although nothing is in progress: its process has ended. A message that
@@ -51,11 +53,12 @@ _OVERDUE: Final = """
 SELECT DISTINCT q.conversation_id FROM chat_queuedmessage q JOIN chat_conversation c ON c.id = q.conversation_id
 WHERE q.state = 'waiting' AND q.changed_at < clock_timestamp() - make_interval(secs => %(seconds)s) AND (
     q.reason = '' OR q.retry_at < clock_timestamp()
-    OR c.deleted_at IS NULL AND q.reason IN ('failed', 'stopped') AND EXISTS (
+    OR c.deleted_at IS NULL AND q.reason IN ('failed', 'stopped', 'unwatched') AND EXISTS (
         SELECT FROM chat_run r WHERE r.conversation_id = q.conversation_id AND r.finished_at > q.changed_at)
     OR c.deleted_at IS NULL AND q.reason = 'behind' AND NOT EXISTS (
         SELECT FROM chat_queuedmessage b WHERE b.conversation_id = q.conversation_id AND b.author_id = q.author_id
-        AND b.state = 'waiting' AND b.position < q.position AND b.reason NOT IN ('', 'failed', 'stopped', 'behind')))
+        AND b.state = 'waiting' AND b.position < q.position
+        AND b.reason NOT IN ('', 'failed', 'stopped', 'unwatched', 'behind')))
     AND (c.deleted_at IS NOT NULL OR NOT EXISTS (
         SELECT FROM chat_run r WHERE r.conversation_id = q.conversation_id
         AND r.status IN ('waiting', 'queued', 'running')))
@@ -69,6 +72,7 @@ class BranchState(StrEnum):
     FREE = "free"  # it is complete, or nobody was asked
     BUSY = "busy"
     STOPPED = "stopped"
+    UNWATCHED = "unwatched"  # stopped, since nobody had the conversation open (`workers.runtime.unwatched`)
     FAILED = "failed"
 
 
@@ -166,7 +170,9 @@ def find_branch(conversation: Conversation, after_id: uuid.UUID | None, wanted: 
         run = Run.objects.filter(message=answer, latest=True).first()
     if run is None or run.status == RunStatus.DONE:
         return Branch(leaf.pk, BranchState.FREE)
-    return Branch(leaf.pk, BranchState.STOPPED if run.status == RunStatus.STOPPED else BranchState.FAILED)
+    if run.status != RunStatus.STOPPED:
+        return Branch(leaf.pk, BranchState.FAILED)
+    return Branch(leaf.pk, BranchState.UNWATCHED if run.error_code == UNWATCHED else BranchState.STOPPED)
 
 
 def _above(leaf: Message) -> tuple[list[uuid.UUID], Message | None]:

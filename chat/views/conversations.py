@@ -141,7 +141,7 @@ def _page(
         if user.is_staff
         else [balance.frame() for balance in user_balances(user.pk) if balance.is_near_limit],
         "csrf": get_token(request),
-        "currency": settings.CURRENCY if settings.SHOW_COSTS else "",
+        "currency": settings.CURRENCY,  # of the costs that come with answers, where the reader may see them
         "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
         "urls": {
             "root": reverse("chat:new"),
@@ -161,6 +161,7 @@ def _page(
             "icons": static("chat/img/icons.svg"),
         },
     }
+    mentioned = data.pop("mentioned_in")  # the list has it
     context = {
         "page": data,
         "conversation": state.conversation if state else None,
@@ -168,7 +169,7 @@ def _page(
         **(_shown(state, state.messages, marks or Marks()) if state else {"shown": []}),
         "report_reasons": ReportReason.choices,
         "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
-        "listing": listing.read_listing(user.pk, zone=zone_of(request)),
+        "listing": listing.read_listing(user.pk, zone=zone_of(request), mentioned_in=mentioned),
         "zone": zone_of(request),
         "sheets": SHEETS,
         "suggestions": _suggestions(),

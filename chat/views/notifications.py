@@ -8,15 +8,17 @@ from typing import Any
 import redis
 import structlog
 from asgiref.sync import async_to_sync
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.auth.adapter import mail_is_configured
 from accounts.auth.requests import user_of
-from accounts.models import Session
+from accounts.models import MentionMails, Session, User
 from chat.eventlog.user_events import notify_user
 from chat.notifications.devices import add_device, devices_of, remove_device, set_with_text
 from chat.notifications.keys import public_key, push_is_on
@@ -32,7 +34,14 @@ def show_devices(request: HttpRequest) -> HttpResponse:
     """The user's notified devices, and the control that adds this one."""
     here = _session(request)
     rows = [{"row": row, "here": row.session_hash == here.hash} for row in devices_of(user_of(request).pk)]
-    context = {"rows": rows, "is_on": push_is_on(), "key": public_key(), "here": any(row["here"] for row in rows)}
+    context = {
+        "rows": rows,
+        "is_on": push_is_on(),
+        "key": public_key(),
+        "here": any(row["here"] for row in rows),
+        "mails": MentionMails.choices if settings.MENTION_MAIL_MINUTES and mail_is_configured() else [],
+        "mail_minutes": settings.MENTION_MAIL_MINUTES,
+    }
     return render(request, "chat/notifications.html", context)
 
 
@@ -58,6 +67,18 @@ def add(request: HttpRequest) -> dict[str, Any]:
 def choose_text(request: HttpRequest, device_id: uuid.UUID) -> HttpResponse:
     """POST `with_text=1` or `0`."""
     set_with_text(user_of(request).pk, device_id, with_text=request.POST.get("with_text") == "1")
+    messages.success(request, _("Saved."))
+    return redirect("chat:notifications")
+
+
+@require_POST
+@for_members
+def choose_mails(request: HttpRequest) -> HttpResponse:
+    """POST `mails`: one of `MentionMails`. 400 for anything else."""
+    choice = request.POST.get("mails", "")
+    if choice not in MentionMails.values:
+        return HttpResponseBadRequest()
+    User.objects.filter(pk=user_of(request).pk).update(mention_mails=choice)
     messages.success(request, _("Saved."))
     return redirect("chat:notifications")
 

@@ -12,23 +12,31 @@ from django.views.decorators.http import require_safe
 from accounts.auth.requests import user_of
 from chat.conversations import listing, summaries
 from chat.protocol.errors import Invalid
+from chat.turns.mentioning import mentioned_in
 from chat.views.decorators import command, for_members, zone_of
 
 
 @require_safe
 @for_members
 def list_conversations(request: HttpRequest) -> HttpResponse:
-    """The list of conversations as a piece of HTML: after `after`, or the newest `count`."""
-    count = request.GET.get("count", "")
+    """The list of conversations as a piece of HTML: after `after`, or the newest `count`.
+
+    204 if they are what a page shows already, whose list has the version `unless`.
+    """
+    user_id = user_of(request).pk
+    count, after = request.GET.get("count", ""), request.GET.get("after", "")
     try:
         found = listing.read_listing(
-            user_of(request).pk,
+            user_id,
             zone=zone_of(request),
-            after=request.GET.get("after", ""),
+            after=after,
             count=int(count) if count.isdecimal() and len(count) < 6 else listing.PAGE,
+            mentioned_in=() if after else list(mentioned_in(user_id)),
         )
     except Invalid:
         raise Http404 from None
+    if request.GET.get("unless") == found.version:
+        return HttpResponse(status=204)
     return render(request, "chat/conversations.html", {"listing": found})
 
 

@@ -55,6 +55,11 @@ INVITATION_DAYS = env.int("INVITATION_DAYS", 7, validate=at_least(1))  # how lon
 RATE_INVITATIONS: str = env.str("RATE_INVITATIONS", "60/h", validate=a_rate)  # sent by one staff member
 # Owners of a conversation find people to add by their names. The default is on where not everybody may sign up.
 PEOPLE_DIRECTORY = env.bool("PEOPLE_DIRECTORY", SIGN_UP != "open")
+# A mail about a mention that its reader has not seen for so many minutes; 0: none.
+MENTION_MAIL_MINUTES = env.int("MENTION_MAIL_MINUTES", 10, validate=at_least(0))
+RATE_MENTION_MAILS: str = env.str(
+    "RATE_MENTION_MAILS", "6/h", validate=a_rate
+)  # to one person, each with all that is due
 RATE_ADDED_MAILS: str = env.str("RATE_ADDED_MAILS", "20/d", validate=a_rate)  # "you were added", to one person
 # Log-in attempts from one IP address, failed or not: number/time/ip.
 LOGIN_RATE: str = env.str("LOGIN_RATE", "30/m/ip", validate=validate.Regexp(r"(off|0|[1-9]\d*/\d*[smhd]/ip)\Z"))

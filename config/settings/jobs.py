@@ -52,6 +52,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "purge": {"task": "workers.maintenance.purge", "schedule": 3600.0},
+    "mail-mentions": {"task": "workers.tasks.mail_mentions", "schedule": 60.0},
     "release-stale-claims": {"task": "workers.maintenance.release_stale_claims", "schedule": 300.0},
 }
 PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # maximum seconds of one clean-up

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Final
 
 from tests.bench.admission import measure_admission
-from tests.bench.crowds import measure_fan_out, measure_idle, measure_sse_fan_out, measure_storm
+from tests.bench.crowds import measure_fan_out, measure_idle, measure_sse_fan_out, measure_storm, with_tabs
 from tests.bench.meter import describe_machine
 from tests.bench.moderation import measure_rules, measure_search
 from tests.bench.profiling import Profiler
@@ -37,7 +37,7 @@ FOLDER: Final = ROOT / "var" / "bench"
 class Size:
     """How much is measured."""
 
-    def __init__(self, *, quick: bool, streams: list[int] | None) -> None:
+    def __init__(self, *, quick: bool, streams: list[int] | None, watchers: list[int] | None = None) -> None:
         self.quick = quick
         self.streams = streams or ([20, 100] if quick else [20, 100, 400])
         self.steady_s = 2.0 if quick else 10.0
@@ -51,9 +51,10 @@ class Size:
         self.sends = (2, 4.0, 2) if quick else (6, 4.0, 5)  # of each of 100: how many, seconds apart, bursts
         self.idle = [150] if quick else [1000, 5000]
         self.idle_s = 1.0 if quick else 10.0
-        self.watchers = 50 if quick else 200
+        self.members = 50 if quick else 200  # who watch, of one room
+        self.watchers = watchers or ([50] if quick else [200, 1000])
         self.storm = (10, 10) if quick else (25, 20)  # rooms, followers in each
-        self.people = max(500, self.watchers) if not quick else 120
+        self.people = max(500, self.members) if not quick else 120
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -62,6 +63,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=SECTIONS, help="this section (repeatable)")
     parser.add_argument("--systems", default="antiphon,fastapi,tutorial", help="default: all three")
     parser.add_argument("--streams", type=lambda text: [int(n) for n in text.split(",")], help="default: 20,100,400")
+    parser.add_argument("--watchers", type=lambda text: [int(n) for n in text.split(",")],
+                        help="of one stream, over sockets and over server-sent events (default: 200,1000)")  # fmt: skip
     parser.add_argument("--web", type=int, default=1, help="web processes (default: 1)")
     parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
     parser.add_argument("--metrics", choices=("on", "off", "scraped"), default="on",
@@ -91,7 +94,7 @@ def main() -> None:
     )
     upstream = Upstream()
     try:
-        run(options, Size(quick=options.quick, streams=options.streams), upstream, report)
+        run(options, Size(quick=options.quick, streams=options.streams, watchers=options.watchers), upstream, report)
     finally:
         upstream.stop()
         servers.stop()
@@ -133,7 +136,7 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
             report.streams += [row] if row is not None else []
 
     if "antiphon" in systems:
-        rooms = [f"1x{size.watchers + 1}", f"{size.storm[0]}x{size.storm[1] + 1}"]
+        rooms = [f"1x{size.members + 1}", f"{size.storm[0]}x{size.storm[1] + 1}"]
         profiler = Profiler(options.profile, FOLDER) if options.profile else None
         with run_ours(
             upstream, web=options.web, workers=options.workers, people=size.people, rooms=rooms, models=size.models,
@@ -158,15 +161,16 @@ def run(options: argparse.Namespace, size: Size, upstream: Upstream, report: Rep
             if "idle" in wanted:
                 report.idle += attempt("idle sockets", lambda: measure_idle(
                     ours, sockets=size.idle, seconds=size.idle_s)) or []  # fmt: skip
-            if "fanout" in wanted and (
-                fan := attempt("fan-out", lambda: measure_fan_out(
-                    ours, upstream, ours.rooms[0][0], model=size.model, limit_s=size.limit_s))):  # fmt: skip
-                report.fan_out.append(fan)
-            if "fanout" in wanted and (
-                fan := attempt("fan-out over server-sent events", lambda: measure_sse_fan_out(
-                    ours, upstream, ours.rooms[0][0], watchers=size.watchers, model=size.model,
-                    limit_s=size.limit_s))):  # fmt: skip
-                report.fan_out.append(fan)
+            for count in size.watchers if "fanout" in wanted else ():
+                seats = with_tabs(ours.rooms[0][0], count)
+                rows = (
+                    attempt(f"fan-out to {count} sockets", partial(
+                        measure_fan_out, ours, upstream, seats, model=size.model, limit_s=size.limit_s)),
+                    attempt(f"fan-out to {count} event streams", partial(
+                        measure_sse_fan_out, ours, upstream, seats, watchers=count, model=size.model,
+                        limit_s=size.limit_s)),
+                )  # fmt: skip
+                report.fan_out += [row for row in rows if row is not None]
             if "storm" in wanted and (
                 storm := attempt("reconnect storm", lambda: measure_storm(
                     ours, upstream, ours.rooms[1], model=size.model, limit_s=size.limit_s))):  # fmt: skip

@@ -27,6 +27,7 @@ from tests.bench.door import Door
 from tests.bench.stamps import now_us
 from tests.bench.wire import ChatSocket, Line, PlainSocket, Position, open_plain
 
+JOIN_AT_ONCE: Final = 32  # who come to watch; what is measured begins afterwards
 WARM_UP: Final = 2  # answers of a system that is to be measured idle, not counted
 
 
@@ -281,7 +282,13 @@ async def run_watching(runner: Runner, plan: Watching) -> dict[str, Any]:
     askers = await door.open_all([asker for _, asker, _ in rooms])
     followers = [[Follower(door, room, session) for session in watching] for room, _, watching in rooms]
     everyone = [one for group in followers for one in group]
-    await asyncio.gather(*(one.join() for one in everyone))
+    gate = asyncio.Semaphore(JOIN_AT_ONCE)
+
+    async def join(one: Follower) -> None:
+        async with gate:
+            await one.join()
+
+    await asyncio.gather(*map(join, everyone))
     for asker, (room, _, _) in zip(askers, rooms, strict=True):
         await asker.subscribe(room, None)
     await runner.step("connected", sockets=len(everyone) + len(askers))

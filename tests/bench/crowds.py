@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from pathlib import Path
@@ -99,6 +100,12 @@ def measure_fan_out(
 ) -> FanOutRow:
     plan = Watching(system.urls, [room], model, limit_s, tag="fan")
     return _measure_fan_out(system, upstream, "watching", plan, limit_s, over="sockets")
+
+
+def with_tabs(room: tuple[str, list[str]], watchers: int) -> tuple[str, list[str]]:
+    """The room with so many who watch: its members, with several tabs each where there are more seats than members."""
+    conversation, (owner, *members) = room
+    return conversation, [owner, *itertools.islice(itertools.cycle(members), watchers)]
 
 
 def measure_sse_fan_out(

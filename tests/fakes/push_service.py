@@ -34,23 +34,28 @@ def point_of(key: ec.EllipticCurvePublicKey) -> bytes:
 class PushBrowser:
     """Has the keys of one subscription."""
 
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(self, key: ec.EllipticCurvePrivateKey | None = None, auth: bytes = AUTH) -> None:
+        self.key = key or ec.generate_private_key(ec.SECP256R1())
         self.p256dh = encode(point_of(self.key.public_key()))
-        self.auth = encode(AUTH)
+        self.secret = auth
+        self.auth = encode(auth)
 
     def read(self, body: bytes) -> dict[str, Any]:
-        """The notification in an encrypted body (RFC 8291 §3.4, RFC 8188 §2)."""
+        """The notification in an encrypted body."""
+        return dict(json.loads(self.decrypt(body)))
+
+    def decrypt(self, body: bytes) -> bytes:
+        """The text of an encrypted body (RFC 8291 §3.4, RFC 8188 §2)."""
         salt, size, rest = body[:16], body[20], body[21:]
         sender, sealed = rest[:size], rest[size:]
         shared = self.key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sender))
         info = b"WebPush: info\0" + point_of(self.key.public_key()) + sender
-        secret = HKDF(hashes.SHA256(), 32, AUTH, info).derive(shared)
+        secret = HKDF(hashes.SHA256(), 32, self.secret, info).derive(shared)
         key = HKDF(hashes.SHA256(), 16, salt, b"Content-Encoding: aes128gcm\0").derive(secret)
         nonce = HKDF(hashes.SHA256(), 12, salt, b"Content-Encoding: nonce\0").derive(secret)
         text = AESGCM(key).decrypt(nonce, sealed, None)
         assert text[-1:] == b"\x02", "the last record"
-        return dict(json.loads(text[:-1]))
+        return text[:-1]
 
 
 @dataclass

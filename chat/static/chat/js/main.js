@@ -26,7 +26,7 @@ const sidebar = new Sidebar(page, {
 conversation.onListed = (/** @type {import("antiphon/wire/protocol").Frame} */ notice) => sidebar.listed(notice);
 conversation.onQuota = startAllowance(document.getElementById("allowance"));
 conversation.onQuota(page.quotas ?? []);
-const marks = new MentionMarks(page, (words) => conversation.announcer.say(words));
+const marks = new MentionMarks(page, (words) => conversation.announcer.say(words), () => sidebar.heard++);
 const showDecision = startAccountNotices(conversation);
 conversation.onNotice = (frame) => (frame.type === "mention" ? marks.receive(frame) : showDecision(frame));
 new MessageActions(conversation);

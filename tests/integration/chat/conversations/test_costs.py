@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from accounts.models import Price, User
+from accounts.models import Plan, Price, User
 from chat.conversations.snapshot import read_snapshot, read_state
 from chat.models import Member, Role, RunStatus
 from chat.runs.ending import Ended, Ending, end_run
@@ -62,3 +62,29 @@ def test_a_site_may_show_no_costs(alice: User, settings: Any) -> None:
     ended = answer(turn)
     assert (told(ended), ended.untold) == (None, None)
     assert "0.0015" not in logged_in(alice).get(f"/c/{turn.conversation_id}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("site", "plan", "shown"),
+    [(True, None, True), (False, None, False), (False, True, True), (True, False, False)],
+)
+def test_a_plan_decides_otherwise(
+    alice: User, bob: User, settings: Any, site: bool, plan: bool | None, shown: bool
+) -> None:
+    """The plan of who asked, whether they are alone or not."""
+    settings.SHOW_COSTS = site
+    Plan.objects.filter(is_default=True).update(show_costs=not shown)  # of the others
+    alice.plan = Plan.objects.create(name="Hers", show_costs=plan)
+    alice.save()
+    cost = "0.0015" if shown else None
+    turn = say(alice)
+    ended = answer(turn)
+    assert (told(ended), ended.untold) == (cost, None)
+    assert ("0.0015" in logged_in(alice).get(f"/c/{turn.conversation_id}/").content.decode()) is shown
+    assert async_to_sync(read_snapshot)(turn.conversation_id, alice.pk).messages[-1]["run"]["usage"]["cost"] == cost
+    turn = say(alice)
+    Member.objects.create(conversation_id=turn.conversation_id, user=bob, role=Role.EDITOR)
+    assert claim(turn.run_id, "w") is not None
+    shared = end_run(turn.run_id, 1, RunStatus.DONE, Ending("Yes.", input_tokens=1_000, output_tokens=500))
+    assert shared is not None
+    assert (told(shared), shared.untold) == (None, cost)

@@ -62,7 +62,8 @@ class TestAdding:
     @pytest.mark.parametrize(
         ("email", "words"),
         [("bob@example.org", "already a member"), ("alice@example.org", "already a member"), ("", "Enter an email"),
-         ("nobody@example.org", "Nobody with this address"), ("mallory@example.org", "Nobody with this address")],
+         ("nobody@example.org", "Nobody with this address"), ("mallory@example.org", "Nobody with this address"),
+         ("bo\x00b@example.org", "Nobody with this address")],
     )  # fmt: skip
     def test_refused(self, shared: Conversation, alice: User, mallory: User, email: str, words: str) -> None:
         User.objects.filter(pk=mallory.pk).update(is_active=False)

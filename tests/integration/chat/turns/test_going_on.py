@@ -23,6 +23,7 @@ from chat.runs.lifecycle import claim
 from chat.turns import waiting_events, waiting_line
 from chat.turns.accept import accept
 from chat.turns.going_on import go_on
+from chat.turns.line_state import overdue_lines
 from chat.turns.waiting_line import Queued
 from tests.fixtures.moderation_rules import add_rule
 from tests.fixtures.quota_rows import give
@@ -62,6 +63,20 @@ class TestWaitingOn:
         answer = (await in_db(row, first.run_id)).message_id
         again = await in_db(accept, alice.pk, MessageRegenerate(message_id=answer, client_id=uuid.uuid4()))
         await end(again.run_id)
+        await end_all(first.conversation_id)
+        assert await in_db(asked, first.conversation_id) == ["Hello", "one", "two"]
+
+    async def test_an_answer_that_nobody_watched(self, alice: User) -> None:
+        """Nothing more is asked for somebody who is away; one command goes on with the whole line."""
+        first = await in_db(say, alice)
+        [one, _] = await queue(alice, first.conversation_id, "one", "two")
+        await end(first.run_id, RunStatus.STOPPED, "unwatched")
+        await go_on(first.conversation_id)
+        assert await in_db(line, first.conversation_id) == [("one", "unwatched"), ("two", "unwatched")]
+        told = [event for event in await logged(first.conversation_id) if event["type"] == "message.queued"]
+        assert "nobody had this conversation open" in told[-1]["message"]["message"]
+        assert await in_db(overdue_lines, 0) == [], "the recovery does not go on either"
+        await in_db(waiting_line.send_now, alice.pk, QueueSendNow(message_id=one))
         await end_all(first.conversation_id)
         assert await in_db(asked, first.conversation_id) == ["Hello", "one", "two"]
 

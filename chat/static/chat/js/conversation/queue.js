@@ -11,7 +11,8 @@ import { showNote } from "antiphon/conversation/status";
 /** @typedef {import("antiphon/conversation/queued-view").Queued} Queued */
 /** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
 
-const THEIR_TURN = ["failed", "stopped", "behind"]; // reasons that are of no interest while an answer is in progress
+const INCOMPLETE = ["failed", "stopped", "unwatched"]; // the answer before it is
+const THEIR_TURN = [...INCOMPLETE, "behind"]; // reasons that are of no interest while an answer is in progress
 
 export class Queue {
   /** @param {Conversation} conversation */
@@ -20,6 +21,7 @@ export class Queue {
     this.root = element("queue");
     this.title = element("queue-title");
     this.list = /** @type {HTMLElement} */ (this.root.querySelector(".queue-list"));
+    this.goOn = /** @type {HTMLButtonElement} */ (element("queue-go-on"));
     this.on = false; // whether the server has waiting lines
     this.shared = (conversation.page.members ?? []).length > 1; // others may ask at any moment
     /** @type {Map<string, Queued>} */
@@ -32,6 +34,7 @@ export class Queue {
     this.views = new Map();
     this.dragged = "";
     this.root.addEventListener("click", (event) => this.onClick(event));
+    this.goOn.addEventListener("click", () => this.goOnNow().catch((error) => showNote(error.message)));
     this.list.addEventListener("dragstart", (event) => this.onDrag(event));
     for (const kind of ["dragover", "drop", "dragend"]) this.list.addEventListener(kind, (event) => this.onDrop(/** @type {DragEvent} */ (event)));
     this.show();
@@ -173,6 +176,7 @@ export class Queue {
       this.views.delete(key);
     }
     this.root.hidden = line.length === 0;
+    this.goOn.hidden = busy || page.role === "viewer" || !INCOMPLETE.includes(own[0]?.reason ?? "") || Boolean(own[0]?.steers);
     const words = (line.length === 1 ? this.title.dataset.one : this.title.dataset.many) ?? "";
     this.title.textContent = words.replace("{count}", String(line.length));
     if (focused instanceof HTMLElement && focused !== document.activeElement && this.list.contains(focused) && !focused.hidden) focused.focus();
@@ -223,6 +227,14 @@ export class Queue {
     await socket.request({ type: "queue.remove", message_id: one.id });
     if (this.isOwn(one)) showNote("Message removed.", { label: "Undo", run: () => composer.write([one.text, composer.field.value].filter(Boolean).join("\n\n")) });
     return undefined;
+  }
+
+  /** One's own next message goes, although the answer before it is not complete; the others follow in their turn. */
+  async goOnNow() {
+    const next = this.line.find((one) => this.isOwn(one) && !one.local);
+    if (!next) return;
+    this.title.focus(); // the button goes
+    await this.conversation.socket.request({ type: "queue.send_now", message_id: next.id });
   }
 
   /** @param {Queued} one @param {string} action */

@@ -24,9 +24,12 @@ export class Marks {
     this.ended = ""; // how an answer of this page ended while nobody looked
     this.base = document.title;
     sidebar.onDrawn = () => this.read();
-    socket.on("unread", (frame) => this.set(frame.conversation_id, {
-      unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", decides: frame.decides ?? false, failed: frame.failed,
-    }));
+    socket.on("unread", (frame) => {
+      sidebar.heard++;
+      this.set(frame.conversation_id, {
+        unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", decides: frame.decides ?? false, failed: frame.failed,
+      });
+    });
     socket.on("conversation.listed", (frame) => {
       if (frame.deleted) this.marks.delete(frame.conversation_id);
       else if (frame.running) this.set(frame.conversation_id, { ...this.of(frame.conversation_id), running: true });
@@ -41,7 +44,8 @@ export class Marks {
     }
     let greeted = false;
     socket.on("hello", () => {
-      if (greeted) setTimeout(() => sidebar.refresh(), Math.random() * REFRESH_MS);
+      if (greeted) sidebar.refresh(Math.random() * REFRESH_MS);
+      else sidebar.catchUp();
       greeted = true;
     });
     document.addEventListener("visibilitychange", () => {

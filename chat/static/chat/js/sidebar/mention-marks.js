@@ -9,22 +9,37 @@ export class MentionMarks {
   /**
    * @param {any} page what the server put into the page
    * @param {(words: string) => void} say to a screen reader
+   * @param {() => void} heard the list is told of a notice, which may be newer than what it is reading
    */
-  constructor(page, say) {
+  constructor(page, say, heard) {
     this.page = page;
+    this.heard = heard;
     this.say = say;
     /** The conversations with mentions that were not seen. @type {Set<string>} */
-    this.unseen = new Set(page.mentioned_in ?? []);
+    this.unseen = new Set();
     this.list = /** @type {HTMLElement} */ (document.getElementById("conversations"));
-    new MutationObserver(() => this.show()).observe(this.list, { childList: true, subtree: true });
+    this.state = /** @type {HTMLElement | null} */ (null);
+    new MutationObserver(() => this.read()).observe(this.list, { childList: true, subtree: true });
     document.addEventListener("visibilitychange", () => this.look());
-    this.show();
+    this.read();
     this.look();
+  }
+
+  /** The list was read again: it has every mention that the reader has not seen. */
+  read() {
+    const state = document.getElementById("list-state");
+    if (state && state !== this.state) {
+      this.state = state;
+      this.unseen = new Set((state.dataset.mentioned ?? "").split(" ").filter(Boolean));
+      this.look();
+    }
+    this.show();
   }
 
   /** @param {Frame} frame `mention` */
   receive(frame) {
     const id = frame.conversation_id;
+    this.heard();
     this.unseen.add(id);
     if (id === this.page.conversation_id && !document.hidden) return void this.look();
     const who = frame.by?.name ?? "Somebody";

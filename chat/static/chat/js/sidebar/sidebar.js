@@ -7,6 +7,8 @@ import { recall, remember } from "antiphon/lib/storage";
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
 const REFRESH_MS = 300;
+const AGAIN_MS = 3_000; // after the list could not be read, or while an entry is being renamed
+const MOST_FAILURES = 5; // one after another; then the next notice or connection asks again
 
 export class Sidebar {
   /**
@@ -24,6 +26,8 @@ export class Sidebar {
     this.account = /** @type {HTMLElement} */ (document.getElementById("account-menu"));
     this.drawer = matchMedia("(width < 56rem)");
     this.timer = 0;
+    this.heard = 0; // notices about the list
+    this.failures = 0;
     this.onDrawn = /** @type {(() => void) | null} */ (null); // the list was read again, or more of it
     this.actions = new ConversationActions(page, {
       onTitle: (id, title) => this.setTitle(id, title), onChange: () => this.refresh(), say: options.say,
@@ -93,6 +97,7 @@ export class Sidebar {
 
   /** Another tab, or this one, changed the list. @param {Frame} notice */
   listed(notice) {
+    this.heard++;
     const id = notice.conversation_id;
     const item = this.find(id);
     const isShown = id === this.page.conversation_id;
@@ -111,20 +116,43 @@ export class Sidebar {
   }
 
   /** Reads the list again, as much of it as is shown. */
-  refresh() {
+  refresh(after = REFRESH_MS) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(async () => {
-      const count = Math.max(40, this.list.querySelectorAll(".item:not([data-pinned])").length);
-      const piece = await fetchPiece(`${this.page.urls.conversations}?count=${count}`).catch(() => null);
-      if (!piece || this.list.querySelector(".item-rename")) return;
-      const focused = document.activeElement;
-      const id = /** @type {HTMLElement | null} */ (focused?.closest(".item"))?.dataset.id;
-      const kind = focused?.classList.contains("item-menu") ? ".item-menu" : ".item-link";
-      this.list.replaceChildren(piece);
-      this.markCurrent();
-      this.onDrawn?.();
-      if (id) /** @type {HTMLElement | null | undefined} */ (this.find(id)?.querySelector(kind))?.focus();
-    }, REFRESH_MS);
+    this.timer = setTimeout(() => this.read(""), after);
+  }
+
+  /** The socket is open: what came between the making of the page's list and now was told to nobody. */
+  catchUp() {
+    this.read(this.heard ? "" : (this.state?.dataset.version ?? ""));
+  }
+
+  get state() {
+    return document.getElementById("list-state");
+  }
+
+  /** @param {string} version of the list that is shown: if it is still the newest, nothing comes */
+  async read(version) {
+    const { heard } = this;
+    const count = Math.max(40, this.list.querySelectorAll(".item:not([data-pinned])").length);
+    const piece = await fetchPiece(`${this.page.urls.conversations}?count=${count}&unless=${version}`).catch(() => null);
+    if (!piece && this.failures++ < MOST_FAILURES) return this.refresh(AGAIN_MS);
+    if (!piece) return undefined;
+    this.failures = 0;
+    if (this.list.querySelector(".item-rename")) return this.refresh(AGAIN_MS);
+    if (piece.childElementCount) this.draw(piece);
+    // A notice that came meanwhile may be newer than what was read.
+    return this.heard === heard ? undefined : this.refresh();
+  }
+
+  /** @param {DocumentFragment} piece */
+  draw(piece) {
+    const focused = document.activeElement;
+    const id = /** @type {HTMLElement | null} */ (focused?.closest(".item"))?.dataset.id;
+    const kind = focused?.classList.contains("item-menu") ? ".item-menu" : ".item-link";
+    this.list.replaceChildren(piece);
+    this.markCurrent();
+    this.onDrawn?.();
+    if (id) /** @type {HTMLElement | null | undefined} */ (this.find(id)?.querySelector(kind))?.focus();
   }
 
   markCurrent() {
