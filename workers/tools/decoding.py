@@ -74,7 +74,9 @@ def decode_text(body: bytes, charset: str, *, is_html: bool = False) -> str:
 def _decode(body: bytes, encoding: str) -> str | None:
     """The text, without a character that the end of the body cuts; None: the body is not in this charset."""
     try:
-        found: object = codecs.getincrementaldecoder(encoding)().decode(body)
-    except (LookupError, ValueError, AttributeError, TypeError):
+        codec = codecs.lookup(encoding)
+        if not codec._is_text_encoding or codec.incrementaldecoder is None:  # noqa: SLF001 -- as `bytes.decode` does
+            return None  # "zlib" and "bz2" are codecs too: a small body would become gigabytes
+        return codec.incrementaldecoder().decode(body)
+    except (LookupError, ValueError, TypeError):
         return None
-    return found if isinstance(found, str) else None

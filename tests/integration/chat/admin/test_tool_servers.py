@@ -99,7 +99,7 @@ def test_it_is_limited_to_groups(sam: Client) -> None:
 def test_the_test_is_asked_of_a_worker(sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     row = make()
     KnownTool.objects.create(server="wiki", name="find", title="Find a page")
-    monkeypatch.setattr(ask, "request_test", lambda id_: ServerReply(id_ == row.pk, "It works: 1 tool."))
+    monkeypatch.setattr(ask, "request_test", lambda id_, *_: ServerReply(id_ == row.pk, "It works: 1 tool."))
     page = sam.post(f"{SERVERS}{row.pk}/test/", follow=True).content.decode()
     assert "It works: 1 tool." in page
     assert "Find a page" in page

@@ -12,6 +12,7 @@ import httpx2
 import structlog
 
 from workers.tools.base import MAX_OUTPUT_CHARS, Picture, ToolContext, ToolError, ToolResult
+from workers.tools.decoding import decode_text
 from workers.tools.servers.http import RefusedAddressError, TooLargeError, guarded_client
 from workers.tools.servers.listing import shorten
 from workers.tools.servers.openapi.document import BODY
@@ -101,7 +102,7 @@ def convert_response(server: StoredServer, response: httpx2.Response) -> ToolRes
     if not size:
         text = "[It returned nothing.]"
     elif textual:
-        text = _mask(server, response.text)
+        text = _mask(server, decode_text(response.content, response.charset_encoding or ""))
     else:
         text = f"[{size} bytes of {shorten(kind, 60)}, which are not shown.]"
     text = f"HTTP {status}\n{text}" if failed else text

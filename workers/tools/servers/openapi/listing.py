@@ -12,6 +12,7 @@ from accounts.lib.db import in_db
 from chat.catalog.tool_servers import origin_of
 from chat.models import ToolServer
 from workers.tools.base import ToolError
+from workers.tools.decoding import decode_text
 from workers.tools.servers.http import RefusedAddressError, guarded_client
 from workers.tools.servers.listing import Listing, clean, tidy
 from workers.tools.servers.openapi.document import BadDocumentError, base_url, operations, read_document
@@ -38,7 +39,8 @@ async def list_document(server: StoredServer, known: dict[str, str]) -> Listing:
         response = await _fetch(server, entered)
         if response.status_code == 304:
             return Listing((), unchanged=True)
-        text, etag = response.text, response.headers.get("ETag", "")[:200]
+        text = decode_text(response.content, response.charset_encoding or "")
+        etag = response.headers.get("ETag", "")[:200]
     return await asyncio.to_thread(_list, server, entered, text, etag, known)  # a large one takes a second
 
 
