@@ -50,7 +50,7 @@ def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
     """A place among the few requests of this process that may wait. Raises `NoReplyError` if there is none."""
     with _lock:
         if whose is not None and whose in _waiting:
-            raise NoReplyError("busy", f"Another request of yours is still waiting, so {undone}. Try again in a moment.")
+            raise NoReplyError("busy", f"Your last request is still waiting, so {undone}. Try again in a moment.")
         if len(_waiting) >= MOST_WAITING:
             raise NoReplyError("busy", f"Other requests are still waiting, so {undone}. Try again in a moment.")
         _waiting.append(whose)

@@ -12,8 +12,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from accounts.auth.requests import user_of
 from accounts.auth.adapter import client_ip
+from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from chat.telemetry import metrics
 

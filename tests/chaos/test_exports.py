@@ -35,8 +35,12 @@ def documented(listener: int, upstream: int, folder: Path) -> str:
     """The configuration of docs/operations.md, with plain HTTP and these ports."""
     text = (ROOT / "docs/operations.md").read_text()
     [found] = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
-    found = found.replace("listen 443 ssl;", f"listen 127.0.0.1:{listener};").replace("127.0.0.1:8000", f"127.0.0.1:{upstream}")
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    found = found.replace("listen 443 ssl;", f"listen 127.0.0.1:{listener};").replace(
+        "127.0.0.1:8000", f"127.0.0.1:{upstream}"
+    )
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     return (
         f"daemon off; pid {folder}/pid; error_log {folder}/errors; events {{}}\n"
         f"http {{ access_log off; {temporary}\n{found}}}\n"
@@ -44,7 +48,9 @@ def documented(listener: int, upstream: int, folder: Path) -> str:
 
 
 @pytest.fixture(params=["direct", "nginx"])
-def address(request: pytest.FixtureRequest, system: tuple[Stack, FakeOpenAI], tmp_path: Path) -> Generator[str, None, None]:
+def address(
+    request: pytest.FixtureRequest, system: tuple[Stack, FakeOpenAI], tmp_path: Path
+) -> Generator[str, None, None]:
     stack, _ = system
     if request.param == "direct":
         yield stack.url
@@ -55,7 +61,9 @@ def address(request: pytest.FixtureRequest, system: tuple[Stack, FakeOpenAI], tm
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "conf").write_text(documented(port, int(stack.url.rpartition(":")[2]), tmp_path))
-    process = subprocess.Popen([program, "-p", str(tmp_path), "-e", str(tmp_path / "errors"), "-c", str(tmp_path / "conf")])
+    process = subprocess.Popen(
+        [program, "-p", str(tmp_path), "-e", str(tmp_path / "errors"), "-c", str(tmp_path / "conf")]
+    )
     try:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
@@ -76,7 +84,10 @@ def memory(stack: Stack) -> float:
 
 
 def fill(stack: Stack) -> None:
-    stack.sql("UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE email = %s RETURNING 1", "alice@example.org")
+    stack.sql(
+        "UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE email = %s RETURNING 1",
+        "alice@example.org",
+    )
     [row] = stack.sql("SELECT count(*) AS n FROM accounts_auditentry WHERE verb = 'measured'")
     if row["n"] == 0:
         stack.sql(
@@ -115,14 +126,20 @@ async def test_a_slow_reader_gets_all_rows(system: tuple[Stack, FakeOpenAI], add
 async def test_one_that_fails_breaks_the_connection(system: tuple[Stack, FakeOpenAI], address: str) -> None:
     stack, _ = system
     await asyncio.to_thread(fill, stack)
-    async with session(stack.url, "alice@example.org", fresh=True) as alice:
-        async with alice.http.get(f"{address}{PATH}?verb=measured") as answer:
-            assert answer.status == 200
-            await answer.content.read(200_000)
-            stack.sql("ALTER TABLE accounts_auditentry RENAME COLUMN verb TO verb_gone")
-            try:
-                with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionResetError)):
-                    while await answer.content.read(1_000_000):
-                        pass
-            finally:
-                stack.sql("ALTER TABLE accounts_auditentry RENAME COLUMN verb_gone TO verb")
+    async with (
+        session(stack.url, "alice@example.org", fresh=True) as alice,
+        alice.http.get(f"{address}{PATH}?verb=measured") as answer,
+    ):
+        assert answer.status == 200
+        await answer.content.read(200_000)
+        stack.sql("ALTER TABLE accounts_auditentry RENAME COLUMN verb TO verb_gone")
+        try:
+            with pytest.raises((aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionResetError)):
+                await read_all(answer)
+        finally:
+            stack.sql("ALTER TABLE accounts_auditentry RENAME COLUMN verb_gone TO verb")
+
+
+async def read_all(answer: aiohttp.ClientResponse) -> None:
+    while await answer.content.read(1_000_000):
+        pass

@@ -32,7 +32,8 @@ class Command(BaseCommand):
         count = 0
         with transaction.atomic():
             for model, names in models_with_secrets():
-                for row in model._default_manager.select_for_update(of=("self",)).order_by("pk"):
+                rows = model._default_manager.select_for_update(of=("self",))  # noqa: SLF001 -- Django documents it
+                for row in rows.order_by("pk"):
                     changed, readable = _reencrypt(row, names)
                     count += changed
                     if not readable:
@@ -40,8 +41,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{count} {'secret' if count == 1 else 'secrets'} re-encrypted.")
         if unreadable:
             raise CommandError(
-                f"These cannot be decrypted: {', '.join(sorted(unreadable))}. Add the secret they were encrypted with to"
-                " the end of ENCRYPTION_KEYS, or enter the keys again in the admin."
+                f"These cannot be decrypted: {', '.join(sorted(unreadable))}. Add the secret they were encrypted with"
+                " to the end of ENCRYPTION_KEYS, or enter the keys again in the admin."
             )
 
 
@@ -49,7 +50,8 @@ def models_with_secrets() -> list[tuple[type[Model], list[str]]]:
     """The models that have encrypted fields, with the names of these."""
     found = []
     for model in apps.get_models():
-        names = [field.name for field in model._meta.concrete_fields if field.name.startswith(PREFIX)]
+        fields = model._meta.concrete_fields  # noqa: SLF001 -- as above
+        names = [field.name for field in fields if field.name.startswith(PREFIX)]
         if names:
             found.append((model, names))
     return found

@@ -1,8 +1,7 @@
 """Whether a JSON schema is valid (draft 2020-12), in time that grows with its length alone. Pure.
 
-`jsonschema` checks a schema against the schema of schemas, which takes a second for 28 KiB, and a server lists up to 200.
-This is the same check of the keywords that schemas of parameters have; what a keyword of another kind holds is not looked
-at there either.
+`jsonschema` checks a schema against the schema of schemas, which takes a second for 28 KiB, and a server lists up to
+200. This is the same check of the keywords that schemas of parameters have.
 """
 
 from __future__ import annotations
@@ -56,10 +55,7 @@ _RULES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "multipleOf": lambda value: _is_number(value) and value > 0,
     **dict.fromkeys(("enum", "examples"), _is_list),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _is_number),
-    **dict.fromkeys(
-        ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains"),
-        _is_count,
-    ),
+    **{f"{end}{what}": _is_count for end in ("min", "max") for what in ("Length", "Items", "Properties", "Contains")},
     **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), _is_flag),
     **dict.fromkeys(
         ("title", "description", "format", "pattern", "$comment", "contentEncoding", "contentMediaType"), _is_text
