@@ -21,7 +21,7 @@ WAIT_SECONDS: Final = 25.0
 MOST_WAITING: Final = 2  # requests of one web process: each keeps one of the few threads on which pages are made
 
 _lock = threading.Lock()
-_waiting: list[uuid.UUID | None] = []  # whose requests wait in this process
+_in_wait: list[uuid.UUID | None] = []  # whose requests wait in this process
 
 
 class NoReplyError(Exception):
@@ -49,16 +49,16 @@ def request_reply(
 def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
     """A place among the few requests of this process that may wait. Raises `NoReplyError` if there is none."""
     with _lock:
-        if whose is not None and whose in _waiting:
+        if whose is not None and whose in _in_wait:
             raise NoReplyError("busy", f"Your last request is still waiting, so {undone}. Try again in a moment.")
-        if len(_waiting) >= MOST_WAITING:
+        if len(_in_wait) >= MOST_WAITING:
             raise NoReplyError("busy", f"Other requests are still waiting, so {undone}. Try again in a moment.")
-        _waiting.append(whose)
+        _in_wait.append(whose)
     try:
         yield
     finally:
         with _lock:
-            _waiting.remove(whose)
+            _in_wait.remove(whose)
 
 
 def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> bytes:

@@ -34,11 +34,11 @@ class Waiting:
         self.replies.append(request_reply("task", [], "it was not done", whose=whose))
 
     def start(self, whose: uuid.UUID | None) -> None:
-        began = len(worker_replies._waiting)
+        began = len(worker_replies._in_wait)
         made = threading.Thread(target=self._wait, args=[whose])
         self.threads.append(made)
         made.start()
-        while len(worker_replies._waiting) == began:
+        while len(worker_replies._in_wait) == began:
             self.go_on.wait(0.01)
 
 
@@ -56,7 +56,7 @@ def waiting(monkeypatch: pytest.MonkeyPatch) -> Generator[Waiting]:
     for thread in found.threads:
         thread.join()
     assert found.replies == [b"done"] * len(found.threads)
-    assert worker_replies._waiting == []
+    assert worker_replies._in_wait == []
 
 
 def test_one_person_waits_once(waiting: Waiting) -> None:

@@ -111,11 +111,11 @@ def test_an_answer_for_scripts_is_json_and_nothing_else(
     file = tmp_path / "file"
     if words == ("import_chats",):
         said = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Hello"]}}
-        node = {"id": "a", "message": {"id": "a", **said}, "parent": None, "children": []}
+        node: dict[str, Any] = {"id": "a", "message": {"id": "a", **said}, "parent": None, "children": []}
         file.write_text(json.dumps([{"title": "T", "mapping": {"a": node}, "current_node": "a"}]))
     given = [str(file) if one == FILE else one for one in ANSWERS[words]]
     if words == ("loadtest",):  # a server that is there: see test_loadtest
-        with pytest.raises(CommandError, match="127.0.0.1:1"):
+        with pytest.raises(CommandError, match=r"127\.0\.0\.1:1"):
             call_command(*words, *given, "--json")
         assert capfd.readouterr().out == ""
         return

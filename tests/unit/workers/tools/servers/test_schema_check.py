@@ -19,7 +19,7 @@ WORDS = st.sampled_from(
     ["type", "properties", "items", "required", "enum", "anyOf", "minLength", "minimum", "title", "description",
      "additionalProperties", "uniqueItems", "multipleOf", "pattern", "not", "x-own", "dependentRequired", "examples"]
 )  # fmt: skip
-VALUES = st.sampled_from(
+VALUES: st.SearchStrategy[Any] = st.sampled_from(
     ["string", "object", "colour", "", ["string", "null"], [], ["a", "a"], ["a", 1], 0, -1, 1.5, 2.0, True, None, {},
      [{}], [True], [1], {"a": {"type": "string"}}, {"a": 1}, {"a": ["b"]}]
 )  # fmt: skip
