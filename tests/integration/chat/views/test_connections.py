@@ -88,7 +88,8 @@ def test_a_log_in_belongs_to_the_browser_that_began_it(
     page = browser.post(f"{PAGE}{server.pk}/connect/")
     assert b"https://login.example/authorize?a=b" in page.content
     assert b"Continue to login.example" in page.content
-    [(_, connection_id, state, callback)] = worker
+    [(_, connection_id, state, callback, whose)] = worker
+    assert whose == ann.pk
     assert callback == f"http://testserver{reverse('chat:connection_callback')}"
     back = f"{PAGE}callback/?code=the-code&state={state}&iss=https://login.example"
     stranger = logged_in(make_user("Bob"))
