@@ -13,9 +13,9 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import redis
 import structlog
@@ -142,6 +142,21 @@ class Bucket:
             return early
         self._tat = due
         return 0.0
+
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def own_rate(view: View) -> View:
+    """Marks a view that counts its requests itself (`config.web.rates` then does not)."""
+    view.own_rate = True  # type: ignore[attr-defined]  # a function may have attributes
+    return view
+
+
+def counts_reads(view: View) -> View:
+    """Marks a view whose GETs count as well, because they cost much (`config.web.rates`)."""
+    view.counts_reads = True  # type: ignore[attr-defined]  # as above
+    return view
 
 
 def network_of(address: str) -> str:

@@ -20,6 +20,7 @@ from accounts.models import User
 logger = structlog.get_logger(__name__)
 
 
+@rate_limit.own_rate
 @require_POST
 @never_cache
 def issue_ticket(request: HttpRequest) -> JsonResponse:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -26,6 +27,8 @@ from chat.admin.tool_server_forms import ToolServerForm
 from chat.catalog.tool_servers import forget_log_ins
 from chat.jobs import tool_servers as ask
 from chat.models import Approval, KnownTool, ServerKind, ToolConnection, ToolEffect, ToolServer
+
+REVOKE_SECONDS: Final = 15.0  # after so long, the rest of the selected log-ins is deleted without asking their servers
 
 
 @admin.register(ToolServer)
@@ -209,9 +212,10 @@ class ToolConnectionAdmin(HistoryAdmin):
         """Revokes the tokens at the servers where they can, and deletes them in any case."""
         rows = list(queryset.select_related("server", "user")[:20])  # each waits for a worker
         kept = []
+        until = time.monotonic() + REVOKE_SECONDS
         for row in rows:
             audit.record(request, "disconnect", row)
-            if not ask.request_revoke(row.pk).passed:
+            if time.monotonic() > until or not ask.request_revoke(row.pk).passed:
                 kept.append(str(row.server))
             ToolConnection.objects.filter(pk=row.pk).delete()
         messages.success(request, f"{len(rows)} deleted.")

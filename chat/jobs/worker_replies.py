@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import threading
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import redis
@@ -15,6 +18,10 @@ from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway
 from chat.jobs.worker_heartbeats import living_workers
 
 WAIT_SECONDS: Final = 25.0
+MOST_WAITING: Final = 2  # requests of one web process: each keeps one of the few threads on which pages are made
+
+_lock = threading.Lock()
+_in_wait: list[uuid.UUID | None] = []  # whose requests wait in this process
 
 
 class NoReplyError(Exception):
@@ -26,10 +33,35 @@ class NoReplyError(Exception):
         self.sentence = sentence
 
 
-def request_reply(task: str, args: Sequence[str], undone: str, *, seconds: float = WAIT_SECONDS) -> bytes:
+def request_reply(
+    task: str, args: Sequence[str], undone: str, *, seconds: float = WAIT_SECONDS, whose: uuid.UUID | None = None
+) -> bytes:
     """What a worker replies to a task, which it gives `args` and where the reply goes. `undone` says what did not
     happen if there is none, such as "the endpoint was not tested". Blocks for up to `seconds`. Raises `NoReplyError`.
+
+    `whose`: the user who asks, of whom one request waits at a time; None: staff.
     """
+    with _place(whose, undone):
+        return _request(task, args, undone, seconds)
+
+
+@contextlib.contextmanager
+def _place(whose: uuid.UUID | None, undone: str) -> Iterator[None]:
+    """A place among the few requests of this process that may wait. Raises `NoReplyError` if there is none."""
+    with _lock:
+        if whose is not None and whose in _in_wait:
+            raise NoReplyError("busy", f"Your last request is still waiting, so {undone}. Try again in a moment.")
+        if len(_in_wait) >= MOST_WAITING:
+            raise NoReplyError("busy", f"Other requests are still waiting, so {undone}. Try again in a moment.")
+        _in_wait.append(whose)
+    try:
+        yield
+    finally:
+        with _lock:
+            _in_wait.remove(whose)
+
+
+def _request(task: str, args: Sequence[str], undone: str, seconds: float) -> bytes:
     try:
         if not any(not heart.draining for heart in living_workers()):
             sentence = f"No worker is running, so {undone}. Start one with `manage.py worker`."

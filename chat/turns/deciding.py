@@ -119,7 +119,10 @@ def _edited(arguments: str | dict[str, Any] | None, call: ToolCall) -> str:
     """Arguments as a person wants them to be sent; empty where they are the model's."""
     if arguments is None:
         return ""
-    text = arguments.strip() if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    try:
+        text = arguments.strip() if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    except RecursionError:
+        raise Invalid(NO_OBJECT) from None
     if len(text.encode()) > MAX_ARGUMENTS_BYTES:
         raise TooLarge(f"Arguments can have at most {MAX_ARGUMENTS_BYTES // 1024} KiB.")
     try:

@@ -84,7 +84,7 @@ def connect(request: HttpRequest, server_id: uuid.UUID) -> HttpResponse:
     request.session[STATES] = {**begun, state: str(log_in.pk)}
     callback = request.build_absolute_uri(reverse("chat:connection_callback"))
     release_database()
-    reply = ask.request_login(log_in.pk, state, callback)
+    reply = ask.request_login(log_in.pk, state, callback, log_in.user_id)
     if not reply.passed:
         messages.error(request, reply.sentence)
         return redirect("chat:connections")
@@ -118,7 +118,7 @@ def come_back(request: HttpRequest) -> HttpResponse:
         log_in.write("pending", None)
     log_in.save(update_fields=["encrypted_pending"])
     release_database()
-    reply = ask.request_finish(log_in.pk)
+    reply = ask.request_finish(log_in.pk, log_in.user_id)
     (messages.success if reply.passed else messages.error)(request, reply.sentence)
     return redirect("chat:connections")
 
@@ -130,7 +130,7 @@ def disconnect(request: HttpRequest, server_id: uuid.UUID) -> HttpResponse:
     log_in = get_object_or_404(ToolConnection.objects.select_related("server"), user=user_of(request), server=server_id)
     audit.record(request, "disconnect", log_in.server)
     release_database()
-    reply = ask.request_revoke(log_in.pk)
+    reply = ask.request_revoke(log_in.pk, log_in.user_id)
     gone = ToolConnection.objects.filter(pk=log_in.pk).delete()[0]
     if reply.passed:
         messages.success(request, reply.sentence)
@@ -216,7 +216,7 @@ def accept_changes(request: HttpRequest, server_id: uuid.UUID) -> HttpResponse:
 
 def _list(request: HttpRequest, server: ToolServer) -> None:
     release_database()
-    reply = ask.request_test(server.pk)
+    reply = ask.request_test(server.pk, user_of(request).pk)
     (messages.success if reply.passed else messages.error)(request, reply.sentence)
 
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import structlog
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.http import require_POST
 
-from accounts.auth.requests import user_of
-from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
 from chat.protocol.errors import ChatError, Forbidden, Moderated, NotFound, Unavailable
-from chat.telemetry import metrics
 
 STATUSES: Final = {
     "not_found": 404, "forbidden": 403, "suspended": 403, "invalid": 400, "too_large": 400, "moderated": 400,
@@ -63,19 +57,9 @@ def _guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespons
 
 
 def command(view: Callable[..., dict[str, Any]]) -> Callable[..., HttpResponseBase]:
-    """A POST by the page's script. The view's dict becomes JSON, a `ChatError` its code and message.
-
-    Beyond RATE_HTTP_COMMANDS of one user it answers 429 with `Retry-After`, and does nothing.
-    """
+    """A POST by the page's script. The view's dict becomes JSON, a `ChatError` its code and message."""
 
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        limits = rate_limit.required_limits((f"http:{user_of(request).pk.hex}", settings.RATE_HTTP_COMMANDS))
-        if wait := rate_limit.try_acquire(limits):
-            metrics.denials["commands"] += 1
-            seconds = math.ceil(wait)
-            said = _("Too many requests. Try again in %(seconds)d s.") % {"seconds": seconds}
-            body = {"code": "rate_limited", "message": said, "retry_after": seconds}
-            return JsonResponse(body, status=429, headers={"Retry-After": str(seconds)})
         try:
             return JsonResponse(view(request, *args, **kwargs))
         except ChatError as error:

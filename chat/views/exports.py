@@ -13,6 +13,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.rate_limit import counts_reads
 from accounts.lib.streaming import stream_file
 from chat.conversations.membership import member_of
 from chat.portability.export import FORMAT, VERSION, conversation_data, export_user_data
@@ -20,6 +21,7 @@ from chat.portability.markdown_export import to_markdown
 from chat.views.decorators import for_members
 
 
+@counts_reads
 @require_safe
 @for_members
 def export_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
@@ -40,6 +42,7 @@ def export_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> Htt
     raise Http404
 
 
+@counts_reads
 @require_safe
 @for_members
 def export_own_data(request: HttpRequest) -> HttpResponseBase:

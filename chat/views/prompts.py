@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.rate_limit import counts_reads
 from chat.catalog.prompt_files import MAX_FILE_BYTES, export_prompts, import_prompts
 from chat.catalog.prompts import duplicate_prompt, prompt_entries, prompt_pieces, usable_prompts
 from chat.models import Prompt
@@ -83,6 +84,7 @@ def delete_prompt(request: HttpRequest, prompt_id: uuid.UUID) -> HttpResponse:
     return delete_own(request, find_own(request, Prompt, prompt_id), _("This cannot be undone."), LIST)
 
 
+@counts_reads
 @require_safe
 @for_members
 def download_prompts(request: HttpRequest) -> HttpResponse:

@@ -98,6 +98,7 @@ def _place(request: HttpRequest) -> str:
     return rate_limit.network_of(client_ip(request) or "")
 
 
+@rate_limit.own_rate
 @csrf_exempt  # the only thing it accepts is the link's own password or key: no account is concerned
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_readers

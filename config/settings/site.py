@@ -53,6 +53,7 @@ MIDDLEWARE = [
     "config.web.outage.OutageMiddleware",
     "config.web.privacy.PrivacyMiddleware",
     "config.web.refusals.RefusalMiddleware",
+    "config.web.rates.RateMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from accounts.lib.rate_limit import Bucket, parse_rate
+from accounts.lib.rate_limit import Bucket, own_rate, parse_rate
 
 MAX_BYTES: Final = 16 * 1024
 MAX_CHARACTERS: Final = 200  # of each value that is logged
@@ -45,6 +45,7 @@ def _bucket(rate: str) -> Bucket:
     return Bucket(parse_rate(rate))
 
 
+@own_rate
 @csrf_exempt  # browsers send it without a token; it only writes a line to the log
 @require_POST
 def receive_report(request: HttpRequest) -> HttpResponse:

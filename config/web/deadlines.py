@@ -1,4 +1,4 @@
-"""Deadlines for the arrival of HTTP requests, none for a response that has begun.
+"""Deadlines for the arrival of HTTP requests; none for a response that has begun, as long as the client reads it.
 
 Twisted's own timeout starts again with every byte. A client that sends a byte now and then would
 otherwise hold a connection, and with many of them all of a process's file descriptors, for as long as it likes.
@@ -6,6 +6,7 @@ otherwise hold a connection, and with many of them all of a process's file descr
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
 import daphne.http_protocol
@@ -15,6 +16,7 @@ from twisted.web import http
 HEAD_SECONDS: Final = 20.0  # from a request's first byte to the end of its headers
 BODY_SECONDS: Final = 30.0  # from there to the end of its body ...
 BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... and a second more for so many bytes that have arrived
+READ_SECONDS: Final = 60.0  # within which a client has to take something of a response
 
 TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -69,7 +71,45 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
 
 
 class DeadlineRequest(WebRequest):  # type: ignore[misc]  # daphne has no types
-    """One request. Its response may take as long as it likes once it has begun, and is never cut in silence."""
+    """One request. Its response may take as long as it likes once it has begun, and is never cut in silence.
+
+    It is a producer in Twisted's sense: what is made of a response waits until the client has taken what was made
+    before, so that a download that nobody reads is not in memory as a whole.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def handle_reply(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body" and self.channel is not None and not self.finished:
+            if not message.get("more_body", False):
+                self.unregisterProducer()  # does nothing where there is none
+            elif self.producer is None:
+                self.registerProducer(self, True)
+        super().handle_reply(message)
+
+    async def wait_for_room(self) -> None:
+        """Returns when the client has taken most of what was written. One that takes nothing is disconnected."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await self._room.wait()
+        except TimeoutError:
+            if self.channel is not None:
+                self.channel.transport.abortConnection()
+
+    def pauseProducing(self) -> None:  # noqa: N802 -- Twisted's
+        self._room.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802 -- Twisted's
+        self._room.set()
+
+    stopProducing = resumeProducing  # noqa: N815 -- Twisted's; Daphne ends the application
+
+    def connectionLost(self, reason: Any) -> None:  # noqa: N802 -- Twisted's
+        self._room.set()
+        super().connectionLost(reason)
 
     def process(self) -> Any:
         self.channel.arrived()

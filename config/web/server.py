@@ -95,6 +95,12 @@ class WebServer(Server):  # type: ignore[misc]  # daphne has no types
             scope["client"] = protocol.client_addr = [address, 0]
         return super().create_application(protocol, scope)
 
+    async def handle_reply(self, protocol: Any, message: dict[str, Any]) -> None:
+        """Daphne's own; the application goes on once the client has taken most of what it sent."""
+        await super().handle_reply(protocol, message)
+        if message["type"] == "http.response.body" and message.get("more_body"):
+            await protocol.wait_for_room()
+
     def _on_signal(self) -> None:
         if self._ending is None:
             self._ending = asyncio.ensure_future(self.end())

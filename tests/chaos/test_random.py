@@ -1,4 +1,4 @@
-"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I12 hold.
+"""Random histories (R19): people, pages and kills in any order; whatever happens, I1-I13 hold.
 
 A few short ones in `make test`; two hundred of thirty steps in `make chaos`.
 """
@@ -18,14 +18,15 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, precondition, rule, run_state_machine_as_test
 
 from tests.chaos.driving import scene
 from tests.chaos.people import Hand, Page, World, restart_redis
+from tests.chaos.random_rules import ToolsAndShares
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
 from tests.fixtures.stack_rules import rules_of
-from tests.stack import Stack, Web, Worker
+from tests.stack import Stack
 
 LONG = bool(os.environ.get("CHAOS_LONG"))
 EXAMPLES, STEPS = (int(os.environ.get("CHAOS_EXAMPLES", "200")), 30) if LONG else (5, 16)
@@ -43,12 +44,16 @@ page = st.integers(0, 1)  # of Alice's
 anyone = st.integers(0, BOB)
 any_one = st.integers(0, 1000)
 
-SYSTEM = {"web": 2, "workers": 2, "env": {"RUN_LEASE_SECONDS": "3", "LOGIN_RATE": "100000/m/ip"}}
+SYSTEM = {
+    "web": 2,
+    "workers": 2,
+    "env": {"RUN_LEASE_SECONDS": "3", "LOGIN_RATE": "100000/m/ip", "SHARE_WITH_ANYONE": "1"},
+}
 
 
-class People(RuleBasedStateMachine):
+class People(ToolsAndShares):
     """Two pages of Alice's and one of Bob's, who is let into some of her conversations and out again, while workers,
-    web processes and Redis end and come back.
+    web processes and Redis end and come back; and people who read live shares.
     """
 
     stack: ClassVar[Stack]
@@ -248,23 +253,15 @@ class People(RuleBasedStateMachine):
 
     # --- the end ------------------------------------------------------------------------------------------------
 
-    async def all_are_ready(self) -> None:
-        """Waits for every process, on a busy machine longer than the judge does; the pages answer pings meanwhile."""
-        processes: list[Web | Worker] = [*self.stack.webs, *self.stack.workers]
-        for process in processes:
-            if process.name in self.world.going:
-                await asyncio.to_thread(process.wait, 60)
-            if process.has_ended():
-                self.world.start_again(process)
-        for process in processes:
-            await asyncio.to_thread(process.await_ready)
-
     def teardown(self) -> None:
         try:
             if self.disasters:
                 self.wait(self.all_are_ready())
             if self.bob.lost and self.bob.client is not None:  # what he lost he cannot be level with
                 self.wait(self.bob.client.drop())
+            self.let_nothing_wait()
+            self.wait(self.world.here.history.settle(self.stack, 30))
+            self.wait(self.end_readers())
             self.wait(self.world.here.judge(30))
         finally:
             self.wait(self.world.close())

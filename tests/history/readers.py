@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,8 @@ def find_reader_violations(readers: Iterable[Reader], rows: Rows, withheld: Sequ
     readers = list(readers)
     found = [sentence for reader in readers for sentence in _violations(reader, rows)]
     sent = json.dumps([reader.events for reader in readers])
-    return found + [f"I12 a reader got {word!r}, which is withheld" for word in withheld if word in sent]
+    whole = [word for word in withheld if re.search(rf"\b{re.escape(word)}\b", sent)]
+    return found + [f"I12 a reader got {word!r}, which is withheld" for word in whole]
 
 
 def _violations(reader: Reader, rows: Rows) -> list[str]:

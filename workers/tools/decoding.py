@@ -87,7 +87,6 @@ def _decode(body: bytes, encoding: str) -> str | None:
     if not is_text_encoding(encoding):
         return None
     try:
-        found: object = codecs.getincrementaldecoder(encoding)().decode(body)
-    except (LookupError, ValueError, AttributeError, TypeError):
+        return codecs.getincrementaldecoder(encoding)().decode(body)
+    except (LookupError, ValueError, TypeError):  # or it decodes only what is whole
         return None
-    return found if isinstance(found, str) else None

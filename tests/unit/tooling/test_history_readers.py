@@ -71,3 +71,4 @@ def test_a_bad_one(how: str) -> None:
 
 def test_a_withheld_word() -> None:
     assert find_reader_violations([good()], ROWS, ["Good"])
+    assert not find_reader_violations([good()], ROWS, ["Goo"]), "rules mask whole words"

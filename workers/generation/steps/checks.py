@@ -95,7 +95,10 @@ def _refuse_constant(name: str) -> None:
 def canonical(call: ToolCall) -> tuple[str, str]:
     """What makes two calls the same."""
     found = read_arguments(call.arguments)
-    arguments = call.arguments if isinstance(found, str) else json.dumps(found, sort_keys=True, ensure_ascii=False)
+    try:
+        arguments = call.arguments if isinstance(found, str) else json.dumps(found, sort_keys=True, ensure_ascii=False)
+    except RecursionError:  # nested so deeply that it can be read, but not written
+        arguments = call.arguments
     return call.name, arguments
 
 

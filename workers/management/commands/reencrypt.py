@@ -4,58 +4,62 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.db.models import Model
 
 from accounts.lib.encryption import UnreadableError, reencrypt
-from chat.models import ToolConnection, ToolServer
-from workers.models import Endpoint, EndpointModel
+from chat.management.terminal import show_examples
 
-Holder = Endpoint | EndpointModel | ToolServer | ToolConnection
-SECRETS: Final = (
-    "encrypted_key", "encrypted_headers", "encrypted_client_secret", "encrypted_tokens", "encrypted_client",
-    "encrypted_pending",
-)  # fmt: skip
+PREFIX: Final = "encrypted_"  # of each field that holds a secret
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypts the endpoints' API keys and extra headers, and the secrets and log-ins of tool servers, again with"
-        " the first of ENCRYPTION_KEYS. After that the older ones can be removed. Keys that cannot be decrypted are not"
-        " changed and are listed."
+        "Encrypts all stored secrets again with the first of ENCRYPTION_KEYS: keys and extra headers of endpoints, of"
+        " their models and of search providers, and the secrets and log-ins of tool servers. After that the older keys"
+        " can be removed. Secrets that cannot be decrypted are not changed and are listed. Exit code 0, or 1 if there"
+        " are any."
     )
 
+    def add_arguments(self, parser: Any) -> None:
+        show_examples(parser, ("reencrypt", "after a new key was put before the others in ENCRYPTION_KEYS"))
+
     def handle(self, *_args: object, **_options: Any) -> None:
-        """Exits with 1 when there are keys that cannot be decrypted."""
-        unreadable: list[str] = []
+        """Exits with 1 when there are secrets that cannot be decrypted."""
+        unreadable: set[str] = set()
         count = 0
         with transaction.atomic():
-            for row in Endpoint.objects.select_for_update().order_by("name"):
-                holders: tuple[Endpoint | EndpointModel, ...] = (row, *row.models.all())
-                for secret in holders:
-                    changed, readable = _reencrypt(secret)
+            for model, names in models_with_secrets():
+                rows = model._default_manager.select_for_update(of=("self",))  # noqa: SLF001 -- Django documents it
+                for row in rows.order_by("pk"):
+                    changed, readable = _reencrypt(row, names)
                     count += changed
-                    if not readable and row.name not in unreadable:
-                        unreadable.append(row.name)
-            for server in ToolServer.objects.select_for_update().order_by("title"):
-                log_ins = server.connections.select_for_update().order_by("pk")
-                held: tuple[Holder, ...] = (server, *log_ins)
-                for holder in held:
-                    changed, readable = _reencrypt(holder)
-                    count += changed
-                    if not readable and server.title not in unreadable:
-                        unreadable.append(server.title)
-        self.stdout.write(f"{count} {'key' if count == 1 else 'keys'} re-encrypted.")
+                    if not readable:
+                        unreadable.add(str(row))
+        self.stdout.write(f"{count} {'secret' if count == 1 else 'secrets'} re-encrypted.")
         if unreadable:
             raise CommandError(
-                f"The keys of {', '.join(unreadable)} cannot be decrypted. Add the secret they were encrypted with to"
-                " the end of ENCRYPTION_KEYS, or enter the keys again in the admin."
+                f"These cannot be decrypted: {', '.join(sorted(unreadable))}. Add the secret they were encrypted with"
+                " to the end of ENCRYPTION_KEYS, or enter the keys again in the admin."
             )
 
 
-def _reencrypt(row: Holder) -> tuple[int, bool]:
+def models_with_secrets() -> list[tuple[type[Model], list[str]]]:
+    """The models that have encrypted fields, with the names of these."""
+    found = []
+    for model in apps.get_models():
+        fields = model._meta.concrete_fields  # noqa: SLF001 -- as above
+        names = [field.name for field in fields if field.name.startswith(PREFIX)]
+        if names:
+            found.append((model, names))
+    return found
+
+
+def _reencrypt(row: Model, fields: list[str]) -> tuple[int, bool]:
     """Encrypts what a row holds again; how many secrets that was, and whether all of them could be decrypted."""
-    names = [name for name in SECRETS if getattr(row, name, "")]
+    names = [name for name in fields if getattr(row, name)]
     changed = []
     for name in names:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,9 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
+from accounts.lib.outage import OUTAGE
 from chat.jobs.tool_servers import ServerReply
-from chat.jobs.worker_replies import is_awaited, send_reply
+from chat.jobs.worker_replies import WAIT_SECONDS, is_awaited, send_reply
 from chat.models import ToolConnection
 from workers.tools.base import ToolError
 from workers.tools.servers.pool import load_client
@@ -26,21 +28,32 @@ from workers.tools.servers.stored import StoredServer, find_server, read_server
 from workers.tools.servers.tokens import save_tokens
 
 GONE: Final = ServerReply(False, "It has been deleted.")
+REPLY_SECONDS: Final = 3.0  # of the time that a page waits, for the way back
 
 logger = structlog.get_logger(__name__)
 
 
 async def answer(action: str, id_: uuid.UUID, args: Sequence[str], reply_to: str) -> None:
-    """Does what a page asks for, if it still waits."""
+    """Does what a page asks for, if it still waits, and for no longer than it waits."""
     if not await is_awaited(reply_to):
         return
     try:
-        reply = await _do(action, id_, args)
+        async with asyncio.timeout(WAIT_SECONDS - REPLY_SECONDS):
+            reply = await _do(action, id_, args)
     except ToolError as error:
         logger.warning("tool_server_request_failed", action=action, id=str(id_), detail=error.detail or error.sentence)
         reply = ServerReply(False, error.sentence)
     except UnreadableError:
         reply = ServerReply(False, "What is stored here cannot be decrypted. Disconnect, then connect again.")
+    except TimeoutError:
+        logger.warning("tool_server_request_failed", action=action, id=str(id_), detail="time")
+        reply = ServerReply(False, f"The server did not answer within {WAIT_SECONDS - REPLY_SECONDS:g} s.")
+    except OUTAGE as error:
+        logger.warning("tool_server_request_failed", action=action, id=str(id_), detail=type(error).__name__)
+        reply = ServerReply(False, "The database cannot be reached at the moment. Try again.")
+    except Exception:
+        logger.exception("tool_server_request_crashed", action=action, id=str(id_))
+        reply = ServerReply(False, "This failed because of an internal error, which is in the worker's log.")
     await send_reply(reply_to, msgspec.json.encode(reply))
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
+
+from workers.tools.servers.schema_check import find_mistake
 
 MAX_SCHEMA_CHARS: Final = 32 * 1024
 MAX_DEPTH: Final = 24
 MAX_NODES: Final = 4000
+MAX_DOCUMENT_NODES: Final = 400_000  # in all schemas of a document
 MAX_TEXT_CHARS: Final = 2000  # of a description within a schema
 
 
@@ -16,18 +20,33 @@ class BadSchemaError(Exception):
     """Why a schema cannot be used, in words for staff."""
 
 
+@dataclass(slots=True)
+class Budget:
+    """How much may still be read of the schemas of one document: its references may name the same part many times."""
+
+    nodes: int = MAX_DOCUMENT_NODES
+
+
 def tidy_schema(
-    schema: Any, document: Mapping[str, Any] | None = None, convert: Callable[[Any], Any] = lambda resolved: resolved
+    schema: Any,
+    document: Mapping[str, Any] | None = None,
+    convert: Callable[[Any], Any] = lambda resolved: resolved,
+    budget: Budget | None = None,
 ) -> dict[str, Any]:
     """The schema with local references replaced by what they name, cut where they are circular.
 
     `document` is what `#/…` is looked up in; None: the schema itself. `convert` makes JSON Schema of another dialect.
-    Raises `BadSchemaError`.
+    `budget` is of all schemas of a document together. Raises `BadSchemaError`.
     """
     if not isinstance(schema, Mapping):
         raise BadSchemaError("its schema is not an object")
-    left = [MAX_NODES]
-    found = convert(_resolve(schema, document if document is not None else schema, (), 0, left))
+    most = MAX_NODES if budget is None else min(MAX_NODES, budget.nodes)
+    left = [most]
+    try:
+        found = convert(_resolve(schema, document if document is not None else schema, (), 0, left))
+    finally:
+        if budget is not None:
+            budget.nodes -= most - max(0, left[0])
     assert isinstance(found, dict)
     if found.get("type", "object") != "object":
         raise BadSchemaError("its parameters are not an object")
@@ -47,17 +66,12 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     """Raises `BadSchemaError` for a schema that is too large or not valid."""
     if len(json.dumps(schema)) > MAX_SCHEMA_CHARS:
         raise BadSchemaError(f"its schema is longer than {MAX_SCHEMA_CHARS} characters")
-    from jsonschema import Draft202012Validator, SchemaError
-
-    failure = ""
     try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        failure = error.message[:120]
+        mistake = find_mistake(schema)
     except RecursionError:
-        failure = "it is nested too deeply"
-    if failure:
-        raise BadSchemaError(f"its schema is not valid: {failure}")
+        raise BadSchemaError("its schema is nested too deeply") from None
+    if mistake:
+        raise BadSchemaError(f"its schema is not valid at {mistake[:120]}")
 
 
 def _resolve(node: Any, document: Mapping[str, Any], within: tuple[str, ...], depth: int, left: list[int]) -> Any:

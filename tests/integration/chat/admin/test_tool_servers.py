@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import AuditEntry
+from chat.admin import tool_servers as tool_servers_admin
 from chat.jobs import tool_servers as ask
 from chat.jobs.tool_servers import ServerReply
 from chat.models import KnownTool, ServerAuth, ServerKind, ToolConnection, ToolServer
@@ -99,7 +100,7 @@ def test_it_is_limited_to_groups(sam: Client) -> None:
 def test_the_test_is_asked_of_a_worker(sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     row = make()
     KnownTool.objects.create(server="wiki", name="find", title="Find a page")
-    monkeypatch.setattr(ask, "request_test", lambda id_: ServerReply(id_ == row.pk, "It works: 1 tool."))
+    monkeypatch.setattr(ask, "request_test", lambda id_, *_: ServerReply(id_ == row.pk, "It works: 1 tool."))
     page = sam.post(f"{SERVERS}{row.pk}/test/", follow=True).content.decode()
     assert "It works: 1 tool." in page
     assert "Find a page" in page
@@ -178,4 +179,19 @@ def test_log_ins_are_listed_and_ended_without_tokens(sam: Client, monkeypatch: p
     monkeypatch.setattr(ask, "request_revoke", lambda _: ServerReply(False, "no"))
     listed = {"action": "disconnect", "_selected_action": [str(row.pk)]}
     assert "only deleted here: Wiki" in sam.post("/admin/chat/toolconnection/", listed, follow=True).content.decode()
+    assert not ToolConnection.objects.exists()
+
+
+def test_many_log_ins_are_deleted_although_their_server_is_slow(sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty log-ins waited for up to 25 s each, in one request."""
+    server = make()
+    rows = [ToolConnection.objects.create(user=make_user(f"U{number}"), server=server) for number in range(3)]
+    asked: list[Any] = []
+    monkeypatch.setattr(ask, "request_revoke", lambda pk: (asked.append(pk), ServerReply(True))[1])
+    monkeypatch.setattr(tool_servers_admin, "REVOKE_SECONDS", -1.0)
+    listed = {"action": "disconnect", "_selected_action": [str(row.pk) for row in rows]}
+    page = sam.post("/admin/chat/toolconnection/", listed, follow=True).content.decode()
+    assert asked == []
+    assert "3 deleted." in page
+    assert "only deleted here" in page
     assert not ToolConnection.objects.exists()

@@ -88,7 +88,8 @@ def test_a_log_in_belongs_to_the_browser_that_began_it(
     page = browser.post(f"{PAGE}{server.pk}/connect/")
     assert b"https://login.example/authorize?a=b" in page.content
     assert b"Continue to login.example" in page.content
-    [(_, connection_id, state, callback)] = worker
+    [(_, connection_id, state, callback, whose)] = worker
+    assert whose == ann.pk
     assert callback == f"http://testserver{reverse('chat:connection_callback')}"
     back = f"{PAGE}callback/?code=the-code&state={state}&iss=https://login.example"
     stranger = logged_in(make_user("Bob"))
@@ -100,7 +101,7 @@ def test_a_log_in_belongs_to_the_browser_that_began_it(
     row = ToolConnection.objects.get(pk=connection_id)
     assert row.read("pending") == {"code": "the-code", "issuer": "https://login.example"}
     assert "the-code" not in row.encrypted_pending
-    assert worker[-1] == ("finish", row.pk)
+    assert worker[-1] == ("finish", row.pk, row.user_id)
     assert "was not begun in this browser" in browser.get(back, follow=True).content.decode(), "a state works once"
 
 
@@ -121,7 +122,7 @@ def test_disconnecting_deletes_also_where_nothing_can_be_revoked(
     browser: Client, ann: User, server: ToolServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ToolConnection.objects.create(user=ann, server=server, state="connected")
-    monkeypatch.setattr(ask, "request_revoke", lambda _: ServerReply(False, "No worker is running."))
+    monkeypatch.setattr(ask, "request_revoke", lambda *_: ServerReply(False, "No worker is running."))
     page = browser.post(f"{PAGE}{server.pk}/disconnect/", follow=True).content.decode()
     assert "not revoked there" in page
     assert not ToolConnection.objects.exists()

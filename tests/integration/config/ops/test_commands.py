@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import io
 import json
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +23,10 @@ from chat.models import Conversation
 from tests.integration.config.ops.test_operations import conversation
 from tests.stack import ROOT
 
-CHAT = ("erase_user", "export_user", "import_chats", "purge", "quota", "repair", "seed_demo", "usage")
+CHAT = ("erase_user", "export_user", "import_chats", "moderation", "purge", "quota", "repair", "seed_demo", "usage")
 CONFIG = ("backup", "doctor", "health", "models", "restore")
-COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG)]
+COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
+PROCESSES = {"beat", "loadtest", "prepare", "serve", "up", "worker"}  # what runs, and has no examples
 
 
 def parser_of(name: str, app: str) -> CommandParser:
@@ -50,7 +54,7 @@ OURS = sorted((name, app) for name, app in get_commands().items() if app in ("ac
 
 
 def test_all_commands_are_known_here() -> None:
-    assert {name for name, _ in OURS} >= {*dict(COMMANDS), "loadtest", "prepare", "serve", "up", "worker", "beat"}
+    assert {name for name, _ in OURS} == {*dict(COMMANDS), *PROCESSES}
 
 
 @pytest.mark.parametrize(("name", "app"), OURS)
@@ -62,6 +66,62 @@ def test_every_command_has_help_and_its_json_is_an_option(name: str, app: str) -
         if "--json" in action.option_strings:
             assert action.nargs == 0, "a flag"
             assert action.help
+
+
+def verbs_with_json(parser: CommandParser, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The command, or each of its verbs, that has `--json`."""
+    for action in parser._actions:
+        if "--json" in action.option_strings:
+            yield words
+        elif isinstance(action, argparse._SubParsersAction):
+            for verb, inner in action.choices.items():
+                yield from verbs_with_json(inner, (*words, verb))
+
+
+FILE = "a file of the test's own"
+ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("backup",): (FILE,),
+    ("doctor",): (),
+    ("erase_user",): ("alice@example.org", "--dry-run"),
+    ("health",): ("--url", "http://127.0.0.1:1"),
+    ("import_chats",): ("alice@example.org", FILE),
+    ("loadtest",): ("http://127.0.0.1:1", "--users", "1", "--seconds", "1"),
+    ("models",): (),
+    ("moderation", "requeue"): (),
+    ("moderation", "rules", "list"): (),
+    ("moderation", "stats"): (),
+    ("moderation", "test"): ("a text",),
+    ("purge",): ("--dry-run",),
+    ("quota", "show"): ("alice@example.org",),
+    ("repair",): ("--dry-run",),
+    ("usage",): (),
+}
+
+
+def test_every_json_option_is_tried_here() -> None:
+    found = {words for name, app in OURS for words in verbs_with_json(parser_of(name, app), (name,))}
+    assert found == set(ANSWERS)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("words", ANSWERS, ids=" ".join)
+def test_an_answer_for_scripts_is_json_and_nothing_else(
+    words: tuple[str, ...], alice: User, clean_redis: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    if words == ("import_chats",):
+        said = {"author": {"role": "user"}, "content": {"content_type": "text", "parts": ["Hello"]}}
+        node: dict[str, Any] = {"id": "a", "message": {"id": "a", **said}, "parent": None, "children": []}
+        file.write_text(json.dumps([{"title": "T", "mapping": {"a": node}, "current_node": "a"}]))
+    given = [str(file) if one == FILE else one for one in ANSWERS[words]]
+    if words == ("loadtest",):  # a server that is there: see test_loadtest
+        with pytest.raises(CommandError, match=r"127\.0\.0\.1:1"):
+            call_command(*words, *given, "--json")
+        assert capfd.readouterr().out == ""
+        return
+    with contextlib.suppress(SystemExit):
+        call_command(*words, *given, "--json")
+    json.loads(capfd.readouterr().out)
 
 
 @pytest.mark.parametrize("name", ["purge", "import_chats", "erase_user", "repair"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import gzip
+import tracemalloc
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -101,3 +104,17 @@ def test_a_bomb_makes_no_more_than_the_limit() -> None:
 def test_what_cannot_be_decompressed(body: bytes, encoding: str) -> None:
     with pytest.raises(DecompressionError):
         pieces(body, encoding)
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, bz2.compress], ids=["zlib", "bz2"])
+@pytest.mark.parametrize("prefix", ["", "_codec"])
+def test_a_charset_that_unpacks_is_no_charset(pack: Callable[[bytes], bytes], prefix: str) -> None:
+    """Python has codecs that are compressors: 300 kB became 300 MB in a worker."""
+    name = {zlib.compress: "zlib", bz2.compress: "bz2"}[pack] + prefix
+    bomb = pack(b"\xff" * 50_000_000)
+    tracemalloc.start()
+    try:
+        decode_text(bomb, name)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()

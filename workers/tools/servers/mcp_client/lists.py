@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -32,7 +33,7 @@ async def list_server(session: McpSession, known: dict[str, str]) -> Listing:
     prompts: list[dict[str, Any]] = []
     if capabilities.prompts is not None:
         prompts = [_prompt(one) for one in (await _optional(session, _prompts, "prompts", notes))[:MAX_PROMPTS]]
-    tools, skipped = tidy(offered, known)
+    tools, skipped = await asyncio.to_thread(tidy, offered, known)  # many large schemas take a second
     info = client.server_info
     version = shorten(f"{info.name} {info.version}", 200) if info is not None else ""
     return Listing(tools, [*notes, *skipped], prompts, client.protocol_version, version)

@@ -255,7 +255,7 @@ async def _ask_for_tokens(
         if response.status_code == 429 or response.status_code >= 500:
             raise ToolError(f"The log-in of {title} does not work at the moment (HTTP {response.status_code}).")
         if response.status_code not in (200, 201):
-            detail = shorten(decode_text(response.content[:2_000], ""), 200)
+            detail = shorten(decode_text(response.content, response.charset_encoding or ""), 200)
             raise LogInRefusedError(f"{title} did not accept the log-in.", detail=detail)
         token = OAuthToken.model_validate_json(response.content)
     except (httpx2.HTTPError, OSError) as error:

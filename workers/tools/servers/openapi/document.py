@@ -9,14 +9,13 @@ from urllib.parse import urljoin, urlsplit
 
 import yaml
 
-from workers.tools.servers.listing import Offered, clean, shorten
-from workers.tools.servers.schemas import BadSchemaError, look_up, tidy_schema
+from workers.tools.servers.listing import MAX_NOTES, MAX_TOOLS, Offered, clean, shorten
+from workers.tools.servers.schemas import BadSchemaError, Budget, look_up, tidy_schema
 
 METHODS: Final = ("get", "put", "post", "delete", "patch", "head", "options")
 READS: Final = frozenset({"get", "head", "options"})
 PLACES: Final = ("path", "query", "header")  # cookies are not sent
 BODY: Final = "body"
-MAX_OPERATIONS: Final = 1000
 MAX_PARAMETERS: Final = 60
 _NOT_JSON_SCHEMA: Final = frozenset({"nullable", "example", "xml", "externalDocs", "discriminator"})
 _SKIPPED_HEADERS: Final = frozenset({"accept", "content-type", "authorization"})  # as OpenAPI says
@@ -69,11 +68,17 @@ def base_url(document: Mapping[str, Any], address: str, fetched_from: str) -> st
     if not found:
         servers = document.get("servers") or [{"url": "/"}]
         first = servers[0] if isinstance(servers, list) and isinstance(servers[0], Mapping) else {}
-        found = urljoin(fetched_from, str(first.get("url", "/")))
-        for name, variable in (first.get("variables") or {}).items():
-            found = found.replace(f"{{{name}}}", str(variable.get("default", "")))
-    if urlsplit(found).scheme not in ("http", "https") or "{" in found:
-        raise BadDocumentError("it does not say where the server is: enter the address")
+        variables = first.get("variables")
+        try:
+            found = urljoin(fetched_from, str(first.get("url", "/")))
+            for name, variable in variables.items() if isinstance(variables, Mapping) else ():
+                default = variable.get("default", "") if isinstance(variable, Mapping) else ""
+                found = found.replace(f"{{{name}}}", str(default))
+            known = urlsplit(found).scheme in ("http", "https") and "{" not in found
+        except ValueError:  # such as http://[
+            known = False
+        if not known:
+            raise BadDocumentError("it does not say where the server is: enter the address")
     return found.rstrip("/")
 
 
@@ -81,14 +86,18 @@ def operations(document: Mapping[str, Any], notes: list[str]) -> list[Offered]:
     """Each operation as a tool. What cannot be one is named in `notes`."""
     found: list[Offered] = []
     taken: set[str] = set()
+    budget = Budget()
     for path, method, shared, operation in _walk(document):
-        if len(found) >= MAX_OPERATIONS:
+        if len(found) > MAX_TOOLS or len(notes) > MAX_NOTES:
+            break  # no more is stored
+        if budget.nodes <= 0:
+            notes.insert(0, "The document is too large: its last operations were skipped.")
             break
         called = f"{method.upper()} {shorten(path, 80)}"
         if operation.get("deprecated") is True:
             continue
         try:
-            schema, recipe = _parameters(document, path, method, shared, operation)
+            schema, recipe = _parameters(document, path, method, shared, operation, budget)
         except BadSchemaError as error:
             notes.append(f"{called} was skipped: {error}.")
             continue
@@ -114,7 +123,7 @@ def _walk(document: Mapping[str, Any]) -> Iterator[tuple[str, str, list[Any], Ma
 
 
 def _parameters(
-    document: Mapping[str, Any], path: str, method: str, shared: list[Any], operation: Mapping[str, Any]
+    document: Mapping[str, Any], path: str, method: str, shared: list[Any], operation: Mapping[str, Any], budget: Budget
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """One schema of the parameters and the body, and where each of them goes."""
     properties: dict[str, Any] = {}
@@ -124,9 +133,10 @@ def _parameters(
     by_place = {}
     for one in [*shared, *(own if isinstance(own, list) else [])]:
         parameter = _follow(document, one)
-        by_place[parameter.get("in"), parameter.get("name")] = parameter  # an operation's own comes later and counts
+        # An operation's own comes later and counts.
+        by_place[str(parameter.get("in")), str(parameter.get("name"))] = parameter
     for (place, name), parameter in by_place.items():
-        if place not in PLACES or not isinstance(name, str):
+        if place not in PLACES or not isinstance(parameter.get("name"), str):
             if parameter.get("required") is True:
                 raise BadSchemaError(f"it needs {shorten(str(name), 40)} in a place that is not supported")
             continue
@@ -154,7 +164,7 @@ def _parameters(
         if not any(one["in"] == "path" and one["name"] == template for one in places.values()):
             raise BadSchemaError(f"its path needs {shorten(template, 40)}, which is not described")
     whole = {"type": "object", "properties": properties, "required": required}
-    return tidy_schema(whole, document, _as_json_schema), recipe
+    return tidy_schema(whole, document, _as_json_schema, budget), recipe
 
 
 def _body(document: Mapping[str, Any], operation: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], bool] | None:

@@ -1,4 +1,4 @@
-"""`manage.py reencrypt` includes what is stored of tool servers."""
+"""`manage.py reencrypt` includes every encrypted field there is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from chat.models import ToolConnection, ToolServer
+from workers.models import SearchProvider
 
 
 @pytest.mark.django_db
@@ -21,10 +22,15 @@ def test_secrets_of_servers_and_log_ins(settings: Settings) -> None:
     for name in ("tokens", "client", "pending"):
         row.write(name, {"is": name})
     row.save()
+    provider = SearchProvider(name="Searches", kind="brave")
+    provider.set_key("the key")
+    provider.save()
     settings.ENCRYPTION_KEYS = ["the second key, which is long, too", "the first key, which is long enough"]
     call_command("reencrypt")
     settings.ENCRYPTION_KEYS = ["the second key, which is long, too"]
     server.refresh_from_db()
     row.refresh_from_db()
+    provider.refresh_from_db()
+    assert provider.read_key() == "the key"
     assert (server.read_headers(), server.read_client_secret()) == ({"A": "b"}, "c")
     assert [row.read(name)["is"] for name in ("tokens", "client", "pending")] == ["tokens", "client", "pending"]
