@@ -1,4 +1,4 @@
-"""`manage.py up` whose web, worker and beat processes are forked: `python -m tests.forked_up up ...` (tests/forking.py).
+"""`python -m tests.forked_up up ...`: `manage.py up` that forks its web, worker and beat processes (tests/forking.py).
 
 Before it reads any setting it forks a server that has loaded what those processes load and nothing of ours. They are
 what the supervisor would start: each reads its settings anew, from the environment that the supervisor gives it. What

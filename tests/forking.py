@@ -127,7 +127,7 @@ class ForkServer(Control):
     ) -> None:
         self.env = dict(os.environ if env is None else env)
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        super().__init__(control, tempfile.TemporaryFile())  # the log is open as long as the server
+        super().__init__(control, tempfile.TemporaryFile())  # noqa: SIM115 -- open as long as the server
         with theirs, open(os.devnull) as nothing:  # noqa: PTH123
             number = theirs.fileno()
             command = ["-m", "tests.fork_server", str(number), *modules]
