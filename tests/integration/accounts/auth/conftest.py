@@ -1,4 +1,4 @@
-"""Fixtures of the tests of this folder."""
+"""An ear for what ends sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of this folder."""
+"""A member of staff who views everything of the admin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of this folder."""
+"""Models and presets, some of them for a group only."""
 
 from __future__ import annotations
 

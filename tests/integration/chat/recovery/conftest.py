@@ -1,4 +1,4 @@
-"""Fixtures of the tests of this folder."""
+"""A question of Alice's, for the tests of recovery."""
 
 from __future__ import annotations
 
