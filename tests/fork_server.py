@@ -13,6 +13,7 @@ import ctypes
 import fcntl
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -111,6 +112,8 @@ def _become(asked: dict[str, Any], files: list[int], server: int) -> None:
     os.environ.clear()
     os.environ.update(asked["env"])
     os.chdir(asked["folder"])
+    if os.environ.get("PYTHONUNBUFFERED") and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(write_through=True)
     with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:  # noqa: PTH123 -- what `top` shows
         comm.write(asked["command"][:2][-1])
 

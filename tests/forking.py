@@ -3,8 +3,8 @@
 A new interpreter takes one to two CPU seconds to load Django, Twisted, Celery and the rest, and a run of all tests
 starts some hundreds. A forked process has loaded packages and nothing of ours: it reads its settings and sets Django up
 itself. The processes of a stack, whose environment is one, are forked by a process that has done that, too (`set_up`).
-Where `can_fork` says no, a new interpreter does the same. What `manage.py up` starts, what chaos tests start anew, and
-processes in tests of what a process loads are always new interpreters.
+Where `can_fork` says no, a new interpreter does the same. What `manage.py up` starts (but for tests/forked_up.py), what
+chaos tests start anew, and processes in tests of what a process loads are always new interpreters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from config.stack import leash
 from tests.fork_server import EXIT_CODE, PID
@@ -42,14 +42,15 @@ WEB: Final = (
 CELERY: Final = ("celery.apps.worker", "celery.bin.celery", "celery.concurrency.thread")
 MODELS: Final = ("openai", "python_socks.async_.asyncio.v2", "websockets.asyncio.client")
 COMMANDS: Final = (*DJANGO, *CELERY)
+OF_A_STACK: Final = (*COMMANDS, *WEB, *MODELS)
 PRELOADED: Final = {
     "serve": (*DJANGO, *WEB),
     "worker": (*COMMANDS, *MODELS),
     "beat": COMMANDS,
     "tests.commands": COMMANDS,
     "up": COMMANDS,
+    "tests.forked_up": OF_A_STACK,
 }
-OF_A_STACK: Final = (*COMMANDS, *WEB, *MODELS)
 # Variables (and beginnings of their names) that Python or one of these packages reads while it loads.
 READ_WHILE_LOADING: Final = (
     "FORCE_COLOR", "LANG", "LC_", "LD_", "MALLOC_", "NO_COLOR", "OPENAI_LOG", "OTEL_", "PROMETHEUS_", "PYTHON",
@@ -91,30 +92,13 @@ class Forked(subprocess.Popen[bytes]):
                 os.close(self._pipe)
 
 
-class ForkServer:
-    """One process of tests/fork_server.py that has loaded `modules`. Ends with this process.
+class Control:
+    """Our end of the socket of a process that forks for us (tests/fork_server.py). `log`: what it has written."""
 
-    `within`: a server that has loaded some of them, which forks this one with the environment `env` (ours, where it is
-    None); it ends with that one.
-    """
-
-    def __init__(
-        self, modules: Sequence[str], *, within: ForkServer | None = None, env: Mapping[str, str] | None = None
-    ) -> None:
-        self.env = dict(os.environ if env is None else env)
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def __init__(self, control: socket.socket, log: IO[bytes]) -> None:
+        self._control = control
+        self._log = log
         self._one_at_a_time = threading.Lock()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- open as long as the server
-        with theirs, open(os.devnull) as nothing:  # noqa: PTH123
-            number = theirs.fileno()
-            command = ["-m", "tests.fork_server", str(number), *modules]
-            if within is None:
-                self._process: subprocess.Popen[bytes] = leash.start(
-                    [sys.executable, *command], cwd=ROOT, output=self._log, pass_fds=[number]
-                )
-            else:
-                files = {0: nothing.fileno(), 1: self._log.fileno(), 2: self._log.fileno(), number: number}
-                self._process = within.fork(command, self.env, files)
 
     def fork(self, command: Sequence[str], env: Mapping[str, str], files: Mapping[int, int]) -> Forked:
         """Starts `command`: a script or "-m" and a module, and arguments. `files`: ours, by the number it has there."""
@@ -129,6 +113,31 @@ class ForkServer:
                 self._log.seek(0)
                 raise AssertionError(f"the fork server ended: {self._log.read().decode(errors='replace')}")
             return Forked(command, PID.unpack(reply)[0], ended)
+
+
+class ForkServer(Control):
+    """One process of tests/fork_server.py that has loaded `modules`. Ends with this process.
+
+    `within`: a server that has loaded some of them, which forks this one with the environment `env` (ours, where it is
+    None); it ends with that one.
+    """
+
+    def __init__(
+        self, modules: Sequence[str], *, within: ForkServer | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.env = dict(os.environ if env is None else env)
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        super().__init__(control, tempfile.TemporaryFile())  # noqa: SIM115 -- open as long as the server
+        with theirs, open(os.devnull) as nothing:  # noqa: PTH123
+            number = theirs.fileno()
+            command = ["-m", "tests.fork_server", str(number), *modules]
+            if within is None:
+                self._process: subprocess.Popen[bytes] = leash.start(
+                    [sys.executable, *command], cwd=ROOT, output=self._log, pass_fds=[number]
+                )
+            else:
+                files = {0: nothing.fileno(), 1: self._log.fileno(), 2: self._log.fileno(), number: number}
+                self._process = within.fork(command, self.env, files)
 
     def stop(self) -> None:
         """Ends it, and with it the processes that it forked. A second call does nothing."""

@@ -1,4 +1,4 @@
-"""Playwright, a browser for each file, and a page of Alice's in the shared stack (tests/fixtures/stacks.py)."""
+"""Playwright, a browser, and pages of Alice's and Bob's in the shared stack (tests/fixtures/stacks.py)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState, expect, sync_playwright
 
 from tests.conftest import FAILED
-from tests.e2e.browsing import chromium, cookies_of
-from tests.e2e.contexts import Contexts
+from tests.e2e.browsing import cookies_of
+from tests.e2e.contexts import Browsers
 from tests.stack import Stack
 
 expect.set_options(timeout=20_000)
@@ -24,10 +24,19 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
+@pytest.fixture(scope="package")
+def browsers(playwright: Playwright) -> Iterator[Browsers]:
+    """Chromium, with a kept context of Alice's and one of Bob's."""
+    made = Browsers(playwright)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    with chromium(playwright) as running:
-        yield running
+def browser(browsers: Browsers) -> Iterator[Browser]:
+    """One for all files. What contexts a file leaves open are closed after it."""
+    yield browsers.running()
+    browsers.close_left_contexts()
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +45,13 @@ def login(playwright: Playwright, stack: Stack) -> StorageState:
     return cookies_of(playwright, stack)
 
 
-@pytest.fixture(scope="module")
-def contexts(browser: Browser, stack: Stack, login: StorageState) -> Iterator[Contexts]:
-    made = Contexts(browser, login, [web.url for web in stack.webs])
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def context(request: pytest.FixtureRequest, contexts: Contexts) -> Iterator[BrowserContext]:
-    """Alice's, with nothing stored in it and no page; its cache of static files is the file's."""
-    yield contexts.take()
-    contexts.give_back(keep=not request.node.stash.get(FAILED, False))
+def context(
+    request: pytest.FixtureRequest, browsers: Browsers, browser: Browser, stack: Stack, login: StorageState
+) -> Iterator[BrowserContext]:
+    """Alice's, with nothing stored in it and no page; its cache of static files is that of all her tests."""
+    yield browsers.alice.take(browser, login, [web.url for web in stack.webs])
+    browsers.alice.give_back(keep=not request.node.stash.get(FAILED, False))
 
 
 @pytest.fixture
@@ -64,10 +68,11 @@ def bobs(playwright: Playwright, stack: Stack) -> StorageState:
 
 
 @pytest.fixture
-def bob(browser: Browser, bobs: StorageState, stack: Stack) -> Iterator[Page]:
-    """A page of Bob's, in a browser of his own."""
-    context = browser.new_context(storage_state=bobs, viewport={"width": 1280, "height": 800})
-    page = context.new_page()
+def bob(
+    request: pytest.FixtureRequest, browsers: Browsers, browser: Browser, stack: Stack, bobs: StorageState
+) -> Iterator[Page]:
+    """A page of Bob's, in a context of his own, which is kept as Alice's is."""
+    page = browsers.bob.take(browser, bobs, [web.url for web in stack.webs]).new_page()
     page.goto(f"{stack.url}/")
     yield page
-    context.close()
+    browsers.bob.give_back(keep=not request.node.stash.get(FAILED, False))

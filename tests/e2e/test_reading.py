@@ -15,11 +15,13 @@ from tests.unit.chat.markdown.test_rendering import HOSTILE
 
 pytestmark = pytest.mark.timeout(120)
 
+
 # Resolves when the scroller's content has the given height.
 GROWN = """(scroller, height) => new Promise((done) => {
     const look = () => (scroller.scrollHeight > height ? done() : setTimeout(look, 50));
     look();
 })"""
+
 
 # Streams texts through the page's renderer in several step widths; what it made that it must not make.
 STREAM_ALL = """async (texts) => {
@@ -47,23 +49,6 @@ STREAM_ALL = """async (texts) => {
         }
     }
     return found;
-}"""
-
-# Plays events into a transcript of its own; what it then shows, and what each event returned.
-PLAY = """async ({ events, snapshot }) => {
-    const { Transcript } = await import("antiphon/conversation/transcript");
-    const { applyEvent, applySnapshot } = await import("antiphon/wire/apply-events");
-    const root = document.createElement("section");
-    document.body.append(root);
-    const transcript = new Transcript(root, { onChange() {}, onBlock() {}, onWords() {}, onEnd() {} });
-    const whole = events.map((event) => applyEvent(transcript, event));
-    if (snapshot) whole.push(applySnapshot(transcript, snapshot));
-    const shown = transcript.path.map((view) => ({
-        id: view.id, status: view.status, text: view.text, words: view.body.innerText.trim(), versions: view.versions,
-        thought: view.thinking?.text, folded: view.thinking?.words.textContent, thinks: view.thinking?.active,
-    }));
-    root.remove();
-    return { whole, shown };
 }"""
 
 
@@ -227,96 +212,3 @@ class TestHostileAnswers:
         assert page.locator(harmful).count() == 0
         assert watch.foreign == []
         assert watch.complaints == []
-
-
-def message(id_: str, parent: str | None, role: str = "user", **fields: Any) -> dict[str, Any]:
-    status = "complete" if role == "user" else "pending"
-    shown = {"id": id_, "parent_id": parent, "role": role, "author": None, "text": "", "html": None, "run": None}
-    return {**shown, "status": status, **fields}
-
-
-def created(*args: Any, **fields: Any) -> dict[str, Any]:
-    return {"type": "message.created", "message": message(*args, **fields)}
-
-
-def run(kind: str, *, attempt: int = 1, **fields: Any) -> dict[str, Any]:
-    return {"type": f"run.{kind}", "run_id": "r1", "message_id": "a1", "attempt": attempt, "model": "m", **fields}
-
-
-def delta(index: int, text: str, attempt: int = 1) -> dict[str, Any]:
-    return {"type": "run.delta", "run_id": "r1", "attempt": attempt, "index": index, "text": text}
-
-
-BEGUN = [created("u1", None, text="hi"), created("a1", "u1", "assistant"), run("queued"), run("started")]
-
-
-class TestEvents:
-    def play(self, page: Page, events: list[dict[str, Any]], snapshot: Any = None) -> Any:
-        return page.evaluate(PLAY, {"events": events, "snapshot": snapshot})
-
-    def test_indexes_count_code_points(self, page: Page) -> None:
-        played = self.play(
-            page, [*BEGUN, delta(0, "a\U0001f600"), delta(2, "b"), run("done", text_length=3, html="<p>x</p>")]
-        )
-        assert all(played["whole"])
-        assert played["shown"][1]["text"] == "a\U0001f600b"
-        assert played["shown"][1]["words"] == "x"
-
-    def test_text_told_twice_is_shown_once(self, page: Page) -> None:
-        played = self.play(page, [*BEGUN, delta(0, "ab"), delta(0, "ab"), delta(1, "bcd"), delta(2, "cd")])
-        assert played["shown"][1]["text"] == "abcd"
-
-    def test_missing_text_is_noticed(self, page: Page) -> None:
-        assert self.play(page, [*BEGUN, delta(0, "ab"), delta(3, "d")])["whole"][-1] is False
-        assert self.play(page, [*BEGUN, delta(0, "ab"), run("done", text_length=3)])["whole"][-1] is False
-
-    def test_a_new_attempt_replaces_the_text(self, page: Page) -> None:
-        events = [
-            *BEGUN,
-            delta(0, "first"),
-            run("started", attempt=2),
-            delta(0, "se", 2),
-            delta(5, "late"),
-            delta(2, "cond", 2),
-        ]
-        played = self.play(page, [*events, run("done", attempt=2, text_length=6, html="<p>second</p>")])
-        assert all(played["whole"])
-        assert played["shown"][1]["text"] == "second"
-        assert played["shown"][1]["status"] == "complete"
-
-    def test_a_superseded_attempt_goes_on_with_the_next(self, page: Page) -> None:
-        events = [*BEGUN, delta(0, "lost"), run("interrupted", text_length=0, next_attempt=2)]
-        assert self.play(page, events)["shown"][1]["status"] == "pending"
-        played = self.play(page, [*events, run("started", attempt=2), delta(0, "kept", 2)])
-        assert played["shown"][1]["text"] == "kept"
-
-    def test_the_beginning_told_again_does_not_undo_the_end(self, page: Page) -> None:
-        events = [*BEGUN, delta(0, "ok"), run("done", text_length=2, html="<p>ok</p>")]
-        once, twice = self.play(page, events), self.play(page, [*events, *events])
-        assert once["shown"] == twice["shown"]
-        assert once["shown"][1]["status"] == "complete"
-
-    def test_another_version_takes_the_place_of_what_follows(self, page: Page) -> None:
-        events = [*BEGUN, run("done", text_length=0), created("u2", "a1"), created("a2", "u2", "assistant")]
-        played = self.play(page, [*events, created("a3", "u1", "assistant")])
-        assert [shown["id"] for shown in played["shown"]] == ["u1", "a3"]
-        assert played["shown"][1]["versions"] == ["a1", "a3"]
-
-    def test_unknown_events_are_ignored(self, page: Page) -> None:
-        assert self.play(page, [*BEGUN, {"type": "tool.call", "run_id": "r1"}, {"type": "news"}])["whole"][-2:] == [
-            True,
-            True,
-        ]
-
-    def test_a_snapshot_brings_the_page_level(self, page: Page) -> None:
-        answer = message("a1", "u1", "assistant", status="complete", text="whole", html="<p>whole</p>")
-        newer = [message("u2", "a1", text="and?"), message("a2", "u2", "assistant", status="streaming", text="so far")]
-        played = self.play(
-            page, [*BEGUN, delta(0, "wh")], {"messages": [message("u1", None, text="hi"), answer, *newer]}
-        )
-        assert [shown["text"] for shown in played["shown"]] == ["hi", "whole", "and?", "so far"]
-        assert [shown["status"] for shown in played["shown"]] == ["complete", "complete", "complete", "streaming"]
-
-    def test_a_snapshot_that_does_not_reach_back_asks_for_the_page(self, page: Page) -> None:
-        later = [message("u9", "a8", text="much later")]
-        assert self.play(page, BEGUN, {"messages": later})["whole"][-1] is False

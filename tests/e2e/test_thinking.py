@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browsing import Watch, answers, ended, send, shoot
-from tests.e2e.test_reading import BEGUN, PLAY, delta, message, run
+from tests.e2e.frames import BEGUN, PLAY, delta, message, run
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.stack import Stack

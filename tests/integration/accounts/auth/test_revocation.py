@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +13,6 @@ import redis
 from channels.layers import get_channel_layer
 from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
-from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from redis.backoff import NoBackoff
@@ -21,66 +20,15 @@ from redis.retry import Retry
 from structlog.testing import capture_logs
 
 from accounts.auth import revocation
-from accounts.auth.revocation import end_all_sessions, end_session, session_group, session_hash, user_group, was_revoked
+from accounts.auth.revocation import end_all_sessions, end_session, session_group, session_hash, user_group
 from accounts.auth.sessions import still_valid
 from accounts.auth.tickets import consume_ticket, issue_ticket
 from accounts.lib.redis import sync_redis
 from accounts.models import Session, User
 from tests.conftest import PASSWORD, make_user
+from tests.integration.accounts.auth.listening import Browser, Ear, revoked, save_inactive
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
-NEW = "quite another battery"
-
-
-class Browser:
-    """A logged-in client and its session."""
-
-    def __init__(self, user: User) -> None:
-        self.client = Client(headers={"user-agent": "Mozilla/5.0 (X11; Linux) Firefox/145.0"})
-        self.user = user
-        assert self.client.post("/accounts/login/", {"login": user.email, "password": PASSWORD}).status_code == 302
-        self.note()
-
-    def note(self) -> None:
-        self.key = str(self.client.session.session_key)
-        self.hash = session_hash(self.key)
-
-    def is_in(self) -> bool:
-        return self.client.post("/ws/ticket/").status_code == 200
-
-
-class Ear:
-    """Listens to groups as a web process does, and tells which were told that their session ended."""
-
-    def __init__(self) -> None:
-        self.pubsub: Any = sync_redis().pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-        self.groups: dict[bytes, str] = {}
-
-    def listen(self, *groups: str) -> None:
-        layer = get_channel_layer()
-        for group in groups:
-            address = layer.group_address(group)
-            self.groups[address.encode() if isinstance(address, str) else address] = group
-        self.pubsub.subscribe(*self.groups)
-        for _ in groups:
-            self.pubsub.get_message(timeout=2)  # the acknowledgement
-
-    def heard(self) -> list[str]:
-        """The groups told since the last call: Redis has delivered before `publish` returned to the sender."""
-        layer = get_channel_layer()
-        found = []
-        while message := self.pubsub.get_message(timeout=0.05):
-            content = message["data"].removeprefix(b"\xc1")
-            if layer.deserialize(content)["type"] == "session.ended":
-                found.append(self.groups[message["channel"]])
-        return sorted(found)
-
-
-@pytest.fixture
-def ear() -> Iterator[Ear]:
-    ear = Ear()
-    yield ear
-    ear.pubsub.close()
 
 
 @pytest.fixture
@@ -93,8 +41,7 @@ def bob() -> User:
     return make_user("Bob")
 
 
-def revoked(user: User, hash_: str) -> bool:
-    return asyncio.run(was_revoked(user.pk, hash_))
+NEW = "quite another battery"
 
 
 class TestOneSession:
@@ -212,85 +159,6 @@ class TestPassword:
         there.note()
         assert there.is_in()
         assert not revoked(alice, there.hash)
-
-
-def save_inactive(user: User) -> None:
-    user.is_active = False
-    user.save()
-
-
-def save_only_the_field(user: User) -> None:
-    user.is_active = False
-    user.save(update_fields=["is_active"])
-
-
-def update_in_bulk(user: User) -> None:
-    User.objects.filter(email=user.email).update(is_active=False)
-
-
-def bulk_update(user: User) -> None:
-    user.is_active = False
-    User.objects.bulk_update([user], ["is_active"])
-
-
-def delete_one(user: User) -> None:
-    user.delete()
-
-
-def delete_in_bulk(user: User) -> None:
-    User.objects.filter(email=user.email).delete()
-
-
-CLOSING = [save_inactive, save_only_the_field, update_in_bulk, bulk_update, delete_one, delete_in_bulk]
-
-
-class TestClosedAccount:
-    @pytest.mark.parametrize("close", CLOSING)
-    def test_ends_every_session_of_that_user(
-        self, close: Callable[[User], None], alice: User, bob: User, ear: Ear
-    ) -> None:
-        here, there, other = Browser(alice), Browser(alice), Browser(bob)
-        user_id = alice.pk
-        ear.listen(user_group(user_id), user_group(bob.pk))
-        close(User.objects.get(pk=user_id))
-        assert ear.heard() == [user_group(user_id)]
-        assert [here.is_in(), there.is_in(), other.is_in()] == [False, False, True]
-        assert not still_valid(user_id, here.hash)
-        unborn = session_hash("made at that very moment")
-        assert asyncio.run(was_revoked(user_id, unborn))
-
-    def test_opened_again_and_logged_in_at_once(self, alice: User) -> None:
-        alice.is_active = False
-        alice.save()
-        alice.is_active = True
-        alice.save()
-        here = Browser(alice)
-        assert here.is_in()
-        assert not revoked(alice, here.hash)
-
-    def test_other_changes_end_nothing(self, alice: User, ear: Ear) -> None:
-        here = Browser(alice)
-        ear.listen(user_group(alice.pk), session_group(here.hash))
-        alice.name = "Alice L."
-        alice.save()
-        loaded = User.objects.defer("password").get(pk=alice.pk)
-        loaded.save()
-        loaded.refresh_from_db()
-        loaded.save()
-        User.objects.filter(pk=alice.pk).update(name="Alice")
-        make_user("Carol")
-        assert ear.heard() == []
-        assert here.is_in()
-
-    def test_nothing_is_said_of_what_is_rolled_back(self, alice: User, ear: Ear) -> None:
-        here = Browser(alice)
-        ear.listen(user_group(alice.pk))
-        with transaction.atomic():
-            save_inactive(alice)
-            transaction.set_rollback(True)
-        assert ear.heard() == []
-        assert here.is_in()
-        assert not revoked(alice, here.hash)
 
 
 class TestWithoutRedis:

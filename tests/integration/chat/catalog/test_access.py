@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group
@@ -13,51 +11,24 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.lib.db import in_db
-from accounts.models import Plan, Price, User
+from accounts.models import Plan, User
 from chat.admin.run_actions import retry_run
-from chat.catalog import access, offered_models
+from chat.catalog import access
 from chat.catalog.access import choose_model, clear_rules_cache, may_use, models_of
-from chat.catalog.picker import MAX_FAVOURITES, remember_choice, star
-from chat.catalog.presets import clear_presets_cache, offers
-from chat.catalog.prices import clear_prices_cache
+from chat.catalog.presets import offers
 from chat.models import Conversation, FavouriteModel, KnownModel, ModelChoice, Preset, Run, RunStatus
 from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenerate
 from chat.protocol.errors import Forbidden, Invalid
-from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
-from tests.fixtures.offered_models import forget_models
 from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import row, say
+from tests.integration.chat.catalog.limited_models import SECRET, decide, end
 from workers.generation.answer import ModelAnswer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("three_models")]
-
-SECRET = "secret"
-
-
-def publish(*models: dict[str, Any]) -> None:
-    offered_models.publish_models(list(models))  # type: ignore[arg-type]  # test data
-    forget_models()
-
-
-def forget() -> None:
-    for clear in (forget_models, clear_rules_cache, clear_presets_cache, clear_prices_cache):
-        clear()
-
-
-@pytest.fixture
-def three_models(clean_redis: str) -> Iterator[None]:
-    forget()
-    publish(
-        {"id": "open", "label": "Open"},
-        {"id": SECRET, "label": "Secret", "endpoint_name": "Vault", "host": "vault", "window": 131_072, "thinks": True},
-        {"id": "other", "label": "Other"},
-    )
-    yield
-    forget()
 
 
 @pytest.fixture
@@ -67,21 +38,6 @@ def crew(alice: User) -> Group:
     alice.groups.add(group)
     decide(SECRET, limited=True).groups.add(group)
     return group
-
-
-def decide(name: str, **values: Any) -> KnownModel:
-    known, _ = KnownModel.objects.update_or_create(name=name, defaults=values)
-    clear_rules_cache()
-    return known
-
-
-def end(accepted: Accepted, status: RunStatus = RunStatus.DONE) -> Accepted:
-    assert claim(accepted.run_id, "w") is not None
-    end_run(accepted.run_id, 1, status, Ending("Well."))
-    return accepted
-
-
-# Each way asks for the secret model in its own way, in a conversation of the user, and returns the run's model.
 
 
 def by_send(user: User) -> str:
@@ -257,88 +213,3 @@ def test_a_turn_asks_the_database_nothing_while_no_model_is_limited(alice: User)
         assert choose_model(alice.pk, "other") == "other"
         assert choose_model(alice.pk, None, "other") == "other"
     assert not asked.captured_queries
-
-
-# --- the list of the picker ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_list_has_marks_favourites_and_what_was_used_last(alice: User) -> None:
-    end(say(alice, model="other"))
-    end(say(alice, model=SECRET))
-    client = logged_in(alice)
-    assert client.post("/models/star/", {"model": "other", "starred": "1"}).status_code == 200
-    found = client.get("/models/")
-    assert found["Cache-Control"] == "private, no-cache"
-    listed = json.loads(found.content)
-    assert (listed["favourites"], listed["recent"]) == (["other"], [SECRET, "other"])
-    assert listed["models"][1] == {
-        "id": SECRET, "label": "Secret", "endpoint": "Vault", "window": 131_072, "thinks": True,
-    }  # fmt: skip
-    again = client.get("/models/", headers={"If-None-Match": found["ETag"]})
-    assert (again.status_code, again.content) == (304, b"")
-    client.post("/models/star/", {"model": "other", "starred": "0"})
-    assert client.get("/models/", headers={"If-None-Match": found["ETag"]}).status_code == 200
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_next_conversation_begins_with_the_last_choice(alice: User) -> None:
-    client = logged_in(alice)
-
-    def chosen(path: str = "/") -> Any:
-        page = client.get(path).content.decode()
-        return json.loads(page.partition('<script id="page" type="application/json">')[2].partition("</script>")[0])
-
-    assert (chosen()["model"], chosen()["chosen"]) == ("open", {"id": "open", "label": "Open"})
-    client.post("/models/choose/", {"model": "other"})
-    assert (chosen()["model"], chosen()["chosen"]["id"]) == ("open", "other")
-    own = end(say(alice, model=SECRET)).conversation_id
-    assert chosen(f"/c/{own}/")["chosen"]["id"] == SECRET, "a conversation keeps its own"
-    decide("other", visibility="hidden")
-    assert chosen()["chosen"]["id"] == "open", "it is gone"
-
-
-def test_favourites_have_a_limit_and_only_real_models(alice: User) -> None:
-    FavouriteModel.objects.bulk_create(
-        FavouriteModel(user=alice, model=f"m{number}") for number in range(MAX_FAVOURITES)
-    )
-    with pytest.raises(Invalid, match="at most"):
-        star(alice.pk, "other", starred=True)
-    star(alice.pk, "m0", starred=False)
-    star(alice.pk, "other", starred=True)
-    star(alice.pk, "other", starred=True)
-    assert FavouriteModel.objects.filter(user=alice).count() == MAX_FAVOURITES
-    with pytest.raises(Invalid, match="not available"):
-        star(alice.pk, "nowhere", starred=True)
-    with pytest.raises(Invalid, match="not available"):
-        remember_choice(alice.pk, "x" * 300)
-
-
-PRICES = {"input_price": 1.25, "output_price": 10.0}
-
-
-@pytest.mark.parametrize(
-    ("setting", "shown"),
-    [
-        ("class", {"level": 2}),
-        ("exact", {"level": 2, "input": "1.25", "output": "10", "currency": "USD"}),
-        ("off", None),
-    ],
-)
-@pytest.mark.django_db(transaction=True)
-def test_prices_are_shown_as_far_as_the_site_wants(setting: str, shown: Any, settings: Any, alice: User) -> None:
-    settings.MODEL_PRICES = setting
-    publish({"id": "priced", "label": "P", "host": "vault", **PRICES})
-    [model] = json.loads(logged_in(alice).get("/models/").content)["models"]
-    assert model.get("price") == shown
-
-
-@pytest.mark.django_db(transaction=True)
-def test_the_sites_own_price_counts_more_than_the_lists(settings: Any, alice: User) -> None:
-    settings.MODEL_PRICES, settings.CURRENCY = "exact", "EUR"
-    publish({"id": "priced", "label": "P", "host": "vault", **PRICES})
-    Price.objects.create(model="", input_per_million=9, output_per_million=9)
-    Price.objects.create(model="priced", endpoint="elsewhere", input_per_million=8, output_per_million=8)
-    Price.objects.create(model="priced", input_per_million="0.5", output_per_million="0.7")
-    [model] = json.loads(logged_in(alice).get("/models/").content)["models"]
-    assert model["price"] == {"level": 1, "input": "0.5", "output": "0.7", "currency": "EUR"}

@@ -15,7 +15,28 @@ from typing import Any
 
 import redis
 
+from chat.channel_layer import StreamingChannelLayer
 from config.stack.valkey import PrivateValkey
+
+Make = Callable[..., StreamingChannelLayer]
+
+
+@contextlib.asynccontextmanager
+async def layers_of(url: str) -> AsyncIterator[Make]:
+    """Makes layers on the Redis there, which are closed at the end; each counts as another process. Nothing of them may
+    stay behind.
+    """
+    made: list[StreamingChannelLayer] = []
+
+    def build(**config: Any) -> StreamingChannelLayer:
+        made.append(StreamingChannelLayer(**{"hosts": [url]} | config))
+        return made[-1]
+
+    before = asyncio.all_tasks()
+    yield build
+    for layer in made:
+        await layer.close()
+    assert asyncio.all_tasks() <= before | {asyncio.current_task()}
 
 
 @contextlib.contextmanager

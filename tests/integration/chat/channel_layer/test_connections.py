@@ -28,19 +28,12 @@ from tests.integration.chat.channel_layer.layer_servers import (
     command,
     frozen,
     make_certificate,
-    own_redis,
     tcp_front,
     until,
 )
 
 Run = Callable[[Any], None]
 both_loops = pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-
-
-@pytest.fixture
-def server() -> Iterator[PrivateValkey]:
-    with own_redis() as redis_server:
-        yield redis_server
 
 
 @pytest.fixture

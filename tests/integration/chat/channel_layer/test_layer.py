@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from chat.channel_layer import StreamingChannelLayer
 from tests.integration.chat.channel_layer.layer_servers import (
+    Make,
     calls_of,
     client_of,
     frozen,
@@ -24,21 +25,7 @@ from tests.integration.chat.channel_layer.layer_servers import (
     until,
 )
 
-Make = Callable[..., StreamingChannelLayer]
 STAMPED_PUBLISH = rb"return redis.call('PUBLISH', KEYS[1], '\193' .. ARGV[1] .. ' ' .. ARGV[2])"
-
-
-@pytest.fixture
-async def make(clean_redis: str) -> AsyncIterator[Make]:
-    made: list[StreamingChannelLayer] = []
-
-    def build(**config: Any) -> StreamingChannelLayer:
-        made.append(StreamingChannelLayer(**{"hosts": [clean_redis]} | config))
-        return made[-1]
-
-    yield build
-    for layer in made:
-        await layer.close()
 
 
 class Inbox(list[dict[str, Any]]):

@@ -3,61 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 import pytest
 import redis.exceptions
 
-from chat.channel_layer import StreamingChannelLayer
 from config.stack.valkey import PrivateValkey
+from tests.integration.chat.channel_layer.inboxes import join
 from tests.integration.chat.channel_layer.layer_servers import (
+    Make,
     calls_of,
     client_of,
     command,
     frozen,
-    own_redis,
     subscribers_of,
     until,
 )
 
-Make = Callable[..., StreamingChannelLayer]
 RESET = {"type": "layer.reset"}
 
 
-@pytest.fixture
-def server() -> Iterator[PrivateValkey]:
-    with own_redis() as redis_server:
-        yield redis_server
-
-
-@pytest.fixture
-async def make(server: PrivateValkey) -> AsyncIterator[Make]:
-    made: list[StreamingChannelLayer] = []
-
-    def build(**config: Any) -> StreamingChannelLayer:
-        made.append(StreamingChannelLayer(**{"hosts": [server.url]} | config))
-        return made[-1]
-
-    before = asyncio.all_tasks()
-    yield build
-    for layer in made:
-        await layer.close()
-    assert asyncio.all_tasks() <= before | {asyncio.current_task()}
-
-
-async def join(layer: StreamingChannelLayer, group: str) -> list[dict[str, Any]]:
-    inbox: list[dict[str, Any]] = []
-    channel = await layer.new_channel()
-    layer.attach(channel, inbox.append)
-    await layer.group_add(group, channel)
-    return inbox
-
-
 async def test_a_killed_redis_resets_every_channel_once_all_is_subscribed_again(
-    make: Make, server: PrivateValkey
+    make_layer: Make, server: PrivateValkey
 ) -> None:
-    layer = make()
+    layer = make_layer()
     inboxes = [await join(layer, f"g{n}") for n in range(30)]
     queued = await layer.new_channel()
     at_reset: list[int] = []
@@ -79,9 +47,9 @@ async def test_a_killed_redis_resets_every_channel_once_all_is_subscribed_again(
     assert (stats.reconnects, stats.resets) == (1, 32)
 
 
-async def test_the_first_publication_after_a_restart_succeeds(make: Make, server: PrivateValkey) -> None:
+async def test_the_first_publication_after_a_restart_succeeds(make_layer: Make, server: PrivateValkey) -> None:
     """The stock layer fails here, once per process."""
-    layer = make()
+    layer = make_layer()
     for _ in range(3):
         await layer.group_send("g", {"type": "m"})
         assert await layer.group_connection("g").echo("a") == b"a"
@@ -92,8 +60,8 @@ async def test_the_first_publication_after_a_restart_succeeds(make: Make, server
 
 
 @pytest.mark.parametrize("kind", ["pubsub", "normal"])
-async def test_cut_connections_are_made_again(make: Make, server: PrivateValkey, kind: str) -> None:
-    layer = make()
+async def test_cut_connections_are_made_again(make_layer: Make, server: PrivateValkey, kind: str) -> None:
+    layer = make_layer()
     inbox = await join(layer, "g")
     await layer.group_send("g", {"type": "m", "n": 0})
     await until(lambda: len(inbox) == 1)
@@ -107,9 +75,9 @@ async def test_cut_connections_are_made_again(make: Make, server: PrivateValkey,
     assert layer.stats().resets == (1 if kind == "pubsub" else 0)
 
 
-async def test_a_reader_cut_for_slowness_is_reset(make: Make, server: PrivateValkey) -> None:
+async def test_a_reader_cut_for_slowness_is_reset(make_layer: Make, server: PrivateValkey) -> None:
     """Redis hangs up on a subscriber that lets too much pile up (client-output-buffer-limit)."""
-    layer = make()
+    layer = make_layer()
     inbox = await join(layer, "g")
     with client_of(server.url) as client:
         client.config_set("client-output-buffer-limit", "pubsub 262144 0 0")
@@ -128,10 +96,10 @@ async def test_a_reader_cut_for_slowness_is_reset(make: Make, server: PrivateVal
     await until(lambda: inbox[-1]["type"] == "after")
 
 
-async def test_a_frozen_redis_is_noticed_and_survived(make: Make, server: PrivateValkey) -> None:
+async def test_a_frozen_redis_is_noticed_and_survived(make_layer: Make, server: PrivateValkey) -> None:
     """Half open: no error, no end, just silence."""
     events: list[str] = []
-    layer = make(
+    layer = make_layer(
         timeout=0.4,
         ping_interval=0.4,
         on_disconnect=lambda: events.append("down"),
@@ -148,8 +116,8 @@ async def test_a_frozen_redis_is_noticed_and_survived(make: Make, server: Privat
     await until(lambda: inbox[-1] == {"type": "m"})
 
 
-async def test_an_idle_connection_is_checked_and_kept(make: Make, server: PrivateValkey) -> None:
-    layer = make(timeout=0.2, ping_interval=0.05)
+async def test_an_idle_connection_is_checked_and_kept(make_layer: Make, server: PrivateValkey) -> None:
+    layer = make_layer(timeout=0.2, ping_interval=0.05)
     inbox = await join(layer, "g")
     await layer.group_send("g", {"type": "m"})
     before = calls_of(server.url, "ping")
@@ -158,9 +126,9 @@ async def test_an_idle_connection_is_checked_and_kept(make: Make, server: Privat
     assert layer.stats().reconnects == 0
 
 
-async def test_a_demoted_master_is_left(make: Make, server: PrivateValkey) -> None:
+async def test_a_demoted_master_is_left(make_layer: Make, server: PrivateValkey) -> None:
     """After a failover the old connection may lead to a replica. A new one asks Sentinel, where there is one."""
-    layer = make()
+    layer = make_layer()
     await layer.group_execute("g", "SET", "k", "v")
     publisher = layer._get_layer()._shards[0].publisher
     old = publisher._connection
@@ -173,8 +141,10 @@ async def test_a_demoted_master_is_left(make: Make, server: PrivateValkey) -> No
     assert await layer.group_execute("g", "SET", "k", "v") == b"OK"
 
 
-async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make: Make, server: PrivateValkey) -> None:
-    layer = make(timeout=0.5)
+async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(
+    make_layer: Make, server: PrivateValkey
+) -> None:
+    layer = make_layer(timeout=0.5)
     channel = await layer.new_channel()
     await layer.group_add("member", channel)
     server.kill()
@@ -194,7 +164,7 @@ async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make
     # What failed left nothing behind; what was there stays.
     assert (layer.stats().channels, layer.stats().groups) == (1, 1)
 
-    patient = make(timeout=5)
+    patient = make_layer(timeout=5)
     waiting = [
         asyncio.create_task(patient.new_channel()),
         asyncio.create_task(patient.group_send("g", {"type": "m"})),
@@ -206,8 +176,8 @@ async def test_joins_during_an_outage_raise_in_time_or_succeed_when_it_ends(make
     await layer.group_add("g", channel)
 
 
-async def test_a_member_that_leaves_during_an_outage_stays_out(make: Make, server: PrivateValkey) -> None:
-    layer = make()
+async def test_a_member_that_leaves_during_an_outage_stays_out(make_layer: Make, server: PrivateValkey) -> None:
+    layer = make_layer()
     channel = await layer.new_channel()
     for group in ("stays", "leaves"):
         await layer.group_add(group, channel)
@@ -222,8 +192,10 @@ async def test_a_member_that_leaves_during_an_outage_stays_out(make: Make, serve
     assert layer.stats().subscriptions == 2
 
 
-async def test_a_command_that_was_not_written_waits_for_the_next_connection(make: Make, server: PrivateValkey) -> None:
-    layer = make()
+async def test_a_command_that_was_not_written_waits_for_the_next_connection(
+    make_layer: Make, server: PrivateValkey
+) -> None:
+    layer = make_layer()
     await layer.group_execute("g", "SET", "n", 0)
     publisher = layer._get_layer()._shards[0].publisher
     with frozen(server):
@@ -237,8 +209,8 @@ async def test_a_command_that_was_not_written_waits_for_the_next_connection(make
     assert await unwritten == b"later"
 
 
-async def test_a_written_command_fails_and_is_not_repeated(make: Make, server: PrivateValkey) -> None:
-    layer = make()
+async def test_a_written_command_fails_and_is_not_repeated(make_layer: Make, server: PrivateValkey) -> None:
+    layer = make_layer()
     await layer.group_execute("g", "SET", "n", 0)
     with frozen(server):
         increments = [asyncio.create_task(layer.group_execute("g", "INCR", "n")) for _ in range(5)]
@@ -252,115 +224,3 @@ async def test_a_written_command_fails_and_is_not_repeated(make: Make, server: P
     with client_of(server.url) as client:
         assert client.get("n") in (b"0", b"5")  # Redis may have read them, but never twice
     assert layer.stats().pending_bytes == 0
-
-
-@pytest.mark.parametrize("told", ["message", "function", "coroutine"])
-async def test_callbacks(make: Make, server: PrivateValkey, told: str) -> None:
-    heard: list[str] = []
-
-    async def hear(what: str) -> None:
-        heard.append(what)
-
-    configs: dict[str, dict[str, Any]] = {
-        "message": {"on_disconnect": "redis.down", "on_reconnect": "redis.up", "reset_type": None},
-        "function": {"on_disconnect": lambda: heard.append("down"), "on_reconnect": lambda: heard.append("up")},
-        "coroutine": {"on_disconnect": lambda: hear("down"), "on_reconnect": lambda: hear("up")},
-    }
-    layer = make(**configs[told])
-    inbox = await join(layer, "g")
-    queued = await layer.new_channel()
-    server.kill()
-    server.start()
-    await until(lambda: layer.stats().reconnects == 1)
-    if told == "message":
-        assert inbox == [{"type": "redis.down"}, {"type": "redis.up"}]
-        assert [await layer.receive(queued) for _ in inbox] == inbox
-        assert layer.stats().resets == 0
-    else:
-        await until(lambda: len(heard) == 2)
-        assert heard == ["down", "up"]
-        assert inbox == [RESET]
-
-
-async def test_a_failing_callback_stops_nothing(
-    make: Make, server: PrivateValkey, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def fail() -> None:
-        raise ZeroDivisionError("in a coroutine")
-
-    def fail_at_once() -> None:
-        raise ZeroDivisionError("at once")
-
-    layer = make(on_disconnect=fail_at_once, on_reconnect=fail)
-    inbox = await join(layer, "g")
-    server.kill()
-    server.start()
-    await until(lambda: inbox == [RESET])
-    await until(lambda: "in a coroutine" in caplog.text and "at once" in caplog.text)
-
-
-async def test_a_full_queue_does_not_drop_the_reset(make: Make, server: PrivateValkey) -> None:
-    layer = make(capacity=2)
-    channel = await layer.new_channel()
-    await layer.group_add("g", channel)
-    with client_of(server.url) as client:
-        command(client, "CLIENT", "KILL", "TYPE", "pubsub")
-    await until(lambda: layer.stats().resets == 1)
-    for n in range(10):
-        await layer.group_send("g", {"type": "m", "n": n})
-    await until(lambda: layer.stats().dispatched == 10)
-    assert [await layer.receive(channel) for _ in range(3)] == [RESET, {"type": "m", "n": 8}, {"type": "m", "n": 9}]
-
-
-async def test_a_lost_shard_resets_and_the_other_goes_on(make: Make, server: PrivateValkey) -> None:
-    with own_redis() as second:
-        layer = make(hosts=[server.url, second.url])
-        inboxes = {f"g{n}": await join(layer, f"g{n}") for n in range(10)}
-        second.kill()
-        on_first = [group for group in inboxes if subscribers_of(server.url, layer.group_address(group))]
-        assert 0 < len(on_first) < 10
-        for group in on_first:
-            await layer.group_send(group, {"type": "m"})
-        await until(lambda: all(inboxes[group] == [{"type": "m"}] for group in on_first))
-        second.start()
-        await until(lambda: all(inbox[-1:] == [RESET] for inbox in inboxes.values()))
-        await layer.close()
-
-
-async def test_wrong_credentials_fail_at_once(make: Make, server: PrivateValkey) -> None:
-    with client_of(server.url) as client:
-        client.config_set("requirepass", "right")
-        layer = make(hosts=[f"{server.url}?password=wrong"])
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        with pytest.raises(redis.exceptions.AuthenticationError):
-            await layer.group_send("g", {"type": "m"})
-        with pytest.raises(redis.exceptions.AuthenticationError):
-            await layer.new_channel()
-        assert loop.time() - began < 2
-        right = make(hosts=[f"{server.url}?password=right"])
-        inbox = await join(right, "g")
-        await right.group_send("g", {"type": "m"})
-        await until(lambda: inbox == [{"type": "m"}])
-        command(client, "AUTH", "right")
-        client.config_set("requirepass", "")
-
-
-async def test_a_forbidden_group_fails_alone(make: Make, server: PrivateValkey) -> None:
-    """An ACL that does not allow the Redis channel: the join raises, the connection stays."""
-    with client_of(server.url) as client:
-        command(
-            client, "ACL", "SETUSER", "few", "on", ">pw", "+@all", "~*", "resetchannels", "&asgi__process__*",
-            "&asgi__group__open*",
-        )  # fmt: skip
-    layer = make(hosts=[f"{server.url}?username=few&password=pw"])
-    inbox = await join(layer, "open")
-    channel = await layer.new_channel()
-    with pytest.raises(redis.exceptions.NoPermissionError):
-        await layer.group_add("closed", channel)
-    with pytest.raises(redis.exceptions.NoPermissionError):
-        await layer.group_send("closed", {"type": "m"})
-    await layer.group_send("open", {"type": "m"})
-    await until(lambda: inbox == [{"type": "m"}])
-    assert layer.stats().reconnects == 0
-    assert layer.stats().groups == 1

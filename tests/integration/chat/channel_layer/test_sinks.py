@@ -7,7 +7,6 @@ import contextlib
 import gc
 import json
 import weakref
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -16,23 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.channel_layer import StreamingChannelLayer
-from tests.integration.chat.channel_layer.layer_servers import client_of, until
+from tests.integration.chat.channel_layer.layer_servers import Make, client_of, until
 
-Make = Callable[..., StreamingChannelLayer]
 STAMPED_PUBLISH = rb"return redis.call('PUBLISH', KEYS[1], '\193' .. ARGV[1] .. ' ' .. ARGV[2])"
-
-
-@pytest.fixture
-async def make(clean_redis: str) -> AsyncIterator[Make]:
-    made: list[StreamingChannelLayer] = []
-
-    def build(**config: Any) -> StreamingChannelLayer:
-        made.append(StreamingChannelLayer(**{"hosts": [clean_redis]} | config))
-        return made[-1]
-
-    yield build
-    for layer in made:
-        await layer.close()
 
 
 class Inbox(list[dict[str, Any]]):

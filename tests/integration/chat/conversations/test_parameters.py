@@ -4,76 +4,37 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group
 
 from accounts.models import User
-from chat.catalog import offered_models
-from chat.catalog.presets import clear_presets_cache
 from chat.eventlog import store
-from chat.models import Conversation, Member, Preset, Role, Run, RunStatus
+from chat.models import Conversation, Member, Preset, Role, RunStatus
 from chat.portability.export import conversation_data, export_user_data
 from chat.portability.importer import import_conversations, read_file
 from chat.protocol.commands import MessageContinue, MessageEdit, MessageRegenerate, TurnOptions, parse_command
 from chat.protocol.errors import ChatError, Invalid, TooLarge
 from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import Claim, claim
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from tests.fixtures.conversation_rows import make_conversation
-from tests.fixtures.offered_models import forget_models
 from tests.fixtures.people import logged_in, staff_client
 from tests.fixtures.run_rows import row, say
+from tests.integration.chat.conversations.parameters import answered, claimed, post, shown
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis", "one_model_offered")]
+
+
 SECRET = "You are a pirate."
+
+
 OWN: dict[str, Any] = {"temperature": 0.25, "max_tokens": 300, "effort": "low", "system_prompt": SECRET}
-
-
-@pytest.fixture
-def one_model_offered(clean_redis: str) -> Iterator[None]:
-    offered_models.publish_models([{"id": "one", "label": "One"}])
-    forget_models()
-    clear_presets_cache()
-    yield
-    forget_models()
-    clear_presets_cache()
-
-
-def claimed(run_id: uuid.UUID) -> Claim:
-    found = claim(run_id, "w")
-    assert found is not None
-    return found
-
-
-def told(got: Claim) -> dict[str, Any]:
-    return {
-        "temperature": got.temperature, "max_tokens": got.max_tokens, "effort": got.effort,
-        "system_prompt": got.system_prompt,
-    }  # fmt: skip
-
-
-def answered(accepted: Accepted, finish: str = "length") -> dict[str, Any]:
-    """Answers a run; what its request has."""
-    got = claimed(accepted.run_id)
-    end_run(accepted.run_id, got.run.attempt, RunStatus.DONE, Ending("Arr", finish=finish))
-    return told(got)
 
 
 def begin(user: User, **more: Any) -> Accepted:
     return say(user, "Ahoy", options=TurnOptions(**OWN), **more)
-
-
-def post(user: User, conversation_id: uuid.UUID, **fields: Any) -> Any:
-    return logged_in(user).post(f"/c/{conversation_id}/parameters/", fields)
-
-
-def shown(user: User, conversation_id: uuid.UUID) -> Any:
-    return logged_in(user).get(f"/c/{conversation_id}/parameters/").json()
 
 
 class TestWhenTheyCount:
@@ -175,58 +136,6 @@ class TestBounds:
         assert command.options == TurnOptions(**{**OWN, "effort": "none"})
         with pytest.raises(ChatError, match="temperature"):
             parse_command(json.dumps({**frame, "options": {"temperature": "warm"}}))
-
-
-class TestPresets:
-    @pytest.fixture
-    def preset(self) -> Preset:
-        return Preset.objects.create(name="Poet", system_prompt="Rhyme.", temperature=0.9, max_tokens=50)
-
-    def test_its_values_are_the_defaults(self, alice: User, preset: Preset) -> None:
-        first = say(alice, preset_id=preset.pk, options=TurnOptions(temperature=0.1))
-        assert answered(first) == {"temperature": 0.1, "max_tokens": 50, "effort": "", "system_prompt": "Rhyme."}
-        found = shown(alice, first.conversation_id)
-        assert found["preset"] == "Poet"
-        assert found["defaults"] == {"system_prompt": "Rhyme.", "temperature": 0.9, "max_tokens": 50, "effort": ""}
-        assert found["values"] == {"system_prompt": None, "temperature": 0.1, "max_tokens": None, "effort": None}
-        reset = dict.fromkeys(("system_prompt", "temperature", "max_tokens", "effort"), "")
-        assert set(post(alice, first.conversation_id, **reset).json()["values"].values()) == {None}
-        assert answered(say(alice, "And?", first.conversation_id))["temperature"] == 0.9
-
-    def test_a_reset_takes_what_it_says_by_now(self, alice: User, preset: Preset) -> None:
-        first = say(alice, preset_id=preset.pk)
-        preset.system_prompt = "Rhyme in French."
-        preset.save()
-        assert shown(alice, first.conversation_id)["values"]["system_prompt"] == "Rhyme.", "it has kept the old one"
-        post(alice, first.conversation_id, system_prompt="")
-        assert claimed(first.run_id).system_prompt == "Rhyme in French."
-        preset.delete()
-        post(alice, first.conversation_id, temperature="")
-        assert claimed_again(first.run_id).temperature is None
-
-    def test_what_it_becomes_later_is_for_those_who_may_still_choose_it(self, alice: User, preset: Preset) -> None:
-        first = say(alice, preset_id=preset.pk)
-        Preset.objects.filter(pk=preset.pk).update(system_prompt="Not for Alice.")
-        preset.groups.add(Group.objects.create(name="poets"))
-        found = shown(alice, first.conversation_id)
-        assert "Not for Alice." not in json.dumps(found)
-        assert (found["preset"], found["values"]["system_prompt"]) == ("", "Rhyme."), "its own by now"
-        assert post(alice, first.conversation_id, system_prompt="").json()["values"]["system_prompt"] is None
-        assert Conversation.objects.get().system_prompt == ""
-
-    def test_before_the_first_message(self, alice: User, preset: Preset) -> None:
-        found = logged_in(alice).get("/parameters/", {"preset": str(preset.pk)}).json()
-        assert (found["preset"], found["defaults"]["system_prompt"], found["may_change"]) == ("Poet", "Rhyme.", True)
-        preset.enabled = False
-        preset.save()
-        for chosen in (str(preset.pk), "no-id", ""):
-            found = logged_in(alice).get("/parameters/", {"preset": chosen}).json()
-            assert (found["preset"], found["defaults"]["system_prompt"]) == ("", "")
-
-
-def claimed_again(run_id: uuid.UUID) -> Claim:
-    Run.objects.filter(pk=run_id).update(status=RunStatus.QUEUED, lease_expires_at=None)
-    return claimed(run_id)
 
 
 class TestMembers:

@@ -5,33 +5,28 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
-from decimal import Decimal
-from typing import Any
 
 import pytest
 import redis
 from asgiref.sync import async_to_sync
 from django.contrib import admin
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import online
 from accounts.lib.charts import Column, draw
-from accounts.lib.ids import uuid7
 from accounts.models import User
-from accounts.quotas.settlement import Used, settle_run
+from accounts.quotas.settlement import Used
 from chat.dashboard import queries
 from chat.dashboard import runs as runs_module
 from chat.dashboard import usage as usage_module
 from chat.dashboard.cache import cache
 from chat.dashboard.period import PERIODS
 from chat.jobs.worker_heartbeats import Heartbeat, beat
-from chat.models import Conversation, Message, Recording, Run
+from chat.models import Recording
 from tests.conftest import make_user
 from tests.fixtures.people import staff_client
+from tests.integration.chat.dashboard.shown import make_run, show
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
@@ -41,37 +36,6 @@ def forget() -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
-
-
-@pytest.fixture
-def sam() -> Client:
-    return staff_client(
-        "view_dashboard", "view_run", "view_user", "view_dailyusage", "view_usageentry", "view_recording"
-    )
-
-
-def make_run(owner: User, ago: float = 60, status: str = "done", used: Used | None = None, **facts: Any) -> Run:
-    """A run begun `ago` seconds ago."""
-    conversation = Conversation.objects.create()
-    question = Message.objects.create(conversation=conversation, role="user", author=owner)
-    answer = Message.objects.create(conversation=conversation, parent=question, role="assistant")
-    at = timezone.now() - timedelta(seconds=ago)
-    ended: dict[str, Any] = {} if status in ("queued", "running") else {"finished_at": at}
-    if status == "running":
-        ended = {"lease_expires_at": timezone.now() + timedelta(hours=1), "attempt": 1}
-    run = Run.objects.create(
-        conversation=conversation, prompt=question, message=answer, requested_by=owner, created_at=at, status=status,
-        enqueued_at=at, **{"model": "m-1", "attempt": 1, **facts, **ended},
-    )  # fmt: skip
-    if used is not None:
-        settle_run(owner.pk, run.pk, at, used)
-    return run
-
-
-def show(client: Client, **query: str) -> str:
-    response = client.get("/admin/", query)
-    assert response.status_code == 200
-    return response.content.decode()
 
 
 def tile(html: str, title: str) -> tuple[str, str, str]:
@@ -207,45 +171,6 @@ class TestDoor:
         assert not re.findall(r'href="/admin/(chat|accounts)/', html)
 
 
-class TestCost:
-    def test_a_handful_of_questions(self, sam: Client, alice: User) -> None:
-        def ask(period: str) -> list[str]:
-            cache.clear()
-            with CaptureQueriesContext(connection) as captured:
-                show(sam, period=period)
-            return [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
-
-        make_run(alice)
-        few = ask("30d")
-        for _ in range(12):
-            make_run(make_user(uuid7().hex), used=Used("m-1", messages=1, input_tokens=5))
-        many = ask("30d")
-        # The session, the person, two of permissions; now, runs, usage, each of the last two with its time limit.
-        assert len(few) == len(many) <= 11, "\n".join(many)
-        with CaptureQueriesContext(connection) as captured:
-            show(sam, period="30d")
-        assert len(captured) <= 4, "what was just asked is kept"
-
-    @pytest.mark.parametrize(
-        "query",
-        [
-            runs_module._RUNS,
-            usage_module._USAGE.format(usage_module._ENTRIES),
-            usage_module._USAGE.format(usage_module._DAYS),
-        ],
-    )
-    def test_newest_rows_by_an_index(self, query: str) -> None:
-        values: dict[str, Any] = {"since": timezone.now(), "max_rows": 10, "step": 60, "top": 10}
-        with connection.cursor() as cursor:
-            for way in ("seqscan", "bitmapscan", "sort"):  # which a small table would be better off with
-                cursor.execute(f"SET LOCAL enable_{way} = off")
-            cursor.execute(f"EXPLAIN {query}", values)
-            plan = "\n".join(row[0] for row in cursor.fetchall())
-        newest = plan.partition("CTE newest")[2].partition("CTE")[0]
-        assert "Index" in newest
-        assert "Sort" not in newest.partition("InitPlan")[0], plan
-
-
 class TestDrawing:
     def test_bars_add_up(self) -> None:
         chart = draw([Column("a", (1, 3)), Column("b", (2, 0), "/x"), Column("c", (0, 0))])
@@ -261,22 +186,6 @@ class TestDrawing:
     def test_nothing(self) -> None:
         assert draw([]).most == 0
         assert draw([Column("a", (0,))]).most == 0
-
-
-def test_money_is_exact(alice: User) -> None:
-    from accounts.models import Price
-
-    Price.objects.create(
-        model="m-1",
-        input_per_million=Decimal("0.1"),
-        output_per_million=0,
-        valid_from=timezone.now() - timedelta(days=9),
-    )
-    for _ in range(3):
-        make_run(alice, used=Used("m-1", messages=1, input_tokens=1_000_000))
-    usage = usage_module.read_usage(PERIODS["24h"])
-    assert usage is not None
-    assert sum(one.cost for one in usage.models) == Decimal("0.3")
 
 
 class TestWays:

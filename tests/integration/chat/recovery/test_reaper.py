@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from typing import Any
 
 import psycopg
 import pytest
-from celery import Celery
 from django.db import OperationalError, connection
 
 from accounts.lib.db import in_db
-from accounts.lib.redis import sync_redis
 from accounts.models import User
 from chat.eventlog import events, store
-from chat.jobs import dispatch
-from chat.jobs.dispatch import GENERATE_QUEUE, BrokerAway, enqueue, look_at_queue
+from chat.jobs.dispatch import look_at_queue
 from chat.models import Reasoning, RunStatus
-from chat.protocol.commands import Position
 from chat.recovery import reaper
-from chat.recovery.reaper import close_endings, reap, sweep
-from chat.runs.closing import close_in_log
+from chat.recovery.reaper import reap
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import MAX_ATTEMPTS, Checkpoint, checkpoint, claim, renew, requeue
 from chat.runs.overdue import give_up, take_expired
@@ -31,39 +25,15 @@ from chat.turns.accepted import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce
 from tests.fixtures.run_rows import row, say, shift
+from tests.integration.chat.recovery.lost_runs import kinds, logged, lose_lease, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-async def turn(alice: User, layer: None) -> Accepted:
-    return await in_db(say, alice)
-
-
-async def logged(turn: Accepted) -> list[dict[str, Any]]:
-    here, _ = await store.position(turn.conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
-
-
-def kinds(found: list[dict[str, Any]]) -> list[str]:
-    return [event["type"] for event in found]
 
 
 @pytest.fixture(autouse=True)
 def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test has seen of PostgreSQL does not concern the next one."""
     monkeypatch.setattr(reaper._Outage, "seen_at", float("-inf"))
-
-
-async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
-    assert await in_db(claim, run_id, owner) is not None
-    await in_db(shift, run_id, lease_expires_at=-1)
-
-
-async def write(turn: Accepted, text: str, number: int, attempt: int = 1, *, thinking: bool = False) -> None:
-    ids = (str(turn.conversation_id), str(turn.run_id))
-    delta = (events.run_reasoning if thinking else events.run_delta)(*ids, attempt, 0, text)
-    await store.append(store.Append(turn.conversation_id, [delta], turn.run_id, attempt, number))
 
 
 async def test_what_people_have_seen_is_kept(turn: Accepted) -> None:
@@ -169,82 +139,6 @@ async def test_after_a_table_was_locked_living_workers_renew_first(turn: Accepte
     assert (await in_db(row, turn.run_id)).lease_owner == "w"
 
 
-@pytest.fixture
-def other_broker(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Celery:
-    """A broker that is no Redis: kombu's own, in memory. It says how many jobs wait, and not which is next."""
-    app = Celery(broker=f"memory://{uuid.uuid4()}", set_as_current=False)
-    monkeypatch.setattr(dispatch, "current_app", app)
-    settings.CELERY_BROKER_URL = "memory://"
-    return app
-
-
-async def test_the_sweeper_publishes_again_with_any_broker(turn: Accepted, other_broker: Celery) -> None:
-    assert await look_at_queue() == dispatch.Queue(known=True), "nothing was ever published"
-    await in_db(shift, turn.run_id, enqueued_at=-4)
-    await sweep()
-    await sweep()
-    assert await look_at_queue() == dispatch.Queue(known=True, length=1)
-
-
-async def test_a_long_queue_of_any_broker_is_left_alone(
-    alice: User, layer: None, other_broker: Celery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only what the queue has passed is published again, and what nobody claims for twice as long each time."""
-    lost, claimed, waiting = [(await in_db(say, alice)).run_id for _ in range(3)]
-    for run_id, seconds in ((lost, -30), (claimed, -20), (waiting, -10)):
-        await in_db(shift, run_id, created_at=seconds, enqueued_at=seconds)
-    await in_db(claim, claimed, "w")
-    published: list[uuid.UUID] = []
-
-    async def note(run_id: uuid.UUID) -> None:
-        published.append(run_id)
-
-    monkeypatch.setattr(reaper, "enqueue", note)
-    monkeypatch.setattr(dispatch, "_ask_broker", lambda: dispatch.Queue(known=True, length=2))
-    await in_db(shift, waiting, created_at=-10, enqueued_at=-4)  # after 6 s it was published again, 4 s ago
-    await sweep()
-    assert published == [lost]
-    await in_db(shift, waiting, created_at=-14, enqueued_at=-8)
-    await sweep()
-    assert published == [lost, waiting], "6 s after the message, and again after 6 s"
-
-
-async def test_a_job_that_the_broker_has_refused_is_published_in_the_next_round(
-    turn: Accepted, other_broker: Celery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However long its run has waited: it was not published, so nothing is to be waited for."""
-    published: list[uuid.UUID] = []
-    away = True
-
-    async def enqueue_or_fail(run_id: uuid.UUID) -> None:
-        if away:
-            raise BrokerAway
-        published.append(run_id)
-
-    monkeypatch.setattr(reaper, "enqueue", enqueue_or_fail)
-    await in_db(shift, turn.run_id, created_at=-40, enqueued_at=-25)
-    with pytest.raises(BrokerAway):
-        await sweep()
-    away = False
-    await sweep()
-    assert published == [turn.run_id]
-
-
-async def test_a_broker_that_is_away_holds_up_no_other_run(
-    alice: User, layer: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lost = [(await in_db(say, alice)).run_id for _ in range(3)]
-    for run_id in lost:
-        await lose_lease(run_id)
-
-    async def refuse(_run_id: uuid.UUID) -> None:
-        raise BrokerAway
-
-    monkeypatch.setattr(reaper, "enqueue", refuse)
-    await reap()
-    assert [(await in_db(row, run_id)).status for run_id in lost] == ["queued"] * 3
-
-
 async def test_a_locked_row_holds_up_no_other_run(alice: User, layer: None) -> None:
     """Somebody's transaction has the message of the first run for long: its run waits, those after it do not."""
     lost = [await in_db(say, alice) for _ in range(2)]
@@ -295,19 +189,6 @@ async def test_what_showed_nothing_gets_another_attempt_in_order(turn: Accepted)
     assert (await look_at_queue()).oldest == turn.run_id
 
 
-async def test_a_message_nobody_announced_is_announced_first(turn: Accepted) -> None:
-    """The web process died after the commit, the worker before its first word."""
-    await lose_lease(turn.run_id)
-    await reap()
-    assert kinds(await logged(turn)) == [
-        "message.created",
-        "message.created",
-        "run.queued",
-        "run.interrupted",
-        "run.queued",
-    ]
-
-
 async def test_the_third_loss_is_the_end(turn: Accepted) -> None:
     for _ in range(MAX_ATTEMPTS):
         await lose_lease(turn.run_id)
@@ -336,50 +217,6 @@ async def test_many_reapers_end_a_run_once(turn: Accepted) -> None:
     assert kinds(await logged(turn)).count("run.interrupted") == 1
 
 
-async def test_an_end_that_did_not_reach_the_log(turn: Accepted) -> None:
-    await announce(turn)
-    await in_db(claim, turn.run_id, "w")
-    ended = await in_db(end_run, turn.run_id, 1, RunStatus.DONE, Ending("text"))
-    assert ended is not None
-    await in_db(shift, turn.run_id, finished_at=-10)
-    await asyncio.gather(close_endings(), close_endings())
-    await close_in_log(ended)
-    assert kinds(await logged(turn)).count("run.done") == 1
-    assert (await in_db(row, turn.run_id)).ended_in_log
-
-
-async def test_a_lost_log_gets_the_end_under_its_new_epoch(turn: Accepted) -> None:
-    await announce(turn)
-    before, _ = await store.position(turn.conversation_id)
-    await lose_lease(turn.run_id)
-    sync_redis().flushall()
-    await reap()
-    here, _ = await store.position(turn.conversation_id)
-    assert here.epoch != before.epoch
-    assert (await store.read(turn.conversation_id, Position(before.epoch, 1))).entries is None
-
-
-async def test_the_sweeper_publishes_a_lost_job_once(turn: Accepted) -> None:
-    await in_db(shift, turn.run_id, enqueued_at=-5)
-    await sweep()
-    await sweep()
-    assert sync_redis().llen(GENERATE_QUEUE) == 1
-    assert (await look_at_queue()).oldest == turn.run_id
-
-
-async def test_the_sweeper_leaves_a_long_queue_alone(alice: User, layer: None) -> None:
-    turns = [await in_db(say, alice) for _ in range(5)]
-    for place, one in enumerate(turns):
-        await enqueue(one.run_id)
-        await in_db(shift, one.run_id, enqueued_at=place - 30)
-    await sweep()
-    assert sync_redis().llen(GENERATE_QUEUE) == 5, "they wait their turn"
-    sync_redis().lpop(GENERATE_QUEUE)  # the youngest is lost: only patience finds that out
-    sync_redis().rpop(GENERATE_QUEUE)  # the oldest is lost with its worker
-    await sweep()
-    assert sync_redis().llen(GENERATE_QUEUE) == 4
-
-
 async def test_giving_back_needs_the_lease(turn: Accepted) -> None:
     await in_db(claim, turn.run_id, "mine")
     assert await in_db(requeue, turn.run_id, 1, owner="other") is None
@@ -397,22 +234,3 @@ async def test_a_talked_over_answer_is_cut_also_when_its_worker_is_lost(turn: Ac
     ended, kept = (await logged(turn))[-2:]
     assert (ended["type"], ended["text_length"]) == ("run.stopped", 11)
     assert (kept["type"], kept["message"]["text"]) == ("message.updated", "seen by")
-
-
-async def test_the_cut_of_an_ended_answer_reaches_the_log_once(turn: Accepted, alice: User) -> None:
-    """The process that cut it dies before it could say so."""
-    await announce(turn)
-    await in_db(claim, turn.run_id, "w")
-    await write(turn, "all is said", number=2)
-    ended = await in_db(end_run, turn.run_id, 1, RunStatus.DONE, Ending("all is said"))
-    assert ended is not None
-    await close_in_log(ended)
-    assert (await in_db(request_stop, alice.pk, turn.run_id, 4)).ended is not None
-    assert not (await in_db(row, turn.run_id)).ended_in_log
-    await in_db(shift, turn.run_id, finished_at=-60)
-    await close_endings()
-    await close_endings()
-    assert kinds(await logged(turn))[-2:] == ["run.done", "message.updated"]
-    assert (await in_db(row, turn.run_id)).ended_in_log
-    [late] = await store.append(store.Append(turn.conversation_id, [ended.event], turn.run_id, 1, 7))
-    assert late.fenced, "whoever was thought dead still writes nothing"

@@ -25,7 +25,7 @@ from chat.eventlog import store
 from chat.models import Conversation, Member, Message, QueuedState, Recording, RecordingStatus, Role, Run, Utterance
 from chat.retention import purge as purge_module
 from tests.fixtures.waiting_rows import waiting
-from tests.integration.config.ops.test_operations import conversation, days_ago, run
+from tests.integration.config.ops.operating import conversation, days_ago, run
 from tests.stack import ROOT, Stack
 
 Live = Callable[..., Stack]

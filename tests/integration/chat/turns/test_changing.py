@@ -9,16 +9,14 @@ from collections.abc import Callable
 import pytest
 from asgiref.sync import async_to_sync
 
-from accounts.models import AuditEntry, User
-from chat.conversations.copying import fork
+from accounts.models import User
 from chat.conversations.rating import rate
 from chat.conversations.snapshot import read_snapshot
 from chat.eventlog import store
-from chat.models import Conversation, Member, Mention, Message, Reasoning, Revision, Role, Run, RunStatus
+from chat.models import Conversation, Member, Mention, Message, Reasoning, Revision, Role, Run
 from chat.models.moderation import Action, DecisionKind, ModerationCase
-from chat.portability.export import conversation_data, export_user_data
+from chat.portability.export import export_user_data
 from chat.portability.importer import import_conversations, read_file
-from chat.portability.markdown_export import to_markdown
 from chat.protocol.commands import MessageEdit, MessageRegenerate, Position
 from chat.protocol.errors import (
     Busy,
@@ -31,38 +29,19 @@ from chat.protocol.errors import (
     TooLarge,
 )
 from chat.protocol.limits import MAX_TEXT_BYTES
-from chat.retention.erasure import erase
-from chat.retention.purge import purge
 from chat.review import effects
 from chat.runs.context import read_branch
-from chat.runs.ending import Ending, end_run
-from chat.runs.lifecycle import claim
 from chat.turns import changing, mentioning
 from chat.turns.accept import accept
 from chat.turns.accepted import Accepted
 from chat.turns.changing import CHANGED, delete_message, edit_message
-from chat.turns.submit import announce
 from tests.fixtures.moderation_rules import add_rule
-from tests.fixtures.people import logged_in, staff_client
+from tests.fixtures.people import logged_in
 from tests.fixtures.run_rows import row, say
+from tests.integration.chat.turns.changed import answer_of
 from tests.integration.chat.turns.test_turns import at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
-
-
-@pytest.fixture
-def turn(alice: User, bob: User) -> Accepted:
-    """Alice's question with its answer; Bob is an editor."""
-    made = say(alice, "Which crocodile?")
-    async_to_sync(announce)(made)
-    Member.objects.create(conversation_id=made.conversation_id, user=bob, role=Role.EDITOR)
-    assert claim(made.run_id, "w") is not None
-    assert end_run(made.run_id, 1, RunStatus.DONE, Ending("The Nile crocodile.", reasoning="hmm")) is not None
-    return made
-
-
-def answer_of(turn: Accepted) -> Message:
-    return row(turn.run_id).message
 
 
 def log_of(turn: Accepted) -> tuple[str, bytes]:
@@ -118,24 +97,6 @@ def test_a_deleted_message_keeps_its_place_without_a_text(turn: Accepted, alice:
     below = say(alice, "And where?", turn.conversation_id)
     assert row(below.run_id).prompt.parent_id == answer.pk
     assert [text for _, text in read_branch(below.message_id).path] == ["Which crocodile?", "And where?"]
-
-
-def test_nothing_of_a_deleted_message_is_exported_or_copied(turn: Accepted, alice: User) -> None:
-    delete_message(alice.pk, answer_of(turn).pk)
-    edited = edit_message(alice.pk, turn.message_id, "Which alligator?")
-    member = Member.objects.select_related("conversation", "user").get(user=alice)
-    question, answer = conversation_data(member, reasoning=True)["messages"]
-    assert edited.edited_at is not None
-    assert question["edited_at"] == edited.edited_at.isoformat()
-    assert (answer["text"], answer["deleted"], answer["reasoning"]) == ("", True, None)
-    assert "This message was deleted" in to_markdown(member)
-    copy = fork(alice.pk, answer_of(turn).pk)
-    first, second = Message.objects.filter(conversation=copy).order_by("created_at")
-    assert first.edited_at == edited.edited_at
-    assert (second.text, second.deleted_at is None) == ("", False)
-    for text in (str(conversation_data(member)), to_markdown(member)):
-        assert "Nile" not in text
-        assert "crocodile" not in text
 
 
 def test_an_import_keeps_the_edited_mark(turn: Accepted, alice: User, mallory: User) -> None:
@@ -237,36 +198,6 @@ def test_a_masked_edit_can_be_released_and_an_older_case_cannot(turn: Accepted, 
     assert Message.objects.get(pk=turn.message_id).text == ""
 
 
-def test_staff_read_earlier_texts_by_permission_and_each_reading_is_recorded(turn: Accepted, alice: User) -> None:
-    edit_message(alice.pk, turn.message_id, "Which alligator?")
-    pk = Revision.objects.get().pk
-    page = f"/admin/chat/revision/{pk}/change/"
-    seeing = staff_client("view_revision")
-    assert seeing.get("/admin/chat/revision/").status_code == 200
-    assert b"crocodile" not in seeing.get(page).content
-    assert not AuditEntry.objects.filter(verb="read_body").exists()
-    User.objects.filter(email="sam@example.org").delete()
-    reading = staff_client("view_revision", "read_revision")
-    assert b"Which crocodile?" in reading.get(page).content
-    assert b"Which crocodile?" not in reading.get("/admin/chat/revision/").content
-    assert AuditEntry.objects.filter(verb="read_body").count() == 1
-
-
-def test_earlier_texts_are_purged_and_erased(turn: Accepted, alice: User, bob: User, settings: object) -> None:
-    edit_message(alice.pk, turn.message_id, "Which alligator?")
-    list(purge())
-    assert Revision.objects.count() == 1
-    settings.KEEP_REVISION_DAYS = 0  # type: ignore[attr-defined]
-    list(purge())
-    assert not Revision.objects.exists()
-    edit_message(alice.pk, turn.message_id, "Which caiman?")
-    Member.objects.filter(user=bob).update(role=Role.OWNER)
-    edit_message(bob.pk, answer_of(turn).pk, "The black caiman.")
-    assert Revision.objects.count() == 2
-    erase(alice)
-    assert [one.changed_by for one in Revision.objects.all()] == []
-
-
 def test_over_http(turn: Accepted, alice: User, bob: User) -> None:
     url = f"/messages/{turn.message_id}/"
     answer = logged_in(alice).post(f"{url}edit/", {"text": "Which alligator?", "seen": ""})
@@ -287,9 +218,6 @@ def test_a_deleted_answer_is_not_rated_again(turn: Accepted, alice: User) -> Non
     with pytest.raises(Invalid):
         rate(alice.pk, answer, -1)
     assert rate(alice.pk, answer, 0).value == 0
-
-
-# --- mentions --------------------------------------------------------------------------------------------------------
 
 
 def test_an_edit_marks_whom_it_mentions_and_tells_each_once(

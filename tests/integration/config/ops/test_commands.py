@@ -20,7 +20,7 @@ from django.core.management.base import CommandParser
 
 from accounts.models import Quota, QuotaPeriod, Unit, User
 from chat.models import Conversation
-from tests.integration.config.ops.test_operations import conversation
+from tests.integration.config.ops.operating import conversation
 from tests.stack import ROOT
 
 CHAT = ("erase_user", "export_user", "import_chats", "moderation", "purge", "quota", "repair", "seed_demo", "usage")

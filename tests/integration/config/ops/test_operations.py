@@ -5,39 +5,26 @@ from __future__ import annotations
 import io
 import json
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.utils import timezone
 
 from accounts.models import Session, User
-from chat.models import Conversation, Member, Message, MessageRole, QueuedMessage, Recording, Role, Utterance
-from tests import forking
+from chat.models import Conversation, Member, Message, QueuedMessage, Recording, Role, Utterance
 from tests.client import session
 from tests.fixtures.waiting_rows import waiting
-from tests.stack import ROOT, Stack
-from tests.templates import in_server
+from tests.integration.config.ops.operating import conversation, days_ago, run
+from tests.stack import Stack
 
 Live = Callable[..., Stack]
+
+
 pytestmark = pytest.mark.timeout(180)  # each command is a process of its own
-
-
-def run(stack: Stack, *command: str, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """Exit code and output of a `manage.py` command; with another environment where `env` has some."""
-    if env is None:
-        code, out, err = stack.commands.run(*command)
-    else:
-        done = forking.run(*command, env={**stack.env, **env})
-        code, out, err = done.returncode, done.stdout, done.stderr
-    return code, out if "--json" in command else out + err
 
 
 def findings(stack: Stack, command: str = "health", **env: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -46,27 +33,6 @@ def findings(stack: Stack, command: str = "health", **env: str) -> tuple[int, di
     shown = json.loads(text)
     assert {"ok": 0, "warn": 1, "fail": 2}[shown["level"]] == code
     return code, {finding["name"]: finding for finding in shown["findings"]}
-
-
-def conversation(owner: User, *texts: str, title: str = "") -> Conversation:
-    made = Conversation.objects.create(title=title)
-    Member.objects.create(conversation=made, user=owner, role=Role.OWNER)
-    parent = None
-    for place, text in enumerate(texts):
-        asked = place % 2 == 0
-        parent = Message.objects.create(
-            conversation=made,
-            parent=parent,
-            role=MessageRole.USER if asked else MessageRole.ASSISTANT,
-            author=owner if asked else None,
-            text=text,
-        )
-    made.tip = parent
-    made.save()
-    return made
-
-
-# --- health and doctor -----------------------------------------------------------------------------------------------
 
 
 def test_health_names_what_is_broken(live: Live) -> None:
@@ -136,13 +102,6 @@ def test_models_are_listed_and_one_is_asked(live: Live) -> None:
     assert json.loads(text)["error"] == "upstream_unreachable"
 
 
-# --- purge -----------------------------------------------------------------------------------------------------------
-
-
-def days_ago(days: float) -> Any:
-    return timezone.now() - timedelta(days=days)
-
-
 def test_the_clock_has_it_done(live: Live) -> None:
     stack = live(web=0, workers=1)
     send = "from config.celery import app; app.send_task('workers.maintenance.purge')"
@@ -157,9 +116,6 @@ def test_the_schedule_names_tasks_that_are_there() -> None:
     app.loader.import_default_modules()
     for entry in app.conf.beat_schedule.values():
         assert entry["task"] in app.tasks
-
-
-# --- people ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_export_has_everything_and_no_secret(alice: User, bob: User, tmp_path: Path) -> None:
@@ -243,69 +199,6 @@ async def test_an_erased_persons_socket_closes(live: Live) -> None:
         code, text = run(stack, "erase_user", "mallory@example.org", "--now", "--yes")
         assert code == 0, text
         assert await client.closed() == 4401
-
-
-# --- backup and restore ----------------------------------------------------------------------------------------------
-
-
-def test_a_backup_comes_back_whole(live: Live, tmp_path: Path) -> None:
-    stack = live(web=0, workers=0)
-    insert = "INSERT INTO chat_conversation (id, title, model, system_prompt, created_at, updated_at)"
-    stack.sql(f"{insert} VALUES (%s, 'Kept – ünïcode', '', '', now(), now())", str(uuid.uuid4()))
-    stack.sql(
-        "INSERT INTO accounts_session"
-        " (session_key, session_data, expire_date, hash, created_at, last_seen_at, user_agent)"
-        " VALUES ('canary-session-key', '', now(), 'h', now(), now(), '')"
-    )
-    file = tmp_path / "antiphon.dump"
-    code, text = run(stack, "backup", str(file))
-    assert code == 0, text
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert run(stack, "backup", str(file))[0] == 1, "never overwritten"
-
-    code, text = run(stack, "restore", str(file))
-    assert code == 1
-    assert "not empty" in text
-
-    empty = f"{stack.database}_empty"
-    in_server(stack.postgres, f'CREATE DATABASE "{empty}"')
-    env = {"DATABASE_URL": stack.postgres.url(empty)}
-    try:
-        hostile = tmp_path / "truncated.dump"
-        hostile.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-        code, text = run(stack, "restore", str(hostile), env=env)
-        assert code == 1, text
-        assert not run_sql(env, "SELECT 1 FROM information_schema.tables WHERE table_schema = 'public'"), (
-            "all or nothing"
-        )
-
-        code, text = run(stack, "restore", str(file), env=env)
-        assert code == 0, text
-        assert run_sql(env, "SELECT title FROM chat_conversation") == [("Kept – ünïcode",)]
-        people = "SELECT id, email, password FROM accounts_user ORDER BY id"
-        assert run_sql(env, people) == run_sql(stack.env, people)
-        assert run_sql(env, "SELECT count(*) FROM accounts_session") == [(0,)]
-        code, text = run(stack, "prepare", env=env)
-        assert code == 0, text
-    finally:
-        in_server(stack.postgres, f'DROP DATABASE "{empty}" WITH (FORCE)')
-
-
-def run_sql(env: Any, query: str) -> list[Any]:
-    import psycopg
-
-    with psycopg.connect(env["DATABASE_URL"]) as connection:
-        return connection.execute(query).fetchall()
-
-
-def test_a_full_disk_leaves_no_half_a_backup(live: Live, tmp_path: Path) -> None:
-    stack = live(web=0, workers=0)
-    done = subprocess.run(
-        ["prlimit", "--fsize=4096", sys.executable, "manage.py", "backup", str(tmp_path / "b.dump")],
-        cwd=ROOT, env={**stack.env, "PYTHONDONTWRITEBYTECODE": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_clock_that_stopped_is_noticed(clean_redis: str) -> None:

@@ -27,7 +27,8 @@ STEP = re.compile(r" *\d+\.\d s  (.+)")
 class Up:
     """One `manage.py up` on its own data folder and a free port.
 
-    `forked`: it begins as tests/forking.py says. What it starts are new interpreters in any case.
+    `forked`: it begins as tests/forking.py says, and so do its web, worker and beat processes (tests/forked_up.py).
+    Otherwise all of them are new interpreters.
     """
 
     def __init__(self, var: Path, *options: str, env: Mapping[str, str] | None = None, forked: bool = False) -> None:
@@ -45,6 +46,7 @@ class Up:
         with self.log.open("ab") as log, open(os.devnull) as nothing:  # noqa: PTH123
             if self.forked and forking.can_fork(self.env):
                 files = {0: nothing.fileno(), 1: log.fileno(), 2: log.fileno()}
+                command = ["-m", "tests.forked_up", *command[1:]]
                 self.popen = forking.fork(command, env=self.env, files=files)
             else:
                 self.popen = leash.start([sys.executable, *command], env=self.env, cwd=ROOT, output=log)
