@@ -23,7 +23,7 @@ class Direction(models.TextChoices):
     ANSWERED = "answered", "What models answer"
     SPOKEN = "spoken", "What people say"
     NAMED = "named", "Names and titles"
-    FILES = "files", "Files"
+    FILES = "files", "Files that tools make"
 
 
 class Action(models.TextChoices):

@@ -34,7 +34,9 @@ WHAT: Final = {
     CaseTarget.TITLE: "A title of a conversation",
     CaseTarget.NAME: "Your name",
     CaseTarget.PRESET: "A preset",
-    CaseTarget.FILE: "A file",
+    CaseTarget.FILE: "A file of an answer to you",
+    CaseTarget.CALL: "What a tool was asked in an answer to you",
+    CaseTarget.RESULT: "What a tool returned in an answer to you",
 }
 
 
@@ -82,7 +84,8 @@ def shown_case(case: ModerationCase) -> dict[str, Any]:
 
 
 def _happened(case: ModerationCase) -> str:
-    if case.target == CaseTarget.MESSAGE and case.direction == "answered" and case.action == Action.BLOCK:
+    stops = case.target in (CaseTarget.MESSAGE, CaseTarget.CALL, CaseTarget.RESULT) and case.direction == "answered"
+    if stops and case.action == Action.BLOCK:
         return "Stopped"
     return HAPPENED[Action(case.action)]
 

@@ -43,12 +43,11 @@ class CallWithheld(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What rules found in a text, which is `original`. `output` is how much of it is the result's own text."""
+    """What rules found in a text, which is `original`."""
 
     action: Action
     finding: Finding
     original: str
-    output: int = 0
 
     @property
     def withholds(self) -> bool:
@@ -174,7 +173,8 @@ class CallScreen:
             end, output=output.masked, output_chars=len(output.masked) if changed else end.output_chars,
             sources=shown["sources"], queries=shown["queries"], files=files,
         )  # fmt: skip
-        return ScreenedEnd(end, replace(found, original=original, output=len(output.original)))
+        details = tuple({**one, "output": len(output.original)} for one in found.finding.details)  # of the original
+        return ScreenedEnd(end, replace(found, original=original, finding=replace(found.finding, details=details)))
 
     def question(self, sentence: str, schema: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Found | None]:
         """A question of a tool, as it may be asked."""

@@ -55,7 +55,7 @@ def stored() -> str:
     with connection.cursor() as cursor:
         for model in apps.get_models():
             if model._meta.db_table not in CASES:
-                cursor.execute(f'SELECT row_to_json(t)::text FROM "{model._meta.db_table}" t')
+                cursor.execute(f'SELECT row_to_json(t)::text FROM "{model._meta.db_table}" t')  # noqa: S608 -- our tables
                 found += [row[0] for row in cursor.fetchall()]
     return "\n".join(found)
 
@@ -101,7 +101,8 @@ async def test_masked_arguments_are_what_the_tool_gets(turn: Accepted, arguments
     await write(turn, tool, model)
     run, _, made = await in_db(rows, turn.run_id)
     assert (run.status, len(tool.given)) == ("done", 1)
-    assert "***" in json.dumps(tool.given) and json.loads(made[0].arguments) == tool.given[0]
+    assert "***" in json.dumps(tool.given)
+    assert json.loads(made[0].arguments) == tool.given[0]
     case = await in_db(ModerationCase.objects.get)
     assert (case.target, case.target_id, case.action, case.direction) == ("call", made[0].pk, "mask", "answered")
     assert BAD in case.original
@@ -119,7 +120,8 @@ async def test_a_number_that_is_personal_data_becomes_a_label(turn: Accepted) ->
     await in_db(add_rule, "mask", "", ["answered"], pii=["card"])
     tool, model = CountingTool(), ScriptedModel(calls(("a", "look", {"card": 4111111111111111})), says("Done."))
     await worker_with(tool).write(turn, model)
-    assert "4111" not in json.dumps(tool.given) and "4111" not in await in_db(stored)
+    assert "4111" not in json.dumps(tool.given)
+    assert "4111" not in await in_db(stored)
 
 
 async def test_a_flag_changes_nothing_and_opens_a_case(turn: Accepted) -> None:
@@ -156,7 +158,7 @@ async def test_a_withheld_answer_is_billed_once(turn: Accepted) -> None:
     assert sum(one[0] for one in entries) == 100
 
 
-RESULTS = [
+RESULTS: list[Any] = [
     ToolResult(f"It is a {BAD}."),
     ToolResult('{"name": "a\\n' + BAD + '"}'),
     ToolResult("Found.", sources=[Source(f"The {BAD}", "https://example.org/", f"About a {BAD}")]),
@@ -181,7 +183,8 @@ async def test_masked_results_are_what_the_model_reads(turn: Accepted, result: A
     assert (case.target, case.target_id, case.action) == ("result", made[0].pk, "mask")
     assert BAD in case.original
     if isinstance(result, ToolResult) and BAD in result.text:
-        assert "***" in made[0].output and "***" in str(model.asked[1])
+        assert "***" in made[0].output
+        assert "***" in str(model.asked[1])
 
 
 @pytest.mark.parametrize("result", RESULTS[:-1], ids=RESULT_IDS[:-1])
@@ -221,7 +224,7 @@ async def test_a_file_with_text_has_the_rules_for_files(turn: Accepted) -> None:
                                       MadeFile("b.bin", "application/octet-stream", b"\xff\x00\x01")])  # fmt: skip
     await write(turn, returns(made), ScriptedModel(calls(("a", "look", {})), says("Done.")))
     files = await in_db(lambda: {one.name: one for one in ToolFile.objects.all()})
-    assert bytes(files["a.txt"].content) == b"A ***." and files["a.txt"].size == 6
+    assert (bytes(files["a.txt"].content), files["a.txt"].size) == (b"A ***.", 6)
     assert bytes(files["b.bin"].content) == b"\xff\x00\x01"
     case = await in_db(ModerationCase.objects.get)
     assert (case.target, case.target_id, case.original) == ("file", files["a.txt"].pk, f"A {BAD}.")
@@ -272,10 +275,11 @@ async def test_a_question_of_a_tool_is_screened(turn: Accepted, action: str, pla
 async def test_the_words_that_a_model_wants_back_are_not_kept_where_they_are_masked(turn: Accepted) -> None:
     await in_db(add_rule, "mask", BAD, ["answered"])
     replay = Replay("openai", "small", [{"type": "thinking", "thinking": f"A {BAD}"}])
-    for first in (
+    scripts: list[list[Any]] = [
         [*calls(("a", "look", {"query": BAD}))[:-1], _end(("a", "look", json.dumps({"query": BAD})), replay)],
         [f"A {BAD}. ", _end(("b", "look", "{}"), replay)],
-    ):
+    ]
+    for first in scripts:
         turn = await in_db(say, await in_db(User.objects.get, email="alice@example.org"), "Again?")
         await announce(turn)
         await write(turn, CountingTool(), ScriptedModel(first, says("Done.")))
