@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.models import UsageEntry, User
+from chat.conversations.copying import fork
 from chat.models import Message, ModerationCase, Unjudged
 from chat.models.moderation import Action, Direction
 from chat.moderation.judging import AGAIN_SECONDS
@@ -205,6 +206,13 @@ async def test_what_a_reviewer_has_released_meanwhile_is_not_judged(judged: Roun
     await in_db(edit_message, alice.pk, message.pk, f"Now {BAD}")
     await judged(ScriptedJudge(finds(BAD)), definition())
     assert await in_db(texts) == [""], "an edit is another text"
+
+
+async def test_a_copy_that_was_made_before_the_verdict_is_judged_too(judged: Round, alice: User) -> None:
+    message = await in_db(write, alice, BAD)
+    await in_db(fork, alice.pk, message.pk)
+    await judged(ScriptedJudge(finds(BAD)), definition())
+    assert await in_db(texts) == ["", ""]
 
 
 async def test_two_workers_judge_a_text_once(judged: Round, alice: User) -> None:
