@@ -20,6 +20,7 @@ from chat.moderation.cases import Finding, finding_of
 from chat.moderation.matching.matcher import Action, Hit, masked
 from chat.moderation.rules import RuleSet
 from chat.moderation.structured import Searched, search_json, search_text, search_value
+from chat.review.call_effects import MOST_OF_FILE
 from chat.runs.step_rows import CallEnd, NewCall
 from workers.generation.answer_case import AnswerCase
 from workers.generation.screening import worded
@@ -30,7 +31,7 @@ from workers.tools.base import Tool
 ARGUMENTS_WITHHELD: Final = "This call was not made: its arguments were withheld because of this site's rules."
 RESULT_WITHHELD: Final = "The result of this call was withheld because of this site's rules."
 FILE_TOOLS: Final = frozenset({"make_file"})  # our own tools whose arguments are the text of a file
-MOST_OF_FILE: Final = 1_000_000  # characters of a file's original that its case keeps
+LONG: Final = 32 * 1024  # characters of a result that is searched on a thread: 256 KiB of JSON take some 60 ms
 
 
 class CallWithheld(Exception):
@@ -144,7 +145,8 @@ class CallScreen:
         files = await self._file_rules() if texts else None
         screened = ScreenedEnd(end)
         if self.rules is not None:
-            screened = self._result(self.rules, end)
+            long = len(end.output) > LONG
+            screened = await in_db(self._result, self.rules, end) if long else self._result(self.rules, end)
         if files is not None:  # on a thread: they may be long
             screened = await in_db(_with_files, files, screened, texts)
         if screened.withholds is None:

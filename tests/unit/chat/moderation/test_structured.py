@@ -13,7 +13,7 @@ from chat.moderation.structured import search_json, search_value
 
 BAD = "Xylophone"
 MATCHER = Matcher([Rule(0, Action.MASK, words=(BAD,)), Rule(1, Action.FLAG, words=("drum",))])
-WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=12) | st.sampled_from([BAD, "drum"])
+WORDS = st.text(max_size=12) | st.sampled_from([BAD, "drum"])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
