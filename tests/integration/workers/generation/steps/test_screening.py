@@ -25,7 +25,6 @@ from tests.fixtures.tool_runs import (
     OpenPolicy,
     ScriptedModel,
     calls,
-    decide,
     know_a_tool,
     rows,
     says,
@@ -289,22 +288,3 @@ async def test_the_words_that_a_model_wants_back_are_not_kept_where_they_are_mas
 def _end(call: tuple[str, str, str], replay: Replay) -> Chunk:
     [asked] = [one for one in calls(call) if isinstance(one, Chunk)]
     return Chunk(calls=asked.calls, usage=TokenUsage(1, 1), finish_reason="tool_calls", replay=replay)
-
-
-async def test_what_was_masked_before_a_wait_is_in_the_case_afterwards(turn: Accepted) -> None:
-    await in_db(add_rule, "mask", BAD, ["answered"])
-    tool = CountingTool(approval="ask")
-    model = ScriptedModel(calls(("a", "look", {}), text=f"First a {BAD}."), says(f"Then a {BAD} again."))
-    await worker_with(tool).write(turn, model)
-    case = await in_db(ModerationCase.objects.get)
-    assert (case.target, case.original) == ("message", f"First a {BAD}.")
-    await in_db(decide, turn.run_id)
-    await worker_with(tool, owner="second").write(turn, model)
-    run, _, _ = await in_db(rows, turn.run_id)
-    assert run.message.text == "First a ***.\n\nThen a *** again."
-    assert run.message.moderation["action"] == "mask"
-    await in_db(case.refresh_from_db)
-    whole = f"First a {BAD}.\n\nThen a {BAD} again."
-    assert case.original == whole
-    marked = {whole[start:end] for one in case.rules for start, end in one["places"]}
-    assert marked == {BAD}
