@@ -23,7 +23,7 @@ from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls
 from chat.telemetry.tool_metrics import count_tool_call
 from workers.generation.run_log import RunLog
 from workers.generation.steps.checks import read_arguments
-from workers.generation.steps.screened_rows import end_screened, open_question_case
+from workers.generation.steps.screened_rows import end_call, open_question_case
 from workers.generation.steps.screening import CallScreen, CallWithheld, ScreenedEnd, without_result
 from workers.generation.steps.stored import stored
 from workers.generation.tool_use.outputs import clean, clean_output
@@ -163,7 +163,7 @@ class Calls:
         await self._store(call, await self.screen.end(end))
 
     async def _store(self, call: ToolCall, screened: ScreenedEnd) -> None:
-        ended: EndedCall = await stored(end_screened, self.run, self.owner, call.pk, screened)
+        ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, screened)
         self.log.event(await _event_of(self.run, ended))
         self._count(ended.call)
         if ended.step.ended_at is not None:

@@ -31,7 +31,7 @@ from workers.generation.screening import stopped_sentence
 from workers.generation.services import Services
 from workers.generation.steps.calls import Calls
 from workers.generation.steps.checks import Repetitions
-from workers.generation.steps.screened_rows import check_none_withheld, record_screened
+from workers.generation.steps.screened_rows import check_none_withheld, record_model_step
 from workers.generation.steps.screening import CallScreen, CallWithheld
 from workers.generation.steps.sorting import sort_calls
 from workers.generation.steps.stored import Gone, stored, through_outages
@@ -254,7 +254,7 @@ class StepLoop:
             after=self._steps[-1].number if self._steps else 0,
         )  # fmt: skip
         owner, moderate = self._services.owner, self._calls.moderate
-        model, _ = await stored(record_screened, self._run, owner, done, asked.calls, moderate)
+        model, _ = await stored(record_model_step, self._run, owner, done, asked.calls, moderate)
         log.forget_saved()
         self._booked = last
         made, left_out = len(asked.calls), asked.left_out

@@ -12,8 +12,9 @@ from accounts.lib.ids import uuid7
 from chat.models import CallStatus, Message, ModerationCase, Step, ToolCall, ToolFile
 from chat.models.moderation import CaseTarget, Direction
 from chat.moderation.cases import lock_message_cases, open_case, shown_moderation
+from chat.runs import step_rows
 from chat.runs.context import ClaimedRun
-from chat.runs.step_rows import CallEnd, EndedCall, ModelStep, end_call, record_model_step
+from chat.runs.step_rows import CallEnd, EndedCall, ModelStep
 from workers.generation.screening import STOPPED
 from workers.generation.steps.screening import (
     ARGUMENTS_WITHHELD,
@@ -27,20 +28,20 @@ from workers.generation.steps.screening import (
 NOT_MADE: Final = CallEnd(CallStatus.ERROR.value, ARGUMENTS_WITHHELD, len(ARGUMENTS_WITHHELD))
 
 
-def record_screened(
+def record_model_step(
     run: ClaimedRun,
     owner: str,
     done: ModelStep,
     calls: Sequence[ScreenedCall],
     moderate: Callable[[], Mapping[str, str]] | None = None,
 ) -> tuple[Step, Step] | None:
-    """`record_model_step` of a step with these calls. One whose arguments are withheld has ended with it.
+    """`step_rows.record_model_step` of a step with these calls. One whose arguments are withheld has ended with it.
 
     `moderate` opens the case of what the answer's text lacks so far, and returns what `Message.moderation` says of it.
     """
     with transaction.atomic():
         lock_message_cases(run.message_id)
-        recorded = record_model_step(run, owner, done)
+        recorded = step_rows.record_model_step(run, owner, done)
         if recorded is None:
             return None
         said = dict(moderate()) if moderate is not None else {}
@@ -50,18 +51,17 @@ def record_screened(
                 continue
             case = _open(run, CaseTarget.CALL, row.pk, found)
             if found.withholds:
-                end_call(
-                    run, owner, row.pk, CallEnd(CallStatus.ERROR.value, ARGUMENTS_WITHHELD, len(ARGUMENTS_WITHHELD))
-                )
+                not_made = CallEnd(CallStatus.ERROR.value, ARGUMENTS_WITHHELD, len(ARGUMENTS_WITHHELD))
+                step_rows.end_call(run, owner, row.pk, not_made)
                 said = shown_moderation(case)
         _note(run, said)
         return recorded
 
 
-def end_screened(run: ClaimedRun, owner: str, call_id: uuid.UUID, screened: ScreenedEnd) -> EndedCall | None:
-    """`end_call`, with the cases of what is missing in the result and in its files."""
+def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, screened: ScreenedEnd) -> EndedCall | None:
+    """`step_rows.end_call`, with the cases of what is missing in the result and in its files."""
     with transaction.atomic():
-        ended = end_call(run, owner, call_id, screened.end)
+        ended = step_rows.end_call(run, owner, call_id, screened.end)
         if ended is None:
             return None
         said: dict[str, str] = {}
