@@ -45,6 +45,16 @@ def show_figures(request: HttpRequest) -> HttpResponseBase:
     return TemplateResponse(request, "admin/chat/moderation/figures.html", context)
 
 
+def _unjudged(figures: Figures) -> list[Tile]:
+    """Texts that wait because a judge was away; nothing while there are none."""
+    count, since = figures.unjudged or (0, None)
+    if since is None:
+        return []
+    more = " or more" if count >= MOST_WAITING else ""
+    waited = f"since {seconds((timezone.now() - since).total_seconds())}"
+    return [Tile("Texts wait for a judge", f"{number(count)}{more}", waited, reverse("admin:workers_judge_changelist"))]
+
+
 def tiles(figures: Figures) -> list[Tile]:
     """What waits now."""
     queue = reverse("admin:chat_moderationcase_changelist")
@@ -57,6 +67,7 @@ def tiles(figures: Figures) -> list[Tile]:
         Tile("Waiting", f"{number(found.count)}{more}", f"{number(found.appealed)} appeals", queue),
         Tile("Oldest waits", NOTHING if oldest is None else seconds(oldest), "", queue,
              "bad" if oldest and oldest > SLOW_SECONDS else ""),
+        *_unjudged(figures),
         Tile("Half wait longer than", NOTHING if found.median is None else seconds(found.median)),
         Tile("Stale claims", number(found.stale), "older than 30 minutes", f"{queue}?status=claimed",
              "bad" if found.stale else ""),

@@ -24,8 +24,9 @@ from chat.conversations.branches import path_ids
 from chat.conversations.copying_steps import copy_steps
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog.user_events import notify_conversation_listed
-from chat.models import Conversation, Member, Message, MessageStatus, Reasoning, Role, Run, RunStatus
+from chat.models import Conversation, Member, Message, MessageStatus, Reasoning, Role, Run, RunStatus, Unjudged
 from chat.models.moderation import Action
+from chat.moderation.judging import judge_later
 from chat.moderation.screening import WITHHELD
 from chat.protocol.errors import Busy, NotFound, TooLarge
 
@@ -88,6 +89,7 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
         copy.save(force_insert=True)
         Member.objects.create(conversation=copy, user=owner, role=Role.OWNER)
         messages = _copy_messages(copy, path, owner, rules)
+        _judge_copies(path, messages)
         _copy_runs(copy, path, messages, thinking=rules.thinking)
         copy.tip = messages[-1]
         copy.save(update_fields=["tip"])
@@ -133,6 +135,14 @@ def _copy_messages(copy: Conversation, path: Sequence[Message], owner: User, rul
         )
     Message.objects.bulk_create(copies, batch_size=1_000)
     return copies
+
+
+def _judge_copies(path: Sequence[Message], copies: Sequence[Message]) -> None:
+    """What no judge has read yet is judged in the copy, too: it may be withheld from the original only."""
+    unread = set(Unjudged.objects.filter(message__in=[one.pk for one in path]).values_list("message_id", flat=True))
+    for message, copy in zip(path, copies, strict=True):
+        if message.pk in unread and copy.text:
+            judge_later(copy.pk)
 
 
 def _is_shown(message: Message) -> bool:

@@ -28,9 +28,10 @@ class Unannounced(models.Model):
 
 
 class Unjudged(models.Model):
-    """A text that no run judges: a message that asks nobody, or a new text of one that was edited in place.
+    """A text that no judge has read: a message that asks nobody, a new text of one that was edited in place, or what
+    was let through while a judge gave no verdict.
 
-    It is written with the text. A worker takes it, has the judges of moderation read the text, and deletes it.
+    It is written with the text, or after it. A worker takes it, has judges read the text, and deletes it.
     """
 
     message = models.OneToOneField(Message, on_delete=models.CASCADE, primary_key=True, related_name="+")

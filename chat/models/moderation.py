@@ -23,7 +23,7 @@ class Direction(models.TextChoices):
     ANSWERED = "answered", "What models answer"
     SPOKEN = "spoken", "What people say"
     NAMED = "named", "Names and titles"
-    FILES = "files", "Files"
+    FILES = "files", "Files that tools make"
 
 
 class Action(models.TextChoices):
@@ -145,6 +145,8 @@ class CaseTarget(models.TextChoices):
     NAME = "name", "Name of a person"
     PRESET = "preset", "Preset"
     FILE = "file", "File"
+    CALL = "call", "Arguments of a tool call"  # the id is the call's
+    RESULT = "result", "Result of a tool call"  # likewise
 
 
 class CaseOrigin(models.TextChoices):

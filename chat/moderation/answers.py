@@ -16,12 +16,14 @@ from chat.moderation.rules import Audience, KnownRule, RuleSet, audience_of, rul
 logger = structlog.get_logger(__name__)
 
 
-def rules_for_answer(user_id: uuid.UUID | None, model: str) -> RuleSet | None:
-    """The rules for an answer of `model` to this user; None if there are none.
+def rules_for_answer(
+    user_id: uuid.UUID | None, model: str, direction: Direction = Direction.ANSWERED
+) -> RuleSet | None:
+    """The rules for an answer of `model` to this user, or for the files that come with it; None if there are none.
 
     Without PostgreSQL, to read whose rules they are, all rules count.
     """
-    return _rules_for(Direction.ANSWERED, user_id, model)
+    return _rules_for(direction, user_id, model)
 
 
 def screen_written(text: str, user_id: uuid.UUID | None, model: str, *directions: Direction) -> str:

@@ -131,9 +131,18 @@ def _join(case: ModerationCase, finding: Finding, original: str) -> None:
         case.action, case.notice = finding.action, finding.notice
     if finding.severity > case.severity:
         case.severity, case.category = finding.severity, finding.category
-    known = [*case.rules, *(entry for entry in finding.details if entry not in case.rules)]
+    known = [old for old in case.rules if not any(_has_more(new, old) for new in finding.details)]
+    known += [entry for entry in finding.details if entry not in known]
     case.rules, case.original = known[:MOST_FINDINGS], case.original or original
     case.save(update_fields=["action", "notice", "severity", "category", "rules", "original"])
+
+
+def _has_more(new: dict[str, Any], old: Any) -> bool:
+    """Whether a rule's finding has all that an earlier one of the same rule in the same text has."""
+    if not isinstance(old, dict) or "places" not in old or "places" not in new:
+        return False
+    same = all(new.get(name) == old.get(name) for name in ("rule", "version", "in"))
+    return same and all(place in new["places"] for place in old["places"])
 
 
 def shown_moderation(case: ModerationCase) -> dict[str, str]:

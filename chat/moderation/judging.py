@@ -1,29 +1,34 @@
-"""Texts that are shown before judges have read them: messages that ask nobody, and edits in place. Sync.
+"""Texts that are shown before judges have read them. Sync.
 
-Who writes such a text notes it in the same transaction (`Unjudged`). The workers take these rows, a few at a time; a
-row that its worker did not finish is taken again a minute later. The verdict is applied as one transaction: the case,
-what is withheld, and the end of the row.
+They are messages that ask nobody, edits in place, and what was asked and answered while a judge gave no verdict. Who
+stores such a text notes it (`Unjudged`). The workers take these rows, a few at a time; a row that its worker did not
+finish is taken again, after a minute at first, and once an hour after a long outage. The verdict is applied as one
+transaction: the case, what is withheld, and the end of the row.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
-from chat.models import Message, MessageRole, Revision, RevisionKind, Run, Unjudged
-from chat.models.moderation import Action, CaseTarget, Direction
+from chat.models import Message, MessageRole, Revision, RevisionKind, Run, RunStatus, Unjudged
+from chat.models.moderation import Action, CaseTarget, DecisionKind, Direction, ModerationDecision
 from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
 from chat.moderation.rewriting import rewrite_message
 
 AGAIN_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 3600.0  # between two tries during a long outage
 
 _TAKE: Final = """
-UPDATE chat_unjudged u SET next_try_at = clock_timestamp() + make_interval(secs => %s)
+UPDATE chat_unjudged u SET next_try_at = clock_timestamp() + make_interval(
+    secs => GREATEST(%s, LEAST(%s, EXTRACT(EPOCH FROM clock_timestamp() - u.created_at) / 10))
+)
 FROM chat_message m
 WHERE m.id = u.message_id AND u.message_id IN (
     SELECT message_id FROM chat_unjudged WHERE next_try_at <= clock_timestamp()
@@ -59,16 +64,35 @@ def judge_later(message_id: uuid.UUID) -> None:
     Unjudged.objects.update_or_create(message_id=message_id, defaults={"created_at": now, "next_try_at": now})
 
 
+def note_unjudged(message_id: uuid.UUID) -> None:
+    """A judge gave no verdict about a message that is there already: it is judged later."""
+    if Message.objects.filter(pk=message_id, deleted_at=None).exclude(text="").exists():
+        judge_later(message_id)
+
+
+def judge_all_now() -> int:
+    """All texts that wait for a judge are judged within seconds. Returns how many wait."""
+    soon = timezone.now() + timedelta(seconds=AGAIN_SECONDS)
+    Unjudged.objects.filter(next_try_at__gt=soon).update(next_try_at=timezone.now())
+    return Unjudged.objects.count()
+
+
 def take_unjudged(limit: int) -> list[ShownText]:
-    """Takes up to `limit` texts; no other worker gets them for `AGAIN_SECONDS`."""
+    """Takes up to `limit` texts; no other worker gets them for `AGAIN_SECONDS`, or a tenth of their age."""
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, [AGAIN_SECONDS, limit])
+        cursor.execute(_TAKE, [AGAIN_SECONDS, LONGEST_SECONDS, limit])
         return [ShownText(*row) for row in cursor.fetchall()]
 
 
 def note_judged(shown: ShownText) -> None:
     """The text needs no verdict any more; a later one of the same message does."""
     Unjudged.objects.filter(message_id=shown.message_id, created_at=shown.noted_at).delete()
+
+
+def was_released(shown: ShownText) -> bool:
+    """Whether a reviewer has released the message since it was noted: they have read this text."""
+    decisions = ModerationDecision.objects.filter(kind=DecisionKind.RELEASE, decided_at__gt=shown.noted_at)
+    return decisions.filter(case__target=CaseTarget.MESSAGE, case__target_id=shown.message_id).exists()
 
 
 def apply_finding(shown: ShownText, finding: Finding) -> bool:
@@ -95,6 +119,9 @@ def apply_finding(shown: ShownText, finding: Finding) -> bool:
             conversation_id=message.conversation_id,
         )
         if finding.action in (Action.HOLD, Action.BLOCK):
+            if not shown.answered:  # an answer to it may be under way: its worker stops within seconds
+                answers = Run.objects.filter(prompt_id=message.pk, status=RunStatus.RUNNING, stop_requested_at=None)
+                answers.update(stop_requested_at=Now())
             rewrite_message(
                 message.pk, "", shown_moderation(case), reasoning="" if shown.answered else None, publish=False
             )

@@ -93,6 +93,16 @@ def rewrite_message(
     return True
 
 
+def republish(message_id: uuid.UUID) -> None:
+    """What a call of an ended answer shows has changed: the event log begins anew with it after the commit of the
+    caller's transaction. Not to be called on the thread of an event loop, nor on one of `accounts.lib.db`.
+    """
+    with transaction.atomic():
+        Run.objects.filter(message=message_id, latest=True).update(checkpoint_epoch="", checkpoint_seq=0)
+        Rewritten.objects.update_or_create(message_id=message_id, defaults={"rewritten_at": database_time()})
+        transaction.on_commit(lambda: _publish_soon([message_id]))
+
+
 async def publish_rewritten(message_ids: Sequence[uuid.UUID] | None = None) -> int:
     """Begins the event logs of conversations with rewritten messages anew; returns of how many messages.
 

@@ -75,7 +75,12 @@ class RuleSet:
         hits = [hit for hit in self.matcher.find(text) if self.known[hit.rule].meant_for(audience)]
         if self.known:
             metrics.observe_moderation("rules", time.perf_counter() - began)
-        return Verdict(text, tuple(hits), {number: self.known[number] for number in sorted({hit.rule for hit in hits})})
+        return self.verdict(text, hits)
+
+    def verdict(self, text: str, hits: Iterable[Hit]) -> Verdict:
+        """These hits of this set's rules in `text`."""
+        found = tuple(hits)
+        return Verdict(text, found, {number: self.known[number] for number in sorted({hit.rule for hit in found})})
 
     @property
     def needs_audience(self) -> bool:

@@ -9,12 +9,13 @@ from typing import Any
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Max
 from django.db.models.functions import Now
 
+from chat.models.asking import Unjudged
 from chat.models.moderation import CaseStatus, ModerationCase, ModerationDecision, ModerationReport
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFigures:
-    """The cases that are not decided, and the age of the oldest in seconds (0: there is none)."""
+    """The cases, or texts, that wait, and the age of the oldest in seconds (0: there is none)."""
 
     open: int
     oldest_seconds: float
@@ -29,15 +30,24 @@ def queue_figures() -> QueueFigures:
     return QueueFigures(found["open"], max(0.0, age))
 
 
+def unjudged_figures() -> QueueFigures:
+    """The texts that are shown and wait for a judge. One query. Raises a database error."""
+    waits = Max(ExpressionWrapper(Now() - F("created_at"), output_field=DurationField()))
+    found = Unjudged.objects.aggregate(open=Count("pk"), oldest=waits)
+    return QueueFigures(found["open"], max(0.0, found["oldest"].total_seconds() if found["oldest"] else 0.0))
+
+
 def figures_of(days: int) -> dict[str, Any]:
     """What the command `moderation stats` shows: the queue, and the cases, decisions and reports of the last days."""
     since = Now() - timedelta(days=days)
-    queue = queue_figures()
+    queue, unjudged = queue_figures(), unjudged_figures()
     cases = ModerationCase.objects.filter(opened_at__gte=since)
     return {
         "days": days,
         "open": queue.open,
         "oldest_seconds": round(queue.oldest_seconds),
+        "unjudged": unjudged.open,
+        "unjudged_oldest_seconds": round(unjudged.oldest_seconds),
         "by_status": _count(ModerationCase.objects.exclude(status=CaseStatus.DECIDED), "status"),
         "cases": cases.count(),
         "by_origin": _count(cases, "origin"),

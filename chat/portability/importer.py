@@ -1,9 +1,10 @@
 """Imports conversations into a user's account: a file is read to its end and checked, then read again and saved.
 
-Nothing in the file is trusted. An invalid conversation is refused with a sentence that names the place, and the others
-are imported. A conversation is saved completely or not at all. Ids are derived from the file's ids and the user
-(UUIDv5), so importing a file again adds nothing. `BATCH` conversations are in memory at a time. Answers
-are saved without HTML: workers make it in the background, and first of what is opened (`workers.runtime.rendering`).
+Nothing in the file is trusted. An invalid conversation is refused with a sentence that names the place, and the
+others are imported. A conversation is saved completely or not at all. Ids are derived from the file's ids and the
+user (UUIDv5), so importing a file again adds nothing. Texts are screened by the rules of moderation. `BATCH`
+conversations are in memory at a time. Answers are saved without HTML: workers make it in the background, and first of
+what is opened (`workers.runtime.rendering`).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import uuid
-from collections.abc import Collection, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Final
@@ -28,18 +29,22 @@ from chat.portability.compared import make_comparisons
 from chat.portability.formats import Format, ImportedConversation
 from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
+from chat.portability.screening import FoundText, count_found, open_cases, screen_conversation
 
 BATCH: Final = 50  # conversations saved in one transaction
 
 
 @dataclass(frozen=True)
 class ImportOutcome:
-    """What became of one conversation: `new`, `known`, or `refused` for a `reason`."""
+    """What became of one conversation: `new`, `known`, or `refused` for a `reason`. `screened`: how many of its texts
+    moderation rules have flagged, masked and withheld.
+    """
 
     kind: str
     place: str
     messages: int = 0
     reason: str = ""
+    screened: Mapping[str, int] = field(default_factory=dict)
 
 
 class ImportFile:
@@ -96,6 +101,7 @@ class _Rows:
     messages: list[Message]
     comparisons: list[Comparison]
     runs: list[Run]  # of answers side by side only
+    found: Sequence[FoundText] = ()  # by moderation rules
 
 
 def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool = False) -> Iterator[ImportOutcome]:
@@ -103,13 +109,15 @@ def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool
     waiting = iter(conversations)
     while batch := list(itertools.islice(waiting, BATCH)):
         fresh = {id(one): one for one in _unknown(user, batch)}
-        failed = {} if dry_run else _save(user, fresh)
+        found = {key: screen_conversation(user, one) for key, one in fresh.items()}
+        failed = {} if dry_run else _save(user, fresh, found)
         for imported in batch:
             if reason := imported.error or failed.get(id(imported), ""):
                 yield ImportOutcome("refused", imported.place, reason=reason)
             else:
                 kind = "new" if id(imported) in fresh else "known"
-                yield ImportOutcome(kind, imported.place, len(imported.messages))
+                screened = count_found(found.get(id(imported), ()))
+                yield ImportOutcome(kind, imported.place, len(imported.messages), screened=screened)
 
 
 def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConversation]:
@@ -131,9 +139,11 @@ def _unknown(user: User, batch: list[ImportedConversation]) -> list[ImportedConv
     return fresh
 
 
-def _save(user: User, fresh: dict[int, ImportedConversation]) -> dict[int, str]:
+def _save(
+    user: User, fresh: dict[int, ImportedConversation], found: Mapping[int, Sequence[FoundText]]
+) -> dict[int, str]:
     """Saves them together, else one by one: what the database refuses has its reason in the result, by the same key."""
-    rows = {key: _make_rows(user, imported) for key, imported in fresh.items()}
+    rows = {key: _make_rows(user, imported, found[key]) for key, imported in fresh.items()}
     try:
         _save_together(user, rows.values())
     except (DataError, IntegrityError):
@@ -150,7 +160,7 @@ def _save(user: User, fresh: dict[int, ImportedConversation]) -> dict[int, str]:
 def save_conversation(user: User, imported: ImportedConversation) -> bool:
     """Creates the conversation; False when it exists already, also in the trash."""
     fresh = _unknown(user, [imported])
-    _save_together(user, [_make_rows(user, one) for one in fresh])
+    _save_together(user, [_make_rows(user, one, screen_conversation(user, one)) for one in fresh])
     return bool(fresh)
 
 
@@ -159,12 +169,14 @@ def _save_together(user: User, saved: Collection[_Rows]) -> None:
     # Tips refer to messages that follow: foreign keys are checked at the end of the transaction.
     Conversation.objects.bulk_create([rows.conversation for rows in saved])
     Member.objects.bulk_create([Member(conversation=rows.conversation, user=user, role=Role.OWNER) for rows in saved])
+    for rows in saved:
+        open_cases(user, rows.found, rows.conversation, {message.pk: message for message in rows.messages})
     Message.objects.bulk_create([message for rows in saved for message in rows.messages], batch_size=1_000)
     Comparison.objects.bulk_create([comparison for rows in saved for comparison in rows.comparisons])
     Run.objects.bulk_create([run for rows in saved for run in rows.runs], batch_size=1_000)
 
 
-def _make_rows(user: User, imported: ImportedConversation) -> _Rows:
+def _make_rows(user: User, imported: ImportedConversation, found: Sequence[FoundText] = ()) -> _Rows:
     conversation_id = _id(user, imported)
     ids = {message.id: uuid.uuid5(conversation_id, _name(message.id)) for message in imported.messages}
     at = imported.messages[0].at or timezone.now()
@@ -191,7 +203,8 @@ def _make_rows(user: User, imported: ImportedConversation) -> _Rows:
     conversation.tip_id = ids[imported.tip] if imported.tip else rows[-1].pk
     conversation.updated_at = min(at, timezone.now())
     comparisons, runs = make_comparisons(imported, dict(zip(ids, rows, strict=True)))
-    return _Rows(conversation, rows, comparisons, runs)
+    placed = [replace(one, target_id=ids.get(one.message, conversation_id)) for one in found]
+    return _Rows(conversation, rows, comparisons, runs, placed)
 
 
 def _id(user: User, imported: ImportedConversation) -> uuid.UUID:

@@ -16,6 +16,7 @@ from chat.moderation.matching.matcher import Hit, masked
 from chat.moderation.rewriting import rewrite_message
 from chat.protocol.errors import Conflict
 from chat.review.announcements import announce_title
+from chat.review.call_effects import of_call, of_file
 from chat.turns.releasing import HeldState, refuse_held, release_held
 
 GONE: Final = "It was never stored, or does not exist any more; the decision is recorded."
@@ -154,10 +155,6 @@ def _of_preset(case: ModerationCase, kind: DecisionKind) -> str:
     return f"The preset or prompt: {GONE}"
 
 
-def _of_file(case: ModerationCase, kind: DecisionKind) -> str:
-    return f"The file: {GONE}"
-
-
 def _text_for(case: ModerationCase, kind: DecisionKind) -> str:
     if kind == DecisionKind.DELETE:
         return ""
@@ -172,5 +169,7 @@ _APPLY: Final[dict[CaseTarget, Callable[[ModerationCase, DecisionKind], str]]] =
     CaseTarget.TITLE: _of_title,
     CaseTarget.NAME: _of_name,
     CaseTarget.PRESET: _of_preset,
-    CaseTarget.FILE: _of_file,
+    CaseTarget.FILE: of_file,
+    CaseTarget.CALL: of_call,
+    CaseTarget.RESULT: of_call,
 }

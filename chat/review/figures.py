@@ -6,7 +6,7 @@ One statement each over at most `MAX_ROWS` of the newest cases, by an index, wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -27,6 +27,10 @@ SELECT count(*), count(*) FILTER (WHERE status = 'appealed'),
     count(*) FILTER (WHERE status = 'claimed' AND claimed_at < %(stale)s), min(since),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM %(now)s - since))
 FROM waiting
+"""
+
+_UNJUDGED: Final = """
+SELECT count(*), min(created_at) FROM (SELECT created_at FROM chat_unjudged LIMIT %(most)s) waiting
 """
 
 _NEWEST: Final = """
@@ -102,6 +106,7 @@ class Figures:
     groups: Sequence[tuple[str, int]] | None  # "" is nobody's group; a person in several groups counts in each
     days: Sequence[tuple[date, str, int]] | None
     reviewers: Sequence[tuple[str, int, float | None, int, int]] | None  # email, decided, median seconds, held, stale
+    unjudged: tuple[int, datetime | None] | None = None  # texts that wait for a judge, and since when the first of them
 
 
 def read_figures(days: int) -> Figures:
@@ -111,8 +116,9 @@ def read_figures(days: int) -> Figures:
         "now": now, "since": now - timedelta(days=days), "stale": now - CLAIM, "max_rows": MAX_ROWS, "top": TOP,
         "most": MOST_WAITING,
     }  # fmt: skip
-    waiting = read_rows(_WAITING, values)
-    return Figures(
+    waiting, unjudged = read_rows(_WAITING, values), read_rows(_UNJUDGED, values)
+    figures = Figures(
         Waiting(*waiting[0]) if waiting else None,
-        *(read_rows(query, values) for query in (_BY_RULE, _BY_CATEGORY, _BY_GROUP, _BY_DAY, _BY_REVIEWER)),
+        *(read_rows(query, values) for query in (_BY_RULE, _BY_CATEGORY, _BY_GROUP, _BY_DAY, _BY_REVIEWER)),  # type: ignore[arg-type]  # rows as their queries select them
     )
+    return replace(figures, unjudged=(unjudged[0][0], unjudged[0][1])) if unjudged else figures

@@ -33,8 +33,10 @@ WHAT: Final = {
     CaseTarget.REFUSED: "A message that was not sent",
     CaseTarget.TITLE: "A title of a conversation",
     CaseTarget.NAME: "Your name",
-    CaseTarget.PRESET: "A preset",
-    CaseTarget.FILE: "A file",
+    CaseTarget.PRESET: "A preset, prompt or instruction",
+    CaseTarget.FILE: "A file of an answer to you",
+    CaseTarget.CALL: "What a tool was asked in an answer to you",
+    CaseTarget.RESULT: "What a tool returned in an answer to you",
 }
 
 
@@ -64,6 +66,8 @@ def shown_case(case: ModerationCase) -> dict[str, Any]:
     what = WHAT[CaseTarget(case.target)]
     if case.target == CaseTarget.MESSAGE and case.direction == "answered":
         what = "An answer to you"
+    if case.target == CaseTarget.REFUSED and case.action == Action.MASK:
+        what = "What you said, or entered for a tool"
     return {
         "id": str(case.pk),
         "what": what,
@@ -82,7 +86,8 @@ def shown_case(case: ModerationCase) -> dict[str, Any]:
 
 
 def _happened(case: ModerationCase) -> str:
-    if case.target == CaseTarget.MESSAGE and case.direction == "answered" and case.action == Action.BLOCK:
+    stops = case.target in (CaseTarget.MESSAGE, CaseTarget.CALL, CaseTarget.RESULT) and case.direction == "answered"
+    if stops and case.action == Action.BLOCK:
         return "Stopped"
     return HAPPENED[Action(case.action)]
 

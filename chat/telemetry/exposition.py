@@ -154,6 +154,8 @@ GAUGES: Final = (
     Family("moderation_cases_open", "Cases of moderation that are not decided.", lambda: _shared("cases_open")),
     Family("moderation_oldest_case_seconds", "Age of the oldest case that is not decided; 0: there is none.",
            lambda: _shared("oldest_case_seconds")),
+    Family("moderation_unjudged_texts", "Texts that are shown and wait for a judge that gave no verdict.",
+           lambda: _shared("unjudged_texts")),
     Family("tool_approvals_waiting", "Calls of tools that wait for a person.", lambda: _shared("approvals_waiting")),
     Family("tool_calls_unknown", "Calls of the last 24 hours of which nobody knows whether they had their effect.",
            lambda: _shared("calls_unknown")),

@@ -16,6 +16,7 @@ from accounts.lib.outage import OUTAGE
 from chat.conversations.membership import check_may_write, member_of
 from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import CallStatus, Conversation, Decision, Run, RunStatus, ToolCall, ToolDecision, WaitingFor
+from chat.moderation.decided_calls import CallRefusal, refuse_decision, screen_answer, screen_edited
 from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import Conflict, Invalid, NotFound, TooLarge
 from chat.runs.approval_log import announce_waits
@@ -38,16 +39,25 @@ async def decide_and_publish(user_id: uuid.UUID, command: ToolDecide) -> None:
 
     Raises `ChatError`s, and one of `OUTAGE` if PostgreSQL is away.
     """
-    changed = await in_db(decide_call, user_id, command)
+    changed = await in_db(decide_or_refuse, user_id, command)
     if changed is not None:
         await publish_changes([changed])
+
+
+def decide_or_refuse(user_id: uuid.UUID, command: ToolDecide) -> WaitChanged | None:
+    """`decide_call`; what rules refuse of it gets its case. Raises `Moderated` then, and the call waits on."""
+    try:
+        return decide_call(user_id, command)
+    except CallRefusal as refusal:
+        conversation_id = Run.objects.values_list("conversation_id", flat=True).get(pk=command.run_id)
+        raise refuse_decision(refusal, user_id, conversation_id) from None
 
 
 def decide_call(user_id: uuid.UUID, command: ToolDecide) -> WaitChanged | None:
     """Writes the decision in one transaction. None: this person has decided the same before.
 
     Raises `NotFound`, `Forbidden` and `Suspended`, `Invalid` and `TooLarge` for arguments and answers that do not fit,
-    and `Conflict`, which names who decided, where the call waits no more.
+    `CallRefusal` for those that rules refuse, and `Conflict`, which names who decided, where the call waits no more.
     """
     conversation_id = Run.objects.filter(pk=command.run_id).values_list("conversation_id", flat=True).first()
     if conversation_id is None:
@@ -106,13 +116,14 @@ def _checked(user_id: uuid.UUID, command: ToolDecide, call: ToolCall) -> Decided
     if call.question is None:
         if command.answer is not None:
             raise Invalid(NO_QUESTION)
-        return Decided(decision, user_id, arguments=_edited(command.arguments, call))
+        return Decided(decision, user_id, arguments=screen_edited(_edited(command.arguments, call), call, user_id))
     if command.answer is None or command.arguments is not None or decision != Decision.ONCE:
         raise Invalid(QUESTION)
     try:
-        return Decided(decision, user_id, answer=check_answer(call.question["schema"], command.answer))
+        answer = check_answer(call.question["schema"], command.answer)
     except ValueError as error:
         raise Invalid(str(error)) from None
+    return Decided(decision, user_id, answer=screen_answer(answer, call, user_id))
 
 
 def _edited(arguments: str | dict[str, Any] | None, call: ToolCall) -> str:

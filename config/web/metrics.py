@@ -27,13 +27,13 @@ from accounts.lib.outage import OUTAGE
 from chat.dashboard.tool_figures import TOOL_GAUGES, read_tool_gauges
 from chat.jobs.worker_heartbeats import living_workers, waiting_jobs
 from chat.models import QueuedMessage, QueuedState
-from chat.moderation.stats import queue_figures
+from chat.moderation.stats import queue_figures, unjudged_figures
 from chat.telemetry import exposition, metrics
 
 PATH: Final = "/metrics"
 SHARED_SECONDS: Final = 2.0
 FROM_REDIS: Final = ("workers", "queue_jobs")
-FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds", "queued_messages", *TOOL_GAUGES)
+FROM_POSTGRESQL: Final = ("cases_open", "oldest_case_seconds", "unjudged_texts", "queued_messages", *TOOL_GAUGES)
 FORWARDED: Final = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
 
 logger = structlog.get_logger(__name__)
@@ -69,12 +69,13 @@ def read_case_gauges() -> None:
     """Reads the gauges about moderation's cases, waiting lines and tools from PostgreSQL, likewise."""
     try:
         with statement_timeout(SHARED_SECONDS / 2):
-            queue = queue_figures()
+            queue, unjudged = queue_figures(), unjudged_figures()
             waiting = QueuedMessage.objects.filter(state=QueuedState.WAITING).count()
             tools = read_tool_gauges()
         found = {
             "cases_open": float(queue.open),
             "oldest_case_seconds": queue.oldest_seconds,
+            "unjudged_texts": float(unjudged.open),
             "queued_messages": float(waiting),
             **tools,
         }

@@ -18,6 +18,7 @@ from accounts.lib.outage import OUTAGE
 from chat.eventlog.payloads import MODERATED
 from chat.models import RunStatus
 from chat.models.moderation import Action, Direction
+from chat.moderation.judging import note_unjudged
 from chat.runs.closing import close_attempt
 from chat.runs.lifecycle import Claim
 from workers.generation.judging_costs import count_judgements, record_costs
@@ -128,6 +129,8 @@ class _Question:
             work = record("question", self.claim.run, open_message_case, self.claim.run, found.finding, self.text,
                           answered=False)  # fmt: skip
             self.services.spawn(work)
+        if found.unjudged:
+            self.services.spawn(record("question", self.claim.run, note_unjudged, self.claim.run.prompt_id))
 
     async def _hold(self, withheld: Withheld) -> bool:
         """Whether the run waits for a reviewer now. If not, it ends, and its question is withheld all the same."""

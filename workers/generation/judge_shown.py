@@ -1,4 +1,8 @@
-"""Has judges read the texts that are shown already: messages that ask nobody, and edits in place."""
+"""Has judges read the texts that are shown already (`chat.moderation.judging`).
+
+While a judge is away its texts wait, however long that takes, and no case opens for them: figures, metrics and an alert
+say how many wait. When it answers again all of them are judged at once.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,16 @@ import structlog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.models.moderation import Action, Direction
-from chat.moderation.judging import ShownText, apply_finding, note_judged, take_unjudged
+from chat.moderation.judging import ShownText, apply_finding, judge_all_now, note_judged, take_unjudged, was_released
 from chat.moderation.rewriting import publish_rewritten
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.services import Services
-from workers.moderation.findings import finding_of_judgements
+from workers.moderation.base import GARBAGE
+from workers.moderation.findings import finding_of_judgements, unread
 
 AT_ONCE: Final = 20
-GIVE_UP_SECONDS: Final = 3600.0  # how long a judge that is away is waited for
+GIVE_UP_SECONDS: Final = 3600.0  # how long a judge is asked again that answers, but with no verdict
+OUTAGE_SECONDS: Final = 600.0  # a text that has waited so long has waited for the end of an outage
 
 logger = structlog.get_logger(__name__)
 
@@ -32,32 +38,39 @@ class ShownJudge:
         """One round: takes what waits, and has it judged. Without a judge for it, nothing is done about a text."""
         while taken := await in_db(take_unjudged, AT_ONCE):
             results = await asyncio.gather(*(_judge(self.services, one) for one in taken), return_exceptions=True)
-            for shown, error in zip(taken, results, strict=True):
-                if isinstance(error, BaseException):
+            for shown, result in zip(taken, results, strict=True):
+                if isinstance(result, BaseException):
                     logger.warning(
                         "message_not_judged",
                         message=str(shown.message_id),
-                        error=type(error).__name__,
+                        error=type(result).__name__,
                         note="another try follows",
                     )
+            if all(result is not True for result in results):
+                return  # the judges are away: the others would wait in vain, too
+            if any(shown.age > OUTAGE_SECONDS for shown, result in zip(taken, results, strict=True) if result is True):
+                await in_db(judge_all_now)
 
 
-async def _judge(services: Services, shown: ShownText) -> None:
-    """Judges one text and applies the verdict. Without a verdict the row stays: it is taken again a minute later."""
+async def _judge(services: Services, shown: ShownText) -> bool:
+    """Judges one text and applies the verdict. False: without a verdict the row stays, and is taken again."""
     judges = services.judges.of(Direction.ANSWERED if shown.answered else Direction.ASKED)
-    if not judges or not shown.text:
-        return await in_db(note_judged, shown)
+    if not judges or not shown.text or await in_db(was_released, shown):
+        await in_db(note_judged, shown)
+        return True
     judgements = await services.judges.judge(judges, shown.text)
     count_judgements(judgements)
     if spent := [one for judgement in judgements for one in judgement.spent]:
         services.spawn(record_costs(shown.conversation_id, spent))
-    if any(one.away for one in judgements) and not any(one.hits for one in judgements) and shown.age < GIVE_UP_SECONDS:
-        return None
+    away = [one for one in judgements if one.away]
     finding = finding_of_judgements(judgements, answered=shown.answered).finding
+    if away and not any(one.hits for one in judgements):
+        if shown.age < GIVE_UP_SECONDS or any(one.away != GARBAGE for one in away):
+            return False
+        finding = unread(judgements)  # it answers others, but not about this text
     if finding is None:
-        if any(one.away for one in judgements):
-            logger.warning("message_not_judged", message=str(shown.message_id), note="no judge answered for an hour")
-        return await in_db(note_judged, shown)
+        await in_db(note_judged, shown)
+        return True
     if await in_db(apply_finding, shown, finding) and finding.action in (Action.HOLD, Action.BLOCK):
         logger.info("shown_message_withheld", message=str(shown.message_id), action=finding.action.value)
         try:
@@ -67,4 +80,4 @@ async def _judge(services: Services, shown: ShownText) -> None:
             logger.warning(
                 "rewriting_not_published", message=str(shown.message_id), error=type(error).__name__, note=note
             )
-    return None
+    return True

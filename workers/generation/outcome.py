@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from chat.models import Finish, RunStatus
 from chat.moderation.cases import Finding
 from chat.runs.context import ClaimedRun
 from workers.providers.base import TokenUsage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ _FINISHES: Final = {
 def finish_of(reason: str | None) -> str:
     """How an answer with text ended, by the finish reason as OpenAI, Mistral, Anthropic, Gemini and others word it."""
     return _FINISHES.get((reason or "").lower(), Finish.STOP).value
+
+
+def first_of(found: Iterable[T | None]) -> T | None:
+    """The first that is not None, if there is one."""
+    return next((one for one in found if one is not None), None)
 
 
 class RunClock:

@@ -19,6 +19,7 @@ from chat.eventlog.payloads import MODERATED
 from chat.models import RunStatus
 from chat.models.moderation import Action, CaseOrigin, Direction
 from chat.moderation.cases import Finding
+from chat.moderation.judging import note_unjudged
 from chat.runs.context import ClaimedRun
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.outcome import Outcome, Withheld
@@ -60,6 +61,7 @@ class OutputJudge:
         self._task: asyncio.Task[None] | None = None
         self._hit: tuple[Finding, int] | None = None  # what withholds the answer, and from which code point on
         self._flagged: list[Finding] = []
+        self._unjudged = False  # a judge gave no verdict about a part
         self._spent: list[Spent] = []
 
     @property
@@ -102,7 +104,8 @@ class OutputJudge:
     def _note(self, judgements: Sequence[Judgement], start: int) -> None:
         count_judgements(judgements)
         self._spent += [one for judgement in judgements for one in judgement.spent]
-        found = finding_of_judgements(judgements, answered=True).finding
+        result = finding_of_judgements(judgements, answered=True)
+        found, self._unjudged = result.finding, self._unjudged or result.unjudged
         if found is None or self._hit is not None:
             return
         if found.action is Action.FLAG:
@@ -138,6 +141,8 @@ class OutputJudge:
             await record(
                 "answer", self._run, open_message_case, self._run, self._joined(None), text, answered=True
             )  # fmt: skip
+        if self._unjudged and not withheld and self._hit is None:
+            await record("answer", self._run, note_unjudged, self._run.message_id)
         if self._spent:
             await record_costs(self._run.conversation_id, self._spent)
 

@@ -28,12 +28,13 @@ from chat.runs.lost import Lost
 from chat.telemetry import latency_marks, tracing
 from chat.turns.going_on import go_on
 from workers.generation.announcement import announce, close_previous_attempt
+from workers.generation.answer_case import AnswerCase
 from workers.generation.ending import make_ending, moderated, read_heard_chars
 from workers.generation.figures import count_ended
 from workers.generation.judge_asked import judge_asked
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.output_judge import OutputJudge
-from workers.generation.screening import AnswerScreen, Screened, record_withheld
+from workers.generation.screening import AnswerScreen, Screened
 from workers.generation.services import Services
 from workers.generation.steps.loop import StepLoop
 from workers.generation.summaries import SummaryWriter, wants_summary
@@ -69,10 +70,11 @@ class Generation:
         run = claim.run
         thought = claim.begun.reasoning if claim.begun else ""
         self.screen = AnswerScreen(rules, claim.shown_text, thought) if rules else None
+        self.case = AnswerCase(run, self.screen) if self.screen else None
         self.log = services.emitter.open(
             run.conversation_id, run.id, run.attempt, claim.shown_text, self.screen, thought
         )
-        self.answer = StepLoop(services, claim, self.log, self.clock)
+        self.answer = StepLoop(services, claim, self.log, self.clock, self.case)
         self.output = OutputJudge(services, run, claim.text_before)
         self.output.on_hit = self._cancel
         if self.output.active:
@@ -280,8 +282,7 @@ class Generation:
     def _end(self, outcome: Outcome, screened: Screened, rendered: Mapping[str, str]) -> Ended | None:
         produced = screened.original[self.log.base_length :]
         ending = make_ending(outcome, screened, self.answer, self.clock, produced=produced, rendered=rendered)
-        concerned = screened.finding is not None or self.claimed.base_chars > 0  # a case may get the further part
-        moderate = partial(record_withheld, self.claimed, screened) if self.screen and concerned else None
+        moderate = self.case.record if self.case and self.case.concerns else None
         return end_withheld(self.claimed, outcome, ending, owner=self.services.owner, moderate=moderate)
 
     def _screened(self) -> Screened:

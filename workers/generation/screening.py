@@ -14,14 +14,12 @@ from typing import Final
 
 import structlog
 
-from chat.models import ModerationCase
-from chat.models.moderation import Action, CaseStatus, CaseTarget, Direction
-from chat.moderation.cases import Finding, finding_of, open_case, shown_moderation
+from chat.models.moderation import Action
+from chat.moderation.cases import Finding, finding_of
 from chat.moderation.matching import matcher
 from chat.moderation.matching.matcher import REACH, Hit
 from chat.moderation.matching.stream import StreamFilter
 from chat.moderation.rules import RuleSet, Verdict
-from chat.runs.context import ClaimedRun
 from chat.telemetry import metrics
 
 STOPPED: Final = "This answer was stopped by this site's rules."
@@ -32,6 +30,11 @@ logger = structlog.get_logger(__name__)
 
 def _nothing() -> None:
     pass
+
+
+def stopped_sentence(notice: str) -> str:
+    """Why an answer was stopped, with the notice of the rule that stopped it."""
+    return f"Stopped by this site's rules: {notice}" if notice not in ("", STOPPED) else STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +56,18 @@ class Screened:
     @property
     def sentence(self) -> str:
         """Why the answer was stopped, for its reader."""
-        notice = self.finding.notice if self.finding else ""
-        return f"Stopped by this site's rules: {notice}" if notice not in ("", STOPPED) else STOPPED
+        return stopped_sentence(self.finding.notice if self.finding else "")
 
 
 class TextScreen:
-    """One text of an attempt. `before` is what there was of it before the attempt."""
+    """One text of an attempt. `before` is what there was of it before the attempt, `begins` its length."""
 
     def __init__(self, rules: RuleSet, owner: AnswerScreen, before: str = "") -> None:
         self._owner = owner
         self._rules = rules
         self._filter = StreamFilter(rules.matcher, before)
         self._original = [before]
-        self._begins = len(before)
+        self.begins = len(before)
         self.hits: list[Hit] = []
         self.most_held = 0  # characters that were held back at a time
 
@@ -103,7 +105,7 @@ class TextScreen:
             return
         found = self._rules.matcher.find(text)
         longer = [
-            hit for hit in found if hit.end - hit.start > REACH and hit.end > self._begins and hit not in self.hits
+            hit for hit in found if hit.end - hit.start > REACH and hit.end > self.begins and hit not in self.hits
         ]
         self.hits += longer
         if any(hit.action > matcher.Action.MASK for hit in longer):
@@ -137,12 +139,23 @@ class AnswerScreen:
         self.on_stopped: Callable[[], None] = _nothing
         self.stopped = False
         self.failed = False
+        self.rules = rules
         self.answer = TextScreen(rules, self, text_before)
         self.thinking = TextScreen(rules, self, reasoning_before)
 
     @property
     def ended(self) -> bool:
         return self.stopped or self.failed
+
+    @property
+    def has_hits(self) -> bool:
+        """Whether something was found so far."""
+        return bool(self.answer.hits or self.thinking.hits)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether a text is shown other than its model wrote it."""
+        return any(hit.action > matcher.Action.FLAG for hit in (*self.answer.hits, *self.thinking.hits))
 
     def complete(self) -> None:
         """Both texts have ended, and nothing of them is held back any more."""
@@ -169,37 +182,15 @@ def _joined(answered: Finding | None, thought: Finding | None) -> Finding | None
         thought = replace(thought, details=tuple({**each, "in": "thinking"} for each in thought.details))
     if answered is None or thought is None:
         found = answered or thought
-        return found and _worded(found)
+        return found and worded(found)
     order = list(Action)
     first, second = sorted((answered, thought), key=lambda one: order.index(one.action), reverse=True)
     worst = max(first, second, key=lambda one: one.severity)
     details = (*answered.details, *thought.details)
-    return _worded(replace(first, category=worst.category, severity=worst.severity, details=details))
+    return worded(replace(first, category=worst.category, severity=worst.severity, details=details))
 
 
-def _worded(finding: Finding) -> Finding:
+def worded(finding: Finding) -> Finding:
     """The general sentence about an action, in the words for an answer."""
     general = {Action.MASK: MASKED, Action.HOLD: STOPPED, Action.BLOCK: STOPPED}
     return finding if finding.is_worded else replace(finding, notice=general.get(finding.action, ""))
-
-
-def record_withheld(run: ClaimedRun, screened: Screened) -> dict[str, str]:
-    """Opens the case of an answer, within the transaction that stores what is left of it.
-
-    Returns what `Message.moderation` says. The open case of an answer that was continued also gets the text of the
-    further part, so that it has all of it.
-    """
-    cases = ModerationCase.objects.filter(target=CaseTarget.MESSAGE, target_id=run.message_id)
-    known = cases.exclude(status=CaseStatus.DECIDED).first() if run.base_chars else None
-    if known is not None and known.original:
-        known.original += screened.original[run.base_chars :]
-        known.original_reasoning += screened.original_reasoning
-        known.save(update_fields=["original", "original_reasoning"])
-    if screened.finding is None:
-        return {}
-    case = open_case(
-        CaseTarget.MESSAGE, run.message_id, screened.finding, direction=Direction.ANSWERED,
-        original=screened.original, original_reasoning=screened.original_reasoning,
-        person_id=run.user_id, conversation_id=run.conversation_id,
-    )  # fmt: skip
-    return shown_moderation(case)

@@ -38,7 +38,7 @@ class JudgeMode(models.TextChoices):
 
 
 class AwayPolicy(models.TextChoices):
-    OPEN = "open", "Let through and open a case"
+    OPEN = "open", "Let through and judge later"
     CLOSED = "closed", "Refuse"
 
 

@@ -60,8 +60,8 @@ class JudgeBackend(Protocol):
     def endpoint(self) -> str:
         """The server that is asked, as the ledger names it."""
 
-    async def judge(self, text: str, language: str = "") -> Opinion:
-        """What it says about `text`, of at most `MOST_CHARS`; `language` is a BCP 47 tag or empty.
+    async def judge(self, text: str) -> Opinion:
+        """What it says about `text`, of at most `MOST_CHARS`.
 
         Raises `JudgeError`.
         """

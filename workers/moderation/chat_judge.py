@@ -48,8 +48,8 @@ class ChatJudge:
         self._guard = guard
         self._count = count
 
-    async def judge(self, text: str, language: str = "") -> Opinion:
-        turns = [ChatTurn("user", text)] if self._guard else request_scores(text, language)
+    async def judge(self, text: str) -> Opinion:
+        turns = [ChatTurn("user", text)] if self._guard else request_scores(text)
         said, usage = await self._ask(turns)
         try:
             return Opinion(read_guard(said) if self._guard else read_json(said), usage)
@@ -85,11 +85,9 @@ class ChatJudge:
         await self._chat.close()
 
 
-def request_scores(text: str, language: str) -> list[ChatTurn]:
+def request_scores(text: str) -> list[ChatTurn]:
     """The request for scores. The text is between lines that nobody who wrote it can know."""
     mark = f"=== {secrets.token_hex(8)} ==="
     about = "\n".join(f"- {category.value}: it {what}" for category, what in ABOUT.items())
     instruction = INSTRUCTION.format(mark=mark, about=about)
-    if language:
-        instruction += f" The text is probably in the language {language}."
     return [ChatTurn("system", instruction), ChatTurn("user", f"{mark}\n{text}\n{mark}")]

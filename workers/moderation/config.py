@@ -16,7 +16,7 @@ Mode = Literal["before", "parallel"]
 class CategoryPolicy:
     """What happens to a text of which a category's score is at least `threshold`.
 
-    `closed`: while the judge gives no verdict, texts are refused; else they are let through, and a case is opened.
+    `closed`: while the judge gives no verdict, texts are refused; else they are let through, and judged later.
     """
 
     category: Category

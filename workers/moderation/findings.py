@@ -24,17 +24,19 @@ _ORDER: Final = (Action.FLAG, Action.HOLD, Action.BLOCK)
 
 @dataclass(frozen=True, slots=True)
 class JudgeFinding:
-    """`finding` is what judges have found; None: nothing. `refused`: a judge that has to be asked gave no verdict."""
+    """`finding` is what judges have found; None: nothing. `refused`: a judge that has to be asked gave no verdict.
+    `unjudged`: some judge gave none, and the text is to be judged later.
+    """
 
     finding: Finding | None = None
     refused: bool = False
+    unjudged: bool = False
 
 
 def finding_of_judgements(judgements: Sequence[Judgement], *, answered: bool) -> JudgeFinding:
     """What these judgements of one text mean: the severest action of all hits, the category of the severest hit.
 
-    A judge that gave no verdict is a finding, too: the text is let through and a case says so, unless one of its
-    categories is closed.
+    While a judge gives no verdict the text is let through, to be judged later, unless one of its categories is closed.
     """
     hits = [(judgement, policy) for judgement in judgements for policy in judgement.hits]
     away = [judgement for judgement in judgements if judgement.away]
@@ -48,17 +50,23 @@ def finding_of_judgements(judgements: Sequence[Judgement], *, answered: bool) ->
         notice = judgement.judge.notice or _notice(action, answered=answered)
         found = Finding(CaseOrigin.JUDGE, action, category, severity, notice, details)
         if action is not Action.FLAG or not refused:
-            return JudgeFinding(found)
+            return JudgeFinding(found, unjudged=bool(away))
         if not answered:
-            return JudgeFinding(found, refused=True)
+            return JudgeFinding(found, refused=True, unjudged=True)
     elif not refused:
-        return JudgeFinding(Finding(CaseOrigin.JUDGE, Action.FLAG, Category.OTHER, Severity.LOW, "", details))
+        return JudgeFinding(unjudged=True)
     if not answered:
-        return JudgeFinding(refused=True)
+        return JudgeFinding(refused=True, unjudged=True)
     worst = max((policy for one in away for policy in one.judge.closed), key=lambda policy: policy.severity)
     return JudgeFinding(
         Finding(CaseOrigin.JUDGE, Action.BLOCK, worst.category, worst.severity, UNCHECKED_ANSWER, details), refused=True
     )
+
+
+def unread(judgements: Sequence[Judgement]) -> Finding:
+    """A judge answers, but never with a verdict about this text: people have to read it."""
+    details = tuple(_absence(one) for one in judgements if one.away)
+    return Finding(CaseOrigin.JUDGE, Action.FLAG, Category.OTHER, Severity.LOW, "", details)
 
 
 def is_about(details: Sequence[Any], judge_id: str, version: int) -> bool:

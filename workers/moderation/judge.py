@@ -65,7 +65,7 @@ class Judge:
         """Whether it is known to give no verdict at the moment."""
         return self.failing or self._breaker.state != "closed"
 
-    async def judge(self, text: str, seconds: float, language: str = "") -> Judgement:
+    async def judge(self, text: str, seconds: float) -> Judgement:
         """Its judgement of a text, in at most so many seconds."""
         if self._backend is None or not self._breaker.try_acquire():
             return self._gave_none(JudgeError(OPEN, self.definition.trouble or "circuit breaker open"), ())
@@ -73,7 +73,7 @@ class Judge:
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
-                scores = await self._judge_pieces(self._backend, text, language, spent)
+                scores = await self._judge_pieces(self._backend, text, spent)
         except JudgeError as error:
             failure = error
         except TimeoutError:
@@ -93,16 +93,14 @@ class Judge:
         metrics.observe_moderation("judge", time.monotonic() - began)
         return self._gave_none(failure, tuple(spent))
 
-    async def _judge_pieces(
-        self, backend: JudgeBackend, text: str, language: str, spent: list[Spent]
-    ) -> dict[Category, float]:
+    async def _judge_pieces(self, backend: JudgeBackend, text: str, spent: list[Spent]) -> dict[Category, float]:
         """The highest scores of all pieces. The first that fails ends the others."""
         free = asyncio.Semaphore(AT_ONCE)
 
         async def one(piece: str) -> Opinion:
             async with free:
                 try:
-                    opinion = await backend.judge(piece, language)
+                    opinion = await backend.judge(piece)
                 except JudgeError as error:
                     if error.usage is not None:
                         spent.append(Spent(backend.model, backend.endpoint, error.usage))

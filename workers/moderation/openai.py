@@ -46,8 +46,8 @@ class OpenAIModeration:
             strict=definition.strict,
         )  # fmt: skip
 
-    async def judge(self, text: str, language: str = "") -> Opinion:
-        """OpenAI's API asks for no language. It reports no usage either: the tokens of the text are estimated."""
+    async def judge(self, text: str) -> Opinion:
+        """OpenAI's API reports no usage: the tokens of the text are estimated."""
         try:
             raw = await self._transport.fetch_body(Target("moderations"), {"model": self.model, "input": text})
         except ProviderError as error:

@@ -16,6 +16,7 @@ from chat.management.terminal import Bar, show_examples
 from chat.portability.importer import import_conversations, read_file
 from chat.portability.json_stream import ImportRefusedError
 
+SCREENED = ("flagged", "masked", "withheld")
 SHOWN = 20  # refused ones named on the terminal; --json has all
 
 
@@ -23,6 +24,7 @@ class Command(BaseCommand):
     help = (
         "Imports conversations, with all branches, into a user's account. FILE is ChatGPT's export as it was "
         "downloaded (.zip) or its conversations.json, Open WebUI's export of all chats, or what `export_user` wrote. "
+        "Texts are screened by the moderation rules in force. "
         "Images and files become [image] and [attachment]; tool output is left out. Repeating it adds nothing. "
         "A file that cannot be read to its end imports nothing. "
         "Exit code 0 if everything is imported, 1 if some conversations were refused, 2 if the file was."
@@ -60,16 +62,21 @@ class Command(BaseCommand):
                     refused.append({"place": outcome.place, "reason": outcome.reason})
                 elif outcome.kind == "new":
                     said["messages"] += outcome.messages
+                    said.update(outcome.screened)
                 bar.show("conversations", done, len(chats))
         if said["messages"]:
             notify_of_import()
         if options["json"]:
             numbers = {name: said[name] for name in ("new", "messages", "known")}
-            self.stdout.write(json.dumps({**numbers, "refused": refused}, ensure_ascii=False))
+            screened = {name: said[name] for name in SCREENED}
+            self.stdout.write(json.dumps({**numbers, "screened": screened, "refused": refused}, ensure_ascii=False))
         else:
             verb = "Would import" if options["dry_run"] else "Imported"
             what = f"{said['new']} conversations with {said['messages']} messages"
             self.stdout.write(f"{verb} {what}; {said['known']} already exist.")
+            if any(said[name] for name in SCREENED):
+                counts = ", ".join(f"{said[name]} {name}" for name in SCREENED)
+                self.stdout.write(f"Texts in which moderation rules found something: {counts}.")
             for one in refused[:SHOWN]:
                 self.stdout.write(f"Left out: {one['place']}: {one['reason']}")
             if len(refused) > SHOWN:

@@ -15,6 +15,7 @@ from chat.management.terminal import show_examples
 from chat.models import ModerationRule
 from chat.models.moderation import Direction
 from chat.moderation.claims import requeue_stale, stale_claims
+from chat.moderation.judging import judge_all_now
 from chat.moderation.portable import ImportRefused, export_rules, import_rules, import_starter_rules
 from chat.moderation.rules import compile_rules
 from chat.moderation.stats import figures_of
@@ -50,6 +51,8 @@ class Command(BaseCommand):
         requeue.add_argument("--hours", type=float, default=24.0, help="claimed longer ago than this; default: 24")
         requeue.add_argument("--dry-run", action="store_true", help="only count them")
         requeue.add_argument("--json", action="store_true", help="for scripts: an object")
+        again = verbs.add_parser("judge-again", help="has the texts judged now that wait for a judge that was away")
+        again.add_argument("--json", action="store_true", help="for scripts: an object")
 
         show_examples(
             parser,
@@ -58,6 +61,7 @@ class Command(BaseCommand):
             ("moderation rules import rules.json", "new rules are switched off"),
             ("moderation stats --days 30", "how many cases, of what, and how they were decided"),
             ("moderation requeue --hours 8", "when a reviewer has left cases behind"),
+            ("moderation judge-again", "when a judge has been mended after a long time"),
             ("moderation rules import --starter", "adds the rules that ship"),
             ('moderation test "mail me at ana@example.org" --all', "what would be found, and masked"),
         )
@@ -79,6 +83,8 @@ class Command(BaseCommand):
                 self.show_stats(options["days"], as_json=options["json"])
             case "requeue", _:
                 self.requeue(options["hours"], dry_run=options["dry_run"], as_json=options["json"])
+            case "judge-again", _:
+                self.judge_again(as_json=options["json"])
             case _:
                 self.test(options)
 
@@ -120,6 +126,9 @@ class Command(BaseCommand):
             return
         waits = f", the oldest for {figures['oldest_seconds'] / 3600:.1f} h" if figures["open"] else ""
         self.stdout.write(f"{figures['open']} not decided{waits}{_listed(figures['by_status'])}")
+        if figures["unjudged"]:
+            oldest = figures["unjudged_oldest_seconds"] / 3600
+            self.stdout.write(f"{figures['unjudged']} texts wait for a judge, the oldest for {oldest:.1f} h")
         self.stdout.write(f"{figures['cases']} opened in {days} day{'' if days == 1 else 's'}")
         for name in ("by_origin", "by_direction", "by_action", "by_category", "decisions", "reports"):
             if figures[name]:
@@ -134,6 +143,14 @@ class Command(BaseCommand):
             return
         verb = "would go" if dry_run else "went"
         self.stdout.write(f"{number} case{'' if number == 1 else 's'} {verb} back to the queue.")
+
+    def judge_again(self, *, as_json: bool) -> None:
+        number = judge_all_now()
+        if as_json:
+            self.stdout.write(json.dumps({"unjudged": number}))
+            return
+        texts = "1 text waits" if number == 1 else f"{number} texts wait"
+        self.stdout.write(f"{texts} for a judge. The workers ask it within seconds.")
 
     def test(self, options: dict[str, Any]) -> None:
         text = sys.stdin.read() if options["text"] == "-" else options["text"]

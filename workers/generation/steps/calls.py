@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
@@ -19,13 +19,15 @@ from chat.eventlog import tool_events
 from chat.models import CallStatus, ToolCall
 from chat.runs.context import ClaimedRun
 from chat.runs.questions import usable_question
-from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls, end_call
+from chat.runs.step_rows import Begun, CallEnd, EndedCall, begin_calls
 from chat.telemetry.tool_metrics import count_tool_call
 from workers.generation.run_log import RunLog
 from workers.generation.steps.checks import read_arguments, tool_of, writes
+from workers.generation.steps.screened_rows import end_call, open_question_case
+from workers.generation.steps.screening import CallScreen, CallWithheld, ScreenedEnd, without_result
 from workers.generation.steps.stored import stored
 from workers.generation.tool_use.outputs import clean, clean_output
-from workers.tools.base import QuestionAskedError, Tool, ToolContext, ToolError, ToolResult
+from workers.tools.base import Question, QuestionAskedError, Tool, ToolContext, ToolError, ToolResult
 
 STILL_SECONDS: Final = 0.2
 CANCEL_SECONDS: Final = 0.5  # how long a cancelled call may take to end; then it is left to itself
@@ -59,6 +61,7 @@ class Calls:
     log: RunLog
     tools: Mapping[str, Tool]
     at_once: int
+    screen: CallScreen
     asked: list[Asked] = field(default_factory=list)
 
     async def make(self, calls: Sequence[ToolCall], seconds: float) -> None:
@@ -97,15 +100,25 @@ class Calls:
             try:
                 end = await self._run(row, until)
             except QuestionAskedError as error:
-                sentence = clean(error.question.sentence)[:1_000]
                 try:
-                    question = usable_question(sentence, error.question.schema)
+                    question = await self._question(row, error.question)
                 except ValueError as wrong:
                     end = CallEnd(CallStatus.ERROR.value, str(wrong), len(str(wrong)))
                 else:
-                    self.asked.append(Asked(row, sentence, question["schema"]))
+                    self.asked.append(Asked(row, question["sentence"], question["schema"]))
                     return
             await self.end(row, end)
+
+    async def _question(self, call: ToolCall, asked: Question) -> dict[str, Any]:
+        """A question as it may be asked. Raises `ValueError` for one that cannot be, and `CallWithheld`."""
+        usable = usable_question(clean(asked.sentence)[:1_000], asked.schema)
+        sentence, schema, found = self.screen.question(usable["sentence"], usable["schema"])
+        if found is None:
+            return usable
+        if found.withholds:
+            await self._store(call, without_result(ScreenedEnd(CallEnd(CallStatus.ERROR.value), found)))
+        await stored(open_question_case, self.run, call.pk, found)
+        return usable_question(sentence, schema)
 
     async def _run(self, call: ToolCall, until: float) -> CallEnd:
         """How a call ends. Raises `QuestionAskedError`."""
@@ -121,7 +134,8 @@ class Calls:
         except QuestionAskedError:
             raise
         except ToolError as error:
-            logger.info("tool_call_failed", run=str(self.run.id), tool=call.name, detail=error.detail)
+            detail = self.screen.plain(error.detail)
+            logger.info("tool_call_failed", run=str(self.run.id), tool=call.name, detail=detail)
             sentence = clean(error.sentence)[:4_000]
             status = CallStatus.UNKNOWN if error.uncertain and writes(call, tool) else CallStatus.ERROR
             return CallEnd(status.value, sentence, len(sentence), outside=tool.outside)
@@ -145,17 +159,22 @@ class Calls:
             nonlocal said_at
             if time.monotonic() - said_at >= PROGRESS_SECONDS and sentence:
                 said_at = time.monotonic()
-                self.log.event(tool_events.tool_progress(self.run, call, clean(sentence)))
+                self.log.event(tool_events.tool_progress(self.run, call, self.screen.plain(clean(sentence))))
 
         return report
 
     async def end(self, call: ToolCall, end: CallEnd) -> None:
-        """Stores the result of a call and shows it."""
-        ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, end)
+        """Stores the result of a call and shows it, screened. Raises `CallWithheld` if a rule withholds it."""
+        await self._store(call, await self.screen.end(end))
+
+    async def _store(self, call: ToolCall, screened: ScreenedEnd) -> None:
+        ended: EndedCall = await stored(end_call, self.run, self.owner, call.pk, screened)
         self.log.event(await _event_of(self.run, ended))
         self._count(ended.call)
         if ended.step.ended_at is not None:
             self.log.event(tool_events.run_step(self.run, ended.step))
+        if (withheld := screened.withholds) is not None:
+            raise CallWithheld(withheld.finding.notice)
 
     def _count(self, call: ToolCall) -> None:
         """Counts a call for the metrics. A name that no tool has is the model's, and may be any."""

@@ -6,9 +6,9 @@ A run whose model asks for no call is one request, as without tools, and leaves 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 from django.utils import timezone
@@ -16,19 +16,23 @@ from django.utils import timezone
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from accounts.quotas.prices import price_of
-from chat.eventlog.payloads import NO_ANSWER, no_answer_note
+from chat.eventlog.payloads import MODERATED, NO_ANSWER, no_answer_note
 from chat.models import CALL_ENDED, Finish, RunStatus, Step
 from chat.runs.lifecycle import Claim
 from chat.runs.step_ending import events_of_steps
-from chat.runs.step_rows import ModelStep, read_steps, record_model_step
+from chat.runs.step_rows import ModelStep, read_steps
 from workers.generation.answer import ModelAnswer
+from workers.generation.answer_case import AnswerCase
 from workers.generation.ledger import used_of
-from workers.generation.outcome import Outcome, RunClock
+from workers.generation.outcome import Outcome, RunClock, first_of
 from workers.generation.request_context import RequestContext, fit_window
 from workers.generation.run_log import RunLog
+from workers.generation.screening import stopped_sentence
 from workers.generation.services import Services
 from workers.generation.steps.calls import Calls
-from workers.generation.steps.checks import Repetitions, as_new_calls
+from workers.generation.steps.checks import Repetitions
+from workers.generation.steps.screened_rows import check_none_withheld, record_model_step
+from workers.generation.steps.screening import CallScreen, CallWithheld
 from workers.generation.steps.sorting import sort_calls
 from workers.generation.steps.stored import Gone, stored, through_outages
 from workers.generation.tool_use.approval import Waiting
@@ -39,7 +43,6 @@ from workers.providers.base import TokenUsage
 
 logger = structlog.get_logger(__name__)
 
-T = TypeVar("T")
 STOPPED: Final = Outcome(RunStatus.STOPPED)
 UNASKED_SHARE: Final = 1 / 10  # of a model's window, at most, for tools that nobody has chosen
 WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
@@ -48,12 +51,15 @@ WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
 class StepLoop:
     """One answer, in as many steps as it takes. What it knows of its requests is of all of them, or of the last one."""
 
-    def __init__(self, services: Services, claim: Claim, log: RunLog, clock: RunClock) -> None:
+    def __init__(
+        self, services: Services, claim: Claim, log: RunLog, clock: RunClock, case: AnswerCase | None = None
+    ) -> None:
         self._services = services
         self._claim = claim
         self._run = claim.run
         self._log = log
         self._clock = clock
+        self._calls = CallScreen(case, claim.run.user_id, claim.run.model)
         self._box: Toolbox = NO_TOOLBOX
         self._steps: list[Step] = []
         self._spent = Spent(claim.tools)
@@ -61,6 +67,7 @@ class StepLoop:
         self._started_at = timezone.now()
         self._before: list[ModelAnswer] = []
         self._gate: asyncio.Event | None = None
+        self._booked: ModelAnswer | None = None
         self._last: ModelAnswer = self._answer(StepRequest())
 
     # --- what is known of the answer ----------------------------------------------------------------------------
@@ -96,19 +103,19 @@ class StepLoop:
 
     @property
     def requested_at(self) -> float | None:
-        return _first(one.requested_at for one in self._requests)
+        return first_of(one.requested_at for one in self._requests)
 
     @property
     def first_token(self) -> float | None:
-        return _first(one.first_token for one in self._requests)
+        return first_of(one.first_token for one in self._requests)
 
     @property
     def first_token_ms(self) -> int | None:
-        return _first(one.first_token_ms for one in self._requests)
+        return first_of(one.first_token_ms for one in self._requests)
 
     @property
     def first_reasoning_ms(self) -> int | None:
-        return _first(one.first_reasoning_ms for one in self._requests)
+        return first_of(one.first_reasoning_ms for one in self._requests)
 
     @property
     def reasoning_ms(self) -> int:
@@ -125,6 +132,8 @@ class StepLoop:
 
     def billed_usage(self, reported: TokenUsage | None, text: str) -> TokenUsage:
         """What the last request is billed with; `text` is what the attempt wrote, and all of it if it has no steps."""
+        if self._last is self._booked:  # with its step
+            return TokenUsage(0, 0, estimated=True)
         return self._last.billed_usage(reported, self._last.written if self.has_steps else text)
 
     # --- the loop -----------------------------------------------------------------------------------------------
@@ -135,6 +144,8 @@ class StepLoop:
             outcome = await self._read()
         except Gone:
             outcome = STOPPED
+        except CallWithheld as withheld:
+            outcome = replace(STOPPED, code=MODERATED, message=stopped_sentence(withheld.notice))
         return replace(outcome, first_token_ms=self.first_token_ms) if self.has_steps else outcome
 
     async def _read(self) -> Outcome:
@@ -180,6 +191,7 @@ class StepLoop:
                 self._repetitions.note(call)
         for event in events_of_steps(self._run, self._steps):
             self._log.event(event)
+        check_none_withheld(self._steps)  # the worker may have been lost before it could end the answer
         return await self._make_calls()
 
     async def _ask(self) -> Outcome:
@@ -238,30 +250,31 @@ class StepLoop:
         log.pause()
         await log.flush()
         usage = last.billed_usage(outcome.usage, last.written)
-        calls = as_new_calls(last.calls, self._box.tools)
-        left_out = len(last.calls) - len(calls)
-        replay = None
-        if last.replay is not None and not left_out:
-            replay = {"dialect": last.replay.dialect, "model": last.replay.model, "parts": last.replay.parts}
+        asked = await self._calls.request(last.calls, last.replay, self._box.tools)
         done = ModelStep(
             log.text, log.reasoning, self.reasoning_ms, log.epoch, log.seq, self._started_at,
-            used_of(self._run.model, last.endpoint, usage), calls, replay,
+            used_of(self._run.model, last.endpoint, usage), [one.call for one in asked.calls], asked.replay,
             after=self._steps[-1].number if self._steps else 0,
         )  # fmt: skip
-        model, _ = await stored(record_model_step, self._run, self._services.owner, done)
+        owner, moderate = self._services.owner, self._calls.moderate
+        model, _ = await stored(record_model_step, self._run, owner, done, asked.calls, moderate)
         log.forget_saved()
-        logger.info("step_recorded", run=str(self._run.id), step=model.number, calls=len(calls), left_out=left_out)
+        self._booked = last
+        made, left_out = len(asked.calls), asked.left_out
+        logger.info("step_recorded", run=str(self._run.id), step=model.number, calls=made, left_out=left_out)
         self._steps = await stored(read_steps, self._run.id)
         self._spent.tokens += usage.input_tokens + usage.output_tokens
         self._spent.cost += model.cost or 0
         for event in events_of_steps(self._run, [one for one in self._steps if one.number >= model.number]):
             log.event(event)
+        asked.check()
 
     # --- the calls of a step ------------------------------------------------------------------------------------
 
     async def _make_calls(self) -> Outcome | None:
         """Makes the calls that have no result yet. How this attempt ends if they wait for a person; else None."""
-        making = Calls(self._run, self._services.owner, self._log, self._box.tools, max(self._claim.tools.at_once, 1))
+        tools, at_once = self._box.tools, max(self._claim.tools.at_once, 1)
+        making = Calls(self._run, self._services.owner, self._log, tools, at_once, self._calls)
         opened = [call for step in self._steps for call in step.calls.all() if call.status not in CALL_ENDED]
         if opened:
             judge = self._services.approvals.judge
@@ -288,7 +301,3 @@ class StepLoop:
         if not await through_outages(lambda: approvals.wait(self._run, owner, waits)):
             raise Gone
         return Outcome(RunStatus.WAITING)
-
-
-def _first(found: Iterable[T | None]) -> T | None:
-    return next((one for one in found if one is not None), None)

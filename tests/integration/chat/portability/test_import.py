@@ -263,10 +263,11 @@ def test_the_command_says_what_it_left_out(alice: User, tmp_path: Path) -> None:
 
     place = "conversations.json, conversation 2 (“Trip”)"
     refused = [{"place": place, "reason": "Some of its messages are their own ancestors, such as a."}]
-    assert run("--dry-run") == {"new": 1, "messages": 4, "known": 0, "refused": refused}
+    nothing = {"flagged": 0, "masked": 0, "withheld": 0}
+    assert run("--dry-run") == {"new": 1, "messages": 4, "known": 0, "screened": nothing, "refused": refused}
     assert Conversation.objects.count() == 0
-    assert run() == {"new": 1, "messages": 4, "known": 0, "refused": refused}
-    assert run("--dry-run") == run() == {"new": 0, "messages": 0, "known": 1, "refused": refused}
+    assert run() == {"new": 1, "messages": 4, "known": 0, "screened": nothing, "refused": refused}
+    assert run("--dry-run") == run() == {"new": 0, "messages": 0, "known": 1, "screened": nothing, "refused": refused}
     for path, words in ((tmp_path / "nothing.json", "No such file"), (Path(__file__), "not JSON")):
         with pytest.raises(CommandError, match=words) as failed:
             call_command("import_chats", "alice@example.org", str(path))

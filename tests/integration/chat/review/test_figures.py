@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from datetime import timedelta
 
 import pytest
@@ -13,6 +15,7 @@ from django.utils import timezone
 from accounts.models import AuditEntry, User
 from chat.models import Message, ModerationCase, ModerationRule
 from chat.models.moderation import DecisionKind
+from chat.moderation.judging import note_unjudged
 from chat.moderation.portable import import_starter_rules
 from chat.moderation.rules import Audience, compile_rules
 from chat.review import decisions, dry_run
@@ -143,3 +146,17 @@ def test_the_starter_set_ships_switched_off() -> None:
     root = staff_client(superuser=True)
     ModerationRule.objects.all().delete()
     assert "3 rules were added" in root.post("/admin/chat/moderationrule/starter/", follow=True).content.decode()
+
+
+def test_texts_that_wait_for_a_judge_are_in_the_figures(alice: User) -> None:
+    message = Message.objects.create(conversation=make_conversation(alice), role="user", author=alice, text="Hello")
+    staff = staff_client("view_moderationcase")
+    assert "wait for a judge" not in staff.get("/admin/moderation/").content.decode()
+    note_unjudged(message.pk)
+    assert "Texts wait for a judge" in staff.get("/admin/moderation/").content.decode()
+    out = io.StringIO()
+    call_command("moderation", "judge-again", stdout=out)
+    assert out.getvalue() == "1 text waits for a judge. The workers ask it within seconds.\n"
+    out = io.StringIO()
+    call_command("moderation", "stats", "--json", stdout=out)
+    assert json.loads(out.getvalue())["unjudged"] == 1

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.models import UsageEntry, User
+from chat.conversations.copying import fork
 from chat.models import Message, ModerationCase, Unjudged
 from chat.models.moderation import Action, Direction
 from chat.moderation.judging import AGAIN_SECONDS
@@ -23,6 +24,7 @@ from tests.fixtures.judged_runs import (
     definition,
     finds,
     is_away,
+    is_down,
     panel_of,
     places_with,
 )
@@ -58,6 +60,11 @@ async def judged() -> AsyncGenerator[Round]:
 def write(user: User, text: str) -> Message:
     """A message that asks nobody."""
     return Message.objects.get(pk=say(user, text, ask=False).message_id)
+
+
+def age(seconds: float) -> None:
+    """All texts wait for so long already, and are due."""
+    Unjudged.objects.update(created_at=timezone.now() - timedelta(seconds=seconds), next_try_at=timezone.now())
 
 
 def texts() -> list[str]:
@@ -157,14 +164,55 @@ async def test_a_judge_that_is_away_is_asked_again_until_it_answers(judged: Roun
     assert await in_db(texts) == [""]
 
 
-async def test_after_an_hour_without_a_verdict_a_case_says_so(judged: Round, alice: User) -> None:
+async def test_a_text_that_a_judge_cannot_read_has_a_case_after_an_hour(judged: Round, alice: User) -> None:
     await in_db(write, alice, BAD)
-    long_ago = timezone.now() - timedelta(seconds=GIVE_UP_SECONDS + 1)
-    await in_db(lambda: Unjudged.objects.update(created_at=long_ago))
+    await in_db(age, GIVE_UP_SECONDS + 1)
     await judged(ScriptedJudge(is_away), definition())
     assert await in_db(texts) == [BAD]
     assert (await in_db(ModerationCase.objects.get)).action == Action.FLAG
     assert not await in_db(Unjudged.objects.exists)
+
+
+async def test_an_outage_opens_no_case_and_all_texts_are_judged_after_it(judged: Round, alice: User) -> None:
+    for number in range(30):
+        await in_db(write, alice, f"{BAD} {number}")
+    await in_db(age, 5 * 3600)
+    backend = ScriptedJudge(is_down)
+    await judged(backend, definition())
+    assert not await in_db(ModerationCase.objects.exists)
+    rows = await in_db(lambda: list(Unjudged.objects.order_by("next_try_at")))
+    assert len(rows) == 30, "however long it takes"
+    assert len(backend.texts) < 30, "the rest of a round is not asked in vain"
+    assert 1700 < (rows[-1].next_try_at - timezone.now()).total_seconds() < 1900, "a tenth of its age"
+    await in_db(lambda: Unjudged.objects.filter(pk=rows[-1].pk).update(next_try_at=timezone.now()))
+    await judged(ScriptedJudge(finds(BAD)), definition())
+    assert await in_db(texts) == [""] * 30
+    assert not await in_db(Unjudged.objects.exists)
+
+
+async def test_what_a_reviewer_has_released_meanwhile_is_not_judged(judged: Round, alice: User) -> None:
+    message = await in_db(write, alice, BAD)
+
+    def release() -> None:
+        case = ModerationCase.objects.create(
+            target="message", target_id=message.pk, direction="asked", origin="rule", action="flag", status="decided",
+            decided_at=timezone.now(),
+        )  # fmt: skip
+        case.decisions.create(kind="release")
+
+    await in_db(release)
+    await judged(ScriptedJudge(finds(BAD)), definition())
+    assert await in_db(texts) == [BAD]
+    await in_db(edit_message, alice.pk, message.pk, f"Now {BAD}")
+    await judged(ScriptedJudge(finds(BAD)), definition())
+    assert await in_db(texts) == [""], "an edit is another text"
+
+
+async def test_a_copy_that_was_made_before_the_verdict_is_judged_too(judged: Round, alice: User) -> None:
+    message = await in_db(write, alice, BAD)
+    await in_db(fork, alice.pk, message.pk)
+    await judged(ScriptedJudge(finds(BAD)), definition())
+    assert await in_db(texts) == ["", ""]
 
 
 async def test_two_workers_judge_a_text_once(judged: Round, alice: User) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.models import UsageEntry, User
-from chat.models import Message, ModerationCase, ModerationDecision, Run, RunStatus
+from chat.models import Message, ModerationCase, ModerationDecision, Run, RunStatus, Unjudged
 from chat.models.moderation import Action, CaseStatus, Category, DecisionKind, Direction, Severity
 from chat.runs.lifecycle import claim
 from chat.turns.stop import mark_stopped
@@ -217,13 +217,13 @@ async def test_a_withheld_question_is_not_answered_by_another_attempt(start: Sta
     assert (again.status, again.error_code, model.asked) == ("stopped", "moderated", [])
 
 
-async def test_a_judge_that_is_away_lets_through_and_a_case_says_so(start: Start, alice: User) -> None:
+async def test_a_judge_that_is_away_lets_through_and_is_asked_later(start: Start, alice: User) -> None:
     worker = start(ScriptedJudge(is_away), definition())
     run = await worker.answer(alice, "Hello you")
+    await worker.settled()
     assert run.status == "done"
-    case = await in_db(case_of, run)
-    assert (case.action, case.severity, case.original) == ("flag", Severity.LOW, "Hello you")
-    assert case.rules[0]["why"] == "judge_garbage"
+    assert not await in_db(ModerationCase.objects.exists), "an outage does not fill the queue"
+    assert (await in_db(Unjudged.objects.get)).message_id == run.prompt_id
 
 
 @pytest.mark.parametrize("mode", ["before", "parallel"])
@@ -316,9 +316,10 @@ async def test_a_judge_of_answers_that_is_away(start: Start, alice: User) -> Non
     judge = ScriptedJudge(is_away)
     worker = start(judge, definition(Action.BLOCK, Direction.ANSWERED), model=ScriptedModel("One. ", "Two. "))
     run = await worker.answer(alice, "Hello you")
+    await worker.settled()
     assert (run.status, run.message.text) == ("done", "One. Two. ")
-    case = await in_db(case_of, run, answered=True)
-    assert (case.action, len(case.rules)) == ("flag", 1)
+    assert not await in_db(ModerationCase.objects.exists)
+    assert (await in_db(Unjudged.objects.get)).message_id == run.message_id
 
 
 async def test_a_judge_of_answers_that_is_away_and_must_be_asked(start: Start, alice: User) -> None:

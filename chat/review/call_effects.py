@@ -1,0 +1,85 @@
+"""What a decision does to what a tool was given or returned, and to a file that a tool made."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chat.models import Message, MessageStatus, ToolCall, ToolFile
+from chat.models.moderation import CaseTarget, DecisionKind, ModerationCase
+from chat.moderation.rewriting import republish
+from chat.protocol.errors import Conflict
+from chat.runs.step_texts import blank_calls
+
+GONE: Final = "does not exist any more; the decision is recorded."
+RUNS: Final = "The answer is still being written. Decide when it has ended."
+KEPT: Final = "It stays as it is."
+ERASED: Final = "The original was erased, so there is nothing to bring back."
+MOST_OF_FILE: Final = 1_000_000  # characters of a file's original that its case has
+
+
+def of_call(case: ModerationCase, kind: DecisionKind) -> str:
+    """The arguments or the result of a call. Only its text comes back: a call is not made because of a decision."""
+    call = ToolCall.objects.select_related("run").filter(pk=case.target_id).first()
+    message = _message_of(call)
+    if call is None or message is None:
+        return f"The call {GONE}"
+    if kind == DecisionKind.MASK:
+        return f"The hits are masked. {KEPT}" if case.action == "mask" else f"Nothing of it is shown. {KEPT}"
+    if kind == DecisionKind.DELETE:
+        blank_calls(ToolCall.objects.filter(pk=call.pk))
+        republish(message.pk)
+        return "What the tool was given and returned was removed."
+    if not case.original:
+        raise Conflict(ERASED)
+    if case.action == "flag":
+        return "It was shown already."
+    if case.target == CaseTarget.CALL:
+        ToolCall.objects.filter(pk=call.pk).update(arguments=case.original)
+        _lift(case, message)
+        return "The arguments are shown as they were. The call is not made because of that."
+    size = max((int(one.get("output", 0)) for one in case.rules), default=0)
+    if size:
+        ToolCall.objects.filter(pk=call.pk).update(output=case.original[:size], output_chars=size)
+    _lift(case, message)
+    return "The result is shown as it was; its sources and the names of its files stay masked."
+
+
+def of_file(case: ModerationCase, kind: DecisionKind) -> str:
+    """A file with text. One that was withheld was never stored."""
+    file = ToolFile.objects.select_related("call__run").filter(pk=case.target_id).first()
+    message = _message_of(file.call if file is not None else None)
+    if file is None or message is None:
+        return "The file was never stored, or was deleted; the decision is recorded."
+    if kind == DecisionKind.MASK:
+        return f"The hits are masked. {KEPT}"
+    if kind == DecisionKind.DELETE:
+        file.delete()
+        republish(message.pk)
+        return "The file was deleted."
+    if not case.original:
+        raise Conflict(ERASED)
+    if len(case.original) >= MOST_OF_FILE:
+        raise Conflict("The file is too long to be brought back from its case.")
+    content = case.original.encode()
+    ToolFile.objects.filter(pk=file.pk).update(content=content, size=len(content))
+    republish(message.pk)
+    return "The file has its text again."
+
+
+def _message_of(call: ToolCall | None) -> Message | None:
+    """The answer of a call, unless it was deleted. Raises `Conflict` while it is being written."""
+    if call is None:
+        return None
+    message = Message.objects.defer("text", "html").filter(pk=call.run.message_id).first()
+    if message is None or message.deleted_at is not None:
+        return None
+    if message.status in (MessageStatus.PENDING, MessageStatus.STREAMING):
+        raise Conflict(RUNS)
+    return message
+
+
+def _lift(case: ModerationCase, message: Message) -> None:
+    """The answer is not marked because of this case any more; readers get it anew."""
+    if message.moderation.get("case_id") == str(case.pk):
+        Message.objects.filter(pk=message.pk).update(moderation={})
+    republish(message.pk)
