@@ -13,23 +13,25 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from chat.markdown.plain import plain
-from chat.templatetags.chat_page import ACTIVE
+from chat.templatetags.chat_page import ACTIVE, MARKDOWN_MODULES
 from chat.templatetags.sources import cite, sources_of
 
 register = template.Library()
 
-MODULES: Final = {  # of the page of a live share, by the names that `import` uses
+MODULES: Final = {  # of the pages of shares, by the names that `import` uses
     "antiphon/shared/messages": "chat/js/shared/messages.js",
     "antiphon/conversation/live-text": "chat/js/conversation/live-text.js",
+    "antiphon/conversation/formulas": "chat/js/conversation/formulas.js",
+    "antiphon/lib/morph": "chat/js/lib/morph.js",
     "antiphon/lib/text": "chat/js/lib/text.js",
-    "streaming-markdown": "chat/vendor/streaming-markdown.js",
+    **MARKDOWN_MODULES,
 }
 WITHHELD: Final = ("hold", "block", "withdrawn")
 
 
 @register.simple_tag(takes_context=True)
 def shared_modules(context: Context) -> SafeString:
-    """The import map of the page of a live share."""
+    """The import map of the page of a share."""
     imports = json.dumps({"imports": {name: static(path) for name, path in MODULES.items()}}, separators=(",", ":"))
     nonce = context.get("CSP_NONCE", "")
     text = mark_safe(imports.replace("<", "\\u003c"))  # noqa: S308  # JSON of our own file names

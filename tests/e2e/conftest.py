@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState, expect, sync_playwright
 
 from tests.conftest import FAILED
+from tests.e2e.bare_page import open_bare_page
 from tests.e2e.browsing import chromium, cookies_of
 from tests.e2e.contexts import Contexts
 from tests.stack import Stack
@@ -28,6 +29,14 @@ def playwright() -> Iterator[Playwright]:
 def browser(playwright: Playwright) -> Iterator[Browser]:
     with chromium(playwright) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def bare_page(browser: Browser) -> Iterator[Page]:
+    """A page with the site's modules, without a stack."""
+    page = open_bare_page(browser)
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 /** Gives code blocks a header: the language and a Copy button. */
 
-/** @param {HTMLElement} body a finished answer */
+/** @param {ParentNode} body a finished answer, or blocks of one */
 export function dressCode(body) {
   const blank = /** @type {HTMLTemplateElement} */ (document.getElementById("code-head"));
   for (const pre of body.querySelectorAll("pre")) {

@@ -3,11 +3,13 @@
 import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
 import { describeAnswer, showChanges, showVersions } from "antiphon/conversation/message-marks";
 import { showPeople } from "antiphon/conversation/message-people";
-import { LiveText } from "antiphon/conversation/live-text";
+import { LiveText, leaveText } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
 import { dressCode } from "antiphon/conversation/code";
+import { setFormulas } from "antiphon/conversation/formulas";
+import { fromServer, morph } from "antiphon/lib/morph";
 import { showModeration } from "antiphon/conversation/moderation";
 import { assignSources, showSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
@@ -66,7 +68,7 @@ export class MessageView {
       // A checkpoint says `streaming` also while the run has no word yet.
       if (this.active && this.points <= this.base && !reasoning) this.setStatus("pending");
       if (this.active) this.openLive();
-      else dressCode(this.body);
+      else this.dress();
     }
     showPeople(this);
   }
@@ -207,7 +209,7 @@ export class MessageView {
   }
 
   openLive() {
-    this.live = new LiveText(this.body, () => {}); // what was there before is not announced again
+    this.live = new LiveText(this.body, () => {}, dressCode); // what was there before is not announced again
     if (this.text) this.live.write(this.text);
     this.live.onBlock = this.onBlock;
   }
@@ -246,7 +248,7 @@ export class MessageView {
   }
 
   /**
-   * The run's closing event: the finished HTML takes the place of the streamed text.
+   * The run's closing event: the streamed text becomes the finished HTML, in place, so that a selection stays.
    * @param {Frame} event
    * @returns {boolean} false when text is missing
    */
@@ -277,14 +279,24 @@ export class MessageView {
   /** @param {string | null | undefined} html made and sanitised by the server */
   show(html) {
     this.body.classList.toggle("endless", isEndless(this.text));
-    if (html) this.body.innerHTML = html;
-    else if (!this.live || this.live.text !== this.text) {
+    if (html) {
+      leaveText(this.body);
+      const fresh = fromServer(html);
+      dressCode(fresh);
+      morph(this.body, [...fresh.childNodes]);
+    } else if (!this.live || this.live.text !== this.text) {
       this.openLive();
       this.live?.end();
     }
     this.live = null;
-    dressCode(this.body);
+    this.dress();
     showSources(this);
+  }
+
+  /** Gives a finished answer what its HTML lacks. */
+  dress() {
+    dressCode(this.body);
+    setFormulas(this.body);
   }
 
   /** @param {Partial<Run>} run @param {import("antiphon/wire/protocol").Usage} [sum] of all runs, where there are several */
