@@ -60,11 +60,11 @@ def test_copying_gives_tex(bare_page: Page) -> None:
     assert lines == ["Take $x^2$ pieces.", "$$y = 1$$", "End."]
 
 
-@pytest.mark.parametrize("word", ["A", "ab", ".", "ha"])
+@pytest.mark.parametrize("word", ["A", "ab", "."])
 def test_a_word_without_end_does_not_freeze_the_page(bare_page: Page, word: str) -> None:
-    assert (
-        bare_page.evaluate(WRITE, [word * (20_000 // len(word)), True]) < 1_000
-    )  # milliseconds; 4 - 16 s with kerning
+    bare_page.evaluate("Promise.all([...document.fonts].map((font) => font.load()))")
+    took = bare_page.evaluate(WRITE, [word * (20_000 // len(word)), True])
+    assert took < 400  # milliseconds; with kerning 800 to 1,400 on a quick machine
 
 
 def test_a_finished_answer_keeps_the_selection(bare_page: Page) -> None:
