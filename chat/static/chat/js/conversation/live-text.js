@@ -5,7 +5,7 @@
 
 import { setFormulas } from "antiphon/conversation/formulas";
 import { isEndless } from "antiphon/lib/text";
-import { morph } from "antiphon/lib/morph";
+import { fromServer, morph } from "antiphon/lib/morph";
 
 /** @typedef {import("antiphon/markdown/blocks").Block} Block */
 
@@ -29,6 +29,17 @@ const writers = new WeakMap();
 export function leaveText(body) {
   writers.get(body)?.leave();
   writers.delete(body);
+}
+
+/**
+ * Shows a finished answer in the place of its streamed text. What is equal stays, with a selection in it.
+ * @param {Element} body @param {string} html made and sanitised by the server @param {(blocks: ParentNode) => void} dress
+ */
+export function showFinished(body, html, dress) {
+  leaveText(body);
+  const fresh = fromServer(html);
+  dress(fresh);
+  morph(body, [...fresh.childNodes]);
 }
 
 export class LiveText {

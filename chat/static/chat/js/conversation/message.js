@@ -3,13 +3,11 @@
 import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
 import { describeAnswer, showChanges, showVersions } from "antiphon/conversation/message-marks";
 import { showPeople } from "antiphon/conversation/message-people";
-import { LiveText, leaveText } from "antiphon/conversation/live-text";
+import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
-import { dressCode } from "antiphon/conversation/code";
-import { setFormulas } from "antiphon/conversation/formulas";
-import { fromServer, morph } from "antiphon/lib/morph";
+import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { showModeration } from "antiphon/conversation/moderation";
 import { assignSources, showSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
@@ -68,7 +66,7 @@ export class MessageView {
       // A checkpoint says `streaming` also while the run has no word yet.
       if (this.active && this.points <= this.base && !reasoning) this.setStatus("pending");
       if (this.active) this.openLive();
-      else this.dress();
+      else dressAnswer(this.body);
     }
     showPeople(this);
   }
@@ -248,7 +246,7 @@ export class MessageView {
   }
 
   /**
-   * The run's closing event: the streamed text becomes the finished HTML, in place, so that a selection stays.
+   * The run's closing event: the streamed text becomes the finished HTML.
    * @param {Frame} event
    * @returns {boolean} false when text is missing
    */
@@ -279,24 +277,14 @@ export class MessageView {
   /** @param {string | null | undefined} html made and sanitised by the server */
   show(html) {
     this.body.classList.toggle("endless", isEndless(this.text));
-    if (html) {
-      leaveText(this.body);
-      const fresh = fromServer(html);
-      dressCode(fresh);
-      morph(this.body, [...fresh.childNodes]);
-    } else if (!this.live || this.live.text !== this.text) {
+    if (html) showFinished(this.body, html, dressCode);
+    else if (!this.live || this.live.text !== this.text) {
       this.openLive();
       this.live?.end();
     }
     this.live = null;
-    this.dress();
+    dressAnswer(this.body);
     showSources(this);
-  }
-
-  /** Gives a finished answer what its HTML lacks. */
-  dress() {
-    dressCode(this.body);
-    setFormulas(this.body);
   }
 
   /** @param {Partial<Run>} run @param {import("antiphon/wire/protocol").Usage} [sum] of all runs, where there are several */
