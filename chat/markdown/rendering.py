@@ -21,13 +21,13 @@ import nh3
 import structlog
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
-from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from pygments.token import STANDARD_TYPES
 
+from chat.markdown.dialect import build_parser
 from chat.markdown.lexers import find_lexer, is_plain_enough
-from chat.markdown.limits import MAX_NESTING, TooCostlyError, check_blocks, check_text
+from chat.markdown.limits import TooCostlyError, check_text
 from chat.markdown.plain import plain, plain_with_note
 
 logger = structlog.get_logger(__name__)
@@ -35,24 +35,29 @@ logger = structlog.get_logger(__name__)
 HIGHLIGHT_SECONDS: Final = 0.5  # of CPU time, for all code blocks of a text together
 
 _LANGUAGE: Final = re.compile(r"[A-Za-z0-9+#._-]{1,30}")
-_TASK: Final = re.compile(r"\[([ xX])\][ \t]+")
-_ALIGN: Final = re.compile(r"text-align:(left|center|right)")
 
 _TAGS: Final = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "em", "s", "blockquote", "pre", "code", "span"),
-    *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a", "div"),
+    *("ul", "ol", "li", "table", "thead", "tbody", "tr", "th", "td", "a", "div", "sup"),
 }
+_AUTO: Final = ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "blockquote", "table")
 _ALIGNED: Final = {"align-left", "align-center", "align-right"}
 _cleaner: Final = nh3.Cleaner(
     tags=_TAGS,
     clean_content_tags={"script", "style", "iframe", "object", "embed", "svg", "math", "template", "noscript"},
     attributes={"*": set(), "a": {"href"}, "ol": {"start"}, "pre": {"data-language"}},
-    tag_attribute_values={"div": {"tabindex": {"0"}}},
+    tag_attribute_values={
+        "div": {"tabindex": {"0"}, "dir": {"ltr"}},
+        **{tag: {"dir": {"auto"}} for tag in _AUTO},
+        **{tag: {"dir": {"ltr"}} for tag in ("pre", "code", "span")},
+    },
     set_tag_attribute_values={"a": {"target": "_blank"}},
     allowed_classes={
         "pre": {"code"},
-        "span": {name for name in STANDARD_TYPES.values() if name} | {"task"},
-        "div": {"table-scroll", "plain"},
+        "span": {name for name in STANDARD_TYPES.values() if name} | {"math", "display"},
+        "div": {"table-scroll", "plain", "math", "display"},
+        "sup": {"footnote"},
+        "ol": {"footnotes"},
         "li": {"task-item"},
         "th": _ALIGNED,
         "td": _ALIGNED,
@@ -92,6 +97,8 @@ class _Renderer(RendererHTML):
         alt = self.renderInlineAsText(token.children, options, env) if token.children else ""
         source = str(token.attrs.get("src", ""))
         label = html.escape(alt or source or "image")
+        if token.meta.get("linked"):
+            return label
         return f'<a href="{html.escape(source)}">{label}</a>'
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
@@ -102,40 +109,29 @@ class _Renderer(RendererHTML):
         return _code(tokens[idx].content, "", 0)
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return '<div class="table-scroll" tabindex="0"><table>\n'
+        return f'<div class="table-scroll" tabindex="0"><table{self.renderAttrs(tokens[idx])}>\n'
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
 
+    def code_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f'<code dir="ltr">{html.escape(tokens[idx].content, quote=False)}</code>'
+
+    def math(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """The TeX; the page sets it (js/conversation/formulas.js)."""
+        name = "math display" if tokens[idx].meta["display"] else "math"
+        return f'<span class="{name}" dir="ltr">{html.escape(tokens[idx].content, quote=False)}</span>'
+
+    def math_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f'<div class="math display" dir="ltr">{html.escape(tokens[idx].content, quote=False)}</div>\n'
+
+    def footnote_ref(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f'<sup class="footnote">{tokens[idx].content}</sup>'
+
 
 @functools.cache
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt(
-        "commonmark",
-        {"html": False, "linkify": True, "maxNesting": MAX_NESTING},
-        renderer_cls=_Renderer,
-    ).enable(["table", "strikethrough", "linkify"])
-    if parser.linkify:
-        # Only what is written as an address becomes one: `main.py` is a file, not a site in Paraguay.
-        parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
-    parser.core.ruler.after("block", "limits", lambda state: check_blocks(state.tokens))
-    parser.core.ruler.push("own_classes", _give_classes)
-    return parser
-
-
-def _give_classes(state: StateCore) -> None:
-    """Table alignment as a class (styles are not allowed), and task list items as signs that are read aloud."""
-    for index, token in enumerate(state.tokens):
-        if token.type in ("th_open", "td_open"):
-            align = _ALIGN.search(str(token.attrs.pop("style", "")))
-            if align:
-                token.attrs["class"] = f"align-{align.group(1)}"
-        elif token.type == "inline" and index >= 2 and state.tokens[index - 2].type == "list_item_open":
-            first = token.children[0] if token.children else None
-            task = _TASK.match(first.content) if first and first.type == "text" else None
-            if first and task:
-                first.content = ("☐ " if task.group(1) == " " else "☑ ") + first.content[task.end() :]
-                state.tokens[index - 2].attrs["class"] = "task-item"
+    return build_parser(_Renderer)
 
 
 def _code(code: str, language: str, deadline: float) -> str:
@@ -147,7 +143,7 @@ def _code(code: str, language: str, deadline: float) -> str:
         except TimeoutError:
             logger.info("highlighting_timed_out", language=language, length=len(code))
     label = f' data-language="{html.escape(language)}"' if language else ""
-    return f'<pre class="code"{label}><code>{body}</code></pre>\n'
+    return f'<pre class="code" dir="ltr"{label}><code>{body}</code></pre>\n'
 
 
 def _until(deadline: float, tokens: Iterator[tuple[Any, str]]) -> Iterator[tuple[Any, str]]:

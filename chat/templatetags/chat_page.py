@@ -77,15 +77,27 @@ def protocol() -> SafeString:
 # Not modules of the conversation page: scripts of other pages and of the admin, the audio thread's, a live share's.
 NOT_MODULES: Final = (
     *("boot", "log-out", "moderation", "notifications", "staff", "voice/recorder-worklet"),
-    *("shared/messages", "shared/shared", "shared/steps"),
+    *("shared/formulas", "shared/messages", "shared/shared", "shared/steps"),
 )
+
+# What reads an answer in progress, and what sets formulas, with its style sheet.
+MARKDOWN_MODULES: Final = {
+    **{
+        f"antiphon/markdown/{name}": f"chat/js/markdown/{name}.js"
+        for name in ("blocks", "cjk", "dialect", "footnotes", "formula-rules", "limits")
+    },
+    "markdown-it": "chat/vendor/markdown-it.js",
+    "temml": "chat/vendor/temml.js",
+    "temml.css": "chat/vendor/temml.css",
+}
 
 # Loaded when they are needed: no preload.
 LAZY: Final = frozenset(
-    f"antiphon/conversation/{name}"
-    for name in (
-        *("steps", "step-call", "step-viewer", "step-words", "server-prompts"),
-        *("approval-box", "approval-card", "approval-form", "approval-json", "approval-words"),
+    (
+        *(f"antiphon/conversation/{name}" for name in ("steps", "step-call", "step-viewer", "step-words")),
+        "antiphon/conversation/server-prompts",
+        *(f"antiphon/conversation/approval-{name}" for name in ("box", "card", "form", "json", "words")),
+        *MARKDOWN_MODULES,
     )
 )
 
@@ -96,7 +108,7 @@ def _module_paths() -> dict[str, str]:
     folder = Path(finders.find("chat/js") or "")
     names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("**/*.js"))
     own = {f"antiphon/{name}": f"chat/js/{name}.js" for name in names if name not in NOT_MODULES}
-    return {**own, "streaming-markdown": "chat/vendor/streaming-markdown.js"}
+    return {**own, **MARKDOWN_MODULES}
 
 
 @register.filter

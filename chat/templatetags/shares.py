@@ -13,28 +13,29 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from chat.markdown.plain import plain
-from chat.templatetags.chat_page import ACTIVE
+from chat.templatetags.chat_page import ACTIVE, MARKDOWN_MODULES
 from chat.templatetags.sources import cite, sources_of
 
 register = template.Library()
 
-MODULES: Final = {  # of the page of a live share, by the names that `import` uses
+MODULES: Final = {  # of the pages of shares, by the names that `import` uses
     **{
         f"antiphon/{name}": f"chat/js/{name}.js"
         for name in (
-            *("shared/messages", "shared/steps", "lib/text"),
-            *("conversation/live-text", "conversation/code", "conversation/sources", "conversation/steps-loader"),
-            *("conversation/steps", "conversation/step-call", "conversation/step-viewer", "conversation/step-words"),
+            *("shared/messages", "shared/steps", "lib/morph", "lib/text"),
+            *("conversation/live-text", "conversation/code", "conversation/formulas", "conversation/sources"),
+            *("conversation/steps-loader", "conversation/steps", "conversation/step-call", "conversation/step-viewer"),
+            "conversation/step-words",
         )
     },
-    "streaming-markdown": "chat/vendor/streaming-markdown.js",
+    **MARKDOWN_MODULES,
 }
 WITHHELD: Final = ("hold", "block", "withdrawn")
 
 
 @register.simple_tag(takes_context=True)
 def shared_modules(context: Context) -> SafeString:
-    """The import map of the page of a live share."""
+    """The import map of the page of a share."""
     imports = json.dumps({"imports": {name: static(path) for name, path in MODULES.items()}}, separators=(",", ":"))
     nonce = context.get("CSP_NONCE", "")
     text = mark_safe(imports.replace("<", "\\u003c"))  # noqa: S308  # JSON of our own file names

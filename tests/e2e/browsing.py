@@ -157,7 +157,9 @@ def reopen(page: Page, handler: Callable[[WebSocketRoute], None]) -> None:
 
 
 def body(page: Page) -> str:
-    return str(answers(page).last.locator(".message-body").inner_html())
+    """The HTML of the last answer, without the line ends between its elements, which nobody sees."""
+    html = str(answers(page).last.locator(".message-body").inner_html())
+    return re.sub(r"(?<=>)\n+|\n+(?=<)", "", html)
 
 
 MARKDOWN = """\

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, StorageState, expect, sync_playwright
 
 from tests.conftest import FAILED
+from tests.e2e.bare_page import open_bare_page
 from tests.e2e.browsing import cookies_of
 from tests.e2e.contexts import Browsers
 from tests.stack import Stack
@@ -37,6 +38,14 @@ def browser(browsers: Browsers) -> Iterator[Browser]:
     """One for all files. What contexts a file leaves open are closed after it."""
     yield browsers.running()
     browsers.close_left_contexts()
+
+
+@pytest.fixture(scope="module")
+def bare_page(browser: Browser) -> Iterator[Page]:
+    """A page with the site's modules, without a stack."""
+    page = open_bare_page(browser)
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")

@@ -27,14 +27,15 @@ GROWN = """(scroller, height) => new Promise((done) => {
 STREAM_ALL = """async (texts) => {
     const { LiveText } = await import("antiphon/conversation/live-text");
     const tags = "A BLOCKQUOTE BR CODE DIV EM H1 H2 H3 H4 H5 H6 HR LI OL P PRE S SPAN STRONG UL "
-        + "TABLE TBODY TD TH THEAD TR";
-    const names = ["href", "rel", "target", "class", "data-language", "start"];
+        + "TABLE TBODY TD TH THEAD TR SUP";
+    const names = ["href", "rel", "target", "class", "data-language", "start", "dir", "tabindex"];
     const found = [];
     for (const text of texts) {
         for (const step of [1, 3, text.length]) {
             const body = document.createElement("div");
             document.body.append(body);
             const live = new LiveText(body, () => {});
+            await live.ready;
             for (let at = 0; at < text.length; at += step) live.write(text.slice(at, at + step));
             live.end();
             for (const element of body.querySelectorAll("*")) {

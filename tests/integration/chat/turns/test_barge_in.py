@@ -52,7 +52,7 @@ async def test_a_running_answer_stops_and_keeps_what_was_heard(stack: Stack, ups
             updated = await one.next("message.updated")
             assert updated["seq"] == stopped["seq"] + 1
             assert (updated["message"]["text"], updated["message"]["status"]) == ("tok0 tok1", "stopped")
-            assert updated["message"]["html"] == "<p>tok0 tok1</p>\n"
+            assert updated["message"]["html"] == '<p dir="auto">tok0 tok1</p>\n'
             assert updated["message"]["run"]["heard_chars"] == 9
         row = stored(stack, run_id)
         assert (row["text"], row["status"], row["heard_chars"]) == ("tok0 tok1", "stopped", 9)
@@ -94,7 +94,7 @@ async def test_a_finished_answer_is_cut_and_its_run_stays_done(stack: Stack) -> 
         row = stored(stack, run_id)
         assert (row["shown"], row["status"], row["heard_chars"], row["produced_chars"]) == ("stopped", "done", 11, 28)
         rendered = await client.next("message.updated")
-        assert rendered["message"] == updated["message"] | {"html": "<p><strong>One two</strong></p>\n"}
+        assert rendered["message"] == updated["message"] | {"html": '<p dir="auto"><strong>One two</strong></p>\n'}
         assert stored(stack, run_id)["html"] == rendered["message"]["html"]
         await history.settle(stack)
         [rows] = [await fresh_snapshots(await alice.connect(), [conversation])]

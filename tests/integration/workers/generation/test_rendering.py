@@ -54,7 +54,7 @@ async def test_eight_hostile_answers_cost_a_stranger_nothing(stack: Stack) -> No
         started = time.monotonic()
         hello = await stranger.say("hello [[tokens=5]]")
         ended = await done(stranger, hello["run_id"])
-        assert ended["html"] == "<p>tok0 tok1 tok2 tok3 tok4</p>\n"
+        assert ended["html"] == '<p dir="auto">tok0 tok1 tok2 tok3 tok4</p>\n'
         assert time.monotonic() - started < 8
         for run, name in zip(runs, list(HOSTILE) * 2, strict=True):
             # From the database: all of it is more than the send window of one socket.
@@ -92,7 +92,7 @@ async def test_a_render_that_hangs_is_killed_while_tokens_of_others_go_on(stack:
             if process.is_running():
                 process.send_signal(signal.SIGCONT)
         again = await done(attacker, (await attacker.say(scripted("**bold**")))["run_id"])
-        assert again["html"] == "<p><strong>bold</strong></p>\n"
+        assert again["html"] == '<p dir="auto"><strong>bold</strong></p>\n'
         for one in (attacker, stranger):
             await one.close()
 

@@ -33,7 +33,7 @@ from workers.runtime.stops import StopListener
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEXT = "**a** < b\nand `c`"
-HTML = "<p><strong>a</strong> &lt; b\nand <code>c</code></p>\n"
+HTML = '<p dir="auto"><strong>a</strong> &lt; b<br>\nand <code dir="ltr">c</code></p>\n'
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ async def test_an_answer_cut_after_its_end_is_rendered_again(alice: User, layer:
     assert result.ended is not None
     await close_in_log(result.ended)
     await render_missing()
-    assert (await in_db(row, turn.run_id)).message.html == "<p><strong>One two</strong></p>\n"
+    assert (await in_db(row, turn.run_id)).message.html == '<p dir="auto"><strong>One two</strong></p>\n'
 
 
 async def test_one_without_a_run_and_one_that_is_too_costly(turn: Accepted) -> None:
@@ -145,14 +145,18 @@ async def test_what_somebody_opens_is_rendered_before_the_rest_of_an_import(
     monkeypatch.setattr(rendering, "BATCH", 3)
     await read_snapshot(turn.conversation_id)
     await render_missing()
-    assert [await in_db(html_of, one) for one in imported] == [f"<p><strong>{n}</strong></p>\n" for n in range(3)]
+    assert [await in_db(html_of, one) for one in imported] == [
+        f'<p dir="auto"><strong>{n}</strong></p>\n' for n in range(3)
+    ]
     assert [await in_db(html_of, one) for one in backlog] == [""] * 3
     sent = {event["message"]["id"]: event["message"] for event in await updates(turn)}
-    assert [sent[str(one)]["html"] for one in imported] == [f"<p><strong>{n}</strong></p>\n" for n in range(3)]
+    assert [sent[str(one)]["html"] for one in imported] == [
+        f'<p dir="auto"><strong>{n}</strong></p>\n' for n in range(3)
+    ]
     assert {sent[str(one)]["run"] for one in imported} == {None}
     while await render_missing() is not None:
         pass
-    assert [await in_db(html_of, one) for one in backlog] == [f"<p><em>{n}</em></p>\n" for n in range(3)]
+    assert [await in_db(html_of, one) for one in backlog] == [f'<p dir="auto"><em>{n}</em></p>\n' for n in range(3)]
     assert await html_requests.requested(10) == []
 
 
@@ -165,7 +169,7 @@ async def test_a_page_that_read_before_the_html_was_stored_is_sent_it(turn: Acce
     await html_requests.request_html([one])  # of a page that has read the row before
     await render_missing()
     [event] = (await updates(turn))[before:]
-    assert (event["message"]["id"], event["message"]["html"]) == (str(one), "<p><strong>x</strong></p>\n")
+    assert (event["message"]["id"], event["message"]["html"]) == (str(one), '<p dir="auto"><strong>x</strong></p>\n')
 
 
 async def test_the_end_of_an_answer_comes_before_the_rest_of_an_import(
@@ -190,7 +194,7 @@ async def test_the_rest_of_an_import_leaves_the_processes_to_answers_that_end(
     monkeypatch.setattr(shared_pool(), "render", fail)
     while await render_missing() is not None:
         pass
-    assert await in_db(html_of, one) == "<p><strong>x</strong></p>\n"
+    assert await in_db(html_of, one) == '<p dir="auto"><strong>x</strong></p>\n'
 
 
 def add_answer(turn: Accepted, text: str, *, version: int = 7, conversation_id: uuid.UUID | None = None) -> uuid.UUID:

@@ -10,7 +10,7 @@ from chat.markdown import rendering
 TAGS = rendering._TAGS
 
 
-ATTRIBUTES = {"href", "rel", "target", "class", "start", "data-language", "tabindex"}
+ATTRIBUTES = {"href", "rel", "target", "class", "start", "data-language", "tabindex", "dir"}
 
 
 class Reader(HTMLParser):

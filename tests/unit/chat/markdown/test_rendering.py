@@ -138,9 +138,8 @@ def test_any_text_comes_out_harmless(text: str) -> None:
 
 
 def test_images_become_links_that_name_them() -> None:
-    assert render("![a cat](https://x.example/cat.png)") == (
-        '<p><a href="https://x.example/cat.png" target="_blank" rel="noopener noreferrer nofollow">a cat</a></p>\n'
-    )
+    link = '<a href="https://x.example/cat.png" target="_blank" rel="noopener noreferrer nofollow">a cat</a>'
+    assert render("![a cat](https://x.example/cat.png)") == f'<p dir="auto">{link}</p>\n'
 
 
 def test_an_image_inside_a_link_keeps_its_words() -> None:
@@ -151,7 +150,7 @@ def test_an_image_inside_a_link_keeps_its_words() -> None:
 
 def test_code_is_highlighted_and_carries_its_language() -> None:
     html = render("```python\nprint('<hi>')\n```")
-    assert html.startswith('<pre class="code" data-language="python"><code><span class="nb">print</span>')
+    assert html.startswith('<pre class="code" dir="ltr" data-language="python"><code><span class="nb">print</span>')
     assert "&lt;hi&gt;" in html
 
 
@@ -173,7 +172,7 @@ def test_highlighting_never_changes_code(language: str) -> None:
 
 def test_tables_scroll_and_keep_their_alignment() -> None:
     html = render("|a|b|\n|:-|-:|\n|1|2|")
-    assert html.startswith('<div class="table-scroll" tabindex="0"><table>')
+    assert html.startswith('<div class="table-scroll" tabindex="0"><table dir="auto">')
     assert '<td class="align-right">2</td>' in html
 
 
@@ -192,12 +191,12 @@ def test_only_what_is_written_as_an_address_becomes_a_link() -> None:
 def test_the_rest_of_markdown() -> None:
     html = render("# H\n\n~~a~~ **b** *c*\n\n3. x\n\n> q\n\n---\n")
     for piece in (
-        "<h1>H</h1>",
+        '<h1 dir="auto">H</h1>',
         "<s>a</s>",
         "<strong>b</strong>",
         "<em>c</em>",
-        '<ol start="3">',
-        "<blockquote>",
+        '<ol start="3" dir="auto">',
+        '<blockquote dir="auto">',
         "<hr>",
     ):
         assert piece in html

@@ -51,6 +51,20 @@ def test_what_is_nested_too_deep_is_shown_as_written(text: str) -> None:
         "*_",
         "![](",
         "\n",
+        "$",
+        "$$",
+        "$$a ",
+        "$a",
+        "\\(a",
+        "\\[",
+        "\\[a\n",
+        "\\begin{align}\n",
+        "$$\na\n",
+        "[^a]",
+        "[^a]:",
+        "[^a]: b[^a]\n\n",
+        "<br>",
+        "**重：",
     ],
 )
 def test_hostile_input_takes_bounded_time(unit: str) -> None:
@@ -67,7 +81,10 @@ def test_a_megabyte_is_shown_as_written() -> None:
 
 def test_highlighting_stops_at_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "HIGHLIGHT_SECONDS", -1)
-    assert render("```python\nx = 1\n```") == '<pre class="code" data-language="python"><code>x = 1\n</code></pre>\n'
+    assert (
+        render("```python\nx = 1\n```")
+        == '<pre class="code" dir="ltr" data-language="python"><code>x = 1\n</code></pre>\n'
+    )
 
 
 def test_a_failing_parser_loses_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +124,7 @@ def test_a_language_whose_lexer_backtracks_is_not_coloured(language: str, unit: 
     started = time.process_time()
     html = render(f"```{language}\n{unit * times}\n```")
     assert time.process_time() - started < 2
-    assert html == f'<pre class="code" data-language="{language}"><code>{unit * times}\n</code></pre>\n'
+    assert html == f'<pre class="code" dir="ltr" data-language="{language}"><code>{unit * times}\n</code></pre>\n'
 
 
 def test_brackets_in_code_do_not_count() -> None:

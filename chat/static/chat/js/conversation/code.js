@@ -1,6 +1,14 @@
 /** Gives code blocks a header: the language and a Copy button. */
 
-/** @param {HTMLElement} body a finished answer */
+import { setFormulas } from "antiphon/conversation/formulas";
+
+/** Gives a finished answer what its HTML lacks. @param {ParentNode} body */
+export function dressAnswer(body) {
+  dressCode(body);
+  setFormulas(body);
+}
+
+/** @param {ParentNode} body a finished answer, or blocks of one */
 export function dressCode(body) {
   const blank = /** @type {HTMLTemplateElement} */ (document.getElementById("code-head"));
   for (const pre of body.querySelectorAll("pre")) {

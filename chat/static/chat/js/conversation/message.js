@@ -3,11 +3,11 @@
 import { TROUBLE, noteModeration, noteOf } from "antiphon/conversation/answer-notes";
 import { describeAnswer, showChanges, showVersions } from "antiphon/conversation/message-marks";
 import { showPeople } from "antiphon/conversation/message-people";
-import { LiveText } from "antiphon/conversation/live-text";
+import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import { Thinking } from "antiphon/conversation/thinking";
 import { codePoints, firstPoints, skipPoints } from "antiphon/wire/protocol";
 import { isEndless } from "antiphon/lib/text";
-import { dressCode } from "antiphon/conversation/code";
+import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { showModeration } from "antiphon/conversation/moderation";
 import { assignSources, showSources } from "antiphon/conversation/sources";
 import { showSeam } from "antiphon/conversation/seam";
@@ -66,7 +66,7 @@ export class MessageView {
       // A checkpoint says `streaming` also while the run has no word yet.
       if (this.active && this.points <= this.base && !reasoning) this.setStatus("pending");
       if (this.active) this.openLive();
-      else dressCode(this.body);
+      else dressAnswer(this.body);
     }
     showPeople(this);
   }
@@ -207,7 +207,7 @@ export class MessageView {
   }
 
   openLive() {
-    this.live = new LiveText(this.body, () => {}); // what was there before is not announced again
+    this.live = new LiveText(this.body, () => {}, dressCode); // what was there before is not announced again
     if (this.text) this.live.write(this.text);
     this.live.onBlock = this.onBlock;
   }
@@ -246,7 +246,7 @@ export class MessageView {
   }
 
   /**
-   * The run's closing event: the finished HTML takes the place of the streamed text.
+   * The run's closing event: the streamed text becomes the finished HTML.
    * @param {Frame} event
    * @returns {boolean} false when text is missing
    */
@@ -277,13 +277,13 @@ export class MessageView {
   /** @param {string | null | undefined} html made and sanitised by the server */
   show(html) {
     this.body.classList.toggle("endless", isEndless(this.text));
-    if (html) this.body.innerHTML = html;
+    if (html) showFinished(this.body, html, dressCode);
     else if (!this.live || this.live.text !== this.text) {
       this.openLive();
       this.live?.end();
     }
     this.live = null;
-    dressCode(this.body);
+    dressAnswer(this.body);
     showSources(this);
   }
 

@@ -8,7 +8,7 @@
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
 const MARK = /\[(\d{1,3}(?:\s?[,;]\s?\d{1,3}){0,9})\]/g;
-const UNTOUCHED = "pre, code, a, kbd, samp, button, svg";
+const UNTOUCHED = "pre, code, a, kbd, samp, button, svg, .math";
 const LONGEST = 300; // characters of a passage
 
 /** @type {WeakMap<MessageView, Map<number, Source>>} */

@@ -1,6 +1,8 @@
 /** The messages of a live share, as the server rendered them and as events change them. Each event may come twice. */
 
-import { LiveText } from "antiphon/conversation/live-text";
+import { setFormulas } from "antiphon/conversation/formulas";
+import { LiveText, leaveText } from "antiphon/conversation/live-text";
+import { fromServer, morph } from "antiphon/lib/morph";
 import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
@@ -23,6 +25,7 @@ class View {
     this.lengths = { text: 0, reasoning: 0 }; // in code points
     /** @type {LiveText | null} */
     this.live = null;
+    setFormulas(this.body);
     steps.adopt(this);
     if (ACTIVE.includes(element.dataset.status ?? "")) this.begin(this.body.textContent ?? "", this.thinking()?.textContent ?? "");
   }
@@ -108,7 +111,9 @@ class View {
     this.live?.end();
     this.live = null;
     if (html) {
-      this.body.innerHTML = html; // sanitised by the server
+      leaveText(this.body);
+      morph(this.body, [...fromServer(html).childNodes]);
+      setFormulas(this.body);
     } else if (this.element.dataset.role === "user") {
       this.body.textContent = text ?? "";
     } else if (text !== undefined && text !== this.texts.text) {
