@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0038_tool_status_index_and_shared_tools'),
+        ("chat", "0040_mention_mails"),
     ]
 
     operations = [
