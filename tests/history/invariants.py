@@ -24,8 +24,7 @@ def find_violations(
     withheld: Sequence[str] = (),
 ) -> list[str]:
     """Everything that contradicts I1-I11, one sentence each. Pure."""
-    viewers = list(viewers)
-    snapshots = list(snapshots)
+    viewers, snapshots = list(viewers), list(snapshots)
     found = [*_sends(viewers, rows), *_rows(rows), *check_parts(rows), *_access(viewers, rows)]
     for viewer in viewers:
         found += _replay(viewer)

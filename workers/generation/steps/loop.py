@@ -154,9 +154,7 @@ class StepLoop:
             return waits
         while True:
             outcome = await self._ask()
-            if outcome.status is not RunStatus.DONE or not self._last.calls:
-                return self._ended(outcome)
-            if self._last.request.call_no_more:
+            if outcome.status is not RunStatus.DONE or not self._last.calls or self._last.request.call_no_more:
                 return self._ended(outcome)
             await self._record(outcome)
             if (waits := await self._make_calls()) is not None:
@@ -215,9 +213,7 @@ class StepLoop:
             return request
         rounds = self._rounds()
         may_call = bool(self._box.tools) and self._spent.may_call(len(rounds)) and not self._repetitions.too_many
-        prices = None
-        if self._claim.tools.cost is not None:
-            prices = await in_db(price_of, self._run.model)
+        prices = await in_db(price_of, self._run.model) if self._claim.tools.cost is not None else None
         self._log.step = self._steps[-1].number + 1
         return replace(
             request, rounds=rounds, call_no_more=not may_call, number=self._log.step, room=self._spent.room(prices)

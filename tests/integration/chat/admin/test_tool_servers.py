@@ -187,7 +187,12 @@ def test_many_log_ins_are_deleted_although_their_server_is_slow(sam: Client, mon
     server = make()
     rows = [ToolConnection.objects.create(user=make_user(f"U{number}"), server=server) for number in range(3)]
     asked: list[Any] = []
-    monkeypatch.setattr(ask, "request_revoke", lambda pk: (asked.append(pk), ServerReply(True))[1])
+
+    def request_revoke(connection_id: Any) -> ServerReply:
+        asked.append(connection_id)
+        return ServerReply(True)
+
+    monkeypatch.setattr(ask, "request_revoke", request_revoke)
     monkeypatch.setattr(tool_servers_admin, "REVOKE_SECONDS", -1.0)
     listed = {"action": "disconnect", "_selected_action": [str(row.pk) for row in rows]}
     page = sam.post("/admin/chat/toolconnection/", listed, follow=True).content.decode()
