@@ -73,6 +73,16 @@ class Flag(widgets.Widget):  # type: ignore[misc]  # as above
         return "1" if value else "0"
 
 
+class OptionalFlag(Flag):
+    """1, 0, or nothing, which is neither."""
+
+    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> Any:
+        return super().clean(value, row, **kwargs) if str(value).strip() else None
+
+    def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
+        return "" if value is None else super().render(value, obj, **kwargs)
+
+
 class Named(widgets.Widget):  # type: ignore[misc]  # as above
     """A related row by its name."""
 
@@ -118,6 +128,8 @@ class PlainResource(resources.ModelResource):  # type: ignore[misc]  # as above
     @classmethod
     def widget_from_django_field(cls, f: Any, default: Any = widgets.Widget) -> Any:
         found = next((widget for kind, widget in _WIDGETS if isinstance(f, kind)), None)
+        if found is Flag and f.null:
+            return OptionalFlag
         return found or super().widget_from_django_field(f, default)
 
     @classmethod

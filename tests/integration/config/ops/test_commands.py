@@ -87,6 +87,7 @@ ANSWERS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("import_chats",): ("alice@example.org", FILE),
     ("loadtest",): ("http://127.0.0.1:1", "--users", "1", "--seconds", "1"),
     ("models",): (),
+    ("moderation", "judge-again"): (),
     ("moderation", "requeue"): (),
     ("moderation", "rules", "list"): (),
     ("moderation", "stats"): (),
