@@ -3,10 +3,11 @@
 /** A failed request, with a message for the user. */
 export class FetchError extends Error {}
 
-/** @param {Response} response */
+/** Leads to the log-in page if the server asks for it, and from there back to this page, not to the piece. @param {Response} response */
 function check(response) {
-  if (response.redirected && new URL(response.url).pathname.startsWith("/accounts/")) {
-    location.assign(response.url);
+  const asked = new URL(response.url);
+  if (response.redirected && asked.pathname.startsWith("/accounts/")) {
+    location.assign(`${asked.pathname}?next=${encodeURIComponent(location.pathname)}`);
     throw new FetchError("Please log in again.");
   }
 }
