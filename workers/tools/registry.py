@@ -13,6 +13,7 @@ import structlog
 from accounts.lib.db import in_db
 from chat.catalog.tool_servers import servers_of_id
 from chat.catalog.tools import READ_PAGE, SEARCH_WEB, OfferedTool, tools_of
+from chat.models import Member, Role
 from workers.providers.base import ToolSpec
 from workers.tools.base import Tool
 from workers.tools.own import OWN_TOOLS
@@ -37,7 +38,8 @@ class Wanted:
     """Whose answer it is, and what was chosen for it.
 
     `chosen` are keys of tools (`OfferedTool.key`); None: those that are on by default. `question` is the message that
-    is answered: with an address in it, pages may be read though the web is not searched.
+    is answered: with an address in it, pages may be read though the web is not searched. `goes_on`: after a wait, of
+    days perhaps, or a lost worker.
     """
 
     user_id: uuid.UUID
@@ -45,6 +47,7 @@ class Wanted:
     chosen: Sequence[str] | None = None
     web_search: bool = False
     question: str = ""
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,12 @@ class Toolbox:
 
 
 async def find_tools(wanted: Wanted) -> Toolbox:
-    """The tools that the model may call in an answer. Raises a database error."""
+    """The tools that the model may call in an answer: none in one that goes on for somebody who may not use them any
+    more. Raises a database error.
+    """
+    if wanted.goes_on and not await in_db(_takes_part, wanted):
+        logger.info("tools_withdrawn", user=str(wanted.user_id), conversation=str(wanted.conversation_id))
+        return Toolbox()
     offered, existing = await in_db(_read, wanted.user_id)
     if not offered:
         return Toolbox()
@@ -79,6 +87,12 @@ async def find_tools(wanted: Wanted) -> Toolbox:
         logger.warning("tools_left_out", tools=len(chosen), most=MAX_TOOLS)
     tools = name_uniquely(chosen[:MAX_TOOLS])
     return Toolbox(tools, CITE if wanted.web_search and SEARCH_WEB in tools else "")
+
+
+def _takes_part(wanted: Wanted) -> bool:
+    """Whether who asked is still active and may write there. Calls are made with their log-ins, whoever allows them."""
+    member = Member.objects.filter(user_id=wanted.user_id, conversation_id=wanted.conversation_id)
+    return member.filter(user__is_active=True).exclude(role=Role.VIEWER).exists()
 
 
 def _read(user_id: uuid.UUID) -> tuple[dict[tuple[str, str], OfferedTool], list[Tool]]:

@@ -167,7 +167,7 @@ class StepLoop:
             return
         question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
         chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
-        wish = ToolWish(run.user_id, run.conversation_id, chosen, limits.web_search, question)
+        wish = ToolWish(run.user_id, run.conversation_id, chosen, limits.web_search, question, run.step_count > 0)
         if run.step_count:  # calls may be left that somebody has allowed: they are not refused for an outage
             self._box = await through_outages(lambda: self._services.find_tools(wish))
             return

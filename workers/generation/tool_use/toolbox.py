@@ -14,13 +14,16 @@ from workers.tools.base import Tool
 
 @dataclass(frozen=True, slots=True)
 class ToolWish:
-    """Whose answer it is, what was chosen for it (None: what is on by default), and the question."""
+    """Whose answer it is, what was chosen for it (None: what is on by default), the question, and whether the answer
+    goes on after a wait or a lost worker.
+    """
 
     user_id: uuid.UUID
     conversation_id: uuid.UUID
     chosen: Sequence[str] | None
     web_search: bool
     question: str
+    goes_on: bool = False
 
 
 class Toolbox(Protocol):
@@ -52,7 +55,9 @@ NO_TOOLBOX: Final[Toolbox] = EmptyToolbox()
 
 async def find_tools(wish: ToolWish) -> Toolbox:
     """The tools that the person may use and that are on in the conversation."""
-    wanted = registry.Wanted(wish.user_id, wish.conversation_id, wish.chosen, wish.web_search, wish.question)
+    wanted = registry.Wanted(
+        wish.user_id, wish.conversation_id, wish.chosen, wish.web_search, wish.question, goes_on=wish.goes_on
+    )
     return await registry.find_tools(wanted)
 
 

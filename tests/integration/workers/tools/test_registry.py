@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group
 
+from accounts.lib.db import in_db
 from accounts.models import User
 from chat.catalog.tools import OfferedTool, offered_tools
-from chat.models import KnownTool, ToolPolicy, ToolSwitch
+from chat.models import Conversation, KnownTool, Member, Role, ToolPolicy, ToolSwitch
 from chat.runs import tool_switch
 from workers.models import SearchProvider
 from workers.tools import registry
@@ -87,6 +88,31 @@ def test_looking_for_tools_takes_three_statements(alice: User, django_assert_num
     with django_assert_num_queries(3):
         offered, existing = registry._read(alice.pk)
     assert {one.name for one in existing} >= {one.name for one in offered.values()}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("change", ["removed", "reads only", "disabled"])
+async def test_who_lost_access_during_a_wait_gives_no_log_in_to_tools(alice: User, change: str) -> None:
+    """Another member may allow the call days later; it would be made with the log-in of who asked."""
+
+    def prepare() -> Wanted:
+        publish_own_tools()
+        conversation = Conversation.objects.create()
+        Member.objects.create(conversation=conversation, user=alice, role=Role.EDITOR)
+        return Wanted(alice.pk, conversation.pk, goes_on=True)
+
+    def lose() -> None:
+        if change == "disabled":
+            User.objects.filter(pk=alice.pk).update(is_active=False)
+        elif change == "reads only":
+            Member.objects.update(role=Role.VIEWER)
+        else:
+            Member.objects.all().delete()
+
+    asked = await in_db(prepare)
+    assert (await registry.find_tools(asked)).tools
+    await in_db(lose)
+    assert not (await registry.find_tools(asked)).tools
 
 
 @pytest.fixture(autouse=True)
