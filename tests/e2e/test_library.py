@@ -181,6 +181,15 @@ def test_a_prompt_by_touch_on_a_phone(
 
 
 @pytest.mark.timeout(180)
+@pytest.fixture
+def wiki_server(stack: Stack) -> Iterator[None]:
+    """A tool server with a prompt."""
+    stack.manage("shell", "--no-imports", "-c", SERVER)
+    yield
+    stack.sql("DELETE FROM chat_toolserver")
+
+
+@pytest.mark.usefixtures("wiki_server")
 def test_a_prompt_of_a_tool_server(page: Page, stack: Stack) -> None:
     """It is beside those of the library; its fields are asked for, and the server's text is for the person to send."""
     watch = Watch(page, stack.url)
@@ -198,7 +207,6 @@ def test_a_prompt_of_a_tool_server(page: Page, stack: Stack) -> None:
         else:
             route.fulfill(json={"text": "Write about cats, please."})
 
-    stack.manage("shell", "--no-imports", "-c", SERVER)
     for _ in range(60):  # web processes look every few seconds
         page.reload()
         if page.evaluate("JSON.parse(document.getElementById('page').textContent).tools.prompts"):
@@ -232,4 +240,3 @@ def test_a_prompt_of_a_tool_server(page: Page, stack: Stack) -> None:
     assert "name=write+article" in asked[1]
     assert page.locator(".message-user").count() == 0, "nothing is sent by itself"
     assert not [one for one in watch.complaints if "503" not in one]
-    stack.sql("DELETE FROM chat_toolserver")
