@@ -180,7 +180,6 @@ def test_a_prompt_by_touch_on_a_phone(
     context.close()
 
 
-@pytest.mark.timeout(180)
 @pytest.fixture
 def wiki_server(stack: Stack) -> Iterator[None]:
     """A tool server with a prompt."""
@@ -189,6 +188,7 @@ def wiki_server(stack: Stack) -> Iterator[None]:
     stack.sql("DELETE FROM chat_toolserver")
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("wiki_server")
 def test_a_prompt_of_a_tool_server(page: Page, stack: Stack) -> None:
     """It is beside those of the library; its fields are asked for, and the server's text is for the person to send."""
