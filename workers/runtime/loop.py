@@ -43,7 +43,6 @@ from workers.generation.request_context import usable_window
 from workers.generation.run import Generation
 from workers.generation.services import Services
 from workers.generation.titles import TitleWriter
-from workers.generation.tool_use.toolbox import find_tools
 from workers.generation.tracing import start_run_span
 from workers.moderation import judge_test
 from workers.moderation.service import JudgeSync
@@ -55,6 +54,7 @@ from workers.runtime.repeat import repeat
 from workers.runtime.stops import StopListener
 from workers.runtime.unwatched import stop_unwatched
 from workers.speech.transcription import Transcriber
+from workers.tools.registry import find_tools
 from workers.tools.search import search_test
 
 START_SECONDS: Final = 30.0  # for the loop and the first connections

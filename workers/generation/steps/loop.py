@@ -38,8 +38,9 @@ from workers.generation.steps.stored import Gone, stored, through_outages
 from workers.generation.tool_use.approval import Waiting
 from workers.generation.tool_use.limits import Spent, spent_by
 from workers.generation.tool_use.requests import Round, StepRequest, known_tools, rounds_of
-from workers.generation.tool_use.toolbox import NO_TOOLBOX, Toolbox, ToolWish
+from workers.generation.tool_use.toolbox import NO_TOOLBOX, Toolbox
 from workers.providers.base import TokenUsage
+from workers.tools.registry import Wanted
 
 logger = structlog.get_logger(__name__)
 
@@ -167,12 +168,12 @@ class StepLoop:
             return
         question = next((text for role, text in reversed(self._claim.path) if role == "user"), "")
         chosen = self._claim.asked.get("tools", limits.chosen)  # of this answer alone, before the conversation's
-        wish = ToolWish(run.user_id, run.conversation_id, chosen, limits.web_search, question, run.step_count > 0)
+        wanted = Wanted(run.user_id, run.conversation_id, chosen, limits.web_search, question, run.step_count > 0)
         if run.step_count:  # calls may be left that somebody has allowed: they are not refused for an outage
-            self._box = await through_outages(lambda: self._services.find_tools(wish))
+            self._box = await through_outages(lambda: self._services.find_tools(wanted))
             return
         try:
-            self._box = await self._services.find_tools(wish)
+            self._box = await self._services.find_tools(wanted)
         except OUTAGE as error:
             logger.warning("tools_not_found", run=str(run.id), error=type(error).__name__)
         share = WISHED_SHARE if limits.web_search or chosen is not None else UNASKED_SHARE

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from workers.providers.base import ToolSpec
-from workers.tools import registry
 from workers.tools.base import Tool
-
-
-@dataclass(frozen=True, slots=True)
-class ToolWish:
-    """Whose answer it is, what was chosen for it (None: what is on by default), the question, and whether the answer
-    goes on after a wait or a lost worker.
-    """
-
-    user_id: uuid.UUID
-    conversation_id: uuid.UUID
-    chosen: Sequence[str] | None
-    web_search: bool
-    question: str
-    goes_on: bool = False
+from workers.tools.registry import Wanted
 
 
 class Toolbox(Protocol):
@@ -37,7 +22,7 @@ class Toolbox(Protocol):
     def instructions(self) -> str: ...
 
 
-FindTools = Callable[[ToolWish], Awaitable[Toolbox]]
+FindTools = Callable[[Wanted], Awaitable[Toolbox]]
 """Raises a database error."""
 
 
@@ -53,13 +38,5 @@ class EmptyToolbox:
 NO_TOOLBOX: Final[Toolbox] = EmptyToolbox()
 
 
-async def find_tools(wish: ToolWish) -> Toolbox:
-    """The tools that the person may use and that are on in the conversation."""
-    wanted = registry.Wanted(
-        wish.user_id, wish.conversation_id, wish.chosen, wish.web_search, wish.question, goes_on=wish.goes_on
-    )
-    return await registry.find_tools(wanted)
-
-
-async def find_no_tools(wish: ToolWish) -> Toolbox:
+async def find_no_tools(wanted: Wanted) -> Toolbox:
     return NO_TOOLBOX

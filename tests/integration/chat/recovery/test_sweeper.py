@@ -120,7 +120,7 @@ async def test_the_sweeper_leaves_a_long_queue_alone(alice: User, layer: None) -
         await in_db(shift, one.run_id, enqueued_at=place - 30)
     await sweep()
     assert sync_redis().llen(GENERATE_QUEUE) == 5, "they wait their turn"
-    sync_redis().lpop(GENERATE_QUEUE)  # the youngest is lost: only patience finds that out
+    sync_redis().lpop(GENERATE_QUEUE)  # the youngest is lost, which only shows as time goes by
     sync_redis().rpop(GENERATE_QUEUE)  # the oldest is lost with its worker
     await sweep()
     assert sync_redis().llen(GENERATE_QUEUE) == 4
