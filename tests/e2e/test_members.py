@@ -43,7 +43,9 @@ def test_two_people_and_a_model(page: Page, bob: Page, stack: Stack) -> None:
     send(bob, "@model Let us go by train")
     expect(page.locator(".message-user").last).to_contain_text("Let us go by train")
     expect(page.locator(".message-author").last).to_have_text("Bob")
-    expect(page.locator("#typing")).to_be_hidden()
+    # He types on within the time that lies between two signs of it.
+    bob.locator("#text").press_sequentially("And")
+    expect(page.locator("#typing")).to_have_text("Bob is typing…")
     expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(2)
     shoot_views(page, "two-people")
     # Bob becomes a viewer at once, and then is removed.

@@ -50,8 +50,8 @@ def test_three_people_and_a_model(page: Page, bob: Page, carol: Page, stack: Sta
     for one in everybody:
         expect(one.locator(".message-user", has_text="Not too far, please")).to_be_visible()
         expect(one.locator(ANSWERED)).to_have_count(2)
-    bob.locator("#text").press_sequentially("Let us s")
-    for one in (page, carol):
+    for one, text in ((page, "Let us"), (carol, " s")):
+        bob.locator("#text").press_sequentially(text)
         expect(one.locator("#typing")).to_have_text("Bob is typing…")
     for one, name in zip(everybody, ("owner", "editor", "viewer"), strict=True):
         shoot_views(one, f"three-{name}")

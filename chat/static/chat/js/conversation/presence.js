@@ -22,7 +22,8 @@ export class Presence {
     /** Who types, and the timer that ends it. @type {Map<string, {name: string, timer: number}>} */
     this.typing = new Map();
     this.sent = -SEND_MS;
-    this.field = /** @type {HTMLElement} */ (document.getElementById("text"));
+    this.due = 0; // the timer of the next sign
+    this.field = /** @type {HTMLTextAreaElement} */ (document.getElementById("text"));
     this.field.addEventListener("input", () => this.typed());
   }
 
@@ -72,10 +73,16 @@ export class Presence {
     this.line.hidden = !names.length;
   }
 
-  /** Tells the others, where there are some. */
+  /** Tells the others, where there are some: at once, or as soon as the next sign may be sent. */
   typed() {
+    clearTimeout(this.due);
     const alone = (this.page.members ?? []).length < 2;
-    if (alone || !this.page.conversation_id || performance.now() - this.sent < SEND_MS) return;
+    if (alone || !this.page.conversation_id || !this.field.value) return; // a sent message empties the field
+    const wait = this.sent + SEND_MS - performance.now();
+    if (wait > 0) {
+      this.due = setTimeout(() => this.typed(), wait);
+      return;
+    }
     this.sent = performance.now();
     this.send({ type: "typing", conversation_id: this.page.conversation_id });
   }
