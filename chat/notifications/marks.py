@@ -1,6 +1,7 @@
 """The marks of conversations in people's lists: unread messages; an answer in progress, one that waits or failed.
 
-A mark is made from the rows whenever something changes, never counted up: a lost notice is mended by the next one.
+A mark is made from the rows whenever something changes, never counted up: a lost notice is mended by the next one, and
+a late one is known by its version.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
@@ -21,6 +22,10 @@ from chat.eventlog.user_events import notify_user
 from chat.notifications.positions import UNREAD
 
 PUBLISHED_AT_ONCE: Final = 50
+# A number of the snapshot that a statement reads: never smaller in a later snapshot. `xmax` only grows, and while it
+# stays, transactions in progress only end (https://www.postgresql.org/docs/current/functions-info.html, pg_snapshot).
+VERSION: Final = """pg_snapshot_xmax(pg_current_snapshot())::text::bigint * 4096
+    + 4095 - LEAST(4095, (SELECT count(*) FROM pg_snapshot_xip(pg_current_snapshot())))"""
 
 _MARKS: Final = f"""
 WITH run AS (
@@ -29,7 +34,7 @@ WITH run AS (
     GROUP BY conversation_id
 )
 SELECT m.conversation_id, m.user_id, n.unread, n.failed, COALESCE(run.running, false), COALESCE(run.waiting_for, ''),
-    COALESCE(run.waiting_for, '') = 'approval' AND m.role <> 'viewer'
+    COALESCE(run.waiting_for, '') = 'approval' AND m.role <> 'viewer', {VERSION}
 FROM chat_member m
 LEFT JOIN run ON run.conversation_id = m.conversation_id
 CROSS JOIN LATERAL (SELECT count(*) AS unread, COALESCE(bool_or(failed), false) AS failed FROM (
@@ -49,6 +54,7 @@ class Mark:
     running: bool = False
     waiting: str = ""  # what an answer waits for (`WaitingFor`)
     decides: bool = False  # it waits for a decision that this person may make
+    version: int = field(default=0, compare=False)  # of the rows it was made from: one with a smaller one is older
 
     def frame(self, conversation_id: uuid.UUID) -> dict[str, Any]:
         """The notice `unread` (docs/protocol.md §2)."""
@@ -60,6 +66,7 @@ class Mark:
             "waiting": self.waiting or None,
             "decides": self.decides,
             "failed": self.failed,
+            "version": self.version,
         }
 
 

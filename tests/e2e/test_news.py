@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
 
-from tests.e2e.browsing import Watch, send, shoot_views
+from tests.e2e.browsing import Watch, reopen, send, shoot_views
 from tests.e2e.test_members import add, begin
 from tests.fakes.push_service import PushBrowser
 from tests.stack import Stack
@@ -84,11 +84,42 @@ def test_an_answer_that_ends_while_nobody_looks(page: Page, context: BrowserCont
     expect(page).to_have_title("First [[tokens=3]] · Antiphon")
     expect(entry.locator(".mark-unread")).to_have_count(0)  # the devices agree
     # A running answer is marked, on all of them.
-    send(page, "Third [[tokens=1000 rate=40]]")
+    send(page, "Third [[tokens=2000 rate=20]]")
     expect(entry.locator(".mark-runs")).to_have_text("Answer in progress")
     shoot_views(other, "running")
+    expect(page.locator(".message-assistant[data-status=streaming]")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator(".message-assistant[data-status=stopped]")).to_be_visible()
     expect(entry.locator(".mark-runs")).to_have_count(0)
+
+
+def test_a_notice_that_comes_late_changes_no_mark(page: Page, stack: Stack) -> None:
+    """Two processes send them: one read before an answer ended may arrive after the one read then."""
+    begin(page, "Which comes first?")
+    ends: list[str] = []
+
+    def handle(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+
+        def pass_on(text: str | bytes) -> None:
+            route.send(text)
+            frame = json.loads(text)
+            if frame["type"] == "unread" and not frame["running"]:
+                ends.append(str(text))
+                route.send(json.dumps({**frame, "running": True, "version": frame["version"] - 1}))
+
+        server.on_message(pass_on)
+
+    reopen(page, handle)
+    send(page, "And now? [[tokens=3]]")
+    expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(2)
+    for _ in range(200):
+        if ends:
+            break
+        page.wait_for_timeout(100)
+    assert ends
+    page.wait_for_timeout(500)  # nothing is to be seen of what came late
+    expect(page.locator(".item", has_text="Which comes first?").locator(".mark-runs")).to_have_count(0)
 
 
 def test_names_leave_the_words_around_them_alone(page: Page, bob: Page, stack: Stack) -> None:

@@ -63,10 +63,11 @@ def forget_preferences(stack: Stack) -> Iterator[None]:
 
 def active(page: Page) -> str:
     """The label of the option that the field names as active; it must be in view."""
-    named = page.get_by_role("combobox").get_attribute("aria-activedescendant")
-    row = page.locator(f"#{named}")
+    row = page.locator(".choice.is-active")  # the list may have come again meanwhile, in another order
     expect(row).to_be_in_viewport(ratio=0.9)
-    return row.locator(".choice-name").inner_text()
+    name = row.locator(".choice-name").inner_text()
+    expect(page.get_by_role("combobox")).to_have_attribute("aria-activedescendant", str(row.get_attribute("id")))
+    return name
 
 
 @pytest.mark.timeout(180)

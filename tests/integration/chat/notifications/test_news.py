@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import current_app
+from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -113,3 +118,36 @@ async def test_without_a_broker_nothing_fails(shared: Conversation, bob: User, m
 
     monkeypatch.setattr(current_app, "send_task", away)
     await notify.notify_all([News(Kind.ADDED, shared.pk, None, (bob.pk,))])
+
+
+def test_a_mark_of_older_rows_has_a_smaller_version(shared: Conversation, alice: User) -> None:
+    lease = timezone.now() + timedelta(minutes=1)
+    run = make_run(shared, alice, "running", lease_expires_at=lease, attempt=1, finished_at=None)
+    versions = []
+    other = connection.copy()
+    try:
+        with atomic_of(other) as cursor:
+            cursor.execute("UPDATE chat_run SET status = 'done', finished_at = now() WHERE id = %s", [run.pk])
+            running = marks.read_marks([shared.pk], alice.pk)[shared.pk, alice.pk]
+            assert running.running
+            versions.append(running.version)
+        done = marks.read_marks([shared.pk], alice.pk)[shared.pk, alice.pk]
+        assert not done.running
+        versions.append(done.version)
+        with atomic_of(other) as cursor:
+            cursor.execute("UPDATE chat_run SET model = 'other' WHERE id = %s", [run.pk])
+        versions.append(marks.read_marks([shared.pk], alice.pk)[shared.pk, alice.pk].version)
+    finally:
+        other.close()
+    assert versions == sorted(set(versions))
+    assert 0 < versions[-1] < 2**53, "a number that a browser keeps exactly"
+
+
+@contextmanager
+def atomic_of(other: BaseDatabaseWrapper) -> Iterator[CursorWrapper]:
+    """A transaction of another connection, committed at the end."""
+    other.set_autocommit(False)
+    with other.cursor() as cursor:
+        yield cursor
+    other.commit()
+    other.set_autocommit(True)

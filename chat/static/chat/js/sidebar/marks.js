@@ -3,7 +3,7 @@
 import { closeNotifications } from "antiphon/lib/push";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
-/** @typedef {{unread: number, running: boolean, waiting: string, decides: boolean, failed: boolean}} Mark */
+/** @typedef {{unread: number, running: boolean, waiting: string, decides: boolean, failed: boolean, version: number}} Mark */
 
 const MOST = 100; // the server counts no further
 const REFRESH_MS = 2_000; // pages that come back together do not read their lists at the same moment
@@ -25,9 +25,11 @@ export class Marks {
     this.base = document.title;
     sidebar.onDrawn = () => this.read();
     socket.on("unread", (frame) => {
+      const { version = 0 } = frame;
+      if (version < this.of(frame.conversation_id).version) return; // two processes send them: an older one may come later
       sidebar.heard++;
       this.set(frame.conversation_id, {
-        unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", decides: frame.decides ?? false, failed: frame.failed,
+        unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", decides: frame.decides ?? false, failed: frame.failed, version,
       });
     });
     socket.on("conversation.listed", (frame) => {
@@ -60,15 +62,19 @@ export class Marks {
 
   /** @param {string} id @returns {Mark} */
   of(id) {
-    return this.marks.get(id) ?? { unread: 0, running: false, waiting: "", decides: false, failed: false };
+    return this.marks.get(id) ?? { unread: 0, running: false, waiting: "", decides: false, failed: false, version: 0 };
   }
 
   /** Takes over the marks of the list that the server made. */
   read() {
     for (const place of this.sidebar.list.querySelectorAll(".item-marks")) {
-      const { unread, running, waiting, decides, failed } = /** @type {HTMLElement} */ (place).dataset;
+      const { unread, running, waiting, decides, failed, version } = /** @type {HTMLElement} */ (place).dataset;
       const id = /** @type {HTMLElement} */ (place.closest(".item")).dataset.id ?? "";
-      this.marks.set(id, { unread: Number(unread), running: running === "true", waiting: waiting ?? "", decides: decides === "true", failed: failed === "true" });
+      const mark = {
+        unread: Number(unread), running: running === "true", waiting: waiting ?? "", decides: decides === "true", failed: failed === "true",
+        version: Number(version),
+      };
+      if (mark.version >= this.of(id).version) this.marks.set(id, mark);
       this.show(id);
     }
     this.showTitle();
