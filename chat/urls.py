@@ -7,6 +7,7 @@ from chat.views import (
     conversations,
     exports,
     files,
+    installing,
     instructions,
     members,
     message_changes,
@@ -17,6 +18,7 @@ from chat.views import (
     own_links,
     parameters,
     presets,
+    printing,
     prompts,
     recordings,
     server_prompts,
@@ -34,6 +36,7 @@ app_name = "chat"
 urlpatterns = [
     path("", conversations.show_new, name="new"),
     path("c/<uuid:conversation_id>/", conversations.show_conversation, name="conversation"),
+    path("c/<uuid:conversation_id>/print/", printing.show_for_printing, name="print"),
     path("c/<uuid:conversation_id>/older/", conversations.show_older, name="older"),
     path("c/<uuid:conversation_id>/branch/<uuid:message_id>/", conversations.show_branch, name="branch"),
     path("c/<uuid:conversation_id>/rename/", sidebar.rename, name="rename"),
@@ -126,5 +129,6 @@ urlpatterns = [
     path("accounts/tools/<int:approval_id>/undo/", tool_approvals.undo, name="tool_approval_undo"),
     path("accounts/usage/", usage.show_usage, name="usage"),
     path("offline/", offline.show_offline, name="offline"),
+    path("manifest.webmanifest", installing.show_manifest, name="manifest"),
     path("service-worker.js", offline.serve_service_worker, name="service_worker"),
 ]

@@ -76,7 +76,7 @@ def protocol() -> SafeString:
 
 # Not modules of the conversation page: scripts of other pages and of the admin, the audio thread's, a live share's.
 NOT_MODULES: Final = (
-    *("boot", "log-out", "moderation", "notifications", "staff", "voice/recorder-worklet"),
+    *("appearance", "boot", "log-out", "moderation", "notifications", "print", "staff", "voice/recorder-worklet"),
     *("shared/formulas", "shared/messages", "shared/shared", "shared/steps"),
 )
 

@@ -1,4 +1,4 @@
-// Runs before the page is painted: theme and sidebar as they were left, so that nothing flashes.
+// Runs before the page is painted: theme, text size, density and sidebar as they were left, so that nothing flashes.
 // A classic script on purpose; a module would run after the first paint.
 (() => {
   const root = document.documentElement;
@@ -6,6 +6,10 @@
     const theme = localStorage.getItem("antiphon.theme");
     if (theme === "light" || theme === "dark") root.dataset.theme = theme;
     if (localStorage.getItem("antiphon.sidebar") === "closed") root.dataset.sidebar = "closed";
+    for (const name of ["text", "density"]) {
+      const chosen = localStorage.getItem(`antiphon.${name}`);
+      if (chosen) root.dataset[name] = chosen;
+    }
   } catch {
     // Storage is blocked: the defaults stand.
   }

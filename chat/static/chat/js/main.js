@@ -17,6 +17,7 @@ import { MentionMarks } from "antiphon/sidebar/mention-marks";
 import { Sidebar } from "antiphon/sidebar/sidebar";
 import { startTheme } from "antiphon/lib/theme";
 import { startVoice } from "antiphon/voice/voice";
+import { takeShared } from "antiphon/conversation/shared-text";
 
 const page = JSON.parse(document.getElementById("page")?.textContent ?? "{}");
 const conversation = new Conversation(page);
@@ -42,4 +43,5 @@ startShortcuts(conversation, sidebar);
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
 startVoice(conversation, startSpeechPlayback(conversation));
+takeShared(conversation.composer);
 conversation.start();

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("clean_redis", "db")
 
 HTML = {"accept": "text/html"}
 OWN_RATES = {"/ws/ticket/", "/csp-report/", "/s/token"}
-ANYBODY_S = {"/offline/", "/service-worker.js"}  # the same for everybody
+ANYBODY_S = {"/offline/", "/service-worker.js", "/manifest.webmanifest"}  # the same for everybody
 ASKED_EACH_TIME = {"/models/", "/prompts/library/"}  # kept, but asked for again each time
 STATIC = "/static/"
 

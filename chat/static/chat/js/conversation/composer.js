@@ -2,7 +2,7 @@
 
 import { recall, remember } from "antiphon/lib/storage";
 import { LIMITS } from "antiphon/wire/protocol";
-import { isComposing } from "antiphon/lib/keys";
+import { enterSends, isComposing } from "antiphon/lib/keys";
 import { showNote } from "antiphon/conversation/status";
 import { byteLength, cleanText } from "antiphon/lib/text";
 
@@ -22,7 +22,9 @@ export class Composer {
     this.sendButton = /** @type {HTMLButtonElement} */ (form.querySelector("#send"));
     this.stopButton = /** @type {HTMLButtonElement} */ (form.querySelector("#stop"));
     this.hint = /** @type {HTMLElement} */ (form.querySelector("#composer-hint"));
-    this.usualHint = this.hintText = this.hint.textContent ?? "";
+    this.enterSends = enterSends();
+    this.field.enterKeyHint = this.enterSends ? "send" : "enter"; // what a phone's key reads is what it does
+    this.usualHint = this.hintText = (this.enterSends ? this.hint.textContent : this.hint.dataset.newLine) ?? "";
     this.placeholder = this.field.placeholder;
     this.usualTitle = this.sendTitle = this.sendButton.title;
     this.mayInterject = false; // the next message asks nobody, and so need not wait for an answer
@@ -57,13 +59,13 @@ export class Composer {
   onKey(event) {
     // While an input method composes a word, Enter chooses it.
     if (isComposing(event)) return;
-    const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
-    if (event.key === "Enter" && event.shiftKey && (event.ctrlKey || event.metaKey) && !event.altKey) {
+    const command = event.ctrlKey || event.metaKey;
+    if (event.key === "Enter" && event.shiftKey && command && !event.altKey) {
       event.preventDefault();
       this.submit({ steers: true });
-    } else if (event.key === "Enter" && !event.shiftKey && !event.altKey && (!touch || event.ctrlKey || event.metaKey)) {
+    } else if (event.key === "Enter" && !event.shiftKey && !event.altKey && (this.enterSends || command)) {
       event.preventDefault();
-      this.submit({ forced: event.ctrlKey || event.metaKey });
+      this.submit({ forced: command && this.enterSends });
     } else if (event.key === "ArrowUp" && !this.field.value) {
       event.preventDefault();
       this.options.onEditLast();
@@ -81,7 +83,7 @@ export class Composer {
 
   /** Says what Enter does, and to whom the text goes; empty: as usual. @param {string} [hint] @param {string} [placeholder] */
   explain(hint, placeholder) {
-    this.hintText = hint || this.usualHint;
+    this.hintText = (this.enterSends && hint) || this.usualHint;
     this.field.placeholder = placeholder || this.placeholder;
     this.sendTitle = placeholder || this.usualTitle;
   }
@@ -110,7 +112,7 @@ export class Composer {
   show() {
     const over = this.field.value.length * 3 > this.limit && this.size > this.limit;
     this.hint.classList.toggle("is-over", over);
-    this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.busy && this.queues ? (this.hint.dataset.busy ?? "") : this.hintText;
+    this.hint.textContent = over ? `Too long: about ${Math.ceil((this.size / this.limit - 1) * 100).toLocaleString()}% over the limit` : this.busy && this.queues && this.enterSends ? (this.hint.dataset.busy ?? "") : this.hintText;
     this.field.setAttribute("aria-invalid", String(over));
     this.sendButton.disabled = !this.field.value.trim() || over || this.held;
     const queues = this.busy && !this.mayInterject;

@@ -1,3 +1,11 @@
+import { recall } from "antiphon/lib/storage";
+
+/** Whether Enter sends: as chosen in the settings, else with a keyboard, not on a touch screen. @returns {boolean} */
+export function enterSends() {
+  const chosen = recall("enter");
+  return chosen ? chosen === "send" : !matchMedia("(hover: none) and (pointer: coarse)").matches;
+}
+
 /** Whether a key belongs to an input method, which composes a word. In Safari the key that ends it comes after, as 229. @param {KeyboardEvent} event */
 export function isComposing(event) {
   return event.isComposing || event.keyCode === 229;

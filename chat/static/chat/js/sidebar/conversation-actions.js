@@ -38,7 +38,7 @@ export class ConversationActions {
     if (button && action === "item-menu") this.openMenu(button);
     else if (action === "rename" && this.chosen) this.rename(this.chosen);
     else if (action === "pin" && this.chosen) this.pin(this.chosen).catch(showError);
-    else if (/** @type {Element} */ (event.target).closest("[data-export]")) this.menu.hidePopover();
+    else if (/** @type {Element} */ (event.target).closest("[data-export], [data-print]")) this.menu.hidePopover();
     else if (action === "delete" && this.chosen) this.delete(this.chosen).catch(showError);
   }
 
@@ -52,6 +52,7 @@ export class ConversationActions {
     for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (this.menu.querySelectorAll("[data-export]"))) {
       link.href = this.url(this.chosen, `export/?as=${link.dataset.export}`);
     }
+    /** @type {HTMLAnchorElement} */ (this.menu.querySelector("[data-print]")).href = this.url(this.chosen, "print/");
     const from = button.getBoundingClientRect();
     this.menu.showPopover();
     const size = this.menu.getBoundingClientRect();
