@@ -108,12 +108,15 @@ class EndedCall:
 
 
 def read_steps(run_id: uuid.UUID) -> list[Step]:
-    """The steps of a run in their order, with their calls. Three queries."""
+    """The steps of a run in their order, with their calls, and these with their files, without the contents. Three
+    queries.
+    """
     calls = ToolCall.objects.select_related("decided_by", "step").order_by("place")
+    files = Prefetch("files", ToolFile.objects.defer("content").order_by("pk"))
     return list(
         Step.objects.filter(run=run_id)
         .order_by("number")
-        .prefetch_related(Prefetch("calls", calls.prefetch_related("files")))
+        .prefetch_related(Prefetch("calls", calls.prefetch_related(files)))
     )
 
 
