@@ -84,7 +84,7 @@ async def test_a_refused_stream_of_events_says_nothing_about_a_call() -> None:
 
 @pytest.mark.parametrize("body", [b"no JSON", b'{"jsonrpc": "2.0", "id": 7}', b"event: message\ndata: {]\n\n"])
 async def test_an_answer_that_cannot_be_read_says_nothing_about_the_effect(body: bytes) -> None:
-    """The server has got the call. That its answer is none is no refusal, and what a library says of it is not shown."""
+    """The server has got the call: an answer that is none is no refusal. What a library says of it is not shown."""
     scripted = Scripted()
     kind = "text/event-stream" if body.startswith(b"event") else "application/json"
     scripted.answers["tools/call"] = lambda params: Response(body, media_type=kind)
