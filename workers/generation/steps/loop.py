@@ -46,6 +46,7 @@ from workers.tools.registry import Wanted
 logger = structlog.get_logger(__name__)
 
 STOPPED: Final = Outcome(RunStatus.STOPPED)
+NOTHING_SAID: Final = ("upstream_empty", "upstream_tool_call")  # the latter of a model that was to call no more
 UNASKED_SHARE: Final = 1 / 10  # of a model's window, at most, for tools that nobody has chosen
 WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
 
@@ -230,7 +231,7 @@ class StepLoop:
 
     def _ended(self, outcome: Outcome) -> Outcome:
         """How the run ends with its last request."""
-        if not self._steps or (outcome.status is not RunStatus.DONE and outcome.code != "upstream_empty"):
+        if not self._steps or (outcome.status is not RunStatus.DONE and outcome.code not in NOTHING_SAID):
             return outcome
         finish = Finish.TOOL_LIMIT.value if self._last.request.call_no_more else outcome.finish
         # A model may have nothing to add to what it said before its calls.

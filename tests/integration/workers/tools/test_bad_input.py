@@ -176,6 +176,7 @@ async def test_the_same_call_for_ever(place: Place) -> None:
     assert run["final"]["finish"] == "tool_limit"
     made = await place.calls(accepted["run_id"])
     assert 3 <= len(made) <= 12
+    assert run["text"] == "", "it said nothing, and the answer's end says why"
     assert len(place.upstream.chats) <= 14
 
 
