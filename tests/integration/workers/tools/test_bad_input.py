@@ -55,8 +55,12 @@ class Place:
         return await self.calls(accepted["run_id"])
 
     async def calls(self, run_id: str) -> list[dict[str, Any]]:
-        query = "SELECT * FROM chat_toolcall WHERE run_id = %s ORDER BY place"
-        return await asyncio.to_thread(self.stack.sql, query, run_id)
+        return await asyncio.to_thread(
+            self.stack.sql,
+            "SELECT name, server, status, output, output_chars, arguments FROM chat_toolcall"
+            " WHERE run_id = %s ORDER BY place",
+            run_id,
+        )
 
     async def called(self, name: str) -> None:
         deadline = time.monotonic() + 30
