@@ -88,13 +88,13 @@ class ToolCallAdmin(BodyAdmin):
         "tries", "took", "shown_cost", "why", "decision", "decided_by", "decided_at", "created_at", "started_at",
         "ended_at", "expires_at", "output_chars",
     )  # fmt: skip
-    body_fields = ("sent", "edited", "asked_question", "result", "found_sources", "made_files")
+    body_fields = ("sent", "edited", "denied_because", "asked_question", "result", "found_sources", "made_files")
     body_title = "Arguments and result"
 
     @classmethod
     def private_columns(cls) -> tuple[str, ...]:
         return (
-            "arguments", "edited_arguments", "output", "sources", "queries", "question", "answers",
+            "arguments", "edited_arguments", "output", "sources", "queries", "question", "answers", "reason",
             "run__upstream_said",
         )  # fmt: skip
 
@@ -148,6 +148,10 @@ class ToolCallAdmin(BodyAdmin):
     @admin.display(description="Edited by a person")
     def edited(self, row: ToolCall) -> SafeString | str:
         return _shown(row.edited_arguments)
+
+    @admin.display(description="Reason of the denial")
+    def denied_because(self, row: ToolCall) -> SafeString | str:
+        return _shown(row.reason)
 
     @admin.display(description="Question and answers")
     def asked_question(self, row: ToolCall) -> SafeString | str:

@@ -10,7 +10,7 @@ from django.db.models import Prefetch
 
 from chat.eventlog.events import AnyRun, Event
 from chat.eventlog.payloads import person_dict
-from chat.models import CALL_ENDED, CallStatus, Step, StepKind, StepStatus, ToolCall, ToolDecision, ToolFile
+from chat.models import CALL_ENDED, CallStatus, Decision, Step, StepKind, StepStatus, ToolCall, ToolDecision, ToolFile
 from chat.protocol.frames import encode_event
 
 SHOWN_CHARS: Final = 16 * 1024  # of arguments and of a result, in events and snapshots
@@ -49,7 +49,7 @@ def tool_result(run: AnyRun, call: ToolCall, step: int) -> Event:
 
 def decision_dict(decision: ToolDecision) -> dict[str, Any]:
     """Who decided what about a call, and when. `by` is null where nobody did in time (`expired`), or for somebody who
-    was erased. Edited arguments are there as they are sent.
+    was erased. Edited arguments are there as they are sent, and the reason of a denial.
     """
     call = decision.call
     shown: dict[str, Any] = {
@@ -64,6 +64,8 @@ def decision_dict(decision: ToolDecision) -> dict[str, Any]:
             shown[name] = True
     if decision.edited:
         shown["arguments"] = _cut(call.sent_arguments)
+    if decision.decision == Decision.DENY and call.reason:
+        shown["reason"] = call.reason
     return shown
 
 

@@ -153,6 +153,9 @@ class ToolCall(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     decided_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(
+        blank=True, default="", db_default="", help_text="Why it was denied, in the words of who did."
+    )
     output = models.TextField(blank=True, help_text="What the model read of the result.")
     output_chars = models.PositiveIntegerField(default=0, help_text="The result's whole length.")
     sources = models.JSONField(default=list, blank=True, help_text="Numbered: n, title, url, passage.")

@@ -1,5 +1,5 @@
-"""Screens what people write for calls of tools, by the rules for what people write: arguments that they edit, and
-answers to questions. Sync.
+"""Screens what people write for calls of tools, by the rules for what people write: arguments that they edit,
+answers to questions, and why they deny a call. Sync.
 
 What is masked is stored masked. What a rule holds or blocks is refused, and the call waits on. The cases are those of
 refused messages: what they are about was never stored, so a decision changes nothing about it.
@@ -57,6 +57,16 @@ def screen_answer(answer: Mapping[str, Any], call: ToolCall, user_id: uuid.UUID)
     unplaced = [replace(hit, start=0, end=0) for hit in hits if hit.rule not in {one.rule for one in places}]
     _record(rules.verdict(original, (*places, *unplaced)), call, user_id)
     return {name: shown.get(name, value) for name, value in answer.items()}
+
+
+def screen_reason(text: str, call: ToolCall, user_id: uuid.UUID) -> str:
+    """Why a person denies a call, as it may be stored. Opens its case. Raises `CallRefusal`."""
+    rules = rules_in_force(Direction.ASKED)
+    if not text or not rules.known:
+        return text
+    verdict = rules.verdict(text, _find(rules, call, user_id)(text))
+    _record(verdict, call, user_id)
+    return verdict.masked
 
 
 def refuse_decision(refusal: CallRefusal, user_id: uuid.UUID, conversation_id: uuid.UUID) -> Moderated:

@@ -116,10 +116,16 @@ def _head(user: User) -> dict[str, Any]:
         ],
         "tool_approvals": approvals_of(ToolApproval.objects.filter(user=user).order_by("pk")),
         "tool_decisions": [
-            {"call": str(pk), "tool": name, "decision": decision, "decided_at": at.isoformat() if at else None}
-            for pk, name, decision, at in ToolCall.objects.filter(decided_by=user)
+            {
+                "call": str(pk),
+                "tool": name,
+                "decision": decision,
+                "reason": reason,
+                "decided_at": at.isoformat() if at else None,
+            }
+            for pk, name, decision, reason, at in ToolCall.objects.filter(decided_by=user)
             .order_by("pk")
-            .values_list("pk", "name", "decision", "decided_at")
+            .values_list("pk", "name", "decision", "reason", "decided_at")
         ],
         **export_cases(user),
     }

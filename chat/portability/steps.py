@@ -55,6 +55,8 @@ class AnswerSteps:
         if call.decision:
             by = call.decided_by.display_name if call.decided_by else None
             found |= {"decision": call.decision, "decided_by": by}
+        if call.reason:
+            found["reason"] = call.reason
         for name in ("queries", "sources"):
             if value := getattr(call, name):
                 found[name] = value

@@ -83,6 +83,7 @@ def erase(user: User) -> Erased:
         _end_waiting_runs(user, shared)
         Message.objects.filter(conversation__in=shared, author=user).update(text=ERASED, html="", moderation={})
         blank_calls(_calls_of(user, shared))
+        ToolCall.objects.filter(decided_by=user).exclude(reason="").update(reason="")
         copies = _blank_copies(user)
         _delete_earlier_texts(user)
         SharedMessage.objects.filter(message__author=user).update(text=ERASED, html="", moderation={})

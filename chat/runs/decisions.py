@@ -45,13 +45,14 @@ ONCE: Final = 50  # expired runs of one round
 @dataclass(frozen=True, slots=True)
 class Decided:
     """What is decided about a call. `by` is None where its time was over. `arguments`: with these instead of the
-    model's; empty: with the model's. `answer`: to its question.
+    model's; empty: with the model's. `answer`: to its question. `reason`: why it is denied.
     """
 
     decision: Decision
     by: uuid.UUID | None = None
     arguments: str = ""
     answer: Mapping[str, Any] | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def decide(run: Run, call: ToolCall, decided: Decided) -> WaitChanged:
         at=now,
     )
     if decided.decision == Decision.DENY:
+        call.reason = decided.reason
         _end_denied(call, now, expired=decided.by is None)
     else:
         call.status = CallStatus.ALLOWED
@@ -93,8 +95,8 @@ def decide(run: Run, call: ToolCall, decided: Decided) -> WaitChanged:
     call.decision, call.decided_by_id, call.decided_at = decided.decision, decided.by, now
     call.save(
         update_fields=[
-            "status", "answers", "edited_arguments", "decision", "decided_by", "decided_at", "output", "output_chars",
-            "ended_at",
+            "status", "answers", "edited_arguments", "decision", "decided_by", "decided_at", "reason", "output",
+            "output_chars", "ended_at",
         ]
     )  # fmt: skip
     changed = WaitChanged(run.pk, run.conversation_id, run.attempt)

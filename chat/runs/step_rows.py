@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F, Max, Prefetch, Q, Sum
+from django.db.models import BooleanField, ExpressionWrapper, F, Max, Prefetch, Q, Sum
 
 from accounts.lib.ids import uuid7
 from accounts.quotas.settlement import Used, settle_background, settle_step
@@ -39,6 +39,7 @@ from chat.runs.clock import database_time
 from chat.runs.context import ClaimedRun
 from chat.runs.tool_switch import tools_stopped
 
+IN_TRASH: Final = "This call was not made: the conversation was moved to the trash."
 TOOL: Final = "tool"  # the purpose of an entry in the ledger for a call
 
 
@@ -91,7 +92,8 @@ class CallEnd:
 @dataclass(frozen=True, slots=True)
 class Begun:
     """The calls that may be made now, until `until` (seconds of the monotonic clock): then the run's lease is over, and
-    another worker may have it. `stopped`: why none may, because staff stopped all tools.
+    another worker may have it. `stopped`: why none may, because staff stopped all tools or the
+    conversation is in the trash.
     """
 
     calls: list[ToolCall] = field(default_factory=list)
@@ -108,12 +110,15 @@ class EndedCall:
 
 
 def read_steps(run_id: uuid.UUID) -> list[Step]:
-    """The steps of a run in their order, with their calls. Three queries."""
+    """The steps of a run in their order, with their calls, and these with their files, without the contents. Three
+    queries.
+    """
     calls = ToolCall.objects.select_related("decided_by", "step").order_by("place")
+    files = Prefetch("files", ToolFile.objects.defer("content").order_by("pk"))
     return list(
         Step.objects.filter(run=run_id)
         .order_by("number")
-        .prefetch_related(Prefetch("calls", calls.prefetch_related("files")))
+        .prefetch_related(Prefetch("calls", calls.prefetch_related(files)))
     )
 
 
@@ -161,14 +166,15 @@ def record_model_step(run: ClaimedRun, owner: str, done: ModelStep) -> tuple[Ste
 
 def begin_calls(run: ClaimedRun, owner: str, call_ids: Sequence[uuid.UUID]) -> Begun | None:
     """Notes that these calls are made now: it is committed before the first of them is. Those that were under way when
-    an earlier attempt ended are among them. None: the run is not this worker's any more, or is to be stopped; or the
-    conversation was deleted.
+    an earlier attempt ended are among them. None: the run is not this worker's any more, or is to be stopped.
     """
     asked_at = time.monotonic()
     with transaction.atomic():
-        row = _lock(run, owner, conversation__deleted_at=None)
+        row = _lock(run, owner)
         if row is None or row.stop_requested_at is not None:
             return None
+        if row.is_in_trash:  # type: ignore[attr-defined]  # annotated
+            return Begun(stopped=IN_TRASH)
         if stopped := tools_stopped():
             return Begun(stopped=stopped)
         may_begin = Q(status__in=(CallStatus.ASKED, CallStatus.ALLOWED)) | Q(
@@ -185,10 +191,10 @@ def begin_calls(run: ClaimedRun, owner: str, call_ids: Sequence[uuid.UUID]) -> B
 
 def end_call(run: ClaimedRun, owner: str, call_id: uuid.UUID, end: CallEnd) -> EndedCall | None:
     """Stores the one result of a call, which may not have been made at all. None: it is dropped, because the run is not
-    this worker's any more, is to be stopped, or the call has a result; or the conversation was deleted.
+    this worker's any more, is to be stopped, or the call has a result.
     """
     with transaction.atomic():
-        row = _lock(run, owner, conversation__deleted_at=None)
+        row = _lock(run, owner)
         if row is None or row.stop_requested_at is not None:
             return None
         call = ToolCall.objects.select_for_update(of=("self",)).select_related("step").get(pk=call_id, run=row)
@@ -242,10 +248,12 @@ def attempts_in_vain(run_id: uuid.UUID, attempt: int) -> int:
     return attempt - max(steps, ended)
 
 
-def _lock(run: ClaimedRun, owner: str, **more: Any) -> Run | None:
+def _lock(run: ClaimedRun, owner: str) -> Run | None:
+    """The run, with `is_in_trash`: whether its conversation is."""
     rows = Run.objects.select_for_update(of=("self",))
+    in_trash = ExpressionWrapper(Q(conversation__deleted_at__isnull=False), BooleanField())
     found = rows.filter(pk=run.id, attempt=run.attempt, status=RunStatus.RUNNING, lease_owner=owner)
-    return found.filter(**more).first()
+    return found.annotate(is_in_trash=in_trash).first()
 
 
 def _keep_text(run: Run, done: ModelStep, step_count: int) -> None:

@@ -9,8 +9,8 @@ from chat.models import Step, ToolCall, ToolFile
 
 
 def blank_calls(calls: QuerySet[ToolCall]) -> int:
-    """Removes the arguments, results, questions, sources and files of these calls, and what models would be sent of
-    their steps again. That they were made stays. Returns of how many calls.
+    """Removes the arguments, results, questions, reasons, sources and files of these calls, and what models would be
+    sent of their steps again. That they were made stays. Returns of how many calls.
     """
     with transaction.atomic():
         ids = list(calls.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
@@ -18,8 +18,9 @@ def blank_calls(calls: QuerySet[ToolCall]) -> int:
         ToolFile.objects.filter(call__in=ids).delete()
         Step.objects.filter(requested_calls__in=ids).exclude(replay=None).update(replay=None)
         rows.update(
-            arguments="", edited_arguments="", output="", question=None, answers=[], sources=[], queries=[], why=""
-        )
+            arguments="", edited_arguments="", output="", question=None, answers=[], sources=[], queries=[], why="",
+            reason="",
+        )  # fmt: skip
     return len(ids)
 
 

@@ -51,4 +51,6 @@ def decision_words(decision: dict[str, Any], reader_id: str) -> str:
     else:
         words = _ALLOWED[decision["decision"]]
     said = str(_(words)) % values
+    if reason := decision.get("reason"):
+        return _("%(said)s: “%(reason)s”") % {"said": said, "reason": reason}
     return _("%(said)s, with changed arguments.") % {"said": said} if decision.get("edited") else f"{said}."

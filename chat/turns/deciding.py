@@ -16,7 +16,8 @@ from accounts.lib.outage import OUTAGE
 from chat.conversations.membership import check_may_write, member_of
 from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import CallStatus, Conversation, Decision, Run, RunStatus, ToolCall, ToolDecision, WaitingFor
-from chat.moderation.decided_calls import CallRefusal, refuse_decision, screen_answer, screen_edited
+from chat.moderation.decided_calls import CallRefusal, refuse_decision, screen_answer, screen_edited, screen_reason
+from chat.protocol.commands import clean_controls
 from chat.protocol.deciding import ToolDecide
 from chat.protocol.errors import Conflict, Invalid, NotFound, TooLarge
 from chat.runs.approval_log import announce_waits
@@ -30,6 +31,8 @@ OVER: Final = "This call doesn't wait for a decision any more."
 NO_OBJECT: Final = "The arguments are not a JSON object."
 QUESTION: Final = "This call asks a question. Answer it, or decline."
 NO_QUESTION: Final = "This call asks no question."
+MAX_REASON_CHARS: Final = 1_000
+ONLY_DENIALS: Final = "A reason can be given only with a denial."
 
 logger = structlog.get_logger(__name__)
 
@@ -112,7 +115,9 @@ def _check_same(user_id: uuid.UUID, command: ToolDecide, call: ToolCall) -> None
 def _checked(user_id: uuid.UUID, command: ToolDecide, call: ToolCall) -> Decided:
     decision = Decision(command.decision)
     if decision == Decision.DENY:
-        return Decided(decision, user_id)
+        return Decided(decision, user_id, reason=screen_reason(_reason(command.reason), call, user_id))
+    if command.reason:
+        raise Invalid(ONLY_DENIALS)
     if call.question is None:
         if command.answer is not None:
             raise Invalid(NO_QUESTION)
@@ -143,6 +148,14 @@ def _edited(arguments: str | dict[str, Any] | None, call: ToolCall) -> str:
     if not isinstance(parsed, dict):
         raise Invalid(NO_OBJECT)
     return "" if text == call.sent_arguments or parsed == _parsed(call.sent_arguments) else text
+
+
+def _reason(text: str | None) -> str:
+    """Why a call is denied, as it is stored; empty where nobody says."""
+    reason = clean_controls(text or "").strip()
+    if len(reason) > MAX_REASON_CHARS:
+        raise TooLarge(f"A reason can have at most {MAX_REASON_CHARS:,} characters.")
+    return reason
 
 
 def _parsed(text: str) -> Any:

@@ -10,6 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.browsing import Watch, answers, ended, send, shoot_views
 from tests.e2e.test_thinking import LISTEN
+from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.tool_rows import QUESTION
 from tests.stack import Stack
 
@@ -114,6 +115,29 @@ def test_two_members_and_a_viewer(page: Page, bob: Page, stack: Stack) -> None:
     for one in (page, bob):
         expect(cards(one)).to_have_count(0)
         expect(answers(one).last).to_have_attribute("data-status", "stopped")
+
+
+def test_denied_with_a_reason(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+    watch = Watch(page, stack.url)
+    page.add_init_script(LISTEN)
+    page.goto(ask(stack, MAIL))
+    card = cards(page)
+    card.get_by_text("Give a reason for denying it").click()
+    reason = card.get_by_role("textbox", name="Reason")
+    reason.fill("Carol has left. <b>Write</b> to Dave.")
+    expect(card).to_contain_text("The model and everybody in this conversation read it.")
+    shoot_views(page, "approval-reason")
+    button(page, "Deny").click()
+    line = page.locator(".decisions li")
+    said = "You denied “Send an email”: “Carol has left. <b>Write</b> to Dave.”"
+    expect(line).to_contain_text(said)
+    ended(page)
+    assert said in page.evaluate("window.heard")
+    page.reload()
+    expect(line).to_contain_text(said)
+    shoot_views(page, "approval-denied")
+    assert "Carol has left. <b>Write</b> to Dave." in json.dumps(upstream.chats[-1].body), "the model reads it"
+    assert watch.complaints == []
 
 
 def test_a_question(page: Page, stack: Stack) -> None:

@@ -54,7 +54,7 @@ def search(stack: Stack) -> Iterator[None]:
         lines = (
             "from workers.models import SearchProvider",
             "from workers.tools.publishing import publish_own_tools",
-            f"SearchProvider.objects.create(name='Ours', address='http://127.0.0.1:{server.server_port}')",
+            f"SearchProvider.objects.create(name='Ours', price='0.005', address='http://127.0.0.1:{server.server_port}')",
             "publish_own_tools()",
         )
         stack.manage("shell", "--no-imports", "--command", "\n".join(lines))
@@ -120,3 +120,23 @@ def test_the_web_with_sources(
     expect(plain.locator(".sources li:target")).to_contain_text("Night trains to Rome")
     without.close()
     assert any("night+train" in path and "format=json" in path for path in Searcher.asked)
+
+    [cost] = stack.sql("SELECT cost FROM accounts_usageentry WHERE purpose = 'tool'")
+    assert float(cost["cost"]) == 0.005, "the price of a search"
+    conversation = page.url.rstrip("/").rpartition("/")[2]
+    exported = page.request.get(f"{stack.url}/c/{conversation}/export/?as=markdown").text()
+    assert "<https://www.trains.example/night/rome>" in exported
+    assert "Night trains to Rome" in exported
+
+
+def test_a_page_whose_address_is_in_a_message(page: Page, stack: Stack, upstream: FakeOpenAI) -> None:
+    """It may be read while the switch is off; without an address nothing may."""
+    for text, offered in (("What does https://example.org/news say?", True), ("What is new?", False)):
+        page.goto(stack.url)
+        before = len(upstream.chats)
+        upstream.play(Script(text="Read."))
+        send(page, text)
+        ended(page)
+        body = next(one.body for one in upstream.chats[before:] if one.body.get("tools"))
+        assert ("read_page" in [tool["function"]["name"] for tool in body["tools"]]) == offered
+        assert "search_web" not in [tool["function"]["name"] for tool in body["tools"]]

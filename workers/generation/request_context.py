@@ -33,15 +33,20 @@ class KnownModels(Protocol):
 
     def window_of(self, model: str) -> ModelWindow: ...
 
+    def sees(self, model: str) -> bool | None: ...
+
 
 class NothingKnown:
-    """No model's window is known, and tokens are counted by the estimate."""
+    """Nothing is known of any model, and tokens are counted by the estimate."""
 
     def __init__(self) -> None:
         self.facts = ModelFacts()
 
     def window_of(self, model: str) -> ModelWindow:
         return ModelWindow(model)
+
+    def sees(self, model: str) -> bool | None:
+        return None
 
 
 def usable_window(window: ModelWindow) -> int | None:

@@ -110,8 +110,7 @@ class ModelRouter:
         self._make = make
         self._seconds = seconds
         self._routes: dict[str, Route] = {}
-        self._windows: dict[str, int | None] = {}  # as listed
-        self._tools: dict[str, bool | None] = {}  # as listed
+        self._listed: dict[str, PublishedModel] = {}
         self._published: dict[str, list[PublishedModel]] = {}
         self._refreshed_at = 0.0
         self._refreshing = asyncio.Lock()
@@ -146,7 +145,7 @@ class ModelRouter:
         members = route.members if route else [one for one in self.members.values() if one.definition.offered]
         if route is None and len(members) != 1:
             return ModelWindow(model)
-        return members[0].window_of(model, self._windows.get(model), self.facts)
+        return members[0].window_of(model, self._as_listed(model).get("window"), self.facts)
 
     def takes_tools(self, model: str) -> bool | None:
         """Whether a model calls tools at the endpoint that serves it: as staff said, else as the model has said by
@@ -156,7 +155,14 @@ class ModelRouter:
         members = route.members if route else [one for one in self.members.values() if one.definition.offered]
         if route is None and len(members) != 1:
             return None
-        return members[0].takes_tools(model, self._tools.get(model), self.facts)
+        return members[0].takes_tools(model, self._as_listed(model).get("tools"), self.facts)
+
+    def sees(self, model: str) -> bool | None:
+        """Whether a model takes images, as its endpoint lists it. None: nobody knows. Thread-safe."""
+        return self._as_listed(model).get("sees")
+
+    def _as_listed(self, model: str) -> PublishedModel:
+        return self._listed.get(model) or PublishedModel(id=model, label=model)
 
     def set_published(self, published: Mapping[str, list[PublishedModel]]) -> None:
         """Sets the published models of each endpoint, for endpoints that have not responded yet."""
@@ -184,8 +190,7 @@ class ModelRouter:
         """Rebuilds the routes. If two endpoints offer the same model, the first one serves it."""
         catalog: list[Offer] = []
         routes: dict[str, Route] = {}
-        windows: dict[str, int | None] = {}
-        tools: dict[str, bool | None] = {}
+        listed: dict[str, PublishedModel] = {}
         for member in self.members.values():
             if not member.definition.offered:
                 continue
@@ -195,7 +200,7 @@ class ModelRouter:
                 if model["id"] not in routes:
                     routes[model["id"]] = route
                     offer = self._offer(model, member.definition)
-                    windows[model["id"]], tools[model["id"]] = model.get("window"), model.get("tools")
+                    listed[model["id"]] = model
                     if (calls := member.takes_tools(model["id"], model.get("tools"), self.facts)) is not None:
                         offer["tools"] = calls
                     if tokens := member.window_of(model["id"], model.get("window"), self.facts).tokens:
@@ -204,7 +209,7 @@ class ModelRouter:
                     if refused := self.facts.refused_parameters(member.definition.ledger_name, model["id"]):
                         offer["refuses"] = refused
                     catalog.append(offer)
-        self._routes, self.catalog, self._windows, self._tools = routes, catalog, windows, tools
+        self._routes, self.catalog, self._listed = routes, catalog, listed
 
     @staticmethod
     def _offer(model: PublishedModel, definition: Definition) -> Offer:

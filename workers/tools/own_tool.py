@@ -74,10 +74,13 @@ def own_tool(
     *,
     title: str,
     effect: Effect = "reads",
-    approval: Approval = "never",
+    approval: Approval | None = None,
     outside: bool = False,
 ) -> OwnTool:
-    """The tool of a frozen dataclass with a docstring. `outside`: its results come from outside (web, files)."""
+    """The tool of a frozen dataclass with a docstring. `outside`: its results come from outside (web, files). Without
+    another `approval`, one that writes asks first.
+    """
+    approval = approval or ("ask" if effect == "writes" else "never")
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", call.__name__).lower()
     return OwnTool(call, name, title, cleandoc(call.__doc__ or ""), schema_of(call), effect, approval, outside)
 

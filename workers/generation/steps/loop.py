@@ -31,13 +31,14 @@ from workers.generation.screening import stopped_sentence
 from workers.generation.services import Services
 from workers.generation.steps.calls import Calls
 from workers.generation.steps.checks import Repetitions
+from workers.generation.steps.rounds import read_rounds
 from workers.generation.steps.screened_rows import check_none_withheld, record_model_step
 from workers.generation.steps.screening import CallScreen, CallWithheld
 from workers.generation.steps.sorting import sort_calls
 from workers.generation.steps.stored import Gone, stored, through_outages
 from workers.generation.tool_use.approval import Waiting
 from workers.generation.tool_use.limits import Spent, spent_by
-from workers.generation.tool_use.requests import Round, StepRequest, known_tools, rounds_of
+from workers.generation.tool_use.requests import StepRequest, known_tools
 from workers.generation.tool_use.toolbox import NO_TOOLBOX, Toolbox
 from workers.providers.base import TokenUsage
 from workers.tools.registry import Wanted
@@ -45,6 +46,7 @@ from workers.tools.registry import Wanted
 logger = structlog.get_logger(__name__)
 
 STOPPED: Final = Outcome(RunStatus.STOPPED)
+NOTHING_SAID: Final = ("upstream_empty", "upstream_tool_call")  # the latter of a model that was to call no more
 UNASKED_SHARE: Final = 1 / 10  # of a model's window, at most, for tools that nobody has chosen
 WISHED_SHARE: Final = 1 / 2  # for those that somebody has chosen
 
@@ -212,17 +214,14 @@ class StepLoop:
         request = StepRequest(tools, self._box.instructions)
         if not self._steps:
             return request
-        rounds = self._rounds()
+        sees = self._services.models.sees(self._run.model) is not False
+        rounds = await read_rounds(self._steps, self._log.text, self._box.tools, self._run.base_chars, sees=sees)
         may_call = bool(self._box.tools) and self._spent.may_call(len(rounds)) and not self._repetitions.too_many
         prices = await in_db(price_of, self._run.model) if self._claim.tools.cost is not None else None
         self._log.step = self._steps[-1].number + 1
         return replace(
             request, rounds=rounds, call_no_more=not may_call, number=self._log.step, room=self._spent.room(prices)
         )
-
-    def _rounds(self) -> list[Round]:
-        inside = {name for name, tool in self._box.tools.items() if not tool.outside}
-        return rounds_of(self._steps, self._log.text, inside, self._run.base_chars)
 
     def _answer(self, request: StepRequest) -> ModelAnswer:
         services = self._services
@@ -232,7 +231,7 @@ class StepLoop:
 
     def _ended(self, outcome: Outcome) -> Outcome:
         """How the run ends with its last request."""
-        if not self._steps or (outcome.status is not RunStatus.DONE and outcome.code != "upstream_empty"):
+        if not self._steps or (outcome.status is not RunStatus.DONE and outcome.code not in NOTHING_SAID):
             return outcome
         finish = Finish.TOOL_LIMIT.value if self._last.request.call_no_more else outcome.finish
         # A model may have nothing to add to what it said before its calls.

@@ -14,7 +14,7 @@ from workers.providers.http.dialect import Dialect, Fetch, Target, Wanted
 from workers.providers.http.json_values import Report
 from workers.providers.http.listing import parse_models
 from workers.providers.openai.completion import CompletionReader
-from workers.providers.openai.tools import function_tools, message
+from workers.providers.openai.tools import function_tools, messages
 
 AZURE_VERSION: Final = "2024-10-21"  # the newest stable one of addresses with deployments
 NOT_DEPLOYED: Final = "Azure lists what can be deployed; enter the names of your deployments"
@@ -35,7 +35,7 @@ class OpenAIDialect(Dialect):
         refused = wanted.refused
         body: dict[str, Any] = {
             "model": wanted.model,
-            "messages": [message(turn, wanted) for turn in wanted.turns],
+            "messages": messages(wanted),
             "stream": wanted.stream,
         }
         if wanted.tools:

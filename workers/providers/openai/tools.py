@@ -13,7 +13,16 @@ from workers.providers.base import ChatTurn
 from workers.providers.http.dialect import Wanted
 from workers.providers.http.json_values import read_objects
 from workers.providers.http.tool_schemas import MAX_DESCRIPTION, gemini_schema, object_schema
-from workers.providers.http.tool_turns import arguments_text, plain_id, replayed, result_text, wire_name, wire_tools
+from workers.providers.http.tool_turns import (
+    NO_OUTPUT,
+    arguments_text,
+    plain_id,
+    replayed,
+    result_text,
+    sendable_images,
+    wire_name,
+    wire_tools,
+)
 
 MAX_TOOLS: Final = 128  # of one request
 MISTRAL_ID: Final = 9  # characters of a call's id at Mistral, which refuses others
@@ -42,10 +51,39 @@ def _with_properties(parameters: Mapping[str, Any], *, plain: bool) -> dict[str,
     return {"properties": {}, **gemini_schema(parameters, plain=True)} if plain else object_schema(parameters)
 
 
-def message(turn: ChatTurn, wanted: Wanted) -> dict[str, Any]:
+def messages(wanted: Wanted) -> list[dict[str, Any]]:
+    """The turns as messages. Results may hold only text: their images follow the last result of a request, as the
+    user's.
+    """
+    found: list[dict[str, Any]] = []
+    images: list[dict[str, Any]] = []
+    for turn in wanted.turns:
+        if turn.role != "tool" and images:
+            found.append({"role": "user", "content": images})
+            images = []
+        found.append(_message(turn, wanted))
+        if not wanted.refused("images"):
+            images += _image_parts(turn)
+    return [*found, {"role": "user", "content": images}] if images else found
+
+
+def _image_parts(turn: ChatTurn) -> list[dict[str, Any]]:
+    images = [
+        {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+        for kind, data in sendable_images(turn)
+    ]
+    what = "The image" if len(images) == 1 else f"The {len(images)} images"
+    name = wire_name(turn.name)
+    return (
+        [{"type": "text", "text": f"[{what} that {name} returned, not the user's words:]"}, *images] if images else []
+    )
+
+
+def _message(turn: ChatTurn, wanted: Wanted) -> dict[str, Any]:
     """One turn as a message."""
     if turn.role == "tool":
-        return {"role": "tool", "tool_call_id": _call_id(turn.call_id, wanted), "content": result_text(turn)}
+        text = result_text(turn, carries=bool(turn.images) and not wanted.refused("images")) or NO_OUTPUT
+        return {"role": "tool", "tool_call_id": _call_id(turn.call_id, wanted), "content": text}
     if not turn.calls:
         return {"role": turn.role, "content": turn.content}
     extras: dict[str, Any] = {}

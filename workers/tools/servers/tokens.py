@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import structlog
-from django.db import OperationalError, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.lib.db import in_db
@@ -21,13 +22,17 @@ from workers.tools.servers.pool import load_client
 from workers.tools.servers.stored import StoredServer
 
 EARLY: Final = timedelta(seconds=120)  # before a token expires, it is refreshed
-REFRESH_SECONDS: Final = 8.0  # less than an idle transaction may last
-WAITS: Final = 5  # times that another process's refresh is waited for
+REFRESH_SECONDS: Final = 30.0  # for a refresh, also one that nobody waits for any more
+WAIT_SECONDS: Final = 45.0  # a call waits for a refresh, also another process's
+EARLY_SECONDS: Final = 5.0  # likewise, while the old token is still good
+LOOK_SECONDS: Final = 0.25  # between two looks at another process's refresh
+AT_ONCE: Final = 2  # refreshes at one server from a process: each keeps a thread and a database connection
 USED_EVERY: Final = timedelta(minutes=1)  # how exact `last_used_at` is
 CONNECT_AGAIN: Final = "Connect again under Settings, My connections."
 
 logger = structlog.get_logger(__name__)
-_refreshes: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
+_slots: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[uuid.UUID, asyncio.Semaphore]] = WeakKeyDictionary()
+_refreshes: dict[tuple[asyncio.AbstractEventLoop, uuid.UUID, uuid.UUID | None, str], asyncio.Task[str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +54,51 @@ async def access_token(server: StoredServer, user_id: uuid.UUID | None, *, refus
     held = await in_db(_read, server, user_id, refused)
     if not held.due:
         return held.token
-    loop = asyncio.get_running_loop()
-    if loop not in _refreshes:
-        _refreshes.clear()
-        _refreshes[loop] = asyncio.Semaphore(2)  # each keeps a thread and a database connection
     try:
-        oauth = await load_client("oauth")
-        async with _refreshes[loop]:
-            return await in_db(_refresh, server, user_id, refused, oauth, loop)
-    except ToolError:
+        async with asyncio.timeout(WAIT_SECONDS if held.expired else EARLY_SECONDS):
+            return await asyncio.shield(_start_refresh(server, user_id, refused))
+    except (ToolError, TimeoutError) as error:
         still = await in_db(_read, server, user_id, refused)
         if still.expired:
-            raise
+            raise error if isinstance(error, ToolError) else ToolError(_slow(server)) from None
         return still.token  # the refresh was early: the old one goes on for a while
+
+
+def _start_refresh(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> asyncio.Task[str]:
+    """The refresh of a log-in, one for all calls of this process. It goes on also if none of them waits any more."""
+    loop = asyncio.get_running_loop()
+    key = (loop, server.id, user_id, refused)
+    if (running := _refreshes.get(key)) is not None:
+        return running
+    task = _refreshes[key] = loop.create_task(_refresh_in_turn(server, user_id, refused))
+
+    def forget(done: asyncio.Task[str]) -> None:
+        _refreshes.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # whoever waits has it
+
+    task.add_done_callback(forget)
+    return task
+
+
+async def _refresh_in_turn(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> str:
+    """The new token, or that of another process, whose refresh is waited for without a thread and a connection."""
+    loop = asyncio.get_running_loop()
+    oauth = await load_client("oauth")
+    slot = _slots.setdefault(loop, {}).setdefault(server.id, asyncio.Semaphore(AT_ONCE))
+    until = loop.time() + WAIT_SECONDS
+    while True:
+        async with slot:
+            token = await in_db(_refresh, server, user_id, refused, oauth, loop)
+        if token is not None:
+            return token
+        if loop.time() >= until:
+            raise ToolError(_slow(server))
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _slow(server: StoredServer) -> str:
+    return f"Your log-in at {server.title} is being renewed, which takes long. Try again in a moment."
 
 
 async def mark_expired(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> None:
@@ -84,7 +121,7 @@ def _find(server: StoredServer, user_id: uuid.UUID | None, *, lock: bool = False
 def _read(server: StoredServer, user_id: uuid.UUID | None, refused: str) -> _Held:
     row = _find(server, user_id)
     if row is None or (row.state == ConnectionState.CONNECTING and not row.encrypted_tokens):
-        raise ToolError(f"Connect to {server.title} first, under Settings, My connections.")
+        raise ToolError(_connect_first(server))
     held = _hold(server, row, refused)
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - USED_EVERY:
@@ -106,50 +143,71 @@ def _hold(server: StoredServer, row: ToolConnection, refused: str) -> _Held:
 
 def _refresh(
     server: StoredServer, user_id: uuid.UUID | None, refused: str, oauth: Any, loop: asyncio.AbstractEventLoop
-) -> str:
-    """The new token. Others wait for the row, and find it there. Called in a thread of the database.
+) -> str | None:
+    """The new token; None: another process is refreshing it. Called in a thread of the database.
 
-    A process that is killed here gives the row free, and the next one refreshes. Only if the server had already
-    replaced the refresh token, and accepts the old one no more, does the person have to connect again.
+    The lock is one of this transaction and not that of the row, which may be deleted meanwhile. A process that is
+    killed here, or stands still, loses it, and the next one refreshes. Only if the server had already replaced the
+    refresh token, and accepts the old one no more, does the person have to connect again.
     """
-    for _ in range(WAITS):
-        try:
-            with transaction.atomic():
-                row = _find(server, user_id, lock=True)
-                if row is None:
-                    raise ToolError(f"Connect to {server.title} first, under Settings, My connections.")
-                held = _hold(server, row, refused)
-                if not held.due:
-                    return held.token  # another process was first
-                refused_now = _try_refresh(server, row, oauth, loop)
-                if not refused_now:
-                    return str(row.read("tokens")["access_token"])
-                _expire(row, refused_now)
-            raise ToolError(f"Your log-in at {server.title} has ended. {CONNECT_AGAIN}")
-        except OperationalError:  # another process has had the row for longer than a lock is waited for
-            continue
-    raise ToolError(f"Your log-in at {server.title} could not be renewed. Try again in a moment.")
+    with transaction.atomic():
+        row = _find(server, user_id)
+        if row is None:
+            raise ToolError(_connect_first(server))
+        if not _lock(row):
+            return None
+        row.refresh_from_db()  # it may have been refreshed before the lock was had
+        held = _hold(server, row, refused)
+        if not held.due:
+            return held.token
+        new, ended = _ask(server, row, oauth, loop)
+        now = _find(server, user_id, lock=True)
+        if now is None:
+            raise ToolError(_connect_first(server))
+        if now.version != row.version:  # they have logged in again meanwhile
+            return _hold(server, now, refused).token
+        if new is not None:
+            save_tokens(now, new.stored, new.expires_in, new.scopes)
+            logger.info("tool_token_refreshed", server=server.slug, expires_in=new.expires_in)
+            return str(now.read("tokens")["access_token"])
+        _expire(now, ended)
+    raise ToolError(f"Your log-in at {server.title} has ended. {CONNECT_AGAIN}")
 
 
-def _try_refresh(server: StoredServer, row: ToolConnection, oauth: Any, loop: asyncio.AbstractEventLoop) -> str:
-    """Refreshes and saves; why the log-in has ended, empty: it has not. Raises `ToolError`."""
+def _lock(row: ToolConnection) -> bool:
+    """Locks the refresh of a log-in up to the end of the transaction, which may be idle for as long as that takes."""
+    idle = f"{int((REFRESH_SECONDS + 10) * 1000)}ms"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', %s, true),"
+            " pg_try_advisory_xact_lock(hashtext('tool_token'), hashtext(%s))",
+            [idle, str(row.pk)],
+        )
+        return bool(cursor.fetchone()[1])
+
+
+def _ask(server: StoredServer, row: ToolConnection, oauth: Any, loop: asyncio.AbstractEventLoop) -> tuple[Any, str]:
+    """New tokens, or None and why the log-in has ended. Raises `ToolError`."""
     tokens = row.read("tokens")
     if not tokens.get("refresh_token"):
         if row.expires_at is not None and row.expires_at > timezone.now():
             raise ToolError(f"Your log-in at {server.title} cannot be renewed.")
-        return f"{server.title} gave a log-in that cannot be renewed, and it has expired."
-    request = oauth.refresh(server, tokens, client=row.read("client"), discovered=row.discovered)
+        return None, f"{server.title} gave a log-in that cannot be renewed, and it has expired."
+    request = oauth.refresh(
+        server, tokens, client=row.read("client"), discovered=row.discovered, seconds=REFRESH_SECONDS
+    )
     waiting = asyncio.run_coroutine_threadsafe(request, loop)
     try:
-        new = waiting.result(REFRESH_SECONDS)
+        return waiting.result(REFRESH_SECONDS), ""
     except oauth.LogInRefusedError as error:
-        return str(error.sentence)
+        return None, str(error.sentence)
     except TimeoutError:
         waiting.cancel()
         raise ToolError(f"The log-in of {server.title} did not answer in time.") from None
-    save_tokens(row, new.stored, new.expires_in, new.scopes)
-    logger.info("tool_token_refreshed", server=server.slug, expires_in=new.expires_in)
-    return ""
+
+
+def _connect_first(server: StoredServer) -> str:
+    return f"Connect to {server.title} first, under Settings, My connections."
 
 
 def save_tokens(row: ToolConnection, stored: Mapping[str, Any], expires_in: int | None, scopes: str) -> None:

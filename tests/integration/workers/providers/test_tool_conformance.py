@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -405,7 +406,8 @@ async def test_results_that_say_nothing_and_results_with_images(endpoint: Endpoi
         case "ollama":
             assert asked(endpoint)[-1]["images"] == [data]
         case _:
-            assert data not in said
+            shown: dict[str, Any] = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+            assert asked(endpoint)[-1] == {"role": "user", "content": [ANY, shown]}
 
 
 async def test_each_byte_of_a_call_in_a_read_of_its_own(endpoint: Endpoint) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
@@ -80,14 +79,6 @@ def test_a_policy_for_all_tools(alice: User) -> None:
     assert not keys(alice)
     ToolPolicy.objects.create(server="", tool="calculate", rule="never")
     assert keys(alice) == {"calculate"}
-
-
-def test_looking_for_tools_takes_three_statements(alice: User, django_assert_num_queries: Any) -> None:
-    publish_own_tools()
-    tool_switch.tools_stopped()  # asked twice a second at most
-    with django_assert_num_queries(3):
-        offered, existing = registry._read(alice.pk)
-    assert {one.name for one in existing} >= {one.name for one in offered.values()}
 
 
 @pytest.mark.django_db(transaction=True)

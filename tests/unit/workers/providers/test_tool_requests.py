@@ -334,11 +334,28 @@ class TestWhatWasLearnt:
             "tool", "A map.", call_id="call_1", name="current_time", images=(ToolImage("image/png", b"x"),)
         )
         turns = (ASKED, CALLED, shown)
-        for dialect in (ResponsesDialect(), AnthropicDialect(), GeminiDialect(), OllamaDialect()):
+        for dialect in (OpenAIDialect(), ResponsesDialect(), AnthropicDialect(), GeminiDialect(), OllamaDialect()):
             assert "eA==" in json.dumps(dialect.body(wanted(turns=turns, tools=(CLOCK,))))
             body = json.dumps(dialect.body(wanted("images", turns=turns, tools=(CLOCK,))))
             assert "eA==" not in body
             assert "cannot be shown" in body
+
+    def test_images_of_chat_completions_follow_all_results(self) -> None:
+        """A result may hold only text there, and no other message may stand between a call and its result."""
+        twice = ChatTurn("assistant", "", calls=(RequestedCall("a", "look", "{}"), RequestedCall("b", "look", "{}")))
+        image = (ToolImage("image/png", b"x"),)
+        turns = (
+            ASKED, twice, ChatTurn("tool", "", call_id="a", name="look", images=image),
+            ChatTurn("tool", "None.", call_id="b", name="look"), ChatTurn("assistant", "I see."),
+        )  # fmt: skip
+        sent = OpenAIDialect().body(wanted(turns=turns, tools=(CLOCK,)))["messages"]
+        assert [one["role"] for one in sent] == ["user", "assistant", "tool", "tool", "user", "assistant"]
+        assert sent[2]["content"] == "(no output)"
+        words, shown = sent[4]["content"]
+        assert words == {"type": "text", "text": "[The image that look returned, not the user's words:]"}
+        assert shown == {"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}
+        sent = OpenAIDialect().body(wanted(turns=turns[:4], tools=(CLOCK,)))["messages"]
+        assert sent[-1]["content"][1] == shown, "after the last result, too"
 
     def test_replay(self) -> None:
         facts = ModelFacts()

@@ -116,3 +116,9 @@ async def test_a_long_result_is_cut() -> None:
     result = await TOOL.run({"query": "huge"}, context())
     assert len(result.text) == MAX_OUTPUT_CHARS
     assert result.text.endswith("too long.]")
+
+
+def test_a_tool_that_writes_asks_first_unless_it_says_otherwise() -> None:
+    assert own_tool(FindPlaces, title="Find places").approval == "never"
+    assert own_tool(FindPlaces, title="Find places", effect="writes").approval == "ask"
+    assert own_tool(FindPlaces, title="Find places", effect="writes", approval="always").approval == "always"

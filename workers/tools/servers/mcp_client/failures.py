@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx2
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp_types import CONNECTION_CLOSED, METHOD_NOT_FOUND, PARSE_ERROR, REQUEST_TIMEOUT
 from pydantic import ValidationError
 
 from workers.tools.base import ToolError
@@ -58,6 +58,8 @@ def _explain_refusal(error: MCPError, title: str, refusal: LastRefusal, sent: bo
         return ToolError(f"{title} did not answer in time.", uncertain=sent, detail=detail)
     if error.code == CONNECTION_CLOSED:
         return ToolError(f"The connection to {title} was lost.", uncertain=sent, detail=detail)
+    if error.code == PARSE_ERROR:  # ours, not the server's: it has answered, nobody knows what
+        return ToolError(f"{title} sent an answer that cannot be read.", uncertain=sent, detail=detail)
     if refusal.status >= 400:
         return ToolError(f"{title} answered with an error (HTTP {refusal.status}).", uncertain=sent, detail=detail)
     if error.code == METHOD_NOT_FOUND and not sent:

@@ -132,11 +132,14 @@ async def finish(
 
 
 async def refresh(
-    server: StoredServer, tokens: Mapping[str, Any], *, client: Mapping[str, Any], discovered: Mapping[str, Any]
-) -> Tokens:
-    """New tokens. Raises `LogInRefusedError` where the person has to log in again, else `ToolError`."""
+    server: StoredServer, tokens: Mapping[str, Any], *, client: Mapping[str, Any], discovered: Mapping[str, Any],
+    seconds: float = STEP_SECONDS,
+) -> Tokens:  # fmt: skip
+    """New tokens, waited for so many seconds. Raises `LogInRefusedError` where the person has to log in again, else
+    `ToolError`.
+    """
     data = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
-    return await _ask_for_tokens(server, data, client, discovered, tokens)
+    return await _ask_for_tokens(server, data, client, discovered, tokens, seconds)
 
 
 async def revoke(
@@ -164,10 +167,10 @@ async def revoke(
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
-async def _client(server: StoredServer) -> httpx2.AsyncClient:
+async def _client(server: StoredServer, seconds: float = STEP_SECONDS) -> httpx2.AsyncClient:
     """What a server names may be in a private network only where the server itself is in one."""
     private = server.allow_private and await is_private_host(server.address)
-    return guarded_client(allow_private=private, timeout=STEP_SECONDS)
+    return guarded_client(allow_private=private, timeout=seconds)
 
 
 async def _probe(http: httpx2.AsyncClient, server: StoredServer) -> httpx2.Response:
@@ -244,13 +247,13 @@ async def _register(
 
 async def _ask_for_tokens(
     server: StoredServer, data: dict[str, str], client: Mapping[str, Any], discovered: Mapping[str, Any],
-    before: Mapping[str, Any],
+    before: Mapping[str, Any], seconds: float = STEP_SECONDS,
 ) -> Tokens:  # fmt: skip
     endpoint = discovered["metadata"]["token_endpoint"]
     title = server.title
     try:
         body, headers = _authenticated(server, {**data, "resource": discovered["resource"]}, client, discovered)
-        async with await _client(server) as http:
+        async with await _client(server, seconds) as http:
             response = await http.post(endpoint, data=body, headers=headers)
         if response.status_code == 429 or response.status_code >= 500:
             raise ToolError(f"The log-in of {title} does not work at the moment (HTTP {response.status_code}).")

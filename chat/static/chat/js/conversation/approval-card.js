@@ -47,6 +47,7 @@ export class ApprovalCard {
     this.field = /** @type {HTMLTextAreaElement} */ (this.part("arguments").querySelector("textarea"));
     this.field.id = `arguments-${call.call_id}`;
     this.field.setAttribute("aria-describedby", `trouble-${call.call_id}`);
+    this.reason = /** @type {HTMLTextAreaElement} */ (this.part("reason").querySelector("textarea"));
     this.part("trouble").id = `trouble-${call.call_id}`;
     if (call.question) this.part("fields").append(...buildFields(call.question.schema, call.call_id));
     this.allow(options.mayDecide);
@@ -130,6 +131,7 @@ export class ApprovalCard {
     const fields = { decision };
     if (!denies && this.call.question) fields.answer = readAnswer(this.element);
     else if (!denies && !this.field.hidden && this.field.value !== this.shown) fields.arguments = this.field.value;
+    else if (denies && this.reason.value.trim()) fields.reason = this.reason.value.trim();
     this.setBusy(true);
     this.say("Sending…");
     try {

@@ -10,6 +10,7 @@
  * @property {boolean} [expired] nobody decided in time
  * @property {boolean} [answered] it was a question
  * @property {boolean} [edited] with other arguments than the model's
+ * @property {string} [reason] why it was denied
  */
 
 const TIME = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
@@ -23,7 +24,9 @@ export function decisionWords(decision, reader) {
   if (decision.expired) return `Nobody decided about “${title}” in time.`;
   const who = by?.id === reader ? "You" : by?.name || "Somebody";
   const did = decision.answered ? (what === "deny" ? "did not answer “%”" : "answered “%”") : ALLOWED[what];
-  return `${who} ${did.replace("%", () => title)}${decision.edited ? ", with changed arguments" : ""}.`;
+  const said = `${who} ${did.replace("%", () => title)}`;
+  if (decision.reason) return `${said}: “${decision.reason}”`;
+  return `${said}${decision.edited ? ", with changed arguments" : ""}.`;
 }
 
 /** A time as the reader's language has it. @param {string} at */

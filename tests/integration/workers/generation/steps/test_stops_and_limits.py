@@ -207,17 +207,6 @@ async def test_a_quota_bounds_each_step_by_what_is_left(turn: Accepted, alice: U
     assert reserved == 0
 
 
-async def test_a_result_after_the_conversation_was_deleted_is_dropped(turn: Accepted) -> None:
-    async def delete(*_: Any) -> ToolResult:
-        await Conversation.objects.filter(pk=turn.conversation_id).aupdate(deleted_at=timezone.now())
-        return ToolResult("too late")
-
-    model = ScriptedModel(calls(("a", "look", {})), says("Never."))
-    await worker_with(CountingTool(work=delete)).write(turn, model)
-    run, _, [call] = await in_db(rows, turn.run_id)
-    assert (run.status, call.status, call.output, len(model.asked)) == ("stopped", "cancelled", "", 1)
-
-
 async def test_a_result_after_the_stop_is_dropped(turn: Accepted, alice: User) -> None:
     """The stop is in PostgreSQL; its message has not reached the worker."""
 
@@ -257,19 +246,6 @@ async def test_no_call_begins_while_staff_stops_all_tools(turn: Accepted) -> Non
     ]
     assert second.began == []
     assert await in_db(tools_stopped) == made[1].output
-
-
-async def test_no_call_begins_after_the_conversation_was_deleted(turn: Accepted) -> None:
-    """It is in the trash, and its answer goes on to the end, but changes and sends nothing more."""
-
-    async def delete() -> None:
-        await Conversation.objects.filter(pk=turn.conversation_id).aupdate(deleted_at=timezone.now())
-
-    send = CountingTool("send", effect="writes")
-    model = ScriptedModel([delete, *calls(("a", "send", {}))], says("Never."))
-    await worker_with(send).write(turn, model)
-    run, _, [call] = await in_db(rows, turn.run_id)
-    assert (send.began, run.status, call.status, len(model.asked)) == ([], "stopped", "cancelled", 1)
 
 
 async def test_calls_run_side_by_side_up_to_the_limit(turn: Accepted) -> None:

@@ -80,3 +80,17 @@ async def test_a_refused_stream_of_events_says_nothing_about_a_call() -> None:
             await does.run({}, context())
     assert made == ["does"]
     assert raised.value.uncertain
+
+
+@pytest.mark.parametrize("body", [b"no JSON", b'{"jsonrpc": "2.0", "id": 7}', b"event: message\ndata: {]\n\n"])
+async def test_an_answer_that_cannot_be_read_says_nothing_about_the_effect(body: bytes) -> None:
+    """The server has got the call: an answer that is none is no refusal. What a library says of it is not shown."""
+    scripted = Scripted()
+    kind = "text/event-stream" if body.startswith(b"event") else "application/json"
+    scripted.answers["tools/call"] = lambda params: Response(body, media_type=kind)
+    with running(scripted.app()) as fake:
+        server = stored(f"{fake.origin}/mcp", protocol="2025-06-18", timeout=3.0)
+        with pytest.raises(ToolError, match="sent an answer that cannot be read") as raised:
+            await named(server, "does", effect="writes").run({}, context())
+    assert raised.value.uncertain
+    assert "validation" not in raised.value.sentence

@@ -1,0 +1,49 @@
+"""The version of what a user is offered of tools, in one statement: workers need not read them for each answer."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+from django.db import connection
+
+from chat.runs.tool_switch import sentence
+
+# A row that was changed has another `xmin` or, within one transaction, another `ctid`.
+_VERSION: Final = """
+WITH servers AS (
+    SELECT id, slug, xmin, ctid FROM chat_toolserver WHERE owner_id IS NULL OR owner_id = %(user)s
+)
+SELECT
+    (SELECT reason FROM chat_toolswitch WHERE id = 1 AND stopped),
+    md5(concat(
+        (SELECT string_agg(concat_ws(':', id, xmin, ctid), ',' ORDER BY id) FROM servers), '/',
+        (SELECT string_agg(id::text, ',' ORDER BY id) FROM chat_toolserver_groups), '/',
+        (SELECT string_agg(concat_ws(':', id, xmin, ctid), ',' ORDER BY id) FROM chat_knowntool
+            WHERE server = '' OR server IN (SELECT slug FROM servers)), '/',
+        (SELECT string_agg(concat_ws(':', id, xmin, ctid), ',' ORDER BY id) FROM chat_toolpolicy), '/',
+        (SELECT string_agg(group_id::text, ',' ORDER BY group_id) FROM accounts_user_groups WHERE user_id = %(user)s)
+    ))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsVersion:
+    """`stopped`: why staff have stopped all tools; None: they have not. `key` is the same for all users who are offered
+    the same, and another one after any change of tools, servers, policies and groups.
+    """
+
+    stopped: str | None
+    key: str
+
+
+def tools_version(user_id: uuid.UUID) -> ToolsVersion:
+    """What a user is offered now. One query; raises a database error."""
+    with connection.cursor() as cursor:
+        cursor.execute(_VERSION, {"user": user_id})
+        reason, digest = cursor.fetchone()
+    # What of the tools is not in the database.
+    known = f"{settings.TOOL_SERVERS_OF_USERS} {sorted(settings.TOOL_SERVERS_STDIO.items())}"
+    return ToolsVersion(None if reason is None else sentence(reason), f"{digest} {known}")
