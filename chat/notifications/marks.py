@@ -33,7 +33,8 @@ WITH run AS (
     WHERE status IN ('waiting', 'queued', 'running') AND conversation_id = ANY(%(conversations)s)
     GROUP BY conversation_id
 )
-SELECT m.conversation_id, m.user_id, n.unread, n.failed, COALESCE(run.running, false), COALESCE(run.waiting_for, ''),
+SELECT m.conversation_id, m.user_id, GREATEST(n.unread, m.marked_unread::int), n.failed,
+    COALESCE(run.running, false), COALESCE(run.waiting_for, ''),
     COALESCE(run.waiting_for, '') = 'approval' AND m.role <> 'viewer', {VERSION}
 FROM chat_member m
 LEFT JOIN run ON run.conversation_id = m.conversation_id
@@ -47,7 +48,10 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What one person's list shows of one conversation. `unread` is at most `MOST_UNREAD`."""
+    """What one person's list shows of one conversation.
+
+    `unread` is at most `MOST_UNREAD`, and at least 1 if they marked it as unread.
+    """
 
     unread: int = 0
     failed: bool = False  # an unread answer failed
