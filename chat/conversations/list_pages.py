@@ -93,6 +93,17 @@ class Listing:
     name: str = ""  # of the folder or the tag that is shown
 
     @property
+    def pinned_groups(self) -> int:
+        """How many groups are pinned ones, above the entries that pages go on from: 0 or 1."""
+        return int(self.view.has_pinned_on_top and bool(self.groups) and self.groups[0].items[0].pinned)
+
+    @property
+    def label(self) -> str:
+        """What the list is called above it."""
+        words = {"": _("Conversations"), "archived": _("Archive"), "unread": _("Unread")}
+        return self.name or str(words.get(self.view.kind, ""))
+
+    @property
     def version(self) -> str:
         """Another one whenever the list shows anything else: a page that was just loaded asks whether it still fits."""
         shown = [(group.label, group.items) for group in self.groups]
@@ -183,9 +194,8 @@ def _start_of(loose: QuerySet[Member], rows: QuerySet[Member], place: Place, zon
 def _heading(user_id: uuid.UUID, view: ListView) -> tuple[str, Sequence[FolderEntry]]:
     """The name of the folder or the tag that a view shows, and the folders above its list."""
     if view.kind == "tag":
-        name = (
-            Tag.objects.filter(pk=view.id or uuid.UUID(int=0), user_id=user_id).values_list("name", flat=True).first()
-        )
+        tags = Tag.objects.filter(pk=view.id or uuid.UUID(int=0), user_id=user_id)
+        name = tags.values_list("name", flat=True).first()
         if name is None:
             raise NotFound("This tag no longer exists.")
         return name, ()

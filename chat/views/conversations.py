@@ -192,6 +192,7 @@ def _page(
         "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
         "listing": list_beside(request, state, member, folder, mentioned),
         "folder": folder,
+        "archived": member is not None and member.archived_at is not None,
         "zone": zone_of(request),
         "sheets": SHEETS,
         "suggestions": _suggestions(),

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
 from chat.conversations import list_pages, listing, summaries
-from chat.conversations.list_views import ListView, parse_view
+from chat.conversations.list_views import ALL, ListView, parse_view
 from chat.conversations.snapshot import State
 from chat.models import Folder, Member
 from chat.protocol.errors import Invalid
@@ -77,13 +77,18 @@ def list_beside(
     """The list beside a conversation, with its entry in the middle: that of its folder, else the whole. Beside a new
     one it is that of the `folder` that it begins in.
     """
-    view, place = list_pages.ALL, list_pages.TOP
+    view, place = ALL, list_pages.TOP
     if folder is not None:
         view = ListView("folder", folder.pk)
-    elif member is not None and state is not None and not (member.archived_at or state.conversation.temporary):
-        if state.conversation.pinned_at is None:  # else it is at the top of the whole list
-            place = list_pages.Place(around=state.conversation.pk)
-            view = ListView("folder", member.folder_id) if member.folder_id else view
+    elif (
+        member is not None
+        and state is not None
+        and not (
+            member.archived_at or state.conversation.temporary or state.conversation.pinned_at  # at the top of the list
+        )
+    ):
+        place = list_pages.Place(around=state.conversation.pk)
+        view = ListView("folder", member.folder_id) if member.folder_id else view
     return list_pages.read_listing(
         user_of(request).pk, zone=zone_of(request), view=view, place=place, mentioned_in=mentioned
     )
