@@ -215,6 +215,8 @@ export class ListWindow {
       const isElsewhere = kept.view !== this.view || (kept.id ? !this.find(kept.id) : this.state?.dataset.start);
       if (isElsewhere) await this.open(kept.view, kept.id ? { around: kept.id } : {}).catch(() => {}); // a folder that is gone
       this.returnTo(kept);
+      await document.fonts.ready; // the headings get their height
+      this.returnTo(kept);
     }
     const current = id ? this.find(id) : null;
     if (current && (!kept || kept.of !== id)) current.scrollIntoView({ block: kept ? "nearest" : "center" });
