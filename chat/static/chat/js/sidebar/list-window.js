@@ -10,7 +10,7 @@ const REFRESH_MS = 300;
 const AGAIN_MS = 3_000; // after the list could not be read, or while an entry is being renamed
 const MOST_FAILURES = 5; // one after another; then the next notice or connection asks again
 const PAGE = 40;
-const MOST = 400; // entries that are read again at once
+const MOST = 400; // entries in the page: beyond them those at the other end leave it
 const NEAR = "600px"; // how far from the end of the list more of it is loaded
 const SOON_MS = 1_000; // after midnight
 
@@ -84,14 +84,8 @@ export class ListWindow {
 
   /** What of the list is shown, as a request names it. @returns {Record<string, string>} */
   shown() {
-    const { loose } = this;
     const start = this.state?.dataset.start ?? "";
-    if (loose.length <= MOST) return { count: String(Math.max(PAGE, loose.length)), ...(start ? { start } : {}) };
-    const top = this.list.getBoundingClientRect().top;
-    const at = loose.findIndex((item) => item.getBoundingClientRect().bottom > top);
-    const first = loose[Math.max(0, at - PAGE)];
-    const from = at <= PAGE && !start ? {} : { start: `${first.dataset.at}~${first.dataset.id}` };
-    return { count: String(MOST), ...from };
+    return { count: String(Math.max(PAGE, this.loose.length)), ...(start ? { start } : {}) };
   }
 
   /** Shows another view of the list, or another part of it. @param {string} view @param {Record<string, string>} [place] */
@@ -165,6 +159,16 @@ export class ListWindow {
   append(button, piece) {
     join([...this.list.querySelectorAll(".group")].at(-1), piece.querySelector(".group"), false);
     button.replaceWith(piece);
+    const { loose } = this;
+    if (loose.length > MOST) {
+      const { scrollHeight, scrollTop } = this.list;
+      this.list.querySelector(".newer")?.remove();
+      const kept = drop(loose.slice(0, loose.length - MOST), loose[loose.length - MOST]);
+      const start = `${kept.dataset.at}~${kept.dataset.id}`;
+      if (this.state) this.state.dataset.start = start;
+      kept.closest(".group")?.before(edge("newer", { action: "newer-conversations", previous: start }));
+      this.list.scrollTop = scrollTop + this.list.scrollHeight - scrollHeight;
+    }
     this.markCurrent();
   }
 
@@ -177,6 +181,12 @@ export class ListWindow {
     join(button.nextElementSibling, [...piece.querySelectorAll(".group")].at(-1), true);
     button.replaceWith(piece);
     this.list.scrollTop = scrollTop + this.list.scrollHeight - scrollHeight;
+    const { loose } = this;
+    if (loose.length > MOST) {
+      this.list.querySelector(".older")?.remove();
+      const kept = drop(loose.slice(MOST), loose[MOST - 1]);
+      this.list.append(edge("older", { action: "more-conversations", next: `${kept.dataset.at}~${kept.dataset.id}` }));
+    }
     this.markCurrent();
   }
 
@@ -238,6 +248,24 @@ export class ListWindow {
     this.day = day;
     this.refresh(0);
   }
+}
+
+/** Takes entries out of the page. @param {HTMLElement[]} items @param {HTMLElement} kept the one beside them @returns {HTMLElement} `kept` */
+function drop(items, kept) {
+  for (const item of items) {
+    const group = item.closest(".group");
+    item.remove();
+    if (!group?.querySelector(".item")) group?.remove();
+  }
+  return kept;
+}
+
+/** The button at an end of the page, where the list goes on. @param {"newer" | "older"} kind @param {Record<string, string>} data */
+function edge(kind, data) {
+  const textContent = kind === "newer" ? "Show newer conversations" : "Show earlier conversations";
+  const button = Object.assign(document.createElement("button"), { type: "button", className: `button button-small more ${kind}`, textContent });
+  Object.assign(button.dataset, data);
+  return button;
 }
 
 /** Makes one group of two that follow each other, if they have the same heading. @param {Element | null | undefined} group @param {Element | null | undefined} other of the piece @param {boolean} first whether its entries go first */
