@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -27,8 +27,11 @@ MAX_PAGE: Final = 500
 _FIELDS: Final = (
     "conversation_id", "conversation__title", "conversation__updated_at", "conversation__pinned_at",
 )  # fmt: skip
-_NEWEST_FIRST: Final = ("-conversation__updated_at", "-conversation_id")
-_OLDEST_FIRST: Final = ("conversation__updated_at", "conversation_id")
+# Not by the column itself: PostgreSQL would go through everybody's conversations in its order, which takes 200 ms where
+# others have a hundred thousand newer ones. So it sorts the user's own.
+_LAST_USED: Final = F("conversation__updated_at") + Value(datetime.timedelta(0))
+_NEWEST_FIRST: Final = (_LAST_USED.desc(), "-conversation_id")
+_OLDEST_FIRST: Final = (_LAST_USED.asc(), "conversation_id")
 
 
 @dataclass(frozen=True, slots=True)
