@@ -58,7 +58,7 @@ class Mark:
     running: bool = False
     waiting: str = ""  # what an answer waits for (`WaitingFor`)
     decides: bool = False  # it waits for a decision that this person may make
-    version: int = field(default=0, compare=False, repr=False)  # of the rows it was made from: one with a smaller one is older
+    version: int = field(default=0, compare=False, repr=False)  # a smaller one is of older rows
 
     def frame(self, conversation_id: uuid.UUID) -> dict[str, Any]:
         """The notice `unread` (docs/protocol.md §2)."""
