@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -120,6 +122,14 @@ def test_folders_tags_and_the_archive(page: Page, context: BrowserContext, stack
     assert [one for one in watch.complaints if "400" not in one] == []  # the name that was refused
 
 
+@pytest.fixture
+def emptied(stack: Stack) -> Iterator[None]:
+    """Takes the many conversations out of Alice's list again."""
+    yield
+    stack.sql(EMPTY)
+
+
+@pytest.mark.usefixtures("emptied")
 def test_the_list_keeps_its_place(page: Page, stack: Stack) -> None:
     stack.sql(MANY)
     page.goto(f"{stack.url}/")
@@ -139,18 +149,23 @@ def test_the_list_keeps_its_place(page: Page, stack: Stack) -> None:
     expect(current).to_be_in_viewport()
     expect(current).to_have_text("Old 120")
 
-    view_of = "document.getElementById('conversations')"
-    page.evaluate(f"{view_of}.scrollTop = 0")
-    expect(page.locator(".item", has_text="Old 001")).to_be_attached()  # newer ones come as one scrolls up
+    # Newer ones come as one scrolls up, to the top.
+    page.wait_for_function(
+        """() => {
+            const list = document.getElementById("conversations");
+            list.scrollTop = 0;
+            return list.textContent.includes("Old 001");
+        }"""
+    )
 
     page.locator(".list-name").click()
     page.get_by_role("menuitem", name="Jump to a date…").click()
     page.locator("#ask-field").fill("2000-01-01")
     page.get_by_role("button", name="Jump", exact=True).click()
     expect(page.locator(".item", has_text="Old 300")).to_be_visible()
-    stack.sql(EMPTY)
 
 
+@pytest.mark.usefixtures("emptied")
 def test_several_at_once_and_the_trash(page: Page, stack: Stack) -> None:
     watch = Watch(page, stack.url)
     stack.sql(MANY.replace("300)", "6)"))
@@ -182,4 +197,3 @@ def test_several_at_once_and_the_trash(page: Page, stack: Stack) -> None:
     page.goto(f"{stack.url}/")
     expect(page.locator(".item", has_text="Old")).to_have_count(6)
     assert watch.complaints == []
-    stack.sql(EMPTY)

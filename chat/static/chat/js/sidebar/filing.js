@@ -179,8 +179,8 @@ export class Filing {
     this.ask({
       title: `Delete the folder “${folder.name}”?`, text: `${back}Folders in it move one level up.`, yes: "Delete the folder", danger: true,
       run: async () => {
-        await this.post(`folders/${folder.id}/delete/`);
         if (this.order.window.view === `folder:${folder.id}`) await this.order.open("");
+        await this.post(`folders/${folder.id}/delete/`);
         showNote("Folder deleted.");
       },
     });
@@ -239,8 +239,8 @@ export class Filing {
     return this.ask({
       title: `Delete the tag “${name}”?`, text: "Conversations merely lose it.", yes: "Delete the tag", danger: true,
       run: async () => {
-        await post(`${this.page.urls.root}tags/${id}/delete/`, this.page.csrf);
         await this.order.open("");
+        await this.post(`tags/${id}/delete/`);
         showNote("Tag deleted.");
       },
     });

@@ -3,7 +3,7 @@
  * as one scrolls, is read again when it has changed, and keeps its place over navigations and reloads.
  */
 
-import { fetchPiece } from "antiphon/lib/fetch";
+import { GONE, fetchPiece } from "antiphon/lib/fetch";
 import { recall, remember } from "antiphon/lib/storage";
 
 const REFRESH_MS = 300;
@@ -71,7 +71,10 @@ export class ListWindow {
   /** @param {string} version of the list that is shown: if it is still the newest, nothing comes */
   async read(version) {
     const { heard, view } = this;
-    const piece = await this.fetch({ count: String(PAGE), ...this.shown(), view, unless: version }).catch(() => null);
+    const piece = await this.fetch({ count: String(PAGE), ...this.shown(), view, unless: version }).catch((error) => {
+      if (view && view === this.view && error.message === GONE) void this.open("").catch(() => {}); // deleted in another tab
+      return null;
+    });
     if (view !== this.view) return undefined; // another list is shown meanwhile
     if (!piece && this.failures++ < MOST_FAILURES) return this.refresh(AGAIN_MS);
     if (!piece) return undefined;
