@@ -52,6 +52,7 @@ class ChatConfig(AppConfig):
             ("tool_approvals", "chat:tool_approvals"),
             ("cases", "chat:cases"),
             ("own_links", "chat:own_links"),
+            ("trash", "chat:trash"),
             ("connections", "chat:connections"),
             ("export", "chat:export_own_data"),
         ):

@@ -20,7 +20,9 @@ import aiohttp
 from yarl import URL
 
 PASSWORD = "correct horse battery staple"
-FEATURES = ["reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen"]  # of every server
+FEATURES = [  # of every server
+    "reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen", "folders",
+]  # fmt: skip
 DELTAS = {"run.delta": "text", "run.reasoning": "reasoning"}  # what of a run each adds to
 TERMINAL = {"run.done", "run.stopped", "run.failed", "run.interrupted"}
 

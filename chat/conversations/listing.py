@@ -1,23 +1,14 @@
-"""A user's list of conversations: reads it page by page; renames, pins, deletes and restores entries."""
+"""Renames, pins, deletes and restores a conversation, for all its members. `list_pages` reads a user's list."""
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import itertools
 import uuid
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import redis
 import structlog
 from asgiref.sync import async_to_sync
-from django.db.models import Q
 from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 
 from chat.conversations.membership import conversations_of, member_of
 from chat.eventlog import events, store
@@ -26,115 +17,12 @@ from chat.eventlog.user_events import notify_conversation_listed
 from chat.models import Conversation, Member, Role
 from chat.models.moderation import CaseTarget
 from chat.moderation.screening import screen_field
-from chat.notifications.marks import NO_MARK, Mark, read_marks
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
 logger = structlog.get_logger(__name__)
 
-PAGE: Final = 40
-MAX_PAGE: Final = 500
 MAX_TITLE: Final = 200
 MAX_PINS: Final = 50  # of one user; the first page of the list has all of them
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    id: uuid.UUID
-    title: str
-    updated_at: datetime.datetime
-    pinned: bool = False
-    mark: Mark = NO_MARK
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Entries under one heading: the pinned ones, then by time."""
-
-    label: str
-    items: list[Item]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One page of the list. `next` continues it, empty at the end; `is_page` when it is not the first."""
-
-    groups: list[Group] = field(default_factory=list)
-    next: str = ""
-    is_page: bool = False
-    mentioned_in: Collection[uuid.UUID] = ()  # conversations with a mention that the user has not seen
-
-    @property
-    def version(self) -> str:
-        """Another one whenever the list shows anything else: a page that was just loaded asks whether it still fits."""
-        shown = [(group.label, group.items) for group in self.groups]
-        return hashlib.blake2b(repr((shown, sorted(self.mentioned_in))).encode(), digest_size=9).hexdigest()
-
-
-def read_listing(
-    user_id: uuid.UUID,
-    *,
-    zone: ZoneInfo,
-    after: str = "",
-    count: int = PAGE,
-    mentioned_in: Collection[uuid.UUID] = (),
-) -> Listing:
-    """Up to `count` entries, newest first, from where `after` (a `Listing.next`) stopped; the pinned ones go before
-    the first page and do not count. Raises `Invalid`.
-    """
-    count = max(1, min(count, MAX_PAGE))
-    rows = conversations_of(user_id).filter(pinned_at=None)
-    if after:
-        moment, last = _parse_position(after)
-        rows = rows.filter(Q(updated_at__lt=moment) | Q(updated_at=moment, id__lt=last))
-    listed = rows.values_list("id", "title", "updated_at", "pinned_at")[: count + 1]
-    if not after:  # in one query
-        on_top = conversations_of(user_id).exclude(pinned_at=None).order_by()
-        listed = listed.union(on_top.values_list("id", "title", "updated_at", "pinned_at"), all=True)
-    every = list(listed)
-    on_top_first = sorted((row for row in every if row[3] is not None), key=lambda row: (row[3], row[0]), reverse=True)
-    newest_first = sorted((row for row in every if row[3] is None), key=lambda row: (row[2], row[0]), reverse=True)
-    pinned = [Item(*row[:3], pinned=True) for row in on_top_first]
-    found = [Item(*row[:3]) for row in newest_first]
-    marks = read_marks([item.id for item in (*pinned, *found[:count])], user_id)
-    pinned, kept = (
-        [replace(item, mark=marks.get((item.id, user_id), item.mark)) for item in items]
-        for items in (pinned, found[:count])
-    )
-    today = timezone.now().astimezone(zone).date()
-    groups = [
-        Group(label, list(items))
-        for label, items in itertools.groupby(
-            kept, lambda item: _heading(item.updated_at.astimezone(zone).date(), today)
-        )
-    ]
-    if pinned:
-        groups.insert(0, Group(_("Pinned"), pinned))
-    rest = f"{kept[-1].updated_at.isoformat()}~{kept[-1].id}" if len(found) > count else ""
-    return Listing(groups, rest, bool(after), mentioned_in)
-
-
-def _parse_position(after: str) -> tuple[datetime.datetime, uuid.UUID]:
-    moment, _sep, last = after.partition("~")
-    try:
-        when = datetime.datetime.fromisoformat(moment)
-        if when.tzinfo is None:
-            raise ValueError
-        return when, uuid.UUID(last)
-    except ValueError:
-        raise Invalid("Invalid position in the list.") from None
-
-
-def _heading(day: datetime.date, today: datetime.date) -> str:
-    age = (today - day).days
-    if age <= 0:
-        return _("Today")
-    if age == 1:
-        return _("Yesterday")
-    if age <= 7:
-        return _("Last 7 days")
-    if age <= 30:
-        return _("Last 30 days")
-    return date_format(day, "F" if day.year == today.year else "F Y")
 
 
 def rename(user_id: uuid.UUID, conversation_id: uuid.UUID, title: str) -> str:

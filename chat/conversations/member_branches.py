@@ -21,16 +21,19 @@ from chat.protocol.errors import NotFound
 from chat.protocol.frames import encode
 
 # Before the conversation gets a new tip below one of `below`: whoever looked at one of these goes with it, so does the
-# sender, and everybody else stays. Changes nothing where one person writes, or all look at the same branch.
-KEEP_BRANCHES: Final = """
-UPDATE chat_member m
-SET tip_id = CASE WHEN m.user_id = %(user)s OR m.tip_id = ANY(%(below)s::uuid[]) THEN NULL ELSE c.tip_id END
-FROM chat_conversation c
-WHERE c.id = m.conversation_id AND m.conversation_id = %(conversation)s AND CASE
+# sender, and everybody else stays. It comes back from every member's archive. Changes nothing where nobody archived it
+# and one person writes, or all look at the same branch.
+_MOVED: Final = """CASE
     WHEN m.user_id = %(user)s THEN m.tip_id IS NOT NULL
     WHEN m.tip_id IS NULL THEN NOT c.tip_id = ANY(%(below)s::uuid[])
-    ELSE m.tip_id = ANY(%(below)s::uuid[]) END
-"""
+    ELSE m.tip_id = ANY(%(below)s::uuid[]) END"""
+KEEP_BRANCHES: Final = f"""
+UPDATE chat_member m
+SET archived_at = NULL, tip_id = CASE WHEN NOT COALESCE({_MOVED}, false) THEN m.tip_id
+    WHEN m.user_id = %(user)s OR m.tip_id = ANY(%(below)s::uuid[]) THEN NULL ELSE c.tip_id END
+FROM chat_conversation c
+WHERE c.id = m.conversation_id AND m.conversation_id = %(conversation)s AND ({_MOVED} OR m.archived_at IS NOT NULL)
+"""  # noqa: S608 -- constants
 
 
 @dataclass(frozen=True, slots=True)

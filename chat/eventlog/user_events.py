@@ -61,3 +61,14 @@ async def notify_conversation_listed(user_id: uuid.UUID, listing: dict[str, Any]
 async def notify_user(user_id: uuid.UUID, frame: dict[str, Any]) -> None:
     """Sends a frame to every open page of a user."""
     await channel_layer().group_send(user_group(user_id), {"type": "notice", "frame": encode(frame)})
+
+
+async def notify_list_changed(user_id: uuid.UUID) -> None:
+    """Tells every open page of a user that their own order of the list has changed: folders, tags, the archive.
+
+    Raises nothing: a page that misses it reads the list again when it next connects.
+    """
+    try:
+        await notify_user(user_id, {"type": "list.changed"})
+    except (redis.RedisError, OSError) as error:
+        logger.warning("notice_lost", kind="list.changed", error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""Conversations, messages, summaries, runs, recordings, presets, prompts, moderation, known models, push."""
+"""Conversations, folders, tags, messages, runs, recordings, presets, prompts, moderation, known models, push."""
 
 from chat.models.asking import Mention, Unannounced, Unjudged
 from chat.models.catalog import FavouriteModel, KnownModel, ModelChoice, Visibility
@@ -8,6 +8,7 @@ from chat.models.instructions import MAX_INSTRUCTIONS, Instructions
 from chat.models.join_links import JoinLink
 from chat.models.messages import Message
 from chat.models.moderation import ModerationCase, ModerationDecision, ModerationReport, ModerationRule
+from chat.models.organising import Folder, Tag
 from chat.models.presets import MAX_PROMPT, Preset
 from chat.models.prompts import Prompt
 from chat.models.push import PushSubscription
@@ -68,6 +69,7 @@ __all__ = [
     "Effort",
     "FavouriteModel",
     "Finish",
+    "Folder",
     "Instructions",
     "JoinLink",
     "KnownModel",
@@ -111,6 +113,7 @@ __all__ = [
     "StrikeScale",
     "Submission",
     "Summary",
+    "Tag",
     "ToolApproval",
     "ToolCall",
     "ToolConnection",

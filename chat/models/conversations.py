@@ -149,9 +149,20 @@ class Member(models.Model):
     # How far they have read (`chat.notifications.positions`). No foreign key: a purged message leaves the time.
     seen_message_id = models.UUIDField(null=True, editable=False)
     seen_until = models.DateTimeField(db_default=Now(), editable=False)
+    # How this member keeps the conversation in their own list (`chat.conversations.organising`). Nobody else sees it.
+    folder = models.ForeignKey(
+        "Folder", null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="memberships",
+        db_index=False,
+    )  # fmt: skip
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    marked_unread = models.BooleanField(default=False, db_default=False, editable=False)
 
     class Meta:
-        indexes: ClassVar = (models.Index(fields=["tip"], condition=Q(tip__isnull=False), name="member_branch"),)
+        indexes: ClassVar = (
+            models.Index(fields=["tip"], condition=Q(tip__isnull=False), name="member_branch"),
+            models.Index(fields=["folder"], condition=Q(folder__isnull=False), name="member_folder"),
+            models.Index(fields=["user"], condition=Q(archived_at__isnull=False), name="member_archived"),
+        )
         constraints = (
             models.UniqueConstraint(fields=["user", "conversation"], name="member_once"),
             models.CheckConstraint(condition=Q(role__in=Role.values), name="member_role_known"),

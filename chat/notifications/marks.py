@@ -33,7 +33,8 @@ WITH run AS (
     WHERE status IN ('waiting', 'queued', 'running') AND conversation_id = ANY(%(conversations)s)
     GROUP BY conversation_id
 )
-SELECT m.conversation_id, m.user_id, n.unread, n.failed, COALESCE(run.running, false), COALESCE(run.waiting_for, ''),
+SELECT m.conversation_id, m.user_id, GREATEST(n.unread, m.marked_unread::int), n.failed,
+    COALESCE(run.running, false), COALESCE(run.waiting_for, ''),
     COALESCE(run.waiting_for, '') = 'approval' AND m.role <> 'viewer', {VERSION}
 FROM chat_member m
 LEFT JOIN run ON run.conversation_id = m.conversation_id
@@ -47,14 +48,17 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What one person's list shows of one conversation. `unread` is at most `MOST_UNREAD`."""
+    """What one person's list shows of one conversation.
+
+    `unread` is at most `MOST_UNREAD`, and at least 1 if they marked it as unread.
+    """
 
     unread: int = 0
     failed: bool = False  # an unread answer failed
     running: bool = False
     waiting: str = ""  # what an answer waits for (`WaitingFor`)
     decides: bool = False  # it waits for a decision that this person may make
-    version: int = field(default=0, compare=False)  # of the rows it was made from: one with a smaller one is older
+    version: int = field(default=0, compare=False, repr=False)  # a smaller one is of older rows
 
     def frame(self, conversation_id: uuid.UUID) -> dict[str, Any]:
         """The notice `unread` (docs/protocol.md §2)."""

@@ -31,7 +31,8 @@ _MOVE: Final = f"""
 WITH seen AS (
     SELECT id, created_at FROM chat_message WHERE id = %(message)s AND conversation_id = %(conversation)s
 ), moved AS (
-    UPDATE chat_member m SET seen_message_id = seen.id, seen_until = GREATEST(m.seen_until, seen.created_at)
+    UPDATE chat_member m SET seen_message_id = seen.id, seen_until = GREATEST(m.seen_until, seen.created_at),
+        marked_unread = false
     FROM seen WHERE m.conversation_id = %(conversation)s AND m.user_id = %(user)s
         AND (m.seen_until < seen.created_at OR m.seen_message_id IS NULL)
     RETURNING m.seen_until

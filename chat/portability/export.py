@@ -24,11 +24,13 @@ from chat.models import (
     Role,
     Run,
     ShareLink,
+    Tag,
     ToolApproval,
     ToolCall,
     ToolConnection,
     ToolServer,
 )  # fmt: skip
+from chat.portability import order
 from chat.portability.steps import AnswerSteps, approvals_of
 from chat.review.own_cases import export_cases
 from chat.voice import audio_files
@@ -43,10 +45,10 @@ def export_user_data(user: User, *, reasoning: bool = False) -> Iterator[str]:
 
     `reasoning`: with what the models thought, which is no part of their answers.
 
-    It has the account, the user's own instructions, presets, prompts, ratings and share links, what they decided about
-    tools, moderation cases and reports, the sessions, notified devices and log-ins at tool servers (without their
-    keys), the conversations with every branch, the steps of answers and how far the user has read them, and the
-    recordings with their stored audio (a WAV file in base64, else null).
+    It has the account, the user's own instructions, presets, prompts, folders, tags, ratings and share links, what they
+    decided about tools, moderation cases and reports, the sessions, notified devices and log-ins at tool servers
+    (without their keys), the conversations with every branch, the steps of answers, how far the user has read them and
+    how they keep them, and the recordings with their stored audio (a WAV file in base64, else null).
     """
     yield json.dumps(_head(user), ensure_ascii=False)[:-1]
     for name, items in (
@@ -98,6 +100,8 @@ def _head(user: User) -> dict[str, Any]:
         ),
         "presets": [_preset(row) for row in Preset.objects.filter(owner=user).order_by("name")],
         "prompts": own_prompts(user),
+        "folders": order.folders_of(user),
+        "tags": list(Tag.objects.filter(user=user).order_by("name").values_list("name", flat=True)),
         "ratings": [
             {
                 "message_id": str(row.message_id),
@@ -164,13 +168,14 @@ def _share_link(row: ShareLink) -> dict[str, Any]:
 
 def _conversations(user: User, *, reasoning: bool) -> Iterator[dict[str, Any]]:
     memberships = Member.objects.filter(user=user).select_related("conversation").order_by("conversation_id")
+    paths = order.folder_paths(user)
     # What its owner has deleted is gone for a viewer, who wrote nothing in it.
     for member in memberships.exclude(role=Role.VIEWER, conversation__deleted_at__isnull=False):
         data = conversation_data(member, reasoning=reasoning)
         if not Member.objects.filter(pk=member.pk).exists():
             continue  # removed since the export began
         read = {"message_id": str(member.seen_message_id)} if member.seen_message_id else {}
-        yield data | {"read_up_to": read | {"at": member.seen_until.isoformat()}}
+        yield data | {"read_up_to": read | {"at": member.seen_until.isoformat()}} | order.order_of(member, paths)
 
 
 def conversation_data(member: Member, *, reasoning: bool = False) -> dict[str, Any]:

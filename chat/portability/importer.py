@@ -29,6 +29,7 @@ from chat.portability.compared import make_comparisons
 from chat.portability.formats import Format, ImportedConversation
 from chat.portability.json_stream import ImportRefusedError, JsonStream
 from chat.portability.message_tree import clean_text, normalise_tree
+from chat.portability.order import keep_in_order
 from chat.portability.screening import FoundText, count_found, open_cases, screen_conversation
 
 BATCH: Final = 50  # conversations saved in one transaction
@@ -111,6 +112,8 @@ def import_conversations(user: User, conversations: ImportFile, *, dry_run: bool
         fresh = {id(one): one for one in _unknown(user, batch)}
         found = {key: screen_conversation(user, one) for key, one in fresh.items()}
         failed = {} if dry_run else _save(user, fresh, found)
+        if not dry_run:
+            keep_in_order(user, [(_id(user, one), one.order) for key, one in fresh.items() if key not in failed])
         for imported in batch:
             if reason := imported.error or failed.get(id(imported), ""):
                 yield ImportOutcome("refused", imported.place, reason=reason)

@@ -71,6 +71,7 @@ class MessageSend(Turn, frozen=True, tag="message.send"):
     models: ComparedModels | None = None  # that answer side by side
     ask: bool | None = None  # whether a model is asked; None: by the conversation's rule
     when_busy: WhenBusy = "refuse"  # while an answer is in progress there
+    folder_id: uuid.UUID | None = None  # of the sender's list, for a new conversation
 
 
 class QueuedSend(MessageSend, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from accounts.models import AuditEntry, Invitation, Session, User
 from chat.models import (
     ACTIVE,
     Conversation,
+    Folder,
     Member,
     Message,
     Preset,
@@ -29,6 +30,7 @@ from chat.models import (
     RunStatus,
     SharedMessage,
     ShareLink,
+    Tag,
     ToolApproval,
     ToolCall,
     Utterance,
@@ -54,6 +56,8 @@ class Erased:
     recordings_deleted: int
     presets_deleted: int  # the user's own, also those that others use; so for prompts
     prompts_deleted: int
+    folders_deleted: int  # of the user's list, with their instructions
+    tags_deleted: int
     devices_deleted: int  # that get notifications
     share_links_deleted: int
     tool_calls_blanked: int  # of answers in shared conversations that the user asked for: arguments, results, files
@@ -140,6 +144,8 @@ def survey(user: User) -> Erased:
         recordings_deleted=Recording.objects.filter(user=user).count(),
         presets_deleted=Preset.objects.filter(owner=user).count(),
         prompts_deleted=Prompt.objects.filter(owner=user).count(),
+        folders_deleted=Folder.objects.filter(user=user).count(),
+        tags_deleted=Tag.objects.filter(user=user).count(),
         devices_deleted=PushSubscription.objects.filter(user=user).count(),
         share_links_deleted=ShareLink.objects.filter(created_by=user).count(),
         tool_calls_blanked=_calls_of(user, shared).count(),

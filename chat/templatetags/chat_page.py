@@ -96,6 +96,7 @@ LAZY: Final = frozenset(
     (
         *(f"antiphon/conversation/{name}" for name in ("steps", "step-call", "step-viewer", "step-words")),
         "antiphon/conversation/server-prompts",
+        *("antiphon/sidebar/filing", "antiphon/sidebar/selection"),
         *(f"antiphon/conversation/approval-{name}" for name in ("box", "card", "form", "json", "words")),
         *MARKDOWN_MODULES,
     )

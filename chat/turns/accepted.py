@@ -63,7 +63,7 @@ def fingerprint_of(command: AnyTurn) -> bytes:
     body = msgspec.structs.asdict(command)
     for name in ("ref", "client_id", "traceparent", "when_busy"):
         body.pop(name, None)
-    for name in ("temporary", "preset_id", "options", "models"):
+    for name in ("temporary", "preset_id", "options", "models", "folder_id"):
         if not body.get(name):
             body.pop(name, None)  # fingerprints from before these fields existed stay valid
     if body.get("ask") is None:

@@ -12,7 +12,9 @@ from django.db.models import Q
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.catalog.presets import choose_preset
+from chat.conversations.folders import folder_of
 from chat.conversations.membership import WRITERS, member_of
+from chat.conversations.organising import TEMPORARY
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Run, RunStatus, WaitingFor
 from chat.moderation.screening import check_not_withheld, screen_system_prompt
 from chat.protocol.commands import MessageEdit, MessageSend, NewTurn
@@ -20,7 +22,7 @@ from chat.protocol.errors import Busy, Forbidden, Invalid, NotFound
 from chat.turns.asking import answer_under_way, asks_in, asks_in_new_conversation, check_answer_above, edit_asks
 from chat.turns.changing import check_not_deleted
 from chat.turns.comparing import Choice, choose_by_sending, place_of_retry
-from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender
+from chat.turns.statements import PlaceRow, begin_conversation, lock_place, lock_sender, sender, usual_model
 
 FOLLOWED: Final = "Only answers can be regenerated, and the model asked about the last message of a branch."
 WAITS: Final = "The answer before waits for a decision about a tool. Decide, or stop it."
@@ -95,16 +97,19 @@ def _new_conversation(user_id: uuid.UUID, command: MessageSend) -> Place:
         raise Invalid("A new conversation has no message to reply to.")
     named = command.model or (command.models[0] if command.models else None)
     preset = choose_preset(user_id, command.preset_id, named) if command.preset_id else None
+    if command.folder_id and command.temporary:
+        raise Invalid(TEMPORARY)
+    folder = folder_of(user_id, command.folder_id) if command.folder_id else None
     conversation_id, options = uuid7(), command.options
     if options is not None and options.system_prompt:
         screened = screen_system_prompt(options.system_prompt, user_id, conversation_id)
         options = msgspec.structs.replace(options, system_prompt=screened)
     author, metered = begin_conversation(
-        user_id, conversation_id, temporary=command.temporary, preset=preset, options=options
+        user_id, conversation_id, temporary=command.temporary, preset=preset, options=options, folder=folder
     )  # fmt: skip
     asks = asks_in_new_conversation(command)
     return Place(
-        conversation_id, "", preset.model if preset else "", author, metered, temporary=command.temporary,
+        conversation_id, "", usual_model(preset, folder), author, metered, temporary=command.temporary,
         asks=asks.anybody,
     )  # fmt: skip
 
@@ -116,6 +121,8 @@ def _below(user_id: uuid.UUID, command: MessageSend) -> Place:
         raise Invalid("Only a new conversation can be made temporary.")
     if command.preset_id:
         raise Invalid("Only a new conversation can be given a preset.")
+    if command.folder_id:
+        raise Invalid("Only a new conversation begins in a folder. Move this one there.")
     found = lock_place(user_id, command.conversation_id, command.parent_id)
     if found is None:
         raise NotFound

@@ -18,8 +18,15 @@ from accounts.models import User
 from accounts.quotas.reservations import METERED
 from chat.conversations.member_branches import KEEP_BRANCHES
 from chat.conversations.membership import check_suspension
-from chat.models import Message, Preset, Run
+from chat.models import Folder, Message, Preset, Run
 from chat.protocol.commands import TurnOptions
+from chat.protocol.errors import TooLarge
+from chat.protocol.parameters import MAX_PROMPT_CHARS
+
+LONG_TOGETHER: Final = (
+    f"The system prompt and the folder's instructions have more than {MAX_PROMPT_CHARS:,} characters together. "
+    "Shorten one of them."
+)
 
 # Until when and why a user may not write; NULL: they may.
 _SUSPENDED: Final = "CASE WHEN u.suspended_until > now() THEN u.suspended_until END, u.suspension_reason"
@@ -87,8 +94,8 @@ WITH conversation AS (
     VALUES (%(conversation)s, '', %(model)s, %(system_prompt)s, %(preset)s, %(temperature)s, %(max_tokens)s, %(effort)s,
         %(tools)s, %(web_search)s, clock_timestamp(), clock_timestamp(), %(temporary)s)
 ), member AS (
-    INSERT INTO chat_member (conversation_id, user_id, role, joined_at)
-    VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp())
+    INSERT INTO chat_member (conversation_id, user_id, role, joined_at, folder_id)
+    VALUES (%(conversation)s, %(user)s, 'owner', clock_timestamp(), %(folder)s)
 )
 SELECT name, email, {METERED}, {_SUSPENDED} FROM accounts_user u WHERE id = %(user)s FOR NO KEY UPDATE
 """  # noqa: S608 -- constants
@@ -198,10 +205,12 @@ def begin_conversation(
     temporary: bool,
     preset: Preset | None = None,
     options: TurnOptions | None = None,
+    folder: Folder | None = None,
 ) -> tuple[User, bool]:
     """Inserts a conversation that the user owns, in one statement; the sender, and whether quotas apply.
 
-    Its parameters are those of `options`, and where these have none, the preset's. Raises `Suspended`.
+    Its parameters are those of `options`, and where these have none, the preset's. The `folder` of the user's list that
+    it begins in adds its instructions to the system prompt. Raises `Suspended` and `TooLarge`.
     """
     own = options or TurnOptions()
     tools = preset.tools if preset and own.tools is None else own.tools
@@ -210,8 +219,9 @@ def begin_conversation(
         "user": user_id,
         "temporary": temporary,
         "web_search": bool(own.web_search),
-        "model": preset.model if preset else "",
-        "system_prompt": own.system_prompt or (preset.system_prompt if preset else ""),
+        "model": usual_model(preset, folder),
+        "folder": folder.pk if folder else None,
+        "system_prompt": _with_instructions(own.system_prompt or (preset.system_prompt if preset else ""), folder),
         "preset": preset.pk if preset else None,
         "temperature": preset.temperature if preset and own.temperature is None else own.temperature,
         "max_tokens": own.max_tokens or (preset.max_tokens if preset else None),
@@ -223,6 +233,18 @@ def begin_conversation(
         name, email, metered, until, reason = cursor.fetchone()
     check_suspension(until, reason)
     return sender(user_id, name, email), metered
+
+
+def usual_model(preset: Preset | None, folder: Folder | None) -> str:
+    """The model of a new conversation for which none was chosen: the preset's, or the folder's; empty: the default."""
+    return (preset.model if preset else "") or (folder.model if folder else "")
+
+
+def _with_instructions(prompt: str, folder: Folder | None) -> str:
+    found = "\n\n".join(text for text in (prompt, folder.instructions if folder else "") if text)
+    if len(found) > MAX_PROMPT_CHARS:
+        raise TooLarge(LONG_TOGETHER)
+    return found
 
 
 def lock_sender(user_id: uuid.UUID) -> bool:

@@ -29,16 +29,17 @@ from chat.catalog.access import models_of
 from chat.catalog.picker import first_choice
 from chat.catalog.presets import offered_presets
 from chat.catalog.tools import is_search_offered
-from chat.conversations import listing
 from chat.conversations.branches import newest_leaf
+from chat.conversations.folders import folder_of
 from chat.conversations.member_branches import tip_of
 from chat.conversations.members import members_of
 from chat.conversations.membership import member_of
+from chat.conversations.organising import note_opened
 from chat.conversations.parameters import is_changed
 from chat.conversations.rating import rating_pairs
 from chat.conversations.snapshot import State, read_state
 from chat.eventlog.events import member_dict
-from chat.models import Member, Message, Preset, Role
+from chat.models import Folder, Member, Message, Preset, Role
 from chat.models.conversations import usual_rule
 from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
@@ -51,6 +52,7 @@ from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS, SHEETS
 from chat.views.reading import push_state, reading_of, with_reading
+from chat.views.sidebar import list_beside
 from chat.views.tools import tools_shown
 
 BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
@@ -60,8 +62,16 @@ PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
 @require_safe
 @for_members
 def show_new(request: HttpRequest) -> HttpResponse:
-    """The page of a new conversation, which its first message creates."""
-    return _page(request, None)
+    """The page of a new conversation, which its first message creates; with `folder`, in that folder of the user's.
+
+    404 if there is no such folder (any more). Temporary conversations are in none.
+    """
+    named = "" if "temporary" in request.GET else request.GET.get("folder", "")
+    try:
+        folder = folder_of(user_of(request).pk, uuid.UUID(named)) if named else None
+    except ValueError:
+        raise Http404 from None
+    return _page(request, None, folder=folder)
 
 
 @require_safe
@@ -71,7 +81,8 @@ def show_conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpR
     people, marks, row, found = _people(request, conversation_id)
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=row.tip_id, reader=row.user_id)
     people |= {"reading": reading_of(row, found, state.messages), "push": push_state(request, row)}
-    return _page(request, state, people, marks)
+    note_opened(row)
+    return _page(request, state, people, marks, member=row)
 
 
 @require_safe
@@ -111,6 +122,9 @@ def _page(
     state: State | None,
     people: dict[str, Any] | None = None,
     marks: Marks | None = None,
+    *,
+    member: Member | None = None,
+    folder: Folder | None = None,
 ) -> HttpResponse:
     user = user_of(request)
     models = models_of(user.pk)
@@ -119,9 +133,12 @@ def _page(
     chosen = usual if usual in [model["id"] for model in models] else default
     if state is None:
         chosen = first_choice(user.pk, models)
+        if folder is not None and folder.model in [model["id"] for model in models]:
+            chosen = folder.model
     data = {
         "user": {"id": str(user.pk), "name": user.display_name},
         "conversation_id": str(state.conversation.pk) if state else None,
+        "folder": {"id": str(folder.pk), "name": folder.name} if folder else None,
         "model": usual,
         "chosen": next(({"id": one["id"], "label": one["label"]} for one in models if one["id"] == chosen), None),
         "presets": [] if state else offered_presets(user.pk),
@@ -152,6 +169,10 @@ def _page(
             "prompts": reverse("chat:prompt_library"),
             "prompt_root": reverse("chat:prompts"),
             "conversations": reverse("chat:conversations"),
+            "order": reverse("chat:list_order"),
+            "organise": reverse("chat:organise"),
+            "delete_all": reverse("chat:delete_all"),
+            "trash": reverse("chat:trash"),
             "device_add": reverse("chat:device_add"),
             "report": reverse("chat:report", args=[BLANK_ID]),
             "fork": reverse("chat:fork", args=[BLANK_ID]),
@@ -169,7 +190,9 @@ def _page(
         **(_shown(state, state.messages, marks or Marks()) if state else {"shown": []}),
         "report_reasons": ReportReason.choices,
         "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
-        "listing": listing.read_listing(user.pk, zone=zone_of(request), mentioned_in=mentioned),
+        "listing": list_beside(request, state, member, folder, mentioned),
+        "folder": folder,
+        "archived": member is not None and member.archived_at is not None,
         "zone": zone_of(request),
         "sheets": SHEETS,
         "suggestions": _suggestions(),

@@ -2,42 +2,96 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
-from chat.conversations import listing, summaries
+from chat.conversations import list_pages, listing, summaries
+from chat.conversations.list_views import ALL, ListView, parse_view
+from chat.conversations.snapshot import State
+from chat.models import Folder, Member
 from chat.protocol.errors import Invalid
 from chat.turns.mentioning import mentioned_in
 from chat.views.decorators import command, for_members, zone_of
+
+PLACES: Final = ("after", "before", "start", "around", "day")
 
 
 @require_safe
 @for_members
 def list_conversations(request: HttpRequest) -> HttpResponse:
-    """The list of conversations as a piece of HTML: after `after`, or the newest `count`.
+    """A page of a `view` of the list as a piece of HTML, at most `count` entries: the newest, or where one of `after`,
+    `before`, `start` (positions), `around` (a conversation) and `day` (YYYY-MM-DD) says.
 
     204 if they are what a page shows already, whose list has the version `unless`.
     """
     user_id = user_of(request).pk
-    count, after = request.GET.get("count", ""), request.GET.get("after", "")
+    count = request.GET.get("count", "")
     try:
-        found = listing.read_listing(
+        place = place_of(request)
+        found = list_pages.read_listing(
             user_id,
             zone=zone_of(request),
-            after=after,
-            count=int(count) if count.isdecimal() and len(count) < 6 else listing.PAGE,
-            mentioned_in=() if after else list(mentioned_in(user_id)),
+            view=parse_view(request.GET.get("view", "")),
+            place=place,
+            count=int(count) if count.isdecimal() and len(count) < 6 else list_pages.PAGE,
+            mentioned_in=() if place.continues else list(mentioned_in(user_id)),
         )
     except Invalid:
         raise Http404 from None
     if request.GET.get("unless") == found.version:
         return HttpResponse(status=204)
     return render(request, "chat/conversations.html", {"listing": found})
+
+
+def place_of(request: HttpRequest) -> list_pages.Place:
+    """Where in the list a page is to begin. Raises `Invalid`."""
+    asked = {name: request.GET[name] for name in PLACES if request.GET.get(name)}
+    if len(asked) > 1:
+        raise Invalid("A page of the list begins at one place.")
+    try:
+        return list_pages.Place(
+            after=asked.get("after", ""),
+            before=asked.get("before", ""),
+            start=asked.get("start", ""),
+            around=uuid.UUID(asked["around"]) if "around" in asked else None,
+            day=datetime.date.fromisoformat(asked["day"]) if "day" in asked else None,
+        )
+    except ValueError:
+        raise Invalid("Invalid position in the list.") from None
+
+
+def list_beside(
+    request: HttpRequest,
+    state: State | None,
+    member: Member | None,
+    folder: Folder | None,
+    mentioned: Collection[uuid.UUID],
+) -> list_pages.Listing:
+    """The list beside a conversation, with its entry in the middle: that of its folder, else the whole. Beside a new
+    one it is that of the `folder` that it begins in.
+    """
+    view, place = ALL, list_pages.TOP
+    if folder is not None:
+        view = ListView("folder", folder.pk)
+    elif (
+        member is not None
+        and state is not None
+        and not (
+            member.archived_at or state.conversation.temporary or state.conversation.pinned_at  # at the top of the list
+        )
+    ):
+        place = list_pages.Place(around=state.conversation.pk)
+        view = ListView("folder", member.folder_id) if member.folder_id else view
+    return list_pages.read_listing(
+        user_of(request).pk, zone=zone_of(request), view=view, place=place, mentioned_in=mentioned
+    )
 
 
 @command

@@ -57,6 +57,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 }
 PURGE_SECONDS = env.float("PURGE_SECONDS", 600.0, validate=at_least(1))  # maximum seconds of one clean-up
 KEEP_DELETED_DAYS = env.int("KEEP_DELETED_DAYS", 30, validate=at_least(0))  # how long a deletion can be undone
+TRASH_DELETE_NOW = env.bool("TRASH_DELETE_NOW", True)  # people may delete from their trash before that
 TEMPORARY_HOURS = env.int("TEMPORARY_HOURS", 24, validate=at_least(1))  # after a temporary chat's last message
 TOOL_APPROVAL_HOURS = env.float("TOOL_APPROVAL_HOURS", 72.0, validate=at_least(0.01))  # an answer waits for a decision
 KEEP_SUBMISSION_DAYS = env.int("KEEP_SUBMISSION_DAYS", 7, validate=at_least(1))  # how long idempotency records are kept

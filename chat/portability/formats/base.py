@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
+from chat.portability.order import ImportedOrder
+
 IMAGE: Final = "[image]"  # stands for an image, which is not imported
 ATTACHMENT: Final = "[attachment]"  # stands for any other file
 
@@ -48,7 +50,7 @@ class ImportedConversation:
     """A conversation as its file has it. `error` is why it cannot be imported; `place` says where in the file it is.
 
     `native`: exported by an Antiphon, perhaps by this one, where it may still be there under its own id. `parameters`
-    are fields of the conversation, which are checked.
+    are fields of the conversation, which are checked. `order` is how its user kept it in their list.
     """
 
     id: str
@@ -59,6 +61,7 @@ class ImportedConversation:
     place: str = ""
     native: bool = False
     parameters: dict[str, Any] = field(default_factory=dict)
+    order: ImportedOrder = field(default_factory=ImportedOrder)
 
 
 def timestamp(value: Any) -> datetime | None:
@@ -90,3 +93,8 @@ def _seconds(value: Any) -> float | None:
 def text_of(value: Any) -> str:
     """The value if it is text, else the empty string."""
     return value if isinstance(value, str) else ""
+
+
+def names_of(value: Any) -> tuple[str, ...]:
+    """The texts of a list; none of anything else."""
+    return tuple(one for one in value if isinstance(one, str) and one.strip()) if isinstance(value, list) else ()

@@ -14,9 +14,11 @@ from chat.portability.formats.base import (
     Id,
     ImportedConversation,
     ImportedMessage,
+    names_of,
     text_of,
     timestamp,
 )
+from chat.portability.order import ImportedOrder
 
 # Reasoning, tool calls and code that was run: shown folded there, and not part of the answer.
 _STEPS: Final = re.compile(
@@ -46,6 +48,8 @@ class Conversation(Struct):
     id: Id
     chat: Chat
     title: Any = None
+    archived: Any = None
+    meta: Any = None
 
 
 def read_conversation(entry: Any) -> ImportedConversation:
@@ -54,10 +58,17 @@ def read_conversation(entry: Any) -> ImportedConversation:
     if one.chat.history is not None and one.chat.history.messages:
         tree = one.chat.history.messages
         messages = [_message(key, _parent(node), node) for key, node in tree.items()]
-        return ImportedConversation(one.id, title, messages, text_of(one.chat.history.currentId) or None)
+        tip = text_of(one.chat.history.currentId) or None
+        return ImportedConversation(one.id, title, messages, tip, order=_order(one))
     path = enumerate(one.chat.messages or [])
     messages = [_message(str(number), str(number - 1) if number else None, node) for number, node in path]
-    return ImportedConversation(one.id, title, messages)
+    return ImportedConversation(one.id, title, messages, order=_order(one))
+
+
+def _order(one: Conversation) -> ImportedOrder:
+    """Its tags, and whether it is archived. Folders have only their ids in the file."""
+    tags = one.meta.get("tags") if isinstance(one.meta, dict) else None
+    return ImportedOrder(tags=names_of(tags), archived=one.archived is True)
 
 
 def _parent(node: Any) -> str | None:

@@ -10,8 +10,16 @@ import msgspec
 from msgspec import Struct
 
 from chat.portability.export import VERSION
-from chat.portability.formats.base import Id, ImportedComparison, ImportedConversation, ImportedMessage, timestamp
+from chat.portability.formats.base import (
+    Id,
+    ImportedComparison,
+    ImportedConversation,
+    ImportedMessage,
+    names_of,
+    timestamp,
+)
 from chat.portability.json_stream import ImportRefusedError
+from chat.portability.order import ImportedOrder
 from chat.protocol.commands import EFFORTS
 from chat.protocol.errors import ChatError
 from chat.protocol.parameters import check_max_tokens, check_prompt, check_temperature
@@ -46,6 +54,9 @@ class Conversation(Struct):
     temperature: float | None = None
     max_tokens: int | None = None
     effort: str | None = None
+    folder: Any = None
+    tags: Any = None
+    archived_at: Any = None
 
 
 def check_head(name: str, data: dict[str, Any]) -> None:
@@ -62,7 +73,14 @@ def read_conversation(entry: Any) -> ImportedConversation | None:
     if one.deleted_at or one.temporary:
         return None
     messages = [_message(message) for message in one.messages]
-    return ImportedConversation(one.id, one.title, messages, one.tip, native=True, parameters=read_parameters(one))
+    return ImportedConversation(
+        one.id, one.title, messages, one.tip, native=True, parameters=read_parameters(one), order=_order(one)
+    )  # fmt: skip
+
+
+def _order(one: Conversation) -> ImportedOrder:
+    """How it was kept. What is no name is left out; the conversation is imported all the same."""
+    return ImportedOrder(names_of(one.folder), names_of(one.tags), bool(one.archived_at))
 
 
 def _message(one: Message) -> ImportedMessage:

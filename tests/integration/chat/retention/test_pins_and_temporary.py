@@ -14,7 +14,8 @@ import pytest
 from django.db import IntegrityError
 
 from accounts.models import Plan, User
-from chat.conversations import listing
+from chat.conversations import list_pages, listing
+from chat.conversations.list_pages import Place
 from chat.models import Conversation, Member, Message, Role
 from chat.portability.importer import import_conversations, read_file
 from chat.protocol.commands import MessageSend, parse_command
@@ -29,7 +30,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 def groups(user: User, **options: Any) -> dict[str, list[str]]:
-    found = listing.read_listing(user.pk, zone=ZoneInfo("UTC"), **options)
+    found = list_pages.read_listing(user.pk, zone=ZoneInfo("UTC"), **options)
     return {group.label: [item.title for item in group.items] for group in found.groups}
 
 
@@ -41,9 +42,9 @@ class TestPins:
         assert groups(alice) == {
             "Pinned": ["n1", "n3"], "Today": ["n0"], "Last 7 days": ["n2", "n4"],
         }  # fmt: skip
-        first = listing.read_listing(alice.pk, zone=ZoneInfo("UTC"), count=2)
+        first = list_pages.read_listing(alice.pk, zone=ZoneInfo("UTC"), count=2)
         assert [item.title for group in first.groups for item in group.items] == ["n1", "n3", "n0", "n2"]
-        assert groups(alice, count=2, after=first.next) == {"Last 7 days": ["n4"]}
+        assert groups(alice, count=2, place=Place(after=first.next)) == {"Last 7 days": ["n4"]}
         listing.pin(alice.pk, made[3].pk, pinned=False)
         assert groups(alice)["Pinned"] == ["n1"]
 

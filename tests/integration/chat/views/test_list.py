@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts.models import User
-from chat.conversations import listing
+from chat.conversations import list_pages, listing
 from chat.models import Conversation
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in
@@ -40,7 +40,7 @@ class TestTheList:
         Conversation.objects.filter(pk=conversation.pk).update(updated_at=midnight - datetime.timedelta(minutes=30))
         monkeypatch.setattr(timezone, "now", lambda: midnight + datetime.timedelta(minutes=30))
         for zone, heading in (("UTC", "Yesterday"), ("Pacific/Honolulu", "Today")):
-            found = listing.read_listing(alice.pk, zone=ZoneInfo(zone))
+            found = list_pages.read_listing(alice.pk, zone=ZoneInfo(zone))
             assert [group.label for group in found.groups] == [heading]
 
     @pytest.mark.parametrize("zone", ["../../etc/passwd", "\x00", "Nowhere/Land", "", "A" * 5000])

@@ -210,7 +210,7 @@ export class Conversation {
     const { beside, following } = this.transcript;
     const parentId = (following && !beside) || !last?.id ? undefined : last.id; // of several answers, the selected one
     const options = this.page.conversation_id ? undefined : this.parameters.first;
-    const begins = { presetId: preset?.id, temporary: this.temporary.begins, options };
+    const begins = { presetId: preset?.id, temporary: this.temporary.begins, options, folderId: this.page.folder?.id };
     this.outbox.send(text, { parentId, ask, model, models: compared, whenBusy, ...begins });
     if (!this.queue.takes(whenBusy)) this.scroll.toEnd();
     return this.composer.field.focus();

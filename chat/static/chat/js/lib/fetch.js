@@ -3,6 +3,8 @@
 /** A failed request, with a message for the user. */
 export class FetchError extends Error {}
 
+export const GONE = "This no longer exists.";
+
 /** Leads to the log-in page if the server asks for it, and from there back to this page, not to the piece. @param {Response} response */
 function check(response) {
   const asked = new URL(response.url);
@@ -21,7 +23,7 @@ export async function fetchPiece(url) {
     throw new FetchError("The server can’t be reached. Try again in a moment.");
   }
   check(response);
-  if (!response.ok) throw new FetchError(response.status === 404 ? "This no longer exists." : "Something went wrong. Try again.");
+  if (!response.ok) throw new FetchError(response.status === 404 ? GONE : "Something went wrong. Try again.");
   const template = document.createElement("template");
   template.innerHTML = await response.text();
   return template.content;

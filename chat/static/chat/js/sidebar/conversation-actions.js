@@ -12,6 +12,7 @@ export class ConversationActions {
    * @param {(id: string, title: string) => void} options.onTitle
    * @param {() => void} options.onChange the list is to be read again
    * @param {(words: string) => void} options.say
+   * @param {import("antiphon/sidebar/order").Order} options.order
    */
   constructor(page, options) {
     this.page = page;
@@ -40,6 +41,7 @@ export class ConversationActions {
     else if (action === "pin" && this.chosen) this.pin(this.chosen).catch(showError);
     else if (/** @type {Element} */ (event.target).closest("[data-export], [data-print]")) this.menu.hidePopover();
     else if (action === "delete" && this.chosen) this.delete(this.chosen).catch(showError);
+    else if (button && this.chosen && this.menu.contains(button)) this.file(this.chosen, action ?? "").catch(showError);
   }
 
   /** @param {HTMLElement} button */
@@ -49,6 +51,15 @@ export class ConversationActions {
     this.menu.toggleAttribute("data-pinned", this.chosen.hasAttribute("data-pinned"));
     const pin = /** @type {HTMLElement} */ (this.menu.querySelector("[data-action=pin]"));
     pin.hidden = isBar && document.body.hasAttribute("data-temporary");
+    const { view } = this.options.order.window;
+    const isArchived = isBar ? this.chosen.hasAttribute("data-archived") : view === "archived";
+    const isUnread = !isBar && Boolean(this.chosen.querySelector(".mark-unread"));
+    for (const choice of /** @type {NodeListOf<HTMLElement>} */ (this.menu.querySelectorAll(".filed"))) {
+      const { action } = choice.dataset;
+      const isWrong = (action === "archive" && isArchived) || (action === "unarchive" && !isArchived)
+        || (action === "mark-read" && !isUnread) || (action === "mark-unread" && isUnread);
+      choice.hidden = isWrong || pin.hidden;
+    }
     for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (this.menu.querySelectorAll("[data-export]"))) {
       link.href = this.url(this.chosen, `export/?as=${link.dataset.export}`);
     }
@@ -89,6 +100,20 @@ export class ConversationActions {
     }
     this.options.say(pinned ? "Pinned" : "Unpinned");
     this.options.onChange();
+  }
+
+  /** Files, tags, archives or marks a conversation. @param {HTMLElement} item @param {string} action */
+  async file(item, action) {
+    this.menu.hidePopover();
+    const { order } = this.options;
+    const ids = [item.dataset.id ?? ""];
+    if (action === "move" || action === "tags") return void (await (await order.dialogs())[action](ids));
+    const named = { "mark-unread": "unread", "mark-read": "read" }[action] ?? action;
+    if (!["archive", "unarchive", "unread", "read"].includes(named) || !(await order.run(named, ids))) return undefined;
+    if (named.endsWith("archive") && ids[0] === this.page.conversation_id) {
+      document.getElementById("bar")?.toggleAttribute("data-archived", named === "archive");
+    }
+    return undefined;
   }
 
   /** @param {HTMLElement} item */

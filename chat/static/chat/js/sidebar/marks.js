@@ -32,6 +32,10 @@ export class Marks {
         unread: frame.count, running: frame.running, waiting: frame.waiting ?? "", decides: frame.decides ?? false, failed: frame.failed, version,
       });
     });
+    socket.on("list.changed", () => {
+      sidebar.heard++;
+      sidebar.refresh();
+    });
     socket.on("conversation.listed", (frame) => {
       if (frame.deleted) this.marks.delete(frame.conversation_id);
       else if (frame.running) this.set(frame.conversation_id, { ...this.of(frame.conversation_id), running: true });

@@ -1,14 +1,11 @@
 /** The list of conversations: opens and closes, and stays in step with other tabs. */
 
 import { ConversationActions, showError } from "antiphon/sidebar/conversation-actions";
-import { fetchPiece } from "antiphon/lib/fetch";
+import { ListWindow } from "antiphon/sidebar/list-window";
+import { Order } from "antiphon/sidebar/order";
 import { recall, remember } from "antiphon/lib/storage";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
-
-const REFRESH_MS = 300;
-const AGAIN_MS = 3_000; // after the list could not be read, or while an entry is being renamed
-const MOST_FAILURES = 5; // one after another; then the next notice or connection asks again
 
 export class Sidebar {
   /**
@@ -21,16 +18,14 @@ export class Sidebar {
     this.page = page;
     this.onTitle = options.onTitle;
     this.element = /** @type {HTMLElement} */ (document.getElementById("sidebar"));
-    this.list = /** @type {HTMLElement} */ (document.getElementById("conversations"));
+    this.window = new ListWindow(page);
+    this.list = this.window.list;
     this.backdrop = /** @type {HTMLElement} */ (document.getElementById("backdrop"));
     this.account = /** @type {HTMLElement} */ (document.getElementById("account-menu"));
     this.drawer = matchMedia("(width < 56rem)");
-    this.timer = 0;
-    this.heard = 0; // notices about the list
-    this.failures = 0;
-    this.onDrawn = /** @type {(() => void) | null} */ (null); // the list was read again, or more of it
+    this.order = new Order(page, this.window, options.say);
     this.actions = new ConversationActions(page, {
-      onTitle: (id, title) => this.setTitle(id, title), onChange: () => this.refresh(), say: options.say,
+      onTitle: (id, title) => this.setTitle(id, title), onChange: () => this.refresh(), say: options.say, order: this.order,
     });
     document.addEventListener("click", (event) => this.onClick(event));
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.isDrawerOpen && this.toggle(false));
@@ -78,12 +73,34 @@ export class Sidebar {
     if (!button) return;
     if (action === "open-sidebar") this.toggle(true);
     else if (action === "close-sidebar") this.toggle(false);
-    else if (action === "more-conversations") this.more(button).catch(showError);
+    else if (action === "more-conversations" || action === "newer-conversations") this.window.more(button, true).catch(showError);
   }
 
-  /** @param {string} id @returns {HTMLElement | null} its entry, where it is listed */
+  get heard() {
+    return this.window.heard;
+  }
+
+  set heard(count) {
+    this.window.heard = count;
+  }
+
+  /** @param {() => void} tell */
+  set onDrawn(tell) {
+    this.window.onDrawn.push(tell);
+  }
+
+  /** @param {string} id */
   find(id) {
-    return this.list.querySelector(`.item[data-id="${CSS.escape(id)}"]`);
+    return this.window.find(id);
+  }
+
+  /** @param {number} [after] milliseconds */
+  refresh(after) {
+    this.window.refresh(after);
+  }
+
+  catchUp() {
+    this.window.catchUp();
   }
 
   /** @param {string} id @param {string} title */
@@ -110,72 +127,10 @@ export class Sidebar {
     if (isShown && "pinned" in notice) document.getElementById("bar")?.toggleAttribute("data-pinned", notice.pinned);
     if (notice.temporary) return; // in no list
     const pinned = item?.hasAttribute("data-pinned");
-    const stays = item && (notice.pinned ?? pinned) === pinned && (pinned || item === this.list.querySelector(".item:not([data-pinned])"));
+    const isTop = !this.window.state?.dataset.start && item === this.window.loose[0];
+    const stays = item && (notice.pinned ?? pinned) === pinned && (pinned || isTop) && this.window.view !== "archived";
     if (stays) this.setTitle(id, notice.title);
     else this.refresh();
-  }
-
-  /** Reads the list again, as much of it as is shown. */
-  refresh(after = REFRESH_MS) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.read(""), after);
-  }
-
-  /** The socket is open: what came between the making of the page's list and now was told to nobody. */
-  catchUp() {
-    this.read(this.heard ? "" : (this.state?.dataset.version ?? ""));
-  }
-
-  get state() {
-    return document.getElementById("list-state");
-  }
-
-  /** @param {string} version of the list that is shown: if it is still the newest, nothing comes */
-  async read(version) {
-    const { heard } = this;
-    const count = Math.max(40, this.list.querySelectorAll(".item:not([data-pinned])").length);
-    const piece = await fetchPiece(`${this.page.urls.conversations}?count=${count}&unless=${version}`).catch(() => null);
-    if (!piece && this.failures++ < MOST_FAILURES) return this.refresh(AGAIN_MS);
-    if (!piece) return undefined;
-    this.failures = 0;
-    if (this.list.querySelector(".item-rename")) return this.refresh(AGAIN_MS);
-    if (piece.childElementCount) this.draw(piece);
-    // A notice that came meanwhile may be newer than what was read.
-    return this.heard === heard ? undefined : this.refresh();
-  }
-
-  /** @param {DocumentFragment} piece */
-  draw(piece) {
-    const focused = document.activeElement;
-    const id = /** @type {HTMLElement | null} */ (focused?.closest(".item"))?.dataset.id;
-    const kind = focused?.classList.contains("item-menu") ? ".item-menu" : ".item-link";
-    this.list.replaceChildren(piece);
-    this.markCurrent();
-    this.onDrawn?.();
-    if (id) /** @type {HTMLElement | null | undefined} */ (this.find(id)?.querySelector(kind))?.focus();
-  }
-
-  markCurrent() {
-    for (const item of this.list.querySelectorAll(".item")) {
-      const current = /** @type {HTMLElement} */ (item).dataset.id === this.page.conversation_id;
-      const link = item.querySelector(".item-link");
-      if (current) link?.setAttribute("aria-current", "page");
-      else link?.removeAttribute("aria-current");
-    }
-  }
-
-  /** @param {HTMLElement} button */
-  async more(button) {
-    const piece = await fetchPiece(`${this.page.urls.conversations}?after=${encodeURIComponent(button.dataset.next ?? "")}`);
-    const first = /** @type {HTMLElement | null} */ (piece.querySelector("a"));
-    const heading = [...this.list.querySelectorAll("h2")].at(-1);
-    if (heading && heading.textContent === piece.querySelector("h2")?.textContent) {
-      heading.parentElement?.querySelector("ul")?.append(...piece.querySelectorAll(".group:first-of-type .item"));
-      piece.querySelector(".group")?.remove();
-    }
-    button.replaceWith(piece);
-    this.onDrawn?.();
-    first?.focus();
   }
 }
 

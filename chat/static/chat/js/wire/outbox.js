@@ -69,7 +69,7 @@ export class Outbox {
     this.pump();
   }
 
-  /** @param {string} text @param {{parentId?: string, ask?: boolean, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>, whenBusy?: string}} place */
+  /** @param {string} text @param {{parentId?: string, ask?: boolean, model?: string, models?: string[], presetId?: string, temporary?: boolean, options?: Record<string, any>, folderId?: string, whenBusy?: string}} place */
   send(text, place) {
     /** @type {Frame} */
     const command = {
@@ -83,6 +83,7 @@ export class Outbox {
     if (place.whenBusy) command.when_busy = place.whenBusy;
     if (place.temporary) command.temporary = true;
     if (place.options && !command.conversation_id) command.options = place.options;
+    if (place.folderId && !command.conversation_id && !place.temporary) command.folder_id = place.folderId;
     hideRefusal();
     const item = this.insert(command, Date.now(), false);
     this.add(command);
@@ -191,6 +192,7 @@ export class Outbox {
     delete command.preset_id;
     delete command.temporary;
     delete command.options;
+    delete command.folder_id;
   }
 
   /** @param {Item} item @param {CommandError} error */
