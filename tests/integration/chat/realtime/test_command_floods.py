@@ -42,12 +42,13 @@ def frame_of(command: type[msgspec.Struct], conversation: uuid.UUID) -> dict[str
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: str(one.__struct_config__.tag))
-def test_every_command_counts_under_a_rate(command: Any) -> None:
+def test_every_command_counts_under_a_rate(command: Any, settings: Any) -> None:
     """Those that are handled at once count as frames only (below)."""
+    settings.RATE_COMMANDS = "1/h"
     parsed = parse_command(json.dumps(frame_of(command, uuid.uuid4())))
     assert type(parsed) is command
-    counted = [limit.key for limit in limits_of(parsed, uuid.UUID(int=1), "s", "192.0.2.1")]
-    whose = "rate:stops:s" if command in (RunStop, AudioInterrupt) else "rate:commands:s"
+    counted = [limit.name for limit in limits_of(parsed, uuid.UUID(int=1), "s", "192.0.2.1")]
+    whose = "stops:s" if command in (RunStop, AudioInterrupt) else "commands:s"
     assert command in AT_ONCE or whose in counted
 
 
