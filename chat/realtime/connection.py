@@ -11,7 +11,7 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Final, Protocol, TypeVar
 
 import redis
@@ -154,6 +154,22 @@ class Connection(Outbox):
         self._guards.update(lengths or {})
         self.catch_up(conversation)
 
+    @contextlib.contextmanager
+    def held(self, conversation: bytes) -> Iterator[None]:
+        """Sends no event of this conversation meanwhile, if it is followed. `follow` ends that, else the block's end.
+
+        For a snapshot: what overtook it would be sent again after it.
+        """
+        cursor = self.cursors.get(conversation)
+        if cursor is not None:
+            cursor.held = True
+        try:
+            yield
+        finally:
+            if cursor is not None and self.cursors.get(conversation) is cursor:
+                cursor.held = False
+                self.catch_up(conversation)
+
     def forget(self, conversation: bytes) -> bool:
         """Removes a conversation's cursor; whether there was one."""
         cursor = self.cursors.pop(conversation, None)
@@ -186,7 +202,7 @@ class Connection(Outbox):
     def catch_up(self, conversation: bytes) -> None:
         """Starts to read the log from the cursor on, unless that is under way."""
         cursor = self.cursors.get(conversation)
-        if cursor is not None and not cursor.reading and self.closed is None:
+        if cursor is not None and not cursor.reading and not cursor.held and self.closed is None:
             cursor.reading = True
             counted.catch_ups += 1
             self.spawn(self._catch_up(conversation, cursor))
@@ -209,7 +225,7 @@ class Connection(Outbox):
                     await asyncio.sleep(delay * random.uniform(0.5, 1))
                     delay = min(delay * 2, 5.0)
                     continue
-                if self.cursors.get(conversation) is not cursor:
+                if self.cursors.get(conversation) is not cursor or cursor.held:
                     return
                 if replay.entries is None:
                     self.reset(conversation)

@@ -21,7 +21,7 @@ class Action(enum.Enum):
     SEND = "send"  # it continues the cursor
     DROP = "drop"  # already sent
     READ = "read"  # a gap, or the connection is behind: read the log from the cursor on
-    WAIT = "wait"  # a read is under way or the window is full: the log keeps it
+    WAIT = "wait"  # a read is under way, the cursor is held or the window is full: the log keeps it
     RESET = "reset"  # another epoch: the cursor is invalid
 
 
@@ -43,7 +43,7 @@ class SendWindow:
 class Cursor:
     """One connection's position in one conversation's event log."""
 
-    __slots__ = ("_sent", "acked", "again", "behind", "epoch", "head", "reading", "seq", "window")
+    __slots__ = ("_sent", "acked", "again", "behind", "epoch", "head", "held", "reading", "seq", "window")
 
     def __init__(self, position: Position, window: SendWindow, *, reading: bool = False) -> None:
         self.epoch = position.epoch
@@ -54,6 +54,7 @@ class Cursor:
         self.reading = reading
         self.behind = False
         self.again = False  # the read under way may have come too early: read once more
+        self.held = False  # nothing is sent: a snapshot is being taken, and the events after it are sent after it
         self._sent: deque[tuple[int, int]] = deque()  # (seq, bytes) not yet acknowledged
 
     @property
@@ -67,7 +68,7 @@ class Cursor:
         if seq <= self.seq:
             return Action.DROP
         self.head = max(self.head, seq)
-        if self.reading:
+        if self.reading or self.held:
             return Action.WAIT
         if self.window.full:
             self.behind = True
@@ -94,8 +95,8 @@ class Cursor:
 
     @property
     def wants_read(self) -> bool:
-        """Whether events wait in the log, no read is under way, and the window has room."""
-        return not self.reading and not self.window.full and self.head > self.seq
+        """Whether events wait in the log, no read is under way, nothing holds them, and the window has room."""
+        return not self.reading and not self.held and not self.window.full and self.head > self.seq
 
     def forget(self) -> None:
         """Ends the subscription: its unacknowledged bytes no longer count."""

@@ -92,33 +92,33 @@ class Subscriptions:
         name, shared, tip = await in_db(open_conversation, self.user_id, conversation)
         slot.reserve(conversation)
         await self.join(store.group_name(conversation))
-        reply: dict[str, Any] = {
-            "type": "subscribed",
-            "ref": command.ref,
-            "conversation_id": str(conversation),
-            "recovered": False,
-        }
-        lengths: dict[str, dict[str, int]] = {}
-        position = command.position
-        if position is not None and (await store.read(conversation, position, limit=1)).entries is not None:
-            reply |= {"position": position, "recovered": True, "tip": str(tip) if tip else None}
-        else:
-            state = await read_snapshot(conversation, self.user_id)
-            position = state.position
-            snapshot = {"messages": state.messages, "runs": state.runs, "has_more": state.has_more}
-            if state.queued:
-                snapshot["queued"] = state.queued
-            reply["tip"] = str(state.tip_id) if state.tip_id else None
-            reply |= {"position": position, "snapshot": snapshot}
-            lengths = {run["run_id"]: lengths_of(run) for run in state.runs}
-        if self.removals[conversation.bytes] != removals:
-            await self.leave(store.group_name(conversation))
-            raise NotFound
-        metrics.resumes["recovered" if reply["recovered"] else "snapshot"] += 1
-        self.connection.put(encode(reply))
-        self.connection.follow(conversation.bytes, position, lengths=lengths)
+        with self.connection.held(conversation.bytes):
+            reply, position, lengths = await self._read(command, tip)
+            if self.removals[conversation.bytes] != removals:
+                await self.leave(store.group_name(conversation))
+                raise NotFound
+            metrics.resumes["recovered" if reply["recovered"] else "snapshot"] += 1
+            self.connection.put(encode(reply))
+            self.connection.follow(conversation.bytes, position, lengths=lengths)
         if shared:
             await self.presence.enter(conversation, name)
+
+    async def _read(
+        self, command: Subscribe, tip: uuid.UUID | None
+    ) -> tuple[dict[str, Any], Position, dict[str, dict[str, int]]]:
+        """The reply, the position to follow from, and the lengths of a snapshot's unfinished answers, by run."""
+        conversation, position = command.conversation_id, command.position
+        reply: dict[str, Any] = {"type": "subscribed", "ref": command.ref, "conversation_id": str(conversation)}
+        if position is not None and (await store.read(conversation, position, limit=1)).entries is not None:
+            reply |= {"recovered": True, "tip": str(tip) if tip else None, "position": position}
+            return reply, position, {}
+        state = await read_snapshot(conversation, self.user_id)
+        snapshot = {"messages": state.messages, "runs": state.runs, "has_more": state.has_more}
+        if state.queued:
+            snapshot["queued"] = state.queued
+        reply |= {"recovered": False, "tip": str(state.tip_id) if state.tip_id else None}
+        reply |= {"position": state.position, "snapshot": snapshot}
+        return reply, state.position, {run["run_id"]: lengths_of(run) for run in state.runs}
 
     async def unsubscribe(self, command: Unsubscribe) -> None:
         async with self.joining:

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q
-
 from accounts.quotas.settlement import Used
 from chat.eventlog import events, tool_events
 from chat.models import (
@@ -91,14 +89,23 @@ def without_message(used: Used | None) -> Used | None:
 
 
 def step_notices(run: Run) -> list[events.Event]:
-    """The events of what was under way when the run ended. Empty without steps."""
+    """The events of what was under way when the run ended. Empty without steps.
+
+    That calls were asked for comes again with their results: a worker that was stopped or lost may not have said so.
+    """
     if not run.step_count:
         return []
-    cut = (CallStatus.CANCELLED, CallStatus.UNKNOWN)
-    calls = ToolCall.objects.filter(run=run, status__in=cut).select_related("step").prefetch_related("files")
-    steps = Step.objects.filter(Q(status=StepStatus.CANCELLED), run=run).order_by("number")
-    ended = [tool_events.tool_result(run, call, call.step.number) for call in calls.order_by("step__number", "place")]
-    return [*ended, *(tool_events.run_step(run, step) for step in steps)]
+    made: list[events.Event] = []
+    model: Step | None = None
+    for step in read_steps(run.pk):
+        calls = [call for call in step.calls.all() if call.status in (CallStatus.CANCELLED, CallStatus.UNKNOWN)]
+        if calls or step.status == StepStatus.CANCELLED:
+            made += [tool_events.run_step(run, model)] if calls and model is not None else []
+            made += [tool_events.tool_call(run, call, step.number) for call in calls]
+            made += [tool_events.tool_result(run, call, step.number) for call in calls]
+            made.append(tool_events.run_step(run, step))
+        model = step if step.kind == StepKind.MODEL else None
+    return made
 
 
 def all_step_events(run: Run) -> list[events.Event]:

@@ -99,12 +99,14 @@ class ToolsAndShares(RuleBasedStateMachine):
 
     def let_nothing_wait(self) -> None:
         """Declines whatever waits, also what waits only then: a message in line may ask as well."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120  # a worker needs half a minute to start on a busy machine
         quiet = 0
+        mine = list({str(accepted["conversation_id"]) for accepted in self.runs})
+        busy = "SELECT id FROM chat_run WHERE conversation_id::text = ANY(%s) AND status IN ('queued', 'running')"
         while quiet < 3:
             assert time.monotonic() < deadline, "answers go on asking"
             waiting = self._waiting_calls()
-            quiet = 0 if waiting else quiet + 1
+            quiet = 0 if waiting or self.stack.sql(busy, mine) else quiet + 1  # an answer in progress may ask yet
             for call in waiting:
                 self.wait(self._decide(0, call, denies=True))
             self.wait(asyncio.sleep(0.7))

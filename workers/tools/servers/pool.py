@@ -11,8 +11,9 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from django.conf import settings
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from workers.tools.servers.mcp_client.session import McpSession
 
 SESSIONS_AT_ONCE: Final = 16  # in use with one server: a slow one keeps no more than these
+SESSIONS_OF_A_USER: Final = 8  # in use for one account, so that a few accounts do not keep all of a process
 _MODULE: Final = "workers.tools.servers.mcp_client"
 
 _Key = tuple[uuid.UUID, str, uuid.UUID | None]
@@ -41,6 +43,7 @@ class SessionPool:
         self._idle: dict[_Key, list[tuple[McpSession, float]]] = defaultdict(list)
         self._free = asyncio.Semaphore(most)
         self._of_server: dict[uuid.UUID, asyncio.Semaphore] = {}
+        self._of_user: WeakValueDictionary[uuid.UUID, asyncio.Semaphore] = WeakValueDictionary()
         self._most, self._idle_seconds = most, idle_seconds
         self._in_use = 0
 
@@ -53,27 +56,20 @@ class SessionPool:
         Raises `ToolError` when it cannot be opened within `seconds`.
         """
         of_server = self._of_server.setdefault(server.id, asyncio.Semaphore(SESSIONS_AT_ONCE))
-        began = time.monotonic()
-        try:
-            async with asyncio.timeout(seconds):
-                await of_server.acquire()
-        except TimeoutError:
-            raise ToolError(f"{server.title} is busy with other calls.") from None
-        try:
-            try:
-                async with asyncio.timeout(max(0.1, seconds - (time.monotonic() - began))):
-                    await self._free.acquire()
-            except TimeoutError:
-                raise ToolError("Too many tool servers are in use. Try again in a moment.") from None
+        until = time.monotonic() + seconds
+        async with AsyncExitStack() as places:
+            if user_id is not None:
+                of_user = self._of_user.setdefault(user_id, asyncio.Semaphore(SESSIONS_OF_A_USER))
+                await places.enter_async_context(_place(of_user, until, "Too many of your tool calls are under way."))
+            await places.enter_async_context(_place(of_server, until, f"{server.title} is busy with other calls."))
+            busy = "Too many tool servers are in use. Try again in a moment."
+            await places.enter_async_context(_place(self._free, until, busy))
             self._in_use += 1
             try:
                 async with self._use(server, user_id, token, seconds, fresh=fresh) as session:
                     yield session
             finally:
                 self._in_use -= 1
-                self._free.release()
-        finally:
-            of_server.release()
 
     @asynccontextmanager
     async def _use(
@@ -140,6 +136,20 @@ class SessionPool:
         await asyncio.gather(*(session.close() for session in sessions))
         if (client := sys.modules.get(f"{_MODULE}.session")) is not None:  # else there were none
             await client.wait_closing()
+
+
+@asynccontextmanager
+async def _place(limit: asyncio.Semaphore, until: float, busy: str) -> AsyncGenerator[None]:
+    """One place of `limit`. Raises `ToolError(busy)` if there is none until `until`, of the monotonic clock."""
+    try:
+        async with asyncio.timeout(max(0.1, until - time.monotonic())):
+            await limit.acquire()
+    except TimeoutError:
+        raise ToolError(busy) from None
+    try:
+        yield
+    finally:
+        limit.release()
 
 
 def _key(server: StoredServer, user_id: uuid.UUID | None) -> _Key:

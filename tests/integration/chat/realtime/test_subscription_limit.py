@@ -27,10 +27,10 @@ LIMIT = 100
 class Socket:
     """A client of one consumer in this process."""
 
-    def __init__(self, user: User) -> None:
+    def __init__(self, user: User, session: str = "s") -> None:
         self.frames: list[dict[str, Any]] = []
         self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        scope = {"type": "websocket", "user_id": user.pk, "session_hash": "s", "client": ("192.0.2.1", 1)}
+        scope = {"type": "websocket", "user_id": user.pk, "session_hash": session, "client": ("192.0.2.1", 1)}
         self._task = asyncio.create_task(ChatConsumer()(scope, self._incoming.get, self._receive))
         self._incoming.put_nowait({"type": "websocket.connect"})
 
@@ -46,12 +46,14 @@ class Socket:
                         return frame
                 await asyncio.sleep(0.01)
 
+    def send(self, frame: dict[str, Any]) -> None:
+        """Sends a frame."""
+        self._incoming.put_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
+
     async def ask(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Sends a command; its reply, or the error."""
         ref = uuid.uuid4().hex
-        self._incoming.put_nowait(
-            {"type": "websocket.receive", "text": json.dumps({"type": kind, "ref": ref, **fields})}
-        )
+        self.send({"type": kind, "ref": ref, **fields})
         return await self.until("", ref)
 
     async def say(self, text: str, conversation: uuid.UUID | None = None, client_id: str = "") -> dict[str, Any]:
@@ -65,8 +67,8 @@ class Socket:
 
 
 @contextlib.asynccontextmanager
-async def opened(user: User) -> AsyncIterator[Socket]:
-    socket = Socket(user)
+async def opened(user: User, session: str = "s") -> AsyncIterator[Socket]:
+    socket = Socket(user, session)
     try:
         await socket.until("hello")
         yield socket

@@ -277,8 +277,9 @@ class TestDeciding:
         await decide_and_publish(alice.pk, command(found))
         events = (await logged(found.run.conversation_id))[known:]
         kinds = [event["type"] for event in events]
-        assert kinds == ["tool.decided", "tool.result", "run.step", "run.step", "run.failed"]
-        assert (events[1]["status"], events[-1]["code"], events[-1]["attempt"]) == ("cancelled", "quota_exceeded", 2)
+        ends = ["run.step", "tool.call", "tool.result", "run.step", "run.step", "run.failed"]
+        assert kinds == ["tool.decided", *ends]
+        assert (events[3]["status"], events[-1]["code"], events[-1]["attempt"]) == ("cancelled", "quota_exceeded", 2)
         assert jobs == []
 
 
@@ -589,9 +590,9 @@ class TestEnds:
         assert (run.status, run.attempt, run.waiting_for, run.ended_in_log) == ("stopped", 2, "", True)
         events = (await logged(found.run.conversation_id))[known:]
         assert [event["type"] for event in events] == [
-            "tool.result", "tool.result", "run.step", "run.step", "run.stopped",
+            "run.step", "tool.call", "tool.call", "tool.result", "tool.result", "run.step", "run.step", "run.stopped",
         ]  # fmt: skip
-        assert [event["status"] for event in events[:4]] == ["cancelled"] * 4
+        assert [event["status"] for event in events[3:7]] == ["cancelled"] * 4
         assert await in_db(lambda: {call.status for call in ToolCall.objects.all()}) == {"cancelled"}
         assert await in_db(lambda: Message.objects.get(pk=run.message_id).text) == TEXT
 

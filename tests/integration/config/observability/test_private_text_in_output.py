@@ -28,6 +28,7 @@ from tests.stack import PASSWORD, Stack, run_stack
 
 KEY = "sk-canary-5d1c2f9e7a"
 WORDS = "canarywords-3f9b"
+NAME = "Canaryname-77c1"  # Alice's: staff, other members and what is kept for them may have it, no output of a process
 SAM = f"""
 from accounts.models import User
 from allauth.account.models import EmailAddress
@@ -38,10 +39,18 @@ sam.user_permissions.set(Permission.objects.filter(codename__in=["view_conversat
 """
 
 
-async def live_through(stack: Stack) -> dict[str, str]:
-    """A run in which much goes well and much goes wrong. Returns what must not be seen, by what it is."""
+async def live_through(stack: Stack) -> tuple[dict[str, str], dict[str, str]]:
+    """A run in which much goes well and much goes wrong. Returns what must not be seen, by what it is, and pages that
+    say what was wrong.
+    """
+    stack.sql("UPDATE accounts_user SET name = %s WHERE email = 'alice@example.org'", NAME)
     async with session(stack.url, "alice@example.org", fresh=True) as alice:
         client = await alice.connect()
+        told = {"system_prompt": f"{WORDS}, always", "tools": []}
+        prompted = await client.say(f"{WORDS} [[tokens=3]]", options=told)
+        await client.ended(prompted["run_id"])
+        await client.ask("message.rate", message_id=prompted["message_id"], value=-1, note=WORDS)
+        await client.ask("message.edit", message_id=prompted["message_id"], client_id=WORDS, text=WORDS)
         accepted = await client.say(f"{WORDS} [[tokens=20 rate=200]]")
         await client.ended(accepted["run_id"])
         conversation = accepted["conversation_id"]
@@ -50,7 +59,8 @@ async def live_through(stack: Stack) -> dict[str, str]:
                       "status=401 echo_key=true", "status=500", "cut=3", "garbage=3", "error=3"):  # fmt: skip
             failed = await client.say(f"{WORDS} [[{fault}]]")
             await client.ended(failed["run_id"])
-        await client.say(f"{WORDS} again", conversation, client_id=str(uuid.uuid4()))
+        await client.say(f"{WORDS} again [[tokens=40 rate=20]]", conversation, client_id=str(uuid.uuid4()))
+        await client.say(f"{WORDS} in the line", conversation, when_busy="queue")
         await client.ask("message.send", text=f"{WORDS}\x00", nonsense=WORDS)
         await client.ask("typing", conversation_id=str(uuid.uuid4()))
         ticket = await alice.ticket()
@@ -66,8 +76,15 @@ async def live_through(stack: Stack) -> dict[str, str]:
                 await ws.close()
             except aiohttp.WSServerHandshakeError:
                 pass
+        errors: dict[str, str] = {}
         async with alice.http.get(f"{stack.url}/nowhere/?q={WORDS}&ticket={ticket}") as answer:
             assert answer.status == 404
+            errors["the page of an address that does not exist"] = await answer.text()
+        data = aiohttp.FormData()
+        data.add_field("file", f"{WORDS} is no JSON", filename=f"{WORDS}.json")
+        async with alice.http.post(f"{stack.url}/prompts/import/", data=data) as answer:  # without a token
+            assert answer.status == 403
+            errors["an upload that is refused"] = await answer.text()
         async with alice.http.get(f"{stack.url}/c/{conversation}/") as answer:
             await answer.read()
         # A password that is wrong by a letter, and a worker that dies over an answer.
@@ -83,7 +100,7 @@ async def live_through(stack: Stack) -> dict[str, str]:
         stack.redis.start()
         await client.close()
     spoken = await speak_up(stack)
-    return {
+    secret = {
         "what a person wrote": WORDS,
         "what the model wrote": "tok7 ",
         "what a person said": spoken,
@@ -95,6 +112,7 @@ async def live_through(stack: Stack) -> dict[str, str]:
         "the site's key": stack.env["SECRET_KEY"],
         "the database's password": stack.postgres.password,
     }
+    return secret, errors
 
 
 async def speak_up(stack: Stack) -> str:
@@ -155,11 +173,12 @@ async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
             "OTEL_BSP_SCHEDULE_DELAY": "100",
         }
         with run_stack(web=1, workers=1, beat=True, env=env) as stack:
-            canaries = await live_through(stack)
-            outputs = await look_at_the_admin(stack)
+            canaries, errors = await live_through(stack)
+            outputs = errors | await look_at_the_admin(stack)
             kept = look_into_redis(stack)
-            outputs |= {process.name: process.output() for process in stack.processes}
-            outputs["traces"] = b"".join(collector.raw).decode(errors="replace")
+            processes = {process.name: process.output() for process in stack.processes}
+            processes["traces"] = b"".join(collector.raw).decode(errors="replace")
+            outputs |= processes
             [line] = [line for line in stack.workers[0].output().splitlines() if '"event": "metrics_served"' in line]
             outputs["worker's metrics"] = fetch(json.loads(line)["port"], "/metrics")
             for path in ("/metrics", "/readyz"):
@@ -178,6 +197,8 @@ async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
             if canary in text:
                 at = text.index(canary)
                 seen.append(f"{what} is in the output of {name}: {text[max(0, at - 150) : at + 60]!r}")
+        if name in processes and NAME in text:
+            seen.append(f"a display name is in the output of {name}: {text[max(0, text.index(NAME) - 200) :][:260]!r}")
     written = {"what a person wrote", "what the model wrote", "what a person said"}
     assert any(key.startswith("log:") for key in kept)
     for key, text in kept.items():

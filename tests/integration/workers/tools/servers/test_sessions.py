@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 import zlib
@@ -181,6 +182,21 @@ async def test_sessions_are_bounded_and_end_when_idle(fake: Running, monkeypatch
     while small._idle and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
     assert not small._idle
+
+
+async def test_one_account_does_not_keep_every_session(fake: Running) -> None:
+    """However many servers it has calls at: the others' calls have places."""
+    pool, me, you = SessionPool(100, 60), uuid.uuid4(), uuid.uuid4()
+    servers = [stored(f"{fake.origin}/mcp") for _ in range(pools.SESSIONS_OF_A_USER + 1)]
+    async with contextlib.AsyncExitStack() as held:
+        for server in servers[:-1]:
+            await held.enter_async_context(pool.borrow(server, me, "", 30))
+        with pytest.raises(ToolError, match="Too many of your tool calls are under way"):
+            await held.enter_async_context(pool.borrow(servers[-1], me, "", 0.2))
+        await held.enter_async_context(pool.borrow(servers[-1], you, "", 30))
+    async with pool.borrow(servers[-1], me, "", 30):
+        pass
+    await pool.close()
 
 
 async def test_a_server_that_forgot_the_session_is_called_again() -> None:
