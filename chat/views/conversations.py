@@ -49,7 +49,7 @@ from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
-from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS, SHEETS
+from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS
 from chat.views.reading import push_state, reading_of, with_reading
 from chat.views.tools import tools_shown
 
@@ -171,7 +171,6 @@ def _page(
         "piece": _fragment_data(state, state.messages, state.tip_id) if state else None,
         "listing": listing.read_listing(user.pk, zone=zone_of(request), mentioned_in=mentioned),
         "zone": zone_of(request),
-        "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
         "blank_sources": BLANK_SOURCES,
