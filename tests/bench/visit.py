@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, StorageState, sync_playwright
 from tests.e2e.browsing import chromium, cookies_of, ended, send
 from tests.e2e.first_visits import Visit, first_paint, watch_visit
 from tests.fixtures.stacks import SHARED, stack_with_model
+from tests.servers import servers
 
 TIMES = 5
 
@@ -80,4 +81,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    servers.set_environment()
+    servers.start()
+    try:
+        main()
+    finally:
+        servers.stop()
