@@ -16,7 +16,13 @@ from tests.servers import servers
 
 ROOT: Final = Path(__file__).parents[1]
 PARENT: Final = ROOT / "var/tests-static"
-DECIDE: Final = ("chat/static", "config/bundling", "chat/views/page_files.py", "config/settings/pages.py", "requirements.txt")
+DECIDE: Final = (
+    "chat/static",
+    "config/bundling",
+    "chat/views/page_files.py",
+    "config/settings/pages.py",
+    "requirements.txt",
+)
 
 
 def environment() -> dict[str, str]:

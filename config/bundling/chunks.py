@@ -38,9 +38,7 @@ def divide(modules: Mapping[str, Module], pages: Sequence[str]) -> list[Chunk]:
     for name in order:
         users = {entry for entry, needed in needs.items() if name in needed}
         loaded = {
-            entry
-            for entry in users - set(pages)
-            if all(name in needs[page] for page in pages if entry in reach[page])
+            entry for entry in users - set(pages) if all(name in needs[page] for page in pages if entry in reach[page])
         }
         groups.setdefault(frozenset(users - loaded), []).append(name)
     chunks = [_chunk(users, names) for users, names in groups.items()]
@@ -51,7 +49,9 @@ def divide(modules: Mapping[str, Module], pages: Sequence[str]) -> list[Chunk]:
 def _chunk(users: frozenset[str], names: list[str]) -> Chunk:
     if len(users) == 1:
         return Chunk(next(iter(users)), tuple(names), is_entry=True)
-    return Chunk(f"antiphon/chunks/{names[-1].removeprefix('antiphon/').replace('/', '-')}", tuple(names), is_entry=False)
+    return Chunk(
+        f"antiphon/chunks/{names[-1].removeprefix('antiphon/').replace('/', '-')}", tuple(names), is_entry=False
+    )
 
 
 def _closure(modules: Mapping[str, Module], start: Iterable[str], *, dynamic: bool) -> set[str]:

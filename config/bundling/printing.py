@@ -16,7 +16,9 @@ WHOLE: Final = frozenset(("string", "template_string", "regex", "comment", "html
 LICENCE: Final = b"/*!"
 COMMENTS: Final = frozenset(("comment", "html_comment"))
 # A line end after the first or before the second of these never ends a statement.
-GOES_ON: Final = frozenset(("{", ";", ",", "(", "[", "=", "=>", "&&", "||", "??", "?", ":", "+", "*", "<", ">", "===", "!==", "."))
+GOES_ON: Final = frozenset(
+    ("{", ";", ",", "(", "[", "=", "=>", "&&", "||", "??", "?", ":", "+", "*", "<", ">", "===", "!==", ".")
+)
 WENT_ON: Final = frozenset(("}", ")", "]", ",", ";", ".", "?.", "&&", "||", "??", "?", ":", "=>", "===", "!=="))
 DIGITS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -113,7 +115,7 @@ def _between(before: str, after: str, breaks: bool) -> str:
         return "\n"
     last, first = before[-1], after[0]
     words = _is_word(last) and _is_word(first)
-    joins = last == first and last in "+-/&|<>=?.*" or (last == "/" and (first == "*" or _is_word(first)))
+    joins = (last == first and last in "+-/&|<>=?.*") or (last == "/" and (first == "*" or _is_word(first)))
     return " " if words or joins or (last.isdigit() and first == ".") else ""
 
 
@@ -136,4 +138,3 @@ def minify(path: str, text: bytes, root: Node) -> Printer:
     printer = Printer()
     printer.write_source(path, text, root, {})
     return printer
-

@@ -15,7 +15,7 @@ from chat.views.page_files import SCRIPTS, STYLES, VENDOR, bundled_sheet, module
 CONTENTS: Final = "bundles.json"  # what `Scripts` knows of pages and chunks
 
 
-class BundledStaticFilesStorage(CompressedManifestStaticFilesStorage):
+class BundledStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # untyped
     """Replaces modules and style sheets by their bundles before names are hashed. Originals are not served.
 
     Where they can't be bundled, `collectstatic` fails with a `BundleError` that names the file.

@@ -1,7 +1,6 @@
 """Static files, answered whole from memory, each in one message.
 
-A page asks for about a hundred small files. Django's chain takes several milliseconds of CPU time for each of them: it
-changes threads for synchronous middlewares and signals, and for opening, reading and closing the file. Here the index
+Django's chain takes several milliseconds of CPU time for each file: it changes threads for synchronous middlewares and signals, and for opening, reading and closing the file. Here the index
 of ServeStatic says which files there are and what their headers are, and Django's security middleware adds its own.
 """
 

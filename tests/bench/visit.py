@@ -68,9 +68,14 @@ def main() -> None:
             for number in (1, 2):
                 send(page, "Tell me a story [[tokens=200 rate=1000]]")
                 ended(page, number)
-            pages = {"log in": (f"{stack.url}/accounts/login/", None), "new": (f"{stack.url}/", login), "messages": (page.url, login)}
+            pages = {
+                "log in": (f"{stack.url}/accounts/login/", None),
+                "new": (f"{stack.url}/", login),
+                "messages": (page.url, login),
+            }
             page.context.close()
-            print("| page | requests | KB | first paint | slow | CPU, first | CPU, cached |\n|---|--:|--:|--:|--:|--:|--:|")
+            print("| page | requests | KB | first paint | slow | CPU, first | CPU, cached |")
+            print("|---|--:|--:|--:|--:|--:|--:|")
             for name, (url, cookies) in pages.items():
                 found, painted = visit(browser, url, cookies, slow=False)
                 slow = statistics.median(visit(browser, url, cookies, slow=True)[1] for _ in range(TIMES))

@@ -65,7 +65,9 @@ class TestEvents:
         assert played["shown"][1]["versions"] == ["a1", "a3"]
 
     def test_unknown_events_are_ignored(self, source_page: Page) -> None:
-        assert self.play(source_page, [*BEGUN, {"type": "tool.call", "run_id": "r1"}, {"type": "news"}])["whole"][-2:] == [
+        assert self.play(source_page, [*BEGUN, {"type": "tool.call", "run_id": "r1"}, {"type": "news"}])["whole"][
+            -2:
+        ] == [
             True,
             True,
         ]

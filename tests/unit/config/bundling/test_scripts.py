@@ -8,11 +8,11 @@ import json
 
 import pytest
 
+from chat.views.page_files import HERE, SCRIPTS, VENDOR, module_name, stylesheets
 from config.bundling.modules import BundleError, parse
 from config.bundling.printing import minify
 from config.bundling.scripts import Scripts, bundle
 from config.bundling.storage import CONTENTS
-from chat.views.page_files import HERE, SCRIPTS, VENDOR, module_name, stylesheets
 
 
 def make(**texts: str) -> Scripts:
@@ -91,7 +91,12 @@ def test_a_module_that_is_imported_at_once_and_later_runs_once() -> None:
 )
 def test_what_would_change_its_meaning_is_refused_by_file_and_line(text: str, why: str) -> None:
     with pytest.raises(BundleError, match=why):
-        make(page='import "antiphon/main";', main=text, b='import { a } from "antiphon/main";\nexport const b = a;', c="c();")
+        make(
+            page='import "antiphon/main";',
+            main=text,
+            b='import { a } from "antiphon/main";\nexport const b = a;',
+            c="c();",
+        )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +111,7 @@ def test_what_would_change_its_meaning_is_refused_by_file_and_line(text: str, wh
         ("x = /[/]  /g.test(y) / 2", "x=/[/]  /g.test(y)/ 2"),
         ("class A {\n  a = 1\n  b = 2\n}", "class A{a=1\nb=2}"),
         ("/*! Licence */\nx = typeof y in z", "/*! Licence */\nx=typeof y in z"),
-        ('"a  // b"; \'c\'', '"a  // b";\'c\''),
+        ("\"a  // b\"; 'c'", "\"a  // b\";'c'"),
         ("if (a) b\nelse c", "if(a)b\nelse c"),
     ],
 )
