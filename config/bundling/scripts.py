@@ -18,7 +18,7 @@ from config.bundling.printing import Printer, minify
 
 @dataclass
 class Scripts:
-    """`files`: path: text. `gone`: paths of modules that are now in chunks. `pages`: what a page needs, by its entry."""
+    """`files`: path: text. `gone`: paths of modules that are now in chunks. `pages`: what each needs, by its entry."""
 
     files: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
