@@ -26,7 +26,7 @@ VENDOR: Final = {  # by the names that modules use. The last two are no modules:
 ADDED: Final = ("temml", "temml.css")
 
 EVERYWHERE: Final = ("tokens", "base")
-PAGES: Final = ("pages", "library", "shared")
+PAGES: Final = ("pages", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",
@@ -48,6 +48,7 @@ def stylesheets() -> dict[str, list[str]]:
         "library": (*EVERYWHERE, "pages", "library"),
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "shared"),
+        "print": (*EVERYWHERE, "prose", "messages", "sources", "thinking", "steps", "shared", "print"),
         "share": (*EVERYWHERE, "prose", "messages", "sources", "thinking", "steps", "step-viewer", "shared"),
     }
     return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}

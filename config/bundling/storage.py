@@ -51,16 +51,11 @@ class BundledStaticFilesStorage(CompressedManifestStaticFilesStorage):  # type: 
         from lightningcss import process_stylesheet
 
         texts = {name: _read(paths[name]).decode() for name in paths if name.startswith(STYLES)}
-        absorbed: set[str] = set()
         for page, names in stylesheets().items():
             text = "\n".join(texts[name] for name in names)
             self._write(paths, bundled_sheet(page), process_stylesheet(text, filename=page))
-            absorbed.update(names)
-        for name, text in texts.items():
-            if name in absorbed:
-                self._remove(paths, name)
-            else:
-                self._write(paths, name, process_stylesheet(text, filename=name))
+        for name, text in texts.items():  # a page may still have a link to one
+            self._write(paths, name, process_stylesheet(text, filename=name))
 
     def _remove(self, paths: dict[str, Any], name: str) -> None:
         del paths[name]
