@@ -30,7 +30,7 @@ from psycopg.rows import dict_row
 from config.stack import leash
 from config.stack.postgres import PrivatePostgres
 from config.stack.valkey import PrivateValkey
-from tests import forking, templates
+from tests import collected, forking, templates
 from tests.commands import Commands
 from tests.servers import FAST, FOREIGN, UNLIMITED, servers
 
@@ -178,6 +178,7 @@ class Stack:
         self.env = {
             **{name: value for name, value in os.environ.items() if name not in FOREIGN},
             **servers.environment(),
+            **collected.environment(),
             "ANTIPHON_VAR": str(self.folder / "var"),
             "DATABASE_URL": self.postgres.url(self.database),
             "REDIS_URL": self.redis.url,

@@ -1,21 +1,17 @@
-"""Template tags of the pages: icons, the import map of the scripts, and a message's text."""
+"""Template tags of the pages: icons, and a message's text."""
 
 from __future__ import annotations
 
-import functools
 import json
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django import template
-from django.contrib.staticfiles import finders
-from django.template.context import Context
 from django.templatetags.static import static
 from django.utils.formats import date_format
-from django.utils.html import format_html, format_html_join, json_script
+from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -52,64 +48,11 @@ def mark() -> SafeString:
     )
 
 
-@register.simple_tag(takes_context=True)
-def modules(context: Context) -> SafeString:
-    """The import map of the page's modules (each by its name, at its versioned address), and their preloads."""
-    urls = {name: static(path) for name, path in _module_paths().items()}
-    imports = json.dumps({"imports": urls}, separators=(",", ":"))
-    soon = ((url,) for name, url in urls.items() if name not in LAZY)
-    preloads = format_html_join("\n  ", '<link rel="modulepreload" href="{}">', soon)
-    return format_html(
-        '<script type="importmap" nonce="{}">{}</script>\n  {}',
-        context.get("CSP_NONCE", ""),
-        mark_safe(imports.replace("<", "\\u003c")),  # noqa: S308  # JSON of our own file names
-        preloads,
-    )
-
-
 @register.simple_tag
 def protocol() -> SafeString:
     """What js/wire/protocol.js needs of the protocol: close codes, errors that may be tried again, sizes in bytes."""
     limits = {"text_bytes": MAX_TEXT_BYTES, "frame_bytes": MAX_FRAME_BYTES}
     return json_script({"closes": describe_close_codes(), "retryable": retryable_codes(), "limits": limits}, "protocol")
-
-
-# Not modules of the conversation page: scripts of other pages and of the admin, the audio thread's, a live share's.
-NOT_MODULES: Final = (
-    *("appearance", "boot", "log-out", "moderation", "notifications", "print", "staff", "voice/recorder-worklet"),
-    *("shared/formulas", "shared/messages", "shared/shared", "shared/steps"),
-)
-
-# What reads an answer in progress, and what sets formulas, with its style sheet.
-MARKDOWN_MODULES: Final = {
-    **{
-        f"antiphon/markdown/{name}": f"chat/js/markdown/{name}.js"
-        for name in ("blocks", "cjk", "dialect", "footnotes", "formula-rules", "limits")
-    },
-    "markdown-it": "chat/vendor/markdown-it.js",
-    "temml": "chat/vendor/temml.js",
-    "temml.css": "chat/vendor/temml.css",
-}
-
-# Loaded when they are needed: no preload.
-LAZY: Final = frozenset(
-    (
-        *(f"antiphon/conversation/{name}" for name in ("steps", "step-call", "step-viewer", "step-words")),
-        "antiphon/conversation/server-prompts",
-        *("antiphon/sidebar/filing", "antiphon/sidebar/selection"),
-        *(f"antiphon/conversation/approval-{name}" for name in ("box", "card", "form", "json", "words")),
-        *MARKDOWN_MODULES,
-    )
-)
-
-
-@functools.cache
-def _module_paths() -> dict[str, str]:
-    """The static path of each module of the conversation page, by the name that `import` uses."""
-    folder = Path(finders.find("chat/js") or "")
-    names = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("**/*.js"))
-    own = {f"antiphon/{name}": f"chat/js/{name}.js" for name in names if name not in NOT_MODULES}
-    return {**own, **MARKDOWN_MODULES}
 
 
 @register.filter

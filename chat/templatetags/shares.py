@@ -2,44 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from django import template
-from django.template.context import Context
-from django.templatetags.static import static
-from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from chat.markdown.plain import plain
-from chat.templatetags.chat_page import ACTIVE, MARKDOWN_MODULES
+from chat.templatetags.chat_page import ACTIVE
 from chat.templatetags.sources import cite, sources_of
 
 register = template.Library()
 
-MODULES: Final = {  # of the pages of shares, by the names that `import` uses
-    **{
-        f"antiphon/{name}": f"chat/js/{name}.js"
-        for name in (
-            *("shared/messages", "shared/steps", "lib/morph", "lib/text"),
-            *("conversation/live-text", "conversation/code", "conversation/formulas", "conversation/sources"),
-            *("conversation/steps-loader", "conversation/steps", "conversation/step-call", "conversation/step-viewer"),
-            "conversation/step-words",
-        )
-    },
-    **MARKDOWN_MODULES,
-}
 WITHHELD: Final = ("hold", "block", "withdrawn")
-
-
-@register.simple_tag(takes_context=True)
-def shared_modules(context: Context) -> SafeString:
-    """The import map of the page of a share."""
-    imports = json.dumps({"imports": {name: static(path) for name, path in MODULES.items()}}, separators=(",", ":"))
-    nonce = context.get("CSP_NONCE", "")
-    text = mark_safe(imports.replace("<", "\\u003c"))  # noqa: S308  # JSON of our own file names
-    return format_html('<script type="importmap" nonce="{}">{}</script>', nonce, text)
 
 
 @register.filter

@@ -50,7 +50,7 @@ from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
-from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS, SHEETS
+from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS
 from chat.views.reading import push_state, reading_of, with_reading
 from chat.views.sidebar import list_beside
 from chat.views.tools import tools_shown
@@ -194,7 +194,6 @@ def _page(
         "folder": folder,
         "archived": member is not None and member.archived_at is not None,
         "zone": zone_of(request),
-        "sheets": SHEETS,
         "suggestions": _suggestions(),
         "blank_user": {**BLANK, "role": "user", "author": data["user"]},
         "blank_sources": BLANK_SOURCES,

@@ -12,17 +12,8 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-SHEETS: Final = tuple(  # in the order of the cascade
-    f"chat/css/{name}.css"
-    for name in (
-        "sources",
-        *("prose", "sidebar", "order", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
-        *("context", "steps", "step-viewer"),
-        *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
-        *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
-        *("message-marks", "tools", "approvals"),
-    )
-)
+from chat.views.page_files import stylesheet_urls
+
 BLANK_STEPS: Final = [{"step": 0, "status": "running", "calls": [{"call_id": "", "status": "asked", "arguments": ""}]}]
 BLANK_SOURCES: Final = [{"n": 0, "title": "", "url": "https://", "host": "", "passage": " "}]
 BLANK: Final[dict[str, Any]] = {"id": "", "text": "", "html": None, "status": "local", "run": None, "author": None}
@@ -39,9 +30,9 @@ def show_offline(request: HttpRequest) -> HttpResponse:
 def serve_service_worker(request: HttpRequest) -> HttpResponse:
     """The service worker, at the root so that it covers every page, with the versioned files of the offline page."""
     files = [
-        *("css/tokens.css", "css/base.css", "css/pages.css", "js/boot.js", "js/log-out.js", "img/mark.svg"),
-        *("vendor/fonts/inter-latin-wght-normal.woff2", "vendor/fonts/source-serif-4-latin-wght-normal.woff2"),
+        *("js/boot.js", "js/log-out.js", "img/mark.svg"),
+        *("vendor/fonts/inter-basic-wght-normal.woff2", "vendor/fonts/source-serif-4-basic-wght-normal.woff2"),
     ]
-    urls = [reverse("chat:offline"), *(static(f"chat/{name}") for name in files)]
+    urls = [reverse("chat:offline"), *stylesheet_urls("pages"), *(static(f"chat/{name}") for name in files)]
     context = {"urls": json.dumps(urls), "offline": json.dumps(reverse("chat:offline"))}
     return render(request, "chat/service-worker.js", context, content_type="text/javascript")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from config.settings.environment import VAR_DIR, env
 
 STATIC_URL = "/static/"
-STATIC_ROOT = VAR_DIR / "static"
-# File names contain a hash of the content, so browsers can cache them for ever. Tests serve the original files.
+STATIC_ROOT = env.path("STATIC_ROOT", VAR_DIR / "static")  # `manage.py prepare` fills it
+# Scripts and style sheets are bundled, and names contain a hash of the content, so browsers can cache files for ever.
+# Without it, files are served as they were written.
 STATIC_VERSIONED = env.bool("STATIC_VERSIONED", True)
 _STATICFILES = (
-    "servestatic.storage.CompressedManifestStaticFilesStorage"
+    "config.bundling.storage.BundledStaticFilesStorage"
     if STATIC_VERSIONED
     else "django.contrib.staticfiles.storage.StaticFilesStorage"
 )
@@ -20,6 +21,9 @@ STORAGES = {
 FILE_UPLOAD_PERMISSIONS, FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o600, 0o700  # recordings, and what prepare collects
 SERVESTATIC_USE_FINDERS = not STATIC_VERSIONED
 SERVESTATIC_ALLOW_ALL_ORIGINS = False
+SERVESTATIC_KEEP_ONLY_HASHED_FILES = True
+# Compressed already, or, as source maps, read by developers only.
+SERVESTATIC_SKIP_COMPRESS_EXTENSIONS = ("gif", "jpg", "jpeg", "png", "webp", "woff", "woff2", "br", "gz", "zip", "map")
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]  # others once their catalogues are complete
 TIME_ZONE = "UTC"

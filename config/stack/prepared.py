@@ -28,7 +28,7 @@ class Prepared:
     def __init__(self, root: Path, var: Path, database_url: str) -> None:
         self.url = database_url
         self.stamp = var / "prepared.json"
-        self.static = var / "static"
+        self.static = Path(os.environ.get("STATIC_ROOT") or var / "static")
         self.version = fingerprint(root, database_url)
 
     def admin(self) -> str | None:
@@ -57,7 +57,9 @@ class Prepared:
 
 def fingerprint(root: Path, database_url: str) -> str:
     """A digest of all that decides what `prepare` does: files, Python, database, and how static files are served."""
-    seen = hashlib.sha256(f"{sys.version} {database_url} {os.environ.get('STATIC_VERSIONED')}\n".encode())
+    seen = hashlib.sha256(
+        f"{sys.version} {database_url} {os.environ.get('STATIC_VERSIONED')} {os.environ.get('STATIC_ROOT')}\n".encode()
+    )
     for path in sorted([*(root / name for name in FILES), *(file for name in FOLDERS for file in _files(root / name))]):
         status = path.stat()
         seen.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())

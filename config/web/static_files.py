@@ -1,8 +1,8 @@
 """Static files, answered whole from memory, each in one message.
 
-A page asks for about a hundred small files. Django's chain takes several milliseconds of CPU time for each of them: it
-changes threads for synchronous middlewares and signals, and for opening, reading and closing the file. Here the index
-of ServeStatic says which files there are and what their headers are, and Django's security middleware adds its own.
+Django's chain takes several milliseconds of CPU time for each file: it changes threads for synchronous middlewares and
+signals, and for opening, reading and closing the file. Here the index of ServeStatic says which files there are and
+what their headers are, and Django's security middleware adds its own.
 """
 
 from __future__ import annotations

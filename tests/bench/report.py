@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -238,13 +239,14 @@ def render_docs(report: Report) -> str:
     for heading, (head, body) in tables(report):
         lines += ["", f"## {heading}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         lines += ["| " + " | ".join(row) + " |" for row in body]
-    lines += ["", "## How to read it", "", EXPLAINED]
+    lines += ["", "## A first visit", "", FIRST_VISIT.read_text().rstrip(), "", "## How to read it", "", EXPLAINED]
     notes = [*report.notes, *doubts(report)]
     if notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 
+FIRST_VISIT: Final = Path(__file__).with_name("first_visit.md")  # measured by `tests.bench.visit`
 EXPLAINED: Final = """\
 - *Added latency*: from the upstream writing a token to the client having it, for every token; each token carries the
   time it was sent, so merged frames are counted exactly.

@@ -63,6 +63,16 @@ def context(
     browsers.alice.give_back(keep=not request.node.stash.get(FAILED, False))
 
 
+@pytest.fixture(scope="module")
+def source_page(browser: Browser, login: StorageState, stack: Stack) -> Iterator[Page]:
+    """A page of Alice's whose modules are as they were written, so that a test can import each by its name."""
+    context = browser.new_context(storage_state=login)
+    page = context.new_page()
+    page.goto(f"{stack.webs[1].url}/")
+    yield page
+    context.close()
+
+
 @pytest.fixture
 def page(context: BrowserContext, stack: Stack) -> Page:
     page = context.new_page()

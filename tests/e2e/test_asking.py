@@ -113,13 +113,13 @@ def test_a_mention_elsewhere_and_the_rule(page: Page, bob: Page, stack: Stack) -
     expect(bob.locator(".message-assistant[data-status=complete]")).to_have_count(2)
 
 
-def test_the_page_finds_mentions_where_the_server_does(page: Page) -> None:
+def test_the_page_finds_mentions_where_the_server_does(bare_page: Page) -> None:
     texts = [
         "@model hi", "mail@model.de", "@models", "`@model`", "```\n@model\n```", "```\n@model\n```\n@model?", "@Large?",
         "``a ` @model``", "`open\n\n@model `", "~~~\n@model", "(@MODEL)", "@@model", "@ model", "@mo\u200bdel",
     ]  # fmt: skip
     models = {"large": "large"}
-    shown = page.evaluate(
+    shown = bare_page.evaluate(
         """async (texts) => {
             const { mentionsModel } = await import("antiphon/conversation/mention-text");
             return texts.map((text) => mentionsModel(text, [{ id: "large", label: "large" }]));

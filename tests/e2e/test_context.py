@@ -61,7 +61,7 @@ WORDS = """async (uses) => {
 }"""
 
 
-def test_the_words(page: Page) -> None:
+def test_the_words(bare_page: Page) -> None:
     uses = [
         None,
         {"used": None, "window": 8192, "dropped": 3},
@@ -72,7 +72,7 @@ def test_the_words(page: Page) -> None:
         {"used": 600_000, "window": 1_048_576, "dropped": 0},
         {"used": 9000, "window": 8192, "dropped": 2},
     ]
-    assert page.evaluate(WORDS, uses) == [
+    assert bare_page.evaluate(WORDS, uses) == [
         "", "", "", "61 % of 8k", "50 % of 128k",
         "1 older message left out", "57 % of 1M", "100 % of 8k · 2 older messages left out",
     ]  # fmt: skip

@@ -20,7 +20,7 @@ def test_what_is_left_is_shown_live_and_a_refusal_keeps_the_text(live: Callable[
             "CHAT_MODELS": "small",
             "RATE_MESSAGES_PER_USER": "2/8s",
         }
-        stack = live(web=1, workers=1, env={**env, "STATIC_VERSIONED": "0"})
+        stack = live(web=1, workers=1, env=env)
         stack.manage("quota", "set", "--user=alice@example.org", "--unit=messages", "--period=day", "1")
         page = log_in(browser.new_context(), stack)
         watch = Watch(page, stack.url)

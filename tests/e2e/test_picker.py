@@ -222,12 +222,12 @@ RANKED = """async (query) => {
         ("  ", ["openai/gpt-5", "openai/gpt-5-mini", "org/mini-gpt", "café-2", "llama3.2:3b"]),
     ],
 )
-def test_what_a_query_finds(page: Page, query: str, found: list[str]) -> None:
-    assert page.evaluate(RANKED, query) == found
+def test_what_a_query_finds(bare_page: Page, query: str, found: list[str]) -> None:
+    assert bare_page.evaluate(RANKED, query) == found
 
 
-def test_groups_windows_and_prices(page: Page) -> None:
-    arranged = page.evaluate(
+def test_groups_windows_and_prices(bare_page: Page) -> None:
+    arranged = bare_page.evaluate(
         """async () => {
       const list = await import("antiphon/conversation/model-list");
       const models = ["b10", "b9", "fav", "used", "both"].map((id, at) =>
@@ -239,14 +239,14 @@ def test_groups_windows_and_prices(page: Page) -> None:
     }"""
     )
     assert arranged == [["P", ["preset:1"]], ["F", ["both", "fav"]], ["R", ["used"]], ["Here", ["b9", "b10"]]]
-    windows = page.evaluate(
+    windows = bare_page.evaluate(
         """async () => {
       const { shortWindow } = await import("antiphon/conversation/model-list");
       return [512, 8192, 32000, 131072, 128000, 200000, 1048576, 1000000, 2097152].map(shortWindow);
     }"""
     )
     assert windows == ["512", "8k", "32k", "128k", "128k", "200k", "1M", "1M", "2M"]
-    prices = page.evaluate(
+    prices = bare_page.evaluate(
         """async () => {
       const { shortPrice, longPrice } = await import("antiphon/conversation/model-list");
       const prices = [{ level: 0 }, { level: 3 }, { level: 1, input: "0.25", output: "2", currency: "EUR" }];

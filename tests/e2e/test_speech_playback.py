@@ -61,10 +61,10 @@ def words(page: Page) -> list[str]:
     return [one["word"] for one in page.evaluate("said")]
 
 
-def test_what_is_said_of_a_text(page: Page) -> None:
+def test_what_is_said_of_a_text(bare_page: Page) -> None:
     """Sentences that know their places, however they come in; their language; and words that are our own."""
     for step in (9_999, 7, 1):
-        found: list[dict[str, Any]] = page.evaluate(SPOKEN, [MARKDOWN, step])
+        found: list[dict[str, Any]] = bare_page.evaluate(SPOKEN, [MARKDOWN, step])
         assert [one["text"] for one in found] == SAID, step
         for one in found:
             assert len(one["marks"]) == len(one["text"])
@@ -81,7 +81,7 @@ def test_what_is_said_of_a_text(page: Page) -> None:
         ("Это зависит от погоды.", "ru"),
         ("42", "en"),
     ):
-        assert page.evaluate(guess, text) == language
+        assert bare_page.evaluate(guess, text) == language
     is_echo = "async ([heard, said]) => (await import('antiphon/voice/echo-detection')).isEcho(heard, said)"
     said = "The quick brown fox jumps. Over the lazy dog."
     for heard, echo in (
@@ -92,7 +92,7 @@ def test_what_is_said_of_a_text(page: Page) -> None:
         ("what about the fox", False),
         ("", False),
     ):
-        assert page.evaluate(is_echo, [heard, said]) is echo, heard
+        assert bare_page.evaluate(is_echo, [heard, said]) is echo, heard
 
 
 def test_an_answer_is_read_while_it_comes(page: Page, stack: Stack) -> None:

@@ -157,36 +157,36 @@ class TestEvents:
         played = page.evaluate(PLAY, {"events": events, "snapshot": snapshot})
         return played["whole"], played["shown"][-1]
 
-    def test_it_is_a_text_of_its_own(self, page: Page) -> None:
+    def test_it_is_a_text_of_its_own(self, source_page: Page) -> None:
         events = [*BEGUN, thought(0, "h\U0001f600"), thought(2, "m"), delta(0, "yes"), thought(3, "!"), delta(3, ".")]
-        whole, shown = self.play(page, events)
+        whole, shown = self.play(source_page, events)
         assert all(whole)
         assert (shown["thought"], shown["text"], shown["status"]) == ("h\U0001f600m!", "yes.", "streaming")
         done = run("done", text_length=4, html="<p>yes.</p>", reasoning={"length": 4, "ms": 125_400})
-        whole, shown = self.play(page, [*events, done])
+        whole, shown = self.play(source_page, [*events, done])
         assert all(whole)
         assert (shown["folded"], shown["thinks"], shown["words"]) == ("Thought for 2 min 5 s", False, "yes.")
 
-    def test_told_twice_it_is_shown_once_and_a_gap_is_noticed(self, page: Page) -> None:
-        _, shown = self.play(page, [*BEGUN, thought(0, "ab"), thought(0, "ab"), thought(1, "bcd")])
+    def test_told_twice_it_is_shown_once_and_a_gap_is_noticed(self, source_page: Page) -> None:
+        _, shown = self.play(source_page, [*BEGUN, thought(0, "ab"), thought(0, "ab"), thought(1, "bcd")])
         assert (shown["thought"], shown["thinks"]) == ("abcd", True)
-        assert self.play(page, [*BEGUN, thought(0, "ab"), thought(3, "d")])[0][-1] is False
+        assert self.play(source_page, [*BEGUN, thought(0, "ab"), thought(3, "d")])[0][-1] is False
         for end in (run("done", text_length=0), run("done", text_length=0, reasoning={"length": 1})):
-            assert self.play(page, [*BEGUN, thought(0, "ab"), end])[0][-1] is False
+            assert self.play(source_page, [*BEGUN, thought(0, "ab"), end])[0][-1] is False
 
-    def test_a_new_attempt_replaces_it(self, page: Page) -> None:
+    def test_a_new_attempt_replaces_it(self, source_page: Page) -> None:
         lost = [*BEGUN, thought(0, "lost"), run("interrupted", text_length=0, next_attempt=2)]
-        assert self.play(page, lost)[1]["thought"] == ""
-        _, shown = self.play(page, [*lost, run("started", attempt=2), thought(0, "kept", 2), thought(4, "late")])
+        assert self.play(source_page, lost)[1]["thought"] == ""
+        _, shown = self.play(source_page, [*lost, run("started", attempt=2), thought(0, "kept", 2), thought(4, "late")])
         assert shown["thought"] == "kept"
-        assert self.play(page, [*BEGUN, thought(0, "lost"), thought(0, "kept", 2)])[1]["thought"] == "kept"
+        assert self.play(source_page, [*BEGUN, thought(0, "lost"), thought(0, "kept", 2)])[1]["thought"] == "kept"
 
-    def test_a_snapshot_brings_it_level(self, page: Page) -> None:
+    def test_a_snapshot_brings_it_level(self, source_page: Page) -> None:
         going_on = {"run_id": "r1", "message_id": "a1", "attempt": 1, "model": "m", "status": "running"}
         answer = message(
             "a1", "u1", "assistant", status="streaming", run={**going_on, "reasoning": {"text": "hm, so", "ms": 9}}
         )
-        whole, shown = self.play(page, [*BEGUN, thought(0, "hm")], {"messages": [message("u1", None), answer]})
+        whole, shown = self.play(source_page, [*BEGUN, thought(0, "hm")], {"messages": [message("u1", None), answer]})
         assert all(whole)
         assert (shown["thought"], shown["thinks"]) == ("hm, so", True)
         ended = {
@@ -195,5 +195,5 @@ class TestEvents:
             "text": "ok",
             "run": {**going_on, "reasoning": {"length": 2, "ms": 4000}},
         }
-        _, shown = self.play(page, [*BEGUN, thought(0, "hm"), {"type": "message.updated", "message": ended}])
+        _, shown = self.play(source_page, [*BEGUN, thought(0, "hm"), {"type": "message.updated", "message": ended}])
         assert (shown["thought"], shown["folded"]) == ("hm", "Thought for 4 s"), "the text stays where it is not told"

@@ -159,7 +159,7 @@ def test_talking_over_the_answer(page: Page, hearing: Stack, upstream: FakeOpenA
     assert [one["word"] for one in page.evaluate("said")][: len(said)] == said
 
 
-def test_when_it_counts_as_talking_over(page: Page) -> None:
+def test_when_it_counts_as_talking_over(bare_page: Page) -> None:
     """By a stand-in for what reads, since noise and echoes come at no known time."""
     interrupted = """async () => {
         const { TalkOver } = await import("antiphon/voice/talk-over");
@@ -180,7 +180,7 @@ def test_when_it_counts_as_talking_over(page: Page) -> None:
         ("over.onWords('fine day'); over.onWords('fine day but please stop now thank you')", True),
         ("aloud.reading.since = performance.now(); over.onSpeech(0); await wait(650)", False),  # it begins as we do
     ):
-        assert page.evaluate(interrupted.replace("SCRIPT", script)) is expected, script
+        assert bare_page.evaluate(interrupted.replace("SCRIPT", script)) is expected, script
 
 
 @pytest.mark.parametrize(

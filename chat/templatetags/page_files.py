@@ -1,0 +1,32 @@
+"""Template tags of a page's head: its style sheets, and its modules."""
+
+from __future__ import annotations
+
+import json
+
+from django import template
+from django.template.context import Context
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from chat.views.page_files import script_urls, stylesheet_urls
+
+register = template.Library()
+
+
+@register.simple_tag
+def stylesheets(page: str) -> SafeString:
+    """The style sheets of a kind of page."""
+    urls = ((url,) for url in stylesheet_urls(page))
+    return format_html_join("\n  ", '<link rel="stylesheet" href="{}">', urls)
+
+
+@register.simple_tag(takes_context=True)
+def modules(context: Context, page: str) -> SafeString:
+    """The import map of a page's modules, each by its name, and the preloads of those that it needs at once."""
+    imports, first = script_urls(page)
+    text = json.dumps({"imports": imports}, separators=(",", ":")).replace("<", "\\u003c")
+    preloads = format_html_join("\n  ", '<link rel="modulepreload" href="{}">', ((url,) for url in first))
+    nonce = context.get("CSP_NONCE", "")
+    json_text = mark_safe(text)  # noqa: S308  # JSON of our own file names
+    return format_html('<script type="importmap" nonce="{}">{}</script>\n  {}', nonce, json_text, preloads)

@@ -1,0 +1,95 @@
+"""Which scripts and style sheets the pages load.
+
+Where static files were collected with hashed names (`config/bundling`), they are bundles. Else they are the files as
+they were written: a browser finds each module by the page's import map, and a change is seen at the next load. Nothing
+has to be listed here for a new module, nor for a new style sheet of the conversation page.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.templatetags.static import static
+
+HERE: Final = Path(__file__).parents[1] / "static"
+SCRIPTS: Final = "chat/js/"
+STYLES: Final = "chat/css/"
+VENDOR: Final = {  # by the names that modules use. The last two are no modules: formulas.js adds them to the page
+    "markdown-it": "chat/vendor/markdown-it.js",
+    "temml": "chat/vendor/temml.js",
+    "temml.css": "chat/vendor/temml.css",
+}
+ADDED: Final = ("temml", "temml.css")
+
+EVERYWHERE: Final = ("tokens", "base")
+PAGES: Final = ("pages", "library", "shared", "print")
+STAFF: Final = ("staff", "staff-moderation")
+SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
+    "sources",
+    *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
+    *("context", "steps", "step-viewer"),
+    *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
+    *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
+    *("message-marks", "tools", "approvals"),
+)
+
+
+@functools.cache
+def stylesheets() -> dict[str, list[str]]:
+    """The paths of the style sheets of each kind of page, in the order of the cascade."""
+    known = {*EVERYWHERE, *PAGES, *STAFF, *SHEETS}
+    new = sorted(path.stem for path in (HERE / STYLES).glob("*.css") if path.stem not in known)
+    names = {
+        "pages": (*EVERYWHERE, "pages"),
+        "library": (*EVERYWHERE, "pages", "library"),
+        "conversation": (*EVERYWHERE, *SHEETS, *new),
+        "share-pages": (*EVERYWHERE, "pages", "shared"),
+        "print": (*EVERYWHERE, "prose", "messages", "sources", "thinking", "steps", "shared", "print"),
+        "share": (*EVERYWHERE, "prose", "messages", "sources", "thinking", "steps", "step-viewer", "shared"),
+    }
+    return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}
+
+
+def bundled_sheet(page: str) -> str:
+    """The path of the one style sheet of a kind of page, beside those that are in it: addresses in them stay right."""
+    return f"{STYLES}{page}.bundle.css"
+
+
+def stylesheet_urls(page: str) -> list[str]:
+    """The addresses of the style sheets of a kind of page."""
+    return [static(name) for name in ([bundled_sheet(page)] if _bundles() else stylesheets()[page])]
+
+
+def module_name(path: str) -> str:
+    """By which name a module is imported; empty for what is no module."""
+    if path.startswith(SCRIPTS):
+        return f"antiphon/{path.removeprefix(SCRIPTS).removesuffix('.js')}"
+    return next((name for name, file in VENDOR.items() if file == path and name not in ADDED), "")
+
+
+def script_urls(page: str) -> tuple[dict[str, str], list[str]]:
+    """The import map of a page, and the addresses of what it loads at once. `page`: the name of its entry."""
+    bundles = _bundles()
+    if bundles is None:
+        return {name: static(path) for name, path in _modules().items()}, []
+    needed = bundles["pages"][page]
+    urls = {name: static(bundles["chunks"][name]) for name in (*needed["first"], *needed["later"])}
+    first = [urls[name] for name in needed["first"]]
+    return urls | {name: static(VENDOR[name]) for name in ADDED}, first
+
+
+@functools.cache
+def _modules() -> dict[str, str]:
+    """The path of each module, by its name."""
+    files = sorted(path.relative_to(HERE).as_posix() for path in (HERE / SCRIPTS).glob("**/*.js"))
+    return {module_name(path): path for path in files} | VENDOR
+
+
+def _bundles() -> Mapping[str, Any] | None:
+    """What is in the bundles; None where files are served as they were written."""
+    found: Mapping[str, Any] | None = getattr(staticfiles_storage, "bundles", None)
+    return found
