@@ -114,16 +114,21 @@ class ThinkingTags:
         self._line: list[str] = []  # the line so far
         self._code = _Code()
         self._presumed = False  # it is read as thinking, and no tag has said so
+        self._refuted = False  # the server separates the thinking
 
     @property
     def was_wrong(self) -> bool:
-        """After `end`: the answer was presumed to begin inside of thinking, and nothing has said so."""
-        return self._presumed and bool(self._block)
+        """After `end`: the answer was presumed to begin inside of thinking, and it did not."""
+        return self._refuted or (self._presumed and bool(self._block))
 
     def presume(self, closing: str) -> None:
-        """Before anything is read: the answer begins inside of thinking, which `closing` ends. Empty: it does not."""
-        if not self._block and (closing or self._presumed):
-            self._closing, self._presumed = closing, bool(closing)
+        """Before anything is read: the answer begins inside of thinking, which `closing` ends."""
+        self._closing, self._presumed = closing, bool(closing)
+
+    def note_separate(self) -> None:
+        """The server has sent thinking apart from the text."""
+        if self._presumed and not self._block:
+            self._closing, self._presumed, self._refuted = "", False, True
 
     def feed(self, text: str) -> list[Chunk]:
         """The chunks of text and reasoning that are certain now."""

@@ -237,7 +237,7 @@ class AnswerReader(ABC):
         """Text or reasoning has arrived."""
         self.settled, self._contradicted = False, self._contradicted or self.finish_reason is not None
         if reasoning:
-            self.tags.presume("")
+            self.tags.note_separate()
             self._note(chunks, [Chunk(reasoning=mend(reasoning))])
         text = self._clean(content) if content else ""
         if text:

@@ -90,8 +90,11 @@ def test_an_answer_that_is_presumed_to_begin_inside_of_thinking(text: str) -> No
 def test_nothing_is_presumed_of_a_server_that_separates_the_thinking() -> None:
     tags = ThinkingTags()
     tags.presume("</think>")
-    tags.presume("")
+    tags.note_separate()
     assert tags.feed("Yes.") == [Chunk("Yes.")]
+    assert tags.was_wrong, "it is not presumed of the next answer"
+    tags = ThinkingTags()
+    tags.note_separate()
     assert not tags.was_wrong
 
 
