@@ -215,7 +215,8 @@ class Stack:
         for process in self.processes:
             process.server = self.server
             process.start()
-        for one in (*self.webs, *self.workers):
+        started: list[Web | Worker] = [*self.webs, *self.workers]
+        for one in started:
             one.await_ready()
 
     def stop(self) -> None:
