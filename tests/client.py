@@ -19,6 +19,8 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from tests import log_ins
+
 PASSWORD = "correct horse battery staple"
 FEATURES = [  # of every server
     "reasoning", "compare", "members", "queue", "ask", "branches", "ratings", "seen", "folders",
@@ -390,9 +392,6 @@ def _go_on(view: View, message: dict[str, Any]) -> None:
     }
 
 
-_cookies: dict[tuple[str, str], dict[str, str]] = {}
-
-
 @contextlib.asynccontextmanager
 async def session(url: str, email: str = "alice@example.org", *, fresh: bool = False) -> AsyncGenerator[Session, None]:
     """A browser that has logged in. Logins are rate-limited, so all share one session unless `fresh`."""
@@ -400,12 +399,12 @@ async def session(url: str, email: str = "alice@example.org", *, fresh: bool = F
     connector = aiohttp.TCPConnector(limit=0)  # of sockets it has 100 otherwise
     async with aiohttp.ClientSession(cookie_jar=jar, connector=connector) as http:
         logged_in = Session(url, http)
-        known = None if fresh else _cookies.get((url, email))
+        known = None if fresh else log_ins.kept.get((url, email))
         if known:
             jar.update_cookies(known, URL(url))
         else:
             await logged_in.login(email)
             if not fresh:
                 found = jar.filter_cookies(URL(url))
-                _cookies[url, email] = {name: cookie.value for name, cookie in found.items()}
+                log_ins.kept[url, email] = {name: cookie.value for name, cookie in found.items()}
         yield logged_in

@@ -30,7 +30,7 @@ from psycopg.rows import dict_row
 from config.stack import leash
 from config.stack.postgres import PrivatePostgres
 from config.stack.valkey import PrivateValkey
-from tests import collected, forking, templates
+from tests import collected, forking, log_ins, templates
 from tests.commands import Commands
 from tests.servers import FAST, FOREIGN, UNLIMITED, servers
 
@@ -216,12 +216,12 @@ class Stack:
         for process in self.processes:
             process.server = self.server
             process.start()
-        for web in self.webs:
-            web.await_ready()
-        for worker in self.workers:
-            worker.await_ready()
+        started: list[Web | Worker] = [*self.webs, *self.workers]
+        for one in started:
+            one.await_ready()
 
     def stop(self) -> None:
+        log_ins.forget(web.url for web in self.webs)
         self.commands.stop()
         for process in self.processes:
             process.kill() if process.popen and process.popen.poll() is None else None

@@ -103,6 +103,7 @@ class TestTalking:
         answer = ended(page)
         expect(answer).to_have_attribute("data-status", "failed")
         expect(answer.locator(".message-note p")).not_to_be_empty()
+        expect(answer.get_by_role("button", name="Read aloud")).to_be_hidden()  # there is no text
         shoot(page, "failed")
         answer.get_by_role("button", name="Try again").click()
         expect(page.locator(".versions-count").last).to_have_text("2 / 2")

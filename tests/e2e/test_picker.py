@@ -254,3 +254,18 @@ def test_groups_windows_and_prices(bare_page: Page) -> None:
     }"""
     )
     assert prices == [["free", "free"], ["$$$", "high price"], ["$", "€0.25 in, €2.00 out per million tokens"]]
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (["maker/crow-7", "small"], ["crow-7", "small"]),
+        (["/models/tiny.gguf", "C:\\models\\Big.GGUF/"], ["tiny", "Big"]),
+        (["openai/gpt-5", "azure/gpt-5", "azure/o5"], ["openai/gpt-5", "azure/gpt-5", "o5"]),
+        (["same/one", "same/one"], ["one", "one"]),
+        (["/", ""], ["/", ""]),
+    ],
+)
+def test_models_beside_each_other_have_short_names(bare_page: Page, ids: list[str], names: list[str]) -> None:
+    script = """async (ids) => (await import("antiphon/conversation/model-list")).shortNames(ids)"""
+    assert bare_page.evaluate(script, ids) == names

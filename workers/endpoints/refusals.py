@@ -10,7 +10,8 @@ from django.db import connection
 from chat.catalog.refusals import Refusal
 from workers.endpoints.model_facts import read_refused
 from workers.models import Endpoint, ModelFact
-from workers.providers.model_facts import REMEMBERED
+from workers.providers.model_facts import OPENING_TAG, REMEMBERED
+from workers.providers.thinking_tags import UNOPENED
 
 _WORDS: Final = {
     "temperature": "a temperature",
@@ -39,6 +40,10 @@ _WORDS: Final = {
     "replay": "its own reasoning, beside the results of its calls",
     "images": "images in results of tools; a sentence is sent instead",
     "include": "that its reasoning is sent back encrypted",
+    **{
+        OPENING_TAG + tag: f"an opening tag of its thinking; all that it writes before {tag} is read as thinking"
+        for tag in UNOPENED
+    },
     "thoughtSignature": "calls without a signature; one that stands for none is sent",
 }
 
@@ -51,7 +56,7 @@ _FORGET: Final = (
 def describe(what: str) -> str:
     """What a model does not accept, for people: `the effort low`, `a temperature`."""
     name, _, value = what.partition(":")
-    return f"the effort {value}" if value else _WORDS.get(name, name)
+    return _WORDS[what] if what in _WORDS else f"the effort {value}" if value else _WORDS.get(name, name)
 
 
 def find_refusals(model: str) -> list[Refusal]:

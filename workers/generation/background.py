@@ -16,6 +16,7 @@ from workers.generation.ledger import used_of
 from workers.generation.permission import may_answer
 from workers.generation.request_context import KnownModels
 from workers.providers.base import ChatModel, ChatTurn, Options, TokenUsage
+from workers.providers.thinking_tags import split_unopened
 
 SAME: Final = "same"  # in a setting: the model that answered
 
@@ -66,4 +67,10 @@ async def ask_in_background(
             await in_db(
                 settle_background, payer, timezone.now(), used, purpose=purpose, conversation_id=run.conversation_id
             )
-    return said
+    return separate(said)
+
+
+def separate(said: Said) -> Said:
+    """The same without thinking in the text, where the model sends no opening tag and that is not known of it yet."""
+    found = None if said.reasoning else split_unopened(said.text)
+    return said if found is None else Said(found.answer, found.thinking)

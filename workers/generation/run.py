@@ -32,6 +32,7 @@ from workers.generation.answer_case import AnswerCase
 from workers.generation.ending import make_ending, moderated, read_heard_chars
 from workers.generation.figures import count_ended
 from workers.generation.judge_asked import judge_asked
+from workers.generation.late_thinking import move_thinking
 from workers.generation.outcome import Outcome, RunClock
 from workers.generation.output_judge import OutputJudge
 from workers.generation.screening import AnswerScreen, Screened
@@ -288,10 +289,10 @@ class Generation:
     def _screened(self) -> Screened:
         """The texts of this attempt as they may be stored."""
         self.log.complete()
-        if self.screen is None:
-            return Screened(self.log.text, self.log.reasoning, self.log.text)
-        self.screen.complete()
-        return self.screen.result()
+        if self.screen is not None:
+            self.screen.complete()
+        found = self.screen.result() if self.screen else Screened(self.log.text, self.log.reasoning, self.log.text)
+        return move_thinking(found, self.claim, self.answer, judged=self.output.active)
 
     async def _announce(self) -> None:
         """The log lacks the run's first events. Its deltas wait until these are there."""

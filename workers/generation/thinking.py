@@ -55,3 +55,9 @@ class Thinking:
         if self._since is not None:
             self._seconds += time.monotonic() - self._since
             self._since = None
+
+    def take_over(self, text: str, seconds: float) -> str:
+        """Counts text of the answer that was thinking, as it turned out at its end. Returns what is stored of it."""
+        self._texts.append(text)
+        self._seconds += seconds
+        return text if len(text) <= self._room else f"{text[: self._room]}…"

@@ -19,6 +19,8 @@ from workers.providers.counting import ESTIMATE, Ratios, TokenCount
 
 REMEMBERED: Final = timedelta(days=1)  # then what a model refused is tried again: a server may have been updated
 TOOLS: Final = "tools"  # the name of what a model refuses that takes no tools
+# With a closing tag: its answers begin inside of thinking, without the tag that opens it (`thinking_tags.py`).
+OPENING_TAG: Final = "opening_tag "
 EFFORTS: Final = ("reasoning_effort", "reasoning", "effort", "think", "thinkingConfig")  # names of the field for it
 
 logger = structlog.get_logger(__name__)
@@ -84,6 +86,12 @@ class ModelFacts:
         """The model does not accept this."""
         known = self._find(endpoint, model)
         known.refused[what] = known.fresh[what] = datetime.now(UTC)
+        self._changed.add((endpoint, model))
+
+    def note_accepted(self, endpoint: str, model: str, what: str) -> None:
+        """The model accepts this after all. Its time lies too far back, so that no worker counts it any more."""
+        known = self._find(endpoint, model)
+        known.refused[what] = known.fresh[what] = datetime.now(UTC) - REMEMBERED
         self._changed.add((endpoint, model))
 
     def refuses(self, endpoint: str, model: str, what: str) -> bool:

@@ -2,12 +2,17 @@
 
 Recognised are `<think>`, `<thought>`, `[THINK]` and others (`TAGS`) in any case, with their closing tags: at the
 start of the answer or of a line, as models write them, not inside code, and wherever the text is cut into pieces.
-Blanks around the thinking are left out. Pure: no I/O.
+Blanks around the thinking are left out.
+
+The chat templates of some models (DeepSeek R1, Qwen3 Thinking) put the opening tag into the prompt, so that an answer
+has the closing one alone. `split_unopened` finds it in a whole answer, and `ThinkingTags.presume` has the next one read
+as thinking from its beginning. Pure: no I/O.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from workers.providers.base import Chunk
@@ -19,12 +24,80 @@ TAGS: Final = {
     "[think]": "[/think]",
     "◁think▷": "◁/think▷",
     "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+    "<|start|>assistant<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
 }
+CLOSINGS: Final = tuple(dict.fromkeys(TAGS.values()))
+UNOPENED: Final = tuple(tag for tag in CLOSINGS if tag[1] == "/")  # those that may come without an opening tag
 INDENT: Final = 3  # blanks before a tag; more is indented code (CommonMark 0.31 §4.4)
 
 _FENCE: Final = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*(?:(`{3,})[^`]*|(~{3,}).*)\Z")
 _FENCE_END: Final = re.compile(r"[ \t>]*(`{3,}|~{3,})\s*\Z")
 _TICKS: Final = re.compile("`+")
+
+
+class _Code:
+    """Which lines of a text are inside of Markdown code, line by line."""
+
+    def __init__(self) -> None:
+        self.fence = ""  # the marker of the code block that is open
+        self.span = 0  # the backticks of the inline code that is open
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.fence or self.span)
+
+    def end_line(self, line: str) -> None:
+        """Notes whether the next line is inside code."""
+        if self.fence:
+            end = _FENCE_END.match(line)
+            if end and end[1].startswith(self.fence):
+                self.fence = ""
+        elif fence := _FENCE.match(line):
+            self.fence, self.span = fence[1] or fence[2], 0
+        elif not line.strip():
+            self.span = 0  # inline code ends with its paragraph
+        else:
+            for ticks in _TICKS.findall(line):
+                self.span = 0 if len(ticks) == self.span else self.span or len(ticks)
+
+
+@dataclass(frozen=True, slots=True)
+class Unopened:
+    """The parts of an answer whose thinking has no opening tag; `closing` is the other one, in lower case."""
+
+    thinking: str
+    answer: str
+    closing: str
+
+
+def split_unopened(text: str) -> Unopened | None:
+    """The parts of a whole answer whose text begins with thinking that only a closing tag ends.
+
+    That is a tag alone on its line, or at the end of a paragraph without a blank before it, outside of code. None:
+    there is none, an opening tag comes first, or nothing but blanks stands before it or after it.
+    """
+    lowered = text.lower()
+    if not any(closing in lowered for closing in UNOPENED):
+        return None
+    code, place = _Code(), 0
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        words = line.strip().lower()
+        if not code.is_open and words.startswith(tuple(TAGS)):
+            return None
+        closing = next((tag for tag in UNOPENED if words.endswith(tag)), "")
+        if closing and not code.is_open and len(line) - len(line.lstrip(" ")) <= INDENT:
+            before = words.removesuffix(closing)
+            ends = not before or (
+                not before[-1].isspace() and "`" not in before and not "".join(lines[number + 1 : number + 2]).strip()
+            )
+            end = place + len(line.rstrip())
+            thinking, answer = text[: end - len(closing)].strip(), text[end:].lstrip()
+            if ends:
+                return Unopened(thinking, answer, closing) if thinking and answer else None
+        code.end_line(line)
+        place += len(line) + 1
+    return None
 
 
 class ThinkingTags:
@@ -39,8 +112,23 @@ class ThinkingTags:
         self._answered = False  # there was text that is not blank
         self._skip = False  # blanks after a closing tag are left out
         self._line: list[str] = []  # the line so far
-        self._fence = ""  # the marker of the code block that is open
-        self._span = 0  # the backticks of the inline code that is open
+        self._code = _Code()
+        self._presumed = False  # it is read as thinking, and no tag has said so
+        self._refuted = False  # the server separates the thinking
+
+    @property
+    def was_wrong(self) -> bool:
+        """After `end`: the answer was presumed to begin inside of thinking, and it did not."""
+        return self._refuted or (self._presumed and bool(self._block))
+
+    def presume(self, closing: str) -> None:
+        """Before anything is read: the answer begins inside of thinking, which `closing` ends."""
+        self._closing, self._presumed = closing, bool(closing)
+
+    def note_separate(self) -> None:
+        """The server has sent thinking apart from the text."""
+        if self._presumed and not self._block:
+            self._closing, self._presumed, self._refuted = "", False, True
 
     def feed(self, text: str) -> list[Chunk]:
         """The chunks of text and reasoning that are certain now."""
@@ -63,8 +151,13 @@ class ThinkingTags:
 
     def _read_thinking(self, chunks: list[Chunk]) -> bool:
         """Whether there is more to read."""
+        if self._presumed and not self._block:
+            self._held = self._held.lstrip()
+            if (found := self._read_opening(self._held)) is not None:
+                return found
         thinking, closing, rest = self._held.partition(self._closing)
         if closing:
+            self._presumed = False
             self._think(chunks, thinking.rstrip())
             self._thought = self._thought or bool(self._block)
             self._held, self._closing, self._block = rest, "", []
@@ -92,7 +185,7 @@ class ThinkingTags:
             self._held = self._held.lstrip()
             if not self._held:
                 return False
-        if not self._line and not self._fence and not self._span and (found := self._read_tag()) is not None:
+        if not self._line and not self._code.is_open and (found := self._read_tag()) is not None:
             return found
         self._skip = False
         line, newline, rest = self._held.partition("\n")
@@ -101,7 +194,7 @@ class ThinkingTags:
         chunks.append(Chunk(line + newline))
         self._line.append(line)
         if newline:
-            self._end_line("".join(self._line))
+            self._code.end_line("".join(self._line))
             self._line = []
         return bool(rest)
 
@@ -110,33 +203,24 @@ class ThinkingTags:
         start = self._held.lstrip(" ") if self._answered else self._held.lstrip()
         if self._answered and len(self._held) - len(start) > INDENT:
             return None
+        if not self._answered:  # the prompt of some models ends with the opening tag
+            for closing in CLOSINGS:
+                if start[: len(closing)].lower() == closing:
+                    self._held, self._skip = start[len(closing) :], True
+                    return True
+            if any(closing.startswith(start.lower()) for closing in CLOSINGS):
+                return False
+        return self._read_opening(start)
+
+    def _read_opening(self, start: str) -> bool | None:
+        """True after an opening tag, false while `start` may become one, None where it is none."""
         for opening, closing in TAGS.items():
             if start[: len(opening)].lower() == opening:
                 found = start[0] + "/" + start[1 : len(opening)]  # in the letters of the opening tag
                 self._closing = found if found.lower() == closing else closing
-                self._held, self._block = start[len(opening) :], []
+                self._held, self._block, self._presumed = start[len(opening) :], [], False
                 return True
-            if (
-                not self._answered and start[: len(closing)].lower() == closing
-            ):  # the prompt of some models ends with the opening tag
-                self._held, self._skip = start[len(closing) :], True
-                return True
-        tags = (*TAGS, *TAGS.values()) if not self._answered else TAGS
-        return False if any(tag.startswith(start.lower()) for tag in tags) else None
-
-    def _end_line(self, line: str) -> None:
-        """Notes whether the next line is inside code."""
-        if self._fence:
-            end = _FENCE_END.match(line)
-            if end and end[1].startswith(self._fence):
-                self._fence = ""
-        elif fence := _FENCE.match(line):
-            self._fence, self._span = fence[1] or fence[2], 0
-        elif not line.strip():
-            self._span = 0  # inline code ends with its paragraph
-        else:
-            for ticks in _TICKS.findall(line):
-                self._span = 0 if len(ticks) == self._span else self._span or len(ticks)
+        return False if any(tag.startswith(start.lower()) for tag in TAGS) else None
 
 
 def _overlap(text: str, tag: str) -> int:

@@ -106,28 +106,28 @@ class StepLoop:
 
     @property
     def requested_at(self) -> float | None:
-        return first_of(one.requested_at for one in self._requests)
+        return first_of(one.requested_at for one in self.requests)
 
     @property
     def first_token(self) -> float | None:
-        return first_of(one.first_token for one in self._requests)
+        return first_of(one.first_token for one in self.requests)
 
     @property
     def first_token_ms(self) -> int | None:
-        return first_of(one.first_token_ms for one in self._requests)
+        return first_of(one.first_token_ms for one in self.requests)
 
     @property
     def first_reasoning_ms(self) -> int | None:
-        return first_of(one.first_reasoning_ms for one in self._requests)
+        return first_of(one.first_reasoning_ms for one in self.requests)
 
     @property
     def reasoning_ms(self) -> int:
         """How long the model has thought so far, also in earlier attempts."""
         begun = self._claim.begun.reasoning_ms if self._claim.begun else 0
-        return begun + sum(one.reasoning_ms for one in self._requests)
+        return begun + sum(one.reasoning_ms for one in self.requests)
 
     @property
-    def _requests(self) -> Sequence[ModelAnswer]:
+    def requests(self) -> Sequence[ModelAnswer]:
         return (*self._before, self._last)
 
     def write_rest(self) -> None:

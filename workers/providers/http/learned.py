@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cachetools import TTLCache
 
 from workers.providers.http.error_fields import shorten_words
-from workers.providers.model_facts import ModelFacts
+from workers.providers.model_facts import OPENING_TAG, ModelFacts
+from workers.providers.thinking_tags import UNOPENED
 
 LIMIT_SECONDS: Final = 3600.0  # then it is tried again: a server may have been updated
 REMEMBERED: Final = 2000  # limits of one endpoint
+AGAIN: Final = timedelta(hours=1)  # what is seen with every answer is noted so often
 
 # Phrases around the largest answer that a model accepts, as OpenAI, vLLM, Anthropic, Groq and pydantic word it.
 _ROOM: Final = re.compile(r"(\d+)\s*>\s*(\d+)\s*-\s*(\d+)")
@@ -84,6 +87,21 @@ class Learned:
     def limit(self, model: str) -> int | None:
         """The longest answer, in tokens, that the model accepts to be asked for; None: not known."""
         return self._limits.get(model)
+
+    def unopened(self, model: str) -> str:
+        """The tag that ends the model's thinking, if its answers begin inside of that; else empty."""
+        return next((tag for tag in UNOPENED if self.refuses(model, OPENING_TAG + tag)), "")
+
+    def note_unopened(self, model: str, closing: str) -> None:
+        """An answer began inside of thinking, which this tag ended."""
+        known = self._facts.of(self._endpoint, model)
+        at = known.refused.get(OPENING_TAG + closing) if known else None
+        if at is None or datetime.now(UTC) - at > AGAIN:  # not with each answer
+            self._facts.note_refused(self._endpoint, model, OPENING_TAG + closing)
+
+    def note_opened(self, model: str, closing: str) -> None:
+        """An answer did not begin inside of thinking, though others did."""
+        self._facts.note_accepted(self._endpoint, model, OPENING_TAG + closing)
 
     def add(self, model: str, lesson: Lesson) -> None:
         """Remembers a lesson, unless it is only about one request."""

@@ -17,6 +17,7 @@ from workers.providers.http.tool_lessons import find_tool_lesson, no_tools
 from workers.providers.http.tool_turns import NO_MORE_CALLS, add_hint, settle_turns
 from workers.providers.http.verdict import fold_system
 from workers.providers.model_facts import TOOLS
+from workers.providers.thinking_tags import ThinkingTags, split_unopened
 
 logger = structlog.get_logger(__name__)
 
@@ -114,6 +115,22 @@ class Negotiation:
         sent.temperature = float(warmth) if isinstance(warmth, int | float) else None
         sent.max_tokens = next((read_number(fields[name]) for name in dialect.length_fields if name in fields), None)
         sent.effort = effort if effort is not None and dialect.asks_effort(effort, fields) else None
+
+    @property
+    def unopened(self) -> str:
+        """The closing tag of the thinking that the answer to the last request is known to begin inside of."""
+        quiet = self._options.effort == "none" and self._dialect.asks_effort("none", self._sent)
+        return "" if quiet or self._prefilled else self._learned.unopened(self._model)
+
+    def learn_thinking(self, tags: ThinkingTags, text: str) -> None:
+        """Learns from a complete answer and its text whether the model's thinking has an opening tag."""
+        presumed = self.unopened
+        if tags.was_wrong:
+            self._learned.note_opened(self._model, presumed)
+        elif presumed:
+            self._learned.note_unopened(self._model, presumed)
+        elif not self._prefilled and (found := split_unopened(text)) is not None:
+            self._learned.note_unopened(self._model, found.closing)
 
     def learn_from(self, failure: ProviderError) -> bool:
         """Whether the failure of the last request names something that the next one leaves out, or has less of.

@@ -28,8 +28,7 @@ MODEL_CHARS: Final = 200
 _HIGH_SURROGATE_AT_END: Final = re.compile("[\ud800-\udbff]$")
 
 
-def _ignore(_kind: str, _found: object) -> None:
-    pass
+def _ignore(_kind: str, _found: object) -> None: ...
 
 
 class AnswerReader(ABC):
@@ -54,7 +53,7 @@ class AnswerReader(ABC):
         self._report = report
         self._events = 0  # that were read
         self._splitter: EventSplitter | LineSplitter = LineSplitter() if self.json_lines else EventSplitter()
-        self._tags = ThinkingTags()
+        self.tags = ThinkingTags()
         self._head = b""
         self._marked = False  # the place of a byte order mark has been passed
         self._body: bytearray | None = None
@@ -149,11 +148,11 @@ class AnswerReader(ABC):
                     raise
         if self._half:
             self._half = ""
-            self._note(chunks, self._tags.feed("\ufffd"))
-        self._note(chunks, self._tags.end())
-        if self._tags.unclosed and not self.text and (self.finish_reason or "length").lower() not in LENGTH_REASONS:
+            self._note(chunks, self.tags.feed("\ufffd"))
+        self._note(chunks, self.tags.end())
+        if self.tags.unclosed and not self.text and (self.finish_reason or "length").lower() not in LENGTH_REASONS:
             # The model forgot the closing tag: what it wrote is the only answer there is.
-            self._note(chunks, [Chunk(self._tags.unclosed)])
+            self._note(chunks, [Chunk(self.tags.unclosed)])
         self._end_text(chunks)
         if self.finish_reason is None and not self.has_output and self._strange:
             raise garbage("nothing but unknown events")
@@ -238,10 +237,11 @@ class AnswerReader(ABC):
         """Text or reasoning has arrived."""
         self.settled, self._contradicted = False, self._contradicted or self.finish_reason is not None
         if reasoning:
+            self.tags.note_separate()
             self._note(chunks, [Chunk(reasoning=mend(reasoning))])
         text = self._clean(content) if content else ""
         if text:
-            self._note(chunks, self._tags.feed(text))
+            self._note(chunks, self.tags.feed(text))
 
     def add_call(self, index: object, call_id: object, name: object, arguments: object, **more: Any) -> None:
         """A call, or a piece of one, has arrived (`CallCollector.add`)."""

@@ -147,6 +147,7 @@ class AnswerRequest:
         self._named = False
         tools = wire_tools(wanted.tools)
         self._reader.expect(self._dialect.kind, self._model, tools, may_call=not self._options.call_no_more)
+        self._reader.tags.presume(self._negotiation.unopened)
         encoded = _encode(body)
         self._first_byte_by = min(self._loop.time() + self._timeouts.first_chunk, self._deadline)
         if not self._loading:  # else it is the same request again, each second
@@ -201,6 +202,7 @@ class AnswerRequest:
         if self._fault is not None and not reader.has_output:
             raise self._fault
         self._over = self._fault is None
+        self._negotiation.learn_thinking(reader.tags, "".join(reader.text))
         if reader.usage is None or reader.usage.implausible:
             chunks.append(Chunk(usage=self._estimate()))
         elif self._fault is not None:

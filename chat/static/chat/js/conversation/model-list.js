@@ -19,6 +19,7 @@
 
 export const PRESET = "preset:";
 const THOUSAND = 1_000;
+const FILE = /\.(?:gguf|ggml|bin|safetensors|onnx|pth?|llamafile)$/i;
 const alphabet = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
 /** Lower case without accents. @param {string} text */
@@ -151,4 +152,14 @@ export function marksOf(model) {
   if (model.window) found.push(`${shortWindow(model.window)} tokens`);
   if (model.price) found.push(longPrice(model.price));
   return found;
+}
+
+/**
+ * Names for models that stand beside each other, as `make_labels` on the server makes them: the last part of each id
+ * without a file's extension; the id where two would agree.
+ * @param {string[]} ids @returns {string[]}
+ */
+export function shortNames(ids) {
+  const short = (/** @type {string} */ id) => id.replace(/[\\/]+$/, "").split(/[\\/]/).at(-1)?.replace(FILE, "") || id;
+  return ids.map((id) => (ids.some((other) => other !== id && short(other) === short(id)) ? id : short(id)));
 }

@@ -4,6 +4,7 @@
  */
 
 import { MessageView } from "antiphon/conversation/message";
+import { shortNames } from "antiphon/conversation/model-list";
 
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
 /** @typedef {{slot: number, panel: HTMLElement, tab: HTMLElement, view: MessageView}} Column */
@@ -131,6 +132,7 @@ export class SideBySide {
   /** Level with the state of the answers and the width of the screen. */
   show() {
     const narrow = NARROW.matches;
+    const names = shortNames(this.columns.map(({ tab, view }) => view.model || (tab.textContent ?? "")));
     for (const [index, { panel, tab, view }] of this.columns.entries()) {
       const selected = index === this.selected;
       const status = view.active ? "active" : view.status === "complete" ? "complete" : "cut";
@@ -140,7 +142,7 @@ export class SideBySide {
       panel.hidden = narrow && !selected;
       tab.ariaSelected = String(selected);
       tab.tabIndex = selected ? 0 : -1;
-      const name = view.model || (tab.textContent ?? "");
+      const name = names[index];
       for (const place of [tab.querySelector("span"), panel.querySelector(".beside-model")]) {
         if (place && place.textContent !== name) place.textContent = name;
       }
