@@ -16,7 +16,7 @@ SHEETS: Final = tuple(  # in the order of the cascade
     f"chat/css/{name}.css"
     for name in (
         "sources",
-        *("prose", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
+        *("prose", "code", "sidebar", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
         *("context", "steps", "step-viewer"),
         *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
         *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
