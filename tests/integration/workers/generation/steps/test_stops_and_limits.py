@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Generator
 from decimal import Decimal
 from typing import Any
@@ -13,12 +12,12 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.models import Price, Unit, UsageEntry, User
-from chat.eventlog import store
 from chat.models import Conversation, Run
 from chat.runs import tool_switch
 from chat.runs.tool_switch import switch_tools, tools_stopped
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
+from tests.fixtures.logged_events import logged
 from tests.fixtures.quota_rows import give, standing
 from tests.fixtures.run_rows import say
 from tests.fixtures.tool_runs import (
@@ -34,19 +33,6 @@ from workers.providers.base import Chunk, TokenUsage
 from workers.tools.base import ToolResult
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", "no_rules")]
-
-
-@pytest.fixture
-async def turn(alice: User, layer: None) -> Accepted:
-    await in_db(know_a_tool)
-    turn = await in_db(say, alice, "What is it?")
-    await announce(turn)
-    return turn
-
-
-async def logged(turn: Accepted) -> list[dict[str, Any]]:
-    here, _ = await store.position(turn.conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
 
 
 async def test_each_step_is_booked_once_and_the_message_once(turn: Accepted) -> None:
