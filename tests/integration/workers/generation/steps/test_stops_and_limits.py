@@ -260,12 +260,15 @@ async def test_no_call_begins_after_the_conversation_was_deleted(turn: Accepted)
 
 async def test_calls_run_side_by_side_up_to_the_limit(turn: Accepted) -> None:
     await in_db(know_a_tool, tool_calls_at_once=2)
-    running, most = 0, 0
+    running, most, both = 0, 0, asyncio.Event()
 
     async def work(*_: Any) -> ToolResult:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 2:
+            both.set()
+        await both.wait()  # on a busy machine the second one begins late
         await asyncio.sleep(0.05)
         running -= 1
         return ToolResult("")
