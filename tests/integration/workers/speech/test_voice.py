@@ -16,6 +16,7 @@ from tests.fakes.openai_server import FakeOpenAI
 from tests.integration.workers.speech.recordings import FRAME_BYTES, recording, user
 from tests.integration.workers.speech.recordings import asr as asr  # a fixture
 from tests.integration.workers.speech.recordings import stack as stack  # a fixture
+from tests.integration.workers.speech.recordings import system as system  # a fixture
 from tests.integration.workers.speech.recordings import upstream as upstream  # a fixture
 from tests.stack import Stack
 

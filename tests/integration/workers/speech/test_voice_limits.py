@@ -13,6 +13,8 @@ from tests.fakes.asr_speech import silence, speak, utterance
 from tests.integration.workers.speech.recordings import HEADER, recording, start, user
 from tests.integration.workers.speech.recordings import asr as asr  # a fixture
 from tests.integration.workers.speech.recordings import stack as stack  # a fixture
+from tests.integration.workers.speech.recordings import system as system  # a fixture
+from tests.integration.workers.speech.recordings import upstream as upstream  # a fixture
 from tests.stack import Stack
 
 FIRST, SECOND = SENTENCES
