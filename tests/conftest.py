@@ -17,12 +17,12 @@ import django
 import hypothesis
 import pytest
 from django.contrib import admin
-from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connections
 
 from config.ops import gc_tuning
 from tests import templates
 from tests.fixtures import database, static_files
+from tests.password_cost import reduce_password_cost
 from tests.servers import servers
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ database.empty_after_tests_that_commit()
 # Before each test pytest reads Twisted's version from the text of its metadata, which takes 4 ms.
 _pytest.unittest._get_twisted_version = functools.cache(_pytest.unittest._get_twisted_version)
 
-# The real hash with less work: it is asked for hundreds of times. Processes of a live stack keep the real cost.
-Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 64, 1
+reduce_password_cost()
 
 # Django's test database begins as a copy of one that is migrated, so that no migration is left to do.
 connections["default"].settings_dict["TEST"]["TEMPLATE"] = templates.MIGRATED

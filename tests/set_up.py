@@ -13,11 +13,13 @@ import django
 from django.core.management import execute_from_command_line
 
 from config.env import read_settings
+from tests.password_cost import reduce_password_cost
 
 os.umask(0o077)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 read_settings()
 django.setup()
+reduce_password_cost()
 
 
 def run(command: Sequence[str]) -> None:

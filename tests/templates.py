@@ -32,6 +32,8 @@ LIVE: Final = "live_template"
 SERVER_PASSWORD: Final = "of-a-server-that-only-its-owner-reaches"
 PASSWORD: Final = "correct horse battery staple"
 CAST: Final = f"""
+from tests.password_cost import reduce_password_cost
+reduce_password_cost()
 from accounts.models import User
 from allauth.account.models import EmailAddress
 for name in ("Alice", "Bob", "Mallory"):

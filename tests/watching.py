@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.client import DELTAS, TERMINAL, ProtocolViolationError
+from tests.client_view import DELTAS, TERMINAL, ProtocolViolationError
 
 
 class Watcher:

@@ -36,4 +36,4 @@ def mail_added(request: HttpRequest, added: Added) -> None:
     try:
         get_adapter(request).send_mail("account/email/added_to_conversation", person.email, context)
     except (smtplib.SMTPException, OSError) as error:
-        logger.warning("added_mail_failed", error=type(error).__name__)
+        logger.warning("member_mail_failed", error=type(error).__name__)

@@ -80,7 +80,7 @@ def render(text: str) -> str:
         made = _cleaner.clean(parser.renderer.render(parser.parse(text, env), parser.options, env))
         return made or plain(text)  # of link definitions alone, say: an answer with text has HTML
     except TooCostlyError as error:
-        logger.info("formatting_left_out", limit=str(error), length=len(text))
+        logger.info("formatting_skipped", limit=str(error), length=len(text))
     except Exception as error:  # noqa: BLE001 -- a bug in the parser must not lose an answer
         # Not the exception's own words, which may quote the text.
         frame = traceback.extract_tb(error.__traceback__)[-1]

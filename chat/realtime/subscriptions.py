@@ -203,7 +203,7 @@ class Subscriptions:
         except NotFound:
             return  # removed meanwhile
         except OUTAGE as error:
-            logger.warning("presence_not_begun", error=type(error).__name__)
+            logger.warning("presence_not_started", error=type(error).__name__)
 
     async def end_presence(self) -> None:
         """The connection has closed. If Redis is away, the entries expire."""

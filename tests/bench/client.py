@@ -10,67 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 import uvloop
 
 from tests.bench import sse
 from tests.bench.answers import Answered
 from tests.bench.door import Door
+from tests.bench.runner import WARM_UP, Runner, leave
 from tests.bench.stamps import now_us
-from tests.bench.wire import ChatSocket, Line, PlainSocket, Position, open_plain
-
-JOIN_AT_ONCE: Final = 32  # who come to watch; what is measured begins afterwards
-WARM_UP: Final = 2  # answers of a system that is to be measured idle, not counted
-
-
-class Runner:
-    """The other end of standard input and output."""
-
-    def __init__(self, lines: asyncio.StreamReader) -> None:
-        self.lines = lines
-        self.lag = Lag()
-
-    async def step(self, name: str, **told: Any) -> str:
-        """Says where we are and waits for the runner's word."""
-        print(json.dumps({"step": name, **told}), flush=True)
-        line = await self.lines.readline()
-        if not line:
-            raise EOFError("the runner is gone")
-        return line.decode().strip()
-
-
-class Lag:
-    """How late this process's loop is: when it is slow, its figures are its own."""
-
-    def __init__(self) -> None:
-        self.worst_ms = 0.0
-        self.cpu_s = 0.0
-        self._began = 0.0
-
-    def begin(self) -> None:
-        self.worst_ms = 0.0
-        self._began = time.process_time()
-        self._loop = asyncio.get_running_loop()
-        self._due = self._loop.time() + 0.05
-        self._timer = self._loop.call_at(self._due, self._tick)
-
-    def _tick(self) -> None:
-        now = self._loop.time()
-        self.worst_ms = max(self.worst_ms, (now - self._due) * 1000)
-        self._due = now + 0.05
-        self._timer = self._loop.call_at(self._due, self._tick)
-
-    def end(self) -> dict[str, float]:
-        self._timer.cancel()
-        return {"client_cpu_s": time.process_time() - self._began, "client_lag_ms": self.worst_ms}
+from tests.bench.watchers import Watching, run_watching
+from tests.bench.wire import ChatSocket, PlainSocket, open_plain
 
 
 class Streams(msgspec.Struct):
@@ -219,135 +174,6 @@ async def run_idle(runner: Runner, plan: Idle) -> dict[str, Any]:
     lost = sum(1 for one in sockets if one.transport is None)
     await leave(sockets, door)
     return {"opened": len(sockets), "refused": failed, "lost": lost}
-
-
-class Watching(msgspec.Struct):
-    """Rooms that several people follow while somebody asks in each; in a storm all followers are cut off at once."""
-
-    urls: list[str]
-    rooms: list[tuple[str, list[str]]]  # (conversation id, sessions: the first asks, the rest watch)
-    model: str
-    limit_s: float
-    storm_after_s: float = 0.0  # 0 = no storm
-    tag: str = "w"
-
-
-class Follower:
-    """One who watches a room, over as many sockets as it takes, and puts the text together."""
-
-    def __init__(self, door: Door, room: str, session: str) -> None:
-        self.door, self.room, self.session = door, room, session
-        self.socket: ChatSocket | None = None
-        self.text = ""
-        self.level_s = 0.0
-        self.recovered = False
-        self.tries = 0
-        self.problem = ""
-
-    async def join(self) -> None:
-        self.socket = await self.door.open(self.session)
-        await self.socket.subscribe(self.room, None)
-
-    async def come_back(self, began: float, asker: ChatSocket) -> None:
-        """After the storm: reconnect with the position we had, and note when we know what the asker knows."""
-        assert self.socket is not None
-        before = self.socket
-        self.text = "".join(piece for _, piece in before.pieces)
-        for attempt in range(10):
-            self.tries += 1
-            try:
-                await self._resume(before)
-                break
-            except (OSError, TimeoutError, RuntimeError, aiohttp.ClientError) as error:
-                self.problem = repr(error)
-                await asyncio.sleep(0.05 * 2**attempt * (0.5 + secrets.randbelow(100) / 100))
-        else:
-            return
-        while self.socket.seq < asker.seq and self.socket.transport is not None:
-            await asyncio.sleep(0.005)
-        self.level_s = time.monotonic() - began
-
-    async def _resume(self, before: ChatSocket) -> None:
-        self.socket = socket = await self.door.open(self.session)
-        socket.run, socket.length = before.run, before.length
-        reply = await socket.subscribe(self.room, Position(before.epoch, before.seq))
-        self.recovered = reply.recovered
-        if not reply.recovered and reply.snapshot is not None:
-            self.text = reply.snapshot["messages"][-1]["text"]
-
-
-async def run_watching(runner: Runner, plan: Watching) -> dict[str, Any]:
-    door = Door(plan.urls)
-    rooms = [(room, sessions[0], sessions[1:]) for room, sessions in plan.rooms]
-    askers = await door.open_all([asker for _, asker, _ in rooms])
-    followers = [[Follower(door, room, session) for session in watching] for room, _, watching in rooms]
-    everyone = [one for group in followers for one in group]
-    gate = asyncio.Semaphore(JOIN_AT_ONCE)
-
-    async def join(one: Follower) -> None:
-        async with gate:
-            await one.join()
-
-    await asyncio.gather(*map(join, everyone))
-    for asker, (room, _, _) in zip(askers, rooms, strict=True):
-        await asker.subscribe(room, None)
-    await runner.step("connected", sockets=len(everyone) + len(askers))
-    runner.lag.begin()
-    for one in everyone:
-        assert one.socket is not None
-        one.socket.begin("")
-    for number, (asker, (room, _, _)) in enumerate(zip(askers, rooms, strict=True)):
-        asker.ask(f"{plan.tag}{number}", plan.model, room)
-    if plan.storm_after_s:
-        await asyncio.sleep(plan.storm_after_s)
-        await runner.step("storm")
-        began = time.monotonic()
-        for one in everyone:
-            assert one.socket is not None
-            one.socket.drop()
-        door.gate = asyncio.Semaphore(64)
-        coming = [one.come_back(began, asker) for asker, group in zip(askers, followers, strict=True) for one in group]
-        await asyncio.gather(*coming)
-        await runner.step("level")
-    ends = [one.socket.ended for one in everyone if one.socket] + [asker.ended for asker in askers]
-    await asyncio.wait(ends, timeout=plan.limit_s)
-    told = runner.lag.end()
-    await runner.step("streamed")
-    answers = [asker.read() for asker in askers]
-    wrong, added = 0, []
-    for answer, group in zip(answers, followers, strict=True):
-        for one in group:
-            assert one.socket is not None
-            seen = one.socket.read()
-            added += seen.added_us
-            whole = one.text + "".join(piece for _, piece in one.socket.pieces)
-            one.socket.pieces = [(0, whole)]
-            wrong += one.socket.read().crc != answer.crc
-    sockets = [one.socket for one in everyone if one.socket]
-    result = {
-        "answers": msgspec.to_builtins(answers),
-        "followers": len(everyone),
-        "wrong": wrong,
-        "added_us": added if not plan.storm_after_s else [],
-        "level_s": [one.level_s for one in everyone if one.level_s],
-        "recovered": sum(one.recovered for one in everyone),
-        "resets": sum(one.resets for one in sockets),
-        "tries": sum(one.tries for one in everyone),
-        "problem": next((one.problem for one in everyone if one.problem), ""),
-        **told,
-    }
-    await leave([*sockets, *askers], door)
-    return result
-
-
-async def leave(lines: Sequence[Line], door: Door | None) -> None:
-    for line in lines:
-        line.close()
-    open_ones = [line.closed for line in lines if not line.closed.done()]
-    if open_ones:
-        await asyncio.wait(open_ones, timeout=5)
-    if door is not None:
-        await door.close()
 
 
 SCENARIOS: Final[dict[str, tuple[type[Any], Callable[[Runner, Any], Awaitable[dict[str, Any]]]]]] = {

@@ -12,13 +12,14 @@ import msgspec
 import psycopg
 
 from tests.bench.answers import Answered
-from tests.bench.client import Idle, Watching
+from tests.bench.client import Idle
 from tests.bench.driving import Client
 from tests.bench.meter import read_cost
 from tests.bench.sse import Sharing
 from tests.bench.stamps import percentile
 from tests.bench.streams import lost_tokens, read_ledger
 from tests.bench.systems import System, Upstream
+from tests.bench.watchers import Watching
 
 CONNECT_SECONDS: Final = 300.0
 _STATEMENT: Final = re.compile(r"LOG: +(?:statement|execute [^:]*): (.*)")

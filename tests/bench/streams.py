@@ -8,11 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from tests.bench.answers import Answered
-from tests.bench.client import WARM_UP, Streams
+from tests.bench.client import Streams
 from tests.bench.driving import Client
 from tests.bench.meter import read_cost
 from tests.bench.people import FIRST, PASSWORD
 from tests.bench.profiling import Profiler
+from tests.bench.runner import WARM_UP
 from tests.bench.stamps import percentile
 from tests.bench.systems import System, Upstream
 from tests.bench.upstream import Answer

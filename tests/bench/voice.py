@@ -27,7 +27,7 @@ from tests.fakes.asr_ears import QUIET_MS, Ears
 from tests.fakes.asr_openai import FakeRealtime
 from tests.fakes.asr_recognisers import KEY, POCKETSPHINX_INSTALLED, realtime, run_in_thread
 from tests.fakes.asr_speech import BYTES_PER_MS, frames, silence, speak
-from tests.integration.workers.speech.test_voice import HEADER
+from tests.integration.workers.speech.recordings import HEADER
 from tests.servers import servers
 from tests.stack import Stack, run_stack
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.client import Client, Session, View, session
+from tests.client import Client, Session, session
+from tests.client_view import View
 from tests.history import History, fresh_snapshots
 from tests.stack import Stack, Web, Worker
 

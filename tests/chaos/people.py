@@ -21,7 +21,8 @@ from redis.retry import Retry
 
 from config.stack.valkey import PrivateValkey
 from tests.chaos.driving import Scene
-from tests.client import Client, Session, View, session
+from tests.client import Client, Session, session
+from tests.client_view import View
 from tests.stack import ROOT, Process, Stack
 
 AWAY_SECONDS = 30.0  # seconds until a page gives up, which no history allows

@@ -18,7 +18,8 @@ import pytest
 from yarl import URL
 
 from tests.chaos.driving import answer, restart, scene
-from tests.client import Session, View
+from tests.client import Session
+from tests.client_view import View
 from tests.fakes.openai_server import FakeOpenAI
 from tests.fixtures.measurements import measured
 from tests.stack import Stack, get_status

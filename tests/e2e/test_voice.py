@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, WebSocketRoute, expect
 
 from tests.e2e.browsing import Watch, answers, chromium, ended, log_in, reopen, send, shoot
+from tests.e2e.voice_scripts import HEARING, RESAMPLED, VOICE, WITNESS
 from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_recognisers import recogniser_of_any_audio
 from tests.fakes.asr_speech import RATE, as_wav, resample, silence, utterance
@@ -24,22 +25,6 @@ from tests.stack import Stack, run_stack
 pytestmark = pytest.mark.timeout(120)
 FIRST = SENTENCES[0]
 LONG = "This is the answer. " + " ".join(f"It has a part {n}." for n in ("one", "two", "three", "four", "five", "six"))
-VOICE = Path(__file__).parent.parent / "fakes" / "speech_synthesis.js"
-
-# Everything the panel ever showed, in order: what is seen for a moment only is not missed by a busy machine.
-WITNESS = """
-window.seen = [];
-addEventListener("DOMContentLoaded", () => {
-    const watch = (selector, name) => {
-        const element = document.querySelector(selector);
-        const note = () => window.seen.push([name, element.value ?? element.textContent.trim()]);
-        new MutationObserver(note).observe(element, {subtree: true, childList: true, characterData: true});
-    };
-    watch("#voice-state", "state");
-    watch(".heard", "heard");
-});
-"""
-HEARING = "() => window.seen.some(([name, text]) => name === 'state' && text === 'Speech detected…')"
 
 
 @pytest.fixture(scope="module")
@@ -279,21 +264,6 @@ def test_what_ends_a_recording_has_its_sentence(page: Page) -> None:
     relays[-1][0].close(code=1012)
     expect(page.locator(".toast")).to_contain_text("The connection was lost while you were speaking")
     expect(page.locator("#voice")).to_be_hidden()
-
-
-RESAMPLED = """async ([rate, hertz]) => {
-    const context = new OfflineAudioContext(1, rate, rate);
-    await context.audioWorklet.addModule(document.getElementById("mic").dataset.worklet);
-    const node = new AudioWorkletNode(context, "recorder", { numberOfInputs: 1, numberOfOutputs: 0 });
-    const samples = [];
-    node.port.onmessage = ({ data }) => samples.push(...new Int16Array(data.pcm));
-    const tone = new OscillatorNode(context, { frequency: hertz });
-    tone.connect(new GainNode(context, { gain: 0.5 })).connect(node);
-    tone.start();
-    await context.startRendering();
-    for (let n = 0; n < 100 && samples.length < 14_400; n += 1) await new Promise((resolve) => setTimeout(resolve, 20));
-    return samples;
-}"""
 
 
 @pytest.mark.parametrize("rate", [44_100, 48_000])

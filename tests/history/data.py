@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.client import View
+from tests.client_view import View
 
 
 @dataclass

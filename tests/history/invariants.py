@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tests.client import DELTAS, TERMINAL, ProtocolViolationError, View, apply_event, apply_snapshot
+from tests.client_view import DELTAS, TERMINAL, ProtocolViolationError, View, apply_event, apply_snapshot
 from tests.history.data import Rows, Viewer
 from tests.history.parts import check_parts, check_usage, text_of
 from tests.history.steps import check_steps, tokens_of

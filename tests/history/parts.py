@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tests.client import TERMINAL
+from tests.client_view import TERMINAL
 from tests.history.data import Rows, Viewer
 
 COUNTED = ("input_tokens", "output_tokens")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.client import DELTAS, TERMINAL
+from tests.client_view import DELTAS, TERMINAL
 from tests.history.data import Rows
 from tests.history.parts import text_of
 

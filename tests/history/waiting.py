@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tests.client import View, apply_snapshot
+from tests.client_view import View, apply_snapshot
 from tests.history.data import Rows, Viewer
 
 

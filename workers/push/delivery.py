@@ -53,7 +53,7 @@ async def deliver(
         sender = _senders[loop]
         for result in await asyncio.gather(*map(sender.send, notifications), return_exceptions=True):
             if isinstance(result, Exception):
-                logger.warning("push_not_noted", error=type(result).__name__)
+                logger.warning("push_not_recorded", error=type(result).__name__)
     except OUTAGE as error:
         metrics.pushes["given_up"] += 1
         logger.warning("push_not_sent", kind=kind.value, error=type(error).__name__)

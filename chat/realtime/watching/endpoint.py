@@ -92,7 +92,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     except GoneError:
         await _refuse(send, RefusedError(404))
     except (*OUTAGE, Unavailable) as error:
-        logger.warning("watching_refused", error=type(error).__name__)
+        logger.warning("share_stream_refused", error=type(error).__name__)
         await _refuse(send, RefusedError(503, 5))
 
 
@@ -166,7 +166,7 @@ async def _watch(scope: Scope, receive: Receive, send: Send, admitted: Admitted,
             await asyncio.wait([leaving, watcher.ended], return_when=asyncio.FIRST_COMPLETED)
             await send({"type": "http.response.body", "body": b""})
         except (*OUTAGE, Unavailable, GoneError) as error:  # the response has begun: the client connects again
-            logger.warning("watching_broken_off", error=type(error).__name__)
+            logger.warning("share_stream_aborted", error=type(error).__name__)
             await send({"type": "http.response.body", "body": b""})
         finally:
             leaving.cancel()

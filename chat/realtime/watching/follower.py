@@ -164,7 +164,7 @@ class Follower:
                 await self.on_change()
                 return
             except (*OUTAGE, Unavailable, OSError) as error:
-                logger.warning("watching_delayed", error=type(error).__name__)
+                logger.warning("share_stream_delayed", error=type(error).__name__)
                 await asyncio.sleep(delay * random.uniform(0.5, 1))
                 delay = min(delay * 2, 5.0)
                 continue

@@ -75,7 +75,7 @@ class Watching:
                 try:
                     self._tick_hub(hub, loop.time())
                 except Exception:
-                    logger.exception("watching_tick_failed", conversation=str(hub.conversation_id))
+                    logger.exception("share_streams_tick_failed", conversation=str(hub.conversation_id))
             if self._changed and (self._publishing is None or self._publishing.done()):
                 self._publishing = asyncio.create_task(self._publish_audiences(loop.time()))
 

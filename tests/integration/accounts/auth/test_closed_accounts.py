@@ -17,16 +17,6 @@ from tests.integration.accounts.auth.listening import Browser, Ear, revoked, sav
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
 
 
-@pytest.fixture
-def alice() -> User:
-    return make_user("Alice")
-
-
-@pytest.fixture
-def bob() -> User:
-    return make_user("Bob")
-
-
 def save_only_the_field(user: User) -> None:
     user.is_active = False
     user.save(update_fields=["is_active"])

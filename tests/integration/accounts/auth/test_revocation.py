@@ -25,20 +25,10 @@ from accounts.auth.sessions import still_valid
 from accounts.auth.tickets import consume_ticket, issue_ticket
 from accounts.lib.redis import sync_redis
 from accounts.models import Session, User
-from tests.conftest import PASSWORD, make_user
+from tests.conftest import PASSWORD
 from tests.integration.accounts.auth.listening import Browser, Ear, revoked, save_inactive
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]
-
-
-@pytest.fixture
-def alice() -> User:
-    return make_user("Alice")
-
-
-@pytest.fixture
-def bob() -> User:
-    return make_user("Bob")
 
 
 NEW = "quite another battery"

@@ -7,7 +7,8 @@ import uuid
 
 import pytest
 
-from tests.client import FEATURES, View
+from tests.client import FEATURES
+from tests.client_view import View
 from tests.fakes.asr_recognisers import POCKETSPHINX_INSTALLED
 from tests.fakes.openai_server import FakeOpenAI
 from tests.integration.chat.realtime.talking import finished, user

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.client import View, session
+from tests.client import session
+from tests.client_view import View
 from tests.fakes.openai_server import FakeOpenAI
 from tests.integration.chat.realtime.talking import user
 from tests.stack import Stack

@@ -9,48 +9,17 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.client import Client, Session, session
+from tests.client import session
+from tests.integration.chat.realtime.share_readers import owner, reading, share, snapshot_at
 from tests.stack import Stack
 from tests.watching import Watcher, watcher
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
-
-
-@contextlib.asynccontextmanager
-async def owner(stack: Stack) -> AsyncGenerator[tuple[Session, Client, str], None]:
-    """Alice, her socket, and a conversation with one answer."""
-    async with session(stack.url) as alice:
-        client = await alice.connect()
-        accepted = await client.say("Begin [[tokens=3]]")
-        await client.ended(accepted["run_id"])
-        yield alice, client, accepted["conversation_id"]
-        await client.close()
-
-
-async def share(alice: Session, conversation: str, **fields: str) -> dict[str, Any]:
-    form = {"kind": "live", "audience": "anyone", "days": "30", "names": "1", **fields}
-    answer = await alice.post(f"/c/{conversation}/shares/new/", form)
-    made: dict[str, Any] = await answer.json()
-    assert answer.status == 200, made
-    return made
-
-
-async def snapshot_at(one: Watcher) -> None:
-    await one.until(lambda: one.snapshots, "a snapshot")
-
-
-@contextlib.asynccontextmanager
-async def reading(alice: Session, conversation: str, **fields: str) -> AsyncGenerator[tuple[Watcher, str], None]:
-    """A reader of a new live link, not connected yet, and the link's id."""
-    made = await share(alice, conversation, **fields)
-    async with watcher(made["url"]) as reader:
-        yield reader, made["link_id"]
 
 
 async def test_a_reader_sees_what_is_written(stack: Stack) -> None:

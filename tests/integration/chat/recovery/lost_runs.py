@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 
@@ -12,15 +11,13 @@ from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from tests.fixtures.run_rows import shift
 
+# The events of a message that recovery announced, and whose run it gave back to the queue.
+ANNOUNCED_AND_LOST = ["message.created", "message.created", "run.queued", "run.interrupted", "run.queued"]
+
 
 async def lose_lease(run_id: uuid.UUID, owner: str = "w") -> None:
     assert await in_db(claim, run_id, owner) is not None
     await in_db(shift, run_id, lease_expires_at=-1)
-
-
-async def logged(turn: Accepted) -> list[dict[str, Any]]:
-    here, _ = await store.position(turn.conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
 
 
 def kinds(found: list[dict[str, Any]]) -> list[str]:

@@ -24,16 +24,11 @@ from chat.runs.overdue import give_up, take_expired
 from chat.turns.accepted import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce
+from tests.fixtures.logged_events import logged
 from tests.fixtures.run_rows import row, say, shift
-from tests.integration.chat.recovery.lost_runs import kinds, logged, lose_lease, write
+from tests.integration.chat.recovery.lost_runs import ANNOUNCED_AND_LOST, kinds, lose_lease, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test has seen of PostgreSQL does not concern the next one."""
-    monkeypatch.setattr(reaper._Outage, "seen_at", float("-inf"))
 
 
 async def test_what_people_have_seen_is_kept(turn: Accepted) -> None:
@@ -178,13 +173,7 @@ async def test_what_showed_nothing_gets_another_attempt_in_order(turn: Accepted)
     await announce(turn)
     await lose_lease(turn.run_id)
     await reap()
-    assert kinds(await logged(turn)) == [
-        "message.created",
-        "message.created",
-        "run.queued",
-        "run.interrupted",
-        "run.queued",
-    ]
+    assert kinds(await logged(turn)) == ANNOUNCED_AND_LOST
     assert (await in_db(row, turn.run_id)).status == "queued"
     assert (await look_at_queue()).oldest == turn.run_id
 

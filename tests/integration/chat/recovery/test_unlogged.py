@@ -12,7 +12,6 @@ from accounts.models import User
 from chat.eventlog import store
 from chat.models import RunStatus
 from chat.protocol.commands import Position
-from chat.recovery import reaper
 from chat.recovery.reaper import close_endings, reap
 from chat.runs.closing import close_in_log
 from chat.runs.ending import Ending, end_run
@@ -20,29 +19,18 @@ from chat.runs.lifecycle import claim
 from chat.turns.accepted import Accepted
 from chat.turns.stop import request_stop
 from chat.turns.submit import announce
+from tests.fixtures.logged_events import logged
 from tests.fixtures.run_rows import row, shift
-from tests.integration.chat.recovery.lost_runs import kinds, logged, lose_lease, write
+from tests.integration.chat.recovery.lost_runs import ANNOUNCED_AND_LOST, kinds, lose_lease, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test has seen of PostgreSQL does not concern the next one."""
-    monkeypatch.setattr(reaper._Outage, "seen_at", float("-inf"))
 
 
 async def test_a_message_nobody_announced_is_announced_first(turn: Accepted) -> None:
     """The web process died after the commit, the worker before its first word."""
     await lose_lease(turn.run_id)
     await reap()
-    assert kinds(await logged(turn)) == [
-        "message.created",
-        "message.created",
-        "run.queued",
-        "run.interrupted",
-        "run.queued",
-    ]
+    assert kinds(await logged(turn)) == ANNOUNCED_AND_LOST
 
 
 async def test_an_end_that_did_not_reach_the_log(turn: Accepted) -> None:

@@ -22,7 +22,7 @@ from chat.review.decisions import Outcome
 from tests.fixtures.cases import SECRET, make_case, make_masked, make_moderator
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in, staff_client
-from tests.integration.accounts.staff.test_lists import rows_read
+from tests.integration.accounts.staff.test_list_reads import rows_read
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_redis")]
 QUEUE = "/admin/chat/moderationcase/"

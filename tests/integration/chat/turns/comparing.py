@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 
 from accounts.models import User
-from chat.eventlog import store
 from chat.models import RunStatus
 from chat.protocol.commands import MessageRegenerate
 from chat.runs.closing import mark_ended_in_log
@@ -41,8 +39,3 @@ def finished(user: User, *texts: str, **fields: Any) -> Accepted:
 
 def retry(user: User, answer: uuid.UUID, **fields: Any) -> Accepted:
     return accept(user.pk, MessageRegenerate(message_id=answer, client_id=uuid.uuid4(), **fields))
-
-
-async def logged(conversation_id: uuid.UUID) -> list[dict[str, Any]]:
-    here, _ = await store.position(conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(conversation_id, after=0, until=here.seq)]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from typing import Any
 
 from accounts.models import User
-from chat.eventlog import store
 from chat.models import Run, RunStatus
 from chat.protocol.commands import MessageContinue
 from chat.runs.closing import mark_ended_in_log
@@ -36,8 +33,3 @@ def claimed(run_id: uuid.UUID, owner: str = "w") -> Claim:
     found = claim(run_id, owner)
     assert found is not None
     return found
-
-
-async def logged(conversation_id: uuid.UUID) -> list[dict[str, Any]]:
-    here, _ = await store.position(conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(conversation_id, after=0, until=here.seq)]

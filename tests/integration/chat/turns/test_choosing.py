@@ -18,9 +18,10 @@ from chat.runs.lifecycle import claim
 from chat.turns import choosing
 from chat.turns.accepted import Accepted
 from chat.turns.choosing import accept_choice
+from tests.fixtures.logged_events import logged
 from tests.fixtures.quota_rows import Elsewhere, together
 from tests.fixtures.run_rows import row, say
-from tests.integration.chat.turns.comparing import THREE, compare, finish, finished, logged, retry
+from tests.integration.chat.turns.comparing import THREE, compare, finish, finished, retry
 
 
 @pytest.fixture(autouse=True)

@@ -21,9 +21,10 @@ from chat.turns.choosing import accept_choice
 from chat.turns.continuing import accept_continue
 from chat.turns.stop import mark_stopped
 from chat.turns.submit import submit
+from tests.fixtures.logged_events import logged
 from tests.fixtures.quota_rows import give, standing, together
 from tests.fixtures.run_rows import message, row, say
-from tests.integration.chat.turns.comparing import THREE, compare, finish, finished, logged, retry
+from tests.integration.chat.turns.comparing import THREE, compare, finish, finished, retry
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,8 @@ from chat.models import Run
 from chat.recovery.reaper import close_endings
 from chat.turns.choosing import accept_choice
 from chat.turns.stop import mark_stopped
-from tests.integration.chat.turns.comparing import THREE, compare, finish, finished, logged, retry
+from tests.fixtures.logged_events import logged
+from tests.integration.chat.turns.comparing import THREE, compare, finish, finished, retry
 
 
 @pytest.fixture(autouse=True)

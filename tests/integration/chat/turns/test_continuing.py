@@ -19,9 +19,10 @@ from chat.turns.accept import accept
 from chat.turns.continuing import accept_continue
 from chat.turns.stop import mark_stopped
 from chat.turns.submit import submit
+from tests.fixtures.logged_events import logged
 from tests.fixtures.quota_rows import give
 from tests.fixtures.run_rows import row, say
-from tests.integration.chat.turns.continuing import CUT, claimed, ended, go_on, logged
+from tests.integration.chat.turns.continuing import CUT, claimed, ended, go_on
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
 

@@ -18,8 +18,9 @@ from chat.turns.accepted import Accepted
 from chat.turns.continuing import accept_continue
 from chat.turns.stop import mark_stopped, request_stop
 from chat.turns.submit import announce
+from tests.fixtures.logged_events import logged
 from tests.fixtures.run_rows import row, shift
-from tests.integration.chat.turns.continuing import CUT, claimed, ended, go_on, logged
+from tests.integration.chat.turns.continuing import CUT, claimed, ended, go_on
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model")]
 

@@ -25,16 +25,6 @@ PAGE = "/connections/"
 
 
 @pytest.fixture
-def ann() -> User:
-    return make_user("Ann")
-
-
-@pytest.fixture
-def browser(ann: User) -> Client:
-    return logged_in(ann)
-
-
-@pytest.fixture
 def server() -> ToolServer:
     return ToolServer.objects.create(
         slug="wiki", title="Wiki", address="https://wiki.example/mcp", auth=ServerAuth.OAUTH

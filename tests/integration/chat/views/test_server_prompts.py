@@ -13,7 +13,6 @@ from chat.jobs import tool_servers as ask
 from chat.jobs.tool_servers import ServerReply
 from chat.models import ToolServer
 from tests.conftest import make_user
-from tests.fixtures.people import logged_in
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -21,16 +20,6 @@ ARGUMENTS = [
     {"name": "topic", "description": "What about.", "required": True},
     {"name": "tone", "description": "", "required": False},
 ]
-
-
-@pytest.fixture
-def ann() -> User:
-    return make_user("Ann")
-
-
-@pytest.fixture
-def browser(ann: User) -> Client:
-    return logged_in(ann)
 
 
 @pytest.fixture

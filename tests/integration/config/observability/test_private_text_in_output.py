@@ -23,7 +23,7 @@ from tests.fakes.asr_recognisers import recogniser
 from tests.fakes.asr_speech import silence, utterance
 from tests.fakes.collector import Collector
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.workers.speech.test_voice import recording
+from tests.integration.workers.speech.recordings import recording
 from tests.stack import PASSWORD, Stack, run_stack
 
 KEY = "sk-canary-5d1c2f9e7a"

@@ -8,63 +8,26 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 import structlog
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission
 from django.core import serializers
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from accounts.lib.redis import sync_redis
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry
 from tests.fixtures.people import staff_client
+from tests.integration.workers.endpoints.endpoint_pages import ADD, KEY, add, form, page_of
+from tests.integration.workers.endpoints.endpoint_pages import keeper as keeper  # a fixture
 from workers.admin import endpoints as pages
 from workers.endpoints.connection_test import ConnectionTestResult
-from workers.endpoints.service import define
-from workers.models import Endpoint, EndpointModel, ModelFact
-from workers.providers.base import ListedModel
+from workers.models import Endpoint, EndpointModel
 from workers.providers.config import Extras
-from workers.providers.discovery import listed_key
 
 pytestmark = pytest.mark.usefixtures("clean_redis", "db")
-
-KEY = "sk-page-canary-77d0"
-ADD = "/admin/workers/endpoint/add/"
-
-
-@pytest.fixture
-def keeper(db: None) -> Client:
-    """May do everything about endpoints."""
-    verbs = ("view", "add", "change", "delete")
-    return staff_client(
-        *(f"{verb}_endpoint" for verb in verbs), *(f"{verb}_endpointmodel" for verb in verbs), "test_endpoint"
-    )
-
-
-def form(models: list[tuple[str, str]] | None = None, **values: Any) -> dict[str, Any]:
-    """What the page posts."""
-    posted: dict[str, Any] = {
-        "name": "Ours", "kind": "openai_chat", "base_url": "http://models.example.org/v1", "use": "offered",
-        "position": "10", "models-TOTAL_FORMS": str(len(models or [])), "models-INITIAL_FORMS": "0",
-    }  # fmt: skip
-    for number, (name, label) in enumerate(models or []):
-        posted |= {f"models-{number}-name": name, f"models-{number}-label": label, f"models-{number}-position": "10"}
-    return posted | values
-
-
-def page_of(row: Endpoint) -> str:
-    return f"/admin/workers/endpoint/{row.pk}/change/"
-
-
-def add(client: Client, **values: Any) -> Endpoint:
-    answer = client.post(ADD, form(**values))
-    assert answer.status_code == 302, answer.context["errors"]
-    return Endpoint.objects.get(name=values.get("name", "Ours"))
 
 
 def test_the_key_goes_in_and_never_out(
@@ -286,72 +249,3 @@ def test_a_restored_backup_says_which_keys_are_lost(settings: Settings, keeper: 
     keeper.post(page_of(row), form(api_key=KEY))
     row.refresh_from_db()
     assert row.read_key() == KEY
-
-
-class TestListedModels:
-    """What an endpoint lists, what of it is hidden and why, and staff's switch."""
-
-    def listed(self, client: Client) -> Endpoint:
-        row = add(client)
-        models = [ListedModel("gpt-5"), ListedModel("tts-1", hidden="its name is that of a model for speech")]
-        sync_redis().set(listed_key(str(row.pk)), msgspec.json.encode(models))
-        return row
-
-    def test_staff_see_what_is_hidden_and_why(self, keeper: Client) -> None:
-        page = keeper.get(page_of(self.listed(keeper))).content.decode()
-        assert "No: its name is that of a model for speech" in page
-        assert page.index("tts-1") < page.index("gpt-5"), "those that are hidden come first"
-
-    def test_staff_decide(self, keeper: Client) -> None:
-        row = self.listed(keeper)
-        url = f"/admin/workers/endpoint/{row.pk}/models/"
-        assert keeper.post(url, {"model": "tts-1", "shown": "1"}).status_code == 302
-        assert keeper.post(url, {"model": "gpt-5", "shown": "0"}).status_code == 302
-        row.refresh_from_db()
-        assert (row.shown_models, row.hidden_models) == (["tts-1"], ["gpt-5"])
-        assert "No: hidden by staff" in keeper.get(page_of(row)).content.decode()
-        assert set(AuditEntry.objects.values_list("verb", flat=True)) >= {"show_model", "hide_model"}
-        keeper.post(url, {"model": "gpt-5", "shown": "1"})
-        row.refresh_from_db()
-        assert (row.shown_models, row.hidden_models) == (["gpt-5", "tts-1"], [])
-
-    def test_windows_are_shown_with_their_source_and_set(self, keeper: Client) -> None:
-        row = self.listed(keeper)
-        ModelFact.objects.create(
-            endpoint=row.host, model="gpt-5", window=4096, window_at=timezone.now(),
-            ratios={"ascii": [0.8, 0.9, 1.0], "tamil": [3.5]}, measured_at=timezone.now(),
-        )  # fmt: skip
-        page = keeper.get(page_of(row)).content.decode()
-        for words in ("4,096", "learnt from a refusal on 20", "ascii 0.90, tamil 3.50 (20"):
-            assert words in page
-        url = f"/admin/workers/endpoint/{row.pk}/windows/"
-        for wrong in ("12", "many", "-5", "99999999999"):
-            keeper.post(url, {"model": "gpt-5", "window": wrong})
-            row.refresh_from_db()
-            assert row.model_windows == {}
-        keeper.post(url, {"model": "gpt-5", "window": "32768"})
-        row.refresh_from_db()
-        assert row.model_windows == {"gpt-5": 32768}
-        assert dict(define(row).windows) == {"gpt-5": 32768}
-        page = keeper.get(page_of(row)).content.decode()
-        assert "32,768" in page
-        assert "set by staff" in page
-        assert "set_window" in AuditEntry.objects.values_list("verb", flat=True)
-        keeper.post(url, {"model": "gpt-5", "window": ""})
-        row.refresh_from_db()
-        assert row.model_windows == {}
-        User.objects.get(email="sam@example.org").user_permissions.set(
-            Permission.objects.filter(codename="view_endpoint")
-        )
-        assert keeper.post(url, {"model": "gpt-5", "window": "32768"}).status_code == 403
-
-    def test_those_who_may_only_look_decide_nothing(self, keeper: Client) -> None:
-        row = self.listed(keeper)
-        assert 'aria-label="Offer tts-1"' in keeper.get(page_of(row)).content.decode()
-        User.objects.get(email="sam@example.org").user_permissions.set(
-            Permission.objects.filter(codename="view_endpoint")
-        )
-        assert 'aria-label="Offer tts-1"' not in keeper.get(page_of(row)).content.decode()
-        url = f"/admin/workers/endpoint/{row.pk}/models/"
-        assert keeper.post(url, {"model": "tts-1", "shown": "1"}).status_code == 403
-        assert keeper.get(url).status_code == 405

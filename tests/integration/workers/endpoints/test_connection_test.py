@@ -18,9 +18,9 @@ from chat.jobs import worker_replies
 from config.ops.diagnosis import Level, examine
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
-from tests.integration.workers.endpoints.test_endpoints import KEY, defined, make_row
-from tests.integration.workers.endpoints.test_endpoints import nothing_configured as nothing_configured  # a fixture
-from tests.integration.workers.endpoints.test_endpoints import one as one  # likewise
+from tests.integration.workers.endpoints.endpoint_rows import KEY, defined, make_row
+from tests.integration.workers.endpoints.endpoint_rows import nothing_configured as nothing_configured  # a fixture
+from tests.integration.workers.endpoints.endpoint_rows import one as one  # likewise
 from workers.endpoints import connection_test
 from workers.endpoints.connection_test import request_connection_test, run_connection_test
 from workers.endpoints.service import UNREADABLE

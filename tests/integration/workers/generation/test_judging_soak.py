@@ -18,7 +18,7 @@ from chat.runs.lifecycle import claim
 from tests.fakes.judge_server import JudgeServer
 from tests.fixtures.judged_runs import OWNER, ScriptedModel, Worker, places_with
 from tests.fixtures.run_rows import say
-from tests.integration.workers.generation.test_judging import _NoPool
+from tests.integration.workers.generation.judging import NoPool
 from workers.generation import run as run_module
 from workers.moderation.config import CategoryPolicy, JudgeDefinition
 from workers.moderation.panel import Panel
@@ -45,7 +45,7 @@ def judging(server: JudgeServer, name: str, mode: Any, *, closed: bool) -> Judge
 async def test_a_soak_with_judges_that_fail_at_random(
     alice: User, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr(run_module, "shared_pool", _NoPool)
+    monkeypatch.setattr(run_module, "shared_pool", NoPool)
     settings.TITLE_MODEL = settings.SUMMARY_MODEL = ""
     chosen = random.Random(14)
     async with JudgeServer() as moderation, JudgeServer() as chat:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.client import Client, View, session
+from tests.client import Client, session
+from tests.client_view import View
 from tests.fakes.openai_scripts import Script
 from tests.fakes.openai_server import FakeOpenAI
 from tests.history import History, fresh_snapshots

@@ -9,8 +9,9 @@ import pytest
 import uvloop
 
 from tests.fakes.listening import KEY, TIMEOUTS, Endpoints, Heard, ask, connections_in_use, listen
+from tests.fakes.openai_connection import Request
 from tests.fakes.openai_scripts import answer_text, parse_script
-from tests.fakes.openai_server import FakeOpenAI, Request
+from tests.fakes.openai_server import FakeOpenAI
 from workers.providers.openai.client import OpenAIChat
 
 pytest_plugins = ("tests.fakes.provider_fixtures",)

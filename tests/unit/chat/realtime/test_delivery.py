@@ -18,7 +18,7 @@ from chat.protocol.commands import Position
 from chat.protocol.frames import encode_event
 from chat.realtime.connection import Connection
 from chat.realtime.cursor import Action, Cursor, SendWindow
-from tests.client import View, apply_event
+from tests.client_view import View, apply_event
 
 CONVERSATION = uuid.UUID(int=7)
 RUNS = [str(uuid.UUID(int=number)) for number in (1, 2)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import Any
 
@@ -11,13 +10,13 @@ import pytest
 from accounts.lib.db import in_db
 from accounts.models import User
 from chat.conversations.snapshot import read_snapshot
-from chat.eventlog import store
 from chat.models import Conversation, ToolApproval, ToolPolicy
 from chat.protocol.deciding import ToolDecide
 from chat.turns import deciding
 from chat.turns.accepted import Accepted
 from chat.turns.deciding import decide_and_publish
 from chat.turns.submit import announce
+from tests.fixtures.logged_events import logged
 from tests.fixtures.run_rows import say
 from tests.fixtures.tool_rows import QUESTION
 from tests.fixtures.tool_runs import CountingTool, ScriptedModel, calls, know_a_tool, rows, says, worker_with
@@ -45,11 +44,6 @@ def worker(*tools: CountingTool, owner: str = "w") -> Worker:
     made = worker_with(*tools, owner=owner)
     made.more["approvals"] = PolicyApprovals()
     return made
-
-
-async def logged(turn: Accepted) -> list[dict[str, Any]]:
-    here, _ = await store.position(turn.conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
 
 
 async def decide(user: User, turn: Accepted, decision: Any = "once", **fields: Any) -> None:

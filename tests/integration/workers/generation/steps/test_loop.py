@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import psycopg
@@ -11,10 +10,10 @@ import pytest
 from accounts.lib.db import in_db
 from accounts.models import User
 from chat.conversations.snapshot import read_snapshot
-from chat.eventlog import store
 from chat.models import Conversation
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
+from tests.fixtures.logged_events import logged
 from tests.fixtures.moderation_rules import add_rule
 from tests.fixtures.run_rows import say
 from tests.fixtures.tool_runs import (
@@ -32,19 +31,6 @@ from workers.providers.base import Chunk, ProviderError, TokenUsage
 from workers.tools.base import Question, QuestionAskedError, Source, ToolContext, ToolError, ToolResult
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", "no_rules")]
-
-
-@pytest.fixture
-async def turn(alice: User, layer: None) -> Accepted:
-    await in_db(know_a_tool)
-    turn = await in_db(say, alice, "What is it?")
-    await announce(turn)
-    return turn
-
-
-async def logged(turn: Accepted) -> list[dict[str, Any]]:
-    here, _ = await store.position(turn.conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
 
 
 async def test_an_answer_without_calls_has_no_steps(turn: Accepted) -> None:

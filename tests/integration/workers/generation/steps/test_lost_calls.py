@@ -14,9 +14,9 @@ from django.db import OperationalError
 from accounts.lib.db import in_db
 from chat.turns.accepted import Accepted
 from tests.fixtures.tool_runs import CountingTool, OpenPolicy, ScriptedModel, calls, decide, rows, says, worker_with
-from tests.integration.workers.generation.steps.test_resuming import attempt_that_dies, death, lose
-from tests.integration.workers.generation.steps.test_resuming import no_outage as no_outage  # fixtures
-from tests.integration.workers.generation.steps.test_resuming import turn as turn
+from tests.integration.workers.generation.steps.resuming import attempt_that_dies, death, lose
+from tests.integration.workers.generation.steps.resuming import no_outage as no_outage  # fixtures
+from tests.integration.workers.generation.steps.resuming import turn as turn
 from workers.generation.steps import calls as making
 from workers.generation.steps import stored
 from workers.generation.tool_use.approval import MAYBE_HAPPENED

@@ -5,23 +5,12 @@ from __future__ import annotations
 import pytest
 
 from accounts.lib.db import in_db
-from accounts.models import User
 from chat.models import ModerationCase
 from chat.turns.accepted import Accepted
-from chat.turns.submit import announce
 from tests.fixtures.moderation_rules import add_rule
-from tests.fixtures.run_rows import say
-from tests.fixtures.tool_runs import CountingTool, ScriptedModel, calls, decide, know_a_tool, rows, says, worker_with
+from tests.fixtures.tool_runs import CountingTool, ScriptedModel, calls, decide, rows, says, worker_with
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", "no_rules")]
-
-
-@pytest.fixture
-async def turn(alice: User, layer: None) -> Accepted:
-    await in_db(know_a_tool)
-    turn = await in_db(say, alice, "What is it?")
-    await announce(turn)
-    return turn
 
 
 async def test_what_was_masked_before_a_wait_is_in_the_case_afterwards(turn: Accepted) -> None:

@@ -25,7 +25,6 @@ from tests.fixtures.tool_runs import (
     OpenPolicy,
     ScriptedModel,
     calls,
-    know_a_tool,
     rows,
     says,
     worker_with,
@@ -38,14 +37,6 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 BAD = "Xylophone"
 CASES = ("chat_moderationcase", "chat_moderationrule")
-
-
-@pytest.fixture
-async def turn(alice: User, layer: None) -> Accepted:
-    await in_db(know_a_tool)
-    turn = await in_db(say, alice, "What is it?")
-    await announce(turn)
-    return turn
 
 
 def stored() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Generator
 from decimal import Decimal
 from typing import Any
@@ -13,12 +12,12 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.models import Price, Unit, UsageEntry, User
-from chat.eventlog import store
 from chat.models import Conversation, Run
 from chat.runs import tool_switch
 from chat.runs.tool_switch import switch_tools, tools_stopped
 from chat.turns.accepted import Accepted
 from chat.turns.submit import announce
+from tests.fixtures.logged_events import logged
 from tests.fixtures.quota_rows import give, standing
 from tests.fixtures.run_rows import say
 from tests.fixtures.tool_runs import (
@@ -34,19 +33,6 @@ from workers.providers.base import Chunk, TokenUsage
 from workers.tools.base import ToolResult
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("one_model", "no_rules")]
-
-
-@pytest.fixture
-async def turn(alice: User, layer: None) -> Accepted:
-    await in_db(know_a_tool)
-    turn = await in_db(say, alice, "What is it?")
-    await announce(turn)
-    return turn
-
-
-async def logged(turn: Accepted) -> list[dict[str, Any]]:
-    here, _ = await store.position(turn.conversation_id)
-    return [json.loads(entry.body) for entry in await store.entries(turn.conversation_id, after=0, until=here.seq)]
 
 
 async def test_each_step_is_booked_once_and_the_message_once(turn: Accepted) -> None:
@@ -250,12 +236,15 @@ async def test_no_call_begins_while_staff_stops_all_tools(turn: Accepted) -> Non
 
 async def test_calls_run_side_by_side_up_to_the_limit(turn: Accepted) -> None:
     await in_db(know_a_tool, tool_calls_at_once=2)
-    running, most = 0, 0
+    running, most, both = 0, 0, asyncio.Event()
 
     async def work(*_: Any) -> ToolResult:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 2:
+            both.set()
+        await both.wait()  # on a busy machine the second one begins late
         await asyncio.sleep(0.05)
         running -= 1
         return ToolResult("")
