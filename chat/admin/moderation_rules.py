@@ -174,4 +174,4 @@ class ModerationRuleAdmin(RecordedAdmin):
 
     @admin.display(description="Personal data")
     def shown_pii(self, row: ModerationRule) -> str:
-        return ", ".join(LABELS.get(kind, kind) for kind in row.pii)
+        return ", ".join(str(label) for kind, label in LABELS.items() if kind in row.pii)
