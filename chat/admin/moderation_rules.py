@@ -81,7 +81,7 @@ class ModerationRuleAdmin(RecordedAdmin):
     search_fields = ("name",)
     ordering = ("name",)
     formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
-    readonly_fields = ("version", "changed_at")
+    readonly_fields = ("version", "changed_at", "shown_directions", "shown_pii")
     change_form_outer_after_template = "admin/chat/moderationrule/try.html"
     list_before_template = "admin/chat/moderationrule/starter.html"
     fieldsets = (
@@ -91,6 +91,16 @@ class ModerationRuleAdmin(RecordedAdmin):
         ("What the person reads", {"fields": ("notice",)}),
         ("About this rule", {"fields": ("source", ("version", "changed_at"))}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Who may only read a rule reads words where the form has boxes to tick."""
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        shown = {"directions": "shown_directions", "pii": "shown_pii"}
+        return [
+            (title, {"fields": tuple(shown.get(one, one) if isinstance(one, str) else one for one in part["fields"])})
+            for title, part in self.fieldsets
+        ]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Groups and plans are stored after the rule, so only now is its new version complete."""
@@ -161,3 +171,7 @@ class ModerationRuleAdmin(RecordedAdmin):
     @admin.display(description="Where")
     def shown_directions(self, row: ModerationRule) -> str:
         return ", ".join(Direction(direction).label for direction in row.directions)
+
+    @admin.display(description="Personal data")
+    def shown_pii(self, row: ModerationRule) -> str:
+        return ", ".join(str(label) for kind, label in LABELS.items() if kind in row.pii)

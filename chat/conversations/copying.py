@@ -80,6 +80,7 @@ def copy_path(source: Conversation, leaf_id: uuid.UUID, owner: User, rules: Rule
         path = _read_path(source.pk, leaf_id)
         copy = Conversation(
             title=title[:MAX_TITLE],
+            written_title=title[:MAX_TITLE] if source.title and source.title == source.written_title else "",
             temporary=source.temporary,
             system_prompt=source.system_prompt if rules.prompt else "",
             preset_id=source.preset_id if rules.prompt else None,

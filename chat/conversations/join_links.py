@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.lib.link_secrets import hash_of, new_secret
 from accounts.models import User
 from chat.conversations.members import OWNERS_ONLY, insert_member, lock_as_owner, notify_added, publish_members
-from chat.conversations.membership import member_of
+from chat.conversations.membership import check_may_write, member_of
 from chat.models import Conversation, JoinLink, Member, Role
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 
@@ -32,8 +32,9 @@ def create_link(
 ) -> tuple[JoinLink, str]:
     """Creates a link; returns it and its secret, which cannot be read again.
 
-    Raises `NotFound`, `Forbidden` unless the actor is an owner, and `Invalid`.
+    Raises `NotFound`, `Forbidden` unless the actor is an owner, `Suspended` and `Invalid`.
     """
+    check_may_write(actor_id)
     if role not in (Role.EDITOR, Role.VIEWER):
         raise Invalid("A link can make people editors or viewers.")
     if not 1 <= days <= MOST_DAYS:
@@ -104,13 +105,14 @@ def find_link_by_hash(token_hash: str) -> JoinLink | None:
 def join(user: User, token_hash: str) -> Conversation:
     """Makes the user a member by a link and counts its use. For a member nothing changes, and nothing is counted.
 
-    Raises `Invalid` with a sentence for the user.
+    Raises `Invalid`, or `Suspended`, with a sentence for the user.
     """
     found = find_link_by_hash(token_hash)
     if found is None:
         raise Invalid(GONE)
     if Member.objects.filter(conversation=found.conversation_id, user=user).exists():
         return found.conversation
+    check_may_write(user.pk)
     with transaction.atomic():
         # The conversation is locked before its links, as everywhere.
         conversation = Conversation.objects.select_for_update(no_key=True).get(pk=found.conversation_id)

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Case, QuerySet, Value, When
 
 from accounts.models import User
-from chat.conversations.membership import member_of
+from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog import events, store
 from chat.eventlog.share_events import recheck_shares_on_commit
 from chat.eventlog.user_events import notify_conversation_listed
@@ -73,9 +73,11 @@ def add_member(
     """Adds the person with this address, or with `user_id` (from the directory, so only where it is on).
 
     They can read the whole conversation from now on. `actor_id` is None for staff, whose permission was checked before.
-    Raises `NotFound`, `Forbidden` unless the actor is an owner, and `Invalid` with a sentence for the actor.
+    Raises `NotFound`, `Forbidden` unless the actor is an owner, `Suspended`, and `Invalid` with a sentence for them.
     """
     role = check_role(role)
+    if actor_id is not None:
+        check_may_write(actor_id)
     email = email.strip()
     if user_id is None and not email:
         raise Invalid("Enter an email address.")

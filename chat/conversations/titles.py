@@ -8,6 +8,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Final
 
+from django.db import transaction
+
 from chat.conversations.branches import path_ids
 from chat.conversations.listing import notify_members
 from chat.models import Conversation, Message, MessageRole, Run, RunStatus
@@ -24,11 +26,14 @@ _MARKS: Final = "\"'`*_#“”„‟‘’‚«»‹›「」『』《》【】(
 
 @dataclass(frozen=True, slots=True)
 class FirstExchange:
-    """The first question of a conversation and the start of its answer, and the title made of the question's words."""
+    """The first question of a conversation and the start of its answer, each cut to `chars` characters, and the title
+    made of the question's words.
+    """
 
     title: str
     question: str
     answer: str
+    chars: int
 
 
 def find_untitled(message_id: uuid.UUID, *, chars: int) -> FirstExchange | None:
@@ -53,7 +58,7 @@ def find_untitled(message_id: uuid.UUID, *, chars: int) -> FirstExchange | None:
     if not answer.strip() or title != title_from(asked[0].text) or _names_another(message_id):
         return None
     question = "\n\n".join(one.text for one in asked if one.text)
-    return FirstExchange(title, question[:chars], answer[:chars])
+    return FirstExchange(title, question[:chars], answer[:chars], chars)
 
 
 def _names_another(message_id: uuid.UUID) -> bool:
@@ -76,9 +81,18 @@ def clean_title(said: str) -> str:
     return title if len(title) <= TITLE_LENGTH else title[: TITLE_LENGTH - 1].rstrip() + "…"
 
 
-def replace_title(conversation_id: uuid.UUID, before: str, title: str) -> bool:
-    """Gives a conversation its title and notifies its members; False if it was renamed or deleted meanwhile."""
-    changed = Conversation.objects.filter(pk=conversation_id, title=before, deleted_at=None).update(title=title)
+def replace_title(conversation_id: uuid.UUID, message_id: uuid.UUID, named: FirstExchange, title: str) -> bool:
+    """Gives a conversation the title that a model made of the answer `message_id`, and notifies its members; False if
+    it was renamed or deleted meanwhile, or a text that the title was made of was changed or withheld.
+    """
+    with transaction.atomic():
+        path = path_ids(conversation_id, message_id, limit=MAX_QUESTIONS + 2)
+        list(Message.objects.select_for_update(of=("self",)).filter(pk__in=path).order_by("pk").values_list("pk"))
+        if find_untitled(message_id, chars=named.chars) != named:
+            return False
+        changed = Conversation.objects.filter(pk=conversation_id, title=named.title, deleted_at=None).update(
+            title=title, written_title=title
+        )
     if changed:
         notify_members(Conversation.objects.get(pk=conversation_id), renamed=True)
     return bool(changed)

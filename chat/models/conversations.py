@@ -40,6 +40,10 @@ class Conversation(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     title = models.CharField(max_length=200, blank=True)
+    written_title = models.CharField(
+        max_length=200, blank=True, default="", db_default="", editable=False,
+        help_text="The title that a model made of the first question and answer. It goes when these are withheld.",
+    )  # fmt: skip
     model = models.CharField(
         max_length=200, blank=True, help_text="The model for the next answer. Empty: the server default."
     )

@@ -19,6 +19,14 @@ NOTICES: Final = {
     Action.HOLD: "This waits for a reviewer before anybody else can read it.",
     Action.BLOCK: "This was refused because of this site's rules.",
 }
+ANSWER_STOPPED: Final = "This answer was stopped by this site's rules."
+ANSWER_MASKED: Final = "Parts of this answer were replaced because of this site's rules."
+REST_WITHHELD: Final = {
+    Action.HOLD: "The rest of this answer waits for a reviewer before anybody can read it.",
+    Action.BLOCK: "The rest of this answer was withheld because of this site's rules.",
+}
+GENERAL: Final = frozenset({*NOTICES.values(), ANSWER_STOPPED, ANSWER_MASKED, *REST_WITHHELD.values()})
+"""Notices that only say what happened at once, and not what was wrong with the text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from chat.models import Message, MessageRole, Revision, RevisionKind, Run, RunStatus, Unjudged
+from chat.models import Message, MessageRole, Revision, RevisionKind, Run, RunStatus, ToolCall, Unjudged
 from chat.models.moderation import Action, CaseTarget, DecisionKind, Direction, ModerationDecision
 from chat.moderation.cases import Finding, lock_message_cases, open_case, shown_moderation
 from chat.moderation.rewriting import rewrite_message
@@ -87,6 +87,12 @@ def take_unjudged(limit: int) -> list[ShownText]:
 def note_judged(shown: ShownText) -> None:
     """The text needs no verdict any more; a later one of the same message does."""
     Unjudged.objects.filter(message_id=shown.message_id, created_at=shown.noted_at).delete()
+
+
+def read_call_texts(message_id: uuid.UUID) -> str:
+    """What tools were given and returned for an answer."""
+    calls = ToolCall.objects.filter(run__message=message_id).order_by("step__number", "place")
+    return "\n\n".join(text for call in calls.values_list("arguments", "output") for text in call if text)
 
 
 def was_released(shown: ShownText) -> bool:

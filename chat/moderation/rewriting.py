@@ -1,7 +1,7 @@
 """Gives a message another text after it was shown, so that its old text cannot be had anywhere any more.
 
 The rows change in one transaction: the message with what moderation says of it, its thinking, its HTML (made again in
-the background, `workers.runtime.rendering`), what was dictated for it, and a title made of its words; a trigger deletes
+the background, `workers.runtime.rendering`), what was dictated for it, and a title made of it; a trigger deletes
 summaries of it. After the commit the conversation's event log begins again under a new epoch: no resume and no replay
 has the old text, every reader takes a snapshot, and `message.updated` is its first event. `Rewritten` is the outbox of
 that epoch: if Redis is away, or the process dies before, any process's recovery begins it within seconds.
@@ -28,6 +28,7 @@ from chat.models import (
     ACTIVE,
     Conversation,
     Message,
+    MessageRole,
     Reasoning,
     Run,
     RunStatus,
@@ -44,6 +45,7 @@ from chat.runs.context import earlier_runs
 from chat.runs.ending import Ended, Ending, end_run, ended_of
 from chat.runs.step_texts import blank_calls
 
+MOST_QUESTIONS: Final = 50  # before the first answer of a conversation
 AT_ONCE: Final = 100  # rewritten messages that one round publishes
 
 logger = structlog.get_logger(__name__)
@@ -76,6 +78,8 @@ def rewrite_message(
             ending = Ending(text, _thought(run, reasoning), error_code=MODERATED, error_message=sentence)
             end_run(run.pk, run.attempt, RunStatus.STOPPED, ending)
         _replace_title(message, text)
+        if moderation or not text:
+            _withdraw_written_title(message, text)
         Message.objects.filter(pk=message_id).update(text=text, html="", moderation=dict(moderation), mentions=[])
         SharedMessage.objects.filter(message=message_id).update(text=text, html="", moderation=dict(moderation))
         if run is not None:
@@ -187,6 +191,28 @@ def _replace_title(message: Message, text: str) -> None:
         titled.update(title=title_from(text))
         shared = ShareLink.objects.filter(conversation=message.conversation_id, title=title_from(message.text))
         shared.update(title=title_from(text))
+
+
+def _withdraw_written_title(message: Message, text: str) -> None:
+    """A title that a model made of this message is made of the first question's words again.
+
+    It was made of an answer to which no other answer leads, and of the questions before that.
+    """
+    rows = Conversation.objects.filter(pk=message.conversation_id)
+    written = rows.exclude(written_title="").values_list("written_title", flat=True).first()
+    if written is None:
+        return
+    first = message
+    for _ in range(MOST_QUESTIONS):
+        if (before := first.parent) is None:
+            break
+        if before.role != MessageRole.USER:
+            return
+        first = before
+    title = title_from(text if first is message else first.text)
+    rows.filter(title=written).update(title=title)
+    ShareLink.objects.filter(conversation=message.conversation_id, title=written).update(title=title)
+    rows.update(written_title="")
 
 
 def _replace_utterances(message_id: uuid.UUID, text: str) -> None:

@@ -20,6 +20,7 @@ from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed, notify_user
 from chat.models import Conversation, Member
 from chat.models.moderation import Action, DecisionKind, ModerationCase, ModerationDecision
+from chat.moderation.cases import GENERAL
 
 logger = structlog.get_logger(__name__)
 
@@ -41,7 +42,8 @@ def statement_of(case: ModerationCase, decision: ModerationDecision) -> str:
     if decision.kind == DecisionKind.RELEASE:
         return said
     by = "" if decision.decided_by_id else decision.note
-    return " ".join(filter(None, (said, case.notice, by and f"{by}.")))
+    why = "" if case.notice in GENERAL else case.notice
+    return " ".join(filter(None, (said, why, by and f"{by}.")))
 
 
 def announce_decision(case: ModerationCase, decisions: Sequence[ModerationDecision]) -> None:

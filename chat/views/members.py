@@ -22,7 +22,7 @@ from chat.conversations.directory import find_people
 from chat.conversations.members_mail import mail_added
 from chat.conversations.membership import member_of
 from chat.models import Member, Role
-from chat.protocol.errors import Invalid
+from chat.protocol.errors import Invalid, Suspended
 from chat.views.decorators import command, for_members
 
 SESSION_KEY: Final = "join_link"  # its value is the hash of the link's secret
@@ -134,12 +134,14 @@ def accept_link(request: HttpRequest) -> HttpResponse:
         conversation = join_links.join(user, token_hash)
     except Invalid as error:
         return _refuse(request, error.message)
+    except Suspended as error:  # the link stays in the session, for the time after
+        return _refuse(request, error.message, 403)
     request.session.pop(SESSION_KEY, None)
     return redirect("chat:conversation", conversation.pk)
 
 
-def _refuse(request: HttpRequest, why: str) -> HttpResponse:
-    return render(request, "chat/join_refused.html", {"why": why}, status=410)
+def _refuse(request: HttpRequest, why: str, status: int = 410) -> HttpResponse:
+    return render(request, "chat/join_refused.html", {"why": why}, status=status)
 
 
 def _describe(user_id: uuid.UUID, conversation_id: uuid.UUID) -> dict[str, Any]:

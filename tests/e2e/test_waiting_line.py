@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -106,3 +107,30 @@ def test_a_temporary_chat_has_a_line(page: Page) -> None:
     expect(page.locator("#text")).to_have_value("Not kept either")
     page.locator("#stop").click()
     expect(page.locator(STREAMING)).to_have_count(0, timeout=30_000)
+
+
+def test_a_line_behind_an_answer_that_nobody_watched_goes_on_when_somebody_wants_it(page: Page, stack: Stack) -> None:
+    """The answer ends because the only page was left; what waits is there on return, with the reason and a button."""
+    [plan] = stack.sql("SELECT unwatched_runs FROM accounts_plan WHERE is_default")
+    stack.sql("UPDATE accounts_plan SET unwatched_runs = 'stop' WHERE is_default RETURNING id")
+    try:
+        url = begin(page)
+        send(page, "Are you still there? [[tokens=3]]")
+        expect(texts(page)).to_have_count(1)
+        page.goto("about:blank")
+        ended = "SELECT 1 FROM chat_run WHERE error_code = 'unwatched' AND status = 'stopped'"
+        deadline = time.monotonic() + 60
+        while not stack.sql(ended):
+            assert time.monotonic() < deadline, "the answer was not stopped"
+            page.wait_for_timeout(200)
+        page.goto(url)
+        expect(page.locator(f"{CHIPS} .queued-note")).to_have_text(
+            "The answer before it was stopped because nobody had this conversation open."
+        )
+        shoot_views(page, "queue-unwatched")
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#queue")).to_be_hidden()
+        expect(page.locator(".message-user .message-body").last).to_contain_text("Are you still there?")
+        expect(page.locator(".message-assistant[data-status=complete]")).to_have_count(1)
+    finally:
+        stack.sql("UPDATE accounts_plan SET unwatched_runs = %s WHERE is_default RETURNING id", plan["unwatched_runs"])

@@ -90,6 +90,8 @@ class JudgeServer:
         asked = json.loads(body)
         chat = path.endswith("/chat/completions")
         text = asked["messages"][-1]["content"] if chat else asked["input"]
+        if isinstance(text, list):  # a picture
+            text = text[0]["image_url"]["url"]
         self.texts.append(text)
         self.keys.append(headers.get("authorization", ""))
         await asyncio.sleep(self.delay)

@@ -14,7 +14,15 @@ import structlog
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
 from chat.models.moderation import Action, Direction
-from chat.moderation.judging import ShownText, apply_finding, judge_all_now, note_judged, take_unjudged, was_released
+from chat.moderation.judging import (
+    ShownText,
+    apply_finding,
+    judge_all_now,
+    note_judged,
+    read_call_texts,
+    take_unjudged,
+    was_released,
+)
 from chat.moderation.rewriting import publish_rewritten
 from workers.generation.judging_costs import count_judgements, record_costs
 from workers.generation.services import Services
@@ -22,6 +30,7 @@ from workers.moderation.base import GARBAGE
 from workers.moderation.findings import finding_of_judgements, unread
 
 AT_ONCE: Final = 20
+MOST_CHARS: Final = 60_000  # of an answer, with what tools were given and returned for it
 GIVE_UP_SECONDS: Final = 3600.0  # how long a judge is asked again that answers, but with no verdict
 OUTAGE_SECONDS: Final = 600.0  # a text that has waited so long has waited for the end of an outage
 
@@ -58,7 +67,8 @@ async def _judge(services: Services, shown: ShownText) -> bool:
     if not judges or not shown.text or await in_db(was_released, shown):
         await in_db(note_judged, shown)
         return True
-    judgements = await services.judges.judge(judges, shown.text)
+    told = await in_db(read_call_texts, shown.message_id) if shown.answered else ""
+    judgements = await services.judges.judge(judges, f"{shown.text}\n\n{told}"[:MOST_CHARS] if told else shown.text)
     count_judgements(judgements)
     if spent := [one for judgement in judgements for one in judgement.spent]:
         services.spawn(record_costs(shown.conversation_id, spent))

@@ -1,4 +1,6 @@
-"""What judging costs: it is counted, and recorded in the ledger at the site's expense."""
+"""What judging costs: it is counted, and recorded in the ledger at the site's expense. And the judgement of texts that
+models write beside answers.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,12 @@ from django.utils import timezone
 
 from accounts.lib.db import in_db
 from accounts.quotas.settlement import Used, settle_background
+from chat.models.moderation import Direction
 from chat.telemetry import metrics
 from workers.generation.ledger import used_of
+from workers.moderation.findings import finding_of_judgements
 from workers.moderation.judge import Judgement, Spent
+from workers.moderation.panel import Panel
 
 PURPOSE: Final = "moderation"
 
@@ -40,6 +45,20 @@ async def record_costs(conversation_id: uuid.UUID, spent: Iterable[Spent]) -> No
             await in_db(settle_background, None, timezone.now(), used, purpose=PURPOSE, conversation_id=conversation_id)
     except Exception:
         logger.exception("judging_not_recorded", conversation=str(conversation_id))
+
+
+async def judge_written(panel: Panel, text: str, conversation_id: uuid.UUID) -> bool:
+    """Whether a text that a model wrote and nobody asked for, such as a title or a summary, may be kept: not if a judge
+    of answers finds anything in it, or has to be asked and gives no verdict. No case opens.
+    """
+    judges = panel.of(Direction.ANSWERED)
+    if not judges or not text:
+        return True
+    judgements = await panel.judge(judges, text, behind=True)
+    count_judgements(judgements)
+    await record_costs(conversation_id, [one for judgement in judgements for one in judgement.spent])
+    result = finding_of_judgements(judgements, answered=True)
+    return result.finding is None and not result.refused
 
 
 def _sum(one: Used, other: Used) -> Used:

@@ -81,6 +81,10 @@ class OutputJudge:
         self._ready = self._ready or ends or self._tokens >= PIECE_TOKENS
         self._go_on()
 
+    def note_unjudged(self) -> None:
+        """A judge gave no verdict about a part of the answer, or about what a tool was given or returned for it."""
+        self._unjudged = True
+
     def _go_on(self) -> None:
         if self._ready and self._parts and self._task is None and self._hit is None:
             self._task = asyncio.create_task(self._judge_rest())

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Final
 
 import structlog
-from django.conf import settings
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
@@ -37,8 +36,9 @@ from workers.generation.outcome import Outcome, RunClock
 from workers.generation.output_judge import OutputJudge
 from workers.generation.screening import AnswerScreen, Screened
 from workers.generation.services import Services
+from workers.generation.steps.judging import JudgedCalls
 from workers.generation.steps.loop import StepLoop
-from workers.generation.summaries import SummaryWriter, wants_summary
+from workers.generation.title_and_summary import spawn_writers
 from workers.generation.withheld import end_withheld, publish_withheld
 
 FLUSH_SECONDS: Final = 5.0  # how long the end of an answer waits for the log; then it ends without it
@@ -75,8 +75,10 @@ class Generation:
         self.log = services.emitter.open(
             run.conversation_id, run.id, run.attempt, claim.shown_text, self.screen, thought
         )
-        self.answer = StepLoop(services, claim, self.log, self.clock, self.case)
         self.output = OutputJudge(services, run, claim.text_before)
+        self.answer = StepLoop(
+            services, claim, self.log, self.clock, JudgedCalls(services, run, self.case, self.output)
+        )
         self.output.on_hit = self._cancel
         if self.output.active:
             self.log.judge_by(self.output.feed)
@@ -227,10 +229,8 @@ class Generation:
         count_ended(run, outcome, ended, self.answer, self.clock, characters=len(text))
         if self.output.active:
             self.services.spawn(self.output.finish(text, withheld=outcome.withheld is not None))
-        if settings.TITLE_MODEL and outcome.status is RunStatus.DONE:
-            self.services.spawn(self.services.titles.write(run))
-        if outcome.status is RunStatus.DONE and wants_summary(self.answer.context, ended.used):
-            self.services.spawn(SummaryWriter(self.services.model, self.services.models).write(run))
+        if outcome.status is RunStatus.DONE:
+            spawn_writers(self.services, run, self.answer.context, ended.used)
         if ended.user_id is not None and ended.near:
             self.services.spawn(notify_quotas_low(ended.user_id, ended.near))
             self.services.spawn(notify_sharers(ended.user_id, ended.near))

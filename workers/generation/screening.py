@@ -15,15 +15,14 @@ from typing import Final
 import structlog
 
 from chat.models.moderation import Action
-from chat.moderation.cases import Finding, finding_of
+from chat.moderation.cases import ANSWER_MASKED, ANSWER_STOPPED, Finding, finding_of
 from chat.moderation.matching import matcher
 from chat.moderation.matching.matcher import REACH, Hit
 from chat.moderation.matching.stream import StreamFilter
 from chat.moderation.rules import RuleSet, Verdict
 from chat.telemetry import metrics
 
-STOPPED: Final = "This answer was stopped by this site's rules."
-MASKED: Final = "Parts of this answer were replaced because of this site's rules."
+STOPPED: Final = ANSWER_STOPPED
 
 logger = structlog.get_logger(__name__)
 
@@ -192,5 +191,5 @@ def _joined(answered: Finding | None, thought: Finding | None) -> Finding | None
 
 def worded(finding: Finding) -> Finding:
     """The general sentence about an action, in the words for an answer."""
-    general = {Action.MASK: MASKED, Action.HOLD: STOPPED, Action.BLOCK: STOPPED}
+    general = {Action.MASK: ANSWER_MASKED, Action.HOLD: STOPPED, Action.BLOCK: STOPPED}
     return finding if finding.is_worded else replace(finding, notice=general.get(finding.action, ""))

@@ -6,7 +6,7 @@ wrote the answer. Until it is there, or if it fails, the oldest messages are lef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
@@ -21,8 +21,10 @@ from chat.models.moderation import Direction
 from chat.moderation.answers import screen_written
 from chat.runs.context import Branch, ClaimedRun, read_branch
 from workers.generation.background import SAME, ask_in_background
+from workers.generation.judging_costs import judge_written
 from workers.generation.request_context import KnownModels, RequestContext, request_budget, usable_window
 from workers.generation.summary_plan import NEARLY, SUMMARY_TOKENS, choose_end, is_full, make_part
+from workers.moderation.panel import Panel, no_judges
 from workers.providers.base import ChatModel, ChatTurn, ProviderError
 
 MOST_MESSAGES: Final = 20_000  # of a branch
@@ -49,6 +51,7 @@ class SummaryWriter:
 
     model: ChatModel
     models: KnownModels
+    judges: Panel = field(default_factory=no_judges)
 
     async def write(self, run: ClaimedRun) -> None:
         """Summarises the conversation up to a run's answer. Whatever fails is logged."""
@@ -92,8 +95,8 @@ class SummaryWriter:
         return await self._publish(run, branch, done, text, name)
 
     async def _ask(self, model: str, turns: list[ChatTurn], run: ClaimedRun) -> str:
-        """The model's summary, without what the site's rules mask; empty if it wrote none, or one that they refuse. Its
-        usage is recorded whatever comes of it.
+        """The model's summary, without what the site's rules mask; empty if it wrote none, or one that they or a judge
+        refuse. Its usage is recorded whatever comes of it.
         """
         payer = run.user_id if settings.SUMMARY_PAID_BY == "user" else None
         said = await ask_in_background(
@@ -101,7 +104,8 @@ class SummaryWriter:
             run=run, purpose="summary", payer=payer, max_tokens=SUMMARY_TOKENS,
         )  # fmt: skip
         text = said.text.replace("\x00", "").strip()
-        return await in_db(screen_written, text, run.user_id, model, Direction.ANSWERED)
+        text = await in_db(screen_written, text, run.user_id, model, Direction.ANSWERED)
+        return text if await judge_written(self.judges, text, run.conversation_id) else ""
 
     async def _publish(self, run: ClaimedRun, branch: Branch, end: int, text: str, model: str) -> bool:
         covered = [(id_, message) for id_, (_, message) in zip(branch.ids[:end], branch.path[:end], strict=True)]

@@ -19,7 +19,9 @@ from chat.moderation.answers import screen_written
 from chat.runs.context import ClaimedRun
 from chat.telemetry import metrics
 from workers.generation.background import SAME, ask_in_background
+from workers.generation.judging_costs import judge_written
 from workers.generation.request_context import KnownModels, NothingKnown
+from workers.moderation.panel import Panel, no_judges
 from workers.providers.base import ChatModel, ChatTurn, ProviderError
 
 SECONDS: Final = 60.0  # for one title, including the wait for the model
@@ -39,9 +41,10 @@ logger = structlog.get_logger(__name__)
 class TitleWriter:
     """Writes titles with a worker's models. It belongs to one event loop."""
 
-    def __init__(self, model: ChatModel, models: KnownModels | None = None) -> None:
+    def __init__(self, model: ChatModel, models: KnownModels | None = None, judges: Panel | None = None) -> None:
         self._model = model
         self._models = models or NothingKnown()
+        self.judges = judges or no_judges()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._waiting = 0
 
@@ -70,9 +73,9 @@ class TitleWriter:
             return "not_needed"
         title = clean_title(await self._ask(run, first))
         title = await in_db(screen_written, title, run.user_id, run.model, Direction.NAMED, Direction.ANSWERED)
-        if not title:
+        if not title or not await judge_written(self.judges, title, run.conversation_id):
             return "empty"
-        return "written" if await in_db(replace_title, run.conversation_id, first.title, title) else "renamed"
+        return "written" if await in_db(replace_title, run.conversation_id, run.message_id, first, title) else "renamed"
 
     async def _ask(self, run: ClaimedRun, first: FirstExchange) -> str:
         """What the model says, at the site's expense."""

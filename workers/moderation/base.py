@@ -24,6 +24,17 @@ OPEN: Final = "judge_unavailable"  # its circuit breaker is open, or its endpoin
 MOST_CHARS: Final = 12_000  # of a text in one request; a longer one is judged in pieces
 
 
+PICTURE_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})  # that a judge may read
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image to be judged; `media_type` is one of `PICTURE_TYPES`."""
+
+    media_type: str
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """What a judge says about a text. `usage` is what the request is billed with; None: nothing is."""
@@ -60,11 +71,18 @@ class JudgeBackend(Protocol):
     def endpoint(self) -> str:
         """The server that is asked, as the ledger names it."""
 
+    @property
+    def sees(self) -> bool:
+        """Whether it reads pictures. If not, `judge_picture` is not called."""
+
     async def judge(self, text: str) -> Opinion:
         """What it says about `text`, of at most `MOST_CHARS`.
 
         Raises `JudgeError`.
         """
+
+    async def judge_picture(self, picture: Picture) -> Opinion:
+        """What it says about a picture. Raises `JudgeError`."""
 
     async def aclose(self) -> None:
         """Ends every request and connection."""

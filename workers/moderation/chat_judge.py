@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from chat.models.moderation import Category
-from workers.moderation.base import GARBAGE, JudgeError, Opinion, error_of
+from workers.moderation.base import GARBAGE, JudgeError, Opinion, Picture, error_of
 from workers.moderation.reading import read_guard, read_json
 from workers.providers.base import ChatModel, ChatTurn, Options, ProviderError, TokenUsage
 from workers.providers.counting import TokenCount
@@ -47,6 +47,13 @@ class ChatJudge:
         self._chat = chat
         self._guard = guard
         self._count = count
+
+    @property
+    def sees(self) -> bool:
+        return False
+
+    async def judge_picture(self, picture: Picture) -> Opinion:
+        raise JudgeError(GARBAGE, "this judge reads no pictures")
 
     async def judge(self, text: str) -> Opinion:
         turns = [ChatTurn("user", text)] if self._guard else request_scores(text)

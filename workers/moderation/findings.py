@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chat.models.moderation import Action, CaseOrigin, Category, Severity
-from chat.moderation.cases import NOTICES, Finding
+from chat.moderation.cases import NOTICES, REST_WITHHELD, Finding
 from workers.moderation.config import CategoryPolicy
 from workers.moderation.judge import Judgement
 
-ANSWER_NOTICES: Final = {
-    Action.HOLD: "The rest of this answer waits for a reviewer before anybody can read it.",
-    Action.BLOCK: "The rest of this answer was withheld because of this site's rules.",
-}
 UNCHECKED_QUESTION: Final = (
     "This could not be checked just now, so it was not sent to the model. Please try again soon."
 )
@@ -81,7 +77,7 @@ def _rank(policy: CategoryPolicy) -> int:
 
 
 def _notice(action: Action, *, answered: bool) -> str:
-    return (ANSWER_NOTICES if answered else {}).get(action) or NOTICES[action]
+    return (REST_WITHHELD if answered else {}).get(action) or NOTICES[action]
 
 
 def _verdict(judgement: Judgement) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +12,17 @@ import structlog
 
 from chat.models.moderation import Category
 from chat.telemetry import metrics
-from workers.moderation.base import GARBAGE, MOST_CHARS, OPEN, TIMEOUT, JudgeBackend, JudgeError, Opinion, highest
+from workers.moderation.base import (
+    GARBAGE,
+    MOST_CHARS,
+    OPEN,
+    TIMEOUT,
+    JudgeBackend,
+    JudgeError,
+    Opinion,
+    Picture,
+    highest,
+)
 from workers.moderation.config import CategoryPolicy, JudgeDefinition
 from workers.providers.base import TokenUsage
 from workers.providers.circuit_breaker import CircuitBreaker
@@ -65,15 +75,17 @@ class Judge:
         """Whether it is known to give no verdict at the moment."""
         return self.failing or self._breaker.state != "closed"
 
-    async def judge(self, text: str, seconds: float) -> Judgement:
-        """Its judgement of a text, in at most so many seconds."""
+    async def judge(self, text: str, seconds: float, pictures: Sequence[Picture] = ()) -> Judgement:
+        """Its judgement of a text and the pictures with it, in at most so many seconds. It does not say which of them a
+        score is of. Pictures are left out by a judge that reads none.
+        """
         if self._backend is None or not self._breaker.try_acquire():
             return self._gave_none(JudgeError(OPEN, self.definition.trouble or "circuit breaker open"), ())
         spent: list[Spent] = []
         began = time.monotonic()
         try:
             async with asyncio.timeout(seconds):
-                scores = await self._judge_pieces(self._backend, text, spent)
+                scores = await self._judge_pieces(self._backend, text, pictures, spent)
         except JudgeError as error:
             failure = error
         except TimeoutError:
@@ -93,14 +105,17 @@ class Judge:
         metrics.observe_moderation("judge", time.monotonic() - began)
         return self._gave_none(failure, tuple(spent))
 
-    async def _judge_pieces(self, backend: JudgeBackend, text: str, spent: list[Spent]) -> dict[Category, float]:
-        """The highest scores of all pieces. The first that fails ends the others."""
+    async def _judge_pieces(
+        self, backend: JudgeBackend, text: str, pictures: Sequence[Picture], spent: list[Spent]
+    ) -> dict[Category, float]:
+        """The highest scores of all pieces and pictures. The first that fails ends the others."""
         free = asyncio.Semaphore(AT_ONCE)
 
-        async def one(piece: str) -> Opinion:
+        async def one(piece: str | Picture) -> Opinion:
             async with free:
                 try:
-                    opinion = await backend.judge(piece)
+                    judging = backend.judge(piece) if isinstance(piece, str) else backend.judge_picture(piece)
+                    opinion = await judging
                 except JudgeError as error:
                     if error.usage is not None:
                         spent.append(Spent(backend.model, backend.endpoint, error.usage))
@@ -109,9 +124,10 @@ class Judge:
                     spent.append(Spent(backend.model, backend.endpoint, opinion.usage))
                 return opinion
 
-        pieces = split(text)
+        pieces: list[str | Picture] = list(split(text)) if text or not pictures else []
+        pieces += pictures if backend.sees else ()
         if len(pieces) == 1:
-            return dict((await one(text)).scores)
+            return dict((await one(pieces[0])).scores)
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(piece)) for piece in pieces]

@@ -6,12 +6,13 @@ Its own yes or no is not used: the scores are compared with the site's threshold
 
 from __future__ import annotations
 
+import base64
 from typing import Final
 
 import msgspec
 
 from chat.models.moderation import Category
-from workers.moderation.base import GARBAGE, JudgeError, Opinion, category_of, error_of, highest
+from workers.moderation.base import GARBAGE, JudgeError, Opinion, Picture, category_of, error_of, highest
 from workers.providers.base import ProviderError, TokenUsage
 from workers.providers.config import Definition
 from workers.providers.http.dialect import Target
@@ -46,16 +47,29 @@ class OpenAIModeration:
             strict=definition.strict,
         )  # fmt: skip
 
+    @property
+    def sees(self) -> bool:
+        """Of OpenAI's models those named omni-moderation read pictures, one in a request."""
+        return "omni" in self.model
+
     async def judge(self, text: str) -> Opinion:
         """OpenAI's API reports no usage: the tokens of the text are estimated."""
+        return Opinion(await self._scores_of(text), TokenUsage(estimate_tokens(text), 0, estimated=True))
+
+    async def judge_picture(self, picture: Picture) -> Opinion:
+        """Nothing is billed for a picture: its tokens are not known."""
+        url = f"data:{picture.media_type};base64,{base64.b64encode(picture.content).decode()}"
+        return Opinion(await self._scores_of([{"type": "image_url", "image_url": {"url": url}}]))
+
+    async def _scores_of(self, asked: str | list[dict[str, object]]) -> dict[Category, float]:
         try:
-            raw = await self._transport.fetch_body(Target("moderations"), {"model": self.model, "input": text})
+            raw = await self._transport.fetch_body(Target("moderations"), {"model": self.model, "input": asked})
         except ProviderError as error:
             failure = error_of(error)
         except EDGE_ERRORS as error:
             failure = error_of(translate(error, self._transport.secrets))
         else:
-            return Opinion(read_scores(raw), TokenUsage(estimate_tokens(text), 0, estimated=True))
+            return read_scores(raw)
         raise failure  # outside of the handler, so that no request, which holds the key, is attached to it
 
     async def aclose(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from chat.models.moderation import Direction
-from workers.moderation.base import JudgeBackend
+from workers.moderation.base import JudgeBackend, Picture
 from workers.moderation.config import JudgeDefinition
 from workers.moderation.judge import Judge, Judgement
 from workers.providers.circuit_breaker import CircuitBreaker
@@ -63,13 +63,19 @@ class Panel:
         """1 for each judge that gives no verdict at the moment, else 0, by name."""
         return {judge.definition.name: float(judge.away) for judge in self._judges.values()}
 
-    async def judge(self, judges: Sequence[Judge], text: str, *, behind: bool = False) -> list[Judgement]:
-        """What these judges say about a text, all asked at once. A cancellation ends their requests."""
+    async def judge(
+        self, judges: Sequence[Judge], text: str, *, behind: bool = False, pictures: Sequence[Picture] = ()
+    ) -> list[Judgement]:
+        """What these judges say about a text and the pictures with it, all asked at once. A cancellation ends their
+        requests.
+        """
         for judge in judges:
             judge.in_use += 1
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(judge.judge(text, _seconds(judge, behind=behind))) for judge in judges]
+                tasks = [
+                    group.create_task(judge.judge(text, _seconds(judge, behind=behind), pictures)) for judge in judges
+                ]
             return [task.result() for task in tasks]
         finally:
             for judge in judges:

@@ -103,7 +103,7 @@ class Runtime:
         self.judge_sync = JudgeSync(router.facts)
         await self.judge_sync.open()
         self.services = Services(
-            emitter, router, TitleWriter(router, router), self.owner, self.spawn, self.give_back,
+            emitter, router, TitleWriter(router, router, self.judge_sync.panel), self.owner, self.spawn, self.give_back,
             models=router, judges=self.judge_sync.panel, find_tools=find_tools,
         )  # fmt: skip
         leases = LeaseKeeper(self.owner, self.active, emitter)

@@ -112,7 +112,7 @@ class Calls:
     async def _question(self, call: ToolCall, asked: Question) -> dict[str, Any]:
         """A question as it may be asked. Raises `ValueError` for one that cannot be, and `CallWithheld`."""
         usable = usable_question(clean(asked.sentence)[:1_000], asked.schema)
-        sentence, schema, found = self.screen.question(usable["sentence"], usable["schema"])
+        sentence, schema, found = await self.screen.question(usable["sentence"], usable["schema"])
         if found is None:
             return usable
         if found.withholds:

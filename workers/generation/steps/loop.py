@@ -22,7 +22,6 @@ from chat.runs.lifecycle import Claim
 from chat.runs.step_ending import events_of_steps
 from chat.runs.step_rows import ModelStep, read_steps
 from workers.generation.answer import ModelAnswer
-from workers.generation.answer_case import AnswerCase
 from workers.generation.ledger import used_of
 from workers.generation.outcome import Outcome, RunClock, first_of
 from workers.generation.request_context import RequestContext, fit_window
@@ -55,14 +54,14 @@ class StepLoop:
     """One answer, in as many steps as it takes. What it knows of its requests is of all of them, or of the last one."""
 
     def __init__(
-        self, services: Services, claim: Claim, log: RunLog, clock: RunClock, case: AnswerCase | None = None
+        self, services: Services, claim: Claim, log: RunLog, clock: RunClock, calls: CallScreen | None = None
     ) -> None:
         self._services = services
         self._claim = claim
         self._run = claim.run
         self._log = log
         self._clock = clock
-        self._calls = CallScreen(case, claim.run.user_id, claim.run.model)
+        self._calls = calls or CallScreen(None, claim.run.user_id, claim.run.model)
         self._box: Toolbox = NO_TOOLBOX
         self._steps: list[Step] = []
         self._spent = Spent(claim.tools)

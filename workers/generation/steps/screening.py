@@ -141,7 +141,7 @@ class CallScreen:
 
     async def end(self, end: CallEnd) -> ScreenedEnd:
         """A result, or why there is none."""
-        texts = [(place, text) for place, one in enumerate(end.files) if (text := _text_of(one[2])) is not None]
+        texts = [(place, text) for place, one in enumerate(end.files) if (text := text_of(one[2])) is not None]
         files = await self._file_rules() if texts else None
         screened = ScreenedEnd(end)
         if self.rules is not None:
@@ -178,7 +178,7 @@ class CallScreen:
         details = tuple({**one, "output": len(output.original)} for one in found.finding.details)  # of the original
         return ScreenedEnd(end, replace(found, original=original, finding=replace(found.finding, details=details)))
 
-    def question(self, sentence: str, schema: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Found | None]:
+    async def question(self, sentence: str, schema: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Found | None]:
         """A question of a tool, as it may be asked."""
         if self.rules is None:
             return sentence, schema, None
@@ -230,7 +230,7 @@ def _without_places(hits: Sequence[Hit]) -> list[Hit]:
     return [replace(hit, start=0, end=0) for hit in hits]
 
 
-def _text_of(content: bytes) -> str | None:
+def text_of(content: bytes) -> str | None:
     """The text of a file; None if it has none."""
     if not content or b"\x00" in content:
         return None

@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import User
 from chat.conversations import join_links, members
 from chat.models import Conversation, JoinLink, Member
-from chat.protocol.errors import Forbidden, Invalid, NotFound
+from chat.protocol.errors import Forbidden, Invalid, NotFound, Suspended
 from tests.conftest import make_user
 from tests.fixtures.conversation_rows import make_conversation
 from tests.fixtures.people import logged_in
@@ -62,6 +62,24 @@ def test_a_link_that_does_not_work(shared: Conversation, alice: User, bob: User,
     assert join_links.find_link(secret) is None
     with pytest.raises(Invalid, match="has expired"):
         use(bob, link)
+
+
+def test_a_suspended_person_neither_joins_nor_invites(shared: Conversation, alice: User, bob: User) -> None:
+    link, secret = make_link(alice, shared)
+    User.objects.filter(pk__in=[alice.pk, bob.pk]).update(suspended_until=timezone.now() + timedelta(hours=1))
+    page = logged_in(bob)
+    page.post("/join/", {"secret": secret})
+    refused = page.post("/join/accept/")
+    assert refused.status_code == 403
+    assert "suspended until" in refused.content.decode()
+    link.refresh_from_db()
+    assert (Member.objects.filter(conversation=shared).count(), link.uses) == (1, 0)
+    with pytest.raises(Suspended):
+        make_link(alice, shared)
+    with pytest.raises(Suspended):
+        members.add_member(alice.pk, shared.pk, bob.email, "editor")
+    User.objects.filter(pk=bob.pk).update(suspended_until=timezone.now() - timedelta(seconds=1))
+    assert page.post("/join/accept/").status_code == 302  # the same page, without another look for the link
 
 
 def test_a_link_of_somebody_who_no_longer_owns_it(shared: Conversation, alice: User, bob: User) -> None:

@@ -89,8 +89,9 @@ def test_a_moderator_can_do_nothing_else(desk: Client, alice: User) -> None:
         if desk.get(f"/admin/{model._meta.app_label}/{model._meta.model_name}/add/").status_code == 200
     ]
     assert may_add == []
-    change = desk.post(f"/admin/chat/moderationrule/{rule.pk}/change/", {"enabled": "on"})
-    assert change.status_code == 403
+    page = f"/admin/chat/moderationrule/{rule.pk}/change/"
+    assert "What people write" in desk.get(page).content.decode()  # in words, where others tick boxes
+    assert desk.post(page, {"enabled": "on"}).status_code == 403
     assert desk.post("/admin/chat/moderationrule/starter/").status_code == 403
 
 

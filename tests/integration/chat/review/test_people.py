@@ -13,7 +13,8 @@ from django.utils import timezone
 from accounts import suspension
 from accounts.models import User
 from chat.models import Conversation, Member, Message, ModerationCase, ModerationReport
-from chat.models.moderation import DecisionKind
+from chat.models.moderation import Action, DecisionKind
+from chat.moderation.cases import NOTICES
 from chat.protocol.commands import AudioStart, MessageEdit, MessageSend
 from chat.protocol.errors import Suspended
 from chat.review import decisions, own_cases
@@ -118,6 +119,25 @@ def test_one_own_cases_and_the_appeal(hers: Client, alice: User) -> None:
     assert "already appealed" in hers.post(
         f"/cases/{refused.pk}/appeal/", {"text": "x"}, follow=True
     ).content.decode()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("notice", "said"),
+    [
+        (NOTICES[Action.HOLD], "A reviewer removed your text because of this site&#x27;s rules.</p>"),
+        ("No badgers.", "A reviewer removed your text because of this site&#x27;s rules. No badgers.</p>"),
+    ],
+    ids=["general", "of a rule"],
+)
+def test_a_decision_repeats_the_sentence_of_a_rule_and_not_what_happened_at_once(
+    hers: Client, alice: User, notice: str, said: str
+) -> None:
+    case = make_case(alice, action="hold", notice=notice)
+    mo = make_moderator()
+    decisions.claim(mo, case.pk)
+    decisions.decide(mo, case.pk, Outcome(DecisionKind.DELETE))
+    page = hers.get("/cases/").content.decode()
+    assert said in page.replace("&#39;", "&#x27;"), page
 
 
 def test_nobody_elses_cases(hers: Client, bob: User) -> None:

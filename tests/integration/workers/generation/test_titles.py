@@ -12,11 +12,15 @@ import pytest
 from accounts.lib.db import in_db
 from accounts.models import Unit, UsageEntry, User
 from chat.conversations import listing
-from chat.models import Conversation, RunStatus
+from chat.models import Conversation, RunStatus, ShareLink
 from chat.models.conversations import title_from
+from chat.models.moderation import Action, Direction
+from chat.moderation.rewriting import rewrite_message
 from chat.runs.context import ClaimedRun
 from chat.runs.ending import Ending, end_run
 from chat.runs.lifecycle import claim
+from chat.shares.links import Wanted, create_share
+from tests.fixtures.judged_runs import ScriptedJudge, definition, finds, is_away, panel_of
 from tests.fixtures.moderation_rules import add_rule
 from tests.fixtures.quota_rows import give, standing
 from tests.fixtures.run_rows import say
@@ -156,3 +160,54 @@ async def test_the_sites_rules_hold_for_titles_too(alice: User) -> None:
     await in_db(add_rule, "block", "xylophone", ["answered"])
     assert await title_after(await in_db(answer, alice), TitleModel("The badger")) == "The ***"
     assert await title_after(await in_db(answer, alice), TitleModel("The xylophone")) == title_from(QUESTION)
+
+
+@pytest.mark.parametrize("which", ["question", "answer"])
+async def test_a_title_is_withdrawn_with_the_text_it_was_made_of(alice: User, layer: None, which: str) -> None:
+    run = await in_db(answer, alice)
+    link, _ = await in_db(create_share, alice.pk, run.conversation_id, Wanted())
+    assert await title_after(run, TitleModel("A canary flies")) == "A canary flies"
+    await in_db(ShareLink.objects.filter(pk=link.pk).update, title="A canary flies")
+    withheld = run.prompt_id if which == "question" else run.message_id
+    await in_db(lambda: rewrite_message(withheld, "", {"action": "block", "reason": "No.", "case_id": ""}))
+    conversation = await in_db(Conversation.objects.get, pk=run.conversation_id)
+    assert conversation.title == ("" if which == "question" else title_from(QUESTION))
+    assert conversation.written_title == ""
+    assert (await in_db(ShareLink.objects.get, pk=link.pk)).title == conversation.title
+
+
+async def test_a_title_stays_when_a_later_text_is_withheld_or_a_person_has_chosen_it(alice: User, layer: None) -> None:
+    first = await in_db(answer, alice)
+    later = await in_db(answer, alice, first.conversation_id, "And back?")
+    assert await title_after(first, TitleModel("By train")) == "By train"
+    await in_db(lambda: rewrite_message(later.message_id, "", {"action": "block"}))
+    assert (await in_db(Conversation.objects.get, pk=first.conversation_id)).title == "By train"
+    await in_db(listing.rename, alice.pk, first.conversation_id, "My trip")
+    await in_db(lambda: rewrite_message(first.message_id, "", {"action": "block"}))
+    assert (await in_db(Conversation.objects.get, pk=first.conversation_id)).title == "My trip"
+
+
+async def test_no_title_is_made_of_a_text_that_is_withheld_meanwhile(alice: User, layer: None) -> None:
+    run = await in_db(answer, alice)
+
+    def withhold() -> None:
+        rewrite_message(run.message_id, "By", {"action": "block"}, publish=False)
+
+    assert await title_after(run, TitleModel("A canary flies", before=withhold)) == title_from(QUESTION)
+
+
+@pytest.mark.parametrize(("says", "paid"), [(finds("canary"), True), (is_away, False)], ids=["hit", "closed, away"])
+async def test_a_judge_can_refuse_a_title(alice: User, says: Any, paid: bool) -> None:
+    run = await in_db(answer, alice)
+    judges = panel_of(ScriptedJudge(says), definition(Action.FLAG, Direction.ANSWERED, closed=True))
+    model = TitleModel("A canary flies")
+    await TitleWriter(cast("Any", model), judges=judges).write(run)
+    assert (await in_db(Conversation.objects.get, pk=run.conversation_id)).title == title_from(QUESTION)
+    assert await in_db(UsageEntry.objects.filter(purpose="moderation").exists) is paid
+
+
+async def test_a_judge_that_finds_nothing_lets_a_title_pass(alice: User) -> None:
+    run = await in_db(answer, alice)
+    judges = panel_of(ScriptedJudge(finds("canary")), definition(Action.BLOCK, Direction.ANSWERED))
+    await TitleWriter(cast("Any", TitleModel("By train")), judges=judges).write(run)
+    assert (await in_db(Conversation.objects.get, pk=run.conversation_id)).title == "By train"

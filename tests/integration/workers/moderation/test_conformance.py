@@ -14,7 +14,7 @@ from pytest_django.fixtures import Settings
 
 from chat.models.moderation import Action, Category, Direction, Severity
 from tests.fakes.judge_server import MISBEHAVIOURS, JudgeServer
-from workers.moderation.base import GARBAGE, MOST_CHARS, OPEN, TIMEOUT, JudgeBackend, JudgeError
+from workers.moderation.base import GARBAGE, MOST_CHARS, OPEN, TIMEOUT, JudgeBackend, JudgeError, Picture
 from workers.moderation.config import BackendKind, CategoryPolicy, JudgeDefinition
 from workers.moderation.judge import Judge, split
 from workers.moderation.registry import make_backend
@@ -87,6 +87,20 @@ async def test_whatever_comes_is_a_verdict_or_an_error(
     for place in (said, str(logs), caplog.text):
         assert KEY not in place
         assert TEXT not in place
+
+
+@pytest.mark.parametrize(("model", "sees"), [("omni-moderation-latest", True), ("text-moderation-latest", False)])
+async def test_pictures_go_to_the_moderation_api_where_its_model_reads_them(model: str, sees: bool) -> None:
+    async with JudgeServer() as server:
+        server.says("violence/graphic", 0.8, about="data:image/png;base64,UElYRUxT")
+        made = make_backend(replace(judging(server, "openai"), model=model), ModelFacts())
+        judge = Judge(judging(server, "openai"), made, CircuitBreaker(60.0))
+        found = await judge.judge("Look.", LONG, [Picture("image/png", b"PIXELS")])
+        await judge.aclose()
+    assert made.sees is sees
+    assert found.away == ""
+    assert found.scores.get(Category.VIOLENCE, 0.0) == (0.8 if sees else 0.0)
+    assert len(server.texts) == (2 if sees else 1)
 
 
 async def test_garbage_is_named_as_such(server: JudgeServer, backend: JudgeBackend) -> None:
