@@ -37,6 +37,7 @@ from chat.conversations.membership import member_of
 from chat.conversations.parameters import is_changed
 from chat.conversations.rating import rating_pairs
 from chat.conversations.snapshot import State, read_state
+from chat.conversations.windows import PathWindow
 from chat.eventlog.events import member_dict
 from chat.models import Member, Message, Preset, Role
 from chat.models.conversations import usual_rule
@@ -87,7 +88,7 @@ def show_older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse
     if first.parent_id is None:
         raise Http404
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id, reader=reader)
-    return _fragment(request, state, state.messages)
+    return render_piece(request, state, state.messages)
 
 
 @require_safe
@@ -103,7 +104,7 @@ def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uu
     if state.side_by_side:
         start = min(start, len(ids) - state.side_by_side)  # all of them
     state.has_more = state.has_more and start == 0
-    return _fragment(request, state, state.messages[start:])
+    return render_piece(request, state, state.messages[start:])
 
 
 def _page(
@@ -154,6 +155,7 @@ def _page(
             "conversations": reverse("chat:conversations"),
             "device_add": reverse("chat:device_add"),
             "report": reverse("chat:report", args=[BLANK_ID]),
+            "search": reverse("chat:search"),
             "fork": reverse("chat:fork", args=[BLANK_ID]),
             "edit": reverse("chat:message_edit", args=[BLANK_ID]),
             "delete": reverse("chat:message_delete", args=[BLANK_ID]),
@@ -218,7 +220,10 @@ def _rule(state: State | None, people: dict[str, Any] | None) -> str:
     return (state.conversation.answers if state else "") or usual_rule(len(people["members"]) if people else 0)
 
 
-def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
+def render_piece(
+    request: HttpRequest, state: State, messages: list[dict[str, Any]], window: PathWindow | None = None
+) -> HttpResponse:
+    """Messages of a path as an HTML fragment; of a `window`, with what leads to those below it."""
     user, conversation_id = user_of(request), state.conversation.pk
     marks = Marks(moderation.reported_in(user, conversation_id), dict(rating_pairs(user.pk, conversation_id)))
     context = {
@@ -226,6 +231,7 @@ def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]
         "piece": _fragment_data(state, messages, tip_of(user_of(request).pk, state.conversation.pk)),
         "page": {"user": {"id": str(user_of(request).pk)}},
         "zone": zone_of(request),
+        "window": window,
     }
     return render(request, "chat/messages.html", context)
 
