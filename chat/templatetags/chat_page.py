@@ -96,6 +96,7 @@ LAZY: Final = frozenset(
     (
         *(f"antiphon/conversation/{name}" for name in ("steps", "step-call", "step-viewer", "step-words")),
         "antiphon/conversation/server-prompts",
+        *(f"antiphon/search/{name}" for name in ("commands", "find-bar", "results", "sheet")),
         *(f"antiphon/conversation/approval-{name}" for name in ("box", "card", "form", "json", "words")),
         *MARKDOWN_MODULES,
     )

@@ -20,7 +20,7 @@ SHEETS: Final = tuple(  # in the order of the cascade
         *("context", "steps", "step-viewer"),
         *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
         *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
-        *("message-marks", "tools", "approvals"),
+        *("message-marks", "tools", "approvals", "search"),
     )
 )
 BLANK_STEPS: Final = [{"step": 0, "status": "running", "calls": [{"call_id": "", "status": "asked", "arguments": ""}]}]
