@@ -128,7 +128,7 @@ class _Mine:
         if filters.archived and HAS_ARCHIVE:
             conditions.append("m.archived_at IS NOT NULL")
         self.sql = (
-            "SELECT c.id, c.title, c.updated_at, w.words FROM chat_member m JOIN chat_conversation c"  # noqa: S608
+            "SELECT c.id, c.title, c.updated_at, w.words FROM chat_member m JOIN chat_conversation c"  # noqa: S608  # parts of statements, no values
             " ON c.id = m.conversation_id LEFT JOIN chat_conversationwords w ON w.conversation_id = c.id WHERE "
             + " AND ".join(conditions)
         )
@@ -158,7 +158,7 @@ _TITLES: Final = f"""
 WITH mine AS ({{mine}})
 SELECT id, title, updated_at FROM mine WHERE words @@ %(query)s::tsquery AND {_WITHIN.format(at="updated_at")}
 ORDER BY updated_at DESC, id DESC LIMIT %(most)s
-"""  # noqa: S608
+"""  # noqa: S608  # parts of statements, no values
 # All hits, if there are few. The limit ends the reading of rows as soon as there are too many.
 _HITS: Final = """
 SELECT message_id, conversation_id, written_at FROM chat_messagewords WHERE words @@ %(query)s::tsquery LIMIT %(most)s
@@ -170,7 +170,7 @@ WITH mine AS MATERIALIZED ({{mine}}), hits AS MATERIALIZED ({_HITS}), numbered A
 )
 SELECT message_id, (SELECT count(*) FROM hits) FROM numbered WHERE place <= %(of_one)s
 ORDER BY written_at DESC, message_id DESC LIMIT %(limit)s
-"""  # noqa: S608
+"""  # noqa: S608  # parts of statements, no values
 # With many hits, some are soon found in the conversations that were active last. `IS TRUE` keeps the planner from
 # reading them all from the index again.
 _OF_MANY: Final = f"""
@@ -180,8 +180,8 @@ SELECT h.message_id FROM (SELECT id, updated_at FROM mine ORDER BY updated_at DE
     WHERE w.conversation_id = c.id AND (w.words @@ %(query)s::tsquery) IS TRUE AND {_WITHIN.format(at="written_at")}
     ORDER BY written_at DESC LIMIT %(of_one)s
 ) h LIMIT %(limit)s
-"""  # noqa: S608
-_COUNT: Final = f"SELECT count(*) FROM ({_HITS}) hits"  # noqa: S608
+"""  # noqa: S608  # parts of statements, no values
+_COUNT: Final = f"SELECT count(*) FROM ({_HITS}) hits"  # noqa: S608  # parts of statements, no values
 _IN_ONE: Final = """
 SELECT message_id FROM chat_messagewords WHERE conversation_id = %(conversation)s
 AND (words @@ %(query)s::tsquery) IS TRUE ORDER BY written_at, message_id LIMIT %(most)s
