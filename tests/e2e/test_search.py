@@ -26,8 +26,9 @@ begun = timezone.now() - datetime.timedelta(days=300)
 rows, last = [], None
 for n in range(300):
     text = f"line {{n}}" + (" with a kingfisher" if n in (40, 290) else "")
-    last = Message(conversation=made, parent=last, role="assistant" if n % 2 else "user", author=None if n % 2 else alice,
-        text=text, html=f"<p>{{text}}</p>" if n % 2 else "", created_at=begun + datetime.timedelta(days=n))
+    role, author = ("assistant", None) if n % 2 else ("user", alice)
+    last = Message(conversation=made, parent=last, role=role, author=author, text=text,
+        html=f"<p>{{text}}</p>" if n % 2 else "", created_at=begun + datetime.timedelta(days=n))
     rows.append(last)
 rows.append(Message(conversation=made, parent=rows[40], role="assistant", text="a pelican <b>instead</b>",
     html="<p>a pelican &lt;b&gt;instead&lt;/b&gt;</p>", created_at=begun + datetime.timedelta(days=40)))
