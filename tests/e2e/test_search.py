@@ -48,6 +48,7 @@ def long(stack: Stack) -> Iterator[str]:
 
 
 def search(page: Page, words: str) -> None:
+    expect(page.locator("#connection")).to_have_attribute("data-state", "open")  # the page has started
     page.keyboard.press("Control+k")
     page.get_by_role("combobox", name="Search", exact=True).fill(words)
 

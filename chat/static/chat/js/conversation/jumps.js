@@ -70,6 +70,7 @@ export class Jumps {
     const piece = await this.part(place);
     const mark = /** @type {HTMLElement} */ (piece.querySelector(".piece"));
     scroll.pinned = false;
+    this.conversation.onVisit();
     transcript.turn(piece);
     this.rewind(mark);
     return transcript.find(mark.dataset.target ?? "");
