@@ -94,7 +94,7 @@ class TestTheSheet:
         rows = page.locator("#search").get_by_role("option")
         expect(rows).to_have_count(2)
         page.get_by_role("button", name="Filters").click()
-        page.get_by_label("Conversations", exact=True).and_(page.locator("select")).select_option("shared")
+        page.locator("#search-filters select[name=scope]").select_option("shared")
         expect(page.get_by_text("Nothing found.")).to_be_visible()
         assert not violations(page, "#search")
         page.get_by_role("button", name="Clear filters").click()

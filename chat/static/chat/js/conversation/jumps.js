@@ -148,11 +148,11 @@ export class Jumps {
 
   scrolled() {
     const { scroll, transcript } = this.conversation;
-    if (this.loading || scroll.pinned) return;
+    if (this.loading) return;
     const { scrollTop } = scroll.scroller;
     const up = /** @type {HTMLElement | null} */ (transcript.root.querySelector("[data-action=earlier]"));
     const down = /** @type {HTMLElement | null} */ (transcript.root.querySelector("[data-action=later]"));
-    if (up && scrollTop < NEAR_PX && scrollTop < this.top) up.click();
+    if (up && !scroll.pinned && scrollTop < NEAR_PX && scrollTop < this.top) up.click();
     else if (down && scroll.distance < NEAR_PX) void this.tell(this.later(down));
     this.top = scrollTop;
   }
