@@ -79,8 +79,8 @@ def _may_have_typo(word: Word) -> bool:
 def variants_of(word: str) -> list[str]:
     """The terms one typing error away: a letter too many, missing, other or swapped with the next (Damerau).
 
-    The first letter is nearly always right; only swaps change it. Those of the same length also stand for longer words,
-    which may still be being typed.
+    The first letter is nearly always right; only swaps change it. They also stand for longer words, which may still be
+    being typed; the others do not, because hundreds of prefixes take too long.
     """
     letters = next((all_ for all_ in _LETTERS.values() if word[0] in all_), "")
     same: dict[str, None] = {}
@@ -90,12 +90,13 @@ def variants_of(word: str) -> list[str]:
         if at:
             others[before + after] = None
             for letter in letters:
-                same[before + letter + after] = None
+                others[before + letter + after] = None
         if after:
             same[before + after[0] + word[at] + after[1:]] = None
     for at in range(1, len(word) + 1):
         for letter in letters:
             others[word[:at] + letter + word[at:]] = None
     same.pop(word, None)
+    others.pop(word, None)
     prefix = ":*" if len(word) > FEWEST_TYPO else ""
     return [*(f"'{one}'{prefix}" for one in same), *(f"'{one}'" for one in others)]
