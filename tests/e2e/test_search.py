@@ -42,7 +42,7 @@ def long(stack: Stack) -> Iterator[str]:
     """The address of a conversation of 300 messages; on another branch is one about a pelican."""
     made = uuid.uuid4()
     stack.manage("shell", "--no-imports", "-c", LONG.format(id=str(made)))
-    yield f"/c/{made}/"
+    yield f"{stack.url}/c/{made}/"
     forget = f"from chat.models import Conversation; Conversation.objects.get(pk={str(made)!r}).delete()"
     stack.manage("shell", "--no-imports", "-c", forget)
 
