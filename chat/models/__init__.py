@@ -18,6 +18,7 @@ from chat.models.recordings import Recording, Utterance
 from chat.models.revisions import Revision, RevisionKind
 from chat.models.rewritten import Rewritten
 from chat.models.runs import Reasoning, Run, Submission
+from chat.models.search import ConversationWords, MessageWords
 from chat.models.share_links import ShareAudience, SharedMessage, ShareKind, ShareLink
 from chat.models.statuses import (
     ACTIVE,
@@ -65,6 +66,7 @@ __all__ = [
     "ConnectionState",
     "Consequence",
     "Conversation",
+    "ConversationWords",
     "Decision",
     "Effort",
     "FavouriteModel",
@@ -79,6 +81,7 @@ __all__ = [
     "Message",
     "MessageRole",
     "MessageStatus",
+    "MessageWords",
     "ModelChoice",
     "ModerationCase",
     "ModerationDecision",

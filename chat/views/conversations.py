@@ -38,6 +38,7 @@ from chat.conversations.organising import note_opened
 from chat.conversations.parameters import is_changed
 from chat.conversations.rating import rating_pairs
 from chat.conversations.snapshot import State, read_state
+from chat.conversations.windows import PathWindow
 from chat.eventlog.events import member_dict
 from chat.models import Folder, Member, Message, Preset, Role
 from chat.models.conversations import usual_rule
@@ -45,6 +46,7 @@ from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
 from chat.review.own_cases import unseen_cases
+from chat.search.finding import HAS_ARCHIVE
 from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
@@ -98,7 +100,7 @@ def show_older(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse
     if first.parent_id is None:
         raise Http404
     state = async_to_sync(read_state)(conversation_id, limit=PAGE_MESSAGES, leaf=first.parent_id, reader=reader)
-    return _fragment(request, state, state.messages)
+    return render_piece(request, state, state.messages)
 
 
 @require_safe
@@ -114,7 +116,7 @@ def show_branch(request: HttpRequest, conversation_id: uuid.UUID, message_id: uu
     if state.side_by_side:
         start = min(start, len(ids) - state.side_by_side)  # all of them
     state.has_more = state.has_more and start == 0
-    return _fragment(request, state, state.messages[start:])
+    return render_piece(request, state, state.messages[start:])
 
 
 def _page(
@@ -148,6 +150,7 @@ def _page(
         "queued": state.queued if state else [],
         "tools": tools_shown(state.conversation if state else None),
         "parameters_changed": state is not None and is_changed(state.conversation),
+        "has_archive": HAS_ARCHIVE,
         "web_search": {
             "offered": is_search_offered(user.pk),
             "on": state is not None and state.conversation.web_search,
@@ -175,6 +178,7 @@ def _page(
             "trash": reverse("chat:trash"),
             "device_add": reverse("chat:device_add"),
             "report": reverse("chat:report", args=[BLANK_ID]),
+            "search": reverse("chat:search"),
             "fork": reverse("chat:fork", args=[BLANK_ID]),
             "edit": reverse("chat:message_edit", args=[BLANK_ID]),
             "delete": reverse("chat:message_delete", args=[BLANK_ID]),
@@ -240,7 +244,10 @@ def _rule(state: State | None, people: dict[str, Any] | None) -> str:
     return (state.conversation.answers if state else "") or usual_rule(len(people["members"]) if people else 0)
 
 
-def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]) -> HttpResponse:
+def render_piece(
+    request: HttpRequest, state: State, messages: list[dict[str, Any]], window: PathWindow | None = None
+) -> HttpResponse:
+    """Messages of a path as an HTML fragment; of a `window`, with what leads to those below it."""
     user, conversation_id = user_of(request), state.conversation.pk
     marks = Marks(moderation.reported_in(user, conversation_id), dict(rating_pairs(user.pk, conversation_id)))
     context = {
@@ -248,6 +255,7 @@ def _fragment(request: HttpRequest, state: State, messages: list[dict[str, Any]]
         "piece": _fragment_data(state, messages, tip_of(user_of(request).pk, state.conversation.pk)),
         "page": {"user": {"id": str(user_of(request).pk)}},
         "zone": zone_of(request),
+        "window": window,
     }
     return render(request, "chat/messages.html", context)
 

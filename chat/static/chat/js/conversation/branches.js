@@ -22,6 +22,8 @@ export class Branches {
   /** @param {Conversation} conversation */
   constructor(conversation) {
     this.conversation = conversation;
+    this.isVisiting = false; // a jump shows another branch or another part: for this visit, the page stays there
+    conversation.onVisit = () => (this.isVisiting = true);
     conversation.transcript.options.onOffer = (view, message) => this.offer(view, message);
     conversation.listeners.push((frame) => this.onFrame(frame));
   }
@@ -53,6 +55,7 @@ export class Branches {
   /** Shows the branch with a message, which the page may not have. @param {string} wanted @returns {Promise<MessageView | undefined>} */
   async load(wanted) {
     const { transcript, page, scroll } = this.conversation;
+    this.isVisiting = false;
     const piece = await fetchPiece(`${page.urls.root}c/${page.conversation_id}/branch/${wanted}/`);
     const mark = /** @type {HTMLElement} */ (piece.querySelector(".piece"));
     const parent = mark.dataset.parent;
@@ -79,6 +82,7 @@ export class Branches {
   /** Another tab of the reader shows another branch. @param {string} id where it parts @param {string} tip its end */
   async follow(id, tip) {
     const { transcript } = this.conversation;
+    if (this.isVisiting) return;
     const known = [...transcript.shown.map((view) => view.id), ...(transcript.beside?.versions ?? [])];
     if (known.includes(tip) || (known.includes(id) && transcript.following)) return;
     try {

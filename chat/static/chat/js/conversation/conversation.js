@@ -34,7 +34,6 @@ import { Waiting } from "antiphon/conversation/waiting";
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 
 const MAX_EARLY = 500;
-
 export class Conversation {
   /** @param {any} page what the server put into the page */
   constructor(page) {
@@ -52,6 +51,7 @@ export class Conversation {
     this.onAsked = /** @type {((frame: Frame) => void) | null} */ (null);
     this.onChosen = /** @type {((view: MessageView) => void) | null} */ (null);
     this.onRead = /** @type {((view: MessageView) => void) | null} */ (null);
+    this.onVisit = () => {};
     this.onChanged = this.onGone = /** @type {(() => void) | null} */ (null);
     this.listed = /** @type {Frame | null} the latest news of the list: it may come before a new conversation's id */ (null);
     this.announcer = new Announcer(element("announcer"));

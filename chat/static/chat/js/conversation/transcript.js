@@ -48,6 +48,10 @@ export class Transcript {
     return this.path.at(-1);
   }
 
+  get isPartial() {
+    return Boolean(this.root.querySelector(".later")); // the end of the path is not loaded
+  }
+
   /** The last answer in progress on this path, if any. */
   get running() {
     return this.allRunning.at(-1);
@@ -114,8 +118,7 @@ export class Transcript {
 
   /** Puts earlier messages above. @param {DocumentFragment} piece */
   prepend(piece) {
-    this.root.querySelector(".earlier")?.remove();
-    this.root.querySelector(".piece")?.remove();
+    for (const stale of this.root.querySelectorAll(".earlier, .piece")) stale.remove();
     const tip = this.tip;
     const views = this.adopt(piece);
     this.tip = tip;
@@ -129,14 +132,10 @@ export class Transcript {
     const parent = /** @type {HTMLElement | null} */ (piece.querySelector(".piece"))?.dataset.parent ?? "";
     const at = this.path.findIndex((view) => view.id === parent);
     const views = this.adopt(piece);
-    if (at < 0) {
-      this.root.querySelector(".earlier")?.remove();
-      this.root.querySelector(".piece")?.remove();
-    }
-    const beside = this.adopted ?? null;
+    for (const stale of this.root.querySelectorAll(at < 0 ? ".earlier, .piece, .later" : ".later")) stale.remove();
     this.cut(at + 1);
     this.path.push(...views);
-    this.beside = beside;
+    this.beside = this.adopted ?? null;
     this.root.append(piece);
     this.changed();
     return views[0];
@@ -221,7 +220,8 @@ export class Transcript {
     if (again) return; // of another branch, or above what is loaded: HTML that was made later, say
     const at = this.path.findIndex((view) => view.parentId === message.parent_id && !view.clientId);
     const parent = this.path.findIndex((view) => view.id === message.parent_id);
-    if (at < 0 && parent < 0 && this.path.length) return void this.orphans.keep(message);
+    const isBelow = parent < 0 || (this.isPartial && parent === this.path.length - 1); // of what is loaded
+    if (at < 0 && isBelow && this.path.length) return void this.orphans.keep(message);
     if (at >= 0) {
       const sibling = this.path[at];
       if (sibling.versions.includes(message.id)) return;

@@ -29,16 +29,17 @@ export async function fetchPiece(url) {
   return template.content;
 }
 
-/** What a GET returns as JSON. @param {string} url @returns {Promise<any>} */
-export async function fetchJson(url) {
+/** What a GET returns as JSON. @param {string} url @param {AbortSignal} [until] ends the request @returns {Promise<any>} */
+export async function fetchJson(url, until) {
   let response;
   try {
-    response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(15_000) });
+    const signals = [AbortSignal.timeout(15_000), ...(until ? [until] : [])];
+    response = await fetch(url, { headers: { Accept: "application/json" }, signal: AbortSignal.any(signals) });
   } catch {
     throw new FetchError("The server can’t be reached. Try again in a moment.");
   }
   check(response);
-  if (!response.ok) throw new FetchError("Something went wrong. Try again.");
+  if (!response.ok) throw new FetchError((await response.json().catch(() => ({}))).message ?? "Something went wrong. Try again.");
   return response.json();
 }
 

@@ -140,6 +140,7 @@ export function applySnapshot(transcript, snapshot) {
     if (message.comparison?.chosen && !transcript.choose(message.id, message.comparison.chosen)) return false;
     if (message.comparison && !message.comparison.chosen) transcript.choices.set(message.id, "");
   }
+  if (transcript.isPartial) return true; // the end is loaded when the reader goes there
   let newest = byId.get(snapshot.tip ?? "") ?? snapshot.messages.at(-1);
   if (!newest) return transcript.path.length === 0;
   const chosen = newest.slot ? transcript.choices.get(newest.parent_id ?? "") : "";

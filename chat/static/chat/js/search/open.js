@@ -1,0 +1,85 @@
+/** Opens the search, the find bar and jumps. What they need is loaded when it is first wanted. */
+
+import { Jumps } from "antiphon/conversation/jumps";
+import { isComposing } from "antiphon/lib/keys";
+import { showNote } from "antiphon/conversation/status";
+
+/** @typedef {import("antiphon/conversation/conversation").Conversation} Conversation */
+/** @typedef {import("antiphon/sidebar/sidebar").Sidebar} Sidebar */
+
+export class Search {
+  /** @param {Conversation} conversation @param {Sidebar} sidebar */
+  constructor(conversation, sidebar) {
+    this.conversation = conversation;
+    this.sidebar = sidebar;
+    this.jumps = new Jumps(conversation);
+    /** @type {Promise<import("antiphon/search/sheet").SearchSheet> | null} */
+    this.sheet = null;
+    /** @type {Promise<import("antiphon/search/find-bar").FindBar> | null} */
+    this.bar = null;
+    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("search"));
+    document.addEventListener("keydown", (event) => {
+      if (!(event.ctrlKey || event.metaKey) || event.shiftKey || event.altKey || event.key.toLowerCase() !== "k") return;
+      if (isComposing(event) || event.defaultPrevented) return;
+      event.preventDefault();
+      if (dialog.open) dialog.close();
+      else if (!document.querySelector("dialog:modal")) void this.open();
+    });
+    document.addEventListener("click", (event) => this.onClick(event), true);
+    const form = /** @type {HTMLFormElement} */ (document.querySelector("#jump-date [data-jump]"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const day = /** @type {HTMLInputElement} */ (form.querySelector("input")).value;
+      /** @type {HTMLDialogElement} */ (form.closest("dialog")).close();
+      void this.jumps.toDate(day);
+    });
+  }
+
+  /** @param {MouseEvent} event */
+  onClick(event) {
+    const button = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest("[data-action]"));
+    const action = button?.dataset.action ?? "";
+    if (action === "search") void this.open();
+    else if (action === "item-menu") this.offer(button?.id === "chat-menu");
+    else if (action.startsWith("go-")) {
+      document.getElementById("item-menu")?.hidePopover();
+      void this.run(action.slice(3));
+    }
+  }
+
+  /** The menu of the conversation that is shown has more entries than those of the list. @param {boolean} isBar */
+  offer(isBar) {
+    for (const entry of document.querySelectorAll("#item-menu .when-bar")) /** @type {HTMLElement} */ (entry).hidden = !isBar;
+  }
+
+  async open() {
+    if (this.sidebar.isDrawerOpen) this.sidebar.toggle(false, false);
+    try {
+      this.sheet ??= import("antiphon/search/sheet").then(({ SearchSheet }) => new SearchSheet(this));
+      (await this.sheet).open();
+    } catch {
+      this.sheet = null;
+      showNote("The search could not be loaded. Try again in a moment.");
+    }
+  }
+
+  async find() {
+    try {
+      this.bar ??= import("antiphon/search/find-bar").then(({ FindBar }) => new FindBar(this.conversation, this.jumps));
+      (await this.bar).open();
+    } catch {
+      this.bar = null;
+      showNote("The search could not be loaded. Try again in a moment.");
+    }
+  }
+
+  /** @param {string} what */
+  async run(what) {
+    if (what === "find") await this.find();
+    else if (what === "start") await this.jumps.toStart();
+    else if (what === "end") await this.jumps.toEnd();
+    else if (what === "date") /** @type {HTMLDialogElement} */ (document.getElementById("jump-date")).showModal();
+    else if (what === "sidebar") this.sidebar.toggle();
+    else if (what === "log-out") /** @type {HTMLFormElement} */ (document.getElementById("logout")).requestSubmit();
+  }
+}
