@@ -34,7 +34,7 @@ SHEETS: Final = (  # of the conversation page, in the order of the cascade; othe
     *("context", "steps", "step-viewer"),
     *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
     *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
-    *("message-marks", "tools", "approvals"),
+    *("message-marks", "tools", "approvals", "search"),
 )
 
 

@@ -100,14 +100,27 @@ def render_docs(report: Report) -> str:
     for heading, (head, body) in tables(report):
         lines += ["", f"## {heading}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
         lines += ["| " + " | ".join(row) + " |" for row in body]
-    lines += ["", "## A first visit", "", FIRST_VISIT.read_text().rstrip(), "", "## How to read it", "", EXPLAINED]
+    lines += ["", *_measured_apart(), "## How to read it", "", EXPLAINED]
     notes = [*report.notes, *doubts(report)]
     if notes:
         lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
     return "\n".join(lines) + "\n"
 
 
-FIRST_VISIT: Final = Path(__file__).with_name("first_visit.md")  # measured by `tests.bench.visit`
+MEASURED_APART: Final = {  # sections that `make bench` does not measure, as they were written then
+    "A first visit": "first_visit.md",  # by `tests.bench.visit`
+    "Search": "search.md",
+    "The list of 5,000 conversations": "conversation_list.md",
+}
+
+
+def _measured_apart() -> list[str]:
+    lines = []
+    for heading, name in MEASURED_APART.items():
+        lines += [f"## {heading}", "", Path(__file__).with_name(name).read_text().rstrip(), ""]
+    return lines
+
+
 EXPLAINED: Final = """\
 - *Added latency*: from the upstream writing a token to the client having it, for every token; each token carries the
   time it was sent, so merged frames are counted exactly.

@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("chat", "0041_moderated_calls"),
+        ("chat", "0044_written_titles"),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0041_moderated_calls'),
+        ('chat', '0042_folders_tags_and_archive'),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("chat", "0041_moderated_calls"),
+        ("chat", "0043_reason_of_denial"),
     ]
 
     operations = [
