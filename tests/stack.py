@@ -4,8 +4,7 @@
         stack = live(web=2, workers=1, env={"OPENAI_BASE_URL": fake.url})
         stack.webs[0].kill(signal.SIGKILL); stack.webs[0].restart()
 
-Each stack has a database of its own (a copy of one that is migrated and has Alice, Bob and Mallory in it), a Redis of
-its own and free ports. Processes end with the test, and with the test session however that ends.
+Each has its own database (migrated, with Alice, Bob and Mallory), Redis and free ports. Its processes end with the test.
 """
 
 from __future__ import annotations
@@ -34,8 +33,7 @@ from tests import collected, forking, log_ins, templates
 from tests.commands import Commands
 from tests.servers import FAST, FOREIGN, UNLIMITED, servers
 
-ROOT = templates.ROOT
-PASSWORD = templates.PASSWORD
+ROOT, PASSWORD = templates.ROOT, templates.PASSWORD
 READY_SECONDS = 40.0
 
 

@@ -17,13 +17,10 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import get_token
 from django.shortcuts import render
-from django.templatetags.static import static
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
-from accounts.auth.websocket import SOCKET_PATH
 from accounts.quotas.balance import user_balances
 from chat.catalog.access import models_of
 from chat.catalog.picker import first_choice
@@ -53,11 +50,11 @@ from chat.views.appeals import USUAL, cases_url, moderation_words
 from chat.views.browser_zone import note_zone
 from chat.views.decorators import for_members, zone_of
 from chat.views.offline import BLANK, BLANK_SOURCES, BLANK_STEPS
+from chat.views.page_urls import page_urls
 from chat.views.reading import push_state, reading_of, with_reading
 from chat.views.sidebar import list_beside
 from chat.views.tools import tools_shown
 
-BLANK_ID: Final = uuid.UUID(int=0)  # in an address, where the page puts an id
 PAGE_MESSAGES: Final = 40  # messages of a path that are loaded at once
 
 
@@ -163,28 +160,7 @@ def _page(
         "csrf": get_token(request),
         "currency": settings.CURRENCY,  # of the costs that come with answers, where the reader may see them
         "moderation": {"cases": cases_url(), "words": moderation_words(), "usual": USUAL},
-        "urls": {
-            "root": reverse("chat:new"),
-            "ticket": reverse("ticket"),
-            "socket": SOCKET_PATH,
-            "models": reverse("chat:models"),
-            "presets": reverse("chat:presets"),
-            "prompts": reverse("chat:prompt_library"),
-            "prompt_root": reverse("chat:prompts"),
-            "conversations": reverse("chat:conversations"),
-            "order": reverse("chat:list_order"),
-            "organise": reverse("chat:organise"),
-            "delete_all": reverse("chat:delete_all"),
-            "trash": reverse("chat:trash"),
-            "device_add": reverse("chat:device_add"),
-            "report": reverse("chat:report", args=[BLANK_ID]),
-            "search": reverse("chat:search"),
-            "fork": reverse("chat:fork", args=[BLANK_ID]),
-            "edit": reverse("chat:message_edit", args=[BLANK_ID]),
-            "delete": reverse("chat:message_delete", args=[BLANK_ID]),
-            "login": reverse("account_login"),
-            "icons": static("chat/img/icons.svg"),
-        },
+        "urls": page_urls(),
     }
     mentioned = data.pop("mentioned_in")  # the list has it
     context = {
