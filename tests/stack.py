@@ -4,7 +4,7 @@
         stack = live(web=2, workers=1, env={"OPENAI_BASE_URL": fake.url})
         stack.webs[0].kill(signal.SIGKILL); stack.webs[0].restart()
 
-Each has its own database (migrated, with Alice, Bob and Mallory), Redis and free ports. Its processes end with the test.
+Each has its own database (migrated, with Alice, Bob and Mallory), Redis and free ports. Its processes end with a test.
 """
 
 from __future__ import annotations

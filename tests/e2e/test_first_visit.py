@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, StorageState, expect
+from playwright.sync_api import Browser, Page, Response, StorageState, expect
 
 from tests.e2e.browsing import ended, send
 from tests.e2e.first_visits import Visit, watch_visit
@@ -59,7 +59,11 @@ def test_a_conversation_with_messages(fresh: Page, page: Page, stack: Stack) -> 
 def test_static_files_are_kept_and_pages_are_compressed(fresh: Page, stack: Stack) -> None:
     """Files have a hash in their names, so browsers keep them; text is sent compressed."""
     found: dict[str, dict[str, str]] = {}
-    fresh.on("response", lambda response: found.setdefault(response.url, response.all_headers()))
+
+    def note(response: Response) -> None:
+        found.setdefault(response.url, response.all_headers())
+
+    fresh.on("response", note)
     fresh.goto(f"{stack.url}/", wait_until="networkidle")
     files = {url: headers for url, headers in found.items() if "/static/" in url}
     assert len(files) > 5, found

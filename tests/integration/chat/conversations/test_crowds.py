@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from chat.conversations import members
 from chat.conversations.directory import MOST_FOUND, find_people
-from chat.conversations.listing import notify_members, read_listing
+from chat.conversations.list_pages import read_listing
+from chat.conversations.listing import notify_members
 from chat.models import Conversation, Member, Role
 from chat.notifications.marks import read_marks
 from chat.protocol.limits import MAX_FRAME_BYTES

@@ -199,5 +199,5 @@ async def test_results_that_say_nothing_and_results_with_images(endpoint: Endpoi
         case "ollama":
             assert asked(endpoint)[-1]["images"] == [data]
         case _:
-            shown: dict[str, Any] = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
-            assert asked(endpoint)[-1] == {"role": "user", "content": [ANY, shown]}
+            part: dict[str, Any] = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+            assert asked(endpoint)[-1] == {"role": "user", "content": [ANY, part]}

@@ -1,7 +1,7 @@
 /** Drags conversations into folders and out of them, and folders into each other. The menus do the same. */
 
 import { post } from "antiphon/lib/fetch";
-import { showFailure } from "antiphon/sidebar/order";
+import { showFailure } from "antiphon/sidebar/failure";
 
 const KIND = "application/x-antiphon-entry";
 

@@ -1,9 +1,10 @@
 /** Archives, files, tags, marks and deletes conversations of the list, one or many; the views of the list; and undo. */
 
-import { FetchError, fetchJson, post } from "antiphon/lib/fetch";
+import { fetchJson, post } from "antiphon/lib/fetch";
 import { choicesOf, moveInMenu } from "antiphon/lib/keys";
 import { showNote } from "antiphon/conversation/status";
 import { startDragging } from "antiphon/sidebar/drag";
+import { showFailure } from "antiphon/sidebar/failure";
 
 /** @typedef {import("antiphon/sidebar/list-window").ListWindow} ListWindow */
 /** @typedef {{action: string, ids: string[], folder?: string, tag?: string}} Command */
@@ -183,9 +184,3 @@ const DONE = /** @type {Record<string, (n: number) => string>} */ ({
   unread: (n) => `${many(n)} marked as unread`,
   delete: (n) => `${many(n)} deleted`,
 });
-
-/** Shows the message of a failed request. @param {unknown} error */
-export function showFailure(error) {
-  if (!(error instanceof FetchError)) throw error;
-  showNote(error.message);
-}
