@@ -192,9 +192,9 @@ class TestReading:
 
 
 class TestHostileAnswers:
-    def test_streamed_text_makes_nothing_that_runs_or_loads(self, page: Page, stack: Stack) -> None:
-        watch = Watch(page, stack.url)
-        found = page.evaluate(
+    def test_streamed_text_makes_nothing_that_runs_or_loads(self, source_page: Page) -> None:
+        watch = Watch(source_page, source_page.url)
+        found = source_page.evaluate(
             STREAM_ALL,
             [*HOSTILE, ">" * 3000 + "deep", "- " * 500 + "deep", "**" * 999, "`" * 999, "[" * 999, "|" * 999 + "\n|-|"],
         )
