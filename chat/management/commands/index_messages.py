@@ -14,7 +14,7 @@ from chat.search.filling import fill
 class Command(BaseCommand):
     help = (
         "Indexes messages for the search that are not indexed; the database keeps the index by itself from then on. "
-        "Safe on a running system, and it can be interrupted."
+        "Safe on a running system, and it can be interrupted: the next run continues. Exit code 0."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -23,7 +23,18 @@ from chat.models import Conversation
 from tests.integration.config.ops.operating import conversation
 from tests.stack import ROOT
 
-CHAT = ("erase_user", "export_user", "import_chats", "moderation", "purge", "quota", "repair", "seed_demo", "usage")
+CHAT = (
+    "erase_user",
+    "export_user",
+    "import_chats",
+    "index_messages",
+    "moderation",
+    "purge",
+    "quota",
+    "repair",
+    "seed_demo",
+    "usage",
+)
 CONFIG = ("backup", "doctor", "health", "models", "restore")
 COMMANDS = [*((name, "chat") for name in CHAT), *((name, "config") for name in CONFIG), ("reencrypt", "workers")]
 PROCESSES = {"beat", "loadtest", "prepare", "serve", "up", "worker"}  # what runs, and has no examples
