@@ -18,7 +18,7 @@ from django.db import connection
 from accounts.lib.db import statement_timeout
 from accounts.models import User
 from chat.conversations.membership import member_of
-from chat.models import Member, Message
+from chat.models import Message
 from chat.search.passages import Piece, has_all_runs, near_words, pieces_of
 from chat.search.queries import MAX_TYPO_KEYS, Query, read_query
 from chat.search.sql import KEY_CHARS
@@ -30,7 +30,6 @@ OF_ONE: Final = 3  # messages of one conversation
 FEW: Final = 2_000  # hits that are looked at one by one; of more, the newest conversations are gone through
 ENOUGH: Final = 5  # hits; with fewer, words with a typing error are searched too
 IN_ONE: Final = 500  # places in one conversation
-HAS_ARCHIVE: Final = any(one.name == "archived_at" for one in Member._meta.get_fields())  # noqa: SLF001  # documented
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ class _Mine:
             )
         if filters.has_files:
             conditions.append("EXISTS (SELECT FROM chat_toolfile f WHERE f.conversation_id = c.id)")
-        if filters.archived and HAS_ARCHIVE:
+        if filters.archived:
             conditions.append("m.archived_at IS NOT NULL")
         self.sql = (
             "SELECT c.id, c.title, c.updated_at, w.words FROM chat_member m JOIN chat_conversation c"  # noqa: S608  # parts of statements, no values

@@ -43,7 +43,6 @@ from chat.models.moderation import ReportReason
 from chat.protocol.errors import NotFound
 from chat.retention.periods import temporary_hours
 from chat.review.own_cases import unseen_cases
-from chat.search.finding import HAS_ARCHIVE
 from chat.turns.mentioning import mentioned_in
 from chat.views import moderation
 from chat.views.appeals import USUAL, cases_url, moderation_words
@@ -147,7 +146,6 @@ def _page(
         "queued": state.queued if state else [],
         "tools": tools_shown(state.conversation if state else None),
         "parameters_changed": state is not None and is_changed(state.conversation),
-        "has_archive": HAS_ARCHIVE,
         "web_search": {
             "offered": is_search_offered(user.pk),
             "on": state is not None and state.conversation.web_search,

@@ -166,6 +166,11 @@ class TestFilters:
         assert found(alice, "walrus", Filters(until=week)) == [old.pk]
         assert set(found(alice, "walrus", Filters(since=week))) == {own.pk, shared.pk}
         assert found(alice, "walrus", Filters(has_files=True)) == []
+        Member.objects.filter(user=alice, conversation=old.conversation).update(archived_at=timezone.now())
+        assert found(alice, "walrus", Filters(archived=True)) == [old.pk]
+        assert old.pk in found(alice, "walrus"), "archived ones are found without the filter, too"
+        Member.objects.filter(user=bob).update(archived_at=timezone.now())
+        assert found(alice, "walrus", Filters(archived=True)) == [old.pk], "the archive of another person"
 
 
 class TestTheIndex:
