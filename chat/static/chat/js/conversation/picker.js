@@ -30,6 +30,7 @@ export class Picker {
     /** Several models that the next message asks; else empty. @type {string[]} */
     this.picks = [];
     this.loading = false;
+    this.starring = 0; // beginnings and ends of changes of favourites
     this.greeted = false; // `hello` has come: `models` are all there are
     this.dialog = new PickerDialog(this);
     this.onShown = /** @type {(() => void) | null} */ (null);
@@ -52,7 +53,12 @@ export class Picker {
     this.loading = true;
     try {
       /** @type {List} */
-      const list = await fetchJson(this.page.urls.models);
+      let list;
+      let before;
+      do { // a list that was read while a favourite was being changed may not have the change
+        before = this.starring;
+        list = await fetchJson(this.page.urls.models);
+      } while (before !== this.starring);
       const changed = JSON.stringify(list) !== JSON.stringify(this.list);
       this.list = list;
       if (changed) this.dialog.refresh();
@@ -137,12 +143,15 @@ export class Picker {
     if (!this.list) return;
     const { favourites } = this.list;
     this.list.favourites = starred ? [...favourites, id] : favourites.filter((one) => one !== id);
+    this.starring++;
     try {
       await post(`${this.page.urls.models}star/`, this.page.csrf, { model: id, starred: starred ? "1" : "0" });
     } catch (error) {
       if (this.list) this.list.favourites = favourites;
       this.dialog.restar();
       this.dialog.fail(/** @type {Error} */ (error).message);
+    } finally {
+      this.starring++;
     }
   }
 

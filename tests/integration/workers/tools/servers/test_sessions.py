@@ -235,7 +235,7 @@ async def test_a_server_of_a_person_is_not_in_a_private_network(fake: Running) -
     ("answer", "said"),
     [
         (Response("<html>", media_type="text/html"), "refused the call: Unexpected content type"),
-        (Response("{", media_type="application/json"), "refused the call"),
+        (Response("{", media_type="application/json"), "cannot be read"),
         (Response(status_code=500), r"answered with an error \(HTTP 500\)"),
         (Response(status_code=302, headers={"Location": "http://169.254.169.254/"}), "refused the call: Redirect"),
         (
