@@ -51,6 +51,7 @@ PRELOADED: Final = {
     "up": COMMANDS,
     "tests.forked_up": OF_A_STACK,
 }
+ANSWER_SECONDS: Final = 120.0  # of a fork server, which first loads its modules
 # Variables (and beginnings of their names) that Python or one of these packages reads while it loads.
 READ_WHILE_LOADING: Final = (
     "FORCE_COLOR", "LANG", "LC_", "LD_", "MALLOC_", "NO_COLOR", "OPENAI_LOG", "OTEL_", "PROMETHEUS_", "PYTHON",
@@ -97,6 +98,7 @@ class Control:
 
     def __init__(self, control: socket.socket, log: IO[bytes]) -> None:
         self._control = control
+        self._control.settimeout(ANSWER_SECONDS)
         self._log = log
         self._one_at_a_time = threading.Lock()
 
@@ -109,10 +111,17 @@ class Control:
                 socket.send_fds(self._control, [json.dumps(asked).encode()], [theirs, *files.values()])
             finally:
                 os.close(theirs)
-            if not (reply := self._control.recv(PID.size)):
-                self._log.seek(0)
-                raise AssertionError(f"the fork server ended: {self._log.read().decode(errors='replace')}")
+            try:
+                reply = self._control.recv(PID.size)
+            except TimeoutError:
+                raise AssertionError(f"no answer of the fork server in {ANSWER_SECONDS} s: {self._said()}") from None
+            if not reply:
+                raise AssertionError(f"the fork server ended: {self._said()}")
             return Forked(command, PID.unpack(reply)[0], ended)
+
+    def _said(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
 
 
 class ForkServer(Control):

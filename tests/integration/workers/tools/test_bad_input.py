@@ -195,11 +195,14 @@ async def test_a_result_after_the_stop(place: Place) -> None:
     await place.client.ask("run.stop", run_id=accepted["run_id"])
     run = await place.client.ended(accepted["run_id"])
     assert run["ended"] == "run.stopped"
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0, "not as long as the tool takes"
     [call] = await place.calls(accepted["run_id"])
     assert (call["status"], call["output"]) == ("cancelled", "")
-    told = [params for method, params in place.hostile.requests if method == "notifications/cancelled"]
-    assert told, "the server was told"
+    for _ in range(100):
+        if "notifications/cancelled" in [method for method, _ in place.hostile.requests]:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the server was not told")
 
 
 async def test_a_result_after_the_conversation_was_moved_to_the_trash(place: Place) -> None:
