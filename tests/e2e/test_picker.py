@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browsing import Watch, ended, send, shoot, shoot_views
 from tests.fakes.openai_server import FakeOpenAI
@@ -269,36 +269,3 @@ def test_groups_windows_and_prices(bare_page: Page) -> None:
 def test_models_beside_each_other_have_short_names(bare_page: Page, ids: list[str], names: list[str]) -> None:
     script = """async (ids) => (await import("antiphon/conversation/model-list")).shortNames(ids)"""
     assert bare_page.evaluate(script, ids) == names
-
-
-def test_a_list_read_before_a_favourite_was_chosen_takes_it_away_from_nobody(picker: Page, stack: Stack) -> None:
-    page = picker
-    page.locator("#text").focus()
-    with page.expect_response("**/models/"):
-        page.keyboard.press("Alt+m")
-    expect(page.locator(".choice-star-button")).to_be_visible()
-    page.keyboard.press("Escape")
-    held: list[Route] = []
-
-    def hold_once(route: Route) -> None:
-        if held:
-            route.continue_()
-        else:
-            held.append(route)
-
-    page.route("**/models/", hold_once)
-    page.keyboard.press("Alt+m")
-    page.keyboard.type("017")
-    expect(page.get_by_role("option")).to_have_count(1)
-    for _ in range(100):
-        if held:
-            break
-        page.wait_for_timeout(50)
-    before = held[0].fetch()
-    page.get_by_role("button", name="Add to favourites: crow-017").click()
-    remove = page.get_by_role("button", name="Remove from favourites: crow-017")
-    expect(remove).to_be_visible()
-    # As if it had been read meanwhile; another property of a model is new, so that the list is shown again.
-    held[0].fulfill(response=before, json={**before.json(), "recent": ["small"]})
-    page.wait_for_timeout(500)
-    expect(remove).to_be_visible()

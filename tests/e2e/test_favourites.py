@@ -1,0 +1,43 @@
+"""Favourites of the picker while its list is read."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.stack import Stack
+
+
+@pytest.mark.timeout(180)  # the first waits for the stack
+def test_a_list_read_before_a_favourite_was_chosen_takes_it_away_from_nobody(page: Page, stack: Stack) -> None:
+    stack.sql("DELETE FROM chat_favouritemodel")  # of other tests
+    page.locator("#text").focus()
+    with page.expect_response("**/models/"):
+        page.keyboard.press("Alt+m")
+    expect(page.locator(".choice-star-button")).to_be_visible()
+    page.keyboard.press("Escape")
+    held: list[Route] = []
+
+    def hold_once(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/models/", hold_once)
+    page.keyboard.press("Alt+m")
+    page.keyboard.type("large")
+    expect(page.get_by_role("option")).to_have_count(1)
+    for _ in range(100):
+        if held:
+            break
+        page.wait_for_timeout(50)
+    before = held[0].fetch()
+    page.get_by_role("button", name="Add to favourites: large").click()
+    remove = page.get_by_role("button", name="Remove from favourites: large")
+    expect(remove).to_be_visible()
+    # As if it had been read meanwhile; something else in it is new, so that the list is shown again.
+    held[0].fulfill(response=before, json={**before.json(), "recent": ["small"]})
+    page.wait_for_timeout(500)
+    expect(remove).to_be_visible()
+    remove.click()
