@@ -230,14 +230,18 @@ def _grouped(items: Sequence[Item], zone: ZoneInfo) -> list[Group]:
 
 def _beyond(position: str, *, newer: bool = False, inclusive: bool = False) -> Q:
     """Entries older than a position, or newer; with `inclusive` also the one there. Raises `Invalid`."""
-    moment, last = _parse_position(position)
+    moment, last = parse_position(position, "Invalid position in the list.")
     if newer:
         return Q(conversation__updated_at__gt=moment) | Q(conversation__updated_at=moment, conversation_id__gt=last)
     at = {"conversation_id__lte" if inclusive else "conversation_id__lt": last}
     return Q(conversation__updated_at__lt=moment) | Q(conversation__updated_at=moment, **at)
 
 
-def _parse_position(position: str) -> tuple[datetime.datetime, uuid.UUID]:
+def parse_position(position: str, refusal: str) -> tuple[datetime.datetime, uuid.UUID]:
+    """The time and the conversation of an entry, from `<ISO 8601 time with its zone>~<id>`.
+
+    Raises `Invalid` with the sentence `refusal`.
+    """
     moment, _sep, last = position.partition("~")
     try:
         when = datetime.datetime.fromisoformat(moment)
@@ -245,7 +249,7 @@ def _parse_position(position: str) -> tuple[datetime.datetime, uuid.UUID]:
             raise ValueError
         return when, uuid.UUID(last)
     except ValueError:
-        raise Invalid("Invalid position in the list.") from None
+        raise Invalid(refusal) from None
 
 
 def _day_heading(day: datetime.date, today: datetime.date) -> str:

@@ -16,6 +16,7 @@ from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from accounts.quotas.plans import plan_field
+from chat.conversations.list_pages import parse_position
 from chat.conversations.organising import AT_ONCE, check_ids
 from chat.models import UNDER_WAY, Conversation, Member, ModerationCase, Role, Run
 from chat.protocol.errors import Forbidden, Invalid, NotFound
@@ -63,7 +64,7 @@ def read_trash(user_id: uuid.UUID, now: datetime.datetime, *, after: str = "") -
     rows = trash_of(user_id)
     total = rows.count()
     if after:
-        moment, last = _parse(after)
+        moment, last = parse_position(after, "Invalid position in the trash.")
         rows = rows.filter(Q(deleted_at__lt=moment) | Q(deleted_at=moment, pk__lt=last))
     days: Any = Coalesce(plan_field("trash_days", "memberships__user__"), settings.KEEP_DELETED_DAYS)
     longest = Max(days, filter=Q(memberships__role=Role.OWNER))
@@ -116,14 +117,3 @@ def _days_left(deleted_at: datetime.datetime, kept: int | None, now: datetime.da
         return None
     ends = deleted_at + datetime.timedelta(days=kept)
     return max(0, math.ceil((ends - now) / datetime.timedelta(days=1)))
-
-
-def _parse(after: str) -> tuple[datetime.datetime, uuid.UUID]:
-    moment, _sep, last = after.partition("~")
-    try:
-        when = datetime.datetime.fromisoformat(moment)
-        if when.tzinfo is None:
-            raise ValueError
-        return when, uuid.UUID(last)
-    except ValueError:
-        raise Invalid("Invalid position in the trash.") from None
