@@ -30,7 +30,19 @@ PAGES: Final = ("pages", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
     "sources",
-    *("prose", "code", "sidebar", "order", "overlays", "chat", "messages", "moderation", "thinking", "side-by-side"),
+    *(
+        "prose",
+        "code",
+        "answer-parts",
+        "sidebar",
+        "order",
+        "overlays",
+        "chat",
+        "messages",
+        "moderation",
+        "thinking",
+        "side-by-side",
+    ),
     *("context", "steps", "step-viewer"),
     *("composer", "queue", "prompts", "picker", "choices", "start", "voice", "temporary"),
     *("parameter-fields", "parameters", "people", "shares", "asking", "reading", "report"),
@@ -48,8 +60,30 @@ def stylesheets() -> dict[str, list[str]]:
         "library": (*EVERYWHERE, "pages", "library"),
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "shared"),
-        "print": (*EVERYWHERE, "prose", "code", "messages", "sources", "thinking", "steps", "shared", "print"),
-        "share": (*EVERYWHERE, "prose", "code", "messages", "sources", "thinking", "steps", "step-viewer", "shared"),
+        "print": (
+            *EVERYWHERE,
+            "prose",
+            "code",
+            "answer-parts",
+            "messages",
+            "sources",
+            "thinking",
+            "steps",
+            "shared",
+            "print",
+        ),
+        "share": (
+            *EVERYWHERE,
+            "prose",
+            "code",
+            "answer-parts",
+            "messages",
+            "sources",
+            "thinking",
+            "steps",
+            "step-viewer",
+            "shared",
+        ),
     }
     return {page: [f"{STYLES}{name}.css" for name in files] for page, files in names.items()}
 

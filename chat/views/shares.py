@@ -45,7 +45,8 @@ POLICY: Final = {
     "script-src": [SELF, NONCE],
     "style-src": [SELF],
     "font-src": [SELF],
-    "img-src": [SELF, "data:"],
+    "img-src": [SELF, "data:", "blob:"],
+    "frame-src": [SELF],  # diagrams
     "connect-src": [SELF],
     "form-action": [SELF],
     "base-uri": [NONE],

@@ -44,6 +44,11 @@ export class MessageActions {
   async run(action, button, view) {
     const { outbox, composer } = this.conversation;
     if (action === "copy-code") return this.copy(button, button.closest(".code-block")?.querySelector("pre")?.textContent ?? "");
+    if (action.startsWith("part-")) {
+      const { actOnPart } = await import("antiphon/conversation/part-actions");
+      const say = (/** @type {string} */ words) => this.conversation.announcer.say(words);
+      return actOnPart(action, button, { copy: (text) => this.copy(button, text), say, fail: showNote });
+    }
     if (action === "earlier") return this.earlier(button);
     if (action === "stop-all") return this.conversation.stop();
     if (action === "suggest") return composer.options.onSend(button.textContent?.trim() ?? "");

@@ -66,7 +66,7 @@ export class MessageView {
       // A checkpoint says `streaming` also while the run has no word yet.
       if (this.active && this.points <= this.base && !reasoning) this.setStatus("pending");
       if (this.active) this.openLive();
-      else dressAnswer(this.body);
+      else dressAnswer(this.body, true);
     }
     showPeople(this);
   }
@@ -277,7 +277,7 @@ export class MessageView {
   /** @param {string | null | undefined} html made and sanitised by the server */
   show(html) {
     this.body.classList.toggle("endless", isEndless(this.text));
-    if (html) showFinished(this.body, html, dressCode);
+    if (html) showFinished(this.body, html, (blocks) => dressCode(blocks, this.body.querySelector(".is-folded") !== null));
     else if (!this.live || this.live.text !== this.text) {
       this.openLive();
       this.live?.end();

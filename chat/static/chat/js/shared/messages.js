@@ -1,8 +1,8 @@
 /** The messages of a live share, as the server rendered them and as events change them. Each event may come twice. */
 
+import { dressAnswer, dressCode } from "antiphon/conversation/code";
 import { setFormulas } from "antiphon/conversation/formulas";
-import { LiveText, leaveText } from "antiphon/conversation/live-text";
-import { fromServer, morph } from "antiphon/lib/morph";
+import { LiveText, showFinished } from "antiphon/conversation/live-text";
 import * as steps from "antiphon/shared/steps";
 
 const ACTIVE = ["pending", "streaming"];
@@ -25,9 +25,9 @@ class View {
     this.lengths = { text: 0, reasoning: 0 }; // in code points
     /** @type {LiveText | null} */
     this.live = null;
-    setFormulas(this.body);
     steps.adopt(this);
-    if (ACTIVE.includes(element.dataset.status ?? "")) this.begin(this.body.textContent ?? "", this.thinking()?.textContent ?? "");
+    if (!ACTIVE.includes(element.dataset.status ?? "")) dressAnswer(this.body, true);
+    else this.begin(this.body.textContent ?? "", this.thinking()?.textContent ?? "");
   }
 
   /** @returns {HTMLElement | null} */
@@ -37,7 +37,7 @@ class View {
 
   /** The texts so far. @param {string} text @param {string} reasoning */
   begin(text, reasoning) {
-    this.live = new LiveText(this.body, () => {});
+    this.live = new LiveText(this.body, () => {}, dressCode);
     this.texts = { text: "", reasoning: "" };
     this.lengths = { text: 0, reasoning: 0 };
     const thinking = this.thinking();
@@ -56,7 +56,7 @@ class View {
     this.texts[kind] += added;
     this.lengths[kind] += fresh.length;
     if (kind === "text") {
-      this.live ??= new LiveText(this.body, () => {});
+      this.live ??= new LiveText(this.body, () => {}, dressCode);
       this.live.write(added);
     } else {
       const thinking = this.thinking();
@@ -111,13 +111,12 @@ class View {
     this.live?.end();
     this.live = null;
     if (html) {
-      leaveText(this.body);
-      morph(this.body, [...fromServer(html).childNodes]);
+      showFinished(this.body, html, dressCode);
       setFormulas(this.body);
     } else if (this.element.dataset.role === "user") {
       this.body.textContent = text ?? "";
     } else if (text !== undefined && text !== this.texts.text) {
-      const live = new LiveText(this.body, () => {});
+      const live = new LiveText(this.body, () => {}, dressCode);
       live.write(text);
       live.end();
     }

@@ -1,5 +1,6 @@
 /** The page of a live share: follows its stream of server-sent events (docs/protocol.md §6). */
 
+import { listenToParts } from "antiphon/shared/parts";
 import { SharedMessages } from "antiphon/shared/messages";
 
 const stream = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("stream")).textContent ?? "{}");
@@ -79,4 +80,5 @@ function showTitle(words) {
   document.title = `${title.textContent} · Antiphon`;
 }
 
+listenToParts(document.body);
 open();
