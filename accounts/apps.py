@@ -12,9 +12,11 @@ class AccountsConfig(AppConfig):
             security_log,  # noqa: F401  # importing registers its receivers
         )
         from accounts.auth import checks, signals  # noqa: F401  # importing registers them
+        from accounts.lib.model_names import translate_derived_names
         from accounts.quotas import plans
         from accounts.staff.user_links import UserLink, register_user_link
 
+        translate_derived_names(self)
         post_migrate.connect(plans.create_default_plan, sender=self)
         post_migrate.connect(roles.create_roles_after_migrate, dispatch_uid="accounts.roles")
         for title, model, parameter in (

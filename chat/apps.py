@@ -9,6 +9,7 @@ class ChatConfig(AppConfig):
         from django.db.models.signals import post_delete
 
         from accounts.erasure import UserData, register_user_data
+        from accounts.lib.model_names import translate_derived_names
         from accounts.models.users import users_changed
         from accounts.roles import register_app_permissions, register_ordinary_permissions
         from accounts.staff.user_links import UserLink, register_user_link
@@ -33,6 +34,7 @@ class ChatConfig(AppConfig):
         from chat.views.appeals import check_person_name
         from chat.voice import audio_files
 
+        translate_derived_names(self)
         register_suspension_listener(announce_suspension)
         closing.after_end.append(going_on.after_end)
         register_suspension_listener(lambda user_id, _until, _reason: recheck_shares_of(user_id))

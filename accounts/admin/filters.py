@@ -8,6 +8,8 @@ import redis
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.online import users_online
 
@@ -15,7 +17,7 @@ from accounts.online import users_online
 class OnlineFilter(admin.SimpleListFilter):
     """Users with a page open now, according to Redis."""
 
-    title = "online"
+    title = _("online")
     parameter_name = "online"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -27,14 +29,14 @@ class OnlineFilter(admin.SimpleListFilter):
         try:
             return queryset.filter(pk__in=users_online())
         except (redis.RedisError, OSError):
-            messages.error(request, "Redis does not respond, so it is unknown who is online.")
+            messages.error(request, gettext("Redis does not respond, so it is unknown who is online."))
             return queryset.none()
 
 
 class WaitingFilter(admin.SimpleListFilter):
     """Users who signed up and wait for approval (SIGN_UP=approval)."""
 
-    title = "approval"
+    title = _("approval")
     parameter_name = "approval"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
 
@@ -34,12 +36,12 @@ logger = structlog.get_logger(__name__)
 class InviteForm(forms.Form):
     """Offers only the plans and roles that `by` may assign."""
 
-    email = forms.EmailField(label="Email address", max_length=254, widget=UnfoldAdminEmailInputWidget)
+    email = forms.EmailField(label=_("Email address"), max_length=254, widget=UnfoldAdminEmailInputWidget)
     plan = forms.ModelChoiceField(
-        Plan.objects.none(), required=False, empty_label="Default plan", widget=UnfoldAdminSelectWidget
+        Plan.objects.none(), required=False, empty_label=_("Default plan"), widget=UnfoldAdminSelectWidget
     )
     role = forms.ModelChoiceField(
-        Group.objects.none(), required=False, empty_label="None (not staff)", widget=UnfoldAdminSelectWidget
+        Group.objects.none(), required=False, empty_label=_("None (not staff)"), widget=UnfoldAdminSelectWidget
     )
 
     def __init__(self, by: User, *args: Any, **kwargs: Any) -> None:
@@ -63,7 +65,7 @@ class InvitationAdmin(QuickListAdmin):
     lookups: ClassVar = frozenset({"by__exact"})
     ordering = ("-id",)
     search_fields = ("email",)
-    search_help_text = "Email address"
+    search_help_text = _("Email address")
     fields = readonly_fields = (
         "email", "plan", "role", "by", "coloured_state", "created_at", "mailed_at", "expires_at", "accepted_at",
         "accepted_by", "revoked_at",
@@ -89,7 +91,7 @@ class InvitationAdmin(QuickListAdmin):
         return False
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="State", label={"open": "info", "accepted": "success", "expired": "warning", "revoked": "danger"}
+        description=_("State"), label={"open": "info", "accepted": "success", "expired": "warning", "revoked": "danger"}
     )
     def coloured_state(self, row: Invitation) -> str:
         return invitations.state(row)
@@ -108,16 +110,16 @@ class InvitationAdmin(QuickListAdmin):
             except invitations.InvitationError as error:
                 form.add_error("email", str(error))
             except IntegrityError:
-                form.add_error("email", "This address has just been invited by someone else.")
+                form.add_error("email", gettext("This address has just been invited by someone else."))
             else:
                 audit.record(request, "invite", made)
                 send(request, made, secret)
                 return redirect("admin:accounts_invitation_changelist")
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "title": "Invite"}
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "form": form, "title": gettext("Invite")}
         context["days"] = settings.INVITATION_DAYS
         return TemplateResponse(request, "admin/accounts/invitation/invite.html", context)
 
-    @admin.action(description="Send again (invalidates the previous link)", permissions=["invite"])
+    @admin.action(description=_("Send again (invalidates the previous link)"), permissions=["invite"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
         for invitation in queryset:
             audit.record(request, "invite_again", invitation)
@@ -128,7 +130,7 @@ class InvitationAdmin(QuickListAdmin):
             else:
                 send(request, invitation, secret)
 
-    @admin.action(description="Revoke", permissions=["invite"])
+    @admin.action(description=_("Revoke"), permissions=["invite"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:
         done = 0
         for invitation in queryset:

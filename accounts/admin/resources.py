@@ -14,6 +14,8 @@ from typing import Any, ClassVar, Final
 from django.contrib.auth.models import Group
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from import_export import fields, resources, results, widgets
 
 from accounts import roles
@@ -177,8 +179,8 @@ class _Meta:
 class UserResource(PlainResource):
     """Imports neither permissions nor passwords. New users set a password with “Forgot password?”."""
 
-    plan = fields.Field("plan", "plan", Named(Plan, "name"))
-    groups = fields.Field("groups", "groups", readonly=True)
+    plan = fields.Field(_("plan"), "plan", Named(Plan, "name"))
+    groups = fields.Field(_("groups"), "groups", readonly=True)
 
     class Meta(_Meta):
         model = User
@@ -207,7 +209,7 @@ class UserResource(PlainResource):
         before = instance.plan_id
         super().import_instance(instance, row, **kwargs)
         if instance.plan_id != before and not (self.actor and self.actor.has_perm("accounts.assign_plan")):
-            raise ValidationError({"plan": "You may not change users' plans."})
+            raise ValidationError({"plan": gettext("You may not change users' plans.")})
 
 
 class PlanResource(PlainResource):
@@ -220,9 +222,9 @@ class PlanResource(PlainResource):
 class QuotaResource(PlainResource):
     """A quota is identified by its owner, unit, period and model, and whether it is shared."""
 
-    plan = fields.Field("plan", "plan", Named(Plan, "name"))
-    group = fields.Field("group", "group", Named(Group, "name"))
-    user = fields.Field("user", "user", Named(User, "email"))
+    plan = fields.Field(_("plan"), "plan", Named(Plan, "name"))
+    group = fields.Field(_("group"), "group", Named(Group, "name"))
+    user = fields.Field(_("user"), "user", Named(User, "email"))
 
     class Meta(_Meta):
         model = Quota
@@ -240,7 +242,7 @@ class PriceResource(PlainResource):
 class UsageResource(PlainResource):
     """Export only: usage is recorded by runs and recordings."""
 
-    email = fields.Field("email", "email", readonly=True)
+    email = fields.Field(_("email"), "email", readonly=True)
 
     class Meta(_Meta):
         model = UsageEntry

@@ -17,6 +17,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -43,9 +45,9 @@ class QuotaTopUpForm(forms.Form):
     quota = forms.TypedChoiceField(coerce=int, widget=UnfoldAdminSelectWidget)
     amount = forms.DecimalField(
         min_value=NANO, max_value=MOST, max_digits=24, decimal_places=9, widget=UnfoldAdminDecimalFieldWidget,
-        help_text="Added to the current period.",
+        help_text=_("Added to the current period."),
     )  # fmt: skip
-    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, help_text="Shown with the top-up.")
+    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, help_text=_("Shown with the top-up."))
 
     def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,7 +60,7 @@ class EraseForm(forms.Form):
     """Asks for the user's email address as confirmation."""
 
     email = forms.CharField(
-        label="Type the user's email address to confirm",
+        label=_("Type the user's email address to confirm"),
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
 
@@ -69,7 +71,7 @@ class EraseForm(forms.Form):
     def clean_email(self) -> str:
         typed = str(self.cleaned_data["email"]).strip().lower()
         if typed != self.user.email:
-            raise ValidationError("This is not the user's email address.")
+            raise ValidationError(gettext("This is not the user's email address."))
         return typed
 
 
@@ -141,7 +143,7 @@ class UserActions:
         try:
             top_ups.top_up(user.pk, chosen["quota"], chosen["amount"], by=by, reason=reason)
         except Quota.DoesNotExist:
-            messages.error(request, "This quota no longer applies to this user.")
+            messages.error(request, gettext("This quota no longer applies to this user."))
         else:
             messages.success(request, f"Added {plain_number(chosen['amount'])} for {user}.")
         return _back(user)
@@ -153,7 +155,7 @@ class UserActions:
         try:
             made = top_ups.reset(user.pk, quota, by=user_of(request).pk)
         except Quota.DoesNotExist:
-            messages.error(request, "This quota no longer applies to this user.")
+            messages.error(request, gettext("This quota no longer applies to this user."))
         else:
             said = f"Reset: {plain_number(made.amount)}." if made else "Nothing was used, so nothing changed."
             messages.success(request, said)
@@ -182,11 +184,11 @@ class UserActions:
         user = self._managed_user(request, id_, "end_sessions")
         session = Session.objects.filter(user=user, hash=hash_).first()
         if session is None:
-            messages.warning(request, "The session had already ended.")
+            messages.warning(request, gettext("The session had already ended."))
         else:
             audit.record(request, "end_session", user)
             end_session(session.session_key)
-            messages.success(request, "The session has been ended.")
+            messages.success(request, gettext("The session has been ended."))
         return _back(user)
 
     @method_decorator(require_POST)
@@ -249,9 +251,9 @@ class UserActions:
         user = self._managed_user(request, id_, "erase_user")
         audit.record(request, "keep", user)
         if erasure.cancel(user):
-            messages.success(request, "Erasure cancelled. The account is as it was before.")
+            messages.success(request, gettext("Erasure cancelled. The account is as it was before."))
         else:
-            messages.warning(request, "No erasure is scheduled for this account.")
+            messages.warning(request, gettext("No erasure is scheduled for this account."))
         return _back(user)
 
 

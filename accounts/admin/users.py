@@ -22,6 +22,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -88,7 +89,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         }
     )
     search_fields = ("pk",)  # shows the search box; `get_search_results` implements it
-    search_help_text = "Words or prefixes of the email address or name; or an id"
+    search_help_text = _("Words or prefixes of the email address or name; or an id")
     ordering = ("-id",)  # ids are ordered by time
     filter_horizontal = ("groups", "user_permissions")
     actions = ("approve_accounts", "switch_off", "switch_on", "end_sessions", "reset_periods")
@@ -183,19 +184,19 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         found.pop("delete_selected", None)
         return found
 
-    @admin.display(description="Role")
+    @admin.display(description=_("Role"))
     def role(self, user: User) -> str:
         if user.is_superuser:
             return "superuser"
         names = sorted(group.name for group in user.groups.all())
         return ", ".join(names) if names else "staff" if user.is_staff else "–"
 
-    @admin.display(description="Last seen")
+    @admin.display(description=_("Last seen"))
     def last_seen(self, user: Any) -> Any:
         return user.seen_at
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Status", label={
+        description=_("Status"), label={
             "active": "success", "suspended": "warning", "disabled": "warning",
             "to be erased": "danger", "waits for approval": "info",
         },
@@ -209,23 +210,23 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
             return "disabled"
         return "suspended" if is_suspended(user) else "active"
 
-    @action(description="Invite a user", icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
+    @action(description=_("Invite a user"), icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
 
-    @admin.action(description="Approve (lets in whoever waits)", permissions=["approve"])
+    @admin.action(description=_("Approve (lets in whoever waits)"), permissions=["approve"])
     def approve_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, lambda user: approve(request, user))
 
-    @admin.action(description="Disable (ends all sessions)", permissions=["disable"])
+    @admin.action(description=_("Disable (ends all sessions)"), permissions=["disable"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, lambda user: switch(request, user, on=False))
 
-    @admin.action(description="Enable", permissions=["disable"])
+    @admin.action(description=_("Enable"), permissions=["disable"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, lambda user: switch(request, user, on=True))
 
-    @admin.action(description="End all sessions", permissions=["end_sessions"])
+    @admin.action(description=_("End all sessions"), permissions=["end_sessions"])
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         def end(user: User) -> None:
             audit.record(request, "end_sessions", user)
@@ -233,7 +234,7 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
 
         self._each(request, queryset, end)
 
-    @admin.action(description="Reset quotas of the current period", permissions=["top_up"])
+    @admin.action(description=_("Reset quotas of the current period"), permissions=["top_up"])
     def reset_periods(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         def reset(user: User) -> None:
             audit.record(request, "reset", user)

@@ -19,6 +19,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from import_export.admin import ExportMixin, ImportExportMixin
 from import_export.formats.base_formats import CSV
 from import_export.tmp_storages import CacheStorage
@@ -76,16 +77,16 @@ def read_table(data: bytes) -> list[list[str]]:
     except UnicodeDecodeError as error:
         raise ValidationError(f"The file is not UTF-8 (byte {error.start}). Save it as “CSV UTF-8”.") from None
     if "\0" in text:
-        raise ValidationError("The file is not text: it contains a NUL character.")
+        raise ValidationError(gettext("The file is not text: it contains a NUL character."))
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise ValidationError(f"The file is not valid CSV or is incomplete: {error}.") from None
     lines = [line for line in lines if line]
     if lines and is_rows_line(lines[-1]) and lines.pop()[0] != rows_line(len(lines) - 1):
-        raise ValidationError("The file is incomplete: its last line names another number of rows.")
+        raise ValidationError(gettext("The file is incomplete: its last line names another number of rows."))
     if len(lines) < 2:
-        raise ValidationError("The file has no rows. It needs a first line with column names, then the rows.")
+        raise ValidationError(gettext("The file has no rows. It needs a first line with column names, then the rows."))
     if len(lines) > MAX_ROWS + 1:
         raise ValidationError(f"The file has more than {MAX_ROWS} rows. Split it.")
     return lines
@@ -180,9 +181,9 @@ class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  
         try:
             return super().process_import(request, **kwargs)
         except PreviewExpired:
-            messages.error(request, "The preview has expired. Upload the file again.")
+            messages.error(request, gettext("The preview has expired. Upload the file again."))
         except redis.RedisError:
-            messages.error(request, "The file cannot be read because Redis does not respond. Try again later.")
+            messages.error(request, gettext("The file cannot be read because Redis does not respond. Try again later."))
         return redirect("..")
 
     def process_dataset(self, dataset: Any, form: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -192,6 +193,6 @@ class ImportExportAdmin(ExportAdmin, ImportExportMixin):  # type: ignore[misc]  
 
     def process_result(self, result: Any, request: HttpRequest) -> Any:
         if result.has_errors() or result.has_validation_errors():
-            messages.error(request, "The data has changed since the preview; nothing was imported. Try again.")
+            messages.error(request, gettext("The data has changed since the preview; nothing was imported. Try again."))
             return redirect("../import/")
         return super().process_result(result, request)

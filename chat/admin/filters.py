@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.formatting import moment
 from accounts.models import User
@@ -40,7 +41,7 @@ class Filter(admin.SimpleListFilter):
 class ModelFilter(Filter):
     """Offers the models of the newest runs. Listing the models of all runs would read the whole table."""
 
-    title = "model"
+    title = _("model")
     parameter_name = "model"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -54,7 +55,7 @@ class ModelFilter(Filter):
 class ErrorFilter(Filter):
     """Filters failed runs by error code. "any" is every failure, also one without a code."""
 
-    title = "error"
+    title = _("error")
     parameter_name = "error_code"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -68,7 +69,7 @@ class ErrorFilter(Filter):
 
 
 class SlowFilter(admin.SimpleListFilter):
-    title = "time to first token"
+    title = _("time to first token")
     parameter_name = "slow"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -81,7 +82,7 @@ class SlowFilter(admin.SimpleListFilter):
 class UserFilter(Filter):
     """Filters by user. Offers no choices: its value comes from a link. Lists are searched by email address instead."""
 
-    title = "user"
+    title = _("user")
     parameter_name = "requested_by__exact"
 
     def label_of(self, value: str) -> str:
@@ -95,7 +96,7 @@ class UserFilter(Filter):
 class PeriodFilter(Filter):
     """ "1h", "24h" and so on, until now; or "<from>/<until>" in ISO 8601, of which either may be missing."""
 
-    title = "started in"
+    title = _("started in")
     parameter_name = "period"
 
     def offered(self) -> list[tuple[str, str]]:

@@ -16,6 +16,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -39,7 +41,7 @@ class KnownModelForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         if cleaned.get("groups") and not cleaned.get("limited"):
-            raise ValidationError({"limited": "Groups are chosen below: switch this on, or choose none."})
+            raise ValidationError({"limited": gettext("Groups are chosen below: switch this on, or choose none.")})
         return cleaned
 
 
@@ -48,14 +50,14 @@ class GroupsForm(forms.Form):
 
     groups = forms.ModelMultipleChoiceField(
         Group.objects.order_by("name"), widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="They replace the groups that the models have now.",
+        help_text=_("They replace the groups that the models have now."),
     )  # fmt: skip
 
 
 class DecidedFilter(Filter):
     """By what staff decided, or what the endpoint's list says."""
 
-    title = "offered"
+    title = _("offered")
     parameter_name = "offered"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -80,7 +82,7 @@ class DecidedFilter(Filter):
 
 
 class RefusingFilter(Filter):
-    title = "refusals"
+    title = _("refusals")
     parameter_name = "refuses"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -91,7 +93,7 @@ class RefusingFilter(Filter):
 
 
 class EndpointFilter(Filter):
-    title = "endpoint"
+    title = _("endpoint")
     parameter_name = "endpoint"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -112,7 +114,7 @@ class KnownModelAdmin(RecordedAdmin):
     list_display = ("name", "shown_label", "endpoint", "state", "reason_shown", "available_to", "default_of")
     list_filter = (DecidedFilter, EndpointFilter, RefusingFilter)
     search_fields = ("name", "label")
-    search_help_text = "A part of the name"
+    search_help_text = _("A part of the name")
     ordering = ("name",)
     list_per_page = 200  # a bulk edit concerns one page
     change_form_outer_after_template = "admin/chat/knownmodel/refusals.html"
@@ -121,10 +123,10 @@ class KnownModelAdmin(RecordedAdmin):
     readonly_fields = ("endpoint", "reason", "seen_at")
     fieldsets = (
         (None, {"fields": ("name", "label", "visibility")}),
-        ("Who may use it", {"fields": ("limited", "groups")}),
-        ("Default for new conversations", {"fields": ("default_groups", "default_plans")}),
-        ("What it can do", {"fields": ("sees", "thinks", "tools")}),
-        ("From its endpoint", {"fields": ("endpoint", "reason", "seen_at")}),
+        (_("Who may use it"), {"fields": ("limited", "groups")}),
+        (_("Default for new conversations"), {"fields": ("default_groups", "default_plans")}),
+        (_("What it can do"), {"fields": ("sees", "thinks", "tools")}),
+        (_("From its endpoint"), {"fields": ("endpoint", "reason", "seen_at")}),
     )
     _offered: frozenset[str] = frozenset()
 
@@ -182,19 +184,19 @@ class KnownModelAdmin(RecordedAdmin):
         if any(known):
             messages.success(request, f"It will be tried again. {SOON}")
         else:
-            messages.error(request, "This is not remembered any more.")
+            messages.error(request, gettext("This is not remembered any more."))
         return redirect("admin:chat_knownmodel_change", row.pk)
 
     # --- many at once --------------------------------------------------------------------------------------------
 
-    @admin.action(description="Allow only for groups…")
+    @admin.action(description=_("Allow only for groups…"))
     def limit_to_groups(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> HttpResponse | None:
         """Asks for the groups on a page of its own, then sets them for all selected models."""
         form = GroupsForm(request.POST if "apply" in request.POST else None)
         if not form.is_valid():
             context = {
                 **self.admin_site.each_context(request),
-                "opts": self.opts, "title": "Allow only for groups", "form": form, "chosen": list(queryset),
+                "opts": self.opts, "title": gettext("Allow only for groups"), "form": form, "chosen": list(queryset),
             }  # fmt: skip
             return TemplateResponse(request, "admin/chat/knownmodel/groups.html", context)
         groups = list(form.cleaned_data["groups"])
@@ -206,22 +208,22 @@ class KnownModelAdmin(RecordedAdmin):
         messages.success(request, f"Only for {names}: {_count(rows)}.")
         return None
 
-    @admin.action(description="Allow for everyone")
+    @admin.action(description=_("Allow for everyone"))
     def allow_everyone(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         with self._changing(request, queryset, "allow_model") as rows:
             KnownModel.groups.through.objects.filter(knownmodel__in=rows).delete()
             KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(limited=False)
         messages.success(request, f"For everyone: {_count(rows)}.")
 
-    @admin.action(description="Offer")
+    @admin.action(description=_("Offer"))
     def offer(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         self._decide(request, queryset, Visibility.SHOWN, "show_model")
 
-    @admin.action(description="Hide from everyone")
+    @admin.action(description=_("Hide from everyone"))
     def hide(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         self._decide(request, queryset, Visibility.HIDDEN, "hide_model")
 
-    @admin.action(description="Decide automatically")
+    @admin.action(description=_("Decide automatically"))
     def decide_automatically(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
         self._decide(request, queryset, Visibility.AUTOMATIC, "change")
 
@@ -248,12 +250,12 @@ class KnownModelAdmin(RecordedAdmin):
         self._offered = frozenset(one["id"] for one in offered_models.offered_models())
         return super().changelist_view(request, extra_context)
 
-    @admin.display(description="Label")
+    @admin.display(description=_("Label"))
     def shown_label(self, row: KnownModel) -> str:
         return row.label or "–"
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Offered", label={"offered": "success", "hidden": "warning", "soon": "info", "no": "default"}
+        description=_("Offered"), label={"offered": "success", "hidden": "warning", "soon": "info", "no": "default"}
     )
     def state(self, row: KnownModel) -> str:
         if row.visibility == Visibility.HIDDEN:
@@ -262,7 +264,7 @@ class KnownModelAdmin(RecordedAdmin):
             return "offered"
         return "soon" if row.visibility == Visibility.SHOWN and row.reason != "" else "no"
 
-    @admin.display(description="Why not")
+    @admin.display(description=_("Why not"))
     def reason_shown(self, row: KnownModel) -> str:
         if row.visibility == Visibility.HIDDEN:
             return "hidden by staff"
@@ -270,13 +272,13 @@ class KnownModelAdmin(RecordedAdmin):
             return ""
         return row.reason or "no endpoint lists it now"
 
-    @admin.display(description="Who may use it")
+    @admin.display(description=_("Who may use it"))
     def available_to(self, row: KnownModel) -> str:
         if not row.limited:
             return "Everyone"
         return ", ".join(group.name for group in row.groups.all()) or "Nobody: its groups were deleted"
 
-    @admin.display(description="Default of")
+    @admin.display(description=_("Default of"))
     def default_of(self, row: KnownModel) -> str:
         names = [group.name for group in row.default_groups.all()]
         names += [f"plan {plan.name}" for plan in row.default_plans.all()]

@@ -12,6 +12,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import ManyToManyField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
@@ -27,7 +28,7 @@ class LibraryForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter e
 
 
 class OwnerFilter(Filter):
-    title = "made by"
+    title = _("made by")
     parameter_name = "made_by"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -46,7 +47,7 @@ class OwnerFilter(Filter):
 
 
 class DisabledFilter(Filter):
-    title = "disabled by staff"
+    title = _("disabled by staff")
     parameter_name = "disabled"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -65,7 +66,7 @@ class LibraryAdmin(RecordedAdmin):
     list_select_related = ("owner",)
     actions = ("disable", "enable_again")
     formfield_overrides: ClassVar = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
-    search_help_text = "A part of the name, or its owner's email address"
+    search_help_text = _("A part of the name, or its owner's email address")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
@@ -99,24 +100,24 @@ class LibraryAdmin(RecordedAdmin):
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response
 
-    @admin.display(description="Owner")
+    @admin.display(description=_("Owner"))
     def made_by(self, row: Any) -> str:
         return row.owner.email if row.owner else "Staff"
 
-    @admin.display(description="Available to")
+    @admin.display(description=_("Available to"))
     def available_to(self, row: Any) -> str:
         groups = ", ".join(group.name for group in row.groups.all())
         return groups or ("Its owner" if row.owner_id else "Everyone")
 
-    @admin.display(description="Disabled", boolean=True)
+    @admin.display(description=_("Disabled"), boolean=True)
     def is_disabled(self, row: Any) -> bool:
         return bool(row.disabled_by_staff)
 
-    @admin.action(description="Disable", permissions=["change"])
+    @admin.action(description=_("Disable"), permissions=["change"])
     def disable(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._set(request, queryset, disabled=True)
 
-    @admin.action(description="Enable again", permissions=["change"])
+    @admin.action(description=_("Enable again"), permissions=["change"])
     def enable_again(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         self._set(request, queryset, disabled=False)
 

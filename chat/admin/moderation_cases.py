@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from accounts import audit
@@ -74,7 +75,7 @@ class ModerationCaseAdmin(HistoryAdmin):
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "title": "Review queue",
+            "title": gettext("Review queue"),
             "rows": queue.shown_rows(rows, viewer),
             "filters": [
                 (name, title, queue.CHOICES[name], query.chosen.get(name, "")) for name, title in FILTERS.items()
@@ -185,7 +186,7 @@ class ModerationCaseAdmin(HistoryAdmin):
         try:
             outcome = self._outcome(request)
         except ValueError:
-            messages.error(request, "This is not a decision.")
+            messages.error(request, gettext("This is not a decision."))
             return self._back(request, case_id)
         case = ModerationCase.objects.filter(pk=case_id).defer(*queue.TEXTS).first()
         hearing = case is not None and decisions.is_appeal(case)
@@ -200,7 +201,7 @@ class ModerationCaseAdmin(HistoryAdmin):
             return response
         messages.success(request, " ".join(["Decided.", *decided[0].effects]))
         if not mail_decision(request, decided[0]):
-            messages.warning(request, "The email to the person could not be sent. They read it on their page.")
+            messages.warning(request, gettext("The email to the person could not be sent. They read it on their page."))
         query = queue.parse_query(request.GET.dict())
         following = queue.next_case(actor, query, decided[0].case)
         if following is None:

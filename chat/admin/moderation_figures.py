@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts.lib.charts import Column, draw
@@ -36,7 +37,7 @@ def show_figures(request: HttpRequest) -> HttpResponseBase:
     figures = read_figures(days)
     context = {
         **admin.site.each_context(request),
-        "title": "Moderation",
+        "title": gettext("Moderation"),
         "spans": spans,
         "tiles": tiles(figures),
         "panels": [day_panel(figures, days)],

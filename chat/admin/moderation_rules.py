@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextareaWidget
 
@@ -41,7 +43,7 @@ class LinesField(forms.CharField):
 
     def validate(self, value: Any) -> None:
         if any(len(line) > 200 for line in value):
-            raise ValidationError("A line has at most 200 characters.")
+            raise ValidationError(gettext("A line has at most 200 characters."))
 
     def run_validators(self, value: Any) -> None:
         pass  # they are for a string
@@ -49,13 +51,13 @@ class LinesField(forms.CharField):
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
     directions = forms.MultipleChoiceField(
-        choices=Direction.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, label="Where"
+        choices=Direction.choices, widget=UnfoldAdminCheckboxSelectMultipleWidget, label=_("Where")
     )
     pii = forms.MultipleChoiceField(
         choices=list(LABELS.items()), widget=UnfoldAdminCheckboxSelectMultipleWidget, required=False,
-        label="Personal data",
+        label=_("Personal data"),
     )  # fmt: skip
-    only_models = LinesField(required=False, help_text="Only with these models, one a line. None: all.")
+    only_models = LinesField(required=False, help_text=_("Only with these models, one a line. None: all."))
 
     class Meta:
         model = ModerationRule
@@ -86,10 +88,10 @@ class ModerationRuleAdmin(RecordedAdmin):
     list_before_template = "admin/chat/moderationrule/starter.html"
     fieldsets = (
         (None, {"fields": ("name", "enabled", "directions", "action", ("category", "severity"))}),
-        ("What is searched for", {"fields": ("words", "disguised", "patterns", "pii", "locale")}),
-        ("Whom it concerns", {"fields": ("groups", "plans", "only_models")}),
-        ("What the person reads", {"fields": ("notice",)}),
-        ("About this rule", {"fields": ("source", ("version", "changed_at"))}),
+        (_("What is searched for"), {"fields": ("words", "disguised", "patterns", "pii", "locale")}),
+        (_("Whom it concerns"), {"fields": ("groups", "plans", "only_models")}),
+        (_("What the person reads"), {"fields": ("notice",)}),
+        (_("About this rule"), {"fields": ("source", ("version", "changed_at"))}),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -168,10 +170,10 @@ class ModerationRuleAdmin(RecordedAdmin):
         super().delete_model(request, obj)
         transaction.on_commit(clear_rules_cache)
 
-    @admin.display(description="Where")
+    @admin.display(description=_("Where"))
     def shown_directions(self, row: ModerationRule) -> str:
         return ", ".join(Direction(direction).label for direction in row.directions)
 
-    @admin.display(description="Personal data")
+    @admin.display(description=_("Personal data"))
     def shown_pii(self, row: ModerationRule) -> str:
         return ", ".join(str(label) for kind, label in LABELS.items() if kind in row.pii)

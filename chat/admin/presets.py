@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminSelectWidget,
@@ -64,9 +65,9 @@ class PresetAdmin(LibraryAdmin):
     ordering = ("position", "name")
     fieldsets = (
         (None, {"fields": ("name", "description", "system_prompt", "starters")}),
-        ("Model", {"fields": ("model", ("temperature", "max_tokens"), "effort")}),
-        ("Tools", {"fields": ("own_tools", "tools")}),
-        ("Availability", {"fields": ("enabled", "groups", "position")}),
+        (_("Model"), {"fields": ("model", ("temperature", "max_tokens"), "effort")}),
+        (_("Tools"), {"fields": ("own_tools", "tools")}),
+        (_("Availability"), {"fields": ("enabled", "groups", "position")}),
     )
     facts = (
         *("name", "made_by", "description", "shown_model", "temperature", "max_tokens", "effort", "shown_tools"),
@@ -83,11 +84,11 @@ class PresetAdmin(LibraryAdmin):
         super().switch(rows.exclude(owner=None), disabled=disabled)
         clear_presets_cache()
 
-    @admin.display(description="Disabled", boolean=True)
+    @admin.display(description=_("Disabled"), boolean=True)
     def is_disabled(self, row: Preset) -> bool:
         return row.disabled_by_staff or (row.owner_id is None and not row.enabled)
 
-    @admin.display(description="Model", ordering="model")
+    @admin.display(description=_("Model"), ordering="model")
     def shown_model(self, row: Preset) -> SafeString | str:
         if not row.model:
             return "Server default"
@@ -95,12 +96,12 @@ class PresetAdmin(LibraryAdmin):
             return row.model
         return format_html('{} <span class="text-red-700 dark:text-red-400">not currently offered</span>', row.model)
 
-    @admin.display(description="Tools")
+    @admin.display(description=_("Tools"))
     def shown_tools(self, row: Preset) -> str:
         if row.tools is None:
             return "Those that are on by default"
         return ", ".join(row.tools) or "None"
 
-    @admin.display(description="Starters")
+    @admin.display(description=_("Starters"))
     def shown_starters(self, row: Preset) -> SafeString | str:
         return format_html('<div class="whitespace-pre-wrap break-words">{}</div>', "\n".join(row.starters) or "–")

@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
@@ -53,7 +54,7 @@ class LinkAdmin(QuickListAdmin):
         """The link no longer works."""
         raise NotImplementedError
 
-    @admin.action(description="Revoke", permissions=["revoke"])
+    @admin.action(description=_("Revoke"), permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         rows = list(queryset.filter(revoked_at=None))
         for row in rows:
@@ -61,11 +62,11 @@ class LinkAdmin(QuickListAdmin):
             self.end(row)
         messages.success(request, f"Revoked: {len(rows)}.")
 
-    @admin.display(description="Conversation")
+    @admin.display(description=_("Conversation"))
     def shown_conversation(self, row: Any) -> SafeString | str:
         return page_link("conversation", row.conversation_id)
 
-    @display(description="State", label=STATES)  # type: ignore[untyped-decorator]  # unfold's, for the colours
+    @display(description=_("State"), label=STATES)  # type: ignore[untyped-decorator]  # unfold's, for the colours
     def state(self, row: Any) -> str:
         if row.revoked_at is not None:
             return "revoked"

@@ -15,6 +15,8 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -42,7 +44,7 @@ class ReasonForm(forms.Form):
 
     reason = forms.CharField(
         max_length=200, required=False, widget=UnfoldAdminTextInputWidget,
-        help_text="People read it, after “Tools are switched off for now.”",
+        help_text=_("People read it, after “Tools are switched off for now.”"),
     )  # fmt: skip
 
 
@@ -55,7 +57,7 @@ def show_tools(request: HttpRequest) -> HttpResponseBase:
     figures = read_tool_figures(days)
     context = {
         **admin.site.each_context(request),
-        "title": "Tools",
+        "title": gettext("Tools"),
         "spans": spans,
         "tiles": _tiles(figures.now),
         "panels": [_day_panel(figures, days)],
@@ -72,12 +74,12 @@ def stop_tools(request: HttpRequest) -> HttpResponseBase:
         raise PermissionDenied
     form = ReasonForm(request.POST if request.method == "POST" else None)
     if request.method != "POST" or not form.is_valid():
-        context = {**admin.site.each_context(request), "title": "Stop all tools", "form": form}
+        context = {**admin.site.each_context(request), "title": gettext("Stop all tools"), "form": form}
         return TemplateResponse(request, "admin/chat/tools/stop.html", context)
     reason = form.cleaned_data["reason"]
     audit.record(request, "stop_tools", ToolSwitch, details=reason)
     switch_tools(True, reason, user_of(request))
-    messages.success(request, "All tools are stopped. Calls that had begun go on to their end.")
+    messages.success(request, gettext("All tools are stopped. Calls that had begun go on to their end."))
     return redirect("admin:tools")
 
 
@@ -87,7 +89,7 @@ def start_tools(request: HttpRequest) -> HttpResponseBase:
         raise PermissionDenied
     audit.record(request, "start_tools", ToolSwitch)
     switch_tools(False, "", user_of(request))
-    messages.success(request, "Tools may be called again.")
+    messages.success(request, gettext("Tools may be called again."))
     return redirect("admin:tools")
 
 

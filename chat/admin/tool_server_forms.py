@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
 
 from chat.catalog.tool_servers import origin_of
@@ -64,7 +65,7 @@ class ToolServerForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         if cleaned.get("groups") and not cleaned.get("limited"):
-            raise ValidationError({"limited": "Groups are chosen below: switch this on, or choose none."})
+            raise ValidationError({"limited": gettext("Groups are chosen below: switch this on, or choose none.")})
         moved = bool(self.origin_before) and origin_of(cleaned.get("address") or "") != self.origin_before
         # Otherwise anyone who may change a server could have its secrets sent to a server of theirs.
         if moved and self.instance.encrypted_headers and cleaned.get("headers") is None:
@@ -75,7 +76,7 @@ class ToolServerForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
         if cleaned.get("auth") == ServerAuth.HEADERS:
             given = cleaned.get("headers")
             if given == {} or (given is None and not self.instance.encrypted_headers):
-                raise ValidationError({"headers": "Enter the headers, or choose another way to log in."})
+                raise ValidationError({"headers": gettext("Enter the headers, or choose another way to log in.")})
         return cleaned
 
     @property

@@ -16,6 +16,8 @@ from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
@@ -43,9 +45,9 @@ class ToolServerAdmin(RecordedAdmin):
     formfield_overrides = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}  # noqa: RUF012
     fieldsets = (
         (None, {"fields": ("title", "slug", "kind", "address", "enabled", "trusted", "timeout")}),
-        ("OpenAPI document", {"fields": ("document_address", "document")}),
-        ("Log-in", {"fields": ("auth", "headers", "client_id", "client_secret", "scopes")}),
-        ("Who may use it", {"fields": ("limited", "groups")}),
+        (_("OpenAPI document"), {"fields": ("document_address", "document")}),
+        (_("Log-in"), {"fields": ("auth", "headers", "client_id", "client_secret", "scopes")}),
+        (_("Who may use it"), {"fields": ("limited", "groups")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ToolServer]:
@@ -112,7 +114,7 @@ class ToolServerAdmin(RecordedAdmin):
             changed = 0
             for row in KnownTool.objects.select_for_update().filter(server=server.slug, gone_at=None).order_by("pk"):
                 changed += self._decide(request, row)
-        messages.success(request, "1 tool was changed." if changed == 1 else f"{changed} tools were changed.")
+        messages.success(request, gettext("1 tool was changed.") if changed == 1 else f"{changed} tools were changed.")
         return redirect("admin:chat_toolserver_change", server.pk)
 
     def _decide(self, request: HttpRequest, row: KnownTool) -> bool:
@@ -168,24 +170,26 @@ class ToolServerAdmin(RecordedAdmin):
 
     _counts: dict[str, tuple[int, int]] = {}  # noqa: RUF012 -- replaced by each list
 
-    @admin.display(description="Tools")
+    @admin.display(description=_("Tools"))
     def tools(self, row: ToolServer) -> str:
         on, changed = self._counts.get(row.slug, (0, 0))
         return f"{on} on" + (f", {changed} to look at" if changed else "")
 
-    @admin.display(description="For")
+    @admin.display(description=_("For"))
     def who(self, row: ToolServer) -> str:
         if row.owner is not None:
             return f"only {row.owner}"
         return ", ".join(group.name for group in row.groups.all()) or "nobody" if row.limited else "everybody"
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Use", ordering="enabled", label={"on": "success", "off": "warning", "cannot be listed": "danger"}
+        description=_("Use"),
+        ordering="enabled",
+        label={"on": "success", "off": "warning", "cannot be listed": "danger"},
     )
     def coloured_use(self, row: ToolServer) -> str:
         return "off" if not row.enabled else "cannot be listed" if row.list_error else "on"
 
-    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
+    @display(description=_("Last test"), label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
     def last_test(self, row: ToolServer) -> str:
         return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
 
@@ -207,7 +211,7 @@ class ToolConnectionAdmin(HistoryAdmin):
     def has_disconnect_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("chat.delete_toolconnection"))
 
-    @admin.action(description="Revoke and delete the selected log-ins", permissions=["disconnect"])
+    @admin.action(description=_("Revoke and delete the selected log-ins"), permissions=["disconnect"])
     def disconnect(self, request: HttpRequest, queryset: QuerySet[ToolConnection]) -> None:
         """Revokes the tokens at the servers where they can, and deletes them in any case."""
         rows = list(queryset.select_related("server", "user")[:20])  # each waits for a worker
@@ -223,7 +227,7 @@ class ToolConnectionAdmin(HistoryAdmin):
             messages.warning(request, f"Not revoked at the server, only deleted here: {', '.join(kept)}.")
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="State", ordering="state", label={"Connected": "success", "Connect again": "danger"}
+        description=_("State"), ordering="state", label={"Connected": "success", "Connect again": "danger"}
     )
     def coloured_state(self, row: ToolConnection) -> str:
         return str(row.get_state_display())

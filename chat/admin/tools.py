@@ -14,6 +14,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts import audit
@@ -27,7 +29,7 @@ SOON: Final = "It counts from the next answer on."
 
 
 class StateFilter(Filter):
-    title = "offered"
+    title = _("offered")
     parameter_name = "offered"
 
     def offered(self) -> list[tuple[str, str]]:
@@ -51,7 +53,7 @@ class KnownToolAdmin(RecordedAdmin):
     list_display = ("name", "title", "shown_server", "effect", "state", "by_default", "approval", "seen_at")
     list_filter = (ServerFilter, StateFilter)
     search_fields = ("name", "title")
-    search_help_text = "A part of the name"
+    search_help_text = _("A part of the name")
     ordering = ("server", "name")
     list_per_page = 200  # a bulk edit concerns one page
     actions = ("switch_on", "switch_off", "use_by_default", "leave_off_by_default")
@@ -61,9 +63,9 @@ class KnownToolAdmin(RecordedAdmin):
     )  # fmt: skip
     fieldsets = (
         (None, {"fields": ("name", "title", "shown_server", "description")}),
-        ("Offered", {"fields": ("enabled", "by_default")}),
-        ("What it does", {"fields": ("effect", "approval", "outside", "shown_parameters")}),
-        ("Seen", {"fields": ("seen_at", "gone_at")}),
+        (_("Offered"), {"fields": ("enabled", "by_default")}),
+        (_("What it does"), {"fields": ("effect", "approval", "outside", "shown_parameters")}),
+        (_("Seen"), {"fields": ("seen_at", "gone_at")}),
     )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -75,19 +77,19 @@ class KnownToolAdmin(RecordedAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return super().get_actions(request) if self.has_change_permission(request) else {}
 
-    @admin.action(description="Offer")
+    @admin.action(description=_("Offer"))
     def switch_on(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
         self._change(request, queryset, "enable_tool", "Offered", enabled=True)
 
-    @admin.action(description="Switch off for everybody")
+    @admin.action(description=_("Switch off for everybody"))
     def switch_off(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
         self._change(request, queryset, "disable_tool", "Switched off", enabled=False)
 
-    @admin.action(description="On by default")
+    @admin.action(description=_("On by default"))
     def use_by_default(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
         self._change(request, queryset, "change", "On by default", by_default=True)
 
-    @admin.action(description="Off by default")
+    @admin.action(description=_("Off by default"))
     def leave_off_by_default(self, request: HttpRequest, queryset: QuerySet[KnownTool]) -> None:
         self._change(request, queryset, "change", "Off by default", by_default=False)
 
@@ -101,19 +103,19 @@ class KnownToolAdmin(RecordedAdmin):
         count = "1 tool" if len(rows) == 1 else f"{len(rows)} tools"
         messages.success(request, f"{said}: {count}. {SOON}")
 
-    @admin.display(description="Server")
+    @admin.display(description=_("Server"))
     def shown_server(self, row: KnownTool) -> str:
         return row.server or "own tool"
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Offered", label={"offered": "success", "off": "warning", "gone": "default"}
+        description=_("Offered"), label={"offered": "success", "off": "warning", "gone": "default"}
     )
     def state(self, row: KnownTool) -> str:
         if row.gone_at is not None:
             return "gone"
         return "offered" if row.enabled else "off"
 
-    @admin.display(description="Parameters")
+    @admin.display(description=_("Parameters"))
     def shown_parameters(self, row: KnownTool) -> SafeString:
         text = json.dumps(row.parameters, indent=2, ensure_ascii=False)
         return format_html('<pre class="whitespace-pre-wrap break-words">{}</pre>', text)
@@ -124,8 +126,8 @@ class ToolPolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
         model = ToolPolicy
         fields = "__all__"  # noqa: DJ007 -- the admin's fieldsets choose
         help_texts: ClassVar = {
-            "server": "The short name of a tool server. Empty: our own tools. *: all tools, also those of servers.",
-            "tool": "The name of a tool, as the list of tools has it. Empty: all of them.",
+            "server": _("The short name of a tool server. Empty: our own tools. *: all tools, also those of servers."),
+            "tool": _("The name of a tool, as the list of tools has it. Empty: all of them."),
         }
 
     def clean(self) -> dict[str, Any] | None:
@@ -133,11 +135,11 @@ class ToolPolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
         server, tool = cleaned.get("server") or "", cleaned.get("tool") or ""
         if server == EVERY_SERVER:
             if tool:
-                self.add_error("tool", "A policy for all tools names none.")
+                self.add_error("tool", gettext("A policy for all tools names none."))
         elif tool and not KnownTool.objects.filter(server=server, name=tool).exists():
-            self.add_error("tool", "There is no such tool at this server. See Tools for the names.")
+            self.add_error("tool", gettext("There is no such tool at this server. See Tools for the names."))
         elif server and not KnownTool.objects.filter(server=server).exists():
-            self.add_error("server", "No tool of such a server is known.")
+            self.add_error("server", gettext("No tool of such a server is known."))
         return cleaned
 
 
@@ -151,11 +153,11 @@ class ToolPolicyAdmin(RecordedAdmin):
     list_filter = ("rule",)
     lookups: ClassVar = frozenset({"rule__exact"})
     search_fields = ("server", "tool")
-    search_help_text = "Server or tool"
+    search_help_text = _("Server or tool")
     ordering = ("server", "tool", "pk")
     fields = ("group", "server", "tool", "rule")
 
-    @admin.display(description="For")
+    @admin.display(description=_("For"))
     def shown_group(self, row: ToolPolicy) -> str:
         return str(row.group or "everybody")
 

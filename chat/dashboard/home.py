@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from chat.dashboard.cache import cache
 from chat.dashboard.links import Links
@@ -52,4 +53,4 @@ def add_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, An
         "runs_known": runs is not None,
         "usage_known": usage is not None,
     }
-    return {**context, "dashboard": board, "title": "Dashboard"}
+    return {**context, "dashboard": board, "title": gettext("Dashboard")}

@@ -21,6 +21,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from accounts import audit
@@ -103,7 +104,7 @@ def _page(request: HttpRequest, query: ReportQuery, today: date, **found: Any) -
     spans = [(f"{days} days", today - timedelta(days=days - 1)) for days in (7, 30, 90, 365)]
     context = {
         **admin.site.each_context(request),
-        "title": "Usage",
+        "title": gettext("Usage"),
         "query": query,
         "today": today,
         "kinds": KINDS.items(),

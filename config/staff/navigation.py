@@ -9,6 +9,7 @@ from typing import Any, Final
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from chat.admin.moderation_figures import PERMISSION as FIGURES_PERMISSION
 from chat.admin.tool_figures import PERMISSION as TOOLS_PERMISSION
@@ -92,7 +93,7 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     if handbook.PATH.exists():
         overview.append(_item("Help", "help", reverse("staff_help")))
-    groups: list[dict[str, Any]] = [{"title": "Overview", "items": overview}]
+    groups: list[dict[str, Any]] = [{"title": gettext("Overview"), "items": overview}]
     for title, named in GROUPS:
         items = []
         for label, name, icon in named:
@@ -100,7 +101,7 @@ def build_sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 items.append(_item(name or str(page["name"]), icon, page["admin_url"]))
         groups.append({"title": title, "separator": True, "items": items})
     more = [_item(str(page["name"]), "category", page["admin_url"]) for page in pages.values()]
-    groups.append({"title": "More", "separator": True, "items": more})
+    groups.append({"title": gettext("More"), "separator": True, "items": more})
     return [group for group in groups if group["items"]]
 
 

@@ -15,6 +15,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 from unfold.admin import StackedInline
@@ -43,7 +44,7 @@ class ModelInline(StackedInline):  # type: ignore[misc]  # unfold ships no types
         ("headers", "extra_query", "extra_body"),
     )
     extra = 0
-    verbose_name_plural = "models (none: those that the endpoint lists)"
+    verbose_name_plural = _("models (none: those that the endpoint lists)")
 
 
 @admin.register(Endpoint)
@@ -57,13 +58,13 @@ class EndpointAdmin(RecordedAdmin):
     change_form_outer_before_template = "workers/endpoint_test.html"
     fieldsets = (
         (None, {"fields": ("name", "kind", "base_url", "api_key", "remove_key", "use", "position")}),
-        ("Fallback", {"fields": ("fallback", "fallback_model")}),
-        ("Cut answers", {"fields": ("prefill",)}),
+        (_("Fallback"), {"fields": ("fallback", "fallback_model")}),
+        (_("Cut answers"), {"fields": ("prefill",)}),
         (
-            "Timeouts",
+            _("Timeouts"),
             {"fields": (("connect_timeout", "first_chunk_timeout"), ("idle_timeout", "total_timeout"))},
         ),
-        ("Added to every request", {"fields": ("headers", "extra_query", "extra_body")}),
+        (_("Added to every request"), {"fields": ("headers", "extra_query", "extra_body")}),
     )
     search_fields = ("name", "base_url")
     _offered: dict[str, int] | None = None
@@ -190,24 +191,24 @@ class EndpointAdmin(RecordedAdmin):
         return super().changelist_view(request, context)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description="Use", ordering="use", label={"offered": "success", "fallback": "info", "off": "warning"}
+        description=_("Use"), ordering="use", label={"offered": "success", "fallback": "info", "off": "warning"}
     )
     def coloured_use(self, row: Endpoint) -> str:
         return {Use.OFFERED: "offered", Use.STANDBY: "fallback", Use.OFF: "off"}[Use(row.use)]
 
-    @admin.display(description="Offered models")
+    @admin.display(description=_("Offered models"))
     def offered(self, row: Endpoint) -> str:
         return "?" if self._offered is None else str(self._offered.get(str(row.pk), 0))
 
-    @admin.display(description="API", ordering="kind")
+    @admin.display(description=_("API"), ordering="kind")
     def api(self, row: Endpoint) -> str:
         return KIND_NAMES[row.api]
 
-    @admin.display(description="Extra headers")
+    @admin.display(description=_("Extra headers"))
     def stored_headers(self, row: Endpoint) -> str:
         return ", ".join(row.header_names) or "none"
 
-    @admin.display(description="Key")
+    @admin.display(description=_("Key"))
     def key(self, row: Endpoint) -> str:
         if row.key_set_at is None:
             return "none"
@@ -217,6 +218,6 @@ class EndpointAdmin(RecordedAdmin):
             return "cannot be decrypted: enter it again"
         return f"set on {date_format(timezone.localtime(row.key_set_at), 'Y-m-d')}"
 
-    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
+    @display(description=_("Last test"), label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
     def last_test(self, row: Endpoint) -> str:
         return "–" if row.tested_at is None else "works" if row.test_passed else "fails"

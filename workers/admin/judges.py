@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.admin import TabularInline
 from unfold.decorators import display
@@ -29,7 +31,7 @@ from workers.moderation.judge_test import request_judge_test
 
 class JudgeForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
     directions = forms.MultipleChoiceField(
-        choices=[(one.value, one.label) for one in JUDGED_DIRECTIONS], label="What it judges",
+        choices=[(one.value, one.label) for one in JUDGED_DIRECTIONS], label=_("What it judges"),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )  # fmt: skip
 
@@ -44,7 +46,9 @@ class CategoryFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
         if any(self.errors) or not self.instance.enabled:
             return
         if not any(form.cleaned_data and not form.cleaned_data.get("DELETE") for form in self.forms):
-            raise ValidationError("A judge without a category would never find anything. Add one, or switch it off.")
+            raise ValidationError(
+                gettext("A judge without a category would never find anything. Add one, or switch it off.")
+            )
 
 
 class CategoryInline(TabularInline):  # type: ignore[misc]  # unfold ships no types
@@ -53,7 +57,7 @@ class CategoryInline(TabularInline):  # type: ignore[misc]  # unfold ships no ty
     fields = ("category", "threshold", "action", "severity", "when_away")
     extra = 0
     hide_title = True
-    verbose_name_plural = "categories (others are ignored)"
+    verbose_name_plural = _("categories (others are ignored)")
 
 
 @admin.register(Judge)
@@ -69,9 +73,9 @@ class JudgeAdmin(RecordedAdmin):
     readonly_fields = ("version", "changed_at")
     fieldsets = (
         (None, {"fields": ("name", "enabled", "backend", "endpoint", "model")}),
-        ("What it judges", {"fields": ("directions", "mode", ("timeout", "behind_timeout"))}),
-        ("What the person reads", {"fields": ("notice",)}),
-        ("About this judge", {"fields": (("version", "changed_at"),)}),
+        (_("What it judges"), {"fields": ("directions", "mode", ("timeout", "behind_timeout"))}),
+        (_("What the person reads"), {"fields": ("notice",)}),
+        (_("About this judge"), {"fields": (("version", "changed_at"),)}),
     )
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -102,10 +106,10 @@ class JudgeAdmin(RecordedAdmin):
 
     # --- the list ------------------------------------------------------------------------------------------------
 
-    @admin.display(description="Judges")
+    @admin.display(description=_("Judges"))
     def shown_directions(self, row: Judge) -> str:
         return ", ".join(Direction(direction).label for direction in row.directions)
 
-    @display(description="Last test", label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
+    @display(description=_("Last test"), label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
     def last_test(self, row: Judge) -> str:
         return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
