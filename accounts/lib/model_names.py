@@ -10,7 +10,7 @@ def translate_derived_names(app: AppConfig) -> None:
     """Replaces the derived names of an app's models and fields by lazy translations.
 
     Migrations do not contain derived names, so none is made by it. The catalogues get these names from the module
-    `derived_names` of the app, because they are in no other source text.
+    `models.derived_names` of the app, because they are in no other source text.
     """
     for model in app.get_models():
         options = model._meta  # noqa: SLF001  # Django documents it
