@@ -1,8 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ChatConfig(AppConfig):
     name = "chat"
+    verbose_name = _("Chat")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
@@ -43,7 +45,7 @@ class ChatConfig(AppConfig):
         post_delete.connect(audio_files.delete_file, sender=Recording)
         post_delete.connect(forget_server, sender=ToolServer)
         register_user_data(UserData(export_user_data, erasure.report))
-        register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
+        register_user_link(UserLink(_("Runs"), "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         for name, view in (
             ("usage", "chat:usage"),
             ("instructions", "chat:instructions"),
@@ -60,7 +62,9 @@ class ChatConfig(AppConfig):
         ):
             register_settings_link(name, view)
         register_user_link(
-            UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")
+            UserLink(
+                _("Moderation cases"), "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase"
+            )
         )
         register_reasons_page("chat:blocked_cases")
         register_name_check(check_person_name)

@@ -1,8 +1,10 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class WorkersConfig(AppConfig):
     name = "workers"
+    verbose_name = _("Workers")
 
     def ready(self) -> None:
         from accounts.lib.model_names import translate_derived_names

@@ -21,7 +21,7 @@ class OnlineFilter(admin.SimpleListFilter):
     parameter_name = "online"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Online now")]
+        return [("yes", gettext("Online now"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() != "yes":
@@ -40,7 +40,7 @@ class WaitingFilter(admin.SimpleListFilter):
     parameter_name = "approval"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("waiting", "Waits for approval")]
+        return [("waiting", gettext("Awaiting approval"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(awaits_approval=True) if self.value() == "waiting" else queryset

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import smtplib
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import structlog
 from allauth.account.adapter import get_adapter
@@ -19,7 +19,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget
@@ -31,6 +31,11 @@ from accounts.models import Invitation, Plan, User
 from accounts.staff.lists import QuickListAdmin
 
 logger = structlog.get_logger(__name__)
+
+
+STATES: Final = {
+    "open": _("open"), "accepted": _("accepted"), "expired": _("expired"), "revoked": _("revoked"),
+}  # fmt: skip
 
 
 class InviteForm(forms.Form):
@@ -93,8 +98,9 @@ class InvitationAdmin(QuickListAdmin):
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("State"), label={"open": "info", "accepted": "success", "expired": "warning", "revoked": "danger"}
     )
-    def coloured_state(self, row: Invitation) -> str:
-        return invitations.state(row)
+    def coloured_state(self, row: Invitation) -> tuple[str, str]:
+        state = invitations.state(row)
+        return state, str(STATES[state])
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Not in a transaction, so that the mail is sent after the invitation is committed."""
@@ -135,11 +141,19 @@ class InvitationAdmin(QuickListAdmin):
         done = 0
         for invitation in queryset:
             if not invitations.may_invite(user_of(request), invitation.plan, invitation.role):
-                messages.error(request, f"You may not revoke this invitation: {invitation.email}.")
+                messages.error(
+                    request,
+                    gettext("You don't have permission to revoke the invitation of %(email)s.")
+                    % {"email": invitation.email},
+                )
                 continue
             audit.record(request, "revoke", invitation)
             done += invitations.revoke(invitation)
-        messages.success(request, f"Revoked: {done}.")
+        messages.success(
+            request,
+            ngettext("%(count)d invitation was revoked.", "%(count)d invitations were revoked.", done)
+            % {"count": done},
+        )
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         found: dict[str, Any] = super().get_actions(request)
@@ -151,14 +165,20 @@ def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
     """Mails the link. Without a mail server the sender sees it once, and opening it does not verify the address."""
     link = request.build_absolute_uri(f"{reverse('account_invitation')}#{secret}")
     if not mail_is_configured():
-        messages.warning(request, f"No mail server is configured. Give {invitation.email} this link: {link}")
+        messages.warning(
+            request,
+            gettext("No mail server is configured. Send this link to %(email)s yourself: %(link)s")
+            % {"email": invitation.email, "link": link},
+        )
         return
     context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": settings.SITE_NAME}
     try:
         get_adapter(request).send_mail("account/email/invitation", invitation.email, context)
     except (smtplib.SMTPException, OSError) as error:
         logger.warning("invitation_mail_failed", invitation=str(invitation.pk), error=type(error).__name__)
-        messages.error(request, f"The email to {invitation.email} could not be sent. Try again later.")
+        messages.error(
+            request, gettext("The email to %(email)s could not be sent. Try again later.") % {"email": invitation.email}
+        )
         return
     Invitation.objects.filter(pk=invitation.pk, token_hash=invitation.token_hash).update(mailed_at=timezone.now())
-    messages.success(request, f"Invited: {invitation.email}.")
+    messages.success(request, gettext("%(email)s has been invited.") % {"email": invitation.email})

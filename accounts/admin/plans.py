@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
@@ -73,7 +74,7 @@ class PriceAdmin(ImportExportAdmin, RecordedAdmin):
 
     @admin.display(description=_("Model"), ordering="model")
     def shown_model(self, row: Price) -> str:
-        return row.model or "any"
+        return row.model or gettext("any")
 
     @admin.display(description=_("Currency"))
     def currency(self, row: Price) -> str:

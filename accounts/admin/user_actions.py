@@ -17,7 +17,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
@@ -136,7 +136,9 @@ class UserActions:
         form = QuotaTopUpForm(user, request.POST or None)
         if request.method != "POST" or not form.is_valid():
             bars = quota_bars(user)
-            return self._page(request, "top_up", user, form=form, quotas=bars, title=f"Top up {user}")
+            return self._page(
+                request, "top_up", user, form=form, quotas=bars, title=gettext("Top up %(user)s") % {"user": user}
+            )
         chosen = form.cleaned_data
         audit.record(request, "top_up", user, details=f"{plain_number(chosen['amount'])}: {chosen['reason']}")
         by, reason = user_of(request).pk, chosen["reason"]
@@ -145,7 +147,8 @@ class UserActions:
         except Quota.DoesNotExist:
             messages.error(request, gettext("This quota no longer applies to this user."))
         else:
-            messages.success(request, f"Added {plain_number(chosen['amount'])} for {user}.")
+            added = {"amount": plain_number(chosen["amount"]), "user": user}
+            messages.success(request, gettext("Added %(amount)s for %(user)s.") % added)
         return _back(user)
 
     @method_decorator(require_POST)
@@ -157,7 +160,10 @@ class UserActions:
         except Quota.DoesNotExist:
             messages.error(request, gettext("This quota no longer applies to this user."))
         else:
-            said = f"Reset: {plain_number(made.amount)}." if made else "Nothing was used, so nothing changed."
+            if made:
+                said = gettext("Usage reset by %(amount)s.") % {"amount": plain_number(made.amount)}
+            else:
+                said = gettext("Nothing was used, so nothing changed.")
             messages.success(request, said)
         return _back(user)
 
@@ -168,15 +174,19 @@ class UserActions:
         if wrong := switch(request, user, on=on):
             messages.error(request, wrong)
         else:
-            now = "may log in again" if on else "has been disabled and logged out everywhere"
-            messages.success(request, f"{user} {now}.")
+            said = (
+                gettext("%(user)s can log in again.") if on else gettext("%(user)s has been disabled and logged out.")
+            )
+            messages.success(request, said % {"user": user})
         return _back(user)
 
     @method_decorator(require_POST)
     def end_all(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
         user = self._managed_user(request, id_, "end_sessions")
         audit.record(request, "end_sessions", user)
-        messages.success(request, f"Sessions ended: {end_all_sessions(user)}.")
+        ended = end_all_sessions(user)
+        said = ngettext("%(count)d session was ended.", "%(count)d sessions were ended.", ended)
+        messages.success(request, said % {"count": ended})
         return _back(user)
 
     @method_decorator(require_POST)
@@ -214,7 +224,15 @@ class UserActions:
         found = erasure.user_data().report(user)
         report = [(text, found[name]) for name, text in REPORT.items() if name in found]
         days = settings.ERASE_GRACE_DAYS
-        return self._page(request, "erase", user, form=form, report=report, days=days, title=f"Erase {user}")
+        return self._page(
+            request,
+            "erase",
+            user,
+            form=form,
+            report=report,
+            days=days,
+            title=gettext("Erase %(user)s") % {"user": user},
+        )
 
     @method_decorator(require_POST)
     def approve(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
@@ -222,7 +240,7 @@ class UserActions:
         if wrong := approve(request, user):
             messages.error(request, wrong)
         else:
-            messages.success(request, f"{user} may log in now.")
+            messages.success(request, gettext("%(user)s can log in now.") % {"user": user})
         return _back(user)
 
     @method_decorator(require_POST)
@@ -231,19 +249,27 @@ class UserActions:
         """Shows a link to choose a new password, once: it is stored nowhere."""
         user = self._managed_user(request, id_, "change_user")
         if not user.is_active:
-            messages.error(request, f"{user} may not log in at present.")
+            messages.error(request, gettext("%(user)s cannot log in at the moment.") % {"user": user})
             return _back(user)
         audit.record(request, "reset_link", user)
         link = reset_link(request, make_reset_key(user))
         hours = settings.PASSWORD_RESET_TIMEOUT // 3600
-        return self._page(request, "reset_link", user, link=link, hours=hours, title=f"Reset link for {user}")
+        return self._page(
+            request,
+            "reset_link",
+            user,
+            link=link,
+            hours=hours,
+            title=gettext("Reset link for %(user)s") % {"user": user},
+        )
 
     @method_decorator(require_POST)
     def lift_suspension(self, request: HttpRequest, id_: uuid.UUID) -> HttpResponse:
         user = self._managed_user(request, id_, "disable_user")
         audit.record(request, "lift_suspension", user)
-        said = f"{user} can write again." if suspension.lift(user) else "The account is not suspended."
-        messages.info(request, said)
+        lifted = suspension.lift(user)
+        said = gettext("%(user)s can write again.") if lifted else gettext("The account of %(user)s is not suspended.")
+        messages.info(request, said % {"user": user})
         return _back(user)
 
     @method_decorator(require_POST)
@@ -251,7 +277,9 @@ class UserActions:
         user = self._managed_user(request, id_, "erase_user")
         audit.record(request, "keep", user)
         if erasure.cancel(user):
-            messages.success(request, gettext("Erasure cancelled. The account is as it was before."))
+            messages.success(
+                request, gettext("Erasure cancelled. The account has been restored to its previous state.")
+            )
         else:
             messages.warning(request, gettext("No erasure is scheduled for this account."))
         return _back(user)
@@ -262,8 +290,10 @@ def switch(request: HttpRequest, user: User, *, on: bool) -> str | None:
     audit.record(request, "switch_on" if on else "switch_off", user)
     if on:
         if user.awaits_approval:
-            return f"{user} waits for approval. Approve the account instead."
-        return None if erasure.enable(user) else f"{user} is scheduled for erasure. Cancel that first."
+            return gettext("%(user)s is awaiting approval. Approve the account instead.") % {"user": user}
+        if erasure.enable(user):
+            return None
+        return gettext("%(user)s is scheduled for erasure. Cancel that first.") % {"user": user}
     try:
         erasure.disable(user)
     except erasure.LastAdministratorError as error:
@@ -275,14 +305,14 @@ def approve(request: HttpRequest, user: User) -> str | None:
     """Approves an account and mails its owner. Returns an error message if it cannot, else None."""
     audit.record(request, "approve", user)
     if not erasure.approve(user):
-        return f"{user} does not wait for approval."
+        return gettext("%(user)s is not awaiting approval.") % {"user": user}
     if mail_is_configured():
         try:
             login = {"login_url": site_url(request) + reverse("account_login")}
             get_adapter(request).send_mail("account/email/approved", user.email, login)
         except (smtplib.SMTPException, OSError) as error:
             logger.warning("approval_mail_failed", user_id=str(user.pk), error=type(error).__name__)
-            messages.warning(request, f"The email to {user.email} could not be sent.")
+            messages.warning(request, gettext("The email to %(email)s could not be sent.") % {"email": user.email})
     return None
 
 

@@ -22,6 +22,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from unfold.decorators import action, display
@@ -168,8 +169,8 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
             rights += ["is_superuser", "user_permissions"]
         return (
             (None, {"fields": ("email", "name", *password)}),
-            ("Limits", {"fields": ("plan",)}),
-            ("Permissions", {"fields": rights}),
+            (gettext("Limits"), {"fields": ("plan",)}),
+            (gettext("Permissions"), {"fields": rights}),
         )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -187,9 +188,9 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
     @admin.display(description=_("Role"))
     def role(self, user: User) -> str:
         if user.is_superuser:
-            return "superuser"
+            return gettext("superuser")
         names = sorted(group.name for group in user.groups.all())
-        return ", ".join(names) if names else "staff" if user.is_staff else "–"
+        return ", ".join(names) if names else gettext("staff") if user.is_staff else "–"
 
     @admin.display(description=_("Last seen"))
     def last_seen(self, user: Any) -> Any:
@@ -197,24 +198,23 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("Status"), label={
-            "active": "success", "suspended": "warning", "disabled": "warning",
-            "to be erased": "danger", "waits for approval": "info",
+            "active": "success", "suspended": "warning", "disabled": "warning", "erased": "danger", "waiting": "info",
         },
     )  # fmt: skip
-    def status(self, user: User) -> str:
+    def status(self, user: User) -> tuple[str, str]:
         if user.erase_at:
-            return "to be erased"
+            return "erased", gettext("erasure scheduled")
         if user.awaits_approval:
-            return "waits for approval"
+            return "waiting", gettext("awaiting approval")
         if not user.is_active:
-            return "disabled"
-        return "suspended" if is_suspended(user) else "active"
+            return "disabled", gettext("disabled")
+        return ("suspended", gettext("suspended")) if is_suspended(user) else ("active", gettext("active"))
 
     @action(description=_("Invite a user"), icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
 
-    @admin.action(description=_("Approve (lets in whoever waits)"), permissions=["approve"])
+    @admin.action(description=_("Approve accounts that are awaiting approval"), permissions=["approve"])
     def approve_accounts(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         self._each(request, queryset, lambda user: approve(request, user))
 
@@ -250,13 +250,16 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
         done = 0
         for user in users:
             if user.pk == request.user.pk or not self._is_for(request, user):
-                wrong: str | None = f"You may not change {user}."
+                wrong: str | None = gettext("You don't have permission to change %(user)s.") % {"user": user}
             else:
                 wrong = do(user)
             if wrong:
                 messages.error(request, wrong)
             done += not wrong
-        messages.success(request, f"Done for {done} of {len(users)}.")
+        said = ngettext(
+            "%(done)d of %(count)d account was changed.", "%(done)d of %(count)d accounts were changed.", len(users)
+        )
+        messages.success(request, said % {"done": done, "count": len(users)})
 
     # --- one user -----------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
+from accounts.staff.last_tests import TEST_COLOURS, test_state
 from accounts.staff.recorded import HistoryAdmin, RecordedAdmin
 from chat.admin.tool_server_forms import ToolServerForm
 from chat.catalog.tool_servers import forget_log_ins
@@ -189,9 +190,9 @@ class ToolServerAdmin(RecordedAdmin):
     def coloured_use(self, row: ToolServer) -> str:
         return "off" if not row.enabled else "cannot be listed" if row.list_error else "on"
 
-    @display(description=_("Last test"), label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: ToolServer) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: ToolServer) -> tuple[str, str]:
+        return test_state(row.tested_at, row.test_passed)
 
 
 @admin.register(ToolConnection)

@@ -15,6 +15,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.formats import date_format
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
@@ -23,6 +24,7 @@ from unfold.decorators import display
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
+from accounts.staff.last_tests import TEST_COLOURS, test_state
 from accounts.staff.recorded import RecordedAdmin
 from chat.catalog.access import clear_rules_cache
 from chat.models import KnownModel
@@ -105,8 +107,10 @@ class EndpointAdmin(RecordedAdmin):
         """Redirects to the endpoint's page, which has the connection test."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]  # untyped base
-        api = f" as {KIND_NAMES[obj.api]}" if obj.kind == AUTO else ""
-        messages.success(request, f"{obj} has been saved{api}. Now test the connection.")
+        said = gettext("%(endpoint)s has been saved. Now test the connection.")
+        if obj.kind == AUTO:
+            said = gettext("%(endpoint)s has been saved as %(api)s. Now test the connection.")
+        messages.success(request, said % {"endpoint": obj, "api": KIND_NAMES[obj.api]})
         return redirect("admin:workers_endpoint_change", obj.pk)
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -148,7 +152,8 @@ class EndpointAdmin(RecordedAdmin):
                 raise PermissionDenied
             tokens = int(window) if window.isdecimal() and len(window) < 10 else None
             if not name or (window and (tokens is None or tokens < SMALLEST_WINDOW)):
-                messages.error(request, f"A context window is a whole number of tokens, at least {SMALLEST_WINDOW}.")
+                said = gettext("A context window must be a whole number of at least %(least)d tokens.")
+                messages.error(request, said % {"least": SMALLEST_WINDOW})
             else:
                 endpoint.set_window(name, tokens)
                 endpoint.save(update_fields=["model_windows"])
@@ -191,10 +196,11 @@ class EndpointAdmin(RecordedAdmin):
         return super().changelist_view(request, context)
 
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
-        description=_("Use"), ordering="use", label={"offered": "success", "fallback": "info", "off": "warning"}
+        description=_("Use"), ordering="use", label={"offered": "success", "standby": "info", "off": "warning"}
     )
-    def coloured_use(self, row: Endpoint) -> str:
-        return {Use.OFFERED: "offered", Use.STANDBY: "fallback", Use.OFF: "off"}[Use(row.use)]
+    def coloured_use(self, row: Endpoint) -> tuple[str, str]:
+        shown = {Use.OFFERED: gettext("offered"), Use.STANDBY: gettext("fallback"), Use.OFF: gettext("off")}
+        return row.use, shown[Use(row.use)]
 
     @admin.display(description=_("Offered models"))
     def offered(self, row: Endpoint) -> str:
@@ -206,18 +212,18 @@ class EndpointAdmin(RecordedAdmin):
 
     @admin.display(description=_("Extra headers"))
     def stored_headers(self, row: Endpoint) -> str:
-        return ", ".join(row.header_names) or "none"
+        return ", ".join(row.header_names) or gettext("none")
 
     @admin.display(description=_("Key"))
     def key(self, row: Endpoint) -> str:
         if row.key_set_at is None:
-            return "none"
+            return gettext("none")
         try:
             row.read_key()
         except UnreadableError:
-            return "cannot be decrypted: enter it again"
-        return f"set on {date_format(timezone.localtime(row.key_set_at), 'Y-m-d')}"
+            return gettext("cannot be decrypted: enter it again")
+        return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
 
-    @display(description=_("Last test"), label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: Endpoint) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: Endpoint) -> tuple[str, str]:
+        return test_state(row.tested_at, row.test_passed)

@@ -22,6 +22,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
+from accounts.staff.last_tests import TEST_COLOURS, test_state
 from accounts.staff.recorded import RecordedAdmin
 from chat.models.moderation import Direction
 from workers.models import Judge, JudgedCategory
@@ -47,7 +48,7 @@ class CategoryFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
             return
         if not any(form.cleaned_data and not form.cleaned_data.get("DELETE") for form in self.forms):
             raise ValidationError(
-                gettext("A judge without a category would never find anything. Add one, or switch it off.")
+                gettext("A judge without categories never matches. Add a category or disable the judge.")
             )
 
 
@@ -74,8 +75,8 @@ class JudgeAdmin(RecordedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "enabled", "backend", "endpoint", "model")}),
         (_("What it judges"), {"fields": ("directions", "mode", ("timeout", "behind_timeout"))}),
-        (_("What the person reads"), {"fields": ("notice",)}),
-        (_("About this judge"), {"fields": (("version", "changed_at"),)}),
+        (_("Message to the user"), {"fields": ("notice",)}),
+        (_("Details"), {"fields": (("version", "changed_at"),)}),
     )
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -108,8 +109,8 @@ class JudgeAdmin(RecordedAdmin):
 
     @admin.display(description=_("Judges"))
     def shown_directions(self, row: Judge) -> str:
-        return ", ".join(Direction(direction).label for direction in row.directions)
+        return ", ".join(str(Direction(direction).label) for direction in row.directions)
 
-    @display(description=_("Last test"), label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: Judge) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: Judge) -> tuple[str, str]:
+        return test_state(row.tested_at, row.test_passed)

@@ -26,6 +26,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
+from accounts.staff.last_tests import TEST_COLOURS, test_state
 from accounts.staff.recorded import RecordedAdmin
 from workers.models import SearchKind, SearchProvider
 from workers.models.search import note_search_tool
@@ -161,13 +162,13 @@ class SearchProviderAdmin(RecordedAdmin):
     @admin.display(description=_("Key"))
     def key(self, row: SearchProvider) -> str:
         if row.key_set_at is None:
-            return "none"
+            return gettext("none")
         try:
             row.read_key()
         except UnreadableError:
-            return "cannot be decrypted: enter it again"
-        return f"set on {date_format(timezone.localtime(row.key_set_at), 'Y-m-d')}"
+            return gettext("cannot be decrypted: enter it again")
+        return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
 
-    @display(description=_("Last test"), label={"works": "success", "fails": "danger"})  # type: ignore[untyped-decorator]
-    def last_test(self, row: SearchProvider) -> str:
-        return "–" if row.tested_at is None else "works" if row.test_passed else "fails"
+    @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
+    def last_test(self, row: SearchProvider) -> tuple[str, str]:
+        return test_state(row.tested_at, row.test_passed)
