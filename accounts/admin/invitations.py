@@ -28,6 +28,7 @@ from accounts import audit, invitations, roles
 from accounts.auth.adapter import mail_is_configured
 from accounts.auth.requests import user_of
 from accounts.models import Invitation, Plan, User
+from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 
 logger = structlog.get_logger(__name__)
@@ -98,9 +99,9 @@ class InvitationAdmin(QuickListAdmin):
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("State"), label={"open": "info", "accepted": "success", "expired": "warning", "revoked": "danger"}
     )
-    def coloured_state(self, row: Invitation) -> tuple[str, str]:
+    def coloured_state(self, row: Invitation) -> Label:
         state = invitations.state(row)
-        return state, str(STATES[state])
+        return Label(state, str(STATES[state]))
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """Not in a transaction, so that the mail is sent after the invitation is committed."""

@@ -8,71 +8,31 @@ from typing import Any
 
 import structlog
 from allauth.account.adapter import get_adapter
-from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext, ngettext
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
-from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts import audit, erasure, roles, suspension
 from accounts.admin.erasure_report import REPORT
+from accounts.admin.user_forms import EraseForm, QuotaTopUpForm
 from accounts.admin.user_page import quota_bars
 from accounts.auth.adapter import mail_is_configured, make_reset_key, reset_link, site_url
 from accounts.auth.requests import user_of
 from accounts.auth.revocation import end_all_sessions, end_session
 from accounts.lib.streaming import stream_file
 from accounts.models import Quota, Session, User
-from accounts.models.fields import MOST, NANO
 from accounts.quotas import top_ups
-from accounts.quotas.balance import user_balances
-from accounts.quotas.wording import plain_number, quota_name
+from accounts.quotas.wording import plain_number
 
 logger = structlog.get_logger(__name__)
-
-
-class QuotaTopUpForm(forms.Form):
-    """Offers the quotas that apply to a user."""
-
-    quota = forms.TypedChoiceField(coerce=int, widget=UnfoldAdminSelectWidget)
-    amount = forms.DecimalField(
-        min_value=NANO, max_value=MOST, max_digits=24, decimal_places=9, widget=UnfoldAdminDecimalFieldWidget,
-        help_text=_("Added to the current period."),
-    )  # fmt: skip
-    reason = forms.CharField(max_length=200, widget=UnfoldAdminTextInputWidget, help_text=_("Shown with the top-up."))
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        field = self.fields["quota"]
-        assert isinstance(field, forms.TypedChoiceField)
-        field.choices = [(balance.quota_id, quota_name(balance)) for balance in user_balances(user.pk)]
-
-
-class EraseForm(forms.Form):
-    """Asks for the user's email address as confirmation."""
-
-    email = forms.CharField(
-        label=_("Type the user's email address to confirm"),
-        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-    )
-
-    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.user = user
-
-    def clean_email(self) -> str:
-        typed = str(self.cleaned_data["email"]).strip().lower()
-        if typed != self.user.email:
-            raise ValidationError(gettext("This is not the user's email address."))
-        return typed
 
 
 class UserActions:

@@ -40,6 +40,7 @@ from accounts.models import Session, User
 from accounts.quotas import top_ups
 from accounts.quotas.balance import user_balances
 from accounts.staff.import_export import ImportExportAdmin
+from accounts.staff.labels import Label
 from accounts.staff.lists import QuickListAdmin
 from accounts.suspension import is_suspended
 
@@ -201,14 +202,15 @@ class UserAdmin(UserActions, ImportExportAdmin, DjangoUserAdmin, QuickListAdmin)
             "active": "success", "suspended": "warning", "disabled": "warning", "erased": "danger", "waiting": "info",
         },
     )  # fmt: skip
-    def status(self, user: User) -> tuple[str, str]:
+    def status(self, user: User) -> Label:
         if user.erase_at:
-            return "erased", gettext("erasure scheduled")
+            return Label("erased", gettext("erasure scheduled"))
         if user.awaits_approval:
-            return "waiting", gettext("awaiting approval")
+            return Label("waiting", gettext("awaiting approval"))
         if not user.is_active:
-            return "disabled", gettext("disabled")
-        return ("suspended", gettext("suspended")) if is_suspended(user) else ("active", gettext("active"))
+            return Label("disabled", gettext("disabled"))
+        suspended = is_suspended(user)
+        return Label("suspended", gettext("suspended")) if suspended else Label("active", gettext("active"))
 
     @action(description=_("Invite a user"), icon="mail", permissions=["invite"])  # type: ignore[untyped-decorator]  # unfold's
     def invite(self, request: HttpRequest) -> HttpResponse:

@@ -26,7 +26,7 @@ from chat.protocol.errors import ChatError
 
 PERMISSION: Final = "chat.change_member"
 REMOVE: Final = "remove"
-ROLES: Final = [*Role.choices, (REMOVE, "Not a member")]
+ROLES: Final = [*Role.choices, (REMOVE, _("Not a member"))]
 
 
 class MemberForm(forms.Form):
@@ -37,7 +37,7 @@ class MemberForm(forms.Form):
     )
     role = forms.ChoiceField(
         choices=ROLES, initial=Role.EDITOR, widget=UnfoldAdminSelectWidget,
-        help_text=_("A new member can read the whole conversation and is told by mail."),
+        help_text=_("A new member can read the whole conversation and is notified by email."),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
@@ -117,15 +118,15 @@ class ConversationAdmin(MemberActions, BodyAdmin):
 
     @admin.display(description=_("Messages"))
     def message_list(self, row: Any) -> SafeString:
-        return list_link("message", row, f"Show {number(row.message_count)}")
+        return list_link("message", row, gettext("Show %(count)s") % {"count": number(row.message_count)})
 
     @admin.display(description=_("Members"))
     def member_link(self, row: Any) -> SafeString:
-        return link(reverse("admin:chat_conversation_members", args=[row.pk]), "Show and change")
+        return link(reverse("admin:chat_conversation_members", args=[row.pk]), gettext("View and change"))
 
     @admin.display(description=_("Runs"))
     def run_list(self, row: Any) -> SafeString:
-        return list_link("run", row, f"Show {number(row.run_count)}")
+        return list_link("run", row, gettext("Show %(count)s") % {"count": number(row.run_count)})
 
 
 admin.site.add_page("usage/", show_usage, "usage")  # type: ignore[attr-defined]  # it is a StaffSite

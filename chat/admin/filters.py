@@ -10,6 +10,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.formatting import moment
@@ -17,7 +18,9 @@ from accounts.models import User
 from chat.models import FAILED, SLOW_MS, Run
 
 NEWEST: Final = 1000  # runs from which a filter takes the models and error codes it offers
-SPANS: Final = {"1h": "1 hour", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+SPANS: Final = {
+    "1h": _("Last hour"), "24h": _("Last 24 hours"), "7d": _("Last 7 days"), "30d": _("Last 30 days"),
+}  # fmt: skip
 _HOURS: Final = {"1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}
 
 
@@ -60,7 +63,7 @@ class ErrorFilter(Filter):
 
     def offered(self) -> list[tuple[str, str]]:
         newest = Run.objects.filter(status__in=FAILED).order_by("-created_at").values_list("error_code", flat=True)
-        return [("any", "Any failure"), *((code, code) for code in sorted(set(newest[:NEWEST])) if code)]
+        return [("any", gettext("Any failure")), *((code, code) for code in sorted(set(newest[:NEWEST])) if code)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() == "any":
@@ -73,7 +76,7 @@ class SlowFilter(admin.SimpleListFilter):
     parameter_name = "slow"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", f"{SLOW_MS // 1000} s or more")]
+        return [("yes", gettext("%(count)d s or more") % {"count": SLOW_MS // 1000})]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(first_token_ms__gte=SLOW_MS) if self.value() == "yes" else queryset
@@ -87,7 +90,7 @@ class UserFilter(Filter):
 
     def label_of(self, value: str) -> str:
         email = User.objects.filter(pk__in=[_uuid(value)]).values_list("email", flat=True).first()
-        return email or "unknown user"
+        return email or gettext("unknown user")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(requested_by=_uuid(self.value())) if self.value() else queryset
@@ -100,11 +103,11 @@ class PeriodFilter(Filter):
     parameter_name = "period"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [(key, f"Last {title}") for key, title in SPANS.items()]
+        return [(key, str(title)) for key, title in SPANS.items()]
 
     def label_of(self, value: str) -> str:
         since, until = _interval(value)
-        return f"{moment(since) if since else ''} – {moment(until) if until else 'now'}"
+        return f"{moment(since) if since else ''} – {moment(until) if until else gettext('now')}"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():

@@ -16,13 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
+from accounts.staff.labels import Label
 from accounts.staff.recorded import RecordedAdmin
 from chat.admin.filters import Filter
 from chat.catalog import offered_models
@@ -30,7 +31,7 @@ from chat.catalog.access import clear_rules_cache
 from chat.catalog.refusals import find_refusals, forget_refusal, refusing_models
 from chat.models import KnownModel, Visibility
 
-SOON: Final = "Workers apply this within seconds."
+SOON: Final = _("Workers apply this within seconds.")
 
 
 class KnownModelForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exists in the stubs only
@@ -41,7 +42,7 @@ class KnownModelForm(forms.ModelForm):  # type: ignore[type-arg]  # the paramete
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean() or {}
         if cleaned.get("groups") and not cleaned.get("limited"):
-            raise ValidationError({"limited": gettext("Groups are chosen below: switch this on, or choose none.")})
+            raise ValidationError({"limited": gettext("Groups are selected below. Turn this on, or select none.")})
         return cleaned
 
 
@@ -50,7 +51,7 @@ class GroupsForm(forms.Form):
 
     groups = forms.ModelMultipleChoiceField(
         Group.objects.order_by("name"), widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=_("They replace the groups that the models have now."),
+        help_text=_("These replace the current groups of the models."),
     )  # fmt: skip
 
 
@@ -62,10 +63,10 @@ class DecidedFilter(Filter):
 
     def offered(self) -> list[tuple[str, str]]:
         return [
-            ("yes", "Offered"),
-            ("no", "Not offered"),
-            ("staff", "Decided by staff"),
-            ("limited", "Only for groups"),
+            ("yes", gettext("Offered")),
+            ("no", gettext("Not offered")),
+            ("staff", gettext("Decided by staff")),
+            ("limited", gettext("Only for groups")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -86,7 +87,7 @@ class RefusingFilter(Filter):
     parameter_name = "refuses"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("yes", "Does not accept something")]
+        return [("yes", gettext("Does not accept something"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(name__in=refusing_models()) if self.value() == "yes" else queryset
@@ -102,10 +103,6 @@ class EndpointFilter(Filter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(endpoint=self.value()) if self.value() else queryset
-
-
-def _count(rows: list[KnownModel]) -> str:
-    return "1 model" if len(rows) == 1 else f"{len(rows)} models"
 
 
 @admin.register(KnownModel)
@@ -125,7 +122,7 @@ class KnownModelAdmin(RecordedAdmin):
         (None, {"fields": ("name", "label", "visibility")}),
         (_("Who may use it"), {"fields": ("limited", "groups")}),
         (_("Default for new conversations"), {"fields": ("default_groups", "default_plans")}),
-        (_("What it can do"), {"fields": ("sees", "thinks", "tools")}),
+        (_("Capabilities"), {"fields": ("sees", "thinks", "tools")}),
         (_("From its endpoint"), {"fields": ("endpoint", "reason", "seen_at")}),
     )
     _offered: frozenset[str] = frozenset()
@@ -182,9 +179,9 @@ class KnownModelAdmin(RecordedAdmin):
                 audit.record(request, "forget_refusal", row, details=f"{row.name} at {endpoint}: {what}")
             known = [forget_refusal(row.name, endpoint, what) for endpoint, what in chosen]
         if any(known):
-            messages.success(request, f"It will be tried again. {SOON}")
+            messages.success(request, gettext("The model will be sent this again. %(soon)s") % {"soon": SOON})
         else:
-            messages.error(request, gettext("This is not remembered any more."))
+            messages.error(request, gettext("This refusal is no longer stored."))
         return redirect("admin:chat_knownmodel_change", row.pk)
 
     # --- many at once --------------------------------------------------------------------------------------------
@@ -205,7 +202,10 @@ class KnownModelAdmin(RecordedAdmin):
             for row in rows:
                 row.groups.set(groups)
             KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(limited=True)
-        messages.success(request, f"Only for {names}: {_count(rows)}.")
+        said = ngettext(
+            "%(count)d model is now only for %(groups)s.", "%(count)d models are now only for %(groups)s.", len(rows)
+        )
+        messages.success(request, said % {"count": len(rows), "groups": names})
         return None
 
     @admin.action(description=_("Allow for everyone"))
@@ -213,7 +213,8 @@ class KnownModelAdmin(RecordedAdmin):
         with self._changing(request, queryset, "allow_model") as rows:
             KnownModel.groups.through.objects.filter(knownmodel__in=rows).delete()
             KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(limited=False)
-        messages.success(request, f"For everyone: {_count(rows)}.")
+        said = ngettext("%(count)d model is now for everyone.", "%(count)d models are now for everyone.", len(rows))
+        messages.success(request, said % {"count": len(rows)})
 
     @admin.action(description=_("Offer"))
     def offer(self, request: HttpRequest, queryset: QuerySet[KnownModel]) -> None:
@@ -228,9 +229,14 @@ class KnownModelAdmin(RecordedAdmin):
         self._decide(request, queryset, Visibility.AUTOMATIC, "change")
 
     def _decide(self, request: HttpRequest, queryset: QuerySet[KnownModel], visibility: Visibility, verb: str) -> None:
-        with self._changing(request, queryset, verb, visibility.label) as rows:
+        with self._changing(request, queryset, verb, visibility.name.lower()) as rows:
             KnownModel.objects.filter(pk__in=[row.pk for row in rows]).update(visibility=visibility)
-        messages.success(request, f"{visibility.label.capitalize()}: {_count(rows)}. {SOON}")
+        said = ngettext(
+            "%(count)d model was set to “%(state)s”. %(soon)s",
+            "%(count)d models were set to “%(state)s”. %(soon)s",
+            len(rows),
+        )
+        messages.success(request, said % {"count": len(rows), "state": visibility.label, "soon": SOON})
 
     @contextmanager
     def _changing(
@@ -257,29 +263,30 @@ class KnownModelAdmin(RecordedAdmin):
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("Offered"), label={"offered": "success", "hidden": "warning", "soon": "info", "no": "default"}
     )
-    def state(self, row: KnownModel) -> str:
+    def state(self, row: KnownModel) -> Label:
         if row.visibility == Visibility.HIDDEN:
-            return "hidden"
+            return Label("hidden", gettext("hidden"))
         if row.name in self._offered:
-            return "offered"
-        return "soon" if row.visibility == Visibility.SHOWN and row.reason != "" else "no"
+            return Label("offered", gettext("offered"))
+        soon = row.visibility == Visibility.SHOWN and row.reason != ""
+        return Label("soon", gettext("soon")) if soon else Label("no", gettext("no"))
 
     @admin.display(description=_("Why not"))
     def reason_shown(self, row: KnownModel) -> str:
         if row.visibility == Visibility.HIDDEN:
-            return "hidden by staff"
+            return gettext("hidden by staff")
         if row.name in self._offered:
             return ""
-        return row.reason or "no endpoint lists it now"
+        return row.reason or gettext("not listed by any endpoint")
 
     @admin.display(description=_("Who may use it"))
     def available_to(self, row: KnownModel) -> str:
         if not row.limited:
-            return "Everyone"
-        return ", ".join(group.name for group in row.groups.all()) or "Nobody: its groups were deleted"
+            return gettext("Everyone")
+        return ", ".join(group.name for group in row.groups.all()) or gettext("Nobody: its groups were deleted")
 
     @admin.display(description=_("Default of"))
     def default_of(self, row: KnownModel) -> str:
         names = [group.name for group in row.default_groups.all()]
-        names += [f"plan {plan.name}" for plan in row.default_plans.all()]
+        names += [gettext("plan %(name)s") % {"name": plan.name} for plan in row.default_plans.all()]
         return ", ".join(names)

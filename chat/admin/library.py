@@ -12,6 +12,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import ManyToManyField, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -32,7 +33,7 @@ class OwnerFilter(Filter):
     parameter_name = "made_by"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("staff", "Staff"), ("users", "Users"), ("shared", "Users, and shared")]
+        return [("staff", gettext("Staff")), ("users", gettext("Users")), ("shared", gettext("Users, and shared"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         match self.value():
@@ -51,7 +52,7 @@ class DisabledFilter(Filter):
     parameter_name = "disabled"
 
     def offered(self) -> list[tuple[str, str]]:
-        return [("yes", "Yes"), ("no", "No")]
+        return [("yes", gettext("Yes")), ("no", gettext("No"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(disabled_by_staff=self.value() == "yes") if self.value() else queryset
@@ -84,7 +85,7 @@ class LibraryAdmin(RecordedAdmin):
             return super().get_fieldsets(request, obj)
         found: list[Any] = [(None, {"fields": (*self.facts, "disabled_by_staff")})]
         if request.user.has_perm(READ_TEXT):
-            found.append(("What its owner wrote", {"fields": self.texts}))
+            found.append((gettext("Text by the owner"), {"fields": self.texts}))
         return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -102,12 +103,12 @@ class LibraryAdmin(RecordedAdmin):
 
     @admin.display(description=_("Owner"))
     def made_by(self, row: Any) -> str:
-        return row.owner.email if row.owner else "Staff"
+        return row.owner.email if row.owner else gettext("Staff")
 
     @admin.display(description=_("Available to"))
     def available_to(self, row: Any) -> str:
         groups = ", ".join(group.name for group in row.groups.all())
-        return groups or ("Its owner" if row.owner_id else "Everyone")
+        return groups or (gettext("The owner") if row.owner_id else gettext("Everyone"))
 
     @admin.display(description=_("Disabled"), boolean=True)
     def is_disabled(self, row: Any) -> bool:
@@ -126,7 +127,12 @@ class LibraryAdmin(RecordedAdmin):
         for row in rows:
             audit.record(request, "change", row, details="disabled" if disabled else "enabled")
         self.switch(queryset.model.objects.filter(pk__in=[row.pk for row in rows]), disabled=disabled)
-        messages.success(request, f"{'Disabled' if disabled else 'Enabled'}: {len(rows)}.")
+        count = len(rows)
+        if disabled:
+            said = ngettext("%(count)d item was disabled.", "%(count)d items were disabled.", count)
+        else:
+            said = ngettext("%(count)d item was enabled.", "%(count)d items were enabled.", count)
+        messages.success(request, said % {"count": count})
 
     def switch(self, rows: QuerySet[Any], *, disabled: bool) -> None:
         """Disables rows, or enables them again."""

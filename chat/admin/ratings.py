@@ -12,6 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
@@ -52,7 +53,9 @@ def quality_by_model() -> list[ModelQuality]:
         )
         .order_by("-total", "model")[:MOST_MODELS]
     )  # fmt: skip
-    return [ModelQuality(row["model"] or "unknown", row["good"], row["bad"], row["reasons"]) for row in counted]
+    return [
+        ModelQuality(row["model"] or gettext("unknown"), row["good"], row["bad"], row["reasons"]) for row in counted
+    ]
 
 
 class RatedModelFilter(Filter):

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit
@@ -70,7 +71,11 @@ class RecordingAdmin(HistoryAdmin):
 
     @admin.display(description=_("Audio"))
     def audio_link(self, row: Recording) -> SafeString | str:
-        return link(reverse("admin:chat_recording_audio", args=[row.pk]), "Download") if row.audio else "not stored"
+        return (
+            link(reverse("admin:chat_recording_audio", args=[row.pk]), gettext("Download"))
+            if row.audio
+            else gettext("not stored")
+        )
 
     @admin.display(description=_("Length"))
     def length(self, row: Recording) -> str:

@@ -10,16 +10,18 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from accounts.lib.formatting import NOTHING, money, number, seconds
 from accounts.models import User
+from accounts.staff.labels import Label
 from accounts.staff.recorded import HistoryAdmin
 from chat.admin.base import BodyAdmin
 from chat.admin.filters import Filter, PeriodFilter, UserFilter
 from chat.admin.links import page_link
-from chat.models import KnownTool, Run, Step, ToolCall
+from chat.models import KnownTool, Run, Step, ToolCall, ToolFile
 from chat.models.tools import READ_CALLS
 
 MOST_RUNS: Final = 1_000  # of a conversation whose calls are searched
@@ -52,7 +54,7 @@ class ServerFilter(Filter):
 
     def offered(self) -> list[tuple[str, str]]:
         slugs = KnownTool.objects.exclude(server="").order_by("server").values_list("server", flat=True).distinct()
-        return [(self.own, "Own tools"), *((slug, slug) for slug in slugs[:200])]
+        return [(self.own, gettext("Built-in tools")), *((slug, slug) for slug in slugs[:200])]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
@@ -113,18 +115,18 @@ class ToolCallAdmin(BodyAdmin):
         return page_link("toolcall", row.pk)
 
     @display(description=_("Status"), label=COLOURS)  # type: ignore[untyped-decorator]  # unfold's, for the colours
-    def coloured_status(self, row: ToolCall) -> tuple[str, str]:
-        return row.status, row.get_status_display()
+    def coloured_status(self, row: ToolCall) -> Label:
+        return Label(row.status, row.get_status_display())
 
     @admin.display(description=_("Server"))
     def shown_server(self, row: ToolCall) -> str:
-        return row.server or "own tool"
+        return row.server or gettext("built-in")
 
-    @admin.display(description=_("For"))
+    @admin.display(description=_("Requested by"))
     def asked_by(self, row: ToolCall) -> str:
         return str(row.run.requested_by or NOTHING)
 
-    @admin.display(description=_("Took"))
+    @admin.display(description=_("Duration"))
     def took(self, row: ToolCall) -> str:
         if row.started_at is None or row.ended_at is None:
             return NOTHING
@@ -150,7 +152,7 @@ class ToolCallAdmin(BodyAdmin):
     def edited(self, row: ToolCall) -> SafeString | str:
         return _shown(row.edited_arguments)
 
-    @admin.display(description=_("Reason of the denial"))
+    @admin.display(description=_("Reason for denial"))
     def denied_because(self, row: ToolCall) -> SafeString | str:
         return _shown(row.reason)
 
@@ -170,7 +172,7 @@ class ToolCallAdmin(BodyAdmin):
     @admin.display(description=_("Files"))
     def made_files(self, row: ToolCall) -> SafeString | str:
         files = row.files.defer("content")
-        return _shown("\n".join(f"{one.name} ({one.media_type}, {number(one.size)} bytes)" for one in files))
+        return _shown("\n".join(_file(one) for one in files))
 
 
 @admin.register(Step)
@@ -213,9 +215,14 @@ class StepAdmin(HistoryAdmin):
     def shown_cost(self, row: Step) -> str:
         return NOTHING if row.cost is None else money(row.cost)
 
-    @admin.display(description=_("Took"))
+    @admin.display(description=_("Duration"))
     def took(self, row: Step) -> str:
         return NOTHING if row.ended_at is None else exact_seconds((row.ended_at - row.started_at).total_seconds())
+
+
+def _file(row: ToolFile) -> str:
+    shown = {"name": row.name, "type": row.media_type, "size": number(row.size)}
+    return gettext("%(name)s (%(type)s, %(size)s bytes)") % shown
 
 
 def exact_seconds(value: float) -> str:

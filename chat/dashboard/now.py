@@ -122,8 +122,9 @@ def _queue_tile(state: DatabaseState, live: RedisState | None, links: Links) -> 
 
 def worker_rows(live: RedisState | None) -> list[dict[str, Any]]:
     return [
-        {"name": gettext("%(host)s, PID %(pid)d") % {"host": worker.host, "pid": worker.pid}, "runs": number(worker.runs), "slots": number(worker.slots),
-         "percent": share(worker.runs, worker.slots), "state": gettext("draining") if worker.draining else gettext("running"),
+        {"name": f"{worker.host}, PID {worker.pid}", "runs": number(worker.runs), "slots": number(worker.slots),
+         "percent": share(worker.runs, worker.slots),
+         "state": gettext("draining") if worker.draining else gettext("running"),
          "uptime": seconds(max(time.time() - worker.since, 0))}
         for worker in (live.workers if live else [])
     ]  # fmt: skip

@@ -24,7 +24,7 @@ from unfold.decorators import display
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
-from accounts.staff.last_tests import TEST_COLOURS, test_state
+from accounts.staff.labels import TEST_COLOURS, Label, test_label
 from accounts.staff.recorded import RecordedAdmin
 from chat.catalog.access import clear_rules_cache
 from chat.models import KnownModel
@@ -198,9 +198,9 @@ class EndpointAdmin(RecordedAdmin):
     @display(  # type: ignore[untyped-decorator]  # unfold's, for the colours
         description=_("Use"), ordering="use", label={"offered": "success", "standby": "info", "off": "warning"}
     )
-    def coloured_use(self, row: Endpoint) -> tuple[str, str]:
+    def coloured_use(self, row: Endpoint) -> Label:
         shown = {Use.OFFERED: gettext("offered"), Use.STANDBY: gettext("fallback"), Use.OFF: gettext("off")}
-        return row.use, shown[Use(row.use)]
+        return Label(row.use, shown[Use(row.use)])
 
     @admin.display(description=_("Offered models"))
     def offered(self, row: Endpoint) -> str:
@@ -225,5 +225,5 @@ class EndpointAdmin(RecordedAdmin):
         return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
 
     @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
-    def last_test(self, row: Endpoint) -> tuple[str, str]:
-        return test_state(row.tested_at, row.test_passed)
+    def last_test(self, row: Endpoint) -> Label:
+        return test_label(row.tested_at, row.test_passed)

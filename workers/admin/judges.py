@@ -22,7 +22,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import audit
-from accounts.staff.last_tests import TEST_COLOURS, test_state
+from accounts.staff.labels import TEST_COLOURS, Label, test_label
 from accounts.staff.recorded import RecordedAdmin
 from chat.models.moderation import Direction
 from workers.models import Judge, JudgedCategory
@@ -112,5 +112,5 @@ class JudgeAdmin(RecordedAdmin):
         return ", ".join(str(Direction(direction).label) for direction in row.directions)
 
     @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
-    def last_test(self, row: Judge) -> tuple[str, str]:
-        return test_state(row.tested_at, row.test_passed)
+    def last_test(self, row: Judge) -> Label:
+        return test_label(row.tested_at, row.test_passed)

@@ -26,7 +26,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldBooleanWidget
 
 from accounts import audit
 from accounts.lib.encryption import UnreadableError
-from accounts.staff.last_tests import TEST_COLOURS, test_state
+from accounts.staff.labels import TEST_COLOURS, Label, test_label
 from accounts.staff.recorded import RecordedAdmin
 from workers.models import SearchKind, SearchProvider
 from workers.models.search import note_search_tool
@@ -170,5 +170,5 @@ class SearchProviderAdmin(RecordedAdmin):
         return gettext("set on %(date)s") % {"date": date_format(timezone.localtime(row.key_set_at), "Y-m-d")}
 
     @display(description=_("Last test"), label=TEST_COLOURS)  # type: ignore[untyped-decorator]
-    def last_test(self, row: SearchProvider) -> tuple[str, str]:
-        return test_state(row.tested_at, row.test_passed)
+    def last_test(self, row: SearchProvider) -> Label:
+        return test_label(row.tested_at, row.test_passed)
