@@ -27,6 +27,7 @@ class ChartPeriod:
 
     key: str
     title: StrPromise
+    heading: StrPromise
     count: int
     step: int
     usage_step: int
@@ -46,10 +47,10 @@ class ChartPeriod:
 PERIODS: Final = {
     one.key: one
     for one in (
-        ChartPeriod("1h", _("1 hour"), 12, HOUR // 12, HOUR // 12),
-        ChartPeriod("24h", _("24 hours"), 24, HOUR, HOUR),
-        ChartPeriod("7d", _("7 days"), 28, DAY // 4, DAY),
-        ChartPeriod("30d", _("30 days"), 30, DAY, DAY),
+        ChartPeriod("1h", _("1 hour"), _("Last hour"), 12, HOUR // 12, HOUR // 12),
+        ChartPeriod("24h", _("24 hours"), _("Last 24 hours"), 24, HOUR, HOUR),
+        ChartPeriod("7d", _("7 days"), _("Last 7 days"), 28, DAY // 4, DAY),
+        ChartPeriod("30d", _("30 days"), _("Last 30 days"), 30, DAY, DAY),
     )
 }
 

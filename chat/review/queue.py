@@ -33,6 +33,7 @@ STATUSES: Final = {
 }
 AGES: Final = {"1h": (1, _("Over 1 hour")), "24h": (24, _("Over 1 day")), "7d": (7 * 24, _("Over 7 days"))}
 CLAIMS: Final = {"me": _("By me"), "nobody": _("By nobody"), "other": _("By others")}
+ACTIONS: Final = {"flag": _("Flag"), "mask": _("Mask"), "hold": _("Hold"), "block": _("Block")}
 CHOICES: Final[dict[str, dict[str, str | StrPromise]]] = {
     "status": STATUSES,
     "severity": {str(value): label for value, label in Severity.choices},
@@ -143,6 +144,7 @@ def shown_rows(rows: list[ModerationCase], viewer: User) -> list[dict[str, Any]]
         {
             "case": row,
             "rules": ", ".join(dict.fromkeys(str(one.get("name") or one.get("judge") or "") for one in row.rules)),
+            "action": str(ACTIONS.get(row.action, row.action)),
             "mine": row.claimed_by_id == viewer.pk,
             "own": row.person_id == viewer.pk,
         }
