@@ -42,11 +42,11 @@ class NewestValuesFilter(admin.SimpleListFilter):
 
 
 class VerbFilter(NewestValuesFilter):
-    title = parameter_name = "verb"
+    title, parameter_name = _("verb"), "verb"
 
 
 class ObjectFilter(NewestValuesFilter):
-    title, parameter_name = "object", "object_type"
+    title, parameter_name = _("object"), "object_type"
 
 
 class DayFilter(RangeDateFilter):  # type: ignore[misc]  # unfold ships no types

@@ -45,6 +45,7 @@ DERIVED_NAMES: Final = (
     gettext_noop("limit"),
     gettext_noop("mailed at"),
     gettext_noop("messages"),
+    gettext_noop("model"),
     gettext_noop("name"),
     gettext_noop("object id"),
     gettext_noop("object type"),

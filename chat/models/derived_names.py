@@ -91,6 +91,7 @@ DERIVED_NAMES: Final = (
     gettext_noop("message"),
     gettext_noop("messages"),
     gettext_noop("mode"),
+    gettext_noop("model"),
     gettext_noop("model step"),
     gettext_noop("models"),
     gettext_noop("moderation case"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class MessageRole(models.TextChoices):
@@ -53,10 +54,10 @@ class Finish(models.TextChoices):
 class Effort(models.TextChoices):
     """How much a model should think before it answers. `none`: as little as it can."""
 
-    NONE = "none", _("None")
-    LOW = "low", _("Low")
-    MEDIUM = "medium", _("Medium")
-    HIGH = "high", _("High")
+    NONE = "none", pgettext_lazy("effort of thinking", "None")
+    LOW = "low", pgettext_lazy("effort of thinking", "Low")
+    MEDIUM = "medium", pgettext_lazy("effort of thinking", "Medium")
+    HIGH = "high", pgettext_lazy("effort of thinking", "High")
 
 
 UNDER_WAY = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)

@@ -32,8 +32,8 @@ from workers.endpoints.connection_test import request_connection_test
 from workers.endpoints.forms import EndpointForm, HeadersForm, ModelFormSet
 from workers.endpoints.overview import count_offered, environment_endpoints, listed_models
 from workers.endpoints.windows import learnt_elsewhere, model_windows
-from workers.models import SMALLEST_WINDOW, Endpoint, EndpointModel, Use
-from workers.providers.kinds import AUTO, KIND_NAMES
+from workers.models import SMALLEST_WINDOW, Endpoint, EndpointKind, EndpointModel, Use
+from workers.providers.kinds import AUTO
 
 
 class ModelInline(StackedInline):  # type: ignore[misc]  # unfold ships no types
@@ -110,7 +110,7 @@ class EndpointAdmin(RecordedAdmin):
         said = gettext("%(endpoint)s has been saved. Now test the connection.")
         if obj.kind == AUTO:
             said = gettext("%(endpoint)s has been saved as %(api)s. Now test the connection.")
-        messages.success(request, said % {"endpoint": obj, "api": KIND_NAMES[obj.api]})
+        messages.success(request, said % {"endpoint": obj, "api": EndpointKind(obj.api).label})
         return redirect("admin:workers_endpoint_change", obj.pk)
 
     # --- the test ------------------------------------------------------------------------------------------------
@@ -208,7 +208,7 @@ class EndpointAdmin(RecordedAdmin):
 
     @admin.display(description=_("API"), ordering="kind")
     def api(self, row: Endpoint) -> str:
-        return KIND_NAMES[row.api]
+        return str(EndpointKind(row.api).label)
 
     @admin.display(description=_("Extra headers"))
     def stored_headers(self, row: Endpoint) -> str:

@@ -27,6 +27,7 @@ DERIVED_NAMES: Final = (
     gettext_noop("judges"),
     gettext_noop("kind"),
     gettext_noop("label"),
+    gettext_noop("model"),
     gettext_noop("models"),
     gettext_noop("name"),
     gettext_noop("notice"),

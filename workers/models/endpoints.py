@@ -44,7 +44,7 @@ def _seconds(name: StrPromise, help_text: StrPromise) -> models.FloatField[Any, 
 
 class EndpointKind(models.TextChoices):
     AUTO = AUTO, _("Detected from the address")
-    OPENAI_CHAT = "openai_chat", KIND_NAMES["openai_chat"]
+    OPENAI_CHAT = "openai_chat", _("OpenAI-compatible chat completions")
     OPENAI_RESPONSES = "openai_responses", KIND_NAMES["openai_responses"]
     AZURE = "azure", KIND_NAMES["azure"]
     ANTHROPIC = "anthropic", KIND_NAMES["anthropic"]
