@@ -144,7 +144,7 @@ class ModelFormSet(BaseInlineFormSet):  # type: ignore[type-arg]  # as above
         )
         if clash is not None:
             said = gettext(
-                "The endpoint %(endpoint)s already offers %(model)s. Remove it there, or make this endpoint a fallback only."
+                "The endpoint %(endpoint)s already offers %(model)s. Remove it there, or make this endpoint a fallback."
             )
             raise ValidationError(said % {"endpoint": clash.endpoint, "model": clash.name})
 
