@@ -453,7 +453,7 @@ class Migration(migrations.Migration):
             migrations.AlterField(
                 model_name='toolcall',
                 name='status',
-                field=models.CharField(choices=[('asked', 'Requested'), ('waiting', 'Waiting for approval'), ('allowed', 'Allowed'), ('running', 'Running'), ('ok', 'Done'), ('error', 'Failed'), ('denied', 'Denied'), ('cancelled', 'Cancelled'), ('unknown', 'Unknown – may have taken effect')], default='asked', max_length=9),
+                field=models.CharField(choices=[('asked', 'Requested'), ('waiting', 'Waits for a person'), ('allowed', 'Allowed'), ('running', 'Running'), ('ok', 'Done'), ('error', 'Failed'), ('denied', 'Denied'), ('cancelled', 'Cancelled'), ('unknown', 'Unknown – may have taken effect')], default='asked', max_length=9),
             ),
             migrations.AlterField(
                 model_name='toolcall',

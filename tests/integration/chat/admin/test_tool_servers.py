@@ -137,7 +137,7 @@ def test_tools_are_turned_on_and_off_and_decided(sam: Client) -> None:
         changed_at=timezone.now(), earlier=earlier,
     )  # fmt: skip
     other = KnownTool.objects.create(server="wiki", name="new", title="New")
-    assert "to look at" in sam.get(SERVERS).content.decode()
+    assert "to review" in sam.get(SERVERS).content.decode()
     page = sam.get(f"{SERVERS}{server.pk}/change/").content.decode()
     assert "Reads." in page
     assert "Now &lt;b&gt;sends&lt;/b&gt;." in page
