@@ -15,7 +15,6 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from import_export import fields, resources, results, widgets
 
 from accounts import roles
@@ -226,8 +225,8 @@ class QuotaResource(PlainResource):
     """A quota is identified by its owner, unit, period and model, and whether it is shared."""
 
     plan = fields.Field("plan", "plan", Named(Plan, "name"))
-    group = fields.Field(_("group"), "group", Named(Group, "name"))
-    user = fields.Field(_("user"), "user", Named(User, "email"))
+    group = fields.Field("group", "group", Named(Group, "name"))
+    user = fields.Field("user", "user", Named(User, "email"))
 
     class Meta(_Meta):
         model = Quota
@@ -245,7 +244,7 @@ class PriceResource(PlainResource):
 class UsageResource(PlainResource):
     """Export only: usage is recorded by runs and recordings."""
 
-    email = fields.Field(_("email"), "email", readonly=True)
+    email = fields.Field("email", "email", readonly=True)
 
     class Meta(_Meta):
         model = UsageEntry

@@ -101,7 +101,7 @@ def stopped_notice(viewer: User) -> list[tuple[str, str, str]]:
     row = ToolSwitch.objects.filter(pk=1, stopped=True).first()
     if row is None:
         return []
-    said = gettext("All tools have been stopped since %(time)s.") % {"time": moment(row.changed_at)}
+    said = gettext("All tools are stopped (since %(time)s).") % {"time": moment(row.changed_at)}
     return [(f"{said} {row.reason}".strip(), gettext("Show"), reverse("admin:tools"))]
 
 

@@ -34,7 +34,7 @@ STATUSES: Final = {
 AGES: Final = {"1h": (1, _("Over 1 hour")), "24h": (24, _("Over 1 day")), "7d": (7 * 24, _("Over 7 days"))}
 CLAIMS: Final = {"me": _("By me"), "nobody": _("By nobody"), "other": _("By others")}
 ACTIONS: Final = {"flag": _("Flag"), "mask": _("Mask"), "hold": _("Hold"), "block": _("Block")}
-CHOICES: Final[dict[str, dict[str, str | StrPromise]]] = {
+CHOICES: Final[dict[str, Mapping[str, str | StrPromise]]] = {
     "status": STATUSES,
     "severity": {str(value): label for value, label in Severity.choices},
     "category": dict(Category.choices),

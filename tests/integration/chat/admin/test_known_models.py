@@ -101,7 +101,7 @@ def test_one_is_changed_on_its_page(keeper: Client, bob: User) -> None:
     page = f"{LIST}{KnownModel.objects.get(name='alpha').pk}/change/"
     form = {"label": "The First", "visibility": "", "sees": "true", "thinks": "unknown", "tools": "unknown"}
     refused = keeper.post(page, {**form, "groups": [crew.pk]})
-    assert "switch this on, or choose none" in refused.content.decode()
+    assert "Turn this on, or select none" in refused.content.decode()
     assert keeper.post(page, {**form, "default_groups": [crew.pk]}).status_code == 302
     clear_rules_cache()
     found = next(one for one in models_of(bob.pk) if one["id"] == "alpha")
