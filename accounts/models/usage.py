@@ -9,6 +9,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
@@ -60,7 +61,8 @@ class Price(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.model or 'any model'} from {self.valid_from:%Y-%m-%d}"
+        shown = {"model": self.model or gettext("any model"), "date": f"{self.valid_from:%Y-%m-%d}"}
+        return gettext("%(model)s from %(date)s") % shown
 
 
 class UsageEntry(models.Model):

@@ -10,7 +10,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.moderation import ModerationDecision, Severity
@@ -90,7 +90,13 @@ class PolicyStep(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.strikes} strikes in {self.days} days: {self.consequence}"
+        shown = {"strikes": self.strikes, "days": self.days, "consequence": self.get_consequence_display()}
+        said = ngettext(
+            "%(strikes)d strike within %(days)d days: %(consequence)s",
+            "%(strikes)d strikes within %(days)d days: %(consequence)s",
+            self.strikes,
+        )
+        return said % shown
 
     def clean(self) -> None:
         """Raises `ValidationError` unless `hours` is there for a suspension and for nothing else."""

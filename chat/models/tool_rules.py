@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from chat.models.conversations import Conversation
@@ -22,7 +23,7 @@ class KnownTool(models.Model):
     """
 
     server = models.CharField(
-        max_length=64, blank=True, help_text=_("The slug of its tool server. Empty: our own tool.")
+        max_length=64, blank=True, help_text=_("The short name of its tool server. Empty: a built-in tool.")
     )
     name = models.CharField(max_length=128, help_text=_("The name that models use, without the server."))
     upstream_name = models.CharField(max_length=500, blank=True, help_text=_("The name that its server uses."))
@@ -96,7 +97,7 @@ class ToolPolicy(models.Model):
         help_text=_("The group that the policy applies to. Empty: everyone."),
     )  # fmt: skip
     server = models.CharField(
-        max_length=64, blank=True, help_text=_("The slug of a tool server. Empty: our own tools.")
+        max_length=64, blank=True, help_text=_("The short name of a tool server. Empty: built-in tools.")
     )
     tool = models.CharField(max_length=128, blank=True, help_text=_("The name of a tool. Empty: all tools."))
     rule = models.CharField(max_length=6, choices=Rule.choices, default=Rule.ASK)
@@ -109,7 +110,8 @@ class ToolPolicy(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.server or 'own tools'} / {self.tool or 'all'}: {self.get_rule_display()}"
+        server, tool = self.server or gettext("built-in tools"), self.tool or gettext("all")
+        return f"{server} / {tool}: {self.get_rule_display()}"
 
 
 class ToolSwitch(models.Model):
