@@ -5,6 +5,7 @@
 
 import { MessageView } from "antiphon/conversation/message";
 import { shortNames } from "antiphon/conversation/model-list";
+import { t } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
 /** @typedef {{slot: number, panel: HTMLElement, tab: HTMLElement, view: MessageView}} Column */
@@ -149,7 +150,7 @@ export class SideBySide {
       view.element.classList.add("is-last"); // what is offered below the last answer is offered below each
       part(panel, "[data-action=stop-one]").hidden = !view.active;
       part(panel, "[data-action=choose]").ariaLabel = `${part(panel, "[data-action=choose]").textContent?.trim()}: ${name}`;
-      part(panel, "[data-action=stop-one]").ariaLabel = `Stop ${name}`;
+      part(panel, "[data-action=stop-one]").ariaLabel = t("Stop {name}", { name });
     }
     this.element.style.setProperty("--columns", String(this.columns.length));
     this.stopAll.hidden = this.views.filter((view) => view.active).length < 2;
@@ -211,7 +212,7 @@ export function showNext(line, { beside, busy }) {
 
 /** What a screen reader is told of an answer that ended. @param {MessageView} view @param {SideBySide | null} beside */
 export function endOf(view, beside) {
-  const words = view.status === "complete" && view.text ? "Answer complete." : view.trouble;
+  const words = view.status === "complete" && view.text ? t("Answer complete.") : view.trouble;
   return beside?.views.includes(view) ? `${view.model}: ${words}` : words;
 }
 
