@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Unit
@@ -45,10 +46,16 @@ def input_too_long_message(balance: Balance, needed: int, left: Decimal) -> str:
     """The sentence for a user whose conversation has more input tokens than a quota has left."""
     owner = f"the shared quota of {balance.shared_by}" if balance.shared_by else "your quota"
     quota = f"{plain_number(balance.limit)} {UNITS[balance.unit]}" + (f" with {balance.model}" if balance.model else "")
-    return (
-        f"This conversation needs about {needed} input tokens. Only {plain_number(left)} are left of {owner} of "
-        f"{quota} {PERIODS[balance.period]}. A new conversation needs fewer."
-    )
+    return _(
+        "This conversation needs about %(needed)s input tokens. Only %(plain_number)s are "
+        "left of %(owner)s of %(quota)s %(periods)s. A new conversation needs fewer."
+    ) % {
+        "needed": needed,
+        "plain_number": plain_number(left),
+        "owner": owner,
+        "quota": quota,
+        "periods": PERIODS[balance.period],
+    }
 
 
 def plain_number(amount: Decimal) -> str:

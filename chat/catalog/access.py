@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from cachetools import TTLCache, cached
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from accounts.lib.outage import OUTAGE
 from accounts.models import User
@@ -23,7 +24,9 @@ from chat.protocol.errors import Forbidden
 logger = structlog.get_logger(__name__)
 
 CACHED_SECONDS: Final = 5.0
-NOT_THEIRS: Final = "This model is only for certain groups, and you are in none of them. Choose another model."
+NOT_THEIRS: Final = gettext_noop(
+    "This model is only for certain groups, and you are in none of them. Choose another model."
+)
 PROPERTIES: Final = ("sees", "thinks", "tools")
 
 

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Final
 
+from django.utils.translation import gettext_noop
+
 from accounts.lib.ids import uuid7
 from accounts.models import User
 from chat.catalog.access import models_of
@@ -15,7 +17,7 @@ from chat.models import Preset
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid, NotFound
 
-NOT_OFFERED: Final = "This model is not available to you. Choose another one."
+NOT_OFFERED: Final = gettext_noop("This model is not available to you. Choose another one.")
 MAX_NAME: Final = 80
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Count, Max, Q
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from chat.models import Folder, Member
@@ -18,13 +19,13 @@ from chat.moderation.screening import screen_field
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Invalid, NotFound, TooLarge
 
-GONE: Final = "This folder no longer exists."
-TOO_DEEP: Final = "Folders can be nested only twice: a folder, one in it, and one in that."
+GONE: Final = gettext_noop("This folder no longer exists.")
+TOO_DEEP: Final = gettext_noop("Folders can be nested only twice: a folder, one in it, and one in that.")
 FULL: Final = f"You have {MAX_FOLDERS} folders, which is the limit. Delete one first."
-NO_NAME: Final = "Enter a name for the folder."
+NO_NAME: Final = gettext_noop("Enter a name for the folder.")
 LONG_NAME: Final = f"A folder's name can have at most {MAX_FOLDER_NAME} characters."
 LONG_INSTRUCTIONS: Final = f"Instructions can have at most {MAX_FOLDER_INSTRUCTIONS:,} characters."
-IN_ITSELF: Final = "A folder cannot be moved into itself or a folder within it."
+IN_ITSELF: Final = gettext_noop("A folder cannot be moved into itself or a folder within it.")
 MAX_MODEL: Final = 200
 
 

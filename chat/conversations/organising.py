@@ -14,6 +14,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from chat.conversations.folders import folder_of
 from chat.conversations.tags import find_or_create_tag, tag_of
@@ -24,9 +25,9 @@ from chat.notifications.marks import publish_marks
 from chat.protocol.errors import Invalid, NotFound
 
 AT_ONCE: Final = 500  # conversations of one command
-NONE: Final = "Choose at least one conversation."
+NONE: Final = gettext_noop("Choose at least one conversation.")
 TOO_MANY: Final = f"At most {AT_ONCE} conversations at once."
-TEMPORARY: Final = "Temporary chats cannot be filed."
+TEMPORARY: Final = gettext_noop("Temporary chats cannot be filed.")
 MANY_TAGS: Final = f"A conversation can have at most {MAX_TAGS_EACH} tags."
 
 # Up to the last message that is there, as if it had been opened. What comes from now on is unread again.

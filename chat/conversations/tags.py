@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_noop
 
 from chat.models import Tag
 from chat.models.moderation import CaseTarget
@@ -16,11 +17,11 @@ from chat.moderation.screening import screen_field
 from chat.protocol.commands import clean_controls
 from chat.protocol.errors import Conflict, Invalid, NotFound, TooLarge
 
-GONE: Final = "This tag no longer exists."
+GONE: Final = gettext_noop("This tag no longer exists.")
 FULL: Final = f"You have {MAX_TAGS} tags, which is the limit. Delete one first."
-NO_NAME: Final = "Enter a name for the tag."
+NO_NAME: Final = gettext_noop("Enter a name for the tag.")
 LONG_NAME: Final = f"A tag can have at most {MAX_TAG_NAME} characters."
-TAKEN: Final = "You have a tag with this name."
+TAKEN: Final = gettext_noop("You have a tag with this name.")
 
 
 def tags_of(user_id: uuid.UUID) -> list[dict[str, Any]]:

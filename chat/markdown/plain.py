@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 from typing import Final
 
-NOTE: Final = "Formatting was left out because it would have taken too long."
+from django.utils.translation import gettext_noop
+
+NOTE: Final = gettext_noop("Formatting was left out because it would have taken too long.")
 
 
 def plain(text: str) -> str:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts.lib.ids import uuid7
 from accounts.models import User
@@ -19,7 +20,7 @@ from chat.shares.reading import read_shared
 
 MOST_COPIED: Final = 2_000  # messages: the last ones
 MAX_TITLE: Final = 200
-WRITING: Final = "An answer is still being written. Make your copy when it is finished."
+WRITING: Final = gettext_noop("An answer is still being written. Make your copy when it is finished.")
 IN_PROGRESS: Final = (MessageStatus.PENDING, MessageStatus.STREAMING)
 
 
@@ -31,7 +32,7 @@ def copy_shared(link: ShareLink, user: User) -> Conversation:
     check_may_write(user.pk)
     title, messages = _read_all(link)
     if not messages:
-        raise Invalid("There is nothing to copy yet.")
+        raise Invalid(_("There is nothing to copy yet."))
     if any(message["status"] in IN_PROGRESS for message in messages):
         raise Busy(WRITING)
     with transaction.atomic():

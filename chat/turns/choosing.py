@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from accounts.lib.db import in_db
 from chat.conversations.member_branches import keep_branches
@@ -17,8 +18,8 @@ from chat.protocol.errors import Conflict, Invalid, NotFound
 from chat.turns import stop
 from chat.turns.comparing import Choice, mark_chosen
 
-ALREADY: Final = "Another answer was chosen already. Switch to this one with the arrows below the answer."
-NOT_COMPARED: Final = "Only one of several answers side by side can be chosen."
+ALREADY: Final = gettext_noop("Another answer was chosen already. Switch to this one with the arrows below the answer.")
+NOT_COMPARED: Final = gettext_noop("Only one of several answers side by side can be chosen.")
 
 
 @dataclass(frozen=True, slots=True)

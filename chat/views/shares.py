@@ -18,6 +18,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -52,7 +53,7 @@ POLICY: Final = {
     "base-uri": [NONE],
     "frame-ancestors": [NONE],  # no report-uri: a report names the page, and so the link's secret
 }
-WRONG: Final = "This password is not right."
+WRONG: Final = gettext_noop("This password is not right.")
 
 logger = structlog.get_logger(__name__)
 View = Callable[..., HttpResponse]

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth.requests import user_of
@@ -18,7 +19,7 @@ from chat.protocol.errors import Forbidden, NotFound
 from chat.views.decorators import command, for_members
 
 MOST_SHOWN: Final = 200
-NOT_YOURS: Final = "Only who gave an approval, or an owner of the conversation, can take it back."
+NOT_YOURS: Final = gettext_noop("Only who gave an approval, or an owner of the conversation, can take it back.")
 
 
 @require_safe

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.auth.requests import user_of
@@ -20,7 +20,7 @@ from chat.runs.clock import database_time
 from chat.views.decorators import for_members, zone_of
 from chat.views.organising import ids_of
 
-GONE: Final = "It is no longer in the trash."
+GONE: Final = gettext_noop("It is no longer in the trash.")
 
 
 @require_safe

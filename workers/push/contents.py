@@ -11,6 +11,7 @@ import msgspec
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 
 from accounts.auth.sessions import live_sessions
 from chat.conversations.membership import WRITERS
@@ -22,12 +23,12 @@ LONGEST_TEXT: Final = 140  # characters of a message that a notification shows
 SITE: Final = "Antiphon"
 
 _PLAIN: Final = {
-    Kind.ANSWERED: "An answer is ready.",
-    Kind.FAILED: "An answer failed.",
-    Kind.WROTE: "There is a new message in a shared conversation.",
-    Kind.MENTIONED: "You were mentioned in a conversation.",
-    Kind.ADDED: "You were added to a conversation.",
-    Kind.DECIDE: "An answer waits for your decision.",
+    Kind.ANSWERED: gettext_noop("An answer is ready."),
+    Kind.FAILED: gettext_noop("An answer failed."),
+    Kind.WROTE: gettext_noop("There is a new message in a shared conversation."),
+    Kind.MENTIONED: gettext_noop("You were mentioned in a conversation."),
+    Kind.ADDED: gettext_noop("You were added to a conversation."),
+    Kind.DECIDE: gettext_noop("An answer waits for your decision."),
 }
 
 
