@@ -10,6 +10,7 @@ from typing import Final
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from accounts.models import User
@@ -45,8 +46,8 @@ def is_suspended(user: User) -> bool:
 
 def sentence(until: datetime, reason: str) -> str:
     """Until when an account is suspended and why, for its owner."""
-    text = _("Your account is suspended until %(localtime)s. You can read, but not write.") % {
-        "localtime": f"{timezone.localtime(until):%d %b %Y, %H:%M %Z}"
+    text = _("Your account is suspended until %(time)s. You can read, but not write.") % {
+        "time": date_format(timezone.localtime(until), "d M Y, H:i T")
     }
     return f"{text} {reason}" if reason else text
 

@@ -38,9 +38,8 @@ def store(row: Own) -> Own:
         try:
             row.save()
         except IntegrityError:  # another tab was quicker; only the name can be
-            raise Invalid(
-                _("You already have a %(verbose_name)s with this name.") % {"verbose_name": kind._meta.verbose_name}
-            ) from None  # noqa: SLF001
+            kind_name = kind._meta.verbose_name  # noqa: SLF001  # as above
+            raise Invalid(_("You already have a %(kind)s with this name.") % {"kind": kind_name}) from None
     return row
 
 

@@ -45,7 +45,7 @@ def create_link(
         raise Invalid(_("A link can be used 1 to %(most_uses)s times.") % {"most_uses": f"{MOST_USES:,}"})
     secret, token_hash = new_secret()
     with transaction.atomic():
-        conversation, _ = lock_as_owner(actor_id, conversation_id)
+        conversation, _member = lock_as_owner(actor_id, conversation_id)
         if working_links().filter(conversation=conversation).count() >= MOST_LINKS:
             raise Invalid(
                 _("A conversation can have at most %(most_links)s links. Revoke one first.")

@@ -123,7 +123,7 @@ def change_role(actor_id: uuid.UUID | None, conversation_id: uuid.UUID, user_id:
 def remove_member(actor_id: uuid.UUID | None, conversation_id: uuid.UUID, user_id: uuid.UUID) -> None:
     """Ends a membership. The person's sockets stop to get events at once. Raises as `add_member` does."""
     with transaction.atomic():
-        conversation, _ = lock_as_owner(actor_id, conversation_id)
+        conversation, _owner = lock_as_owner(actor_id, conversation_id)
         member = _find(conversation, user_id)
         if user_id == actor_id:
             raise Invalid(_("To remove yourself, leave the conversation."))

@@ -66,7 +66,7 @@ def add_device(
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user.pk)  # of two at once the second sees the first
         PushSubscription.objects.filter(user=user, session_hash=session.hash).exclude(endpoint_hash=digest).delete()
-        row, _ = PushSubscription.objects.update_or_create(endpoint_hash=digest, defaults=values)
+        row, _is_new = PushSubscription.objects.update_or_create(endpoint_hash=digest, defaults=values)
         kept = PushSubscription.objects.filter(user=user).order_by("-id").values("pk")[:MOST_DEVICES]
         PushSubscription.objects.filter(user=user).exclude(pk__in=list(kept.values_list("pk", flat=True))).delete()
     return row

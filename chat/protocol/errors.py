@@ -15,11 +15,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 
 
 class ChatError(Exception):
     """An error with a code for the client and a sentence for the user. `retry_after`: seconds.
+
+    The sentence is in the language that is active where the error is raised: the one of the socket or the request.
+    Sentences that are constants are marked by `gettext_noop` and translated here.
 
     `retryable`: the client may send the same command again automatically, with the same `client_id`.
     """
@@ -29,7 +32,7 @@ class ChatError(Exception):
     retryable = False
 
     def __init__(self, message: str = "", *, retry_after: float | None = None) -> None:
-        self.message = message or self.default_message
+        self.message = gettext(message or self.default_message)
         self.retry_after = retry_after
         super().__init__(self.message)
 

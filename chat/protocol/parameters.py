@@ -20,8 +20,8 @@ MAX_TEMPERATURE: Final = 2.0
 MAX_ANSWER_TOKENS: Final = 1_000_000
 
 TEMPERATURE: Final = gettext_noop("The temperature must be a number from 0 to 2.")
-MAX_TOKENS: Final = f"The longest answer must be a whole number of tokens from 1 to {MAX_ANSWER_TOKENS:,}."
-EFFORT: Final = f"The effort must be one of {', '.join(EFFORTS)}."
+MAX_TOKENS: Final = gettext_noop("The longest answer must be a whole number of tokens from 1 to 1,000,000.")
+EFFORT: Final = gettext_noop("The effort must be one of %(efforts)s.")
 
 
 def check_options(options: TurnOptions) -> TurnOptions:
@@ -46,7 +46,7 @@ def read_parameter(name: str, text: str) -> Any:
         case "max_tokens":
             return check_max_tokens(_number(text, MAX_TOKENS)) if text else None
     if text and text not in EFFORTS:
-        raise Invalid(EFFORT)
+        raise Invalid(_(EFFORT) % {"efforts": ", ".join(EFFORTS)})
     return text
 
 

@@ -46,7 +46,7 @@ def read(language: Language, *, staff: bool = False) -> Catalog:
 
 
 def update(language: Language, texts: Iterable[Text], *, staff: bool = False) -> Catalog:
-    """The catalogue with these texts and what is translated of them. Nothing is guessed: a changed text is a new one."""
+    """The catalogue with these texts and what is translated of them. A changed text is a new one: nothing is guessed."""
     known = read(language, staff=staff)
     made = _empty(language)
     for text in texts:
@@ -127,7 +127,7 @@ def compiled(language: Language, *, staff: bool = False) -> dict[Path, bytes]:
 
 def _empty(language: Language) -> Catalog:
     made = Catalog(locale=language.locale, fuzzy=False)
-    made._num_plurals, made._plural_expr = len(language.plurals), language.rule  # as we have them, not as Babel does
+    made._num_plurals, made._plural_expr = len(language.plurals), language.rule  # noqa: SLF001  # not Babel's own
     return made
 
 

@@ -16,6 +16,8 @@ from config.translation.languages import Language
 PLACEHOLDERS: Final = re.compile(r"%\(\w+\)[sd]|%[sd]")
 TAGS: Final = re.compile(r"</?[a-z][^<>]*>")
 ENTITIES: Final = re.compile(r"&[a-z]+;")
+UPDATE: Final = "Run `manage.py translations update`."
+COUNTERS: Final = re.compile(r"%\((count|counter|n|number)\)[sd]|%d")
 COUNTS: Final = frozenset(("zero", "one", "two"))  # forms that may say the number in words
 
 
@@ -23,8 +25,8 @@ def find_faults(language: Language, catalogue: Catalog, texts: Iterable[Text]) -
     """Sentences, each about one text; none: the catalogue is complete and can be offered."""
     wanted = {text.key: text for text in texts}
     known = {(_source(message), message.context or ""): message for message in catalogue if message.id}
-    faults = [f"{_short(key[0])}: not in the catalogue. Run `manage.py translations update`." for key in wanted.keys() - known]
-    faults += [f"{_short(key[0])}: no longer used. Run `manage.py translations update`." for key in known.keys() - wanted]
+    faults = [f"{_short(key[0])}: not in the catalogue. {UPDATE}" for key in wanted.keys() - known]
+    faults += [f"{_short(key[0])}: no longer used. {UPDATE}" for key in known.keys() - wanted]
     for key in known.keys() & wanted.keys():
         faults += [f"{_short(key[0])}: {what}." for what in message_faults(language, known[key], wanted[key])]
     return sorted(faults)
@@ -76,7 +78,7 @@ def _placeholders(text: str) -> Counter[str]:
 
 
 def _is_counter(missing: Counter[str]) -> bool:
-    return sum(missing.values()) == 1 and bool(re.fullmatch(r"%\((count|counter|n|number)\)[sd]|%d", next(iter(missing))))
+    return sum(missing.values()) == 1 and bool(COUNTERS.fullmatch(next(iter(missing))))
 
 
 def _bad_percent(text: str) -> bool:

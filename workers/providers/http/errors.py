@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from workers.providers.base import ProviderError
 from workers.providers.http.error_fields import error_fields, shorten_words, words_of
@@ -186,13 +185,22 @@ def busy(retry_after: float | None) -> str:
         return BUSY
     seconds = max(1, math.ceil(retry_after))
     if seconds >= 7200:
-        return _("The model is busy. Try again in %(ceil)s hours.") % {"ceil": math.ceil(seconds / 3600)}
+        hours = math.ceil(seconds / 3600)
+        return ngettext(
+            "The model is busy. Try again in %(count)s hour.", "The model is busy. Try again in %(count)s hours.", hours
+        ) % {"count": hours}
     if seconds >= 120:
-        return _("The model is busy. Try again in %(ceil)s minutes.") % {"ceil": math.ceil(seconds / 60)}
-    return _("The model is busy. Try again in %(seconds)s second%(value)s.") % {
-        "seconds": seconds,
-        "value": "" if seconds == 1 else "s",
-    }
+        minutes = math.ceil(seconds / 60)
+        return ngettext(
+            "The model is busy. Try again in %(count)s minute.",
+            "The model is busy. Try again in %(count)s minutes.",
+            minutes,
+        ) % {"count": minutes}
+    return ngettext(
+        "The model is busy. Try again in %(count)s second.",
+        "The model is busy. Try again in %(count)s seconds.",
+        seconds,
+    ) % {"count": seconds}
 
 
 def _retry_delay(fields: Mapping[str, Any]) -> float | None:

@@ -24,10 +24,21 @@ function fill(text, values) {
   });
 }
 
+/** @param {string[]} forms @param {number} count */
+function formOf(forms, count) {
+  return forms[CATALOGUE.plurals?.indexOf(rules.select(count)) ?? -1] ?? forms.at(-1); // French has "many", for millions
+}
+
 /** A sentence. @param {string} source with `{name}` for each value @param {Values} [values] */
 export function t(source, values = {}) {
   const found = CATALOGUE.texts?.[source];
-  return fill(typeof found === "string" ? found : source, values);
+  return fill((Array.isArray(found) ? formOf(found, 1) : found) ?? source, values);
+}
+
+/** A sentence that the server wrote in English, such as one that is stored with an answer. @param {string} source */
+export function told(source) {
+  const found = CATALOGUE.texts?.[source];
+  return typeof found === "string" ? found : source;
 }
 
 /** A sentence whose source needs a context to be understood. @param {string} context @param {string} source @param {Values} [values] */
@@ -39,7 +50,7 @@ export function tc(context, source, values = {}) {
 /** A sentence about a number of things. @param {string} one @param {string} other @param {number} count @param {Values} [values] beside `{count}` */
 export function tn(one, other, count, values = {}) {
   const forms = CATALOGUE.texts?.[one];
-  const known = Array.isArray(forms) ? (forms[CATALOGUE.plurals?.indexOf(rules.select(count)) ?? -1] ?? forms.at(-1)) : undefined;
+  const known = Array.isArray(forms) ? formOf(forms, count) : forms;
   return fill(known ?? (count === 1 ? one : other), { count, ...values });
 }
 
