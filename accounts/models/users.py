@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.db.models.signals import post_save
 from django.dispatch import Signal, receiver
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from accounts.lib.names import shown_name
@@ -69,9 +70,9 @@ class UserManager(BaseUserManager["User"]):
 class MentionMails(models.TextChoices):
     """Whether a user gets mails about messages that mention them, which they have not seen after a while."""
 
-    OFF = "off", "no mails"
-    ON = "on", "mails that say who mentioned me"
-    TEXT = "text", "mails with the text of the message"
+    OFF = "off", _("no mails")
+    ON = "on", _("mails that say who mentioned me")
+    TEXT = "text", _("mails with the text of the message")
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -95,6 +96,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)  # until then it can only read
     suspension_reason = models.CharField(max_length=300, blank=True, db_default="", default="", editable=False)
     time_zone = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)  # last browser's
+    language = models.CharField(
+        max_length=10, blank=True, db_default="", default="", editable=False
+    )  # their own choice
+    browser_language = models.CharField(
+        max_length=10, blank=True, db_default="", default="", editable=False
+    )  # last one's
     mention_mails = models.CharField(
         max_length=4, choices=MentionMails.choices, default=MentionMails.ON, db_default=MentionMails.ON, editable=False
     )

@@ -11,6 +11,7 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from accounts.models import Plan
@@ -246,13 +247,13 @@ class ModerationDecision(models.Model):
 class ReportReason(models.TextChoices):
     """Why a person reports a message."""
 
-    HARMFUL = "harmful", "Harmful or dangerous"
-    HARASSMENT = "harassment", "Harassment or hate"
-    SEXUAL = "sexual", "Sexual content"
-    PERSONAL = "personal", "Personal data"
-    SPAM = "spam", "Spam"
-    WRONG = "wrong", "Wrong or misleading"
-    OTHER = "other", "Something else"
+    HARMFUL = "harmful", _("Harmful or dangerous")
+    HARASSMENT = "harassment", _("Harassment or hate")
+    SEXUAL = "sexual", _("Sexual content")
+    PERSONAL = "personal", _("Personal data")
+    SPAM = "spam", _("Spam")
+    WRONG = "wrong", _("Wrong or misleading")
+    OTHER = "other", _("Something else")
 
 
 class ModerationReport(models.Model):

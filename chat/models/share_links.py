@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib.ids import uuid7
 from chat.models.conversations import Conversation
@@ -15,14 +16,14 @@ from chat.models.messages import Message
 
 
 class ShareKind(models.TextChoices):
-    SNAPSHOT = "snapshot", "Snapshot"
-    LIVE = "live", "Live"
+    SNAPSHOT = "snapshot", _("Snapshot")
+    LIVE = "live", _("Live")
 
 
 class ShareAudience(models.TextChoices):
-    ANYONE = "anyone", "Anyone with the link"
-    USERS = "users", "People with an account"
-    PASSWORD = "password", "Anyone with the link and its password"  # a choice's name
+    ANYONE = "anyone", _("Anyone with the link")
+    USERS = "users", _("People with an account")
+    PASSWORD = "password", _("Anyone with the link and its password")  # a choice's name
 
 
 class ShareLink(models.Model):

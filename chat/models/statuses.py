@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import pgettext_lazy
 
 
 class MessageRole(models.TextChoices):
@@ -52,10 +53,10 @@ class Finish(models.TextChoices):
 class Effort(models.TextChoices):
     """How much a model should think before it answers. `none`: as little as it can."""
 
-    NONE = "none"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
+    NONE = "none", pgettext_lazy("effort of thinking", "None")
+    LOW = "low", pgettext_lazy("effort of thinking", "Low")
+    MEDIUM = "medium", pgettext_lazy("effort of thinking", "Medium")
+    HIGH = "high", pgettext_lazy("effort of thinking", "High")
 
 
 UNDER_WAY = (RunStatus.QUEUED.value, RunStatus.RUNNING.value)

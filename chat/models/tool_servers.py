@@ -18,6 +18,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.lib import encryption
 from accounts.lib.ids import uuid7
@@ -30,10 +31,10 @@ _RESERVED_HEADERS: Final = frozenset({"host", "content-length", "content-type", 
 
 
 class ServerKind(models.TextChoices):
-    MCP_HTTP = "mcp_http", "MCP over HTTP"
-    MCP_SSE = "mcp_sse", "MCP over HTTP with SSE (older)"
-    OPENAPI = "openapi", "HTTP API with an OpenAPI document"
-    MCP_STDIO = "mcp_stdio", "MCP in a child process (from the settings)"
+    MCP_HTTP = "mcp_http", _("MCP over HTTP")
+    MCP_SSE = "mcp_sse", _("MCP over HTTP with SSE (older)")
+    OPENAPI = "openapi", _("HTTP API with an OpenAPI document")
+    MCP_STDIO = "mcp_stdio", _("MCP in a child process (from the settings)")
 
 
 class ServerAuth(models.TextChoices):

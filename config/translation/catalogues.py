@@ -26,6 +26,10 @@ msgstr ""
 "Plural-Forms: {plurals}\\n"
 
 """
+STORED: Final = (  # files whose sentences are stored with answers and messages, for readers of all languages
+    "workers/providers/", "workers/generation/", "workers/moderation/", "workers/speech/", "workers/asr/",
+    "chat/moderation/", "chat/eventlog/", "chat/turns/line", "chat/turns/waiting_line.py",
+)  # fmt: skip
 MO_MAGIC: Final = 0x950412DE
 BROWSER: Final = "chat/static/chat/texts"  # of the repository
 
@@ -97,7 +101,7 @@ def script(language: Language, catalogue: Catalog) -> str:
     """What browsers read: a script that `lib/texts.js` finds its texts by."""
     texts: dict[str, str | list[str]] = {}
     for message in catalogue:
-        if not message.id or message.fuzzy or not any(name.startswith(SCRIPTS) for name, _ in message.locations):
+        if not message.id or message.fuzzy or not _is_for_scripts(message):
             continue
         source = to_script(message.id if isinstance(message.id, str) else message.id[0])
         key = f"{message.context}\u0004{source}" if message.context else source
@@ -106,6 +110,13 @@ def script(language: Language, catalogue: Catalog) -> str:
             texts[key] = forms if message.pluralizable else forms[0]
     found = json.dumps({"plurals": language.plurals, "texts": texts}, ensure_ascii=False, separators=(",", ":"))
     return f"globalThis.antiphonTexts={found};\n"
+
+
+def _is_for_scripts(message: Message) -> bool:
+    """Whether scripts use a text, or show it where the server has stored it in English (`told` in `lib/texts.js`)."""
+    names = [name for name, _ in message.locations]
+    is_stored = not message.pluralizable and "%(" not in message.id and any(name.startswith(STORED) for name in names)
+    return is_stored or any(name.startswith(SCRIPTS) for name in names)
 
 
 def forms_of(message: Message) -> list[str]:

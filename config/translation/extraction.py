@@ -7,6 +7,7 @@ Django's own `makemessages` finds, without GNU gettext. Catalogues know one way 
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
@@ -38,9 +39,12 @@ SCRIPTS: Final = "chat/static/chat/js/"
 # What only staff read has a catalogue of its own (`settings.ADMIN_LOCALE`), so that it can be completed later.
 STAFF: Final = (
     "templates/admin/", "templates/unfold/", "templates/workers/", "templates/chat/admin/", "accounts/admin/",
-    "accounts/staff/", "accounts/models/", "chat/admin/", "chat/dashboard/", "chat/models/", "workers/admin/",
-    "workers/models/", "config/staff/", "config/management/", "config/translation/",
+    "accounts/staff/", "chat/admin/", "chat/dashboard/", "workers/admin/", "config/staff/", "config/management/", "config/translation/",
 )  # fmt: skip
+MODELS: Final = ("accounts/models/", "chat/models/", "workers/models/")  # what only staff read, but for these choices
+CHOICES: Final = frozenset(
+    ("MentionMails", "Effort", "ShareKind", "ShareAudience", "ReportReason", "Role", "ServerKind")
+)
 
 
 @dataclass
@@ -67,9 +71,12 @@ def extract(*, staff: bool = False) -> list[Text]:
     found: dict[tuple[str, str], Text] = {}
     for path in sorted(_files()):
         name = path.relative_to(settings.BASE_DIR).as_posix()
-        if is_staff(name) != staff:
+        content = path.read_text()
+        if name.startswith(MODELS):
+            content = _choices(content, left_out=staff)
+        elif is_staff(name) != staff:
             continue
-        for text in texts_of(name, path.read_text()):
+        for text in texts_of(name, content):
             known = found.setdefault(text.key, text)
             if known.plural and text.plural and known.plural != text.plural:
                 raise ExtractionError(f"{name}: {text.source!r} has two plurals; give one of them a context.")
@@ -93,6 +100,15 @@ def texts_of(name: str, content: str) -> Iterator[Text]:
     else:
         # Parentheses: the rest of the template is no Python, and its indentation means nothing.
         yield from _in_python(f"(\n{templatize(content, origin=name)}\n)")
+
+
+def _choices(content: str, *, left_out: bool) -> str:
+    """A module with only the choices of `CHOICES` in it, or without them."""
+    kept = []
+    for node in ast.parse(content).body:
+        if (isinstance(node, ast.ClassDef) and node.name in CHOICES) != left_out:
+            kept.append(ast.get_source_segment(content, node) or "")
+    return "\n".join(kept)
 
 
 def _files() -> Iterator[Path]:

@@ -1,7 +1,7 @@
 /** Why an answer is not whole, or not as the model wrote it: the line below it, as `trouble` in chat_page.py renders it. */
 
 import { markModeration } from "antiphon/conversation/moderation";
-import { t } from "antiphon/lib/texts";
+import { t, told } from "antiphon/lib/texts";
 
 export const TROUBLE = /** @type {Record<string, string>} */ ({
   stopped: t("Stopped."), interrupted: t("The answer was interrupted."), failed: t("The model couldn’t answer."),
@@ -14,7 +14,7 @@ const FINISH = /** @type {Record<string, string>} */ ({
 
 /** @param {string | null | undefined} said by the server @param {string} status @param {string | undefined} finish @param {string} replaced why parts were replaced */
 export function noteOf(said, status, finish, replaced) {
-  return said || TROUBLE[status] || FINISH[finish ?? ""] || replaced;
+  return (said ? told(said) : "") || TROUBLE[status] || FINISH[finish ?? ""] || replaced;
 }
 
 /**
@@ -24,5 +24,5 @@ export function noteOf(said, status, finish, replaced) {
  */
 export function noteModeration(element, done) {
   markModeration(element, done);
-  return done?.action === "mask" ? done.reason : "";
+  return done?.action === "mask" ? told(done.reason) : "";
 }

@@ -1,6 +1,6 @@
 /** What moderation did: below a message, above the message field, and for a screen reader. */
 
-import { t } from "antiphon/lib/texts";
+import { t, told } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 /** @typedef {import("antiphon/wire/protocol").Message} Message */
@@ -43,7 +43,7 @@ export function showModeration(view, message) {
   if (!place) return;
   place.hidden = !done;
   const [authors, others] = words[done?.action ?? ""] ?? ["", ""];
-  const reason = own && done && !usual.includes(done.reason) ? ` ${done.reason}` : "";
+  const reason = own && done && !usual.includes(done.reason) ? ` ${told(done.reason)}` : "";
   const line = place.querySelector("p");
   if (line) line.textContent = `${own || message.role === "assistant" ? authors : others}${reason}`;
 }

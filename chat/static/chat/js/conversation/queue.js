@@ -6,7 +6,7 @@
 import { element } from "antiphon/lib/elements";
 import { QueuedView, keyOf } from "antiphon/conversation/queued-view";
 import { showNote } from "antiphon/conversation/status";
-import { t, tn } from "antiphon/lib/texts";
+import { t, tn, told } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/queued-view").Queued} Queued */
@@ -90,7 +90,7 @@ export class Queue {
     const { announcer } = this.conversation;
     const who = this.isOwn(one) ? "" : `${one.author.name}: `;
     if (!known) announcer.say(`${who}${t("Message queued. {line}.", { line: this.title.textContent ?? "" })}`);
-    else if (one.reason && one.reason !== known.reason && one.message) announcer.say(`${who}${t("A queued message waits. {reason}", { reason: one.message })}`);
+    else if (one.reason && one.reason !== known.reason && one.message) announcer.say(`${who}${t("A queued message waits. {reason}", { reason: told(one.message) })}`);
     return undefined;
   }
 
@@ -186,7 +186,7 @@ export class Queue {
   noteOf(one, busy) {
     if (one.local) return one.message ?? "";
     if (one.steers && busy) return t("Goes as soon as the answer has stopped.");
-    return busy && THEIR_TURN.includes(one.reason ?? "") ? "" : (one.message ?? "");
+    return busy && THEIR_TURN.includes(one.reason ?? "") ? "" : told(one.message ?? "");
   }
 
   /** @param {MouseEvent} event */

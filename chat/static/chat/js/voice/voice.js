@@ -1,7 +1,7 @@
 /** Voice recording: the button, the panel with the partial transcript, and what happens to the final one (docs/voice.md). */
 
 import { isComposing } from "antiphon/lib/keys";
-import { t, tn } from "antiphon/lib/texts";
+import { t, tn, told } from "antiphon/lib/texts";
 import { AudioSender } from "antiphon/voice/audio-sender";
 import { CONNECTION_LOST, ENDINGS, NOT_CONNECTED, WARNINGS } from "antiphon/voice/messages";
 import { SEE_CASES } from "antiphon/conversation/moderation";
@@ -193,10 +193,10 @@ export class Voice {
       this.talkOver?.onQuiet();
     } else if (frame.type === "audio.warning" && WARNINGS[frame.code]) showNote(WARNINGS[frame.code](frame.ms));
     else if (frame.type === "audio.unsent") this.giveBack(frame);
-    else if (frame.type === "moderation.notice") showNote(frame.reason, SEE_CASES);
+    else if (frame.type === "moderation.notice") showNote(told(frame.reason), SEE_CASES);
     else if (frame.type === "message.accepted") this.conversation.accepted(frame, { type: "message.send" });
     else if (frame.type === "audio.closed") {
-      const message = frame.message ?? ENDINGS[frame.reason];
+      const message = (frame.message ? told(frame.message) : ENDINGS[frame.reason]);
       if (message) showNote(message);
       this.end();
     }
