@@ -11,9 +11,9 @@ from typing import Final
 import structlog
 from cachetools import TTLCache, cached
 from django.db.models import Q
-from django.utils.translation import gettext_noop
 
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from accounts.quotas.plans import plan_field
 from chat.catalog import offered_models

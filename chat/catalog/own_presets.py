@@ -6,9 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Final
 
-from django.utils.translation import gettext_noop
-
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.access import models_of
 from chat.catalog.own_items import free_name, store

@@ -17,9 +17,9 @@ from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.branches import path_ids
 from chat.conversations.copying_steps import copy_steps

@@ -10,8 +10,8 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import Count, Max, Q
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.models import Folder, Member
 from chat.models.moderation import CaseTarget, Direction

@@ -15,8 +15,8 @@ from django.db import connection, transaction
 from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.folders import folder_of
 from chat.conversations.tags import find_or_create_tag, tag_of
 from chat.eventlog.user_events import notify_list_changed

@@ -9,8 +9,8 @@ from typing import Any, Final
 from django.db.models import CharField, QuerySet
 from django.db.models.functions import Cast, JSONArray
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import member_of
 from chat.eventlog.user_events import notify_user
 from chat.models import Message, MessageRole, MessageStatus, Rating, Run

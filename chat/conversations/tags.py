@@ -9,8 +9,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.models import Tag
 from chat.models.moderation import CaseTarget
 from chat.models.organising import MAX_TAG_NAME, MAX_TAGS

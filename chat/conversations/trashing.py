@@ -13,8 +13,8 @@ import structlog
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.organising import AT_ONCE, check_ids
 from chat.eventlog.share_events import recheck_shares_on_commit
 from chat.eventlog.user_events import notify_conversation_listed, notify_list_changed

@@ -8,8 +8,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.eventlog.costs import cost_of
 from chat.eventlog.kept import kept_of

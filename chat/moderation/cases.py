@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext_noop
-
+from accounts.lib.texts import gettext_noop
 from chat.models.moderation import Action, CaseOrigin, CaseStatus, CaseTarget, Category, Direction, ModerationCase
 from chat.moderation.rules import Verdict
 from chat.telemetry import metrics

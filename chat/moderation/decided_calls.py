@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.models import ToolCall
 from chat.models.moderation import Action, CaseTarget, Direction, ModerationCase
 from chat.moderation.cases import NOTICES, Finding, finding_of, open_case

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from django.utils.translation import gettext_noop
+from accounts.lib.texts import gettext_noop
 
 
 class AfterClose(enum.StrEnum):

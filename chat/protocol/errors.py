@@ -15,7 +15,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
+
+from accounts.lib.texts import gettext_noop
 
 
 class ChatError(Exception):

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.protocol.commands import EFFORTS, TurnOptions, clean_controls
 from chat.protocol.errors import Invalid, TooLarge
 

@@ -14,10 +14,10 @@ from channels.exceptions import ChannelFull
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts import suspension
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed, notify_user
 from chat.models import Conversation, Member

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.presets import clear_presets_cache
 from chat.models import Conversation, Message, MessageStatus, Preset, Prompt

@@ -7,8 +7,8 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.models import Member, Message, Run
 from chat.models.moderation import (
     Action,

@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.membership import check_may_write
 from chat.models import Conversation, Member, Message, MessageRole, MessageStatus, Role, ShareLink

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.branches import answers_beside, path_ids
 from chat.eventlog.payloads import message_dict
 from chat.eventlog.tool_events import read_steps

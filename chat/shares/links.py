@@ -17,9 +17,9 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.lib.link_secrets import hash_of, new_secret
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.conversations.membership import check_may_write, member_of
 from chat.eventlog.share_events import recheck_shares_on_commit

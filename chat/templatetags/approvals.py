@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from django import template
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+
+from accounts.lib.texts import gettext_noop
 
 register = template.Library()
 

@@ -8,7 +8,9 @@ from typing import Any, Final
 from django import template
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
+
+from accounts.lib.texts import gettext_noop
 
 register = template.Library()
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import connection
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.models import ACTIVE, Answers, Conversation, MessageStatus, Run
 from chat.models.conversations import usual_rule
 from chat.protocol.commands import MessageEdit, MessageSend

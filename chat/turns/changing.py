@@ -16,8 +16,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.listing import notify_members
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import (

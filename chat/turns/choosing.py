@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
 
 from accounts.lib.db import in_db
+from accounts.lib.texts import gettext_noop
 from chat.conversations.member_branches import keep_branches
 from chat.conversations.membership import member_of
 from chat.eventlog import events, store

@@ -11,8 +11,8 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.access import choose_model
 from chat.conversations.member_branches import keep_branches

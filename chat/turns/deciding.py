@@ -11,10 +11,10 @@ import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
 from chat.jobs.dispatch import BrokerAway, enqueue
 from chat.models import CallStatus, Conversation, Decision, Run, RunStatus, ToolCall, ToolDecision, WaitingFor

@@ -6,8 +6,8 @@ import uuid
 from typing import Any, Final
 
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import Conversation, Member, QueuedMessage, QueuedState
 from chat.protocol.errors import Forbidden, NotFound

@@ -11,8 +11,8 @@ from typing import Final
 
 from django.db import connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from chat.conversations.branches import newest_leaf
 from chat.models import (
     ACTIVE,

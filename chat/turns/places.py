@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 from django.db.models import Q
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.lib.ids import uuid7
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from chat.catalog.presets import choose_preset
 from chat.conversations.folders import folder_of

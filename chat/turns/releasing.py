@@ -16,10 +16,10 @@ import structlog
 from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.db.models.functions import Now
-from django.utils.translation import gettext_noop
 
 from accounts.lib.db import in_db
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.conversations.titles import title_from
 from chat.eventlog import events, store
 from chat.eventlog.user_events import notify_conversation_listed

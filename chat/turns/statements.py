@@ -13,8 +13,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.db import connection
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from accounts.models import User
 from accounts.quotas.reservations import METERED
 from chat.conversations.member_branches import KEEP_BRANCHES

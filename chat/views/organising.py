@@ -9,10 +9,10 @@ from typing import Any, Final
 from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.texts import gettext_noop
 from chat.conversations import folders, organising, tags, trashing
 from chat.eventlog.user_events import notify_list_changed
 from chat.protocol.errors import ChatError, Invalid

@@ -18,7 +18,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -26,6 +25,7 @@ from accounts.auth.adapter import client_ip, site_url
 from accounts.auth.requests import user_of
 from accounts.lib import rate_limit
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import member_of
 from chat.models import ShareAudience, ShareKind, ShareLink
 from chat.protocol.errors import ChatError, Invalid, NotFound, Unavailable

@@ -9,10 +9,10 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import check_may_write, member_of
 from chat.models import KnownTool, Role, ToolApproval
 from chat.protocol.errors import Forbidden, NotFound

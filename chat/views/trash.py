@@ -9,10 +9,11 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.auth.requests import user_of
+from accounts.lib.texts import gettext_noop
 from chat.conversations import organising, trashing
 from chat.protocol.errors import Forbidden, Invalid, NotFound
 from chat.retention import trash

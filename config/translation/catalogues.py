@@ -50,7 +50,7 @@ def read(language: Language, *, staff: bool = False) -> Catalog:
 
 
 def update(language: Language, texts: Iterable[Text], *, staff: bool = False) -> Catalog:
-    """The catalogue with these texts and what is translated of them. A changed text is a new one: nothing is guessed."""
+    """The catalogue with these texts and their translations. A changed text is a new one: nothing is guessed."""
     known = read(language, staff=staff)
     made = _empty(language)
     for text in texts:

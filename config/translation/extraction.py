@@ -39,9 +39,11 @@ SCRIPTS: Final = "chat/static/chat/js/"
 # What only staff read has a catalogue of its own (`settings.ADMIN_LOCALE`), so that it can be completed later.
 STAFF: Final = (
     "templates/admin/", "templates/unfold/", "templates/workers/", "templates/chat/admin/", "accounts/admin/",
-    "accounts/staff/", "chat/admin/", "chat/dashboard/", "workers/admin/", "config/staff/", "config/management/", "config/translation/",
+    "accounts/staff/", "chat/admin/", "chat/dashboard/", "workers/admin/", "config/staff/", "config/management/",
+    "config/translation/",
 )  # fmt: skip
-MODELS: Final = ("accounts/models/", "chat/models/", "workers/models/")  # what only staff read, but for these choices
+# What only staff read, but for some choices.
+MODELS: Final = ("accounts/models/", "chat/models/", "workers/models/")
 CHOICES: Final = frozenset(
     ("MentionMails", "Effort", "ShareKind", "ShareAudience", "ReportReason", "Role", "ServerKind")
 )
@@ -104,11 +106,8 @@ def texts_of(name: str, content: str) -> Iterator[Text]:
 
 def _choices(content: str, *, left_out: bool) -> str:
     """A module with only the choices of `CHOICES` in it, or without them."""
-    kept = []
-    for node in ast.parse(content).body:
-        if (isinstance(node, ast.ClassDef) and node.name in CHOICES) != left_out:
-            kept.append(ast.get_source_segment(content, node) or "")
-    return "\n".join(kept)
+    found = [node for node in ast.parse(content).body if left_out != (getattr(node, "name", "") in CHOICES)]
+    return "\n".join(ast.get_source_segment(content, node) or "" for node in found)
 
 
 def _files() -> Iterator[Path]:

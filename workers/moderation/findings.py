@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext_noop
-
+from accounts.lib.texts import gettext_noop
 from chat.models.moderation import Action, CaseOrigin, Category, Severity
 from chat.moderation.cases import NOTICES, REST_WITHHELD, Finding
 from workers.moderation.config import CategoryPolicy

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import httpcore2
 import httpx2
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.address_policy import AddressPolicy, RefusedAddressError
 
 REFUSED: Final = gettext_noop("This address may not be connected to.")

@@ -12,10 +12,11 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import translation
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 
 from accounts.auth.language import language_of
 from accounts.auth.sessions import live_sessions
+from accounts.lib.texts import gettext_noop
 from chat.conversations.membership import WRITERS
 from chat.models import Conversation, Member, Message, PushSubscription, Run, WaitingFor
 from chat.notifications.devices import with_session

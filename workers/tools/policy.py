@@ -12,8 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-from django.utils.translation import gettext_noop
-
+from accounts.lib.texts import gettext_noop
 from chat.runs.tool_rules import Policy, applying_policy, own_name, stricter
 from workers.tools.base import Approval, Effect
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import Chunk, ProviderError, Replay, RequestedCall, ToolSpec
 from workers.providers.http.calls import CallCollector
 from workers.providers.http.json_values import Report, mend_all

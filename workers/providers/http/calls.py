@@ -12,8 +12,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.utils.translation import gettext_noop
-
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ProviderError, RequestedCall
 from workers.providers.http.json_values import NO_JSON, garbage, load_json, mend
 

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.utils.translation import gettext_noop, ngettext
+from django.utils.translation import ngettext
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ProviderError
 from workers.providers.http.error_fields import error_fields, shorten_words, words_of
 from workers.providers.http.json_values import read_number

@@ -8,8 +8,8 @@ from typing import Final
 import aiohttp
 import httpx2
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
+from accounts.lib.texts import gettext_noop
 from workers.providers.address_policy import RefusedAddressError
 from workers.providers.base import ProviderError
 from workers.providers.http.errors import NOT_SET_UP, TOO_SLOW, scrub

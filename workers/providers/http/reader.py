@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 
-from django.utils.translation import gettext_noop
-
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import Chunk, ProviderError, TokenUsage, ToolSpec
 from workers.providers.http.answer_calls import LENGTH_REASONS, AnswerCalls
 from workers.providers.http.error_fields import is_error

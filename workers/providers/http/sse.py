@@ -8,8 +8,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from django.utils.translation import gettext_noop
-
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ProviderError
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from django.utils.translation import gettext_noop
-
+from accounts.lib.texts import gettext_noop
 from workers.providers.base import ChatTurn, ProviderError
 from workers.providers.http.learned import NO_STREAM, Lesson
 from workers.providers.model_facts import TOOLS

@@ -13,11 +13,11 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
 from accounts.lib.outage import OUTAGE
+from accounts.lib.texts import gettext_noop
 from chat.jobs.tool_servers import ServerReply
 from chat.jobs.worker_replies import WAIT_SECONDS, is_awaited, send_reply
 from chat.models import ToolConnection

@@ -14,10 +14,10 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from accounts.lib.db import in_db
 from accounts.lib.encryption import UnreadableError
+from accounts.lib.texts import gettext_noop
 from chat.models import ConnectionState, ToolConnection
 from workers.tools.base import ToolError
 from workers.tools.servers.pool import load_client
