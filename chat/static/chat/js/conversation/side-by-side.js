@@ -182,9 +182,10 @@ export class SideBySide {
   /** Arrows go from tab to tab, as in ARIA's pattern. @param {KeyboardEvent} event */
   onKey(event) {
     const last = this.columns.length - 1;
+    const [forth, back] = document.dir === "rtl" ? ["ArrowLeft", "ArrowRight"] : ["ArrowRight", "ArrowLeft"];
     const steps = /** @type {Record<string, number>} */ ({
-      ArrowRight: this.selected === last ? 0 : this.selected + 1,
-      ArrowLeft: this.selected === 0 ? last : this.selected - 1,
+      [forth]: this.selected === last ? 0 : this.selected + 1,
+      [back]: this.selected === 0 ? last : this.selected - 1,
       Home: 0,
       End: last,
     });
