@@ -18,7 +18,26 @@ pytestmark = pytest.mark.unit
 ROOT: Path = settings.BASE_DIR
 # Names, keys and values: the same in every language.
 NAMES = frozenset(
-    ["Antiphon", "UTC", "Ctrl", "Shift", "Alt", "Enter", "Esc", "K", "V", "R", "M", "P", "O", "S", "Y", "nbsp"]
+    [
+        "Antiphon",
+        "UTC",
+        "Ctrl",
+        "Shift",
+        "Alt",
+        "Enter",
+        "Esc",
+        "K",
+        "V",
+        "R",
+        "M",
+        "P",
+        "O",
+        "S",
+        "Y",
+        "nbsp",
+        "SVG",
+        "PNG",
+    ]
 )
 ATTRIBUTES = r"title|aria-label|aria-description|aria-roledescription|placeholder|alt|label"
 WORD = re.compile(r"[A-Za-z][A-Za-z=-]+")
@@ -32,13 +51,14 @@ CLASSES = re.compile(r"{% block (body_class|body_attributes|sheet_class) %}.*?{%
 def unmarked(content: str, *, is_html: bool = True) -> list[str]:
     """The words of a template that a reader would see as they are."""
     content = BLOCK.sub(" ", CLASSES.sub(" ", content))
+    loose = [word for text in re.findall(r'\|default(?:_if_none)?:"([^"]*)"', content) for word in WORD.findall(text)]
     content = re.sub(r"{%.*?%}|{{.*?}}|{#.*?#}", " ", content, flags=re.DOTALL)
     seen = [content]
     if is_html:
         content = CODE.sub(" ", content)
         seen = [value for _, value in re.findall(rf'\b({ATTRIBUTES})="([^"]*)"', content)]
         seen.append(re.sub(r"<[^>]*>", " ", content))
-    return [word for text in seen for word in WORD.findall(text) if word not in NAMES]
+    return loose + [word for text in seen for word in WORD.findall(text) if word not in NAMES]
 
 
 def templates() -> Iterator[Path]:
@@ -55,10 +75,11 @@ def test_templates_have_no_words_of_their_own() -> None:
 
 def test_words_of_templates_are_seen() -> None:
     assert unmarked('<p title="Close it">{% translate "Yes" %} Go on</p>') == ["Close", "it", "Go", "on"]
+    assert unmarked('{{ title|default:"Nothing" }}') == ["Nothing"]
     assert unmarked('<p class="a b" title="{% translate "Yes" %}">{{ name }}</p><!-- not this -->') == []
 
 
-# --- scripts -----------------------------------------------------------------------------------------------------------
+# --- scripts ----------------------------------------------------------------------------------------------------------
 
 SENTENCE = re.compile(r"[A-Za-z’']{2,}[,:]? [a-z]{2,}|^[A-Z][a-z’]+( |[….!?]?$)|[a-z]{2,}[.…]$| [a-z]{2,}")
 # Where a string is no text for a person: markup's names, selectors, keys of events and of stored values.
@@ -69,7 +90,7 @@ CALLS = re.compile(
 )
 SHOWN_IN = re.compile(r"^(setAttribute|make|element|sign)$")  # of these, the last argument may be shown
 KEYS = frozenset(
-    [
+    (
         "Escape",
         "Enter",
         "Tab",
@@ -97,7 +118,7 @@ KEYS = frozenset(
         "BroadcastChannel",
         "Segmenter",
         "AudioWorkletNode",
-    ]
+    )
 )
 # Code and selectors, class names, keys with dots, lists of tags.
 NO_WORDS = re.compile(r"[;={}<>\[\]/]|^[.#:&]|^[a-z-]+( [a-z-]+)*$|^[a-z.]+\.$|^\.?[a-z]+(, \.?[a-z]+)+$")
