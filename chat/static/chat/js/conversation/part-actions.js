@@ -2,7 +2,7 @@
 
 import { WRAP, unfold } from "antiphon/conversation/code";
 import { remember } from "antiphon/lib/storage";
-import { t } from "antiphon/lib/texts";
+import { t, tc } from "antiphon/lib/texts";
 
 /** The ending of a file in each language; others are saved as text. @type {Record<string, string>} */
 const ENDINGS = {
@@ -43,7 +43,7 @@ export async function actOnPart(action, button, page) {
     case "part-view": {
       const code = block.classList.toggle("shows-code");
       const words = button.querySelector("span");
-      if (words) words.textContent = code ? t("Diagram") : t("Code");
+      if (words) words.textContent = code ? t("Diagram") : tc("source of a diagram", "Code");
       return page.say(code ? t("The source is shown.") : t("The diagram is shown."));
     }
     case "part-draw":

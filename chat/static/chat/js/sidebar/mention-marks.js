@@ -2,7 +2,7 @@
 
 import { post } from "antiphon/lib/fetch";
 import { showNote } from "antiphon/conversation/status";
-import { t } from "antiphon/lib/texts";
+import { t, tc } from "antiphon/lib/texts";
 
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 
@@ -46,7 +46,7 @@ export class MentionMarks {
     const who = frame.by?.name ?? t("Somebody");
     const title = this.find(id)?.querySelector(".item-link")?.textContent;
     const words = title ? t("{who} mentioned you in “{title}”.", { who, title }) : t("{who} mentioned you.", { who });
-    showNote(words, { label: t("Open"), run: () => location.assign(`${this.page.urls.root}c/${id}/#m-${frame.message_id}`) });
+    showNote(words, { label: tc("a button", "Open"), run: () => location.assign(`${this.page.urls.root}c/${id}/#m-${frame.message_id}`) });
     this.say(words);
     this.show();
     return undefined;
