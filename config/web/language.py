@@ -12,6 +12,7 @@ from django.utils import translation
 from django.utils.cache import patch_vary_headers
 
 from accounts.auth.language import browser_language, offered
+from accounts.lib.outage import OUTAGE
 
 # What is asked for beside a page, and has no words or only a name: the user is not read for it.
 WORDLESS: Final = ("/static/", "/health", "/metrics", "/manifest.webmanifest")
@@ -46,4 +47,7 @@ def language_for(request: HttpRequest) -> str:
 def _own(request: HttpRequest) -> str:
     if settings.SESSION_COOKIE_NAME not in request.COOKIES or request.path.startswith(WORDLESS):
         return ""
-    return offered(getattr(request.user, "language", ""))
+    try:
+        return offered(getattr(request.user, "language", ""))
+    except OUTAGE:
+        return ""  # the view meets it too, and its page says so
