@@ -7,7 +7,7 @@ import json
 import struct
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po, write_po
@@ -121,7 +121,7 @@ def _is_for_scripts(message: Message) -> bool:
 
 def forms_of(message: Message) -> list[str]:
     """The translations of a message: one, or one for each plural form. Those that are missing are empty."""
-    return [message.string] if isinstance(message.string, str) else [form or "" for form in message.string]
+    return [message.string] if isinstance(message.string, str) else [form or "" for form in message.string or ()]
 
 
 def script_path(language: Language) -> Path:
@@ -138,7 +138,8 @@ def compiled(language: Language, *, staff: bool = False) -> dict[Path, bytes]:
 
 def _empty(language: Language) -> Catalog:
     made = Catalog(locale=language.locale, fuzzy=False)
-    made._num_plurals, made._plural_expr = len(language.plurals), language.rule  # noqa: SLF001  # not Babel's own
+    rule: Any = (len(language.plurals), language.rule)  # not Babel's own
+    made._num_plurals, made._plural_expr = rule  # noqa: SLF001
     return made
 
 

@@ -23,12 +23,10 @@ from tree_sitter import Node
 
 from config.bundling.modules import BundleError, parse
 
-KEYWORDS: Final[dict[str, Any]] = {
-    "_": None, "gettext": None, "gettext_lazy": None, "gettext_noop": None,
-    "ngettext": (1, 2), "ngettext_lazy": (1, 2),
-    "pgettext": ((1, "c"), 2), "pgettext_lazy": ((1, "c"), 2),
-    "npgettext": ((1, "c"), 2, 3), "npgettext_lazy": ((1, "c"), 2, 3),
-}  # fmt: skip
+KEYWORDS: Final = (
+    "_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy",
+    "pgettext", "pgettext_lazy", "npgettext", "npgettext_lazy",
+)  # fmt: skip
 CONTEXTS: Final = frozenset(name for name in KEYWORDS if "pgettext" in name)
 PLURALS: Final = frozenset(name for name in KEYWORDS if name.startswith("n"))
 BRACES: Final = re.compile(r"\{(\w+)\}")
@@ -120,9 +118,11 @@ def _files() -> Iterator[Path]:
 
 
 def _in_python(content: str) -> Iterator[Text]:
-    found = extract_python(io.BytesIO(content.encode()), list(KEYWORDS), [COMMENT], {"encoding": "utf-8"})
+    options: Any = {"encoding": "utf-8"}
+    found = extract_python(io.BytesIO(content.encode()), dict.fromkeys(KEYWORDS), [COMMENT], options)
     for _line, function, messages, comments in found:
-        arguments = [messages] if isinstance(messages, str) else list(messages or ())
+        given: Any = messages  # one text, several, or None for what is no literal
+        arguments: list[Any] = [given] if isinstance(given, str) else list(given or ())
         context = arguments.pop(0) if function in CONTEXTS and arguments else ""
         wanted = arguments[: 2 if function in PLURALS else 1]
         if not wanted or any(not isinstance(one, str) or not one for one in wanted) or context is None:

@@ -17,12 +17,12 @@ class Command(BaseCommand):
     help = "Updates the catalogues from the code (update), checks them (check), and compiles them (compile)."
     requires_system_checks = ()
 
-    def add_arguments(self, parser: ArgumentParser) -> None:  # type: ignore[override]  # Django's is a subclass
+    def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=("update", "check", "compile"))
         parser.add_argument("languages", nargs="*", metavar="language", help=f"{', '.join(LANGUAGES)}; none: all")
         parser.add_argument("--admin", action="store_true", help="the catalogues of what only staff read")
 
-    def handle(self, action: str, languages: list[str], admin: bool, **_options: Any) -> None:  # type: ignore[override]
+    def handle(self, action: str, languages: list[str], admin: bool, **_options: Any) -> None:
         unknown = sorted(set(languages) - LANGUAGES.keys())
         if unknown:
             raise CommandError(f"There is no language {', '.join(unknown)}. There are {', '.join(LANGUAGES)}.")
