@@ -127,7 +127,7 @@ def _in_python(content: str) -> Iterator[Text]:
         wanted = arguments[: 2 if function in PLURALS else 1]
         if not wanted or any(not isinstance(one, str) or not one for one in wanted) or context is None:
             continue  # a variable: what it holds is marked where it is written
-        notes = [one.removeprefix(COMMENT).strip() for one in comments]
+        notes = [str(one).removeprefix(COMMENT).strip() for one in comments or ()]
         yield Text(str(wanted[0]), str(wanted[1]) if len(wanted) > 1 else "", str(context), comments=notes)
 
 

@@ -11,7 +11,8 @@ const CATALOGUE = /** @type {any} */ (globalThis).antiphonTexts ?? {};
 export const LANGUAGE = document.documentElement.lang || "en";
 const base = LANGUAGE.split("-")[0];
 /** For dates and numbers: the page's language, as the reader's browser has it where it is the same one (`en-GB`). */
-export const LOCALE = navigator.languages?.find((one) => one.split("-")[0] === base) ?? LANGUAGE;
+const regional = navigator.languages?.find((one) => one.split("-")[0] === base) ?? LANGUAGE;
+export const LOCALE = base === "ar" ? new Intl.Locale(regional, { numberingSystem: "latn" }).toString() : regional; // as the server
 
 const rules = new Intl.PluralRules(LANGUAGE);
 const numbers = new Intl.NumberFormat(LOCALE);
