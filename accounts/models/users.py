@@ -96,6 +96,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     suspended_until = models.DateTimeField(null=True, blank=True, editable=False)  # until then it can only read
     suspension_reason = models.CharField(max_length=300, blank=True, db_default="", default="", editable=False)
     time_zone = models.CharField(max_length=64, blank=True, db_default="", default="", editable=False)  # last browser's
+    language = models.CharField(
+        max_length=10, blank=True, db_default="", default="", editable=False
+    )  # their own choice
+    browser_language = models.CharField(
+        max_length=10, blank=True, db_default="", default="", editable=False
+    )  # last one's
     mention_mails = models.CharField(
         max_length=4, choices=MentionMails.choices, default=MentionMails.ON, db_default=MentionMails.ON, editable=False
     )
