@@ -12,7 +12,7 @@ from accounts.lib.wording_migrations import AlterWording
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0018_wording'),
+        ('accounts', '0019_wording'),
         ('auth', '0012_alter_user_first_name_max_length'),
         ('chat', '0045_search'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

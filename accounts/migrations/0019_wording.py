@@ -9,7 +9,7 @@ from accounts.lib.wording_migrations import AlterWording
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0017_show_costs_and_mention_mails'),
+        ('accounts', '0018_user_language'),
     ]
 
     operations = [
