@@ -31,7 +31,7 @@ Starter = Callable[..., Up]
 
 
 async def test_from_nothing_to_an_answer_and_back_beside_another(up: Starter, old_data: Path) -> None:
-    first, other = up("--port=0", "--web=2"), up(var=old_data, STATIC_VERSIONED="0")
+    first, other = up("--port=0", "--web=2"), up(var=old_data, STATIC_VERSIONED="0", forked=True)
     await asyncio.to_thread(first.await_output, STARTED)
     await asyncio.to_thread(other.await_output, STARTED)
     url = first.known["url"]
@@ -92,7 +92,7 @@ def check_other_commands(first: Up) -> None:
     """Another command finds the private servers; a second `up` says that there is one."""
     found = first.manage("shell", "--no-imports", "-c", "from accounts.models import User; print(User.objects.count())")
     assert found.stdout.strip() == "1", found.stderr
-    again = Up(first.var)
+    again = Up(first.var, forked=True)
     again.start()
     assert again.popen is not None
     assert again.popen.wait(20) == 1
@@ -169,7 +169,7 @@ def test_a_child_that_dies_or_hangs_is_started_again_and_a_killed_up_takes_all_w
     assert still_there(everything, 10) == []
 
     # On the same data, whose lock, sockets and lock files a killed one has left.
-    second = up(var=old_data, STATIC_VERSIONED="0")
+    second = up(var=old_data, STATIC_VERSIONED="0", forked=True)
     second.await_output(STARTED)
     assert "boss@example.org" in second.output()
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from django.db import connection as database
@@ -50,16 +50,19 @@ async def main():
 asyncio.run(main())
 """
 
-Start = Callable[[ToolConnection], "subprocess.Popen[str]"]
+Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
 def start() -> Generator[Start]:
-    """Starts a process that asks for the token of a connection when it gets a line, and prints it."""
+    """Starts a process that asks for the token of a connection when it gets a line, and prints it. `idle_seconds`: how
+    long its transactions may be idle, instead of the 10 s of production.
+    """
     running: list[subprocess.Popen[str]] = []
 
-    def begin(row: ToolConnection) -> subprocess.Popen[str]:
+    def begin(row: ToolConnection, *, idle_seconds: int = 10) -> subprocess.Popen[str]:
         here = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{database.settings_dict['NAME']}").geturl()
+        here += "&" + urlencode({"options": f"-c idle_in_transaction_session_timeout={idle_seconds}s"})
         process = subprocess.Popen(
             [sys.executable, "-c", PROCESS, str(row.server_id), str(row.user_id)],
             env={**os.environ, "DATABASE_URL": here, "DJANGO_SETTINGS_MODULE": "config.settings"},

@@ -28,10 +28,10 @@ async def test_two_processes_wait_for_longer_than_a_transaction_may_be_idle(
     connection: ToolConnection, authority: Authority, start: Start
 ) -> None:
     await log_in(connection)
-    processes = [start(connection) for _ in range(2)]
+    processes = [start(connection, idle_seconds=3) for _ in range(2)]
     await ready(*processes)
     await expire(connection)
-    authority.slow = 11.0
+    authority.slow = 5.0
     for process in processes:
         say(process)
     found = [await line_of(process) for process in processes]
