@@ -26,7 +26,13 @@ class View:
     queued: dict[str, dict[str, Any]] = field(default_factory=dict)  # messages that wait
     unqueued: set[str] = field(default_factory=set)  # those that wait no more
     whole: bool = False  # it had a snapshot
+    updated: set[str] = field(default_factory=set)  # messages from before this view, known by a change of them alone
     passed_over: set[str] = field(default_factory=set)  # runs under way when this client came in by speaking elsewhere
+
+    def first_created(self) -> str:
+        """When the first message was written that this view has had since it was written; empty for none."""
+        known = (one["created_at"] for one in self.messages.values() if one["id"] not in self.updated)
+        return min(known, default="")
 
     def text(self, run_id: str) -> str:
         return str(self.runs[run_id]["text"])
@@ -35,7 +41,7 @@ class View:
 def apply_snapshot(view: View, frame: dict[str, Any]) -> None:
     view.epoch, view.seq = frame["position"]["epoch"], frame["position"]["seq"]
     view.messages = {message["id"]: message for message in frame["snapshot"]["messages"]}
-    view.runs, view.passed_over = {}, set()
+    view.runs, view.passed_over, view.updated = {}, set(), set()
     view.queued, view.whole = {row["id"]: row for row in frame["snapshot"].get("queued", [])}, True
     for message in view.messages.values():
         run = message.get("run")
@@ -76,6 +82,8 @@ def apply_event(view: View, event: dict[str, Any]) -> None:
         return
     if event["type"] in ("message.created", "message.updated"):
         view.queued.pop(event["message"]["id"], None)
+        if event["type"] == "message.updated" and event["message"]["id"] not in view.messages:
+            view.updated.add(event["message"]["id"])
         view.messages[event["message"]["id"]] = event["message"]
         _keep_what_was_heard(view, event["message"])
         _go_on(view, event["message"])

@@ -1,7 +1,8 @@
 """The process's Redis clients, and Lua scripts.
 
 Connecting and waiting for a reply time out after 2 s each. A call is tried twice, because a pooled connection may be
-dead, so every call returns within 5 s. Idle connections are checked before use.
+dead, and waits up to 1 s for a connection where all are in use, so every call returns within 5 s. Idle connections are
+checked before use.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import functools
 import hashlib
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import redis
 import redis.asyncio
@@ -45,6 +46,9 @@ class Script:
             return await execute("EVAL", self.text, *args)
 
 
+MOST_CONNECTIONS: Final = 100  # of one event loop
+WAIT_SECONDS: Final = 1  # for one of them; without waiting, hundreds of sockets that open at once would be refused
+
 _OPTIONS: dict[str, Any] = {
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
@@ -63,9 +67,11 @@ def async_redis() -> redis.asyncio.Redis:
     loop = asyncio.get_running_loop()
     known = _of_loop.get(loop)
     if known is None:
-        client = redis.asyncio.Redis.from_url(
-            settings.REDIS_URL, retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **_OPTIONS
-        )
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            settings.REDIS_URL, max_connections=MOST_CONNECTIONS, timeout=WAIT_SECONDS,
+            retry=redis.asyncio.retry.Retry(NoBackoff(), 1), **_OPTIONS,
+        )  # fmt: skip
+        client = redis.asyncio.Redis.from_pool(pool)
         known = _of_loop[loop] = (client, _close_with_loop(client))
         with contextlib.suppress(StopIteration):  # runs to the `yield` without waiting for anything
             known[1].__anext__().send(None)

@@ -203,9 +203,14 @@ def _checked(user_id: uuid.UUID, given: dict[str, str], target_id: uuid.UUID) ->
     return values
 
 
-def _lock(user_id: uuid.UUID) -> dict[uuid.UUID, uuid.UUID | None]:
-    """Each of the user's folders with its parent. Other changes of them wait until this transaction is over."""
+def lock_order(user_id: uuid.UUID) -> None:
+    """Other changes of the user's folders, of their tags and of what is in them wait until this transaction is over."""
     User.objects.select_for_update(no_key=True).filter(pk=user_id).values_list("pk").first()
+
+
+def _lock(user_id: uuid.UUID) -> dict[uuid.UUID, uuid.UUID | None]:
+    """Each of the user's folders with its parent, locked."""
+    lock_order(user_id)
     return dict(Folder.objects.filter(user_id=user_id).values_list("pk", "parent_id"))
 
 

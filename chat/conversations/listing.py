@@ -19,6 +19,7 @@ from chat.models import Conversation, Member, Role
 from chat.models.moderation import CaseTarget
 from chat.moderation.screening import screen_field
 from chat.protocol.errors import Forbidden, Invalid, NotFound
+from chat.runs.clock import database_time
 
 logger = structlog.get_logger(__name__)
 
@@ -68,7 +69,7 @@ def delete(user_id: uuid.UUID, conversation_id: uuid.UUID) -> None:
     member = member_of(user_id, conversation_id)
     if member.role != Role.OWNER:
         raise Forbidden(_("Only an owner can delete this conversation."))
-    member.conversation.deleted_at = timezone.now()
+    member.conversation.deleted_at = database_time()  # the purge counts from it
     member.conversation.save(update_fields=["deleted_at"])
     recheck_shares_on_commit([conversation_id])
     notify_members(member.conversation, deleted=True)

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop
-from chat.conversations.folders import folder_of
+from chat.conversations.folders import folder_of, lock_order
 from chat.conversations.tags import find_or_create_tag, tag_of
 from chat.eventlog.user_events import notify_list_changed
 from chat.models import Conversation, Member, Tag
@@ -57,13 +57,15 @@ def archive(user_id: uuid.UUID, ids: Collection[uuid.UUID], *, archived: bool) -
 
 def move(user_id: uuid.UUID, ids: Collection[uuid.UUID], folder_id: uuid.UUID | None) -> dict[str, Any]:
     """Puts conversations into a folder, or back into the list (None). Raises `Invalid` and `NotFound`."""
-    folder = folder_of(user_id, folder_id) if folder_id else None
-    rows = _rows_of(user_id, ids)
-    before: dict[str, list[Member]] = {}
-    for row in rows:
-        if row.folder_id != folder_id:
-            before.setdefault(str(row.folder_id or ""), []).append(row)
-    Member.objects.filter(pk__in=[row.pk for row in rows]).update(folder=folder)
+    with transaction.atomic():
+        lock_order(user_id)
+        folder = folder_of(user_id, folder_id) if folder_id else None
+        rows = _rows_of(user_id, ids)
+        before: dict[str, list[Member]] = {}
+        for row in rows:
+            if row.folder_id != folder_id:
+                before.setdefault(str(row.folder_id or ""), []).append(row)
+        Member.objects.filter(pk__in=[row.pk for row in rows]).update(folder=folder)
     async_to_sync(notify_list_changed)(user_id)
     back = [{"action": "move", "ids": _ids(some), "folder": was} for was, some in before.items()]
     return {"done": len(rows), "undo": back, "folder": folder.name if folder else ""}
@@ -77,8 +79,10 @@ def tag(
     Raises `Invalid`, `TooLarge`, `NotFound` and `Moderated`.
     """
     rows = _rows_of(user_id, ids)
-    found = tag_of(user_id, tag_id) if tag_id else find_or_create_tag(user_id, name)
+    wanted = tag_id or find_or_create_tag(user_id, name).pk
     with transaction.atomic():
+        lock_order(user_id)
+        found = tag_of(user_id, wanted)
         has = set(found.members.filter(pk__in=[row.pk for row in rows]).values_list("pk", flat=True))
         changed = [row for row in rows if (row.pk in has) != on]
         if on:
@@ -145,7 +149,7 @@ def _rows_of(user_id: uuid.UUID, ids: Collection[uuid.UUID]) -> list[Member]:
     found = list(rows.order_by("conversation_id"))
     if not found:
         raise NotFound
-    if Conversation.objects.filter(pk__in=ids, temporary=True).exists():
+    if Conversation.objects.filter(pk__in=[row.conversation_id for row in found], temporary=True).exists():
         raise Invalid(TEMPORARY)
     return found
 

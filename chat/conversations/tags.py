@@ -6,11 +6,12 @@ import uuid
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Value
 from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from accounts.lib.texts import gettext_noop
+from chat.conversations.folders import lock_order
 from chat.models import Tag
 from chat.models.moderation import CaseTarget
 from chat.models.organising import MAX_TAG_NAME, MAX_TAGS
@@ -45,7 +46,7 @@ def clean_name(name: str) -> str:
 def find_or_create_tag(user_id: uuid.UUID, name: str) -> Tag:
     """The tag of this name in either case. Raises `Invalid`, `TooLarge`, `Moderated`."""
     name = clean_name(name)
-    known = Tag.objects.filter(user_id=user_id, name__iexact=name).first()
+    known = _named(user_id, name)
     if known is not None:
         return known
     name = screen_field(name, user_id, CaseTarget.TITLE, user_id, longest=MAX_TAG_NAME)
@@ -53,14 +54,21 @@ def find_or_create_tag(user_id: uuid.UUID, name: str) -> Tag:
 
 
 def create_tag(user_id: uuid.UUID, name: str) -> Tag:
-    """A tag of a name that was cleaned and screened. Another request may have just created it: that one, then."""
-    if Tag.objects.filter(user_id=user_id).count() >= MAX_TAGS:
-        raise Invalid(_(FULL) % {"most": MAX_TAGS})
-    try:
-        with transaction.atomic():
-            return Tag.objects.create(user_id=user_id, name=name)
-    except IntegrityError:
-        return Tag.objects.get(user_id=user_id, name__iexact=name)
+    """A tag of a name that was cleaned and screened, or the one that has it by now. Raises `Invalid`."""
+    with transaction.atomic():
+        lock_order(user_id)  # so that two requests together stay below the limit
+        known = _named(user_id, name)
+        if known is not None:
+            return known
+        if Tag.objects.filter(user_id=user_id).count() >= MAX_TAGS:
+            raise Invalid(_(FULL) % {"most": MAX_TAGS})
+        return Tag.objects.create(user_id=user_id, name=name)
+
+
+def _named(user_id: uuid.UUID, name: str) -> Tag | None:
+    """The tag of this name in either case, by the rule of the unique index."""
+    rows = Tag.objects.filter(user_id=user_id).annotate(folded=Lower("name"))
+    return rows.filter(folded=Lower(Value(name))).first()
 
 
 def tag_of(user_id: uuid.UUID, tag_id: uuid.UUID) -> Tag:
@@ -85,4 +93,6 @@ def rename_tag(user_id: uuid.UUID, tag_id: uuid.UUID, name: str) -> Tag:
 
 def delete_tag(user_id: uuid.UUID, tag_id: uuid.UUID) -> None:
     """Deletes a tag; conversations merely lose it. Raises `NotFound`."""
-    tag_of(user_id, tag_id).delete()
+    with transaction.atomic():
+        lock_order(user_id)
+        tag_of(user_id, tag_id).delete()

@@ -12,7 +12,6 @@ import redis
 import structlog
 from asgiref.sync import async_to_sync
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.lib.texts import gettext_noop
 from chat.conversations.organising import AT_ONCE, check_ids
@@ -20,6 +19,7 @@ from chat.eventlog.share_events import recheck_shares_on_commit
 from chat.eventlog.user_events import notify_conversation_listed, notify_list_changed
 from chat.models import Conversation, Member, Role
 from chat.protocol.errors import Forbidden, Invalid, NotFound
+from chat.runs.clock import database_time
 
 NOTICES_AT_ONCE: Final = 50
 UNDO_SECONDS: Final = 3600
@@ -42,7 +42,7 @@ def delete_many(user_id: uuid.UUID, ids: Collection[uuid.UUID]) -> dict[str, Any
     owned = [pk for pk, role in roles.items() if role == Role.OWNER]
     if not owned:
         raise Forbidden(NOT_AN_OWNER)
-    done = _delete(user_id, owned, timezone.now())
+    done = _delete(user_id, owned, database_time())
     return {
         "done": len(done),
         "kept": len(roles) - len(owned),
@@ -56,7 +56,7 @@ def delete_all(user_id: uuid.UUID, at: str = "") -> dict[str, Any]:
     `left` are still to do: the caller asks again with the `at` of the first result, by which all are restored together.
     Temporary conversations stay: they are in no list. Raises `Invalid`.
     """
-    moment = _parse_moment(at) if at else timezone.now()
+    moment = _parse_moment(at) if at else database_time()
     owned = Member.objects.filter(
         user_id=user_id, role=Role.OWNER, conversation__deleted_at=None, conversation__temporary=False
     )
@@ -122,7 +122,7 @@ def _parse_moment(text: str) -> datetime.datetime:
     """A time of a deletion a while ago. Raises `Invalid`."""
     try:
         moment = datetime.datetime.fromisoformat(text)
-        age = (timezone.now() - moment).total_seconds()
+        age = (database_time() - moment).total_seconds()
     except (ValueError, TypeError, OverflowError):
         raise Invalid(TOO_LATE) from None
     if not 0 <= age < UNDO_SECONDS:

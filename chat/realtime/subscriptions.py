@@ -47,7 +47,7 @@ class Subscriptions:
         self.channel = channel
         self.reply = reply
         self.layer = store.channel_layer()
-        self.presence = Presence(self.user_id, connection.connection_id)
+        self.presence = Presence(self.user_id, connection.connection_id, self.show_present)
         self.joining = asyncio.Lock()
         self.reserved: Counter[bytes] = Counter()  # by conversation: see `Slot`
         self.removals: Counter[bytes] = Counter()  # by conversation: a subscription begun before must not complete
@@ -205,6 +205,10 @@ class Subscriptions:
             return  # removed meanwhile
         except OUTAGE as error:
             logger.warning("presence_not_started", error=type(error).__name__)
+
+    def show_present(self, conversation_id: uuid.UUID, frame: str) -> None:
+        if conversation_id.bytes in self.connection.cursors:
+            self.connection.put_ephemeral(frame)
 
     async def end_presence(self) -> None:
         """The connection has closed. If Redis is away, the entries expire."""

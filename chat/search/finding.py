@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from django.db import connection
 
-from accounts.lib.db import statement_timeout
+from accounts.lib.db import QueryTimeoutError, statement_timeout
 from accounts.models import User
 from chat.conversations.membership import member_of
 from chat.models import Message
@@ -24,6 +24,7 @@ from chat.search.queries import MAX_TYPO_KEYS, Query, read_query
 from chat.search.sql import KEY_CHARS
 
 SEARCH_SECONDS: Final = 3.0
+TYPO_SECONDS: Final = 1.5  # for words with a typing error; after that there is what fits to the letter
 TITLES: Final = 10
 MESSAGES: Final = 40
 OF_ONE: Final = 3  # messages of one conversation
@@ -82,7 +83,11 @@ def search(user_id: uuid.UUID, text: str, filters: Filters | None = None) -> Fou
         if len(found.titles) + len(found.messages) >= ENOUGH or not (typos := query.similar()):
             return found
         keys = mine.keys[:MAX_TYPO_KEYS]
-        more = _search(mine, query, typos, query.similar(keys), similar=True)
+        try:
+            with statement_timeout(TYPO_SECONDS):
+                more = _search(mine, query, typos, query.similar(keys), similar=True)
+        except QueryTimeoutError:
+            return found
         known = {one.conversation_id for one in found.titles}, {one.message_id for one in found.messages}
         return Found(
             [*found.titles, *(one for one in more.titles if one.conversation_id not in known[0])][:TITLES],

@@ -14,6 +14,7 @@ FEWEST_PREFIX: Final = 2  # letters from which a word stands for all that begin 
 FEWEST_TYPO: Final = 4  # letters of a word that is searched with a typing error
 MAX_TYPO: Final = 16  # and the most
 MAX_TYPO_KEYS: Final = 8  # homes for which typing errors are searched: each costs some hundred look-ups
+MAX_TERMS: Final = 10_000  # of a query, behind all keys; PostgreSQL refuses one of more than 1 MB
 _LETTERS: Final = {
     "latin": "abcdefghijklmnopqrstuvwxyz",
     "greek": "".join(map(chr, range(0x3B1, 0x3CA))),
@@ -36,19 +37,27 @@ class Query:
         return len(self.words) == 1 and len(self.words[0].text) < FEWEST_PREFIX and not self.words[0].unspaced
 
     def condition(self, keys: Iterable[str] = ("",)) -> str:
-        """The text of a `tsquery`: every word, or one that begins with it, behind any of the keys."""
+        """The text of a `tsquery`: every word, or one that begins with it, behind any of the keys.
+
+        With very many keys it has only the first words, and of a long run the first pairs.
+        """
         keys = list(keys)
-        return " & ".join(f"({_any(_terms(word), keys)})" for word in self.words)
+        in_order = sorted(self.words, key=lambda word: word.unspaced)
+        needed = [terms for word in in_order for terms in _terms(word)]
+        return " & ".join(_any(terms, keys) for terms in needed[: max(1, MAX_TERMS // max(1, len(keys)))])
 
     def similar(self, keys: Iterable[str] = ("",)) -> str:
-        """The same, and each word with one typing error; empty if no word is long enough for one."""
-        keys = list(keys)
+        """The same, and each word with one typing error; empty if no word is long enough for one.
+
+        The more terms there are, the fewer keys it has: the first ones.
+        """
         if not any(_may_have_typo(word) for word in self.words):
             return ""
-        return " & ".join(
-            f"({_any([[*_terms(word)[0], *variants_of(word.text)]] if _may_have_typo(word) else _terms(word), keys)})"
-            for word in self.words
-        )
+        needed: list[list[str]] = []
+        for word in self.words:
+            needed += [[*_terms(word)[0], *variants_of(word.text)]] if _may_have_typo(word) else _terms(word)
+        some = list(keys)[: max(1, MAX_TERMS // sum(map(len, needed)))]
+        return " & ".join(_any(terms, some) for terms in needed)
 
 
 def read_query(text: str) -> Query:
@@ -65,11 +74,9 @@ def _terms(word: Word) -> list[list[str]]:
     return [[f"'{word.text}':*" if len(word.text) >= FEWEST_PREFIX else f"'{word.text}'"]]
 
 
-def _any(alternatives: Sequence[Sequence[str]], keys: Sequence[str]) -> str:
-    """A word has no quote and no backslash: both separate words."""
-    return " & ".join(
-        "(" + " | ".join(f"'{key}{term[1:]}" for key in keys for term in terms) + ")" for terms in alternatives
-    )
+def _any(terms: Sequence[str], keys: Sequence[str]) -> str:
+    """One of the terms behind one of the keys. A word has no quote and no backslash: both separate words."""
+    return "(" + " | ".join(f"'{key}{term[1:]}" for key in keys for term in terms) + ")"
 
 
 def _may_have_typo(word: Word) -> bool:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.lib.texts import gettext_noop
@@ -51,7 +52,7 @@ RETRY_SECONDS: Final = 5.0  # at least, after a refusal that may pass
 # Conversations with a message that nobody sends although nothing is in progress: its process has ended. A message that
 # waits after a failure or a stop may be due if a run has ended since.
 _OVERDUE: Final = """
-SELECT DISTINCT q.conversation_id FROM chat_queuedmessage q JOIN chat_conversation c ON c.id = q.conversation_id
+SELECT q.conversation_id FROM chat_queuedmessage q JOIN chat_conversation c ON c.id = q.conversation_id
 WHERE q.state = 'waiting' AND q.changed_at < clock_timestamp() - make_interval(secs => %(seconds)s) AND (
     q.reason = '' OR q.retry_at < clock_timestamp()
     OR c.deleted_at IS NULL AND q.reason IN ('failed', 'stopped', 'unwatched') AND EXISTS (
@@ -63,7 +64,7 @@ WHERE q.state = 'waiting' AND q.changed_at < clock_timestamp() - make_interval(s
     AND (c.deleted_at IS NOT NULL OR NOT EXISTS (
         SELECT FROM chat_run r WHERE r.conversation_id = q.conversation_id
         AND r.status IN ('waiting', 'queued', 'running')))
-LIMIT %(limit)s
+GROUP BY q.conversation_id ORDER BY min(q.changed_at) LIMIT %(limit)s
 """
 
 
@@ -219,6 +220,8 @@ def _reason_of(error: ChatError) -> tuple[str, str]:
 def _note(row: QueuedMessage, reason: str) -> None:
     if row.reason != reason:
         revise(row, reason=reason, sentence=SENTENCES[reason], retry_at=None)
+    else:  # looked at, for the same reason: otherwise recovery would find it overdue for ever
+        QueuedMessage.objects.filter(pk=row.pk).update(changed_at=Now())
 
 
 def _note_deleted(conversation_id: uuid.UUID) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from chat.conversations.membership import check_may_write, member_of
@@ -112,6 +113,7 @@ def enqueue(user_id: uuid.UUID, command: MessageSend) -> Queued | None:
                 command=_kept(command, asks.anybody),
                 position=_front(rows) if steers else _fair_position(rows, user_id),
                 steers=steers,
+                changed_at=Now(),
             )
     except Refusal as refusal:
         raise refuse(refusal, user_id, command.client_id) from None

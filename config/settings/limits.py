@@ -22,6 +22,7 @@ RATE_MESSAGES_PER_MEMBER: str = env.str("RATE_MESSAGES_PER_MEMBER", "20/m", vali
 MENTIONS_PER_HOUR = count_or_off(env, "MENTIONS_PER_HOUR", 100)  # people that one user mentions
 RATE_RECORDINGS: str = env.str("RATE_RECORDINGS", "30/m", validate=a_rate)  # started by one user
 RATE_HTTP_COMMANDS: str = env.str("RATE_HTTP_COMMANDS", "60/m", validate=a_rate)  # per user: all but GET; and exports
+MAX_REQUEST_BYTES = 1_048_576 * env.int("MAX_REQUEST_MB", 20, validate=validate.Range(min=1, max=2_000))  # of its body
 RATE_TICKETS: str = env.str("RATE_TICKETS", "60/m", validate=a_rate)  # per user; each socket needs one
 RATE_CONNECTIONS_PER_USER = count_or_off(env, "RATE_CONNECTIONS_PER_USER", 20)  # at once
 RATE_CONNECTIONS_PER_ADDRESS = count_or_off(env, "RATE_CONNECTIONS_PER_ADDRESS", 60)

@@ -1,7 +1,9 @@
-"""Deadlines for the arrival of HTTP requests; none for a response that has begun, as long as the client reads it.
+"""Deadlines and a greatest size for HTTP requests; none for a response, as long as the client reads it.
 
 Twisted's own timeout starts again with every byte. A client that sends a byte now and then would
 otherwise hold a connection, and with many of them all of a process's file descriptors, for as long as it likes.
+A body is stored on disk as it arrives, and is in memory as a whole when Daphne hands it to the application, before any
+view is asked whether it wants it.
 """
 
 from __future__ import annotations
@@ -11,41 +13,57 @@ from typing import Any, Final
 
 import daphne.http_protocol
 from daphne.http_protocol import WebRequest
+from django.conf import settings
 from twisted.web import http
 
 HEAD_SECONDS: Final = 20.0  # from a request's first byte to the end of its headers
 BODY_SECONDS: Final = 30.0  # from there to the end of its body ...
 BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... and a second more for so many bytes that have arrived
+OVERHEAD_BYTES: Final = 64 * 1024  # with which a body in chunks, and what came with it, may exceed its limit
 READ_SECONDS: Final = 60.0  # within which a client has to take something of a response
 
 TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+TOO_LARGE: Final = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is untyped in parts
-    """One HTTP connection, which is closed with 408 when a request takes too long to arrive."""
+    """One HTTP connection, which is closed with 408 when a request takes too long to arrive, and with 413 when its body
+    is larger than MAX_REQUEST_MB.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._deadline: Any = None
         self._arrived = 0
+        self._refused = False
 
     def connectionMade(self) -> None:  # noqa: N802 -- Twisted's
         super().connectionMade()
         self._await(HEAD_SECONDS)
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's
+        if self._refused:
+            return
         if self._deadline is None and not self._handlingRequest:
             self._await(HEAD_SECONDS)  # the next request of a kept connection begins
         super().dataReceived(data)
 
     def allHeadersReceived(self) -> None:  # noqa: N802 -- Twisted's
         self._arrived = 0
+        if self.length is not None and self.length > settings.MAX_REQUEST_BYTES:
+            self._refuse(TOO_LARGE)
+            return
         self._await(BODY_SECONDS)
         super().allHeadersReceived()
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's
+        if self._refused:
+            return
         if self._deadline is not None and self._deadline.active():
             before, self._arrived = self._arrived, self._arrived + len(data)
+            if self._arrived > settings.MAX_REQUEST_BYTES + OVERHEAD_BYTES:  # in chunks, of a length that nobody said
+                self._refuse(TOO_LARGE)
+                return
             self._deadline.delay(self._arrived // BODY_BYTES_PER_SECOND - before // BODY_BYTES_PER_SECOND)
         super().rawDataReceived(data)
 
@@ -64,8 +82,13 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
         self._deadline = self.callLater(seconds, self._give_up)
 
     def _give_up(self) -> None:
-        self._deadline = None
-        self.transport.write(TIMEOUT)
+        self._refuse(TIMEOUT)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answers and closes; what still arrives is dropped."""
+        self.arrived()
+        self._refused = True
+        self.transport.write(answer)
         self.loseConnection()
         self.callLater(self.abortTimeout, self.transport.abortConnection)
 

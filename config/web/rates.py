@@ -56,6 +56,6 @@ def _refuse(request: HttpRequest, wait: float) -> HttpResponse:
     if "text/html" not in request.headers.get("Accept", ""):  # a page's script, or a program
         body = {"code": "rate_limited", "message": said, "retry_after": seconds}
         return JsonResponse(body, status=429, headers=headers)
-    response = render(request, "too_many.html", {"said": said}, status=429)
+    response = render(request, "too_many.html", {"seconds": seconds}, status=429)
     response["Retry-After"] = headers["Retry-After"]
     return response

@@ -8,7 +8,9 @@ from collections.abc import Generator
 import pytest
 
 from tests.conftest import FAILED
-from tests.stack import Process
+from tests.fakes.openai_server import FakeOpenAI
+from tests.fixtures.stacks import stack_with_model
+from tests.stack import Process, Stack
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,11 +30,23 @@ def new_interpreters() -> Generator[None, None, None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def new_system(request: pytest.FixtureRequest) -> Generator[tuple[Stack, FakeOpenAI], None, None]:
+    """As `system`, of new interpreters from the beginning. Forked processes have a cheaper password cost, and a log-in
+    at a process with another cost than the last one stores the password anew, which ends all sessions.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Process, "forked", False)
+        with stack_with_model(**request.module.SYSTEM) as running:
+            yield running
+
+
 @pytest.fixture(autouse=True)
 def show_logs(request: pytest.FixtureRequest) -> Generator[None, None, None]:
     yield
-    if request.node.stash.get(FAILED, False) and "system" in request.fixturenames:
-        stack = request.getfixturevalue("system")[0]
+    used = [name for name in ("system", "new_system") if name in request.fixturenames]
+    if request.node.stash.get(FAILED, False) and used:
+        stack = request.getfixturevalue(used[0])[0]
         print(stack.logs())
         if folder := os.environ.get("CHAOS_LOGS"):  # whole logs, for whoever looks for the cause
             for process in stack.processes:

@@ -35,8 +35,10 @@ def documented(listener: int, upstream: int, folder: Path) -> str:
     """The configuration of docs/operations.md, with plain HTTP and these ports."""
     text = (ROOT / "docs/operations.md").read_text()
     [found] = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
-    found = found.replace("listen 443 ssl;", f"listen 127.0.0.1:{listener};").replace(
-        "127.0.0.1:8000", f"127.0.0.1:{upstream}"
+    found = (
+        found.replace("/var/log/nginx", str(folder))
+        .replace("listen 443 ssl;", f"listen 127.0.0.1:{listener};")
+        .replace("127.0.0.1:8000", f"127.0.0.1:{upstream}")
     )
     temporary = "".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

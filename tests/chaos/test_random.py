@@ -140,11 +140,12 @@ class People(ToolsAndShares):
             one = self.conversation(which)
             self.wait(self.submit(number, "message.send", conversation_id=one, ask=True, **fields))
 
-    @precondition(lambda self: self.waiting)
     @rule(number=anyone, which=any_one, change=st.sampled_from(("edit", "remove", "send_now", "move")))
     def change_the_line(self, number: int, which: int, change: str) -> None:
-        fields = {"text": "Rather [[tokens=5]]"} if change == "edit" else {}
-        self.wait(self.command(number, f"queue.{change}", message_id=self.waiting[which % len(self.waiting)], **fields))
+        if self.waiting:
+            fields = {"text": "Rather [[tokens=5]]"} if change == "edit" else {}
+            message_id = self.waiting[which % len(self.waiting)]
+            self.wait(self.command(number, f"queue.{change}", message_id=message_id, **fields))
 
     @rule(number=page, which=any_one)
     def send_again(self, number: int, which: int) -> None:
@@ -270,9 +271,9 @@ class People(ToolsAndShares):
 
 
 @pytest.mark.timeout(7200 if LONG else 120)
-def test_r19_random_histories(system: tuple[Stack, FakeOpenAI]) -> None:
-    People.stack = system[0]
-    People.hand = Hand(system[0])
+def test_r19_random_histories(new_system: tuple[Stack, FakeOpenAI]) -> None:
+    People.stack = new_system[0]
+    People.hand = Hand(People.stack)
     began = time.monotonic()
     rules = [
         {"name": f"{action} {word}", "action": action, "words": [word]}

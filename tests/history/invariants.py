@@ -293,7 +293,7 @@ def _fresh(viewers: list[Viewer], snapshots: Iterable[dict[str, Any]]) -> list[s
                 shown = view.messages.get(one, {}).get("comparison")
                 if shown and shown != message.get("comparison"):
                     found.append(f"I9 {viewer.user} has {shown} at question {one}, fresh {message.get('comparison')}")
-            first = min((message["created_at"] for message in view.messages.values()), default="")
+            first = view.first_created()
             for one, message in fresh.messages.items():
                 if first and message["created_at"] > first and one not in view.messages:
                     found.append(f"I9 {viewer.user} never saw message {one}")

@@ -46,6 +46,8 @@ def _results(viewers: Iterable[Viewer], rows: Rows) -> list[str]:
     found = []
     for viewer in viewers:
         asked: set[str] = set()
+        # Runs seen from their beginning: who comes in by speaking sees the rest of the others.
+        begun: set[str | None] = {None}
         results: dict[str, dict[str, Any]] = {}
         for socket in viewer.sockets:
             for frame in socket.frames:
@@ -57,8 +59,13 @@ def _results(viewers: Iterable[Viewer], rows: Rows) -> list[str]:
                     row = rows.calls.get(frame["call_id"])
                     if row and row["status"] in ("ok", "error") and row["decision"] in ("", "deny"):
                         found.append(f"I13 call {row['id']} waited for a person and was made without a decision")
+                if frame["type"] in ("run.queued", "run.started"):
+                    begun.add(frame["run_id"])
+                elif snapshot := frame.get("snapshot"):
+                    known = [*snapshot.get("runs", []), *(one.get("run") or {} for one in snapshot["messages"])]
+                    begun |= {run.get("run_id") for run in known}
                 if frame["type"] == "tool.result":
-                    if frame["call_id"] not in asked:
+                    if frame["call_id"] not in asked and frame.get("run_id") in begun:
                         found.append(f"I13 {viewer.user} saw the result of {frame['call_id']} before the call")
                     found += _compare(viewer, results, frame, rows)
     return found

@@ -24,7 +24,7 @@ from workers.tools.base import MAX_OUTPUT_CHARS, Approval, Effect, ToolContext, 
 TOO_SLOW: Final = "The tool took too long and was stopped."
 AWAY: Final = "The tool cannot be used right now. Try again later, or answer without it."
 WORDS: Final = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
-MAX_NAMES, MAX_NAME_CHARS = 5, 60  # of parameters that a tool does not have, in the log
+MAX_NAME_CHARS: Final = 60  # of a parameter that a tool does not have, in the sentence for the model
 CUT: Final = "\n[The rest was left out: the result is too long.]"
 
 
@@ -110,13 +110,13 @@ def _inline(part: Any, definitions: Mapping[str, Any]) -> Any:
 
 def convert(call: type[Call], arguments: Mapping[str, Any], name: str) -> Call:
     """The call with these arguments. Numbers and truth values may come as text, null is: not given, and a parameter
-    that the tool does not have is left out: the log has its name, and the call's record what the model sent.
+    that the tool does not have is left out: the log says how many, and the call's record what the model sent.
 
     Raises `ToolError` with a sentence that tells the model what to change.
     """
     fields = {field.name: field for field in dataclasses.fields(call)}
     if unknown := [_storable(given)[:MAX_NAME_CHARS] for given in arguments if given not in fields]:
-        logger.info("tool_arguments_ignored", tool=name, parameters=unknown[:MAX_NAMES])
+        logger.info("tool_arguments_ignored", tool=name, parameters=len(unknown))  # not their names, which a model made
     given = {
         one: value
         for one, value in arguments.items()

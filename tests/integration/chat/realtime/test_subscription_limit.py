@@ -29,6 +29,7 @@ class Socket:
 
     def __init__(self, user: User, session: str = "s") -> None:
         self.frames: list[dict[str, Any]] = []
+        self._closed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope = {"type": "websocket", "user_id": user.pk, "session_hash": session, "client": ("192.0.2.1", 1)}
         self._task = asyncio.create_task(ChatConsumer()(scope, self._incoming.get, self._receive))
@@ -37,6 +38,16 @@ class Socket:
     async def _receive(self, message: dict[str, Any]) -> None:
         if "text" in message:
             self.frames.append(json.loads(message["text"]))
+        elif message["type"] == "websocket.close" and not self._closed.done():
+            self._closed.set_result(message["code"])
+
+    @property
+    def open(self) -> bool:
+        return not self._closed.done()
+
+    async def closed(self) -> int:
+        """The code with which the server closes it."""
+        return await asyncio.wait_for(asyncio.shield(self._closed), 20)
 
     async def until(self, kind: str, ref: str | None = None) -> dict[str, Any]:
         async with asyncio.timeout(30):

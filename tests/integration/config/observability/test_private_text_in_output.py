@@ -1,5 +1,5 @@
 """No output of a whole life shows what people or models wrote, or a secret: every process's log at DEBUG, pages for
-machines, traces, what lies in Redis, and the admin for staff who may not read.
+machines, traces, mails, files beside the database, what lies in Redis, and the admin for staff who may not read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,20 @@ from tests.fakes.asr_ears import SENTENCES
 from tests.fakes.asr_recognisers import recogniser
 from tests.fakes.asr_speech import silence, utterance
 from tests.fakes.collector import Collector
+from tests.fakes.mcp_server import running
+from tests.fakes.notebook import Notebook
 from tests.fakes.openai_server import FakeOpenAI
+from tests.integration.config.observability.tools_and_mails import (
+    ENDPOINT_KEY,
+    TOOL_KEY,
+    Mailbox,
+    add_servers,
+    call_tools,
+    forget_password,
+    mailbox,
+    use_links,
+    written_under,
+)
 from tests.integration.workers.speech.recordings import recording
 from tests.stack import PASSWORD, Stack, run_stack
 
@@ -39,7 +52,7 @@ sam.user_permissions.set(Permission.objects.filter(codename__in=["view_conversat
 """
 
 
-async def live_through(stack: Stack) -> tuple[dict[str, str], dict[str, str]]:
+async def live_through(stack: Stack, notebook: Notebook, box: Mailbox) -> tuple[dict[str, str], dict[str, str]]:
     """A run in which much goes well and much goes wrong. Returns what must not be seen, by what it is, and pages that
     say what was wrong.
     """
@@ -54,6 +67,8 @@ async def live_through(stack: Stack) -> tuple[dict[str, str], dict[str, str]]:
         accepted = await client.say(f"{WORDS} [[tokens=20 rate=200]]")
         await client.ended(accepted["run_id"])
         conversation = accepted["conversation_id"]
+        await call_tools(client, notebook, WORDS)
+        links = await use_links(alice, conversation) | await forget_password(stack, box)
         quoted = f'said="Not allowed: {WORDS}"'
         for fault in (f"status=400 {quoted}", f"status=500 {quoted}", f"error=3 {quoted}", f"error=0 {quoted}",
                       "status=401 echo_key=true", "status=500", "cut=3", "garbage=3", "error=3"):  # fmt: skip
@@ -100,12 +115,14 @@ async def live_through(stack: Stack) -> tuple[dict[str, str], dict[str, str]]:
         stack.redis.start()
         await client.close()
     spoken = await speak_up(stack)
-    secret = {
+    secret = links | {
         "what a person wrote": WORDS,
         "what the model wrote": "tok7 ",
         "what a person said": spoken,
         "the password": PASSWORD,
         "the model's key": KEY,
+        "an endpoint's key": ENDPOINT_KEY,
+        "a tool server's key": TOOL_KEY,
         "a ticket": ticket,
         "a used ticket": used,
         "the session": next(value for name, value in cookies.items() if name.endswith("sessionid")),
@@ -160,7 +177,11 @@ def look_into_redis(stack: Stack) -> dict[str, str]:
 
 @pytest.mark.timeout(180)
 async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
-    with FakeOpenAI() as upstream, Collector() as collector, recogniser(tmp_path) as asr:
+    notebook = Notebook()
+    with (
+        FakeOpenAI() as upstream, FakeOpenAI(api_key=ENDPOINT_KEY, models=["second"]) as second,
+        Collector() as collector, recogniser(tmp_path) as asr, running(notebook.app()) as api, mailbox() as box,
+    ):  # fmt: skip
         env: dict[str, Any] = {
             "OPENAI_BASE_URL": upstream.url,
             "OPENAI_API_KEY": KEY,
@@ -171,10 +192,15 @@ async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
             **asr.env,
             "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
             "OTEL_BSP_SCHEDULE_DELAY": "100",
+            "EMAIL_HOST": "127.0.0.1",
+            "EMAIL_PORT": str(box.port),
         }
         with run_stack(web=1, workers=1, beat=True, env=env) as stack:
-            canaries, errors = await live_through(stack)
+            add_servers(stack, api.origin, second.url)
+            canaries, errors = await live_through(stack, notebook, box)
             outputs = errors | await look_at_the_admin(stack)
+            mails = box.text()
+            files = written_under(stack)
             kept = look_into_redis(stack)
             processes = {process.name: process.output() for process in stack.processes}
             processes["traces"] = b"".join(collector.raw).decode(errors="replace")
@@ -199,6 +225,13 @@ async def test_nothing_secret_is_in_any_output(tmp_path: Path) -> None:
                 seen.append(f"{what} is in the output of {name}: {text[max(0, at - 150) : at + 60]!r}")
         if name in processes and NAME in text:
             seen.append(f"a display name is in the output of {name}: {text[max(0, text.index(NAME) - 200) :][:260]!r}")
+    assert files
+    for place, text in [*files.items(), ("mails", mails)]:
+        seen += [
+            f"{what} is in {place}"
+            for what, canary in canaries.items()
+            if canary in text and (place, what) != ("mails", "a reset link's secret")
+        ]
     written = {"what a person wrote", "what the model wrote", "what a person said"}
     assert any(key.startswith("log:") for key in kept)
     for key, text in kept.items():

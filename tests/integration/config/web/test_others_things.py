@@ -1,11 +1,12 @@
-"""Every address of the pages with the id of something, asked by those who may not have it, over GET and POST."""
+"""Every address of the pages, asked by those who may not have what it shows or changes, over GET and POST: with the
+id of something, with the secret of a link, exports, and lists of what is one's own.
+"""
 
 from __future__ import annotations
 
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,23 +14,57 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import urls as accounts_urls
+from accounts.models import Session, User
 from chat import urls
-from chat.models import Conversation, Member, Message, Preset, Prompt, Run, ShareLink, ToolCall, ToolFile, ToolServer
-from chat.models.join_links import JoinLink
+from chat.conversations.join_links import create_link
+from chat.models import (
+    Conversation,
+    Folder,
+    JoinLink,
+    Member,
+    Message,
+    Preset,
+    Prompt,
+    PushSubscription,
+    Recording,
+    RecordingStatus,
+    Run,
+    ShareLink,
+    Summary,
+    Tag,
+    ToolApproval,
+    ToolCall,
+    ToolFile,
+    ToolServer,
+)  # fmt: skip
+from chat.shares.links import Wanted, create_share
+from chat.voice.audio_files import store_audio
 from tests.conftest import make_user
+from tests.fakes.push_service import PushBrowser
 from tests.fixtures.called_tools import add_call, answer_with_tools
 from tests.fixtures.cases import make_case, make_moderator
 from tests.fixtures.conversation_rows import make_conversation
+from tests.fixtures.notified import make_device
+from workers.speech.wav_file import WavFile
 
 pytestmark = [pytest.mark.usefixtures("clean_redis", "db", "one_model"), pytest.mark.timeout(240)]
 
 MARK = "Xylomark"
-KEPT = (Conversation, Message, Run, Preset, Prompt, ShareLink, ToolCall, ToolFile, ToolServer, JoinLink)
+KEPT: tuple[Any, ...] = (
+    Conversation, Message, Run, Preset, Prompt, ShareLink, ToolCall, ToolFile, ToolServer, JoinLink, Folder, Member,
+    PushSubscription, Recording, Session, Summary, Tag, ToolApproval,
+)  # fmt: skip
+# With these an address shows more.
+ASKED = {
+    "export/": ("?as=json&reasoning=1", "?as=markdown"), "search/": (f"?q={MARK}",), "find/": (f"?q={MARK}",),
+    "part/": ("?at=start",), "order/": (f"?ids={uuid.UUID(int=7)}",), "conversations/": ("?archived=1", "?q=xylo"),
+}  # fmt: skip
 SENT = {
     "title": "Changed", "name": "changed", "text": "Changed", "reason": "other", "value": "1", "role": "owner",
     "confirm": "on", "kind": "live", "audience": "anybody", "days": "1", "answers": "never", "model": "", "on": "1",
     "folder": "", "note": "Changed", "system_prompt": "Changed", "address": "http://example.org/", "enabled": "on",
+    "with_text": "1", "used": "0",
 }  # fmt: skip
 
 
@@ -47,10 +82,24 @@ def things(alice: User, settings: Any) -> dict[str, str]:
     file = ToolFile.objects.create(
         conversation=conversation, call=call, name=f"{MARK}.txt", media_type="text/plain", size=8, content=MARK.encode()
     )
-    soon = timezone.now() + timedelta(days=1)
-    common = {"created_by": alice, "expires_at": soon}
-    link = ShareLink.objects.create(conversation=conversation, token_hash="s", kind="live", audience="users", **common)
-    JoinLink.objects.create(conversation=conversation, token_hash="j", role="editor", **common)
+    link, shared = create_share(alice.pk, conversation.pk, Wanted())
+    _, joining = create_link(alice.pk, conversation.pk, role="editor", days=1, most_uses=None)
+    folder = Folder.objects.create(user=alice, name=f"{MARK} folder", instructions=MARK)
+    tag = Tag.objects.create(user=alice, name=f"{MARK} tag")
+    tag.members.add(Member.objects.get(user=alice, conversation=conversation))
+    summary = Summary.objects.create(conversation=conversation, last=question, messages=2, text=MARK, model="m")
+    approvals = [
+        ToolApproval.objects.create(user=alice, conversation=one, tool=f"{MARK}_tool") for one in (conversation, None)
+    ]
+    device = make_device(alice, PushBrowser(), f"https://fcm.googleapis.com/{MARK}")
+    PushSubscription.objects.filter(pk=device.pk).update(device=f"{MARK} browser")
+    recording = Recording.objects.create(
+        user=alice, client_id=uuid.uuid4(), language="en", mode="auto", status=RecordingStatus.DONE
+    )
+    wav = WavFile()
+    wav.write(0, MARK.encode() * 100)
+    store_audio(recording.pk, wav.finish())
+    wav.discard()
     preset = Preset.objects.create(owner=alice, name=f"{MARK} preset", system_prompt=MARK)
     prompt = Prompt.objects.create(owner=alice, name="xylomark", text=f"{MARK} prompt")
     server = ToolServer.objects.create(slug="xylo", title=f"{MARK} server", address="http://192.0.2.1/", owner=alice)
@@ -58,25 +107,35 @@ def things(alice: User, settings: Any) -> dict[str, str]:
     return {
         "conversation_id": str(conversation.pk), "message_id": str(question.pk), "call_id": str(call.pk),
         "file_id": str(file.pk), "link_id": str(link.pk), "preset_id": str(preset.pk), "prompt_id": str(prompt.pk),
-        "server_id": str(server.pk), "case_id": str(case.pk), "user_id": str(alice.pk),
+        "server_id": str(server.pk), "case_id": str(case.pk), "user_id": str(alice.pk), "folder_id": str(folder.pk),
+        "tag_id": str(tag.pk), "summary_id": str(summary.pk), "device_id": str(device.pk),
+        "recording_id": str(recording.pk), "hash_": device.session_hash, "token": "t" * 43,
+        "approval_id": str(approvals[0].pk), "own_approval": str(approvals[1].pk),
+        "share": shared, "join": joining,
     }  # fmt: skip
 
 
 def addresses(things: dict[str, str]) -> Iterator[str]:
-    """Those of the pages with an id, each with Alice's; what she has none of is nobody's."""
-    for one in urls.urlpatterns:
-        if "<uuid:" in str(one.pattern):
-            yield "/" + re.sub(
-                r"<\w+:(\w+)>", lambda found: things.get(found[1], str(uuid.UUID(int=7))), str(one.pattern)
-            )
+    """Those of the pages, each with the ids of what is Alice's; what she has none of is nobody's."""
+    for one in [*urls.urlpatterns, *accounts_urls.urlpatterns]:
+        pattern = str(one.pattern)
+        if pattern.startswith("accounts/tools/"):
+            pattern = pattern.replace("approval_id", "own_approval")
+        path = "/" + re.sub(r"<\w+:(\w+)>", lambda found: things.get(found[1], str(uuid.UUID(int=7))), pattern)
+        yield path
+        yield from (f"{path}{asked}" for end, more in ASKED.items() if path.endswith(f"/{end}") for asked in more)
 
 
 Rows = dict[Any, Any]
 
 
 def rows() -> Rows:
-    tables: list[Any] = [*KEPT]
-    return {(kind, one["id"]): one for kind in tables for one in kind._default_manager.values()}
+    """What is watched; of sessions those with a browser, which the tests' own have not."""
+    found: Rows = {}
+    for kind in KEPT:
+        values: Any = kind._default_manager.exclude(user_agent="") if kind is Session else kind._default_manager.all()
+        found |= {(kind, one[kind._meta.pk.attname]): one for one in values.values()}
+    return found
 
 
 def ask(client: Client, method: str, path: str, before: Rows) -> tuple[bytes, bool]:
@@ -123,9 +182,9 @@ def test_the_owner_sees_and_changes_them(alice: User, things: dict[str, str]) ->
     """
     client, before = client_of(alice), rows()
     seen = [path for path in addresses(things) if MARK.encode() in ask(client, "GET", path, before)[0]]
-    assert len(seen) >= 8, seen
+    assert len(seen) >= 24, seen
     changed = [path for path in addresses(things) if ask(client, "POST", path, before)[1]]
-    assert len(changed) >= 12, changed
+    assert len(changed) >= 24, changed
 
 
 @pytest.mark.parametrize("who", WHO.values(), ids=WHO.keys())
@@ -142,4 +201,46 @@ def test_a_viewer_changes_nothing(things: dict[str, str]) -> None:
     viewer = make_user("Vi")
     Member.objects.create(conversation_id=things["conversation_id"], user=viewer, role="viewer")
     client, before = client_of(viewer), rows()
-    assert [path for path in addresses(things) if ask(client, "POST", path, before)[1]] == []
+    changed = [path for path in addresses(things) if ask(client, "POST", path, before)[1]]
+    assert changed == [f"/c/{things['conversation_id']}/members/leave/"]
+
+
+def test_a_link_that_works_opens_what_it_says(things: dict[str, str]) -> None:
+    """Otherwise the next test would prove nothing."""
+    stranger = make_user("Bo")
+    client = client_of(stranger)
+    assert client.get(f"/s/{things['share']}").status_code == 200
+    client.post("/join/", {"secret": things["join"]})
+    assert "Join a conversation" in client.get("/join/accept/").content.decode()
+    client.post("/join/accept/")
+    assert Member.objects.filter(user=stranger, conversation_id=things["conversation_id"]).exists()
+
+
+ENDS: dict[str, Callable[[], object]] = {
+    "revoked": lambda: [kind.objects.update(revoked_at=timezone.now()) for kind in (ShareLink, JoinLink)],
+    "expired": lambda: [kind.objects.update(expires_at=timezone.now()) for kind in (ShareLink, JoinLink)],
+    "by somebody who is no longer a member": lambda: Member.objects.all().delete(),
+    "by somebody who may only read now": lambda: Member.objects.update(role="viewer"),
+    "by somebody whose account is disabled": lambda: User.objects.filter(email="alice@example.org").update(
+        is_active=False
+    ),
+    "to what is in the trash": lambda: Conversation.objects.update(deleted_at=timezone.now()),
+    "with another secret": lambda: [kind.objects.update(token_hash="x") for kind in (ShareLink, JoinLink)],
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
+@pytest.mark.parametrize("who", [WHO["anonymous"], WHO["a stranger"], WHO["a moderator"]], ids=str)
+def test_a_link_that_ended_opens_nothing(who: Any, end: Callable[[], object], things: dict[str, str]) -> None:
+    user = who(things)
+    client, before = client_of(user), Member.objects.count()
+    client.post("/join/", {"secret": things["join"]})  # it was opened while it worked
+    end()
+    shown = client.get(f"/s/{things['share']}")
+    assert shown.status_code == 404
+    seen = [shown, client.get(f"/s/{things['share']}/events"), client.get("/join/accept/"),
+            client.post("/shares/copy/", {"token": things["share"]}), client.post("/join/accept/"),
+            client_of(user).post("/join/", {"secret": things["join"]})]  # fmt: skip
+    assert not [one for one in seen if MARK.encode() in one.content]
+    assert Member.objects.count() <= before
+    assert not Conversation.objects.exclude(pk=things["conversation_id"]).filter(title__contains=MARK).exists()

@@ -1,4 +1,4 @@
-"""A request has a time by which it must have arrived, however slowly its bytes come."""
+"""A request has a time by which it must have arrived, however slowly its bytes come, and a greatest size."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web import http
 
-from config.web.deadlines import BODY_BYTES_PER_SECOND, BODY_SECONDS, HEAD_SECONDS, DeadlineChannel
+from config.web.deadlines import BODY_BYTES_PER_SECOND, BODY_SECONDS, HEAD_SECONDS, OVERHEAD_BYTES, DeadlineChannel
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
@@ -74,6 +74,35 @@ def test_a_body_that_arrives_at_the_least_rate_is_read(channel: Any, clock: Cloc
         channel.dataReceived(b"x" * BODY_BYTES_PER_SECOND)
         clock.advance(1)
     channel.dataReceived(b"x" * (1_000_000 % BODY_BYTES_PER_SECOND))
+    assert b"200 OK" in channel.transport.value()
+
+
+@pytest.fixture
+def small(settings: Any) -> None:
+    settings.MAX_REQUEST_BYTES = 1000
+
+
+@pytest.mark.usefixtures("small")
+def test_a_body_that_is_said_to_be_too_large_is_refused_unread(channel: Any) -> None:
+    channel.dataReceived(HEAD + b"x" * 100)
+    assert channel.transport.value().startswith(b"HTTP/1.1 413 ")
+    assert channel.transport.disconnecting
+    channel.dataReceived(b"x" * 1_000_000 + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert channel.transport.value().count(b"HTTP/1.1 ") == 1, "nothing after it is read"
+
+
+@pytest.mark.usefixtures("small")
+def test_a_body_of_unknown_length_ends_at_the_limit(channel: Any) -> None:
+    channel.dataReceived(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(20):
+        channel.dataReceived(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+    assert channel.transport.value().startswith(b"HTTP/1.1 413 ")
+    assert channel.requests[0].content.tell() <= 1000 + OVERHEAD_BYTES
+
+
+@pytest.mark.usefixtures("small")
+def test_a_body_of_the_greatest_size_is_read(channel: Any) -> None:
+    channel.dataReceived(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"x" * 1000)
     assert b"200 OK" in channel.transport.value()
 
 

@@ -103,7 +103,7 @@ async def test_a_parameter_that_the_tool_does_not_have_is_ignored_and_noted() ->
     assert result.text == str(FindPlaces("Rome"))
     [note] = logs
     assert (note["event"], note["tool"]) == ("tool_arguments_ignored", "find_places")
-    assert note["parameters"] == ["reason", "n" * 60]
+    assert note["parameters"] == 2, "their names are what a model wrote"
 
 
 async def test_a_call_ends_at_its_deadline() -> None:
