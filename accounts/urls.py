@@ -11,7 +11,10 @@ urlpatterns = [
     path("accounts/inactive/", waiting.show_inactive, name="account_inactive"),
     path("accounts/password/reset/", resets.request_reset, name="account_reset_password"),
     path("accounts/password/open/", resets.open_reset, name="account_open_reset"),
-    path("accounts/settings/", settings.edit_settings, name="account_settings"),
+    path("accounts/settings/", settings.show_general, name="account_settings"),
+    path("accounts/settings/appearance/", settings.show_appearance, name="account_settings_appearance"),
+    path("accounts/settings/account/", settings.edit_account, name="account_settings_account"),
+    path("accounts/settings/sessions/", settings.show_sessions, name="account_settings_sessions"),
     path("accounts/sessions/end-others/", settings.end_other_sessions, name="account_end_other_sessions"),
     path("accounts/sessions/<str:hash_>/end/", settings.end_one_session, name="account_end_session"),
 ]

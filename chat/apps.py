@@ -31,6 +31,7 @@ class ChatConfig(AppConfig):
         from chat.shares.links import recheck_shares_of, recheck_shares_of_changed
         from chat.turns import going_on
         from chat.views.appeals import check_person_name
+        from chat.views.settings import register_sections
         from chat.voice import audio_files
 
         register_suspension_listener(announce_suspension)
@@ -42,20 +43,8 @@ class ChatConfig(AppConfig):
         post_delete.connect(forget_server, sender=ToolServer)
         register_user_data(UserData(export_user_data, erasure.report))
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
-        for name, view in (
-            ("usage", "chat:usage"),
-            ("instructions", "chat:instructions"),
-            ("notifications", "chat:notifications"),
-            ("recordings", "chat:recordings"),
-            ("presets", "chat:presets"),
-            ("prompts", "chat:prompts"),
-            ("tool_approvals", "chat:tool_approvals"),
-            ("cases", "chat:cases"),
-            ("own_links", "chat:own_links"),
-            ("trash", "chat:trash"),
-            ("connections", "chat:connections"),
-            ("export", "chat:export_own_data"),
-        ):
+        register_sections()
+        for name, view in (("usage", "chat:usage"), ("instructions", "chat:instructions"), ("cases", "chat:cases")):
             register_settings_link(name, view)
         register_user_link(
             UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")

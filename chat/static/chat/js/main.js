@@ -16,6 +16,7 @@ import { startShortcuts } from "antiphon/lib/shortcuts";
 import { MentionMarks } from "antiphon/sidebar/mention-marks";
 import { Search } from "antiphon/search/open";
 import { Sidebar } from "antiphon/sidebar/sidebar";
+import { startSettings } from "antiphon/settings/open";
 import { startTheme } from "antiphon/lib/theme";
 import { startVoice } from "antiphon/voice/voice";
 import { takeShared } from "antiphon/conversation/shared-text";
@@ -42,6 +43,9 @@ showGone();
 startPush(page, conversation.socket);
 startShortcuts(conversation, sidebar);
 new Search(conversation, sidebar);
+startSettings(page, () => {
+  if (sidebar.isDrawerOpen) sidebar.toggle(false, false);
+});
 startTheme(/** @type {HTMLElement} */ (document.getElementById("theme")));
 if (matchMedia("(hover: hover)").matches) conversation.composer.field.focus();
 startVoice(conversation, startSpeechPlayback(conversation));

@@ -232,7 +232,9 @@ export class Conversation {
     this.picker.begun(command.preset_id, command.model);
     this.parameters.begun(command.options);
     this.composer.changed();
-    history.replaceState(null, "", `${this.page.urls.root}c/${frame.conversation_id}/`);
+    const address = `${this.page.urls.root}c/${frame.conversation_id}/`;
+    if (history.state?.settings) this.page.address = address; // set when the settings over the page are closed
+    else history.replaceState(null, "", address);
     element("bar").dataset.id = frame.conversation_id;
     element("chat-menu").hidden = this.people.button.hidden = this.people.shares.button.hidden = false;
     this.open(frame.conversation_id, null);
