@@ -18,12 +18,13 @@ class ChatConfig(AppConfig):
         from accounts.views.waiting import register_reasons_page
         from chat.catalog.tool_servers import forget_server
         from chat.conversations import removal  # noqa: F401  # importing registers its signals
-        from chat.models import Recording, ToolServer
+        from chat.models import ExportJob, ImportJob, Recording, ToolServer
         from chat.models.messages import READ_TEXT
         from chat.models.presets import SHARE
         from chat.models.revisions import READ_REVISION
         from chat.models.tools import READ_CALLS
         from chat.portability.export import export_user_data
+        from chat.portability.transfers import delete_transfer_file
         from chat.retention import erasure
         from chat.review.announcements import announce_suspension
         from chat.review.user_panel import strikes_panel
@@ -40,6 +41,8 @@ class ChatConfig(AppConfig):
         users_changed.connect(recheck_shares_of_changed)
         register_user_panel(strikes_panel)
         post_delete.connect(audio_files.delete_file, sender=Recording)
+        for transfer in (ImportJob, ExportJob):
+            post_delete.connect(delete_transfer_file, sender=transfer)
         post_delete.connect(forget_server, sender=ToolServer)
         register_user_data(UserData(export_user_data, erasure.report))
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))

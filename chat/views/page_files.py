@@ -46,7 +46,11 @@ def stylesheets() -> dict[str, list[str]]:
     names = {
         "pages": (*EVERYWHERE, "pages", "settings-parts"),
         "settings": (*EVERYWHERE, "pages", "settings-parts", "settings", "library"),
-        "settings-sheet": ("settings-parts", "settings", "library"),  # the conversation page adds it when the settings are opened
+        "settings-sheet": (
+            "settings-parts",
+            "settings",
+            "library",
+        ),  # the conversation page adds it when the settings are opened
         "conversation": (*EVERYWHERE, *SHEETS, *new),
         "share-pages": (*EVERYWHERE, "pages", "settings-parts", "shared"),
         "print": (*EVERYWHERE, "prose", "code", "messages", "sources", "thinking", "steps", "shared", "print"),

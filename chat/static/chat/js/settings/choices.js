@@ -49,6 +49,16 @@ function offerVoices(root) {
   list();
 }
 
+/** @type {HTMLElement | null} the section that is shown */
+let shown = null;
+
+addEventListener("storage", (event) => {
+  if (!event.key?.startsWith("antiphon.") || !shown?.isConnected) return;
+  const name = event.key.slice("antiphon.".length);
+  if (shown.querySelector(`[data-choices] [name="${CSS.escape(name)}"]`)) apply(name, event.newValue ?? "");
+  show(shown);
+});
+
 /** Makes the choices of a section work. @param {HTMLElement} root */
 export function startChoices(root) {
   const forms = /** @type {NodeListOf<HTMLFormElement>} */ (root.querySelectorAll("[data-choices]"));
@@ -64,10 +74,5 @@ export function startChoices(root) {
       apply(field.name, value);
     });
   }
-  addEventListener("storage", (event) => {
-    if (!event.key?.startsWith("antiphon.") || !root.isConnected) return;
-    const name = event.key.slice("antiphon.".length);
-    if (root.querySelector(`[data-choices] [name="${CSS.escape(name)}"]`)) apply(name, event.newValue ?? "");
-    show(root);
-  });
+  shown = root;
 }

@@ -53,7 +53,7 @@ export function startNotifications(root, reload) {
     }
   };
 
-  root.addEventListener("submit", (event) => {
+  root.querySelector(".settings-body")?.addEventListener("submit", (event) => {
     const removed = /** @type {HTMLFormElement} */ (event.target);
     if (!removed.hasAttribute("data-here")) return;
     remember(remembered, null);
