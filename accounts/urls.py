@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import resets, settings, tickets, waiting
+from accounts.views import deletion, resets, settings, tickets, waiting
 from accounts.views.invitations import accept_invitation, open_invitation
 
 urlpatterns = [
@@ -15,6 +15,9 @@ urlpatterns = [
     path("accounts/settings/appearance/", settings.show_appearance, name="account_settings_appearance"),
     path("accounts/settings/account/", settings.edit_account, name="account_settings_account"),
     path("accounts/settings/sessions/", settings.show_sessions, name="account_settings_sessions"),
+    path("accounts/delete/", deletion.delete_account, name="account_delete"),
+    path("accounts/delete/done/", deletion.show_deleted, name="account_deleted"),
+    path("accounts/delete/keep/", deletion.keep_account, name="account_keep"),
     path("accounts/sessions/end-others/", settings.end_other_sessions, name="account_end_other_sessions"),
     path("accounts/sessions/<str:hash_>/end/", settings.end_one_session, name="account_end_session"),
 ]

@@ -44,7 +44,7 @@ class ChatConfig(AppConfig):
         for transfer in (ImportJob, ExportJob):
             post_delete.connect(delete_transfer_file, sender=transfer)
         post_delete.connect(forget_server, sender=ToolServer)
-        register_user_data(UserData(export_user_data, erasure.report))
+        register_user_data(UserData(export_user_data, erasure.report, erasure.handovers))
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         register_sections()
         for name, view in (("usage", "chat:usage"), ("instructions", "chat:instructions"), ("cases", "chat:cases")):

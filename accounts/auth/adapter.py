@@ -49,7 +49,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if user.awaits_approval:
             return redirect("account_waiting")
         remember_inactive(request, user)
-        return redirect("account_inactive")
+        return redirect("account_keep" if user.erase_at is not None and user.erase_asked else "account_inactive")
 
     def respond_email_verification_sent(self, request: HttpRequest, user: User | None) -> HttpResponseBase:
         # Without a user, somebody signed up with an address that has an account: the page must be that of a new one.

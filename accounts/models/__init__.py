@@ -2,12 +2,14 @@
 
 from accounts.models.audit import AuditEntry
 from accounts.models.quotas import Allowance, Plan, Quota, QuotaPeriod, Reservation, TopUp, Unit, Unwatched
+from accounts.models.site import BannerKind, SiteSettings, TermsAcceptance
 from accounts.models.usage import DailyUsage, Price, UsageEntry
 from accounts.models.users import Invitation, MentionMails, Session, User, UserManager, UserQuerySet
 
 __all__ = [
     "Allowance",
     "AuditEntry",
+    "BannerKind",
     "DailyUsage",
     "Invitation",
     "MentionMails",
@@ -17,6 +19,8 @@ __all__ = [
     "QuotaPeriod",
     "Reservation",
     "Session",
+    "SiteSettings",
+    "TermsAcceptance",
     "TopUp",
     "Unit",
     "Unwatched",

@@ -1,4 +1,4 @@
-"""Exports of everything stored about a user, made in the background as a ZIP file that can be downloaded for a while."""
+"""Exports of everything stored about a user, made in the background: a ZIP file, kept for a while."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ import structlog
 from celery import current_app
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -80,25 +80,23 @@ def claim(model: type[J], job_id: uuid.UUID) -> J | None:
 
 def beat(job: ImportJob | ExportJob, **fields: Any) -> None:
     """Writes `fields` and a sign of life. Raises `ClaimLostError`."""
-    rows = type(job)._default_manager.filter(pk=job.pk, attempt=job.attempt, state=TransferState.RUNNING)
-    if not rows.update(beat_at=Now(), **fields):
+    if not _claimed(job, TransferState.RUNNING).update(beat_at=Now(), **fields):
         raise ClaimLostError
 
 
 def give_back(job: ImportJob | ExportJob) -> None:
     """The worker stops: the next one goes on."""
     with transaction.atomic():
-        rows = type(job)._default_manager.filter(pk=job.pk, attempt=job.attempt, state=TransferState.RUNNING)
-        if rows.update(state=TransferState.WAITING, attempt=F("attempt") - 1, beat_at=Now()):
+        if _claimed(job, TransferState.RUNNING).update(
+            state=TransferState.WAITING, attempt=F("attempt") - 1, beat_at=Now()
+        ):
             publish(IMPORT_TASK if isinstance(job, ImportJob) else EXPORT_TASK, job.pk)
 
 
 def end(job: ImportJob | ExportJob, state: TransferState, **fields: Any) -> bool:
     """Ends the attempt of `job`, and deletes the file of an import. False if it has ended already."""
     with transaction.atomic():
-        rows = type(job)._default_manager.filter(
-            pk=job.pk, attempt=job.attempt, state__in=(TransferState.WAITING, TransferState.RUNNING)
-        )
+        rows = _claimed(job, TransferState.WAITING, TransferState.RUNNING)
         if isinstance(job, ImportJob):
             fields["file"] = ""
         if not rows.update(state=state, ended_at=Now(), **fields):
@@ -106,6 +104,12 @@ def end(job: ImportJob | ExportJob, state: TransferState, **fields: Any) -> bool
         if isinstance(job, ImportJob):
             _delete_when_committed(str(job.file))
     return True
+
+
+def _claimed(job: ImportJob | ExportJob, *states: TransferState) -> QuerySet[Any]:
+    """The row, while this attempt counts and it is in one of these states."""
+    model = ImportJob if isinstance(job, ImportJob) else ExportJob
+    return model.objects.filter(pk=job.pk, attempt=job.attempt, state__in=states)
 
 
 def delete_transfer_file(sender: type[ImportJob | ExportJob], instance: ImportJob | ExportJob, **_: Any) -> None:

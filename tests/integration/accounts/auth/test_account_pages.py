@@ -24,7 +24,8 @@ PAGES = [
 
 
 OWN_PAGES = [
-    "/accounts/settings/", "/accounts/settings/account/", "/accounts/settings/sessions/", "/accounts/logout/", "/accounts/password/change/", "/accounts/email/",
+    "/accounts/settings/", "/accounts/settings/account/", "/accounts/settings/sessions/",
+    "/accounts/logout/", "/accounts/password/change/", "/accounts/email/",
     "/accounts/reauthenticate/",
 ]  # fmt: skip
 
