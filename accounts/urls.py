@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import deletion, resets, settings, tickets, waiting
+from accounts.views import deletion, resets, settings, site, tickets, waiting
 from accounts.views.invitations import accept_invitation, open_invitation
 
 urlpatterns = [
@@ -15,6 +15,9 @@ urlpatterns = [
     path("accounts/settings/appearance/", settings.show_appearance, name="account_settings_appearance"),
     path("accounts/settings/account/", settings.edit_account, name="account_settings_account"),
     path("accounts/settings/sessions/", settings.show_sessions, name="account_settings_sessions"),
+    path("site/logo/<str:name>", site.show_logo, name="site_logo"),
+    path("accounts/terms/", site.show_terms, name="account_terms"),
+    path("accounts/terms/accept/", site.ask_terms, name="account_accept_terms"),
     path("accounts/delete/", deletion.delete_account, name="account_delete"),
     path("accounts/delete/done/", deletion.show_deleted, name="account_deleted"),
     path("accounts/delete/keep/", deletion.keep_account, name="account_keep"),

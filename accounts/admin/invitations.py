@@ -26,6 +26,7 @@ from accounts import audit, invitations, roles
 from accounts.auth.adapter import mail_is_configured
 from accounts.auth.requests import user_of
 from accounts.models import Invitation, Plan, User
+from accounts.site import site
 from accounts.staff.lists import QuickListAdmin
 
 logger = structlog.get_logger(__name__)
@@ -151,7 +152,7 @@ def send(request: HttpRequest, invitation: Invitation, secret: str) -> None:
     if not mail_is_configured():
         messages.warning(request, f"No mail server is configured. Give {invitation.email} this link: {link}")
         return
-    context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": settings.SITE_NAME}
+    context = {"link": link, "by": invitation.by, "days": settings.INVITATION_DAYS, "site": site().name}
     try:
         get_adapter(request).send_mail("account/email/invitation", invitation.email, context)
     except (smtplib.SMTPException, OSError) as error:

@@ -25,6 +25,7 @@ from accounts.auth.counters import logins
 from accounts.auth.inactive import remember_inactive
 from accounts.lib.rate_limit import network_of
 from accounts.models import User
+from accounts.site import site
 
 account_locked = Signal()
 """Sent with `request`, `user` (None for an unknown address) and `email` when an account is locked."""
@@ -73,8 +74,8 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         if not mail_is_configured():
             logger.warning("mail_not_sent", template=template_prefix, reason="EMAIL_HOST is not set")
             return
-        site = {"site_name": settings.SITE_NAME, "site_url": site_url(self.request)}
-        super().send_mail(template_prefix, email, {**site, **context})
+        names = {"site_name": site().name, "site_url": site_url(self.request)}
+        super().send_mail(template_prefix, email, {**names, **context})
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         return _on_site(request, super().get_email_confirmation_url(request, emailconfirmation))
@@ -112,7 +113,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
             return
         context = {
             "user": user, "ip": client_ip(request), "timestamp": timezone.now(),
-            "site_name": settings.SITE_NAME, "site_url": site_url(request),
+            "site_name": site().name, "site_url": site_url(request),
         }  # fmt: skip
         message = self.render_mail("account/email/account_locked", user.email, context)
         threading.Thread(target=_send, args=[message], name="mail", daemon=True).start()

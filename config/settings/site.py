@@ -55,6 +55,7 @@ MIDDLEWARE = [
     "config.web.privacy.PrivacyMiddleware",
     "config.web.refusals.RefusalMiddleware",
     "config.web.rates.RateMiddleware",
+    "accounts.auth.terms.TermsMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -71,6 +72,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "accounts.site.branding",
             ]
         },
     }

@@ -63,6 +63,7 @@ GROUPS: Final[tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...]] = (
         ("accounts.usageentry", "", "receipt_long"),
     )),
     ("System", (
+        ("accounts.sitesettings", "Site settings", "palette"),
         ("workers.endpoint", "", "dns"),
         ("chat.knownmodel", "", "smart_toy"),
         ("accounts.auditentry", "Audit log", "policy"),

@@ -60,6 +60,7 @@ class TestPages:
             "account_reset_password", "account_confirm_login_code", "account_confirm_email",
             "account_reset_password_from_key_done", "account_reset_password_from_key", "account_reset_password_done",
             "account_settings", "account_settings_appearance", "account_settings_account", "account_settings_sessions",
+            "account_delete", "account_deleted", "account_keep", "account_terms", "account_accept_terms",
             "account_end_other_sessions", "account_end_session",
             "account_invitation", "account_accept_invitation", "account_waiting", "account_open_reset",
         }  # fmt: skip

@@ -292,7 +292,7 @@ export class Conversation {
   /** @param {string} title */
   setTitle(title) {
     element("title").textContent = title;
-    document.title = `${title} · Antiphon`;
+    document.title = `${title} · ${document.body.dataset.site}`;
   }
 
   /** The session has ended: to the log-in page. The draft is kept. */

@@ -76,7 +76,7 @@ function apply(event) {
 /** @param {string} words */
 function showTitle(words) {
   title.textContent = words || "Conversation";
-  document.title = `${title.textContent} · Antiphon`;
+  document.title = `${title.textContent} · ${document.body.dataset.site}`;
 }
 
 open();
