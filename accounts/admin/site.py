@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin
-from django.core.files.uploadedfile import UploadedFile
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -67,8 +67,8 @@ class SiteForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
     def clean_accent_dark(self) -> str:
         return _checked(self.cleaned_data["accent_dark"], DARK, "dark", (1.0, 1.0, 1.0))
 
-    def clean_logo_file(self) -> UploadedFile | None:
-        file: UploadedFile | None = self.cleaned_data["logo_file"]
+    def clean_logo_file(self) -> Any:
+        file: Any = self.cleaned_data["logo_file"]
         if not file:
             return None
         if (file.size or 0) > MOST_LOGO_BYTES:
@@ -174,9 +174,10 @@ class SiteSettingsAdmin(RecordedAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if not self.has_view_permission(request):
-            return super().changelist_view(request, extra_context)  # refuses
+            raise PermissionDenied
         SiteSettings.objects.get_or_create(pk=1)
-        return self.change_view(request, "1")
+        response: HttpResponse = self.change_view(request, "1", extra_context=extra_context)
+        return response
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

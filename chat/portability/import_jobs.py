@@ -12,8 +12,8 @@ from typing import Any, Final
 import structlog
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.core.files.base import File
 from django.core.files.storage import default_storage
-from django.core.files.uploadedfile import UploadedFile
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -58,7 +58,7 @@ def check_import(user: User, name: str, size: int) -> None:
         raise RateLimited(_("You have imported many files. Try again later."), retry_after=math.ceil(wait))
 
 
-def create_import(user: User, upload: UploadedFile) -> ImportJob:
+def create_import(user: User, upload: File[bytes]) -> ImportJob:
     """Stores the file and publishes the job. Raises what `check_import` raises, and `OSError`."""
     name = " ".join(clean_text(upload.name or "").split())[-200:]
     check_import(user, name, upload.size or 0)

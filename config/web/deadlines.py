@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import daphne.http_protocol
 from daphne.http_protocol import WebRequest
+from django.conf import settings
 from twisted.web import http
 
 HEAD_SECONDS: Final = 20.0  # from a request's first byte to the end of its headers
@@ -18,14 +19,20 @@ BODY_SECONDS: Final = 30.0  # from there to the end of its body ...
 BODY_BYTES_PER_SECOND: Final = 16 * 1024  # ... and a second more for so many bytes that have arrived
 READ_SECONDS: Final = 60.0  # within which a client has to take something of a response
 
+BODY_ROOM: Final = 2**20  # bytes of a request's body beside the file in it
+
 TIMEOUT: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+TOO_LARGE: Final = b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is untyped in parts
-    """One HTTP connection, which is closed with 408 when a request takes too long to arrive."""
+    """One HTTP connection, which is closed with 408 when a request takes too long to arrive, and with 413 when it is
+    larger than the largest file that may be imported.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.most_bytes = max(settings.IMPORT_MAX_MB, 16) * 2**20 + BODY_ROOM
         self._deadline: Any = None
         self._arrived = 0
 
@@ -44,8 +51,12 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
         super().allHeadersReceived()
 
     def rawDataReceived(self, data: bytes) -> None:  # noqa: N802 -- Twisted's
+        before, self._arrived = self._arrived, self._arrived + len(data)
+        if self._arrived > self.most_bytes:
+            if before <= self.most_bytes:
+                self._refuse(TOO_LARGE)
+            return
         if self._deadline is not None and self._deadline.active():
-            before, self._arrived = self._arrived, self._arrived + len(data)
             self._deadline.delay(self._arrived // BODY_BYTES_PER_SECOND - before // BODY_BYTES_PER_SECOND)
         super().rawDataReceived(data)
 
@@ -65,7 +76,12 @@ class DeadlineChannel(http.HTTPChannel):  # type: ignore[misc]  # twisted.web is
 
     def _give_up(self) -> None:
         self._deadline = None
-        self.transport.write(TIMEOUT)
+        self._refuse(TIMEOUT)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Answers and closes the connection, whose request is not whole."""
+        self.arrived()
+        self.transport.write(answer)
         self.loseConnection()
         self.callLater(self.abortTimeout, self.transport.abortConnection)
 

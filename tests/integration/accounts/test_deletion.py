@@ -15,7 +15,7 @@ from accounts import erasure
 from accounts.models import AuditEntry, Session, User
 from chat.models import Conversation, Member, Message
 from chat.retention.erasure import erase_due
-from tests.conftest import make_user
+from tests.conftest import PASSWORD, make_user
 from tests.fixtures.people import logged_in
 from tests.integration.accounts.auth.test_sign_up_and_log_in import log_in
 
@@ -23,11 +23,18 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 PAGE = "/accounts/delete/"
 
 
+def confirmed(user: User) -> Client:
+    """A browser in which the password was entered once more of late."""
+    client = Client()
+    log_in(client, user.email)
+    assert client.get(PAGE)["Location"].startswith("/accounts/reauthenticate/")
+    assert client.post("/accounts/reauthenticate/", {"password": PASSWORD, "next": PAGE})["Location"] == PAGE
+    return client
+
+
 @pytest.fixture
 def client_of(alice: User) -> Client:
-    client = Client()
-    log_in(client, alice.email)
-    return client
+    return confirmed(alice)
 
 
 def shared(alice: User, other: User, title: str, *, owners: bool = False) -> Conversation:
@@ -120,9 +127,8 @@ def test_a_password_of_long_ago_is_asked_for_again(alice: User) -> None:
 
 
 def test_the_last_administrator_stays(settings: Any) -> None:
-    root = User.objects.create_superuser("root@example.org", "correct horse battery staple")
-    client = Client()
-    log_in(client, root.email)
+    root = User.objects.create_superuser("root@example.org", PASSWORD)
+    client = confirmed(root)
     assert "last administrator" in client.post(PAGE, follow=True).content.decode()
     root.refresh_from_db()
     assert (root.is_active, root.erase_at) == (True, None)

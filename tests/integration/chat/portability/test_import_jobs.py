@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
@@ -16,6 +17,7 @@ from accounts.models import User
 from chat.models import Conversation, ImportedConversation, ImportJob, Member, TransferState
 from chat.portability import import_jobs, transfers
 from chat.portability.import_jobs import cancel_import, create_import, run_import, undo_import
+from chat.portability.importer import read_file
 from chat.protocol.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, TooLarge
 from tests.integration.chat.portability.imports import archive, chatgpt, node
 
@@ -33,7 +35,7 @@ def upload(data: Any, name: str = "chatgpt.json") -> SimpleUploadedFile:
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
-    monkeypatch.setattr(transfers.current_app, "send_task", lambda task, args, **_: sent.append(args[0]))
+    monkeypatch.setattr(current_app, "send_task", lambda task, args, **_: sent.append(args[0]))
     return sent
 
 
@@ -68,9 +70,8 @@ def test_what_cannot_be_read_says_why(alice: User) -> None:
         "failed", "the file is not an export from Antiphon, ChatGPT, Claude, Open WebUI or LibreChat.",
     )  # fmt: skip
     bomb = create_import(alice, SimpleUploadedFile("b.zip", archive(("conversations.json", b" " * 2**22)).getvalue()))
-    import_jobs_max = import_jobs.read_file
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_jobs, "read_file", lambda file: import_jobs_max(file, max_bytes=2**20))
+        patch.setattr(import_jobs, "read_file", lambda file: read_file(file, max_bytes=2**20))
         run_import(bomb.pk)
     bomb.refresh_from_db()
     assert (bomb.state, bomb.error) == ("failed", "conversations.json unpacks to more than 1 MB.")
@@ -145,11 +146,7 @@ def test_a_lost_worker_s_import_goes_on(alice: User, published: list[str], monke
     job = create_import(alice, upload(many(4)))
     lost = transfers.claim(ImportJob, job.pk)
     assert lost is not None
-    list(
-        import_jobs.import_conversations(
-            alice, import_jobs.read_file(io.BytesIO(json.dumps(many(2)).encode())), job=job
-        )
-    )
+    list(import_jobs.import_conversations(alice, read_file(io.BytesIO(json.dumps(many(2)).encode())), job=job))
     assert transfers.claim(ImportJob, job.pk) is None, "its worker lives"
     assert transfers.publish_waiting() == 0
     ImportJob.objects.update(beat_at=timezone.now() - timedelta(seconds=transfers.LOST_SECONDS + 1))
