@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy
@@ -31,6 +31,12 @@ def register_settings_section(section: Section) -> None:
     _sections[section.name] = section
 
 
+def add_settings_pages(name: str, *pages: str) -> None:
+    """Puts pages of another app below a section."""
+    section = _sections[name]
+    _sections[name] = replace(section, pages=(*section.pages, *pages))
+
+
 def settings_sections() -> list[Section]:
     """All sections, in the order in which they are shown."""
     return [_sections[name] for name in ORDER if name in _sections]
@@ -46,7 +52,7 @@ for _one in (
     Section("appearance", gettext_lazy("Appearance"), "account_settings_appearance"),
     Section(
         "account", gettext_lazy("Account"), "account_settings_account",
-        ("account_email", "account_change_password", "account_delete", "chat:usage", "chat:cases"),
+        ("account_email", "account_change_password", "account_delete"),
     ),
     Section("sessions", gettext_lazy("Devices"), "account_settings_sessions"),
 ):  # fmt: skip

@@ -8,6 +8,7 @@ class ChatConfig(AppConfig):
     def ready(self) -> None:
         from django.db.models.signals import post_delete
 
+        from accounts.auth.terms import register_open_pages
         from accounts.erasure import UserData, register_user_data
         from accounts.models.users import users_changed
         from accounts.roles import register_app_permissions, register_ordinary_permissions
@@ -47,7 +48,13 @@ class ChatConfig(AppConfig):
         register_user_data(UserData(export_user_data, erasure.report, erasure.handovers))
         register_user_link(UserLink("Runs", "admin:chat_run_changelist", "requested_by__exact", "chat.view_run"))
         register_sections()
-        for name, view in (("usage", "chat:usage"), ("instructions", "chat:instructions"), ("cases", "chat:cases")):
+        register_open_pages("chat:service_worker", "chat:manifest", "chat:offline", "chat:export_own_data")
+        for name, view in (
+            ("usage", "chat:usage"),
+            ("instructions", "chat:instructions"),
+            ("cases", "chat:cases"),
+            ("data", "chat:settings_data"),
+        ):
             register_settings_link(name, view)
         register_user_link(
             UserLink("Moderation cases", "admin:chat_moderationcase_changelist", "person", "chat.view_moderationcase")

@@ -20,10 +20,15 @@ from accounts.site import site
 
 ACCEPTED: Final = "terms"  # in the session: the version that its user has accepted
 # Pages that work before: those of the terms, leaving, what is not of one user, and the admin, where terms are written.
-OPEN: Final = frozenset({
+_open = {
     "account_terms", "account_accept_terms", "account_logout", "account_delete", "account_reauthenticate", "site_logo",
-    "csp_report", "chat:service_worker", "chat:manifest", "chat:offline", "chat:export_own_data",
-})  # fmt: skip
+    "csp_report",
+}  # fmt: skip
+
+
+def register_open_pages(*names: str) -> None:
+    """Adds pages of other apps, by their URL names, that work before the terms are accepted."""
+    _open.update(names)
 
 
 def must_accept(request: HttpRequest) -> bool:
@@ -55,7 +60,7 @@ class TermsMiddleware:
     def process_view(self, request: HttpRequest, view: Any, *_args: Any) -> HttpResponse | None:
         match = request.resolver_match
         name = match.view_name if match else ""
-        if name in OPEN or name.startswith(("admin:", "staff_")) or not must_accept(request):
+        if name in _open or name.startswith(("admin:", "staff_")) or not must_accept(request):
             return None
         if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("Accept", ""):
             query = urlencode({"next": request.get_full_path()})

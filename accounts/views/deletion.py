@@ -23,6 +23,7 @@ from accounts.auth.adapter import AccountAdapter
 from accounts.auth.inactive import inactive_account
 from accounts.auth.requests import AuthenticatedRequest
 from accounts.models import User
+from accounts.views.settings import settings_urls
 
 DELETED_UNTIL: Final = "deleted_until"  # in the session of the browser, after the log-out
 
@@ -53,6 +54,7 @@ def delete_account(request: AuthenticatedRequest) -> HttpResponse:
         "report": data.report(user),
         "handovers": data.handovers(user),
         "days": settings.ERASE_GRACE_DAYS,
+        "data_url": settings_urls().get("data", ""),
     }
     return render(request, "account/delete.html", context)
 

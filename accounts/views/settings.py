@@ -62,7 +62,7 @@ class NameForm(forms.ModelForm):  # type: ignore[type-arg]  # the parameter exis
 @require_safe
 def show_general(request: HttpRequest) -> HttpResponse:
     """The first section: what does not belong to another one."""
-    return render(request, "account/settings/general.html", {"links": _urls()})
+    return render(request, "account/settings/general.html", {"links": settings_urls()})
 
 
 @login_required
@@ -81,7 +81,7 @@ def edit_account(request: AuthenticatedRequest) -> HttpResponse:
         form.save()
         messages.success(request, _("Your name has been saved."))
         return redirect("account_settings_account")
-    return render(request, "account/settings/account.html", {"form": form, "links": _urls()})
+    return render(request, "account/settings/account.html", {"form": form, "links": settings_urls()})
 
 
 @login_required
@@ -96,7 +96,8 @@ def show_sessions(request: AuthenticatedRequest) -> HttpResponse:
     return render(request, "account/settings/sessions.html", {"sessions": rows})
 
 
-def _urls() -> dict[str, str]:
+def settings_urls() -> dict[str, str]:
+    """The addresses of other apps' pages, by their names here."""
     return {name: reverse(view) for name, view in _links.items()}
 
 

@@ -20,12 +20,14 @@ _WANTED: Final = re.compile(r"conversations(-\d{1,6})?\.json")
 _ANY: Final = re.compile(r"[^.].*\.json", re.IGNORECASE)  # no hidden files, which some systems add
 
 
-def open_documents(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> Generator[JsonStream, None, None]:
-    """Each document in a file, to be read before the next; `max_bytes` in all.
+def open_documents(
+    file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES, name: str = ""
+) -> Generator[JsonStream, None, None]:
+    """Each document in a file, to be read before the next; `max_bytes` in all. `name`: of a file without a path.
 
     Raises `ImportRefusedError`, `OSError`.
     """
-    name = file.name if isinstance(file, Path) else "the file"
+    name = file.name if isinstance(file, Path) else name or "the file"
     if zipfile.is_zipfile(file):
         yield from _from_archive(file, max_bytes)
     elif isinstance(file, Path):

@@ -168,7 +168,7 @@ class _Count:
 
 def _read_and_import(job: ImportJob, is_stopping: Callable[[], bool]) -> tuple[TransferState, dict[str, Any]]:
     with default_storage.open(str(job.file), "rb") as file:
-        chats = read_file(file)
+        chats = read_file(file, name=job.name)
         _check_number(chats)
         transfers.beat(job, total=len(chats))
         count = _Count(job)

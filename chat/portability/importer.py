@@ -57,8 +57,9 @@ class ImportFile:
     `len` is the number of entries, of which some may not be imported. A conversation that cannot be has an `error`.
     """
 
-    def __init__(self, file: Path | IO[bytes], max_bytes: int) -> None:
+    def __init__(self, file: Path | IO[bytes], max_bytes: int, name: str = "") -> None:
         self._file = file
+        self._name = name
         self._max_bytes = max_bytes
         with contextlib.closing(self._documents()) as documents:
             self._formats: list[Format | str] = [_format_or_reason(document) for document in documents]
@@ -79,7 +80,7 @@ class ImportFile:
                     yield imported
 
     def _documents(self) -> Generator[JsonStream, None, None]:
-        return open_documents(self._file, max_bytes=self._max_bytes)
+        return open_documents(self._file, max_bytes=self._max_bytes, name=self._name)
 
 
 def _format_or_reason(document: JsonStream) -> Format | str:
@@ -104,12 +105,12 @@ def _check(imported: ImportedConversation) -> None:
     imported.error = clean_text(imported.error)
 
 
-def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES) -> ImportFile:
-    """Checks a file, JSON or an archive of it, up to `max_bytes` unpacked.
+def read_file(file: Path | IO[bytes], *, max_bytes: int = MAX_BYTES, name: str = "") -> ImportFile:
+    """Checks a file, JSON or an archive of it, up to `max_bytes` unpacked. `name`: of a file without a path.
 
     Raises `ImportRefusedError` when the whole file is refused, `OSError` when it cannot be read.
     """
-    return ImportFile(file, max_bytes)
+    return ImportFile(file, max_bytes, name)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from accounts.settings_sections import Section, register_settings_section
+from accounts.settings_sections import Section, add_settings_pages, register_settings_section
 from chat.views.decorators import for_members
 
 
@@ -37,6 +37,7 @@ def register_sections() -> None:
         ),
     ):  # fmt: skip
         register_settings_section(section)
+    add_settings_pages("account", "chat:usage", "chat:cases")
 
 
 @require_safe

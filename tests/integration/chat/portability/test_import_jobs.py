@@ -54,7 +54,7 @@ def test_only_what_is_new_comes_with_a_report(alice: User, published: list[str])
     stored = str(job.file)
     job.refresh_from_db()
     assert (job.state, job.total, job.done, job.new, job.known, job.refused) == ("done", 5, 5, 3, 0, 2)
-    assert [place for place, _reason in job.report] == [f"the file, conversation {n}" for n in (4, 5)]
+    assert [place for place, _reason in job.report] == [f"ab.json, conversation {n}" for n in (4, 5)]
     assert not default_storage.exists(stored)
     assert job.file == ""
     again = imported(alice, many(4))
@@ -67,11 +67,11 @@ def test_only_what_is_new_comes_with_a_report(alice: User, published: list[str])
 def test_what_cannot_be_read_says_why(alice: User) -> None:
     job = imported(alice, {"a": 1})
     assert (job.state, job.error) == (
-        "failed", "the file is not an export from Antiphon, ChatGPT, Claude, Open WebUI or LibreChat.",
+        "failed", "chatgpt.json is not an export from Antiphon, ChatGPT, Claude, Open WebUI or LibreChat.",
     )  # fmt: skip
     bomb = create_import(alice, SimpleUploadedFile("b.zip", archive(("conversations.json", b" " * 2**22)).getvalue()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_jobs, "read_file", lambda file: read_file(file, max_bytes=2**20))
+        patch.setattr(import_jobs, "read_file", lambda file, **_: read_file(file, max_bytes=2**20))
         run_import(bomb.pk)
     bomb.refresh_from_db()
     assert (bomb.state, bomb.error) == ("failed", "conversations.json unpacks to more than 1 MB.")
@@ -146,7 +146,7 @@ def test_a_lost_worker_s_import_goes_on(alice: User, published: list[str], monke
     job = create_import(alice, upload(many(4)))
     lost = transfers.claim(ImportJob, job.pk)
     assert lost is not None
-    list(import_jobs.import_conversations(alice, read_file(io.BytesIO(json.dumps(many(2)).encode())), job=job))
+    list(import_conversations(alice, read_file(io.BytesIO(json.dumps(many(2)).encode())), job=job))
     assert transfers.claim(ImportJob, job.pk) is None, "its worker lives"
     assert transfers.publish_waiting() == 0
     ImportJob.objects.update(beat_at=timezone.now() - timedelta(seconds=transfers.LOST_SECONDS + 1))

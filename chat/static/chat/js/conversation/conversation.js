@@ -18,6 +18,7 @@ import { Prompts } from "antiphon/conversation/prompts";
 import { Queue } from "antiphon/conversation/queue";
 import { Scroll } from "antiphon/conversation/scroll";
 import { endOf, showNext } from "antiphon/conversation/side-by-side";
+import { replaceAddress } from "antiphon/settings/open";
 import { Socket } from "antiphon/wire/socket";
 import { isRetryable } from "antiphon/wire/protocol";
 import { LogIn } from "antiphon/wire/log-in";
@@ -232,9 +233,7 @@ export class Conversation {
     this.picker.begun(command.preset_id, command.model);
     this.parameters.begun(command.options);
     this.composer.changed();
-    const address = `${this.page.urls.root}c/${frame.conversation_id}/`;
-    if (history.state?.settings) this.page.address = address; // set when the settings over the page are closed
-    else history.replaceState(null, "", address);
+    replaceAddress(this.page, `${this.page.urls.root}c/${frame.conversation_id}/`);
     element("bar").dataset.id = frame.conversation_id;
     element("chat-menu").hidden = this.people.button.hidden = this.people.shares.button.hidden = false;
     this.open(frame.conversation_id, null);

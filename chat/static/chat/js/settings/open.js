@@ -2,6 +2,12 @@
 
 import { showNote } from "antiphon/conversation/status";
 
+/** The page has another address now; while the settings are over it, once they are closed. @param {any} page @param {string} url */
+export function replaceAddress(page, url) {
+  if (history.state?.settings) page.address = url;
+  else history.replaceState(null, "", url);
+}
+
 /** @typedef {import("antiphon/settings/sheet").SettingsSheet} SettingsSheet */
 
 /** @type {Promise<SettingsSheet> | null} */
