@@ -17,7 +17,7 @@ from accounts.models import User
 from chat.models import Conversation, ImportedConversation, ImportJob, Member, TransferState
 from chat.portability import import_jobs, transfers
 from chat.portability.import_jobs import cancel_import, create_import, run_import, undo_import
-from chat.portability.importer import read_file
+from chat.portability.importer import import_conversations, read_file
 from chat.protocol.errors import Conflict, Forbidden, Invalid, NotFound, RateLimited, TooLarge
 from tests.integration.chat.portability.imports import archive, chatgpt, node
 

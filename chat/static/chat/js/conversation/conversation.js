@@ -30,7 +30,6 @@ import { Tab } from "antiphon/lib/tab";
 import { Temporary } from "antiphon/conversation/temporary";
 import { Transcript } from "antiphon/conversation/transcript";
 import { Waiting } from "antiphon/conversation/waiting";
-
 /** @typedef {import("antiphon/wire/protocol").Frame} Frame */
 /** @typedef {import("antiphon/conversation/message").MessageView} MessageView */
 

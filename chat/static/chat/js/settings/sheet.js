@@ -7,6 +7,7 @@
 import { startSection } from "antiphon/settings/sections";
 
 const FAILED = "Something went wrong. Try again.";
+const BACK = [".account", "[data-action=open-sidebar]", "#text"]; // where the focus goes if what opened them is hidden
 const AWAY = "The server can’t be reached. Try again in a moment.";
 
 export class SettingsSheet {
@@ -14,6 +15,7 @@ export class SettingsSheet {
   constructor(page) {
     this.page = page;
     this.depth = 0; // entries of the history that are ours, up to the one that is shown
+    this.shown = false;
     this.wanted = 0; // the number of the last request: an earlier answer is not shown
     this.styles = this.loadStyles();
     this.element = document.createElement("dialog");
@@ -29,6 +31,9 @@ export class SettingsSheet {
       if (event.target !== this.element) return;
       event.preventDefault();
       this.close();
+    });
+    this.element.addEventListener("close", () => {
+      if (this.shown) this.close(); // some browsers close a dialog at the second Escape, whatever the page says
     });
     this.element.addEventListener("click", (event) => this.onClick(event));
     this.element.addEventListener("submit", (event) => this.onSubmit(event));
@@ -108,7 +113,12 @@ export class SettingsSheet {
   fail(words) {
     this.trouble.textContent = words;
     this.trouble.hidden = !words;
-    if (words && !this.element.open) this.element.showModal();
+    if (words) this.showElement();
+  }
+
+  showElement() {
+    this.shown = true;
+    if (!this.element.open) this.element.showModal();
   }
 
   /** @param {HTMLElement} piece @param {boolean} [isSame] what was shown, as it is now: the focus stays where it can */
@@ -117,7 +127,7 @@ export class SettingsSheet {
     const said = [...piece.querySelectorAll(".form-messages li, .field-error")].map((one) => one.textContent?.trim()).join(" ");
     const top = isSame ? this.content.querySelector(".settings-body")?.scrollTop : 0;
     this.content.replaceChildren(...piece.childNodes);
-    if (!this.element.open) this.element.showModal();
+    this.showElement();
     const body = this.content.querySelector(".settings-body");
     if (body && top) body.scrollTop = top;
     startSection(this.content, () => void this.reload());
@@ -139,7 +149,10 @@ export class SettingsSheet {
   /** @param {MouseEvent} event */
   onClick(event) {
     const target = /** @type {Element} */ (event.target);
-    if (target === this.element) return void this.close(); // a click beside it
+    if (target === this.element) {
+      event.stopPropagation();
+      return void this.close(); // a click beside it
+    }
     const link = /** @type {HTMLAnchorElement | null} */ (target.closest("a[href]"));
     if (!link || event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return undefined;
     if (link.origin !== location.origin || link.target || link.hasAttribute("download") || link.hasAttribute("data-native")) return undefined;
@@ -180,14 +193,15 @@ export class SettingsSheet {
   hide() {
     this.wanted += 1;
     this.depth = 0;
-    if (!this.element.open) return;
+    if (!this.shown) return;
+    this.shown = false;
     this.element.close();
     this.content.replaceChildren();
     this.fail("");
     if (this.page.address) history.replaceState(null, "", this.page.address); // a conversation that began meanwhile
     delete this.page.address;
-    const { opener } = this;
-    const shown = opener?.isConnected && opener.checkVisibility() ? opener : document.querySelector(".account, #text");
-    /** @type {HTMLElement | null} */ (shown)?.focus();
+    const places = [this.opener, ...BACK.map((one) => document.querySelector(one))];
+    const place = places.find((one) => one?.isConnected && one.checkVisibility({ visibilityProperty: true }) && !one.closest("[inert]"));
+    /** @type {HTMLElement | null | undefined} */ (place)?.focus();
   }
 }
