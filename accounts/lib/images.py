@@ -50,7 +50,7 @@ def _jpeg(data: bytes) -> ImageInfo | None:
 
 def _webp(data: bytes) -> ImageInfo | None:
     kind = data[12:16]
-    if kind == b"VP8X":
+    if kind == b"VP8X" and len(data) >= 30:
         width = 1 + int.from_bytes(data[24:27], "little")
         height = 1 + int.from_bytes(data[27:30], "little")
     elif kind == b"VP8L":

@@ -25,7 +25,7 @@ VENDOR: Final = {  # by the names that modules use. The last two are no modules:
 }
 ADDED: Final = ("temml", "temml.css")
 
-EVERYWHERE: Final = ("tokens", "base")
+EVERYWHERE: Final = ("tokens", "base", "branding")
 PAGES: Final = ("pages", "settings-parts", "settings", "library", "shared", "print")
 STAFF: Final = ("staff", "staff-moderation")
 SHEETS: Final = (  # of the conversation page, in the order of the cascade; others that are its own follow by name
