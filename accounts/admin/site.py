@@ -160,7 +160,7 @@ class SiteSettingsAdmin(RecordedAdmin):
 
     form = SiteForm
     fieldsets = (
-        ("Name and looks", {"fields": ("name", ("shown_logo", "logo_file"), "remove_logo", ("accent", "accent_dark"))}),
+        ("Name and looks", {"fields": ("name", "logo_file", ("shown_logo", "remove_logo"), ("accent", "accent_dark"))}),
         ("Words", {"fields": (("banner", "banner_kind"), "welcome", "starter_lines")}),
         ("Legal", {"fields": ("terms", "terms_version", "link_lines")}),
     )

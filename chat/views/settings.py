@@ -19,7 +19,7 @@ def register_sections() -> None:
             (
                 "chat:presets", "chat:preset_new", "chat:preset", "chat:preset_delete", "chat:prompts",
                 "chat:prompt_new", "chat:prompt", "chat:prompt_delete", "chat:prompts_import",
-                "chat:instructions", "chat:tool_approvals",
+                "chat:tool_approvals",
             ),
         ),
         Section("voice", gettext_lazy("Voice"), "chat:settings_voice", ("chat:recordings",)),
@@ -37,13 +37,14 @@ def register_sections() -> None:
         ),
     ):  # fmt: skip
         register_settings_section(section)
+    add_settings_pages("general", "chat:instructions")
     add_settings_pages("account", "chat:usage", "chat:cases")
 
 
 @require_safe
 @for_members
 def show_models(request: HttpRequest) -> HttpResponse:
-    """Presets, prompts, instructions and allowed tools."""
+    """Presets, prompts and allowed tools."""
     return render(request, "chat/settings/models.html")
 
 
