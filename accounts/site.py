@@ -16,7 +16,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models.signals import post_save
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.urls import reverse
@@ -97,7 +97,7 @@ def branding(request: HttpRequest) -> dict[str, Any]:
     return {"branding": site()}
 
 
-@receiver(post_save, sender=SiteSettings)
+@receiver((post_save, post_delete), sender=SiteSettings)
 def announce_change(sender: type[SiteSettings], **_: Any) -> None:
     """Every process reads the row again."""
 

@@ -21,7 +21,7 @@ SiteSettings(name="Chorus", accent="#7a1f5c", welcome="Ask", banner="Maintenance
 """
 UNSET = """
 from accounts.models import SiteSettings, TermsAcceptance, User
-SiteSettings(banner="").save()
+SiteSettings.objects.all().delete()
 TermsAcceptance.objects.all().delete()
 User.objects.filter(email="dora@example.org").delete()
 """
