@@ -53,6 +53,8 @@ def test_terms_then_the_site_s_own_page_then_leaving(browser: Browser, stack: St
     expect(page).to_have_title("Chorus")
     expect(page.locator(".site-banner a")).to_have_attribute("href", "https://status.example.org/")
     shoot_views(page, "site-new")
+    assert page.evaluate("() => document.querySelector('.site-banner').offsetHeight") <= 60
+    assert page.evaluate("() => document.documentElement.scrollHeight - innerHeight") <= 0
     assert violations(page) == []
     page.get_by_role("button", name="Hide this announcement").click()
     page.reload()
